@@ -1,0 +1,47 @@
+# One target for each step; `make help` lists them. `make demo` and `make test` do all the set-up themselves.
+#
+#   make demo PYTHON=python3.12              another interpreter (3.11 or newer)
+#   make test ARGS="-n0 -k netlist"          arguments for pytest
+#   make setup EXTRAS=dev,study,llm,docs     more optional dependencies
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.thermograd-setup
+ARGS  ?= -n 2 --dist loadfile
+
+export PYTHON EXTRAS
+unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
+
+.DEFAULT_GOAL := help
+.PHONY: help setup ngspice demo test lint format bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ngspice $(STAMP) ## create .venv, install the pinned packages and ngspice (does nothing when all is there)
+
+ngspice:
+	@tools/setup-ngspice.sh
+
+$(STAMP): pyproject.toml constraints.txt tools/setup-python.sh
+	@tools/setup-python.sh
+	@touch $@
+
+demo: setup ## run the whole chain on real data and write out/demo/report.html
+	$(BIN)/thermograd demo --out out/demo
+
+test: setup ## run all tests
+	$(BIN)/pytest $(ARGS)
+
+lint: $(STAMP) ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## rewrite the sources in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## run every script in benchmarks/
+	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
