@@ -1,0 +1,1 @@
+"""What is on the board: parts, netlists, noise, temperature, ngspice."""

@@ -1,0 +1,86 @@
+"""`Die`: one fabricated device, drawn from a technology by a seed.
+
+A part's deviation belongs to its place on the die, not to the matrix that happens to be programmed: the crosspoint
+(rail, i, j) keeps its deviate whatever the size of the problem. SPICE netlists and the surrogate both ask here, so
+that one seed means the same die in both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import InputError
+from .thermal import temperature_at, temperature_map
+
+if TYPE_CHECKING:
+    from .technology import Technology
+
+# Stream numbers are part of the meaning of a seed: never renumber, only append.
+STREAMS = {
+    "coupling": 1,
+    "ground": 2,
+    "drive": 3,
+    "capacitor": 4,
+    "offset": 5,
+    "dac_gain": 6,
+    "dac_offset": 7,
+    "adc_gain": 8,
+    "adc_offset": 9,
+    "ambient": 10,
+}
+
+
+class Die:
+    """The deviations and temperatures of one die.
+
+    Args:
+        technology: what it is made of.
+        seed: which die, a non-negative integer; None is the die whose parts all have their nominal value.
+    """
+
+    def __init__(self, technology: Technology, seed: int | None) -> None:
+        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+            raise InputError(f"die seed must be a non-negative integer or None, got {seed!r}")
+        self.technology = technology
+        self.seed = seed
+        self._drawn: dict[str, np.ndarray] = {}
+        thermal = technology.thermal
+        self.ambient = thermal.ambient + thermal.ambient_rms * float(self.deviates("ambient", (1, 1))[0, 0])
+        self.temperatures = temperature_map(thermal, self.ambient)
+
+    def deviates(self, part: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Standard normal deviates of a kind of part, indexed by place; (rails, n) or (rails, n, n).
+
+        The values at the places 0..n-1 are the same for every n.
+        """
+        if self.seed is None:
+            return np.zeros(shape)
+        known = self._drawn.get(part)
+        if known is None or any(have < want for have, want in zip(known.shape, shape, strict=True)):
+            size = shape if known is None else tuple(map(max, known.shape, shape))
+            known = self._drawn[part] = self._draw(STREAMS[part], size)
+        return known[tuple(slice(extent) for extent in shape)]
+
+    def _draw(self, stream: int, shape: tuple[int, ...]) -> np.ndarray:
+        # One generator for each row: a longer row starts with the shorter one's values.
+        rows = np.empty(shape)
+        for place in np.ndindex(*shape[:-1]):
+            key = [stream, self.seed, *place]
+            rows[place] = np.random.Generator(np.random.Philox(np.random.SeedSequence(key))).standard_normal(shape[-1])
+        return rows
+
+    def temperature_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Temperature (K) of parts at relative positions on the die, 0 to 1 (broadcast)."""
+        return temperature_at(self.temperatures, row, column)
+
+    def drift(self, temperature: np.ndarray) -> np.ndarray:
+        """Factor on a resistance at that temperature: 1 + TC1 (T - T0) + TC2 (T - T0)^2."""
+        resistors = self.technology.resistors
+        rise = temperature - self.technology.thermal.reference
+        return np.maximum(1.0 + resistors.tc1 * rise + resistors.tc2 * rise**2, 0.05)
+
+    def __repr__(self) -> str:
+        spread = np.ptp(self.temperatures)
+        return f"Die({self.technology.name!r}, seed={self.seed}, ambient={self.ambient:.1f} K, spread={spread:.1f} K)"

@@ -1,0 +1,276 @@
+"""The parts a netlist may hold: frozen records in SI units; what a simulator would misread, the constructors refuse.
+
+Every part carries a name whose first letter is SPICE's letter for its kind, and node names; ground is node ``"0"``.
+Two-terminal parts run from node `a` to node `b`. Positive source current flows a -> source -> b, inside the source
+(SPICE's convention: a current source of value I > 0 takes I out of node `a` and injects it into node `b`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+from .errors import InputError
+
+GROUND = "0"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_NODE = re.compile(r"[A-Za-z0-9_]{1,64}")
+#: ngspice 39 misreads these words where a node name stands (measured: ground, sweep vectors, source and E syntax; the
+#: word "temper" crashes it).
+RESERVED_NODES = frozenset(
+    {
+        "gnd",
+        "null",
+        "time",
+        "frequency",
+        "freq",
+        "all",
+        "allv",
+        "alli",
+        "ac",
+        "temper",
+        "hertz",
+        "table",
+        "poly",
+        "value",
+    }
+    | {"vol", "cur", "laplace"}
+)
+
+
+@lru_cache(maxsize=65536)
+def check_node(node: str) -> str:
+    """Return `node` if it is a legal node name, else raise InputError."""
+    if not isinstance(node, str) or not _NODE.fullmatch(node):
+        raise InputError(f"node name {node!r}: 1 to 64 letters, digits or '_' allowed; rename the node")
+    if node.lower() in RESERVED_NODES:
+        raise InputError(f"node name {node!r} is a reserved word of ngspice; rename the node (ground is '0')")
+    return node
+
+
+def _number(owner: str, field: str, value: float, *, positive: bool = False) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{owner}: {field} = {value!r} is not a number") from None
+    if not math.isfinite(number):
+        raise InputError(f"{owner}: {field} = {number!r} is not finite; a finite SI value is needed")
+    if positive and number <= 0.0:
+        raise InputError(f"{owner}: {field} = {number!r}, but it must be > 0; leave the part out instead")
+    return number
+
+
+class Element:
+    """What all parts share: `name`, the nodes they touch, and their SPICE letter."""
+
+    __slots__ = ()
+    letter: ClassVar[str]
+    name: str
+    a: str
+    b: str
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All nodes that the part names, controlling ones included."""
+        return (self.a, self.b)
+
+    def line(self, ambient: float) -> str:
+        """The part's ngspice line in a netlist of temperature `ambient` (K); numbers keep their 17 significant digits."""
+        raise NotImplementedError
+
+    def _check(self, *values: tuple[str, bool]) -> None:
+        name = self.name
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise InputError(f"element name {name!r}: a letter, then up to 63 letters, digits or '_'; rename it")
+        if name[0].upper() != self.letter:
+            raise InputError(f"element name {name!r}: a {type(self).__name__} is named {self.letter}..., as in SPICE")
+        for node in self.nodes:
+            check_node(node)
+        if self.a == self.b:
+            raise InputError(f"{name}: both ends are on node {self.a!r}; leave the part out or connect it elsewhere")
+        for field, positive in values:
+            value = getattr(self, field)
+            if type(value) is float and math.isfinite(value) and (value > 0.0 or not positive):
+                continue  # the common case, kept short: netlists of 1e5 parts are built in loops
+            if value is not None or positive:
+                object.__setattr__(self, field, _number(name, field, value, positive=positive))
+
+
+@dataclass(frozen=True, slots=True)
+class Resistor(Element):
+    """Resistor: `resistance` in ohm, `temperature` in K (None: the netlist's); `noisy=False`: no Johnson noise."""
+
+    letter: ClassVar[str] = "R"
+    name: str
+    a: str
+    b: str
+    resistance: float
+    temperature: float | None = None
+    noisy: bool = True
+
+    def __post_init__(self) -> None:
+        self._check(("resistance", True), ("temperature", False))
+        if self.temperature is not None and self.temperature <= 0.0:
+            raise InputError(f"{self.name}: temperature = {self.temperature!r} K, but it must be > 0 K")
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        text = f"{self.name} {self.a} {self.b} {self.resistance!r}"
+        if self.temperature is not None:
+            text += f" dtemp={self.temperature - ambient!r}"  # ngspice 39's .noise heeds dtemp and ignores temp
+        return text if self.noisy else text + " noisy=0"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacitor(Element):
+    """Capacitor, `capacitance` in F; `initial` voltage v(a) - v(b) in V (None: 0)."""
+
+    letter: ClassVar[str] = "C"
+    name: str
+    a: str
+    b: str
+    capacitance: float
+    initial: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check(("capacitance", True), ("initial", False))
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        text = f"{self.name} {self.a} {self.b} {self.capacitance!r}"
+        return text if self.initial is None else f"{text} ic={self.initial!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Inductor(Element):
+    """Inductor, `inductance` in H; `initial` current from a to b in A (None: 0)."""
+
+    letter: ClassVar[str] = "L"
+    name: str
+    a: str
+    b: str
+    inductance: float
+    initial: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check(("inductance", True), ("initial", False))
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        text = f"{self.name} {self.a} {self.b} {self.inductance!r}"
+        return text if self.initial is None else f"{text} ic={self.initial!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class VoltageSource(Element):
+    """Independent source: v(a) - v(b) = `dc` in V; `ac` is the small-signal amplitude in V (`.noise` needs one)."""
+
+    letter: ClassVar[str] = "V"
+    name: str
+    a: str
+    b: str
+    dc: float
+    ac: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(("dc", False), ("ac", False))
+        _require(self, "dc", "ac")
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        text = f"{self.name} {self.a} {self.b} dc {self.dc!r}"
+        return text if self.ac == 0.0 else f"{text} ac {self.ac!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentSource(Element):
+    """Independent source: `dc` in A flows a -> source -> b, so into node b; `ac` is the small-signal amplitude in A."""
+
+    letter: ClassVar[str] = "I"
+    name: str
+    a: str
+    b: str
+    dc: float
+    ac: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(("dc", False), ("ac", False))
+        _require(self, "dc", "ac")
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        text = f"{self.name} {self.a} {self.b} dc {self.dc!r}"
+        return text if self.ac == 0.0 else f"{text} ac {self.ac!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class VCVS(Element):
+    """Voltage-controlled voltage source: v(a) - v(b) = `gain` (v(cp) - v(cm))."""
+
+    letter: ClassVar[str] = "E"
+    name: str
+    a: str
+    b: str
+    cp: str
+    cm: str
+    gain: float
+
+    def __post_init__(self) -> None:
+        self._check(("gain", False))
+        _require(self, "gain")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Output and controlling nodes."""
+        return (self.a, self.b, self.cp, self.cm)
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        return f"{self.name} {self.a} {self.b} {self.cp} {self.cm} {self.gain!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class VCCS(Element):
+    """Voltage-controlled current source: `transconductance` (v(cp) - v(cm)) in A flows a -> source -> b; S."""
+
+    letter: ClassVar[str] = "G"
+    name: str
+    a: str
+    b: str
+    cp: str
+    cm: str
+    transconductance: float
+
+    def __post_init__(self) -> None:
+        self._check(("transconductance", False))
+        _require(self, "transconductance")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Output and controlling nodes."""
+        return (self.a, self.b, self.cp, self.cm)
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        return f"{self.name} {self.a} {self.b} {self.cp} {self.cm} {self.transconductance!r}"
+
+
+def _require(element: Element, *fields: str) -> None:
+    for field in fields:
+        if getattr(element, field) is None:
+            raise InputError(f"{element.name}: {field} = None, but a finite SI value is needed")
+
+
+KINDS: tuple[type[Element], ...] = (Resistor, Capacitor, Inductor, VoltageSource, CurrentSource, VCVS, VCCS)
+
+
+def unique_nodes(elements: Iterator[Element]) -> set[str]:
+    """All node names that `elements` touch, ground included."""
+    nodes: set[str] = set()
+    for element in elements:
+        nodes.update(element.nodes)
+    return nodes

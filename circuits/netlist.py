@@ -1,0 +1,166 @@
+"""`Netlist`: a checked list of parts, and its text in ngspice's language.
+
+A netlist holds only numbers and checked names, so its text can carry no command: nothing a user writes reaches the
+simulator except through these records. Names and nodes follow SPICE in ignoring case.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from .elements import (
+    GROUND,
+    KINDS,
+    VCCS,
+    VCVS,
+    Capacitor,
+    CurrentSource,
+    Element,
+    Inductor,
+    Resistor,
+    VoltageSource,
+)
+from .errors import InputError, NetlistError
+from .topology import check_topology
+
+__all__ = [
+    "GROUND",
+    "VCCS",
+    "VCVS",
+    "Capacitor",
+    "CurrentSource",
+    "Element",
+    "Inductor",
+    "Netlist",
+    "Resistor",
+    "VoltageSource",
+]
+
+Kind = TypeVar("Kind", bound=Element)
+
+
+class HasCards(Protocol):
+    """An analysis that can write itself as netlist cards."""
+
+    def cards(self) -> tuple[str, ...]: ...
+
+
+class Netlist:
+    """An ordered collection of parts with unique names.
+
+    Args:
+        title: one line of text.
+        temperature: of every resistor that does not carry its own, in K.
+        comments: header lines for the text form.
+
+    Raises:
+        InputError: control characters in the title or a comment; a temperature that is not finite and > 0 K.
+    """
+
+    def __init__(self, title: str, temperature: float = 300.15, comments: Iterable[str] = ()) -> None:
+        self.title = _text_line("title", title)
+        self.comments = tuple(_text_line("comment", comment) for comment in comments)
+        self.temperature = float(temperature)
+        if not math.isfinite(self.temperature) or self.temperature <= 0.0:
+            raise InputError(f"netlist temperature = {temperature!r} K, but it must be finite and > 0 K")
+        self._elements: dict[str, Element] = {}
+        self._spelling: dict[str, str] = {GROUND: GROUND}
+        self._nodes: tuple[str, ...] | None = None
+
+    def add(self, *elements: Element) -> None:
+        """Append parts; all or none are taken.
+
+        Raises:
+            NetlistError: a name that is already used, or two nodes that differ only in case (SPICE ignores case).
+            InputError: something that is not a part.
+        """
+        fresh: dict[str, Element] = {}
+        spelling: dict[str, str] = {}
+        for element in elements:
+            if not isinstance(element, KINDS):
+                raise InputError(f"netlist {self.title!r}: {element!r} is not an element")
+            key = element.name.lower()
+            taken = self._elements.get(key) or fresh.get(key)
+            if taken is not None:
+                raise NetlistError(f"duplicate element name {element.name!r} (already: {taken!r}); rename it")
+            fresh[key] = element
+            for node in element.nodes:
+                low = node.lower()
+                known = self._spelling.get(low) or spelling.setdefault(low, node)
+                if known != node:
+                    raise NetlistError(
+                        f"{element.name}: node {node!r} and node {known!r} differ only in case, which SPICE ignores; "
+                        "spell both alike or rename one"
+                    )
+        self._elements.update(fresh)
+        self._spelling.update(spelling)
+        self._nodes = None
+
+    @property
+    def elements(self) -> tuple[Element, ...]:
+        """All parts in the order in which they were added."""
+        return tuple(self._elements.values())
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All node names, sorted, without ground."""
+        if self._nodes is None:
+            self._nodes = tuple(sorted(node for node in self._spelling.values() if node != GROUND))
+        return self._nodes
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        """All parts of one kind, in order."""
+        return [element for element in self._elements.values() if isinstance(element, kind)]
+
+    def __getitem__(self, name: str) -> Element:
+        try:
+            return self._elements[name.lower()]
+        except KeyError:
+            raise InputError(f"netlist {self.title!r} has no element {name!r}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._elements
+
+    def __iter__(self) -> Iterator[Element]:
+        return iter(self._elements.values())
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def __repr__(self) -> str:
+        return f"Netlist({self.title!r}, {len(self)} elements, {len(self.nodes)} nodes)"
+
+    def check(self) -> None:
+        """Raise NetlistError if the circuit's graph is one that no simulator should be given (see `topology`)."""
+        check_topology(self.elements, self.nodes)
+
+    def cards(self) -> list[str]:
+        """The parts and the temperature as ngspice lines, without title and comments."""
+        celsius = self.temperature - 273.15
+        lines = [element.line(self.temperature) for element in self._elements.values()]
+        lines.append(f".options temp={celsius!r} tnom={celsius!r}")
+        return lines
+
+    def to_spice(self, dialect: str = "ngspice", analysis: HasCards | None = None) -> str:
+        """The netlist as a text file: title, comments, parts in order, the analysis' cards if one is given, ``.end``.
+
+        The same netlist always gives the same text; numbers keep their 17 significant digits; a resistor's own
+        temperature is written as ``dtemp=`` (its distance from the netlist's) and `noisy=False` as ``noisy=0``.
+
+        Raises:
+            InputError: a dialect other than "ngspice".
+        """
+        if dialect != "ngspice":
+            raise InputError(f"dialect {dialect!r}: only 'ngspice' can be written")
+        lines = [f"* {self.title}", *(f"* {comment}" for comment in self.comments), *self.cards()]
+        if analysis is not None:
+            lines.extend(analysis.cards())
+        return "\n".join([*lines, ".end", ""])
+
+
+def _text_line(what: str, text: str) -> str:
+    if not isinstance(text, str) or not text.isprintable():
+        raise InputError(f"netlist {what} {text!r}: one line of printable text is needed, without control characters")
+    return text

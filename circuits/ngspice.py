@@ -1,0 +1,325 @@
+"""Run a netlist in ngspice: `run` for one job, `run_many` for many on all cores.
+
+ngspice runs in worker processes with a time limit (see `pool`); a crash costs one job. What reaches it is generated
+here from a checked `Netlist`: element lines made of numbers and checked names, without title and comments.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from .analyses import (
+    Analysis,
+    Noise,
+    NoiseResult,
+    OperatingPoint,
+    OperatingPointResult,
+    Result,
+    Transient,
+    TransientResult,
+)
+from .errors import InputError, SimulationError, ThermogradError
+from .library import find_library
+from .netlist import CurrentSource, Netlist, VoltageSource
+from .noise import NoiseCurrents, johnson_currents
+from .pool import POOL, Group
+from .worker import CHANNELS, padding
+
+__all__ = [
+    "Noise",
+    "NoiseResult",
+    "OperatingPoint",
+    "OperatingPointResult",
+    "Transient",
+    "TransientResult",
+    "run",
+    "run_many",
+]
+
+Array = NDArray[np.float64]
+Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator
+_TITLE = "* thermograd"
+_NAMES_PER_SAVE = 10  # keeps each .save card far below ngspice's line limits
+
+
+@overload
+def run(
+    netlist: Netlist,
+    analysis: OperatingPoint,
+    *,
+    seed: Seed | None = ...,
+    timeout: float | None = ...,
+    currents: NoiseCurrents | None = ...,
+) -> OperatingPointResult: ...
+@overload
+def run(
+    netlist: Netlist,
+    analysis: Transient,
+    *,
+    seed: Seed | None = ...,
+    timeout: float | None = ...,
+    currents: NoiseCurrents | None = ...,
+) -> TransientResult: ...
+@overload
+def run(
+    netlist: Netlist,
+    analysis: Noise,
+    *,
+    seed: Seed | None = ...,
+    timeout: float | None = ...,
+    currents: NoiseCurrents | None = ...,
+) -> NoiseResult: ...
+def run(
+    netlist: Netlist,
+    analysis: Analysis,
+    *,
+    seed: Seed | None = None,
+    timeout: float | None = 120.0,
+    currents: NoiseCurrents | None = None,
+) -> Result:
+    """Simulate `netlist` with ngspice.
+
+    Args:
+        netlist: checked here with `Netlist.check`.
+        analysis: OperatingPoint, Transient or Noise.
+        seed: of the thermal noise; needed with Transient(noise=True). Same seed, same result, in any process.
+        timeout: limit in s for the simulation itself; None: no limit.
+        currents: noise currents to inject instead of the Johnson noise of the netlist's resistors.
+
+    Raises:
+        InputError: bad netlist, unknown node or source, missing seed, a step too long for the noise.
+        SimulatorMissing: libngspice (or, for noise, its code models) is not installed.
+        SimulationTimeout, WorkerDied: the job ran too long, or its worker process ended.
+        SimulationError: ngspice failed; the message holds its words.
+    """
+    return _run(netlist, analysis, seed, timeout, currents, None)
+
+
+def _run(
+    netlist: Netlist,
+    analysis: Analysis,
+    seed: Seed | None,
+    timeout: float | None,
+    currents: NoiseCurrents | None,
+    group: Group | None,
+) -> Result:
+    if timeout is not None and not timeout > 0.0:
+        raise InputError(f"timeout = {timeout!r} s: a value > 0 or None is needed")
+    job, arrays, finish = _prepare(netlist, analysis, seed, currents)
+    header, results, version = POOL.call(find_library(), job, arrays, timeout, group)
+    return finish(results, version, "\n".join(header["log"]))
+
+
+def run_many(
+    jobs: Iterable[tuple[Netlist, Analysis, Seed | None]],
+    workers: int | None = None,
+    timeout: float | None = 120.0,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[tuple[int, Result | ThermogradError]]:
+    """Simulate many netlists in parallel processes.
+
+    Args:
+        jobs: (netlist, analysis, seed) triples, consumed as workers become free.
+        workers: number of processes; None: one per usable core.
+        timeout: limit in s for each job.
+        progress: called with the number of finished jobs after each one.
+
+    Yields:
+        (index of the job, its result), in order of completion. A job that fails yields its exception (SimulationError,
+        WorkerDied, InputError, ...) as the value; the others go on.
+    """
+    count = workers if workers is not None else _usable_cores()
+    if not isinstance(count, int) or count < 1:
+        raise InputError(f"workers = {workers!r}: an integer >= 1 or None is needed")
+    return _run_many(iter(jobs), count, timeout, progress)
+
+
+def _run_many(
+    jobs: Iterator[tuple[Netlist, Analysis, Seed | None]],
+    count: int,
+    timeout: float | None,
+    progress: Callable[[int], None] | None,
+) -> Iterator[tuple[int, Result | ThermogradError]]:
+    group = Group()
+
+    def work(index: int, job: tuple[Netlist, Analysis, Seed | None]) -> tuple[int, Result | ThermogradError]:
+        netlist, analysis, seed = job
+        try:
+            return index, _run(netlist, analysis, seed, timeout, None, group)
+        except ThermogradError as error:
+            return index, error
+
+    done, pending, numbered = 0, set[Future[tuple[int, Result | ThermogradError]]](), enumerate(jobs)
+    executor = ThreadPoolExecutor(count, thread_name_prefix="thermograd-ngspice")
+    finished = False
+    try:
+        while True:
+            while len(pending) < 2 * count:
+                try:
+                    index, job = next(numbered)
+                except StopIteration:
+                    break
+                pending.add(executor.submit(work, index, job))
+            if not pending:
+                break
+            ready, pending = wait(pending, return_when=FIRST_COMPLETED)
+            results = deque(future.result() for future in ready)
+            while results:
+                done += 1
+                if progress is not None:
+                    progress(done)
+                yield results.popleft()
+        finished = True
+    finally:
+        for future in pending:
+            future.cancel()
+        if not finished:
+            group.stop()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+Finish: TypeAlias = Callable[[list[Array], str, str], Result]
+
+
+def _prepare(
+    netlist: Netlist, analysis: Analysis, seed: Seed | None, currents: NoiseCurrents | None
+) -> tuple[dict[str, Any], list[Array], Finish]:
+    """The job's header, its arrays, and the function that turns the answer into a result."""
+    if not isinstance(netlist, Netlist):
+        raise InputError(f"netlist = {netlist!r}: a Netlist is needed")
+    netlist.check()
+    deck = [_TITLE, *netlist.cards()]
+    if isinstance(analysis, Noise):
+        return _noise_job(netlist, analysis, deck)
+    if not isinstance(analysis, OperatingPoint | Transient):
+        raise InputError(f"analysis = {analysis!r}: OperatingPoint, Transient or Noise is needed")
+    nodes = netlist.nodes if analysis.nodes is None else tuple(dict.fromkeys(analysis.nodes))
+    known = set(netlist.nodes)
+    for node in nodes:
+        if node not in known:
+            raise InputError(f"{type(analysis).__name__}.nodes: the netlist has no node {node!r}")
+    if analysis.nodes is not None:
+        deck.extend(
+            ".save " + " ".join(f"v({node})" for node in nodes[i : i + _NAMES_PER_SAVE])
+            for i in range(0, len(nodes), _NAMES_PER_SAVE)
+        )
+    vectors = [node.lower() for node in nodes]
+    if isinstance(analysis, OperatingPoint):
+        deck.extend([*analysis.cards(), ".end"])
+        return {"deck": deck, "vectors": vectors}, [], lambda *answer: _operating_point(nodes, *answer)
+    job: dict[str, Any] = {"vectors": ["time", *vectors]}
+    arrays = []
+    if analysis.noise:
+        source, samples = _noise_currents(netlist, analysis, seed, currents)
+        deck.extend(source)
+        job["step"], arrays = analysis.step, [samples]
+    elif currents is not None:
+        raise InputError("currents are only injected with Transient(noise=True)")
+    deck.extend([*analysis.cards(), ".end"])
+    job["deck"] = deck
+    return job, arrays, lambda *answer: _transient(analysis, nodes, *answer)
+
+
+def _noise_currents(
+    netlist: Netlist, analysis: Transient, seed: Seed | None, currents: NoiseCurrents | None
+) -> tuple[list[str], Array]:
+    """filesource lines, and samples with a few rows beyond the end so that ngspice never reads past the file."""
+    if seed is None:
+        raise InputError("Transient(noise=True) needs seed=..., so that the run can be repeated")
+    step = float(analysis.step or 0.0)
+    if currents is None:
+        currents = johnson_currents(netlist, step)
+    if not math.isclose(currents.step, step, rel_tol=1e-9):
+        raise InputError(f"currents were made for a step of {currents.step!r} s, but Transient.step = {step!r} s")
+    unknown = [node for node in currents.nodes if node not in netlist.nodes]
+    if unknown:
+        raise InputError(f"currents: the netlist has no node {unknown[0]!r}")
+    samples = currents.sample(max(analysis.steps, 12) + 8, seed)
+    lines = []
+    for number, first in enumerate(range(0, len(currents.nodes), CHANNELS)):
+        group = currents.nodes[first : first + CHANNELS]
+        # Port k of type "id" drives its current from the first node of its pair through the source into the second.
+        ports = " ".join([*(f"0 {node}" for node in group), *["0 0"] * padding(len(group))])
+        channels = len(group) + padding(len(group))
+        zeros, ones = " ".join(["0"] * channels), " ".join(["1"] * channels)
+        lines.append(f"Athermograd{number} %id([{ports}]) thermograd_noise{number}")
+        lines.append(
+            f'.model thermograd_noise{number} filesource (file="noise{number}.txt" '
+            f"amploffset=[{zeros}] amplscale=[{ones}])"
+        )
+    return lines, samples
+
+
+def _noise_job(netlist: Netlist, analysis: Noise, deck: list[str]) -> tuple[dict[str, Any], list[Array], Finish]:
+    for node in analysis.output_nodes:
+        if node not in netlist.nodes and node != "0":
+            raise InputError(f"Noise.output: the netlist has no node {node!r}")
+    source = netlist[analysis.source]
+    if not isinstance(source, VoltageSource | CurrentSource) or source.ac == 0.0:
+        raise InputError(f"Noise.source = {analysis.source!r}: a source with ac != 0 is needed, got {source!r}")
+    job = {
+        "deck": [*deck, *analysis.cards(), ".end"],
+        "vectors": ["frequency", "onoise_spectrum", "onoise_total"],
+    }
+
+    def finish(results: list[Array], version: str, log: str) -> NoiseResult:
+        frequency, density, total = results
+        _refuse_not_finite({"density": density, "total": total}, log)
+        return NoiseResult(frequency, density, float(total[-1]), version, log)
+
+    return job, [], finish
+
+
+def _operating_point(nodes: tuple[str, ...], results: list[Array], version: str, log: str) -> OperatingPointResult:
+    voltages = dict(zip(nodes, results, strict=True))
+    _refuse_not_finite(voltages, log)
+    return OperatingPointResult({node: float(values[-1]) for node, values in voltages.items()}, version, log)
+
+
+def _transient(
+    analysis: Transient, nodes: tuple[str, ...], results: list[Array], version: str, log: str
+) -> TransientResult:
+    time, values = results[0], results[1:]
+    end = float(time[-1]) if len(time) else 0.0
+    if end < analysis.stop * (1 - 1e-6):
+        raise SimulationError(f"ngspice stopped at {end:g} s of {analysis.stop:g} s; it printed: {_one_line(log)}")
+    if analysis.noise:
+        step = float(analysis.step or 0.0)
+        number = time / step
+        rows = np.flatnonzero(number > 0.9999)[: analysis.steps]
+        if len(rows) < analysis.steps or np.abs(number[rows] - np.arange(1, analysis.steps + 1)).max() > 1e-3:
+            raise SimulationError(f"ngspice did not keep the noise grid of {step:g} s; it printed: {_one_line(log)}")
+        time, values = np.arange(1, analysis.steps + 1) * step, [column[rows] for column in values]
+    elif analysis.samples is not None:
+        grid = np.linspace(0.0, analysis.stop, analysis.samples)
+        smooth: Array = CubicSpline(time, np.column_stack(values))(grid)
+        time, values = grid, list(np.ascontiguousarray(smooth.T))
+    voltages = dict(zip(nodes, values, strict=True))
+    _refuse_not_finite(voltages, log)
+    return TransientResult(time, voltages, version, log)
+
+
+def _refuse_not_finite(values: dict[str, Array], log: str) -> None:
+    for name, column in values.items():
+        if column.size == 0 or not np.all(np.isfinite(column)):
+            raise SimulationError(
+                f"ngspice returned {'nothing' if column.size == 0 else 'values that are not finite'} for {name!r} (an "
+                f"unstable or singular circuit?); it printed: {_one_line(log)}"
+            )
+
+
+def _one_line(log: str) -> str:
+    return " | ".join(log.splitlines()) or "nothing"

@@ -1,0 +1,88 @@
+"""Dies: what a seed means, and the statistics of what it draws."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thermograd.circuits.die import STREAMS, Die
+from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology import Technology
+
+TECHNOLOGY = Technology.preset("integrated")
+GOLDEN = {"coupling": [0.32803279065429286, -2.0348914756661376], "offset": [1.3702307417055075, 2.5810125203663246]}
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**40), small=st.integers(1, 6), large=st.integers(1, 6), part=st.sampled_from(list(STREAMS))
+)
+def test_a_places_deviate_depends_on_neither_the_size_nor_the_order_of_asking(seed, small, large, part):
+    shape = {"coupling": lambda n: (2, n, n), "ground": lambda n: (2, n)}.get(part, lambda n: (1, n))
+    first, second = TECHNOLOGY.fabricate(seed), TECHNOLOGY.fabricate(seed)
+    common = tuple(slice(extent) for extent in shape(min(small, large)))
+    a = first.deviates(part, shape(small))[common]
+    second.deviates(part, shape(large))
+    b = second.deviates(part, shape(small))[common]
+    assert a.shape == b.shape
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(first.deviates(part, shape(large))[common], a)
+
+
+def test_deviates_are_standard_normal_and_independent_from_place_to_place():
+    z = TECHNOLOGY.fabricate(7).deviates("coupling", (2, 100, 100)).ravel()
+    # 20,000 draws: mean 0.007, variance 0.010, lag-one correlation 0.007 (one standard error); 4.5 of them each.
+    assert abs(z.mean()) < 0.032
+    assert abs(z.var() - 1) < 0.045
+    assert abs(np.mean(z[1:] * z[:-1])) < 0.032
+
+
+def test_kinds_of_parts_and_dies_are_independent():
+    one, two = TECHNOLOGY.fabricate(1), TECHNOLOGY.fabricate(2)
+    streams = [die.deviates(part, (1, 4000))[0] for die in (one, two) for part in STREAMS]
+    correlation = np.corrcoef(streams) - np.eye(len(streams))
+    # 190 pairs of 4000 draws: one standard error is 0.016, the largest of 190 is below 4.5 of them.
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(4000)
+
+
+def test_the_test_above_sees_a_shared_stream():
+    one = TECHNOLOGY.fabricate(1)
+    again = TECHNOLOGY.fabricate(1)
+    assert np.corrcoef(one.deviates("offset", (1, 4000)), again.deviates("offset", (1, 4000)))[0, 1] > 0.99
+
+
+def test_the_meaning_of_a_seed_is_fixed():
+    # Cards and reports name dies by their seeds: a change of these values is a change of every published result.
+    die = TECHNOLOGY.fabricate(1)
+    np.testing.assert_allclose(die.deviates("coupling", (2, 1, 1)).ravel(), GOLDEN["coupling"], rtol=1e-12)
+    np.testing.assert_allclose(die.deviates("offset", (1, 2))[0], GOLDEN["offset"], rtol=1e-12)
+
+
+def test_no_seed_is_a_die_without_any_deviation():
+    die = TECHNOLOGY.fabricate(None)
+    assert not die.deviates("coupling", (2, 5, 5)).any()
+    assert die.ambient == TECHNOLOGY.thermal.ambient
+
+
+def test_ambient_temperatures_of_dies_scatter_as_the_technology_says():
+    small = TECHNOLOGY.replace(thermal__cells=1)
+    ambient = np.array([small.fabricate(seed).ambient for seed in range(200)])
+    # 200 dies: mean within 4 * 2 / sqrt(200) K, variance within 4 * sqrt(2 / 200) of itself.
+    assert ambient.mean() == pytest.approx(300.15, abs=0.57)
+    assert ambient.var() == pytest.approx(4.0, rel=0.4)
+
+
+def test_resistance_drifts_by_both_temperature_coefficients():
+    die = TECHNOLOGY.replace(resistors__tc1=1e-3, resistors__tc2=1e-5).fabricate(None)
+    np.testing.assert_allclose(die.drift(np.array([300.15, 310.15, 290.15])), [1.0, 1.011, 0.991], rtol=1e-12)
+
+
+def test_a_resistance_never_drifts_to_zero():
+    die = TECHNOLOGY.replace(resistors__tc1=-0.02).fabricate(None)
+    assert die.drift(np.array([400.0]))[0] == 0.05
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", (1,)])
+def test_a_seed_that_names_no_die_is_refused(seed):
+    with pytest.raises(InputError, match="die seed must be a non-negative integer or None"):
+        Die(TECHNOLOGY, seed)

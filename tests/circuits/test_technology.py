@@ -1,0 +1,151 @@
+"""Technologies: presets, files, and errors that name the field."""
+
+import math
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology import PRESETS, OpAmp, Resistors, Technology
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+fields = st.sampled_from(
+    ["name", "source", "resistors", "opamp", "adc", "thermal", "unit", "bits", "self", "gain", "cells"]
+)
+records = st.dictionaries(
+    fields, scalars | st.lists(scalars, max_size=2) | st.dictionaries(fields, scalars, max_size=3), max_size=3
+)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_every_preset_survives_a_file(tmp_path, name, suffix):
+    technology = Technology.preset(name)
+    technology.write(tmp_path / f"t{suffix}")
+    assert Technology.read(tmp_path / f"t{suffix}") == technology
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_names_itself_and_its_source(name):
+    technology = Technology.preset(name)
+    assert technology.name == name
+    assert len(technology.source) > 20
+
+
+def test_the_ideal_technology_is_perfect():
+    ideal = Technology.preset("ideal")
+    assert ideal.opamp.gain == ideal.opamp.gbw == math.inf
+    assert (ideal.resistors.tolerance, ideal.capacitors.tolerance, ideal.opamp.offset) == (0, 0, 0)
+    assert ideal.adc.bits is None
+    assert not ideal.thermal.johnson_noise
+
+
+def test_the_paper_technology_has_the_papers_figures():
+    paper = Technology.preset("paper")
+    assert paper.resistors.unit * paper.capacitors.unit == pytest.approx(1e-6)
+    assert (paper.dac.bits, paper.adc.bits, paper.link.rate, paper.link.word) == (16, 16, 50e9, 16)
+
+
+@settings(max_examples=25)
+@given(st.floats(1.1, 1e12) | st.just(math.inf), st.floats(1, 1e12) | st.just(math.inf), st.floats(1e-3, 1e9))
+def test_infinite_and_ordinary_values_survive_both_formats(tmp_path_factory, gain, gbw, unit):
+    folder = tmp_path_factory.mktemp("technology")
+    technology = Technology(opamp=OpAmp(gain=gain, gbw=gbw), resistors=Resistors(unit=unit))
+    for name in ("t.toml", "t.json"):
+        technology.write(folder / name)
+        assert Technology.read(folder / name) == technology
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"adc__bits": 77}, r"adc\.bits.*24.*77"),
+        ({"resistors__unit": -1.0}, r"resistors\.unit.*greater than 0.*-1"),
+        ({"resistors__tolerance": math.nan}, r"resistors\.tolerance.*nan"),
+        ({"opamp__gain": 0.5}, r"opamp\.gain"),
+        ({"thermal__cells": 0}, r"thermal\.cells"),
+        ({"adc__bit": 8}, r"adc\.bit:.*spelling"),
+        ({"amplifier": 1}, r"amplifier:.*spelling"),
+        ({"name": "bad\nname"}, "name"),
+        ({"resistors__series": "E13"}, r"resistors\.series.*E24"),
+    ],
+)
+def test_a_field_out_of_range_is_named(change, message):
+    with pytest.raises(InputError, match=message):
+        Technology.preset("ideal").replace(**change)
+
+
+def test_series_and_bits_exclude_each_other():
+    with pytest.raises(InputError, match="series and bits"):
+        Technology.preset("ideal").replace(resistors__series="E24", resistors__bits=8)
+
+
+def test_replace_changes_only_what_it_names():
+    before = Technology.preset("integrated")
+    after = before.replace(adc__bits=4, name="four bit", capacitors=before.capacitors)
+    assert (after.adc.bits, after.name) == (4, "four bit")
+    assert after.replace(adc__bits=before.adc.bits, name=before.name) == before
+    assert before.adc.bits == 8
+
+
+@given(records)
+@settings(max_examples=60)
+def test_any_content_is_a_technology_or_an_input_error(content):
+    try:
+        Technology(**content)
+    except InputError as error:
+        message = str(error)
+        assert "technology field" in message
+
+
+@pytest.mark.parametrize("name", ["nowhere", None, 3, []])
+def test_an_unknown_preset_lists_those_there_are(name):
+    with pytest.raises(InputError, match=r"unknown.*ideal.*integrated"):
+        Technology.preset(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.toml", b"adc = ["),
+        ("t.json", b"{"),
+        ("t.json", b"[1, 2]"),
+        ("t.json", b"[" * 100_000),
+        ("t.toml", b"\xff\xfe"),
+        ("t.toml", b"[adc]\nbits = 99"),
+        ("t.json", b'{"self": 1}'),
+    ],
+)
+def test_a_damaged_file_is_an_input_error(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        Technology.read(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.toml.*No such file"):
+        Technology.read(tmp_path / "nowhere.toml")
+    with pytest.raises(InputError, match="cannot be read"):
+        Technology.read(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "t.toml"
+    Technology.preset("paper").write(path)
+
+    def refuse(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        Technology.preset("ideal").write(path)
+    assert Technology.read(path).name == "paper"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.toml"]
+
+
+def test_a_record_cannot_be_changed_in_place():
+    with pytest.raises(ValueError, match="frozen"):
+        Technology.preset("ideal").name = "other"

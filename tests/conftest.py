@@ -1,0 +1,20 @@
+"""What every test run shares: one thread a process, reproducible hypothesis examples."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# Before numpy or torch is imported: threads of one test do not compete with another test's, and
+# sums are taken in the same order on every machine. Worker processes of the tests inherit it.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    os.environ[_variable] = "1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from hypothesis import HealthCheck, settings  # noqa: E402  (hypothesis loads numpy where it is installed)
+
+# A slow machine is not a failure; on CI the examples are the same every time.
+_common: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", print_blob=True, **_common)
+settings.register_profile("ci", derandomize=True, **_common)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
