@@ -1,0 +1,107 @@
+"""`Parts`: the component values of an analog program, and what they do to first order (`Behaviour`).
+
+Both fabrics are differential: unknown i is the voltage v_i = V(p_i) - V(m_i) of two rails, and every component exists
+twice. Arrays whose first axis has length 2 hold the two components; the differential law sees their mean, their
+difference enters only in second order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..circuits.die import Die
+
+BOLTZMANN = 1.380649e-23
+"""Boltzmann constant, J/K (exact, SI)."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Component values of n cells, SI units.
+
+    Attributes:
+        coupling: (2, n, n) conductances of the matrix resistors, S; 0 is an absent resistor.
+        polarity: (n, n) +1 where the resistor joins like rails' currents (A_ij > 0), -1 where it crosses, 0 where absent.
+        ground: (2, n) conductances from each rail to ground (passive fabrics), S.
+        drive: (2, n) conductances of the input resistors (active fabrics), S.
+        drive_nominal: conductance that the host assumes for every input resistor, S; 0 when the drive is a current.
+        capacitance: (2, n) F.
+        offset: (n,) input offset voltages of the amplifiers, V.
+        coupling_temperature: (n, n) K. ground_temperature, drive_temperature: (n,) K.
+    """
+
+    coupling: np.ndarray
+    polarity: np.ndarray
+    ground: np.ndarray
+    drive: np.ndarray
+    drive_nominal: float
+    capacitance: np.ndarray
+    offset: np.ndarray
+    coupling_temperature: np.ndarray
+    ground_temperature: np.ndarray
+    drive_temperature: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n."""
+        return len(self.offset)
+
+    def on(
+        self,
+        die: Die,
+        symmetric: bool,
+        mismatch: float | None = None,
+        capacitor_mismatch: float | None = None,
+        offset: float | None = None,
+    ) -> Parts:
+        """These parts as that die has them: mismatch of each part, drift and noise at its local temperature.
+
+        The standard deviations default to the die's technology; a calibrated surrogate passes those of its card.
+        `symmetric` says that the resistors (i, j) and (j, i) are one and the same part.
+        """
+        technology, n = die.technology, self.size
+        sigma = technology.resistors.tolerance if mismatch is None else mismatch
+        sigma_c = technology.capacitors.tolerance if capacitor_mismatch is None else capacitor_mismatch
+        sigma_v = technology.opamp.offset if offset is None else offset
+        place = (np.arange(n) + 0.5) / n
+        hot = die.temperature_of(place[:, None], place[None, :])
+        legs, inputs = die.temperature_of(place, place), die.temperature_of(place, np.ones(n))
+        deviate = die.deviates("coupling", (2, n, n))
+        if symmetric:
+            upper = np.triu(np.ones((n, n), dtype=bool))
+            deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
+            hot = np.where(upper, hot, hot.T)
+        return dataclasses.replace(
+            self,
+            coupling=self.coupling * np.exp(-sigma * deviate) / die.drift(hot),
+            ground=self.ground * np.exp(-sigma * die.deviates("ground", (2, n))) / die.drift(legs),
+            drive=self.drive * np.exp(-sigma * die.deviates("drive", (2, n))) / die.drift(inputs),
+            capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (2, n))),
+            offset=sigma_v * die.deviates("offset", (1, n))[0],
+            coupling_temperature=hot,
+            ground_temperature=legs,
+            drive_temperature=inputs,
+        )
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """First-order law of a fabric's differential voltages, C dv/dt = -K v + drive * I + L Vos + noise.
+
+    Attributes:
+        stiffness: K, (n, n) S.
+        load: L, (n,) S: the conductance that an amplifier's input sees; finite gain A0 adds L / A0 to K and finite
+            gain-bandwidth adds L / (2 pi GBW) to C. Zero in passive fabrics.
+        drive: (n,) realised over nominal drive current.
+        capacitance: C, (n,) F.
+        noise: (n, n) two-sided density of the differential Johnson currents, A^2/Hz.
+    """
+
+    stiffness: np.ndarray
+    load: np.ndarray
+    drive: np.ndarray
+    capacitance: np.ndarray
+    noise: np.ndarray

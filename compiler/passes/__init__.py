@@ -1,0 +1,1 @@
+"""The compiler's passes, in the order in which `compile_matrix` runs them."""

@@ -1,0 +1,251 @@
+"""Programs: text, decoding, files, and the same circuit at other signal levels and on other dies."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology import Technology
+from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.parts import Parts
+from thermograd.compiler.program import AnalogProgram
+
+from ..systems import passive, spd
+from .oracle import operating_point
+
+FABRICS = ["dual_rail", "crossbar"]
+B = np.array([1.0, -2.0, 0.5, 3.0])
+
+
+def program_of(fabric, technology="integrated"):
+    return compile_matrix(passive(4, 0.3, 1), fabric, technology, b=B)
+
+
+def header(text):
+    return [line for line in text.splitlines() if line.startswith("*")]
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+@pytest.mark.parametrize("technology", ["ideal", "breadboard", "integrated"])
+def test_text_solved_elsewhere_decodes_to_the_solution_of_the_realised_matrix(fabric, technology):
+    program = program_of(fabric, technology)
+    x = program.decode(operating_point(program.to_spice(B)))
+    # The netlist writes 1e8 for an infinite gain: |A^-1 D| / 1e8 is some 1e-6 here.
+    np.testing.assert_allclose(x, np.linalg.solve(program.matrix, B), rtol=0, atol=1e-5 * np.abs(x).max())
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_amplifiers_cost_the_realised_matrix_their_share(fabric):
+    ideal, finite = (program_of(fabric, Technology.preset("ideal").replace(opamp__gain=g)) for g in (np.inf, 100.0))
+    np.testing.assert_allclose(ideal.matrix, ideal.target, atol=1e-12)
+    loads = np.abs(ideal.target).sum(axis=1) + np.abs(ideal.target).max()
+    leak = np.diag(loads) / 100.0 if fabric == "crossbar" else 0.0
+    np.testing.assert_allclose(finite.matrix - finite.target, leak + np.zeros((4, 4)), atol=1e-12)
+
+
+@pytest.mark.skipif(shutil.which("ngspice") is None, reason="the ngspice program is not installed")
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_the_ngspice_program_reads_the_text(fabric, tmp_path):
+    program = program_of(fabric)
+    text = program.to_spice(B)
+    nodes = " ".join(f"v({node})" for node in program.nodes)
+    (tmp_path / "deck.cir").write_text(text.replace(".end\n", f".print op {nodes}\n.end\n"))
+    run = subprocess.run(
+        ["ngspice", "-b", "deck.cir"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    found = {
+        words[0]: float(words[1])
+        for words in map(str.split, run.stdout.splitlines())
+        if len(words) == 2 and words[0] in program.nodes
+    }
+    # ngspice prints seven digits, and the rails' difference loses one of them.
+    np.testing.assert_allclose(program.decode(found), program.decode(operating_point(text)), rtol=1e-4)
+
+
+def test_the_header_tells_another_reader_how_to_decode():
+    program = program_of("dual_rail")
+    lines = header(program.to_spice(B))
+    text = "\n".join(lines)
+    assert "x_k = d_k * (V(p<k>) - V(m<k>)) / volts_per_unit" in text
+    assert f"volts_per_unit = {program.volts_per_unit!r} V" in text
+    assert f"tau = {program.tau!r} s" in text
+    assert f"d_4 = {float(program.scaling[3])!r}" in text
+    assert "np." not in text
+    assert "driven by" in text
+    assert any("no drive" in line for line in header(program.to_spice()))
+
+
+def test_the_same_program_always_gives_the_same_text():
+    assert program_of("crossbar").to_spice(B) == program_of("crossbar").to_spice(B)
+
+
+def test_another_dialect_is_refused():
+    with pytest.raises(InputError, match="ngspice"):
+        program_of("crossbar").to_spice(B, dialect="hspice")
+
+
+def test_drive_and_state_of_the_wrong_length_are_refused():
+    program = program_of("crossbar")
+    with pytest.raises(InputError, match="4 unknowns"):
+        program.to_spice([1.0, 2.0])
+    with pytest.raises(InputError, match="4 unknowns"):
+        program.netlist(B, [1.0])
+
+
+def test_decode_takes_waveforms_other_spellings_and_other_nodes():
+    program = program_of("dual_rail")
+    volts = {node: 0.1 * k for k, node in enumerate(program.nodes)}
+    x = program.decode(volts)
+    shouted = {f"V({node.upper()})": value for node, value in volts.items()} | {"ep1": 7.0}
+    np.testing.assert_array_equal(program.decode(shouted), x)
+    waves = program.decode({node: np.full(3, value) for node, value in volts.items()})
+    np.testing.assert_array_equal(waves, np.repeat(x[:, None], 3, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"m2": "x"}, "number"), ({"m2": [1.0, 2.0]}, "equal length"), ({"m2": 1j}, "number")],
+)
+def test_decode_refuses_what_is_no_voltage(change, message):
+    program = program_of("dual_rail")
+    with pytest.raises(InputError, match=message):
+        program.decode(dict.fromkeys(program.nodes, 0.0) | change)
+
+
+def test_decode_names_the_nodes_it_misses():
+    program = program_of("dual_rail")
+    volts = dict.fromkeys(program.nodes, 0.0)
+    del volts["m3"]
+    with pytest.raises(InputError, match=r"all 8 solution nodes; missing: m3"):
+        program.decode(volts)
+
+
+@given(level=st.floats(1e-6, 1e3))
+@settings(max_examples=10)
+def test_the_solution_does_not_depend_on_the_signal_level(level):
+    program = compile_matrix(passive(4, 0.3, 1), "crossbar")
+    x = program.at_scale(level).decode(operating_point(program.at_scale(level).to_spice(B)))
+    np.testing.assert_allclose(x, np.linalg.solve(program.target, B), rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.0, -1.0, np.nan, np.inf])
+def test_an_impossible_signal_level_is_refused(level):
+    with pytest.raises(InputError, match="volts_per_unit"):
+        program_of("crossbar").at_scale(level)
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_a_die_without_mismatch_leaves_the_program_as_it_is(fabric):
+    technology = Technology.preset("ideal")
+    program = program_of(fabric, technology)
+    same = program.on(technology.fabricate(3))
+    np.testing.assert_array_equal(same.matrix, program.matrix)
+    np.testing.assert_array_equal(same.parts.capacitance, program.parts.capacitance)
+    assert not same.parts.offset.any()
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_a_dies_circuit_settles_where_its_matrix_says(fabric):
+    technology = Technology.preset("ideal").replace(resistors__tolerance=0.01)
+    program = program_of(fabric, technology).on(technology.fabricate(3))
+    x = program.decode(operating_point(program.to_spice(B)))
+    error = np.linalg.norm(x - np.linalg.solve(program.matrix, B)) / np.linalg.norm(x)
+    nominal = np.linalg.norm(x - np.linalg.solve(program.target, B)) / np.linalg.norm(x)
+    # The mismatch moves x by about a percent; what its first-order law leaves is of second order.
+    assert error < 0.05 * nominal
+
+
+# Files
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_a_saved_program_comes_back_whole(fabric, tmp_path):
+    program = program_of(fabric)
+    program.save(tmp_path / "deep" / "program")
+    again = AnalogProgram.load(tmp_path / "deep" / "program.json")
+    assert again.to_spice(B) == program.to_spice(B)
+    assert again.report == program.report
+    assert again.technology == program.technology
+    for field in dataclasses.fields(Parts):
+        np.testing.assert_array_equal(getattr(again.parts, field.name), getattr(program.parts, field.name))
+    assert sorted(entry.name for entry in (tmp_path / "deep").iterdir()) == ["program.json", "program.npz"]
+
+
+def edit(path, **changes):
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps(description | changes))
+
+
+def drop(path, key):
+    description = json.loads(path.read_text())
+    del description[key]
+    path.write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.with_suffix(".npz").unlink(), "npz.*No such file"),
+        (lambda p: p.with_suffix(".json").unlink(), "json.*No such file"),
+        (lambda p: p.with_suffix(".npz").write_bytes(p.with_suffix(".npz").read_bytes()[:-9]), "damaged"),
+        (lambda p: p.with_suffix(".npz").write_bytes(b""), "damaged"),
+        (
+            lambda p: (
+                compile_matrix(np.eye(2)).save(p.with_name("other"))
+                or p.with_name("other.npz").replace(p.with_suffix(".npz"))
+            ),
+            "another program",
+        ),
+        (lambda p: p.with_suffix(".json").write_text("{"), "not valid JSON"),
+        (lambda p: p.with_suffix(".json").write_text("[1]"), "format None"),
+        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 1"),
+        (lambda p: edit(p.with_suffix(".json"), fabric="rc"), "fabric 'rc'"),
+        (lambda p: edit(p.with_suffix(".json"), damping="x"), "damaged"),
+        (lambda p: edit(p.with_suffix(".json"), technology={"adc": {"bits": 99}}), r"adc\.bits"),
+        (lambda p: edit(p.with_suffix(".json"), technology=3), "damaged"),
+        (lambda p: drop(p.with_suffix(".json"), "reason"), "reason"),
+    ],
+)
+def test_a_damaged_file_is_an_input_error(tmp_path, damage, message):
+    path = tmp_path / "program"
+    program_of("dual_rail").save(path)
+    damage(path)
+    with pytest.raises(InputError, match=message):
+        AnalogProgram.load(path)
+
+
+@pytest.mark.parametrize("path", ["", "."])
+def test_a_path_that_names_no_file_is_refused(path):
+    with pytest.raises(InputError, match="names no file"):
+        AnalogProgram.load(path)
+
+
+def test_the_report_counts_what_is_in_the_netlist():
+    for fabric in FABRICS:
+        program = program_of(fabric)
+        letters = [
+            line[0]
+            for line in program.to_spice(B).splitlines()
+            if line[0] in "RC" and not line.startswith(("RA", "CA"))
+        ]
+        report = program.report
+        assert report.parts["resistor"] == letters.count("R")
+        assert report.parts["capacitor"] == letters.count("C")
+        assert sum(count for _, _, count in report.bill) == len(letters)
+        json.dumps(report.to_dict())
+        assert fabric in str(report)
+
+
+def test_the_reports_solution_error_is_the_rms_over_random_right_hand_sides():
+    program = compile_matrix(spd(6, 50.0, 2), "crossbar", "integrated")
+    b = np.random.default_rng(1).standard_normal((6, 4000))
+    wrong = np.linalg.solve(program.matrix, b) - np.linalg.solve(program.target, b)
+    ratio = np.sqrt((wrong**2).sum() / (np.linalg.solve(program.target, b) ** 2).sum())
+    # Both sums are dominated by one slow mode: 4000 draws of it, 1 / sqrt(2 * 4000) each, nearly cancelling.
+    assert program.report.solution_error == pytest.approx(ratio, rel=0.05)

@@ -1,0 +1,100 @@
+"""The first pass: what is taken, and what is refused by name."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from thermograd.circuits.errors import InputError
+from thermograd.compiler.passes.validate import LARGEST, SYMMETRY, validate, validate_drive
+
+
+def broken(i, j, value):
+    a = np.eye(3)
+    a[i, j] = value
+    return a
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ([[1.0, 2.0]], r"square.*\(1, 2\)"),
+        (np.ones(4), r"square.*\(4,\)"),
+        (3.0, r"square.*\(\)"),
+        (np.zeros((0, 0)), "size 0"),
+        (np.zeros((3, 3)), "zero everywhere.*damping"),
+        (broken(1, 2, np.nan), r"entry \[1, 2\] is nan"),
+        (broken(2, 0, -np.inf), r"entry \[2, 0\] is -inf"),
+        (broken(0, 2, 0.5), r"not symmetric: entry \[0, 2\] is 0.5 but \[2, 0\] is 0"),
+        (broken(1, 1, 1e200), r"entry \[1, 1\].*1e\+200.*units"),
+        ([[1e-300]], r"entry \[0, 0\].*1e-300.*units"),
+        ([[10**400]], "real numbers.*too large"),
+        ([["a"]], "real numbers"),
+        ([[1.0, 2.0], [3.0]], "real numbers"),
+        (None, r"square.*\(\)"),
+        (np.array([[1 + 1j]]), "complex"),
+        ([[1j]], "complex"),
+        (torch.eye(2, requires_grad=True), "detach"),
+    ],
+)
+def test_a_matrix_no_fabric_takes_is_refused_by_name(matrix, message):
+    with pytest.raises(InputError, match=message):
+        validate(matrix)
+
+
+def test_rounding_is_averaged_away_and_more_than_rounding_is_not():
+    a = np.array([[2.0, 1.0], [1.0, 3.0]])
+    a[0, 1] += 0.5 * SYMMETRY * 3
+    np.testing.assert_array_equal(validate(a), validate(a).T)
+    a[0, 1] += SYMMETRY * 3
+    with pytest.raises(InputError, match="not symmetric"):
+        validate(a)
+
+
+def test_what_is_returned_is_a_copy():
+    a = np.eye(2)
+    validate(a)[0, 0] = 7.0
+    assert a[0, 0] == 1.0
+
+
+@pytest.mark.parametrize(
+    "given_as", [np.eye(2).tolist(), np.eye(2, dtype=int), torch.eye(2), np.eye(2, dtype=np.float32)]
+)
+def test_lists_integers_and_tensors_are_taken(given_as):
+    np.testing.assert_array_equal(validate(given_as), np.eye(2))
+
+
+@settings(max_examples=40)
+@given(
+    hnp.arrays(
+        st.sampled_from([np.float64, np.float32, np.int64, np.complex128, np.bool_]),
+        hnp.array_shapes(max_dims=3, max_side=3),
+    )
+)
+def test_any_array_is_symmetric_afterwards_or_an_input_error(array):
+    try:
+        a = validate(array)
+    except InputError:
+        return
+    assert np.isfinite(a).all()
+    np.testing.assert_array_equal(a, a.T)
+    assert 1 / LARGEST <= np.abs(a).max() <= LARGEST
+
+
+@pytest.mark.parametrize(
+    ("b", "message"),
+    [
+        ([1.0, 2.0], r"shape \(2,\).*3 unknowns"),
+        ([[1.0, 2.0, 3.0]], r"shape \(1, 3\)"),
+        (1.0, r"shape \(\)"),
+        ([1.0, np.inf, 2.0], r"b\[1\] is inf"),
+        (["x", 1, 2], "real numbers"),
+        ([1j, 1, 2], "complex"),
+        (torch.ones(3, requires_grad=True), "detach"),
+    ],
+)
+def test_a_right_hand_side_that_does_not_fit_is_refused_by_name(b, message):
+    with pytest.raises(InputError, match=message):
+        validate_drive(b, 3)

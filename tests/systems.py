@@ -1,0 +1,55 @@
+"""Random matrices and device cards that several test modules share."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from thermograd.circuits.technology import Technology
+from thermograd.compiler.passes.realise import comparison_matrix
+from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
+
+
+def spd(n: int, condition: float, seed: int) -> np.ndarray:
+    """A random symmetric positive definite (n, n) matrix of mixed signs with exactly this condition number (n > 1)."""
+    rng = np.random.default_rng([seed, n])
+    basis, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    exponents = np.concatenate([[0.0, 1.0], rng.uniform(size=max(0, n - 2))])[:n]
+    a = (basis * condition**exponents) @ basis.T
+    return (a + a.T) / 2
+
+
+def passive(n: int, margin: float, seed: int) -> np.ndarray:
+    """A random matrix of mixed signs whose comparison matrix has smallest eigenvalue `margin`: > 0 is realisable."""
+    rng = np.random.default_rng([seed, n, 1])
+    a = rng.standard_normal((n, n))
+    a = (a + a.T) / 2
+    np.fill_diagonal(a, rng.uniform(0.5, 2.0, n))
+    return a + (margin - np.linalg.eigvalsh(comparison_matrix(a))[0]) * np.eye(n)
+
+
+def true_card(technology: Technology, fabric: str = "crossbar", **changes: float) -> DeviceCard:
+    """The card that a perfect calibration of this technology would find; `changes` to its fitted values."""
+    active = fabric == "crossbar"  # a passive circuit has no amplifiers
+    values = {
+        "gain": 1.0,
+        "leak": 1.0 / technology.opamp.gain if active else 0.0,
+        "lag": 1.0 / (2 * math.pi * technology.opamp.gbw) if active else 0.0,
+        "mismatch": technology.resistors.tolerance,
+        "capacitor_mismatch": technology.capacitors.tolerance,
+        "offset": technology.opamp.offset,
+        "noise": 1.0,
+    } | changes
+    return DeviceCard(
+        technology=technology,
+        fabric=fabric,
+        dac=technology.dac,
+        adc=technology.adc,
+        held_out=HeldOut(
+            systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
+        ),
+        validity=Validity(unknowns=(1, 64), condition_number=(1.0, 1e4)),
+        provenance={"simulator": "none"},
+        **{name: Estimate(value=value, std=0.0) for name, value in values.items()},
+    )
