@@ -1,0 +1,1 @@
+"""How a programmed device behaves: ideal, surrogate and SPICE behind one protocol; calibration."""

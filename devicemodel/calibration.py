@@ -1,0 +1,315 @@
+"""`calibrate`: run ngspice on a technology, fit the surrogate's parameters, and say how well it predicts what it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..circuits.errors import InputError
+from ..circuits.ngspice import run
+from ..circuits.technology import Converter, Technology
+from ..compiler.compile import lay_out
+from ..compiler.passes.condition import condition
+from ..compiler.passes.validate import validate, validate_drive
+from .card import DeviceCard, Estimate, HeldOut, Validity
+from .circuit_device import Probe
+from .device import Outcome
+from .fitting import Conversion, Observation, fit_converter, fit_law, fit_noise
+from .spice import SpiceDevice, transient
+from .surrogate import SurrogateDevice, propagate
+from .systems import Dense
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+NOISY_UNKNOWNS = 24
+"""Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One system for one die: A (n, n), b (n,), analog time in tau."""
+
+    matrix: np.ndarray
+    b: np.ndarray
+    duration: float
+    die: int
+    real: bool = False
+
+    @property
+    def solution(self) -> np.ndarray:
+        """A^-1 b, the reference against which both devices' errors are taken."""
+        return np.linalg.solve(self.matrix, self.b)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A held-out case: error vectors x - A^-1 b of SPICE and surrogate, relative to |A^-1 b|, (n,) each."""
+
+    case: Case
+    spice: np.ndarray
+    surrogate: np.ndarray
+    new_die: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A card and the held-out comparisons behind its figures."""
+
+    card: DeviceCard
+    comparisons: tuple[Comparison, ...]
+
+
+def calibrate(technology: Technology | str, **options: Any) -> DeviceCard:
+    """Calibrate a surrogate against ngspice; the options are those of `calibrate_with_evidence`."""
+    return calibrate_with_evidence(technology, **options).card
+
+
+def calibrate_with_evidence(
+    technology: Technology | str,
+    fabric: str = "crossbar",
+    seed: int = 0,
+    systems: Sequence[tuple[Any, Any]] = (),
+    sizes: Sequence[int] = (4, 8, 12, 16),
+    dies: Sequence[int] = (1, 2, 3),
+    new_dies: Sequence[int] = (101, 102),
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Run ngspice on random systems and on the real ones given, fit a card, and test it on what was held out.
+
+    Args:
+        technology: what to calibrate, or a preset's name.
+        fabric: "crossbar" or "dual_rail".
+        seed: of the random systems; same seed, same card.
+        systems: real systems (A, b), A symmetric positive definite; of every three, one is fitted and two are held out.
+        sizes: unknowns of the random systems; two of each size are fitted and two held out.
+        dies: seeds of the dies that are fitted. new_dies: those that are only tested.
+        workers: simulations at a time.
+        progress: called with (stage, done, total).
+
+    Raises:
+        InputError: an unusable technology, system, fabric or list of dies.
+        SimulationError: ngspice failed.
+    """
+    technology = technology if isinstance(technology, Technology) else Technology.preset(technology)
+    if fabric not in ("crossbar", "dual_rail"):
+        raise InputError(f"fabric {fabric!r} cannot be calibrated; use 'crossbar' or 'dual_rail'")
+    if not dies or not new_dies or set(dies) & set(new_dies):
+        raise InputError(
+            f"dies {list(dies)} and new_dies {list(new_dies)} must both be non-empty, without common seeds"
+        )
+    if not sizes or min(sizes) < 1:
+        raise InputError(f"sizes {list(sizes)} must be at least one number of unknowns, each >= 1")
+    if seed < 0:
+        raise InputError(f"seed is {seed}: give an integer >= 0")
+    report = progress or (lambda stage, done, total: None)
+    fitted, held = _cases(fabric, seed, systems, sizes, dies, new_dies)
+
+    def simulate(case: Case, noise: bool) -> tuple[np.ndarray, SpiceDevice]:
+        device = SpiceDevice(technology, case.die, fabric, noise=noise and len(case.b) <= NOISY_UNKNOWNS)
+        solution = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration)
+        if solution.outcome is not Outcome.OK:
+            raise InputError(
+                f"calibration system of {len(case.b)} unknowns on die {case.die}: {solution.outcome.value}; "
+                f"technology {technology.name} cannot hold it. Use systems of smaller condition, or better parts"
+            )
+        return solution.x.numpy(), device
+
+    runs = _parallel(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
+    observations, probes = [], []
+    for case, (_, device) in zip(fitted, runs, strict=True):
+        assert device.probe is not None
+        observations.append(Observation(lay_out(case.matrix, fabric, technology), device.die, device.probe))
+        probes.append((device.die, device.probe))
+    blank = _blank(technology, fabric, fitted)
+    report("fit", 0, 1)
+    card = blank.replace(
+        dac=_converter(technology.dac, "dac", probes),
+        adc=_converter(technology.adc, "adc", probes),
+    ).model_copy(update=fit_law(blank, observations))
+    report("fit", 1, 1)
+    if technology.thermal.johnson_noise:
+        card = card.model_copy(update={"noise": _noise(card, seed, dies, workers, report)})
+    else:
+        card = card.replace(noise=0.0)
+    tested = _parallel(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
+    comparisons = tuple(
+        _compare(case, x, card, case.die in new_dies) for case, (x, _) in zip(held, tested, strict=True)
+    )
+    card = card.model_copy(
+        update={
+            "held_out": _held_out(comparisons),
+            "provenance": {
+                "simulator": "ngspice",
+                "seed": seed,
+                "dies": [int(die) for die in dies],
+                "new_dies": [int(die) for die in new_dies],
+                "fitted_runs": len(fitted),
+                "held_out_runs": len(held),
+                "real_systems": len(systems),
+            },
+        }
+    )
+    return Calibration(card, comparisons)
+
+
+def random_system(n: int, condition: float, passive: bool, rng: np.random.Generator) -> np.ndarray:
+    """A random symmetric positive definite matrix (n, n) of mixed signs, with mean diagonal one.
+
+    Eigenvalues are log-uniform over the condition number in a random basis; `passive` scales the couplings until positive resistors
+    can realise the matrix, which bounds its condition.
+    """
+    basis, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    eigenvalues = np.concatenate([[1.0, condition], condition ** rng.uniform(size=max(0, n - 2))])[:n]
+    a = (basis * eigenvalues) @ basis.T
+    a *= n / np.trace(a)
+    if passive:
+        off = a - np.diag(np.diag(a))
+        share = np.abs(off).sum(axis=1) / np.diag(a)
+        a = np.diag(np.diag(a)) + off * (0.8 / max(1.0, float(share.max())))
+    return (a + a.T) / 2
+
+
+def _cases(
+    fabric: str,
+    seed: int,
+    systems: Sequence[tuple[Any, Any]],
+    sizes: Sequence[int],
+    dies: Sequence[int],
+    new_dies: Sequence[int],
+) -> tuple[list[Case], list[Case]]:
+    rng = np.random.default_rng([seed, 4242])
+    fitted: list[Case] = []
+    held: list[Case] = []
+    count = 0
+    for n in sizes:
+        for k in range(4):
+            matrix = random_system(int(n), float(rng.uniform(5, 100)), fabric == "dual_rail", rng)
+            b, slow = rng.standard_normal(int(n)), 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+            if k < 2:
+                # An early time shows capacitors and bandwidth, a late one resistors, gain and offset.
+                die = dies[count % len(dies)]
+                fitted += [Case(matrix, b, time, die) for time in (1.0, 8 * slow)]
+            else:
+                held.append(
+                    Case(matrix, b, 8 * slow, dies[count % len(dies)] if k == 2 else new_dies[count % len(new_dies)])
+                )
+            count += 1
+    for k, (given, drive) in enumerate(systems):
+        matrix = condition(validate(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given), 0.0)
+        b = validate_drive(drive.detach().cpu().numpy() if isinstance(drive, torch.Tensor) else drive, len(matrix))
+        slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+        if k % 3 == 0:
+            fitted.append(Case(matrix, b, 5 * slow, dies[k % len(dies)], real=True))
+        else:
+            die = dies[k % len(dies)] if k % 3 == 1 else new_dies[k % len(new_dies)]
+            held.append(Case(matrix, b, 5 * slow, die, real=True))
+    return fitted, held
+
+
+def _blank(technology: Technology, fabric: str, fitted: Sequence[Case]) -> DeviceCard:
+    """The starting point of the fit: perfect parts. What the technology says of them is not looked at."""
+    zero = Estimate(value=0.0, std=0.0)
+    sizes = [len(case.b) for case in fitted]
+    conditions = [float(np.linalg.cond(case.matrix)) for case in fitted]
+    return DeviceCard(
+        technology=technology,
+        fabric=fabric,
+        gain=Estimate(value=1.0, std=0.0),
+        leak=zero,
+        lag=zero,
+        mismatch=zero,
+        capacitor_mismatch=zero,
+        offset=zero,
+        noise=zero,
+        dac=technology.dac,
+        adc=technology.adc,
+        held_out=HeldOut(
+            systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
+        ),
+        validity=Validity(unknowns=(min(sizes), max(sizes)), condition_number=(min(conditions), max(conditions))),
+        provenance={},
+    )
+
+
+def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]]) -> Converter:
+    pairs = {"dac": ("requested", "driven"), "adc": ("settled", "read")}[kind]
+    readings = [
+        Conversion(
+            die,
+            getattr(probe, pairs[0])[None],
+            getattr(probe, pairs[1])[None],
+            np.array([probe.adc_gain if kind == "adc" else 1.0]),
+        )
+        for die, probe in probes
+    ]
+    return fit_converter(nominal, kind, readings)
+
+
+def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int, report: Progress) -> Estimate:
+    """Thermal noise of small systems at rest, one long seeded transient a die."""
+    technology, rng = card.technology, np.random.default_rng([seed, 4343])
+    slow_times = 600.0
+    jobs = []
+    for die in dies:
+        matrix = random_system(6, 5.0, card.fabric == "dual_rail", rng)
+        slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+        program = lay_out(matrix, card.fabric, technology).on(technology.fabricate(die))
+        jobs.append((program, slow_times * slow, int(rng.integers(2**31))))
+
+    def record(job: tuple[Any, float, int]) -> tuple[np.ndarray, np.ndarray, float]:
+        program, duration, noise_seed = job
+        zero = np.zeros(program.size)
+        result = run(program.circuit(zero, zero), transient(program, duration, noise=True), seed=noise_seed)
+        volts = np.array([result.voltages[node] for node in program.nodes])
+        # The first ten slow times are the way from zero to equilibrium.
+        settled = (volts[0::2] - volts[1::2])[:, int(volts.shape[1] * 10 / slow_times) :]
+        unit = card.replace(noise=1.0)
+        _, covariance = propagate(program, zero, zero, np.inf, unit, noisy=True)
+        assert covariance is not None
+        return settled, covariance.numpy(), slow_times / 2
+
+    return fit_noise(_parallel(record, jobs, workers, "noise runs", report))
+
+
+def _compare(case: Case, x: np.ndarray, card: DeviceCard, new_die: bool) -> Comparison:
+    device = SurrogateDevice(card, case.die)
+    # Another device with the same die: its converters' and thermal noise must not be SPICE's own draw.
+    device.load_state_dict(device.state_dict() | {"runs": 1000})
+    predicted = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration).x.numpy()
+    scale = float(np.linalg.norm(case.solution))
+    return Comparison(case, (x - case.solution) / scale, (predicted - case.solution) / scale, new_die)
+
+
+def explained_variance(comparisons: Sequence[Comparison]) -> float:
+    """1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean(e_spice)|^2 over the comparisons; see `HeldOut`."""
+    left = sum(float(np.sum((item.spice - item.surrogate) ** 2)) for item in comparisons)
+    total = sum(float(np.sum((item.spice - item.spice.mean()) ** 2)) for item in comparisons)
+    return 1.0 - left / total if total > 0 else 1.0
+
+
+def _held_out(comparisons: Sequence[Comparison]) -> HeldOut:
+    return HeldOut(
+        systems=len(comparisons),
+        explained_variance=explained_variance([item for item in comparisons if not item.new_die]),
+        explained_variance_new_dies=explained_variance([item for item in comparisons if item.new_die]),
+        spice_error=float(np.sqrt(np.mean([np.sum(item.spice**2) for item in comparisons]))),
+        residual=float(np.sqrt(np.mean([np.sum((item.spice - item.surrogate) ** 2) for item in comparisons]))),
+    )
+
+
+def _parallel(work: Callable[[Any], Any], jobs: Sequence[Any], workers: int, stage: str, report: Progress) -> list[Any]:
+    """Results in the order of the jobs; threads, since each waits for a simulator process of its own."""
+    results: list[Any] = []
+    report(stage, 0, len(jobs))
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        for done, result in enumerate(pool.map(work, jobs), start=1):
+            results.append(result)
+            report(stage, done, len(jobs))
+    return results

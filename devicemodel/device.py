@@ -1,0 +1,83 @@
+"""What every device can do: the protocol that the optimizers see, and its answers.
+
+Three devices share it: the exact law (`ideal`), the calibrated surrogate and SPICE. Time is in units of tau, x and b
+are in problem units; a device keeps its analog state between calls, as the cells keep their charge.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from .systems import LinearSystem
+
+
+class Outcome(enum.Enum):
+    """How a run of the device ended. Not an error of the caller: data to act on."""
+
+    OK = "ok"
+    """The reading is within the device's range."""
+    CLIPPED = "clipped"
+    """A cell or a converter reached its rail: there is a reading, but a wrong one. Try a smaller drive, more damping or
+    wider rails."""
+    UNSTABLE = "unstable"
+    """The programmed matrix has a growing mode. Try more damping, or finer programming."""
+    NOT_FINITE = "not finite"
+    """There is no settled state to read (a driven cell without restoring force). Try damping > 0, or a finite analog
+    time."""
+
+    @property
+    def readable(self) -> bool:
+        """True when `Solution.x` is a reading, if perhaps a clipped one."""
+        return self in (Outcome.OK, Outcome.CLIPPED)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """One reading of the device.
+
+    Attributes:
+        x: (n,) the reading in problem units, of the type and shape of b. Meaningless unless `outcome.readable`.
+        outcome: how the run ended.
+        seconds: physical analog time of all attempts, s (inf for a settled run of a device without a clock).
+        attempts: number of analog runs behind this reading (rescaling after a clipped one counts).
+    """
+
+    x: Tensor
+    outcome: Outcome
+    seconds: float
+    attempts: int = 1
+
+
+@runtime_checkable
+class Device(Protocol):
+    """A machine that relaxes by dx/dt = -(A x - b) + noise and is read after a given time."""
+
+    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        """Program the system, load the drive, run and read.
+
+        Args:
+            system: the matrix A, of n cells.
+            b: (n,) drive, in the type of the system.
+            duration: tau; math.inf is the settled state.
+            x0: (n,) initial state; None goes on from the present analog state (zeros at first, and after a change of
+                n).
+        """
+        ...
+
+    def evolve(self, duration: float) -> Solution:
+        """Let it run on for `duration` tau with the system and drive that are loaded, and read. InputError when nothing
+        is loaded."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next `solve` depends on, as tensors and plain numbers (safe for
+        torch.load(weights_only=True))."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a saved state; the continuation is bit-exact."""
+        ...

@@ -1,0 +1,134 @@
+"""Fitting a card's parameters to recorded runs: regressions whose patterns are known, so that only their sizes are sought.
+
+A die's deviates are known (they are its seed), as a calibration engineer knows them from measuring each part. What is fitted is how
+strongly each kind of imperfection acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from ..circuits.die import Die
+from ..circuits.technology import Converter
+from ..compiler.program import AnalogProgram
+from .card import DeviceCard, Estimate
+from .circuit_device import Probe
+from .converters import step_of
+from .surrogate import propagate
+
+PARAMETERS = {
+    "crossbar": ("gain", "leak", "lag", "mismatch", "capacitor_mismatch", "offset"),
+    "dual_rail": ("gain", "mismatch", "capacitor_mismatch"),
+}
+"""What there is to fit in each fabric: a passive one has no amplifiers."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One noiseless run: the nominal program, the die it ran on, and what the probes saw."""
+
+    nominal: AnalogProgram
+    die: Die
+    probe: Probe
+
+
+def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> dict[str, Estimate]:
+    """Least squares of the surrogate's end voltages against SPICE's, each run relative to its own rms.
+
+    Args:
+        blank: a card with the fabric and technology; its parameters are the starting point.
+
+    Returns:
+        Estimates of the fabric's parameters with standard uncertainties from the Jacobian at the optimum.
+    """
+    names = PARAMETERS[blank.fabric]
+    tau = float(np.median([run.nominal.tau for run in observations]))
+    # Sizes at which each parameter moves a reading by some tenths of a percent: the unknowns are then of order one.
+    typical = {
+        "gain": 1e-2,
+        "leak": 1e-3,
+        "lag": 1e-3 * tau,
+        "mismatch": 1e-2,
+        "capacitor_mismatch": 1e-2,
+        "offset": 1e-3,
+    }
+    scale = np.array([typical[name] for name in names])
+    start = np.array([getattr(blank, name).value for name in names])
+
+    def residual(theta: np.ndarray) -> np.ndarray:
+        card = blank.replace(**dict(zip(names, start + scale * theta, strict=True)))
+        return np.concatenate([_mismatch(run, card) for run in observations])
+
+    fit = least_squares(residual, np.zeros(len(names)), method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
+    freedom = max(1, len(fit.fun) - len(names))
+    covariance = np.linalg.pinv(fit.jac.T @ fit.jac) * 2 * fit.cost / freedom
+    values, stds = start + scale * fit.x, scale * np.sqrt(np.diag(covariance))
+    return {name: Estimate(value=float(v), std=float(s)) for name, v, s in zip(names, values, stds, strict=True)}
+
+
+def _mismatch(run: Observation, card: DeviceCard) -> np.ndarray:
+    program = run.nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+    per_volt = run.nominal.parts.drive_nominal or 1.0 / run.nominal.technology.resistors.unit
+    predicted, _ = propagate(
+        program, run.probe.driven * per_volt, run.probe.start, run.probe.duration, card, noisy=False
+    )
+    scale = np.sqrt(np.mean(run.probe.settled**2))
+    return (predicted - run.probe.settled) / scale / np.sqrt(len(predicted))
+
+
+def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray, float]]) -> Estimate:
+    """Noise power over the law's from waveforms: trace(S_law^-1 S_seen) / n, averaged.
+
+    Args:
+        pairs: (waveform (n, T) in V, the law's stationary covariance (n, n), number of independent samples in the waveform).
+    """
+    ratios, weights = [], []
+    for waveform, covariance, independent in pairs:
+        centred = waveform - waveform.mean(axis=1, keepdims=True)
+        seen = centred @ centred.T / waveform.shape[1]
+        ratios.append(float(np.trace(np.linalg.solve(covariance, seen))) / len(waveform))
+        weights.append(independent * len(waveform))
+    # A variance from m independent normal samples has relative standard deviation sqrt(2 / m).
+    mean = float(np.average(ratios, weights=weights))
+    return Estimate(value=mean, std=float(mean * np.sqrt(2.0 / np.sum(weights))))
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Readings of one converter on one die: volts in, volts out, (m, n); gain of the amplifier before it, (m,)."""
+
+    die: Die
+    inputs: np.ndarray
+    outputs: np.ndarray
+    gain: np.ndarray
+
+
+def fit_converter(nominal: Converter, kind: str, readings: Sequence[Conversion]) -> Converter:
+    """Gain error, offset and noise of a converter ("dac" or "adc") from what went in and what came out.
+
+    out - in = sigma_g z_g in + sigma_o z_o + error, with the die's deviates z known; the error's variance beyond step^2 / 12 is noise.
+    Resolution and full scale are the data sheet's.
+    """
+    columns, errors, rounding = [], [], []
+    for item in readings:
+        for volts, out, gain in zip(item.inputs, item.outputs, item.gain, strict=True):
+            inside = np.abs(volts) * gain < nominal.full_scale * 0.98
+            z_gain = item.die.deviates(f"{kind}_gain", (1, 1))[0, 0]
+            z_offset = item.die.deviates(f"{kind}_offset", (1, len(volts)))[0]
+            columns.append(np.stack([z_gain * volts, z_offset], axis=1)[inside])
+            errors.append((out - volts)[inside])
+            rounding.append(np.full(int(inside.sum()), step_of(nominal) ** 2 / 12 / gain**2))
+    design, error, floor = np.concatenate(columns), np.concatenate(errors), np.concatenate(rounding)
+    weight = 1.0 / np.sqrt(floor + nominal.full_scale**2 * 1e-12)
+    sigma = np.linalg.lstsq(design * weight[:, None], error * weight, rcond=None)[0]
+    left = error - design @ sigma
+    noise = float(np.sqrt(max(0.0, np.mean(left**2 - floor))))
+    # The data cannot tell a noise from the scatter of the rounding below this share of a step.
+    noise = noise if noise**2 > 3 * float(np.mean(floor)) / np.sqrt(len(left)) else 0.0
+    return nominal.model_copy(
+        update={"gain_error": float(abs(sigma[0])), "offset": float(abs(sigma[1])), "noise": noise}
+    )

@@ -1,0 +1,167 @@
+"""The linear systems a device can be programmed with: checked records, no physics.
+
+A device relaxes by dx/dt = -(A x - b). `Dense` gives A itself, `LowRank` gives A = J^T H J + damping I by its factors,
+so that the N x N matrix is never formed (the three resistor arrays J, H, J^T of the paper).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..circuits.errors import InputError
+
+DENSE_LIMIT = 20_000
+"""Largest N for which `LowRank.dense()` forms the N x N matrix (3.2 GB in float64)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A system given by its matrix.
+
+    Args:
+        A: (n, n) symmetric matrix, float32 or float64. Positive semi-definiteness is the device's business: a device
+            given an indefinite matrix answers `Outcome.UNSTABLE`.
+
+    Raises:
+        InputError: A is not a square, finite, symmetric floating-point matrix; the message names the first bad entry.
+    """
+
+    A: Tensor
+
+    def __post_init__(self) -> None:
+        _check_matrix("A", self.A)
+        _check_symmetric("A", self.A)
+
+    @property
+    def size(self) -> int:
+        """Number of cells n."""
+        return self.A.shape[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float32 or float64."""
+        return self.A.dtype
+
+    def dense(self) -> Tensor:
+        """The matrix, (n, n)."""
+        return self.A
+
+    def matvec(self, x: Tensor) -> Tensor:
+        """A x for x of shape (n,) or (..., n)."""
+        return x @ self.A.mT
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """A = J^T H J + damping I, kept as its factors.
+
+    Args:
+        J: (k, N), float32 or float64, one row for each output of the batch.
+        H: (k, k) symmetric, or None for the identity.
+        damping: lambda >= 0, in the units of A.
+
+    Raises:
+        InputError: wrong shapes or types, an entry that is not finite, H not symmetric, damping negative or not finite.
+    """
+
+    J: Tensor
+    H: Tensor | None = None
+    damping: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_matrix("J", self.J, square=False)
+        if self.H is not None:
+            _check_matrix("H", self.H)
+            if self.H.shape[0] != self.J.shape[0] or self.H.dtype != self.J.dtype:
+                raise InputError(
+                    f"H is {tuple(self.H.shape)} {self.H.dtype} but J is {tuple(self.J.shape)} {self.J.dtype}: give H "
+                    f"as ({self.J.shape[0]}, {self.J.shape[0]}) in J's type, or None for the identity"
+                )
+            _check_symmetric("H", self.H)
+        if not (math.isfinite(self.damping) and self.damping >= 0):
+            raise InputError(f"damping is {self.damping}: give a finite number >= 0")
+
+    @property
+    def size(self) -> int:
+        """Number of cells N."""
+        return self.J.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float32 or float64."""
+        return self.J.dtype
+
+    def dense(self) -> Tensor:
+        """The (N, N) matrix. InputError above `DENSE_LIMIT` cells."""
+        if self.size > DENSE_LIMIT:
+            raise InputError(
+                f"the dense matrix of {self.size} cells would hold {self.size**2:.1e} entries (at most {DENSE_LIMIT} "
+                "cells): use matvec, or a device that takes the factors"
+            )
+        HJ = self.J if self.H is None else self.H @ self.J
+        return self.J.mT @ HJ + self.damping * torch.eye(self.size, dtype=self.dtype, device=self.J.device)
+
+    def matvec(self, x: Tensor) -> Tensor:
+        """A x for x of shape (N,) or (..., N), in O(k N)."""
+        y = x @ self.J.mT
+        if self.H is not None:
+            y = y @ self.H.mT
+        return y @ self.J + self.damping * x
+
+
+LinearSystem = Dense | LowRank
+"""What `Device.solve` accepts."""
+
+
+def check_vector(name: str, value: Tensor, system: LinearSystem) -> None:
+    """InputError unless `value` is a finite (n,) vector in the type of the system."""
+    if not isinstance(value, Tensor) or value.shape != (system.size,) or value.dtype != system.dtype:
+        got = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(
+            f"{name} is {got}: the system takes a tensor of shape ({system.size},) and type {system.dtype}"
+        )
+    _check_finite(name, value)
+
+
+def check_duration(duration: float) -> float:
+    """The duration as a float; InputError unless it is >= 0 (inf means settled)."""
+    duration = float(duration)
+    if math.isnan(duration) or duration < 0:
+        raise InputError(f"duration is {duration}: give a number of tau >= 0, or math.inf for the settled state")
+    return duration
+
+
+def _check_matrix(name: str, value: Tensor, square: bool = True) -> None:
+    if not isinstance(value, Tensor) or value.dim() != 2 or value.dtype not in (torch.float32, torch.float64):
+        got = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(f"{name} is {got}: give a 2-D tensor of float32 or float64")
+    if 0 in value.shape or (square and value.shape[0] != value.shape[1]):
+        raise InputError(
+            f"{name} has shape {tuple(value.shape)}: give a {'square ' if square else ''}matrix with at least one entry"
+        )
+    _check_finite(name, value)
+
+
+def _check_finite(name: str, value: Tensor) -> None:
+    if not torch.isfinite(value).all():
+        where = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
+        raise InputError(
+            f"{name}{list(where)} is {value[where].item()}: every entry must be finite (a diverged model?)"
+        )
+
+
+def _check_symmetric(name: str, value: Tensor) -> None:
+    # rounding of a Gram product leaves about n eps; anything above is a different matrix
+    difference = (value - value.mT).abs()
+    tolerance = 1e3 * torch.finfo(value.dtype).eps * float(value.abs().max())
+    if float(difference.max()) > tolerance:
+        i, j = divmod(int(difference.argmax()), value.shape[1])
+        upper, lower = value[i, j].item(), value[j, i].item()
+        raise InputError(
+            f"{name} is not symmetric: {name}[{i}, {j}] = {upper:.9g} but {name}[{j}, {i}] = {lower:.9g}; symmetrise "
+            f"it, ({name} + {name}.T) / 2, if the difference is rounding"
+        )
