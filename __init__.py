@@ -1,0 +1,81 @@
+"""thermograd: from a curvature matrix to an analog circuit that computes natural-gradient steps.
+
+The names below are the library's front door. They are loaded when first used, so that a tool that only
+needs netlists does not wait for torch.
+
+    >>> import thermograd
+    >>> thermograd.compile_matrix([[2.0, 0.5], [0.5, 1.0]])
+    >>> thermograd.TNGD(model.parameters(), lr=0.1, damping=0.01, analog_time=5.0)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .circuits.netlist import Netlist
+    from .circuits.technology import Technology
+    from .compiler.compile import compile_matrix
+    from .compiler.program import AnalogProgram
+    from .devicemodel.calibration import calibrate
+    from .devicemodel.card import DeviceCard
+    from .devicemodel.ideal import IdealDevice
+    from .devicemodel.spice import SpiceDevice
+    from .devicemodel.surrogate import SurrogateDevice
+    from .devicemodel.systems import Dense, LowRank
+    from .optim.ngd import NGD
+    from .optim.tngd import TNGD
+
+    __version__: str
+
+__all__ = [
+    "NGD",
+    "TNGD",
+    "AnalogProgram",
+    "Dense",
+    "DeviceCard",
+    "IdealDevice",
+    "LowRank",
+    "Netlist",
+    "SpiceDevice",
+    "SurrogateDevice",
+    "Technology",
+    "__version__",
+    "calibrate",
+    "compile_matrix",
+]
+
+_HOME = {
+    "AnalogProgram": ".compiler.program",
+    "Dense": ".devicemodel.systems",
+    "DeviceCard": ".devicemodel.card",
+    "IdealDevice": ".devicemodel.ideal",
+    "LowRank": ".devicemodel.systems",
+    "NGD": ".optim.ngd",
+    "Netlist": ".circuits.netlist",
+    "SpiceDevice": ".devicemodel.spice",
+    "SurrogateDevice": ".devicemodel.surrogate",
+    "TNGD": ".optim.tngd",
+    "Technology": ".circuits.technology",
+    "calibrate": ".devicemodel.calibration",
+    "compile_matrix": ".compiler.compile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use (PEP 562)."""
+    value: Any
+    if name == "__version__":
+        value = metadata.version("thermograd")  # pyproject.toml is its one source
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    """List what is loaded and what can be."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,307 @@
+"""The commands that train networks: `train`, `study`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .circuits.errors import InputError
+from .cli_circuits import ADVICE, make_card
+from .cli_options import (
+    LEARNING,
+    PICTURES,
+    Card,
+    DeviceName,
+    DieSeed,
+    Json,
+    Plot,
+    Seed,
+    TechnologyName,
+    Workers,
+    examples,
+)
+from .outputs import Progress, complain, destination, emit, folder, note, progress, show, to_json, write_text
+
+if TYPE_CHECKING:
+    from .optim.training import History
+
+SPOILT = 0.1
+"""Share of a training's steps that may end badly on the device before the training counts as failed."""
+SAVES = 10
+"""Checkpoints in a run: what Ctrl-C can cost is a tenth of it, at most 100 steps."""
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=LEARNING,
+    epilog=examples(
+        "thermograd train --optimizer adam --steps 300",
+        "thermograd train --optimizer tngd --device surrogate --card card.json --die 3 --checkpoint run.pt",
+        "thermograd train --optimizer tngd --analog-time 20 --damping 0.1 --json",
+    ),
+)
+def train(
+    task: Annotated[
+        str, typer.Option("--task", help="digits (1797 handwritten digits, 8 x 8).", metavar="NAME")
+    ] = "digits",
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", help="sgd, adam, ngd, tngd or tngd-adam.", metavar="NAME")
+    ] = "tngd",
+    device: DeviceName = None,
+    card: Card = None,
+    technology: TechnologyName = None,
+    die: DieSeed = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates in all.")] = 300,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 16,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
+    damping: Annotated[float | None, typer.Option("--damping", help="Of the curvature (ngd, tngd).")] = None,
+    analog_time: Annotated[
+        float | None, typer.Option("--analog-time", help="Tau before the reading (tngd); inf is settled.")
+    ] = None,
+    seed: Seed = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", help="Saved to; a run that was stopped goes on from it.", metavar="FILE"),
+    ] = None,
+    require: Annotated[float, typer.Option("--require", min=0.0, max=1.0, help="Test accuracy to reach.")] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write every step's figures: .json.", metavar="FILE")
+    ] = None,
+    plot: Plot = None,
+    json: Json = False,
+) -> None:
+    """Train a network with a digital optimizer, or with natural-gradient steps from a device.
+
+    Exit code 1 when the loss is not finite, over a tenth of the steps ended badly, or --require is missed.
+    """
+    given = [card, Path(technology or "")]
+    picture, history = destination(plot, PICTURES, given), destination(out, (".json",), given)
+    saved = destination(checkpoint, inputs=[*given, history])
+    settings = {"lr": lr, "damping": damping, "analog_time": analog_time}
+    hardware = {"device": device, "card": card, "technology": technology, "die": die}
+    try:
+        with progress() as report:
+            run = _train(task, optimizer, steps, batch, seed, settings, hardware, saved, report)
+    except KeyboardInterrupt:
+        if saved is not None and saved.exists():
+            note(f"the same command goes on from {saved}")
+        raise
+    if history is not None:
+        write_text(history, to_json(run.to_dict()))
+    if picture is not None:
+        from .charts import training
+
+        training(picture, run.history.loss, run.history.evaluations, run.title)
+    if json:
+        emit(run.to_dict())
+    else:
+        show(run.title, ("", ""), run.rows())
+    for path in filter(None, (history, picture, saved)):
+        note(f"wrote {path}")
+    problem = run.problem(require)
+    if problem:
+        complain(problem)
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One training run and how it was asked for."""
+
+    asked: dict[str, Any]
+    history: History
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        device = f" on the {self.asked['device']} device" if self.asked["device"] else ""
+        length = f"{self.history.steps} steps of {self.asked['batch']}"
+        return f"{self.asked['task']}: {self.asked['optimizer']}{device}, {length}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: what was asked, the final accuracy, every step's figures."""
+        return self.asked | {"final_accuracy": self.history.final_accuracy} | dataclasses.asdict(self.history)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """For people."""
+        history = self.history
+        tail = history.loss[-max(1, history.steps // 10) :]
+        reached = history.steps_to(0.95)
+        return [
+            ("test accuracy", f"{100 * history.final_accuracy:.2f} %"),
+            ("loss, mean of the last tenth", f"{sum(tail) / len(tail):.4g}"),
+            ("steps to 95 %", "not reached" if reached is None else str(reached)),
+            ("outcomes", ", ".join(f"{outcome} {count}" for outcome, count in Counter(history.outcome).items())),
+            (
+                "computed in",
+                f"{sum(history.digital_seconds):.3g} s, device simulated in {sum(history.device_seconds):.3g} s",
+            ),
+            ("analog time", f"{sum(history.analog_seconds):.3g} s"),
+        ]
+
+    def problem(self, require: float) -> str:
+        """Why this training counts as failed, with what to try; empty when it does not."""
+        history = self.history
+        step = next((step for step, loss in enumerate(history.loss) if not math.isfinite(loss)), None)
+        if step is not None:
+            return f"the loss is not finite at step {step}: use a smaller --lr or more --damping"
+        ends = Counter(history.outcome)
+        bad = history.steps - ends["ok"]
+        if bad > SPOILT * history.steps:
+            worst = max((end for end in ends if end != "ok"), key=lambda end: ends[end])
+            return f"{bad} of {history.steps} steps ended badly on the device, most of them {worst}: {ADVICE[worst]}"
+        if history.final_accuracy < require:
+            reached = f"test accuracy {history.final_accuracy:.4f} is below the required {require:g}"
+            return f"{reached}: use more --steps or another --lr"
+        return ""
+
+
+def _train(
+    task: str,
+    optimizer: str,
+    steps: int,
+    batch: int,
+    seed: int,
+    settings: dict[str, float | None],
+    hardware: dict[str, Any],
+    checkpoint: Path | None,
+    report: Progress,
+) -> Trained:
+    from .inputs import open_device
+    from .optim.tasks.digits import digits
+    from .optim.training import OPTIMIZERS, train
+
+    tasks = {"digits": digits}
+    if task not in tasks:
+        raise InputError(f"task {task!r} is unknown; there are: {', '.join(tasks)}")
+    if optimizer not in OPTIMIZERS:
+        raise InputError(f"optimizer {optimizer!r} is unknown; there are: {', '.join(OPTIMIZERS)}")
+    known = OPTIMIZERS[optimizer][1]
+    chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    for name, value in chosen.items():
+        option = f"--{name.replace('_', '-')}"
+        if name not in known:
+            takers = [other for other, (_, defaults) in OPTIMIZERS.items() if name in defaults]
+            raise InputError(
+                f"{option} means nothing to {optimizer}; leave it out, or use --optimizer {' or '.join(takers)}"
+            )
+        if name == "lr" and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{option} is {value}; give a finite number > 0")
+    kind, device = None, None
+    if "analog_time" in known:
+        kind = hardware["device"] or ("ideal" if hardware["card"] is None else "surrogate")
+        device = open_device(kind, hardware["technology"], None, hardware["die"], None, hardware["card"])
+    else:
+        for name, given in hardware.items():
+            if given is not None:
+                raise InputError(
+                    f"--{name} means nothing to {optimizer}, which uses no device; "
+                    "leave it out, or use --optimizer tngd"
+                )
+    history = train(
+        tasks[task](),
+        optimizer,
+        steps,
+        batch,
+        seed,
+        device=device,
+        callbacks=[lambda done, _: report("training", done, steps)],
+        checkpoint=checkpoint,
+        checkpoint_every=max(1, min(100, steps // SAVES)),
+        **chosen,
+    )
+    asked = {"task": task, "optimizer": optimizer, "device": kind, "die": hardware["die"]}
+    return Trained(asked | {"batch": batch, "seed": seed, "settings": {**known, **chosen}}, history)
+
+
+@app.command(
+    rich_help_panel=LEARNING,
+    epilog=examples(
+        "thermograd study tolerance --card card.json",
+        "thermograd study isolation --technology integrated --dies 1,2,3,4,5",
+        "thermograd study adc --card card.json --levels 3,4,6,8 --steps 200 --out out/study",
+    ),
+)
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits).", metavar="NAME"),
+    ],
+    card: Card = None,
+    technology: TechnologyName = None,
+    levels: Annotated[
+        str | None, typer.Option("--levels", help="Settings of the knob, such as 0.01,0.1.", metavar="LIST")
+    ] = None,
+    dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of each training.")] = 300,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 8,
+    within: Annotated[
+        float, typer.Option("--within", min=0.0, help="Accuracy that may be lost against the ideal device.")
+    ] = 0.02,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder; a study that was stopped goes on there.", metavar="DIR")
+    ] = Path("out/study"),
+    json: Json = False,
+) -> None:
+    """Train at each level of an imperfection on several dies: how much of it does training bear?
+
+    Without --card a quick calibration of the technology (default: integrated) is made first and kept in the folder.
+    Exit code 1 when no level stays --within of the ideal device.
+    """
+    from .devicemodel.card import DeviceCard
+    from .inputs import numbers, read_technology, seeds
+    from .optim.codesign.studies import KNOBS, run_study
+
+    if name not in KNOBS:
+        raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
+    chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
+    if card is not None and technology is not None:
+        raise InputError("--card already says which technology it is for; leave --technology out")
+    target = folder(out)
+    if card is not None:
+        calibrated = DeviceCard.read(card)
+    else:
+        board = read_technology(technology or "integrated")
+        kept = target / f"card-{board.name.replace(' ', '-')}.json"
+        if kept.exists() and DeviceCard.read(kept).technology == board:
+            calibrated = DeviceCard.read(kept)
+        else:
+            note(f"no --card: calibrating {board.name} first")
+            calibrated = make_card(board, "crossbar", 0, (), True, workers)
+            calibrated.write(kept)
+    with progress() as report:
+        results = run_study(
+            name, calibrated, chosen, places, steps, batch, seed, workers, target,
+            progress=lambda done, total: report(f"study: {name}", done, total),
+        )  # fmt: skip
+    from .charts import study as draw
+
+    data, picture = target / f"{name}.json", target / f"{name}.png"
+    write_text(data, to_json(results.to_dict()))
+    draw(picture, results.to_dict())
+    if json:
+        emit(results.to_dict() | {"files": [data, picture]})
+    else:
+        knob = results.knob
+        rows = [(f"{shown:.4g}", f"{100 * mean:.2f}", f"{100 * std:.2f}") for shown, mean, std in results.rows()]
+        show(
+            f"{knob.title}: ideal device {100 * results.baseline:.2f} %",
+            (f"{knob.axis} ({knob.unit})", "accuracy, %", "std over dies"),
+            rows,
+        )
+        note(f"wrote {data}, {picture}")
+    if not any(mean >= results.baseline - within for _, mean, _ in results.rows()):
+        complain(
+            f"no level of {name} stays within {within:g} of the ideal device's accuracy {results.baseline:.4f}; "
+            "try gentler --levels"
+        )
+        raise typer.Exit(1)

@@ -1,0 +1,158 @@
+"""How the report's pictures look: colours, one matplotlib style, readable ticks, direct labels, and SVG as text.
+
+Colours are those of Okabe and Ito, which people with any of the usual colour deficiencies can tell apart.
+Nothing uses pyplot, so no state is shared between figures.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.transforms import offset_copy
+
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
+    "#222222", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY, PALE = "#777777", "#DDDDDD"
+CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+DIVERGING = LinearSegmentedColormap.from_list("blue-orange", [BLUE, SKY, "#FFFFFF", "#F0B040", VERMILLION])
+WIDE = 9.4
+"""Width of a full figure, inches; the page shows it at about 900 pixels, where 9 points are 12 pixels."""
+
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.labelcolor": BLACK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # text from the results may hold dollar signs
+}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Draw in this module's style, and leave the caller's matplotlib settings as they were."""
+
+    @wraps(draw)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def to_svg(figure: Figure, name: str, description: str = "") -> str:
+    """One `<svg>` element as text; the same figure gives the same text.
+
+    Args:
+        figure: what to draw.
+        name: unique on the page; prefixes every id, so that several figures can stand in one document.
+        description: what a screen reader says of it.
+    """
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
+    escaped = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escaped}" ', 1)
+
+
+def accuracy_axis(ax: Axes, values: Sequence[float], room: float = 0.05) -> None:
+    """Accuracy spaced by the logarithm of the error, so that 97 and 98 % are as far apart as they matter."""
+
+    def forward(accuracy: Any) -> np.ndarray:
+        return -np.log10(np.clip(1 - np.asarray(accuracy, dtype=float), 1e-4, None))
+
+    def inverse(height: Any) -> np.ndarray:
+        return 1 - 10 ** -np.asarray(height, dtype=float)
+
+    finite = np.array([value for value in values if value is not None and np.isfinite(value)], dtype=float)
+    low, high = (float(finite.min()), float(min(finite.max(), 0.999))) if finite.size else (0.0, 0.99)
+    a, b = forward(low), forward(high)
+    extra = room * max(b - a, 0.15)
+    ax.set_yscale("function", functions=(forward, inverse))
+    ax.set_ylim(inverse(a - extra), inverse(b + extra))
+    ticks = [0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999]
+    if b - a < 0.35:
+        ticks = [*ticks, 0.92, 0.93, 0.94, 0.96, 0.85, 0.975, 0.985]
+    ax.yaxis.set_major_locator(FixedLocator(sorted(ticks)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+    ax.grid(axis="y", color=PALE, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def log_ticks(axis: Axis) -> None:
+    """Powers of ten as plain text; matplotlib's own labels go through its formula parser, which is slow."""
+    axis.set_major_locator(LogLocator(numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def power_of_ten(value: float) -> str:
+    """10 with its exponent raised."""
+    exponent = round(math.log10(value)) if value > 0 else 0
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def label_ends(ax: Axes, entries: Sequence[tuple[float, str, str]], gap: float = 0.06, inside: bool = False) -> None:
+    """Write (y in data units, text, colour) at the right edge, moved apart to at least `gap` of the axis height."""
+    if not entries:
+        return
+    heights = ax.transAxes.inverted().transform(ax.transData.transform([(ax.get_xlim()[1], y) for y, _, _ in entries]))[
+        :, 1
+    ]
+    order = np.argsort(heights, kind="stable")
+    places = heights[order].copy()
+    if not inside:
+        for _ in range(200):  # neighbours that are too near push each other apart
+            for k in range(len(places) - 1):
+                lack = gap - (places[k + 1] - places[k])
+                if lack > 1e-9:
+                    places[k] -= lack / 2
+                    places[k + 1] += lack / 2
+    for place, k in zip(places, order, strict=True):
+        _, text, colour = entries[k]
+        if inside:
+            ax.text(
+                0.99, place + 0.012, text, color=colour, ha="right", va="bottom", fontsize=8.5, transform=ax.transAxes
+            )
+            continue
+        moved = abs(place - heights[k]) > 0.25 * gap
+        leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 5, "relpos": (0, 0.5)}
+        beside = offset_copy(ax.transAxes, ax.figure, x=18 if moved else 8, units="points")
+        ax.annotate(
+            text, (1.0, heights[k]), xycoords="axes fraction", xytext=(1.0, place), textcoords=beside, color=colour,
+            ha="left", va="center", fontsize=8.5, arrowprops=leader if moved else None, annotation_clip=False,
+        )  # fmt: skip
+
+
+def subscript(number: int) -> str:
+    """A number as a lowered index."""
+    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))

@@ -1,0 +1,160 @@
+"""The package as a whole: what it exports, what importing it costs, what depends on what, what is shipped."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import thermograd
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = ["circuits", "compiler", "devicemodel", "optim"]  # from the ground up; the root's own modules are on top
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def modules() -> list[Path]:
+    """Every module of the package, as a path relative to the root."""
+    inside = [path for floor in FLOORS for path in (ROOT / floor).rglob("*.py")]
+    return [path.relative_to(ROOT) for path in [*inside, *ROOT.glob("*.py")]]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Names of the modules that a fresh interpreter has loaded after `statement`."""
+    script = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
+    return set(run.stdout.split())
+
+
+def floor_of(parts: tuple[str, ...]) -> int | None:
+    """Height of the floor of a module (named without `thermograd`); None for the root and its lazy names."""
+    if parts and parts[0] in FLOORS:
+        return FLOORS.index(parts[0])
+    return len(FLOORS) if parts and (ROOT / parts[0]).with_suffix(".py").is_file() and parts[0] != "__init__" else None
+
+
+def imports_of(path: Path, source: str) -> list[tuple[str, ...]]:
+    """Modules of thermograd that `source`, being the module at `path`, imports, each named without `thermograd`."""
+    package = path.parent.parts
+    found: list[tuple[str, ...]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+            found += [name[1:] for name in names if name[0] == "thermograd"]
+        elif isinstance(node, ast.ImportFrom):
+            module = tuple(node.module.split(".")) if node.module else ()
+            if node.level:
+                base = package[: len(package) - node.level + 1] + module
+            elif module[:1] == ("thermograd",):
+                base = module[1:]
+            else:
+                continue
+            found += [(*base, alias.name) for alias in node.names]
+    return found
+
+
+def climbs(path: Path, source: str) -> list[str]:
+    """The imports of `source` that reach a higher floor than the module at `path` is on."""
+    here = floor_of((*path.parent.parts, path.stem))
+    if here is None:
+        return []
+    heights = [(target, floor_of(target)) for target in imports_of(path, source)]
+    return [f"{path} imports {'.'.join(target)}" for target, height in heights if height is not None and height > here]
+
+
+@pytest.mark.slow
+def test_every_public_name_loads_and_is_listed() -> None:
+    for name in thermograd.__all__:
+        assert getattr(thermograd, name) is not None
+    assert set(thermograd.__all__) <= set(dir(thermograd))
+    assert thermograd.__all__ == sorted(thermograd.__all__, key=lambda name: (not name.isupper(), name))
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = thermograd.no_such_thing
+
+
+def test_version_is_that_of_pyproject() -> None:
+    assert thermograd.__version__ == PYPROJECT["project"]["version"]
+    assert f"## [{thermograd.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by("import thermograd").isdisjoint({"torch", "numpy", "scipy", "PySpice", "matplotlib"})
+
+
+@pytest.mark.slow
+def test_the_lower_floors_do_not_load_torch() -> None:
+    names = [
+        ".".join(("thermograd", *path.with_suffix("").parts)) for path in modules() if floor_of(path.parts) in (0, 1)
+    ]
+    names = [name.removesuffix(".__init__") for name in names]
+    assert len(names) > 10
+    assert "torch" not in loaded_by("import " + ", ".join(names))
+
+
+def test_imports_only_go_down() -> None:
+    climbing = [line for path in modules() for line in climbs(path, (ROOT / path).read_text(encoding="utf-8"))]
+    assert climbing == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from ..optim.tngd import TNGD",
+        "from .. import optim",
+        "import thermograd.cli",
+        "from thermograd.devicemodel import ou",
+    ],
+)
+def test_an_import_that_goes_up_is_seen(source: str) -> None:
+    assert climbs(Path("compiler/parts.py"), source)
+    assert not climbs(Path("cli.py"), source.replace("from ..", "from ."))
+
+
+def test_pyproject_lists_every_package() -> None:
+    directories = {path.parent for path in modules() if path.name == "__init__.py"}
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == {".".join(("thermograd", *d.parts)) for d in directories}
+    without_init = {path.parent for path in modules()} - directories
+    assert without_init == set()
+
+
+def test_every_template_is_shipped() -> None:
+    shipped = {
+        path for pattern in PYPROJECT["tool"]["setuptools"]["package-data"]["thermograd"] for path in ROOT.glob(pattern)
+    }
+    assert set((ROOT / "templates").iterdir()) <= shipped
+
+
+def test_console_script_is_a_function() -> None:
+    module, name = PYPROJECT["project"]["scripts"]["thermograd"].split(":")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_constraints_pin_every_dependency_exactly() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin) for pin in pins)
+    project = PYPROJECT["project"]
+    wanted = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
+    names = {re.split(r"[\[>=<]", dependency)[0].lower() for dependency in wanted}
+    assert names <= {pin.split("==")[0] for pin in pins}
+
+
+def test_make_help_names_every_target() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    run = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
+    listed = re.findall(r"^  make (\w+) +\S", run.stdout, flags=re.MULTILINE)
+    assert {"help", "setup", "demo", "test", "lint", "bench"} <= set(listed)
+    assert (
+        subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True, env=environment).stdout
+        == run.stdout
+    )
