@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 CHANNELS = 15  # at most, per filesource: time and 15 numbers fit the 511 characters of a line that ngspice reads
 #: What a healthy load prints. Anything else is a complaint: ngspice goes on after most errors.
 _HARMLESS_AT_LOAD = ("Note: No compatibility mode", "Note: can't find init file", "Circuit:", "Using ", "Compatibility")
+#: What makes a run's vectors worthless although ngspice delivers them: a missing value taken as 1 mOhm, and an operating
+#: point that every method failed to find before the last one, a pseudo-transient, stopped somewhere.
+_WORTHLESS = ("resistance to low", "source stepping failed")
 
 
 class Refused(Exception):
@@ -82,7 +85,8 @@ class Simulator:
         if not complaints:
             return
         words = " | ".join(complaints)
-        if noisy and "filesource" in words.lower():
+        # some versions name the code model that is missing, ngspice 39 the .model line that needs it
+        if noisy and any(name in words.lower() for name in ("filesource", "definition of model thermograd_noise")):
             raise Refused(
                 f"ngspice has no 'filesource' code model (analog.cm of XSPICE), which noise needs: {words}. "
                 "Install it: apt-get install libngspice0 ngspice, or run without noise",
@@ -119,15 +123,18 @@ def serve(simulator: Simulator, job: dict[str, Any], arrays: list[Array]) -> tup
         simulator.command("run")
         plots = simulator.plots()
         log = list(simulator.log)
-        if not plots:
-            raise Refused(f"ngspice produced no result; it printed: {' | '.join(log) or 'nothing'}")
+        words = " | ".join(log) or "nothing"
+        if not plots or any(phrase in words for phrase in _WORTHLESS):
+            raise Refused(f"ngspice produced no result; it printed: {words}")
         found: dict[str, Array] = {}
         for plot in plots:  # a noise analysis has its totals in one plot and its spectra in the other
             found.update(simulator.vectors(plot))
         missing = [name for name in job["vectors"] if name not in found]
         if missing:
-            raise Refused(f"ngspice returned no vector {', '.join(missing[:5])}; it printed: {' | '.join(log)}")
+            raise Refused(f"ngspice returned no vector {', '.join(missing[:5])}; it printed: {words}")
         wanted = [found[name] for name in job["vectors"]]
+        if not all(vector.size for vector in wanted):
+            raise Refused(f"ngspice returned no points; it printed: {words}")
         return {"ok": True, "log": log}, wanted
     finally:
         simulator.clean()

@@ -56,7 +56,7 @@ def test_settling_of_one_rc_is_exponential(volts):
     assert result.voltages["out"][-1] == pytest.approx(volts, rel=1e-9)
     assert result.time[-1] == pytest.approx(30e-6, rel=1e-6)
     assert np.all(np.diff(result.time) > 0)
-    assert result.time[0] < 1e-14
+    assert result.time[0] <= 1e-9 * 30e-6 * 1.001  # ngspice 39 skips the point at zero
 
 
 def test_tolerance_buys_points():
@@ -204,7 +204,7 @@ def test_a_complaint_at_load_is_an_error():
     """Lines that no Netlist can produce, sent past its checks: ngspice would go on after each of them."""
     worker = Worker(find_library())
     try:
-        for line in ("Q1 a 0 0 nomodel", "R1 a", "C1 a 0 nonsense=3 1n"):
+        for line in ("Q1 a 0 0 nomodel", "R1 a", "C1 a 0 nonsense=3 1n", "V2 a 0 dc 2.0"):
             job = {"deck": ["* t", "V1 a 0 dc 1.0", line, ".op", ".end"], "vectors": ["a"]}
             with pytest.raises(SimulationError, match="ngspice"):
                 worker.call(job, [], 30.0)
