@@ -148,6 +148,7 @@ def simulate(
     noise: Annotated[
         bool | None, typer.Option("--noise/--no-noise", help="Thermal noise; default as the technology says.")
     ] = None,
+    seed: Seed = 0,
     device: DeviceName = None,
     card: Card = None,
     plot: Plot = None,
@@ -164,7 +165,9 @@ def simulate(
     drive = drive if b is None else read_vector(b)
     given = [matrix, b, card, Path(technology or "")]
     picture, target = destination(plot, PICTURES, given), destination(out, (".npz", ".csv"), given)
-    board = open_device(device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card)
+    board = open_device(
+        device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed
+    )
     with progress() as report:
         report("simulating", 0, 1)
         run = _solve(board, a, drive, damping, duration)
@@ -316,7 +319,7 @@ def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> t
 
     program = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False).on(device.die)
     analysis = transient(program, stop, device.noise)
-    seed = (device.die.seed or 0) if device.noise else None
+    seed = device.seed if device.noise else None
     result = run(program.netlist(b), analysis, seed=seed, timeout=device.timeout)
     thin = slice(None, None, max(1, len(result.time) // 2000))
     time, x = result.time[thin] / program.tau, program.decode(result.voltages)[:, thin]

@@ -197,7 +197,7 @@ def _train(
     kind, device = None, None
     if "analog_time" in known:
         kind = hardware["device"] or ("ideal" if hardware["card"] is None else "surrogate")
-        device = open_device(kind, hardware["technology"], None, hardware["die"], None, hardware["card"])
+        device = open_device(kind, hardware["technology"], None, hardware["die"], None, hardware["card"], seed)
     else:
         for name, given in hardware.items():
             if given is not None:

@@ -141,6 +141,7 @@ def open_device(
     die: int | None = None,
     noise: bool | None = None,
     card: Path | None = None,
+    seed: int = 0,
 ) -> Device:
     """The device that the options describe.
 
@@ -164,7 +165,7 @@ def open_device(
 
         if fabric not in (None, "auto"):
             fabric_named(fabric)
-        return SpiceDevice(read_technology(technology or "ideal"), die, fabric or "auto", noise)
+        return SpiceDevice(read_technology(technology or "ideal"), die, fabric or "auto", noise, seed=seed)
     from .devicemodel.card import DeviceCard
     from .devicemodel.surrogate import SurrogateDevice
 
@@ -175,7 +176,7 @@ def open_device(
     read = DeviceCard.read(card)
     if noise is not None:
         read = read.replace(technology=read.technology.replace(thermal__johnson_noise=noise))
-    return SurrogateDevice(read, die)
+    return SurrogateDevice(read, die, seed)
 
 
 def _read(what: str, path: Path) -> dict[str, np.ndarray]:

@@ -124,7 +124,7 @@ def training_plot(training: dict[str, Any]) -> Figure:
 
 @styled
 def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
-    """Final accuracy against one imperfection: mean and standard deviation over dies, each die, and the ideal device.
+    """Final accuracy against one imperfection: mean and range over dies, each die, and the ideal device.
 
     Args:
         study: `Study.to_dict()`.
@@ -144,7 +144,9 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
     elif logarithmic:
         ax.set_xscale("log")
     accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
-    spread = [float(np.std(group, ddof=1)) if len(group) > 1 else 0.0 for group in accuracy]
+    means = [float(np.mean(group)) for group in accuracy]
+    # Worst to best die: a standard deviation would leave the scale where some dies train and others do not.
+    reach = np.array([[mean - min(group), max(group) - mean] for mean, group in zip(means, accuracy, strict=True)]).T
     ax.axhline(float(study["baseline"]), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
     for value, group in zip(values, accuracy, strict=True):
         beside = offset_copy(ax.transData, figure, x=-6, units="points")  # else the error bar would hide them
@@ -152,7 +154,7 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
             [value] * len(group), group, "o", markersize=4, color=SKY, markeredgewidth=0, transform=beside, zorder=2
         )
     ax.errorbar(
-        values, [float(np.mean(group)) for group in accuracy], spread, color=BLUE, marker="o", markersize=4.5,
+        values, means, np.maximum(reach, 0.0), color=BLUE, marker="o", markersize=4.5,
         linewidth=1.2, elinewidth=1.2, capsize=3, zorder=3,
     )  # fmt: skip
     accuracy_axis(ax, [*accuracy_range(study), *limits], room=0.09)
@@ -162,7 +164,7 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
     ax.margins(x=0.09)
-    rising = bool(accuracy) and np.mean(accuracy[-1]) > np.mean(accuracy[0])  # the label goes where the curve is low
+    rising = bool(means) and means[-1] > means[0]  # the label goes where the curve is low
     ax.annotate(
         f"ideal device {100 * float(study['baseline']):.1f} %", (0.02 if rising else 0.98, float(study["baseline"])),
         xycoords=ax.get_yaxis_transform(), xytext=(0, 3), textcoords="offset points",
@@ -172,12 +174,8 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
 
 
 def accuracy_range(study: dict[str, Any]) -> tuple[float, float]:
-    """Lowest and highest accuracy that the study's plot shows, error bars included."""
-    shown = [float(study["baseline"])]
-    for value in {_shown(run) for run in study["runs"]}:
-        group = [float(run["accuracy"]) for run in study["runs"] if _shown(run) == value]
-        spread = float(np.std(group, ddof=1)) if len(group) > 1 else 0.0
-        shown += [*group, max(0.0, float(np.mean(group)) - spread), float(np.mean(group)) + spread]
+    """Lowest and highest accuracy that the study's plot shows."""
+    shown = [float(study["baseline"]), *(float(run["accuracy"]) for run in study["runs"])]
     return min(shown), max(shown)
 
 

@@ -322,7 +322,7 @@ def loop_plot(loop: dict[str, Any]) -> Figure:
 def overview_figure(results: dict[str, Any]) -> Figure:
     """The whole chain in one wide picture: matrix, cell, noisy transient, surrogate against SPICE, training curves."""
     figure = Figure(figsize=(12.0, 3.4))
-    boxes = ((0.022, 0.135), (0.187, 0.195), (0.412, 0.145), (0.632, 0.135), (0.83, 0.087))
+    boxes = ((0.022, 0.135), (0.187, 0.195), (0.405, 0.135), (0.633, 0.132), (0.826, 0.084))
     titles = ("Curvature matrix", "Analog circuit", "ngspice, thermal noise", "Calibrated surrogate", "Training")
     axes = []
     for k, ((x, width), title) in enumerate(zip(boxes, titles, strict=True)):

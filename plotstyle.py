@@ -98,14 +98,45 @@ def accuracy_axis(ax: Axes, values: Sequence[float], room: float = 0.05) -> None
     extra = room * max(b - a, 0.15)
     ax.set_yscale("function", functions=(forward, inverse))
     ax.set_ylim(inverse(a - extra), inverse(b + extra))
-    ticks = [0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999]
-    if b - a < 0.35:
-        ticks = [*ticks, 0.92, 0.93, 0.94, 0.96, 0.85, 0.975, 0.985]
-    ax.yaxis.set_major_locator(FixedLocator(sorted(ticks)))
+    ax.yaxis.set_major_locator(FixedLocator(_accuracy_ticks(forward, float(a - extra), float(b + extra))))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     ax.grid(axis="y", color=PALE, linewidth=0.6)
     ax.set_axisbelow(True)
+
+
+_TICKS = (
+    0.9,
+    0.5,
+    0.99,
+    0.95,
+    0.999,
+    0.97,
+    0.0,
+    0.8,
+    0.98,
+    0.7,
+    0.3,
+    0.93,
+    0.96,
+    0.995,
+    0.94,
+    0.92,
+    0.85,
+    0.975,
+    0.985,
+)
+"""Accuracies worth a tick, the most telling first."""
+
+
+def _accuracy_ticks(height: Callable[[float], Any], low: float, high: float) -> list[float]:
+    """Those of `_TICKS` that fit between two heights without crowding."""
+    taken: list[float] = []
+    for tick in _TICKS:
+        place = float(height(tick))
+        if low <= place <= high and all(abs(place - float(height(other))) > 0.07 * (high - low) for other in taken):
+            taken.append(tick)
+    return sorted(taken)
 
 
 def log_ticks(axis: Axis) -> None:
@@ -137,6 +168,7 @@ def label_ends(ax: Axes, entries: Sequence[tuple[float, str, str]], gap: float =
                 if lack > 1e-9:
                     places[k] -= lack / 2
                     places[k + 1] += lack / 2
+    apart = not inside and bool(np.any(np.abs(places - heights[order]) > 0.25 * gap))  # then all line up behind leaders
     for place, k in zip(places, order, strict=True):
         _, text, colour = entries[k]
         if inside:
@@ -144,12 +176,11 @@ def label_ends(ax: Axes, entries: Sequence[tuple[float, str, str]], gap: float =
                 0.99, place + 0.012, text, color=colour, ha="right", va="bottom", fontsize=8.5, transform=ax.transAxes
             )
             continue
-        moved = abs(place - heights[k]) > 0.25 * gap
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 5, "relpos": (0, 0.5)}
-        beside = offset_copy(ax.transAxes, ax.figure, x=18 if moved else 8, units="points")
+        beside = offset_copy(ax.transAxes, ax.figure, x=18 if apart else 8, units="points")
         ax.annotate(
             text, (1.0, heights[k]), xycoords="axes fraction", xytext=(1.0, place), textcoords=beside, color=colour,
-            ha="left", va="center", fontsize=8.5, arrowprops=leader if moved else None, annotation_clip=False,
+            ha="left", va="center", fontsize=8.5, arrowprops=leader if apart else None, annotation_clip=False,
         )  # fmt: skip
 
 

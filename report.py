@@ -39,6 +39,12 @@ def write_report(results: dict[str, Any], path: Path | str) -> None:
     write_atomically(Path(path), render(results))
 
 
+def write_overview(results: dict[str, Any], path: Path | str) -> None:
+    """The report's first picture, the whole chain at a glance, as a file: .png, .svg or .pdf."""
+    figure = plots.overview_figure({**results, **{name: results.get(name) or None for name in PARTS}})
+    figure.savefig(path, dpi=150)
+
+
 def render(results: dict[str, Any]) -> str:
     """The report as HTML text. See `write_report`."""
     given = {name: results.get(name) or None for name in PARTS}
@@ -93,7 +99,7 @@ def plus_minus(value: float | None, uncertainty: float | None, scale: float = 1.
     tail = f" {unit}" if unit else ""
     if value is None or not math.isfinite(value):
         return "–"
-    if uncertainty is None or not math.isfinite(uncertainty) or uncertainty <= 0:
+    if uncertainty is None or not math.isfinite(uncertainty) or uncertainty <= max(0.0, 1e-13 * abs(value)):
         return f"{significant(scale * value)}{tail}"
     value, uncertainty = scale * value, scale * uncertainty
     size = math.floor(math.log10(uncertainty))
@@ -170,8 +176,13 @@ def facts(results: dict[str, Any]) -> dict[str, Any]:
         found["systems"] = {name: len(items) for name, items in sets.items()}
     if training := results["training"]:
         found["groups"] = plots.training_groups(training)
-        found["difference"] = paired_difference(training, ("tngd", True), ("ngd", False))
-        found["ideal_difference"] = paired_difference(training, ("tngd", False), ("ngd", False))
+        pairs = (
+            ("TNGD on the ideal device", ("tngd", False), "exact NGD", ("ngd", False)),
+            ("TNGD on calibrated dies", ("tngd", True), "exact NGD", ("ngd", False)),
+            ("exact NGD", ("ngd", False), "Adam", ("adam", False)),
+        )
+        gaps = [(name, other, paired_difference(training, left, right)) for name, left, other, right in pairs]
+        found["differences"] = [entry for entry in gaps if entry[2]]
     if loop := results["loop"]:
         systems = loop["systems"]
         found["loop"] = {

@@ -1,9 +1,9 @@
 """The die as a thermal network: which temperature each part sits at.
 
 Each cell of an m x m grid exchanges heat with its neighbours, with the ambient and, along the left edge, with a hot
-neighbour. In the steady state (PHYSICS of a thermal RC network, capacities dropping out)
+neighbour. In the steady state (of a thermal RC network, its capacities dropping out)
 
-    (L_nn + g_amb I + g_hot E) T = g_amb T_amb + g_hot E T_hot + p,
+    (L_nn + g_amb I + g_hot E) (T - T_amb) = g_hot E (T_hot - T_amb) + p,
 
 with L_nn the grid's Laplacian times the cell-to-cell conductance and E the indicator of the left edge.
 """
@@ -30,8 +30,10 @@ def temperature_map(thermal: Thermal, ambient: float | None = None) -> np.ndarra
     to_hot = np.zeros((m, m))
     to_hot[:, 0] = thermal.to_hot
     conductance = thermal.to_neighbour * laplacian + sparse.diags(thermal.to_ambient + to_hot.ravel())
-    heat = thermal.to_ambient * ambient + to_hot.ravel() * thermal.hot_temperature + thermal.power
-    return spsolve(sparse.csc_matrix(conductance), heat).reshape(m, m)
+    # Solved for the rise above ambient, so that a die without heat is exactly at ambient.
+    heat = to_hot.ravel() * (thermal.hot_temperature - ambient) + thermal.power
+    rise: np.ndarray = spsolve(sparse.csc_matrix(conductance), heat).reshape(m, m)
+    return ambient + rise
 
 
 def temperature_at(grid: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:

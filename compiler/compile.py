@@ -41,7 +41,7 @@ def compile_matrix(
     """
     if not isinstance(technology, Technology):
         technology = Technology.preset(technology)
-    program = lay_out(matrix, fabric, technology, damping)
+    program = _place(condition(validate(matrix), damping), fabric, technology, float(damping))
     require_stable(program)
     program = program.at_scale(signal_level(program, b))
     if check:
@@ -49,14 +49,19 @@ def compile_matrix(
     return program
 
 
-def lay_out(matrix: Any, fabric: str, technology: Technology, damping: float = 0.0) -> AnalogProgram:
+def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
     """The passes up to rounding, at 1 V a problem unit: what a device runs at each programming.
 
-    Signal level, verification and the check of stability are left to `compile_matrix`: they solve the system, which a device
-    must not do.
+    Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
+    which a device must not do. A board that is told an indefinite matrix takes it, and runs away.
+
+    Raises:
+        InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics refuse.
     """
-    checked = validate(matrix)
-    target = condition(checked, damping)
+    return _place(validate(matrix), fabric, technology, 0.0)
+
+
+def _place(target: np.ndarray, fabric: str, technology: Technology, damping: float) -> AnalogProgram:
     choice = realise(target, fabric)
     scaled = target * np.outer(choice.scaling, choice.scaling)
     parts, unit = choice.fabric.place(scaled, choice.scaling, technology)
@@ -64,7 +69,7 @@ def lay_out(matrix: Any, fabric: str, technology: Technology, damping: float = 0
         technology=technology,
         fabric_name=choice.fabric.name,
         target=target,
-        damping=float(damping),
+        damping=damping,
         scaling=choice.scaling,
         conductance_unit=unit,
         volts_per_unit=1.0,

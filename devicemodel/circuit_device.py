@@ -59,7 +59,11 @@ class CircuitDevice:
         technology: parts, converters and temperatures.
         die: seed of the die; None is a die with nominal parts.
         fabric: "auto", "dual_rail" or "crossbar".
+        seed: of the noise, Johnson's and the ADC's. Run number i of the device draws from the stream (seed, die, i).
         dac, adc: converters (default: the technology's).
+
+    Raises:
+        InputError: a seed that is not an integer >= 0.
     """
 
     def __init__(
@@ -67,10 +71,13 @@ class CircuitDevice:
         technology: Technology,
         die: int | None,
         fabric: str,
+        seed: int = 0,
         dac: Converter | None = None,
         adc: Converter | None = None,
     ) -> None:
-        self.technology, self.fabric = technology, fabric
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"seed is {seed!r}: give an integer >= 0")
+        self.technology, self.fabric, self.seed = technology, fabric, seed
         self.die: Die = technology.fabricate(die)
         self.dac, self.adc = Dac(dac or technology.dac, self.die), Adc(adc or technology.adc, self.die)
         self.program: AnalogProgram | None = None
@@ -142,7 +149,7 @@ class CircuitDevice:
         currents_per_volt = program.parts.drive_nominal or 1.0 / self.technology.resistors.unit
         level = self._first_level(program, drive, currents_per_volt, rail)
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            rng = np.random.default_rng([self.die.seed or 0, self._runs, attempt, 77])
+            rng = np.random.default_rng([self.seed, self.die.seed or 0, self._runs, attempt])
             requested = program.conductance_unit * level * program.scaling * drive / currents_per_volt
             driven = self.dac.convert(requested)
             start = self._state / program.scaling * level

@@ -27,6 +27,7 @@ class SpiceDevice(CircuitDevice):
         noise: Johnson noise in the transient, on one time step of half the fastest time constant; default as the technology
             says. A settled run (duration = inf) is an operating point and has none.
         timeout: seconds that one simulation may take.
+        seed: of the noise; runs of one device draw anew.
 
     Raises:
         SimulationError: ngspice failed, was killed or ran out of time; the device stays usable.
@@ -39,9 +40,10 @@ class SpiceDevice(CircuitDevice):
         fabric: str = "auto",
         noise: bool | None = None,
         timeout: float = 300.0,
+        seed: int = 0,
     ) -> None:
         technology = technology if isinstance(technology, Technology) else Technology.preset(technology)
-        super().__init__(technology, die, fabric)
+        super().__init__(technology, die, fabric, seed)
         self.noise = technology.thermal.johnson_noise if noise is None else noise
         self.timeout = timeout
 

@@ -25,10 +25,11 @@ class SurrogateDevice(CircuitDevice):
     Args:
         card: from `calibrate` or `DeviceCard.read`.
         die: seed of the die, the same die as `SpiceDevice(card.technology, die)`; None has nominal parts.
+        seed: of the noise; runs of one device draw anew.
     """
 
-    def __init__(self, card: DeviceCard, die: int | None) -> None:
-        super().__init__(card.technology, die, card.fabric, card.dac, card.adc)
+    def __init__(self, card: DeviceCard, die: int | None = None, seed: int = 0) -> None:
+        super().__init__(card.technology, die, card.fabric, seed, card.dac, card.adc)
         self.card = card
 
     def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:

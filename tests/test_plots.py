@@ -128,6 +128,18 @@ def test_a_study_shows_mean_spread_dies_and_baseline(k: int) -> None:
     assert high < top
 
 
+def test_dies_that_agree_and_dies_that_fail_stay_on_the_scale() -> None:
+    study = copy.deepcopy(SMALL["studies"][2])
+    for run in study["runs"]:
+        run["accuracy"] = 0.1 if run["die"] == 1 or run["level"] < 4 else 0.95
+    ax = plots.study_plot(study).axes[0]
+    bars = ax.containers[0].lines[2][0].get_segments()
+    assert all(0.1 - 1e-9 <= end <= 0.95 + 1e-9 for bar in bars for end in bar[:, 1])
+    assert ax.get_ylim()[1] < 0.99
+    places = ax.transData.transform([(2, tick) for tick in ax.yaxis.get_major_locator()()])[:, 1]
+    assert np.diff(places).min() > 0.06 * np.ptp(ax.transAxes.transform([(0, 0), (0, 1)])[:, 1])
+
+
 def test_studies_share_a_scale_when_asked() -> None:
     limits = [value for study in SMALL["studies"] for value in plots.accuracy_range(study)]
     scales = {plots.study_plot(study, limits).axes[0].get_ylim() for study in SMALL["studies"]}

@@ -318,6 +318,8 @@ def test_plus_minus_rounds_to_the_uncertainty(value: float, uncertainty: float) 
         (report.plus_minus(94.2, 3.1), "94 ± 3"),
         (report.plus_minus(-0.002, 0.004, 100, "points"), "−0.2 ± 0.4 points"),
         (report.plus_minus(0.5, 0.0), "0.500"),
+        (report.plus_minus(0.0, 0.0), "0"),
+        (report.plus_minus(0.1, 1.7e-17, 100, "%"), "10.0 %"),
         (report.plus_minus(None, 0.1), "–"),
         (report.plus_minus(math.inf, 0.1), "–"),
         (report.si(2.3e-7, "s"), "230 ns"),

@@ -36,7 +36,9 @@ def comparison_matrix(matrix: np.ndarray) -> np.ndarray:
 
 def lambda_star(matrix: np.ndarray) -> float:
     """The least damping, added to this matrix, that lets positive resistors realise it; 0 when they already can."""
-    return max(0.0, -float(np.linalg.eigvalsh(comparison_matrix(matrix))[0]))
+    signed = -np.abs(matrix)
+    np.fill_diagonal(signed, np.diag(matrix))  # with its sign: damping has to make up for a negative diagonal first
+    return max(0.0, -float(np.linalg.eigvalsh(signed)[0]))
 
 
 def realise(matrix: np.ndarray, fabric: str) -> Realisation:
@@ -48,9 +50,10 @@ def realise(matrix: np.ndarray, fabric: str) -> Realisation:
     """
     n = len(matrix)
     compared = comparison_matrix(matrix)
-    passive = is_positive_definite(compared)
+    passive = bool(np.diag(matrix).min() > 0) and is_positive_definite(compared)
     needed = 0.0 if passive else lambda_star(matrix)
-    ratio = needed / float(np.diag(matrix).mean())
+    mean = float(np.diag(matrix).mean())
+    ratio = needed / mean if mean > 0 else np.inf
     if fabric == "auto":
         fabric = "dual_rail" if passive else "crossbar"
         asked = ""

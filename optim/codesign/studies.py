@@ -246,7 +246,7 @@ def train_once(
 ) -> dict[str, Any]:
     """One run in a worker: accuracy at the end, mean loss of the last tenth, outcomes. No card is the ideal device."""
     torch.set_num_threads(1)
-    device = None if card is None else SurrogateDevice(DeviceCard(**json.loads(card)), die)
+    device = None if card is None else SurrogateDevice(DeviceCard(**json.loads(card)), die, seed)
     history = train(digits(), "tngd", steps, batch, seed, device=device, evaluate_every=0, **settings)
     outcomes = {outcome: history.outcome.count(outcome) for outcome in sorted(set(history.outcome))}
     return {

@@ -12,6 +12,7 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology import Technology
 from thermograd.devicemodel.device import Device, Outcome
 from thermograd.devicemodel.ideal import IdealDevice
+from thermograd.devicemodel.spice import SpiceDevice
 from thermograd.devicemodel.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense, LowRank
 
@@ -127,6 +128,19 @@ def test_a_restored_state_continues_bit_for_bit():
     assert torch.equal(again[0].x, again[1].x)
 
 
+def test_the_noise_is_the_seeds_and_the_parts_are_the_dies():
+    def reading(die, seed, technology=INTEGRATED):
+        return SurrogateDevice(true_card(technology), die, seed).solve(A, B, 3.0).x
+
+    assert torch.equal(reading(3, 0), reading(3, 0))
+    assert not torch.equal(reading(3, 0), reading(3, 1))
+    silent = INTEGRATED.replace(adc__noise=0.0, thermal__johnson_noise=False)
+    assert torch.equal(reading(3, 0, silent), reading(3, 1, silent))
+    assert not torch.equal(reading(3, 0, silent), reading(4, 0, silent))
+    with pytest.raises(InputError, match="seed is -1"):
+        SurrogateDevice(true_card(IDEAL), None, seed=-1)
+
+
 def test_a_state_is_plain_enough_for_torch_load(tmp_path):
     device = perfect()
     device.solve(A, B, 1.0)
@@ -171,9 +185,10 @@ def test_a_law_without_a_settled_state_is_a_runaway_not_a_number():
     assert solution.outcome is Outcome.UNSTABLE
 
 
-@pytest.mark.xfail(raises=InputError, strict=True, reason="lay_out refuses what the Device protocol calls an outcome")
-def test_an_indefinite_matrix_is_an_outcome():
-    assert perfect().solve(dense([[1.0, 2.0], [2.0, 1.0]]), vector(1.0, 1.0), 1.0).outcome is Outcome.UNSTABLE
+@pytest.mark.parametrize("matrix", [[[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0.0], [0.0, -1.0]]])
+def test_an_indefinite_matrix_is_an_outcome(matrix):
+    assert perfect().solve(dense(matrix), vector(1.0, 1.0), 1.0).outcome is Outcome.UNSTABLE
+    assert SpiceDevice(IDEAL).solve(dense(matrix), vector(1.0, 1.0), 1.0).outcome is Outcome.UNSTABLE
 
 
 def test_a_matrix_that_the_fabric_cannot_hold_is_refused():
