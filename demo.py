@@ -51,7 +51,7 @@ BATCH = 8
 DAMPING = 0.3
 ANALOG_TIME = 20.0
 """tau: six times the slowest time constant 1 / damping."""
-SETTINGS: dict[str, dict[str, float]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.3},
     "adam": {"lr": 0.005},
     "ngd": {"lr": 0.3, "damping": DAMPING},

@@ -65,7 +65,7 @@ def matrix_plot(matrix: dict[str, Any]) -> Figure:
     left.set(title="Matrix A = damping + Gauss-Newton part", xlabel="unknown j", ylabel="unknown i")
     diagonal_beyond = float(np.max(np.diag(np.array(matrix["A"], dtype=float)))) > image.get_clim()[1]
     bar = figure.colorbar(image, ax=left, shrink=0.8, extend="max" if diagonal_beyond else "neither")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=2)
     values = np.sort(np.array(matrix["eigenvalues"], dtype=float))[::-1]
     right.plot(np.arange(1, len(values) + 1), values, "o", color=BLUE, markersize=3.5)
@@ -174,7 +174,9 @@ def transient_plot(transient: dict[str, Any]) -> Figure:
     trace.set_ylim(-reach, reach)
     grid_z = np.linspace(-reach, reach, 200)
     if seen.size:
-        side.hist(seen, bins=np.linspace(-reach, reach, 41), density=True, orientation="horizontal", color=PALE)
+        side.hist(
+            seen, bins=np.linspace(-reach, reach, 41).tolist(), density=True, orientation="horizontal", color=PALE
+        )
     side.plot(np.exp(-(grid_z**2) / 2) / math.sqrt(2 * math.pi), grid_z, color=BLACK, linewidth=1)
     side.set(title="against N(0, 1)", xlabel="density", xlim=(0, None))
     side.tick_params(labelleft=False)

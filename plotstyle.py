@@ -31,7 +31,7 @@ DIVERGING = LinearSegmentedColormap.from_list("blue-orange", [BLUE, SKY, "#FFFFF
 WIDE = 9.4
 """Width of a full figure, inches; the page shows it at about 900 pixels, where 9 points are 12 pixels."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -93,11 +93,11 @@ def accuracy_axis(ax: Axes, values: Sequence[float], room: float = 0.05) -> None
         return 1 - 10 ** -np.asarray(height, dtype=float)
 
     finite = np.array([value for value in values if value is not None and np.isfinite(value)], dtype=float)
-    low, high = (float(finite.min()), float(min(finite.max(), 0.999))) if finite.size else (0.0, 0.99)
+    low, high = (float(min(finite.min(), 0.999)), float(min(finite.max(), 0.999))) if finite.size else (0.0, 0.99)
     a, b = forward(low), forward(high)
     extra = room * max(b - a, 0.15)
     ax.set_yscale("function", functions=(forward, inverse))
-    ax.set_ylim(inverse(a - extra), inverse(b + extra))
+    ax.set_ylim(float(inverse(a - extra)), float(inverse(b + extra)))
     ax.yaxis.set_major_locator(FixedLocator(_accuracy_ticks(forward, float(a - extra), float(b + extra))))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
@@ -177,7 +177,7 @@ def label_ends(ax: Axes, entries: Sequence[tuple[float, str, str]], gap: float =
             )
             continue
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 5, "relpos": (0, 0.5)}
-        beside = offset_copy(ax.transAxes, ax.figure, x=18 if apart else 8, units="points")
+        beside = offset_copy(ax.transAxes, ax.get_figure(root=True), x=18 if apart else 8, units="points")
         ax.annotate(
             text, (1.0, heights[k]), xycoords="axes fraction", xytext=(1.0, place), textcoords=beside, color=colour,
             ha="left", va="center", fontsize=8.5, arrowprops=leader if apart else None, annotation_clip=False,

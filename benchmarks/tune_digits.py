@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +22,14 @@ from thermograd.optim.training import train
 
 SEEDS = (10, 11, 12, 13)
 VALIDATION = 360
-GRID = {
+GRID: dict[str, dict[str, tuple[float, ...]]] = {
     "sgd": {"lr": (0.1, 0.2, 0.3, 0.5, 1.0)},
     "adam": {"lr": (0.003, 0.005, 0.01, 0.02, 0.03)},
     "ngd": {"lr": (0.1, 0.2, 0.3, 0.5, 1.0), "damping": (0.1, 0.3, 1.0)},
 }
 
 
-def score(optimizer: str, settings: dict[str, float], seed: int) -> float:
+def score(optimizer: str, settings: dict[str, Any], seed: int) -> float:
     """Accuracy on the validation part after training on the rest."""
     torch.set_num_threads(1)
     task = digits()
@@ -56,8 +57,8 @@ def main() -> None:
     print(f"validation accuracy in %, mean +- standard error of {len(SEEDS)} seeds, batch {BATCH}, {STEPS} steps")
     for optimizer in GRID:
         ranked = sorted(((v, s) for (o, s), v in found.items() if o == optimizer), key=lambda item: -np.mean(item[0]))
-        for values, settings in ranked:
-            text = ", ".join(f"{name} {value:g}" for name, value in settings)
+        for values, chosen in ranked:
+            text = ", ".join(f"{name} {value:g}" for name, value in chosen)
             print(
                 f"  {optimizer:5} {text:24} {np.mean(values):6.2f} +- {np.std(values, ddof=1) / len(values) ** 0.5:.2f}"
             )

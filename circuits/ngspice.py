@@ -302,7 +302,8 @@ def _transient(
         rows = np.flatnonzero(number > 0.9999)[: analysis.steps]
         if len(rows) < analysis.steps or np.abs(number[rows] - np.arange(1, analysis.steps + 1)).max() > 1e-3:
             raise SimulationError(f"ngspice did not keep the noise grid of {step:g} s; it printed: {_one_line(log)}")
-        time, values = np.arange(1, analysis.steps + 1) * step, [column[rows] for column in values]
+        time = np.arange(1, analysis.steps + 1, dtype=np.float64) * np.float64(step)
+        values = [column[rows] for column in values]
     elif analysis.samples is not None:
         grid = np.linspace(0.0, analysis.stop, analysis.samples)
         smooth: Array = CubicSpline(time, np.column_stack(values))(grid)

@@ -167,6 +167,7 @@ class CircuitDevice:
             level, self._headroom = level * shrink, self._headroom * shrink
         if peak < TARGET * rail / 4:
             self._headroom = min(1.0, 2 * self._headroom)
+        assert volts is not None
         volts = np.clip(volts, -rail, rail)
         read, gain = self.adc.convert(volts, rng)
         self.probe = Probe(requested, driven, start, volts, read, duration, gain)

@@ -85,13 +85,13 @@ class Crossbar:
             for rail, sign in ((0, 0.5), (1, -0.5)):
                 suffix, summing = f"{i + 1}{'pm'[rail]}", f"e{'pm'[rail]}{i + 1}"
                 # The drive crosses over, since the integrator inverts.
-                source = f"b{'mp'[rail]}{i + 1}"
+                driven = f"b{'mp'[rail]}{i + 1}"
                 resistance, hot = 1.0 / float(parts.drive[rail, i]), float(parts.drive_temperature[i])
                 # The capacitor sees the output less the amplifier's own input voltage.
                 start = sign * (float(state[i]) * (1.0 + 1.0 / gain) - float(parts.offset[i]))
                 netlist.add(
                     VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{i + 1}", "0", sign * volts),
-                    Resistor(f"RB{suffix}", source, summing, resistance, temperature=hot),
+                    Resistor(f"RB{suffix}", driven, summing, resistance, temperature=hot),
                     Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[rail, i]), initial=start),
                 )
             self._amplifier(netlist, i, technology, float(parts.offset[i]), float(state[i]))
