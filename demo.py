@@ -26,7 +26,7 @@ from .circuits.statespace import StateSpace, extract
 from .circuits.technology import Technology, write_atomically
 from .compiler.compile import compile_matrix
 from .compiler.fabrics.base import rails
-from .compiler.passes.realise import lambda_star
+from .compiler.passes.h_matrix import lambda_star
 from .compiler.passes.verify import verify
 from .devicemodel.calibration import Calibration, calibrate_with_evidence
 from .devicemodel.card import DeviceCard

@@ -63,12 +63,26 @@ class Die:
             known = self._drawn[part] = self._draw(STREAMS[part], size)
         return known[tuple(slice(extent) for extent in shape)]
 
+    def deviates_at(self, part: str, rail: int, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Those of `deviates` at the places (rail, row, column), (m,), without holding all n^2 of them."""
+        found = np.zeros(len(row))
+        if self.seed is None or not len(row):
+            return found
+        order = np.argsort(row, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(row[order])) + 1):
+            line = self._row(STREAMS[part], (rail, int(row[places[0]])), int(column[places].max()) + 1)
+            found[places] = line[column[places]]
+        return found
+
+    def _row(self, stream: int, place: tuple[int, ...], length: int) -> np.ndarray:
+        key = np.random.SeedSequence([stream, int(self.seed or 0), *place])
+        return np.random.Generator(np.random.Philox(key)).standard_normal(length)
+
     def _draw(self, stream: int, shape: tuple[int, ...]) -> np.ndarray:
         # One generator for each row: a longer row starts with the shorter one's values.
         rows = np.empty(shape)
         for place in np.ndindex(*shape[:-1]):
-            key = [stream, self.seed, *place]
-            rows[place] = np.random.Generator(np.random.Philox(np.random.SeedSequence(key))).standard_normal(shape[-1])
+            rows[place] = self._row(stream, place, shape[-1])
         return rows
 
     def temperature_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:

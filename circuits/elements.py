@@ -259,13 +259,38 @@ class VCCS(Element):
         return f"{self.name} {self.a} {self.b} {self.cp} {self.cm} {self.transconductance!r}"
 
 
+@dataclass(frozen=True, slots=True)
+class CCVS(Element):
+    """Current-controlled voltage source: v(a) - v(b) = `transresistance` times the current through `sense`; ohm.
+
+    `sense` names a voltage source of the netlist; its current counts from its plus node through it to its minus node.
+    """
+
+    letter: ClassVar[str] = "H"
+    name: str
+    a: str
+    b: str
+    sense: str
+    transresistance: float
+
+    def __post_init__(self) -> None:
+        self._check(("transresistance", False))
+        _require(self, "transresistance")
+        if not isinstance(self.sense, str) or not _NAME.fullmatch(self.sense) or self.sense[0].upper() != "V":
+            raise InputError(f"{self.name}: sense = {self.sense!r} must be the name of a voltage source")
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        return f"{self.name} {self.a} {self.b} {self.sense} {self.transresistance!r}"
+
+
 def _require(element: Element, *fields: str) -> None:
     for field in fields:
         if getattr(element, field) is None:
             raise InputError(f"{element.name}: {field} = None, but a finite SI value is needed")
 
 
-KINDS: tuple[type[Element], ...] = (Resistor, Capacitor, Inductor, VoltageSource, CurrentSource, VCVS, VCCS)
+KINDS: tuple[type[Element], ...] = (Resistor, Capacitor, Inductor, VoltageSource, CurrentSource, VCVS, VCCS, CCVS)
 
 
 def unique_nodes(elements: Iterator[Element]) -> set[str]:

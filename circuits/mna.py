@@ -27,7 +27,7 @@ from scipy import constants
 from scipy.linalg import lu_factor, lu_solve, qr
 
 from .errors import InputError, NetlistError
-from .netlist import VCCS, VCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
+from .netlist import CCVS, VCCS, VCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
 from .topology import UnionFind
 
 Array = NDArray[np.float64]
@@ -170,21 +170,26 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
         _control(G[row], index, inductor.a, inductor.b, -1.0)
         _control(G[:, row], index, inductor.a, inductor.b, 1.0)
         stored[row] = inductor.inductance * (inductor.initial or 0.0)
-    v_sources, i_sources, vcvs = netlist.of(VoltageSource), netlist.of(CurrentSource), netlist.of(VCVS)
+    v_sources, i_sources = netlist.of(VoltageSource), netlist.of(CurrentSource)
+    vcvs, ccvs = netlist.of(VCVS), netlist.of(CCVS)
+    fixing = (*v_sources, *vcvs, *ccvs)
     sources = tuple(e.name for e in netlist if isinstance(e, VoltageSource | CurrentSource))
     place = {name: i for i, name in enumerate(sources)}
-    branches = np.zeros((size, len(v_sources) + len(vcvs)))
-    wanted = np.zeros((len(v_sources) + len(vcvs), len(sources)))
+    branches = np.zeros((size, len(fixing)))
+    wanted = np.zeros((len(fixing), len(sources)))
     R_u = np.zeros((size, len(sources)))
     for current in i_sources:
         _control(R_u[:, place[current.name]], index, current.a, current.b, -1.0)
-    for column, source in enumerate((*v_sources, *vcvs)):
+    for column, source in enumerate(fixing):
         _control(branches[:, column], index, source.a, source.b, 1.0)
     constraint = branches.T.copy()
     for row, voltage in enumerate(v_sources):
         wanted[row, place[voltage.name]] = 1.0
     for row, controlled in enumerate(vcvs, start=len(v_sources)):
         _control(constraint[row], index, controlled.cp, controlled.cm, -controlled.gain)
+    for row, probe in enumerate(ccvs, start=len(v_sources) + len(vcvs)):
+        inductor, sign = _sensed_inductor(netlist, probe)
+        constraint[row, nodes + inductors.index(inductor)] -= sign * probe.transresistance
 
     noise_nodes, R_w, density = _johnson(netlist, index, size)
     scale = _scales(C, G, nodes)
@@ -210,6 +215,19 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
     )
 
 
+def _sensed_inductor(netlist: Netlist, probe: CCVS) -> tuple[Inductor, float]:
+    """The inductor in series with the source that a probe senses, and the sign of its current in the source's direction."""
+    source = netlist[probe.sense]
+    for node, away in ((source.a, -1.0), (source.b, 1.0)):  # current leaves the source at its minus node
+        others = [e for e in netlist if e is not source and node in (e.a, e.b)] if node != "0" else []
+        if len(others) == 1 and isinstance(others[0], Inductor):
+            return others[0], away if others[0].a == node else -away
+    raise NetlistError(
+        f"{probe.name} senses {probe.sense}, which is not in series with an inductor; only such currents are state variables "
+        "that the state-space engine can read (ngspice takes any)"
+    )
+
+
 def _stamp(matrix: Array, index: dict[str, int], a: str, b: str, value: float) -> None:
     i, j = index.get(a, -1), index.get(b, -1)
     if i >= 0:
@@ -231,7 +249,7 @@ def _control(vector: Array, index: dict[str, int], plus: str, minus: str, value:
 def _johnson(netlist: Netlist, index: dict[str, int], size: int) -> tuple[tuple[str, ...], Array, Array]:
     """Nodes that no voltage source fixes, the matrix that injects their currents, and the density 2kT/R n n^T."""
     sets = UnionFind((*index, "0"))
-    for element in (*netlist.of(VoltageSource), *netlist.of(VCVS)):
+    for element in (*netlist.of(VoltageSource), *netlist.of(VCVS), *netlist.of(CCVS)):
         sets.union(element.a, element.b)
     ground = sets.find("0")
     free = tuple(node for node in index if sets.find(node) != ground)

@@ -7,10 +7,12 @@ simulator except through these records. Names and nodes follow SPICE in ignoring
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
 from .elements import (
+    CCVS,
     GROUND,
     KINDS,
     VCCS,
@@ -26,6 +28,7 @@ from .errors import InputError, NetlistError
 from .topology import check_topology
 
 __all__ = [
+    "CCVS",
     "GROUND",
     "VCCS",
     "VCVS",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 Kind = TypeVar("Kind", bound=Element)
+_GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 class HasCards(Protocol):
@@ -66,11 +70,16 @@ class Netlist:
         if not math.isfinite(self.temperature) or self.temperature <= 0.0:
             raise InputError(f"netlist temperature = {temperature!r} K, but it must be finite and > 0 K")
         self._elements: dict[str, Element] = {}
+        self._groups: dict[str, str] = {}
         self._spelling: dict[str, str] = {GROUND: GROUND}
         self._nodes: tuple[str, ...] | None = None
 
-    def add(self, *elements: Element) -> None:
+    def add(self, *elements: Element, group: str = "") -> None:
         """Append parts; all or none are taken.
+
+        Args:
+            elements: the parts.
+            group: the cell that they belong to, which a hierarchical text makes a sub-circuit; "": none.
 
         Raises:
             NetlistError: a name that is already used, or two nodes that differ only in case (SPICE ignores case).
@@ -95,6 +104,10 @@ class Netlist:
                         "spell both alike or rename one"
                     )
         self._elements.update(fresh)
+        if group:
+            if not _GROUP.fullmatch(group):
+                raise InputError(f"group {group!r}: a letter, then up to 63 letters, digits or '_' are needed")
+            self._groups.update(dict.fromkeys(fresh, group))
         self._spelling.update(spelling)
         self._nodes = None
 
@@ -114,6 +127,10 @@ class Netlist:
         """All parts of one kind, in order."""
         return [element for element in self._elements.values() if isinstance(element, kind)]
 
+    def group_of(self, name: str) -> str:
+        """The cell that a part belongs to; "" for none."""
+        return self._groups.get(name.lower(), "")
+
     def __getitem__(self, name: str) -> Element:
         try:
             return self._elements[name.lower()]
@@ -132,9 +149,16 @@ class Netlist:
     def __repr__(self) -> str:
         return f"Netlist({self.title!r}, {len(self)} elements, {len(self.nodes)} nodes)"
 
-    def check(self) -> None:
-        """Raise NetlistError if the circuit's graph is one that no simulator should be given (see `topology`)."""
-        check_topology(self.elements, self.nodes)
+    def check(self, direct_current: bool = True) -> None:
+        """Raise NetlistError if the circuit's graph is one that no simulator should be given (see `topology`).
+
+        Args:
+            direct_current: also refuse loops of inductors, whose currents only an initial state determines.
+        """
+        for element in self.of(CCVS):
+            if not isinstance(self._elements.get(element.sense.lower()), VoltageSource):
+                raise NetlistError(f"{element.name} senses {element.sense!r}, but there is no such voltage source")
+        check_topology(self.elements, self.nodes, direct_current)
 
     def cards(self) -> list[str]:
         """The parts and the temperature as ngspice lines, without title and comments."""
@@ -143,7 +167,7 @@ class Netlist:
         lines.append(f".options temp={celsius!r} tnom={celsius!r}")
         return lines
 
-    def to_spice(self, dialect: str = "ngspice", analysis: HasCards | None = None) -> str:
+    def to_spice(self, dialect: str = "ngspice", analysis: HasCards | None = None, hierarchical: bool = False) -> str:
         """The netlist as a text file: title, comments, parts in order, the analysis' cards if one is given, ``.end``.
 
         The same netlist always gives the same text; numbers keep their 17 significant digits; a resistor's own

@@ -200,7 +200,8 @@ def _prepare(
     """The job's header, its arrays, and the function that turns the answer into a result."""
     if not isinstance(netlist, Netlist):
         raise InputError(f"netlist = {netlist!r}: a Netlist is needed")
-    netlist.check()
+    # A transient that starts from given initial values needs no direct-current solution.
+    netlist.check(direct_current=not (isinstance(analysis, Transient) and analysis.use_initial))
     deck = [_TITLE, *netlist.cards()]
     if isinstance(analysis, Noise):
         return _noise_job(netlist, analysis, deck)

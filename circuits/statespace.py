@@ -41,7 +41,7 @@ def extract(netlist: Netlist, outputs: Mapping[str, tuple[str, str]] | None = No
         NetlistError: the circuit's graph is bad, its equations are singular or of index above 1.
         InputError: an output names an unknown node.
     """
-    netlist.check()
+    netlist.check(direct_current=False)
     if outputs is None:
         outputs = {node: (node, "0") for node in netlist.nodes}
     reduced = reduce_netlist(netlist)

@@ -45,12 +45,16 @@ class Resistors(Record):
     series: Series | None = None
     """Preferred-number series (IEC 60063) that values are rounded to; none: any value can be had."""
     bits: int | None = Field(None, ge=1, le=24)
-    """Bits of a programmable conductance, codes uniform from 0 to 1/unit; none: not programmable."""
+    """Bits of a programmable conductance, codes uniform from 1/(unit on_off) to 1/unit; none: not programmable."""
+    on_off: float | None = Field(None, gt=1, le=1e9)
+    """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
 
     @model_validator(mode="after")
     def _one_rounding(self) -> Resistors:
         if self.series is not None and self.bits is not None:
             raise ValueError("series and bits exclude each other: set one of them to none")
+        if self.on_off is not None and self.bits is None:
+            raise ValueError("on_off is the range of programmable conductances: set bits, too")
         return self
 
 
@@ -61,6 +65,13 @@ class Capacitors(Record):
     """Capacitance of one state variable, farad."""
     tolerance: float = Field(0.0, ge=0, le=0.5)
     """Standard deviation of ln(C / C_nominal) of each part."""
+
+
+class Inductors(Record):
+    """The inductors of the oscillator fabrics."""
+
+    unit: float = Field(1e-3, gt=0, le=1e3)
+    """Inductance of the largest matrix entry (`lc`), or of every cell (`spu`), henry."""
 
 
 class OpAmp(Record):
@@ -139,6 +150,7 @@ class Technology(Record):
     """Where the figures come from."""
     resistors: Resistors = Resistors()
     capacitors: Capacitors = Capacitors()
+    inductors: Inductors = Inductors()
     opamp: OpAmp = OpAmp()
     dac: Converter = Converter()
     adc: Converter = Converter()

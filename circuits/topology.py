@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .elements import GROUND, VCVS, Element, Inductor, Resistor, VoltageSource
+from .elements import CCVS, GROUND, VCVS, Element, Inductor, Resistor, VoltageSource
 from .errors import NetlistError
 
-_CONDUCTING = (Resistor, Inductor, VoltageSource, VCVS)
-_FIXING = (VoltageSource, VCVS, Inductor)
+_CONDUCTING = (Resistor, Inductor, VoltageSource, VCVS, CCVS)
+_SOURCES = (VoltageSource, VCVS, CCVS)
 
 
 class UnionFind:
@@ -38,13 +38,15 @@ class UnionFind:
         return True
 
 
-def check_topology(elements: tuple[Element, ...], nodes: tuple[str, ...]) -> None:
+def check_topology(elements: tuple[Element, ...], nodes: tuple[str, ...], direct_current: bool = True) -> None:
     """Raise NetlistError if a node floats, nothing is grounded, or voltage-fixing parts form a loop.
 
     Args:
         elements: all parts of the netlist.
         nodes: all its nodes without ground.
+        direct_current: whether inductors count as fixing a voltage, as they do at rest.
     """
+    fixing = (*_SOURCES, Inductor) if direct_current else _SOURCES
     if not elements:
         raise NetlistError("the netlist is empty; add elements before simulating it")
     everything = (*nodes, GROUND)
@@ -53,10 +55,10 @@ def check_topology(elements: tuple[Element, ...], nodes: tuple[str, ...]) -> Non
         connected.union(element.a, element.b)
         if isinstance(element, _CONDUCTING):
             conducting.union(element.a, element.b)
-        if isinstance(element, _FIXING) and not fixed.union(element.a, element.b):
+        if isinstance(element, fixing) and not fixed.union(element.a, element.b):
             raise NetlistError(
                 f"{element.name} ({element.a}, {element.b}) closes a loop of voltage-fixing parts: "
-                f"{', '.join(_loop(element, elements))}; put a resistor in series with one of them"
+                f"{', '.join(_loop(element, elements, fixing))}; put a resistor in series with one of them"
             )
     _refuse_stray(connected, nodes, "no element path to ground (node '0')", "connect it, or drop the unused elements")
     _refuse_stray(
@@ -76,13 +78,13 @@ def _refuse_stray(sets: UnionFind, nodes: tuple[str, ...], what: str, remedy: st
         raise NetlistError(f"floating node {shown}{more}: {what}; {remedy}")
 
 
-def _loop(closing: Element, elements: tuple[Element, ...]) -> list[str]:
+def _loop(closing: Element, elements: tuple[Element, ...], fixing: tuple[type[Element], ...]) -> list[str]:
     """Names of the voltage-fixing parts on the loop that `closing` completes."""
     links: dict[str, list[tuple[str, str]]] = {}
     for element in elements:
         if element is closing:
             break
-        if isinstance(element, _FIXING):
+        if isinstance(element, fixing):
             links.setdefault(element.a, []).append((element.b, element.name))
             links.setdefault(element.b, []).append((element.a, element.name))
     paths: dict[str, list[str]] = {closing.a: []}

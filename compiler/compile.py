@@ -1,4 +1,4 @@
-"""`compile_matrix`: the passes in order, from a curvature matrix to a checked analog program."""
+"""`compile_matrix` and `compile_system`: the passes in order, from a curvature matrix to a checked analog program."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 
 from ..circuits.technology import Technology
+from .fabrics import fabric_named
+from .fabrics.factored import Factored
+from .matrices import Matrix, scaled
 from .passes.condition import condition
+from .passes.h_matrix import lambda_star
 from .passes.quantise import quantise
 from .passes.realise import realise
 from .passes.scale import require_stable, signal_level
 from .passes.validate import validate
 from .passes.verify import verify
 from .program import AnalogProgram
+from .systems import Product, as_system
 
 
 def compile_matrix(
@@ -27,8 +32,9 @@ def compile_matrix(
     """Map a symmetric positive definite matrix onto a circuit that solves A x = b by relaxing.
 
     Args:
-        matrix: A, (n, n), array-like in problem units; positive definite once the damping is added.
-        fabric: "dual_rail" (passive), "crossbar" (op-amps), or "auto": dual_rail where positive resistors suffice.
+        matrix: A, (n, n), array-like or scipy sparse, in problem units; positive definite once the damping is added.
+        fabric: a name of `fabrics.FABRICS`; or "auto": the cheapest of rc (passive, M-matrices), dual_rail (passive, either sign) and
+            crossbar (op-amps) that can hold the matrix.
         technology: a `Technology` or the name of a preset.
         damping: lambda >= 0, added to the diagonal.
         b: a typical right-hand side; sets the signal level so that its solution reaches half of the rail. Without
@@ -39,14 +45,56 @@ def compile_matrix(
         InputError: the matrix, damping, fabric or technology is unusable; the message names the entry.
         UnrealisableError: this fabric, or this technology's rounding, cannot hold the matrix.
     """
-    if not isinstance(technology, Technology):
-        technology = Technology.preset(technology)
+    technology = _technology(technology)
     program = _place(condition(validate(matrix), damping), fabric, technology, float(damping))
-    require_stable(program)
-    program = program.at_scale(signal_level(program, b))
-    if check:
-        verify(program)
-    return program
+    return _finished(program, b, check)
+
+
+def compile_system(
+    system: Any,
+    fabric: str = "auto",
+    technology: Technology | str = "ideal",
+    b: Any = None,
+    check: bool = True,
+) -> AnalogProgram:
+    """Map a linear system, given as a matrix or by its factors, onto a circuit.
+
+    Args:
+        system: `Dense(A)`, `LowRank(J, H, damping)` for J^T H J + damping, or `Kronecker(A, B, damping)` for A (x) B + damping.
+        fabric: as in `compile_matrix`, and "factored": a cascade of one array for each factor. "auto" takes the cascade where it
+            needs fewer resistors than the multiplied-out array.
+        technology, b, check: as in `compile_matrix`.
+
+    Raises:
+        InputError, UnrealisableError: as `compile_matrix`.
+    """
+    technology = _technology(technology)
+    given = as_system(system)
+    if not isinstance(given, Product):
+        return compile_matrix(given, fabric, technology, b=b, check=check)
+    target = condition(given.dense(), 0.0)
+    array = len(target) * (len(target) + 1)
+    cheaper = given.resistors() < array
+    if fabric not in ("auto", "factored") or (fabric == "auto" and not cheaper):
+        return compile_matrix(target, fabric, technology, b=b, check=check)
+    chosen = fabric_named("factored")
+    assert isinstance(chosen, Factored)
+    parts, unit = chosen.place_factors(given.factors, given.damping, technology)
+    asked = "factored was asked for: " if fabric == "factored" else "factored: "
+    program = AnalogProgram(
+        technology=technology,
+        fabric_name=chosen.name,
+        target=target,
+        damping=given.damping,
+        scaling=np.ones(len(target)),
+        conductance_unit=unit,
+        volts_per_unit=1.0,
+        parts=quantise(parts, technology.resistors),
+        lambda_star=lambda_star(target),
+        reason=f"{asked}a cascade of {len(given.factors)} arrays takes {2 * given.resistors()} resistors, the multiplied-out "
+        f"crossbar {2 * array}",
+    )
+    return _finished(program, b, check)
 
 
 def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
@@ -61,10 +109,9 @@ def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
     return _place(validate(matrix), fabric, technology, 0.0)
 
 
-def _place(target: np.ndarray, fabric: str, technology: Technology, damping: float) -> AnalogProgram:
+def _place(target: Matrix, fabric: str, technology: Technology, damping: float) -> AnalogProgram:
     choice = realise(target, fabric)
-    scaled = target * np.outer(choice.scaling, choice.scaling)
-    parts, unit = choice.fabric.place(scaled, choice.scaling, technology)
+    parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)
     return AnalogProgram(
         technology=technology,
         fabric_name=choice.fabric.name,
@@ -77,3 +124,15 @@ def _place(target: np.ndarray, fabric: str, technology: Technology, damping: flo
         lambda_star=choice.lambda_star,
         reason=choice.reason,
     )
+
+
+def _finished(program: AnalogProgram, b: Any, check: bool) -> AnalogProgram:
+    require_stable(program)
+    program = program.at_scale(signal_level(program, b))
+    if check:
+        verify(program)
+    return program
+
+
+def _technology(technology: Technology | str) -> Technology:
+    return technology if isinstance(technology, Technology) else Technology.preset(technology)

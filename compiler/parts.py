@@ -1,8 +1,8 @@
-"""`Parts`: the component values of an analog program, and what they do to first order (`Behaviour`).
+"""`Parts`: the component values of a dense array, and what they do to first order (`Behaviour`).
 
-Both fabrics are differential: unknown i is the voltage v_i = V(p_i) - V(m_i) of two rails, and every component exists
-twice. Arrays whose first axis has length 2 hold the two components; the differential law sees their mean, their
-difference enters only in second order.
+In differential fabrics unknown i is the voltage v_i = V(p_i) - V(m_i) of two rails, and every component exists twice: the first axis
+of its array has length 2. The differential law sees the mean of the two, their difference enters only in second order. With one rail
+that axis has length 1.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Parts:
     """Component values of n cells, SI units.
 
     Attributes:
-        coupling: (2, n, n) conductances of the matrix resistors, S; 0 is an absent resistor.
+        coupling: (rails, n, n) conductances of the matrix resistors, S; 0 is an absent resistor.
         polarity: (n, n) +1 where the resistor joins like rails' currents (A_ij > 0), -1 where it crosses, 0 where absent.
-        ground: (2, n) conductances from each rail to ground (passive fabrics), S.
-        drive: (2, n) conductances of the input resistors (active fabrics), S.
+        ground: (rails, n) conductances from each rail to ground (passive fabrics), S.
+        drive: (rails, n) conductances of the input resistors (active fabrics), S.
         drive_nominal: conductance that the host assumes for every input resistor, S; 0 when the drive is a current.
-        capacitance: (2, n) F.
+        capacitance: (rails, n) F.
         offset: (n,) input offset voltages of the amplifiers, V.
         coupling_temperature: (n, n) K. ground_temperature, drive_temperature: (n,) K.
     """
@@ -69,7 +69,8 @@ class Parts:
         place = (np.arange(n) + 0.5) / n
         hot = die.temperature_of(place[:, None], place[None, :])
         legs, inputs = die.temperature_of(place, place), die.temperature_of(place, np.ones(n))
-        deviate = die.deviates("coupling", (2, n, n))
+        count = len(self.drive)
+        deviate = die.deviates("coupling", (count, n, n))
         if symmetric:
             upper = np.triu(np.ones((n, n), dtype=bool))
             deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
@@ -77,9 +78,9 @@ class Parts:
         return dataclasses.replace(
             self,
             coupling=self.coupling * np.exp(-sigma * deviate) / die.drift(hot),
-            ground=self.ground * np.exp(-sigma * die.deviates("ground", (2, n))) / die.drift(legs),
-            drive=self.drive * np.exp(-sigma * die.deviates("drive", (2, n))) / die.drift(inputs),
-            capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (2, n))),
+            ground=self.ground * np.exp(-sigma * die.deviates("ground", (count, n))) / die.drift(legs),
+            drive=self.drive * np.exp(-sigma * die.deviates("drive", (count, n))) / die.drift(inputs),
+            capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n))),
             offset=sigma_v * die.deviates("offset", (1, n))[0],
             coupling_temperature=hot,
             ground_temperature=legs,

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from ..circuits.analyses import Analysis, OperatingPoint, Transient
 from ..circuits.die import Die
 from ..circuits.errors import InputError
 from ..circuits.netlist import Netlist
 from ..circuits.technology import Technology, write_atomically
+from .arrays import pack, unpack
 from .fabrics import Fabric, fabric_named
-from .fabrics.base import rails
-from .parts import Behaviour, Parts
-from .passes.condition import is_positive_definite
-from .passes.realise import comparison_matrix
+from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
+from .parts import BOLTZMANN, Behaviour
 from .passes.validate import validate_drive
 from .report import Report, describe
 
-FORMAT = 1
+FORMAT = 2
 """Version of the saved form."""
 
 
@@ -35,32 +35,35 @@ FORMAT = 1
 class AnalogProgram:
     """What `compile_matrix` returns. Immutable; the methods that change something return a new program.
 
-    Unknown i is the voltage difference v_i = V(p_i) - V(m_i) of two nodes, x_i = d_i v_i / volts_per_unit, with d the
-    scaling vector. Driven by b, the circuit's mean obeys dx/dt = -(M x - b) / tau with M = `matrix`.
+    Unknown i is the voltage v_i between the two nodes of `readouts[i]` (p_i and m_i, or p_i and ground), x_i = d_i r_i v_i /
+    volts_per_unit, with d the scaling vector and r what a volt there stands for (1 but in fabrics that are read by probes). Driven by
+    b, the mean of a first-order circuit obeys dx/dt = -(M x - b) / tau with M = `matrix`.
 
     Attributes:
         technology: what it is built from.
-        fabric_name: "dual_rail" or "crossbar".
-        target: the intended matrix A + damping I, (n, n), problem units.
+        fabric_name: a name of `fabrics.FABRICS`.
+        target: the intended matrix A + damping I, (n, n), problem units; numpy, or sparse where the given one was.
         damping: what was added to the diagonal, problem units.
         scaling: d, (n,).
-        conductance_unit: S that one problem unit of D A D became.
+        conductance_unit: S (1/H in `lc`, F in `spu`) that one problem unit of D A D became.
         volts_per_unit: V that one unit of y = x / d becomes.
         parts: the component values.
         lambda_star: further damping that positive resistors alone would need, problem units.
         reason: why this fabric, in words.
+        rounding: how the parts were rounded: "nearest", "solution" or "stochastic".
     """
 
     technology: Technology
     fabric_name: str
-    target: np.ndarray
+    target: Matrix
     damping: float
     scaling: np.ndarray
     conductance_unit: float
     volts_per_unit: float
-    parts: Parts
+    parts: Any
     lambda_star: float
     reason: str
+    rounding: str = "nearest"
 
     @property
     def fabric(self) -> Fabric:
@@ -70,17 +73,27 @@ class AnalogProgram:
     @property
     def size(self) -> int:
         """Number of unknowns n."""
-        return len(self.target)
+        return int(self.target.shape[0])
 
     @property
     def tau(self) -> float:
         """Seconds in which a unit of x with unit curvature relaxes by 1/e: unit capacitance over conductance unit."""
-        return self.technology.capacitors.unit / self.conductance_unit
+        return self.fabric.tau(self.conductance_unit, self.technology)
+
+    @cached_property
+    def readouts(self) -> tuple[tuple[str, str], ...]:
+        """The node pair (plus, minus) whose voltage is each unknown; "0" is ground."""
+        return tuple(self.fabric.readout(self.parts)[0])
+
+    @cached_property
+    def readout_scale(self) -> np.ndarray:
+        """d r, (n,): problem units that one volt reads at one volt per problem unit."""
+        return self.scaling * self.fabric.readout(self.parts)[1]
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The 2 n nodes that carry the solution: p1, m1, p2, m2, ..."""
-        return tuple(node for i in range(self.size) for node in rails(i))
+        """The nodes that carry the solution: p1, m1, p2, m2, ..., or p1, p2, ... with one rail."""
+        return tuple(node for pair in self.readouts for node in pair if node != "0")
 
     @cached_property
     def behaviour(self) -> Behaviour:
@@ -88,15 +101,16 @@ class AnalogProgram:
         return self.fabric.behaviour(self.parts)
 
     @cached_property
-    def matrix(self) -> np.ndarray:
+    def matrix(self) -> Matrix:
         """The matrix really realised, (n, n) in problem units: the circuit settles at matrix^-1 b, offsets aside.
 
         M = diag(drive d g)^-1 (K + L / A0) diag(d)^-1: rounding, mismatch, drift and the amplifiers' finite gain are
-        in it. For n nominal, unrounded parts and ideal amplifiers it is `target`.
+        in it. For n nominal, unrounded parts and ideal amplifiers it is `target`. Sparse where the target is.
         """
-        law = self.behaviour
-        stiffness = law.stiffness + np.diag(law.load / self.technology.opamp.gain)
-        return stiffness / np.outer(law.drive * self.scaling * self.conductance_unit, self.scaling)
+        stiffness = self.fabric.realised(self.parts, self.technology)
+        stiffness = stiffness if is_sparse(self.target) else dense(stiffness)
+        driven = self.fabric.drive(self.parts) * self.scaling * self.conductance_unit
+        return scaled(stiffness, 1.0 / driven, 1.0 / self.scaling)
 
     @cached_property
     def report(self) -> Report:
@@ -110,7 +124,7 @@ class AnalogProgram:
     def netlist(self, b: Any = None, x0: Any = None) -> Netlist:
         """The circuit, driven by b (default: no drive) and with its capacitors charged to the state x0 (default: 0)."""
         zero = np.zeros(self.size)
-        state = validate_drive(zero if x0 is None else x0, self.size) / self.scaling * self.volts_per_unit
+        state = validate_drive(zero if x0 is None else x0, self.size) / self.readout_scale * self.volts_per_unit
         return self.circuit(self.currents(zero if b is None else b), state)
 
     def circuit(self, currents: np.ndarray, state: np.ndarray) -> Netlist:
@@ -123,14 +137,30 @@ class AnalogProgram:
         self.fabric.lower(netlist, self.parts, self.technology, currents, state)
         return netlist
 
-    def to_spice(self, b: Any = None, dialect: str = "ngspice") -> str:
-        """The netlist as text, with the drive for b in it and an operating-point analysis, ready for `ngspice -b`.
+    def to_spice(self, b: Any = None, dialect: str = "ngspice", hierarchical: bool = False) -> str:
+        """The netlist as text, with the drive for b in it and an analysis, ready for a simulator.
 
+        The analysis is an operating point, or, in fabrics that have none (oscillators), a transient of twelve settling times.
         Feed the node voltages of any simulator to `decode` to get the solution in problem units.
-        """
-        from ..circuits.ngspice import OperatingPoint
 
-        return self.netlist(b).to_spice(dialect, analysis=OperatingPoint())
+        Args:
+            b: (n,) right-hand side; None: all sources are zero.
+            dialect: "ngspice", "ltspice" or "xyce".
+            hierarchical: a sub-circuit for each cell, instead of a flat list of parts.
+        """
+        return self.netlist(b).to_spice(dialect, analysis=self.analysis(), hierarchical=hierarchical)
+
+    def analysis(self) -> Analysis:
+        """The analysis that shows the solution: at rest where there is one, else after a transient."""
+        if self.fabric.mean and self.fabric.probes[0] == 0.0:
+            return OperatingPoint()
+        return Transient(12 * self.settling_time, nodes=self.nodes)
+
+    @property
+    def settling_time(self) -> float:
+        """Slowest time constant, s (an upper bound for `spu`)."""
+        smallest = smallest_eigenvalue(self.target)
+        return self.fabric.settling(self.parts, smallest, self.conductance_unit, self.technology)
 
     def decode(self, voltages: Mapping[str, Any]) -> np.ndarray:
         """x from node voltages: (n,) from scalars, (n, T) from waveforms of T points.
@@ -142,21 +172,52 @@ class AnalogProgram:
             InputError: a node that carries an unknown is missing.
         """
         known = {str(name).lower().removeprefix("v(").removesuffix(")"): value for name, value in voltages.items()}
-        missing = [node for node in self.nodes if node not in known]
+        difference = self.cell_volts(known)
+        scale = self.readout_scale / self.volts_per_unit
+        return difference * (scale if difference.ndim == 1 else scale[:, None])
+
+    def cell_volts(self, voltages: Mapping[str, Any]) -> np.ndarray:
+        """Voltage of each cell, (n,) or (n, T), from node voltages by lower-case name."""
+        missing = [node for node in self.nodes if node not in voltages]
         if missing:
             raise InputError(
-                f"decode needs the voltages of all {2 * self.size} solution nodes; missing: {', '.join(missing[:6])}"
+                f"decode needs the voltages of all {len(self.nodes)} solution nodes; missing: {', '.join(missing[:6])}"
                 + (" ..." if len(missing) > 6 else "")
             )
         try:
-            volts = np.array([np.asarray(known[node], dtype=float) for node in self.nodes])
+            plus = np.array([np.asarray(voltages[pair[0]], dtype=float) for pair in self.readouts])
+            minus = [
+                np.asarray(voltages[pair[1]], dtype=float) if pair[1] != "0" else np.zeros(plus.shape[1:])
+                for pair in self.readouts
+            ]
+            return plus - np.array(minus)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"decode needs a number, or waveforms of equal length, for each of {', '.join(self.nodes[:4])} ...: {error}"
             ) from None
-        difference = volts[0::2] - volts[1::2]
-        scale = self.scaling / self.volts_per_unit
-        return difference * (scale if difference.ndim == 1 else scale[:, None])
+
+    def decode_covariance(self, covariance: Any, temperature: float | None = None) -> np.ndarray:
+        """A^-1, (n, n), from the stationary covariance of the cells' voltages under Johnson noise.
+
+        A^-1 = u (d r) Cov (d r)^T / (k T), since the state's covariance is k T (u D A D)^-1: fluctuation tells the inverse.
+
+        Args:
+            covariance: (n, n) V^2, of the voltages of `readouts` in their order, without a drive.
+            temperature: K of all resistors, or the effective one of an injected noise (S R / 2k for a current of two-sided density S
+                into cells of resistance R); default the technology's ambient.
+
+        Raises:
+            InputError: wrong shape; a fabric whose covariance is not A^-1.
+        """
+        if not self.fabric.covariance:
+            raise InputError(f"fabric {self.fabric_name} does not carry A^-1 in a covariance; lc and spu do")
+        volts = np.asarray(covariance, dtype=float)
+        if volts.shape != (self.size, self.size) or not np.isfinite(volts).all():
+            raise InputError(
+                f"covariance: shape {volts.shape}, finite values of shape ({self.size}, {self.size}) are needed"
+            )
+        kelvin = self.technology.thermal.ambient if temperature is None else float(temperature)
+        return self.conductance_unit * volts * np.outer(self.readout_scale, self.readout_scale) / (BOLTZMANN * kelvin)
 
     def at_scale(self, volts_per_unit: float) -> AnalogProgram:
         """The same circuit used at another signal level."""
@@ -165,18 +226,8 @@ class AnalogProgram:
         return dataclasses.replace(self, volts_per_unit=float(volts_per_unit))
 
     def is_stable(self) -> bool:
-        """Whether the circuit's slow modes all decay: eigenvalues of C^-1 (K + L / A0) with positive real part.
-
-        In a passive fabric the common mode of the rails counts too.
-        """
-        law = self.behaviour
-        stiffness = law.stiffness + np.diag(law.load / self.technology.opamp.gain)
-        if self.fabric.symmetric:
-            # A passive circuit's common mode obeys the comparison matrix: it floats once no resistor leads to ground.
-            return is_positive_definite(comparison_matrix(stiffness))
-        if is_positive_definite(stiffness):
-            return True
-        return bool(np.linalg.eigvals(stiffness / law.capacitance[:, None]).real.min() > 0)
+        """Whether all modes of the circuit decay; in a passive fabric the common mode of the rails counts too."""
+        return self.fabric.is_stable(self.parts, self.technology)
 
     def on(
         self,
@@ -197,9 +248,9 @@ class AnalogProgram:
         path = _stem(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        arrays = {"target": self.target, "scaling": self.scaling} | {
-            f"parts_{field.name}": np.asarray(getattr(self.parts, field.name)) for field in dataclasses.fields(Parts)
-        }
+        arrays = {"scaling": self.scaling} | pack("target", self.target)
+        for field in dataclasses.fields(self.parts):
+            arrays |= pack(f"parts_{field.name}", getattr(self.parts, field.name))
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         temporary = path.with_name(f".{path.name}.npz.{os.getpid()}")
         temporary.write_bytes(buffer.getvalue())
@@ -212,6 +263,7 @@ class AnalogProgram:
             "volts_per_unit": self.volts_per_unit,
             "lambda_star": self.lambda_star,
             "reason": self.reason,
+            "rounding": self.rounding,
             "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
             "technology": json.loads(self.technology.model_dump_json()),
         }
@@ -239,32 +291,38 @@ class AnalogProgram:
             raise InputError(f"program {str(path)!r}: the .npz is damaged or belongs to another program; save it again")
         try:
             with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-                fields = {field.name: arrays[f"parts_{field.name}"] for field in dataclasses.fields(Parts)}
-                fields["drive_nominal"] = float(fields["drive_nominal"])
+                fabric = fabric_named(data["fabric"])
+                fields = {
+                    field.name: unpack(f"parts_{field.name}", arrays) for field in dataclasses.fields(fabric.parts_type)
+                }
                 return cls(
                     technology=Technology(**data["technology"]),
-                    fabric_name=fabric_named(data["fabric"]).name,
-                    target=arrays["target"],
+                    fabric_name=fabric.name,
+                    target=unpack("target", arrays),
                     damping=float(data["damping"]),
                     scaling=arrays["scaling"],
                     conductance_unit=float(data["conductance_unit"]),
                     volts_per_unit=float(data["volts_per_unit"]),
-                    parts=Parts(**fields),
+                    parts=fabric.parts_type(**fields),
                     lambda_star=float(data["lambda_star"]),
                     reason=str(data["reason"]),
+                    rounding=str(data["rounding"]),
                 )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"program {str(path)!r} is damaged: {error}; compile the matrix again") from None
 
     def _header(self, driven: bool) -> list[str]:
+        plus, minus = (name.replace("1", "<k>") for name in self.readouts[0])
+        carried = f"V({plus})" if minus == "0" else f"(V({plus}) - V({minus}))"
         lines = [
-            "unknown x_k is carried by nodes p<k> and m<k>: x_k = d_k * (V(p<k>) - V(m<k>)) / volts_per_unit",
+            f"unknown x_k is carried by node{'' if minus == '0' else 's'} {plus}"
+            f"{'' if minus == '0' else f' and {minus}'}: x_k = d_k * {carried} / volts_per_unit",
             f"volts_per_unit = {self.volts_per_unit!r} V, tau = {self.tau!r} s (one problem unit of curvature)",
             f"fabric {self.fabric_name}: {self.reason}",
             "driven by the right-hand side b" if driven else "no drive: all sources are zero",
         ]
-        if not np.all(self.scaling == 1.0):
-            lines += [f"d_{i + 1} = {float(d)!r}" for i, d in enumerate(self.scaling)]
+        if not np.all(self.readout_scale == 1.0):
+            lines += [f"d_{i + 1} = {float(d)!r}" for i, d in enumerate(self.readout_scale)]
         return lines
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .fabrics.base import couplings
+from .matrices import frobenius, largest_eigenvalue, relative_inverse_error, smallest_eigenvalue
 
 if TYPE_CHECKING:
     from .program import AnalogProgram
@@ -23,7 +22,7 @@ class Report:
     Attributes:
         matrix_error: ||M - A||_F / ||A||_F of the realised matrix M against the intended A.
         solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F, the relative rms error of the solution over random b.
-        slow_time: slowest time constant, tau / lambda_min(A).
+        slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
         resistor_power: heat of all resistors with every unknown at half of the rail; amplifiers not included.
         parts: number of parts of each kind. bill: (kind, value, count), largest count first.
     """
@@ -70,16 +69,13 @@ class Report:
 
 def describe(program: AnalogProgram) -> Report:
     """Derive the report of a program."""
-    a, parts, technology = program.target, program.parts, program.technology
-    eigenvalues = np.linalg.eigvalsh(a)
-    inverse = np.linalg.inv(a)
-    realised = np.linalg.inv(program.matrix)
+    target, technology = program.target, program.technology
+    smallest, largest = smallest_eigenvalue(target), largest_eigenvalue(target)
     bill = _bill(program)
     resistors = np.array([value for kind, value, _ in bill if kind == "resistor"])
     conductance = sum(count / value for kind, value, count in bill if kind == "resistor")
-    kinds: Counter[str] = Counter()
-    for kind, _, count in bill:
-        kinds[kind] += count
+    kinds = {kind: len(values) for kind, values in program.fabric.inventory(program.parts) if len(values)}
+    realised = program.matrix
     return Report(
         unknowns=program.size,
         fabric=program.fabric_name,
@@ -87,37 +83,33 @@ def describe(program: AnalogProgram) -> Report:
         technology=technology.name,
         damping=program.damping,
         lambda_star=program.lambda_star,
-        condition_number=float(eigenvalues[-1] / eigenvalues[0]),
-        matrix_error=float(np.linalg.norm(program.matrix - a) / np.linalg.norm(a)),
-        solution_error=float(np.linalg.norm(realised - inverse) / np.linalg.norm(inverse)),
+        condition_number=largest / smallest,
+        matrix_error=frobenius(realised - target) / frobenius(target),
+        solution_error=relative_inverse_error(realised, target),
         conductance_unit=program.conductance_unit,
         volts_per_unit=program.volts_per_unit,
         tau=program.tau,
-        slow_time=program.tau / float(eigenvalues[0]),
+        slow_time=program.settling_time,
         smallest_resistor=float(resistors.min(initial=math.inf)),
         largest_resistor=float(resistors.max(initial=0.0)),
         # Each rail stands at a quarter of the differential rail.
         resistor_power=conductance * (technology.opamp.rail / 4) ** 2,
-        parts=dict(kinds) | ({"amplifier": len(parts.offset)} if program.fabric_name == "crossbar" else {}),
+        parts=kinds,
         bill=bill,
     )
 
 
 def _bill(program: AnalogProgram) -> tuple[tuple[str, float, int], ...]:
-    parts = program.parts
-    counts: Counter[tuple[str, float]] = Counter()
-    for rail, i, j in couplings(parts):
-        if i < j or not program.fabric.symmetric:
-            counts["resistor", _rounded(1.0 / parts.coupling[rail, i, j])] += 1
-    for conductance in np.concatenate([parts.ground.ravel(), parts.drive.ravel()]):
-        if conductance > 0:
-            counts["resistor", _rounded(1.0 / conductance)] += 1
-    for capacitance in parts.capacitance.ravel():
-        counts["capacitor", _rounded(capacitance)] += 1
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((kind, value, count) for (kind, value), count in ordered)
+    """Lines of equal kind and value, largest count first; values to 9 digits, so that rounding in the last place splits no line."""
+    lines: list[tuple[str, float, int]] = []
+    for kind, values in program.fabric.inventory(program.parts):
+        if len(values) == 0 or kind == "amplifier":
+            continue
+        found, counts = np.unique(_to_nine_digits(values), return_counts=True)
+        lines += [(kind, float(value), int(count)) for value, count in zip(found, counts, strict=True)]
+    return tuple(sorted(lines, key=lambda line: (-line[2], line[:2])))
 
 
-def _rounded(value: float) -> float:
-    """To 9 digits, so that rounding in the last place does not split one line of the bill into several."""
-    return float(f"{value:.9g}")
+def _to_nine_digits(values: np.ndarray) -> np.ndarray:
+    scale = 10.0 ** (8 - np.floor(np.log10(values)))
+    return np.round(values * scale) / scale

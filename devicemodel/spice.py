@@ -55,11 +55,11 @@ class SpiceDevice(CircuitDevice):
         netlist = program.circuit(currents, state)
         if math.isinf(duration):
             voltages = run(netlist, OperatingPoint(nodes=program.nodes), timeout=self.timeout).voltages
-            return np.array([voltages[node] for node in program.nodes]).reshape(-1, 2) @ [1.0, -1.0]
+            return program.cell_volts(voltages)
         analysis = transient(program, duration, self.noise)
         seed = int(rng.integers(2**31)) if self.noise else None
         result = run(netlist, analysis, seed=seed, timeout=self.timeout)
-        return np.array([result.voltages[node][-1] for node in program.nodes]).reshape(-1, 2) @ [1.0, -1.0]
+        return program.cell_volts({node: values[-1] for node, values in result.voltages.items()})
 
 
 def transient(program: AnalogProgram, duration: float, noise: bool) -> Transient:

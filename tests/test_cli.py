@@ -159,7 +159,7 @@ BAD_COMMANDS: dict[str, tuple[list[str], str]] = {
     "b too long": (["compile", "A.npy", "--b", "b4.npy"], r"b has shape \(4,\).*must be \(3,\)"),
     "b too long, simulate": (["simulate", "A.npy", "--b", "b4.npy"], r"b has shape \(4,\).*must be \(3,\)"),
     "b missing": (["simulate", "A.npy", "--b", "none.npy"], r"vector file 'none\.npy' cannot be read"),
-    "unknown fabric": (["compile", "A.npy", "--fabric", "wires"], "'wires' is unknown; there are: auto, dual_rail"),
+    "unknown fabric": (["compile", "A.npy", "--fabric", "wires"], "'wires' is unknown; there are: auto, rc, dual_rail"),
     "unknown fabric, simulate": (["simulate", "A.npy", "--fabric", "wires"], "'wires' is unknown"),
     "unknown technology": (["compile", "A.npy", "--technology", "magic"], "'magic' is neither a preset"),
     "missing technology": (["compile", "A.npy", "--technology", "no.toml"], r"no\.toml.*No such file"),

@@ -6,8 +6,17 @@ from ...circuits.errors import InputError
 from .base import Fabric
 from .crossbar import Crossbar
 from .dual_rail import DualRail
+from .factored import Factored
+from .lc import LC
+from .rc import RC
+from .spu import SPU
 
-FABRICS: dict[str, Fabric] = {fabric.name: fabric for fabric in (DualRail(), Crossbar())}
+FABRICS: dict[str, Fabric] = {
+    fabric.name: fabric for fabric in (RC(), DualRail(), Crossbar(2), Crossbar(1), Factored(), LC(), SPU())
+}
+"""By name, in the order in which `auto` prefers those that fit."""
+AUTOMATIC = ("rc", "dual_rail", "crossbar")
+"""What `auto` chooses from: fabrics whose node voltages at rest are the solution, and which device models know."""
 
 
 def fabric_named(name: str) -> Fabric:

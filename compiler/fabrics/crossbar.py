@@ -1,49 +1,74 @@
-"""`crossbar`: fully differential op-amp integrators with a resistor at each crosspoint; realises any sign.
+"""`crossbar` and `crossbar_single`: op-amp integrators with a resistor at each crosspoint; they realise any sign.
 
-Integrator i has input nodes ep_i, em_i and outputs p_i, m_i. A positive entry joins p_j to ep_i and m_j to em_i, a
-negative one swaps the rails; the drive comes through one input resistor a rail. With amplifiers of gain A0,
-gain-bandwidth omega_t = 2 pi GBW (rad/s) and offset Vos, L = diag(sum_j |K_ij| + g_in):
+Fully differential (`crossbar`): integrator i has input nodes ep_i, em_i and outputs p_i, m_i. A positive entry joins p_j to ep_i and
+m_j to em_i, a negative one swaps the rails; the drive comes through one input resistor a rail. With amplifiers of gain A0,
+gain-bandwidth w = 2 pi GBW (rad/s) and offset Vos, eps(s) = 1/A0 + s/w and L = diag(sum_j |K_ij| + g_in):
 
-    (C / omega_t) v'' + [C (1 + 1/A0) + L / omega_t] v' + (K + L / A0) v = I + L Vos.
+    [s C (1 + eps) + eps L + K] v = I + L Vos.
 
-Static error -K^-1 L v / A0, offset error K^-1 L Vos; the stationary covariance solves A S + S A^T = 4 (k T / C) D with
-A, D the same in units of one resistor. The capacitors sit between outputs and inputs.
+Single-ended (`crossbar_single`): half the parts, inverting integrators e_i, p_i, and for each column with a negative entry one
+inverter h_j, n_j of two unit resistors, whose gain is -1 / (1 + 2 eps):
+
+    [s C (1 + eps) + eps L + K_pos - |K_neg| / (1 + 2 eps)] v = I + L Vos.
+
+Conditions: A positive definite. Parts: a resistor (two) an entry and a cell, a capacitor (two) and an amplifier a cell, and the
+inverters. Time constants (C + L / w) / (g lambda). First-order errors: static -K^-1 (L [+ 2 |K_neg|]) v / A0, offset K^-1 L Vos;
+bandwidth slows and adds no static error. The stationary covariance solves A S + S A^T = 4 (k T / C) D (differential, D = L in units of
+one resistor) and is no multiple of A^-1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
+from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import VCCS, VCVS, Capacitor, Netlist, Resistor, VoltageSource
 from ...circuits.technology import Technology
+from ..matrices import Matrix, dense, is_positive_definite
 from ..parts import BOLTZMANN, Behaviour, Parts
-from .base import couplings, rails
+from .base import PROBE_TIMES, couplings, group_name, pair_drives, rails
+from .dual_rail import LARGEST
 
 IDEAL_GAIN = 1e8
 """Gain that stands for an infinite one: larger ones cost the simulator digits, since it resolves the input voltage as a difference."""
 
 
 class Crossbar:
-    """The active, fully differential integrator array."""
+    """The active integrator array, with one or two rails."""
 
-    name = "crossbar"
-    symmetric = False
+    parts_type: type = Parts
+    symmetric, active, mean, covariance = False, True, True, False
+    probes = PROBE_TIMES
 
-    def place(self, scaled: np.ndarray, scaling: np.ndarray, technology: Technology) -> tuple[Parts, float]:
+    def __init__(self, rail_count: int) -> None:
+        self.rail_count = rail_count
+        self.name = "crossbar" if rail_count == 2 else "crossbar_single"
+        self.title = f"op-amp integrator array, {'fully differential' if rail_count == 2 else 'single-ended'}"
+
+    def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
+        """Ones, for any matrix of a size that can be an array."""
+        n = matrix.shape[0]
+        if n > LARGEST:
+            return None, f"it has {n} unknowns, more than the {LARGEST} of a dense fabric"
+        return np.ones(n), "amplifiers take couplings of any sign"
+
+    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Parts, float]:
         """Parts for the matrix; its largest entry becomes one unit resistor, and so does each input resistor."""
-        n = len(scaled)
+        scaled = dense(scaled)
+        n, rail_count = len(scaled), self.rail_count
         largest = 1.0 / technology.resistors.unit
         unit = largest / float(np.abs(scaled).max())
         ambient = technology.thermal.ambient
         parts = Parts(
-            coupling=np.broadcast_to(unit * np.abs(scaled), (2, n, n)).copy(),
+            coupling=np.broadcast_to(unit * np.abs(scaled), (rail_count, n, n)).copy(),
             polarity=np.sign(scaled).astype(np.int8),
-            ground=np.zeros((2, n)),
-            drive=np.full((2, n), largest),
+            ground=np.zeros((rail_count, n)),
+            drive=np.full((rail_count, n), largest),
             drive_nominal=largest,
-            capacitance=np.broadcast_to(technology.capacitors.unit * scaling**2, (2, n)).copy(),
+            capacitance=np.broadcast_to(technology.capacitors.unit * scaling**2, (rail_count, n)).copy(),
             offset=np.zeros(n),
             coupling_temperature=np.full((n, n), ambient),
             ground_temperature=np.full(n, ambient),
@@ -51,8 +76,52 @@ class Crossbar:
         )
         return parts, unit
 
+    def tau(self, unit: float, technology: Technology) -> float:
+        """C / g."""
+        return technology.capacitors.unit / unit
+
+    def settling(self, parts: Parts, smallest: float, unit: float, technology: Technology) -> float:
+        """tau / lambda_min."""
+        return self.tau(unit, technology) / smallest
+
+    def realised(self, parts: Parts, technology: Technology) -> np.ndarray:
+        """K with what a finite gain adds."""
+        return self._static(parts, 1.0 / technology.opamp.gain)
+
+    def is_stable(self, parts: Parts, technology: Technology) -> bool:
+        """Eigenvalues of C^-1 (K + L / A0) with positive real part; the bandwidth has shown no influence."""
+        stiffness = self.realised(parts, technology)
+        if is_positive_definite(stiffness):
+            return True
+        return bool(np.linalg.eigvals(stiffness / parts.capacitance.mean(axis=0)[:, None]).real.min() > 0)
+
+    def admittance(self, parts: Parts, technology: Technology, s: complex) -> np.ndarray:
+        """The law of the module's docstring."""
+        opamp, law = technology.opamp, self._law(parts)
+        error = 1.0 / min(opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * opamp.gbw)
+        return self._static(parts, error) + np.diag(s * law.capacitance * (1 + error))
+
+    def _static(self, parts: Parts, error: complex) -> np.ndarray:
+        law = self._law(parts)
+        stiffness = law.stiffness
+        if self.rail_count == 1:
+            stiffness = np.where(stiffness < 0, stiffness / (1 + 2 * error), stiffness)
+        return stiffness + np.diag(error * law.load)
+
+    def drive(self, parts: Parts) -> np.ndarray:
+        """Input resistors against the host's idea of them."""
+        return np.asarray(parts.drive.mean(axis=0) / parts.drive_nominal)
+
     def behaviour(self, parts: Parts) -> Behaviour:
-        """K = polarity * coupling, L = row sums and input resistor, both as the mean of the two rails."""
+        """K, L, C and noise; of the differential array, which is the one that devices are modelled after."""
+        if self.rail_count == 1:
+            raise UnrealisableError(
+                "crossbar_single has no first-order device model (its inverters add one); use crossbar"
+            )
+        return self._law(parts)
+
+    def _law(self, parts: Parts) -> Behaviour:
+        """K = polarity * coupling, L = row sums and input resistor, both as the mean of the rails."""
         coupling, drive = parts.coupling.mean(axis=0), parts.drive.mean(axis=0)
         heat = (coupling * parts.coupling_temperature).sum(axis=1) + drive * parts.drive_temperature
         return Behaviour(
@@ -60,63 +129,165 @@ class Crossbar:
             load=coupling.sum(axis=1) + drive,
             drive=drive / parts.drive_nominal,
             capacitance=parts.capacitance.mean(axis=0),
-            noise=np.diag(4 * BOLTZMANN * heat),
+            noise=np.diag(2 * self.rail_count * BOLTZMANN * heat),
         )
+
+    def readout(self, parts: Parts) -> tuple[list[tuple[str, str]], np.ndarray]:
+        """p<k> against m<k>, or against ground."""
+        n = parts.size
+        return [rails(i) if self.rail_count == 2 else (f"p{i + 1}", "0") for i in range(n)], np.ones(n)
+
+    def drives(self, parts: Parts) -> list[dict[str, float]]:
+        """Voltage sources before the input resistors; the single-ended integrator inverts."""
+        sign = 1.0 if self.rail_count == 2 else -1.0
+        return pair_drives("VB", parts.size, sign / parts.drive_nominal, self.rail_count)
+
+    def inventory(self, parts: Parts) -> Iterator[tuple[str, np.ndarray]]:
+        """Resistors, capacitors, amplifiers."""
+        present = np.concatenate([(parts.coupling * np.abs(parts.polarity)).ravel(), parts.drive.ravel()])
+        inverters = int((parts.polarity < 0).any(axis=0).sum()) if self.rail_count == 1 else 0
+        unit = np.full(2 * inverters, 1.0 / parts.drive_nominal)
+        yield "resistor", np.concatenate([1.0 / present[present > 0], unit])
+        yield "capacitor", parts.capacitance.ravel()
+        yield "amplifier", np.ones(parts.size + inverters)
 
     def lower(
         self, netlist: Netlist, parts: Parts, technology: Technology, currents: np.ndarray, state: np.ndarray
     ) -> None:
-        """Crosspoint resistors, then for each cell its input resistors, capacitors, drive and amplifier."""
+        """For each cell its crosspoint resistors, input resistors, capacitors, drive and amplifier; then the inverters."""
+        rows: list[list[Resistor]] = [[] for _ in range(parts.size)]
+        single = self.rail_count == 1
         for rail, i, j in couplings(parts):
             # An inverting integrator: a positive entry must pull its own rail down, so it feeds the like input.
-            source = rail if parts.polarity[i, j] > 0 else 1 - rail
-            netlist.add(
-                Resistor(
-                    f"R{i + 1}_{j + 1}{'pm'[rail]}",
-                    rails(j)[source],
-                    f"e{'pm'[rail]}{i + 1}",
-                    1.0 / float(parts.coupling[rail, i, j]),
-                    temperature=float(parts.coupling_temperature[i, j]),
-                )
-            )
-        gain = min(technology.opamp.gain, IDEAL_GAIN)
-        for i in range(parts.size):
+            positive = parts.polarity[i, j] > 0
+            if single:
+                name, source, summing = f"R{i + 1}_{j + 1}", f"{'p' if positive else 'n'}{j + 1}", f"e{i + 1}"
+            else:
+                name, summing = f"R{i + 1}_{j + 1}{'pm'[rail]}", f"e{'pm'[rail]}{i + 1}"
+                source = rails(j)[rail if positive else 1 - rail]
+            hot = float(parts.coupling_temperature[i, j])
+            rows[i].append(Resistor(name, source, summing, 1.0 / float(parts.coupling[rail, i, j]), hot))
+        for i, resistors in enumerate(rows):
+            netlist.add(*resistors, group=group_name(i))
             volts = float(currents[i]) / parts.drive_nominal
-            for rail, sign in ((0, 0.5), (1, -0.5)):
-                suffix, summing = f"{i + 1}{'pm'[rail]}", f"e{'pm'[rail]}{i + 1}"
-                # The drive crosses over, since the integrator inverts.
-                driven = f"b{'mp'[rail]}{i + 1}"
-                resistance, hot = 1.0 / float(parts.drive[rail, i]), float(parts.drive_temperature[i])
-                # The capacitor sees the output less the amplifier's own input voltage.
-                start = sign * (float(state[i]) * (1.0 + 1.0 / gain) - float(parts.offset[i]))
+            (self._single_cell if single else self._cell)(netlist, parts, technology, i, volts, float(state[i]))
+        if single:
+            for j in np.flatnonzero((parts.polarity < 0).any(axis=0)).tolist():
+                unit, hot = 1.0 / parts.drive_nominal, float(parts.drive_temperature[j])
+                k, group = j + 1, f"inverter{j + 1}"
                 netlist.add(
-                    VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{i + 1}", "0", sign * volts),
-                    Resistor(f"RB{suffix}", driven, summing, resistance, temperature=hot),
-                    Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[rail, i]), initial=start),
+                    Resistor(f"RI{k}", f"p{k}", f"h{k}", unit, hot),
+                    Resistor(f"RF{k}", f"h{k}", f"n{k}", unit, hot),
+                    group=group,
                 )
-            self._amplifier(netlist, i, technology, float(parts.offset[i]), float(state[i]))
+                add_single_amplifier(netlist, f"n{k}", f"h{k}", f"i{k}", technology, 0.0, -float(state[j]), group)
 
-    @staticmethod
-    def _amplifier(netlist: Netlist, i: int, technology: Technology, offset: float, state: float) -> None:
-        """One-pole macromodel of a fully differential amplifier with ideal common-mode control (outputs sum to zero)."""
-        gain, gbw, k = min(technology.opamp.gain, IDEAL_GAIN), technology.opamp.gbw, i + 1
-        plus, minus = rails(i)
-        inverting = f"ep{k}"
-        if offset:
-            inverting = f"os{k}"
-            netlist.add(VoltageSource(f"VOS{k}", f"ep{k}", inverting, offset))
-        if math.isinf(gbw):
+    def _cell(self, netlist: Netlist, parts: Parts, technology: Technology, i: int, volts: float, state: float) -> None:
+        gain = min(technology.opamp.gain, IDEAL_GAIN)
+        for rail, sign in ((0, 0.5), (1, -0.5)):
+            suffix, summing = f"{i + 1}{'pm'[rail]}", f"e{'pm'[rail]}{i + 1}"
+            # The drive crosses over, since the integrator inverts.
+            driven = f"b{'mp'[rail]}{i + 1}"
+            resistance, hot = 1.0 / float(parts.drive[rail, i]), float(parts.drive_temperature[i])
+            # The capacitor sees the output less the amplifier's own input voltage.
+            start = sign * (state * (1.0 + 1.0 / gain) - float(parts.offset[i]))
             netlist.add(
-                VCVS(f"E{k}p", plus, "0", f"em{k}", inverting, gain / 2),
-                VCVS(f"E{k}m", minus, "0", f"em{k}", inverting, -gain / 2),
+                VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{i + 1}", "0", sign * volts),
+                Resistor(f"RB{suffix}", driven, summing, resistance, temperature=hot),
+                Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[rail, i]), initial=start),
+                group=group_name(i),
             )
-            return
-        # The gain node: A0 at DC, pole at GBW / A0. Its level of 1 MOhm keeps the matrix entries near the others.
-        load = 1e6
-        netlist.add(
-            VCCS(f"G{k}", "0", f"a{k}", f"em{k}", inverting, gain / load),
-            Resistor(f"RA{k}", f"a{k}", "0", load, noisy=False),
-            Capacitor(f"CA{k}", f"a{k}", "0", gain / (2 * math.pi * gbw * load), initial=state),
-            VCVS(f"E{k}p", plus, "0", f"a{k}", "0", 0.5),
-            VCVS(f"E{k}m", minus, "0", f"a{k}", "0", -0.5),
+        k = i + 1
+        plus, minus = rails(i)
+        add_differential_amplifier(
+            netlist,
+            (plus, minus),
+            (f"em{k}", f"ep{k}"),
+            str(k),
+            technology,
+            float(parts.offset[i]),
+            state,
+            group_name(i),
         )
+
+    def _single_cell(
+        self, netlist: Netlist, parts: Parts, technology: Technology, i: int, volts: float, state: float
+    ) -> None:
+        k, gain, offset = i + 1, min(technology.opamp.gain, IDEAL_GAIN), float(parts.offset[i])
+        hot = float(parts.drive_temperature[i])
+        start = state * (1.0 + 1.0 / gain) - offset
+        netlist.add(
+            VoltageSource(f"VB{k}", f"b{k}", "0", -volts),
+            Resistor(f"RB{k}", f"b{k}", f"e{k}", 1.0 / float(parts.drive[0, i]), hot),
+            Capacitor(f"C{k}", f"p{k}", f"e{k}", float(parts.capacitance[0, i]), initial=start),
+            group=group_name(i),
+        )
+        add_single_amplifier(netlist, f"p{k}", f"e{k}", str(k), technology, offset, state, group_name(i))
+
+
+def add_differential_amplifier(
+    netlist: Netlist,
+    outputs: tuple[str, str],
+    inputs: tuple[str, str],
+    name: str,
+    technology: Technology,
+    offset: float,
+    state: float,
+    group: str,
+) -> None:
+    """One-pole macromodel of a fully differential amplifier with ideal common-mode control (outputs sum to zero).
+
+    v(outputs) = A(s) (v(inputs) + offset), inputs being (non-inverting, inverting), A(s) = 1 / (1/A0 + s / (2 pi GBW)).
+    """
+    gain, gbw = min(technology.opamp.gain, IDEAL_GAIN), technology.opamp.gbw
+    (plus, minus), (upper, lower) = outputs, inputs
+    inverting = lower
+    if offset:
+        inverting = f"os{name}"
+        netlist.add(VoltageSource(f"VOS{name}", lower, inverting, offset), group=group)
+    if math.isinf(gbw):
+        netlist.add(
+            VCVS(f"E{name}p", plus, "0", upper, inverting, gain / 2),
+            VCVS(f"E{name}m", minus, "0", upper, inverting, -gain / 2),
+            group=group,
+        )
+        return
+    # The gain node: A0 at DC, pole at GBW / A0. Its level of 1 MOhm keeps the matrix entries near the others.
+    load = 1e6
+    netlist.add(
+        VCCS(f"G{name}", "0", f"a{name}", upper, inverting, gain / load),
+        Resistor(f"RA{name}", f"a{name}", "0", load, noisy=False),
+        Capacitor(f"CA{name}", f"a{name}", "0", gain / (2 * math.pi * gbw * load), initial=state),
+        VCVS(f"E{name}p", plus, "0", f"a{name}", "0", 0.5),
+        VCVS(f"E{name}m", minus, "0", f"a{name}", "0", -0.5),
+        group=group,
+    )
+
+
+def add_single_amplifier(
+    netlist: Netlist,
+    output: str,
+    inverting: str,
+    name: str,
+    technology: Technology,
+    offset: float,
+    state: float,
+    group: str,
+) -> None:
+    """One-pole macromodel of an amplifier whose other input is grounded: v(output) = A(s) (offset - v(inverting))."""
+    gain, gbw = min(technology.opamp.gain, IDEAL_GAIN), technology.opamp.gbw
+    reference = "0"
+    if offset:
+        reference = f"os{name}"
+        netlist.add(VoltageSource(f"VOS{name}", reference, "0", offset), group=group)
+    if math.isinf(gbw):
+        netlist.add(VCVS(f"E{name}", output, "0", reference, inverting, gain), group=group)
+        return
+    load = 1e6
+    netlist.add(
+        VCCS(f"G{name}", "0", f"a{name}", reference, inverting, gain / load),
+        Resistor(f"RA{name}", f"a{name}", "0", load, noisy=False),
+        Capacitor(f"CA{name}", f"a{name}", "0", gain / (2 * math.pi * gbw * load), initial=state),
+        VCVS(f"E{name}", output, "0", f"a{name}", "0", 1.0),
+        group=group,
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...circuits.errors import UnrealisableError
+from ..matrices import dense, is_sparse, smallest_eigenvalue, solver
 from .validate import validate_drive
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ def require_stable(program: AnalogProgram) -> None:
             f"rounded to {rounding}, the passive circuit has nodes without a resistor to ground, which float; use "
             "more bits, more damping, or fabric='crossbar'"
         )
-    smallest = float(np.linalg.eigvals(program.matrix).real.min())
+    smallest = float(np.linalg.eigvals(dense(program.matrix)).real.min())
+    if smallest > 0:
+        raise UnrealisableError(
+            "the amplifiers are too slow for this cascade: a pole of the loop does not decay; use a larger gain-bandwidth product "
+            f"(opamp.gbw, now {program.technology.opamp.gbw:.3g} Hz), larger capacitors, or fabric='crossbar'"
+        )
     raise UnrealisableError(
         f"rounded to {rounding}, the matrix has an eigenvalue of {smallest:.4g} and the circuit would run away; use more "
         f"bits (or a finer series), or at least {-smallest:.4g} more damping"
@@ -41,20 +47,26 @@ def require_stable(program: AnalogProgram) -> None:
 
 
 def signal_level(program: AnalogProgram, b: Any = None) -> float:
-    """Volts per problem unit, such that neither the amplifiers' rail nor the DAC's full scale is passed.
+    """Volts (of state) per problem unit, such that neither the amplifiers' rail nor the DAC's full scale is passed.
 
-    For a given b from its solution; else for the worst b of unit Euclidean norm, max_i ||row_i(A^-1)|| / d_i.
+    For a given b from its solution; else for the worst b of unit Euclidean norm, max_i ||row_i(A^-1)|| / d_i (bounded by the smallest
+    eigenvalue for a sparse matrix).
     """
-    inverse = np.linalg.inv(program.target)
+    # Volts that the read node shows for one problem unit.
+    shown = program.readout_scale
     if b is None:
-        largest_y = float((np.linalg.norm(inverse, axis=1) / program.scaling).max())
+        if is_sparse(program.target):
+            rows = np.full(program.size, 1.0 / smallest_eigenvalue(program.target))
+        else:
+            rows = np.linalg.norm(solver(program.target)(np.eye(program.size)), axis=1)
+        largest_read = float((rows / shown).max())
         largest_drive = float(program.scaling.max())
     else:
         vector = validate_drive(b, program.size)
-        largest_y = float(np.abs(inverse @ vector / program.scaling).max())
+        largest_read = float(np.abs(solver(program.target)(vector) / shown).max())
         largest_drive = float(np.abs(program.scaling * vector).max())
     rail = HEADROOM * program.technology.opamp.rail
-    levels = [rail / largest_y] if largest_y > 0 else []
+    levels = [rail / largest_read] if largest_read > 0 else []
     if program.parts.drive_nominal > 0 and largest_drive > 0:
         per_volt = program.parts.drive_nominal / program.conductance_unit
         levels.append(program.technology.dac.full_scale * per_volt / largest_drive)

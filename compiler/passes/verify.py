@@ -1,32 +1,43 @@
-"""Last pass: the emitted netlist, read back as a circuit, is the one that was intended.
+"""Last pass: the emitted netlist, parsed back from its text, is the circuit that was intended.
 
-The netlist goes through modified nodal analysis (`circuits.statespace`), which knows nothing of fabrics. Its transfer from the drive
-to the solution nodes is compared with the fabric's law
+Two comparisons, one for each half of the way. The parts' matrix, storage and drive are held against the matrix to be realised, up to
+the rounding of the parts. Then the text of the netlist is read by a parser that knows nothing of fabrics, becomes the matrices of modified
+nodal analysis, (G + s C) z = B u with read voltages v = H z, and these are solved for the drive u that holds given v:
 
-    T(s) = [s^2 C / w + s (C (1 + 1/A0) + L / w) + K + L / A0]^-1,    w = 2 pi GBW,
+    [G + s C   -B] [z]   [0]
+    [   H       0] [u] = [v],        u = Y(s) v,
 
-at s = 0, which holds every resistor and gain, and at s = 1 / tau, which holds the capacitors and the bandwidth as well.
-Before that, the law's K, C and drive are compared with the matrix to be realised, up to the rounding of the parts.
+which must be the fabric's law Y(s), column by column. Solved this way round, Y is exact to rounding however badly conditioned the matrix
+is, since its inverse never appears. Two values of s hold every part; with more than `WHOLE` unknowns, random v stand for all of them.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import linalg as sparse_linalg
 
+from ...circuits.descriptor import Descriptor, describe_netlist
 from ...circuits.errors import ThermogradError
 from ...circuits.preferred_numbers import series_values
-from ...circuits.statespace import extract
-from ..fabrics.base import rails
-from ..fabrics.crossbar import IDEAL_GAIN
+from ...circuits.spice_text import parse_netlist
+from ...circuits.technology import OpAmp, Resistors
+from ..fabrics.factored import FactoredParts
+from ..fabrics.network import Network
+from ..matrices import dense, diagonal, is_sparse, largest_entry, scaled
+from .quantise import code_step, smallest_code
 
 if TYPE_CHECKING:
     from ..program import AnalogProgram
 
-TOLERANCE = 1e-8
-"""Largest relative difference, times the condition number, that counts as rounding of the arithmetic."""
+TOLERANCE = 1e-9
+"""Largest difference, relative to the largest entry, that counts as rounding of the arithmetic."""
+WHOLE = 128
+"""Unknowns up to which every column of Y(s) is compared; above, `PROBES` random combinations of them are."""
+PROBES = 8
 
 
 class VerificationError(ThermogradError):
@@ -34,7 +45,7 @@ class VerificationError(ThermogradError):
 
 
 def verify(program: AnalogProgram) -> float:
-    """Compare and return the largest relative difference of the transfer matrices.
+    """Compare and return the largest difference of Y(s), relative to its largest entry.
 
     The program must be nominal (both rails alike), as the compiler makes it; a die's rails differ and couple in second order.
 
@@ -42,62 +53,147 @@ def verify(program: AnalogProgram) -> float:
         VerificationError: they differ by more than rounding.
     """
     _require_target(program)
-    n, parts = program.size, program.parts
-    netlist = program.circuit(np.zeros(n), np.zeros(n))
-    space = extract(netlist, {f"x{i + 1}": rails(i) for i in range(n)})
-    index = {name: k for k, name in enumerate(space.sources)}
-    kind = "VB" if parts.drive_nominal else "I"
-    per_ampere = 0.5 / (parts.drive_nominal or 1.0)
+    descriptor = describe_netlist(parse_netlist(program.to_spice()))
+    read = descriptor.differences(list(program.readouts))
+    place = {name: k for k, name in enumerate(descriptor.sources)}
+    drives = program.fabric.drives(program.parts)
+    entries = [(place[name], i, value) for i, drive in enumerate(drives) for name, value in drive.items()]
+    rows, columns, values = (np.array(part) for part in zip(*entries, strict=True))
+    mix = sparse.coo_array((values, (rows, columns)), shape=(len(place), program.size)).tocsc()
+    if program.size <= WHOLE:
+        probes = np.eye(program.size)
+    else:
+        probes = np.random.default_rng(0).standard_normal((program.size, PROBES))
     worst = 0.0
-    for s in (0.0, 1.0 / program.tau):
-        response = space.H @ np.linalg.solve(s * np.eye(space.size) - space.F, space.B) + space.Du
-        found = np.empty((n, n))
-        for i in range(n):
-            # +1 A of differential drive is half of it on either rail.
-            plus, minus = index[f"{kind}{i + 1}p"], index[f"{kind}{i + 1}m"]
-            found[:, i] = per_ampere * (response[:, plus] - response[:, minus])
-        wanted = np.linalg.inv(_law(program, s))
-        worst = max(worst, float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted)))
-    condition = float(np.linalg.cond(program.behaviour.stiffness))
-    if not worst <= TOLERANCE * max(condition, 10.0):
-        raise VerificationError(
-            f"the netlist's transfer differs from the intended one by {worst:.3g} (relative, Frobenius); "
-            "this is a fault in thermograd: please report it with the matrix and the technology"
-        )
+    for times in program.fabric.probes:
+        s = times / program.tau
+        found = _held_by(descriptor, read, mix, s, probes)
+        law = program.fabric.admittance(program.parts, program.technology, s)
+        wanted = law @ probes
+        difference = float(np.abs(found - wanted).max() / np.abs(wanted).max())
+        worst = max(worst, difference)
+        if not difference <= TOLERANCE:
+            i, j = np.unravel_index(np.argmax(np.abs(found - wanted)), found.shape)
+            raise VerificationError(
+                f"the netlist of fabric {program.fabric_name} differs from its law by {difference:.3g} (relative) at s = {s:.4g} 1/s, "
+                f"cell {i + 1}, column {j + 1}: this is a fault in thermograd, please report it with the matrix"
+            )
     return worst
+
+
+def _held_by(
+    descriptor: Descriptor, read: sparse.csc_array, mix: sparse.csc_array, s: float, volts: np.ndarray
+) -> np.ndarray:
+    """The drives u, (n, k), that hold read voltages `volts`, (n, k)."""
+    whole = descriptor.at(s)
+    size, n = whole.shape[0], volts.shape[0]
+    system = sparse.bmat([[whole, -(descriptor.input @ mix)], [read, None]], format="csc")
+    system, row_scale, column_scale = _equilibrated(system)
+    right = np.zeros((size + n, volts.shape[1]))
+    right[size:] = volts
+    right *= row_scale[:, None]
+    factors = sparse_linalg.splu(system)
+    solved = factors.solve(right)
+    solved += factors.solve(right - system @ solved)
+    return np.asarray((solved * column_scale[:, None])[size:])
+
+
+def _equilibrated(system: sparse.csc_array) -> tuple[sparse.csc_array, np.ndarray, np.ndarray]:
+    """Rows and columns scaled to largest entries of order one, and the scales: siemens, ohms and gains of 1e8 meet here."""
+    size = abs(system)
+    rows, columns = np.ones(system.shape[0]), np.ones(system.shape[1])
+    for _ in range(3):
+        rows /= np.sqrt(np.asarray(size.max(axis=1).todense()).ravel())
+        size = abs(sparse.diags_array(rows) @ system @ sparse.diags_array(columns))
+        columns /= np.sqrt(np.asarray(size.max(axis=0).todense()).ravel())
+        size = abs(sparse.diags_array(rows) @ system @ sparse.diags_array(columns))
+    return sparse.csc_array(sparse.diags_array(rows) @ system @ sparse.diags_array(columns)), rows, columns
 
 
 def _require_target(program: AnalogProgram) -> None:
     """Raise unless the parts are those of the target matrix, up to rounding."""
-    law, resistors, d = program.behaviour, program.technology.resistors, program.scaling
-    for name, found, wanted, rounded in (
-        ("K", law.stiffness, program.conductance_unit * program.target * np.outer(d, d), True),
-        ("C", law.capacitance, program.technology.capacitors.unit * d**2, False),
-        ("drive", law.drive, np.ones(program.size), True),
-    ):
-        allowed = np.full(found.shape, TOLERANCE * float(np.abs(wanted).max()))
-        if rounded and resistors.series is not None:
-            # Half way, by ratio, between the two numbers of the series that lie farthest apart.
-            grid = np.append(series_values(resistors.series), 10.0)
-            allowed += (math.sqrt(float((grid[1:] / grid[:-1]).max())) - 1) * np.abs(wanted)
-        if name == "K" and resistors.bits is not None:
-            half = 0.5 / (resistors.unit * (2**resistors.bits - 1))
-            # A passive cell's diagonal is the sum of up to n rounded parts.
-            allowed += half * (1 + (program.size - 1) * np.eye(program.size))
-        wrong = np.abs(found - wanted) > allowed
-        if wrong.any():
-            place = np.argwhere(wrong)[0]
-            raise VerificationError(
-                f"{name}{place.tolist()} of the parts is {found[tuple(place)]:.6g}, but the matrix needs "
-                f"{wanted[tuple(place)]:.6g} and rounding explains at most {allowed[tuple(place)]:.2g}; "
-                "compile the matrix again. If that does not help, this is a fault in thermograd: please report it"
-            )
+    technology, d, fabric, parts = program.technology, program.scaling, program.fabric, program.parts
+    ideal = technology.model_copy(update={"opamp": OpAmp()})
+    wanted = scaled(program.target, program.conductance_unit * d, d)
+    found = fabric.realised(parts, ideal)
+    _compare("K", found, wanted, _rounding(program, wanted))
+    if program.fabric_name != "spu":
+        storage = parts.storage if isinstance(parts, Network) else np.atleast_2d(parts.capacitance)
+        _compare("C", storage.mean(axis=0), technology.capacitors.unit * d**2, 0.0)
+    _compare("drive", fabric.drive(parts), np.ones(program.size), _relative_rounding(technology.resistors))
 
 
-def _law(program: AnalogProgram, s: float) -> np.ndarray:
-    law, opamp = program.behaviour, program.technology.opamp
-    active = program.parts.drive_nominal > 0
-    leak = 1.0 / min(opamp.gain, IDEAL_GAIN) if active else 0.0
-    lag = 1.0 / (2 * math.pi * opamp.gbw) if active else 0.0
-    inertia = law.capacitance * (1 + leak) + lag * law.load
-    return np.diag(s**2 * lag * law.capacitance + s * inertia + leak * law.load) + law.stiffness
+def _compare(name: str, found: Any, wanted: Any, allowed: Any) -> None:
+    if is_sparse(wanted):
+        difference = abs(found - wanted)
+        slack = TOLERANCE * largest_entry(wanted)
+        excess = difference - allowed if is_sparse(allowed) else difference
+        if excess.nnz and float(excess.max()) > slack:
+            entries = excess.tocoo()
+            k = int(np.argmax(entries.data))
+            _refuse(name, (int(entries.row[k]), int(entries.col[k])), found, wanted, float(excess.max()))
+        return
+    found, wanted = dense(found), np.asarray(wanted)
+    excess = np.abs(found - wanted) - np.asarray(allowed) - TOLERANCE * float(np.abs(wanted).max())
+    if (excess > 0).any():
+        place = tuple(int(k) for k in np.unravel_index(np.argmax(excess), excess.shape))
+        _refuse(name, place, found, wanted, float(excess[place]))
+
+
+def _refuse(name: str, place: tuple[int, ...], found: Any, wanted: Any, excess: float) -> None:
+    index = place if len(place) > 1 else place[0]
+    raise VerificationError(
+        f"{name}{list(place)} of the parts is {found[index]:.6g}, but the matrix needs "
+        f"{wanted[index]:.6g}, {excess:.2g} more than rounding explains; "
+        "compile the matrix again. If that does not help, this is a fault in thermograd: please report it"
+    )
+
+
+def _relative_rounding(resistors: Resistors) -> float:
+    """Half way, by ratio, between the two numbers of the series that lie farthest apart; with codes, of the largest one."""
+    if resistors.series is not None:
+        grid = np.append(series_values(resistors.series), 10.0)
+        return math.sqrt(float((grid[1:] / grid[:-1]).max())) - 1
+    return 0.0
+
+
+def _rounding(program: AnalogProgram, wanted: Any) -> Any:
+    """How far rounding may move each entry of the realised matrix."""
+    resistors, parts, n = program.technology.resistors, program.parts, program.size
+    if resistors.bits is None and resistors.series is None:
+        return 0.0
+    if isinstance(parts, FactoredParts):
+        return _cascade_rounding(program)
+    if isinstance(parts, Network) and parts.shunt.any():
+        return 0.0  # coils and capacitors are not rounded
+    ratio = _relative_rounding(resistors)
+    half = 0.0 if resistors.bits is None else max(code_step(resistors), smallest_code(resistors)) / 2
+    if program.rounding != "nearest":
+        half, ratio = 2 * half, (1 + ratio) ** 2 - 1
+    off = abs(wanted) * ratio
+    if not is_sparse(wanted):
+        allowed = off + half
+        if program.fabric.symmetric:
+            # A passive cell's diagonal is the sum of its rounded parts.
+            sums = allowed.sum(axis=1)
+            np.fill_diagonal(allowed, sums)
+        return allowed
+    pattern = abs(wanted).sign() * half
+    allowed = off + pattern
+    sums = np.asarray(allowed.sum(axis=1)).ravel()
+    return sparse.csr_array(allowed + sparse.diags_array(sums - diagonal(allowed))) if n else allowed
+
+
+def _cascade_rounding(program: AnalogProgram) -> np.ndarray:
+    """|product of arrays that are each as far off as rounding takes them| less the product itself, entry by entry."""
+    parts, resistors = program.parts, program.technology.resistors
+    ratio = _relative_rounding(resistors)
+    half = 0.0 if resistors.bits is None else max(code_step(resistors), smallest_code(resistors)) / 2
+    if program.rounding != "nearest":
+        half, ratio = 2 * half, (1 + ratio) ** 2 - 1
+    exact, wide = np.eye(program.size), np.eye(program.size)
+    for array, feedback in zip(parts.arrays, (*parts.feedback, None), strict=True):
+        size = np.abs(array.toarray())
+        gain = 1.0 if feedback is None else 1.0 / feedback[:, None]
+        exact, wide = gain * (size @ exact), gain * ((size * (1 + ratio) + half) @ wide)
+    return wide - exact + np.diag(parts.damping * ratio + half)

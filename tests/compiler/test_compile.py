@@ -118,7 +118,7 @@ def test_laying_out_and_compiling_give_the_same_parts():
         ({"matrix": np.zeros((0, 0))}, "size 0"),
         ({"b": [1.0]}, r"b has shape \(1,\).*2 unknowns"),
         ({"b": [1.0, np.inf]}, r"b\[1\] is inf"),
-        ({"fabric": "rc"}, "fabric 'rc' is unknown.*crossbar"),
+        ({"fabric": "rx"}, "fabric 'rx' is unknown.*crossbar"),
         ({"technology": "silicon"}, "technology preset 'silicon'.*integrated"),
         ({"technology": []}, "technology preset"),
         ({"damping": -1.0}, "damping must be"),

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.compiler.passes.condition import condition, is_positive_definite
+from thermograd.compiler.matrices import is_positive_definite
+from thermograd.compiler.passes.condition import condition
 
 
 def symmetric(n, seed):

@@ -23,7 +23,12 @@ def parts_of(n, seed, fabric="dual_rail", unit=1e3):
 
 
 @settings(max_examples=40)
-@given(n=st.integers(1, 8), seed=st.integers(0, 99), bits=st.integers(1, 16), fabric=st.sampled_from(list(FABRICS)))
+@given(
+    n=st.integers(1, 8),
+    seed=st.integers(0, 99),
+    bits=st.integers(1, 16),
+    fabric=st.sampled_from(["dual_rail", "crossbar", "crossbar_single"]),
+)
 def test_codes_are_the_nearest_multiples_of_a_step(n, seed, bits, fabric):
     parts = parts_of(n, seed, fabric, unit=1e4)
     rounded = quantise(parts, Resistors(unit=1e4, bits=bits))
@@ -36,7 +41,9 @@ def test_codes_are_the_nearest_multiples_of_a_step(n, seed, bits, fabric):
 
 
 @settings(max_examples=40)
-@given(n=st.integers(1, 8), seed=st.integers(0, 99), fabric=st.sampled_from(list(FABRICS)))
+@given(
+    n=st.integers(1, 8), seed=st.integers(0, 99), fabric=st.sampled_from(["dual_rail", "crossbar", "crossbar_single"])
+)
 def test_a_series_rounds_by_ratio_and_loses_no_part(n, seed, fabric):
     parts = parts_of(n, seed, fabric)
     rounded = quantise(parts, Resistors(series="E12"))

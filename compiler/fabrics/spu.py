@@ -1,0 +1,128 @@
+"""`spu`: capacitively coupled RLC cells, the published eight-cell stochastic processing unit; A^-1 is read off a covariance.
+
+With the Maxwell capacitance matrix C = u D A D, an inductor L and a resistor R from each node to ground, the inductor currents i:
+
+    di = L^-1 v dt,     dv = -C^-1 (R^-1 v + i) dt + C^-1 dW,     Cov(v) = k T C^-1 (Johnson noise of R at T)
+
+and (S R / 2) C^-1 with an injected white noise current of two-sided density S at each node instead (Melanson et al., Nature
+Communications 16:3757, 2025, where the cells are joined all to all by switched capacitors). Conditions: A a nonsingular M-matrix, as
+`rc`. Parts: a capacitor a coupling; a capacitor, an inductor and a resistor a cell. Time constant 2 R C. The mean is zero at rest, so a
+drive is no part of it. First-order errors: each capacitor's deviation enters C; parasitics to ground add to the diagonal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...circuits.errors import UnrealisableError
+from ...circuits.netlist import Capacitor, CurrentSource, Inductor, Netlist, Resistor
+from ...circuits.technology import Technology
+from ..matrices import Matrix, is_positive_definite, with_diagonal_added
+from ..parts import Behaviour
+from ..passes.h_matrix import comparison_matrix
+from .base import group_name, pair_drives
+from .network import Network, branches
+from .rc import signed_scaling
+
+
+class SPU:
+    """Coupled cells read by their covariance."""
+
+    name = "spu"
+    title = "capacitively coupled RLC cells"
+    parts_type: type = Network
+    symmetric, active, mean, covariance = True, False, False, True
+    probes: tuple[float, ...] = (0.5, 2.0)
+
+    def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
+        """The H-matrix scaling, for M-matrices only."""
+        return signed_scaling(matrix)
+
+    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Network, float]:
+        """The largest capacitor becomes one unit capacitor; every cell has one unit inductor and one unit resistor."""
+        first, second, polarity, weights, legs = branches(scaled)
+        unit = technology.capacitors.unit / max(float(weights.max(initial=0.0)), float(legs.max()))
+        ambient, n = technology.thermal.ambient, len(legs)
+        parts = Network(
+            first=first,
+            second=second,
+            polarity=polarity,
+            coupling=unit * weights[None],
+            ground=unit * legs[None],
+            storage=np.full((1, n), technology.inductors.unit),
+            shunt=np.full((1, n), 1.0 / technology.resistors.unit),
+            coupling_temperature=np.full(len(first), ambient),
+            ground_temperature=np.full(n, ambient),
+        )
+        return parts, unit
+
+    def tau(self, unit: float, technology: Technology) -> float:
+        """R C of unit curvature."""
+        return technology.resistors.unit * unit
+
+    def settling(self, parts: Network, smallest: float, unit: float, technology: Technology) -> float:
+        """An upper bound: 2 R C of the largest mode where it swings, L / R where it creeps."""
+        largest = float(np.asarray(abs(parts.matrix()).sum(axis=1)).max())  # of a row bounds the largest eigenvalue
+        resistance = technology.resistors.unit
+        return max(2 * resistance * largest, technology.inductors.unit / resistance)
+
+    def realised(self, parts: Network, technology: Technology) -> Matrix:
+        """C."""
+        return parts.matrix()
+
+    def is_stable(self, parts: Network, technology: Technology) -> bool:
+        """Whether each node is tied to ground: the comparison matrix, which the common mode obeys, is positive definite."""
+        return is_positive_definite(comparison_matrix(self.realised(parts, technology)))
+
+    def admittance(self, parts: Network, technology: Technology, s: complex) -> Matrix:
+        """s C + 1/R + 1/(s L)."""
+        own = parts.shunt[0] + 1.0 / (np.real(s) * parts.storage[0])
+        return with_diagonal_added(np.real(s) * parts.matrix(), own)
+
+    def drive(self, parts: Network) -> np.ndarray:
+        """Ones."""
+        return np.ones(parts.size)
+
+    def behaviour(self, parts: Network) -> Behaviour:
+        """There is none: a cell is a second-order system."""
+        raise UnrealisableError(
+            "fabric spu has no first-order device model; use rc, dual_rail or crossbar for a device"
+        )
+
+    def readout(self, parts: Network) -> tuple[list[tuple[str, str]], np.ndarray]:
+        """Node p<k> against ground."""
+        return [(f"p{i + 1}", "0") for i in range(parts.size)], np.ones(parts.size)
+
+    def drives(self, parts: Network) -> list[dict[str, float]]:
+        """The noise ports: one current source a cell."""
+        return pair_drives("I", parts.size, 1.0, 1)
+
+    def lower(
+        self, netlist: Netlist, parts: Network, technology: Technology, currents: np.ndarray, state: np.ndarray
+    ) -> None:
+        """Coupling capacitors; for each cell its capacitor, inductor, resistor and noise port."""
+        for k in range(len(parts.first)):
+            i, j = int(parts.first[k]) + 1, int(parts.second[k]) + 1
+            start = float(state[i - 1] - state[j - 1])
+            netlist.add(Capacitor(f"C{i}_{j}", f"p{i}", f"p{j}", float(parts.coupling[0, k]), initial=start))
+        for i in range(parts.size):
+            node, k, group = f"p{i + 1}", i + 1, group_name(i)
+            if parts.ground[0, i] > 0:
+                netlist.add(
+                    Capacitor(f"CG{k}", node, "0", float(parts.ground[0, i]), initial=float(state[i])), group=group
+                )
+            netlist.add(
+                Inductor(f"L{k}", node, "0", float(parts.storage[0, i])),
+                Resistor(f"R{k}", node, "0", 1.0 / float(parts.shunt[0, i])),
+                CurrentSource(f"I{k}", "0", node, float(currents[i])),
+                group=group,
+            )
+
+    def inventory(self, parts: Network) -> Iterator[tuple[str, np.ndarray]]:
+        """Capacitors, inductors, resistors."""
+        present = np.concatenate([parts.coupling.ravel(), parts.ground.ravel()])
+        yield "capacitor", present[present > 0]
+        yield "inductor", parts.storage.ravel()
+        yield "resistor", 1.0 / parts.shunt.ravel()
