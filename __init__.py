@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .circuits.netlist import Netlist
     from .circuits.technology import Technology
-    from .compiler.compile import compile_matrix
+    from .compiler.compile import compile_matrix, compile_system
     from .compiler.program import AnalogProgram
     from .devicemodel.calibration import calibrate
     from .devicemodel.card import DeviceCard
     from .devicemodel.ideal import IdealDevice
     from .devicemodel.spice import SpiceDevice
     from .devicemodel.surrogate import SurrogateDevice
-    from .devicemodel.systems import Dense, LowRank
+    from .devicemodel.systems import Dense, Kronecker, LowRank
     from .optim.ngd import NGD
     from .optim.tngd import TNGD
 
@@ -36,6 +36,7 @@ __all__ = [
     "Dense",
     "DeviceCard",
     "IdealDevice",
+    "Kronecker",
     "LowRank",
     "Netlist",
     "SpiceDevice",
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "compile_matrix",
+    "compile_system",
 ]
 
 _HOME = {
@@ -51,6 +53,7 @@ _HOME = {
     "Dense": ".devicemodel.systems",
     "DeviceCard": ".devicemodel.card",
     "IdealDevice": ".devicemodel.ideal",
+    "Kronecker": ".devicemodel.systems",
     "LowRank": ".devicemodel.systems",
     "NGD": ".optim.ngd",
     "Netlist": ".circuits.netlist",
@@ -60,6 +63,7 @@ _HOME = {
     "Technology": ".circuits.technology",
     "calibrate": ".devicemodel.calibration",
     "compile_matrix": ".compiler.compile",
+    "compile_system": ".compiler.compile",
 }
 
 

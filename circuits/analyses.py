@@ -113,9 +113,10 @@ class Transient:
             )
         first = _START * self.stop
         coarsest = self.stop / _COARSEST if self.step is None else self.step
-        # Only the step control is wanted: its limit is trtol * reltol, with absolute floors below any signal.
+        # Only the step control is wanted: its limit is trtol * reltol, with absolute floors below any signal that counts, but
+        # above the rounding of volts and milliamperes: a node that symmetry keeps at zero must not set the step.
         return (
-            f"{_EXACT} method=trap trtol={self.tolerance / 2!r} abstol=1e-21 chgtol=1e-26 minbreak={2 * first!r}",
+            f"{_EXACT} method=trap trtol={self.tolerance / 2!r} abstol=1e-17 chgtol=1e-23 minbreak={2 * first!r}",
             f".tran {first!r} {self.stop!r} 0 {coarsest!r}{uic}",
         )
 

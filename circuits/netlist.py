@@ -1,4 +1,4 @@
-"""`Netlist`: a checked list of parts, and its text in ngspice's language.
+"""`Netlist`: a checked list of parts, and its text for a simulator (`dialects`).
 
 A netlist holds only numbers and checked names, so its text can carry no command: nothing a user writes reaches the
 simulator except through these records. Names and nodes follow SPICE in ignoring case.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from .dialects import HasCards, write_spice
 from .elements import (
     CCVS,
     GROUND,
@@ -43,12 +44,6 @@ __all__ = [
 
 Kind = TypeVar("Kind", bound=Element)
 _GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-
-
-class HasCards(Protocol):
-    """An analysis that can write itself as netlist cards."""
-
-    def cards(self) -> tuple[str, ...]: ...
 
 
 class Netlist:
@@ -168,20 +163,23 @@ class Netlist:
         return lines
 
     def to_spice(self, dialect: str = "ngspice", analysis: HasCards | None = None, hierarchical: bool = False) -> str:
-        """The netlist as a text file: title, comments, parts in order, the analysis' cards if one is given, ``.end``.
+        """The netlist as a text file: title, comments, parts in order, temperature, the analysis' cards if one is given, ``.end``.
 
-        The same netlist always gives the same text; numbers keep their 17 significant digits; a resistor's own
-        temperature is written as ``dtemp=`` (its distance from the netlist's) and `noisy=False` as ``noisy=0``.
+        The same netlist always gives the same text; numbers keep their 17 significant digits. A resistor's own temperature and
+        `noisy=False` are written in the dialect's words (ngspice: ``dtemp=``, the distance from the netlist's, and ``noisy=0``).
+        LTspice and Xyce keep ``ic=`` in force in an operating point, so it is left out where the analysis starts with one.
+
+        Args:
+            dialect: "ngspice", "ltspice" or "xyce".
+            analysis: OperatingPoint, Transient or Noise of `circuits.analyses`; ngspice takes whatever has `cards()`.
+            hierarchical: each group as a sub-circuit of its name, used once as ``X<group>``; its ports are the nodes that parts
+                outside or the analysis name, the others stay local. Else a flat list.
 
         Raises:
-            InputError: a dialect other than "ngspice".
+            InputError: an unknown dialect; an analysis that it has no words for.
+            NetlistError: hierarchical, and a part senses the current of a source in another group.
         """
-        if dialect != "ngspice":
-            raise InputError(f"dialect {dialect!r}: only 'ngspice' can be written")
-        lines = [f"* {self.title}", *(f"* {comment}" for comment in self.comments), *self.cards()]
-        if analysis is not None:
-            lines.extend(analysis.cards())
-        return "\n".join([*lines, ".end", ""])
+        return write_spice(self, dialect, analysis, hierarchical)
 
 
 def _text_line(what: str, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy as np
 from ..circuits.technology import Technology
 from .fabrics import fabric_named
 from .fabrics.factored import Factored
-from .matrices import Matrix, scaled
+from .fabrics.network import Network
+from .matrices import Matrix, dense, scaled
 from .passes.condition import condition
 from .passes.h_matrix import lambda_star
+from .passes.prune import prune as prune_couplings
 from .passes.quantise import quantise
 from .passes.realise import realise
 from .passes.scale import require_stable, signal_level
@@ -28,6 +31,8 @@ def compile_matrix(
     damping: float = 0.0,
     b: Any = None,
     check: bool = True,
+    equilibrate: bool = False,
+    prune: float = 0.0,
 ) -> AnalogProgram:
     """Map a symmetric positive definite matrix onto a circuit that solves A x = b by relaxing.
 
@@ -40,13 +45,19 @@ def compile_matrix(
         b: a typical right-hand side; sets the signal level so that its solution reaches half of the rail. Without
             it the level is safe for every b of unit Euclidean norm.
         check: verify the emitted netlist against the intended matrix (see `passes.verify`).
+        equilibrate: scale the unknowns to a unit diagonal (Jacobi) in active fabrics, so that couplings of cells of different
+            curvature use the same range of conductances. Passive fabrics have a scaling of their own.
+        prune: relative change of A^-1 b that leaving out small couplings may cause, for any b (see `passes.prune`); 0: none.
 
     Raises:
         InputError: the matrix, damping, fabric or technology is unusable; the message names the entry.
         UnrealisableError: this fabric, or this technology's rounding, cannot hold the matrix.
     """
     technology = _technology(technology)
-    program = _place(condition(validate(matrix), damping), fabric, technology, float(damping))
+    target = condition(validate(matrix), damping)
+    pruned = prune_couplings(target, prune)
+    program = _place(pruned.matrix, fabric, technology, float(damping), equilibrate)
+    program = dataclasses.replace(program, pruned=pruned.removed, prune_bound=pruned.bound)
     return _finished(program, b, check)
 
 
@@ -109,8 +120,12 @@ def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
     return _place(validate(matrix), fabric, technology, 0.0)
 
 
-def _place(target: Matrix, fabric: str, technology: Technology, damping: float) -> AnalogProgram:
-    choice = realise(target, fabric)
+def _place(
+    target: Matrix, fabric: str, technology: Technology, damping: float, equilibrate: bool = False
+) -> AnalogProgram:
+    choice = realise(target, fabric, equilibrate)
+    if choice.fabric.parts_type is not Network:
+        target = dense(target)  # as an array of crosspoints is, however few of them are used
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)
     return AnalogProgram(
         technology=technology,

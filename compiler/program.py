@@ -50,6 +50,7 @@ class AnalogProgram:
         parts: the component values.
         lambda_star: further damping that positive resistors alone would need, problem units.
         reason: why this fabric, in words.
+        pruned, prune_bound: couplings left out of `target`, and the largest relative change of A^-1 b that this makes.
         rounding: how the parts were rounded: "nearest", "solution" or "stochastic".
     """
 
@@ -64,6 +65,8 @@ class AnalogProgram:
     lambda_star: float
     reason: str
     rounding: str = "nearest"
+    pruned: int = 0
+    prune_bound: float = 0.0
 
     @property
     def fabric(self) -> Fabric:
@@ -113,13 +116,25 @@ class AnalogProgram:
         return scaled(stiffness, 1.0 / driven, 1.0 / self.scaling)
 
     @cached_property
+    def emitted_matrix(self) -> Matrix:
+        """`matrix` as the netlist has it: an ideal amplifier is one of gain `IDEAL_GAIN` there. (n, n), problem units."""
+        if not self.fabric.mean:
+            return self.matrix
+        held = self.fabric.admittance(self.parts, self.technology, 0.0)
+        held = held if is_sparse(self.target) else dense(held)
+        driven = self.fabric.drive(self.parts) * self.scaling * self.conductance_unit
+        return scaled(held, 1.0 / driven, 1.0 / self.readout_scale)
+
+    @cached_property
     def report(self) -> Report:
         """Fabric and why, errors, parts and times; prints as text, `.to_dict()` for JSON."""
         return describe(self)
 
     def currents(self, b: Any) -> np.ndarray:
         """Differential drive current of each cell for a right-hand side, (n,) in A."""
-        return self.conductance_unit * self.volts_per_unit * self.scaling * validate_drive(b, self.size)
+        return (
+            self.conductance_unit * self.volts_per_unit * self.scaling * validate_drive(b, self.size) + 0.0
+        )  # no -0.0
 
     def netlist(self, b: Any = None, x0: Any = None) -> Netlist:
         """The circuit, driven by b (default: no drive) and with its capacitors charged to the state x0 (default: 0)."""
@@ -153,8 +168,9 @@ class AnalogProgram:
     def analysis(self) -> Analysis:
         """The analysis that shows the solution: at rest where there is one, else after a transient."""
         if self.fabric.mean and self.fabric.probes[0] == 0.0:
-            return OperatingPoint()
-        return Transient(12 * self.settling_time, nodes=self.nodes)
+            return OperatingPoint(nodes=self.nodes)
+        # Only where it ends counts, and that is where all swings have died out.
+        return Transient(12 * self.settling_time, nodes=self.nodes, tolerance=1e-5)
 
     @property
     def settling_time(self) -> float:
@@ -264,6 +280,8 @@ class AnalogProgram:
             "lambda_star": self.lambda_star,
             "reason": self.reason,
             "rounding": self.rounding,
+            "pruned": self.pruned,
+            "prune_bound": self.prune_bound,
             "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
             "technology": json.loads(self.technology.model_dump_json()),
         }
@@ -307,17 +325,23 @@ class AnalogProgram:
                     lambda_star=float(data["lambda_star"]),
                     reason=str(data["reason"]),
                     rounding=str(data["rounding"]),
+                    pruned=int(data["pruned"]),
+                    prune_bound=float(data["prune_bound"]),
                 )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"program {str(path)!r} is damaged: {error}; compile the matrix again") from None
 
     def _header(self, driven: bool) -> list[str]:
         plus, minus = (name.replace("1", "<k>") for name in self.readouts[0])
-        carried = f"V({plus})" if minus == "0" else f"(V({plus}) - V({minus}))"
+        volts = f"V({plus})" if minus == "0" else f"(V({plus}) - V({minus}))"
+        nodes = f"node {plus}" if minus == "0" else f"nodes {plus} and {minus}"
+        if self.fabric.mean:
+            carried = f"unknown x_k is carried by {nodes}: x_k = d_k * {volts} / volts_per_unit"
+        else:
+            carried = f"{nodes}: A^-1_kl = d_k * d_l * Cov({volts}) * unit / (k T) of thermal noise, unit = {self.conductance_unit!r}"
         lines = [
-            f"unknown x_k is carried by node{'' if minus == '0' else 's'} {plus}"
-            f"{'' if minus == '0' else f' and {minus}'}: x_k = d_k * {carried} / volts_per_unit",
-            f"volts_per_unit = {self.volts_per_unit!r} V, tau = {self.tau!r} s (one problem unit of curvature)",
+            carried,
+            f"volts_per_unit = {self.volts_per_unit!r} V, tau = {self.tau:.6g} s (one problem unit of curvature)",
             f"fabric {self.fabric_name}: {self.reason}",
             "driven by the right-hand side b" if driven else "no drive: all sources are zero",
         ]

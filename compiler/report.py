@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .matrices import frobenius, largest_eigenvalue, relative_inverse_error, smallest_eigenvalue
+from .fabrics import fabric_named
+from .matrices import frobenius, largest_eigenvalue, relative_inverse_bound, relative_inverse_error, smallest_eigenvalue
+from .sensitivity import Sensitivity, sensitivities
 
 if TYPE_CHECKING:
     from .program import AnalogProgram
@@ -21,9 +24,13 @@ class Report:
 
     Attributes:
         matrix_error: ||M - A||_F / ||A||_F of the realised matrix M against the intended A.
+        solution_bound: largest possible |x - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, over all b.
         solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F, the relative rms error of the solution over random b.
         slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
         resistor_power: heat of all resistors with every unknown at half of the rail; amplifiers not included.
+        pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
+        tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
+        most_sensitive: the parts that matter most (`compiler.sensitivity`), with their effect on A^-1 b.
         parts: number of parts of each kind. bill: (kind, value, count), largest count first.
     """
 
@@ -36,6 +43,9 @@ class Report:
     condition_number: float
     matrix_error: float
     solution_error: float
+    solution_bound: float
+    pruned: int
+    prune_bound: float
     conductance_unit: float
     volts_per_unit: float
     tau: float
@@ -43,8 +53,19 @@ class Report:
     smallest_resistor: float
     largest_resistor: float
     resistor_power: float
+    tolerance_error: float
+    most_sensitive: tuple[Sensitivity, ...]
     parts: dict[str, int]
     bill: tuple[tuple[str, float, int], ...]
+
+    def _when_there(self) -> Iterator[tuple[str, str]]:
+        """The rows that not every program has."""
+        if self.pruned:
+            yield "pruned", f"{self.pruned} couplings, which changes A^-1 b by at most {self.prune_bound:.3g}"
+        if self.tolerance_error:
+            yield "tolerance", f"error of A^-1 b {self.tolerance_error:.3g} (relative, rms over b and dies)"
+        if self.most_sensitive:
+            yield "parts that matter", ", ".join(f"{part.part} {part.per_unit:.2g}" for part in self.most_sensitive)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -57,9 +78,16 @@ class Report:
             ("lambda*", f"{self.lambda_star:.4g} beyond the damping of {self.damping:.4g}"),
             ("condition number", f"{self.condition_number:.4g}"),
             ("error of the matrix", f"{self.matrix_error:.3g} (relative, Frobenius)"),
-            ("error of A^-1 b", f"{self.solution_error:.3g} (relative, rms over b), nominal parts"),
+            (
+                "error of A^-1 b",
+                f"{self.solution_error:.3g} (relative, rms over b), at most {self.solution_bound:.3g}; nominal parts",
+            ),
+            *self._when_there(),
             ("time", f"tau = {self.tau:.3g} s, slowest time constant {self.slow_time:.3g} s"),
-            ("scale", f"{self.volts_per_unit:.4g} V and {self.conductance_unit:.4g} S a problem unit"),
+            (
+                "scale",
+                f"{self.volts_per_unit:.4g} V and {self.conductance_unit:.4g} {fabric_named(self.fabric).unit} a problem unit",
+            ),
             ("parts", ", ".join(f"{count} {kind}" for kind, count in self.parts.items())),
             ("resistors", f"{self.smallest_resistor:.4g} to {self.largest_resistor:.4g} ohm"),
             ("power in resistors", f"{self.resistor_power:.3g} W with all unknowns at half of the rail"),
@@ -75,7 +103,7 @@ def describe(program: AnalogProgram) -> Report:
     resistors = np.array([value for kind, value, _ in bill if kind == "resistor"])
     conductance = sum(count / value for kind, value, count in bill if kind == "resistor")
     kinds = {kind: len(values) for kind, values in program.fabric.inventory(program.parts) if len(values)}
-    realised = program.matrix
+    realised, found = program.matrix, sensitivities(program)
     return Report(
         unknowns=program.size,
         fabric=program.fabric_name,
@@ -86,6 +114,9 @@ def describe(program: AnalogProgram) -> Report:
         condition_number=largest / smallest,
         matrix_error=frobenius(realised - target) / frobenius(target),
         solution_error=relative_inverse_error(realised, target),
+        pruned=program.pruned,
+        prune_bound=program.prune_bound,
+        solution_bound=relative_inverse_bound(program.emitted_matrix, target),
         conductance_unit=program.conductance_unit,
         volts_per_unit=program.volts_per_unit,
         tau=program.tau,
@@ -94,6 +125,8 @@ def describe(program: AnalogProgram) -> Report:
         largest_resistor=float(resistors.max(initial=0.0)),
         # Each rail stands at a quarter of the differential rail.
         resistor_power=conductance * (technology.opamp.rail / 4) ** 2,
+        tolerance_error=0.0 if found is None else found.tolerance_error,
+        most_sensitive=() if found is None else found.most,
         parts=kinds,
         bill=bill,
     )

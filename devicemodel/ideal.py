@@ -4,8 +4,8 @@
     mean        m(t) = e^{-A t} x0 + phi(A) b,                phi(a) = (1 - e^{-a t}) / a
     covariance  C(t) = kappa0 (1 - e^{-2 A t}) A^{-1} = kappa0 (1 - e^{-2 a t}) / a on the spectrum
 
-It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix for `Dense`, and by `eigh` of the small
-Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k times over.
+It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix for `Dense`, of both factors for
+`Kronecker`, and by `eigh` of the small Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k times over.
 This is the device's own
 law at the time asked for, not a solution handed to it: the settled state is the limit of the same functions.
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from .device import Outcome, Solution
-from .systems import Dense, LinearSystem, LowRank, check_duration, check_vector
+from .systems import Dense, Kronecker, LinearSystem, LowRank, check_duration, check_vector
 
 Scalar = Callable[[Tensor], Tensor]
 
@@ -60,8 +60,10 @@ class IdealDevice:
 
     def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Run the exact law; see `Device.solve`."""
-        if not isinstance(system, Dense | LowRank):
-            raise InputError(f"system is a {type(system).__name__}: give Dense(A) or LowRank(J, H, damping)")
+        if not isinstance(system, Dense | LowRank | Kronecker):
+            raise InputError(
+                f"system is a {type(system).__name__}: give Dense(A), LowRank(J, H, damping) or Kronecker(A, B, damping)"
+            )
         check_vector("b", b, system)
         if x0 is not None:
             check_vector("x0", x0, system)
@@ -179,6 +181,17 @@ def _spectrum(system: LinearSystem) -> _Spectrum:
             w = w.clamp(min=0)
             return _Spectrum(lambda v: U.mT @ (J @ v), lambda c: J.mT @ (U @ c), w, w, float(system.damping))
         A = J.mT @ J + system.damping * torch.eye(J.shape[1], dtype=torch.float64, device=J.device)
+    elif isinstance(system, Kronecker):
+        (a, U), (c, V) = (torch.linalg.eigh(factor.detach().double()) for factor in (system.A, system.B))
+        p, q = len(a), len(c)
+        w = torch.outer(a, c).reshape(-1) + system.damping
+        return _Spectrum(
+            lambda v: (U.mT @ v.reshape(p, q) @ V).reshape(-1),
+            lambda y: (U @ y.reshape(p, q) @ V.mT).reshape(-1),
+            w,
+            torch.ones_like(w),
+            None,
+        )
     else:
         A = system.A.detach().double()
     w, V = torch.linalg.eigh((A + A.mT) / 2)

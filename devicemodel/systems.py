@@ -1,7 +1,8 @@
 """The linear systems a device can be programmed with: checked records, no physics.
 
 A device relaxes by dx/dt = -(A x - b). `Dense` gives A itself, `LowRank` gives A = J^T H J + damping I by its factors,
-so that the N x N matrix is never formed (the three resistor arrays J, H, J^T of the paper).
+so that the N x N matrix is never formed (the three resistor arrays J, H, J^T of the paper), and `Kronecker` gives
+A (x) B + damping I, the form of a layer's K-FAC curvature.
 """
 
 from __future__ import annotations
@@ -113,7 +114,58 @@ class LowRank:
         return y @ self.J + self.damping * x
 
 
-LinearSystem = Dense | LowRank
+@dataclass(frozen=True, eq=False)
+class Kronecker:
+    """A (x) B + damping I, kept as its factors: x = vec(X) row by row, (A (x) B) vec(X) = vec(A X B).
+
+    Args:
+        A: (p, p) symmetric, float32 or float64. B: (q, q) symmetric, of the same type.
+        damping: lambda >= 0, in the units of A (x) B.
+
+    Raises:
+        InputError: as `LowRank`.
+    """
+
+    A: Tensor
+    B: Tensor
+    damping: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, factor in (("A", self.A), ("B", self.B)):
+            _check_matrix(name, factor)
+            _check_symmetric(name, factor)
+        if self.A.dtype != self.B.dtype:
+            raise InputError(f"A is {self.A.dtype} but B is {self.B.dtype}: give both in one type")
+        if not (math.isfinite(self.damping) and self.damping >= 0):
+            raise InputError(f"damping is {self.damping}: give a finite number >= 0")
+
+    @property
+    def size(self) -> int:
+        """Number of cells p q."""
+        return self.A.shape[0] * self.B.shape[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float32 or float64."""
+        return self.A.dtype
+
+    def dense(self) -> Tensor:
+        """The (p q, p q) matrix. InputError above `DENSE_LIMIT` cells."""
+        if self.size > DENSE_LIMIT:
+            raise InputError(
+                f"the dense matrix of {self.size} cells would hold {self.size**2:.1e} entries (at most {DENSE_LIMIT} "
+                "cells): use matvec, or a device that takes the factors"
+            )
+        eye = torch.eye(self.size, dtype=self.dtype, device=self.A.device)
+        return torch.kron(self.A, self.B) + self.damping * eye
+
+    def matvec(self, x: Tensor) -> Tensor:
+        """A x for x of shape (p q,) or (..., p q), in O(p q (p + q))."""
+        X = x.reshape(*x.shape[:-1], self.A.shape[0], self.B.shape[0])
+        return (self.A @ X @ self.B).reshape(x.shape) + self.damping * x
+
+
+LinearSystem = Dense | LowRank | Kronecker
 """What `Device.solve` accepts."""
 
 

@@ -27,6 +27,8 @@ class Fabric(Protocol):
     name: str
     title: str
     """What it is, in a few words."""
+    unit: str
+    """Of what a matrix entry becomes: S, 1/H or F."""
     symmetric: bool
     """Whether the coupling (i, j) is the same physical part as (j, i)."""
     active: bool

@@ -40,6 +40,7 @@ class Crossbar:
     """The active integrator array, with one or two rails."""
 
     parts_type: type = Parts
+    unit = "S"
     symmetric, active, mean, covariance = False, True, True, False
     probes = PROBE_TIMES
 

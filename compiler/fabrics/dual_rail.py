@@ -19,9 +19,9 @@ import numpy as np
 
 from ...circuits.netlist import Capacitor, CurrentSource, Netlist, Resistor
 from ...circuits.technology import Technology
-from ..matrices import Matrix, dense, is_positive_definite
+from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite
 from ..parts import BOLTZMANN, Behaviour, Parts
-from ..passes.h_matrix import comparison_matrix, passive_scaling
+from ..passes.h_matrix import passive_scaling
 from .base import PROBE_TIMES, couplings, group_name, pair_drives, rails
 
 LARGEST = 3000
@@ -34,6 +34,7 @@ class DualRail:
     name = "dual_rail"
     title = "passive dual-rail RC network"
     parts_type: type = Parts
+    unit = "S"
     symmetric, active, mean, covariance = True, False, True, False
     probes = PROBE_TIMES
 

@@ -73,6 +73,7 @@ class Factored:
     name = "factored"
     title = "cascade of resistor arrays (J, H, J^T)"
     parts_type: type = FactoredParts
+    unit = "S"
     symmetric, active, mean, covariance = False, True, True, False
     probes = PROBE_TIMES
 

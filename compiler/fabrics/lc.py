@@ -22,9 +22,9 @@ import numpy as np
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import CCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
 from ...circuits.technology import Technology
-from ..matrices import Matrix, is_positive_definite, scaled, with_diagonal_added
+from ..matrices import Matrix, comparison_matrix, is_positive_definite, scaled, with_diagonal_added
 from ..parts import Behaviour
-from ..passes.h_matrix import comparison_matrix, passive_scaling
+from ..passes.h_matrix import passive_scaling
 from .base import group_name, pair_drives
 from .network import Network, branches
 
@@ -38,6 +38,7 @@ class LC:
     name = "lc"
     title = "inductively coupled LC oscillators"
     parts_type: type = Network
+    unit = "1/H"
     symmetric, active, mean, covariance = True, False, True, True
     probes: tuple[float, ...] = (0.5, 2.0)
 

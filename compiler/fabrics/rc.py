@@ -15,9 +15,9 @@ import numpy as np
 
 from ...circuits.netlist import Capacitor, CurrentSource, Netlist, Resistor
 from ...circuits.technology import Technology
-from ..matrices import Matrix, dense, is_positive_definite, upper_entries, with_diagonal_added
+from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite, upper_entries, with_diagonal_added
 from ..parts import BOLTZMANN, Behaviour
-from ..passes.h_matrix import comparison_matrix, passive_scaling
+from ..passes.h_matrix import passive_scaling
 from .base import PROBE_TIMES, group_name, pair_drives
 from .network import Network, branches
 
@@ -28,6 +28,7 @@ class RC:
     name = "rc"
     title = "passive RC network"
     parts_type: type = Network
+    unit = "S"
     symmetric, active, mean, covariance = True, False, True, False
     probes = PROBE_TIMES
 

@@ -19,9 +19,8 @@ import numpy as np
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import Capacitor, CurrentSource, Inductor, Netlist, Resistor
 from ...circuits.technology import Technology
-from ..matrices import Matrix, is_positive_definite, with_diagonal_added
+from ..matrices import Matrix, comparison_matrix, is_positive_definite, with_diagonal_added
 from ..parts import Behaviour
-from ..passes.h_matrix import comparison_matrix
 from .base import group_name, pair_drives
 from .network import Network, branches
 from .rc import signed_scaling
@@ -33,6 +32,7 @@ class SPU:
     name = "spu"
     title = "capacitively coupled RLC cells"
     parts_type: type = Network
+    unit = "F"
     symmetric, active, mean, covariance = True, False, False, True
     probes: tuple[float, ...] = (0.5, 2.0)
 

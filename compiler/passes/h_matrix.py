@@ -11,16 +11,15 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ..matrices import Matrix, diagonal, is_positive_definite, is_sparse, smallest_eigenvalue, solver
-
-
-def comparison_matrix(matrix: Matrix) -> Matrix:
-    """M(A): |A_ii| on the diagonal, -|A_ij| off it."""
-    compared = -abs(matrix)
-    if is_sparse(matrix):
-        return sparse.csr_array(compared + sparse.diags_array(2 * np.abs(diagonal(matrix))))
-    np.fill_diagonal(compared, np.abs(np.diag(matrix)))
-    return compared
+from ..matrices import (
+    Matrix,
+    comparison_matrix,
+    diagonal,
+    dominance,
+    is_positive_definite,
+    is_sparse,
+    smallest_eigenvalue,
+)
 
 
 def lambda_star(matrix: Matrix) -> float:
@@ -36,10 +35,10 @@ def lambda_star(matrix: Matrix) -> float:
 def passive_scaling(matrix: Matrix) -> tuple[np.ndarray | None, str]:
     """d (n,), largest entry one, or None and the reason in words, with lambda*."""
     own = diagonal(matrix)
-    compared = comparison_matrix(matrix)
-    if own.min() > 0 and is_positive_definite(compared):
-        scaling = solver(compared)(own)
-        return scaling / scaling.max(), "its comparison matrix is positive definite (lambda* = 0)"
+    if own.min() > 0 and (is_sparse(matrix) or is_positive_definite(comparison_matrix(matrix))):
+        scaling = dominance(matrix)
+        if scaling is not None:
+            return scaling / scaling.max(), "its comparison matrix is positive definite (lambda* = 0)"
     needed, mean = lambda_star(matrix), float(own.mean())
     ratio = f", {needed / mean:.3g} times the mean diagonal" if mean > 0 else ""
     return None, (

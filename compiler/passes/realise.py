@@ -8,7 +8,7 @@ import numpy as np
 
 from ...circuits.errors import UnrealisableError
 from ..fabrics import AUTOMATIC, Fabric, fabric_named
-from ..matrices import Matrix
+from ..matrices import Matrix, diagonal
 from .h_matrix import lambda_star
 
 
@@ -22,8 +22,13 @@ class Realisation:
     reason: str
 
 
-def realise(matrix: Matrix, fabric: str) -> Realisation:
+def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisation:
     """Choose the fabric (`auto`: the first that fits of `AUTOMATIC`, passive before active) or check the one asked for.
+
+    Args:
+        matrix: A, symmetric, (n, n).
+        fabric: a name of `FABRICS`, or "auto".
+        equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones.
 
     Raises:
         UnrealisableError: the fabric cannot hold the matrix; names the condition, and what would lift it.
@@ -38,16 +43,27 @@ def realise(matrix: Matrix, fabric: str) -> Realisation:
                 "realises any sign"
             )
         needed = lambda_star(matrix)
-        return Realisation(chosen, scaling, needed, f"it was asked for; {reason}{_needs(needed, matrix)}")
+        scaling = _equilibrated(chosen, matrix, scaling) if equilibrate else scaling
+        needs = _needs(needed, matrix) if chosen.active else ""
+        return Realisation(chosen, scaling, needed, f"it was asked for; {reason}{needs}")
     passed_over: list[str] = []
     for name in AUTOMATIC:
         candidate = fabric_named(name)
         scaling, reason = candidate.scaling(matrix)
         if scaling is not None:
             needed = lambda_star(matrix) if candidate.active else 0.0
+            scaling = _equilibrated(candidate, matrix, scaling) if equilibrate else scaling
             return Realisation(candidate, scaling, needed, "; ".join([reason, *passed_over]))
         passed_over.append(f"not {name}: {reason}")
     raise UnrealisableError(f"no fabric can realise this matrix: {'; '.join(passed_over)}")
+
+
+def _equilibrated(fabric: Fabric, matrix: Matrix, scaling: np.ndarray) -> np.ndarray:
+    own = diagonal(matrix)
+    if not fabric.active or own.min() <= 0:
+        return scaling
+    jacobi = 1.0 / np.sqrt(own)
+    return np.asarray(jacobi / jacobi.max())
 
 
 def _needs(needed: float, matrix: Matrix) -> str:

@@ -66,3 +66,52 @@ def _refined(a: np.ndarray, rhs: np.ndarray) -> np.ndarray:
         left = (rhs - (wide * x).sum(axis=1)) * rows
         x = x + np.linalg.solve(scaled, left.astype(float))
     return x.astype(float)
+
+
+def settled_flux_readings(text: str) -> dict[str, float]:
+    """Readings (V) of an oscillator netlist's flux probes once it has come to rest from zero flux: Gamma phi = I.
+
+    Every inductor holds the flux difference of its ends over its inductance; a probe gives its transresistance times the current
+    of the inductor behind its 0 V source.
+    """
+    cards = [line.split() for line in text.splitlines() if line and line[0] not in "*."]
+    same = {card[2]: card[1] for card in cards if card[0][0] == "V"}  # the node behind a 0 V source is the one before it
+    nodes = sorted({same.get(node, node) for card in cards if card[0][0] == "L" for node in card[1:3]} - {"0"})
+    index = {node: k for k, node in enumerate(nodes)}
+    gamma, current = np.zeros((len(nodes), len(nodes))), np.zeros(len(nodes))
+    for card in cards:
+        ends = [index.get(same.get(node, node)) for node in card[1:3]]
+        if card[0][0] == "L":
+            for one, other in (ends, ends[::-1]):
+                if one is not None:
+                    gamma[one, one] += 1 / float(card[3])
+                    if other is not None:
+                        gamma[one, other] -= 1 / float(card[3])
+        elif card[0][0] == "I":
+            for place, sign in zip(ends, (-1.0, 1.0), strict=True):
+                if place is not None:
+                    current[place] += sign * _dc(card)
+    flux = np.linalg.solve(gamma, current)
+    legs = {card[1]: float(card[3]) for card in cards if card[0].startswith("LG")}
+    sources = {card[0]: card for card in cards if card[0][0] == "V"}
+    readings = {}
+    for card in cards:
+        if card[0][0] == "H":
+            source = sources[card[3]]
+            readings[card[1]] = float(card[4]) * flux[index[source[1]]] / legs[source[2]]
+    return readings
+
+
+def maxwell_matrix(text: str, nodes: list[str]) -> np.ndarray:
+    """The capacitance matrix (F) of the named nodes."""
+    index = {node: k for k, node in enumerate(nodes)}
+    matrix = np.zeros((len(nodes), len(nodes)))
+    for line in text.splitlines():
+        if line.startswith("C"):
+            _, one, other, value = line.split()[:4]
+            for a, b in ((one, other), (other, one)):
+                if a in index:
+                    matrix[index[a], index[a]] += float(value)
+                    if b in index:
+                        matrix[index[a], index[b]] -= float(value)
+    return matrix

@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
-from thermograd.compiler.passes.h_matrix import comparison_matrix, lambda_star
+from thermograd.compiler.matrices import comparison_matrix
+from thermograd.compiler.passes.h_matrix import lambda_star
 from thermograd.compiler.passes.realise import realise
 
 from ..systems import passive, spd

@@ -12,7 +12,7 @@ from scipy import linalg
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.device import Device, Outcome
 from thermograd.devicemodel.ideal import IdealDevice
-from thermograd.devicemodel.systems import Dense, LowRank
+from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
 
 F64 = torch.float64
 
@@ -57,6 +57,18 @@ def test_mean_is_the_matrix_exponential(k, n, core, damping, t, seed):
         solution = IdealDevice().solve(candidate, b, t, x0=x0)
         assert solution.outcome is Outcome.OK
         np.testing.assert_allclose(solution.x.numpy(), expected, atol=1e-10 * scale, rtol=0)
+
+
+@given(p=st.integers(1, 4), q=st.integers(1, 4), t=st.sampled_from([0.0, 0.3, 5.0, math.inf]), seed=st.integers(0, 9999))
+@settings(max_examples=40, deadline=None)
+def test_kronecker_factors_give_the_path_of_their_product(p, q, t, seed):
+    generator = torch.Generator().manual_seed(seed)
+    A, B = (torch.randn(n, n, dtype=F64, generator=generator) for n in (p, q))
+    system = Kronecker(A @ A.T, B @ B.T, 0.2)
+    b, x0 = (torch.randn(p * q, dtype=F64, generator=generator) for _ in range(2))
+    found, expected = (IdealDevice().solve(one, b, t, x0=x0) for one in (system, Dense(system.dense())))
+    assert found.outcome is expected.outcome is Outcome.OK
+    torch.testing.assert_close(found.x, expected.x, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("t", [0.05, 1.0, 30.0])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.devicemodel.systems import Dense, LowRank, check_duration, check_vector
+from thermograd.devicemodel.systems import Dense, Kronecker, LowRank, check_duration, check_vector
 
 
 @given(k=st.integers(1, 6), n=st.integers(1, 6), core=st.booleans(), damping=st.floats(0, 10), seed=st.integers(0, 999))
@@ -26,6 +26,34 @@ def test_low_rank_is_its_dense_matrix(k, n, core, damping, seed):
     torch.testing.assert_close(system.dense(), expected)
     torch.testing.assert_close(system.matvec(x), x @ expected)
     torch.testing.assert_close(Dense((expected + expected.T) / 2).matvec(x[0]), expected @ x[0])
+
+
+@given(p=st.integers(1, 4), q=st.integers(1, 4), damping=st.floats(0, 10), seed=st.integers(0, 999))
+@settings(max_examples=40, deadline=None)
+def test_kronecker_is_its_dense_matrix(p, q, damping, seed):
+    generator = torch.Generator().manual_seed(seed)
+    A, B = (torch.randn(n, n, dtype=torch.float64, generator=generator) for n in (p, q))
+    system = Kronecker(A + A.T, B + B.T, damping)
+    expected = torch.einsum("ij,kl->ikjl", A + A.T, B + B.T).reshape(p * q, p * q)
+    expected += damping * torch.eye(p * q, dtype=torch.float64)
+    x = torch.randn(3, p * q, dtype=torch.float64, generator=generator)
+    assert system.size == p * q
+    torch.testing.assert_close(system.dense(), expected)
+    torch.testing.assert_close(system.matvec(x), x @ expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((torch.ones(2, 3), torch.eye(2)), "A has shape.*square"),
+        ((torch.eye(2), torch.tensor([[1.0, 1.0], [0.0, 1.0]])), "B is not symmetric"),
+        ((torch.eye(2), torch.eye(2, dtype=torch.float64)), "in one type"),
+        ((torch.eye(2), torch.eye(2), -1.0), "damping is -1.0"),
+    ],
+)
+def test_kronecker_refuses(arguments, words):
+    with pytest.raises(InputError, match=words):
+        Kronecker(*arguments)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""Netlists in full, as files to read: every fabric at two and three unknowns, in every dialect.
+
+`python tests/compiler/test_golden.py` writes the files anew; what changed then shows in the diff. The parts are chosen so that values
+are round: scaling one by hand where a solver would give 0.9999999999999998, and a transient's length in whole microseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from thermograd.circuits.analyses import OperatingPoint, Transient
+from thermograd.circuits.descriptor import describe_netlist
+from thermograd.circuits.dialects import DIALECTS
+from thermograd.circuits.spice_text import parse_netlist
+from thermograd.circuits.technology import Technology
+from thermograd.compiler.compile import compile_matrix, compile_system
+from thermograd.compiler.program import AnalogProgram
+
+FOLDER = Path(__file__).parent / "golden"
+IDEAL = Technology.preset("ideal")
+
+NEGATIVE = {2: [[2.0, -1.0], [-1.0, 2.0]], 3: [[4.0, -1.0, -2.0], [-1.0, 4.0, -1.0], [-2.0, -1.0, 4.0]]}
+MIXED = {2: [[2.0, 1.0], [1.0, 2.0]], 3: [[4.0, -1.0, 2.0], [-1.0, 4.0, -1.0], [2.0, -1.0, 4.0]]}
+MATRICES = {
+    "rc": NEGATIVE,
+    "dual_rail": MIXED,
+    "crossbar": MIXED,
+    "crossbar_single": MIXED,
+    "lc": {2: NEGATIVE[2], 3: MIXED[3]},
+    "spu": NEGATIVE,
+}
+#: One row J of norm 5 and 3, so that the summing stage's feedback is round.
+ROWS = {2: [[3.0, 4.0]], 3: [[1.0, 2.0, -2.0]]}
+FEEDBACK = {2: 9600.0, 3: 2000.0}
+DAMPING = {2: 240e3, 3: 18e3}
+UNIT = {2: 12e3, 3: 3e3}
+#: (volts per problem unit, right-hand side) of each, and the transient's length where there is no operating point.
+LEVEL = {2: 0.5, 3: 0.25}
+B = {2: [1.0, 0.0], 3: [1.0, 0.0, 0.0]}
+STOP = {"lc": 24e-6, "spu": 72e-6}
+
+CASES = [(fabric, n) for fabric in (*MATRICES, "factored") for n in (2, 3)]
+
+
+def program_of(fabric: str, n: int) -> AnalogProgram:
+    """The compiled matrix with round values."""
+    if fabric == "factored":
+        technology = IDEAL.replace(resistors__unit=UNIT[n])
+        system = SimpleNamespace(J=np.array(ROWS[n]), H=None, damping=1.0)
+        program = compile_system(system, fabric, technology, b=B[n])
+        parts = dataclasses.replace(
+            program.parts, feedback=(np.array([1 / FEEDBACK[n]]),), damping=np.full(n, 1 / DAMPING[n])
+        )
+        return dataclasses.replace(program, parts=parts, conductance_unit=1 / DAMPING[n], volts_per_unit=LEVEL[n])
+    matrix = np.array(MATRICES[fabric][n])
+    program = compile_matrix(matrix, fabric, IDEAL, b=B[n])
+    parts, unit = program.fabric.place(matrix, np.ones(n), IDEAL)
+    level = LEVEL[n] * 1e-3 if fabric == "lc" else LEVEL[n]  # a volt of its probes stands for a milliweber
+    return dataclasses.replace(program, scaling=np.ones(n), parts=parts, conductance_unit=unit, volts_per_unit=level)
+
+
+def text_of(fabric: str, n: int, dialect: str, hierarchical: bool = False) -> str:
+    program = program_of(fabric, n)
+    analysis = Transient(STOP[fabric], nodes=program.nodes) if fabric in STOP else OperatingPoint(nodes=program.nodes)
+    return program.netlist(B[n]).to_spice(dialect, analysis, hierarchical)
+
+
+def golden_texts() -> dict[str, str]:
+    """File name -> text."""
+    texts = {f"{f}_n{n}_{dialect}.cir": text_of(f, n, dialect) for f, n in CASES for dialect in DIALECTS}
+    return texts | {"crossbar_n2_hierarchical_ngspice.cir": text_of("crossbar", 2, "ngspice", hierarchical=True)}
+
+
+@pytest.mark.parametrize(("name", "text"), golden_texts().items())
+def test_the_text_is_the_one_on_file(name, text):
+    kept = (FOLDER / name).read_text(encoding="utf-8")
+    assert text == kept, (
+        f"{name} has changed; if that is meant, run `python {Path(__file__).name}` and look at the diff"
+    )
+
+
+def test_there_is_no_file_without_a_program():
+    assert {path.name for path in FOLDER.iterdir()} == set(golden_texts())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("fabric", "n"), [case for case in CASES if case[0] != "spu"])
+def test_the_circuit_on_file_solves_its_system(fabric, n, dialect):
+    """Read back from the file and solved here, at rest (oscillators: s tau = 1e-6); spu answers by its covariance alone."""
+    program = program_of(fabric, n)
+    netlist = parse_netlist((FOLDER / f"{fabric}_n{n}_{dialect}.cir").read_text(encoding="utf-8"))
+    law = describe_netlist(netlist)
+    sources = np.array([netlist[name].dc for name in law.sources])
+    state = np.linalg.solve(law.at(1.0 if fabric == "lc" else 0.0).toarray(), law.input @ sources)
+    x = program.decode(dict(zip(law.nodes, state, strict=False)))
+    np.testing.assert_allclose(np.array(program.target) @ x, B[n], atol=1e-5)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    texts = golden_texts()
+    for path in FOLDER.glob("*.cir"):
+        if path.name not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

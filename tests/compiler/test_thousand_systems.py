@@ -1,0 +1,153 @@
+"""A thousand random systems over all fabrics: the emitted text solves the system within the predicted bound, or a typed refusal.
+
+The text is solved by tests/compiler/oracle.py, which shares no code with the package.
+"""
+
+from __future__ import annotations
+
+import collections
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology import PRESETS
+from thermograd.compiler.compile import compile_matrix, compile_system
+from thermograd.compiler.fabrics import FABRICS
+
+from .oracle import maxwell_matrix, operating_point, settled_flux_readings
+
+SYSTEMS = 1000
+KT = 1.380649e-23 * 300.15
+
+
+def draw(rng):
+    """A matrix (n, n) of some kind, its damping, and what it is made of."""
+    n = int(rng.integers(1, 25))
+    kind = rng.choice(["dense", "sparse", "M-matrix", "passive", "singular", "graded", "indefinite"])
+    basis, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    spectrum = 10.0 ** (rng.uniform(0, 6) * rng.uniform(size=n))
+    a = (basis * spectrum) @ basis.T
+    damping = 0.0
+    if kind in ("sparse", "M-matrix", "passive"):
+        off = np.triu(rng.standard_normal((n, n)) * (rng.uniform(size=(n, n)) < rng.uniform(0.05, 1.0)), 1)
+        off = -np.abs(off + off.T) if kind == "M-matrix" else off + off.T
+        margin = 10.0 ** rng.uniform(-4, 1)
+        slack = (
+            np.abs(off).sum(axis=1) + margin if kind != "sparse" else np.full(n, margin - np.linalg.eigvalsh(off)[0])
+        )
+        d = 10.0 ** rng.uniform(-1, 1, n) if kind != "sparse" else np.ones(n)
+        a = (off + np.diag(slack)) * np.outer(d, d)
+    elif kind == "singular":
+        spectrum[: (n + 1) // 2] = 0.0
+        a, damping = (basis * spectrum) @ basis.T, float(10.0 ** rng.uniform(-6, 0) * max(1.0, spectrum.max()))
+    elif kind == "graded":
+        d = 10.0 ** rng.uniform(-2, 2, n)
+        a = (0.3 * a / spectrum.max() + np.eye(n)) * np.outer(d, d)
+    elif kind == "indefinite":
+        a = a - spectrum.mean() * np.eye(n)
+    return (a + a.T) / 2, damping, kind
+
+
+def technology(rng):
+    preset = PRESETS[str(rng.choice(list(PRESETS)))]
+    choice = rng.integers(4)
+    if choice == 1:
+        return preset.replace(resistors__bits=int(rng.integers(3, 13)), resistors__series=None)
+    if choice == 2:
+        series = str(rng.choice(["E6", "E12", "E24", "E48", "E96", "E192"]))
+        return preset.replace(resistors__series=series, resistors__bits=None)
+    if choice == 3:
+        return preset.replace(
+            resistors__bits=8, resistors__on_off=float(10 ** rng.uniform(0.5, 4)), resistors__series=None
+        )
+    return preset
+
+
+def check(program, b, a):
+    """The error of the emitted text against A^-1 b must be within the bound; the error over the bound."""
+    exact = np.linalg.solve(a, b)
+    if program.fabric_name == "spu":
+        capacitance = maxwell_matrix(program.to_spice(), [plus for plus, _ in program.readouts])
+        x = program.decode_covariance(KT * np.linalg.inv(capacitance)) @ b
+    elif program.fabric_name == "lc":
+        x = program.decode(settled_flux_readings(program.to_spice(b)))
+    else:
+        x = program.decode(operating_point(program.to_spice(b)))
+    error = float(np.linalg.norm(x - exact) / np.linalg.norm(exact))
+    bound = program.report.solution_bound
+    rounding = 1e-13 * np.linalg.cond(a)
+    assert error <= bound * (1 + 1e-6) + rounding, (program.fabric_name, program.technology.name, error, bound)
+    return error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_right_circuit_or_a_typed_refusal(half):
+    outcomes = collections.Counter()
+    for k in range(half, SYSTEMS, 2):
+        rng = np.random.default_rng([2026, k])
+        a, damping, kind = draw(rng)
+        n = len(a)
+        names = [name for name in FABRICS if name != "factored"]
+        fabric, parts, b = str(rng.choice(["auto", *names])), technology(rng), rng.standard_normal(n)
+        given = sparse.csr_array(a) if rng.uniform() < 0.2 else a
+        options = {"equilibrate": bool(rng.integers(2)), "prune": float(rng.choice([0.0, 0.01]))}
+        try:
+            program = compile_matrix(given, fabric, parts, damping, b=b, **options)
+        except InputError as refusal:
+            outcomes["refused", fabric] += 1
+            assert any(word in str(refusal).lower() for word in ("use ", "add ", "give ")), refusal
+            continue
+        assert kind != "indefinite" or np.linalg.eigvalsh(a)[0] > 0
+        target = program.target.toarray() if sparse.issparse(program.target) else program.target
+        np.testing.assert_allclose(
+            target, a + damping * np.eye(n), atol=0.5 * np.abs(a).max() if options["prune"] else 1e-9 * np.abs(a).max()
+        )
+        check(program, b, target)
+        outcomes["compiled", program.fabric_name] += 1
+    for name in names:
+        assert outcomes["compiled", name] > 10, outcomes
+    assert sum(count for (what, _), count in outcomes.items() if what == "compiled") > 0.4 * SYSTEMS / 2, outcomes
+
+
+@pytest.mark.slow
+def test_factored_systems_too():
+    for k in range(60):
+        rng = np.random.default_rng([7, k])
+        b = None
+        if k % 3:
+            n, rows = int(rng.integers(2, 25)), int(rng.integers(1, 6))
+            h = rng.standard_normal((rows, rows))
+            core = None if k % 2 else h @ h.T
+            system = SimpleNamespace(J=rng.standard_normal((rows, n)), H=core, damping=float(10 ** rng.uniform(-3, 1)))
+        else:
+            p, q = rng.integers(1, 5, 2)
+            factors = [rng.standard_normal((m, m)) for m in (p, q)]
+            system = SimpleNamespace(
+                A=factors[0] @ factors[0].T, B=factors[1] @ factors[1].T, damping=float(10 ** rng.uniform(-2, 1))
+            )
+        try:
+            program = compile_system(system, "factored", technology(rng))
+        except InputError as refusal:
+            assert any(word in str(refusal).lower() for word in ("use ", "add ", "give ")), refusal
+            continue
+        b = rng.standard_normal(program.size)
+        check(program, b, program.target)
+
+
+def test_a_wrong_circuit_would_be_seen():
+    """Negative control: one resistor of the emitted text off by 1 % leaves the bound of an ideal technology."""
+    rng = np.random.default_rng(1)
+    a = rng.standard_normal((5, 5))
+    a, b = a @ a.T + np.eye(5), rng.standard_normal(5)
+    program = compile_matrix(a, "crossbar", b=b)
+    check(program, b, a)
+    text = program.to_spice(b)
+    line = next(line for line in text.splitlines() if line.startswith("R2_2p"))
+    words = line.split()
+    wrong = text.replace(line, " ".join([*words[:3], repr(float(words[3]) * 1.01), *words[4:]]))
+    x, exact = program.decode(operating_point(wrong)), np.linalg.solve(a, b)
+    assert np.linalg.norm(x - exact) > 10 * program.report.solution_bound * np.linalg.norm(exact)
