@@ -1,4 +1,4 @@
-"""The commands that deal with circuits: `compile`, `simulate`, `calibrate`."""
+"""The commands that run circuits: `simulate`, `calibrate`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .cli_options import (
     PICTURES,
     Card,
     Damping,
+    DeviceFabric,
     DeviceName,
     DieSeed,
     Drive,
-    Fabric,
     Json,
     Matrix,
     Plot,
@@ -52,76 +52,6 @@ app = typer.Typer()
 
 
 @app.command(
-    "compile",
-    rich_help_panel=CIRCUITS,
-    epilog=examples(
-        "thermograd compile A.npy",
-        "thermograd compile A.csv --technology breadboard --damping 0.01 --out board",
-        "thermograd compile A.mtx --b b.npy --out board && ngspice -b board.cir",
-    ),
-)
-def compile_command(
-    matrix: Matrix,
-    b: Drive = None,
-    fabric: Fabric = "auto",
-    technology: TechnologyName = "ideal",
-    damping: Damping = 0.0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help="Write PREFIX.cir, .json and .npz (the program), .report.txt and .bom.csv.", metavar="PREFIX"
-        ),
-    ] = None,
-    dialect: Annotated[
-        str, typer.Option("--dialect", help="Language of the netlist: ngspice.", metavar="NAME")
-    ] = "ngspice",
-    json: Json = False,
-) -> None:
-    """Compile a symmetric positive definite matrix into a circuit and report what it takes."""
-    from .compiler.compile import compile_matrix
-    from .inputs import read_matrix, read_technology, read_vector
-
-    a, drive = read_matrix(matrix)
-    drive = drive if b is None else read_vector(b)
-    board = read_technology(technology or "ideal")
-    files = _compiled_files(out, [matrix, b, Path(technology or "")])
-    program = compile_matrix(a, fabric or "auto", board, damping, drive)
-    report = program.report
-    netlist = program.to_spice(drive, dialect)
-    if out is not None:
-        program.save(out)
-        write_text(files[".cir"], netlist)
-        write_text(files[".report.txt"], f"{report}\n")
-        units = {"resistor": "ohm", "capacitor": "F"}
-        bill = [f"{kind},{value!r},{units.get(kind, '')},{count}" for kind, value, count in report.bill]
-        listed = {kind for kind, _, _ in report.bill}
-        bill += [f"{kind},,,{count}" for kind, count in report.parts.items() if kind not in listed]
-        write_text(files[".bom.csv"], "\n".join(["part,value,unit,count", *bill, ""]))
-    if json:
-        emit({"report": report.to_dict(), "files": list(files.values())})
-        return
-    say(report)
-    if files:
-        note("wrote " + ", ".join(map(str, files.values())))
-    else:
-        note("--out PREFIX writes the netlist, the program and the bill of materials")
-
-
-def _compiled_files(out: Path | None, inputs: Sequence[Path | None]) -> dict[str, Path]:
-    if out is None:
-        return {}
-    if out.suffix or not out.name:
-        raise InputError(
-            f"--out {str(out)!r} must be a prefix without a dot; the suffixes .cir, .json, ... are added to it"
-        )
-    suffixes = (".cir", ".json", ".npz", ".report.txt", ".bom.csv")
-    files = {suffix: out.with_name(out.name + suffix) for suffix in suffixes}
-    for path in files.values():
-        destination(path, inputs=inputs)
-    return files
-
-
-@app.command(
     rich_help_panel=CIRCUITS,
     epilog=examples(
         "thermograd simulate A.npy",
@@ -133,7 +63,7 @@ def _compiled_files(out: Path | None, inputs: Sequence[Path | None]) -> dict[str
 def simulate(
     matrix: Matrix,
     b: Drive = None,
-    fabric: Fabric = None,
+    fabric: DeviceFabric = None,
     technology: TechnologyName = None,
     damping: Damping = 0.0,
     duration: Annotated[

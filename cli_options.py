@@ -21,8 +21,9 @@ Matrix = Annotated[
     typer.Argument(help="Matrix A: .npy, .npz, .csv, .txt or .mtx. An .npz with A and b gives both.", metavar="MATRIX"),
 ]
 Drive = Annotated[Path | None, typer.Option("--b", help="Right-hand side: a file of the same kinds.", metavar="FILE")]
-Fabric = Annotated[
-    str | None, typer.Option("--fabric", help="auto, dual_rail (passive) or crossbar (op-amps).", metavar="NAME")
+DeviceFabric = Annotated[
+    str | None,
+    typer.Option("--fabric", help="auto, rc or dual_rail (passive), or crossbar (op-amps).", metavar="NAME"),
 ]
 TechnologyName = Annotated[
     str | None,

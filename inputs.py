@@ -12,7 +12,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from .circuits.technology import PRESETS, Technology
 if TYPE_CHECKING:
     from .devicemodel.device import Device
 
+MAX_SPARSE = 200_000
+"""Most unknowns of a sparse matrix from a file."""
 MAX_UNKNOWNS = 20_000
 """Largest matrix that is turned into a dense array (3.2 GB); a sparse file of a few bytes may claim any size."""
 
@@ -62,6 +65,44 @@ def read_matrix(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             f"matrix file {str(path)!r} has shape {matrix.shape}; at most {MAX_UNKNOWNS} unknowns can be handled"
         )
     return matrix, (_flat(arrays["b"]) if "A" in arrays and "b" in arrays else None)
+
+
+def read_problem(path: Path, damping: float) -> tuple[Any, np.ndarray | None]:
+    """What a file holds to be compiled: a matrix, or a system by its factors; and the right-hand side `b` of an .npz.
+
+    An .npz with `J` (and `H`) is J^T H J, one with the matrices `A` and `B` is A (x) B; both may hold `damping`, to which the argument is
+    added. Everything else is a matrix, which is returned sparse from a sparse .mtx file.
+
+    Raises:
+        InputError: as `read_matrix`.
+    """
+    if path.suffix.lower() == ".npz":
+        arrays = _read("matrix", path)
+        own = float(arrays["damping"]) if "damping" in arrays and arrays["damping"].ndim == 0 else 0.0
+        drive = _flat(arrays["b"]) if "b" in arrays else None
+        if "J" in arrays:
+            return SimpleNamespace(J=arrays["J"], H=arrays.get("H"), damping=own + damping), drive
+        if "A" in arrays and "B" in arrays:
+            return SimpleNamespace(A=arrays["A"], B=arrays["B"], damping=own + damping), drive
+    if path.suffix.lower() == ".mtx":
+        sparse_matrix = _sparse_market(path)
+        if sparse_matrix is not None:
+            return sparse_matrix, None
+    return read_matrix(path)
+
+
+def _sparse_market(path: Path) -> Any:
+    """The matrix of a Matrix Market file in coordinate format; None for other files, which `read_matrix` judges."""
+    from scipy import sparse
+    from scipy.io import mminfo, mmread
+
+    try:
+        rows, columns, _, layout, field, _ = mminfo(path)
+        if layout != "coordinate" or field not in ("real", "integer") or max(rows, columns) > MAX_SPARSE:
+            return None
+        return sparse.csr_array(mmread(path)).astype(np.float64)
+    except (*_DAMAGE, OSError):
+        return None
 
 
 def read_vector(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ Unlike `mna`, nothing is reduced or judged: the matrices are what the text says,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .elements import CCVS, VCCS, VCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
+from .elements import (
+    CCVS,
+    GROUND,
+    VCCS,
+    VCVS,
+    Capacitor,
+    CurrentSource,
+    Element,
+    Inductor,
+    Resistor,
+    VoltageSource,
+)
 from .netlist import Netlist
 
 Array = NDArray[np.float64]
@@ -27,6 +39,7 @@ class _Entries:
         self.rows: list[int] = []
         self.columns: list[int] = []
         self.values: list[float] = []
+        self.blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, row: int, column: int, value: float) -> None:
         if row >= 0 and column >= 0:
@@ -34,14 +47,32 @@ class _Entries:
             self.columns.append(column)
             self.values.append(value)
 
-    def stamp(self, a: int, b: int, value: float) -> None:
-        self.add(a, a, value)
-        self.add(b, b, value)
-        self.add(a, b, -value)
-        self.add(b, a, -value)
+    def stamp_all(self, a: list[int], b: list[int], values: np.ndarray) -> None:
+        """Two-terminal parts of admittance `values` between nodes a and b."""
+        i, j = np.array(a, dtype=np.intp), np.array(b, dtype=np.intp)
+        for rows, columns, sign in ((i, i, 1.0), (j, j, 1.0), (i, j, -1.0), (j, i, -1.0)):
+            kept = (rows >= 0) & (columns >= 0)
+            self.blocks.append((rows[kept], columns[kept], sign * values[kept]))
 
     def matrix(self, shape: tuple[int, int]) -> sparse.csc_array:
-        return sparse.coo_array((self.values, (self.rows, self.columns)), shape=shape).tocsc()
+        single = (np.array(self.rows, dtype=np.intp), np.array(self.columns, dtype=np.intp), np.array(self.values))
+        rows, columns, values = (np.concatenate(part) for part in zip(single, *self.blocks, strict=True))
+        return sparse.coo_array((values, (rows, columns)), shape=shape).tocsc()
+
+
+class _Branches:
+    """Two-terminal parts of one kind as lists; nodes are numbered as they come."""
+
+    def __init__(self) -> None:
+        self.a: list[int] = []
+        self.b: list[int] = []
+        self.values: list[float] = []
+
+    def append(self, index: dict[str, int], a: str, b: str, value: float) -> None:
+        i, j = index.get(a), index.get(b)
+        self.a.append(index.setdefault(a, len(index) - 1) if i is None else i)
+        self.b.append(index.setdefault(b, len(index) - 1) if j is None else j)
+        self.values.append(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +82,7 @@ class Descriptor:
     Attributes:
         conductance, storage: G and C, (size, size).
         input: B, (size, sources).
-        nodes: names in the order of the first entries of z. sources: names in the order of u.
+        nodes: names in the order of the first entries of z, which is that of their appearance. sources: names in the order of u.
     """
 
     conductance: sparse.csc_array
@@ -80,33 +111,46 @@ class Descriptor:
 
 def describe_netlist(netlist: Netlist) -> Descriptor:
     """The matrices of a netlist, which need not be a solvable circuit."""
-    nodes = netlist.nodes
-    index = {node: i for i, node in enumerate(nodes)}
-    index["0"] = -1
-    branches = [e for e in netlist if isinstance(e, Inductor | VoltageSource | VCVS | CCVS)]
+    return describe_elements(netlist.elements)
+
+
+def describe_elements(elements: Sequence[Element]) -> Descriptor:
+    """The matrices of a list of parts with unique names."""
+    index: dict[str, int] = {GROUND: -1}
+    resistors, capacitors, others = _Branches(), _Branches(), []
+    for e in elements:
+        kind = type(e)
+        if kind is Resistor:
+            resistors.append(index, e.a, e.b, e.resistance)  # type: ignore[attr-defined]
+        elif kind is Capacitor:
+            capacitors.append(index, e.a, e.b, e.capacitance)  # type: ignore[attr-defined]
+        else:
+            others.append(e)
+            for node in e.nodes:
+                index.setdefault(node, len(index) - 1)
+    nodes = tuple(node for node in index if node != GROUND)
+    branches = [e for e in others if isinstance(e, Inductor | VoltageSource | VCVS | CCVS)]
     branch = {element.name.lower(): i for i, element in enumerate(branches, start=len(nodes))}
-    inputs = [e for e in netlist if isinstance(e, VoltageSource | CurrentSource)]
+    inputs = [e for e in others if isinstance(e, VoltageSource | CurrentSource)]
     source = {element.name: i for i, element in enumerate(inputs)}
     size = len(nodes) + len(branches)
     G, C, B = _Entries(), _Entries(), _Entries()
-    for e in netlist:
+    G.stamp_all(resistors.a, resistors.b, 1.0 / np.array(resistors.values))
+    C.stamp_all(capacitors.a, capacitors.b, np.array(capacitors.values))
+    for e in others:
         a, b = index[e.a], index[e.b]
-        if isinstance(e, Resistor):
-            G.stamp(a, b, 1.0 / e.resistance)
-        elif isinstance(e, Capacitor):
-            C.stamp(a, b, e.capacitance)
-        elif isinstance(e, CurrentSource):
+        if isinstance(e, CurrentSource):
             B.add(a, source[e.name], -1.0)
             B.add(b, source[e.name], 1.0)
         elif isinstance(e, VCCS):
-            for node, sign in ((a, 1.0), (b, -1.0)):
-                G.add(node, index[e.cp], sign * e.transconductance)
-                G.add(node, index[e.cm], -sign * e.transconductance)
+            for end, sign in ((a, 1.0), (b, -1.0)):
+                G.add(end, index[e.cp], sign * e.transconductance)
+                G.add(end, index[e.cm], -sign * e.transconductance)
         else:
             row = branch[e.name.lower()]
-            for node, sign in ((a, 1.0), (b, -1.0)):
-                G.add(node, row, sign)
-                G.add(row, node, sign)
+            for end, sign in ((a, 1.0), (b, -1.0)):
+                G.add(end, row, sign)
+                G.add(row, end, sign)
             if isinstance(e, Inductor):
                 C.add(row, row, -e.inductance)
             elif isinstance(e, VoltageSource):

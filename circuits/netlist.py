@@ -6,9 +6,10 @@ simulator except through these records. Names and nodes follow SPICE in ignoring
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from .dialects import HasCards, write_spice
@@ -67,6 +68,7 @@ class Netlist:
         self._elements: dict[str, Element] = {}
         self._groups: dict[str, str] = {}
         self._spelling: dict[str, str] = {GROUND: GROUND}
+        self._spelled = {GROUND}
         self._nodes: tuple[str, ...] | None = None
 
     def add(self, *elements: Element, group: str = "") -> None:
@@ -82,12 +84,19 @@ class Netlist:
         """
         fresh: dict[str, Element] = {}
         spelling: dict[str, str] = {}
-        for element in elements:
+        placed, spelled = self._elements, self._spelled
+        plain = all(type(e) is Resistor and e.a in spelled and e.b in spelled for e in elements)
+        if plain:  # rows of a large array, decided as a whole
+            fresh = {e.name.lower(): e for e in elements}
+            plain = len(fresh) == len(elements) and not any(key in placed for key in fresh)
+        if not plain:
+            fresh = {}
+        for element in () if plain else elements:
             if not isinstance(element, KINDS):
                 raise InputError(f"netlist {self.title!r}: {element!r} is not an element")
             key = element.name.lower()
-            taken = self._elements.get(key) or fresh.get(key)
-            if taken is not None:
+            if key in placed or key in fresh:
+                taken = placed.get(key) or fresh[key]
                 raise NetlistError(f"duplicate element name {element.name!r} (already: {taken!r}); rename it")
             fresh[key] = element
             for node in element.nodes:
@@ -104,7 +113,24 @@ class Netlist:
                 raise InputError(f"group {group!r}: a letter, then up to 63 letters, digits or '_' are needed")
             self._groups.update(dict.fromkeys(fresh, group))
         self._spelling.update(spelling)
+        self._spelled.update(spelling.values())
         self._nodes = None
+
+    def with_sources(self, values: Mapping[str, float], comments: Iterable[str] = ()) -> Netlist:
+        """A copy with other dc values (V or A) of the named independent sources, and other comments.
+
+        Raises:
+            InputError: no independent source of that name.
+        """
+        other = Netlist(self.title, self.temperature, comments)
+        other._elements, other._groups = dict(self._elements), self._groups
+        other._spelling, other._spelled, other._nodes = self._spelling, self._spelled, self.nodes
+        for name, value in values.items():
+            source = self[name]
+            if not isinstance(source, VoltageSource | CurrentSource):
+                raise InputError(f"{name} is a {type(source).__name__}, not an independent source")
+            other._elements[name.lower()] = dataclasses.replace(source, dc=value)
+        return other
 
     @property
     def elements(self) -> tuple[Element, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .elements import CCVS, GROUND, VCCS, VCVS, Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
 from .errors import InputError
@@ -40,8 +41,7 @@ def parse_number(text: str) -> float:
     return float(match[1]) * _SUFFIXES.get((match[2] or "").lower(), 1.0)
 
 
-@dataclass(frozen=True)
-class _Card:
+class _Card(NamedTuple):
     """One logical line: its first line's number, and its words."""
 
     number: int
@@ -69,26 +69,40 @@ def parse_netlist(text: str) -> Netlist:
         InputError: a card that is not known, by line number; a bad number, name or number of nodes.
         NetlistError: two parts of one name.
     """
-    cards = list(_cards(text))
     title = text.splitlines()[0].removeprefix("*").strip() if text.strip() else ""
-    definitions, top = _definitions(cards)
-    celsius = 27.0
-    for card in cards:
-        celsius = _temperature(card, celsius)
-    netlist = Netlist(title, temperature=celsius + 273.15)
-    netlist.add(*_flatten(top, definitions, {}, "", netlist.temperature, 0))
+    elements, kelvin = parse_elements(text)
+    netlist = Netlist(title, temperature=kelvin)
+    netlist.add(*elements)
     return netlist
+
+
+def parse_elements(text: str) -> tuple[list[Element], float]:
+    """The parts of a netlist's text, sub-circuits flattened, and its temperature (K); see `parse_netlist`, which also checks names."""
+    celsius, cards = 27.0, _cards(text)
+    for card in _cards("\n".join(["", *(line for line in text.splitlines()[1:] if line.lstrip()[:1] in (".", "+"))])):
+        celsius = _temperature(card, celsius)
+    kelvin = celsius + 273.15
+    # Cards of a flat netlist are used as they come, since keeping 1e5 of them costs more than reading them.
+    flat = ".subckt" not in text.lower() and ".ends" not in text.lower()
+    definitions, top = ({}, cards) if flat else _definitions(cards)
+    return list(_flatten(top, definitions, {}, "", kelvin, 0)), kelvin
 
 
 def _cards(text: str) -> Iterator[_Card]:
     """Logical lines after the title: comments dropped, continuations joined."""
+    lines = text.splitlines()[1:]
+    body = [(number, line) for number, line in enumerate(lines, start=2) if line[:1] != "*"]
+    whole = "\n".join(line for _, line in body)
+    if not any(mark in whole for mark in (";", "$", "(", " =", "= ", "*", "\n+", "\n ", "\t")):  # as it is written here
+        yield from (_Card(number, line.split()) for number, line in body if line)
+        return
     pending: _Card | None = None
-    for number, line in enumerate(text.splitlines()[1:], start=2):
+    for number, line in enumerate(lines, start=2):
         content = (re.split(r";|\s\$", line, maxsplit=1)[0] if ";" in line or "$" in line else line).strip()
         if not content or content.startswith("*"):
             continue
         if "=" in content or "(" in content:
-            content = re.sub(r"\s*=\s*", "=", re.sub(r"[()]", " ", content))
+            content = _joined(content)
         words = content.split()
         if content.startswith("+"):
             if pending is None:
@@ -100,6 +114,11 @@ def _cards(text: str) -> Iterator[_Card]:
         pending = _Card(number, words)
     if pending is not None:
         yield pending
+
+
+def _joined(content: str) -> str:
+    """Brackets as blanks, and parameters as one word each."""
+    return re.sub(r"\s*=\s*", "=", re.sub(r"[()]", " ", content))
 
 
 def _definitions(cards: Iterable[_Card]) -> tuple[dict[str, _Subcircuit], list[_Card]]:
@@ -127,6 +146,8 @@ def _definitions(cards: Iterable[_Card]) -> tuple[dict[str, _Subcircuit], list[_
 
 
 def _temperature(card: _Card, celsius: float) -> float:
+    if card.words[0][0] != ".":
+        return celsius
     key = card.words[0].lower()
     if key == ".temp" and len(card.words) == 2:
         return parse_number(card.words[1])
@@ -150,11 +171,14 @@ def _flatten(
     if depth > _DEEPEST:
         raise InputError(f"sub-circuits nested more than {_DEEPEST} deep: does one contain itself?")
 
+    names: dict[str, str] = {}
+
     def node(name: str) -> str:
-        low = name.lower()
-        if low in (GROUND, "gnd"):
-            return GROUND
-        return ports.get(low, f"{name}{path}")
+        found = names.get(name)
+        if found is None:
+            low = name.lower()
+            found = names[name] = GROUND if low in (GROUND, "gnd") else ports.get(low, f"{name}{path}")
+        return found
 
     for card in cards:
         words, letter = card.words, card.words[0][0].upper()
@@ -175,6 +199,12 @@ def _flatten(
             yield from _flatten(inner.cards, definitions, inside, f"{path}_{words[0]}", kelvin, depth + 1)
             continue
         try:
+            if letter == "R" and len(words) == 4 and "=" not in words[3]:  # nearly all of a large netlist
+                name, a, b, ohm = words
+                if path:
+                    name += path
+                yield Resistor(name, names.get(a) or node(a), names.get(b) or node(b), parse_number(ohm))
+                continue
             yield _element(card, letter, [f"{words[0]}{path}", *words[1:]], node, kelvin, path)
         except (InputError, IndexError) as error:
             raise card.refuse(str(error) if isinstance(error, InputError) else "words are missing") from None

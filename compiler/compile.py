@@ -15,8 +15,8 @@ from .matrices import Matrix, dense, scaled
 from .passes.condition import condition
 from .passes.h_matrix import lambda_star
 from .passes.prune import prune as prune_couplings
-from .passes.quantise import quantise
 from .passes.realise import realise
+from .passes.rounding import rounded
 from .passes.scale import require_stable, signal_level
 from .passes.validate import validate
 from .passes.verify import verify
@@ -33,6 +33,8 @@ def compile_matrix(
     check: bool = True,
     equilibrate: bool = False,
     prune: float = 0.0,
+    rounding: str = "nearest",
+    seed: int = 0,
 ) -> AnalogProgram:
     """Map a symmetric positive definite matrix onto a circuit that solves A x = b by relaxing.
 
@@ -48,6 +50,9 @@ def compile_matrix(
         equilibrate: scale the unknowns to a unit diagonal (Jacobi) in active fabrics, so that couplings of cells of different
             curvature use the same range of conductances. Passive fabrics have a scaling of their own.
         prune: relative change of A^-1 b that leaving out small couplings may cause, for any b (see `passes.prune`); 0: none.
+        rounding: "nearest"; "solution": the choice that makes the solution's error least, for b if given, else on average over all;
+            "stochastic": up or down at random with the right mean, to average over several programs (`ensemble`).
+        seed: of the random choices of the last two.
 
     Raises:
         InputError: the matrix, damping, fabric or technology is unusable; the message names the entry.
@@ -56,7 +61,7 @@ def compile_matrix(
     technology = _technology(technology)
     target = condition(validate(matrix), damping)
     pruned = prune_couplings(target, prune)
-    program = _place(pruned.matrix, fabric, technology, float(damping), equilibrate)
+    program = _place(pruned.matrix, fabric, technology, float(damping), equilibrate, rounding, b, seed)
     program = dataclasses.replace(program, pruned=pruned.removed, prune_bound=pruned.bound)
     return _finished(program, b, check)
 
@@ -67,6 +72,8 @@ def compile_system(
     technology: Technology | str = "ideal",
     b: Any = None,
     check: bool = True,
+    rounding: str = "nearest",
+    seed: int = 0,
 ) -> AnalogProgram:
     """Map a linear system, given as a matrix or by its factors, onto a circuit.
 
@@ -74,7 +81,7 @@ def compile_system(
         system: `Dense(A)`, `LowRank(J, H, damping)` for J^T H J + damping, or `Kronecker(A, B, damping)` for A (x) B + damping.
         fabric: as in `compile_matrix`, and "factored": a cascade of one array for each factor. "auto" takes the cascade where it
             needs fewer resistors than the multiplied-out array.
-        technology, b, check: as in `compile_matrix`.
+        technology, b, check, rounding, seed: as in `compile_matrix`; a cascade takes "nearest" and "stochastic".
 
     Raises:
         InputError, UnrealisableError: as `compile_matrix`.
@@ -82,16 +89,16 @@ def compile_system(
     technology = _technology(technology)
     given = as_system(system)
     if not isinstance(given, Product):
-        return compile_matrix(given, fabric, technology, b=b, check=check)
+        return compile_matrix(given, fabric, technology, b=b, check=check, rounding=rounding, seed=seed)
     target = condition(given.dense(), 0.0)
     array = len(target) * (len(target) + 1)
     cheaper = given.resistors() < array
     if fabric not in ("auto", "factored") or (fabric == "auto" and not cheaper):
-        return compile_matrix(target, fabric, technology, b=b, check=check)
+        return compile_matrix(target, fabric, technology, b=b, check=check, rounding=rounding, seed=seed)
     chosen = fabric_named("factored")
     assert isinstance(chosen, Factored)
     parts, unit = chosen.place_factors(given.factors, given.damping, technology)
-    asked = "factored was asked for: " if fabric == "factored" else "factored: "
+    asked = "it was asked for; " if fabric == "factored" else ""
     program = AnalogProgram(
         technology=technology,
         fabric_name=chosen.name,
@@ -100,7 +107,8 @@ def compile_system(
         scaling=np.ones(len(target)),
         conductance_unit=unit,
         volts_per_unit=1.0,
-        parts=quantise(parts, technology.resistors),
+        parts=rounded(parts, chosen, technology, np.ones(len(target)), rounding, b, seed),
+        rounding=rounding,
         lambda_star=lambda_star(target),
         reason=f"{asked}a cascade of {len(given.factors)} arrays takes {2 * given.resistors()} resistors, the multiplied-out "
         f"crossbar {2 * array}",
@@ -121,7 +129,14 @@ def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
 
 
 def _place(
-    target: Matrix, fabric: str, technology: Technology, damping: float, equilibrate: bool = False
+    target: Matrix,
+    fabric: str,
+    technology: Technology,
+    damping: float,
+    equilibrate: bool = False,
+    rounding: str = "nearest",
+    b: Any = None,
+    seed: int = 0,
 ) -> AnalogProgram:
     choice = realise(target, fabric, equilibrate)
     if choice.fabric.parts_type is not Network:
@@ -135,7 +150,8 @@ def _place(
         scaling=choice.scaling,
         conductance_unit=unit,
         volts_per_unit=1.0,
-        parts=quantise(parts, technology.resistors),
+        parts=rounded(parts, choice.fabric, technology, choice.scaling, rounding, b, seed),
+        rounding=rounding,
         lambda_star=choice.lambda_star,
         reason=choice.reason,
     )

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..circuits.analyses import Analysis, OperatingPoint, Transient
+from ..circuits.bulk import collector_paused
 from ..circuits.die import Die
 from ..circuits.errors import InputError
 from ..circuits.netlist import Netlist
@@ -26,6 +27,9 @@ from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
 from .parts import BOLTZMANN, Behaviour
 from .passes.validate import validate_drive
 from .report import Report, describe
+
+if TYPE_CHECKING:
+    from .equations import Equations
 
 FORMAT = 2
 """Version of the saved form."""
@@ -130,6 +134,19 @@ class AnalogProgram:
         """Fabric and why, errors, parts and times; prints as text, `.to_dict()` for JSON."""
         return describe(self)
 
+    def equations(self) -> Equations:
+        """The node equations with named parts, derived from the netlist and proved equal to the fabric's law (6 unknowns or fewer).
+
+        Prints as text; `.latex()` gives an aligned environment.
+
+        Raises:
+            InputError: more unknowns.
+            passes.verify.VerificationError: the netlist's equations are not the intended ones.
+        """
+        from .equations import derive_equations  # sympy takes half a second to load
+
+        return derive_equations(self)
+
     def currents(self, b: Any) -> np.ndarray:
         """Differential drive current of each cell for a right-hand side, (n,) in A."""
         return (
@@ -138,9 +155,24 @@ class AnalogProgram:
 
     def netlist(self, b: Any = None, x0: Any = None) -> Netlist:
         """The circuit, driven by b (default: no drive) and with its capacitors charged to the state x0 (default: 0)."""
-        zero = np.zeros(self.size)
-        state = validate_drive(zero if x0 is None else x0, self.size) / self.readout_scale * self.volts_per_unit
-        return self.circuit(self.currents(zero if b is None else b), state)
+        if x0 is not None:
+            state = validate_drive(x0, self.size) / self.readout_scale * self.volts_per_unit
+            return self.circuit(self.currents(np.zeros(self.size) if b is None else b), state)
+        if b is None:
+            return self._undriven
+        currents = self.currents(b)
+        drives = self.fabric.drives(self.parts)
+        values = {
+            name: per_ampere * float(current) + 0.0
+            for drive, current in zip(drives, currents, strict=True)
+            for name, per_ampere in drive.items()
+        }
+        return self._undriven.with_sources(values, comments=self._header(bool(np.any(currents))))
+
+    @cached_property
+    def _undriven(self) -> Netlist:
+        """The circuit without drive or charge; kept, since the array's parts are the same for every drive."""
+        return self.circuit(np.zeros(self.size), np.zeros(self.size))
 
     def circuit(self, currents: np.ndarray, state: np.ndarray) -> Netlist:
         """The circuit with given differential drive currents (A) and initial differential node voltages (V), (n,) each."""
@@ -149,7 +181,8 @@ class AnalogProgram:
             temperature=self.technology.thermal.ambient,
             comments=self._header(bool(np.any(currents))),
         )
-        self.fabric.lower(netlist, self.parts, self.technology, currents, state)
+        with collector_paused():
+            self.fabric.lower(netlist, self.parts, self.technology, currents, state)
         return netlist
 
     def to_spice(self, b: Any = None, dialect: str = "ngspice", hierarchical: bool = False) -> str:
@@ -335,13 +368,14 @@ class AnalogProgram:
         plus, minus = (name.replace("1", "<k>") for name in self.readouts[0])
         volts = f"V({plus})" if minus == "0" else f"(V({plus}) - V({minus}))"
         nodes = f"node {plus}" if minus == "0" else f"nodes {plus} and {minus}"
+        unit = "Wb" if self.fabric.unit == "1/H" else "V"
         if self.fabric.mean:
             carried = f"unknown x_k is carried by {nodes}: x_k = d_k * {volts} / volts_per_unit"
         else:
             carried = f"{nodes}: A^-1_kl = d_k * d_l * Cov({volts}) * unit / (k T) of thermal noise, unit = {self.conductance_unit!r}"
         lines = [
             carried,
-            f"volts_per_unit = {self.volts_per_unit!r} V, tau = {self.tau:.6g} s (one problem unit of curvature)",
+            f"volts_per_unit = {self.volts_per_unit!r} {unit}, tau = {self.tau:.6g} s (one problem unit of curvature)",
             f"fabric {self.fabric_name}: {self.reason}",
             "driven by the right-hand side b" if driven else "no drive: all sources are zero",
         ]

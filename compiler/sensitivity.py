@@ -104,6 +104,7 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
             per_kelvin=float(size[k]) * abs(resistors.tc1) if letter == "R" else 0.0,
         )
         for k in np.argsort(-size, kind="stable")[:SHOWN]
+        if values[k] > 0  # rounding may have left a part out
     )
     return Sensitivities(most, combined, float(combined * tolerance / np.sqrt(rails)))
 

@@ -22,6 +22,7 @@ from ..circuits.die import Die
 from ..circuits.errors import InputError
 from ..circuits.technology import Converter, Technology
 from ..compiler.compile import lay_out
+from ..compiler.fabrics import AUTOMATIC
 from ..compiler.program import AnalogProgram
 from .converters import Adc, Dac
 from .device import Outcome, Solution
@@ -58,7 +59,7 @@ class CircuitDevice:
     Args:
         technology: parts, converters and temperatures.
         die: seed of the die; None is a die with nominal parts.
-        fabric: "auto", "dual_rail" or "crossbar".
+        fabric: "auto", "rc", "dual_rail" or "crossbar".
         seed: of the noise, Johnson's and the ADC's. Run number i of the device draws from the stream (seed, die, i).
         dac, adc: converters (default: the technology's).
 
@@ -77,6 +78,8 @@ class CircuitDevice:
     ) -> None:
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed is {seed!r}: give an integer >= 0")
+        if fabric not in ("auto", *AUTOMATIC):
+            raise InputError(f"fabric {fabric!r} has no device model; there are: auto, {', '.join(AUTOMATIC)}")
         self.technology, self.fabric, self.seed = technology, fabric, seed
         self.die: Die = technology.fabricate(die)
         self.dac, self.adc = Dac(dac or technology.dac, self.die), Adc(adc or technology.adc, self.die)

@@ -4,10 +4,10 @@
     mean        m(t) = e^{-A t} x0 + phi(A) b,                phi(a) = (1 - e^{-a t}) / a
     covariance  C(t) = kappa0 (1 - e^{-2 A t}) A^{-1} = kappa0 (1 - e^{-2 a t}) / a on the spectrum
 
-It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix for `Dense`, of both factors for
-`Kronecker`, and by `eigh` of the small Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k times over.
-This is the device's own
-law at the time asked for, not a solution handed to it: the settled state is the limit of the same functions.
+It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix for `Dense`, of both factors for `Kronecker`, and
+by `eigh` of the small Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k
+times over. This is the device's own law at the time asked for, not a solution handed to it: the settled state is the limit of the
+same functions.
 """
 
 from __future__ import annotations

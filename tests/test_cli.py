@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from thermograd import cli, cli_circuits, cli_learning, doctor, inputs, outputs
 from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout, SimulatorMissing, WorkerDied
 from thermograd.circuits.technology import PRESETS, Technology
-from thermograd.compiler.fabrics import FABRICS
+from thermograd.compiler.fabrics import AUTOMATIC, FABRICS
 from thermograd.compiler.program import AnalogProgram
 
 COMMANDS = ("doctor", "compile", "simulate", "calibrate", "train", "study", "demo", "technology")
@@ -100,7 +100,7 @@ def test_help_names_what_there_is(run: Run) -> None:
         return set(re.findall(r"[a-z][a-z_-]*", run(command, "--help")[1]))
 
     assert {*FABRICS, *PRESETS, "auto"} <= words("compile")
-    assert {*FABRICS, *PRESETS, *inputs.DEVICES} <= words("simulate")
+    assert {*AUTOMATIC, *PRESETS, *inputs.DEVICES} <= words("simulate")
     assert {*OPTIMIZERS, *inputs.DEVICES} <= words("train")
     assert set(KNOBS) <= words("study")
 
@@ -410,7 +410,8 @@ def test_compile_writes_a_program_that_loads(run: Run) -> None:
     assert "dual_rail" in out
     assert "wrote" in error
     assert sorted(path.name for path in Path("deep").iterdir()) == sorted(
-        f"board{suffix}" for suffix in (".cir", ".json", ".npz", ".report.txt", ".bom.csv")
+        f"board{suffix}"
+        for suffix in (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
     )
     program = AnalogProgram.load("deep/board")
     np.testing.assert_array_equal(program.target, A)

@@ -29,7 +29,7 @@ from ...circuits.netlist import VCCS, VCVS, Capacitor, Netlist, Resistor, Voltag
 from ...circuits.technology import Technology
 from ..matrices import Matrix, dense, is_positive_definite
 from ..parts import BOLTZMANN, Behaviour, Parts
-from .base import PROBE_TIMES, couplings, group_name, pair_drives, rails
+from .base import PROBE_TIMES, group_name, pair_drives, rails
 from .dual_rail import LARGEST
 
 IDEAL_GAIN = 1e8
@@ -156,18 +156,8 @@ class Crossbar:
         self, netlist: Netlist, parts: Parts, technology: Technology, currents: np.ndarray, state: np.ndarray
     ) -> None:
         """For each cell its crosspoint resistors, input resistors, capacitors, drive and amplifier; then the inverters."""
-        rows: list[list[Resistor]] = [[] for _ in range(parts.size)]
         single = self.rail_count == 1
-        for rail, i, j in couplings(parts):
-            # An inverting integrator: a positive entry must pull its own rail down, so it feeds the like input.
-            positive = parts.polarity[i, j] > 0
-            if single:
-                name, source, summing = f"R{i + 1}_{j + 1}", f"{'p' if positive else 'n'}{j + 1}", f"e{i + 1}"
-            else:
-                name, summing = f"R{i + 1}_{j + 1}{'pm'[rail]}", f"e{'pm'[rail]}{i + 1}"
-                source = rails(j)[rail if positive else 1 - rail]
-            hot = float(parts.coupling_temperature[i, j])
-            rows[i].append(Resistor(name, source, summing, 1.0 / float(parts.coupling[rail, i, j]), hot))
+        rows = self._crosspoints(parts)
         for i, resistors in enumerate(rows):
             netlist.add(*resistors, group=group_name(i))
             volts = float(currents[i]) / parts.drive_nominal
@@ -182,6 +172,28 @@ class Crossbar:
                     group=group,
                 )
                 add_single_amplifier(netlist, f"n{k}", f"h{k}", f"i{k}", technology, 0.0, -float(state[j]), group)
+
+    def _crosspoints(self, parts: Parts) -> list[list[Resistor]]:
+        """The array's resistors, row by row; an inverting integrator, so a positive entry feeds the like input."""
+        n, single = parts.size, self.rail_count == 1
+        plus, minus = [f"p{j + 1}" for j in range(n)], [f"{'n' if single else 'm'}{j + 1}" for j in range(n)]
+        columns = [str(j + 1) for j in range(n)]
+        with np.errstate(divide="ignore"):
+            ohms = 1.0 / parts.coupling
+        rows = []
+        for i in range(n):
+            signs, hot = parts.polarity[i].tolist(), parts.coupling_temperature[i].tolist()
+            row = []
+            for rail in range(self.rail_count):
+                summing = f"e{i + 1}" if single else f"e{'pm'[rail]}{i + 1}"
+                like, unlike = (plus, minus) if rail == 0 else (minus, plus)
+                start, end = f"R{i + 1}_", "" if single else "pm"[rail]
+                for j, ohm in enumerate(ohms[rail, i].tolist()):
+                    if signs[j] and ohm < math.inf:
+                        source = like[j] if signs[j] > 0 else unlike[j]
+                        row.append(Resistor(f"{start}{columns[j]}{end}", source, summing, ohm, hot[j]))
+            rows.append(row)
+        return rows
 
     def _cell(self, netlist: Netlist, parts: Parts, technology: Technology, i: int, volts: float, state: float) -> None:
         gain = min(technology.opamp.gain, IDEAL_GAIN)

@@ -75,7 +75,9 @@ def settled_flux_readings(text: str) -> dict[str, float]:
     of the inductor behind its 0 V source.
     """
     cards = [line.split() for line in text.splitlines() if line and line[0] not in "*."]
-    same = {card[2]: card[1] for card in cards if card[0][0] == "V"}  # the node behind a 0 V source is the one before it
+    same = {
+        card[2]: card[1] for card in cards if card[0][0] == "V"
+    }  # the node behind a 0 V source is the one before it
     nodes = sorted({same.get(node, node) for card in cards if card[0][0] == "L" for node in card[1:3]} - {"0"})
     index = {node: k for k, node in enumerate(nodes)}
     gamma, current = np.zeros((len(nodes), len(nodes))), np.zeros(len(nodes))

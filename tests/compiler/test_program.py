@@ -74,7 +74,7 @@ def test_the_header_tells_another_reader_how_to_decode():
     text = "\n".join(lines)
     assert "x_k = d_k * (V(p<k>) - V(m<k>)) / volts_per_unit" in text
     assert f"volts_per_unit = {program.volts_per_unit!r} V" in text
-    assert f"tau = {program.tau!r} s" in text
+    assert f"tau = {program.tau:.6g} s" in text
     assert f"d_4 = {float(program.scaling[3])!r}" in text
     assert "np." not in text
     assert "driven by" in text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.technology import Resistors, Technology
 from thermograd.compiler.fabrics import FABRICS
-from thermograd.compiler.passes.quantise import quantise
+from thermograd.compiler.passes.quantise import code_step, nearest, quantise, smallest_code
 
 from ..systems import passive
 
@@ -75,3 +75,21 @@ def test_without_a_series_or_bits_nothing_changes():
 def test_rounding_twice_is_rounding_once(resistors):
     once = quantise(parts_of(5, 3), resistors)
     np.testing.assert_allclose(quantise(once, resistors).coupling, once.coupling, rtol=1e-12)
+
+
+@settings(max_examples=40)
+@given(bits=st.integers(1, 12), on_off=st.floats(1.5, 1e4), shares=st.lists(st.floats(0.0, 1.0), min_size=1))
+def test_with_an_on_off_ratio_codes_run_from_the_smallest_conductance_to_the_units(bits, on_off, shares):
+    resistors = Resistors(unit=1e4, bits=bits, on_off=on_off)
+    largest, smallest = 1e-4, 1e-4 / on_off
+    wanted = largest * np.array(shares)
+    found = nearest(wanted, resistors)
+    codes = np.append(0.0, smallest + np.arange(2**bits) / (2**bits - 1) * (largest - smallest))
+    np.testing.assert_allclose(
+        [smallest_code(resistors), smallest + (2**bits - 1) * code_step(resistors)], codes[[1, -1]]
+    )
+    # Every result is a code, and no code is nearer.
+    distance = np.abs(codes[None, :] - wanted[:, None])
+    np.testing.assert_allclose(np.abs(found - wanted), distance.min(axis=1), atol=1e-9 * largest)
+    np.testing.assert_allclose(np.abs(codes[None, :] - found[:, None]).min(axis=1), 0.0, atol=1e-9 * largest)
+    np.testing.assert_array_equal(found == 0, wanted < smallest / 2)

@@ -59,7 +59,9 @@ def test_mean_is_the_matrix_exponential(k, n, core, damping, t, seed):
         np.testing.assert_allclose(solution.x.numpy(), expected, atol=1e-10 * scale, rtol=0)
 
 
-@given(p=st.integers(1, 4), q=st.integers(1, 4), t=st.sampled_from([0.0, 0.3, 5.0, math.inf]), seed=st.integers(0, 9999))
+@given(
+    p=st.integers(1, 4), q=st.integers(1, 4), t=st.sampled_from([0.0, 0.3, 5.0, math.inf]), seed=st.integers(0, 9999)
+)
 @settings(max_examples=40, deadline=None)
 def test_kronecker_factors_give_the_path_of_their_product(p, q, t, seed):
     generator = torch.Generator().manual_seed(seed)

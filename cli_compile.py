@@ -1,0 +1,210 @@
+"""The command that makes circuits: `compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .circuits.errors import InputError
+from .cli_options import CIRCUITS, PICTURES, Damping, Drive, Json, Seed, TechnologyName, examples
+from .outputs import complain, destination, emit, note, say, show, to_json, write_text
+
+if TYPE_CHECKING:
+    from .compiler.passes.place import Placement
+    from .compiler.program import AnalogProgram
+
+SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
+UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
+
+app = typer.Typer()
+
+
+@app.command(
+    "compile",
+    rich_help_panel=CIRCUITS,
+    epilog=examples(
+        "thermograd compile A.npy",
+        "thermograd compile A.csv --technology breadboard --damping 0.01 --out board",
+        "thermograd compile A.mtx --b b.npy --out board && ngspice -b board.cir",
+        "thermograd compile A.npy --technology integrated --rounding solution --tile 16 --picture coupling.svg",
+        "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
+        "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
+    ),
+)
+def compile_command(
+    matrix: Annotated[
+        Path,
+        typer.Argument(
+            help="Matrix A: .npy, .npz, .csv, .txt or .mtx; or a system by its factors, an .npz with J, H and damping "
+            "(J^T H J + damping) or A, B and damping (Kronecker product).",
+            metavar="MATRIX",
+        ),
+    ],
+    b: Drive = None,
+    fabric: Annotated[
+        str,
+        typer.Option(
+            "--fabric",
+            help="auto, rc, dual_rail (passive), crossbar, crossbar_single, factored (op-amps), lc or spu (oscillators).",
+            metavar="NAME",
+        ),
+    ] = "auto",
+    technology: TechnologyName = "ideal",
+    damping: Damping = 0.0,
+    equilibrate: Annotated[
+        bool, typer.Option("--equilibrate", help="Scale the unknowns to a unit diagonal (op-amp fabrics).")
+    ] = False,
+    prune: Annotated[
+        float, typer.Option("--prune", help="Relative change of A^-1 b that leaving out small couplings may cause.")
+    ] = 0.0,
+    rounding: Annotated[
+        str, typer.Option("--rounding", help="nearest, solution (least error of A^-1 b) or stochastic.", metavar="NAME")
+    ] = "nearest",
+    seed: Seed = 0,
+    tile: Annotated[
+        int | None, typer.Option("--tile", help="Place the unknowns on tiles of this many; crossings are reported.")
+    ] = None,
+    fan_out: Annotated[int | None, typer.Option("--fan-out", help="Couplings that may leave a tile.")] = None,
+    dialect: Annotated[
+        str, typer.Option("--dialect", help="Language of the netlist: ngspice, ltspice or xyce.", metavar="NAME")
+    ] = "ngspice",
+    hierarchical: Annotated[
+        bool, typer.Option("--hierarchical", help="A sub-circuit for each cell instead of a flat netlist.")
+    ] = False,
+    equations: Annotated[
+        bool,
+        typer.Option(
+            "--equations", help="Derive the node equations with symbols, and prove them (6 unknowns or fewer)."
+        ),
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", help="Schematic (4 unknowns or fewer) or coupling graph: .png, .svg or .pdf.", metavar="FILE"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write PREFIX.cir, .json and .npz (the program), .report.txt, .report.json, .report.html and .bom.csv.",
+            metavar="PREFIX",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compile a symmetric positive definite matrix into a circuit, prove it and report what it takes.
+
+    Exit code 1 when the placement exceeds --fan-out.
+    """
+    from .inputs import read_problem, read_technology, read_vector
+
+    system, drive = read_problem(matrix, damping)
+    drive = drive if b is None else read_vector(b)
+    board = read_technology(technology or "ideal")
+    given = [matrix, b, Path(technology or "")]
+    files, drawn = _files(out, given), destination(picture, PICTURES, given)
+    if fan_out is not None and tile is None:
+        raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave it out")
+    options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
+    program = _compile(system, fabric, board, drive, rounding, seed, options)
+    placement = _placed(program, tile, fan_out)
+    derived = program.equations() if equations else None
+    netlist = program.to_spice(drive, dialect, hierarchical)
+    if out is not None:
+        _write(program, files, netlist, placement, derived, dialect)
+    if drawn is not None:
+        from .program_pictures import write_picture
+
+        write_picture(program, drawn, placement)
+    written = [*files.values(), *([drawn] if drawn is not None else [])]
+    if json:
+        emit(_data(program, placement, derived) | {"files": written})
+    else:
+        say(program.report)
+        if placement is not None:
+            show("", ("placement", ""), placement.summary())
+        if derived is not None:
+            say(derived)
+        if written:
+            note("wrote " + ", ".join(map(str, written)))
+        if out is None:
+            note("--out PREFIX writes the netlist, the program, the report and the bill of materials")
+    if placement is not None and not placement.within_fan_out:
+        complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
+        raise typer.Exit(1)
+
+
+def _compile(
+    system: Any, fabric: str, technology: Any, b: Any, rounding: str, seed: int, options: dict[str, Any]
+) -> AnalogProgram:
+    from types import SimpleNamespace
+
+    from .compiler.compile import compile_matrix, compile_system
+
+    if not isinstance(system, SimpleNamespace):
+        return compile_matrix(system, fabric, technology, b=b, rounding=rounding, seed=seed, **options)
+    for name, value in options.items():
+        if value and name != "damping":  # the damping is part of the system already
+            raise InputError(f"--{name} works on a matrix, not on factors; leave it out, or multiply the factors out")
+    return compile_system(system, fabric, technology, b=b, rounding=rounding, seed=seed)
+
+
+def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Placement | None:
+    if tile is None:
+        return None
+    from .compiler.passes.place import place_on_tiles
+
+    return place_on_tiles(program, tile, fan_out)
+
+
+def _data(program: AnalogProgram, placement: Placement | None, derived: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {"report": program.report.to_dict()}
+    if placement is not None:
+        data["placement"] = placement.to_dict()
+    if derived is not None:
+        data["equations"] = {"text": str(derived), "latex": derived.latex(), "proved": derived.proved}
+    return data
+
+
+def _files(out: Path | None, inputs: Sequence[Path | None]) -> dict[str, Path]:
+    if out is None:
+        return {}
+    if out.suffix or not out.name:
+        raise InputError(
+            f"--out {str(out)!r} must be a prefix without a dot; the suffixes .cir, .json, ... are added to it"
+        )
+    files = {suffix: out.with_name(out.name + suffix) for suffix in SUFFIXES}
+    for path in files.values():
+        destination(path, inputs=inputs)
+    return files
+
+
+def _write(
+    program: AnalogProgram,
+    files: dict[str, Path],
+    netlist: str,
+    placement: Placement | None,
+    derived: Any,
+    dialect: str,
+) -> None:
+    from .program_page import write_page
+
+    report = program.report
+    program.save(files[".json"].with_suffix(""))
+    write_text(files[".cir"], netlist)
+    text = [str(report)]
+    if placement is not None:
+        text += [f"{name:>20}  {value}" for name, value in placement.summary()]
+    if derived is not None:
+        text += ["", str(derived)]
+    write_text(files[".report.txt"], "\n".join([*text, ""]))
+    write_text(files[".report.json"], to_json(_data(program, placement, derived)))
+    write_page(program, files[".report.html"], netlist, dialect, placement, derived)
+    bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
+    listed = {kind for kind, _, _ in report.bill}
+    bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]
+    write_text(files[".bom.csv"], "\n".join(["part,value,unit,count,total", *bill, ""]))
