@@ -32,6 +32,7 @@ from .topology import UnionFind
 
 Array = NDArray[np.float64]
 _RANK = 1e-11  # relative rank tolerance after scaling; parts within 1e11 of each other are told apart
+_DRIVEN = 1e-8  # share of the largest drive above which a quantity counts as driven, and not as conserved
 _SINGULAR = 1e-14  # reciprocal condition (after equilibration) below which the algebraic part counts as singular
 
 
@@ -92,6 +93,12 @@ def reduce_netlist(netlist: Netlist) -> Reduced:
     q_x, q_u, q_w = right_d + right_a @ z_x, right_a @ z_u, right_a @ z_w
     weight = left_d.T / sizes[:, None]
     voltage = system.basis[: len(index)]
+    initial = weight @ (system.left.T @ system.initial_storage - system.charge_offset @ system.nominal)
+    if netlist.of(Inductor):
+        free = _without_conserved(
+            -weight @ K @ q_x, weight @ (system.R_u - K @ q_u), weight @ (system.R_w - K @ q_w), initial
+        )
+        weight, q_x, initial = free.T @ weight, q_x @ free, free.T @ initial
     return Reduced(
         F=-weight @ K @ q_x,
         B=weight @ (system.R_u - K @ q_u),
@@ -103,11 +110,34 @@ def reduce_netlist(netlist: Netlist) -> Reduced:
         sources=system.sources,
         noise_nodes=system.noise_nodes,
         nominal=system.nominal,
-        initial=weight @ (system.left.T @ system.initial_storage - system.charge_offset @ system.nominal),
+        initial=initial,
         _system=system,
         _to_state=weight,
         _index=index,
     )
+
+
+def _without_conserved(F: Array, B: Array, Bn: Array, initial: Array) -> Array:
+    """Orthonormal basis of the states that can occur: those in which what nothing changes keeps its initial value of zero.
+
+    The flux through a loop of inductors is such a quantity y^T x, y^T F = y^T B = y^T Bn = 0. Left in, it would be a mode without decay
+    and without noise, for which there is no stationary law to speak of.
+    """
+    size = F.shape[0]
+    if size == 0:
+        return np.eye(0)
+    left, values, _ = np.linalg.svd(F)
+    silent = left[:, values <= _RANK * values[0]]
+    for other in (B, Bn, initial[:, None]):
+        largest = float(np.abs(other).max(initial=0.0))
+        if silent.shape[1] and largest > 0.0:
+            reached, sizes, _ = np.linalg.svd(silent.T @ other, full_matrices=True)
+            rank = int(np.count_nonzero(sizes > _DRIVEN * largest))
+            silent = silent @ reached[:, rank:]
+    if silent.shape[1] == 0:
+        return np.eye(size)
+    complement, _, _ = np.linalg.svd(silent, full_matrices=True)
+    return np.asarray(complement[:, silent.shape[1] :])
 
 
 def output_rows(netlist: Netlist, outputs: Mapping[str, tuple[str, str]]) -> Array:
@@ -173,7 +203,11 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
     v_sources, i_sources = netlist.of(VoltageSource), netlist.of(CurrentSource)
     vcvs, ccvs = netlist.of(VCVS), netlist.of(CCVS)
     fixing = (*v_sources, *vcvs, *ccvs)
-    sources = tuple(e.name for e in netlist if isinstance(e, VoltageSource | CurrentSource))
+    # An ammeter, a sensed source of 0 V, is no input: it could drive what else is conserved.
+    sensed = {probe.sense.lower() for probe in ccvs}
+    ammeters = {e.name for e in v_sources if e.name.lower() in sensed and e.dc == 0.0 and e.ac == 0.0}
+    inputs = [e for e in netlist if isinstance(e, VoltageSource | CurrentSource) and e.name not in ammeters]
+    sources = tuple(e.name for e in inputs)
     place = {name: i for i, name in enumerate(sources)}
     branches = np.zeros((size, len(fixing)))
     wanted = np.zeros((len(fixing), len(sources)))
@@ -184,7 +218,8 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
         _control(branches[:, column], index, source.a, source.b, 1.0)
     constraint = branches.T.copy()
     for row, voltage in enumerate(v_sources):
-        wanted[row, place[voltage.name]] = 1.0
+        if voltage.name in place:
+            wanted[row, place[voltage.name]] = 1.0
     for row, controlled in enumerate(vcvs, start=len(v_sources)):
         _control(constraint[row], index, controlled.cp, controlled.cm, -controlled.gain)
     for row, probe in enumerate(ccvs, start=len(v_sources) + len(vcvs)):

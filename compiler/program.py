@@ -248,7 +248,8 @@ class AnalogProgram:
     def decode_covariance(self, covariance: Any, temperature: float | None = None) -> np.ndarray:
         """A^-1, (n, n), from the stationary covariance of the cells' voltages under Johnson noise.
 
-        A^-1 = u (d r) Cov (d r)^T / (k T), since the state's covariance is k T (u D A D)^-1: fluctuation tells the inverse.
+        A^-1 = u (d r) Cov (d r)^T / (rails k T), since the state's covariance is k T (u D A D)^-1 a rail: fluctuation tells the
+        inverse.
 
         Args:
             covariance: (n, n) V^2, of the voltages of `readouts` in their order, without a drive.
@@ -266,7 +267,9 @@ class AnalogProgram:
                 f"covariance: shape {volts.shape}, finite values of shape ({self.size}, {self.size}) are needed"
             )
         kelvin = self.technology.thermal.ambient if temperature is None else float(temperature)
-        return self.conductance_unit * volts * np.outer(self.readout_scale, self.readout_scale) / (BOLTZMANN * kelvin)
+        # The difference of two rails carries the noise of both.
+        energy = self.parts.rails * BOLTZMANN * kelvin
+        return self.conductance_unit * volts * np.outer(self.readout_scale, self.readout_scale) / energy
 
     def at_scale(self, volts_per_unit: float) -> AnalogProgram:
         """The same circuit used at another signal level."""

@@ -422,6 +422,79 @@ def test_compile_writes_a_program_that_loads(run: Run) -> None:
     assert sum(int(row["count"]) for row in bill if row["part"] == "resistor") == program.report.parts["resistor"]
 
 
+def test_compile_does_all_that_its_options_say(run: Run) -> None:
+    options = "--technology integrated --rounding solution --equilibrate --prune 0.001 --tile 2 --equations --hierarchical --dialect xyce"
+    code, out, _ = run(
+        "compile", save("A.npy", A), *options.split(), "--picture", "cells.svg", "--out", "board", "--json"
+    )
+    assert code == 0
+    data = json.loads(out)
+    assert data["placement"]["tiles"]
+    assert data["equations"]["proved"]
+    assert r"\begin{aligned}" in data["equations"]["latex"]
+    assert "cells.svg" in data["files"][-1]
+    assert Path("cells.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    text = Path("board.cir").read_text(encoding="utf-8")
+    assert ".subckt cell1" in text
+    assert ".options device temp=" in text
+    assert json.loads(Path("board.report.json").read_text(encoding="utf-8"))["report"] == data["report"]
+    page = Path("board.report.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "C_1 s" in page
+
+
+def test_compile_takes_systems_by_their_factors(run: Run) -> None:
+    J = np.random.default_rng(0).standard_normal((2, 9))
+    code, out, _ = run("compile", save("ggn.npz", J=J, damping=0.5, b=np.ones(9)), "--damping", "0.5", "--json")
+    assert code == 0
+    assert json.loads(out)["report"]["fabric"] == "factored"
+    assert json.loads(out)["report"]["damping"] == 1.0
+    code, out, _ = run("compile", save("kfac.npz", A=A, B=A, damping=0.1), "--fabric", "factored", "--json")
+    assert json.loads(out)["report"]["unknowns"] == 9
+    code, _, error = run("compile", "ggn.npz", "--prune", "0.1")
+    assert (code, is_one_line(error)) == (2, True)
+    assert "factors" in error
+
+
+def test_compile_keeps_a_sparse_matrix_sparse(run: Run) -> None:
+    from scipy import sparse
+    from scipy.io import mmwrite
+
+    n = 4000
+    mmwrite("mesh.mtx", sparse.diags_array([-1.0, 2.5, -1.0], offsets=[-1, 0, 1], shape=(n, n)))
+    code, out, _ = run("compile", "mesh.mtx", "--json")
+    assert code == 0
+    assert json.loads(out)["report"]["fabric"] == "rc"
+    assert json.loads(out)["report"]["parts"]["resistor"] == 2 * n - 1
+
+
+def test_a_placement_beyond_its_fan_out_is_a_no(run: Run) -> None:
+    code, _, error = run("compile", save("A.npy", A), "--tile", "1", "--fan-out", "1")
+    assert code == 1
+    assert "exceeds --fan-out 1" in error
+    code, _, error = run("compile", "A.npy", "--fan-out", "1")
+    assert (code, is_one_line(error)) == (2, True)
+    assert "--tile" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--rounding coin", "rounding"),
+        ("--dialect hspice", "ngspice, ltspice, xyce"),
+        ("--prune 2", "prune"),
+        ("--tile 0", "tile"),
+        ("--picture a.txt", r"\.png or \.svg"),
+        ("--fabric factored", "compile_system"),
+        ("--fabric spu", "second rail"),
+    ],
+)
+def test_compile_refuses_bad_options(run: Run, options: str, message: str) -> None:
+    code, _, error = run("compile", save("A.npy", A), *options.split())
+    assert (code, is_one_line(error)) == (2, True)
+    assert re.search(message, error)
+
+
 def test_compile_json_is_the_report_alone(run: Run) -> None:
     code, out, error = run("compile", save("A.npy", A), "--fabric", "crossbar", "--damping", "0.5", "--json")
     data = json.loads(out)

@@ -4,12 +4,12 @@ With node fluxes phi (phi' = v), inverse-inductance matrix Gamma = u D A D, capa
 
     C phi'' + G phi' + Gamma phi = I + noise,     mean Gamma^-1 I,     Cov(phi) = k T Gamma^-1,     Cov(v) = k T C^-1
 
-whatever the damping is: it is the source of the noise as well. Conditions: as `rc`, and by a second rail also couplings of either
-sign whose comparison matrix is positive definite. Parts: an inductor a coupling and a cell, a capacitor and a damping resistor a
-cell, twice on two rails. A cell's flux is read as the current of its leg to ground, phi = L_g i, by a probe of 1 ohm. Time constants: the
-slowest mode decays with 2 / gamma where it swings, else with gamma / omega^2; gamma is that of a unit cell with Q = 1. First-order errors:
-the inductors' own deviations; their winding resistance makes the mean droop after L / R, so a reading is a transient's, and there is no
-operating point (a mesh of ideal inductors holds any current).
+whatever the damping is: it is the source of the noise as well (2 k T for the difference of two rails). Conditions: as `rc`, and by a
+second rail also couplings of either sign whose comparison matrix is positive definite. Parts: an inductor a coupling and a cell, a
+capacitor and a damping resistor a cell, twice on two rails. A cell's flux is read as the current of its leg to ground, phi = L_g i, by a
+probe of 1 ohm. Time constants: the slowest mode decays with 2 / gamma where it swings, else with gamma / omega^2; gamma is that of a unit
+cell with Q = 1. First-order errors: the inductors' own deviations; their winding resistance makes the mean droop after L / R, so a
+reading is a transient's, and there is no operating point (a mesh of ideal inductors holds any current).
 """
 
 from __future__ import annotations

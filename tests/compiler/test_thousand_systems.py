@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
 from thermograd.circuits.errors import InputError
@@ -89,37 +91,38 @@ def check(program, b, a):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("half", [0, 1])
-def test_a_right_circuit_or_a_typed_refusal(half):
+@pytest.mark.parametrize("fabric", ["auto", *(name for name in FABRICS if name != "factored")])
+def test_a_right_circuit_or_a_typed_refusal(fabric):
     outcomes, refusals = collections.Counter(), []
-    for k in range(half, SYSTEMS, 2):
-        rng = np.random.default_rng([2026, k])
+
+    @settings(max_examples=SYSTEMS // 7 + 1, derandomize=True, database=None)
+    @given(seed=st.integers(0, 2**40))
+    def one(seed):
+        rng = np.random.default_rng([2026, seed])
         a, damping, kind = draw(rng)
-        n = len(a)
-        names = [name for name in FABRICS if name != "factored"]
-        fabric, parts, b = str(rng.choice(["auto", *names])), technology(rng), rng.standard_normal(n)
-        given = sparse.csr_array(a) if rng.uniform() < 0.2 else a
+        n, parts = len(a), technology(rng)
+        b = rng.standard_normal(n)
+        given_matrix = sparse.csr_array(a) if rng.uniform() < 0.2 else a
         options = {"equilibrate": bool(rng.integers(2)), "prune": float(rng.choice([0.0, 0.01]))}
         rounded = parts.resistors.bits is not None or parts.resistors.series is not None
         if rounded and n <= 12 and fabric not in ("lc", "spu"):
-            options |= {"rounding": str(rng.choice(["nearest", "solution", "stochastic"])), "seed": k}
+            options |= {"rounding": str(rng.choice(["nearest", "solution", "stochastic"])), "seed": seed}
         try:
-            program = compile_matrix(given, fabric, parts, damping, b=b, **options)
+            program = compile_matrix(given_matrix, fabric, parts, damping, b=b, **options)
         except InputError as refusal:
-            outcomes["refused", fabric] += 1
+            outcomes["refused"] += 1
             refusals.append(str(refusal))
-            continue
+            return
         assert kind != "indefinite" or np.linalg.eigvalsh(a)[0] > 0
         target = program.target.toarray() if sparse.issparse(program.target) else program.target
-        np.testing.assert_allclose(
-            target, a + damping * np.eye(n), atol=0.5 * np.abs(a).max() if options["prune"] else 1e-9 * np.abs(a).max()
-        )
+        slack = 0.5 if options["prune"] else 1e-9
+        np.testing.assert_allclose(target, a + damping * np.eye(n), atol=slack * np.abs(a).max())
         check(program, b, target)
-        outcomes["compiled", program.fabric_name] += 1
+        outcomes["compiled"] += 1
+
+    one()
     assert_remedies(refusals)
-    for name in names:
-        assert outcomes["compiled", name] > 10, outcomes
-    assert sum(count for (what, _), count in outcomes.items() if what == "compiled") > 0.4 * SYSTEMS / 2, outcomes
+    assert outcomes["compiled"] > 15, outcomes
 
 
 @pytest.mark.slow
