@@ -44,6 +44,39 @@ class Parts:
     ground_temperature: np.ndarray
     drive_temperature: np.ndarray
 
+    @classmethod
+    def nominal(
+        cls,
+        rails: int,
+        entries: np.ndarray,
+        legs: np.ndarray,
+        drive: float,
+        capacitance: np.ndarray,
+        temperature: float,
+    ) -> Parts:
+        """Parts without deviations, all rails alike.
+
+        Args:
+            rails: 1 or 2.
+            entries: (n, n) signed conductances of the couplings, S. legs: (n,) S.
+            drive: conductance of every input resistor, S; 0 where currents are the drive.
+            capacitance: (n,) F.
+            temperature: of all parts, K.
+        """
+        n = len(legs)
+        return cls(
+            coupling=np.broadcast_to(np.abs(entries), (rails, n, n)).copy(),
+            polarity=np.sign(entries).astype(np.int8),
+            ground=np.broadcast_to(legs, (rails, n)).copy(),
+            drive=np.full((rails, n), drive),
+            drive_nominal=drive,
+            capacitance=np.broadcast_to(capacitance, (rails, n)).copy(),
+            offset=np.zeros(n),
+            coupling_temperature=np.full((n, n), temperature),
+            ground_temperature=np.full(n, temperature),
+            drive_temperature=np.full(n, temperature),
+        )
+
     @property
     def size(self) -> int:
         """Number of unknowns n."""

@@ -62,18 +62,13 @@ class Crossbar:
         n, rail_count = len(scaled), self.rail_count
         largest = 1.0 / technology.resistors.unit
         unit = largest / float(np.abs(scaled).max())
-        ambient = technology.thermal.ambient
-        parts = Parts(
-            coupling=np.broadcast_to(unit * np.abs(scaled), (rail_count, n, n)).copy(),
-            polarity=np.sign(scaled).astype(np.int8),
-            ground=np.zeros((rail_count, n)),
-            drive=np.full((rail_count, n), largest),
-            drive_nominal=largest,
-            capacitance=np.broadcast_to(technology.capacitors.unit * scaling**2, (rail_count, n)).copy(),
-            offset=np.zeros(n),
-            coupling_temperature=np.full((n, n), ambient),
-            ground_temperature=np.full(n, ambient),
-            drive_temperature=np.full(n, ambient),
+        parts = Parts.nominal(
+            rail_count,
+            unit * scaled,
+            np.zeros(n),
+            largest,
+            technology.capacitors.unit * scaling**2,
+            technology.thermal.ambient,
         )
         return parts, unit
 

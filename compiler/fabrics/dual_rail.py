@@ -47,26 +47,14 @@ class DualRail:
     def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Parts, float]:
         """Parts for D A D; its comparison matrix must have non-negative row sums."""
         scaled = dense(scaled)
-        n = len(scaled)
         off = scaled - np.diag(np.diag(scaled))
         # A row sum of zero is legal (no leg); rounding must not turn it into a negative resistor.
         legs = np.maximum(np.diag(scaled) - np.abs(off).sum(axis=1), 0.0)
         legs[legs < 1e-13 * np.diag(scaled)] = 0.0
         largest = float(max(np.abs(off).max(initial=0.0), legs.max()))
         unit = 1.0 / (technology.resistors.unit * largest)
-        ambient = technology.thermal.ambient
-        parts = Parts(
-            coupling=np.broadcast_to(unit * np.abs(off), (2, n, n)).copy(),
-            polarity=np.sign(off).astype(np.int8),
-            ground=np.broadcast_to(unit * legs, (2, n)).copy(),
-            drive=np.zeros((2, n)),
-            drive_nominal=0.0,
-            capacitance=np.broadcast_to(technology.capacitors.unit * scaling**2, (2, n)).copy(),
-            offset=np.zeros(n),
-            coupling_temperature=np.full((n, n), ambient),
-            ground_temperature=np.full(n, ambient),
-            drive_temperature=np.full(n, ambient),
-        )
+        capacitance, ambient = technology.capacitors.unit * scaling**2, technology.thermal.ambient
+        parts = Parts.nominal(2, unit * off, unit * legs, 0.0, capacitance, ambient)
         return parts, unit
 
     def tau(self, unit: float, technology: Technology) -> float:
