@@ -13,7 +13,7 @@ export PYTHON EXTRAS
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ngspice demo test lint format bench
+.PHONY: help setup ngspice demo test lint format board bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ lint: $(STAMP) ## check style, types and the direction of imports
 format: $(STAMP) ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+board: setup ## a real two-node board, measured against predicted: make board DATA=../shared/data
+	@mkdir -p out
+	$(BIN)/python examples/two_node_board.py $(if $(DATA),--data $(DATA)) --plot out/board.png
 
 bench: setup ## run every script in benchmarks/
 	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
