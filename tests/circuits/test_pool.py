@@ -163,6 +163,30 @@ def test_memory_stays_flat_over_hundreds_of_runs():
         pool.close()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
+def test_two_thousand_simulations_leave_memory_where_it_was():
+    """Of the pool's worker and of this process, both: under 5 % growth after the first hundred, recycling included."""
+    pool, library = Pool(keep=1), find_library()
+    rc = random_rc(8, 1).netlist
+    job = {"deck": ["* t", *rc.cards(), *Transient(1e-5).cards(), ".end"], "vectors": ["time", "n00"]}
+    workers, sizes = set(), []
+    try:
+        for count in range(2000):
+            pool.call(library, job, [], 60.0)
+            if count % 100 == 99:
+                (pid,) = pool.pids() or (os.getpid(),)
+                workers.add(pid)
+                sizes.append((resident(pid) if pid != os.getpid() else 0, resident(os.getpid())))
+        assert len(workers) >= 4  # replaced after every 500
+        theirs, ours = (np.array(size, dtype=float) for size in zip(*sizes, strict=True))
+        theirs = theirs[theirs > 0]
+        assert theirs.max() < 1.05 * theirs[0]
+        assert ours.max() < 1.05 * ours[0]
+    finally:
+        pool.close()
+
+
 def test_old_workers_are_replaced(monkeypatch):
     monkeypatch.setattr("thermograd.circuits.pool.JOBS_PER_WORKER", 2)
     POOL.close()
