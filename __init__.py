@@ -14,9 +14,11 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .circuits.errors import InputError, UnrealisableError
     from .circuits.netlist import Netlist
     from .circuits.technology import Technology
     from .compiler.compile import compile_matrix, compile_system
+    from .compiler.ensemble import compile_ensemble
     from .compiler.program import AnalogProgram
     from .devicemodel.calibration import calibrate
     from .devicemodel.card import DeviceCard
@@ -36,14 +38,17 @@ __all__ = [
     "Dense",
     "DeviceCard",
     "IdealDevice",
+    "InputError",
     "Kronecker",
     "LowRank",
     "Netlist",
     "SpiceDevice",
     "SurrogateDevice",
     "Technology",
+    "UnrealisableError",
     "__version__",
     "calibrate",
+    "compile_ensemble",
     "compile_matrix",
     "compile_system",
 ]
@@ -53,6 +58,7 @@ _HOME = {
     "Dense": ".devicemodel.systems",
     "DeviceCard": ".devicemodel.card",
     "IdealDevice": ".devicemodel.ideal",
+    "InputError": ".circuits.errors",
     "Kronecker": ".devicemodel.systems",
     "LowRank": ".devicemodel.systems",
     "NGD": ".optim.ngd",
@@ -61,7 +67,9 @@ _HOME = {
     "SurrogateDevice": ".devicemodel.surrogate",
     "TNGD": ".optim.tngd",
     "Technology": ".circuits.technology",
+    "UnrealisableError": ".circuits.errors",
     "calibrate": ".devicemodel.calibration",
+    "compile_ensemble": ".compiler.ensemble",
     "compile_matrix": ".compiler.compile",
     "compile_system": ".compiler.compile",
 }

@@ -78,12 +78,20 @@ def read_problem(path: Path, damping: float) -> tuple[Any, np.ndarray | None]:
     """
     if path.suffix.lower() == ".npz":
         arrays = _read("matrix", path)
-        own = float(arrays["damping"]) if "damping" in arrays and arrays["damping"].ndim == 0 else 0.0
+        own = 0.0
+        if "damping" in arrays:
+            if arrays["damping"].size != 1:
+                raise InputError(
+                    f"matrix file {str(path)!r}: damping has shape {arrays['damping'].shape}; it must be one number"
+                )
+            own = float(arrays["damping"].item())
         drive = _flat(arrays["b"]) if "b" in arrays else None
         if "J" in arrays:
             return SimpleNamespace(J=arrays["J"], H=arrays.get("H"), damping=own + damping), drive
         if "A" in arrays and "B" in arrays:
             return SimpleNamespace(A=arrays["A"], B=arrays["B"], damping=own + damping), drive
+        if "A" in arrays and own:
+            return SimpleNamespace(A=arrays["A"] + own * np.eye(len(arrays["A"])), damping=0.0), drive
     if path.suffix.lower() == ".mtx":
         sparse_matrix = _sparse_market(path)
         if sparse_matrix is not None:

@@ -64,6 +64,8 @@ class Transient:
         samples: return this many equally spaced times from 0 to `stop`, both included, by a cubic spline through
             ngspice's points; None: ngspice's own points, of which the first lies at about 1e-9 `stop`.
         tolerance: relative truncation error allowed per step (ngspice's trtol * reltol); only without noise.
+        smallest_current: A that still count in a step's error; where some voltages decay to nothing beside large ones, a
+            billionth of the largest current, since rounding would set the steps otherwise.
     """
 
     stop: float
@@ -73,9 +75,11 @@ class Transient:
     use_initial: bool = True
     samples: int | None = None
     tolerance: float = 1e-8
+    smallest_current: float = 1e-17
 
     def __post_init__(self) -> None:
         _set_nodes(self)
+        object.__setattr__(self, "smallest_current", _positive("Transient.smallest_current", self.smallest_current))
         object.__setattr__(self, "stop", _positive("Transient.stop", self.stop))
         object.__setattr__(self, "tolerance", _positive("Transient.tolerance", self.tolerance))
         if self.step is not None:
@@ -116,7 +120,8 @@ class Transient:
         # Only the step control is wanted: its limit is trtol * reltol, with absolute floors below any signal that counts, but
         # above the rounding of volts and milliamperes: a node that symmetry keeps at zero must not set the step.
         return (
-            f"{_EXACT} method=trap trtol={self.tolerance / 2!r} abstol=1e-17 chgtol=1e-23 minbreak={2 * first!r}",
+            f"{_EXACT} method=trap trtol={self.tolerance / 2!r} abstol={self.smallest_current!r} "
+            f"chgtol={self.smallest_current * 1e-6!r} minbreak={2 * first!r}",
             f".tran {first!r} {self.stop!r} 0 {coarsest!r}{uic}",
         )
 

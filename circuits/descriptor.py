@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .elements import (
+    CCCS,
     CCVS,
     GROUND,
     VCCS,
@@ -28,6 +29,8 @@ from .elements import (
     VoltageSource,
 )
 from .netlist import Netlist
+from .spice_coupling import MutualInductance, mutual_inductances
+from .spice_devices import refuse_devices
 
 Array = NDArray[np.float64]
 
@@ -110,7 +113,11 @@ class Descriptor:
 
 
 def describe_netlist(netlist: Netlist) -> Descriptor:
-    """The matrices of a netlist, which need not be a solvable circuit."""
+    """The matrices of a netlist, which need not be a solvable circuit.
+
+    Raises:
+        NetlistError: a diode or transistor; a coupling of inductors that is impossible.
+    """
     return describe_elements(netlist.elements)
 
 
@@ -129,6 +136,7 @@ def describe_elements(elements: Sequence[Element]) -> Descriptor:
             for node in e.nodes:
                 index.setdefault(node, len(index) - 1)
     nodes = tuple(node for node in index if node != GROUND)
+    refuse_devices(others, "descriptor form")
     branches = [e for e in others if isinstance(e, Inductor | VoltageSource | VCVS | CCVS)]
     branch = {element.name.lower(): i for i, element in enumerate(branches, start=len(nodes))}
     inputs = [e for e in others if isinstance(e, VoltageSource | CurrentSource)]
@@ -137,7 +145,12 @@ def describe_elements(elements: Sequence[Element]) -> Descriptor:
     G, C, B = _Entries(), _Entries(), _Entries()
     G.stamp_all(resistors.a, resistors.b, 1.0 / np.array(resistors.values))
     C.stamp_all(capacitors.a, capacitors.b, np.array(capacitors.values))
+    for (first, second), mutual in mutual_inductances(others).items():
+        C.add(branch[first], branch[second], -mutual)
+        C.add(branch[second], branch[first], -mutual)
     for e in others:
+        if isinstance(e, MutualInductance):
+            continue
         a, b = index[e.a], index[e.b]
         if isinstance(e, CurrentSource):
             B.add(a, source[e.name], -1.0)
@@ -146,6 +159,9 @@ def describe_elements(elements: Sequence[Element]) -> Descriptor:
             for end, sign in ((a, 1.0), (b, -1.0)):
                 G.add(end, index[e.cp], sign * e.transconductance)
                 G.add(end, index[e.cm], -sign * e.transconductance)
+        elif isinstance(e, CCCS):
+            for end, sign in ((a, 1.0), (b, -1.0)):
+                G.add(end, branch[e.sense.lower()], sign * e.gain)
         else:
             row = branch[e.name.lower()]
             for end, sign in ((a, 1.0), (b, -1.0)):

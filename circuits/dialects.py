@@ -14,6 +14,7 @@ from .analyses import Noise, OperatingPoint, Transient
 from .elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
 from .errors import InputError
 from .hierarchy import split_cells
+from .spice_devices import NOMINAL_CELSIUS, TOLERANCES, model_cards, refuse_devices
 
 if TYPE_CHECKING:
     from .netlist import Netlist
@@ -52,15 +53,26 @@ class Dialect:
     def options(self, netlist: Netlist) -> list[str]:
         """Cards that hold whatever the analysis is: the temperature, and what the simulator would add to the parts."""
         celsius = netlist.temperature - _ZERO_CELSIUS
-        return [f".options temp={celsius!r} tnom={celsius!r}"]
+        models = model_cards(netlist)
+        nominal = NOMINAL_CELSIUS if models else celsius
+        return [*models, f".options temp={celsius!r} tnom={nominal!r}"]
+
+    def closing(self, netlist: Netlist) -> list[str]:
+        """Cards after the analysis' own: with diodes or transistors, tolerances of Newton's test; the last .options card counts."""
+        return [f".options {TOLERANCES}"] if model_cards(netlist) else []
 
     def analysis(self, analysis: HasCards) -> list[str]:
-        """The analysis' cards.
+        """The analysis' cards, and the `.print` without which `ngspice -b` runs nothing but an operating point.
 
         Raises:
             InputError: one that this dialect has no words for.
         """
-        return list(analysis.cards())
+        cards = list(analysis.cards())
+        if isinstance(analysis, Transient) and analysis.nodes:
+            cards += _wrapped([".print tran", *(f"v({node})" for node in analysis.nodes)])
+        elif isinstance(analysis, Noise):
+            cards.append(".print noise onoise_spectrum")
+        return cards
 
     def notes(self, netlist: Netlist) -> list[str]:
         """What this dialect cannot say of the netlist, as lines for its header."""
@@ -152,11 +164,13 @@ def write_spice(
 
     Raises:
         InputError: an unknown dialect; an analysis that it has no words for.
-        NetlistError: hierarchical, and a part senses the current of a source in another group.
+        NetlistError: hierarchical, and a part refers to one in another group; a diode or transistor in another dialect.
     """
     known = DIALECTS.get(dialect) if isinstance(dialect, str) else None
     if known is None:
         raise InputError(f"dialect {dialect!r} is unknown; there are: {', '.join(DIALECTS)}")
+    if known.name != "ngspice":
+        refuse_devices(netlist, f"{known.name} dialect")
     notes = known.notes(netlist)
     # An integrator's capacitor held at its start would hold its output there, too, and the answer would be the start.
     drop = known.holds_initial and _starts_at_rest(analysis)
@@ -173,7 +187,7 @@ def write_spice(
     text = [f"* {line}" for line in (netlist.title, *netlist.comments, *notes)]
     text += [*body, *known.options(netlist)]
     if analysis is not None:
-        text += known.analysis(analysis)
+        text += [*known.analysis(analysis), *known.closing(netlist)]
     return "\n".join([*text, ".end", ""])
 
 

@@ -7,7 +7,8 @@ that one seed means the same die in both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +30,12 @@ STREAMS = {
     "adc_gain": 8,
     "adc_offset": 9,
     "ambient": 10,
+    "inverter": 11,
+    "inverter_offset": 12,
 }
+
+DRIFT_FLOOR = 0.05
+"""Least factor that temperature may put on a resistance: where the law of `Die.drift` says less, it has ended."""
 
 
 class Die:
@@ -89,11 +95,31 @@ class Die:
         """Temperature (K) of parts at relative positions on the die, 0 to 1 (broadcast)."""
         return temperature_at(self.temperatures, row, column)
 
+    def at(self, temperatures: Any) -> Die:
+        """The same die with another temperature map; all deviations stay as they are.
+
+        Args:
+            temperatures: (cells, cells) K, of the grid of the technology's thermal record.
+
+        Raises:
+            InputError: another shape, or a temperature that is not finite and positive.
+        """
+        cells = self.technology.thermal.cells
+        grid = np.array(temperatures, dtype=float)
+        if grid.shape != (cells, cells):
+            raise InputError(f"temperatures have shape {grid.shape}; the die's grid is ({cells}, {cells})")
+        if not (np.isfinite(grid).all() and (grid > 0).all()):
+            bad = grid[~(np.isfinite(grid) & (grid > 0))][0]
+            raise InputError(f"temperatures hold {bad} K; all must be finite and above 0 K")
+        other = copy.copy(self)
+        other.temperatures = grid
+        return other
+
     def drift(self, temperature: np.ndarray) -> np.ndarray:
         """Factor on a resistance at that temperature: 1 + TC1 (T - T0) + TC2 (T - T0)^2."""
         resistors = self.technology.resistors
         rise = temperature - self.technology.thermal.reference
-        return np.maximum(1.0 + resistors.tc1 * rise + resistors.tc2 * rise**2, 0.05)
+        return np.maximum(1.0 + resistors.tc1 * rise + resistors.tc2 * rise**2, DRIFT_FLOOR)
 
     def __repr__(self) -> str:
         spread = np.ptp(self.temperatures)

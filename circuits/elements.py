@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -86,7 +85,7 @@ def _number(owner: str, field: str, value: float, *, positive: bool = False) -> 
 
 
 class Element:
-    """What all parts share: `name`, the nodes they touch, and their SPICE letter."""
+    """What all parts share: `name`, the nodes they touch, and their SPICE letter. Two-terminal parts and sources have `a` and `b`."""
 
     __slots__ = ()
     letter: ClassVar[str]
@@ -99,6 +98,11 @@ class Element:
         """All nodes that the part names, controlling ones included."""
         return (self.a, self.b)
 
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """Names of the other parts that this one refers to."""
+        return ()
+
     def line(self, ambient: float) -> str:
         """The part's ngspice line in a netlist of temperature `ambient` (K); numbers keep their 17 significant digits.
 
@@ -106,7 +110,7 @@ class Element:
         """
         raise NotImplementedError
 
-    def _check(self, *values: tuple[str, bool]) -> None:
+    def _check_names(self) -> None:
         name = self.name
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InputError(f"element name {name!r}: a letter, then up to 63 letters, digits or '_'; rename it")
@@ -114,6 +118,10 @@ class Element:
             raise InputError(f"element name {name!r}: a {type(self).__name__} is named {self.letter}..., as in SPICE")
         for node in self.nodes:
             check_node(node)
+
+    def _check(self, *values: tuple[str, bool]) -> None:
+        self._check_names()
+        name = self.name
         if self.a == self.b:
             raise InputError(f"{name}: both ends are on node {self.a!r}; leave the part out or connect it elsewhere")
         for field, positive in values:
@@ -308,12 +316,51 @@ class CCVS(Element):
     def __post_init__(self) -> None:
         self._check(("transresistance", False))
         _require(self, "transresistance")
-        if not isinstance(self.sense, str) or not _NAME.fullmatch(self.sense) or self.sense[0].upper() != "V":
-            raise InputError(f"{self.name}: sense = {self.sense!r} must be the name of a voltage source")
+        _require_name(self, "sense", "V", "a voltage source")
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The source whose current is sensed."""
+        return (self.sense,)
 
     def line(self, ambient: float) -> str:
         """The ngspice line."""
         return f"{self.name} {self.a} {self.b} {self.sense} {self.transresistance!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class CCCS(Element):
+    """Current-controlled current source: `gain` times the current through `sense` flows a -> source -> b.
+
+    `sense` is as for `CCVS`.
+    """
+
+    letter: ClassVar[str] = "F"
+    name: str
+    a: str
+    b: str
+    sense: str
+    gain: float
+
+    def __post_init__(self) -> None:
+        self._check(("gain", False))
+        _require(self, "gain")
+        _require_name(self, "sense", "V", "a voltage source")
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The source whose current is sensed."""
+        return (self.sense,)
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        return f"{self.name} {self.a} {self.b} {self.sense} {self.gain!r}"
+
+
+def _require_name(element: Element, field: str, letter: str, what: str) -> None:
+    value = getattr(element, field)
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or value[0].upper() != letter:
+        raise InputError(f"{element.name}: {field} = {value!r} must be the name of {what}")
 
 
 def _require(element: Element, *fields: str) -> None:
@@ -322,12 +369,8 @@ def _require(element: Element, *fields: str) -> None:
             raise InputError(f"{element.name}: {field} = None, but a finite SI value is needed")
 
 
-KINDS: tuple[type[Element], ...] = (Resistor, Capacitor, Inductor, VoltageSource, CurrentSource, VCVS, VCCS, CCVS)
-
-
-def unique_nodes(elements: Iterator[Element]) -> set[str]:
-    """All node names that `elements` touch, ground included."""
-    nodes: set[str] = set()
-    for element in elements:
-        nodes.update(element.nodes)
-    return nodes
+KINDS: tuple[type[Element], ...] = (
+    *(Resistor, Capacitor, Inductor, VoltageSource, CurrentSource),
+    *(VCVS, VCCS, CCVS, CCCS),
+)
+"""The kinds of linear parts; mutual inductances are in `spice_coupling`, what is not linear in `spice_devices`."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .elements import CCVS, GROUND, Element
+from .elements import GROUND, Element
 from .errors import NetlistError
+from .spice_coupling import MutualInductance
 
 if TYPE_CHECKING:
     from .netlist import Netlist
@@ -43,7 +44,7 @@ def split_cells(
             its current stays with it.
 
     Raises:
-        NetlistError: a part senses the current of a source in another group.
+        NetlistError: a part senses the current of a source in another group, or couples inductors of another group.
     """
     source = outside.lower()
     spelling: dict[str, str] = {}
@@ -51,13 +52,15 @@ def split_cells(
     members: dict[str, list[Element]] = {}
     for element in netlist:
         group = netlist.group_of(element.name)
-        sensed = element.sense.lower() if isinstance(element, CCVS) else ""
-        if sensed and netlist.group_of(sensed).lower() != group.lower():
-            raise NetlistError(
-                f"{element.name} is in group {group!r} and senses {netlist[sensed].name}, which is in group "
-                f"{netlist.group_of(sensed)!r}: add both with the same group, or write the netlist flat"
-            )
-        if source and source in (element.name.lower(), sensed):
+        partners = [name.lower() for name in element.partners]
+        for partner in partners:
+            if netlist.group_of(partner).lower() != group.lower():
+                verb = "couples" if isinstance(element, MutualInductance) else "senses"
+                raise NetlistError(
+                    f"{element.name} is in group {group!r} and {verb} {netlist[partner].name}, which is in group "
+                    f"{netlist.group_of(partner)!r}: add both with the same group, or write the netlist flat"
+                )
+        if source and source in (element.name.lower(), *partners):
             group = ""
         key = group.lower()
         spelling.setdefault(key, group)

@@ -3,10 +3,13 @@
 With node voltages v, inductor currents j and source-branch currents e, Kirchhoff's laws are
 
     C v' = -G v + A_I u_I - A_V e - A_L j + N w          current balance at each node
-    L j' = A_L^T v                                       inductors
+    L j' = A_L^T v                                       inductors; mutual inductances off L's diagonal
     P v  = u_V   (independent sources),  0 (E sources: v(a) - v(b) - gain (v(cp) - v(cm)))
 
-in three steps, each an exact change of coordinates:
+A current that an H or F source senses is that of an inductor in series with the sensed source if there is one; otherwise the sensed
+source is a branch of its own, an inductor of zero inductance, whose current the third step solves for.
+
+The equations are reduced in three steps, each an exact change of coordinates:
 
 1. Scaling. Nodes by 1/sqrt(C_ii) (or 1/sqrt(tau G_ii) where no capacitor sits), inductors by 1/sqrt(L): the rank
    decisions below then compare numbers of order one whatever the circuit's units are.
@@ -26,13 +29,16 @@ from numpy.typing import NDArray
 from scipy import constants
 from scipy.linalg import lu_factor, lu_solve, qr
 
+from .elements import Element
 from .errors import InputError, NetlistError
-from .netlist import CCVS, VCCS, VCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
+from .netlist import CCCS, CCVS, VCCS, VCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
+from .spice_coupling import MutualInductance, mutual_inductances
+from .spice_devices import refuse_devices
 from .topology import UnionFind
 
 Array = NDArray[np.float64]
 _RANK = 1e-11  # relative rank tolerance after scaling; parts within 1e11 of each other are told apart
-_DRIVEN = 1e-8  # share of the largest drive above which a quantity counts as driven, and not as conserved
+_DRIVEN = 1e-7  # a sum that is not below this share of its terms is no rounding, and what it drives is not conserved
 _SINGULAR = 1e-14  # reciprocal condition (after equilibration) below which the algebraic part counts as singular
 
 
@@ -128,12 +134,11 @@ def _without_conserved(F: Array, B: Array, Bn: Array, initial: Array) -> Array:
         return np.eye(0)
     left, values, _ = np.linalg.svd(F)
     silent = left[:, values <= _RANK * values[0]]
-    for other in (B, Bn, initial[:, None]):
-        largest = float(np.abs(other).max(initial=0.0))
-        if silent.shape[1] and largest > 0.0:
-            reached, sizes, _ = np.linalg.svd(silent.T @ other, full_matrices=True)
-            rank = int(np.count_nonzero(sizes > _DRIVEN * largest))
-            silent = silent @ reached[:, rank:]
+    # Nothing may reach it, not even weakly: each sum must cancel to rounding against its own terms.
+    for other in (F, B, Bn, initial[:, None]):
+        reach, terms = np.abs(silent.T @ other), np.abs(silent).T @ np.abs(other)
+        rounding = 1e-13 * np.abs(other).max(initial=0.0)
+        silent = silent[:, (reach <= np.maximum(_DRIVEN * terms, rounding)).all(axis=1)]
     if silent.shape[1] == 0:
         return np.eye(size)
     complement, _, _ = np.linalg.svd(silent, full_matrices=True)
@@ -181,8 +186,12 @@ class _Constrained:
 
 
 def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
+    refuse_devices(netlist, "state-space engine")
     nodes, inductors = len(index), netlist.of(Inductor)
-    size = nodes + len(inductors)
+    probes: list[CCVS | CCCS] = [*netlist.of(CCVS), *netlist.of(CCCS)]
+    in_series = {probe.sense.lower(): _series_inductor(netlist, probe.sense) for probe in probes}
+    metered = [netlist[name] for name, found in in_series.items() if found is None]
+    size = nodes + len(inductors) + len(metered)
     G, C = np.zeros((size, size)), np.zeros((size, size))
     for resistor in netlist.of(Resistor):
         _stamp(G, index, resistor.a, resistor.b, 1.0 / resistor.resistance)
@@ -200,12 +209,25 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
         _control(G[row], index, inductor.a, inductor.b, -1.0)
         _control(G[:, row], index, inductor.a, inductor.b, 1.0)
         stored[row] = inductor.inductance * (inductor.initial or 0.0)
+    rows = {inductor.name.lower(): (row, inductor) for row, inductor in enumerate(inductors, start=nodes)}
+    for (first, second), mutual in mutual_inductances(netlist).items():
+        for (row, _), (column, other) in ((rows[first], rows[second]), (rows[second], rows[first])):
+            C[row, column] = mutual
+            stored[row] += mutual * (other.initial or 0.0)
+    currents = {name: (rows[found[0].name.lower()][0], found[1]) for name, found in in_series.items() if found}
+    for row, meter in enumerate(metered, start=nodes + len(inductors)):
+        currents[meter.name.lower()] = row, 1.0
+        _control(G[row], index, meter.a, meter.b, -1.0)
+        _control(G[:, row], index, meter.a, meter.b, 1.0)
+    for cccs in netlist.of(CCCS):
+        column, sign = currents[cccs.sense.lower()]
+        _control(G[:, column], index, cccs.a, cccs.b, sign * cccs.gain)
     v_sources, i_sources = netlist.of(VoltageSource), netlist.of(CurrentSource)
     vcvs, ccvs = netlist.of(VCVS), netlist.of(CCVS)
-    fixing = (*v_sources, *vcvs, *ccvs)
     # An ammeter, a sensed source of 0 V, is no input: it could drive what else is conserved.
-    sensed = {probe.sense.lower() for probe in ccvs}
-    ammeters = {e.name for e in v_sources if e.name.lower() in sensed and e.dc == 0.0 and e.ac == 0.0}
+    ammeters = {e.name for e in v_sources if e.name.lower() in in_series and e.dc == 0.0 and e.ac == 0.0}
+    v_sources = [e for e in v_sources if e not in metered]
+    fixing = (*v_sources, *vcvs, *ccvs)
     inputs = [e for e in netlist if isinstance(e, VoltageSource | CurrentSource) and e.name not in ammeters]
     sources = tuple(e.name for e in inputs)
     place = {name: i for i, name in enumerate(sources)}
@@ -214,6 +236,9 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
     R_u = np.zeros((size, len(sources)))
     for current in i_sources:
         _control(R_u[:, place[current.name]], index, current.a, current.b, -1.0)
+    for row, meter in enumerate(metered, start=nodes + len(inductors)):
+        if meter.name in place:
+            R_u[row, place[meter.name]] = -1.0
     for column, source in enumerate(fixing):
         _control(branches[:, column], index, source.a, source.b, 1.0)
     constraint = branches.T.copy()
@@ -223,10 +248,10 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
     for row, controlled in enumerate(vcvs, start=len(v_sources)):
         _control(constraint[row], index, controlled.cp, controlled.cm, -controlled.gain)
     for row, probe in enumerate(ccvs, start=len(v_sources) + len(vcvs)):
-        inductor, sign = _sensed_inductor(netlist, probe)
-        constraint[row, nodes + inductors.index(inductor)] -= sign * probe.transresistance
+        column, sign = currents[probe.sense.lower()]
+        constraint[row, column] -= sign * probe.transresistance
 
-    noise_nodes, R_w, density = _johnson(netlist, index, size)
+    noise_nodes, R_w, density = _johnson(netlist, fixing, index, size)
     scale = _scales(C, G, nodes)
     basis, offset = _null_space(constraint * scale, wanted)
     left, _ = _null_space(branches.T * scale, wanted)
@@ -250,17 +275,16 @@ def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
     )
 
 
-def _sensed_inductor(netlist: Netlist, probe: CCVS) -> tuple[Inductor, float]:
-    """The inductor in series with the source that a probe senses, and the sign of its current in the source's direction."""
-    source = netlist[probe.sense]
+def _series_inductor(netlist: Netlist, sense: str) -> tuple[Inductor, float] | None:
+    """The inductor in series with the source `sense`, if any, and the sign of its current in the source's direction."""
+    source = netlist[sense]
     for node, away in ((source.a, -1.0), (source.b, 1.0)):  # current leaves the source at its minus node
-        others = [e for e in netlist if e is not source and node in (e.a, e.b)] if node != "0" else []
+        if node == "0":
+            continue
+        others = [e for e in netlist if not isinstance(e, MutualInductance) and e is not source and node in (e.a, e.b)]
         if len(others) == 1 and isinstance(others[0], Inductor):
             return others[0], away if others[0].a == node else -away
-    raise NetlistError(
-        f"{probe.name} senses {probe.sense}, which is not in series with an inductor; only such currents are state variables "
-        "that the state-space engine can read (ngspice takes any)"
-    )
+    return None
 
 
 def _stamp(matrix: Array, index: dict[str, int], a: str, b: str, value: float) -> None:
@@ -281,10 +305,12 @@ def _control(vector: Array, index: dict[str, int], plus: str, minus: str, value:
         vector[index[minus]] -= value
 
 
-def _johnson(netlist: Netlist, index: dict[str, int], size: int) -> tuple[tuple[str, ...], Array, Array]:
-    """Nodes that no voltage source fixes, the matrix that injects their currents, and the density 2kT/R n n^T."""
+def _johnson(
+    netlist: Netlist, fixing: tuple[Element, ...], index: dict[str, int], size: int
+) -> tuple[tuple[str, ...], Array, Array]:
+    """Nodes that none of the sources `fixing` fixes, the matrix that injects their currents, and the density 2kT/R n n^T."""
     sets = UnionFind((*index, "0"))
-    for element in (*netlist.of(VoltageSource), *netlist.of(VCVS), *netlist.of(CCVS)):
+    for element in fixing:
         sets.union(element.a, element.b)
     ground = sets.find("0")
     free = tuple(node for node in index if sets.find(node) != ground)
@@ -300,13 +326,14 @@ def _johnson(netlist: Netlist, index: dict[str, int], size: int) -> tuple[tuple[
 
 
 def _scales(C: Array, G: Array, nodes: int) -> Array:
-    """Step 1: 1/sqrt of each diagonal of C; nodes without capacitor use the circuit's typical time constant."""
+    """Step 1: 1/sqrt of each diagonal of C; what stores nothing uses the circuit's typical time constant and conductance."""
     stored, loss = np.diag(C).copy(), np.abs(np.diag(G)[:nodes])
     held = stored[:nodes] > 0.0
     both = held & (loss > 0.0)
     tau = float(np.median(stored[:nodes][both] / loss[both])) if both.any() else 1.0
     usual = float(np.median(loss[loss > 0.0])) * tau if (loss > 0.0).any() else 1.0
     stored[:nodes] = np.where(held, stored[:nodes], np.where(loss > 0.0, tau * loss, usual))
+    stored[nodes:] = np.where(stored[nodes:] > 0.0, stored[nodes:], tau**2 / usual)
     return 1.0 / np.sqrt(stored)
 
 

@@ -10,10 +10,12 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from .dialects import HasCards, write_spice
 from .elements import (
+    CCCS,
     CCVS,
     GROUND,
     KINDS,
@@ -27,23 +29,42 @@ from .elements import (
     VoltageSource,
 )
 from .errors import InputError, NetlistError
+from .spice_coupling import MutualInductance, mutual_inductances
+from .spice_devices import (
+    DEVICES,
+    NOMINAL_CELSIUS,
+    TOLERANCES,
+    BipolarTransistor,
+    Device,
+    DeviceModel,
+    Diode,
+    Mosfet,
+    model_cards,
+)
 from .topology import check_topology
 
 __all__ = [
+    "CCCS",
     "CCVS",
     "GROUND",
     "VCCS",
     "VCVS",
+    "BipolarTransistor",
     "Capacitor",
     "CurrentSource",
+    "DeviceModel",
+    "Diode",
     "Element",
     "Inductor",
+    "Mosfet",
+    "MutualInductance",
     "Netlist",
     "Resistor",
     "VoltageSource",
 ]
 
 Kind = TypeVar("Kind", bound=Element)
+_KINDS = (*KINDS, MutualInductance, *DEVICES)
 _GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -67,9 +88,60 @@ class Netlist:
             raise InputError(f"netlist temperature = {temperature!r} K, but it must be finite and > 0 K")
         self._elements: dict[str, Element] = {}
         self._groups: dict[str, str] = {}
+        self._models: dict[str, DeviceModel] = {}
         self._spelling: dict[str, str] = {GROUND: GROUND}
         self._spelled = {GROUND}
         self._nodes: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_spice(cls, text: str) -> Netlist:
+        """The circuit that a SPICE netlist's text describes; nothing in it is executed or included.
+
+        The first line is the title. Read are R, C, L, K, V, I, E, G, F, H, D, Q, M and X cards, ``.subckt`` with parameters,
+        ``.param`` with expressions in braces or quotes (numbers, parameters, ``+ - * / ** ( )``, sqrt, exp, log, abs, min, max),
+        ``.model`` of type D, NPN, PNP, NMOS and PMOS, ``.temp`` and ``.options temp=``. Analyses, outputs and other options are
+        passed over: ask for an analysis by `circuits.ngspice.run`. Sources are constant: dc and ac values, no waveforms. Initial
+        values stand at the part (``C1 a b 1n ic=0.5``); ``.ic`` is refused. Sub-circuits become part of their names: R1 in X2 is R1_X2.
+
+        Diodes and transistors are for ngspice only; `statespace`, `descriptor` and the other dialects refuse them.
+
+        Example:
+            >>> netlist = Netlist.from_spice('''divider
+            ... .param r=1k
+            ... V1 in 0 3
+            ... R1 in out {2*r}
+            ... R2 out 0 {r}
+            ... .end''')
+            >>> netlist["R1"].resistance
+            2000.0
+
+        Raises:
+            InputError: whatever is not read, by line number and with what to do instead.
+            NetlistError: two parts of one name, or other faults of the whole, as `add`.
+        """
+        from .spice_text import parse_netlist  # it builds a Netlist itself
+
+        return parse_netlist(text)
+
+    @classmethod
+    def read_spice(cls, path: str | Path, include_folder: str | Path | None = None) -> Netlist:
+        """The circuit that a SPICE netlist in a file (UTF-8) describes, as `from_spice`.
+
+        Args:
+            path: the file.
+            include_folder: the folder whose files ``.include FILE`` and ``.lib FILE SECTION`` may name, relative to the file that names
+                them or to the folder, at most 10 deep; links are followed first, and what is not inside is refused. None: no file.
+
+        Example:
+            ``Netlist.read_spice("amplifier.cir", include_folder="models")``
+
+        Raises:
+            InputError: the file cannot be read; as `from_spice`, with the included file's name after the line's number.
+            NetlistError: as `from_spice`.
+        """
+        from .spice_text import read_netlist
+
+        return read_netlist(path, include_folder)
 
     def add(self, *elements: Element, group: str = "") -> None:
         """Append parts; all or none are taken.
@@ -79,11 +151,13 @@ class Netlist:
             group: the cell that they belong to, which a hierarchical text makes a sub-circuit; "": none.
 
         Raises:
-            NetlistError: a name that is already used, or two nodes that differ only in case (SPICE ignores case).
+            NetlistError: a name that is already used, two nodes that differ only in case (SPICE ignores case), or two models of
+                one name that are not the same.
             InputError: something that is not a part.
         """
         fresh: dict[str, Element] = {}
         spelling: dict[str, str] = {}
+        models: dict[str, DeviceModel] = {}
         placed, spelled = self._elements, self._spelled
         plain = all(type(e) is Resistor and e.a in spelled and e.b in spelled for e in elements)
         if plain:  # rows of a large array, decided as a whole
@@ -92,13 +166,21 @@ class Netlist:
         if not plain:
             fresh = {}
         for element in () if plain else elements:
-            if not isinstance(element, KINDS):
+            if not isinstance(element, _KINDS):
                 raise InputError(f"netlist {self.title!r}: {element!r} is not an element")
             key = element.name.lower()
             if key in placed or key in fresh:
                 taken = placed.get(key) or fresh[key]
                 raise NetlistError(f"duplicate element name {element.name!r} (already: {taken!r}); rename it")
             fresh[key] = element
+            if isinstance(element, Device):
+                low = element.model.name.lower()
+                model = self._models.get(low) or models.setdefault(low, element.model)
+                if model != element.model:
+                    raise NetlistError(
+                        f"{element.name}: its model {element.model.name!r} is not the one of that name which "
+                        "other parts have; rename one"
+                    )
             for node in element.nodes:
                 low = node.lower()
                 known = self._spelling.get(low) or spelling.setdefault(low, node)
@@ -112,6 +194,7 @@ class Netlist:
             if not _GROUP.fullmatch(group):
                 raise InputError(f"group {group!r}: a letter, then up to 63 letters, digits or '_' are needed")
             self._groups.update(dict.fromkeys(fresh, group))
+        self._models.update(models)
         self._spelling.update(spelling)
         self._spelled.update(spelling.values())
         self._nodes = None
@@ -123,8 +206,8 @@ class Netlist:
             InputError: no independent source of that name.
         """
         other = Netlist(self.title, self.temperature, comments)
-        other._elements, other._groups = dict(self._elements), self._groups
-        other._spelling, other._spelled, other._nodes = self._spelling, self._spelled, self.nodes
+        other._elements, other._groups, other._models = dict(self._elements), dict(self._groups), dict(self._models)
+        other._spelling, other._spelled, other._nodes = dict(self._spelling), set(self._spelled), self.nodes
         for name, value in values.items():
             source = self[name]
             if not isinstance(source, VoltageSource | CurrentSource):
@@ -176,23 +259,30 @@ class Netlist:
         Args:
             direct_current: also refuse loops of inductors, whose currents only an initial state determines.
         """
-        for element in self.of(CCVS):
+        probes: list[CCVS | CCCS] = [*self.of(CCVS), *self.of(CCCS)]
+        for element in probes:
             if not isinstance(self._elements.get(element.sense.lower()), VoltageSource):
                 raise NetlistError(f"{element.name} senses {element.sense!r}, but there is no such voltage source")
+        mutual_inductances(self._elements.values())
         check_topology(self.elements, self.nodes, direct_current)
 
     def cards(self) -> list[str]:
-        """The parts and the temperature as ngspice lines, without title and comments."""
+        """The parts, their models and the temperature as ngspice lines, without title and comments."""
         celsius = self.temperature - 273.15
         lines = [element.line(self.temperature) for element in self._elements.values()]
-        lines.append(f".options temp={celsius!r} tnom={celsius!r}")
-        return lines
+        if not self._models:
+            return [*lines, f".options temp={celsius!r} tnom={celsius!r}"]
+        lines += [*model_cards(self._elements.values()), f".options temp={celsius!r} tnom={NOMINAL_CELSIUS!r}"]
+        # The cards of an analysis come later and are written for linear circuits, where the first iterate is the solution. Of two
+        # .options cards ngspice takes the last (measured), and this command, which it runs after reading all cards, is later still.
+        return [*lines, ".control", f"option {TOLERANCES}", ".endc"]
 
     def to_spice(self, dialect: str = "ngspice", analysis: HasCards | None = None, hierarchical: bool = False) -> str:
         """The netlist as a text file: title, comments, parts in order, temperature, the analysis' cards if one is given, ``.end``.
 
         The same netlist always gives the same text; numbers keep their 17 significant digits. A resistor's own temperature and
         `noisy=False` are written in the dialect's words (ngspice: ``dtemp=``, the distance from the netlist's, and ``noisy=0``).
+        Diodes and transistors are written for ngspice only, since the simulators' models differ.
         LTspice and Xyce keep ``ic=`` in force in an operating point, so it is left out where the analysis starts with one.
 
         Args:
@@ -203,7 +293,7 @@ class Netlist:
 
         Raises:
             InputError: an unknown dialect; an analysis that it has no words for.
-            NetlistError: hierarchical, and a part senses the current of a source in another group.
+            NetlistError: hierarchical, and a part refers to one in another group; a diode or transistor in another dialect.
         """
         return write_spice(self, dialect, analysis, hierarchical)
 

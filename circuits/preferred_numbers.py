@@ -26,6 +26,17 @@ def series_values(series: str) -> np.ndarray:
     return np.where(values == 9.19, 9.20, values)
 
 
+def preferred_conductance(conductance: np.ndarray | float, series: str | None) -> np.ndarray:
+    """The conductance (S) of the nearest resistor that the series has; 0 stays 0, and without a series all stay as they are."""
+    values = np.asarray(conductance, dtype=float)
+    if series is None:
+        return values
+    present = values > 0
+    found = np.zeros_like(values)
+    found[present] = 1.0 / nearest_preferred(1.0 / values[present], series)
+    return found
+
+
 def nearest_preferred(values: np.ndarray, series: str) -> np.ndarray:
     """The nearest preferred number, by ratio, to each positive value (any shape)."""
     values = np.asarray(values, dtype=float)

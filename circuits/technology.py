@@ -136,6 +136,24 @@ class Thermal(Record):
     """Thermal conductance from each cell of the left edge to the hot neighbour, W/K: 0 is perfect isolation."""
     power: float = Field(0.0, ge=0)
     """Heat made in each cell, W."""
+    heat_capacity: float = Field(2e-4, gt=0)
+    """Heat capacity of each cell, J/K; 2e-4 is (5 mm / 8)^2 of silicon, 0.3 mm thick, at 1.63 MJ/(m^3 K)."""
+    source: str = ""
+    """Where the figures come from."""
+
+    @classmethod
+    def preset(cls, name: str) -> Thermal:
+        """One of the named situations of a die: `isolated`, `packaged`, `beside a GPU`, `bare`.
+
+        For `technology.replace(thermal=Thermal.preset(name))`.
+
+        Raises:
+            InputError: there is no situation of that name.
+        """
+        try:
+            return SITUATIONS[name]
+        except (KeyError, TypeError):
+            raise InputError(f"thermal situation {name!r} is unknown; there are: {', '.join(SITUATIONS)}") from None
 
 
 class Technology(Record):
@@ -236,6 +254,47 @@ def _explain(error: ValidationError) -> str:
         remedy = " (remove it or correct its spelling)" if item["type"] == "extra_forbidden" else ""
         problems.append(f"technology field {field}: {what}{got}{remedy}")
     return "; ".join(problems)
+
+
+# All four: a die of 5 mm by 5 mm by 0.3 mm in 8 x 8 cells, so the silicon carries 148 W/(m K) * 0.3 mm = 0.044 W/K between neighbours.
+# Order-of-magnitude figures from handbook constants, none of them measured on a device.
+SITUATIONS: dict[str, Thermal] = {
+    "isolated": Thermal(
+        ambient_rms=0.1,
+        to_ambient=4e-5,
+        to_neighbour=0.044,
+        to_hot=0.0,
+        source="in an oven held to 0.1 K, on 3 mm of glass epoxy (0.3 W/(m K)) in still air (10 W/(m^2 K)): 390 K/W in all; "
+        "nothing hot is near, and its own heat hardly leaves",
+    ),
+    "packaged": Thermal(
+        ambient_rms=2.0,
+        to_ambient=5e-4,
+        to_neighbour=0.044,
+        to_hot=1e-4,
+        source="QFN with a soldered pad on a four-layer board, 31 K/W in all (data sheets: 25 to 40); a GPU at 360 K some 5 cm "
+        "away, whose heat is mostly lost on the way",
+    ),
+    "beside a GPU": Thermal(
+        ambient=318.15,
+        ambient_rms=5.0,
+        to_ambient=5e-4,
+        to_neighbour=0.044,
+        to_hot=3e-3,
+        source="the same package in 45 C air, 5 mm from a GPU at 360 K: two 35 um copper planes (390 W/(m K), 0.027 W/K a square) "
+        "over an eighth of a square for each cell of the edge",
+    ),
+    "bare": Thermal(
+        ambient=318.15,
+        ambient_rms=5.0,
+        to_ambient=4e-3,
+        to_neighbour=0.044,
+        to_hot=1e-2,
+        source="no package: 1 mm from a GPU at 360 K on 0.1 mm of silicon interposer (148 W/(m K)), under its cooler, which takes "
+        "0.5 W/mm^2 at 45 K, 11 kW/(m^2 K)",
+    ),
+}
+"""Named thermal situations, from well isolated from the neighbour to not at all; see `Thermal.preset`."""
 
 
 PRESETS: dict[str, Technology] = {

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 from .elements import CCVS, GROUND, VCVS, Element, Inductor, Resistor, VoltageSource
 from .errors import NetlistError
+from .spice_coupling import MutualInductance
+from .spice_devices import Device
 
 _CONDUCTING = (Resistor, Inductor, VoltageSource, VCVS, CCVS)
 _SOURCES = (VoltageSource, VCVS, CCVS)
@@ -52,6 +54,11 @@ def check_topology(elements: tuple[Element, ...], nodes: tuple[str, ...], direct
     everything = (*nodes, GROUND)
     connected, conducting, fixed = UnionFind(everything), UnionFind(everything), UnionFind(everything)
     for element in elements:
+        if isinstance(element, Device | MutualInductance):
+            if isinstance(element, Device):
+                _join(connected, element.nodes)
+                _join(conducting, element.conducting)
+            continue
         connected.union(element.a, element.b)
         if isinstance(element, _CONDUCTING):
             conducting.union(element.a, element.b)
@@ -67,6 +74,11 @@ def check_topology(elements: tuple[Element, ...], nodes: tuple[str, ...], direct
         "no path for direct current to ground (only capacitors, current sources or controlling inputs reach it)",
         "add a resistor from it to ground or to a driven node",
     )
+
+
+def _join(sets: UnionFind, nodes: tuple[str, ...]) -> None:
+    for node in nodes[1:]:
+        sets.union(nodes[0], node)
 
 
 def _refuse_stray(sets: UnionFind, nodes: tuple[str, ...], what: str, remedy: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..circuits.errors import InputError
 from ..circuits.technology import Technology
 from .fabrics import fabric_named
 from .fabrics.factored import Factored
@@ -59,6 +60,7 @@ def compile_matrix(
         UnrealisableError: this fabric, or this technology's rounding, cannot hold the matrix.
     """
     technology = _technology(technology)
+    _refuse_systems(matrix)
     target = condition(validate(matrix), damping)
     pruned = prune_couplings(target, prune)
     program = _place(pruned.matrix, fabric, technology, float(damping), equilibrate, rounding, b, seed)
@@ -94,7 +96,8 @@ def compile_system(
     array = len(target) * (len(target) + 1)
     cheaper = given.resistors() < array
     if fabric not in ("auto", "factored") or (fabric == "auto" and not cheaper):
-        return compile_matrix(target, fabric, technology, b=b, check=check, rounding=rounding, seed=seed)
+        product = given.dense() - given.damping * np.eye(len(target))
+        return compile_matrix(product, fabric, technology, given.damping, b, check, rounding=rounding, seed=seed)
     chosen = fabric_named("factored")
     assert isinstance(chosen, Factored)
     parts, unit = chosen.place_factors(given.factors, given.damping, technology)
@@ -163,6 +166,11 @@ def _finished(program: AnalogProgram, b: Any, check: bool) -> AnalogProgram:
     if check:
         verify(program)
     return program
+
+
+def _refuse_systems(matrix: Any) -> None:
+    if any(hasattr(matrix, name) for name in ("J", "A")) and not hasattr(matrix, "shape"):
+        raise InputError(f"matrix is a {type(matrix).__name__}; use compile_system, which takes systems")
 
 
 def _technology(technology: Technology | str) -> Technology:

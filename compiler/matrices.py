@@ -5,6 +5,7 @@ Dense ones are numpy arrays, sparse ones `scipy.sparse.csr_array`; every functio
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -88,13 +89,25 @@ def is_positive_definite(matrix: Matrix) -> bool:
         if (symmetric.diagonal() <= margin).any():
             return False
         if n > DIRECT:
-            return dominance(symmetric) is not None or _extreme(symmetric, which="SA") > margin
+            return dominance(symmetric) is not None or _has_positive_pivots(symmetric, margin)
         return is_positive_definite(dense(symmetric))
     try:
         np.linalg.cholesky(symmetric - margin * np.eye(n))
     except np.linalg.LinAlgError:
         return False
     return True
+
+
+def _has_positive_pivots(symmetric: Matrix, margin: float) -> bool:
+    """Sylvester's law of inertia: with its own diagonal as pivots, in a symmetric order, their signs are the eigenvalues'."""
+    shifted = sparse.csc_array(symmetric - margin * sparse.eye_array(symmetric.shape[0]))
+    try:
+        factors = sparse_linalg.splu(
+            shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+    except RuntimeError:  # exactly singular
+        return False
+    return bool((factors.U.diagonal() > 0).all() and (factors.perm_r == factors.perm_c).all())
 
 
 def comparison_matrix(matrix: Matrix) -> Matrix:
@@ -163,8 +176,10 @@ def _sparse_solver(matrix: Matrix) -> Callable[[np.ndarray], np.ndarray]:
         if b.ndim == 2:
             return np.column_stack([solve(column) for column in b.T])
         if iterative and not factors:
-            x, failed = sparse_linalg.cg(csr, b, rtol=1e-13, maxiter=ITERATIONS, M=preconditioner)
-            if not failed:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a breakdown is answered by the factorisation below
+                x, failed = sparse_linalg.cg(csr, b, rtol=1e-13, maxiter=ITERATIONS, M=preconditioner)
+            if not failed and np.isfinite(x).all():
                 return np.asarray(x)
         return direct(b)
 
@@ -173,9 +188,15 @@ def _sparse_solver(matrix: Matrix) -> Callable[[np.ndarray], np.ndarray]:
 
 def _extreme(matrix: Matrix, **options: Any) -> float:
     start = np.random.default_rng(0).standard_normal(matrix.shape[0])  # else ARPACK draws its own
-    values = sparse_linalg.eigsh(
-        sparse.csc_array(matrix), k=1, v0=start, tol=1e-6, return_eigenvectors=False, **options
-    )
+    try:
+        values = sparse_linalg.eigsh(
+            sparse.csc_array(matrix), k=1, v0=start, tol=1e-6, return_eigenvectors=False, **options
+        )
+    except sparse_linalg.ArpackNoConvergence:
+        # Gershgorin's bound: only used to tell how much damping would surely be enough
+        own = diagonal(matrix)
+        off = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(own)
+        return float((own - off).min() if options.get("which") != "LA" else (own + off).max())
     return float(values[0])
 
 

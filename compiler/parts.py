@@ -30,6 +30,8 @@ class Parts:
         drive_nominal: conductance that the host assumes for every input resistor, S; 0 when the drive is a current.
         capacitance: (rails, n) F.
         offset: (n,) input offset voltages of the amplifiers, V.
+        inverter: (2, n) input and feedback conductances of each column's inverter, S, and inverter_offset: (n,) its offset, V; used
+            where there is one rail.
         coupling_temperature: (n, n) K. ground_temperature, drive_temperature: (n,) K.
     """
 
@@ -40,6 +42,8 @@ class Parts:
     drive_nominal: float
     capacitance: np.ndarray
     offset: np.ndarray
+    inverter: np.ndarray
+    inverter_offset: np.ndarray
     coupling_temperature: np.ndarray
     ground_temperature: np.ndarray
     drive_temperature: np.ndarray
@@ -72,6 +76,8 @@ class Parts:
             drive_nominal=drive,
             capacitance=np.broadcast_to(capacitance, (rails, n)).copy(),
             offset=np.zeros(n),
+            inverter=np.full((2, n), drive),
+            inverter_offset=np.zeros(n),
             coupling_temperature=np.full((n, n), temperature),
             ground_temperature=np.full(n, temperature),
             drive_temperature=np.full(n, temperature),
@@ -115,6 +121,8 @@ class Parts:
             drive=self.drive * np.exp(-sigma * die.deviates("drive", (count, n))) / die.drift(inputs),
             capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n))),
             offset=sigma_v * die.deviates("offset", (1, n))[0],
+            inverter=self.inverter * np.exp(-sigma * die.deviates("inverter", (2, n))) / die.drift(inputs),
+            inverter_offset=sigma_v * die.deviates("inverter_offset", (1, n))[0],
             coupling_temperature=hot,
             ground_temperature=legs,
             drive_temperature=inputs,

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..circuits.analyses import Analysis, OperatingPoint, Transient
+from ..circuits.analyses import Analysis
 from ..circuits.bulk import collector_paused
 from ..circuits.die import Die
-from ..circuits.errors import InputError
+from ..circuits.errors import InputError, UnrealisableError
 from ..circuits.netlist import Netlist
 from ..circuits.technology import Technology, write_atomically
 from .arrays import pack, unpack
 from .fabrics import Fabric, fabric_named
+from .fabrics.network import Network
 from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
-from .parts import BOLTZMANN, Behaviour
+from .parts import BOLTZMANN, Behaviour, Parts
 from .passes.validate import validate_drive
 from .report import Report, describe
 
@@ -148,18 +149,25 @@ class AnalogProgram:
         return derive_equations(self)
 
     def currents(self, b: Any) -> np.ndarray:
-        """Differential drive current of each cell for a right-hand side, (n,) in A."""
+        """Differential drive current of each cell for a right-hand side, (n,) in A.
+
+        Raises:
+            InputError: b does not fit; a fabric that is not driven.
+        """
+        self._require_mean("takes no right-hand side b")
         return (
             self.conductance_unit * self.volts_per_unit * self.scaling * validate_drive(b, self.size) + 0.0
         )  # no -0.0
 
     def netlist(self, b: Any = None, x0: Any = None) -> Netlist:
         """The circuit, driven by b (default: no drive) and with its capacitors charged to the state x0 (default: 0)."""
+        if b is not None:
+            self._require_mean("takes no right-hand side b")
         if x0 is not None:
             state = validate_drive(x0, self.size) / self.readout_scale * self.volts_per_unit
-            return self.circuit(self.currents(np.zeros(self.size) if b is None else b), state)
+            return self.circuit(np.zeros(self.size) if b is None else self.currents(b), state)
         if b is None:
-            return self._undriven
+            return self._undriven.with_sources({}, comments=self._undriven.comments)
         currents = self.currents(b)
         drives = self.fabric.drives(self.parts)
         values = {
@@ -199,11 +207,11 @@ class AnalogProgram:
         return self.netlist(b).to_spice(dialect, analysis=self.analysis(), hierarchical=hierarchical)
 
     def analysis(self) -> Analysis:
-        """The analysis that shows the solution: at rest where there is one, else after a transient."""
-        if self.fabric.mean and self.fabric.probes[0] == 0.0:
-            return OperatingPoint(nodes=self.nodes)
-        # Only where it ends counts, and that is where all swings have died out.
-        return Transient(12 * self.settling_time, nodes=self.nodes, tolerance=1e-5)
+        """The analysis that shows the solution: at rest where there is one, else after a transient.
+
+        Where it is in the noise, the spectrum of the first cell: the square of its total is an entry of A^-1 (`decode_covariance`).
+        """
+        return self.fabric.analysis(self.parts, self.technology, self.nodes, lambda: self.settling_time)
 
     @property
     def settling_time(self) -> float:
@@ -221,6 +229,7 @@ class AnalogProgram:
             InputError: a node that carries an unknown is missing.
         """
         known = {str(name).lower().removeprefix("v(").removesuffix(")"): value for name, value in voltages.items()}
+        self._require_mean("has no solution in its node voltages")
         difference = self.cell_volts(known)
         scale = self.readout_scale / self.volts_per_unit
         return difference * (scale if difference.ndim == 1 else scale[:, None])
@@ -244,6 +253,13 @@ class AnalogProgram:
             raise InputError(
                 f"decode needs a number, or waveforms of equal length, for each of {', '.join(self.nodes[:4])} ...: {error}"
             ) from None
+
+    def _require_mean(self, what: str) -> None:
+        if not self.fabric.mean:
+            raise InputError(
+                f"fabric {self.fabric_name} {what}: its mean is zero at rest, and A^-1 is in the covariance of its thermal noise; use "
+                "decode_covariance, or another fabric"
+            )
 
     def decode_covariance(self, covariance: Any, temperature: float | None = None) -> np.ndarray:
         """A^-1, (n, n), from the stationary covariance of the cells' voltages under Johnson noise.
@@ -292,6 +308,18 @@ class AnalogProgram:
 
         The standard deviations default to the technology's; a calibrated surrogate passes its card's.
         """
+        if not isinstance(self.parts, Parts) and not (isinstance(self.parts, Network) and not self.parts.shunt.any()):
+            raise UnrealisableError(
+                f"fabric {self.fabric_name} has no dies yet: their deviates are those of resistor arrays and networks; "
+                "use rc, dual_rail, crossbar or crossbar_single"
+            )
+        # Where a die sits, and how hot it gets, is its own affair; its parts must be the program's.
+        same = die.technology.model_copy(update={"thermal": self.technology.thermal})
+        if die.technology is not self.technology and same != self.technology:
+            raise InputError(
+                f"the die is made of other parts (technology {die.technology.name}) than the program (technology "
+                f"{self.technology.name}); use program.technology.fabricate(seed)"
+            )
         parts = self.parts.on(die, self.fabric.symmetric, mismatch, capacitor_mismatch, offset)
         return dataclasses.replace(self, parts=parts)
 
@@ -378,10 +406,12 @@ class AnalogProgram:
             carried = f"{nodes}: A^-1_kl = d_k * d_l * Cov({volts}) * unit / (k T) of thermal noise, unit = {self.conductance_unit!r}"
         lines = [
             carried,
-            f"volts_per_unit = {self.volts_per_unit!r} {unit}, tau = {self.tau:.6g} s (one problem unit of curvature)",
+            f"tau = {self.tau:.6g} s (one problem unit of curvature)",
             f"fabric {self.fabric_name}: {self.reason}",
-            "driven by the right-hand side b" if driven else "no drive: all sources are zero",
         ]
+        if self.fabric.mean:
+            lines.insert(1, f"volts_per_unit = {self.volts_per_unit!r} {unit}")
+            lines.append("driven by the right-hand side b" if driven else "no drive: all sources are zero")
         if not np.all(self.readout_scale == 1.0):
             lines += [f"d_{i + 1} = {float(d)!r}" for i, d in enumerate(self.readout_scale)]
         return lines
@@ -391,4 +421,8 @@ def _stem(path: str | Path) -> Path:
     path = Path(path)
     if not path.name:
         raise InputError(f"program path {str(path)!r} names no file; give one such as out/program")
+    if path.suffix not in ("", ".json", ".npz"):
+        raise InputError(
+            f"program path {str(path)!r} has a dot in its name; .json and .npz are added to it, so leave others out"
+        )
     return path.with_suffix("")

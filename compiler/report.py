@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .fabrics import fabric_named
+from .fabrics.factored import FactoredParts
+from .fabrics.network import Network
 from .matrices import frobenius, largest_eigenvalue, relative_inverse_bound, relative_inverse_error, smallest_eigenvalue
 from .sensitivity import Sensitivity, sensitivities
 
@@ -27,7 +29,8 @@ class Report:
         solution_bound: largest possible |x - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, over all b.
         solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F, the relative rms error of the solution over random b.
         slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
-        resistor_power: heat of all resistors with every unknown at half of the rail; amplifiers not included.
+        resistor_power: most heat that the resistors make at rest with no unknown beyond half of the rail and no input beyond the DAC's
+            full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
         tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
         most_sensitive: the parts that matter most (`compiler.sensitivity`), with their effect on A^-1 b.
@@ -90,7 +93,7 @@ class Report:
             ),
             ("parts", ", ".join(f"{count} {kind}" for kind, count in self.parts.items())),
             ("resistors", f"{self.smallest_resistor:.4g} to {self.largest_resistor:.4g} ohm"),
-            ("power in resistors", f"{self.resistor_power:.3g} W with all unknowns at half of the rail"),
+            ("power in resistors", f"{self.resistor_power:.3g} W at most, with no unknown beyond half of the rail"),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)
 
@@ -101,7 +104,6 @@ def describe(program: AnalogProgram) -> Report:
     smallest, largest = smallest_eigenvalue(target), largest_eigenvalue(target)
     bill = _bill(program)
     resistors = np.array([value for kind, value, _ in bill if kind == "resistor"])
-    conductance = sum(count / value for kind, value, count in bill if kind == "resistor")
     kinds = {kind: len(values) for kind, values in program.fabric.inventory(program.parts) if len(values)}
     realised, found = program.matrix, sensitivities(program)
     return Report(
@@ -113,7 +115,7 @@ def describe(program: AnalogProgram) -> Report:
         lambda_star=program.lambda_star,
         condition_number=largest / smallest,
         matrix_error=frobenius(realised - target) / frobenius(target),
-        solution_error=relative_inverse_error(realised, target),
+        solution_error=relative_inverse_error(program.emitted_matrix, target),
         pruned=program.pruned,
         prune_bound=program.prune_bound,
         solution_bound=relative_inverse_bound(program.emitted_matrix, target),
@@ -123,13 +125,33 @@ def describe(program: AnalogProgram) -> Report:
         slow_time=program.settling_time,
         smallest_resistor=float(resistors.min(initial=math.inf)),
         largest_resistor=float(resistors.max(initial=0.0)),
-        # Each rail stands at a quarter of the differential rail.
-        resistor_power=conductance * (technology.opamp.rail / 4) ** 2,
+        resistor_power=_most_heat(program),
         tolerance_error=0.0 if found is None else found.tolerance_error,
         most_sensitive=() if found is None else found.most,
         parts=kinds,
         bill=bill,
     )
+
+
+def _most_heat(program: AnalogProgram) -> float:
+    """Sum of g v^2 with the largest voltage that each resistor can see."""
+    parts, technology = program.parts, program.technology
+    most = technology.opamp.rail / 2
+    if isinstance(parts, Network):
+        return (
+            0.0 if parts.shunt.any() else float(parts.coupling.sum() * (2 * most) ** 2 + parts.ground.sum() * most**2)
+        )
+    if isinstance(parts, FactoredParts):
+        arrays = sum(float(abs(array).sum()) for array in parts.arrays) + sum(float(f.sum()) for f in parts.feedback)
+        held = 2 * (arrays + float(parts.damping.sum())) * (most / 2) ** 2
+        return held + 2 * float(parts.drive.sum()) * (technology.dac.full_scale / 2) ** 2
+    rails = len(parts.drive)
+    if not parts.drive_nominal:  # a branch of a network spans two rails, an array's ends at a virtual ground
+        pairs = float(np.triu(parts.coupling.sum(axis=0) * np.abs(parts.polarity), 1).sum())
+        return pairs * most**2 + float(parts.ground.sum()) * (most / 2) ** 2
+    used = (parts.polarity < 0).any(axis=0) if rails == 1 else np.zeros(program.size, dtype=bool)
+    held = float((parts.coupling * np.abs(parts.polarity)).sum()) + float(parts.inverter[:, used].sum())
+    return held * (most / rails) ** 2 + float(parts.drive.sum()) * (technology.dac.full_scale / rails) ** 2
 
 
 def _bill(program: AnalogProgram) -> tuple[tuple[str, float, int], ...]:

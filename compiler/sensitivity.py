@@ -4,7 +4,8 @@ A part whose conductance g deviates by a share delta moves the realised matrix b
 
     dx = -A^-1 D^-1 (g dK) D^-1 x / u * delta,     K = u D A D.
 
-A crosspoint (i, j) has dK = e_i e_j^T, a passive branch (e_i + p e_j)(e_i + p e_j)^T with p its polarity, a leg e_i e_i^T. The
+An input resistor of cell i scales its drive, dx = A^-1 e_i b_i delta, and an inverter's two resistors all negative entries of a
+column. A crosspoint (i, j) has dK = e_i e_j^T, a passive branch (e_i + p e_j)(e_i + p e_j)^T with p its polarity, a leg e_i e_i^T. The
 sensitivity of a part is |dx| / |x| for delta = 1: for one b, or as the rms over all b of one length,
 ||A^-1 dA A^-1||_F / ||A^-1||_F. Parts' deviations being independent, a tolerance sigma of all of them makes an rms error of sigma times
 the root sum of squares of the sensitivities.
@@ -86,7 +87,8 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
         scale = float(np.linalg.norm(x)) or 1.0
     letter = {"lc": "L", "spu": "C"}.get(program.fabric_name, "R")
     square = inverse @ inverse / np.outer(d, d)
-    found = list(_each(parts, letter, left, right, square, None if x is None else x / d))
+    found = list(_inputs(program, inverse, None if b is None else validate_drive(b, program.size), x))
+    found += list(_each(parts, letter, left, right, square, None if x is None else x / d))
     names = [name for names, _, _ in found for name in names]
     values = np.concatenate([value for _, value, _ in found])
     size = np.concatenate([effect for _, _, effect in found]) * values / unit / scale
@@ -107,6 +109,26 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
         if values[k] > 0  # rounding may have left a part out
     )
     return Sensitivities(most, combined, float(combined * tolerance / np.sqrt(rails)))
+
+
+def _inputs(
+    program: AnalogProgram, inverse: np.ndarray, b: np.ndarray | None, x: np.ndarray | None
+) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+    """As `_each`, for the input resistors of an array and the inverters' resistors of a single-ended one."""
+    parts, unit = program.parts, program.conductance_unit
+    if not isinstance(parts, Parts) or not parts.drive_nominal:
+        return
+    columns = np.linalg.norm(inverse, axis=0)
+    weight = parts.drive.mean(axis=0)
+    moved = columns if b is None else columns * np.abs(b)
+    yield [f"RB{i + 1}" for i in range(program.size)], weight, moved * unit / weight
+    if len(parts.drive) == 1:
+        used = np.flatnonzero((parts.polarity < 0).any(axis=0))
+        negative = np.minimum(program.target, 0.0)[:, used]
+        effect = np.linalg.norm(inverse @ negative, axis=0)
+        effect = effect * (np.linalg.norm(inverse, axis=1)[used] if x is None else np.abs(x[used]))
+        for letter, values in zip("IF", parts.inverter, strict=True):
+            yield [f"R{letter}{j + 1}" for j in used], values[used], effect * unit / values[used]
 
 
 def _each(

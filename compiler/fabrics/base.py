@@ -7,11 +7,12 @@ must then be found to obey (`admittance`). Cell i is read as the voltage between
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
+from ...circuits.analyses import Analysis
 from ...circuits.netlist import Netlist
 from ...circuits.technology import Technology
 from ..matrices import Matrix
@@ -84,6 +85,12 @@ class Fabric(Protocol):
 
     def drives(self, parts: Any) -> list[dict[str, float]]:
         """For each cell the sources that drive it, and their values for +1 A."""
+        ...
+
+    def analysis(
+        self, parts: Any, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+    ) -> Analysis:
+        """What shows the solution in a simulator; `settling` works out the slowest time constant (s), if that is needed."""
         ...
 
     def lower(

@@ -20,12 +20,14 @@ one resistor) and is no multiple of A^-1.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ...circuits.analyses import Analysis, OperatingPoint
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import VCCS, VCVS, Capacitor, Netlist, Resistor, VoltageSource
+from ...circuits.preferred_numbers import preferred_conductance
 from ...circuits.technology import Technology
 from ..matrices import Matrix, dense, is_positive_definite
 from ..parts import BOLTZMANN, Behaviour, Parts
@@ -62,6 +64,8 @@ class Crossbar:
         n, rail_count = len(scaled), self.rail_count
         largest = 1.0 / technology.resistors.unit
         unit = largest / float(np.abs(scaled).max())
+        # The host knows which input resistor can be had, and drives it accordingly.
+        largest = float(preferred_conductance(largest, technology.resistors.series))
         parts = Parts.nominal(
             rail_count,
             unit * scaled,
@@ -77,8 +81,10 @@ class Crossbar:
         return technology.capacitors.unit / unit
 
     def settling(self, parts: Parts, smallest: float, unit: float, technology: Technology) -> float:
-        """tau / lambda_min."""
-        return self.tau(unit, technology) / smallest
+        """1 / Re of the slowest root: smallest eigenvalue of K + L / A0 against C (1 + 1/A0) + L / w."""
+        law, opamp = self._law(parts), technology.opamp
+        inertia = law.capacitance * (1 + 1 / opamp.gain) + law.load / (2 * math.pi * opamp.gbw)
+        return 1.0 / float(np.linalg.eigvals(self.realised(parts, technology) / inertia[:, None]).real.min())
 
     def realised(self, parts: Parts, technology: Technology) -> np.ndarray:
         """K with what a finite gain adds."""
@@ -101,7 +107,8 @@ class Crossbar:
         law = self._law(parts)
         stiffness = law.stiffness
         if self.rail_count == 1:
-            stiffness = np.where(stiffness < 0, stiffness / (1 + 2 * error), stiffness)
+            given, back = parts.inverter
+            stiffness = np.where(stiffness < 0, stiffness * given / (back + error * (given + back)), stiffness)
         return stiffness + np.diag(error * law.load)
 
     def drive(self, parts: Parts) -> np.ndarray:
@@ -142,10 +149,16 @@ class Crossbar:
         """Resistors, capacitors, amplifiers."""
         present = np.concatenate([(parts.coupling * np.abs(parts.polarity)).ravel(), parts.drive.ravel()])
         inverters = int((parts.polarity < 0).any(axis=0).sum()) if self.rail_count == 1 else 0
-        unit = np.full(2 * inverters, 1.0 / parts.drive_nominal)
-        yield "resistor", np.concatenate([1.0 / present[present > 0], unit])
+        used = (parts.polarity < 0).any(axis=0) if self.rail_count == 1 else np.zeros(parts.size, dtype=bool)
+        yield "resistor", np.concatenate([1.0 / present[present > 0], 1.0 / parts.inverter[:, used].ravel()])
         yield "capacitor", parts.capacitance.ravel()
         yield "amplifier", np.ones(parts.size + inverters)
+
+    def analysis(
+        self, parts: Parts, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+    ) -> Analysis:
+        """The operating point."""
+        return OperatingPoint(nodes=nodes)
 
     def lower(
         self, netlist: Netlist, parts: Parts, technology: Technology, currents: np.ndarray, state: np.ndarray
@@ -159,14 +172,23 @@ class Crossbar:
             (self._single_cell if single else self._cell)(netlist, parts, technology, i, volts, float(state[i]))
         if single:
             for j in np.flatnonzero((parts.polarity < 0).any(axis=0)).tolist():
-                unit, hot = 1.0 / parts.drive_nominal, float(parts.drive_temperature[j])
+                (given, back), hot = (1.0 / parts.inverter[:, j]).tolist(), float(parts.drive_temperature[j])
                 k, group = j + 1, f"inverter{j + 1}"
                 netlist.add(
-                    Resistor(f"RI{k}", f"p{k}", f"h{k}", unit, hot),
-                    Resistor(f"RF{k}", f"h{k}", f"n{k}", unit, hot),
+                    Resistor(f"RI{k}", f"p{k}", f"h{k}", given, hot),
+                    Resistor(f"RF{k}", f"h{k}", f"n{k}", back, hot),
                     group=group,
                 )
-                add_single_amplifier(netlist, f"n{k}", f"h{k}", f"i{k}", technology, 0.0, -float(state[j]), group)
+                add_single_amplifier(
+                    netlist,
+                    f"n{k}",
+                    f"h{k}",
+                    f"i{k}",
+                    technology,
+                    float(parts.inverter_offset[j]),
+                    -float(state[j]),
+                    group,
+                )
 
     def _crosspoints(self, parts: Parts) -> list[list[Resistor]]:
         """The array's resistors, row by row; an inverting integrator, so a positive entry feeds the like input."""

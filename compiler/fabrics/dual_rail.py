@@ -13,10 +13,11 @@ dx/dt = -(A x - b) / tau, the path of the unscaled problem.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ...circuits.analyses import Analysis, OperatingPoint
 from ...circuits.netlist import Capacitor, CurrentSource, Netlist, Resistor
 from ...circuits.technology import Technology
 from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite
@@ -109,6 +110,12 @@ class DualRail:
             capacitance=parts.capacitance.mean(axis=0),
             noise=4 * BOLTZMANN * (parts.polarity * noisy + np.diag(legs + noisy.sum(axis=1))),
         )
+
+    def analysis(
+        self, parts: Parts, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+    ) -> Analysis:
+        """The operating point."""
+        return OperatingPoint(nodes=nodes)
 
     def lower(
         self, netlist: Netlist, parts: Parts, technology: Technology, currents: np.ndarray, state: np.ndarray

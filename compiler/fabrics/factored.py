@@ -16,15 +16,16 @@ g_t / (L_t + g_t) of the gain-bandwidth product; `compile_system` checks that th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from ...circuits.die import Die
+from ...circuits.analyses import Analysis, OperatingPoint
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import Capacitor, Netlist, Resistor, VoltageSource
+from ...circuits.preferred_numbers import preferred_conductance
 from ...circuits.technology import Technology
 from ..matrices import Matrix
 from ..parts import Behaviour
@@ -59,12 +60,6 @@ class FactoredParts:
     def offset(self) -> np.ndarray:
         """(n,) zeros: nominal amplifiers."""
         return np.zeros(self.size)
-
-    def on(self, die: Die, symmetric: bool, *_: float | None) -> FactoredParts:
-        """Not to be had: a die's deviates are those of one array."""
-        raise UnrealisableError(
-            "fabric factored has no dies yet; program.on(die) works with rc, dual_rail and crossbar"
-        )
 
 
 class Factored:
@@ -102,16 +97,17 @@ class Factored:
             unit *= share
             arrays.append(array)
             if stage < len(factors) - 1:
-                norm = _spectral_norm(array)
+                norm = float(preferred_conductance(_spectral_norm(array), technology.resistors.series))
                 feedback.append(np.full(array.shape[0], norm))
                 unit /= norm
+        drive = float(preferred_conductance(largest, technology.resistors.series))
         parts = FactoredParts(
             arrays=tuple(arrays),
             feedback=tuple(feedback),
             damping=np.full(n, unit * damping),
-            drive=np.full(n, largest),
+            drive=np.full(n, drive),
             capacitance=np.full(n, technology.capacitors.unit),
-            drive_nominal=largest,
+            drive_nominal=drive,
         )
         return parts, unit
 
@@ -120,19 +116,23 @@ class Factored:
         return technology.capacitors.unit / unit
 
     def settling(self, parts: FactoredParts, smallest: float, unit: float, technology: Technology) -> float:
-        """tau / lambda_min."""
-        return self.tau(unit, technology) / smallest
+        """1 / Re of the slowest pole of the loop."""
+        return -1.0 / float(self._poles(parts, technology).real.max())
 
     def realised(self, parts: FactoredParts, technology: Technology) -> np.ndarray:
         """The product of the arrays and gains, with what a finite gain takes."""
         return self._static(parts, 1.0 / technology.opamp.gain)
 
     def is_stable(self, parts: FactoredParts, technology: Technology) -> bool:
-        """Poles of the whole loop, the summing stages' and the integrators' bandwidth included."""
+        """Whether all poles of the loop decay, the summing stages' and the integrators' bandwidth included."""
+        return bool(self._poles(parts, technology).real.max() < 0)
+
+    def _poles(self, parts: FactoredParts, technology: Technology) -> np.ndarray:
+        """Natural frequencies of the whole loop, 1/s."""
         error, bandwidth = 1.0 / technology.opamp.gain, 2 * math.pi * technology.opamp.gbw
         if math.isinf(bandwidth):
             static = self._static(parts, error)
-            return bool(np.linalg.eigvals(static / parts.capacitance[:, None]).real.min() > 0)
+            return -np.linalg.eigvals(static / parts.capacitance[:, None])
         n, last = parts.size, parts.arrays[-1]
         load = _row_sums(last) + parts.damping + parts.drive
         sizes = [n, n, *(len(feedback) for feedback in parts.feedback)]
@@ -149,7 +149,7 @@ class Factored:
             lag = (_row_sums(array) + feedback) / bandwidth
             flow[here, before] = array.toarray() / lag[:, None]
             flow[here, here] = -np.diag((feedback + error * lag * bandwidth) / lag)
-        return bool(np.linalg.eigvals(flow).real.max() < 0)
+        return np.linalg.eigvals(flow)
 
     def admittance(self, parts: FactoredParts, technology: Technology, s: complex) -> np.ndarray:
         """The law of the module's docstring."""
@@ -190,6 +190,12 @@ class Factored:
         yield "resistor", np.repeat(1.0 / present[present > 0], 2)
         yield "capacitor", np.repeat(parts.capacitance, 2)
         yield "amplifier", np.ones(parts.size + sum(len(feedback) for feedback in parts.feedback))
+
+    def analysis(
+        self, parts: FactoredParts, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+    ) -> Analysis:
+        """The operating point."""
+        return OperatingPoint(nodes=nodes)
 
     def lower(
         self, netlist: Netlist, parts: FactoredParts, technology: Technology, currents: np.ndarray, state: np.ndarray
@@ -241,6 +247,17 @@ class Factored:
             add_differential_amplifier(
                 netlist, rails(i), (f"em{k}", f"ep{k}"), str(k), technology, 0.0, float(state[i]), group
             )
+
+
+def stages(parts: object) -> list[np.ndarray]:
+    """For a cascade, the matrices that take the cells' voltages to the outputs of each summing stage; else none."""
+    found: list[np.ndarray] = []
+    if isinstance(parts, FactoredParts):
+        passed: np.ndarray = np.eye(parts.size)
+        for array, feedback in zip(parts.arrays[:-1], parts.feedback, strict=True):
+            passed = (array @ passed) / feedback[:, None]
+            found.append(passed)
+    return found
 
 
 def _rows(array: sparse.csr_array) -> Iterator[list[tuple[int, float]]]:

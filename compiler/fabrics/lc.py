@@ -15,12 +15,14 @@ reading is a transient's, and there is no operating point (a mesh of ideal induc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ...circuits.analyses import Analysis, Transient
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import CCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
+from ...circuits.preferred_numbers import preferred_conductance
 from ...circuits.technology import Technology
 from ..matrices import Matrix, comparison_matrix, is_positive_definite, scaled, with_diagonal_added
 from ..parts import Behaviour
@@ -62,7 +64,7 @@ class LC:
             coupling=np.broadcast_to(unit * weights, (rails, len(weights))).copy(),
             ground=np.broadcast_to(unit * legs, (rails, len(legs))).copy(),
             storage=storage,
-            shunt=self._damping(technology) * storage,
+            shunt=preferred_conductance(self._damping(technology) * storage, technology.resistors.series),
             coupling_temperature=np.full(len(first), ambient),
             ground_temperature=np.full(len(legs), ambient),
         )
@@ -116,6 +118,14 @@ class LC:
     def drives(self, parts: Network) -> list[dict[str, float]]:
         """One current source a node."""
         return pair_drives("I", parts.size, 1.0, parts.rails)
+
+    def analysis(
+        self, parts: Network, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+    ) -> Analysis:
+        """A transient of twelve settling times from rest: a mesh of ideal inductors has no operating point."""
+        # Only where it ends counts, and that is where all swings have died out; a probe carries up to half of the rail.
+        largest = technology.opamp.rail / 2 / PROBE
+        return Transient(12 * settling(), nodes=nodes, tolerance=1e-5, smallest_current=1e-9 * largest)
 
     def lower(
         self, netlist: Netlist, parts: Network, technology: Technology, currents: np.ndarray, state: np.ndarray

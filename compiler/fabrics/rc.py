@@ -9,10 +9,11 @@ K by its own conductance; there is no amplifier. Capacitors in proportion to d_i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ...circuits.analyses import Analysis, OperatingPoint
 from ...circuits.netlist import Capacitor, CurrentSource, Netlist, Resistor
 from ...circuits.technology import Technology
 from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite, upper_entries, with_diagonal_added
@@ -96,6 +97,12 @@ class RC:
     def drives(self, parts: Network) -> list[dict[str, float]]:
         """One current source a cell."""
         return pair_drives("I", parts.size, 1.0, 1)
+
+    def analysis(
+        self, parts: Network, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+    ) -> Analysis:
+        """The operating point."""
+        return OperatingPoint(nodes=nodes)
 
     def lower(
         self, netlist: Netlist, parts: Network, technology: Technology, currents: np.ndarray, state: np.ndarray

@@ -12,18 +12,24 @@ drive is no part of it. First-order errors: each capacitor's deviation enters C;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ...circuits.analyses import Analysis, Noise
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import Capacitor, CurrentSource, Inductor, Netlist, Resistor
+from ...circuits.preferred_numbers import preferred_conductance
 from ...circuits.technology import Technology
-from ..matrices import Matrix, comparison_matrix, is_positive_definite, with_diagonal_added
+from ..matrices import Matrix, comparison_matrix, is_positive_definite, smallest_eigenvalue, with_diagonal_added
 from ..parts import Behaviour
 from .base import group_name, pair_drives
 from .network import Network, branches
 from .rc import signed_scaling
+
+SENSED = "I1"
+"""The noise port that a small-signal noise analysis refers its result to: of unit amplitude there, which changes nothing else."""
 
 
 class SPU:
@@ -52,7 +58,7 @@ class SPU:
             coupling=unit * weights[None],
             ground=unit * legs[None],
             storage=np.full((1, n), technology.inductors.unit),
-            shunt=np.full((1, n), 1.0 / technology.resistors.unit),
+            shunt=preferred_conductance(np.full((1, n), 1.0 / technology.resistors.unit), technology.resistors.series),
             coupling_temperature=np.full(len(first), ambient),
             ground_temperature=np.full(n, ambient),
         )
@@ -99,6 +105,15 @@ class SPU:
         """The noise ports: one current source a cell."""
         return pair_drives("I", parts.size, 1.0, 1)
 
+    def analysis(
+        self, parts: Network, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+    ) -> Analysis:
+        """The noise spectrum of the first cell: the square of its total is the first entry of the covariance."""
+        smallest = smallest_eigenvalue(parts.matrix())
+        inductance, conductance = float(parts.storage.min()), float(parts.shunt.max())
+        fastest = max(1.0 / math.sqrt(inductance * smallest), conductance / smallest) / (2 * math.pi)
+        return Noise(nodes[0], SENSED, 1e-3 / settling(), 1e3 * fastest)
+
     def lower(
         self, netlist: Netlist, parts: Network, technology: Technology, currents: np.ndarray, state: np.ndarray
     ) -> None:
@@ -116,7 +131,7 @@ class SPU:
             netlist.add(
                 Inductor(f"L{k}", node, "0", float(parts.storage[0, i])),
                 Resistor(f"R{k}", node, "0", 1.0 / float(parts.shunt[0, i])),
-                CurrentSource(f"I{k}", "0", node, float(currents[i])),
+                CurrentSource(f"I{k}", "0", node, float(currents[i]), ac=1.0 if f"I{k}" == SENSED else 0.0),
                 group=group,
             )
 

@@ -38,9 +38,9 @@ def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisati
         chosen = fabric_named(fabric)
         scaling, reason = chosen.scaling(matrix)
         if scaling is None:
+            remedy = "" if chosen.name == "factored" else "add damping, or "
             raise UnrealisableError(
-                f"fabric {chosen.name} cannot realise this matrix: {reason}; add damping, or use fabric='crossbar', which "
-                "realises any sign"
+                f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric='crossbar', which realises any sign"
             )
         needed = lambda_star(matrix)
         scaling = _equilibrated(chosen, matrix, scaling) if equilibrate else scaling

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...circuits.errors import UnrealisableError
+from ...circuits.errors import InputError, UnrealisableError
+from ..fabrics.factored import stages
 from ..matrices import dense, is_sparse, smallest_eigenvalue, solver
 from .validate import validate_drive
 
@@ -54,16 +55,28 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
     """
     # Volts that the read node shows for one problem unit.
     shown = program.readout_scale
-    if b is None:
+    vector = None if b is None else validate_drive(b, program.size)
+    if vector is not None and not program.fabric.mean:
+        raise InputError(f"fabric {program.fabric_name} takes no right-hand side; leave b out")
+    if vector is None or not vector.any():
         if is_sparse(program.target):
             rows = np.full(program.size, 1.0 / smallest_eigenvalue(program.target))
         else:
-            rows = np.linalg.norm(solver(program.target)(np.eye(program.size)), axis=1)
+            inverse = solver(program.target)(np.eye(program.size)) / shown[:, None]
+            rows = np.concatenate(
+                [
+                    np.linalg.norm(stage @ inverse, axis=1)
+                    for stage in (1.0 * np.eye(program.size), *stages(program.parts))
+                ]
+            )
+            shown = np.ones(len(rows))
         largest_read = float((rows / shown).max())
         largest_drive = float(program.scaling.max())
     else:
-        vector = validate_drive(b, program.size)
-        largest_read = float(np.abs(solver(program.target)(vector) / shown).max())
+        volts = solver(program.target)(vector) / shown
+        largest_read = max(
+            float(np.abs(stage @ volts).max()) for stage in (np.eye(program.size), *stages(program.parts))
+        )
         largest_drive = float(np.abs(program.scaling * vector).max())
     rail = HEADROOM * program.technology.opamp.rail
     levels = [rail / largest_read] if largest_read > 0 else []

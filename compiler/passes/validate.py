@@ -11,7 +11,9 @@ from ...circuits.errors import InputError
 from ..matrices import Matrix, is_sparse
 
 SYMMETRY = 1e-8
-"""Largest |A - A^T|, relative to the largest entry, that counts as rounding."""
+"""Largest |A - A^T|, relative to the largest entry, that counts as rounding of double precision."""
+ROUNDINGS = 1e3
+"""Units in the last place of a shorter type that count as its rounding."""
 LARGEST = 1e100
 """Upper bound of the largest entry, its inverse the lower: beyond, voltages would leave double precision."""
 
@@ -24,7 +26,8 @@ def validate(matrix: Any) -> Matrix:
     """
     if is_sparse(matrix):
         return _validate_sparse(matrix)
-    a = _real_array("matrix", "an array of real numbers, (n, n)", matrix)
+    a = real_array("matrix", "an array of real numbers, (n, n)", matrix)
+    tolerance = symmetry_of(matrix)
     if a.ndim != 2 or a.shape[0] != a.shape[1]:
         raise InputError(f"matrix must be square, (n, n); got shape {a.shape}")
     if a.size == 0:
@@ -36,7 +39,7 @@ def validate(matrix: Any) -> Matrix:
     _check_size(int(i), int(j), float(a[i, j]))
     skew = np.abs(a - a.T)
     row, column = np.unravel_index(np.argmax(skew), skew.shape)
-    _check_symmetry(int(row), int(column), float(a[row, column]), float(a[column, row]), abs(float(a[i, j])))
+    _check_symmetry(int(row), int(column), float(a[row, column]), float(a[column, row]), abs(float(a[i, j])), tolerance)
     return (a + a.T) / 2
 
 
@@ -65,7 +68,7 @@ def _validate_sparse(matrix: Any) -> Matrix:
     if skew.nnz:
         k = int(np.argmax(skew.data))
         row, column = int(skew.row[k]), int(skew.col[k])
-        _check_symmetry(row, column, float(a[row, column]), float(a[column, row]), abs(largest))
+        _check_symmetry(row, column, float(a[row, column]), float(a[column, row]), abs(largest), symmetry_of(matrix))
     symmetric = sparse.csr_array((a + a.T) / 2)
     symmetric.eliminate_zeros()
     return symmetric
@@ -81,10 +84,18 @@ def _check_size(i: int, j: int, largest: float) -> None:
         )
 
 
-def _check_symmetry(i: int, j: int, one: float, other: float, largest: float) -> None:
-    if abs(one - other) > SYMMETRY * largest:
+def symmetry_of(matrix: Any) -> float:
+    """The tolerance of symmetry, relative, for the type in which a matrix was given."""
+    name = str(getattr(matrix, "dtype", "float64")).removeprefix("torch.")
+    if name == "bfloat16":
+        return ROUNDINGS * 2.0**-7
+    return max(SYMMETRY, ROUNDINGS * float(np.finfo(name).eps)) if name in ("float32", "float16") else SYMMETRY
+
+
+def _check_symmetry(i: int, j: int, one: float, other: float, largest: float, tolerance: float) -> None:
+    if abs(one - other) > tolerance * largest:
         raise InputError(
-            f"matrix is not symmetric: entry [{i}, {j}] is {one:.6g} but [{j}, {i}] is {other:.6g}; "
+            f"matrix is not symmetric: entry [{i}, {j}] is {one:.9g} but [{j}, {i}] is {other:.9g}; "
             "pass (A + A.T) / 2 if the difference is rounding"
         )
 
@@ -95,7 +106,7 @@ def validate_drive(b: Any, size: int) -> np.ndarray:
     Raises:
         InputError: wrong length, or an entry that is not finite.
     """
-    vector = _real_array("b", "a vector of real numbers", b)
+    vector = real_array("b", "a vector of real numbers", b)
     if vector.shape != (size,):
         raise InputError(f"b has shape {vector.shape} but the program has {size} unknowns; it must be ({size},)")
     if not np.isfinite(vector).all():
@@ -104,7 +115,8 @@ def validate_drive(b: Any, size: int) -> np.ndarray:
     return vector
 
 
-def _real_array(name: str, what: str, value: Any) -> np.ndarray:
+def real_array(name: str, what: str, value: Any) -> np.ndarray:
+    """`value` as a float64 array; InputError where it is not numeric, or complex."""
     try:
         array = np.asarray(value)
         # numpy would only warn that it drops the imaginary parts

@@ -6,17 +6,23 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, NetlistError
 from thermograd.circuits.netlist import (
+    CCCS,
     CCVS,
     VCCS,
     VCVS,
+    BipolarTransistor,
     Capacitor,
     CurrentSource,
+    DeviceModel,
+    Diode,
     Inductor,
+    Mosfet,
+    MutualInductance,
     Netlist,
     Resistor,
     VoltageSource,
@@ -49,9 +55,45 @@ def netlists(draw):
     return netlist
 
 
-@given(netlists())
-def test_what_was_written_comes_back(netlist):
-    same = parse_netlist(netlist.to_spice())
+models = {
+    "D": DeviceModel("1N4148", "D", {"is": 2.5e-9, "n": 1.75}),
+    "Q": DeviceModel("fast", "PNP", {"BF": 80.0, "level": 1}),
+    "M": DeviceModel("nch", "nmos", {"level": 8, "version": 3.3, "vth0": -0.7}),
+}
+
+
+@st.composite
+def parameters(draw, *names):
+    return {name: draw(real) for name in draw(st.lists(st.sampled_from(names), unique=True))}
+
+
+@st.composite
+def all_netlists(draw):
+    """Every kind of part, those that only ngspice takes included."""
+    netlist = draw(netlists())
+    netlist.add(Inductor("Lp", "a", "0", 1e-3), Inductor("Ls", "b", "0", 4e-3))
+    coupling = draw(st.none() | st.floats(-1.0, 1.0).filter(bool))
+    if coupling is not None:
+        netlist.add(MutualInductance("Kps", "Lp", "Ls", coupling))
+    ends = st.lists(st.sampled_from(["a", "b", "c", "out", "n1", "0", "fast1"]), min_size=4, max_size=4, unique=True)
+    for k, letter in enumerate(draw(st.lists(st.sampled_from("FDQM"), max_size=8))):
+        name, (a, b, c, d) = f"{letter}x{k}", draw(ends)
+        if letter == "F":
+            netlist.add(CCCS(name, a, b, "Vs", draw(real)))
+        elif letter == "D":
+            netlist.add(Diode(name, a, b, models["D"], draw(parameters("area", "M", "dtemp"))))
+        elif letter == "Q":
+            substrate = draw(st.sampled_from(["0", d]))
+            netlist.add(BipolarTransistor(name, a, b, c, models["Q"], draw(parameters("area", "temp")), substrate))
+        else:
+            netlist.add(Mosfet(name, a, b, c, d, models["M"], draw(parameters("w", "l", "ad", "icvds"))))
+    return netlist
+
+
+@settings(max_examples=150)
+@given(all_netlists(), st.booleans())
+def test_what_was_written_comes_back(netlist, hierarchical):
+    same = parse_netlist(netlist.to_spice(hierarchical=hierarchical))
     assert same.temperature == pytest.approx(netlist.temperature, abs=1e-9)
     assert len(same) == len(netlist)
     for one, other in zip(netlist, same, strict=True):
@@ -119,9 +161,9 @@ def test_words_of_other_dialects():
     ("line", "message"),
     [
         (".control", "line 3.*not read"), (".include /etc/passwd", "line 3.*not read"), (".lib x", "line 3.*not read"),
-        ("shell ls", "'S' are not read"), ("M1 a b c d nmos", "'M' are not read"), ("R1 a", "line 3"), ("R1 a 0 {x}", "not a number"),
+        ("shell ls", "'S' are not read"), ("M1 a b c d nmos", "no .model 'nmos'"), ("R1 a", "line 3"), ("R1 a 0 {x}", "no parameter 'x'"),
         ("R1 a 0 1k tc=1", "'tc' is not read"), ("R1 a a 1k", "both ends"), ("X1 a nothing", "no sub-circuit"), ("R1 a 0 0", "> 0"),
-        ("V1 a 0 sin 0 1 1k", "not a number"), (".ends", "without .subckt"), (".subckt s a", "no .ends"), ("E1 a 0 b 2", "expected"),
+        ("V1 a 0 sin 0 1 1k", "waveform 'sin'"), (".ends", "without .subckt"), (".subckt s a", "no .ends"), ("E1 a 0 b 2", "expected"),
         ("R1; a 0", "line 3"), ("B1 a 0 V=1", "'B' are not read"),
     ],
 )  # fmt: skip

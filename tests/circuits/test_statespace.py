@@ -10,7 +10,7 @@ from scipy.constants import k
 from scipy.linalg import expm
 
 from thermograd.circuits.errors import InputError, NetlistError
-from thermograd.circuits.netlist import VCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
+from thermograd.circuits.netlist import CCVS, VCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
 from thermograd.circuits.ngspice import OperatingPoint, Transient, run
 from thermograd.circuits.statespace import extract
 
@@ -265,3 +265,13 @@ def test_a_large_array_is_extracted_and_settles_where_ngspice_says():
     space = extract(netlist, {name: (name, "0") for name in names})
     point = run(netlist, OperatingPoint(nodes=names))
     np.testing.assert_allclose([point.voltages[name] for name in names], space.equilibrium(), rtol=1e-7)
+
+
+def test_a_slow_loop_that_only_noise_drives_is_no_conserved_one():
+    """An inductor and a milliohm beside a fast node: kT/L of its own, however weak its noise looks against the other's."""
+    netlist = Netlist("slow loop")
+    netlist.add(Resistor("R1", "a", "0", 1e3), Capacitor("C1", "a", "0", 1e-12))
+    netlist.add(Inductor("L1", "b", "c", 1.0), Resistor("R2", "c", "0", 1e-3), VoltageSource("V1", "b", "0", 0.0))
+    netlist.add(CCVS("H1", "x", "0", "V1", 1.0))
+    covariance = extract(netlist, {"x": ("x", "0")}).covariance()
+    assert covariance[0, 0] == pytest.approx(1.380649e-23 * 300.15 / 1.0, rel=1e-6)

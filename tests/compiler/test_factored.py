@@ -8,7 +8,7 @@ import torch
 
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.netlist import Resistor
-from thermograd.circuits.ngspice import run
+from thermograd.circuits.ngspice import OperatingPoint, run
 from thermograd.circuits.statespace import extract
 from thermograd.circuits.technology import Technology
 from thermograd.compiler.compile import compile_matrix, compile_system
@@ -127,6 +127,53 @@ def test_a_matrix_has_no_factors_and_a_cascade_has_no_dies():
         compile_matrix(H, "factored")
     with pytest.raises(UnrealisableError, match="no dies yet"):
         compile_system(low_rank(), "factored").on(IDEAL.fabricate(1))
+
+
+def test_no_stage_passes_the_rail():
+    technology = IDEAL.replace(opamp__gain=1e5, dac__full_scale=10.0)
+    wide = SimpleNamespace(J=np.ones((1, 36)), H=None, damping=0.5)
+    for b in (np.ones(36), None):
+        program = compile_system(wide, "factored", technology, b=b)
+        drive = np.ones(36) if b is not None else np.ones(36) / 6  # of unit norm
+        voltages = run(program.netlist(drive), OperatingPoint()).voltages
+        assert abs(voltages["u1p1"] - voltages["u1m1"]) <= 0.5 * technology.opamp.rail * (1 + 1e-6)
+
+
+def test_a_factor_in_single_precision_is_definite_to_its_own_rounding():
+    logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(0))
+    for row in torch.softmax(3 * logits, dim=1):
+        H = torch.diag(row) - torch.outer(row, row)  # singular, and in float32 a little below zero
+        assert compile_system(LowRank(torch.randn(10, 30), H, 0.5)).fabric_name in ("factored", "crossbar")
+    gram = torch.randn(40, 12)
+    gram = (gram * 1.7).T @ gram / 40 + torch.eye(12)
+    gram[0, 1] *= 1 + 3e-7
+    assert compile_matrix(gram).size == compile_system(gram).size == 12
+    with pytest.raises(InputError, match="not symmetric"):
+        compile_matrix(gram.double())
+
+
+@pytest.mark.parametrize("name", ["J", "H"])
+def test_complex_factors_are_refused(name):
+    given = {"J": J, "H": H, "damping": 0.5}
+    with pytest.raises(InputError, match="complex"):
+        compile_system(SimpleNamespace(**(given | {name: given[name] * (1 + 0j)})))
+
+
+def test_the_damping_stays_what_it_was_whichever_fabric_takes_the_system():
+    assert compile_system(low_rank(damping=0.25)).damping == 0.25
+    assert compile_system(low_rank(damping=0.25), "crossbar").damping == 0.25
+
+
+def test_everything_can_be_bought():
+    from thermograd.circuits.preferred_numbers import nearest_preferred
+
+    technology = IDEAL.replace(resistors__series="E12", resistors__unit=1234.0)
+    programs = [compile_system(low_rank(), "factored", technology)]
+    programs += [compile_matrix(H, fabric, technology) for fabric in ("crossbar", "crossbar_single")]
+    programs += [compile_matrix([[2.0, -0.5], [-0.5, 1.0]], fabric, technology) for fabric in ("rc", "lc", "spu")]
+    for program in programs:
+        values = np.array([part.resistance for part in program.netlist().of(Resistor) if part.noisy])
+        np.testing.assert_allclose(values, nearest_preferred(values, "E12"), rtol=1e-9)
 
 
 def test_a_saved_cascade_comes_back(tmp_path):

@@ -7,13 +7,15 @@ are round: scaling one by hand where a solver would give 0.9999999999999998, and
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from thermograd.circuits.analyses import OperatingPoint, Transient
+from thermograd.circuits.analyses import Noise, OperatingPoint, Transient
 from thermograd.circuits.descriptor import describe_netlist
 from thermograd.circuits.dialects import DIALECTS
 from thermograd.circuits.spice_text import parse_netlist
@@ -58,7 +60,7 @@ def program_of(fabric: str, n: int) -> AnalogProgram:
         )
         return dataclasses.replace(program, parts=parts, conductance_unit=1 / DAMPING[n], volts_per_unit=LEVEL[n])
     matrix = np.array(MATRICES[fabric][n])
-    program = compile_matrix(matrix, fabric, IDEAL, b=B[n])
+    program = compile_matrix(matrix, fabric, IDEAL, b=None if fabric == "spu" else B[n])
     parts, unit = program.fabric.place(matrix, np.ones(n), IDEAL)
     level = LEVEL[n] * 1e-3 if fabric == "lc" else LEVEL[n]  # a volt of its probes stands for a milliweber
     return dataclasses.replace(program, scaling=np.ones(n), parts=parts, conductance_unit=unit, volts_per_unit=level)
@@ -66,6 +68,8 @@ def program_of(fabric: str, n: int) -> AnalogProgram:
 
 def text_of(fabric: str, n: int, dialect: str, hierarchical: bool = False) -> str:
     program = program_of(fabric, n)
+    if fabric == "spu":
+        return program.netlist().to_spice(dialect, Noise("p1", "I1", 100.0, 1e8), hierarchical)
     analysis = Transient(STOP[fabric], nodes=program.nodes) if fabric in STOP else OperatingPoint(nodes=program.nodes)
     return program.netlist(B[n]).to_spice(dialect, analysis, hierarchical)
 
@@ -109,6 +113,21 @@ def main() -> None:
             path.unlink()
     for name, text in texts.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("ngspice") is None, reason="the ngspice command is not installed")
+@pytest.mark.parametrize("fabric", [*MATRICES, "factored"])
+def test_ngspice_runs_the_file_as_it_is(fabric, tmp_path):
+    """As the help says: `ngspice -b board.cir`, for every fabric and its own analysis."""
+    given = program_of(fabric, 3)
+    text = given.to_spice(B[3] if given.fabric.mean else None)
+    (tmp_path / "board.cir").write_text(text, encoding="utf-8")
+    ran = subprocess.run(
+        ["ngspice", "-b", "board.cir"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    words = {"lc": "Transient Analysis", "spu": "onoise_spectrum"}.get(fabric, given.nodes[0])
+    assert words in ran.stdout
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from thermograd.circuits.errors import InputError
 from thermograd.compiler import matrices
+from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.matrices import comparison_matrix, dominance
 
 from ..systems import passive, spd
@@ -50,6 +52,21 @@ def test_a_mesh_that_iterations_do_not_solve_is_factored():
     b = np.random.default_rng(0).standard_normal(n)
     x = matrices.solver(chain)(b)
     assert np.linalg.norm(chain @ x - b) < 1e-6 * np.linalg.norm(b)
+
+
+def path(n):
+    return sparse.diags_array([2 * np.ones(n), -np.ones(n - 1), -np.ones(n - 1)], offsets=[0, 1, -1]).tocsr()
+
+
+def test_large_sparse_matrices_are_judged_without_a_traceback():
+    n = 1500
+    corners = sparse.coo_array(([1.0, 1.0], ([0, n - 1], [0, n - 1])), shape=(n, n))
+    with pytest.raises(InputError, match=r"singular|indefinite"):
+        compile_matrix(path(n) - corners)  # a graph's Laplacian
+    squared = sparse.csr_array(path(n) @ path(n) + 1e-4 * sparse.eye_array(n))
+    assert matrices.is_positive_definite(squared)
+    assert not matrices.is_positive_definite(sparse.csr_array(squared - 2e-4 * sparse.eye_array(n)))
+    assert compile_matrix(squared, check=False).fabric_name == "crossbar"
 
 
 @settings(max_examples=40)

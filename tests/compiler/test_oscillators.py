@@ -77,6 +77,36 @@ def test_the_flux_settles_at_the_solution_in_ngspice(signed):
     assert program.parts.rails == (2 if signed else 1)
 
 
+@pytest.mark.parametrize("ratio", [1e-1, 1e-2, 1e-4])
+def test_a_mode_that_has_died_out_does_not_set_the_steps(ratio):
+    """Of two cells one settles long before the other; rounding at its node must not stop the run."""
+    program = compile_matrix(np.diag([1.0, ratio]), "lc", b=np.ones(2))
+    result = run(program.netlist(np.ones(2)), program.analysis(), timeout=100)
+    x = program.decode({node: values[-1] for node, values in result.voltages.items()})
+    np.testing.assert_allclose(x, [1.0, 1 / ratio], rtol=1e-4)
+
+
+def test_a_covariance_fabric_refuses_what_its_mean_cannot_tell():
+    program = compile_matrix(m_matrix(2, 1), "spu")
+    for refused in (
+        lambda: program.to_spice([1.0, 1.0]),
+        lambda: program.netlist([1.0, 1.0]),
+        lambda: program.decode({"p1": 1.0, "p2": 2.0}),
+        lambda: compile_matrix(m_matrix(2, 1), "spu", b=[1.0, 1.0]),
+    ):
+        with pytest.raises(InputError, match=r"spu .*(decode_covariance|leave b out)"):
+            refused()
+
+
+def test_the_spectrum_that_the_file_asks_for_is_an_entry_of_the_inverse():
+    a = m_matrix(3, 4)
+    program = compile_matrix(a, "spu")
+    total = run(program.netlist(), program.analysis()).total
+    covariance = np.zeros((3, 3))
+    covariance[0, 0] = total**2
+    assert program.decode_covariance(covariance)[0, 0] == pytest.approx(np.linalg.inv(a)[0, 0], rel=5e-3)
+
+
 def test_oscillators_swing_at_the_roots_of_the_curvature():
     """phi'' + gamma phi' + u A phi / C = 0: the natural frequencies of the netlist, from a state-space model of it."""
     a = m_matrix(3, 7)
@@ -109,6 +139,9 @@ def test_ngspice_noise_of_an_spu_is_the_inverse_within_its_statistics():
 
 
 def test_what_oscillators_refuse():
+    for fabric in ("lc", "spu"):
+        with pytest.raises(UnrealisableError, match="no dies yet"):
+            compile_matrix(m_matrix(2, 1), fabric).on(IDEAL.fabricate(1))
     with pytest.raises(UnrealisableError, match="second rail"):
         compile_matrix([[2.0, 0.5], [0.5, 2.0]], "spu")
     with pytest.raises(UnrealisableError, match="starts from rest"):

@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.netlist import Resistor
+from thermograd.circuits.ngspice import OperatingPoint, run
+from thermograd.circuits.statespace import extract
 from thermograd.circuits.technology import Technology
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.parts import Parts
@@ -249,3 +252,51 @@ def test_the_reports_solution_error_is_the_rms_over_random_right_hand_sides():
     ratio = np.sqrt((wrong**2).sum() / (np.linalg.solve(program.target, b) ** 2).sum())
     # Both sums are dominated by one slow mode: 4000 draws of it, 1 / sqrt(2 * 4000) each, nearly cancelling.
     assert program.report.solution_error == pytest.approx(ratio, rel=0.05)
+
+
+def test_a_program_keeps_nothing_that_is_done_to_its_netlists():
+    program = program_of("crossbar")
+    text = program.to_spice(B)
+    for netlist in (program.netlist(), program.netlist(B)):
+        netlist.add(Resistor("RX", "p1", "probe", 1.0), group="extra")
+    assert program.to_spice(B) == text
+    program.netlist(B).add(Resistor("RX", "p1", "Probe", 1.0))
+
+
+def test_no_drive_leaves_a_level_that_is_safe():
+    program = compile_matrix(np.diag([1e-9, 1.0]), "crossbar", "integrated", b=[0.0, 0.0], check=False)
+    same = compile_matrix(np.diag([1e-9, 1.0]), "crossbar", "integrated", check=False)
+    assert program.volts_per_unit == same.volts_per_unit < 1e-6
+
+
+def test_a_die_of_other_parts_is_refused_and_one_of_another_place_is_not():
+    program = program_of("crossbar")
+    with pytest.raises(InputError, match="made of other parts"):
+        program.on(Technology.preset("breadboard").fabricate(1))
+    program.on(program.technology.replace(thermal__to_hot=1e-3).fabricate(1))
+
+
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
+def test_the_settling_time_is_that_of_the_slowest_pole_of_the_netlist(fabric):
+    technology = Technology.preset("breadboard").replace(
+        capacitors__unit=1e-10, opamp__gbw=1e6, resistors__tolerance=0.0
+    )
+    program = compile_matrix(spd(6, 20.0, 1), fabric, technology)
+    slowest = -extract(program.netlist(), {}).eigenvalues[0].real
+    # of first order in the amplifiers' time constant over tau
+    assert program.settling_time == pytest.approx(1 / slowest, rel=0.1)
+    assert program.settling_time > 1.15 * program.tau / np.linalg.eigvalsh(program.target)[0]
+
+
+@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single"])
+def test_no_solution_within_half_of_the_rail_heats_the_resistors_more_than_the_report_says(fabric):
+    a = np.array([[2.0, -0.7, 0.0], [-0.7, 1.5, -0.2], [0.0, -0.2, 1.0]])
+    program = compile_matrix(a, fabric)
+    rail = program.technology.opamp.rail
+    heats = []
+    for signs in ([1, 1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, -1]):
+        x = np.array(signs) * rail / 2 / program.volts_per_unit * program.scaling.min()
+        netlist = program.netlist(a @ x)
+        volts = run(netlist, OperatingPoint()).voltages | {"0": 0.0}
+        heats.append(sum((volts[r.a] - volts[r.b]) ** 2 / r.resistance for r in netlist.of(Resistor)))
+    assert 0.02 * program.report.resistor_power < max(heats) <= program.report.resistor_power * (1 + 1e-6)
