@@ -14,7 +14,7 @@ from .analyses import Noise, OperatingPoint, Transient
 from .elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
 from .errors import InputError
 from .hierarchy import split_cells
-from .spice_devices import NOMINAL_CELSIUS, TOLERANCES, model_cards, refuse_devices
+from .spice_devices import NOMINAL_CELSIUS, model_cards, newton_options, refuse_devices
 
 if TYPE_CHECKING:
     from .netlist import Netlist
@@ -56,10 +56,6 @@ class Dialect:
         models = model_cards(netlist)
         nominal = NOMINAL_CELSIUS if models else celsius
         return [*models, f".options temp={celsius!r} tnom={nominal!r}"]
-
-    def closing(self, netlist: Netlist) -> list[str]:
-        """Cards after the analysis' own: with diodes or transistors, tolerances of Newton's test; the last .options card counts."""
-        return [f".options {TOLERANCES}"] if model_cards(netlist) else []
 
     def analysis(self, analysis: HasCards) -> list[str]:
         """The analysis' cards, and the `.print` without which `ngspice -b` runs nothing but an operating point.
@@ -187,7 +183,7 @@ def write_spice(
     text = [f"* {line}" for line in (netlist.title, *netlist.comments, *notes)]
     text += [*body, *known.options(netlist)]
     if analysis is not None:
-        text += [*known.analysis(analysis), *known.closing(netlist)]
+        text += [*known.analysis(analysis), *newton_options(netlist)]
     return "\n".join([*text, ".end", ""])
 
 

@@ -33,7 +33,6 @@ from .spice_coupling import MutualInductance, mutual_inductances
 from .spice_devices import (
     DEVICES,
     NOMINAL_CELSIUS,
-    TOLERANCES,
     BipolarTransistor,
     Device,
     DeviceModel,
@@ -272,10 +271,7 @@ class Netlist:
         lines = [element.line(self.temperature) for element in self._elements.values()]
         if not self._models:
             return [*lines, f".options temp={celsius!r} tnom={celsius!r}"]
-        lines += [*model_cards(self._elements.values()), f".options temp={celsius!r} tnom={NOMINAL_CELSIUS!r}"]
-        # The cards of an analysis come later and are written for linear circuits, where the first iterate is the solution. Of two
-        # .options cards ngspice takes the last (measured), and this command, which it runs after reading all cards, is later still.
-        return [*lines, ".control", f"option {TOLERANCES}", ".endc"]
+        return [*lines, *model_cards(self._elements.values()), f".options temp={celsius!r} tnom={NOMINAL_CELSIUS!r}"]
 
     def to_spice(self, dialect: str = "ngspice", analysis: HasCards | None = None, hierarchical: bool = False) -> str:
         """The netlist as a text file: title, comments, parts in order, temperature, the analysis' cards if one is given, ``.end``.

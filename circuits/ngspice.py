@@ -32,6 +32,7 @@ from .library import find_library
 from .netlist import CurrentSource, Netlist, VoltageSource
 from .noise import NoiseCurrents, johnson_currents
 from .pool import POOL, Group
+from .spice_devices import newton_options
 from .worker import CHANNELS, padding
 
 __all__ = [
@@ -219,7 +220,7 @@ def _prepare(
         )
     vectors = [node.lower() for node in nodes]
     if isinstance(analysis, OperatingPoint):
-        deck.extend([*analysis.cards(), ".end"])
+        deck.extend(_ending(netlist, analysis))
         return {"deck": deck, "vectors": vectors}, [], lambda *answer: _operating_point(nodes, *answer)
     job: dict[str, Any] = {"vectors": ["time", *vectors]}
     arrays = []
@@ -229,9 +230,13 @@ def _prepare(
         job["step"], arrays = analysis.step, [samples]
     elif currents is not None:
         raise InputError("currents are only injected with Transient(noise=True)")
-    deck.extend([*analysis.cards(), ".end"])
+    deck.extend(_ending(netlist, analysis))
     job["deck"] = deck
     return job, arrays, lambda *answer: _transient(analysis, nodes, *answer)
+
+
+def _ending(netlist: Netlist, analysis: Analysis) -> list[str]:
+    return [*analysis.cards(), *newton_options(netlist), ".end"]
 
 
 def _noise_currents(
@@ -272,7 +277,7 @@ def _noise_job(netlist: Netlist, analysis: Noise, deck: list[str]) -> tuple[dict
     if not isinstance(source, VoltageSource | CurrentSource) or source.ac == 0.0:
         raise InputError(f"Noise.source = {analysis.source!r}: a source with ac != 0 is needed, got {source!r}")
     job = {
-        "deck": [*deck, *analysis.cards(), ".end"],
+        "deck": [*deck, *_ending(netlist, analysis)],
         "vectors": ["frequency", "onoise_spectrum", "onoise_total"],
     }
 
