@@ -1,6 +1,6 @@
 """How long compiling takes against what ngspice needs to load the result, and a large sparse network.
 
-    python benchmarks/compile_speed.py [--unknowns 256] [--sparse 10000] [--rounds 3]
+    python benchmarks/compile_speed.py [--unknowns 256] [--sparse 10000] [--rounds 7]
 
 Dense: a crossbar of n x n resistors is compiled, verified from its text and written, and the same text is loaded by libngspice
 (through PySpice, as thermograd runs it), in turn, in one process each round; the ratio of the medians is printed. Sparse: an RC network
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unknowns", type=int, default=256)
     parser.add_argument("--sparse", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     large(options.sparse)
     simulator = Simulator(find_library())

@@ -14,7 +14,7 @@ from .analyses import Noise, OperatingPoint, Transient
 from .elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
 from .errors import InputError
 from .hierarchy import split_cells
-from .spice_devices import NOMINAL_CELSIUS, model_cards, newton_options, refuse_devices
+from .spice_devices import NOMINAL_CELSIUS, TOLERANCES, model_cards, refuse_devices
 
 if TYPE_CHECKING:
     from .netlist import Netlist
@@ -53,7 +53,7 @@ class Dialect:
     def options(self, netlist: Netlist) -> list[str]:
         """Cards that hold whatever the analysis is: the temperature, and what the simulator would add to the parts."""
         celsius = netlist.temperature - _ZERO_CELSIUS
-        models = model_cards(netlist)
+        models = model_cards(netlist) if netlist.has_devices else []
         nominal = NOMINAL_CELSIUS if models else celsius
         return [*models, f".options temp={celsius!r} tnom={nominal!r}"]
 
@@ -183,7 +183,9 @@ def write_spice(
     text = [f"* {line}" for line in (netlist.title, *netlist.comments, *notes)]
     text += [*body, *known.options(netlist)]
     if analysis is not None:
-        text += [*known.analysis(analysis), *newton_options(netlist)]
+        text += known.analysis(analysis)
+        if netlist.has_devices:
+            text.append(f".options {TOLERANCES}")
     return "\n".join([*text, ".end", ""])
 
 

@@ -265,6 +265,11 @@ class Netlist:
         mutual_inductances(self._elements.values())
         check_topology(self.elements, self.nodes, direct_current)
 
+    @property
+    def has_devices(self) -> bool:
+        """Whether there are diodes or transistors, which are not linear."""
+        return bool(self._models)
+
     def cards(self) -> list[str]:
         """The parts, their models and the temperature as ngspice lines, without title and comments."""
         celsius = self.temperature - 273.15

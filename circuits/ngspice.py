@@ -32,7 +32,7 @@ from .library import find_library
 from .netlist import CurrentSource, Netlist, VoltageSource
 from .noise import NoiseCurrents, johnson_currents
 from .pool import POOL, Group
-from .spice_devices import newton_options
+from .spice_devices import TOLERANCES
 from .worker import CHANNELS, padding
 
 __all__ = [
@@ -236,7 +236,9 @@ def _prepare(
 
 
 def _ending(netlist: Netlist, analysis: Analysis) -> list[str]:
-    return [*analysis.cards(), *newton_options(netlist), ".end"]
+    # Of two .options cards ngspice takes the last (measured), and an analysis' own are written for linear circuits.
+    tolerances = [f".options {TOLERANCES}"] if netlist.has_devices else []
+    return [*analysis.cards(), *tolerances, ".end"]
 
 
 def _noise_currents(

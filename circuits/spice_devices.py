@@ -208,14 +208,6 @@ def model_cards(elements: Iterable[Element]) -> list[str]:
     return list(dict.fromkeys(element.model.card() for element in elements if isinstance(element, Device)))
 
 
-def newton_options(elements: Iterable[Element]) -> list[str]:
-    """The `.options` card that Newton's iteration over the devices among `elements` needs; none if all are linear.
-
-    It goes after an analysis' own cards, which are written for linear circuits: of two `.options` ngspice takes the last.
-    """
-    return [f".options {TOLERANCES}"] if any(isinstance(element, Device) for element in elements) else []
-
-
 def refuse_devices(elements: Iterable[Element], engine: str) -> None:
     """Raise NetlistError if there is a diode or transistor, naming it and the `engine` that cannot take it."""
     for element in elements:
