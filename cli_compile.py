@@ -30,6 +30,7 @@ app = typer.Typer()
         "thermograd compile A.csv --technology breadboard --damping 0.01 --out board",
         "thermograd compile A.mtx --b b.npy --out board && ngspice -b board.cir",
         "thermograd compile A.npy --technology integrated --rounding solution --tile 16 --picture coupling.svg",
+        "thermograd compile A.npy --technology integrated --rounding stochastic --programs 8 --out mean",
         "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
         "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
     ),
@@ -64,6 +65,14 @@ def compile_command(
         str, typer.Option("--rounding", help="nearest, solution (least error of A^-1 b) or stochastic.", metavar="NAME")
     ] = "nearest",
     seed: Seed = 0,
+    programs: Annotated[
+        int,
+        typer.Option(
+            "--programs",
+            help="So many programs, each rounded stochastically; the mean of their solutions is the one to use.",
+            min=1,
+        ),
+    ] = 1,
     tile: Annotated[
         int | None, typer.Option("--tile", help="Place the unknowns on tiles of this many; crossings are reported.")
     ] = None,
@@ -90,7 +99,8 @@ def compile_command(
         Path | None,
         typer.Option(
             "--out",
-            help="Write PREFIX.cir, .json and .npz (the program), .report.txt, .report.json, .report.html and .bom.csv.",
+            help="Write PREFIX.cir, .json and .npz (the program), .report.txt, .report.json, .report.html and .bom.csv; "
+            "PREFIX-1.cir, PREFIX-2.cir, ... with --programs.",
             metavar="PREFIX",
         ),
     ] = None,
@@ -106,25 +116,33 @@ def compile_command(
     drive = drive if b is None else read_vector(b)
     board = read_technology(technology or "ideal")
     given = [matrix, b, Path(technology or "")]
-    files, drawn = _files(out, given), destination(picture, PICTURES, given)
+    files, drawn = _files(out, programs, given), destination(picture, PICTURES, given)
     if fan_out is not None and tile is None:
         raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave it out")
     options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
-    program = _compile(system, fabric, board, drive, rounding, seed, options)
-    placement = _placed(program, tile, fan_out)
-    derived = program.equations() if equations else None
-    netlist = program.to_spice(drive, dialect, hierarchical)
-    if out is not None:
-        _write(program, files, netlist, placement, derived, dialect)
+    compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
+    described = [(p, _placed(p, tile, fan_out), p.equations() if equations else None) for p in compiled]
+    netlists = [p.to_spice(drive, dialect, hierarchical) for p in compiled]
+    for names, netlist, (program, placement, derived) in zip(files, netlists, described, strict=False):
+        _write(program, names, netlist, placement, derived, dialect)
+    program, placement, derived = described[0]
     if drawn is not None:
         from .program_pictures import write_picture
 
         write_picture(program, drawn, placement)
-    written = [*files.values(), *([drawn] if drawn is not None else [])]
+    written = [*(path for names in files for path in names.values()), *([drawn] if drawn is not None else [])]
+    mean_error = _mean_error(compiled)
     if json:
-        emit(_data(program, placement, derived) | {"files": written})
+        data = _data(program, placement, derived) | {"files": written}
+        if mean_error is not None:
+            data |= {"mean_error": mean_error, "reports": [p.report.to_dict() for p in compiled]}
+        emit(data)
     else:
         say(program.report)
+        if mean_error is not None:
+            say(
+                f"this is program 1 of {programs}; the mean of their solutions errs by {mean_error:.3g} (relative, rms over b)"
+            )
         if placement is not None:
             show("", ("placement", ""), placement.summary())
         if derived is not None:
@@ -139,18 +157,33 @@ def compile_command(
 
 
 def _compile(
-    system: Any, fabric: str, technology: Any, b: Any, rounding: str, seed: int, options: dict[str, Any]
-) -> AnalogProgram:
+    system: Any, fabric: str, technology: Any, b: Any, rounding: str, seed: int, programs: int, options: dict[str, Any]
+) -> Sequence[AnalogProgram]:
     from types import SimpleNamespace
 
     from .compiler.compile import compile_matrix, compile_system
+    from .compiler.ensemble import compile_ensemble
 
+    if programs > 1 and rounding != "stochastic":
+        raise InputError(
+            f"--programs {programs}: with {rounding} rounding all would be the same; add --rounding stochastic"
+        )
     if not isinstance(system, SimpleNamespace):
-        return compile_matrix(system, fabric, technology, b=b, rounding=rounding, seed=seed, **options)
-    for name, value in options.items():
+        if programs > 1:
+            return compile_ensemble(system, programs, fabric, technology, b=b, seed=seed, **options)
+        return (compile_matrix(system, fabric, technology, b=b, rounding=rounding, seed=seed, **options),)
+    for name, value in (options | {"programs": programs > 1}).items():
         if value and name != "damping":  # the damping is part of the system already
             raise InputError(f"--{name} works on a matrix, not on factors; leave it out, or multiply the factors out")
-    return compile_system(system, fabric, technology, b=b, rounding=rounding, seed=seed)
+    return (compile_system(system, fabric, technology, b=b, rounding=rounding, seed=seed),)
+
+
+def _mean_error(compiled: Sequence[AnalogProgram]) -> float | None:
+    if len(compiled) == 1:
+        return None
+    from .compiler.ensemble import mean_solution_error
+
+    return mean_solution_error(compiled)
 
 
 def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Placement | None:
@@ -170,16 +203,19 @@ def _data(program: AnalogProgram, placement: Placement | None, derived: Any) -> 
     return data
 
 
-def _files(out: Path | None, inputs: Sequence[Path | None]) -> dict[str, Path]:
+def _files(out: Path | None, programs: int, inputs: Sequence[Path | None]) -> list[dict[str, Path]]:
+    """For each program, suffix -> file; none without a prefix."""
     if out is None:
-        return {}
+        return []
     if out.suffix or not out.name:
         raise InputError(
             f"--out {str(out)!r} must be a prefix without a dot; the suffixes .cir, .json, ... are added to it"
         )
-    files = {suffix: out.with_name(out.name + suffix) for suffix in SUFFIXES}
-    for path in files.values():
-        destination(path, inputs=inputs)
+    prefixes = [out.name] if programs == 1 else [f"{out.name}-{k + 1}" for k in range(programs)]
+    files = [{suffix: out.with_name(prefix + suffix) for suffix in SUFFIXES} for prefix in prefixes]
+    for names in files:
+        for path in names.values():
+            destination(path, inputs=inputs)
     return files
 
 

@@ -10,6 +10,7 @@ a mean of its own. Nearest rounding has no such average: its error is the same e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from ..circuits.errors import InputError, UnrealisableError
 from ..circuits.technology import Technology
 from .compile import compile_matrix
+from .matrices import largest_entry, relative_inverse_error
 from .program import AnalogProgram
 
 
@@ -28,13 +30,15 @@ def compile_ensemble(
     damping: float = 0.0,
     b: Any = None,
     check: bool = True,
+    equilibrate: bool = False,
+    prune: float = 0.0,
     seed: int = 0,
 ) -> tuple[AnalogProgram, ...]:
     """Programs of one matrix, each stochastically rounded with a seed of its own; the mean of their solutions is the one to use.
 
     Args:
-        matrix, fabric, technology, damping, b, check: as in `compile_matrix`. Without bits or a series nothing is rounded, and all
-            programs are the same.
+        matrix, fabric, technology, damping, b, check, equilibrate, prune: as in `compile_matrix`. Without bits or a series nothing
+            is rounded, and all programs are the same.
         programs: how many, m >= 1. The first of a larger ensemble are those of a smaller one.
         seed: of the ensemble, >= 0.
 
@@ -49,8 +53,30 @@ def compile_ensemble(
     for k, own in enumerate(np.random.SeedSequence(seed).generate_state(programs).tolist()):
         try:
             compiled.append(
-                compile_matrix(matrix, fabric, technology, damping, b, check, rounding="stochastic", seed=own)
+                compile_matrix(
+                    matrix, fabric, technology, damping, b, check, equilibrate, prune, rounding="stochastic", seed=own
+                )
             )
         except UnrealisableError as error:
             raise UnrealisableError(f"program {k + 1} of {programs}: {error}") from None
     return tuple(compiled)
+
+
+def mean_solution_error(programs: Sequence[AnalogProgram]) -> float:
+    """Relative rms error, over random b, of the mean of the programs' solutions: || mean_k M_k^-1 - A^-1 ||_F / || A^-1 ||_F.
+
+    M_k is the matrix of the emitted netlist k at rest (nominal parts); for one program this is its report's `solution_error`.
+
+    Args:
+        programs: one or more of one matrix.
+
+    Raises:
+        InputError: there are none, or they are not of one matrix.
+    """
+    if not programs:
+        raise InputError("there is no program to take the mean of; give at least one")
+    target = programs[0].target
+    for k, program in enumerate(programs):
+        if program.size != programs[0].size or largest_entry(program.target - target) > 0:
+            raise InputError(f"program {k + 1} is of another matrix than program 1; give programs of one matrix")
+    return relative_inverse_error(target, *(program.emitted_matrix for program in programs))

@@ -70,6 +70,13 @@ class Report:
         if self.most_sensitive:
             yield "parts that matter", ", ".join(f"{part.part} {part.per_unit:.2g}" for part in self.most_sensitive)
 
+    def _reactive(self, kind: str, unit: str) -> Iterator[tuple[str, str]]:
+        """The row with the range of this kind of part, if there are any."""
+        values = [value for name, value, _ in self.bill if name == kind]
+        if values:
+            low, high = min(values), max(values)
+            yield f"{kind}s", f"{low:.4g} {unit}" if low == high else f"{low:.4g} to {high:.4g} {unit}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return dataclasses.asdict(self)
@@ -93,6 +100,8 @@ class Report:
             ),
             ("parts", ", ".join(f"{count} {kind}" for kind, count in self.parts.items())),
             ("resistors", f"{self.smallest_resistor:.4g} to {self.largest_resistor:.4g} ohm"),
+            *self._reactive("capacitor", "F"),
+            *self._reactive("inductor", "H"),
             ("power in resistors", f"{self.resistor_power:.3g} W at most, with no unknown beyond half of the rail"),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)
@@ -115,7 +124,7 @@ def describe(program: AnalogProgram) -> Report:
         lambda_star=program.lambda_star,
         condition_number=largest / smallest,
         matrix_error=frobenius(realised - target) / frobenius(target),
-        solution_error=relative_inverse_error(program.emitted_matrix, target),
+        solution_error=relative_inverse_error(target, program.emitted_matrix),
         pruned=program.pruned,
         prune_bound=program.prune_bound,
         solution_bound=relative_inverse_bound(program.emitted_matrix, target),

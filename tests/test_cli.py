@@ -443,6 +443,21 @@ def test_compile_does_all_that_its_options_say(run: Run) -> None:
     assert "C_1 s" in page
 
 
+def test_compile_makes_several_programs_to_average_over(run: Run) -> None:
+    options = ("--technology", "integrated", "--fabric", "crossbar", "--rounding", "stochastic", "--programs", "6")
+    code, out, _ = run("compile", save("A.npy", A), *options, "--out", "mean", "--json")
+    assert code == 0
+    data = json.loads(out)
+    found = [AnalogProgram.load(f"mean-{k}") for k in range(1, 7)]
+    mean = np.mean([np.linalg.inv(program.emitted_matrix) for program in found], axis=0)
+    exact = np.linalg.inv(A)
+    assert data["mean_error"] == pytest.approx(np.linalg.norm(mean - exact) / np.linalg.norm(exact), rel=1e-6)
+    assert data["reports"][5] == json.loads(Path("mean-6.report.json").read_text(encoding="utf-8"))["report"]
+    assert len({Path(f"mean-{k}.cir").read_text(encoding="utf-8") for k in range(1, 7)}) == 6
+    code, out, _ = run("compile", "A.npy", *options)
+    assert "program 1 of 6" in out
+
+
 def test_compile_takes_systems_by_their_factors(run: Run) -> None:
     J = np.random.default_rng(0).standard_normal((2, 9))
     code, out, _ = run("compile", save("ggn.npz", J=J, damping=0.5, b=np.ones(9)), "--damping", "0.5", "--json")
@@ -485,6 +500,8 @@ def test_a_placement_beyond_its_fan_out_is_a_no(run: Run) -> None:
         ("--prune 2", "prune"),
         ("--tile 0", "tile"),
         ("--picture a.txt", r"\.png or \.svg"),
+        ("--programs 4", "--rounding stochastic"),
+        ("--programs 0", "programs"),
         ("--fabric factored", "compile_system"),
         ("--fabric spu", "second rail"),
     ],

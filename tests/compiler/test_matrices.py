@@ -39,7 +39,7 @@ def test_sparse_and_dense_agree(n):
     other = sparse.csr_array(thin + 0.01 * sparse.diags_array(thin.diagonal()))
     exact = np.linalg.norm(np.linalg.inv(other.toarray()) - np.linalg.inv(full)) / np.linalg.norm(np.linalg.inv(full))
     # 32 random right-hand sides: the estimate scatters by about 1 / sqrt(2 * 32)
-    assert matrices.relative_inverse_error(other, thin) == pytest.approx(exact, rel=0.4)
+    assert matrices.relative_inverse_error(thin, other) == pytest.approx(exact, rel=0.4)
     worst = np.linalg.norm(np.linalg.solve(other.toarray(), full - other.toarray()), ord=2)
     assert matrices.relative_inverse_bound(other, thin) >= worst * (1 - 1e-9)
     assert matrices.relative_inverse_bound(other.toarray(), full) == pytest.approx(worst)

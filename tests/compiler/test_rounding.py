@@ -15,7 +15,7 @@ from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.preferred_numbers import series_values
 from thermograd.circuits.technology import Resistors, Technology
 from thermograd.compiler.compile import compile_matrix, lay_out
-from thermograd.compiler.ensemble import compile_ensemble
+from thermograd.compiler.ensemble import compile_ensemble, mean_solution_error
 from thermograd.compiler.fabrics import FABRICS
 from thermograd.compiler.fabrics.factored import FactoredParts
 from thermograd.compiler.matrices import scaled
@@ -371,6 +371,9 @@ def test_an_ensemble_averages_the_first_order_error_away():
     together = float(np.linalg.norm(found.mean(axis=0)))
     # A sum of 36 squares: its root scatters by less than a quarter.
     assert together < 1.5 * alone / 8
+    # The netlists' matrices have the amplifiers' finite gain as well, which moves the error by 1e-4 of itself.
+    assert mean_solution_error(programs) == pytest.approx(together / np.linalg.norm(exact), rel=1e-3)
+    assert mean_solution_error(programs[:1]) == programs[0].report.solution_error
     # Negative control: programs of one seed have one error, and averaging them mends nothing.
     same = np.array([np.linalg.inv(programs[0].matrix) - exact] * 64)
     assert np.linalg.norm(same.mean(axis=0)) > 2 * together
@@ -390,6 +393,10 @@ def test_an_ensemble_refuses_bad_counts_and_unstable_members():
         compile_ensemble(np.eye(2), 0)
     with pytest.raises(InputError, match="seed is -1"):
         compile_ensemble(np.eye(2), 2, seed=-1)
+    with pytest.raises(InputError, match="at least one"):
+        mean_solution_error(())
+    with pytest.raises(InputError, match="program 2 is of another matrix"):
+        mean_solution_error((compile_matrix(np.eye(2)), compile_matrix(2 * np.eye(2))))
     with pytest.raises(UnrealisableError, match="of 64: rounded to 2 bit codes"):
         compile_ensemble(spd(6, 300.0, 0), 64, "crossbar", technology_of(bits=2))
 
