@@ -124,7 +124,7 @@ def compile_command(
     described = [(p, _placed(p, tile, fan_out), p.equations() if equations else None) for p in compiled]
     netlists = [p.to_spice(drive, dialect, hierarchical) for p in compiled]
     for names, netlist, (program, placement, derived) in zip(files, netlists, described, strict=False):
-        _write(program, names, netlist, placement, derived, dialect)
+        _write(program, names, netlist, placement, derived, dialect, drive)
     program, placement, derived = described[0]
     if drawn is not None:
         from .program_pictures import write_picture
@@ -133,12 +133,12 @@ def compile_command(
     written = [*(path for names in files for path in names.values()), *([drawn] if drawn is not None else [])]
     mean_error = _mean_error(compiled)
     if json:
-        data = _data(program, placement, derived) | {"files": written}
+        data = _data(program, placement, derived, drive) | {"files": written}
         if mean_error is not None:
-            data |= {"mean_error": mean_error, "reports": [p.report.to_dict() for p in compiled]}
+            data |= {"mean_error": mean_error, "reports": [p.report_for(drive).to_dict() for p in compiled]}
         emit(data)
     else:
-        say(program.report)
+        say(program.report_for(drive))
         if mean_error is not None:
             say(
                 f"this is program 1 of {programs}; the mean of their solutions errs by {mean_error:.3g} (relative, rms over b)"
@@ -194,8 +194,8 @@ def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Pl
     return place_on_tiles(program, tile, fan_out)
 
 
-def _data(program: AnalogProgram, placement: Placement | None, derived: Any) -> dict[str, Any]:
-    data: dict[str, Any] = {"report": program.report.to_dict()}
+def _data(program: AnalogProgram, placement: Placement | None, derived: Any, b: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {"report": program.report_for(b).to_dict()}
     if placement is not None:
         data["placement"] = placement.to_dict()
     if derived is not None:
@@ -226,10 +226,11 @@ def _write(
     placement: Placement | None,
     derived: Any,
     dialect: str,
+    b: Any,
 ) -> None:
     from .program_page import write_page
 
-    report = program.report
+    report = program.report_for(b)
     program.save(files[".json"].with_suffix(""))
     write_text(files[".cir"], netlist)
     text = [str(report)]
@@ -238,8 +239,8 @@ def _write(
     if derived is not None:
         text += ["", str(derived)]
     write_text(files[".report.txt"], "\n".join([*text, ""]))
-    write_text(files[".report.json"], to_json(_data(program, placement, derived)))
-    write_page(program, files[".report.html"], netlist, dialect, placement, derived)
+    write_text(files[".report.json"], to_json(_data(program, placement, derived, b)))
+    write_page(program, files[".report.html"], netlist, dialect, placement, derived, b)
     bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
     listed = {kind for kind, _, _ in report.bill}
     bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]

@@ -28,6 +28,7 @@ def write_page(
     dialect: str = "ngspice",
     placement: Placement | None = None,
     equations: Any = None,
+    b: Any = None,
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -37,6 +38,7 @@ def write_page(
         netlist: its text, of which the page shows the beginning, in `dialect`.
         placement: of its unknowns, shown in the picture and as figures.
         equations: of `program.equations()`, shown as text.
+        b: the right-hand side whose error the figures state.
     """
     environment = Environment(
         loader=PackageLoader(__package__, "templates"),
@@ -45,7 +47,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    report, lines = program.report, netlist.splitlines()
+    report, lines = program.report_for(b), netlist.splitlines()
     rows = [tuple(part.strip() for part in row.strip().split("  ", 1)) for row in str(report).splitlines()]
     page = environment.get_template("program.html").render(
         title=f"{program.fabric_name}, {program.size} unknowns, technology {program.technology.name}",

@@ -27,7 +27,7 @@ from .fabrics.network import Network
 from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
 from .parts import BOLTZMANN, Behaviour, Parts
 from .passes.validate import validate_drive
-from .report import Report, describe
+from .report import Report, describe, solution_error
 
 if TYPE_CHECKING:
     from .equations import Equations
@@ -134,6 +134,13 @@ class AnalogProgram:
     def report(self) -> Report:
         """Fabric and why, errors, parts and times; prints as text, `.to_dict()` for JSON."""
         return describe(self)
+
+    def report_for(self, b: Any = None) -> Report:
+        """The report, with the error of the solution for b, (n,), where one is given."""
+        if b is None:
+            return self.report
+        self._require_mean("takes no right-hand side b")
+        return dataclasses.replace(self.report, error_for_b=solution_error(self, validate_drive(b, self.size)))
 
     def equations(self) -> Equations:
         """The node equations with named parts, derived from the netlist and proved equal to the fabric's law (6 unknowns or fewer).
@@ -400,10 +407,12 @@ class AnalogProgram:
         volts = f"V({plus})" if minus == "0" else f"(V({plus}) - V({minus}))"
         nodes = f"node {plus}" if minus == "0" else f"nodes {plus} and {minus}"
         unit = "Wb" if self.fabric.unit == "1/H" else "V"
+        scaled_readout = not np.all(self.readout_scale == 1.0)
+        d_k, d_l = ("d_k * ", "d_l * ") if scaled_readout else ("", "")
         if self.fabric.mean:
-            carried = f"unknown x_k is carried by {nodes}: x_k = d_k * {volts} / volts_per_unit"
+            carried = f"unknown x_k is carried by {nodes}: x_k = {d_k}{volts} / volts_per_unit"
         else:
-            carried = f"{nodes}: A^-1_kl = d_k * d_l * Cov({volts}) * unit / (k T) of thermal noise, unit = {self.conductance_unit!r}"
+            carried = f"{nodes}: A^-1_kl = {d_k}{d_l}Cov({volts}) * unit / (k T) of thermal noise, unit = {self.conductance_unit!r}"
         lines = [
             carried,
             f"tau = {self.tau:.6g} s (one problem unit of curvature)",
@@ -412,7 +421,7 @@ class AnalogProgram:
         if self.fabric.mean:
             lines.insert(1, f"volts_per_unit = {self.volts_per_unit!r} {unit}")
             lines.append("driven by the right-hand side b" if driven else "no drive: all sources are zero")
-        if not np.all(self.readout_scale == 1.0):
+        if scaled_readout:
             lines += [f"d_{i + 1} = {float(d)!r}" for i, d in enumerate(self.readout_scale)]
         return lines
 

@@ -13,7 +13,14 @@ import numpy as np
 from .fabrics import fabric_named
 from .fabrics.factored import FactoredParts
 from .fabrics.network import Network
-from .matrices import frobenius, largest_eigenvalue, relative_inverse_bound, relative_inverse_error, smallest_eigenvalue
+from .matrices import (
+    frobenius,
+    largest_eigenvalue,
+    relative_inverse_bound,
+    relative_inverse_error,
+    smallest_eigenvalue,
+    solver,
+)
 from .sensitivity import Sensitivity, sensitivities
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ class Report:
         slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
         resistor_power: most heat that the resistors make at rest with no unknown beyond half of the rail and no input beyond the DAC's
             full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
+        error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `AnalogProgram.report_for`; None: not asked for.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
         tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
         most_sensitive: the parts that matter most (`compiler.sensitivity`), with their effect on A^-1 b.
@@ -60,9 +68,12 @@ class Report:
     most_sensitive: tuple[Sensitivity, ...]
     parts: dict[str, int]
     bill: tuple[tuple[str, float, int], ...]
+    error_for_b: float | None = None
 
     def _when_there(self) -> Iterator[tuple[str, str]]:
         """The rows that not every program has."""
+        if self.error_for_b is not None:
+            yield "error for this b", f"{self.error_for_b:.3g} (relative); nominal parts"
         if self.pruned:
             yield "pruned", f"{self.pruned} couplings, which changes A^-1 b by at most {self.prune_bound:.3g}"
         if self.tolerance_error:
@@ -140,6 +151,13 @@ def describe(program: AnalogProgram) -> Report:
         parts=kinds,
         bill=bill,
     )
+
+
+def solution_error(program: AnalogProgram, b: np.ndarray) -> float:
+    """|M^-1 b - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, for one b, (n,); 0 for b = 0."""
+    exact = solver(program.target)(b)
+    found = solver(program.emitted_matrix)(b)
+    return float(np.linalg.norm(found - exact) / np.linalg.norm(exact)) if b.any() else 0.0
 
 
 def _most_heat(program: AnalogProgram) -> float:

@@ -20,7 +20,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from thermograd import cli, cli_circuits, cli_learning, doctor, inputs, outputs
+from thermograd.circuits.analyses import OperatingPoint
 from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout, SimulatorMissing, WorkerDied
+from thermograd.circuits.netlist import Netlist
+from thermograd.circuits.ngspice import run as simulate
 from thermograd.circuits.technology import PRESETS, Technology
 from thermograd.compiler.fabrics import AUTOMATIC, FABRICS
 from thermograd.compiler.program import AnalogProgram
@@ -441,6 +444,31 @@ def test_compile_does_all_that_its_options_say(run: Run) -> None:
     page = Path("board.report.html").read_text(encoding="utf-8")
     assert "<svg" in page
     assert "C_1 s" in page
+
+
+def test_compile_says_how_far_the_solution_for_the_given_b_is_off(run: Run) -> None:
+    options = (
+        "--b",
+        save("b.npy", B),
+        "--technology",
+        "integrated",
+        "--fabric",
+        "crossbar",
+        "--out",
+        "board",
+        "--json",
+    )
+    found = {}
+    for rounding in ("nearest", "solution"):
+        code, out, _ = run("compile", save("A.npy", A), *options, "--rounding", rounding)
+        assert code == 0
+        netlist, program = Netlist.read_spice("board.cir"), AnalogProgram.load("board")
+        x, exact = program.decode(simulate(netlist, OperatingPoint()).voltages), np.linalg.solve(A, B)
+        found[rounding] = json.loads(out)["report"]["error_for_b"]
+        assert found[rounding] == pytest.approx(np.linalg.norm(x - exact) / np.linalg.norm(exact), rel=1e-3)
+    assert found["solution"] < found["nearest"]
+    for file in ("board.report.txt", "board.report.html"):
+        assert f"{found['solution']:.3g} (relative); nominal parts" in Path(file).read_text(encoding="utf-8")
 
 
 def test_compile_makes_several_programs_to_average_over(run: Run) -> None:

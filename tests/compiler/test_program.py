@@ -80,6 +80,9 @@ def test_the_header_tells_another_reader_how_to_decode():
     assert f"tau = {program.tau:.6g} s" in text
     assert f"d_4 = {float(program.scaling[3])!r}" in text
     assert "np." not in text
+    plain = "\n".join(header(program_of("crossbar").to_spice(B)))
+    assert "x_k = (V(p<k>) - V(m<k>)) / volts_per_unit" in plain
+    assert "d_" not in plain
     assert "driven by" in text
     assert any("no drive" in line for line in header(program.to_spice()))
 
