@@ -100,7 +100,7 @@ def technology(
     json: Json = False,
 ) -> None:
     """List the technology presets, check a technology file, or write one to start from."""
-    from .circuits.technology import PRESETS
+    from .circuits.presets import PRESETS
     from .inputs import read_technology
 
     if name is None:

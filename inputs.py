@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .circuits.errors import InputError
-from .circuits.technology import PRESETS, Technology
+from .circuits.presets import PRESETS
+from .circuits.technology import Technology
 
 if TYPE_CHECKING:
     from .devicemodel.device import Device

@@ -13,7 +13,8 @@ import time
 
 import numpy as np
 
-from thermograd.circuits.technology import SITUATIONS, Technology, Thermal
+from thermograd.circuits.presets import SITUATIONS
+from thermograd.circuits.technology import Technology, Thermal
 from thermograd.circuits.thermal import time_constants
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.electrothermal import ElectroThermal, equilibrium, self_heated

@@ -75,20 +75,51 @@ class Inductors(Record):
 
 
 class OpAmp(Record):
-    """The amplifier of an active cell: one pole, finite gain, offset."""
+    """The amplifier of an active cell. Gain, bandwidth and offset are in every netlist; the rest in an extracted one.
+
+    Small signals: A(s) = A0 / ((1 + s A0 / (2 pi GBW)) (1 + s / (2 pi second_pole))). Noise densities are one-sided and referred to the
+    input, as in data sheets; each is noise^2 (1 + corner / f).
+    """
 
     gain: float = Field(math.inf, gt=1)
     """Open-loop gain A0 at DC; inf is an ideal amplifier."""
     gbw: float = Field(math.inf, gt=0)
-    """Gain-bandwidth product, Hz; inf is an ideal amplifier."""
+    """Gain-bandwidth product A0 f_1 of the dominant pole f_1, Hz; inf is an ideal amplifier."""
     offset: float = Field(0.0, ge=0, le=0.1)
     """Standard deviation of the input offset voltage, V."""
     rail: float = Field(1.0, gt=0, le=100)
-    """Largest differential output voltage, V."""
+    """Largest output voltage of either sign, differential where there are two outputs, V."""
+    second_pole: float = Field(math.inf, gt=0)
+    """Frequency of the second pole, Hz."""
+    slew: float = Field(math.inf, gt=0)
+    """Largest rate of change of the output, V/s."""
+    output_resistance: float = Field(0.0, ge=0, le=1e6)
+    """Resistance in series with each output, inside the feedback, ohm."""
+    bias_current: float = Field(0.0, ge=-1e-3, le=1e-3)
+    """Current that flows into each input, A."""
+    noise_voltage: float = Field(0.0, ge=0, le=1e-3)
+    """White noise voltage, V/sqrt(Hz)."""
+    noise_voltage_corner: float = Field(0.0, ge=0, le=1e9)
+    """Frequency at which the 1/f noise voltage equals the white one, Hz."""
+    noise_current: float = Field(0.0, ge=0, le=1e-3)
+    """White noise current of each input, A/sqrt(Hz)."""
+    noise_current_corner: float = Field(0.0, ge=0, le=1e9)
+    """Frequency at which the 1/f noise current equals the white one, Hz."""
+    common_mode_gain: float = Field(math.inf, gt=1)
+    """DC gain of the loop that holds the mean of two outputs; inf holds it ideally."""
+    common_mode_gbw: float = Field(math.inf, gt=0)
+    """Gain-bandwidth product of that loop, Hz."""
+    common_mode_offset: float = Field(0.0, ge=-10, le=10)
+    """What that loop holds the mean of the outputs at, V."""
+    power: float = Field(0.0, ge=0, le=100)
+    """Power that it takes from its supplies at rest, W."""
 
 
 class Converter(Record):
-    """A digital-to-analog or analog-to-digital converter: uniform quantiser over +-full_scale with its errors."""
+    """A digital-to-analog or analog-to-digital converter: uniform quantiser over +-full_scale with its errors.
+
+    Its analog side, in an extracted netlist, is a resistor and a capacitor: a DAC's output, or an ADC's sampling switch and hold capacitor.
+    """
 
     bits: int | None = Field(None, ge=1, le=24)
     """Resolution; none is a converter without quantisation."""
@@ -102,6 +133,34 @@ class Converter(Record):
     """Input-referred noise of one conversion, V rms."""
     max_gain: float = Field(1.0, ge=1, le=4096)
     """Largest gain of the programmable amplifier before an ADC (powers of two up to it); 1 is none."""
+    resistance: float = Field(0.0, ge=0, le=1e6)
+    """Output resistance of a DAC; on-resistance of an ADC's sampling switch, ohm."""
+    capacitance: float = Field(0.0, ge=0, le=1e-3)
+    """Capacitance at a DAC's output; hold capacitor of an ADC, F."""
+    leakage: float = Field(0.0, ge=0, le=1.0)
+    """Conductance of an ADC's open sampling switch, S."""
+
+
+class Switches(Record):
+    """The switches that connect programmable conductances to the lines of an array; in extracted netlists."""
+
+    on_resistance: float = Field(0.0, ge=0, le=1e6)
+    """Resistance of a closed switch, in series with each matrix resistor, ohm."""
+    leakage: float = Field(0.0, ge=0, le=1e-3)
+    """Conductance of an open switch, at each crosspoint that is not used, S."""
+
+
+class Wires(Record):
+    """The lines of an array and its parasitic capacitances; in extracted netlists."""
+
+    segment_resistance: float = Field(0.0, ge=0, le=1e6)
+    """Resistance of a line from one crosspoint to the next, ohm."""
+    segment_capacitance: float = Field(0.0, ge=0, le=1e-6)
+    """Capacitance to ground of that segment, F."""
+    crosspoint_capacitance: float = Field(0.0, ge=0, le=1e-6)
+    """Capacitance between the two lines at each crosspoint, F."""
+    input_capacitance: float = Field(0.0, ge=0, le=1e-6)
+    """Capacitance to ground of each amplifier's input, F."""
 
 
 class Link(Record):
@@ -150,6 +209,8 @@ class Thermal(Record):
         Raises:
             InputError: there is no situation of that name.
         """
+        from .presets import SITUATIONS
+
         try:
             return SITUATIONS[name]
         except (KeyError, TypeError):
@@ -170,6 +231,8 @@ class Technology(Record):
     capacitors: Capacitors = Capacitors()
     inductors: Inductors = Inductors()
     opamp: OpAmp = OpAmp()
+    switches: Switches = Switches()
+    wires: Wires = Wires()
     dac: Converter = Converter()
     adc: Converter = Converter()
     link: Link = Link()
@@ -184,6 +247,8 @@ class Technology(Record):
     @classmethod
     def preset(cls, name: str) -> Technology:
         """One of the shipped technologies: `ideal`, `paper`, `breadboard`, `integrated`."""
+        from .presets import PRESETS
+
         try:
             return PRESETS[name]
         except (KeyError, TypeError):
@@ -254,82 +319,3 @@ def _explain(error: ValidationError) -> str:
         remedy = " (remove it or correct its spelling)" if item["type"] == "extra_forbidden" else ""
         problems.append(f"technology field {field}: {what}{got}{remedy}")
     return "; ".join(problems)
-
-
-# All four: a die of 5 mm by 5 mm by 0.3 mm in 8 x 8 cells, so the silicon carries 148 W/(m K) * 0.3 mm = 0.044 W/K between neighbours.
-# Order-of-magnitude figures from handbook constants, none of them measured on a device.
-SITUATIONS: dict[str, Thermal] = {
-    "isolated": Thermal(
-        ambient_rms=0.1,
-        to_ambient=4e-5,
-        to_neighbour=0.044,
-        to_hot=0.0,
-        source="in an oven held to 0.1 K, on 3 mm of glass epoxy (0.3 W/(m K)) in still air (10 W/(m^2 K)): 390 K/W in all; "
-        "nothing hot is near, and its own heat hardly leaves",
-    ),
-    "packaged": Thermal(
-        ambient_rms=2.0,
-        to_ambient=5e-4,
-        to_neighbour=0.044,
-        to_hot=1e-4,
-        source="QFN with a soldered pad on a four-layer board, 31 K/W in all (data sheets: 25 to 40); a GPU at 360 K some 5 cm "
-        "away, whose heat is mostly lost on the way",
-    ),
-    "beside a GPU": Thermal(
-        ambient=318.15,
-        ambient_rms=5.0,
-        to_ambient=5e-4,
-        to_neighbour=0.044,
-        to_hot=3e-3,
-        source="the same package in 45 C air, 5 mm from a GPU at 360 K: two 35 um copper planes (390 W/(m K), 0.027 W/K a square) "
-        "over an eighth of a square for each cell of the edge",
-    ),
-    "bare": Thermal(
-        ambient=318.15,
-        ambient_rms=5.0,
-        to_ambient=4e-3,
-        to_neighbour=0.044,
-        to_hot=1e-2,
-        source="no package: 1 mm from a GPU at 360 K on 0.1 mm of silicon interposer (148 W/(m K)), under its cooler, which takes "
-        "0.5 W/mm^2 at 45 K, 11 kW/(m^2 K)",
-    ),
-}
-"""Named thermal situations, from well isolated from the neighbour to not at all; see `Thermal.preset`."""
-
-
-PRESETS: dict[str, Technology] = {
-    tech.name: tech
-    for tech in (
-        Technology(
-            name="ideal",
-            source="perfect parts: no tolerance, no noise, infinite gain and resolution",
-            thermal=Thermal(johnson_noise=False),
-        ),
-        Technology(
-            name="paper",
-            source="timing model of arXiv:2405.13817: 1 kOhm, 1 nF, 16 bit, 50 Gb/s; amplifiers not stated there: ideal",
-            dac=Converter(bits=16),
-            adc=Converter(bits=16, max_gain=64),
-        ),
-        Technology(
-            name="breadboard",
-            source="1 % metal film (E96, 100 ppm/K), 5 % film capacitors, typical values of the TL072 op-amp, 12 bit converters",
-            resistors=Resistors(unit=1e3, tolerance=0.005, tc1=1e-4, series="E96"),
-            capacitors=Capacitors(unit=1e-8, tolerance=0.025),
-            opamp=OpAmp(gain=2e5, gbw=3e6, offset=3e-3, rail=10.0),
-            dac=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3),
-            adc=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3, noise=5e-4, max_gain=64),
-            thermal=Thermal(ambient_rms=2.0, to_neighbour=2e-3, to_ambient=1e-3, to_hot=1e-4),
-        ),
-        Technology(
-            name="integrated",
-            source="representative of a CMOS array (1 % matching, 66 dB amplifiers, 8 bit); no foundry's data",
-            resistors=Resistors(unit=1e4, tolerance=0.01, tc1=1e-3, bits=8),
-            capacitors=Capacitors(unit=1e-11, tolerance=0.005),
-            opamp=OpAmp(gain=2e3, gbw=5e8, offset=5e-4, rail=1.0),
-            dac=Converter(bits=8, gain_error=2e-3, offset=5e-4),
-            adc=Converter(bits=8, gain_error=2e-3, offset=5e-4, noise=5e-4, max_gain=64),
-            thermal=Thermal(ambient_rms=2.0, to_hot=1e-4),
-        ),
-    )
-}

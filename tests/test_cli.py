@@ -24,7 +24,8 @@ from thermograd.circuits.analyses import OperatingPoint
 from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout, SimulatorMissing, WorkerDied
 from thermograd.circuits.netlist import Netlist
 from thermograd.circuits.ngspice import run as simulate
-from thermograd.circuits.technology import PRESETS, Technology
+from thermograd.circuits.presets import PRESETS
+from thermograd.circuits.technology import Technology
 from thermograd.compiler.fabrics import AUTOMATIC, FABRICS
 from thermograd.compiler.program import AnalogProgram
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology import PRESETS, OpAmp, Resistors, Technology
+from thermograd.circuits.presets import PRESETS
+from thermograd.circuits.technology import OpAmp, Resistors, Technology
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 fields = st.sampled_from(

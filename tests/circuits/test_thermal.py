@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology import SITUATIONS, Technology, Thermal
+from thermograd.circuits.presets import SITUATIONS
+from thermograd.circuits.technology import Technology, Thermal
 from thermograd.circuits.thermal import (
     heat_at,
     temperature_at,
