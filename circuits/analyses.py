@@ -102,6 +102,11 @@ class Transient:
             raise InputError("Transient.steps: only a transient with step has a fixed number of steps")
         return max(1, round(self.stop / self.step))
 
+    @property
+    def shortest(self) -> float:
+        """Distance in s below which ngspice takes two points of a waveform for one, where there is no noise."""
+        return 2 * _START * self.stop
+
     def cards(self) -> tuple[str, ...]:
         """ngspice cards. `minbreak` only takes effect with the `.tran` card and `run`, not with the `tran` command."""
         uic = " uic" if self.use_initial else ""
@@ -121,7 +126,7 @@ class Transient:
         # above the rounding of volts and milliamperes: a node that symmetry keeps at zero must not set the step.
         return (
             f"{_EXACT} method=trap trtol={self.tolerance / 2!r} abstol={self.smallest_current!r} "
-            f"chgtol={self.smallest_current * 1e-6!r} minbreak={2 * first!r}",
+            f"chgtol={self.smallest_current * 1e-6!r} minbreak={self.shortest!r}",
             f".tran {first!r} {self.stop!r} 0 {coarsest!r}{uic}",
         )
 
@@ -148,12 +153,7 @@ class Noise:
             object.__setattr__(self, "output", tuple(self.output))
         for node in self.output_nodes:
             check_node(node)
-        object.__setattr__(self, "start", _positive("Noise.start", self.start))
-        object.__setattr__(self, "stop", _positive("Noise.stop", self.stop))
-        if self.stop <= self.start:
-            raise InputError(f"Noise.stop = {self.stop!r} Hz must exceed start = {self.start!r} Hz")
-        if not isinstance(self.points_per_decade, int) or self.points_per_decade < 1:
-            raise InputError(f"Noise.points_per_decade = {self.points_per_decade!r}: an integer >= 1 is needed")
+        _set_sweep(self)
 
     @property
     def output_nodes(self) -> tuple[str, ...]:
@@ -170,7 +170,31 @@ class Noise:
         )
 
 
-Analysis: TypeAlias = OperatingPoint | Transient | Noise
+@dataclass(frozen=True)
+class AC:
+    """Small-signal response to the sources' `ac` amplitudes about the operating point, in logarithmic steps of frequency.
+
+    Args:
+        start, stop: frequencies in Hz.
+        points_per_decade: of the sweep.
+        nodes: whose voltages to return; None: all.
+    """
+
+    start: float
+    stop: float
+    points_per_decade: int = 20
+    nodes: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _set_nodes(self)
+        _set_sweep(self)
+
+    def cards(self) -> tuple[str, ...]:
+        """ngspice cards."""
+        return (_EXACT, f".ac dec {self.points_per_decade} {self.start!r} {self.stop!r}")
+
+
+Analysis: TypeAlias = OperatingPoint | Transient | Noise | AC
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +227,17 @@ class NoiseResult:
     log: str = field(default="", repr=False)
 
 
-Result: TypeAlias = OperatingPointResult | TransientResult | NoiseResult
+@dataclass(frozen=True, eq=False)
+class ACResult:
+    """`frequency` (F,) in Hz, `voltages` node -> (F,) complex amplitudes in V."""
+
+    frequency: Array
+    voltages: dict[str, NDArray[np.complex128]]
+    ngspice_version: str = ""
+    log: str = field(default="", repr=False)
+
+
+Result: TypeAlias = OperatingPointResult | TransientResult | NoiseResult | ACResult
 
 
 def _positive(what: str, value: float) -> float:
@@ -216,7 +250,24 @@ def _positive(what: str, value: float) -> float:
     return number
 
 
-def _set_nodes(analysis: OperatingPoint | Transient) -> None:
+def _set_sweep(analysis: Noise | AC) -> None:
+    name = type(analysis).__name__
+    object.__setattr__(analysis, "start", _positive(f"{name}.start", analysis.start))
+    object.__setattr__(analysis, "stop", _positive(f"{name}.stop", analysis.stop))
+    if analysis.stop <= analysis.start:
+        raise InputError(f"{name}.stop = {analysis.stop!r} Hz must exceed start = {analysis.start!r} Hz")
+    if not isinstance(analysis.points_per_decade, int) or analysis.points_per_decade < 1:
+        raise InputError(f"{name}.points_per_decade = {analysis.points_per_decade!r}: an integer >= 1 is needed")
+    if (
+        analysis.points_per_decade * math.log10(analysis.stop / analysis.start) < 1 - 1e-9
+    ):  # ngspice 39 never ends (measured)
+        raise InputError(
+            f"{name}: from {analysis.start!r} to {analysis.stop!r} Hz is less than one step of {analysis.points_per_decade} points per "
+            "decade; give a wider range or more points"
+        )
+
+
+def _set_nodes(analysis: OperatingPoint | Transient | AC) -> None:
     if isinstance(analysis.nodes, str):
         raise InputError(f"{type(analysis).__name__}.nodes = {analysis.nodes!r}: a sequence of node names is needed")
     if analysis.nodes is not None:

@@ -10,11 +10,12 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from .analyses import Noise, OperatingPoint, Transient
+from .analyses import AC, Noise, OperatingPoint, Transient
 from .elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
 from .errors import InputError
 from .hierarchy import split_cells
 from .spice_devices import NOMINAL_CELSIUS, TOLERANCES, model_cards, refuse_devices
+from .waveforms import waveform_text
 
 if TYPE_CHECKING:
     from .netlist import Netlist
@@ -53,7 +54,7 @@ class Dialect:
     def options(self, netlist: Netlist) -> list[str]:
         """Cards that hold whatever the analysis is: the temperature, and what the simulator would add to the parts."""
         celsius = netlist.temperature - _ZERO_CELSIUS
-        models = model_cards(netlist) if netlist.has_devices else []
+        models = model_cards(netlist)
         nominal = NOMINAL_CELSIUS if models else celsius
         return [*models, f".options temp={celsius!r} tnom={nominal!r}"]
 
@@ -64,8 +65,9 @@ class Dialect:
             InputError: one that this dialect has no words for.
         """
         cards = list(analysis.cards())
-        if isinstance(analysis, Transient) and analysis.nodes:
-            cards += _wrapped([".print tran", *(f"v({node})" for node in analysis.nodes)])
+        if isinstance(analysis, Transient | AC) and analysis.nodes:
+            kind = "tran" if isinstance(analysis, Transient) else "ac"
+            cards += _wrapped([f".print {kind}", *(f"v({node})" for node in analysis.nodes)])
         elif isinstance(analysis, Noise):
             cards.append(".print noise onoise_spectrum")
         return cards
@@ -87,7 +89,8 @@ class LTspice(Dialect):
             quiet = "" if element.noisy else " noiseless"
             return f"{_resistor_in_celsius(element)}{quiet}"
         if isinstance(element, VoltageSource | CurrentSource):
-            text = f"{element.name} {element.a} {element.b} {element.dc!r}"
+            value = waveform_text(element.waveform) if element.waveform else repr(element.dc)
+            text = f"{element.name} {element.a} {element.b} {value}"
             return text if element.ac == 0.0 else f"{text} AC {element.ac!r}"
         return element.line(ambient)
 
@@ -108,7 +111,7 @@ class LTspice(Dialect):
             step = _largest_step(analysis, self.name)
             uic = " uic" if analysis.use_initial else ""
             return [f"{exact} method=trap reltol=1e-06", f".tran 0 {analysis.stop!r} 0 {step!r}{uic}"]
-        return [exact, _noise(analysis, self.name)]
+        return [exact, _ac(analysis) if isinstance(analysis, AC) else _noise(analysis, self.name)]
 
 
 class Xyce(Dialect):
@@ -138,6 +141,9 @@ class Xyce(Dialect):
                 f".tran {_FIRST * analysis.stop!r} {analysis.stop!r} 0 {step!r}{uic}",
                 *_wrapped([".print tran format=csv precision=15", *_voltages(analysis.nodes)]),
             ]
+        if isinstance(analysis, AC):
+            voltages = _voltages(analysis.nodes)
+            return [_ac(analysis), *_wrapped([".print ac format=csv precision=15", *voltages])]
         return [_noise(analysis, self.name), ".print noise format=csv precision=15 onoise inoise"]
 
     def notes(self, netlist: Netlist) -> list[str]:
@@ -184,7 +190,7 @@ def write_spice(
     text += [*body, *known.options(netlist)]
     if analysis is not None:
         text += known.analysis(analysis)
-        if netlist.has_devices:
+        if not netlist.is_linear:
             text.append(f".options {TOLERANCES}")
     return "\n".join([*text, ".end", ""])
 
@@ -192,7 +198,7 @@ def write_spice(
 def _cells(netlist: Netlist, analysis: HasCards | None, lines: Callable[[Iterable[Element]], list[str]]) -> list[str]:
     """Each cell's definition, then the instances, then the parts outside."""
     read: tuple[str, ...] = ()
-    if isinstance(analysis, OperatingPoint | Transient):
+    if isinstance(analysis, OperatingPoint | Transient | AC):
         read = analysis.nodes or ()
     elif isinstance(analysis, Noise):
         read = analysis.output_nodes
@@ -223,7 +229,7 @@ def _resistor_in_celsius(element: Resistor) -> str:
 
 def _starts_at_rest(analysis: HasCards | None) -> bool:
     """Whether a simulator solves an operating point before or as the analysis."""
-    return isinstance(analysis, OperatingPoint | Noise) or (
+    return isinstance(analysis, OperatingPoint | Noise | AC) or (
         isinstance(analysis, Transient) and not analysis.use_initial
     )
 
@@ -245,10 +251,14 @@ def _largest_step(analysis: Transient, dialect: str) -> float:
     return min(analysis.step or analysis.stop, analysis.stop / _COARSEST)
 
 
+def _ac(analysis: AC) -> str:
+    return f".ac dec {analysis.points_per_decade} {analysis.start!r} {analysis.stop!r}"
+
+
 def _noise(analysis: HasCards, dialect: str) -> str:
     if not isinstance(analysis, Noise):
         raise InputError(
-            f"analysis {type(analysis).__name__} cannot be written for {dialect}; there are: OperatingPoint, Transient, Noise"
+            f"analysis {type(analysis).__name__} cannot be written for {dialect}; there are: OperatingPoint, Transient, Noise, AC"
         )
     output = ",".join(analysis.output_nodes)
     sweep = f"dec {analysis.points_per_decade} {analysis.start!r} {analysis.stop!r}"

@@ -1,8 +1,8 @@
 """`Die`: one fabricated device, drawn from a technology by a seed.
 
-A part's deviation belongs to its place on the die, not to the matrix that happens to be programmed: the crosspoint
-(rail, i, j) keeps its deviate whatever the size of the problem. SPICE netlists and the surrogate both ask here, so
-that one seed means the same die in both.
+A part's own deviation belongs to its place on the die, not to the matrix that happens to be programmed: the crosspoint
+(rail, i, j) keeps its deviate whatever the size of the problem. Gradients and temperatures go by the relative position on the die. SPICE
+netlists and the surrogate both ask here, so that one seed means the same die in both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .errors import InputError
 from .thermal import temperature_at, temperature_map
 
 if TYPE_CHECKING:
-    from .technology import Technology
+    from .technology import Scatter, Technology
 
 # Stream numbers are part of the meaning of a seed: never renumber, only append.
 STREAMS = {
@@ -32,6 +32,10 @@ STREAMS = {
     "ambient": 10,
     "inverter": 11,
     "inverter_offset": 12,
+    "resistor_lot": 13,
+    "resistor_gradient": 14,
+    "capacitor_lot": 15,
+    "capacitor_gradient": 16,
 }
 
 DRIFT_FLOOR = 0.05
@@ -90,6 +94,22 @@ class Die:
         for place in np.ndindex(*shape[:-1]):
             rows[place] = self._row(stream, place, shape[-1])
         return rows
+
+    def resistor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Deviation of ln R that resistors share at relative positions on the die, 0 to 1 (broadcast): lot and gradient.
+
+        lot z_0 + gradient [z_1 (row - 1/2) + z_2 (column - 1/2)]; each part's own deviate comes on top (see `technology.Scatter`).
+        """
+        return self._shift("resistor", self.technology.resistors, row, column)
+
+    def capacitor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Deviation of ln C that capacitors share, as `resistor_shift`; lot and gradient are drawn apart from the resistors'."""
+        return self._shift("capacitor", self.technology.capacitors, row, column)
+
+    def _shift(self, kind: str, scatter: Scatter, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        down, across = scatter.gradient * self.deviates(f"{kind}_gradient", (1, 2))[0]
+        middle = scatter.lot * self.deviates(f"{kind}_lot", (1, 1))[0, 0]
+        return np.asarray(middle + down * (row - 0.5) + across * (column - 0.5))
 
     def temperature_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Temperature (K) of parts at relative positions on the die, 0 to 1 (broadcast)."""

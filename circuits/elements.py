@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .errors import InputError
+from .waveforms import Waveform, checked_waveform, waveform_text
 
 GROUND = "0"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -207,7 +208,10 @@ class Inductor(Element):
 
 @dataclass(frozen=True, slots=True)
 class VoltageSource(Element):
-    """Independent source: v(a) - v(b) = `dc` in V; `ac` is the small-signal amplitude in V (`.noise` needs one)."""
+    """Independent source: v(a) - v(b) = `dc` in V; `ac` is the small-signal amplitude in V (`.noise` needs one).
+
+    `waveform`: (time in s, V) pairs, straight between them and constant after the last, for transients; it starts at t = 0 with `dc`.
+    """
 
     letter: ClassVar[str] = "V"
     name: str
@@ -215,20 +219,25 @@ class VoltageSource(Element):
     b: str
     dc: float
     ac: float = 0.0
+    waveform: Waveform = ()
 
     def __post_init__(self) -> None:
         self._check(("dc", False), ("ac", False))
         _require(self, "dc", "ac")
+        if self.waveform:
+            object.__setattr__(self, "waveform", checked_waveform(self.name, self.waveform, self.dc))
 
     def line(self, ambient: float) -> str:
         """The ngspice line."""
-        text = f"{self.name} {self.a} {self.b} dc {self.dc + 0.0!r}"
-        return text if self.ac == 0.0 else f"{text} ac {self.ac!r}"
+        return _source_line(self)
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentSource(Element):
-    """Independent source: `dc` in A flows a -> source -> b, so into node b; `ac` is the small-signal amplitude in A."""
+    """Independent source: `dc` in A flows a -> source -> b, so into node b; `ac` is the small-signal amplitude in A.
+
+    `waveform`: (time in s, A) pairs, as for `VoltageSource`.
+    """
 
     letter: ClassVar[str] = "I"
     name: str
@@ -236,15 +245,17 @@ class CurrentSource(Element):
     b: str
     dc: float
     ac: float = 0.0
+    waveform: Waveform = ()
 
     def __post_init__(self) -> None:
         self._check(("dc", False), ("ac", False))
         _require(self, "dc", "ac")
+        if self.waveform:
+            object.__setattr__(self, "waveform", checked_waveform(self.name, self.waveform, self.dc))
 
     def line(self, ambient: float) -> str:
         """The ngspice line."""
-        text = f"{self.name} {self.a} {self.b} dc {self.dc + 0.0!r}"
-        return text if self.ac == 0.0 else f"{text} ac {self.ac!r}"
+        return _source_line(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +366,14 @@ class CCCS(Element):
     def line(self, ambient: float) -> str:
         """The ngspice line."""
         return f"{self.name} {self.a} {self.b} {self.sense} {self.gain!r}"
+
+
+def _source_line(source: VoltageSource | CurrentSource) -> str:
+    """With a waveform ngspice takes its first value for the direct current, and notes a dc value beside it as a doubt."""
+    text = f"{source.name} {source.a} {source.b}"
+    text += "" if source.waveform else f" dc {source.dc + 0.0!r}"
+    text += "" if source.ac == 0.0 else f" ac {source.ac!r}"
+    return f"{text} {waveform_text(source.waveform)}" if source.waveform else text
 
 
 def _require_name(element: Element, field: str, letter: str, what: str) -> None:

@@ -1,8 +1,8 @@
 """Many named simulations whose results stream to disk, so that a run that was killed goes on where it was.
 
 A job's result is kept under a digest of everything that it depends on: the netlist's text, the analysis and the seed. A second run over
-the same folder reads what is there and simulates the rest; a job that failed is tried again. Work goes to processes of this machine, or
-to a dask.distributed scheduler by its address; either way a job is simulated from its text, so that both give the same bits.
+the same folder reads what is there and simulates the rest; a job that failed is tried again. The simulating itself is `ngspice.run_many`,
+on this machine or on a dask.distributed scheduler's workers with the same bits; who needs no names and no files calls that.
 """
 
 from __future__ import annotations
@@ -15,30 +15,22 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from .analyses import (
-    Analysis,
-    Noise,
-    NoiseResult,
-    OperatingPoint,
-    OperatingPointResult,
-    Result,
-    Transient,
-    TransientResult,
-)
-from .errors import InputError, SimulationError, ThermogradError
+from .analyses import Analysis, Result
+from .errors import InputError, ThermogradError
+from .fanout import Outcomes
 from .netlist import Netlist
-from .ngspice import run, run_many
-from .spice_text import parse_netlist
+from .ngspice import run_many
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
-_ANALYSES: dict[str, type[Any]] = {kind.__name__: kind for kind in (OperatingPoint, Transient, Noise)}
-FORMAT = 1
+_RESULTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Result)}
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +40,7 @@ class Job:
     Args:
         name: unique among the jobs of a run; letters, digits and ``_.+-``.
         netlist: the circuit.
-        analysis: OperatingPoint, Transient or Noise.
+        analysis: as `ngspice.run` takes it.
         seed: of the thermal noise of a transient with noise.
 
     Raises:
@@ -67,8 +59,9 @@ class Job:
             )
         if self.seed is not None and (not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0):
             raise InputError(f"job {self.name}: seed is {self.seed!r}; give an integer >= 0, or None")
-        if type(self.analysis).__name__ not in _ANALYSES:
-            raise InputError(f"job {self.name}: analysis is {self.analysis!r}; give OperatingPoint, Transient or Noise")
+        if type(self.analysis) not in get_args(Analysis):
+            kinds = ", ".join(kind.__name__ for kind in get_args(Analysis))
+            raise InputError(f"job {self.name}: analysis is {self.analysis!r}; give one of {kinds}")
 
     def order(self) -> dict[str, Any]:
         """Everything that the result depends on, as plain data."""
@@ -99,8 +92,7 @@ def run_farm(
         jobs: with unique names.
         folder: for the results, made if need be; those that are there already are not simulated again.
         workers: processes of this machine; None: one per usable core. Not with a scheduler.
-        scheduler: address of a dask.distributed scheduler, such as ``tcp://host:8786``, whose workers have thermograd installed
-            (``pip install 'thermograd[study]'``).
+        scheduler: address of a dask.distributed scheduler, as for `ngspice.run_many`.
         timeout: limit in s for each job.
         progress: called with (jobs done, jobs in all).
 
@@ -109,33 +101,33 @@ def run_farm(
         others go on, and a later run tries it again.
 
     Raises:
-        InputError: names that are not unique, a folder that cannot be used, workers together with a scheduler, dask missing.
+        InputError: names that are not unique, a folder that cannot be used, and as `ngspice.run_many`.
+        SimulationError: with the first result that the folder does not hold: no scheduler answers at the address.
     """
     listed = list(jobs)
     names = [job.name for job in listed]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"job name {twice!r} is used twice; give each job a name of its own")
-    if scheduler is not None and workers is not None:
-        raise InputError(
-            f"workers = {workers!r} is for this machine; a scheduler has workers of its own, so leave one of them out"
-        )
+    missing: list[Job] = []
+    fresh = run_many(((job.netlist, job.analysis, job.seed) for job in missing), workers, scheduler, timeout)
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"folder {str(place)!r} cannot be made: {error.strerror}; give another one") from None
-    send = _scheduled(scheduler, timeout) if scheduler is not None else _local(workers, timeout)
-    return _run(listed, place, send, progress)
-
-
-Send = Callable[[list[dict[str, Any]]], Iterator[tuple[int, Result | ThermogradError]]]
+    return _run(listed, place, missing, fresh, progress)
 
 
 def _run(
-    jobs: list[Job], folder: Path, send: Send, progress: Callable[[int, int], None] | None
+    jobs: list[Job],
+    folder: Path,
+    missing: list[Job],
+    fresh: Outcomes,
+    progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[str, Result | ThermogradError]]:
-    done, missing = 0, []
+    """What the folder holds; the other jobs go into `missing`, and `fresh` then simulates them."""
+    done = 0
 
     def count() -> None:
         nonlocal done
@@ -150,104 +142,53 @@ def _run(
             continue
         count()
         yield job.name, found
-    for index, result in send([job.order() for job in missing]):
-        job = missing[index]
-        if not isinstance(result, ThermogradError):
-            _write(_file(folder, job), result)
-        count()
-        yield job.name, result
+    if not missing:
+        return
+    with closing(fresh):
+        for index, result in fresh:
+            job = missing[index]
+            if not isinstance(result, ThermogradError):
+                _write(_file(folder, job), result)
+            count()
+            yield job.name, result
 
 
 def _file(folder: Path, job: Job) -> Path:
     return folder / f"{job.name}.{job.digest()}.npz"
 
 
-def _parsed(order: dict[str, Any]) -> tuple[Netlist, Analysis, int | None]:
-    """The job of an order. Fields that JSON or a scheduler made lists are tuples again."""
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in order["fields"].items()}
-    return parse_netlist(order["netlist"]), _ANALYSES[order["analysis"]](**fields), order["seed"]
-
-
-def _local(workers: int | None, timeout: float | None) -> Send:
-    def send(orders: list[dict[str, Any]]) -> Iterator[tuple[int, Result | ThermogradError]]:
-        return run_many((_parsed(order) for order in orders), workers, timeout)
-
-    return send
-
-
-def _scheduled(address: str, timeout: float | None) -> Send:
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise InputError(f"a scheduler needs dask.distributed ({error}): pip install 'thermograd[study]'") from None
-
-    def send(orders: list[dict[str, Any]]) -> Iterator[tuple[int, Result | ThermogradError]]:
-        try:
-            client = Client(address, timeout="20s", set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise SimulationError(f"no dask scheduler answers at {address!r}: {error}; check the address") from None
-        with client:
-            futures = {client.submit(remote, order, timeout, pure=False): k for k, order in enumerate(orders)}
-            for future in as_completed(list(futures), loop=client.loop):
-                yield futures[future], _arrived(future)
-
-    return send
-
-
-def _arrived(future: Any) -> Result | ThermogradError:
-    """A remote result; a lost worker costs its job only."""
-    try:
-        blob = future.result()
-    except ThermogradError as error:
-        return error
-    except Exception as error:  # noqa: BLE001 - whatever ended the remote job is told by name, and the other jobs go on
-        return SimulationError(f"the job was lost on its dask worker: {type(error).__name__}: {error}")
-    result = _unpacked(blob)
-    return (
-        result
-        if result is not None
-        else SimulationError("the dask worker sent back no result: is its thermograd of this version?")
-    )
-
-
-def remote(order: dict[str, Any], timeout: float | None) -> bytes:
-    """Run one order on a dask worker; the result as the bytes of an .npz file."""
-    netlist, analysis, seed = _parsed(order)
-    return _packed(run(netlist, analysis, seed=seed, timeout=timeout))
-
-
 def _packed(result: Result) -> bytes:
-    header: dict[str, Any] = {"format": FORMAT, "version": result.ngspice_version, "log": result.log}
-    arrays: dict[str, np.ndarray] = {}
-    if isinstance(result, NoiseResult):
-        header |= {"kind": "noise", "total": result.total}
-        arrays = {"frequency": result.frequency, "density": result.density}
-    else:
-        transient = isinstance(result, TransientResult)
-        header |= {"kind": "transient" if transient else "operating point", "nodes": list(result.voltages)}
-        arrays = {"voltages": np.array(list(result.voltages.values()), dtype=float)}
-        if isinstance(result, TransientResult):
-            arrays["time"] = result.time
+    """The result as the bytes of an .npz file: an array for each field that is one or maps names to numbers, a header for the rest."""
+    header: dict[str, Any] = {"format": FORMAT, "kind": type(result).__name__, "plain": {}, "names": {}}
+    arrays: dict[str, Any] = {}
+    for field in dataclasses.fields(result):
+        value = getattr(result, field.name)
+        if isinstance(value, dict):
+            header["names"][field.name] = list(value)
+            arrays[field.name] = np.array(list(value.values()))
+        elif isinstance(value, np.ndarray):
+            arrays[field.name] = value
+        else:
+            header["plain"][field.name] = value
     buffer = io.BytesIO()
-    np.savez(buffer, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, header=np.array(json.dumps(header)), **arrays)
     return buffer.getvalue()
 
 
 def _unpacked(blob: bytes) -> Result | None:
     """None for bytes that are no result of this version."""
     try:
-        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-            header = json.loads(str(arrays["header"]))
+        with np.load(io.BytesIO(blob), allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
             if header["format"] != FORMAT:
                 return None
-            said = {"ngspice_version": header["version"], "log": header["log"]}
-            if header["kind"] == "noise":
-                return NoiseResult(arrays["frequency"], arrays["density"], float(header["total"]), **said)
-            volts = dict(zip(header["nodes"], arrays["voltages"], strict=True))
-            if header["kind"] == "transient":
-                return TransientResult(arrays["time"], volts, **said)
-            return OperatingPointResult({node: float(value) for node, value in volts.items()}, **said)
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile):
+            fields = header["plain"] | {name: file[name] for name in file.files if name != "header"}
+            for name, keys in header["names"].items():
+                rows = (row if row.ndim else row.item() for row in fields[name])
+                fields[name] = dict(zip(keys, rows, strict=True))
+            result: Result = _RESULTS[header["kind"]](**fields)
+            return result
+    except (ValueError, KeyError, OSError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile):
         return None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from .behavioural import Behavioural, Clamp, SaturatingVCCS
 from .dialects import HasCards, write_spice
 from .elements import (
     CCCS,
@@ -38,6 +39,7 @@ from .spice_devices import (
     DeviceModel,
     Diode,
     Mosfet,
+    Switch,
     model_cards,
 )
 from .topology import check_topology
@@ -50,6 +52,7 @@ __all__ = [
     "VCVS",
     "BipolarTransistor",
     "Capacitor",
+    "Clamp",
     "CurrentSource",
     "DeviceModel",
     "Diode",
@@ -59,11 +62,13 @@ __all__ = [
     "MutualInductance",
     "Netlist",
     "Resistor",
+    "SaturatingVCCS",
+    "Switch",
     "VoltageSource",
 ]
 
 Kind = TypeVar("Kind", bound=Element)
-_KINDS = (*KINDS, MutualInductance, *DEVICES)
+_KINDS = (*KINDS, MutualInductance, SaturatingVCCS, Clamp, *DEVICES)
 _GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -88,6 +93,7 @@ class Netlist:
         self._elements: dict[str, Element] = {}
         self._groups: dict[str, str] = {}
         self._models: dict[str, DeviceModel] = {}
+        self._saturates = False
         self._spelling: dict[str, str] = {GROUND: GROUND}
         self._spelled = {GROUND}
         self._nodes: tuple[str, ...] | None = None
@@ -96,13 +102,13 @@ class Netlist:
     def from_spice(cls, text: str) -> Netlist:
         """The circuit that a SPICE netlist's text describes; nothing in it is executed or included.
 
-        The first line is the title. Read are R, C, L, K, V, I, E, G, F, H, D, Q, M and X cards, ``.subckt`` with parameters,
+        The first line is the title. Read are R, C, L, K, V, I, E, G, F, H, D, Q, M, S and X cards, ``.subckt`` with parameters,
         ``.param`` with expressions in braces or quotes (numbers, parameters, ``+ - * / ** ( )``, sqrt, exp, log, abs, min, max),
-        ``.model`` of type D, NPN, PNP, NMOS and PMOS, ``.temp`` and ``.options temp=``. Analyses, outputs and other options are
-        passed over: ask for an analysis by `circuits.ngspice.run`. Sources are constant: dc and ac values, no waveforms. Initial
+        ``.model`` of type D, NPN, PNP, NMOS, PMOS and SW, ``.temp`` and ``.options temp=``. Analyses, outputs and other options are
+        passed over: ask for an analysis by `circuits.ngspice.run`. Sources have dc and ac values and ``pwl`` waveforms. Initial
         values stand at the part (``C1 a b 1n ic=0.5``); ``.ic`` is refused. Sub-circuits become part of their names: R1 in X2 is R1_X2.
 
-        Diodes and transistors are for ngspice only; `statespace`, `descriptor` and the other dialects refuse them.
+        Diodes, transistors and switches are for ngspice only; `statespace`, `descriptor` and the other dialects refuse them.
 
         Example:
             >>> netlist = Netlist.from_spice('''divider
@@ -194,6 +200,8 @@ class Netlist:
                 raise InputError(f"group {group!r}: a letter, then up to 63 letters, digits or '_' are needed")
             self._groups.update(dict.fromkeys(fresh, group))
         self._models.update(models)
+        if not plain:
+            self._saturates |= any(isinstance(element, Behavioural) for element in elements)
         self._spelling.update(spelling)
         self._spelled.update(spelling.values())
         self._nodes = None
@@ -206,6 +214,7 @@ class Netlist:
         """
         other = Netlist(self.title, self.temperature, comments)
         other._elements, other._groups, other._models = dict(self._elements), dict(self._groups), dict(self._models)
+        other._saturates = self._saturates
         other._spelling, other._spelled, other._nodes = dict(self._spelling), set(self._spelled), self.nodes
         for name, value in values.items():
             source = self[name]
@@ -266,9 +275,21 @@ class Netlist:
         check_topology(self.elements, self.nodes, direct_current)
 
     @property
-    def has_devices(self) -> bool:
-        """Whether there are diodes or transistors, which are not linear."""
-        return bool(self._models)
+    def is_linear(self) -> bool:
+        """Whether every part is linear: no diodes, transistors, switches or saturating sources."""
+        return not self._models and not self._saturates
+
+    def linearised(self) -> Netlist:
+        """A copy with each saturating source as its small-signal equivalent at zero volts, for the linear engines.
+
+        Diodes, transistors and switches stay as they are.
+        """
+        other = Netlist(self.title, self.temperature, self.comments)
+        for element in self:
+            linear = element.linearised() if isinstance(element, Behavioural) else element
+            if linear is not None:
+                other.add(linear, group=self.group_of(element.name))
+        return other
 
     def cards(self) -> list[str]:
         """The parts, their models and the temperature as ngspice lines, without title and comments."""
@@ -288,7 +309,7 @@ class Netlist:
 
         Args:
             dialect: "ngspice", "ltspice" or "xyce".
-            analysis: OperatingPoint, Transient or Noise of `circuits.analyses`; ngspice takes whatever has `cards()`.
+            analysis: OperatingPoint, Transient, Noise or AC of `circuits.analyses`; ngspice takes whatever has `cards()`.
             hierarchical: each group as a sub-circuit of its name, used once as ``X<group>``; its ports are the nodes that parts
                 outside or the analysis name, the others stay local. Else a flat list.
 

@@ -1,16 +1,16 @@
-"""Run a netlist in ngspice: `run` for one job, `run_many` for many on all cores.
+"""Run a netlist in ngspice: `run` for one job, `run_many` for many on all cores or on a dask scheduler's workers.
 
 ngspice runs in worker processes with a time limit (see `pool`); a crash costs one job. What reaches it is generated
 here from a checked `Netlist`: element lines made of numbers and checked names, without title and comments.
+Results are returned, not kept: `farm` keeps them on disk and goes on where a killed run stopped.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from .analyses import (
+    AC,
+    ACResult,
     Analysis,
     Noise,
     NoiseResult,
@@ -27,15 +29,18 @@ from .analyses import (
     Transient,
     TransientResult,
 )
-from .errors import InputError, SimulationError, ThermogradError
+from .errors import InputError, SimulationError
+from .fanout import Outcomes, fan_out
 from .library import find_library
-from .netlist import CurrentSource, Netlist, VoltageSource
+from .netlist import CurrentSource, Netlist, Switch, VoltageSource
 from .noise import NoiseCurrents, johnson_currents
 from .pool import POOL, Group
-from .spice_devices import TOLERANCES
+from .spice_devices import NEWTON, TOLERANCES
 from .worker import CHANNELS, padding
 
 __all__ = [
+    "AC",
+    "ACResult",
     "Noise",
     "NoiseResult",
     "OperatingPoint",
@@ -48,6 +53,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator
+Simulation: TypeAlias = tuple[Netlist, Analysis, int | np.random.SeedSequence | None]
 _TITLE = "* thermograd"
 _NAMES_PER_SAVE = 10  # keeps each .save card far below ngspice's line limits
 
@@ -79,6 +85,15 @@ def run(
     timeout: float | None = ...,
     currents: NoiseCurrents | None = ...,
 ) -> NoiseResult: ...
+@overload
+def run(
+    netlist: Netlist,
+    analysis: AC,
+    *,
+    seed: Seed | None = ...,
+    timeout: float | None = ...,
+    currents: NoiseCurrents | None = ...,
+) -> ACResult: ...
 def run(
     netlist: Netlist,
     analysis: Analysis,
@@ -91,7 +106,7 @@ def run(
 
     Args:
         netlist: checked here with `Netlist.check`.
-        analysis: OperatingPoint, Transient or Noise.
+        analysis: OperatingPoint, Transient, Noise or AC.
         seed: of the thermal noise; needed with Transient(noise=True). Same seed, same result, in any process.
         timeout: limit in s for the simulation itself; None: no limit.
         currents: noise currents to inject instead of the Johnson noise of the netlist's resistors.
@@ -121,75 +136,59 @@ def _run(
 
 
 def run_many(
-    jobs: Iterable[tuple[Netlist, Analysis, Seed | None]],
+    jobs: Iterable[Simulation],
     workers: int | None = None,
+    scheduler: str | None = None,
     timeout: float | None = 120.0,
     progress: Callable[[int], None] | None = None,
-) -> Iterator[tuple[int, Result | ThermogradError]]:
-    """Simulate many netlists in parallel processes.
+) -> Outcomes:
+    """Simulate many netlists in parallel processes, here or on the workers of a dask.distributed scheduler.
+
+    The same seeds give the same results, to the bit, on any number of workers and in either place. Nothing is kept on disk;
+    `farm.run_farm` does that, and goes on where a killed run stopped.
 
     Args:
-        jobs: (netlist, analysis, seed) triples, consumed as workers become free.
-        workers: number of processes; None: one per usable core.
+        jobs: (netlist, analysis, seed) triples, consumed as workers become free; with a scheduler, all at once. A seed is
+            an integer, a `numpy.random.SeedSequence` or None, as the analysis needs.
+        workers: number of processes of this machine; None: one per usable core. Not with a scheduler.
+        scheduler: address of a dask.distributed scheduler, such as ``tcp://host:8786``, which has this thermograd installed, as
+            have its workers (``pip install 'thermograd[study]'``).
         timeout: limit in s for each job.
         progress: called with the number of finished jobs after each one.
 
     Yields:
         (index of the job, its result), in order of completion. A job that fails yields its exception (SimulationError,
         WorkerDied, InputError, ...) as the value; the others go on.
+
+    Raises:
+        InputError: workers out of range or together with a scheduler, a scheduler that is no address, dask missing.
+        SimulationError: with the first result: no scheduler answers at the address.
     """
-    count = workers if workers is not None else _usable_cores()
-    if not isinstance(count, int) or count < 1:
-        raise InputError(f"workers = {workers!r}: an integer >= 1 or None is needed")
-    return _run_many(iter(jobs), count, timeout, progress)
+    return _counted(fan_out(_simulate, jobs, workers, scheduler, timeout), progress)
 
 
-def _run_many(
-    jobs: Iterator[tuple[Netlist, Analysis, Seed | None]],
-    count: int,
+def _counted(outcomes: Outcomes, progress: Callable[[int], None] | None) -> Outcomes:
+    with closing(outcomes):
+        for done, outcome in enumerate(outcomes, start=1):
+            if progress is not None:
+                progress(done)
+            yield outcome
+
+
+def _simulate(
+    netlist: Netlist,
+    analysis: Analysis,
+    seed: int | np.random.SeedSequence | None,
     timeout: float | None,
-    progress: Callable[[int], None] | None,
-) -> Iterator[tuple[int, Result | ThermogradError]]:
-    group = Group()
-
-    def work(index: int, job: tuple[Netlist, Analysis, Seed | None]) -> tuple[int, Result | ThermogradError]:
-        netlist, analysis, seed = job
-        try:
-            return index, _run(netlist, analysis, seed, timeout, None, group)
-        except ThermogradError as error:
-            return index, error
-
-    done, pending, numbered = 0, set[Future[tuple[int, Result | ThermogradError]]](), enumerate(jobs)
-    executor = ThreadPoolExecutor(count, thread_name_prefix="thermograd-ngspice")
-    finished = False
-    try:
-        while True:
-            while len(pending) < 2 * count:
-                try:
-                    index, job = next(numbered)
-                except StopIteration:
-                    break
-                pending.add(executor.submit(work, index, job))
-            if not pending:
-                break
-            ready, pending = wait(pending, return_when=FIRST_COMPLETED)
-            results = deque(future.result() for future in ready)
-            while results:
-                done += 1
-                if progress is not None:
-                    progress(done)
-                yield results.popleft()
-        finished = True
-    finally:
-        for future in pending:
-            future.cancel()
-        if not finished:
-            group.stop()
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    group: Group | None,
+) -> Result:
+    """One job of many."""
+    if isinstance(seed, np.random.Generator):
+        raise InputError(
+            "seed is a Generator, whose draws would depend on which of the jobs comes first; give each job an integer or a "
+            "child of its own, as numpy.random.SeedSequence(seed).spawn(number) makes"
+        )
+    return _run(netlist, analysis, seed, timeout, None, group)
 
 
 Finish: TypeAlias = Callable[[list[Array], str, str], Result]
@@ -203,11 +202,16 @@ def _prepare(
         raise InputError(f"netlist = {netlist!r}: a Netlist is needed")
     # A transient that starts from given initial values needs no direct-current solution.
     netlist.check(direct_current=not (isinstance(analysis, Transient) and analysis.use_initial))
+    if isinstance(analysis, Noise | AC) and (switches := netlist.of(Switch)):
+        raise InputError(
+            f"{switches[0].name}: ngspice 39 takes every switch for an open one in {type(analysis).__name__} (measured); put a resistor "
+            "in its place, of the resistance that it has"
+        )
     deck = [_TITLE, *netlist.cards()]
     if isinstance(analysis, Noise):
         return _noise_job(netlist, analysis, deck)
-    if not isinstance(analysis, OperatingPoint | Transient):
-        raise InputError(f"analysis = {analysis!r}: OperatingPoint, Transient or Noise is needed")
+    if not isinstance(analysis, OperatingPoint | Transient | AC):
+        raise InputError(f"analysis = {analysis!r}: OperatingPoint, Transient, Noise or AC is needed")
     nodes = netlist.nodes if analysis.nodes is None else tuple(dict.fromkeys(analysis.nodes))
     known = set(netlist.nodes)
     for node in nodes:
@@ -222,6 +226,11 @@ def _prepare(
     if isinstance(analysis, OperatingPoint):
         deck.extend(_ending(netlist, analysis))
         return {"deck": deck, "vectors": vectors}, [], lambda *answer: _operating_point(nodes, *answer)
+    if isinstance(analysis, AC):
+        deck.extend(_ending(netlist, analysis))
+        parts = [vector for name in vectors for vector in (name, f"imag({name})")]
+        return {"deck": deck, "vectors": ["frequency", *parts]}, [], lambda *answer: _sweep(analysis.stop, nodes, *answer)
+    _require_seen(netlist, analysis)
     job: dict[str, Any] = {"vectors": ["time", *vectors]}
     arrays = []
     if analysis.noise:
@@ -235,9 +244,24 @@ def _prepare(
     return job, arrays, lambda *answer: _transient(analysis, nodes, *answer)
 
 
+def _require_seen(netlist: Netlist, analysis: Transient) -> None:
+    """Refuse waveforms whose points ngspice would merge, and with them a whole pulse, without a word."""
+    shortest = 1.5 * float(analysis.step or 0.0) if analysis.noise else analysis.shortest
+    for source in (*netlist.of(VoltageSource), *netlist.of(CurrentSource)):
+        times = [time for time, _ in source.waveform]
+        gaps = [(late - early, early) for early, late in itertools.pairwise(times) if late <= analysis.stop]
+        gap, start = min(gaps, default=(math.inf, 0.0))
+        if gap < shortest * (1 - 1e-9):
+            raise InputError(
+                f"{source.name}: points of its waveform at {start:g} s are {gap:.3g} s apart, but in a transient of "
+                f"{analysis.stop:g} s ngspice tells apart only points {shortest:.3g} s from each other; give slower edges, or a shorter stop"
+            )
+
+
 def _ending(netlist: Netlist, analysis: Analysis) -> list[str]:
     # Of two .options cards ngspice takes the last (measured), and an analysis' own are written for linear circuits.
-    tolerances = [f".options {TOLERANCES}"] if netlist.has_devices else []
+    noisy = isinstance(analysis, Transient) and analysis.noise
+    tolerances = [] if netlist.is_linear else [f".options {NEWTON if noisy else TOLERANCES}"]
     return [*analysis.cards(), *tolerances, ".end"]
 
 
@@ -295,6 +319,14 @@ def _operating_point(nodes: tuple[str, ...], results: list[Array], version: str,
     voltages = dict(zip(nodes, results, strict=True))
     _refuse_not_finite(voltages, log)
     return OperatingPointResult({node: float(values[-1]) for node, values in voltages.items()}, version, log)
+
+
+def _sweep(stop: float, nodes: tuple[str, ...], results: list[Array], version: str, log: str) -> ACResult:
+    wanted = results[0] <= stop * (1 + 1e-9)  # ngspice goes a few points further
+    frequency, parts = results[0][wanted], [part[wanted] for part in results[1:]]
+    voltages = {node: real + 1j * imag for node, real, imag in zip(nodes, parts[::2], parts[1::2], strict=True)}
+    _refuse_not_finite({node: np.abs(values) for node, values in voltages.items()}, log)
+    return ACResult(frequency, voltages, version, log)
 
 
 def _transient(

@@ -64,7 +64,7 @@ class NoiseCurrents:
 
 
 def johnson_currents(netlist: Netlist, step: float) -> NoiseCurrents:
-    """Noise currents of all noisy resistors of `netlist` for a solver step of `step` seconds.
+    """Noise currents of all noisy resistors of `netlist` for a solver step of `step` seconds; saturating sources count as linear.
 
     Where W does not lie in the range of B (an inductor's current is a state that no node current reaches), the nearest Q
     is used and the deviation that remains is reported as `bias`.
@@ -75,7 +75,7 @@ def johnson_currents(netlist: Netlist, step: float) -> NoiseCurrents:
     """
     if not (np.isfinite(step) and step > 0.0):
         raise InputError(f"noise step = {step!r} s: a finite value > 0 is needed")
-    space = extract(netlist, {})
+    space = extract(netlist.linearised(), {})
     if not space.noise_density.any():
         raise InputError("the netlist has no noisy resistor at a node that a source does not fix; run without noise")
     if not space.is_stable:

@@ -53,9 +53,9 @@ def _logical(body: list[Line]) -> Iterator[Card]:
         if continued:
             if pending is None:
                 raise InputError(f"line {number}: a continuation (+) with nothing before it")
-            pending.words.extend(_words(number, content[1:]))
+            pending.words.extend(split_words(number, content[1:]))
             continue
-        words = _words(number, content)
+        words = split_words(number, content)
         if pending is not None:
             yield pending
         pending = Card(number, words) if words else None
@@ -68,7 +68,8 @@ def without_comment(line: str) -> str:
     return (re.split(r";|\s\$", line, maxsplit=1)[0] if ";" in line or "$" in line else line).strip()
 
 
-def _words(number: int | str, content: str) -> list[str]:
+def split_words(number: int | str, content: str) -> list[str]:
+    """The words of a line: brackets count as blanks, ``name = value`` is one word and so is an expression."""
     if "{" in content or "'" in content or '"' in content or "}" in content:
         pieces = _EXPRESSION.split(content)
         for place, piece in enumerate(pieces):

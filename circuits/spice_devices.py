@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from .behavioural import Behavioural
 from .elements import RESERVED_NODES, Element, _number
 from .errors import InputError, NetlistError
 
@@ -28,19 +29,21 @@ LEVELS: dict[str, frozenset[int]] = {
     "PNP": _BIPOLAR_LEVELS,
     "NMOS": _MOS_LEVELS,
     "PMOS": _MOS_LEVELS,
+    "SW": frozenset({1}),
 }
 """Kind of model -> the levels that are taken."""
 #: ngspice would measure a device's parameters at the netlist's own temperature unless it is told its usual 27 C.
 NOMINAL_CELSIUS = 27.0
-#: Newton's test, which linear circuits do without (see `analyses`), and a step control that goes with it: its limit, trtol times
-#: reltol, is a relative error of 1e-6 a step.
-TOLERANCES = "reltol=1e-05 vntol=1e-08 abstol=1e-12 trtol=0.1 chgtol=1e-16"
+#: Newton's test, which linear circuits do without (see `analyses`).
+NEWTON = "reltol=1e-05 vntol=1e-08 abstol=1e-12"
+#: The same, and a step control that goes with it: its limit, trtol times reltol, is a relative error of 1e-6 a step.
+TOLERANCES = f"{NEWTON} trtol=0.1 chgtol=1e-16"
 _TEMPERATURES = ("temp", "dtemp")
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceModel:
-    """A `.model` card: `name`, `kind` (D, NPN, PNP, NMOS or PMOS) and its `parameters`, name -> number in ngspice's units.
+    """A `.model` card: `name`, `kind` (D, NPN, PNP, NMOS, PMOS or SW) and its `parameters`, name -> number in ngspice's units.
 
     Which parameters a level has, ngspice knows: one that it does not have is a SimulationError of the run.
 
@@ -200,7 +203,39 @@ class Mosfet(Device):
         return (self.drain, self.source, self.bulk)
 
 
-DEVICES: tuple[type[Device], ...] = (Diode, BipolarTransistor, Mosfet)
+@dataclass(frozen=True, slots=True)
+class Switch(Device):
+    """Switch between `a` and `b`, closed while v(cp) - v(cm) is above its model's threshold.
+
+    Its model is of kind SW, with `ron` and `roff` in ohm, `vt` (threshold) and `vh` (half the hysteresis) in V.
+    """
+
+    letter: ClassVar[str] = "S"
+    kinds: ClassVar[tuple[str, ...]] = ("SW",)
+    known: ClassVar[tuple[str, ...]] = ()
+    name: str
+    a: str
+    b: str
+    cp: str
+    cm: str
+    model: DeviceModel
+    parameters: Parameters = ()
+
+    def __post_init__(self) -> None:
+        self._check_device()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Both ends and the controlling nodes."""
+        return (self.a, self.b, self.cp, self.cm)
+
+    @property
+    def conducting(self) -> tuple[str, ...]:
+        """Both ends: open, it still has its `roff`."""
+        return (self.a, self.b)
+
+
+DEVICES: tuple[type[Device], ...] = (Diode, BipolarTransistor, Mosfet, Switch)
 
 
 def model_cards(elements: Iterable[Element]) -> list[str]:
@@ -209,12 +244,17 @@ def model_cards(elements: Iterable[Element]) -> list[str]:
 
 
 def refuse_devices(elements: Iterable[Element], engine: str) -> None:
-    """Raise NetlistError if there is a diode or transistor, naming it and the `engine` that cannot take it."""
+    """Raise NetlistError if there is a part that is not linear, naming it and the `engine` that cannot take it."""
     for element in elements:
         if isinstance(element, Device):
             raise NetlistError(
                 f"{element.name} is a {type(element).__name__}, which is not linear: the {engine} cannot take it, only ngspice "
                 "does (circuits.ngspice.run)"
+            )
+        if isinstance(element, Behavioural):
+            raise NetlistError(
+                f"{element.name} is a {type(element).__name__}, which is not linear: give the {engine} netlist.linearised(), or "
+                "simulate it in ngspice (circuits.ngspice.run)"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from .behavioural import read_behavioural
 from .elements import (
     CCCS,
     CCVS,
@@ -20,11 +21,11 @@ from .elements import (
 from .errors import InputError
 from .spice_cards import Card
 from .spice_coupling import MutualInductance
-from .spice_devices import BipolarTransistor, Device, DeviceModel, Diode, Mosfet
+from .spice_devices import BipolarTransistor, Device, DeviceModel, Diode, Mosfet, Switch
 from .spice_expressions import Scope
 
-_KINDS = "RCLVIEGHFKDQM"
-_WAVES = ("sin", "pulse", "pwl", "exp", "sffm", "am", "trnoise", "trrandom", "external")
+_KINDS = "RCLVIEGHFKDQMSB"
+_WAVES = ("sin", "pulse", "exp", "sffm", "am", "trnoise", "trrandom", "external")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def read_model(card: Card, scope: Scope, path: str) -> tuple[str, DeviceModel]:
     words = card.words[1:]
     try:
         if len(words) < 2:
-            raise InputError("a name and a kind are needed: .model NAME D|NPN|PNP|NMOS|PMOS (name=number ...)")
+            raise InputError("a name and a kind are needed: .model NAME D|NPN|PNP|NMOS|PMOS|SW (name=number ...)")
         pairs = []
         for word in words[2:]:
             key, equals, value = word.partition("=")
@@ -76,6 +77,8 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
             f"parts of the kind {letter!r} are not read; only {', '.join(_KINDS)} and X are: remove the line or replace the part"
         )
     name, node, number, path = words[0], around.node, around.scope.number, around.path
+    if letter == "B":
+        return read_behavioural(name, words[1:], node)
     plain = [word for word in words[1:] if "=" not in word]
     options: dict[str, str] = {}
     for key, equals, value in (word.partition("=") for word in words[1:]):
@@ -96,7 +99,7 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
         take()
         exactly(3)
         return MutualInductance(name, f"{plain[0]}{path}", f"{plain[1]}{path}", number(plain[2]))
-    if letter in "DQM":
+    if letter in "DQMS":
         return _device(letter, name, plain, take, around)
     a, b = node(plain[0]), node(plain[1])
     if letter == "R":
@@ -113,9 +116,9 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
         return kind(name, a, b, number(plain[2]), take("ic").get("ic"))
     take()
     if letter in "VI":
-        values = _source(plain[2:], around.scope)
+        values, wave = _source(plain[2:], around.scope)
         kind_of_source = VoltageSource if letter == "V" else CurrentSource
-        return kind_of_source(name, a, b, values.get("dc", 0.0), values.get("ac", 0.0))
+        return kind_of_source(name, a, b, values.get("dc", 0.0), values.get("ac", 0.0), wave)
     if letter in "EG":
         exactly(5)
         controlled = VCVS if letter == "E" else VCCS
@@ -128,10 +131,10 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
 def _device(
     letter: str, name: str, plain: list[str], take: Callable[..., dict[str, float]], around: Surroundings
 ) -> Element:
-    kinds: dict[str, type[Device]] = {"D": Diode, "Q": BipolarTransistor, "M": Mosfet}
+    kinds: dict[str, type[Device]] = {"D": Diode, "Q": BipolarTransistor, "M": Mosfet, "S": Switch}
     kind = kinds[letter]
     given = take(*kind.known)
-    terminals = {"D": 2, "Q": 3, "M": 4}[letter]
+    terminals = {"D": 2, "Q": 3, "M": 4, "S": 4}[letter]
     if letter == "Q" and plain[3].lower() not in around.models and len(plain) > 4:
         terminals = 4  # collector, base, emitter, substrate
     nodes = [around.node(word) for word in plain[:terminals]]
@@ -139,7 +142,7 @@ def _device(
     if model is None:
         raise InputError(f"there is no .model {plain[terminals]!r}; add its card, of type {', '.join(kind.kinds)}")
     left = plain[terminals + 1 :]
-    if len(left) == 1 and letter != "M" and "area" not in given:
+    if len(left) == 1 and letter in "DQ" and "area" not in given:
         given["area"] = around.scope.number(left.pop())
     if left:
         raise InputError(f"{left[0]!r} is not read after the model; give parameters as name=number")
@@ -147,20 +150,27 @@ def _device(
         return Diode(name, nodes[0], nodes[1], model, given)
     if letter == "Q":
         return BipolarTransistor(name, nodes[0], nodes[1], nodes[2], model, given, *nodes[3:])
+    if letter == "S":
+        return Switch(name, nodes[0], nodes[1], nodes[2], nodes[3], model)
     return Mosfet(name, nodes[0], nodes[1], nodes[2], nodes[3], model, given)
 
 
-def _source(words: list[str], scope: Scope) -> dict[str, float]:
-    """`dc 1 ac 2`, `1`, `1 ac 2` in any order."""
+def _source(words: list[str], scope: Scope) -> tuple[dict[str, float], tuple[tuple[float, float], ...]]:
+    """`dc 1 ac 2`, `1`, `1 ac 2`, `pwl(0 1 1u 2)` in any order, the last one to the end."""
     values: dict[str, float] = {}
     left = list(words)
     while left:
         word = left.pop(0)
         key = word.lower()
+        if key == "pwl":
+            times = [scope.number(entry) for entry in left]
+            if len(times) % 2 or not times:
+                raise InputError(f"pwl takes pairs of time and value, got {len(times)} numbers")
+            if values.setdefault("dc", times[1]) != times[1]:
+                raise InputError(f"dc {values['dc']:g} is not where pwl starts, {times[1]:g}; drop the dc value")
+            return values, tuple(zip(times[::2], times[1::2], strict=True))
         if key in _WAVES:
-            raise InputError(
-                f"the waveform {word!r} is not read: sources are constant in time; give dc and ac values only"
-            )
+            raise InputError(f"the waveform {word!r} is not read; give dc, ac and pwl values only")
         if key in ("dc", "ac"):
             if not left:
                 raise InputError(f"{key} without a value")
@@ -170,5 +180,5 @@ def _source(words: list[str], scope: Scope) -> dict[str, float]:
         elif "dc" not in values:
             values["dc"] = scope.number(word)
         else:
-            raise InputError(f"{word!r} is not read in a source; give dc and ac values only")
-    return values
+            raise InputError(f"{word!r} is not read in a source; give dc, ac and pwl values only")
+    return values, ()

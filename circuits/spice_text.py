@@ -20,7 +20,7 @@ from .spice_expressions import Scope, parse_number
 from .spice_files import read_file
 from .spice_parts import Surroundings, read_model, read_part
 
-__all__ = ["parse_elements", "parse_netlist", "parse_number", "read_netlist"]
+__all__ = ["parse_elements", "parse_netlist", "parse_number", "read_netlist", "read_subcircuit"]
 
 _ANALYSES = (".op", ".tran", ".ac", ".dc", ".noise", ".tf", ".sens", ".pz", ".disto", ".four", ".meas", ".measure")
 _OUTPUTS = (".save", ".print", ".plot", ".probe", ".backanno", ".width")
@@ -78,6 +78,27 @@ def parse_elements(text: str) -> tuple[list[Element], float]:
     """The parts of a netlist's text, sub-circuits flattened, and its temperature (K); see `parse_netlist`, which also checks names."""
     reader = _Reader(enumerate(text.splitlines()[1:], start=2))
     return list(reader.elements()), reader.kelvin
+
+
+def read_subcircuit(text: str, lines: list[Line] | None, name: str) -> tuple[Netlist, tuple[str, ...]]:
+    """One sub-circuit of a netlist's text as a circuit, and its ports, which keep their names; parts outside of it are left aside.
+
+    Args:
+        text: the netlist. lines: what to read in place of it, files included; None: the text's own.
+        name: of the sub-circuit.
+
+    Raises:
+        InputError: there is no sub-circuit of that name; as `parse_netlist`.
+    """
+    reader = _Reader(enumerate(text.splitlines()[1:], start=2) if lines is None else lines)
+    inner = reader.definitions.get(name.lower())
+    if inner is None:
+        there = ", ".join(found.name for found in reader.definitions.values()) or "none"
+        raise InputError(f"there is no sub-circuit {name!r} in this netlist; there are: {there}")
+    reader.cards = iter([Card(1, [f"X{inner.name}", *inner.ports, inner.name])])
+    netlist = Netlist(inner.name, temperature=reader.kelvin)
+    netlist.add(*reader.elements())
+    return netlist, tuple(inner.ports)
 
 
 def _netlist(text: str, lines: list[Line]) -> Netlist:

@@ -23,7 +23,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 
 from .errors import InputError, NetlistError
 from .mna import Reduced, output_rows, reduce_netlist
-from .netlist import Netlist
+from .netlist import CurrentSource, Netlist, VoltageSource
 
 Array = NDArray[np.float64]
 #: Above this condition number of the eigenvector matrix the matrix exponential is used instead of the eigenbasis.
@@ -57,6 +57,7 @@ def extract(netlist: Netlist, outputs: Mapping[str, tuple[str, str]] | None = No
         sources=reduced.sources,
         noise_nodes=reduced.noise_nodes,
         outputs=tuple(outputs),
+        moving=tuple(e.name for e in netlist if isinstance(e, VoltageSource | CurrentSource) and e.waveform),
         nominal=reduced.nominal,
         initial=reduced.initial,
         _reduced=reduced,
@@ -76,7 +77,8 @@ class StateSpace:
             sum over noisy resistors r of (2 k T_r / R_r) n_r n_r^T.
         sources: names of the independent sources, in the order of u. nominal: their dc values.
         noise_nodes: nodes that no voltage source fixes, in the order of w; w_i is a current into node i.
-        outputs: names of y. initial: the state that the capacitors' and inductors' `initial` values set.
+        outputs: names of y. moving: names of the sources that have a waveform.
+        initial: the state that the capacitors' and inductors' `initial` values set.
     """
 
     F: Array
@@ -89,6 +91,7 @@ class StateSpace:
     sources: tuple[str, ...]
     noise_nodes: tuple[str, ...]
     outputs: tuple[str, ...]
+    moving: tuple[str, ...]
     nominal: Array
     initial: Array
     _reduced: Reduced = field(repr=False)
@@ -176,6 +179,8 @@ class StateSpace:
         Returns:
             (outputs,) for one time, (times, outputs) for a sequence.
         """
+        if self.moving and u is None:
+            raise InputError(f"source {self.moving[0]} has a waveform, but sources are constant here: give u")
         times = np.asarray(t, dtype=float)
         if not np.all(np.isfinite(times)) or np.any(times < 0.0):
             raise InputError(f"t = {t!r}: finite times >= 0 s are needed")

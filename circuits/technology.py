@@ -12,7 +12,7 @@ import os
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -31,13 +31,60 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", use_attribute_docstrings=True)
 
 
-class Resistors(Record):
+def _one_way(direct: str, value: float, law: dict[str, float | None]) -> None:
+    """Refuse a standard deviation that is given both directly and by the area law, or by half of that law."""
+    given, both = [name for name, figure in law.items() if figure is not None], " and ".join(law)
+    if given and value > 0:
+        raise ValueError(f"{direct} excludes {both}: set {direct} to 0, or leave {' and '.join(given)} out")
+    if len(given) == 1:
+        raise ValueError(f"{both} belong together: set both of them, or leave {given[0]} out")
+
+
+class Scatter(Record):
+    """How the values of one kind of part scatter about the nominal one, from die to die and over a die:
+
+        ln(value / nominal) = lot z_0 + gradient [z_1 (row - 1/2) + z_2 (column - 1/2)] + mismatch z_part
+
+    with rows and columns from 0 to 1 across the die, and independent standard normal z: three for each die, and one for each part.
+
+    Pelgrom's law (M. J. M. Pelgrom, A. C. J. Duinmaijer, A. P. G. Welbers, IEEE JSSC 24:1433, 1989) is one of pairs: at a distance D, the
+    logarithm of a pair's ratio has the variance A^2 / area + S^2 D^2. Half of the first term is a single part's own, so that
+    mismatch = A / sqrt(2 area); the second one is the gradient's, S = gradient / side of the die.
+    """
+
+    tolerance: float = Field(0.0, ge=0, le=0.5)
+    """Standard deviation of ln(value / nominal) of each part: 0.01 is 1 % (one sigma). It takes the place of matching and area."""
+    matching: float | None = Field(None, gt=0, le=1.0)
+    """Pelgrom's coefficient A of a pair, m: 1e-8 m is 1 % um."""
+    area: float | None = Field(None, gt=0, le=1.0)
+    """Area of one part, m^2, whatever its value."""
+    lot: float = Field(0.0, ge=0, le=0.5)
+    """Standard deviation of the shift of ln(value) that all parts of a die share."""
+    gradient: float = Field(0.0, ge=0, le=0.5)
+    """Standard deviation of the change of ln(value) from one edge of a die to the opposite one; each direction has its own."""
+
+    @model_validator(mode="after")
+    def _one_mismatch(self) -> Self:
+        _one_way("tolerance", self.tolerance, {"matching": self.matching, "area": self.area})
+        if self.mismatch > 0.5:
+            raise ValueError(
+                f"matching and area make a mismatch of {self.mismatch:.3g}, at most 0.5: set a larger area"
+            )
+        return self
+
+    @property
+    def mismatch(self) -> float:
+        """Standard deviation of ln(value) of a part on its own: the tolerance, or A / sqrt(2 area)."""
+        if self.matching is None or self.area is None:
+            return self.tolerance
+        return self.matching / math.sqrt(2 * self.area)
+
+
+class Resistors(Scatter):
     """The resistors, or programmable conductances, that hold the matrix."""
 
     unit: float = Field(1e3, gt=0, le=1e9)
     """Resistance of the largest matrix entry, ohm."""
-    tolerance: float = Field(0.0, ge=0, le=0.5)
-    """Standard deviation of ln(R / R_nominal) of each part: 0.01 is 1 % (one sigma)."""
     tc1: float = Field(0.0, ge=-0.02, le=0.02)
     """Linear temperature coefficient, 1/K."""
     tc2: float = Field(0.0, ge=-1e-3, le=1e-3)
@@ -58,13 +105,11 @@ class Resistors(Record):
         return self
 
 
-class Capacitors(Record):
+class Capacitors(Scatter):
     """The capacitors that hold the state."""
 
     unit: float = Field(1e-9, gt=0, le=1.0)
     """Capacitance of one state variable, farad."""
-    tolerance: float = Field(0.0, ge=0, le=0.5)
-    """Standard deviation of ln(C / C_nominal) of each part."""
 
 
 class Inductors(Record):
@@ -86,7 +131,11 @@ class OpAmp(Record):
     gbw: float = Field(math.inf, gt=0)
     """Gain-bandwidth product A0 f_1 of the dominant pole f_1, Hz; inf is an ideal amplifier."""
     offset: float = Field(0.0, ge=0, le=0.1)
-    """Standard deviation of the input offset voltage, V."""
+    """Standard deviation of the input offset voltage, V. It takes the place of offset_matching and input_area."""
+    offset_matching: float | None = Field(None, gt=0, le=1.0)
+    """Pelgrom's coefficient A_VT of the input pair, V m: 5e-9 V m is 5 mV um."""
+    input_area: float | None = Field(None, gt=0, le=1.0)
+    """Gate area W L of one transistor of the input pair, m^2."""
     rail: float = Field(1.0, gt=0, le=100)
     """Largest output voltage of either sign, differential where there are two outputs, V."""
     second_pole: float = Field(math.inf, gt=0)
@@ -113,6 +162,26 @@ class OpAmp(Record):
     """What that loop holds the mean of the outputs at, V."""
     power: float = Field(0.0, ge=0, le=100)
     """Power that it takes from its supplies at rest, W."""
+
+    @model_validator(mode="after")
+    def _one_offset(self) -> OpAmp:
+        law = {"offset_matching": self.offset_matching, "input_area": self.input_area}
+        _one_way("offset", self.offset, law)
+        if self.offset_mismatch > 0.1:
+            volts = f"{self.offset_mismatch:.3g} V, at most 0.1 V"
+            raise ValueError(f"offset_matching and input_area make an offset of {volts}: set a larger input_area")
+        return self
+
+    @property
+    def offset_mismatch(self) -> float:
+        """Standard deviation of the input offset voltage, V: offset, or A_VT / sqrt(input_area).
+
+        An offset is the difference of a pair, as Pelgrom's law has it (see `Scatter`): there is no factor of sqrt(2). Of the input pair
+        alone; its load's mismatch is left out.
+        """
+        if self.offset_matching is None or self.input_area is None:
+            return self.offset
+        return self.offset_matching / math.sqrt(self.input_area)
 
 
 class Converter(Record):
@@ -147,18 +216,18 @@ class Switches(Record):
     on_resistance: float = Field(0.0, ge=0, le=1e6)
     """Resistance of a closed switch, in series with each matrix resistor, ohm."""
     leakage: float = Field(0.0, ge=0, le=1e-3)
-    """Conductance of an open switch, at each crosspoint that is not used, S."""
+    """Conductance of an open switch, at each place of a crosspoint that holds no resistor, S."""
 
 
 class Wires(Record):
     """The lines of an array and its parasitic capacitances; in extracted netlists."""
 
     segment_resistance: float = Field(0.0, ge=0, le=1e6)
-    """Resistance of a line from one crosspoint to the next, ohm."""
+    """Resistance of a line from its amplifier to the first crosspoint, and from each one to the next, ohm."""
     segment_capacitance: float = Field(0.0, ge=0, le=1e-6)
     """Capacitance to ground of that segment, F."""
     crosspoint_capacitance: float = Field(0.0, ge=0, le=1e-6)
-    """Capacitance between the two lines at each crosspoint, F."""
+    """Capacitance between a row line and a column line where they cross, F: four times at a crosspoint of a differential array."""
     input_capacitance: float = Field(0.0, ge=0, le=1e-6)
     """Capacitance to ground of each amplifier's input, F."""
 

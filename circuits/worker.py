@@ -98,11 +98,14 @@ class Simulator:
         raise Refused(f"ngspice did not accept the netlist; it printed: {words}")
 
     def vectors(self, plot: str) -> dict[str, Array]:
-        """All real vectors of a plot, by lower-case name, ``v(x)`` written as ``x``."""
+        """All vectors of a plot, by lower-case name, ``v(x)`` written as ``x``; the imaginary part of x is ``imag(x)``."""
         found = {}
         for name, vector in self.shared.plot(None, plot).items():
             low = name.lower()
-            found[low[2:-1] if low.startswith("v(") else low] = np.real(vector._data)
+            low = low[2:-1] if low.startswith("v(") else low
+            found[low] = np.real(vector._data)
+            if np.iscomplexobj(vector._data):
+                found[f"imag({low})"] = np.imag(vector._data)
         return found
 
     def plots(self) -> list[str]:

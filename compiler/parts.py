@@ -96,32 +96,40 @@ class Parts:
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
     ) -> Parts:
-        """These parts as that die has them: mismatch of each part, drift and noise at its local temperature.
+        """These parts as that die has them: the die's lot shift, its gradient and drift at each part's place, and each part's own mismatch.
 
-        The standard deviations default to the die's technology; a calibrated surrogate passes those of its card.
-        `symmetric` says that the resistors (i, j) and (j, i) are one and the same part.
+        Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a leg on the diagonal; input resistors and inverters at the
+        right edge. A capacitor is beside its leg, or, where amplifiers hold the state, at the right edge, too.
+
+        The standard deviations default to the die's technology; a calibrated surrogate passes those of its card. Lot and gradient are
+        always the technology's. `symmetric` says that the resistors (i, j) and (j, i) are one and the same part.
         """
         technology, n = die.technology, self.size
-        sigma = technology.resistors.tolerance if mismatch is None else mismatch
-        sigma_c = technology.capacitors.tolerance if capacitor_mismatch is None else capacitor_mismatch
-        sigma_v = technology.opamp.offset if offset is None else offset
-        place = (np.arange(n) + 0.5) / n
+        sigma = technology.resistors.mismatch if mismatch is None else mismatch
+        sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
+        sigma_v = technology.opamp.offset_mismatch if offset is None else offset
+        place, edge = (np.arange(n) + 0.5) / n, np.ones(n)
         hot = die.temperature_of(place[:, None], place[None, :])
-        legs, inputs = die.temperature_of(place, place), die.temperature_of(place, np.ones(n))
+        legs, inputs = die.temperature_of(place, place), die.temperature_of(place, edge)
+        shift = die.resistor_shift(place[:, None], place[None, :])
+        shift_legs, shift_inputs = die.resistor_shift(place, place), die.resistor_shift(place, edge)
+        shift_c = die.capacitor_shift(place, edge if self.drive_nominal else place)
         count = len(self.drive)
         deviate = die.deviates("coupling", (count, n, n))
         if symmetric:
             upper = np.triu(np.ones((n, n), dtype=bool))
             deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
-            hot = np.where(upper, hot, hot.T)
+            hot, shift = np.where(upper, hot, hot.T), np.where(upper, shift, shift.T)
         return dataclasses.replace(
             self,
-            coupling=self.coupling * np.exp(-sigma * deviate) / die.drift(hot),
-            ground=self.ground * np.exp(-sigma * die.deviates("ground", (count, n))) / die.drift(legs),
-            drive=self.drive * np.exp(-sigma * die.deviates("drive", (count, n))) / die.drift(inputs),
-            capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n))),
+            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(hot),
+            ground=self.ground * np.exp(-sigma * die.deviates("ground", (count, n)) - shift_legs) / die.drift(legs),
+            drive=self.drive * np.exp(-sigma * die.deviates("drive", (count, n)) - shift_inputs) / die.drift(inputs),
+            capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n)) + shift_c),
             offset=sigma_v * die.deviates("offset", (1, n))[0],
-            inverter=self.inverter * np.exp(-sigma * die.deviates("inverter", (2, n))) / die.drift(inputs),
+            inverter=self.inverter
+            * np.exp(-sigma * die.deviates("inverter", (2, n)) - shift_inputs)
+            / die.drift(inputs),
             inverter_offset=sigma_v * die.deviates("inverter_offset", (1, n))[0],
             coupling_temperature=hot,
             ground_temperature=legs,

@@ -58,7 +58,7 @@ class Sensitivities:
         most: the `SHOWN` parts with the largest sensitivity, in order.
         combined: root sum of squares over all parts, per rail pair: the relative rms error of the solution is this times the relative
             standard deviation of a pair's mean (sigma / sqrt(2) with two rails of tolerance sigma).
-        tolerance_error: that error for the technology's tolerance (0 for inductors, which have none there).
+        tolerance_error: that error for the technology's mismatch (0 for inductors, which have none there).
     """
 
     most: tuple[Sensitivity, ...]
@@ -95,9 +95,7 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
     rails = 1 if isinstance(parts, Network) and parts.rails == 1 else len(parts.ground)
     resistors = program.technology.resistors
     combined = float(np.linalg.norm(size))
-    tolerance = (
-        resistors.tolerance if letter == "R" else program.technology.capacitors.tolerance if letter == "C" else 0.0
-    )
+    mismatch = resistors.mismatch if letter == "R" else program.technology.capacitors.mismatch if letter == "C" else 0.0
     most = tuple(
         Sensitivity(
             part=names[k],
@@ -108,7 +106,7 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
         for k in np.argsort(-size, kind="stable")[:SHOWN]
         if values[k] > 0  # rounding may have left a part out
     )
-    return Sensitivities(most, combined, float(combined * tolerance / np.sqrt(rails)))
+    return Sensitivities(most, combined, float(combined * mismatch / np.sqrt(rails)))
 
 
 def _inputs(

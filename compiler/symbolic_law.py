@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .fabrics.crossbar import IDEAL_GAIN
+from ..circuits.cells.amplifier import IDEAL_GAIN
 from .fabrics.factored import FactoredParts
 from .fabrics.lc import PROBE
 from .fabrics.network import Network

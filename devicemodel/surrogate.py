@@ -3,9 +3,9 @@
     [C (1 + leak) + lag L] dv/dt = -(K + leak L) v + gain * I + L Vos + noise,
 
 with K, L, C of the same parts that the SPICE device would build for this die (same seed, same places), and with leak = 1/A0,
-lag = 1/(2 pi GBW), the standard deviations of mismatch and offset, the gain and the noise power taken from a `DeviceCard`. The law is
-propagated exactly over the analog time (see `ou`); the differences to the circuit (the amplifiers' second-order term, rails of unequal
-parts) are what calibration measures as the residual.
+lag = 1/(2 pi GBW), the standard deviations of mismatch and offset, the gain and the noise power taken from a `DeviceCard`; lot shift and
+gradient are those of the card's technology. The law is propagated exactly over the analog time (see `ou`); the differences to the
+circuit (the amplifiers' second-order term, rails of unequal parts) are what calibration measures as the residual.
 """
 
 from __future__ import annotations

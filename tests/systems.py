@@ -36,9 +36,9 @@ def true_card(technology: Technology, fabric: str = "crossbar", **changes: float
         "gain": 1.0,
         "leak": 1.0 / technology.opamp.gain if active else 0.0,
         "lag": 1.0 / (2 * math.pi * technology.opamp.gbw) if active else 0.0,
-        "mismatch": technology.resistors.tolerance,
-        "capacitor_mismatch": technology.capacitors.tolerance,
-        "offset": technology.opamp.offset,
+        "mismatch": technology.resistors.mismatch,
+        "capacitor_mismatch": technology.capacitors.mismatch,
+        "offset": technology.opamp.offset_mismatch,
         "noise": 1.0,
     } | changes
     return DeviceCard(

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...circuits.analyses import Analysis
+from ...circuits.cells.amplifier import AmplifierCell
 from ...circuits.netlist import Netlist
 from ...circuits.technology import Technology
 from ..matrices import Matrix
@@ -101,6 +102,22 @@ class Fabric(Protocol):
 
     def inventory(self, parts: Any) -> Iterator[tuple[str, np.ndarray]]:
         """(kind, values) of all parts: resistor (ohm), capacitor (F), inductor (H), amplifier (no values but a count of them)."""
+        ...
+
+
+class ActiveFabric(Fabric, Protocol):
+    """A fabric whose amplifiers can be exchanged."""
+
+    def lower(
+        self,
+        netlist: Netlist,
+        parts: Any,
+        technology: Technology,
+        currents: np.ndarray,
+        state: np.ndarray,
+        amplifier: AmplifierCell | None = None,
+    ) -> None:
+        """As `Fabric.lower`; `amplifier` stands in for the one-pole amplifier of the technology."""
         ...
 
 

@@ -25,17 +25,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ...circuits.analyses import Analysis, OperatingPoint
+from ...circuits.cells.amplifier import IDEAL_GAIN, AmplifierCell, OnePole
 from ...circuits.errors import UnrealisableError
-from ...circuits.netlist import VCCS, VCVS, Capacitor, Netlist, Resistor, VoltageSource
+from ...circuits.netlist import Capacitor, Netlist, Resistor, VoltageSource
 from ...circuits.preferred_numbers import preferred_conductance
 from ...circuits.technology import Technology
 from ..matrices import Matrix, dense, is_positive_definite
 from ..parts import BOLTZMANN, Behaviour, Parts
 from .base import PROBE_TIMES, group_name, pair_drives, rails
 from .dual_rail import LARGEST
-
-IDEAL_GAIN = 1e8
-"""Gain that stands for an infinite one: larger ones cost the simulator digits, since it resolves the input voltage as a difference."""
 
 
 class Crossbar:
@@ -161,15 +159,21 @@ class Crossbar:
         return OperatingPoint(nodes=nodes)
 
     def lower(
-        self, netlist: Netlist, parts: Parts, technology: Technology, currents: np.ndarray, state: np.ndarray
+        self,
+        netlist: Netlist,
+        parts: Parts,
+        technology: Technology,
+        currents: np.ndarray,
+        state: np.ndarray,
+        amplifier: AmplifierCell | None = None,
     ) -> None:
         """For each cell its crosspoint resistors, input resistors, capacitors, drive and amplifier; then the inverters."""
-        single = self.rail_count == 1
+        single, cell = self.rail_count == 1, amplifier or OnePole(technology.opamp)
         rows = self._crosspoints(parts)
         for i, resistors in enumerate(rows):
             netlist.add(*resistors, group=group_name(i))
             volts = float(currents[i]) / parts.drive_nominal
-            (self._single_cell if single else self._cell)(netlist, parts, technology, i, volts, float(state[i]))
+            (self._single_cell if single else self._cell)(netlist, parts, technology, i, volts, float(state[i]), cell)
         if single:
             for j in np.flatnonzero((parts.polarity < 0).any(axis=0)).tolist():
                 (given, back), hot = (1.0 / parts.inverter[:, j]).tolist(), float(parts.drive_temperature[j])
@@ -179,12 +183,11 @@ class Crossbar:
                     Resistor(f"RF{k}", f"h{k}", f"n{k}", back, hot),
                     group=group,
                 )
-                add_single_amplifier(
+                cell.add(
                     netlist,
-                    f"n{k}",
-                    f"h{k}",
+                    ("0", f"h{k}"),
+                    (f"n{k}",),
                     f"i{k}",
-                    technology,
                     float(parts.inverter_offset[j]),
                     -float(state[j]),
                     group,
@@ -212,7 +215,16 @@ class Crossbar:
             rows.append(row)
         return rows
 
-    def _cell(self, netlist: Netlist, parts: Parts, technology: Technology, i: int, volts: float, state: float) -> None:
+    def _cell(
+        self,
+        netlist: Netlist,
+        parts: Parts,
+        technology: Technology,
+        i: int,
+        volts: float,
+        state: float,
+        amplifier: AmplifierCell,
+    ) -> None:
         gain = min(technology.opamp.gain, IDEAL_GAIN)
         for rail, sign in ((0, 0.5), (1, -0.5)):
             suffix, summing = f"{i + 1}{'pm'[rail]}", f"e{'pm'[rail]}{i + 1}"
@@ -229,19 +241,19 @@ class Crossbar:
             )
         k = i + 1
         plus, minus = rails(i)
-        add_differential_amplifier(
-            netlist,
-            (plus, minus),
-            (f"em{k}", f"ep{k}"),
-            str(k),
-            technology,
-            float(parts.offset[i]),
-            state,
-            group_name(i),
+        amplifier.add(
+            netlist, (f"em{k}", f"ep{k}"), (plus, minus), str(k), float(parts.offset[i]), state, group_name(i)
         )
 
     def _single_cell(
-        self, netlist: Netlist, parts: Parts, technology: Technology, i: int, volts: float, state: float
+        self,
+        netlist: Netlist,
+        parts: Parts,
+        technology: Technology,
+        i: int,
+        volts: float,
+        state: float,
+        amplifier: AmplifierCell,
     ) -> None:
         k, gain, offset = i + 1, min(technology.opamp.gain, IDEAL_GAIN), float(parts.offset[i])
         hot = float(parts.drive_temperature[i])
@@ -252,72 +264,4 @@ class Crossbar:
             Capacitor(f"C{k}", f"p{k}", f"e{k}", float(parts.capacitance[0, i]), initial=start),
             group=group_name(i),
         )
-        add_single_amplifier(netlist, f"p{k}", f"e{k}", str(k), technology, offset, state, group_name(i))
-
-
-def add_differential_amplifier(
-    netlist: Netlist,
-    outputs: tuple[str, str],
-    inputs: tuple[str, str],
-    name: str,
-    technology: Technology,
-    offset: float,
-    state: float,
-    group: str,
-) -> None:
-    """One-pole macromodel of a fully differential amplifier with ideal common-mode control (outputs sum to zero).
-
-    v(outputs) = A(s) (v(inputs) + offset), inputs being (non-inverting, inverting), A(s) = 1 / (1/A0 + s / (2 pi GBW)).
-    """
-    gain, gbw = min(technology.opamp.gain, IDEAL_GAIN), technology.opamp.gbw
-    (plus, minus), (upper, lower) = outputs, inputs
-    inverting = lower
-    if offset:
-        inverting = f"os{name}"
-        netlist.add(VoltageSource(f"VOS{name}", lower, inverting, offset), group=group)
-    if math.isinf(gbw):
-        netlist.add(
-            VCVS(f"E{name}p", plus, "0", upper, inverting, gain / 2),
-            VCVS(f"E{name}m", minus, "0", upper, inverting, -gain / 2),
-            group=group,
-        )
-        return
-    # The gain node: A0 at DC, pole at GBW / A0. Its level of 1 MOhm keeps the matrix entries near the others.
-    load = 1e6
-    netlist.add(
-        VCCS(f"G{name}", "0", f"a{name}", upper, inverting, gain / load),
-        Resistor(f"RA{name}", f"a{name}", "0", load, noisy=False),
-        Capacitor(f"CA{name}", f"a{name}", "0", gain / (2 * math.pi * gbw * load), initial=state),
-        VCVS(f"E{name}p", plus, "0", f"a{name}", "0", 0.5),
-        VCVS(f"E{name}m", minus, "0", f"a{name}", "0", -0.5),
-        group=group,
-    )
-
-
-def add_single_amplifier(
-    netlist: Netlist,
-    output: str,
-    inverting: str,
-    name: str,
-    technology: Technology,
-    offset: float,
-    state: float,
-    group: str,
-) -> None:
-    """One-pole macromodel of an amplifier whose other input is grounded: v(output) = A(s) (offset - v(inverting))."""
-    gain, gbw = min(technology.opamp.gain, IDEAL_GAIN), technology.opamp.gbw
-    reference = "0"
-    if offset:
-        reference = f"os{name}"
-        netlist.add(VoltageSource(f"VOS{name}", reference, "0", offset), group=group)
-    if math.isinf(gbw):
-        netlist.add(VCVS(f"E{name}", output, "0", reference, inverting, gain), group=group)
-        return
-    load = 1e6
-    netlist.add(
-        VCCS(f"G{name}", "0", f"a{name}", reference, inverting, gain / load),
-        Resistor(f"RA{name}", f"a{name}", "0", load, noisy=False),
-        Capacitor(f"CA{name}", f"a{name}", "0", gain / (2 * math.pi * gbw * load), initial=state),
-        VCVS(f"E{name}", output, "0", f"a{name}", "0", 1.0),
-        group=group,
-    )
+        amplifier.add(netlist, ("0", f"e{k}"), (f"p{k}",), str(k), offset, state, group_name(i))

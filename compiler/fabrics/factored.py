@@ -23,6 +23,7 @@ import numpy as np
 from scipy import sparse
 
 from ...circuits.analyses import Analysis, OperatingPoint
+from ...circuits.cells.amplifier import IDEAL_GAIN, AmplifierCell, OnePole
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist import Capacitor, Netlist, Resistor, VoltageSource
 from ...circuits.preferred_numbers import preferred_conductance
@@ -30,7 +31,6 @@ from ...circuits.technology import Technology
 from ..matrices import Matrix
 from ..parts import Behaviour
 from .base import PROBE_TIMES, group_name, pair_drives, rails
-from .crossbar import IDEAL_GAIN, add_differential_amplifier
 
 
 @dataclass(frozen=True)
@@ -198,10 +198,16 @@ class Factored:
         return OperatingPoint(nodes=nodes)
 
     def lower(
-        self, netlist: Netlist, parts: FactoredParts, technology: Technology, currents: np.ndarray, state: np.ndarray
+        self,
+        netlist: Netlist,
+        parts: FactoredParts,
+        technology: Technology,
+        currents: np.ndarray,
+        state: np.ndarray,
+        amplifier: AmplifierCell | None = None,
     ) -> None:
         """Stage by stage, then the integrators. Stage t has outputs u<t>p<r>, u<t>m<r> and inputs g<t>p<r>, g<t>m<r>."""
-        hot = technology.thermal.ambient
+        hot, cell = technology.thermal.ambient, amplifier or OnePole(technology.opamp)
         outputs = [rails(i) for i in range(parts.size)]
         signal = state
         for t, (array, feedback) in enumerate(zip(parts.arrays[:-1], parts.feedback, strict=True), start=1):
@@ -220,9 +226,7 @@ class Factored:
                     # Each output feeds back to the input that lowers it, where the opposite rail's signal comes in.
                     ends = (fresh[r][rail], inputs[rail])
                     netlist.add(Resistor(f"RF{t}_{k}{'pm'[rail]}", *ends, 1.0 / float(feedback[r]), hot), group=group)
-                add_differential_amplifier(
-                    netlist, fresh[r], (inputs[1], inputs[0]), f"S{t}_{k}", technology, 0.0, float(signal[r]), group
-                )
+                cell.add(netlist, (inputs[1], inputs[0]), fresh[r], f"S{t}_{k}", state=float(signal[r]), group=group)
             outputs = fresh
         gain = min(technology.opamp.gain, IDEAL_GAIN)
         for i, row in enumerate(_rows(parts.arrays[-1])):
@@ -244,9 +248,7 @@ class Factored:
                     Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[i]), initial=start),
                     group=group,
                 )
-            add_differential_amplifier(
-                netlist, rails(i), (f"em{k}", f"ep{k}"), str(k), technology, 0.0, float(state[i]), group
-            )
+            cell.add(netlist, (f"em{k}", f"ep{k}"), rails(i), str(k), state=float(state[i]), group=group)
 
 
 def stages(parts: object) -> list[np.ndarray]:

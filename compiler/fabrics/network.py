@@ -80,18 +80,21 @@ class Network:
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
     ) -> Network:
-        """This network of resistors as that die has it; see `Parts.on`."""
+        """This network of resistors as that die has it; see `Parts.on`. Every capacitor is beside its leg."""
         technology, n, rails = die.technology, self.size, self.rails
-        sigma = technology.resistors.tolerance if mismatch is None else mismatch
-        sigma_c = technology.capacitors.tolerance if capacitor_mismatch is None else capacitor_mismatch
+        sigma = technology.resistors.mismatch if mismatch is None else mismatch
+        sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
         place = (np.arange(n) + 0.5) / n
-        hot, legs = die.temperature_of(place[self.first], place[self.second]), die.temperature_of(place, place)
+        branch = place[self.first], place[self.second]
+        hot, legs = die.temperature_of(*branch), die.temperature_of(place, place)
+        shift, shift_legs = die.resistor_shift(*branch), die.resistor_shift(place, place)
         deviate = np.array([die.deviates_at("coupling", rail, self.first, self.second) for rail in range(rails)])
         return dataclasses.replace(
             self,
-            coupling=self.coupling * np.exp(-sigma * deviate) / die.drift(hot),
-            ground=self.ground * np.exp(-sigma * die.deviates("ground", (rails, n))) / die.drift(legs),
-            storage=self.storage * np.exp(sigma_c * die.deviates("capacitor", (rails, n))),
+            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(hot),
+            ground=self.ground * np.exp(-sigma * die.deviates("ground", (rails, n)) - shift_legs) / die.drift(legs),
+            storage=self.storage
+            * np.exp(sigma_c * die.deviates("capacitor", (rails, n)) + die.capacitor_shift(place, place)),
             coupling_temperature=hot,
             ground_temperature=legs,
         )

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from thermograd.circuits.netlist import (
+    CCVS,
     VCCS,
     VCVS,
     Capacitor,
     CurrentSource,
+    Inductor,
     Netlist,
     Resistor,
     VoltageSource,
@@ -134,3 +136,44 @@ def one_rc(*, ac=0.0, initial=None):
         Capacitor("C1", "out", "0", 1e-9, initial),
     )
     return netlist
+
+
+def mesh(quality, n=4, seed=3):
+    """Ideal inductors between all nodes and to ground, C and R = Q sqrt(L/C) at each; node x reads the flux by a probe.
+
+    Returns the netlist, Gamma (1/H), C (F) and the factors that turn a probe's volts (the leg's current) into Wb.
+    """
+    rng = np.random.default_rng(seed)
+    netlist, gamma = Netlist("mesh"), np.zeros((n, n))
+    capacitance, legs = 1e-9 * rng.uniform(0.7, 1.4, n), 1e-3 * rng.uniform(0.7, 1.4, n)
+    for i in range(n):
+        netlist.add(
+            VoltageSource(f"V{i}", f"n{i}", f"s{i}", 0.0),
+            Inductor(f"L{i}", f"s{i}", "0", legs[i]),
+            CCVS(f"H{i}", f"x{i}", "0", f"V{i}", 1.0),
+            Capacitor(f"C{i}", f"n{i}", "0", capacitance[i]),
+            Resistor(f"R{i}", f"n{i}", "0", quality * 1e3),
+        )
+        gamma[i, i] += 1 / legs[i]
+        for j in range(i):
+            henry = 2e-3 * rng.uniform(0.7, 1.4)
+            netlist.add(Inductor(f"L{i}_{j}", f"n{i}", f"n{j}", henry))
+            gamma[[i, j], [i, j]] += 1 / henry
+            gamma[[i, j], [j, i]] -= 1 / henry
+    return netlist, gamma, capacitance, legs
+
+
+def silenced(netlist):
+    """The same circuit without Johnson noise."""
+    quiet = Netlist("silent")
+    for e in netlist:
+        quiet.add(Resistor(e.name, e.a, e.b, e.resistance, noisy=False) if isinstance(e, Resistor) else e)
+    return quiet
+
+
+def heated(netlist, kelvin):
+    """The same circuit with resistors of their own temperature, by name."""
+    hot = Netlist("heated")
+    for e in netlist:
+        hot.add(Resistor(e.name, e.a, e.b, e.resistance, kelvin[e.name]) if e.name in kelvin else e)
+    return hot

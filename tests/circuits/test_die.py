@@ -10,6 +10,9 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology import Technology
 
 TECHNOLOGY = Technology.preset("integrated")
+SHARED = {"resistors__lot": 0.15, "resistors__gradient": 0.02, "capacitors__lot": 0.1, "capacitors__gradient": 0.01}
+SPREAD = TECHNOLOGY.replace(**SHARED)
+PLACES = np.linspace(0, 1, 5)[:, None], np.linspace(0, 1, 5)[None, :]
 GOLDEN = {"coupling": [0.32803279065429286, -2.0348914756661376], "offset": [1.3702307417055075, 2.5810125203663246]}
 
 
@@ -41,7 +44,7 @@ def test_kinds_of_parts_and_dies_are_independent():
     one, two = TECHNOLOGY.fabricate(1), TECHNOLOGY.fabricate(2)
     streams = [die.deviates(part, (1, 4000))[0] for die in (one, two) for part in STREAMS]
     correlation = np.corrcoef(streams) - np.eye(len(streams))
-    # 190 pairs of 4000 draws: one standard error is 0.016, the largest of 190 is below 4.5 of them.
+    # 496 pairs of 4000 draws: one standard error is 0.016, the largest of 496 is below 4.5 of them.
     assert np.abs(correlation).max() < 4.5 / np.sqrt(4000)
 
 
@@ -59,8 +62,10 @@ def test_the_meaning_of_a_seed_is_fixed():
 
 
 def test_no_seed_is_a_die_without_any_deviation():
-    die = TECHNOLOGY.fabricate(None)
+    die = SPREAD.fabricate(None)
     assert not die.deviates("coupling", (2, 5, 5)).any()
+    assert not die.resistor_shift(*PLACES).any()
+    assert not die.capacitor_shift(*PLACES).any()
     assert die.ambient == TECHNOLOGY.thermal.ambient
 
 
@@ -70,6 +75,63 @@ def test_ambient_temperatures_of_dies_scatter_as_the_technology_says():
     # 200 dies: mean within 4 * 2 / sqrt(200) K, variance within 4 * sqrt(2 / 200) of itself.
     assert ambient.mean() == pytest.approx(300.15, abs=0.57)
     assert ambient.var() == pytest.approx(4.0, rel=0.4)
+
+
+def shifts(technology, dies=1000):
+    """(resistors, capacitors), each (dies, 5, 5): what the parts of each die share at a grid of places from edge to edge."""
+    small = technology.replace(thermal__cells=1)
+    drawn = [small.fabricate(seed) for seed in range(dies)]
+    return tuple(
+        np.array([getattr(die, name)(*PLACES) for die in drawn]) for name in ("resistor_shift", "capacitor_shift")
+    )
+
+
+def assert_scatter(values, sigma):
+    """Mean 0 and standard deviation sigma, within four standard errors; values are independent."""
+    assert abs(values.mean()) < 4 * sigma / np.sqrt(values.size)
+    assert values.std() == pytest.approx(sigma, rel=4 / np.sqrt(2 * values.size))
+
+
+def assert_independent(*values):
+    correlation = np.corrcoef(values) - np.eye(len(values))
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(len(values[0]))
+
+
+def test_lots_scatter_as_the_technology_says_and_are_the_same_all_over_a_die():
+    resistors, capacitors = shifts(TECHNOLOGY.replace(resistors__lot=0.15, capacitors__lot=0.1))
+    for found, sigma in ((resistors, 0.15), (capacitors, 0.1)):
+        assert np.ptp(found, axis=(1, 2)).max() == 0.0
+        assert_scatter(found[:, 0, 0], sigma)
+    assert_independent(resistors[:, 0, 0], capacitors[:, 0, 0])
+    # Negative control: the check sees a fifth of the standard deviation, and a lot in place of another.
+    with pytest.raises(AssertionError):
+        assert_scatter(1.2 * resistors[:, 0, 0], 0.15)
+    with pytest.raises(AssertionError):
+        assert_independent(resistors[:, 0, 0], resistors[:, 0, 0] + capacitors[:, 0, 0])
+
+
+def test_gradients_are_planes_through_the_middle_with_independent_slopes():
+    resistors, capacitors = shifts(TECHNOLOGY.replace(resistors__gradient=0.02, capacitors__gradient=0.01))
+    slopes = []
+    for found, sigma in ((resistors, 0.02), (capacitors, 0.01)):
+        assert not found[:, 2, 2].any()
+        down, across = found[:, 4, 2] - found[:, 0, 2], found[:, 2, 4] - found[:, 2, 0]
+        plane = down[:, None, None] * (PLACES[0] - 0.5) + across[:, None, None] * (PLACES[1] - 0.5)
+        np.testing.assert_allclose(found, plane, atol=1e-15)
+        assert_scatter(down, sigma)
+        assert_scatter(across, sigma)
+        slopes += [down, across]
+    assert_independent(*slopes)
+
+
+def test_lot_and_gradient_add_up_and_leave_the_other_deviates_alone():
+    place = np.array(0.3), np.array(0.9)
+    both = SPREAD.fabricate(6)
+    alone = [TECHNOLOGY.replace(**{key: value}).fabricate(6) for key, value in SHARED.items()]
+    assert both.resistor_shift(*place) == pytest.approx(sum(die.resistor_shift(*place) for die in alone), rel=1e-12)
+    assert both.capacitor_shift(*place) == pytest.approx(sum(die.capacitor_shift(*place) for die in alone), rel=1e-12)
+    assert both.ambient == alone[0].ambient
+    np.testing.assert_array_equal(both.deviates("coupling", (2, 4, 4)), alone[0].deviates("coupling", (2, 4, 4)))
 
 
 def test_resistance_drifts_by_both_temperature_coefficients():

@@ -7,16 +7,22 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from thermograd.circuits import farm
-from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout
+from thermograd.circuits import farm, ngspice
+from thermograd.circuits.analyses import Result, TransientResult
+from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout, WorkerDied
 from thermograd.circuits.farm import Job, run_farm
-from thermograd.circuits.netlist import VCVS, Resistor
-from thermograd.circuits.ngspice import Noise, OperatingPoint, Transient
+from thermograd.circuits.netlist import VCVS, Netlist, Resistor
+from thermograd.circuits.ngspice import AC, Noise, OperatingPoint, Transient
+from thermograd.circuits.pool import POOL
 
 from .networks import one_rc, random_rc
 
@@ -31,6 +37,10 @@ def bits(results):
     return {name: {node: np.asarray(v).tobytes() for node, v in result.voltages.items()} for name, result in results}
 
 
+def kinds_of(results):
+    return {type(result) for result in results}
+
+
 def test_any_number_of_workers_gives_the_same_bits(tmp_path):
     found = [bits(run_farm(noisy_jobs(6), tmp_path / str(workers), workers=workers)) for workers in (1, 2, 8)]
     assert found[0] == found[1] == found[2]
@@ -43,19 +53,45 @@ def test_every_kind_of_result_comes_back_from_disk(tmp_path, monkeypatch):
         Job("some", one_rc(), OperatingPoint(nodes=("out",))),
         Job("time", one_rc(), Transient(1e-6)),
         Job("noise", one_rc(ac=1.0), Noise("out", "V1", 1.0, 1e6)),
+        Job("sweep", one_rc(ac=1.0), AC(1.0, 1e6)),
     ]
     fresh = dict(run_farm(jobs, tmp_path))
-    monkeypatch.setattr(farm, "run_many", lambda *_: pytest.fail("a result was there and was simulated again"))
-    monkeypatch.setattr(farm, "_local", lambda *_: lambda orders: iter(()) if not orders else pytest.fail("run twice"))
+    assert kinds_of(fresh.values()) == set(get_args(Result))  # a new one is tried here as well
+    monkeypatch.setattr(ngspice, "_simulate", lambda *_: pytest.fail("a result was there and was simulated again"))
     kept = dict(run_farm(jobs, tmp_path))
+    with pytest.raises(pytest.fail.Exception):
+        list(run_farm([Job("new", one_rc(), Transient(2e-6))], tmp_path))
+    # Nothing is missing, so nobody is asked: there is no scheduler at this address.
+    assert dict(run_farm(jobs, tmp_path, scheduler="tcp://127.0.0.1:9")).keys() == kept.keys()
     assert kept["op"].voltages == fresh["op"].voltages
     assert set(kept["some"].voltages) == {"out"}
     np.testing.assert_array_equal(kept["time"].time, fresh["time"].time)
     np.testing.assert_array_equal(kept["time"].voltages["out"], fresh["time"].voltages["out"])
     np.testing.assert_array_equal(kept["noise"].density, fresh["noise"].density)
     assert kept["noise"].total == fresh["noise"].total
+    assert kept["sweep"].voltages["out"].imag.any()
+    np.testing.assert_array_equal(kept["sweep"].voltages["out"], fresh["sweep"].voltages["out"])
     assert kept["op"].ngspice_version == fresh["op"].ngspice_version
     assert kept["op"].log == fresh["op"].log
+
+
+KEPT = TransientResult(
+    np.array([0.0, 1e-9, 0.3]), {"a": np.array([1.0, 0.1, -0.0]), "B_2": np.full(3, 1e-300)}, "39", "said"
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4), st.floats(0, 1))
+def test_a_damaged_file_is_no_result_or_the_one_that_was_kept(changes, length):
+    """Bytes changed anywhere, or the end cut off."""
+    blob = bytearray(farm._packed(KEPT))
+    for place, value in changes:
+        blob[int(place * len(blob))] = value
+    found = farm._unpacked(bytes(blob[: round(length * len(blob))]))
+    if found is not None:
+        assert (found.ngspice_version, found.log, list(found.voltages)) == ("39", "said", ["a", "B_2"])
+        np.testing.assert_array_equal(found.time, KEPT.time)
+        assert bits([("", found)]) == bits([("", KEPT)])
+    assert farm._unpacked(farm._packed(KEPT)) is not None
 
 
 def test_what_changed_is_simulated_and_the_rest_is_not(tmp_path):
@@ -78,17 +114,54 @@ def test_what_changed_is_simulated_and_the_rest_is_not(tmp_path):
     assert farm._read(file) is not None
 
 
-def test_a_failing_job_is_named_costs_itself_and_is_tried_again(tmp_path):
-    broken = one_rc()
-    broken.add(VCVS("E1", "x", "0", "x", "0", 1.0), Resistor("R2", "x", "0", 1.0))
-    endless = Job("endless", one_rc(), Transient(10.0, step=1e-9))
-    jobs = [*noisy_jobs(3), Job("broken", broken, OperatingPoint()), endless]
-    results = dict(run_farm(jobs, tmp_path, workers=2, timeout=3.0))
-    assert isinstance(results["broken"], SimulationError)
-    assert isinstance(results["endless"], SimulationTimeout)
-    good = [(name, result) for name, result in results.items() if name.startswith("noise")]
-    assert bits(good) == bits(run_farm(noisy_jobs(3), tmp_path / "alone", workers=1))
-    assert sorted(path.name.split(".")[0] for path in tmp_path.glob("*.npz")) == ["noise-0", "noise-1", "noise-2"]
+def kill_the_first_job_to_take_a_second():
+    """SIGKILL for the worker that has been on one job for a second."""
+    since, deadline = {}, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with POOL._lock:
+            busy = [(worker.process.pid, worker.jobs) for worker in POOL._busy]
+        since = {job: since.get(job, time.monotonic()) for job in busy}
+        late = [pid for (pid, _), start in since.items() if time.monotonic() - start > 1.0]
+        if late:
+            os.kill(late[0], signal.SIGKILL)
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_each_way_to_fail_is_named_costs_its_job_and_is_tried_again(tmp_path):
+    """A worker killed, a singular circuit, one that Newton's method does not solve, one that would run for ever; the others to the bit."""
+    singular = one_rc()
+    singular.add(VCVS("E1", "x", "0", "x", "0", 1.0), Resistor("R2", "x", "0", 1.0))
+    stiff = Netlist.from_spice("* t\nV1 a 0 5\nD1 a b steep\nD2 b 0 steep\n.model steep D(is=1e-14 n=0.01)")
+    endless = Transient(10.0, step=1e-9, nodes=("out",))
+    good = noisy_jobs(6)
+    alone = bits(run_farm(good, tmp_path / "alone", workers=2))  # starts both workers, too
+    jobs = [
+        Job("killed", one_rc(), endless),
+        *good[:3],
+        Job("singular", singular, OperatingPoint()),
+        Job("stiff", stiff, OperatingPoint()),
+        Job("endless", one_rc(), endless),
+        *good[3:],
+    ]
+    killer = threading.Thread(target=kill_the_first_job_to_take_a_second)
+    killer.start()
+    results = dict(run_farm(jobs, tmp_path / "all", workers=2, timeout=4.0))
+    killer.join()
+    for name, kind, words in (
+        ("killed", WorkerDied, "SIGKILL"),
+        ("singular", SimulationError, "singular"),
+        ("stiff", SimulationError, "source stepping failed"),
+        ("endless", SimulationTimeout, "limit of 4 s"),
+    ):
+        error = results.pop(name)
+        assert type(error) is kind
+        assert words in str(error)
+    assert bits(results.items()) == alone
+    assert sorted(path.name.split(".")[0] for path in (tmp_path / "all").iterdir()) == sorted(alone)
+    again = dict(run_farm([job for job in jobs if job.name == "stiff"], tmp_path / "all"))
+    assert isinstance(again["stiff"], SimulationError)
 
 
 SCRIPT = """

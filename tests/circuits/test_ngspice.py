@@ -148,7 +148,7 @@ def test_what_run_refuses():
         run(netlist, OperatingPoint(), timeout=0.0)
     with pytest.raises(InputError, match="a Netlist is needed"):
         run("V1 a 0 1", OperatingPoint())
-    with pytest.raises(InputError, match="OperatingPoint, Transient or Noise"):
+    with pytest.raises(InputError, match="OperatingPoint, Transient, Noise or AC"):
         run(netlist, ".op")
     with pytest.raises(InputError, match="ac != 0"):
         run(netlist, Noise("out", "V1", 1.0, 10.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from scipy.signal import lfilter
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.netlist import CCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
+from thermograd.circuits.netlist import Capacitor, CurrentSource, Inductor, Netlist, Resistor
 from thermograd.circuits.ngspice import Noise, run
 from thermograd.circuits.noise import NoiseCurrents, johnson_currents
 from thermograd.circuits.noise_spectra import noise_covariance, noise_spectrum
@@ -24,7 +25,7 @@ from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.matrices import comparison_matrix
 
 from ..systems import passive, spd
-from .networks import differential_array, integrators, one_rc, random_rc
+from .networks import differential_array, heated, integrators, mesh, one_rc, random_rc, silenced
 
 KT = k * 300.15
 EVERYTHING = (0.0, np.inf)
@@ -50,39 +51,6 @@ def deviation(found, law):
     return np.abs((found - law) / np.outer(spread, spread)).max()
 
 
-def mesh(quality, n=4, seed=3):
-    """Ideal inductors between all nodes and to ground, C and R = Q sqrt(L/C) at each; node x reads the flux by a probe.
-
-    Returns the netlist, Gamma (1/H), C (F) and the factors that turn a probe's volts (the leg's current) into Wb.
-    """
-    rng = np.random.default_rng(seed)
-    netlist, gamma = Netlist("mesh"), np.zeros((n, n))
-    capacitance, legs = 1e-9 * rng.uniform(0.7, 1.4, n), 1e-3 * rng.uniform(0.7, 1.4, n)
-    for i in range(n):
-        netlist.add(
-            VoltageSource(f"V{i}", f"n{i}", f"s{i}", 0.0),
-            Inductor(f"L{i}", f"s{i}", "0", legs[i]),
-            CCVS(f"H{i}", f"x{i}", "0", f"V{i}", 1.0),
-            Capacitor(f"C{i}", f"n{i}", "0", capacitance[i]),
-            Resistor(f"R{i}", f"n{i}", "0", quality * 1e3),
-        )
-        gamma[i, i] += 1 / legs[i]
-        for j in range(i):
-            henry = 2e-3 * rng.uniform(0.7, 1.4)
-            netlist.add(Inductor(f"L{i}_{j}", f"n{i}", f"n{j}", henry))
-            gamma[[i, j], [i, j]] += 1 / henry
-            gamma[[i, j], [j, i]] -= 1 / henry
-    return netlist, gamma, capacitance, legs
-
-
-def silenced(netlist):
-    """The same circuit without Johnson noise."""
-    quiet = Netlist("silent")
-    for e in netlist:
-        quiet.add(Resistor(e.name, e.a, e.b, e.resistance, noisy=False) if isinstance(e, Resistor) else e)
-    return quiet
-
-
 # --- the spectrum: Nyquist, detailed balance, ngspice
 
 
@@ -90,14 +58,6 @@ def is_balanced(spectrum):
     """Detailed balance: no cross-spectrum has an imaginary part."""
     power = np.sqrt(np.einsum("fii->fi", spectrum.density).real)
     return bool(np.abs(spectrum.density.imag / (power[:, :, None] * power[:, None, :])).max() < 1e-9)
-
-
-def heated(netlist, kelvin):
-    """The same circuit with resistors of their own temperature, by name."""
-    hot = Netlist("heated")
-    for e in netlist:
-        hot.add(Resistor(e.name, e.a, e.b, e.resistance, kelvin[e.name]) if e.name in kelvin else e)
-    return hot
 
 
 def test_spectrum_of_an_rc_network_is_nyquists_and_a_temperature_gradient_breaks_detailed_balance():
@@ -311,14 +271,23 @@ def test_relative_error_of_a_variance_is_sqrt_2_tau_over_t():
     assert not agrees(np.sqrt(1 / ratio))
 
 
+def transients_agree(ratio, error=0.0):
+    """Within 3 %, and `error` more."""
+    return abs(ratio - 1) < 0.03 + 3 * error
+
+
+def totals_agree(ratio):
+    return abs(ratio - 1) < 5e-3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "circuit"), list(enumerate(CIRCUITS)), ids=[circuit.name for circuit in CIRCUITS])
 def test_three_routes_agree_on_ten_circuits(seed, circuit):
     """Transient and `.noise` over the Lyapunov variance within 3 % (more than three standard errors) and 0.5 %."""
     found = ROUTES.measure(circuit, seed)
     assert 3 * found.error < 0.03
-    assert abs(found.transient - 1) < 0.03
-    assert abs(found.noise - 1) < 5e-3
+    assert transients_agree(found.transient)
+    assert totals_agree(found.noise)
     law = noise_covariance(circuit.netlist, circuit.outputs)
     assert deviation(noise_covariance(circuit.netlist, circuit.outputs, EVERYTHING), law) < 1e-6
 
@@ -332,7 +301,19 @@ def test_independent_currents_fail_the_same_comparison(number):
     wrong = NoiseCurrents(right.nodes, np.diag(np.linalg.norm(right.factor, axis=1)), right.step)
     squares = ROUTES.transient_squares(circuit, space, wrong, 200, 20_000, seed=number)
     error = np.sqrt(ROUTES.variance_of_mean(space, right) / 20_000)
-    assert abs((squares / np.diag(space.covariance())).mean() - 1) > 0.03 + 3 * error
+    assert not transients_agree((squares / np.diag(space.covariance())).mean(), error)
+
+
+@pytest.mark.parametrize("number", [1, 5], ids=[CIRCUITS[i].name for i in (1, 5)])
+def test_three_kelvin_more_fail_the_comparison_of_totals(number):
+    circuit = CIRCUITS[number]
+    hotter = Netlist("hotter", circuit.netlist.temperature * 1.01)
+    hotter.add(*circuit.netlist)
+    space = extract(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
+    law = np.diag(space.covariance())
+    assert all(map(totals_agree, ROUTES.total_by_noise(circuit, space) / law))
+    hot = ROUTES.total_by_noise(replace(circuit, netlist=hotter), space) / law
+    assert not any(map(totals_agree, hot))
 
 
 # --- what is refused

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -142,49 +143,74 @@ def resident(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def sizes_over(pool, runs, every):
+    """Process ids, and resident memory (bytes) of the pool's worker and of this process, after every so many runs."""
+    rc = random_rc(8, 1).netlist
+    job = {"deck": ["* t", *rc.cards(), *Transient(1e-5).cards(), ".end"], "vectors": ["time", "n00"]}
+    rows = []
+    for count in range(1, runs + 1):
+        pool.call(find_library(), job, [], 60.0)
+        if count % every == 0 and pool.pids():  # none just when the worker has grown old
+            (pid,) = pool.pids()
+            rows.append((pid, resident(pid), resident(os.getpid())))
+    return np.array(rows)
+
+
+def is_flat(sizes):
+    """Under 5 % growth after the first: 2 of the 41 MB of a worker."""
+    return sizes.max() < 1.05 * sizes[0]
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
 def test_memory_stays_flat_over_hundreds_of_runs():
-    """Without `destroy all` and `remcirc` each run would keep 170 to 575 kB: 50 MB over these 300."""
-    pool, library = Pool(keep=1), find_library()
-    job = {
-        "deck": ["* t", *random_rc(8, 1).netlist.cards(), *Transient(1e-5).cards(), ".end"],
-        "vectors": ["time", "n00"],
-    }
+    pool = Pool(keep=1)
     try:
-        for _ in range(30):
-            pool.call(library, job, [], 60.0)
-        (pid,) = pool.pids()
-        before = resident(pid)
-        for _ in range(300):
-            pool.call(library, job, [], 60.0)
-        assert pool.pids() == [pid]
-        assert resident(pid) - before < 4e6
+        pids, theirs, ours = sizes_over(pool, 330, 30).T
     finally:
         pool.close()
+    assert len(set(pids)) == 1
+    assert is_flat(theirs)
+    assert is_flat(ours)
+
+
+LEAKY = """
+    import sys
+    from thermograd.circuits import worker
+    def forget(simulator):
+        simulator.log, simulator._deck = [], []
+    worker.Simulator.clean = forget
+    worker.main(sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
+def test_a_worker_that_does_not_clean_up_is_not_flat(monkeypatch, tmp_path):
+    """Negative control: without `destroy all` and `remcirc` each run keeps its vectors and its circuit."""
+    (tmp_path / "leaky").mkdir()
+    (tmp_path / "leaky" / "worker.py").write_text(textwrap.dedent(LEAKY))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("thermograd.circuits.pool.__package__", "leaky")
+    pool = Pool(keep=1)
+    try:
+        pids, theirs, _ = sizes_over(pool, 150, 30).T
+    finally:
+        pool.close()
+    assert len(set(pids)) == 1
+    assert not is_flat(theirs)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
 def test_two_thousand_simulations_leave_memory_where_it_was():
-    """Of the pool's worker and of this process, both: under 5 % growth after the first hundred, recycling included."""
-    pool, library = Pool(keep=1), find_library()
-    rc = random_rc(8, 1).netlist
-    job = {"deck": ["* t", *rc.cards(), *Transient(1e-5).cards(), ".end"], "vectors": ["time", "n00"]}
-    workers, sizes = set(), []
+    """Of the pool's workers and of this process, recycling included."""
+    pool = Pool(keep=1)
     try:
-        for count in range(2000):
-            pool.call(library, job, [], 60.0)
-            if count % 100 == 99:
-                (pid,) = pool.pids() or (os.getpid(),)
-                workers.add(pid)
-                sizes.append((resident(pid) if pid != os.getpid() else 0, resident(os.getpid())))
-        assert len(workers) >= 4  # replaced after every 500
-        theirs, ours = (np.array(size, dtype=float) for size in zip(*sizes, strict=True))
-        theirs = theirs[theirs > 0]
-        assert theirs.max() < 1.05 * theirs[0]
-        assert ours.max() < 1.05 * ours[0]
+        pids, theirs, ours = sizes_over(pool, 2000, 50).T
     finally:
         pool.close()
+    assert len(set(pids)) == 4  # replaced after every 500
+    assert is_flat(theirs)
+    assert is_flat(ours)
 
 
 def test_old_workers_are_replaced(monkeypatch):

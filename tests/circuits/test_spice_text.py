@@ -161,10 +161,10 @@ def test_words_of_other_dialects():
     ("line", "message"),
     [
         (".control", "line 3.*not read"), (".include /etc/passwd", "line 3.*not read"), (".lib x", "line 3.*not read"),
-        ("shell ls", "'S' are not read"), ("M1 a b c d nmos", "no .model 'nmos'"), ("R1 a", "line 3"), ("R1 a 0 {x}", "no parameter 'x'"),
+        ("shell ls", "words are missing"), ("M1 a b c d nmos", "no .model 'nmos'"), ("R1 a", "line 3"), ("R1 a 0 {x}", "no parameter 'x'"),
         ("R1 a 0 1k tc=1", "'tc' is not read"), ("R1 a a 1k", "both ends"), ("X1 a nothing", "no sub-circuit"), ("R1 a 0 0", "> 0"),
         ("V1 a 0 sin 0 1 1k", "waveform 'sin'"), (".ends", "without .subckt"), (".subckt s a", "no .ends"), ("E1 a 0 b 2", "expected"),
-        ("R1; a 0", "line 3"), ("B1 a 0 V=1", "'B' are not read"),
+        ("R1; a 0", "line 3"), ("B1 a 0 V=1", "a B source is only read where"),
     ],
 )  # fmt: skip
 def test_everything_else_is_refused_by_line(line, message):

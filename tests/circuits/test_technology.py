@@ -83,6 +83,75 @@ def test_series_and_bits_exclude_each_other():
         Technology.preset("ideal").replace(resistors__series="E24", resistors__bits=8)
 
 
+@pytest.mark.parametrize("part", ["resistors", "capacitors"])
+@settings(max_examples=30)
+@given(matching=st.floats(1e-10, 1e-6), area=st.floats(1e-12, 1e-6))
+def test_mismatch_follows_from_the_area_of_a_part(part, matching, area):
+    def mismatch(size):
+        technology = Technology(**{part: {"matching": matching, "area": size}})
+        return getattr(technology, part).mismatch
+
+    if matching / math.sqrt(2 * area) > 0.5:
+        with pytest.raises(InputError, match=rf"{part}.*at most 0.5: set a larger area"):
+            mismatch(area)
+        return
+    # The law is of pairs, and the variance of a pair's difference is that of two parts.
+    assert math.hypot(mismatch(area), mismatch(area)) == pytest.approx(matching / math.sqrt(area), rel=1e-12)
+    assert mismatch(area) == pytest.approx(2 * mismatch(4 * area), rel=1e-12)
+
+
+def test_a_tolerance_is_the_mismatch_and_an_offset_its_own():
+    technology = Technology(resistors={"tolerance": 0.02}, opamp={"offset": 1e-3})
+    assert (technology.resistors.mismatch, technology.capacitors.mismatch) == (0.02, 0.0)
+    assert technology.opamp.offset_mismatch == 1e-3
+
+
+def test_an_offset_is_a_pairs_difference():
+    # 5 mV um on 100 um^2 is 0.5 mV, without the sqrt(2) of a single part.
+    opamp = Technology(opamp={"offset_matching": 5e-9, "input_area": 1e-10}).opamp
+    assert opamp.offset_mismatch == pytest.approx(5e-4, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"resistors__matching": 1e-8, "resistors__area": 1e-12, "resistors__tolerance": 0.01},
+            "tolerance excludes matching and area: set tolerance to 0, or leave matching and area out",
+        ),
+        (
+            {"capacitors__area": 1e-12, "capacitors__tolerance": 0.01},
+            "set tolerance to 0, or leave area out",
+        ),
+        ({"resistors__matching": 1e-8}, "belong together: set both of them, or leave matching out"),
+        ({"capacitors__area": 1e-12}, "belong together: set both of them, or leave area out"),
+        ({"resistors__area": 0.0}, r"resistors\.area.*greater than 0"),
+        ({"resistors__lot": 0.6}, r"resistors\.lot.*0\.5.*0\.6"),
+        ({"capacitors__gradient": -0.1}, r"capacitors\.gradient.*-0\.1"),
+        (
+            {"opamp__offset": 1e-3, "opamp__offset_matching": 5e-9, "opamp__input_area": 1e-10},
+            "offset excludes offset_matching and input_area: set offset to 0",
+        ),
+        ({"opamp__input_area": 1e-10}, "belong together: set both of them, or leave input_area out"),
+        ({"opamp__offset_matching": 5e-9, "opamp__input_area": 1e-16}, r"0\.5 V, at most 0\.1 V.*larger input_area"),
+    ],
+)
+def test_a_mismatch_is_given_one_way(change, message):
+    with pytest.raises(InputError, match=message):
+        Technology.preset("ideal").replace(**change)
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_lot_gradient_and_area_survive_a_file(tmp_path, suffix):
+    technology = Technology(
+        resistors={"matching": 1e-8, "area": 1e-11, "lot": 0.15, "gradient": 0.01},
+        capacitors={"tolerance": 0.005, "lot": 0.1},
+        opamp={"offset_matching": 5e-9, "input_area": 1e-10},
+    )
+    technology.write(tmp_path / f"t{suffix}")
+    assert Technology.read(tmp_path / f"t{suffix}") == technology
+
+
 def test_replace_changes_only_what_it_names():
     before = Technology.preset("integrated")
     after = before.replace(adc__bits=4, name="four bit", capacitors=before.capacitors)

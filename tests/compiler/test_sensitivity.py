@@ -76,6 +76,16 @@ def test_the_tolerance_predicts_the_scatter_over_dies(fabric):
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(program.report.tolerance_error, rel=0.12)
 
 
+def test_a_mismatch_by_area_counts_as_a_tolerance():
+    direct, by_area = (
+        PRECISE.replace(resistors={"unit": 1e3, **figures})
+        for figures in ({"tolerance": 0.01}, {"matching": 2e-8, "area": 2e-12})
+    )
+    errors = [compile_matrix(spd(5, 20.0, 3), "crossbar", which).report.tolerance_error for which in (direct, by_area)]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-12)
+    assert errors[0] > 0.005
+
+
 def test_scaled_unknowns_have_the_same_sensitivities():
     a = graded(6, 2)
     plain, scaled = (compile_matrix(a, "crossbar", PRECISE, equilibrate=flag) for flag in (False, True))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology import PRESETS
+from thermograd.circuits.presets import PRESETS
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.fabrics import FABRICS
 

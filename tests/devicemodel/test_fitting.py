@@ -18,17 +18,17 @@ TECHNOLOGY = Technology.preset("integrated").replace(resistors__bits=None)
 TRUTH = {"gain": 1.01, "leak": 8e-4, "lag": 4e-10, "mismatch": 0.013, "capacitor_mismatch": 0.007, "offset": 8e-4}
 
 
-def observations(fabric, noise=0.0, seed=0, count=8):
+def observations(fabric, noise=0.0, seed=0, count=8, technology=TECHNOLOGY):
     """Probes of dies that behave by the law with `TRUTH`, read with a relative error `noise`."""
     rng = np.random.default_rng(seed)
     amplifiers = {} if fabric == "crossbar" else {"leak": 0.0, "lag": 0.0}
-    card = true_card(TECHNOLOGY, fabric, **TRUTH | amplifiers)
+    card = true_card(technology, fabric, **TRUTH | amplifiers)
     found = []
     for k in range(count):
         n = 4 + 2 * (k % 4)
         a = passive(n, 0.3, k) if fabric == "dual_rail" else spd(n, 20.0, k)
-        nominal, die = lay_out(a, fabric, TECHNOLOGY), TECHNOLOGY.fabricate(1 + k % 3)
-        per_volt = nominal.parts.drive_nominal or 1 / TECHNOLOGY.resistors.unit
+        nominal, die = lay_out(a, fabric, technology), technology.fabricate(1 + k % 3)
+        per_volt = nominal.parts.drive_nominal or 1 / technology.resistors.unit
         driven, start = rng.uniform(-0.5, 0.5, n), rng.uniform(-0.1, 0.1, n)
         duration = (1.0, 20.0)[k % 2]
         program = nominal.on(die, TRUTH["mismatch"], TRUTH["capacitor_mismatch"], TRUTH["offset"])
@@ -38,8 +38,8 @@ def observations(fabric, noise=0.0, seed=0, count=8):
     return found
 
 
-def blank(fabric):
-    return true_card(TECHNOLOGY, fabric, leak=0.0, lag=0.0, mismatch=0.0, capacitor_mismatch=0.0, offset=0.0)
+def blank(fabric, technology=TECHNOLOGY):
+    return true_card(technology, fabric, leak=0.0, lag=0.0, mismatch=0.0, capacitor_mismatch=0.0, offset=0.0)
 
 
 @pytest.mark.parametrize("fabric", ["crossbar", "dual_rail"])
@@ -48,6 +48,27 @@ def test_parameters_of_perfect_data_are_found_exactly(fabric):
     assert set(fitted) == set(PARAMETERS[fabric])
     for name, estimate in fitted.items():
         assert estimate.value == pytest.approx(TRUTH[name], rel=1e-4), name
+
+
+@pytest.mark.parametrize("fabric", ["crossbar", "dual_rail"])
+def test_lot_and_gradient_are_not_taken_for_mismatch(fabric):
+    technology = TECHNOLOGY.replace(
+        resistors__lot=0.15, resistors__gradient=0.05, capacitors__lot=0.1, capacitors__gradient=0.05
+    )
+    seen = observations(fabric, technology=technology)
+    for name, estimate in fit_law(blank(fabric, technology), seen).items():
+        assert estimate.value == pytest.approx(TRUTH[name], rel=1e-4), name
+    # Negative control: fitted to dies of a technology without them.
+    without = [
+        dataclasses.replace(
+            item,
+            nominal=lay_out(item.nominal.target, fabric, TECHNOLOGY),
+            die=TECHNOLOGY.fabricate(item.die.seed),
+        )
+        for item in seen
+    ]
+    fitted = fit_law(blank(fabric), without)
+    assert any(abs(fitted[name].value / TRUTH[name] - 1) > 0.1 for name in fitted)
 
 
 def test_parameters_of_noisy_data_are_found_within_their_uncertainties():

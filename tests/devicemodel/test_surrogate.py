@@ -5,12 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from thermograd.circuits.statespace import extract
 from thermograd.circuits.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
 from thermograd.devicemodel.ideal import IdealDevice
+from thermograd.devicemodel.spice import SpiceDevice
 from thermograd.devicemodel.surrogate import SurrogateDevice, propagate
 from thermograd.devicemodel.systems import Dense
 
@@ -18,6 +21,7 @@ from ..systems import passive, spd, true_card
 
 FABRICS = ["crossbar", "dual_rail"]
 REAL = Technology.preset("integrated").replace(adc__noise=0.0, resistors__bits=None)
+SPREAD = {"resistors__lot": 0.15, "resistors__gradient": 0.1, "capacitors__lot": 0.1, "capacitors__gradient": 0.1}
 QUIET = REAL.replace(thermal__johnson_noise=False)
 
 
@@ -63,6 +67,28 @@ def test_what_the_mean_leaves_out_is_of_second_order_in_mismatch(fabric):
         surrogate, circuit = ends(technology, fabric, 2.0)
         errors.append(np.linalg.norm(surrogate - circuit) / np.linalg.norm(circuit))
     assert errors[0] / errors[1] > 10  # 16, against 4 in first order
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+@pytest.mark.parametrize("duration", [1.0, math.inf])
+def test_lot_and_gradient_are_those_of_the_same_dies_netlist(fabric, duration):
+    surrogate, circuit = ends(QUIET.replace(**SPREAD), fabric, duration)
+    error = np.linalg.norm(surrogate - circuit)
+    assert error < 3e-3 * np.linalg.norm(circuit)
+    # Negative control: the same die without them.
+    without, _ = ends(QUIET, fabric, duration)
+    assert np.linalg.norm(without - circuit) > 10 * error
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+@settings(max_examples=12)
+@given(seed=st.integers(0, 2**32), n=st.integers(1, 7))
+def test_one_seed_has_the_same_parts_in_the_surrogate_and_in_spice(fabric, seed, n):
+    technology, (system, b) = QUIET.replace(**SPREAD), system_of(fabric, n)
+    program = lay_out(system.A.numpy(), fabric, technology).on(technology.fabricate(seed))
+    for device in (SpiceDevice(technology, seed, fabric), SurrogateDevice(true_card(technology, fabric), seed)):
+        device.solve(system, b, 0.0)
+        assert device.program.to_spice() == program.to_spice()
 
 
 def test_another_dies_circuit_is_told_from_this_one():

@@ -1,0 +1,173 @@
+"""The bench finds the parameters of the macromodel again, and measures a transistor amplifier."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thermograd.circuits.cells import Amplifier, Macromodel, OnePole
+from thermograd.circuits.characterise import characterise, measure
+from thermograd.circuits.errors import InputError, SimulationError
+from thermograd.circuits.technology import OpAmp, Technology
+
+TWO_STAGE = Path(__file__).resolve().parents[2] / "examples" / "amplifiers" / "two_stage.cir"
+MEASURED = (
+    *("gain", "gbw", "rail", "second_pole", "slew", "output_resistance", "bias_current"),
+    *("noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner"),
+)
+TYPICAL = OpAmp(
+    gain=2e5,
+    gbw=3e6,
+    rail=10.0,
+    second_pole=6e6,
+    slew=1.3e7,
+    output_resistance=125.0,
+    bias_current=1e-9,
+    noise_voltage=1.8e-8,
+    noise_voltage_corner=100.0,
+    noise_current=1e-12,
+    noise_current_corner=1e3,
+)
+
+
+def two_stage() -> Amplifier:
+    return Amplifier.read_spice(TWO_STAGE, "two_stage", ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
+
+
+def assert_found(wanted: OpAmp, found: OpAmp) -> None:
+    for name in MEASURED:
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name), rel=0.01), name
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_every_parameter_of_the_macromodel_is_found_within_a_percent(outputs):
+    found = measure(Macromodel(TYPICAL), outputs)
+    assert_found(TYPICAL, found.opamp)
+    # The two-pole law at unity gain, from the parameters alone.
+    f = found.unity_gain
+    f1 = TYPICAL.gbw / TYPICAL.gain
+    assert TYPICAL.gain / math.hypot(1, f / f1) / math.hypot(1, f / 6e6) == pytest.approx(1.0, rel=1e-4)
+    assert found.phase_margin == pytest.approx(180 - math.degrees(math.atan(f / f1) + math.atan(f / 6e6)), abs=0.01)
+    assert found.swing == pytest.approx((-10.0, 10.0), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gain", "gbw", "second_pole", "slew", "output_resistance", "noise_voltage", "rail"])
+def test_a_parameter_that_is_three_percent_off_is_not_taken_for_found(name):
+    other = TYPICAL.model_copy(update={name: 1.03 * getattr(TYPICAL, name)})
+    with pytest.raises(AssertionError, match=name):
+        assert_found(TYPICAL, characterise(Macromodel(other)))
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(
+    st.floats(1e4, 1e6),
+    st.floats(1e4, 1e9),
+    st.floats(0.3, 30.0),
+    st.floats(1.5, 100.0),
+    st.floats(0.5, 5.0),
+    st.floats(1e-9, 1e-7),
+    st.floats(1e-5, 1e-3),
+)
+def test_macromodels_of_any_kind_are_found_again(gain, gbw, rail, second, slewing, noise, corner):
+    """The slew rate by the input at which the stage saturates, 1 to 10 % of the rail; with less gain the leak of the gain node would count."""
+    opamp = OpAmp(
+        gain=gain,
+        gbw=gbw,
+        rail=rail,
+        second_pole=second * gbw,
+        slew=2 * math.pi * gbw * rail * slewing / 50,
+        noise_voltage=noise,
+        noise_voltage_corner=corner * gbw,
+    )
+    found = characterise(Macromodel(opamp))
+    for name in ("gain", "gbw", "rail", "second_pole", "slew", "noise_voltage", "noise_voltage_corner"):
+        assert getattr(found, name) == pytest.approx(getattr(opamp, name), rel=0.01), name
+    assert found.bias_current == found.noise_current == found.output_resistance == 0.0
+
+
+def test_what_a_part_does_not_have_is_not_found():
+    opamp = OpAmp(gain=1e4, gbw=1e6, rail=2.0, noise_voltage=1e-8)
+    found = characterise(Macromodel(opamp))
+    assert (found.second_pole, found.slew) == (math.inf, math.inf)
+    assert (found.output_resistance, found.bias_current, found.noise_current, found.power) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_offset_comes_with_its_sign():
+    class Shifted(Macromodel):
+        def add(self, netlist, inputs, outputs, name, offset=0.0, state=0.0, group=""):
+            super().add(netlist, inputs, outputs, name, -2e-3, state, group)
+
+    found = measure(Shifted(TYPICAL))
+    assert found.offset == pytest.approx(-2e-3, rel=1e-3)
+    assert found.opamp.offset == pytest.approx(2e-3, rel=1e-3)
+
+
+def test_transistor_amplifier_is_what_hand_analysis_says():
+    """Square-law devices at 10 and 200 uA, lambda = 0.1 / V: gm = sqrt(2 kp W / L I (1 + lambda V_ds)), g_o = 2 lambda I."""
+    found = measure(two_stage(), load_capacitance=1e-12)
+    opamp = found.opamp
+    gm1 = math.sqrt(2 * 300e-6 * 40 * 10e-6)
+    assert opamp.gbw == pytest.approx(gm1 / (2 * math.pi * 1e-12), rel=0.15)
+    assert opamp.slew == pytest.approx(20e-6 / 1e-12, rel=0.15)
+    assert opamp.output_resistance == pytest.approx(1 / (2 * 0.1 * 200e-6), rel=0.15)
+    gm6 = math.sqrt(2 * 80e-6 * 128 * 200e-6)
+    assert opamp.gain == pytest.approx(gm1 / (2 * 0.1 * 10e-6) * gm6 / (2 * 0.1 * 200e-6), rel=0.3)
+    assert opamp.power == pytest.approx(1.8 * (20e-6 + 20e-6 + 200e-6), rel=0.2)
+    # Johnson noise of two pairs, 4 k T (2 / 3) (2 / gm1) (1 + gm3 / gm1).
+    gm3 = math.sqrt(2 * 80e-6 * 6.4 * 10e-6)
+    white = math.sqrt(4 * 1.380649e-23 * 300.15 * 2 / 3 * 2 / gm1 * (1 + gm3 / gm1))
+    assert opamp.noise_voltage == pytest.approx(white, rel=0.1)
+    assert 45 < found.phase_margin < 90
+    assert 0.5 < opamp.rail < 0.9
+    assert opamp.bias_current == 0.0
+
+
+def test_load_lowers_the_gain_as_the_output_resistance_says():
+    free = characterise(two_stage())
+    loaded = characterise(two_stage(), load_resistance=5e4)
+    assert loaded.gain == pytest.approx(free.gain * 5e4 / (5e4 + free.output_resistance), rel=1e-3)
+    assert loaded.output_resistance == 0.0
+
+
+def test_measured_amplifier_is_a_technology(tmp_path):
+    opamp = characterise(two_stage(), load_resistance=5e4)
+    technology = Technology(name="measured", opamp=opamp)
+    technology.write(tmp_path / "measured.toml")
+    assert Technology.read(tmp_path / "measured.toml").opamp == opamp
+    assert Technology.preset("integrated").replace(opamp=opamp).opamp == opamp
+
+
+def test_hot_amplifier_is_noisier_and_slower():
+    cold, hot = (measure(two_stage(), temperature=kelvin).opamp for kelvin in (300.15, 400.15))
+    assert hot.noise_voltage > 1.1 * cold.noise_voltage
+    assert hot.gbw < cold.gbw
+
+
+def test_curves_are_those_of_the_figures():
+    found = measure(two_stage())
+    assert abs(found.response[0]) == pytest.approx(found.opamp.gain, rel=1e-9)
+    assert np.interp(found.unity_gain, found.frequency, np.abs(found.response)) == pytest.approx(1.0, rel=0.02)
+    law = found.opamp.noise_voltage * np.sqrt(1 + found.opamp.noise_voltage_corner / found.noise_frequency)
+    np.testing.assert_allclose(found.noise_voltage, law, rtol=0.05)
+
+
+def test_what_cannot_be_measured_is_said():
+    swapped = Amplifier.read_spice(TWO_STAGE, "two_stage", ("inn", "inp"), ("out",), {"vdd": 0.9, "vss": -0.9})
+    with pytest.raises(InputError, match="its inputs are swapped"):
+        characterise(swapped)
+    with pytest.raises(InputError, match="not biased"):
+        characterise(Amplifier.read_spice(TWO_STAGE, "two_stage", ("inp", "inn"), ("out",), {"vdd": 0.0, "vss": 0.0}))
+    with pytest.raises(SimulationError, match="an ideal amplifier has nothing to measure"):
+        characterise(OnePole(OpAmp()))
+    with pytest.raises(SimulationError, match="no end up to 200 V"):
+        characterise(OnePole(OpAmp(gain=1e4, gbw=1e6)))
+    with pytest.raises(InputError, match=r"load of -1.0 ohm"):
+        characterise(two_stage(), load_resistance=-1.0)
+    with pytest.raises(InputError, match="outputs = 3"):
+        characterise(Macromodel(TYPICAL), outputs=3)
