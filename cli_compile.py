@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -15,8 +15,10 @@ from .outputs import complain, destination, emit, note, say, show, to_json, writ
 if TYPE_CHECKING:
     from .compiler.passes.place import Placement
     from .compiler.program import AnalogProgram
+    from .compiler.report import Report
 
 SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
+EXTRACTED = ".extracted.cir"
 UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
 
 app = typer.Typer()
@@ -30,6 +32,7 @@ app = typer.Typer()
         "thermograd compile A.csv --technology breadboard --damping 0.01 --out board",
         "thermograd compile A.mtx --b b.npy --out board && ngspice -b board.cir",
         "thermograd compile A.npy --technology integrated --rounding solution --tile 16 --picture coupling.svg",
+        "thermograd compile A.npy --fabric crossbar --technology integrated --extracted --out array",
         "thermograd compile A.npy --technology integrated --rounding stochastic --programs 8 --out mean",
         "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
         "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
@@ -83,6 +86,14 @@ def compile_command(
     hierarchical: Annotated[
         bool, typer.Option("--hierarchical", help="A sub-circuit for each cell instead of a flat netlist.")
     ] = False,
+    extracted: Annotated[
+        bool,
+        typer.Option(
+            "--extracted",
+            help="Beside the schematic netlist the one after layout, with wires, switches and parasitics (crossbar, "
+            "crossbar_single); the report says what they do to the solution.",
+        ),
+    ] = False,
     equations: Annotated[
         bool,
         typer.Option(
@@ -100,7 +111,7 @@ def compile_command(
         typer.Option(
             "--out",
             help="Write PREFIX.cir, .json and .npz (the program), .report.txt, .report.json, .report.html and .bom.csv; "
-            "PREFIX-1.cir, PREFIX-2.cir, ... with --programs.",
+            "PREFIX.extracted.cir with --extracted; PREFIX-1.cir, PREFIX-2.cir, ... with --programs.",
             metavar="PREFIX",
         ),
     ] = None,
@@ -116,16 +127,24 @@ def compile_command(
     drive = drive if b is None else read_vector(b)
     board = read_technology(technology or "ideal")
     given = [matrix, b, Path(technology or "")]
-    files, drawn = _files(out, programs, given), destination(picture, PICTURES, given)
+    suffixes = (*SUFFIXES, EXTRACTED) if extracted else SUFFIXES
+    files, drawn = _files(out, programs, given, suffixes), destination(picture, PICTURES, given)
     if fan_out is not None and tile is None:
         raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave it out")
     options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
-    described = [(p, _placed(p, tile, fan_out), p.equations() if equations else None) for p in compiled]
+    described = [
+        _Described(p, p.report_for(drive, extracted), _placed(p, tile, fan_out), p.equations() if equations else None)
+        for p in compiled
+    ]
     netlists = [p.to_spice(drive, dialect, hierarchical) for p in compiled]
-    for names, netlist, (program, placement, derived) in zip(files, netlists, described, strict=False):
-        _write(program, names, netlist, placement, derived, dialect, drive)
-    program, placement, derived = described[0]
+    for names, netlist, each in zip(files, netlists, described, strict=False):
+        _write(each, names, netlist, dialect)
+        if extracted:
+            text = each.program.extracted(drive).to_spice(dialect, each.program.analysis(), hierarchical)
+            write_text(names[EXTRACTED], text)
+    first = described[0]
+    program, placement, derived = first.program, first.placement, first.equations
     if drawn is not None:
         from .program_pictures import write_picture
 
@@ -133,12 +152,12 @@ def compile_command(
     written = [*(path for names in files for path in names.values()), *([drawn] if drawn is not None else [])]
     mean_error = _mean_error(compiled)
     if json:
-        data = _data(program, placement, derived, drive) | {"files": written}
+        data = _data(first) | {"files": written}
         if mean_error is not None:
-            data |= {"mean_error": mean_error, "reports": [p.report_for(drive).to_dict() for p in compiled]}
+            data |= {"mean_error": mean_error, "reports": [each.report.to_dict() for each in described]}
         emit(data)
     else:
-        say(program.report_for(drive))
+        say(first.report)
         if mean_error is not None:
             say(
                 f"this is program 1 of {programs}; the mean of their solutions errs by {mean_error:.3g} (relative, rms over b)"
@@ -154,6 +173,15 @@ def compile_command(
     if placement is not None and not placement.within_fan_out:
         complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
         raise typer.Exit(1)
+
+
+class _Described(NamedTuple):
+    """A program and what is said of it."""
+
+    program: AnalogProgram
+    report: Report
+    placement: Placement | None
+    equations: Any
 
 
 def _compile(
@@ -194,16 +222,18 @@ def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Pl
     return place_on_tiles(program, tile, fan_out)
 
 
-def _data(program: AnalogProgram, placement: Placement | None, derived: Any, b: Any) -> dict[str, Any]:
-    data: dict[str, Any] = {"report": program.report_for(b).to_dict()}
-    if placement is not None:
-        data["placement"] = placement.to_dict()
-    if derived is not None:
+def _data(described: _Described) -> dict[str, Any]:
+    data: dict[str, Any] = {"report": described.report.to_dict()}
+    if described.placement is not None:
+        data["placement"] = described.placement.to_dict()
+    if (derived := described.equations) is not None:
         data["equations"] = {"text": str(derived), "latex": derived.latex(), "proved": derived.proved}
     return data
 
 
-def _files(out: Path | None, programs: int, inputs: Sequence[Path | None]) -> list[dict[str, Path]]:
+def _files(
+    out: Path | None, programs: int, inputs: Sequence[Path | None], suffixes: Sequence[str]
+) -> list[dict[str, Path]]:
     """For each program, suffix -> file; none without a prefix."""
     if out is None:
         return []
@@ -212,25 +242,17 @@ def _files(out: Path | None, programs: int, inputs: Sequence[Path | None]) -> li
             f"--out {str(out)!r} must be a prefix without a dot; the suffixes .cir, .json, ... are added to it"
         )
     prefixes = [out.name] if programs == 1 else [f"{out.name}-{k + 1}" for k in range(programs)]
-    files = [{suffix: out.with_name(prefix + suffix) for suffix in SUFFIXES} for prefix in prefixes]
+    files = [{suffix: out.with_name(prefix + suffix) for suffix in suffixes} for prefix in prefixes]
     for names in files:
         for path in names.values():
             destination(path, inputs=inputs)
     return files
 
 
-def _write(
-    program: AnalogProgram,
-    files: dict[str, Path],
-    netlist: str,
-    placement: Placement | None,
-    derived: Any,
-    dialect: str,
-    b: Any,
-) -> None:
+def _write(described: _Described, files: dict[str, Path], netlist: str, dialect: str) -> None:
     from .program_page import write_page
 
-    report = program.report_for(b)
+    program, report, placement, derived = described
     program.save(files[".json"].with_suffix(""))
     write_text(files[".cir"], netlist)
     text = [str(report)]
@@ -239,8 +261,8 @@ def _write(
     if derived is not None:
         text += ["", str(derived)]
     write_text(files[".report.txt"], "\n".join([*text, ""]))
-    write_text(files[".report.json"], to_json(_data(program, placement, derived, b)))
-    write_page(program, files[".report.html"], netlist, dialect, placement, derived, b)
+    write_text(files[".report.json"], to_json(_data(described)))
+    write_page(program, files[".report.html"], netlist, dialect, placement, derived, report)
     bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
     listed = {kind for kind, _, _ in report.bill}
     bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]

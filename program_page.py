@@ -16,6 +16,7 @@ from .report import si
 if TYPE_CHECKING:
     from .compiler.passes.place import Placement
     from .compiler.program import AnalogProgram
+    from .compiler.report import Report
 
 NETLIST_LINES, BILL_LINES = 400, 40
 UNITS = {"resistor": "Ω", "capacitor": "F", "inductor": "H"}
@@ -28,7 +29,7 @@ def write_page(
     dialect: str = "ngspice",
     placement: Placement | None = None,
     equations: Any = None,
-    b: Any = None,
+    report: Report | None = None,
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -38,7 +39,7 @@ def write_page(
         netlist: its text, of which the page shows the beginning, in `dialect`.
         placement: of its unknowns, shown in the picture and as figures.
         equations: of `program.equations()`, shown as text.
-        b: the right-hand side whose error the figures state.
+        report: the figures; None: those of `program.report`.
     """
     environment = Environment(
         loader=PackageLoader(__package__, "templates"),
@@ -47,7 +48,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    report, lines = program.report_for(b), netlist.splitlines()
+    report, lines = report or program.report, netlist.splitlines()
     rows = [tuple(part.strip() for part in row.strip().split("  ", 1)) for row in str(report).splitlines()]
     page = environment.get_template("program.html").render(
         title=f"{program.fabric_name}, {program.size} unknowns, technology {program.technology.name}",

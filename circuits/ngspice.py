@@ -229,7 +229,11 @@ def _prepare(
     if isinstance(analysis, AC):
         deck.extend(_ending(netlist, analysis))
         parts = [vector for name in vectors for vector in (name, f"imag({name})")]
-        return {"deck": deck, "vectors": ["frequency", *parts]}, [], lambda *answer: _sweep(analysis.stop, nodes, *answer)
+        return (
+            {"deck": deck, "vectors": ["frequency", *parts]},
+            [],
+            lambda *answer: _sweep(analysis.stop, nodes, *answer),
+        )
     _require_seen(netlist, analysis)
     job: dict[str, Any] = {"vectors": ["time", *vectors]}
     arrays = []
@@ -247,7 +251,8 @@ def _prepare(
 def _require_seen(netlist: Netlist, analysis: Transient) -> None:
     """Refuse waveforms whose points ngspice would merge, and with them a whole pulse, without a word."""
     shortest = 1.5 * float(analysis.step or 0.0) if analysis.noise else analysis.shortest
-    for source in (*netlist.of(VoltageSource), *netlist.of(CurrentSource)):
+    sources: list[VoltageSource | CurrentSource] = [*netlist.of(VoltageSource), *netlist.of(CurrentSource)]
+    for source in sources:
         times = [time for time, _ in source.waveform]
         gaps = [(late - early, early) for early, late in itertools.pairwise(times) if late <= analysis.stop]
         gap, start = min(gaps, default=(math.inf, 0.0))

@@ -12,6 +12,9 @@ when W = B Q B^T solves
 
 (Derivation: u_k = x_k - (h/2) M^-1 B w_k obeys u_{k+1} = P u_k + h M^-2 B w_k with P = 2 M^-1 - 1; insert
 F Sigma + Sigma F^T = -Qc.) For a passive RC network it reads Q = (2kT/h)(G + (h/2) G C^-1 G).
+
+What is exact is the stationary covariance. The density at low frequency is larger than the law's, for one RC node by 1 + h / (2 tau), so
+that a time average over many tau is noisier than it should be: keep h below a hundredth of tau where averages are the question.
 """
 
 from __future__ import annotations
@@ -101,7 +104,9 @@ def discrete_covariance(space: StateSpace, step: float) -> tuple[Array, float]:
     exact = solve_continuous_lyapunov(F, -drive)
     # Least squares in units of the stationary spread, so that states of different size count alike.
     spread = np.sqrt(np.maximum(np.diag(exact), np.diag(exact).max() * 1e-12))
-    inverse = np.linalg.pinv(B / spread[:, None], rcond=1e-12)
+    # Of nodes that act alike on the states those with resistors come first: a probe between them must not read their noise.
+    share = np.where(np.diag(density) > 0.0, 1.0, 1e-4)
+    inverse = share[:, None] * np.linalg.pinv(B * share / spread[:, None], rcond=1e-12)
     Q = inverse @ (W / np.outer(spread, spread)) @ inverse.T
     Q = (Q + Q.T) / 2
     return Q, _bias(space, M, Q, exact, step)

@@ -211,6 +211,12 @@ def relative_inverse_error(wanted: Matrix, *found: Matrix) -> float:
     return float(np.linalg.norm(realised - exact) / np.linalg.norm(exact))
 
 
+def solution_error(wanted: Matrix, found: Matrix, b: np.ndarray) -> float:
+    """|found^-1 b - wanted^-1 b| / |wanted^-1 b| for one b, (n,); 0 for b = 0."""
+    exact = solver(wanted)(b)
+    return float(np.linalg.norm(solver(found)(b) - exact) / np.linalg.norm(exact)) if b.any() else 0.0
+
+
 def relative_inverse_bound(found: Matrix, wanted: Matrix) -> float:
     """An upper bound of |found^-1 b - wanted^-1 b| / |wanted^-1 b| over all b: ||found^-1 wanted - 1||_2.
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,20 +16,20 @@ from ..circuits.bulk import collector_paused
 from ..circuits.die import Die
 from ..circuits.errors import InputError, UnrealisableError
 from ..circuits.netlist import Netlist
-from ..circuits.technology import Technology, write_atomically
-from .arrays import pack, unpack
+from ..circuits.technology import Technology
+from .extraction import extract_layout
 from .fabrics import Fabric, fabric_named
 from .fabrics.network import Network
-from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
+from .layout_law import layout_effect
+from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue, solution_error
 from .parts import BOLTZMANN, Behaviour, Parts
 from .passes.validate import validate_drive
-from .report import Report, describe, solution_error
+from .report import Report, describe
 
 if TYPE_CHECKING:
+    from ..circuits.cells.amplifier import AmplifierCell
     from .equations import Equations
-
-FORMAT = 2
-"""Version of the saved form."""
+    from .fabrics.base import ActiveFabric
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +131,16 @@ class AnalogProgram:
         """Fabric and why, errors, parts and times; prints as text, `.to_dict()` for JSON."""
         return describe(self)
 
-    def report_for(self, b: Any = None) -> Report:
-        """The report, with the error of the solution for b, (n,), where one is given."""
-        if b is None:
-            return self.report
-        self._require_mean("takes no right-hand side b")
-        return dataclasses.replace(self.report, error_for_b=solution_error(self, validate_drive(b, self.size)))
+    def report_for(self, b: Any = None, layout: bool = False) -> Report:
+        """The report, with the error of the solution for b, (n,), where one is given, and with what the layout adds if asked for."""
+        report, drive = self.report, None
+        if b is not None:
+            self._require_mean("takes no right-hand side b")
+            drive = validate_drive(b, self.size)
+            report = dataclasses.replace(report, error_for_b=solution_error(self.target, self.emitted_matrix, drive))
+        if layout:
+            report = dataclasses.replace(report, layout=layout_effect(self, drive))
+        return report
 
     def equations(self) -> Equations:
         """The node equations with named parts, derived from the netlist and proved equal to the fabric's law (6 unknowns or fewer).
@@ -166,13 +166,20 @@ class AnalogProgram:
             self.conductance_unit * self.volts_per_unit * self.scaling * validate_drive(b, self.size) + 0.0
         )  # no -0.0
 
-    def netlist(self, b: Any = None, x0: Any = None) -> Netlist:
-        """The circuit, driven by b (default: no drive) and with its capacitors charged to the state x0 (default: 0)."""
+    def netlist(self, b: Any = None, x0: Any = None, amplifier: AmplifierCell | None = None) -> Netlist:
+        """The circuit, driven by b (default: no drive) and with its capacitors charged to the state x0 (default: 0).
+
+        Args:
+            b: (n,) right-hand side. x0: (n,) initial state.
+            amplifier: what stands for each amplifier: a `Macromodel` of `circuits.cells`, or a designer's own `Amplifier`; None: the
+                linear one-pole amplifier of the technology.
+        """
         if b is not None:
             self._require_mean("takes no right-hand side b")
-        if x0 is not None:
-            state = validate_drive(x0, self.size) / self.readout_scale * self.volts_per_unit
-            return self.circuit(np.zeros(self.size) if b is None else self.currents(b), state)
+        if x0 is not None or amplifier is not None:
+            start = np.zeros(self.size) if x0 is None else validate_drive(x0, self.size)
+            state = start / self.readout_scale * self.volts_per_unit
+            return self.circuit(np.zeros(self.size) if b is None else self.currents(b), state, amplifier)
         if b is None:
             return self._undriven.with_sources({}, comments=self._undriven.comments)
         currents = self.currents(b)
@@ -184,20 +191,40 @@ class AnalogProgram:
         }
         return self._undriven.with_sources(values, comments=self._header(bool(np.any(currents))))
 
+    def extracted(self, b: Any = None, x0: Any = None, amplifier: AmplifierCell | None = None) -> Netlist:
+        """The circuit of `netlist` after layout: wires, switches, parasitic capacitances and DAC outputs in it (`extraction`).
+
+        Arguments are those of `netlist`. It can be unstable where the schematic is not: `statespace.extract(...).is_stable` says so.
+
+        Raises:
+            UnrealisableError: a fabric other than crossbar and crossbar_single.
+        """
+        return extract_layout(self.netlist(b, x0, amplifier), self)
+
     @cached_property
     def _undriven(self) -> Netlist:
         """The circuit without drive or charge; kept, since the array's parts are the same for every drive."""
         return self.circuit(np.zeros(self.size), np.zeros(self.size))
 
-    def circuit(self, currents: np.ndarray, state: np.ndarray) -> Netlist:
-        """The circuit with given differential drive currents (A) and initial differential node voltages (V), (n,) each."""
+    def circuit(self, currents: np.ndarray, state: np.ndarray, amplifier: AmplifierCell | None = None) -> Netlist:
+        """The circuit with given differential drive currents (A) and initial differential node voltages (V), (n,) each.
+
+        Raises:
+            InputError: an amplifier for a fabric that has none.
+        """
+        if amplifier is not None and not self.fabric.active:
+            raise InputError(f"fabric {self.fabric_name} has no amplifiers; leave amplifier= out, or use crossbar")
         netlist = Netlist(
             f"thermograd {self.fabric_name}, {self.size} unknowns, technology {self.technology.name}",
             temperature=self.technology.thermal.ambient,
             comments=self._header(bool(np.any(currents))),
         )
         with collector_paused():
-            self.fabric.lower(netlist, self.parts, self.technology, currents, state)
+            if amplifier is None:
+                self.fabric.lower(netlist, self.parts, self.technology, currents, state)
+            else:
+                active = cast("ActiveFabric", self.fabric)
+                active.lower(netlist, self.parts, self.technology, currents, state, amplifier)
         return netlist
 
     def to_spice(self, b: Any = None, dialect: str = "ngspice", hierarchical: bool = False) -> str:
@@ -332,31 +359,9 @@ class AnalogProgram:
 
     def save(self, path: str | Path) -> None:
         """Write `path`.json (description) and `path`.npz (arrays), each atomically; a suffix of `path` is dropped."""
-        path = _stem(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        arrays = {"scaling": self.scaling} | pack("target", self.target)
-        for field in dataclasses.fields(self.parts):
-            arrays |= pack(f"parts_{field.name}", getattr(self.parts, field.name))
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        temporary = path.with_name(f".{path.name}.npz.{os.getpid()}")
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, path.with_suffix(".npz"))
-        description = {
-            "thermograd_program": FORMAT,
-            "fabric": self.fabric_name,
-            "damping": self.damping,
-            "conductance_unit": self.conductance_unit,
-            "volts_per_unit": self.volts_per_unit,
-            "lambda_star": self.lambda_star,
-            "reason": self.reason,
-            "rounding": self.rounding,
-            "pruned": self.pruned,
-            "prune_bound": self.prune_bound,
-            "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
-            "technology": json.loads(self.technology.model_dump_json()),
-        }
-        write_atomically(path.with_suffix(".json"), json.dumps(description, indent=2))
+        from .program_files import write_program
+
+        write_program(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> AnalogProgram:
@@ -365,42 +370,9 @@ class AnalogProgram:
         Raises:
             InputError: a file is missing, damaged, of a newer version, or not the one that belongs to the other.
         """
-        path = _stem(path)
-        try:
-            data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            blob = path.with_suffix(".npz").read_bytes()
-        except OSError as error:
-            raise InputError(f"program {str(path)!r}: {error.filename!r} cannot be read: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"program {str(path)!r}: the description is not valid JSON: {error}") from None
-        version = data.get("thermograd_program") if isinstance(data, dict) else None
-        if version != FORMAT:
-            raise InputError(f"program {str(path)!r} has format {version!r}; this version of thermograd reads {FORMAT}")
-        if hashlib.sha256(blob).hexdigest() != data.get("sha256"):
-            raise InputError(f"program {str(path)!r}: the .npz is damaged or belongs to another program; save it again")
-        try:
-            with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-                fabric = fabric_named(data["fabric"])
-                fields = {
-                    field.name: unpack(f"parts_{field.name}", arrays) for field in dataclasses.fields(fabric.parts_type)
-                }
-                return cls(
-                    technology=Technology(**data["technology"]),
-                    fabric_name=fabric.name,
-                    target=unpack("target", arrays),
-                    damping=float(data["damping"]),
-                    scaling=arrays["scaling"],
-                    conductance_unit=float(data["conductance_unit"]),
-                    volts_per_unit=float(data["volts_per_unit"]),
-                    parts=fabric.parts_type(**fields),
-                    lambda_star=float(data["lambda_star"]),
-                    reason=str(data["reason"]),
-                    rounding=str(data["rounding"]),
-                    pruned=int(data["pruned"]),
-                    prune_bound=float(data["prune_bound"]),
-                )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"program {str(path)!r} is damaged: {error}; compile the matrix again") from None
+        from .program_files import read_program  # it builds a program itself
+
+        return read_program(path)
 
     def _header(self, driven: bool) -> list[str]:
         plus, minus = (name.replace("1", "<k>") for name in self.readouts[0])
@@ -424,14 +396,3 @@ class AnalogProgram:
         if scaled_readout:
             lines += [f"d_{i + 1} = {float(d)!r}" for i, d in enumerate(self.readout_scale)]
         return lines
-
-
-def _stem(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.name:
-        raise InputError(f"program path {str(path)!r} names no file; give one such as out/program")
-    if path.suffix not in ("", ".json", ".npz"):
-        raise InputError(
-            f"program path {str(path)!r} has a dot in its name; .json and .npz are added to it, so leave others out"
-        )
-    return path.with_suffix("")

@@ -19,11 +19,11 @@ from .matrices import (
     relative_inverse_bound,
     relative_inverse_error,
     smallest_eigenvalue,
-    solver,
 )
 from .sensitivity import Sensitivity, sensitivities
 
 if TYPE_CHECKING:
+    from .layout_law import LayoutEffect
     from .program import AnalogProgram
 
 
@@ -39,6 +39,7 @@ class Report:
         resistor_power: most heat that the resistors make at rest with no unknown beyond half of the rail and no input beyond the DAC's
             full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
         error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `AnalogProgram.report_for`; None: not asked for.
+        layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
         tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
         most_sensitive: the parts that matter most (`compiler.sensitivity`), with their effect on A^-1 b.
@@ -69,11 +70,14 @@ class Report:
     parts: dict[str, int]
     bill: tuple[tuple[str, float, int], ...]
     error_for_b: float | None = None
+    layout: LayoutEffect | None = None
 
     def _when_there(self) -> Iterator[tuple[str, str]]:
         """The rows that not every program has."""
         if self.error_for_b is not None:
             yield "error for this b", f"{self.error_for_b:.3g} (relative); nominal parts"
+        if self.layout is not None:
+            yield "after layout", str(self.layout)
         if self.pruned:
             yield "pruned", f"{self.pruned} couplings, which changes A^-1 b by at most {self.prune_bound:.3g}"
         if self.tolerance_error:
@@ -151,13 +155,6 @@ def describe(program: AnalogProgram) -> Report:
         parts=kinds,
         bill=bill,
     )
-
-
-def solution_error(program: AnalogProgram, b: np.ndarray) -> float:
-    """|M^-1 b - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, for one b, (n,); 0 for b = 0."""
-    exact = solver(program.target)(b)
-    found = solver(program.emitted_matrix)(b)
-    return float(np.linalg.norm(found - exact) / np.linalg.norm(exact)) if b.any() else 0.0
 
 
 def _most_heat(program: AnalogProgram) -> float:

@@ -472,6 +472,42 @@ def test_compile_says_how_far_the_solution_for_the_given_b_is_off(run: Run) -> N
         assert f"{found['solution']:.3g} (relative); nominal parts" in Path(file).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
+def test_compile_writes_the_netlist_after_layout_beside_the_schematic(run: Run, fabric: str) -> None:
+    options = ("--b", save("b.npy", B), "--technology", "integrated", "--fabric", fabric, "--out", "board", "--json")
+    assert run("compile", save("A.npy", A), *options)[0] == 0
+    schematic = Path("board.cir").read_text(encoding="utf-8")
+    assert not Path("board.extracted.cir").exists()
+    assert "after layout" not in Path("board.report.txt").read_text(encoding="utf-8")
+    code, out, _ = run("compile", "A.npy", *options, "--extracted")
+    assert code == 0
+    data, exact, program = json.loads(out), np.linalg.solve(A, B), AnalogProgram.load("board")
+    assert "board.extracted.cir" in data["files"]
+    assert Path("board.cir").read_text(encoding="utf-8") == schematic
+    errors = {
+        "board.cir": data["report"]["error_for_b"],
+        "board.extracted.cir": data["report"]["layout"]["error_for_b"],
+    }
+    for file, error in errors.items():
+        x = program.decode(simulate(Netlist.read_spice(file), OperatingPoint()).voltages)
+        assert error == pytest.approx(np.linalg.norm(x - exact) / np.linalg.norm(exact), rel=1e-3)
+    assert errors["board.cir"] != pytest.approx(errors["board.extracted.cir"], rel=0.05)
+    for file in ("board.report.txt", "board.report.html"):
+        text = Path(file).read_text(encoding="utf-8")
+        assert f"{errors['board.extracted.cir']:.3g} for this b; all of its modes decay" in text
+
+
+def test_compile_writes_the_netlist_after_layout_in_the_dialect_and_form_asked_for(run: Run) -> None:
+    options = "--technology integrated --fabric crossbar --rounding stochastic --programs 2 --dialect xyce --hierarchical --extracted"
+    assert run("compile", save("A.npy", A), *options.split(), "--out", "board")[0] == 0
+    texts = [Path(f"board-{k}.extracted.cir").read_text(encoding="utf-8") for k in (1, 2)]
+    assert texts[0] != texts[1]
+    for text in texts:
+        assert ".subckt cell1" in text
+        assert ".options device temp=" in text
+        assert "RWp1_1 p1_1 p1 1.0" in text
+
+
 def test_compile_makes_several_programs_to_average_over(run: Run) -> None:
     options = ("--technology", "integrated", "--fabric", "crossbar", "--rounding", "stochastic", "--programs", "6")
     code, out, _ = run("compile", save("A.npy", A), *options, "--out", "mean", "--json")
@@ -533,6 +569,7 @@ def test_a_placement_beyond_its_fan_out_is_a_no(run: Run) -> None:
         ("--programs 0", "programs"),
         ("--fabric factored", "compile_system"),
         ("--fabric spu", "second rail"),
+        ("--extracted", "dual_rail has no layout.*crossbar or crossbar_single"),
     ],
 )
 def test_compile_refuses_bad_options(run: Run, options: str, message: str) -> None:

@@ -67,7 +67,12 @@ def add_dac(
 
 
 def add_sample_and_hold(
-    netlist: Netlist, node: str, converter: Converter, tracking: Sequence[tuple[float, float]], name: str, group: str = ""
+    netlist: Netlist,
+    node: str,
+    converter: Converter,
+    tracking: Sequence[tuple[float, float]],
+    name: str,
+    group: str = "",
 ) -> str:
     """A switch from `node` to a hold capacitor, closed during each interval of `tracking`.
 

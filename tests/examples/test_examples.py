@@ -203,3 +203,40 @@ def test_missing_data_is_named_with_both_ways_to_give_it(board, given, capsys, m
     message = capsys.readouterr().err
     assert "--data FOLDER" in message
     assert "THERMOGRAD_DATA" in message
+
+
+@pytest.fixture(scope="module")
+def transistors(tmp_path_factory):
+    """The third example, with its picture."""
+    picture = tmp_path_factory.mktemp("transistors") / "made" / "transistors.png"
+    module = load("transistor_crossbar")
+    return module, module.main(["--seed", "1", "--plot", str(picture)]), picture
+
+
+def test_transistor_array_settles_where_its_amplifiers_figures_say(transistors):
+    """The error that transistors make, 1e-3, is foretold to 1 % by the macromodel and to 10 % by gain and offset alone."""
+    _, figures, picture = transistors
+    error = float(np.linalg.norm(figures["errors"]["transistors"]))
+    assert 5e-4 < error < 2e-3
+    assert figures["missed"]["macromodel"] < 0.01
+    assert figures["missed"]["one pole"] < 0.1
+    assert figures["final"] == pytest.approx(error, rel=0.02)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_amplifiers_of_another_gain_are_told_apart(transistors):
+    """Negative control: a macromodel of a gain 10 % higher misses more of the error than is allowed above."""
+    module, figures, _ = transistors
+    matrix, b = module.system(1)
+    technology = module.Technology(
+        name="x",
+        resistors=module.Resistors(unit=module.UNIT_RESISTOR),
+        capacitors=module.Capacitors(unit=module.UNIT_CAPACITOR),
+        opamp=figures["loaded"].opamp,
+    )
+    program = module.compile_matrix(matrix, fabric="crossbar_single", technology=technology, b=b)
+    other = figures["free"].opamp.model_copy(update={"gain": 1.1 * figures["free"].opamp.gain})
+    found = module.settle(module.with_offset(program, figures["loaded"].offset), b, module.Macromodel(other))
+    error = (found - figures["exact"]) / np.linalg.norm(figures["exact"])
+    true = figures["errors"]["transistors"]
+    assert np.linalg.norm(error - true) / np.linalg.norm(true) > 0.03
