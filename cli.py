@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import cli_circuits, cli_compile, cli_learning
+from . import cli_amplifier, cli_circuits, cli_compile, cli_learning
 from .circuits.errors import InputError, SimulatorMissing, ThermogradError
 from .cli_options import SETUP, Json, Workers, examples
 from .outputs import complain, destination, emit, folder, note, progress, say, show
@@ -32,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_compile.app)
+app.add_typer(cli_amplifier.app)
 app.add_typer(cli_circuits.app)
 app.add_typer(cli_learning.app)
 

@@ -259,7 +259,8 @@ def _require_seen(netlist: Netlist, analysis: Transient) -> None:
         if gap < shortest * (1 - 1e-9):
             raise InputError(
                 f"{source.name}: points of its waveform at {start:g} s are {gap:.3g} s apart, but in a transient of "
-                f"{analysis.stop:g} s ngspice tells apart only points {shortest:.3g} s from each other; give slower edges, or a shorter stop"
+                f"{analysis.stop:g} s ngspice tells apart only points {shortest:.3g} s from each other; give slower edges, or a shorter "
+                "stop"
             )
 
 

@@ -10,6 +10,7 @@ the moment of opening. It comes on top of what the node itself carries. A settli
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -38,7 +39,8 @@ def add_dac(
 
     Args:
         netlist: what to add to. node: the DAC's output.
-        converter: its `resistance` (0: an ideal source) and `capacitance` (0: none); codes and clipping are `devicemodel.converters`' affair.
+        converter: its `resistance` (0: an ideal source) and `capacitance` (0: none); codes and clipping are those of
+            `devicemodel.converters`.
         volts: the values, V, each held for `interval` s; the last one stays.
         interval: s.
         name: suffix of the parts' names. rise: of each edge, s; None: a hundredth of the interval.
@@ -53,7 +55,7 @@ def add_dac(
             f"DAC {name}: {len(volts)} values, interval {interval!r} s, edge {edge!r} s; give one value or more and 0 < edge < interval"
         )
     wave: list[tuple[float, float]] = [(0.0, float(volts[0]))]
-    for k, (before, after) in enumerate(zip(volts[:-1], volts[1:], strict=True), start=1):
+    for k, (before, after) in enumerate(itertools.pairwise(volts), start=1):
         wave += [(k * interval, float(before)), (k * interval + edge, float(after))]
     source = f"dac{name}" if converter.resistance else node
     netlist.add(
@@ -90,7 +92,8 @@ def add_sample_and_hold(
     """
     if not (converter.resistance > 0 and converter.capacitance > 0):
         raise InputError(
-            f"sample-and-hold {name}: resistance = {converter.resistance!r} ohm, capacitance = {converter.capacitance!r} F; both must be > 0"
+            f"sample-and-hold {name}: resistance = {converter.resistance!r} ohm, capacitance = {converter.capacitance!r} F; "
+            "both must be > 0"
         )
     held = f"hold{name}"
     model = DeviceModel(
@@ -124,7 +127,7 @@ def settling_error(converter: Converter, tracking: float, source_resistance: flo
 def _control(name: str, tracking: Sequence[tuple[float, float]]) -> Waveform:
     """0 V while holding, `CONTROL` while tracking."""
     times = [0.0, *(float(time) for interval in tracking for time in interval)]
-    gaps = [late - early for early, late in zip(times[:-1], times[1:], strict=True)]
+    gaps = [late - early for early, late in itertools.pairwise(times)]
     if len(times) < 3 or min(gaps) <= 0:
         raise InputError(
             f"sample-and-hold {name}: tracking = {list(tracking)[:4]!r}: intervals (from, to) with 0 < from < to, in order, are needed"

@@ -75,7 +75,7 @@ def test_a_parameter_that_is_three_percent_off_is_not_taken_for_found(name):
     st.floats(1e-5, 1e-3),
 )
 def test_macromodels_of_any_kind_are_found_again(gain, gbw, rail, second, slewing, noise, corner):
-    """The slew rate by the input at which the stage saturates, 1 to 10 % of the rail; with less gain the leak of the gain node would count."""
+    """The slew rate by the input at which the stage saturates, 1 to 10 % of the rail; with less gain the gain node's leak would count."""
     opamp = OpAmp(
         gain=gain,
         gbw=gbw,
