@@ -30,7 +30,8 @@ app = typer.Typer()
     epilog=examples(
         "thermograd characterise two_stage.cir --subckt two_stage --inputs inp,inn --outputs out --supply vdd=0.9 --supply vss=-0.9 "
         "--load-resistance 46k --out amplifier.toml --plot amplifier.png",
-        "thermograd characterise ota.cir --subckt ota --inputs p,n --outputs op,on --supply vdd=1.8 --supply vb=650m --include pdk",
+        "thermograd characterise ota.cir --subckt ota --inputs p,n --outputs op,on --supply vdd=1.8 --supply vb=650m --reference 0.9 "
+        "--include pdk",
         "thermograd compile A.npy --fabric crossbar_single --technology amplifier.toml",
     ),
 )
@@ -57,6 +58,14 @@ def characterise(
             metavar="PORT=VOLTS",
         ),
     ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            "--reference",
+            help="Voltage at which inputs and outputs rest: 0.9 for an amplifier between 0 and 1.8 V.",
+            metavar="VOLTS",
+        ),
+    ] = "0",
     load_resistance: Annotated[
         str | None,
         typer.Option(
@@ -101,7 +110,8 @@ def characterise(
     board = read_technology(technology or BASE)
     ohm = math.inf if load_resistance is None else _number("--load-resistance", load_resistance)
     farad = _number("--load-capacitance", load_capacitance)
-    amplifier = _amplifier(netlist, subckt, inputs, outputs, supply or [], include)
+    rest = _number("--reference", reference)
+    amplifier = _amplifier(netlist, subckt, inputs, outputs, supply or [], rest, include)
     kelvin = amplifier.parts.temperature if temperature is None else _number("--temperature", temperature)
     measured = measure(amplifier, load_resistance=ohm, load_capacitance=farad, temperature=kelvin)
     title = f"{amplifier.parts.title} at {_conditions(measured)}"
@@ -126,7 +136,7 @@ def characterise(
 
 
 def _amplifier(
-    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], include: Path | None
+    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], rest: float, include: Path | None
 ) -> Amplifier:
     from .circuits.cells import Amplifier
     from .circuits.spice_files import read_file
@@ -159,7 +169,7 @@ def _amplifier(
         raise InputError(
             f"port {', '.join(left)} of sub-circuit {parts.title} is neither input nor output; give its voltage: {remedy}"
         )
-    return Amplifier(parts, (plus, minus[0]), tuple(ends), volts)
+    return Amplifier(parts, (plus, minus[0]), tuple(ends), volts, rest)
 
 
 def _names(option: str, text: str) -> list[str]:

@@ -64,7 +64,7 @@ class Bench:
         # The sign convention of the cells: (non-inverting, inverting) inputs, p rises with the former.
         self.amplifier.add(netlist, ("up" if two else "0", "lo"), ("p", "m") if two else ("p",), "dut")
         if isinstance(self.amplifier, Amplifier):
-            for node in self.amplifier.supplies:
+            for node in self.amplifier.rails:
                 netlist.add(CCVS(f"H{node}", f"current_{node}", "0", f"VSUP_{node}", 1.0))
         return netlist
 

@@ -294,4 +294,4 @@ def _power(amplifier: AmplifierCell, rest: dict[str, float]) -> float:
     """What the supplies give, W."""
     if not isinstance(amplifier, Amplifier):
         return 0.0
-    return -sum(volts * rest[f"current_{node}"] for node, volts in amplifier.supplies.items())
+    return -sum(volts * rest[f"current_{node}"] for node, volts in amplifier.rails.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +27,16 @@ class Amplifier:
         parts: of one amplifier, without its supplies.
         inputs: (non-inverting, inverting) nodes.
         outputs: one node, or (p, m) of a fully differential one.
-        supplies: node -> V against ground, for every other node that comes in from outside (supplies, references, biases).
+        supplies: node -> V against its own ground, for every other node that comes in from outside (supplies, references, biases).
+        reference: V against its own ground at which its inputs and outputs rest: 0.9 for an amplifier between 0 and 1.8 V. An array's
+            signals rest at the array's ground, so that everything else is lowered by it.
     """
 
     parts: Netlist
     inputs: tuple[str, str]
     outputs: tuple[str, ...]
     supplies: Mapping[str, float]
+    reference: float = 0.0
 
     def __post_init__(self) -> None:
         ports = (*self.inputs, *self.outputs, *self.supplies)
@@ -47,7 +51,17 @@ class Amplifier:
                 raise InputError(
                     f"the amplifier has no node {port!r}; its nodes are {', '.join(self.parts.nodes[:12])}"
                 )
+        for node, volts in (*self.supplies.items(), ("reference", self.reference)):
+            if not math.isfinite(volts):
+                raise InputError(f"{node} is at {volts!r} V; a finite voltage is needed")
         object.__setattr__(self, "supplies", MappingProxyType(dict(self.supplies)))
+
+    @property
+    def rails(self) -> dict[str, float]:
+        """Voltage of each supply in an array, V: lowered by `reference`, and with it the amplifier's own ground."""
+        lowered = {node: volts - self.reference for node, volts in self.supplies.items()}
+        grounded = self.reference and any(GROUND in part.nodes for part in self.parts)
+        return lowered | ({GROUND: -self.reference} if grounded else {})
 
     @classmethod
     def from_spice(
@@ -57,6 +71,7 @@ class Amplifier:
         inputs: tuple[str, str],
         outputs: tuple[str, ...],
         supplies: Mapping[str, float],
+        reference: float = 0.0,
     ) -> Amplifier:
         """The amplifier that a `.subckt` of a netlist's text describes; parts outside of it are left aside.
 
@@ -64,6 +79,7 @@ class Amplifier:
             text: first line a title; cards as `Netlist.from_spice` reads them.
             subcircuit: name of the `.subckt`.
             inputs, outputs, supplies: all of its ports, by the names on the `.subckt` card.
+            reference: see the class.
 
         Example:
             ``Amplifier.from_spice(text, "opamp", ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})``
@@ -71,7 +87,7 @@ class Amplifier:
         Raises:
             InputError: no such sub-circuit; a port that is missing or not named; as `Netlist.from_spice`.
         """
-        return cls._of(*read_subcircuit(text, None, subcircuit), inputs, outputs, supplies)
+        return cls._of(*read_subcircuit(text, None, subcircuit), inputs, outputs, supplies, reference)
 
     @classmethod
     def read_spice(
@@ -81,6 +97,7 @@ class Amplifier:
         inputs: tuple[str, str],
         outputs: tuple[str, ...],
         supplies: Mapping[str, float],
+        reference: float = 0.0,
         include_folder: str | Path | None = None,
     ) -> Amplifier:
         """As `from_spice`, from a file (UTF-8); `include_folder` as for `Netlist.read_spice`.
@@ -88,7 +105,8 @@ class Amplifier:
         Raises:
             InputError: the file cannot be read; as `from_spice`.
         """
-        return cls._of(*read_subcircuit(*read_file(path, include_folder), subcircuit), inputs, outputs, supplies)
+        read = read_subcircuit(*read_file(path, include_folder), subcircuit)
+        return cls._of(*read, inputs, outputs, supplies, reference)
 
     @classmethod
     def _of(
@@ -98,6 +116,7 @@ class Amplifier:
         inputs: tuple[str, str],
         outputs: tuple[str, ...],
         supplies: Mapping[str, float],
+        reference: float,
     ) -> Amplifier:
         """With every port accounted for."""
         named = [*inputs, *outputs, *supplies]
@@ -110,7 +129,7 @@ class Amplifier:
                     f"port {port!r} of sub-circuit {parts.title} is neither an input nor an output nor a supply; give its "
                     f"voltage: supplies={{{port!r}: ...}}"
                 )
-        return cls(parts, inputs, tuple(outputs), supplies)
+        return cls(parts, inputs, tuple(outputs), supplies, reference)
 
     def add(
         self,
@@ -136,11 +155,12 @@ class Amplifier:
         if offset:
             netlist.add(VoltageSource(f"VOS{name}", f"os{name}", upper, offset), group=group)
             upper = f"os{name}"
-        for node, volts in self.supplies.items():
+        rails = self.rails
+        for node, volts in rails.items():
             if f"VSUP_{node}" not in netlist:
                 netlist.add(VoltageSource(f"VSUP_{node}", f"sup_{node}", GROUND, volts))
-        outside = dict(zip((*self.inputs, *self.outputs), (upper, lower, *outputs), strict=True))
-        outside |= {node: f"sup_{node}" for node in self.supplies} | {GROUND: GROUND}
+        outside = {GROUND: GROUND} | {node: f"sup_{node}" for node in rails}
+        outside |= dict(zip((*self.inputs, *self.outputs), (upper, lower, *outputs), strict=True))
         netlist.add(*(_copy(part, name, outside) for part in self.parts), group=group)
 
 

@@ -128,6 +128,17 @@ def test_transistor_amplifier_is_what_hand_analysis_says():
     assert opamp.bias_current == 0.0
 
 
+def test_an_amplifier_between_ground_and_one_supply_is_the_same_lifted():
+    """The same transistors between 0 and 1.8 V about 0.9 V, their lower rail being ground itself."""
+    text = TWO_STAGE.read_text().replace(" vdd vss\n", " vdd\n").replace("vss", "0")
+    lifted = Amplifier.from_spice(text, "two_stage", ("inp", "inn"), ("out",), {"vdd": 1.8}, reference=0.9)
+    one, other = (measure(amplifier).opamp for amplifier in (lifted, two_stage()))
+    for name, value in other.model_dump(exclude_none=True).items():
+        assert getattr(one, name) == pytest.approx(value, rel=1e-3, abs=1e-12), name
+    with pytest.raises(InputError, match="reference is at nan V"):
+        Amplifier.from_spice(text, "two_stage", ("inp", "inn"), ("out",), {"vdd": 1.8}, reference=math.nan)
+
+
 def test_load_lowers_the_gain_as_the_output_resistance_says():
     free = characterise(two_stage())
     loaded = characterise(two_stage(), load_resistance=5e4)
