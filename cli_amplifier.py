@@ -111,7 +111,7 @@ def characterise(
     ohm = math.inf if load_resistance is None else _number("--load-resistance", load_resistance)
     farad = _number("--load-capacitance", load_capacitance)
     rest = _number("--reference", reference)
-    amplifier = _amplifier(netlist, subckt, inputs, outputs, supply or [], rest, include)
+    amplifier = _amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest)
     kelvin = amplifier.parts.temperature if temperature is None else _number("--temperature", temperature)
     measured = measure(amplifier, load_resistance=ohm, load_capacitance=farad, temperature=kelvin)
     title = f"{amplifier.parts.title} at {_conditions(measured)}"
@@ -136,7 +136,7 @@ def characterise(
 
 
 def _amplifier(
-    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], rest: float, include: Path | None
+    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], include: Path | None, rest: float = 0.0
 ) -> Amplifier:
     from .circuits.cells import Amplifier
     from .circuits.spice_files import read_file

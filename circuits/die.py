@@ -11,6 +11,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from .errors import InputError
 from .thermal import temperature_at, temperature_map
@@ -36,10 +37,25 @@ STREAMS = {
     "resistor_gradient": 14,
     "capacitor_lot": 15,
     "capacitor_gradient": 16,
+    "dac_inl": 17,
+    "adc_inl": 18,
+    "dac_step": 19,
+    "adc_step": 20,
+    "coupling_ageing": 21,
+    "ground_ageing": 22,
 }
 
 DRIFT_FLOOR = 0.05
 """Least factor that temperature may put on a resistance: where the law of `Die.drift` says less, it has ended."""
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(z: np.ndarray) -> np.ndarray:
+    """SplitMix64's bijection of 64-bit words."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
 
 
 class Die:
@@ -83,6 +99,21 @@ class Die:
             line = self._row(STREAMS[part], (rail, int(row[places[0]])), int(column[places].max()) + 1)
             found[places] = line[column[places]]
         return found
+
+    def deviates_of(self, part: str, channel: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Standard normal deviates of the numbered elements of channels (both integers >= 0, of one shape), each computed from its place.
+
+        For parts so many that rows of them are not to be drawn: SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, OOPSLA 2014), whose m-th
+        output is a hash of key + m gamma, a key for each channel, through the inverse of the normal distribution.
+        """
+        if self.seed is None:
+            return np.zeros(np.shape(number))
+        key = np.random.SeedSequence([STREAMS[part], int(self.seed)]).generate_state(1, np.uint64)[0]
+        with np.errstate(over="ignore"):
+            keys = _mixed(key + _GAMMA * (channel.astype(np.uint64) + np.uint64(1)))
+            bits = _mixed(keys + _GAMMA * (number.astype(np.uint64) + np.uint64(1)))
+        # Middles of 2^53 equal intervals, so that neither 0 nor 1 occurs.
+        return np.asarray(ndtri(((bits >> np.uint64(11)).astype(float) + 0.5) * 2.0**-53))
 
     def _row(self, stream: int, place: tuple[int, ...], length: int) -> np.ndarray:
         key = np.random.SeedSequence([stream, int(self.seed or 0), *place])

@@ -15,20 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from .converter_records import Converter as Converter
+from .converter_records import Link as Link
 from .errors import InputError
+from .record import Record as Record
 
 if TYPE_CHECKING:
     from .die import Die
 
 Series = Literal["E6", "E12", "E24", "E48", "E96", "E192"]
-
-
-class Record(BaseModel):
-    """A frozen record that refuses unknown fields, so that a misspelt one is an error and not a silent default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", use_attribute_docstrings=True)
 
 
 def _one_way(direct: str, value: float, law: dict[str, float | None]) -> None:
@@ -95,6 +92,12 @@ class Resistors(Scatter):
     """Bits of a programmable conductance, codes uniform from 1/(unit on_off) to 1/unit; none: not programmable."""
     on_off: float | None = Field(None, gt=1, le=1e9)
     """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
+    ageing: float = Field(0.0, ge=-0.5, le=0.5)
+    """Mean nu of ln G(t) = ln G(0) - nu ln(1 + t / ageing_time), t after programming: 0.05 is usual of phase-change cells, 0.005 of ReRAM."""
+    ageing_spread: float = Field(0.0, ge=0, le=0.5)
+    """Standard deviation of nu from part to part."""
+    ageing_time: float = Field(1.0, gt=0, le=1e9)
+    """The time in that law, s."""
 
     @model_validator(mode="after")
     def _one_rounding(self) -> Resistors:
@@ -184,32 +187,6 @@ class OpAmp(Record):
         return self.offset_matching / math.sqrt(self.input_area)
 
 
-class Converter(Record):
-    """A digital-to-analog or analog-to-digital converter: uniform quantiser over +-full_scale with its errors.
-
-    Its analog side, in an extracted netlist, is a resistor and a capacitor: a DAC's output, or an ADC's sampling switch and hold capacitor.
-    """
-
-    bits: int | None = Field(None, ge=1, le=24)
-    """Resolution; none is a converter without quantisation."""
-    full_scale: float = Field(1.0, gt=0, le=100)
-    """Largest magnitude that is converted, V; beyond it the converter clips."""
-    gain_error: float = Field(0.0, ge=0, le=0.2)
-    """Standard deviation over dies of the relative gain error."""
-    offset: float = Field(0.0, ge=0, le=0.1)
-    """Standard deviation over channels of the offset, V."""
-    noise: float = Field(0.0, ge=0, le=0.1)
-    """Input-referred noise of one conversion, V rms."""
-    max_gain: float = Field(1.0, ge=1, le=4096)
-    """Largest gain of the programmable amplifier before an ADC (powers of two up to it); 1 is none."""
-    resistance: float = Field(0.0, ge=0, le=1e6)
-    """Output resistance of a DAC; on-resistance of an ADC's sampling switch, ohm."""
-    capacitance: float = Field(0.0, ge=0, le=1e-3)
-    """Capacitance at a DAC's output; hold capacitor of an ADC, F."""
-    leakage: float = Field(0.0, ge=0, le=1.0)
-    """Conductance of an ADC's open sampling switch, S."""
-
-
 class Switches(Record):
     """The switches that connect programmable conductances to the lines of an array; in extracted netlists."""
 
@@ -230,15 +207,6 @@ class Wires(Record):
     """Capacitance between a row line and a column line where they cross, F: four times at a crosspoint of a differential array."""
     input_capacitance: float = Field(0.0, ge=0, le=1e-6)
     """Capacitance to ground of each amplifier's input, F."""
-
-
-class Link(Record):
-    """The digital side of the converters, for the timing model."""
-
-    rate: float = Field(50e9, gt=0)
-    """Digital transfer rate, bit/s."""
-    word: int = Field(16, ge=1, le=64)
-    """Bits that one transferred number takes."""
 
 
 class Thermal(Record):
