@@ -93,11 +93,12 @@ class Resistors(Scatter):
     on_off: float | None = Field(None, gt=1, le=1e9)
     """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
     ageing: float = Field(0.0, ge=-0.5, le=0.5)
-    """Mean nu of ln G(t) = ln G(0) - nu ln(1 + t / ageing_time), t after programming: 0.05 is usual of phase-change cells, 0.005 of ReRAM."""
+    """Mean exponent nu of a programmed conductance's drift (`devicemodel.ageing`): phase-change cells 0.049 to 0.1 (V. Joshi et al., Nature
+    Communications 11:2473, 2020)."""
     ageing_spread: float = Field(0.0, ge=0, le=0.5)
-    """Standard deviation of nu from part to part."""
+    """Standard deviation of nu from part to part; there 0.008 to 0.045."""
     ageing_time: float = Field(1.0, gt=0, le=1e9)
-    """The time in that law, s."""
+    """Time t_0 in the law of that drift, s."""
 
     @model_validator(mode="after")
     def _one_rounding(self) -> Resistors:
