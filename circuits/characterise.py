@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
@@ -32,8 +33,10 @@ from .technology import OpAmp
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
-START, STOP = 1e-4, 1e11
+START, STOP = 1e-6, 1e11
 """Range of the sweep, Hz."""
+FLAT = 20.0
+"""Least distance of the dominant pole from its start: |A| there is A0 to 0.1 %."""
 SMALL, LARGE = 1e3, 1e6
 """Resistors of the bench where a current into the inputs shall not count, and where it shall, ohm."""
 PROBE_LOAD = 1e3
@@ -115,7 +118,7 @@ def measure(
         raise InputError(f"outputs = {outputs!r}: 1 or 2 are possible")
     bench = Bench(amplifier, outputs, load_resistance, load_capacitance, temperature, timeout)
     frequency, response, _ = bench.gain(SMALL, START, STOP)
-    a0 = float(response[0].real)
+    a0 = math.copysign(abs(response[0]), response[0].real)
     if not a0 > 1:
         raise InputError(
             f"the amplifier's gain at {START:g} Hz is {a0:.4g}: its inputs are swapped, it is not biased (are all supplies given?), or "
@@ -126,13 +129,13 @@ def measure(
     offset = rest["out"] / a0 - rest["id"]
     swing = _swing(bench, a0)
     noise_at, noise, white, knee, current, current_knee = _noise(bench, a0 * corner)
-    opamp = OpAmp(
+    opamp = _record(
         gain=a0,
         gbw=a0 * corner,
         offset=abs(offset),
         rail=min(-swing[0], swing[1]),
         second_pole=_second_pole(corner, unity, phase),
-        slew=_slew(bench, a0 * corner, min(-swing[0], swing[1])),
+        slew=_slew(bench, a0, a0 * corner, min(-swing[0], swing[1])),
         output_resistance=_output_resistance(bench, a0),
         bias_current=_bias_current(bench),
         noise_voltage=white,
@@ -158,6 +161,18 @@ def measure(
     )
 
 
+def _record(**figures: float) -> OpAmp:
+    """The record, or in which figure it is no amplifier that an array can use."""
+    try:
+        return OpAmp(**figures)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"the amplifier's {first['loc'][0]} was measured as {first['input']:.4g}: {first['msg'].lower()}; is it biased as it should "
+            "be, and does its output rest at the reference?"
+        ) from None
+
+
 def _crossings(frequency: Array, response: ComplexArray) -> tuple[float, float, float]:
     """Frequency of the -3 dB point, frequency of unity gain, and the phase (rad) there."""
     size, place = np.log(np.abs(response)), np.log(frequency)
@@ -170,9 +185,9 @@ def _crossings(frequency: Array, response: ComplexArray) -> tuple[float, float, 
     curve = CubicSpline(place[: first + 1], size[: first + 1])
     half = size[0] - math.log(2) / 2
     corner_at = int(np.flatnonzero(size <= half)[0])
-    if corner_at == 0 or first < 2:
+    if first < 2 or frequency[corner_at] < FLAT * frequency[0]:
         raise SimulationError(
-            f"the amplifier's gain has already fallen at {frequency[0]:g} Hz; it has no flat part to measure"
+            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; it can be measured where that is above {FLAT * START:g} Hz"
         )
     corner = brentq(lambda x: float(curve(x)) - half, place[corner_at - 1], place[corner_at])
     unity = brentq(lambda x: float(curve(x)), place[first - 1], place[first])
@@ -209,25 +224,25 @@ def _swing(bench: Bench, a0: float) -> tuple[float, float]:
     return min(found), max(found)
 
 
-def _slew(bench: Bench, gbw: float, rail: float) -> float:
+def _slew(bench: Bench, a0: float, gbw: float, rail: float) -> float:
     """The slower one of rise and fall, V/s; inf where a step twice as large is twice as fast."""
-    slopes = [_slope(bench, gbw, share * rail) for share in (0.4, 0.8, -0.8)]
+    slopes = [_slope(bench, a0, gbw, share * rail) for share in (0.4, 0.8, -0.8)]
     if slopes[1] > 1.8 * slopes[0]:
         return math.inf
     return min(slopes[1:])
 
 
-def _slope(bench: Bench, gbw: float, amplitude: float) -> float:
+def _slope(bench: Bench, a0: float, gbw: float, amplitude: float) -> float:
     """|dv/dt| between a tenth and four tenths of a step of 2 amplitude."""
-    stop = 20 / gbw
+    stop, whole = 20 / gbw, -2 * amplitude * a0 / (a0 + 2)
     for _ in range(12):
         time, output = bench.step(SMALL, amplitude, stop)
-        done = (output - output[0]) / (-2 * amplitude)
+        done = (output - output[0]) / whole
         if done[-1] > 0.9:
             early, late = (float(time[np.flatnonzero(done >= share)[0]]) for share in (0.1, 0.4))
             shares = [float(done[np.flatnonzero(done >= share)[0]]) for share in (0.1, 0.4)]
             if late - early > 0.02 * stop:
-                return (shares[1] - shares[0]) * 2 * abs(amplitude) / (late - early)
+                return (shares[1] - shares[0]) * abs(whole) / (late - early)
             stop = 20 * (late - early)
         else:
             stop *= 4
@@ -258,6 +273,8 @@ def _noise(bench: Bench, gbw: float) -> tuple[Array, Array, float, float, float,
     # Each input sees its two resistors in parallel: S = e^2 + outputs i^2 (R / 2)^2.
     current = 4 * (loud**2 - quiet**2) / (bench.outputs * (LARGE**2 - SMALL**2))
     voltage = quiet**2 - bench.outputs * current * (SMALL / 2) ** 2
+    if not np.all(voltage > 0):
+        return frequency, quiet, 0.0, 0.0, 0.0, 0.0
     white, corner = _white_and_flicker(frequency, voltage)
     flat = white * (1 + corner / frequency)
     found = math.sqrt(white), corner

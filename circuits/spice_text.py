@@ -27,9 +27,10 @@ _OUTPUTS = (".save", ".print", ".plot", ".probe", ".backanno", ".width")
 _PASSED_OVER = frozenset((".options", ".option", ".temp", ".end", *_ANALYSES, *_OUTPUTS))
 #: Options that change what a device is; all others only tell a simulator how to work.
 _CHANGES_DEVICES = ("scale", "scalm", "defl", "defw", "defad", "defas")
+_INCLUSIONS = (".include", ".inc", ".incl", ".lib")
 _REMEDIES = {
     **dict.fromkeys(
-        (".include", ".inc", ".incl", ".lib"),
+        _INCLUSIONS,
         "files are included only by Netlist.read_spice(path, include_folder=...), from inside of that folder; or paste its text here",
     ),
     **dict.fromkeys(
@@ -91,6 +92,9 @@ def read_subcircuit(text: str, lines: list[Line] | None, name: str) -> tuple[Net
         InputError: there is no sub-circuit of that name; as `parse_netlist`.
     """
     reader = _Reader(enumerate(text.splitlines()[1:], start=2) if lines is None else lines)
+    for card in reader.top.cards:  # left aside with the parts outside, its models would be missed without a word
+        if card.words[0].lower() in _INCLUSIONS:
+            raise card.refuse(f"the card {card.words[0]} is not read: {_REMEDIES[card.words[0].lower()]}")
     inner = reader.definitions.get(name.lower())
     if inner is None:
         there = ", ".join(found.name for found in reader.definitions.values()) or "none"

@@ -124,7 +124,7 @@ class Inductors(Record):
 
 
 class OpAmp(Record):
-    """The amplifier of an active cell. Gain, bandwidth and offset are in every netlist; the rest in an extracted one.
+    """The amplifier of an active cell. Gain, bandwidth and offset are in every netlist; the rest in those with a `Macromodel`.
 
     Small signals: A(s) = A0 / ((1 + s A0 / (2 pi GBW)) (1 + s / (2 pi second_pole))). Noise densities are one-sided and referred to the
     input, as in data sheets; each is noise^2 (1 + corner / f).

@@ -78,6 +78,21 @@ def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
     assert cli_amplifier.BASE in text
 
 
+def test_reference_lifts_an_amplifier_off_ground(run: Run) -> None:
+    """Between 0 and 1.8 V about 0.9 V it is the amplifier between -0.9 and 0.9 V."""
+    text = TWO_STAGE.read_text().replace(" vdd vss\n", " vdd\n").replace("vss", "0")
+    Path("single.cir").write_text(text, encoding="utf-8")
+    lifted = run("characterise", "single.cir", *PORTS, "--supply", "vdd=1.8", "--reference", "900m", "--json")
+    plain = run("characterise", TWO_STAGE, *PORTS, *SUPPLIES, "--json")
+    assert (lifted[0], plain[0]) == (0, 0)
+    one, other = (json.loads(out)["opamp"] for _, out, _ in (lifted, plain))
+    for name in ("gain", "gbw", "rail", "power"):
+        assert one[name] == pytest.approx(other[name], rel=1e-3)
+    code, _, error = run("characterise", "single.cir", *PORTS, "--supply", "vdd=1.8")
+    assert code == 2
+    assert "is it biased as it should be" in error or "not biased" in error
+
+
 @pytest.mark.parametrize("temperature", [None, 300.15])
 def test_the_figures_are_those_of_the_circuits_law(run: Run, temperature: float | None) -> None:
     """A = 2 gm R / (1 + s R C), noise of 2 R at a gain of 2 gm R, the power of one resistor; 85 C unless told otherwise."""

@@ -168,6 +168,31 @@ def test_curves_are_those_of_the_figures():
     np.testing.assert_allclose(found.noise_voltage, law, rtol=0.05)
 
 
+@pytest.mark.parametrize("gain", [5.0, 50.0, 1e3])
+def test_low_gain_and_no_noise_are_no_obstacle(gain):
+    """A closed loop of so little gain ends at A0 / (A0 + 2) of the step."""
+    found = characterise(Macromodel(OpAmp(gain=gain, gbw=1e6, rail=2.0)))
+    assert found.gain == pytest.approx(gain, rel=1e-3)
+    assert found.slew == math.inf
+    assert (found.noise_voltage, found.noise_current) == (0.0, 0.0)
+
+
+def test_a_pole_too_low_to_see_the_gain_is_said():
+    found = characterise(Macromodel(OpAmp(gain=1e6, gbw=1e3, rail=2.0)))
+    assert found.gain == pytest.approx(1e6, rel=1e-3)
+    with pytest.raises(SimulationError, match=r"falls from .* Hz on"):
+        characterise(Macromodel(OpAmp(gain=1e7, gbw=10.0, rail=2.0)))
+
+
+def test_figures_that_no_record_takes_are_named():
+    class Shifted(Macromodel):
+        def add(self, netlist, inputs, outputs, name, offset=0.0, state=0.0, group=""):
+            super().add(netlist, inputs, outputs, name, 0.3, state, group)
+
+    with pytest.raises(InputError, match=r"the amplifier's offset was measured as 0.3"):
+        characterise(Shifted(TYPICAL))
+
+
 def test_what_cannot_be_measured_is_said():
     swapped = Amplifier.read_spice(TWO_STAGE, "two_stage", ("inn", "inp"), ("out",), {"vdd": 0.9, "vss": -0.9})
     with pytest.raises(InputError, match="its inputs are swapped"):

@@ -119,6 +119,13 @@ def test_commands_beside_the_sub_circuit_are_left_aside_and_inside_are_refused()
         Amplifier.from_spice(inside, "amp", ("up", "lo"), ("out",), SUPPLIES)
 
 
+def test_a_file_beside_it_that_was_not_asked_for_is_refused():
+    with pytest.raises(InputError, match=r"line 2 .*include_folder"):
+        Amplifier.from_spice(
+            LINEAR.replace(".param", ".include models.lib\n.param"), "amp", ("up", "lo"), ("out",), SUPPLIES
+        )
+
+
 def test_macromodel_stands_in_for_a_designed_one():
     """Both are cells: the same calls give the same circuit around them."""
     netlist = Netlist("row")
