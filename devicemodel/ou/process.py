@@ -1,0 +1,354 @@
+"""`OU`: a linear stochastic differential equation, and its exact laws.
+
+    dx = (u(t) - A x) dt + dW,   <dW dW^T> = D dt
+
+Each method chooses its way by the drift: functions of eigenvalues where the modes are independent (`spectral`, `low_rank`), matrices of one
+step everywhere else (`general`). Nothing is a small-step approximation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ..systems import Dense, Kronecker, LinearSystem
+from .drift import KroneckerDrift, LowRankDrift, check_alike, check_square, check_symmetric, check_tensor
+from .gaussian import DENSE_LIMIT, Covariance, Gaussian, batch_of
+from .general import GeneralLaw
+from .low_rank import LowRankLaw
+from .modes import law_of_matrix, law_of_product
+from .spectral import SpectralLaw
+from .transition import Transition
+
+Drift = Tensor | LowRankDrift | KroneckerDrift
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseConstant:
+    """A drive that jumps: values[i] until switches[i], the last one for ever.
+
+    A delay is one switch: while a reading is on its way, the device runs on the old drive.
+
+    Args:
+        values: tensors (..., n), one more than switches.
+        switches: times > 0, increasing, finite.
+    """
+
+    values: tuple[Tensor, ...]
+    switches: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.switches) + 1:
+            raise InputError(
+                f"{len(self.values)} values with {len(self.switches)} switches: give one value more than switches"
+            )
+        for before, now in zip((0.0, *self.switches), self.switches, strict=False):
+            if not before < now < math.inf:
+                raise InputError(f"switches are {self.switches}: give finite times > 0 in increasing order")
+
+    def pieces(self, start: float, stop: float) -> Iterator[tuple[float, Tensor]]:
+        """(end, value) of the pieces that cover start..stop; at least one."""
+        for end, value in zip((*self.switches, math.inf), self.values, strict=True):
+            if end > start:
+                yield min(end, stop), value
+                if end >= stop:
+                    return
+
+
+@dataclass(frozen=True, eq=False)
+class OU:
+    """A linear SDE dx = (u - A x) dt + dW with <dW dW^T> = D dt, or a batch of them.
+
+    Time is in whatever unit A is the inverse of. Batches broadcast: dies are leading axes of `drift`, right-hand sides of `drive`,
+    start states of the x0 given to the methods. Results have the type of the drift; what is computed once (propagators, covariances,
+    functions of eigenvalues) is computed in float64 whatever that type, what is drawn in bulk runs in it. The tensors are not copied: a
+    process stands for the numbers they held when first used.
+
+    Args:
+        drift: A, (..., n, n), float32 or float64, any square matrix; or `LowRankDrift`, `KroneckerDrift`.
+        drive: u, (..., n), or `PiecewiseConstant`; None is no drive.
+        diffusion: D, (..., n, n), symmetric positive semi-definite; or a number c >= 0 for c I, which factored drifts need. (The
+            paper's N(0, 2 kappa0 dt) is D = 2 kappa0.)
+
+    Raises:
+        InputError: wrong shapes or types, an entry that is not finite, D not symmetric or with a negative eigenvalue.
+    """
+
+    drift: Drift
+    drive: Tensor | PiecewiseConstant | None = None
+    diffusion: Tensor | float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.drift, Tensor):
+            check_square("drift", self.drift)
+        for u in self._drives:
+            check_tensor("drive", u, 1)
+            self._check_vector("drive", u)
+        if isinstance(self.diffusion, Tensor):
+            self._check_diffusion(self.diffusion)
+        elif not (math.isfinite(self.diffusion) and self.diffusion >= 0):
+            raise InputError(f"diffusion is {self.diffusion}: give a finite number >= 0, or a matrix")
+        _ = self.batch
+
+    @classmethod
+    def of_system(cls, system: LinearSystem, drive: Tensor | PiecewiseConstant, noise: float = 0.0) -> OU:
+        """The law of an ideal device: dx = -(A x - b) dt + N(0, 2 kappa0 dt).
+
+        Args:
+            system: A, as a device is programmed with it.
+            drive: b.
+            noise: kappa0 >= 0.
+        """
+        if isinstance(system, Dense):
+            return cls(system.A, drive, 2 * noise)
+        if isinstance(system, Kronecker):
+            return cls(KroneckerDrift(system.A, system.B, system.damping), drive, 2 * noise)
+        return cls(LowRankDrift(system.J, system.H, system.damping), drive, 2 * noise)
+
+    @classmethod
+    def underdamped(
+        cls, mass: Tensor, friction: Tensor, stiffness: Tensor, force: Tensor | None = None, noise: Tensor | None = None
+    ) -> OU:
+        """M q'' + G q' + K q = f + white noise of the force, as the first-order system of the 2 n states (q, q').
+
+        An LC circuit has q the fluxes of its nodes, M its capacitances, G its conductances and K its inverse inductances. At one
+        temperature the noise is 2 kT G (Johnson, Nyquist), and the settled law is kT K^-1 for q and kT M^-1 for q'.
+
+        Args:
+            mass, friction, stiffness: M, G, K, (..., n, n); M invertible.
+            force: f, (..., n); None is none.
+            noise: covariance rate of the force, (..., n, n); None is none.
+        """
+        for name, value in (("mass", mass), ("friction", friction), ("stiffness", stiffness)):
+            check_square(name, value)
+            if value.shape[-1] != mass.shape[-1]:
+                raise InputError(
+                    f"{name} has shape {tuple(value.shape)} but mass {tuple(mass.shape)}: they must be of one size"
+                )
+            check_alike(name, value, "mass", mass)
+        if int(torch.linalg.matrix_rank(mass).min()) < mass.shape[-1]:
+            raise InputError("mass is singular: eliminate the states that have no inertia first")
+        n, eye = mass.shape[-1], torch.eye(mass.shape[-1], dtype=mass.dtype, device=mass.device)
+        restoring, losses = torch.linalg.solve(mass, stiffness), torch.linalg.solve(mass, friction)
+        restoring, losses, speed, zero = torch.broadcast_tensors(restoring, losses, -eye, torch.zeros_like(eye))
+        drift = torch.cat([torch.cat([zero, speed], -1), torch.cat([restoring, losses], -1)], -2)
+        drive = None
+        if force is not None:
+            push = torch.linalg.solve(mass, force.unsqueeze(-1)).squeeze(-1)
+            drive = torch.cat([torch.zeros_like(push), push], -1)
+        if noise is None:
+            return cls(drift, drive)
+        kicks = torch.linalg.solve(mass, torch.linalg.solve(mass, noise).mT)
+        return cls(drift, drive, torch.nn.functional.pad((kicks + kicks.mT) / 2, (n, 0, n, 0)))
+
+    @property
+    def size(self) -> int:
+        """Number of states n."""
+        return self.drift.shape[-1] if isinstance(self.drift, Tensor) else self.drift.size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float32 or float64."""
+        return self.drift.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        return self.drift.device
+
+    @cached_property
+    def batch(self) -> torch.Size:
+        """Common batch shape of drift, drive and diffusion."""
+        of_drift = self.drift.shape[:-2] if isinstance(self.drift, Tensor) else _batch_of_factors(self.drift)
+        noise = [self.diffusion.shape[:-2]] if isinstance(self.diffusion, Tensor) else []
+        return batch_of(of_drift, *(u.shape[:-1] for u in self._drives), *noise)
+
+    def transition(self, t: float) -> Transition:
+        """x(t) = E x(0) + m + N(0, S) with E, (..., n, n), m and S as tensors.
+
+        Args:
+            t: > 0, finite. A piecewise drive starts at time 0.
+
+        Raises:
+            InputError: t out of range, or more than `DENSE_LIMIT` states (use `marginal`).
+        """
+        t = _time("t", t, settled=False)
+        if self.size > DENSE_LIMIT:
+            raise InputError(f"the propagator of {self.size} states is more than {DENSE_LIMIT} square: use marginal")
+        law = self.marginal(torch.zeros(self.size, dtype=self.dtype, device=self.device), t)
+        return Transition(self._law.propagator(t).to(self.dtype), law.mean, law.covariance)
+
+    def stationary(self) -> Gaussian:
+        """The settled law, under the last value of a piecewise drive.
+
+        Raises:
+            InputError: the drift has no settled state; the message gives its slowest eigenvalue.
+        """
+        return self.marginal(torch.zeros(self.size, dtype=self.dtype, device=self.device), math.inf)
+
+    def marginal(self, x0: Tensor, t: float) -> Gaussian:
+        """The law of x(t) from x(0) = x0.
+
+        Args:
+            x0: (..., n), in the type of the process.
+            t: >= 0; math.inf is the settled law, whatever x0.
+        """
+        self._check_start(x0)
+        t = _time("t", t)
+        return self._gaussian(self._mean_at(x0, t), self._law.covariance(t), x0)
+
+    def time_average(self, x0: Tensor, start: float, window: float) -> Gaussian:
+        """The law of (1 / window) int x(t) dt over start..start + window from x(0) = x0: what an integrating reading sees.
+
+        Args:
+            x0: (..., n), in the type of the process.
+            start: >= 0; math.inf averages the settled process.
+            window: > 0, finite.
+        """
+        self._check_start(x0)
+        start, window = _time("start", start), _time("window", window, settled=False)
+        state, total, now = self._mean_at(x0, start), torch.zeros_like(x0, dtype=torch.float64), start
+        drive = self._schedule if math.isfinite(start) else PiecewiseConstant((self._drives[-1].double(),), ())
+        now = now if math.isfinite(start) else 0.0
+        stop = now + window
+        for end, u in drive.pieces(now, stop):
+            total = total + self._law.average(state, u, end - now) * ((end - now) / window)
+            state, now = self._law.mean(state, u, end - now), end
+        return self._gaussian(total, self._law.average_covariance(start, window), x0)
+
+    def trajectory(self, x0: Tensor, step: float, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """One path from x(0) = x0, seen at step, 2 step, ..., count step: (..., count, n). Exact in law for any step.
+
+        Args:
+            x0: (..., n), in the type of the process; expand it for many paths.
+            step: > 0.
+            count: >= 1.
+            generator: of the noise, on the CPU or on the device of the process; None where the diffusion is the number 0.
+        """
+        if not count >= 1:
+            raise InputError(f"count is {count}: give at least one step")
+        step = _time("step", step, settled=False)
+        return self._path(x0, torch.full((count,), step, dtype=torch.float64), generator)
+
+    def trajectory_at(self, x0: Tensor, times: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One path from x(0) = x0, seen at the given times: (..., T, n).
+
+        Drifts with independent modes take any grid at the same speed; others compute the matrices of each step that differs from
+        the one before.
+
+        Args:
+            x0: (..., n), in the type of the process.
+            times: (T,), >= 0, not decreasing.
+            generator: as in `trajectory`.
+        """
+        check_tensor("times", times, 1)
+        steps = torch.diff(times.detach().cpu().double(), prepend=torch.zeros(1, dtype=torch.float64))
+        if times.dim() != 1 or bool((steps < 0).any()):
+            raise InputError("times must be one axis of numbers >= 0 that do not decrease: sort them")
+        # a grid written in floating point is uniform up to the rounding of its last entry
+        if len(steps) > 1 and float((steps - steps.mean()).abs().max()) <= 4 * torch.finfo(times.dtype).eps * float(
+            times[-1]
+        ):
+            steps = steps.mean().expand_as(steps).contiguous()
+        return self._path(x0, steps, generator)
+
+    @cached_property
+    def _law(self) -> SpectralLaw | GeneralLaw:
+        if isinstance(self.drift, Tensor):
+            return law_of_matrix(self.drift, self.diffusion)
+        if isinstance(self.diffusion, Tensor):
+            raise InputError("a factored drift takes the same noise in every state: give diffusion as a number")
+        if isinstance(self.drift, KroneckerDrift):
+            return law_of_product(self.drift, self.diffusion)
+        J, H = self.drift.J, self.drift.H
+        if J.shape[-2] < J.shape[-1]:
+            return LowRankLaw(self.drift, self.diffusion)
+        eye = torch.eye(self.size, dtype=self.dtype, device=self.device)
+        return law_of_matrix(J.mT @ (J if H is None else H @ J) + self.drift.damping * eye, self.diffusion)
+
+    @property
+    def _drives(self) -> tuple[Tensor, ...]:
+        if isinstance(self.drive, PiecewiseConstant):
+            return self.drive.values
+        if self.drive is None:
+            return (torch.zeros(self.size, dtype=self.dtype, device=self.device),)
+        return (self.drive,)
+
+    @property
+    def _schedule(self) -> PiecewiseConstant:
+        switches = self.drive.switches if isinstance(self.drive, PiecewiseConstant) else ()
+        return PiecewiseConstant(tuple(u.double() for u in self._drives), switches)
+
+    def _mean_at(self, x0: Tensor, t: float) -> Tensor:
+        state, now = x0.double(), 0.0
+        for end, u in self._schedule.pieces(0.0, t):
+            state, now = self._law.mean(state, u, end - now), end
+        return state
+
+    @torch.no_grad()
+    def _path(self, x0: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
+        self._check_start(x0)
+        quiet = not isinstance(self.diffusion, Tensor) and self.diffusion == 0
+        if generator is None and not quiet:
+            raise InputError("the process has noise: give a generator, torch.Generator().manual_seed(0)")
+        generator = None if quiet else generator
+        schedule, times = self._schedule, steps.cumsum(0)
+        if not schedule.switches:
+            return self._law.walk(x0, schedule.values[0], steps, generator)
+        stop, now, first, pieces = float(times[-1]), 0.0, 0, []
+        for end, u in schedule.pieces(0.0, stop):
+            last = len(times) if end >= stop else int(torch.searchsorted(times, end, right=True))
+            inside, here = steps[first:last].clone(), last - first
+            if here:
+                inside[0] = times[first] - now
+            reached = float(times[last - 1]) if here else now
+            rest = torch.tensor([end - reached], dtype=torch.float64) if end > reached else inside[:0]
+            states = self._law.walk(x0, u, torch.cat([inside, rest]), generator)
+            pieces.append(states[..., :here, :])
+            x0, now, first = states[..., -1, :], end, last
+        return torch.cat(pieces, dim=-2)
+
+    def _gaussian(self, mean: Tensor, covariance: Covariance, x0: Tensor) -> Gaussian:
+        shape = (*batch_of(self.batch, x0.shape[:-1]), self.size)
+        return Gaussian(mean.to(self.dtype).expand(shape), covariance)
+
+    def _check_vector(self, name: str, value: Tensor) -> None:
+        if value.shape[-1] != self.size or value.dtype != self.dtype or value.device != self.device:
+            raise InputError(
+                f"{name} is {tuple(value.shape)} {value.dtype} on {value.device}: the process takes (..., {self.size}) {self.dtype} "
+                f"on {self.device}"
+            )
+
+    def _check_start(self, x0: Tensor) -> None:
+        check_tensor("x0", x0, 1)
+        self._check_vector("x0", x0)
+
+    def _check_diffusion(self, D: Tensor) -> None:
+        check_square("diffusion", D)
+        self._check_vector("diffusion", D)
+        check_symmetric("diffusion", D)
+        values = torch.linalg.eigvalsh(D.detach().double())
+        if bool((values[..., 0] < -1e3 * torch.finfo(D.dtype).eps * values[..., -1].abs()).any()):
+            raise InputError(
+                f"diffusion has the eigenvalue {float(values.min()):.3g}: a covariance has none below zero; check its signs"
+            )
+
+
+def _batch_of_factors(drift: LowRankDrift | KroneckerDrift) -> torch.Size:
+    if isinstance(drift, KroneckerDrift):
+        return batch_of(drift.A.shape[:-2], drift.B.shape[:-2])
+    return batch_of(drift.J.shape[:-2], *([] if drift.H is None else [drift.H.shape[:-2]]))
+
+
+def _time(name: str, value: float, settled: bool = True) -> float:
+    value = float(value)
+    if not (value >= 0 if settled else 0 < value < math.inf):
+        allowed = "a number >= 0, or math.inf" if settled else "a finite number > 0"
+        raise InputError(f"{name} is {value}: give {allowed}")
+    return value

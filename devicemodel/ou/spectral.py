@@ -1,0 +1,251 @@
+"""Laws of systems whose modes are independent: every law is a function of the drift's eigenvalues.
+
+    dx = (u - A x) dt + dW,   A = V diag(a) V^-1,   <dW dW^T> = rate V V^T dt
+
+holds for symmetric A with the same noise in every state (V orthogonal), and for detailed balance, A D = D A^T with noise D: a network of
+resistors and unequal capacitors at one temperature, say (V = D^{1/2} U). Then for one mode, started at a point at time 0,
+
+    mean e^{-a t} x0 + phi(a, t) u,   variance rate phi(a, 2t) / 2,   phi(a, t) = (1 - e^{-a t}) / a.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from .functions import Decay, Function, Response, Spread, average_spread, psi
+from .gaussian import Covariance, normal, rows
+from .recurrence import diagonal_recurrence, is_uniform
+
+
+class SpectralLaw(ABC):
+    """What `OU` asks of a drift, for drifts that functions can be taken of. Vectors are float64 but in `walk`."""
+
+    rate: float
+    """Of the noise: D = rate V V^T."""
+    batch: torch.Size
+
+    @abstractmethod
+    def apply(self, terms: list[tuple[Function, Tensor]]) -> Tensor:
+        """sum of f(A) v over pairs (f, v), v of (..., n)."""
+
+    @abstractmethod
+    def draw(self, deviation: Function, xi: Tensor) -> Tensor:
+        """V f(a) xi, (..., n)."""
+
+    @abstractmethod
+    def variance(self, deviation: Function) -> Tensor:
+        """Diagonal of V f(a)^2 V^T, (..., n)."""
+
+    @abstractmethod
+    def outer(self, deviation: Function) -> Tensor:
+        """V f(a)^2 V^T, (..., n, n)."""
+
+    @abstractmethod
+    def propagator(self, t: float) -> Tensor:
+        """exp(-A t), (..., n, n)."""
+
+    @abstractmethod
+    def slowest(self) -> float:
+        """The smallest eigenvalue of A in the batch; one that is zero up to rounding is 0."""
+
+    @abstractmethod
+    def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
+        """States (..., T, n) after each of the steps, in the type of x; u and the generator as in `OU`."""
+
+    def mean(self, x: Tensor, u: Tensor, t: float) -> Tensor:
+        """Mean after t from the mean x under the constant drive u."""
+        if math.isinf(t):
+            self.check_settles()
+            return self.apply([(Response(t), u)])
+        if t == 0:
+            return x
+        return self.apply([(Decay(t), x), (Response(t), u)])
+
+    def average(self, x: Tensor, u: Tensor, window: float) -> Tensor:
+        """Mean of the average over the next `window` from the mean x under the constant drive u."""
+        return self.apply([(Response(window), x / window), (lambda a: psi(a, window), u / window)])
+
+    def covariance(self, t: float) -> Covariance:
+        """What noise adds over t; inf: of the settled state."""
+        if math.isinf(t):
+            self.check_settles()
+        return FunctionCovariance(self, Spread(t, self.rate))
+
+    def average_covariance(self, start: float, window: float) -> Covariance:
+        """Of the average over start..start + window, with noise since time 0."""
+        if math.isinf(start):
+            self.check_settles()
+        return FunctionCovariance(self, average_spread(start, window, self.rate))
+
+    def check_settles(self) -> None:
+        """InputError unless all eigenvalues are positive."""
+        slowest = self.slowest()
+        if not slowest > 0:
+            raise InputError(
+                f"the drift has the eigenvalue {slowest:.3g}: there is no settled state unless all are > 0; add damping, or ask for "
+                "a finite time"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionCovariance:
+    """V f(a)^2 V^T of a spectral law, f the standard deviation of a mode."""
+
+    law: SpectralLaw
+    deviation: Function
+
+    def dense(self) -> Tensor:
+        """The matrix."""
+        return self.law.outer(self.deviation)
+
+    def diagonal(self) -> Tensor:
+        """The variances."""
+        return self.law.variance(self.deviation)
+
+    def draw(self, xi: Tensor) -> Tensor:
+        """V f(a) xi."""
+        return self.law.draw(self.deviation, xi)
+
+
+class Basis(ABC):
+    """The eigenvectors V. States are rows: (..., T, n)."""
+
+    @abstractmethod
+    def to_modes(self, x: Tensor) -> Tensor:
+        """V^-1 x."""
+
+    @abstractmethod
+    def to_states(self, y: Tensor) -> Tensor:
+        """V y."""
+
+    @abstractmethod
+    def squares(self, v: Tensor) -> Tensor:
+        """Diagonal of V diag(v) V^T for v of (..., n)."""
+
+    @abstractmethod
+    def to(self, dtype: torch.dtype) -> Basis:
+        """The same in another type."""
+
+
+@dataclass(frozen=True, eq=False)
+class DenseBasis(Basis):
+    """V and its inverse, (..., n, n)."""
+
+    vectors: Tensor
+    inverse: Tensor
+
+    def to_modes(self, x: Tensor) -> Tensor:
+        """V^-1 x."""
+        return x @ self.inverse.mT
+
+    def to_states(self, y: Tensor) -> Tensor:
+        """V y."""
+        return y @ self.vectors.mT
+
+    def squares(self, v: Tensor) -> Tensor:
+        """Diagonal of V diag(v) V^T."""
+        return rows(self.vectors**2, v)
+
+    def to(self, dtype: torch.dtype) -> DenseBasis:
+        """The same in another type."""
+        return DenseBasis(self.vectors.to(dtype), self.inverse.to(dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class KroneckerBasis(Basis):
+    """U (x) V of two orthogonal matrices, (..., p, p) and (..., q, q)."""
+
+    left: Tensor
+    right: Tensor
+
+    def to_modes(self, x: Tensor) -> Tensor:
+        """(U (x) V)^T x."""
+        return self._sandwich(x, self.left.mT, self.right.mT)
+
+    def to_states(self, y: Tensor) -> Tensor:
+        """(U (x) V) y."""
+        return self._sandwich(y, self.left, self.right)
+
+    def squares(self, v: Tensor) -> Tensor:
+        """Diagonal of (U (x) V) diag(v) (U (x) V)^T."""
+        return self._sandwich(v.unsqueeze(-2), self.left**2, self.right**2).squeeze(-2)
+
+    def to(self, dtype: torch.dtype) -> KroneckerBasis:
+        """The same in another type."""
+        return KroneckerBasis(self.left.to(dtype), self.right.to(dtype))
+
+    def _sandwich(self, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        X = x.unflatten(-1, (left.shape[-1], right.shape[-1]))
+        if left.dim() > 2:
+            left, right = left.unsqueeze(-3), right.unsqueeze(-3)
+        return (left @ X @ right.mT).flatten(-2)
+
+
+class ModeLaw(SpectralLaw):
+    """The law by its eigenvalues and eigenvectors.
+
+    Args:
+        values: a, (..., n), float64.
+        basis: V, float64.
+        rate: of the noise in a mode.
+    """
+
+    def __init__(self, values: Tensor, basis: Basis, rate: float) -> None:
+        # rounding makes of an eigenvalue zero a small one of either sign
+        rounding = 4 * values.shape[-1] * torch.finfo(values.dtype).eps * values.abs().amax(-1, keepdim=True)
+        self.values = torch.where(values.abs() <= rounding, 0.0, values)
+        self.basis, self.rate, self.batch = basis, rate, values.shape[:-1]
+        self._cast: dict[torch.dtype, Basis] = {torch.float64: basis}
+
+    def apply(self, terms: list[tuple[Function, Tensor]]) -> Tensor:
+        """sum of f(A) v."""
+        parts = [f(self.values).unsqueeze(-2) * self.basis.to_modes(v.unsqueeze(-2)) for f, v in terms]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return self.basis.to_states(total).squeeze(-2)
+
+    def draw(self, deviation: Function, xi: Tensor) -> Tensor:
+        """V f(a) xi."""
+        return self.basis.to_states((deviation(self.values) * xi).unsqueeze(-2)).squeeze(-2)
+
+    def variance(self, deviation: Function) -> Tensor:
+        """Diagonal of V f(a)^2 V^T."""
+        return self.basis.squares(deviation(self.values) ** 2)
+
+    def outer(self, deviation: Function) -> Tensor:
+        """V f(a)^2 V^T."""
+        half = self.basis.to_states(torch.diag_embed(deviation(self.values)))
+        return half.mT @ half
+
+    def propagator(self, t: float) -> Tensor:
+        """exp(-A t)."""
+        eye = torch.eye(self.values.shape[-1], dtype=self.values.dtype, device=self.values.device)
+        return self.basis.to_states(torch.exp(-self.values * t).unsqueeze(-2) * self.basis.to_modes(eye)).mT
+
+    def slowest(self) -> float:
+        """The smallest eigenvalue."""
+        return float(self.values.min())
+
+    def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
+        """States after each step: independent first-order autoregressions of the modes, and one product."""
+        basis = self._cast.setdefault(x.dtype, self.basis.to(x.dtype))
+        count, a = len(steps), self.values.unsqueeze(-2)
+        batch = torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-1])
+        h = steps[:1] if is_uniform(steps) else steps
+        durations = h.to(a.device).unsqueeze(-1)
+        modes = x.new_zeros(*batch, count, a.shape[-1])
+        if generator is not None:
+            modes = normal(modes.shape, generator, x)
+            modes *= Spread(1.0, self.rate)(a * durations).mul_(durations.sqrt()).to(x.dtype)
+        if bool(u.any()):
+            force = self.basis.to_modes(u.double().unsqueeze(-2))
+            modes += (Response(1.0)(a * durations) * durations * force).to(x.dtype)
+        start = basis.to_modes(x.unsqueeze(-2)).squeeze(-2)
+        return basis.to_states(diagonal_recurrence(modes, start, self.values, steps))
