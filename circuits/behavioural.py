@@ -19,6 +19,8 @@ _NUMBER = r"([0-9.eE+-]+)"
 #: The two expressions as a reader of cards sees them, brackets being blanks to it.
 _SATURATING = re.compile(rf"i={_NUMBER}\*tanh {_NUMBER}\*v (\S+),(\S+) /{_NUMBER}")
 _CLAMP = re.compile(rf"i={_NUMBER}\*{_NUMBER}\* max v (\S+),(\S+) -{_NUMBER} /{_NUMBER},0 ")
+#: Names that crash ngspice 39 where an expression has them as nodes (measured).
+_RANDOM = ("limit", "gauss", "agauss", "unif", "aunif")
 
 
 class Behavioural(Element):
@@ -26,6 +28,11 @@ class Behavioural(Element):
 
     __slots__ = ()
     letter: ClassVar[str] = "B"
+
+    def _check_expression(self) -> None:
+        for node in self.nodes:
+            if node.lower() in _RANDOM:
+                raise InputError(f"{self.name}: node {node!r} is a function's name in an expression; rename the node")
 
     def linearised(self) -> VCCS | None:
         """Its small-signal equivalent at zero volts; None for an open circuit."""
@@ -49,6 +56,7 @@ class SaturatingVCCS(Behavioural):
 
     def __post_init__(self) -> None:
         self._check(("transconductance", True), ("limit", True))
+        self._check_expression()
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -85,6 +93,7 @@ class Clamp(Behavioural):
 
     def __post_init__(self) -> None:
         self._check(("level", True), ("conductance", True), ("width", True))
+        self._check_expression()
 
     def line(self, ambient: float) -> str:
         """The ngspice line; s(x) is written as max(x, 0) + ln(1 + exp(-|x|)), which cannot overflow."""

@@ -90,7 +90,7 @@ class Bench:
         found = run(self.netlist(resistor), Noise(output, "VINp", start, stop, points), timeout=self.timeout)
         _, _, closed = self.gain(resistor, start, stop, points)
         # A voltage at the input is amplified by 1 / beta = 2 where one at the source is by 1.
-        return found.frequency, found.density / (2 * np.abs(closed))
+        return found.frequency[: len(closed)], found.density[: len(closed)] / (2 * np.abs(closed))
 
     def step(self, resistor: float, amplitude: float, stop: float) -> tuple[Array, Array]:
         """Times and output, V, for a source that jumps from -amplitude to +amplitude at a hundredth of `stop`."""

@@ -1,14 +1,17 @@
 """`characterise`: the figures of a designer's amplifier, measured in ngspice as on a bench, as the record that the compiler takes.
 
-    gain, gbw           |A| at low frequency, and A0 times the frequency at which it has fallen by sqrt 2
-    second_pole         that of the two-pole law with the phase measured at |A| = 1; inf where one pole explains it
+    gain                |A| at low frequency
+    gbw, second_pole    A0 f_1, and f_2: of the law of two poles that has the measured -3 dB frequency, and the measured phase at
+                        |A| = 1; f_2 is inf where one pole explains it
     phase_margin        180 degrees + arg A at |A| = 1: of unity feedback
     offset              v_out / A0 - v_id at rest
     rail                largest output of both signs at which the incremental gain is still half of A0
-    slew                rise and fall of the output between a tenth and four tenths of a large step, the slower one
+    slew                the rate with which the macromodel of all other figures takes as long from a tenth to four tenths of a large step,
+                        the slower one of rise and fall; inf where it is as fast without a limit
     output_resistance   from A0 with and without a further load; part of `gain` where a load is given
     noise               .noise, divided by the closed loop's gain; white and 1/f parts by least squares; the current from a second
                         run with large resistors at the inputs
+    bias_current        by Kirchhoff's law at the inverting input
     power               what the supplies give at rest
 
 Checked against the macromodel, whose parameters it must find again (tests, 1 %).
@@ -29,6 +32,7 @@ from .bench import Bench
 from .cells.amplifier import AmplifierCell
 from .cells.designed import Amplifier
 from .errors import InputError, SimulationError
+from .slewing import find_slew
 from .technology import OpAmp
 
 Array = NDArray[np.float64]
@@ -45,6 +49,8 @@ LARGEST_LEVEL = 200.0
 """Source voltage up to which the end of the output's range is looked for, V."""
 NEGLIGIBLE = 1e-3
 """Share of a noise density that counts as none."""
+FEWEST = 8
+"""Points of a spectrum that a fit needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +86,7 @@ def characterise(
     outputs: int | None = None,
     load_resistance: float = math.inf,
     load_capacitance: float = 0.0,
-    temperature: float = 300.15,
+    temperature: float | None = None,
     timeout: float = 120.0,
 ) -> OpAmp:
     """The figures of an amplifier; see the module's docstring, and `measure` for the curves behind them.
@@ -90,7 +96,7 @@ def characterise(
         outputs: how many it has, 1 or 2; None: as many as the netlist.
         load_resistance, load_capacitance: from each output to ground, ohm and F. Given a resistor, `gain` is that under load, and
             `output_resistance` 0.
-        temperature: K. timeout: limit for each of some fifty simulations, s.
+        temperature: K; None: that of the netlist, or 300.15. timeout: limit for each of some hundred simulations, s.
 
     Raises:
         InputError: a load that is not positive; inputs that are swapped (A0 < 0); a gain below 1.
@@ -104,11 +110,12 @@ def measure(
     outputs: int | None = None,
     load_resistance: float = math.inf,
     load_capacitance: float = 0.0,
-    temperature: float = 300.15,
+    temperature: float | None = None,
     timeout: float = 120.0,
 ) -> Characterisation:
     """The figures and the curves; arguments and errors as `characterise`."""
-    if not load_resistance > 0 or not 0 <= load_capacitance < math.inf:
+    numbers = all(isinstance(value, int | float) for value in (load_resistance, load_capacitance))
+    if not numbers or not load_resistance > 0 or not 0 <= load_capacitance < math.inf:
         raise InputError(
             f"load of {load_resistance!r} ohm, {load_capacitance!r} F: a resistance > 0 (inf: none) and a capacitance >= 0 are needed"
         )
@@ -116,6 +123,8 @@ def measure(
         outputs = len(amplifier.outputs) if isinstance(amplifier, Amplifier) else 1
     if outputs not in (1, 2):
         raise InputError(f"outputs = {outputs!r}: 1 or 2 are possible")
+    if temperature is None:
+        temperature = amplifier.parts.temperature if isinstance(amplifier, Amplifier) else 300.15
     bench = Bench(amplifier, outputs, load_resistance, load_capacitance, temperature, timeout)
     frequency, response, _ = bench.gain(SMALL, START, STOP)
     a0 = math.copysign(abs(response[0]), response[0].real)
@@ -125,19 +134,23 @@ def measure(
             "it does not amplify"
         )
     corner, unity, phase = _crossings(frequency, response)
+    first, second = _poles(corner, unity, phase)
     rest = bench.rest(SMALL)
     offset = rest["out"] / a0 - rest["id"]
     swing = _swing(bench, a0)
-    noise_at, noise, white, knee, current, current_knee = _noise(bench, a0 * corner)
+    rail = min(-swing[0], swing[1])
+    bias = _bias_current(bench)
+    # So large that a noise current shows, and so small that a bias current does not drive the output out of its range.
+    large = min(LARGE, 0.1 * rail / abs(bias)) if bias else LARGE
+    noise_at, noise, white, knee, current, current_knee = _noise(bench, a0 * first, large)
     opamp = _record(
         gain=a0,
-        gbw=a0 * corner,
+        gbw=a0 * first,
         offset=abs(offset),
-        rail=min(-swing[0], swing[1]),
-        second_pole=_second_pole(corner, unity, phase),
-        slew=_slew(bench, a0, a0 * corner, min(-swing[0], swing[1])),
+        rail=rail,
+        second_pole=second,
         output_resistance=_output_resistance(bench, a0),
-        bias_current=_bias_current(bench),
+        bias_current=bias,
         noise_voltage=white,
         noise_voltage_corner=knee,
         noise_current=current,
@@ -145,6 +158,7 @@ def measure(
         common_mode_offset=_mean_output(rest, outputs),
         power=_power(amplifier, rest),
     )
+    opamp = opamp.model_copy(update={"slew": find_slew(bench, opamp)})
     return Characterisation(
         opamp=opamp,
         offset=offset,
@@ -167,9 +181,13 @@ def _record(**figures: float) -> OpAmp:
         return OpAmp(**figures)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
+        remedy = (
+            "give load_resistance, the load that it will have"
+            if first["loc"][0] == "output_resistance"
+            else "is it biased as it should be, and does its output rest at the reference?"
+        )
         raise InputError(
-            f"the amplifier's {first['loc'][0]} was measured as {first['input']:.4g}: {first['msg'].lower()}; is it biased as it should "
-            "be, and does its output rest at the reference?"
+            f"the amplifier's {first['loc'][0]} was measured as {first['input']:.4g}: {first['msg'].lower()}; {remedy}"
         ) from None
 
 
@@ -187,7 +205,7 @@ def _crossings(frequency: Array, response: ComplexArray) -> tuple[float, float, 
     corner_at = int(np.flatnonzero(size <= half)[0])
     if first < 2 or frequency[corner_at] < FLAT * frequency[0]:
         raise SimulationError(
-            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; it can be measured where that is above {FLAT * START:g} Hz"
+            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; that must be above {FLAT * START:g} Hz to be measured"
         )
     corner = brentq(lambda x: float(curve(x)) - half, place[corner_at - 1], place[corner_at])
     unity = brentq(lambda x: float(curve(x)), place[first - 1], place[first])
@@ -195,12 +213,19 @@ def _crossings(frequency: Array, response: ComplexArray) -> tuple[float, float, 
     return math.exp(corner), math.exp(unity), float(phase(unity))
 
 
-def _second_pole(corner: float, unity: float, phase: float) -> float:
-    """f_2 of -arg A = atan(f / f_1) + atan(f / f_2) at |A| = 1, Hz."""
-    left = -phase - math.atan(unity / corner)
-    if left <= 1e-4:
-        return math.inf
-    return unity / math.tan(min(left, 1.57))
+def _poles(corner: float, unity: float, phase: float) -> tuple[float, float]:
+    """f_1 and f_2 (Hz) of the law of two poles with this -3 dB frequency, and this phase (rad) where |A| = 1."""
+    first, second = corner, math.inf
+    for _ in range(20):  # the second pole moves the corner a little, and the first one the phase at |A| = 1
+        left = -phase - math.atan(unity / first)
+        if left >= math.pi / 2:
+            raise InputError(
+                f"the phase margin is {180 + math.degrees(phase):.3g} degrees at {unity:.3g} Hz: this amplifier is unstable in unity "
+                "feedback, and no law of two poles is; compensate it, or give the load that it will have"
+            )
+        second = math.inf if left <= 1e-4 else unity / math.tan(left)
+        first = corner / math.sqrt(max(2 / (1 + (corner / second) ** 2) - 1, 0.1))
+    return first, second
 
 
 def _swing(bench: Bench, a0: float) -> tuple[float, float]:
@@ -224,31 +249,6 @@ def _swing(bench: Bench, a0: float) -> tuple[float, float]:
     return min(found), max(found)
 
 
-def _slew(bench: Bench, a0: float, gbw: float, rail: float) -> float:
-    """The slower one of rise and fall, V/s; inf where a step twice as large is twice as fast."""
-    slopes = [_slope(bench, a0, gbw, share * rail) for share in (0.4, 0.8, -0.8)]
-    if slopes[1] > 1.8 * slopes[0]:
-        return math.inf
-    return min(slopes[1:])
-
-
-def _slope(bench: Bench, a0: float, gbw: float, amplitude: float) -> float:
-    """|dv/dt| between a tenth and four tenths of a step of 2 amplitude."""
-    stop, whole = 20 / gbw, -2 * amplitude * a0 / (a0 + 2)
-    for _ in range(12):
-        time, output = bench.step(SMALL, amplitude, stop)
-        done = (output - output[0]) / whole
-        if done[-1] > 0.9:
-            early, late = (float(time[np.flatnonzero(done >= share)[0]]) for share in (0.1, 0.4))
-            shares = [float(done[np.flatnonzero(done >= share)[0]]) for share in (0.1, 0.4)]
-            if late - early > 0.02 * stop:
-                return (shares[1] - shares[0]) * abs(whole) / (late - early)
-            stop = 20 * (late - early)
-        else:
-            stop *= 4
-    raise SimulationError(f"the output did not follow a step of {2 * amplitude:g} V within {stop:g} s")
-
-
 def _output_resistance(bench: Bench, a0: float) -> float:
     """From A_loaded / A0 = R / (R + R_out); 0 where the load is the user's own."""
     if math.isfinite(bench.load_resistance):
@@ -261,44 +261,58 @@ def _output_resistance(bench: Bench, a0: float) -> float:
 
 def _bias_current(bench: Bench) -> float:
     """Current out of the node at the inverting input, by Kirchhoff's law in the two resistors, A."""
-    rest = bench.rest(LARGE)
-    found = (rest["inp"] - rest["lo"] + rest["copyp"] - rest["lo"]) / LARGE
+    found = 0.0
+    for ohm in (SMALL, LARGE):
+        rest = bench.rest(ohm)
+        here = (rest["inp"] - rest["lo"] + rest["copyp"] - rest["lo"]) / ohm
+        if (
+            ohm == SMALL or abs(here * ohm) < 0.05
+        ):  # large ones resolve small currents, and are driven to the rail by large ones
+            found = here
     return found if abs(found) > 1e-13 else 0.0
 
 
-def _noise(bench: Bench, gbw: float) -> tuple[Array, Array, float, float, float, float]:
+def _noise(bench: Bench, gbw: float, large: float) -> tuple[Array, Array, float, float, float, float]:
     """Frequencies and voltage noise, then white density and corner of voltage and current."""
-    frequency, quiet = bench.noise(SMALL, 0.1, gbw / 20)
-    _, loud = bench.noise(LARGE, 0.1, gbw / 20)
+    found = _noise_up_to(gbw / 20, bench, large)
+    # Near its bandwidth an amplifier has noise of later stages too, so that one looks there only for a corner that is not below.
+    return found if found[3] < 0.01 * gbw else _noise_up_to(gbw, bench, large)
+
+
+def _noise_up_to(stop: float, bench: Bench, large: float) -> tuple[Array, Array, float, float, float, float]:
+    frequency, quiet = bench.noise(SMALL, 0.1, stop)
+    _, loud = bench.noise(large, 0.1, stop)
     # Each input sees its two resistors in parallel: S = e^2 + outputs i^2 (R / 2)^2.
-    current = 4 * (loud**2 - quiet**2) / (bench.outputs * (LARGE**2 - SMALL**2))
+    current = 4 * (loud**2 - quiet**2) / (bench.outputs * (large**2 - SMALL**2))
     voltage = quiet**2 - bench.outputs * current * (SMALL / 2) ** 2
-    if not np.all(voltage > 0):
-        return frequency, quiet, 0.0, 0.0, 0.0, 0.0
-    white, corner = _white_and_flicker(frequency, voltage)
-    flat = white * (1 + corner / frequency)
-    found = math.sqrt(white), corner
-    if np.any(current * (LARGE / 2) ** 2 < NEGLIGIBLE * flat):
-        return frequency, np.sqrt(voltage), *found, 0.0, 0.0
-    white_current, corner = _white_and_flicker(frequency, current)
-    return frequency, np.sqrt(voltage), *found, math.sqrt(white_current), corner
+    heard = current * bench.outputs * (large / 2) ** 2 > NEGLIGIBLE * np.maximum(voltage, 0.0)
+    of_voltage = of_current = (0.0, 0.0)
+    if np.all(voltage > 1e-6 * quiet**2):
+        of_voltage = _white_and_flicker(frequency, voltage)
+    if heard.sum() >= FEWEST and np.all(current[heard] > 0):
+        of_current = _white_and_flicker(frequency[heard], current[heard])
+    volts = np.sqrt(np.maximum(voltage, 0.0))
+    return frequency, volts, math.sqrt(of_voltage[0]), of_voltage[1], math.sqrt(of_current[0]), of_current[1]
 
 
 def _white_and_flicker(frequency: Array, density: Array) -> tuple[float, float]:
-    """w and f_c of w (1 + f_c / f), each point weighted alike; near the corner, since no 1/f noise goes on for ever."""
-    kept = np.ones(len(frequency), dtype=bool)
+    """w and f_c of w (1 + f_c / f), each point weighted alike; from high frequencies towards the corner, since no 1/f noise goes on for
+    ever."""
+    kept = frequency > 1e-2 * frequency[-1]
     white, corner = 0.0, 0.0
-    for _ in range(3):
+    for _ in range(6):
         f, s = frequency[kept], density[kept]
         columns = np.column_stack([1 / s, 1 / (f * s)])
         (white, slope), *_ = np.linalg.lstsq(columns, np.ones(len(f)), rcond=None)
-        corner = slope / white if white > 0 and slope > 0 else 0.0
-        near = (frequency > 3e-3 * corner) & (frequency < 300 * corner)
-        if corner < NEGLIGIBLE * frequency[0] or near.sum() < 8:
+        white, slope = max(white, 0.0), max(slope, 0.0)
+        corner = slope / white if white > 0 else math.inf
+        lowest = max(frequency[0], min(3e-3 * corner, 1e-2 * frequency[-1]))
+        near = (frequency >= lowest) & (frequency < 300 * max(corner, lowest))
+        if near.sum() < FEWEST or np.array_equal(near, kept):
             break
         kept = near
     if not white > 0:
-        raise SimulationError("the amplifier's noise has no white part below a twentieth of its bandwidth")
+        raise SimulationError(f"the amplifier's noise has no white part up to {frequency[-1]:.3g} Hz")
     return float(white), float(corner) if corner > NEGLIGIBLE * frequency[0] else 0.0
 
 

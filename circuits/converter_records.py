@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -37,6 +38,12 @@ class Converter(Record):
     """Capacitance at a DAC's output; hold capacitor of an ADC, F."""
     leakage: float = Field(0.0, ge=0, le=1.0)
     """Conductance of an ADC's open sampling switch, S."""
+    figure_of_merit: float = Field(0.0, ge=0, le=1e-6)
+    """Walden's figure of merit, J for each of the 2^bits steps of one conversion; 0: not stated, and costs nothing."""
+    rate: float = Field(math.inf, gt=0)
+    """Conversions a second of one converter; inf: as fast as its words arrive."""
+    count: int | None = Field(None, ge=1)
+    """Converters of this kind, which the cells share; none: one for each cell."""
 
     @model_validator(mode="after")
     def _steps_need_codes(self) -> Self:
@@ -52,3 +59,5 @@ class Link(Record):
     """Digital transfer rate, bit/s."""
     word: int = Field(16, ge=1, le=64)
     """Bits that one transferred number takes."""
+    energy: float = Field(0.0, ge=0, le=1e-3)
+    """J for each bit; 0: not stated, and costs nothing."""

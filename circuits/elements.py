@@ -224,7 +224,7 @@ class VoltageSource(Element):
     def __post_init__(self) -> None:
         self._check(("dc", False), ("ac", False))
         _require(self, "dc", "ac")
-        if self.waveform:
+        if len(self.waveform):
             object.__setattr__(self, "waveform", checked_waveform(self.name, self.waveform, self.dc))
 
     def line(self, ambient: float) -> str:
@@ -250,7 +250,7 @@ class CurrentSource(Element):
     def __post_init__(self) -> None:
         self._check(("dc", False), ("ac", False))
         _require(self, "dc", "ac")
-        if self.waveform:
+        if len(self.waveform):
             object.__setattr__(self, "waveform", checked_waveform(self.name, self.waveform, self.dc))
 
     def line(self, ambient: float) -> str:

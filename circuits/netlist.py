@@ -160,6 +160,8 @@ class Netlist:
                 one name that are not the same.
             InputError: something that is not a part.
         """
+        if group and not _GROUP.fullmatch(group):
+            raise InputError(f"group {group!r}: a letter, then up to 63 letters, digits or '_' are needed")
         fresh: dict[str, Element] = {}
         spelling: dict[str, str] = {}
         models: dict[str, DeviceModel] = {}
@@ -196,8 +198,6 @@ class Netlist:
                     )
         self._elements.update(fresh)
         if group:
-            if not _GROUP.fullmatch(group):
-                raise InputError(f"group {group!r}: a letter, then up to 63 letters, digits or '_' are needed")
             self._groups.update(dict.fromkeys(fresh, group))
         self._models.update(models)
         if not plain:

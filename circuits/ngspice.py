@@ -15,7 +15,6 @@ from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from .analyses import (
     AC,
@@ -35,6 +34,7 @@ from .library import find_library
 from .netlist import CurrentSource, Netlist, Switch, VoltageSource
 from .noise import NoiseCurrents, johnson_currents
 from .pool import POOL, Group
+from .resample import resample
 from .spice_devices import NEWTON, TOLERANCES
 from .worker import CHANNELS, padding
 
@@ -234,7 +234,7 @@ def _prepare(
             [],
             lambda *answer: _sweep(analysis.stop, nodes, *answer),
         )
-    _require_seen(netlist, analysis)
+    corners = _corners(netlist, analysis)
     job: dict[str, Any] = {"vectors": ["time", *vectors]}
     arrays = []
     if analysis.noise:
@@ -245,23 +245,29 @@ def _prepare(
         raise InputError("currents are only injected with Transient(noise=True)")
     deck.extend(_ending(netlist, analysis))
     job["deck"] = deck
-    return job, arrays, lambda *answer: _transient(analysis, nodes, *answer)
+    return job, arrays, lambda *answer: _transient(analysis, corners, nodes, *answer)
 
 
-def _require_seen(netlist: Netlist, analysis: Transient) -> None:
-    """Refuse waveforms whose points ngspice would merge, and with them a whole pulse, without a word."""
+def _corners(netlist: Netlist, analysis: Transient) -> Array:
+    """Times at which a source bends, within the run.
+
+    Raises:
+        InputError: some are so close that ngspice would merge them, and with them a whole pulse, without a word.
+    """
     shortest = 1.5 * float(analysis.step or 0.0) if analysis.noise else analysis.shortest
     sources: list[VoltageSource | CurrentSource] = [*netlist.of(VoltageSource), *netlist.of(CurrentSource)]
+    found: set[float] = set()
     for source in sources:
-        times = [time for time, _ in source.waveform]
-        gaps = [(late - early, early) for early, late in itertools.pairwise(times) if late <= analysis.stop]
-        gap, start = min(gaps, default=(math.inf, 0.0))
+        times = [time for time, _ in source.waveform if time <= analysis.stop]
+        gap, start = min(((late - early, early) for early, late in itertools.pairwise(times)), default=(math.inf, 0.0))
         if gap < shortest * (1 - 1e-9):
             raise InputError(
                 f"{source.name}: points of its waveform at {start:g} s are {gap:.3g} s apart, but in a transient of "
                 f"{analysis.stop:g} s ngspice tells apart only points {shortest:.3g} s from each other; give slower edges, or a shorter "
                 "stop"
             )
+        found.update(times)
+    return np.array(sorted(found))
 
 
 def _ending(netlist: Netlist, analysis: Analysis) -> list[str]:
@@ -336,7 +342,7 @@ def _sweep(stop: float, nodes: tuple[str, ...], results: list[Array], version: s
 
 
 def _transient(
-    analysis: Transient, nodes: tuple[str, ...], results: list[Array], version: str, log: str
+    analysis: Transient, corners: Array, nodes: tuple[str, ...], results: list[Array], version: str, log: str
 ) -> TransientResult:
     time, values = results[0], results[1:]
     end = float(time[-1]) if len(time) else 0.0
@@ -351,9 +357,8 @@ def _transient(
         time = np.arange(1, analysis.steps + 1, dtype=np.float64) * np.float64(step)
         values = [column[rows] for column in values]
     elif analysis.samples is not None:
-        grid = np.linspace(0.0, analysis.stop, analysis.samples)
-        smooth: Array = CubicSpline(time, np.column_stack(values))(grid)
-        time, values = grid, list(np.ascontiguousarray(smooth.T))
+        grid = np.linspace(time[0], analysis.stop, analysis.samples)
+        time, values = grid, list(np.ascontiguousarray(resample(time, np.column_stack(values), corners, grid).T))
     voltages = dict(zip(nodes, values, strict=True))
     _refuse_not_finite(voltages, log)
     return TransientResult(time, voltages, version, log)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .technology import Capacitors, Converter, OpAmp, Resistors, Switches, Technology, Thermal, Wires
+from .technology import Capacitors, Converter, Link, OpAmp, Resistors, Switches, Technology, Thermal, Wires
 
 # All four: a die of 5 mm by 5 mm by 0.3 mm in 8 x 8 cells, so the silicon carries 148 W/(m K) * 0.3 mm = 0.044 W/K between neighbours.
 # Order-of-magnitude figures from handbook constants, none of them measured on a device.
@@ -45,6 +45,12 @@ SITUATIONS: dict[str, Thermal] = {
 """Named thermal situations, from well isolated from the neighbour to not at all; see `Thermal.preset`."""
 
 
+# Energies are representative, none of them measured on a device; docs/cost.md says how they were found. Converters: medians of B. Murmann's
+# ADC survey 1997-2025 (github.com/bmurmann/ADC-survey), designs since 2015 with 15 to 17 and with 7 to 9 effective bits; DACs are taken to
+# be as good. Link: an I/O in 32 nm SOI, 1.4 pJ/b over 0.75 inch of board. Codes: 10 pJ for 64 bits of an 8 kB SRAM (M. Horowitz, ISSCC
+# 2014).
+FINE_STEP, COARSE_STEP, LINK_BIT, CODE_BIT = 8.5e-14, 3.05e-14, 1.4e-12, 1.6e-13
+
 PRESETS: dict[str, Technology] = {
     tech.name: tech
     for tech in (
@@ -55,9 +61,12 @@ PRESETS: dict[str, Technology] = {
         ),
         Technology(
             name="paper",
-            source="timing model of arXiv:2405.13817: 1 kOhm, 1 nF, 16 bit, 50 Gb/s; amplifiers not stated there: ideal",
-            dac=Converter(bits=16),
-            adc=Converter(bits=16, max_gain=64),
+            source="timing model of arXiv:2405.13817: 1 kOhm, 1 nF, 16 bit, 50 Gb/s; amplifiers not stated there: ideal; "
+            "energies not stated there: representative (docs/cost.md)",
+            resistors=Resistors(write_energy=CODE_BIT),
+            dac=Converter(bits=16, figure_of_merit=FINE_STEP),
+            adc=Converter(bits=16, max_gain=64, figure_of_merit=FINE_STEP),
+            link=Link(energy=LINK_BIT),
         ),
         Technology(
             name="breadboard",
@@ -83,8 +92,8 @@ PRESETS: dict[str, Technology] = {
         ),
         Technology(
             name="integrated",
-            source="representative of a CMOS array (1 % matching, 66 dB amplifiers, 8 bit); no foundry's data",
-            resistors=Resistors(unit=1e4, tolerance=0.01, tc1=1e-3, bits=8),
+            source="representative of a CMOS array (1 % matching, 66 dB amplifiers, 8 bit; energies: docs/cost.md); no foundry's data",
+            resistors=Resistors(unit=1e4, tolerance=0.01, tc1=1e-3, bits=8, write_energy=CODE_BIT),
             capacitors=Capacitors(unit=1e-11, tolerance=0.005),
             opamp=OpAmp(
                 gain=2e3,
@@ -103,8 +112,17 @@ PRESETS: dict[str, Technology] = {
             wires=Wires(
                 segment_resistance=1.0, segment_capacitance=2e-15, crosspoint_capacitance=1e-15, input_capacitance=5e-14
             ),
-            dac=Converter(bits=8, gain_error=2e-3, offset=5e-4),
-            adc=Converter(bits=8, gain_error=2e-3, offset=5e-4, noise=5e-4, max_gain=64),
+            dac=Converter(bits=8, gain_error=2e-3, offset=5e-4, figure_of_merit=COARSE_STEP, rate=1e8),
+            adc=Converter(
+                bits=8,
+                gain_error=2e-3,
+                offset=5e-4,
+                noise=5e-4,
+                max_gain=64,
+                figure_of_merit=COARSE_STEP,
+                rate=1e8,
+            ),
+            link=Link(energy=LINK_BIT),
             thermal=Thermal(ambient_rms=2.0, to_hot=1e-4),
         ),
     )

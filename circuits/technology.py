@@ -92,6 +92,8 @@ class Resistors(Scatter):
     """Bits of a programmable conductance, codes uniform from 1/(unit on_off) to 1/unit; none: not programmable."""
     on_off: float | None = Field(None, gt=1, le=1e9)
     """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
+    write_energy: float = Field(0.0, ge=0, le=1e-3)
+    """J for writing each bit of a programmable conductance's code; 0: not stated, and costs nothing."""
     ageing: float = Field(0.0, ge=-0.5, le=0.5)
     """Mean exponent nu of a programmed conductance's drift (`devicemodel.ageing`): phase-change cells 0.049 to 0.1 (V. Joshi et al., Nature
     Communications 11:2473, 2020)."""

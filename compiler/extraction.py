@@ -36,8 +36,9 @@ the rows at ground, which is right but for offsets, and a DAC's with its source'
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..circuits.bulk import collector_paused
 from ..circuits.elements import GROUND, Element
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 ARRAYS = ("crossbar", "crossbar_single")
 """The fabrics that have a layout."""
+
+_COUPLING, _INVERTER = re.compile(r"R\d+_\d+[pm]?"), re.compile(r"RI\d+")
 
 
 def require_array(program: AnalogProgram) -> Parts:
@@ -85,6 +88,11 @@ def extract_layout(netlist: Netlist, program: AnalogProgram) -> Netlist:
     """
     with collector_paused():
         return _Layout(netlist, program).extracted()
+
+
+def _is_coupling(element: Element) -> TypeGuard[Resistor]:
+    """By its name, since an amplifier's own netlist may have a resistor between the same lines."""
+    return isinstance(element, Resistor) and _COUPLING.fullmatch(element.name) is not None
 
 
 class _Layout:
@@ -126,7 +134,7 @@ class _Layout:
         out = Netlist(f"{schematic.title}, extracted", schematic.temperature, (*schematic.comments, *self._header()))
         used: set[tuple[str, str]] = set()
         for element in schematic:
-            if isinstance(element, Resistor) and element.a in self.columns and element.b in self.rows:
+            if _is_coupling(element):
                 used.add((element.a, element.b))
             out.add(*self._in_place(element), group=schematic.group_of(element.name))
         for i in range(self.size):
@@ -147,13 +155,13 @@ class _Layout:
 
     def _in_place(self, element: Element) -> Iterator[Element]:
         """What becomes of a part of the schematic."""
-        if isinstance(element, Resistor) and element.a in self.columns and element.b in self.rows:
+        if _is_coupling(element):
             yield from self._crosspoint(element)
         elif isinstance(element, VoltageSource) and element.name in self.drives:
             yield from self._dac(element)
         else:
             yield element
-        if isinstance(element, Resistor) and element.b in self.inverters:
+        if isinstance(element, Resistor) and element.b in self.inverters and _INVERTER.fullmatch(element.name):
             yield from self._input(element.b)
 
     def _crosspoint(self, resistor: Resistor) -> Iterator[Element]:

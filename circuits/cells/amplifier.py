@@ -206,7 +206,10 @@ class Macromodel:
                 group=group,
             )
         mean = "0"
-        if len(outputs) == 2 and not (math.isinf(opamp.common_mode_gain) and opamp.common_mode_offset == 0.0):
+        ideal = (
+            math.isinf(opamp.common_mode_gain) and math.isinf(opamp.common_mode_gbw) and not opamp.common_mode_offset
+        )
+        if len(outputs) == 2 and not ideal:
             mean = self._common_mode(netlist, outputs, name, group)
         netlist.add(*_output_stage(driven, name, (last, "0"), 1.0, mean), group=group)
 

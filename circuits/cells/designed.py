@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ..elements import Element
 from ..errors import InputError
-from ..netlist import GROUND, Netlist, VoltageSource
+from ..netlist import GROUND, Netlist, Resistor, VoltageSource
 from ..spice_coupling import MutualInductance
 from ..spice_files import read_file
 from ..spice_text import read_subcircuit
@@ -52,7 +53,7 @@ class Amplifier:
                     f"the amplifier has no node {port!r}; its nodes are {', '.join(self.parts.nodes[:12])}"
                 )
         for node, volts in (*self.supplies.items(), ("reference", self.reference)):
-            if not math.isfinite(volts):
+            if not isinstance(volts, int | float) or not math.isfinite(volts):
                 raise InputError(f"{node} is at {volts!r} V; a finite voltage is needed")
         object.__setattr__(self, "supplies", MappingProxyType(dict(self.supplies)))
 
@@ -157,20 +158,28 @@ class Amplifier:
             upper = f"os{name}"
         rails = self.rails
         for node, volts in rails.items():
-            if f"VSUP_{node}" not in netlist:
-                netlist.add(VoltageSource(f"VSUP_{node}", f"sup_{node}", GROUND, volts))
+            supply = VoltageSource(f"VSUP_{node}", f"sup_{node}", GROUND, volts)
+            if supply.name not in netlist:
+                netlist.add(supply)
+            elif netlist[supply.name] != supply:
+                raise InputError(
+                    f"another amplifier's supply {node} has another voltage than {volts:g} V; rename the port of one"
+                )
         outside = {GROUND: GROUND} | {node: f"sup_{node}" for node in rails}
         outside |= dict(zip((*self.inputs, *self.outputs), (upper, lower, *outputs), strict=True))
-        netlist.add(*(_copy(part, name, outside) for part in self.parts), group=group)
+        warmer = netlist.temperature - self.parts.temperature
+        netlist.add(*(_copy(part, f"amp{name}", outside, warmer) for part in self.parts), group=group)
 
 
-def _copy(part: Element, name: str, outside: Mapping[str, str]) -> Element:
-    """A part under the name of its amplifier, its inner nodes too."""
+def _copy(part: Element, name: str, outside: Mapping[str, str], warmer: float) -> Element:
+    """A part under the name of its amplifier, its inner nodes too. Its own temperature keeps its distance from the circuit's."""
     fields = {field.name for field in dataclasses.fields(part)}  # type: ignore[arg-type]
-    changes = {"name": f"{part.name}_{name}"}
+    changes: dict[str, Any] = {"name": f"{part.name}_{name}"}
     for field in _NODE_FIELDS:
         if field in fields and isinstance(node := getattr(part, field), str):
             changes[field] = outside.get(node, f"{node}_{name}")
+    if isinstance(part, Resistor) and part.temperature is not None:
+        changes["temperature"] = part.temperature + warmer
     if isinstance(part, MutualInductance):
         changes |= {"first": f"{part.first}_{name}", "second": f"{part.second}_{name}"}
     elif "sense" in fields:

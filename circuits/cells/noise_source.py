@@ -30,7 +30,7 @@ def add_noise_source(netlist: Netlist, node: str, density: float, corner: float,
     """Make the voltage of `node` against ground a noise of mean zero; nothing may draw a current from it.
 
     Args:
-        netlist: what to add to; the noise is exact at its temperature.
+        netlist: what to add to; the parts are at its temperature, wherever they are copied to.
         node: a new node.
         density: e, white, one-sided, V/sqrt(Hz), > 0.
         corner: f_c at which the 1/f part equals the white one, Hz; 0: white only.
@@ -41,13 +41,14 @@ def add_noise_source(netlist: Netlist, node: str, density: float, corner: float,
     nodes = [node, *(f"{node}_{k + 1}" for k in range(len(corners))), "0"]
     if not len(corners):
         nodes = [node, "0"]
-    netlist.add(Resistor(f"RN{name}", nodes[0], nodes[1], white), group=group)
+    kelvin = netlist.temperature
+    netlist.add(Resistor(f"RN{name}", nodes[0], nodes[1], white, kelvin), group=group)
     spacing = math.log(10) / SECTIONS_PER_DECADE
     for k, f in enumerate(corners.tolist()):
         ohm = 2 * spacing / math.pi * white * corner / f
         ends = (nodes[k + 1], nodes[k + 2])
         netlist.add(
-            Resistor(f"RN{name}_{k + 1}", *ends, ohm),
+            Resistor(f"RN{name}_{k + 1}", *ends, ohm, kelvin),
             Capacitor(f"CN{name}_{k + 1}", *ends, 1.0 / (2 * math.pi * f * ohm)),
             group=group,
         )

@@ -50,7 +50,7 @@ def add_dac(
         InputError: no values, an interval or edge that is not > 0, an edge as long as the interval.
     """
     edge = interval / 100 if rise is None else rise
-    if not volts or not 0 < edge < interval:
+    if not len(volts) or not 0 < edge < interval:
         raise InputError(
             f"DAC {name}: {len(volts)} values, interval {interval!r} s, edge {edge!r} s; give one value or more and 0 < edge < interval"
         )
@@ -119,9 +119,15 @@ def settling_error(converter: Converter, tracking: float, source_resistance: flo
     """Share of a step that is not yet acquired after tracking for some seconds, exp(-t / ((R + R_source) C)).
 
     Args:
-        converter: whose switch and hold capacitor. tracking: s, >= 0. source_resistance: of what is sampled, ohm.
+        converter: whose switch and hold capacitor. tracking: s, >= 0. source_resistance: of what is sampled, ohm, >= 0.
+
+    Raises:
+        InputError: a negative time or resistance.
     """
-    return math.exp(-tracking / ((converter.resistance + source_resistance) * converter.capacitance))
+    tau = (converter.resistance + source_resistance) * converter.capacitance
+    if not (tracking >= 0 and tau >= 0):
+        raise InputError(f"tracking = {tracking!r} s, source_resistance = {source_resistance!r} ohm; both must be >= 0")
+    return math.exp(-tracking / tau) if tau > 0 else float(tracking == 0)
 
 
 def _control(name: str, tracking: Sequence[tuple[float, float]]) -> Waveform:

@@ -136,6 +136,30 @@ def test_switch_closes_above_its_threshold_and_opens_below():
     assert found.voltages["out"][on].max() == pytest.approx(0.5, rel=1e-6)
 
 
+@pytest.mark.parametrize("edge", [1e-9, 1e-6])
+def test_samples_do_not_swing_around_an_edge(edge):
+    """One spline through the corners of a step would reach hundreds of volts; behind the edge the law holds to 1e-5."""
+    netlist = Netlist("step")
+    wave = ((0.0, 0.0), (1e-4, 0.0), (1e-4 + edge, 1.0))
+    netlist.add(
+        VoltageSource("V1", "a", "0", 0.0, waveform=wave),
+        Resistor("R1", "a", "b", 1e3),
+        Capacitor("C1", "b", "0", 2e-8),
+    )
+    found = run(netlist, Transient(1e-3, samples=1001, nodes=("a", "b"), use_initial=False))
+    time, source = found.time, np.interp(found.time, *np.array(wave).T)
+    np.testing.assert_allclose(found.voltages["a"], source, atol=1e-9)
+    late, tau = time > 1e-4 + edge, 2e-5
+    wanted = 1 - tau / edge * (np.exp(edge / tau) - 1) * np.exp(-(time[late] - 1e-4) / tau)
+    np.testing.assert_allclose(found.voltages["b"][late], wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("node", ["limit", "Gauss", "agauss", "unif", "aunif"])
+def test_names_of_random_functions_are_no_nodes_of_an_expression(node):
+    with pytest.raises(InputError, match="function's name"):
+        SaturatingVCCS("B1", "0", "x", node, "0", 1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("waveform", "message"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.cells import Amplifier, Macromodel, OnePole
@@ -64,24 +64,25 @@ def test_a_parameter_that_is_three_percent_off_is_not_taken_for_found(name):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
-    st.floats(1e4, 1e6),
+    st.floats(20.0, 1e6),
     st.floats(1e4, 1e9),
     st.floats(0.3, 30.0),
-    st.floats(1.5, 100.0),
-    st.floats(0.5, 5.0),
+    st.floats(0.3, 100.0),
+    st.floats(0.003, 0.3),
     st.floats(1e-9, 1e-7),
-    st.floats(1e-5, 1e-3),
+    st.floats(1e-5, 1e-2),
 )
-def test_macromodels_of_any_kind_are_found_again(gain, gbw, rail, second, slewing, noise, corner):
-    """The slew rate by the input at which the stage saturates, 1 to 10 % of the rail; with less gain the gain node's leak would count."""
+def test_macromodels_of_any_kind_are_found_again(gain, gbw, rail, second, stage, noise, corner):
+    """The slew rate by `stage`, the input at which the first stage saturates as a share of the rail; it must be able to reach the rail."""
+    assume(stage * gain > 2)
     opamp = OpAmp(
         gain=gain,
         gbw=gbw,
         rail=rail,
         second_pole=second * gbw,
-        slew=2 * math.pi * gbw * rail * slewing / 50,
+        slew=2 * math.pi * gbw * rail * stage,
         noise_voltage=noise,
         noise_voltage_corner=corner * gbw,
     )
@@ -175,6 +176,43 @@ def test_low_gain_and_no_noise_are_no_obstacle(gain):
     assert found.gain == pytest.approx(gain, rel=1e-3)
     assert found.slew == math.inf
     assert (found.noise_voltage, found.noise_current) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("current", [2e-9, 2e-6, -5e-5])
+def test_bias_currents_of_any_size_are_found_with_their_noise(current):
+    """Large ones would drive the bench's output to its rail through resistors that show small ones."""
+    opamp = TYPICAL.model_copy(update={"rail": 1.0, "slew": 1e6, "bias_current": current, "noise_current": 3e-12})
+    found = characterise(Macromodel(opamp))
+    assert found.bias_current == pytest.approx(current, rel=1e-3)
+    assert found.noise_current == pytest.approx(3e-12, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("voltage", "corner", "current"), [(0.0, 0.0, 1e-12), (5e-9, 1e5, 3e-13), (5e-9, 2e7, 0.0), (1e-8, 0.0, 1e-14)]
+)
+def test_noise_voltage_and_current_are_told_apart(voltage, corner, current):
+    """A current alone, a current beside much 1/f voltage, a corner above the bandwidth, a current that hardly shows."""
+    opamp = OpAmp(
+        gain=1e4, gbw=1e7, rail=2.0, noise_voltage=voltage, noise_voltage_corner=corner, noise_current=current
+    )
+    found = characterise(Macromodel(opamp))
+    assert found.noise_current == pytest.approx(current, rel=0.02)
+    assert found.noise_voltage == pytest.approx(voltage, rel=0.02)
+    assert found.noise_voltage_corner == pytest.approx(corner, rel=0.03)
+
+
+def test_an_amplifier_unstable_in_unity_feedback_is_named():
+    text = TWO_STAGE.read_text().replace("CC comp out 1p", "CC comp out 1f")
+    bare = Amplifier.from_spice(text, "two_stage", ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
+    with pytest.raises(InputError, match=r"the phase margin is -.* unstable in unity feedback"):
+        measure(bare, load_capacitance=1e-12)
+
+
+def test_temperature_is_the_netlists_own():
+    text = TWO_STAGE.read_text().replace(".subckt", ".temp 85\n.subckt", 1)
+    hot = Amplifier.from_spice(text, "two_stage", ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
+    assert measure(hot).temperature == pytest.approx(358.15)
+    assert measure(two_stage()).temperature == pytest.approx(300.15)
 
 
 def test_a_pole_too_low_to_see_the_gain_is_said():

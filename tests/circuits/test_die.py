@@ -148,3 +148,25 @@ def test_a_resistance_never_drifts_to_zero():
 def test_a_seed_that_names_no_die_is_refused(seed):
     with pytest.raises(InputError, match="die seed must be a non-negative integer or None"):
         Die(TECHNOLOGY, seed)
+
+
+def test_numbered_deviates_are_normal_independent_and_belong_to_their_place():
+    die = Technology.preset("ideal").fabricate(8)
+    channel, number = np.divmod(np.arange(200_000), 1000)
+    z = die.deviates_of("dac_step", channel, number)
+    rows = z.reshape(200, 1000)
+    for power, moment, scatter in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs(np.mean(z**power) - moment) < 4 * np.sqrt(scatter / z.size), power
+    # Neighbours along a channel, in the next channel, at the same place on the next die and in the other converter.
+    strangers = [
+        (rows[:, 1:], rows[:, :-1]),
+        (rows[1:], rows[:-1]),
+        (z, Technology.preset("ideal").fabricate(9).deviates_of("dac_step", channel, number)),
+        (z, die.deviates_of("adc_step", channel, number)),
+    ]
+    for a, b in strangers:
+        assert abs(np.mean(a * b)) < 4 / np.sqrt(a.size)
+        assert abs(np.mean(a**2 * b**2) - 1) < 4 * np.sqrt(8 / a.size)
+    shuffled = np.random.default_rng(0).permutation(200_000)[:500]
+    np.testing.assert_array_equal(die.deviates_of("dac_step", channel[shuffled], number[shuffled]), z[shuffled])
+    assert not Technology.preset("ideal").fabricate(None).deviates_of("dac_step", channel, number).any()

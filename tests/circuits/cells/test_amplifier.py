@@ -199,6 +199,11 @@ def test_a_common_mode_turns_into_a_difference_only_through_unlike_rails():
     assert 2e-3 < abs(unlike["p"] - unlike["m"]) < 1e-2
 
 
+def test_a_bandwidth_alone_makes_a_common_mode_loop():
+    netlist = differential(OpAmp(gain=1e5, gbw=1e6, rail=5.0, common_mode_gbw=1e5))
+    assert netlist["CC1"].capacitance == pytest.approx(1e-3 / (2 * math.pi * 1e5))
+
+
 def test_common_mode_is_exact_without_the_loop():
     volts = run(differential(OpAmp(gain=1e4, gbw=1e6), 0.5), OperatingPoint()).voltages
     assert volts["p"] == pytest.approx(-volts["m"], abs=1e-12)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thermograd import compile_matrix
 from thermograd.circuits.cells import Amplifier, Macromodel
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.netlist import Netlist, Resistor, VoltageSource
+from thermograd.circuits.netlist import VCCS, VCVS, Netlist, Resistor, VoltageSource
 from thermograd.circuits.ngspice import OperatingPoint, run
 from thermograd.circuits.technology import OpAmp
 
@@ -61,8 +65,8 @@ def test_copies_work_side_by_side(count):
 def test_copies_share_their_supplies_and_nothing_else():
     netlist = follower(2, linear())
     assert [source.name for source in netlist.of(VoltageSource)] == ["VIN", "VSUP_vdd", "VSUP_gnda"]
-    assert netlist["G1_Xamp_1"].nodes == ("sup_gnda", "mid_Xamp_1", "0", "e1")
-    assert netlist["G1_Xamp_2"].nodes == ("sup_gnda", "mid_Xamp_2", "0", "e2")
+    assert netlist["G1_Xamp_amp1"].nodes == ("sup_gnda", "mid_Xamp_amp1", "0", "e1")
+    assert netlist["G1_Xamp_amp2"].nodes == ("sup_gnda", "mid_Xamp_amp2", "0", "e2")
     assert not any(name.startswith(("Vtest", "Rtest")) for name in (part.name for part in netlist))
 
 
@@ -72,10 +76,51 @@ def test_coupled_inductors_and_sensed_currents_stay_within_a_copy():
     netlist.add(VoltageSource("VA", "a", "0", 1.0), Resistor("RX", "x", "0", 1.0))
     for k in (1, 2):
         amplifier.add(netlist, ("a", "0"), (f"o{k}",), str(k))
-    assert netlist["H1_Xsensing_2"].partners == ("V1_Xsensing_2",)
-    assert netlist["K1_Xsensing_2"].partners == ("L1_Xsensing_2", "L2_Xsensing_2")
+    assert netlist["H1_Xsensing_amp2"].partners == ("V1_Xsensing_amp2",)
+    assert netlist["K1_Xsensing_amp2"].partners == ("L1_Xsensing_amp2", "L2_Xsensing_amp2")
     volts = run(netlist, OperatingPoint()).voltages
     assert volts["o2"] == pytest.approx(1e9 * 1e-6, rel=1e-6)
+
+
+def test_inner_names_are_no_ones_else():
+    """An inner node or part of a name that an array uses, `n1`, `p1` or `R1`, stays the copy's own."""
+    parts = Netlist("amp")
+    parts.add(
+        VCCS("G1", "0", "n1", "up", "lo", 1.0), Resistor("R1", "n1", "0", 1e3), VCVS("E1", "out", "0", "n1", "0", 1.0)
+    )
+    amplifier = Amplifier(parts, ("up", "lo"), ("out",), {})
+    matrix, b = np.array([[1.0, -0.3], [-0.3, 0.7]]), np.array([1.0, 0.5])
+    program = compile_matrix(matrix, fabric="crossbar_single", b=b)
+    wires = program.technology.replace(wires__segment_resistance=0.1)
+    program = dataclasses.replace(program, technology=wires)
+    for netlist in (program.netlist(b, amplifier=amplifier), program.extracted(b, amplifier=amplifier)):
+        found = program.decode(run(netlist, OperatingPoint(program.nodes)).voltages)
+        np.testing.assert_allclose(found, np.linalg.solve(matrix, b), rtol=0.02)
+
+
+def test_an_amplifiers_own_resistors_are_no_crosspoints():
+    """Resistors from its output or to its inverting input, as an input's series resistor has, stay where they are."""
+    text = LINEAR.replace("Rsup vdd gnda 1meg", "Rsup vdd gnda 1meg\nRfb out lo 1g\nRin gnda lo 1g")
+    amplifier = Amplifier.from_spice(text, "amp", ("up", "lo"), ("out",), SUPPLIES)
+    program = compile_matrix(np.array([[1.0, -0.3], [-0.3, 0.7]]), fabric="crossbar_single", technology="integrated")
+    netlist = program.extracted([1.0, 0.5], amplifier=amplifier)
+    assert netlist["Rfb_Xamp_amp1"].nodes == ("p1", "e1")
+    assert not any(part.name.startswith("RSfb") for part in netlist)
+
+
+def test_supplies_of_one_name_have_one_voltage():
+    netlist = follower(1, linear())
+    other = Amplifier.from_spice(LINEAR, "amp", ("up", "lo"), ("out",), SUPPLIES | {"vdd": 2.0})
+    with pytest.raises(InputError, match=r"supply vdd has another voltage than 2 V"):
+        other.add(netlist, ("0", "e9"), ("v9",), "9")
+
+
+def test_a_parts_own_temperature_keeps_its_distance():
+    text = LINEAR.replace("R1 mid gnda 1k", "R1 mid gnda 1k dtemp=10")
+    amplifier = Amplifier.from_spice(text, "amp", ("up", "lo"), ("out",), SUPPLIES)
+    netlist = Netlist("hot", temperature=400.0)
+    amplifier.add(netlist, ("a", "b"), ("c",), "1")
+    assert netlist["R1_Xamp_amp1"].temperature == pytest.approx(410.0)
 
 
 def test_offset_is_in_series_with_the_input():
