@@ -20,6 +20,7 @@ from .cli_options import (
     DeviceName,
     DieSeed,
     Drive,
+    Extrapolate,
     Json,
     Matrix,
     Plot,
@@ -44,6 +45,7 @@ ROWS = 16
 """Most unknowns that are listed on the screen."""
 ADVICE = {
     "clipped": "a cell or converter reached its rail: use more damping, or a technology with wider rails",
+    "extrapolated": "the card was not calibrated for such a run: calibrate with systems of this kind (--systems)",
     "unstable": "the programmed matrix has a growing mode: use more damping, or more bits",
     "not finite": "there is no settled state: use damping > 0, or a finite duration",
 }
@@ -81,13 +83,14 @@ def simulate(
     seed: Seed = 0,
     device: DeviceName = None,
     card: Card = None,
+    extrapolate: Extrapolate = None,
     plot: Plot = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the solution: .npz or .csv.", metavar="FILE")] = None,
     json: Json = False,
 ) -> None:
     """Solve A x = b on a device (b: all ones unless given) and compare with the exact solution.
 
-    Exit code 1 when the device could not give a good reading (clipped, unstable).
+    Exit code 1 when the device could not give a good reading (clipped, unstable). One that --extrapolate asked for is said, and passes.
     """
     from .inputs import open_device, read_matrix, read_vector
 
@@ -96,7 +99,7 @@ def simulate(
     given = [matrix, b, card, Path(technology or "")]
     picture, target = destination(plot, PICTURES, given), destination(out, (".npz", ".csv"), given)
     board = open_device(
-        device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed
+        device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate
     )
     with progress() as report:
         report("simulating", 0, 1)
@@ -120,6 +123,7 @@ def simulate(
             note(f"wrote {path}")
     if outcome.value != "ok":
         complain(f"the reading is {outcome.value}: {ADVICE[outcome.value]}")
+    if outcome.value not in ("ok", "extrapolated"):
         raise typer.Exit(1)
 
 
@@ -165,8 +169,11 @@ class Simulated:
 
     def _board(self) -> dict[str, Any]:
         from .devicemodel.circuit_device import CircuitDevice
+        from .devicemodel.surrogate import SurrogateDevice
 
         board: dict[str, Any] = {"device": type(self.device).__name__}
+        if isinstance(self.device, SurrogateDevice) and self.device.crossed:
+            board["crossed"] = list(self.device.crossed)
         if isinstance(self.device, CircuitDevice):
             board |= {"technology": self.device.technology.name, "die": self.device.die.seed}
             if self.device.program is not None:
@@ -185,6 +192,7 @@ class Simulated:
                 f"relative error {self.relative_error:.3g}, |x - A^-1 b| / |A^-1 b|",
                 f"outcome {solution.outcome.value} after {solution.attempts} attempt(s), {time}{clock}",
                 "on " + ", ".join(str(item) for item in made if item),
+                *(f"beyond the card: {bound}" for bound in board.get("crossed", ())),
             ]
         )
 

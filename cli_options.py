@@ -40,6 +40,14 @@ DeviceName = Annotated[
 Card = Annotated[
     Path | None, typer.Option("--card", help="Device card written by `thermograd calibrate`.", metavar="FILE")
 ]
+Extrapolate = Annotated[
+    bool | None,
+    typer.Option(
+        "--extrapolate",
+        help="Let the surrogate answer outside of the range that its card was calibrated for, too.",
+        show_default=False,
+    ),
+]
 DieSeed = Annotated[int | None, typer.Option("--die", min=0, help="Seed of the die; without it all parts are nominal.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes at a time.")]

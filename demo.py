@@ -31,6 +31,7 @@ from .compiler.passes.verify import verify
 from .devicemodel.calibration import Calibration, calibrate_with_evidence
 from .devicemodel.card import DeviceCard
 from .devicemodel.cost import step_time
+from .devicemodel.device import Outcome
 from .devicemodel.ideal import IdealDevice
 from .devicemodel.ou import transition
 from .devicemodel.spice import SpiceDevice, transient
@@ -295,7 +296,8 @@ def _train_one(
     card = DeviceCard(**json.loads(card_text))
     recorder = None
     if optimizer == "tngd":
-        device = IdealDevice() if die is None else SurrogateDevice(card, die, seed)
+        # Systems of a training are not known before it; those beyond the card's range are counted.
+        device = IdealDevice() if die is None else SurrogateDevice(card, die, seed, extrapolate=True)
         recorder = Recorder(device, set(range(STEPS - 5, STEPS)))
     history = train(
         digits(), optimizer, STEPS, BATCH, seed, device=recorder, evaluate_every=EVALUATE_EVERY, **SETTINGS[optimizer]
@@ -317,8 +319,9 @@ def _train_one(
         ],
         "hybrid_seconds": [step * sum(parts.values()) for step in steps],
         "seconds_per_step": parts,
-        "skipped": sum(outcome not in ("ok", "clipped") for outcome in history.outcome),
+        "skipped": sum(not Outcome(outcome).readable for outcome in history.outcome),
         "clipped": history.outcome.count("clipped"),
+        "extrapolated": history.outcome.count("extrapolated"),
         "steps_to_95": history.steps_to(0.95),
     }
     return record, recorder.systems if recorder else []
@@ -345,8 +348,7 @@ def _row(label: str, records: list[dict[str, Any]]) -> dict[str, Any]:
         "steps_to_95": None if None in reached else float(np.mean(reached)),
         "hybrid_seconds": float(np.mean([record["hybrid_seconds"][-1] for record in records])),
         "seconds_per_step": parts,
-        "clipped": sum(record["clipped"] for record in records),
-        "skipped": sum(record["skipped"] for record in records),
+        **{end: sum(record[end] for record in records) for end in ("clipped", "skipped", "extrapolated")},
     }
 
 
@@ -361,7 +363,7 @@ def loop_stage(card: DeviceCard, systems: list[CurvatureSystem], report: Progres
         start = torch.from_numpy(system.start)
         x, spent = {}, {}
         spice = SpiceDevice(card.technology, die, card.fabric, noise=False, timeout=600.0)
-        for name, device in (("spice", spice), ("surrogate", SurrogateDevice(card, die))):
+        for name, device in (("spice", spice), ("surrogate", SurrogateDevice(card, die, extrapolate=True))):
             begin = time.perf_counter()
             x[name] = device.solve(*args, x0=start).x.numpy()
             spent[name] = time.perf_counter() - begin

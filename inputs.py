@@ -31,7 +31,7 @@ MAX_UNKNOWNS = 20_000
 
 DEVICES = {
     "ideal": frozenset[str](),
-    "surrogate": frozenset({"card", "die", "noise"}),
+    "surrogate": frozenset({"card", "die", "noise", "extrapolate"}),
     "spice": frozenset({"technology", "fabric", "die", "noise"}),
 }
 """The devices by name, with the options that mean something to each."""
@@ -192,6 +192,7 @@ def open_device(
     noise: bool | None = None,
     card: Path | None = None,
     seed: int = 0,
+    extrapolate: bool | None = None,
 ) -> Device:
     """The device that the options describe.
 
@@ -201,6 +202,7 @@ def open_device(
     if kind not in DEVICES:
         raise InputError(f"device {kind!r} is unknown; there are: {', '.join(DEVICES)}")
     given = {"technology": technology, "fabric": fabric, "die": die, "noise": noise, "card": card}
+    given["extrapolate"] = extrapolate
     for option, value in given.items():
         if value is not None and option not in DEVICES[kind]:
             takers = " or ".join(name for name, options in DEVICES.items() if option in options)
@@ -226,7 +228,7 @@ def open_device(
     read = DeviceCard.read(card)
     if noise is not None:
         read = read.replace(technology=read.technology.replace(thermal__johnson_noise=noise))
-    return SurrogateDevice(read, die, seed)
+    return SurrogateDevice(read, die, seed, extrapolate=bool(extrapolate))
 
 
 def _read(what: str, path: Path) -> dict[str, np.ndarray]:

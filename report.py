@@ -218,7 +218,8 @@ def study_rows(study: dict[str, Any]) -> list[dict[str, Any]]:
                 "std": float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else math.nan,
                 "worst": min(accuracy),
                 "dies": len(accuracy),
-                "not_ok": 1 - outcomes.get("ok", 0) / steps if steps else math.nan,
+                "not_ok": 1 - (outcomes.get("ok", 0) + outcomes.get("extrapolated", 0)) / steps if steps else math.nan,
+                "extrapolated": outcomes.get("extrapolated", 0) / steps if steps else math.nan,
                 "loss": float(study["baseline"]) - float(np.mean(accuracy)),
             }
         )

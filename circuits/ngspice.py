@@ -357,7 +357,7 @@ def _transient(
         time = np.arange(1, analysis.steps + 1, dtype=np.float64) * np.float64(step)
         values = [column[rows] for column in values]
     elif analysis.samples is not None:
-        grid = np.linspace(time[0], analysis.stop, analysis.samples)
+        grid = np.linspace(0.0, analysis.stop, analysis.samples)
         time, values = grid, list(np.ascontiguousarray(resample(time, np.column_stack(values), corners, grid).T))
     voltages = dict(zip(nodes, values, strict=True))
     _refuse_not_finite(voltages, log)

@@ -23,7 +23,8 @@ def resample(time: Array, values: Array, corners: Array, grid: Array) -> Array:
     edges = np.unique(np.concatenate([[0], rows, [len(time) - 1]]))
     found = np.empty((len(grid), values.shape[1]))
     for first, last in itertools.pairwise(edges.tolist()):
-        inside = (grid >= time[first]) & (grid <= time[last])
+        # The simulator's first point can lie a little after zero, and its last one before the end.
+        inside = ((grid >= time[first]) | (first == 0)) & ((grid <= time[last]) | (last == len(time) - 1))
         if inside.any():
             piece = slice(first, last + 1)
             spline = make_interp_spline(time[piece], values[piece], k=min(3, last - first))

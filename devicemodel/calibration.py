@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import __version__
+from ..circuits.cells import AmplifierCell, Macromodel
 from ..circuits.errors import InputError
 from ..circuits.ngspice import run
 from ..circuits.technology import Converter, Technology
@@ -17,7 +20,7 @@ from ..compiler.compile import lay_out
 from ..compiler.passes.condition import condition
 from ..compiler.passes.validate import validate, validate_drive
 from .card import DeviceCard, Estimate, HeldOut, Validity
-from .circuit_device import Probe
+from .circuit_device import TARGET, Probe
 from .device import Outcome
 from .fitting import Conversion, Observation, fit_converter, fit_law, fit_noise
 from .spice import SpiceDevice, transient
@@ -29,6 +32,10 @@ Progress = Callable[[str, int, int], None]
 
 NOISY_UNKNOWNS = 24
 """Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
+
+
+CLAMP = 1.013
+"""Where the output of a `Macromodel` at its rail ends, over the rail: to some tenths of a percent, which gain and slew rate decide."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ def calibrate_with_evidence(
     new_dies: Sequence[int] = (101, 102),
     workers: int = 2,
     progress: Progress | None = None,
+    amplifier: AmplifierCell | None = None,
 ) -> Calibration:
     """Run ngspice on random systems and on the real ones given, fit a card, and test it on what was held out.
 
@@ -92,6 +100,8 @@ def calibrate_with_evidence(
         dies: seeds of the dies that are fitted. new_dies: those that are only tested.
         workers: simulations at a time.
         progress: called with (stage, done, total).
+        amplifier: what stands for each amplifier in SPICE, as in `SpiceDevice`. Of a `Macromodel` the second pole goes into the card as
+            the technology has it, since it moves no reading by enough to be fitted, and so does that it holds its rail.
 
     Raises:
         InputError: an unusable technology, system, fabric or list of dies.
@@ -112,7 +122,8 @@ def calibrate_with_evidence(
     fitted, held = _cases(fabric, seed, systems, sizes, dies, new_dies)
 
     def simulate(case: Case, noise: bool) -> tuple[np.ndarray, SpiceDevice]:
-        device = SpiceDevice(technology, case.die, fabric, noise=noise and len(case.b) <= NOISY_UNKNOWNS)
+        noisy = noise and len(case.b) <= NOISY_UNKNOWNS
+        device = SpiceDevice(technology, case.die, fabric, noise=noisy, amplifier=amplifier)
         solution = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration)
         if solution.outcome is not Outcome.OK:
             raise InputError(
@@ -127,7 +138,7 @@ def calibrate_with_evidence(
         assert device.probe is not None
         observations.append(Observation(lay_out(case.matrix, fabric, technology), device.die, device.probe))
         probes.append((device.die, device.probe))
-    blank = _blank(technology, fabric, fitted)
+    blank = _blank(technology, fabric, fitted, amplifier)
     report("fit", 0, 1)
     card = blank.replace(
         dac=_converter(technology.dac, "dac", probes),
@@ -139,6 +150,8 @@ def calibrate_with_evidence(
     else:
         card = card.replace(noise=0.0)
     tested = _parallel(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
+    devices = [device for _, device in (*runs, *tested)]
+    card = card.model_copy(update={"validity": _validity(technology, [*fitted, *held], devices)})
     comparisons = tuple(
         _compare(case, x, card, case.die in new_dies) for case, (x, _) in zip(held, tested, strict=True)
     )
@@ -146,7 +159,9 @@ def calibrate_with_evidence(
         update={
             "held_out": _held_out(comparisons),
             "provenance": {
-                "simulator": "ngspice",
+                "simulator": f"ngspice {devices[0].simulator}",
+                "thermograd": __version__,
+                "amplifier": "one pole" if amplifier is None else type(amplifier).__name__,
                 "seed": seed,
                 "dies": [int(die) for die in dies],
                 "new_dies": [int(die) for die in new_dies],
@@ -213,9 +228,35 @@ def _cases(
     return fitted, held
 
 
-def _blank(technology: Technology, fabric: str, fitted: Sequence[Case]) -> DeviceCard:
-    """The starting point of the fit: perfect parts. What the technology says of them is not looked at."""
+def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[SpiceDevice]) -> Validity:
+    """The range of what was simulated, fitted or held out.
+
+    A run of five slow times has come to rest, and any longer one ends in the same state. Dies of one technology differ in temperature by
+    its ambient_rms: the range is that of the mean die, four of them wider.
+    """
+    sizes = [len(case.b) for case in cases]
+    spectra = [np.linalg.eigvalsh(case.matrix) for case in cases]
+    conditions = [float(values[-1] / values[0]) for values in spectra]
+    longest = max(
+        math.inf if case.duration * values[0] >= 5 * (1 - 1e-9) else case.duration
+        for case, values in zip(cases, spectra, strict=True)
+    )
+    peak = max(float(np.abs(device.probe.settled).max()) for device in devices if device.probe is not None)
+    rail = min(technology.opamp.rail, technology.adc.full_scale)
+    kelvin, spread = technology.fabricate(None).temperatures, 4 * technology.thermal.ambient_rms
+    return Validity(
+        unknowns=(min(sizes), max(sizes)),
+        condition_number=(min(conditions), max(conditions)),
+        duration=longest,
+        level=rail if peak >= TARGET * rail else peak,
+        temperature=(float(kelvin.min()) - spread, float(kelvin.max()) + spread),
+    )
+
+
+def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifier: AmplifierCell | None) -> DeviceCard:
+    """The starting point of the fit: perfect parts. What the technology says of them is not looked at, but for a second pole."""
     zero = Estimate(value=0.0, std=0.0)
+    pole = 1.0 / (2 * math.pi * amplifier.opamp.second_pole) if isinstance(amplifier, Macromodel) else 0.0
     sizes = [len(case.b) for case in fitted]
     conditions = [float(np.linalg.cond(case.matrix)) for case in fitted]
     return DeviceCard(
@@ -224,6 +265,8 @@ def _blank(technology: Technology, fabric: str, fitted: Sequence[Case]) -> Devic
         gain=Estimate(value=1.0, std=0.0),
         leak=zero,
         lag=zero,
+        pole=Estimate(value=pole, std=0.0),
+        clamp=CLAMP if isinstance(amplifier, Macromodel) else math.inf,
         mismatch=zero,
         capacitor_mismatch=zero,
         offset=zero,

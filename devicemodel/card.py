@@ -1,17 +1,29 @@
-"""`DeviceCard`: what calibration learnt about a device, with its uncertainty, its limits and where it comes from."""
+"""`DeviceCard`: what calibration learnt about a device, with its uncertainty, its limits and where it comes from.
+
+A card's file is JSON with a `digest`, the SHA-256 of all the rest in canonical form (keys sorted, no blanks). It finds a file that was cut,
+mistyped or edited; it is no signature, since whoever changes a card on purpose can also compute its digest. Reading takes numbers and
+names from the file and runs nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from ..circuits.errors import InputError
 from ..circuits.technology import Converter, Record, Technology, write_atomically
 
-FORMAT = 1
+FORMAT = 2
+
+
+SLACK = 1e-6
+"""Share of a bound by which it may be passed: what rounding does to a figure that was computed once more."""
 
 
 class Estimate(Record):
@@ -42,10 +54,48 @@ class HeldOut(Record):
 
 
 class Validity(Record):
-    """Range of the systems that the fit and its check have seen."""
+    """What the runs of the fit and of its check were like; a bound that is none was not recorded, and is not looked at.
+
+    A system that is better conditioned than any of them is no extrapolation, since it amplifies errors less.
+    """
 
     unknowns: tuple[int, int]
     condition_number: tuple[float, float]
+    duration: float | None = Field(None, gt=0)
+    """Longest analog time, tau; inf: up to rest. What is shorter lies between a fitted run and its start, which is known."""
+    level: float | None = Field(None, gt=0)
+    """Largest node voltage, V; the rail where it came within the share of it that auto-ranging aims at."""
+    temperature: tuple[float, float] | None = None
+    """Temperatures over the dies, K."""
+
+    def crossed_by_system(self, matrix: np.ndarray) -> tuple[str, ...]:
+        """A sentence for each bound that a symmetric matrix (n, n) is beyond."""
+        sizes, found = np.abs(np.linalg.eigvalsh(matrix)), []
+        condition = float(sizes.max() / sizes.min()) if sizes.min() > 0 else math.inf
+        (fewest, most), worst = self.unknowns, self.condition_number[1]
+        if not fewest <= len(matrix) <= most:
+            found.append(f"{len(matrix)} unknowns, calibrated for {fewest} to {most}")
+        if condition > worst * (1 + SLACK):
+            found.append(f"condition number {condition:.4g}, calibrated for at most {worst:.4g}")
+        return tuple(found)
+
+    def crossed_by_run(self, duration: float, temperatures: np.ndarray) -> tuple[str, ...]:
+        """A sentence for each bound that an analog time (tau) and the temperatures (K) of a die are beyond."""
+        found = []
+        if self.duration is not None and duration > self.duration * (1 + SLACK):
+            found.append(f"analog time {duration:.4g} tau, calibrated for at most {self.duration:.4g} tau")
+        if self.temperature is not None:
+            coldest, hottest = self.temperature
+            least, most = float(temperatures.min()), float(temperatures.max())
+            if least < coldest * (1 - SLACK) or most > hottest * (1 + SLACK):
+                found.append(f"a die of {least:.4g} to {most:.4g} K, calibrated for {coldest:.4g} to {hottest:.4g} K")
+        return tuple(found)
+
+    def crossed_by_level(self, volts: float) -> tuple[str, ...]:
+        """A sentence if the largest node voltage (V) of a run is beyond its bound."""
+        if self.level is None or volts <= self.level * (1 + SLACK):
+            return ()
+        return (f"node voltages of {volts:.4g} V, calibrated for at most {self.level:.4g} V",)
 
 
 class DeviceCard(Record):
@@ -60,6 +110,10 @@ class DeviceCard(Record):
     """1 / A0 of the amplifiers."""
     lag: Estimate
     """1 / (2 pi GBW), s."""
+    pole: Estimate = Estimate(value=0.0, std=0.0)
+    """1 / (2 pi f_2) of the amplifiers' second pole f_2, s; 0: none."""
+    clamp: float = Field(math.inf, ge=1)
+    """Where amplifiers hold their outputs, over the rail, so that a host sees no more of how far a drive would take them; inf: nowhere."""
     mismatch: Estimate
     """Standard deviation of ln R of a part."""
     capacitor_mismatch: Estimate
@@ -75,7 +129,7 @@ class DeviceCard(Record):
     held_out: HeldOut
     validity: Validity
     provenance: dict[str, str | int | float | list[int]]
-    """Simulator version, seeds, number of runs."""
+    """Versions of simulator and package, seeds, number of runs."""
 
     def summary(self) -> list[tuple[str, str]]:
         """(name, value) rows for people."""
@@ -87,7 +141,11 @@ class DeviceCard(Record):
             ("explained variance, held-out dies", f"{held.explained_variance_new_dies:.4f}"),
             ("error of SPICE's solutions", f"{held.spice_error:.3g} (relative rms)"),
             ("left unexplained", f"{held.residual:.3g} (relative rms)"),
-            ("calibrated for", f"{self.validity.unknowns[0]} to {self.validity.unknowns[1]} unknowns"),
+            (
+                "calibrated for",
+                f"{self.validity.unknowns[0]} to {self.validity.unknowns[1]} unknowns, condition number up to "
+                f"{self.validity.condition_number[1]:.3g}",
+            ),
         ]
 
     def replace(self, **changes: Any) -> DeviceCard:
@@ -108,31 +166,47 @@ class DeviceCard(Record):
             raise InputError(f"card {_first_problem(error)}") from None
 
     def write(self, path: str | Path) -> None:
-        """Write JSON, atomically."""
-        write_atomically(Path(path), self.model_dump_json(indent=2))
+        """Write JSON with its digest, atomically."""
+        data = json.loads(self.model_dump_json())
+        write_atomically(Path(path), json.dumps(data | {"digest": _digest(data)}, indent=2, allow_nan=False))
 
     @classmethod
     def read(cls, path: str | Path) -> DeviceCard:
         """Read what `write` wrote.
 
         Raises:
-            InputError: missing, not JSON, of another version, or with a field out of range.
+            InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
+            written = data.pop("digest", None) if isinstance(data, dict) else None
+            digest = _digest(data)
         except OSError as error:
             raise InputError(f"device card {str(path)!r} cannot be read: {error.strerror}") from None
         except (ValueError, RecursionError) as error:
             raise InputError(f"device card {str(path)!r} is not valid JSON: {error}") from None
         version = data.get("format") if isinstance(data, dict) else None
         if version != FORMAT:
+            newer = isinstance(version, int) and version > FORMAT
             raise InputError(
-                f"device card {str(path)!r} has format {version!r}; this version of thermograd reads {FORMAT}"
+                f"device card {str(path)!r} has format {version!r}; this version of thermograd reads {FORMAT}: "
+                f"{'update thermograd' if newer else 'calibrate again'}"
+            )
+        if written != digest:
+            wrong = "is missing" if written is None else "does not fit its contents"
+            raise InputError(
+                f"device card {str(path)!r} is not as it was written: its digest {wrong}; calibrate again, or change a card by "
+                "DeviceCard.read(...).replace(...).write(...)"
             )
         try:
             return cls(**data)
         except ValidationError as error:
             raise InputError(f"device card {str(path)!r}: {_first_problem(error)}; calibrate again") from None
+
+
+def _digest(data: Any) -> str:
+    """SHA-256 of plain data in canonical form."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _first_problem(error: ValidationError) -> str:

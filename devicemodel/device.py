@@ -23,6 +23,9 @@ class Outcome(enum.Enum):
     CLIPPED = "clipped"
     """A cell or a converter reached its rail: there is a reading, but a wrong one. Try a smaller drive, more damping or
     wider rails."""
+    EXTRAPOLATED = "extrapolated"
+    """The reading is within the device's range, but the model was not calibrated for such a run, and was told to answer. Try systems like
+    this one in the calibration."""
     UNSTABLE = "unstable"
     """The programmed matrix has a growing mode. Try more damping, or finer programming."""
     NOT_FINITE = "not finite"
@@ -31,8 +34,8 @@ class Outcome(enum.Enum):
 
     @property
     def readable(self) -> bool:
-        """True when `Solution.x` is a reading, if perhaps a clipped one."""
-        return self in (Outcome.OK, Outcome.CLIPPED)
+        """True when `Solution.x` is a reading, if perhaps a clipped or an extrapolated one."""
+        return self in (Outcome.OK, Outcome.CLIPPED, Outcome.EXTRAPOLATED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ class Solution:
         x: (n,) the reading in problem units, of the type and shape of b. Meaningless unless `outcome.readable`.
         outcome: how the run ended.
         seconds: physical analog time of all attempts, s (inf for a settled run of a device without a clock).
-        attempts: number of analog runs behind this reading (rescaling after a clipped one counts).
+        attempts: number of analog runs behind this reading (rescaling after a clipped one counts, and so does auto-zero).
     """
 
     x: Tensor

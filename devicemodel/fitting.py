@@ -17,7 +17,8 @@ from ..circuits.technology import Converter
 from ..compiler.program import AnalogProgram
 from .card import DeviceCard, Estimate
 from .circuit_device import Probe
-from .converters import step_of
+from .converters import code_of, quantise, step_of
+from .linearity import bow, level_error, transition_error
 from .surrogate import propagate
 
 PARAMETERS = {
@@ -108,18 +109,18 @@ class Conversion:
 
 
 def fit_converter(nominal: Converter, kind: str, readings: Sequence[Conversion]) -> Converter:
-    """Gain error, offset and noise of a converter ("dac" or "adc") from what went in and what came out.
+    """Gain error, offset, nonlinearity and noise of a converter ("dac" or "adc") from what went in and what came out.
 
-    out - in = sigma_g z_g in + sigma_o z_o + error, with the die's deviates z known; the error's variance beyond step^2 / 12 is noise.
-    Resolution and full scale are the data sheet's.
+    out - in = sigma_g z_g in + sigma_o z_o + inl (its curve) + dnl (its steps) + error, with the die's deviates z known; the error's
+    variance beyond step^2 / 12 is noise. Resolution and full scale are the data sheet's; a kind of nonlinearity that it gives as zero is
+    not looked for.
     """
     columns, errors, rounding = [], [], []
     for item in readings:
         for volts, out, gain in zip(item.inputs, item.outputs, item.gain, strict=True):
             inside = np.abs(volts) * gain < nominal.full_scale * 0.98
-            z_gain = item.die.deviates(f"{kind}_gain", (1, 1))[0, 0]
-            z_offset = item.die.deviates(f"{kind}_offset", (1, len(volts)))[0]
-            columns.append(np.stack([z_gain * volts, z_offset], axis=1)[inside])
+            patterns = _patterns(nominal, kind, item.die, volts, out, float(gain))
+            columns.append(np.stack(list(patterns.values()), axis=1)[inside])
             errors.append((out - volts)[inside])
             rounding.append(np.full(int(inside.sum()), step_of(nominal) ** 2 / 12 / gain**2))
     design, error, floor = np.concatenate(columns), np.concatenate(errors), np.concatenate(rounding)
@@ -129,6 +130,28 @@ def fit_converter(nominal: Converter, kind: str, readings: Sequence[Conversion])
     noise = float(np.sqrt(max(0.0, np.mean(left**2 - floor))))
     # The data cannot tell a noise from the scatter of the rounding below this share of a step.
     noise = noise if noise**2 > 3 * float(np.mean(floor)) / np.sqrt(len(left)) else 0.0
-    return nominal.model_copy(
-        update={"gain_error": float(abs(sigma[0])), "offset": float(abs(sigma[1])), "noise": noise}
-    )
+    fitted = {name: float(abs(value)) for name, value in zip(patterns, sigma, strict=True)}
+    return nominal.model_copy(update=fitted | {"noise": noise})
+
+
+def _patterns(
+    nominal: Converter, kind: str, die: Die, volts: np.ndarray, out: np.ndarray, gain: float
+) -> dict[str, np.ndarray]:
+    """By field: what one unit of it adds to each channel's output, (n,) V."""
+    patterns = {
+        "gain_error": die.deviates(f"{kind}_gain", (1, 1))[0, 0] * volts,
+        "offset": die.deviates(f"{kind}_offset", (1, len(volts)))[0],
+    }
+    unit, last = nominal.model_copy(update={"inl": 1.0, "dnl": 1.0}), 2 ** (nominal.bits or 0) - 1
+    if nominal.inl > 0 and kind == "dac":
+        patterns["inl"] = bow(quantise(volts, nominal), unit, die, "dac_inl")
+    elif nominal.inl > 0:
+        patterns["inl"] = -bow(gain * volts, unit, die, "adc_inl") / gain
+    if nominal.dnl > 0 and kind == "dac":
+        patterns["dnl"] = step_of(nominal) * level_error(code_of(volts, nominal), unit, die)
+    elif nominal.dnl > 0:
+        # A code lies between its two transitions, and its reading in the middle of where they should be.
+        code = code_of(gain * out, nominal)
+        ends = [transition_error(np.clip(code + k, 1, last), unit, die) for k in (0, 1)]
+        patterns["dnl"] = -step_of(nominal) / gain * (ends[0] + ends[1]) / 2
+    return patterns

@@ -705,6 +705,37 @@ def test_calibrate_runs_ngspice_and_its_card_drives_a_surrogate(run: Run) -> Non
     assert (code, json.loads(out)["outcome"]) == (0, "ok")
 
 
+def test_a_card_is_not_asked_beyond_its_range_unless_told_to(run: Run) -> None:
+    card().write(Path("card.json"))
+    big = np.eye(70) + 0.01
+    code, _, error = run("simulate", save("big.npy", big), "--card", "card.json")
+    assert code == 2
+    assert is_one_line(error)
+    assert "70 unknowns, calibrated for 2 to 64" in error
+    assert "--extrapolate" in error
+    code, out, error = run("simulate", "big.npy", "--card", "card.json", "--extrapolate")
+    assert code == 0
+    assert "outcome extrapolated" in out
+    assert "beyond the card: 70 unknowns, calibrated for 2 to 64" in out
+    assert "the reading is extrapolated" in error
+    code, out, _ = run("simulate", "big.npy", "--card", "card.json", "--extrapolate", "--json")
+    assert json.loads(out)["crossed"] == ["70 unknowns, calibrated for 2 to 64"]
+    code, _, error = run("simulate", "big.npy", "--extrapolate")
+    assert code == 2
+    assert "--extrapolate means nothing to the spice device" in error
+
+
+def test_training_beyond_a_card_is_asked_for(run: Run) -> None:
+    card().write(Path("card.json"))
+    arguments = ["train", "--card", "card.json", "--die", "1", "--steps", "2", "--batch", "8"]
+    code, _, error = run(*arguments)
+    assert code == 2
+    assert "calibrated for 2 to 64" in error
+    code, out, _ = run(*arguments, "--extrapolate", "--json")
+    assert code == 0
+    assert json.loads(out)["outcome"] == ["extrapolated", "extrapolated"]
+
+
 # ---------------------------------------------------------------------------------------------- train and study
 
 

@@ -95,17 +95,19 @@ class GeneralLaw:
         return covariance.expand(*self.batch, *covariance.shape[-2:])
 
     def _unscaled(self, covariance: Tensor) -> Covariance:
-        return DenseCovariance(covariance * self.scale.unsqueeze(-1) * self.scale.unsqueeze(-2))
+        symmetric = (covariance + covariance.mT) / 2
+        return DenseCovariance(symmetric * self.scale.unsqueeze(-1) * self.scale.unsqueeze(-2))
 
     def _over(self, t: float) -> Transition:
-        eye = torch.eye(self.scale.shape[-1], dtype=self.drift.dtype, device=self.drift.device)
-        law = self._kept("run", t, self.drift, eye, self.diffusion)
+        law = self._kept("run", t, self.drift, None, self.diffusion)
         if not law.settled:
-            slowest = float(torch.linalg.eigvals(-self.drift.detach()).real.min())
-            raise InputError(
-                f"the drift has an eigenvalue of real part {slowest:.3g}: there is no settled state unless all are > 0; add damping, "
-                "or ask for a finite time"
-            )
+            values = torch.linalg.eigvals(-self.drift.detach())
+            slowest, fastest = float(values.real.min()), float(values.abs().max())
+            if slowest > 1e-12 * fastest:
+                why = f"eigenvalues from {slowest:.3g} to {fastest:.3g}, or too much growth before its decay, to be followed to rest"
+            else:
+                why = f"an eigenvalue of real part {slowest:.3g}: there is no settled state unless all are > 0"
+            raise InputError(f"the drift has {why}; add damping, or ask for a finite time")
         return law
 
     def _averaged(self, window: float) -> Transition:
@@ -117,7 +119,7 @@ class GeneralLaw:
         noise = None if self.diffusion is None else torch.nn.functional.pad(self.diffusion, (0, n, 0, n))
         return self._kept("average", window, drift, drives, noise)
 
-    def _kept(self, kind: str, t: float, drift: Tensor, drives: Tensor, diffusion: Tensor | None) -> Transition:
+    def _kept(self, kind: str, t: float, drift: Tensor, drives: Tensor | None, diffusion: Tensor | None) -> Transition:
         if (kind, t) in self._transitions:
             return self._transitions[kind, t]
         law = integrate(drift, drives, t, diffusion)

@@ -20,7 +20,7 @@ from .contour import lanczos_bound
 from .functions import Bounded, Function
 from .gaussian import rows
 
-ROWS_PER_VECTOR = 256
+ROWS_PER_VECTOR = 320
 """A Gram matrix of at least this many rows for each vector is worth Lanczos' method (measured: docs/ou.md)."""
 TOLERANCE = 1e-9
 """Of Lanczos' method: error bound over the result."""
@@ -89,7 +89,7 @@ class Gram:
             part = self.slopes(f, damping) * rows(vectors.mT, y)
             inner = part if inner is None else inner + part
         assert inner is not None
-        return GramSum(-rows(vectors, inner), torch.zeros(inner.shape[:-1], dtype=inner.dtype), 0)
+        return GramSum(-rows(vectors, inner), inner.new_zeros(inner.shape[:-1]), 0)
 
     def _suits_lanczos(self, terms: Sequence[Term], damping: float, method: str) -> bool:
         if not all(isinstance(f, Bounded) and f.t > 0 and (damping > 0 or f.t < math.inf) for f, _ in terms):

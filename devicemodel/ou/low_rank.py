@@ -62,7 +62,7 @@ class LowRankLaw(SpectralLaw):
         """sum of f(A) v, by the method that `Gram` chooses."""
         outside: Tensor | None = None
         for f, v in terms:
-            part = f(torch.full((), self.damping, dtype=v.dtype, device=v.device)) * v
+            part = self._at_damping(f) * v
             outside = part if outside is None else outside + part
         assert outside is not None
         inner = [(f, self._to_rows(v)) for f, v in terms]
@@ -78,7 +78,7 @@ class LowRankLaw(SpectralLaw):
         square: Function = lambda a: deviation(a) ** 2  # noqa: E731
         slopes = self.gram.slopes(square, self.damping).unsqueeze(-1)
         taken = torch.cat([(slopes * part**2).sum(-2) for part in self._modes()], dim=-1)
-        return square(torch.full((), self.damping, dtype=taken.dtype, device=taken.device)) - taken
+        return self._at_damping(square) - taken
 
     def outer(self, deviation: Function) -> Tensor:
         """f(A)^2."""
@@ -107,7 +107,7 @@ class LowRankLaw(SpectralLaw):
         for step, count in runs(steps):
             decay, response, spread = Decay(step), Response(step), Spread(step, self.rate)
             slopes = {f: self.gram.slopes(f, self.damping).unsqueeze(-2).to(x.dtype) for f in (decay, response, spread)}
-            held = torch.full((count,), step, dtype=torch.float64)
+            held = torch.full((count,), step, dtype=torch.float64, device="cpu")
             shocks = x.new_zeros(*batch, count, x.shape[-1])
             if generator is not None:
                 shocks = normal(shocks.shape, generator, x)
@@ -123,6 +123,9 @@ class LowRankLaw(SpectralLaw):
             pieces.append(alone + taken @ B.mT)
             x = pieces[-1][..., -1, :]
         return torch.cat(pieces, dim=-2)
+
+    def _at_damping(self, function: Function) -> Tensor:
+        return function(torch.full((), self.damping, dtype=torch.float64, device=self.J.device))
 
     def _parts(self, v: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """v and J in float64, a range of columns at a time."""
@@ -151,8 +154,9 @@ class LowRankLaw(SpectralLaw):
     def _dense(self, function: Function) -> Tensor:
         modes = torch.cat(list(self._modes()), dim=-1)
         eye = torch.eye(self.J.shape[-1], dtype=modes.dtype, device=modes.device)
-        outside = function(torch.full((), self.damping, dtype=modes.dtype, device=modes.device)) * eye
-        return outside - modes.mT @ (self.gram.slopes(function, self.damping).unsqueeze(-1) * modes)
+        return self._at_damping(function) * eye - modes.mT @ (
+            self.gram.slopes(function, self.damping).unsqueeze(-1) * modes
+        )
 
 
 def _root(H: Tensor) -> Tensor:

@@ -213,11 +213,12 @@ class OU:
         """
         self._check_start(x0)
         start, window = _time("start", start), _time("window", window, settled=False)
-        state, total, now = self._mean_at(x0, start), torch.zeros_like(x0, dtype=torch.float64), start
-        drive = self._schedule if math.isfinite(start) else PiecewiseConstant((self._drives[-1].double(),), ())
-        now = now if math.isfinite(start) else 0.0
-        stop = now + window
-        for end, u in drive.pieces(now, stop):
+        state, total = self._mean_at(x0, start), torch.zeros_like(x0, dtype=torch.float64)
+        if math.isfinite(start):
+            drive, now = self._schedule, start
+        else:
+            drive, now = PiecewiseConstant((self._drives[-1].double(),), ()), 0.0
+        for end, u in drive.pieces(now, now + window):
             total = total + self._law.average(state, u, end - now) * ((end - now) / window)
             state, now = self._law.mean(state, u, end - now), end
         return self._gaussian(total, self._law.average_covariance(start, window), x0)
@@ -234,7 +235,7 @@ class OU:
         if not count >= 1:
             raise InputError(f"count is {count}: give at least one step")
         step = _time("step", step, settled=False)
-        return self._path(x0, torch.full((count,), step, dtype=torch.float64), generator)
+        return self._path(x0, torch.full((count,), step, dtype=torch.float64, device="cpu"), generator)
 
     def trajectory_at(self, x0: Tensor, times: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One path from x(0) = x0, seen at the given times: (..., T, n).
@@ -248,7 +249,8 @@ class OU:
             generator: as in `trajectory`.
         """
         check_tensor("times", times, 1)
-        steps = torch.diff(times.detach().cpu().double(), prepend=torch.zeros(1, dtype=torch.float64))
+        grid = times.detach().cpu().double()
+        steps = torch.diff(grid, prepend=torch.zeros_like(grid[:1]))
         if times.dim() != 1 or bool((steps < 0).any()):
             raise InputError("times must be one axis of numbers >= 0 that do not decrease: sort them")
         # a grid written in floating point is uniform up to the rounding of its last entry
@@ -308,7 +310,7 @@ class OU:
             if here:
                 inside[0] = times[first] - now
             reached = float(times[last - 1]) if here else now
-            rest = torch.tensor([end - reached], dtype=torch.float64) if end > reached else inside[:0]
+            rest = steps.new_tensor([end - reached]) if end > reached else steps[:0]
             states = self._law.walk(x0, u, torch.cat([inside, rest]), generator)
             pieces.append(states[..., :here, :])
             x0, now, first = states[..., -1, :], end, last

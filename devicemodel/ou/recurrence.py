@@ -18,17 +18,17 @@ def diagonal_recurrence(inputs: Tensor, start: Tensor, rates: Tensor, steps: Ten
     Args:
         inputs: (..., T, d), overwritten by the result.
         start: x_0, (..., d), of any type.
-        rates: (..., d) or (..., 1), float64.
+        rates: (..., d) or (..., 1).
         steps: h, (T,), float64, on the CPU.
 
-    The factors within a block and across it are exponentials taken in float64, so that slow modes keep their law in float32.
+    Blocks are joined by exponentials of their whole time, not by products of rounded factors, so that slow modes keep their law in float32.
     """
-    count, uniform, rates = inputs.shape[-2], is_uniform(steps), rates.unsqueeze(-2)
+    count, uniform, exponents = inputs.shape[-2], is_uniform(steps), -rates.to(inputs.dtype).unsqueeze(-2)
     length = max(1, math.isqrt(count))
     times = steps.cumsum(0)
 
     def decay(durations: Tensor) -> Tensor:
-        return torch.exp(-rates * durations.to(inputs.device).unsqueeze(-1)).to(inputs.dtype)
+        return torch.exp(exponents * durations.to(exponents).unsqueeze(-1))
 
     factors = decay(steps[:1] if uniform else steps)
     across = decay(times[:length])
@@ -39,6 +39,7 @@ def diagonal_recurrence(inputs: Tensor, start: Tensor, rates: Tensor, steps: Ten
         blocks = inputs[..., first:last, :].unflatten(-2, (-1, size))
         columns = blocks.unbind(-2)
         ratios = [factors] * size if uniform else factors[..., first:last, :].unflatten(-2, (-1, size)).unbind(-2)
+        # each block from zero, all blocks at a time; then each from where the one before it ended
         for j in range(1, size):
             columns[j].addcmul_(ratios[j], columns[j - 1])
         for b, block in enumerate(blocks.unbind(-3)):

@@ -236,16 +236,14 @@ class ModeLaw(SpectralLaw):
     def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
         """States after each step: independent first-order autoregressions of the modes, and one product."""
         basis = self._cast.setdefault(x.dtype, self.basis.to(x.dtype))
-        count, a = len(steps), self.values.unsqueeze(-2)
+        a, count = self.values.to(x.dtype).unsqueeze(-2), len(steps)
         batch = torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-1])
-        h = steps[:1] if is_uniform(steps) else steps
-        durations = h.to(a.device).unsqueeze(-1)
+        h = (steps[:1] if is_uniform(steps) else steps).to(a).unsqueeze(-1)
         modes = x.new_zeros(*batch, count, a.shape[-1])
         if generator is not None:
             modes = normal(modes.shape, generator, x)
-            modes *= Spread(1.0, self.rate)(a * durations).mul_(durations.sqrt()).to(x.dtype)
+            modes *= Spread(1.0, self.rate)(a * h) * h.sqrt()
         if bool(u.any()):
-            force = self.basis.to_modes(u.double().unsqueeze(-2))
-            modes += (Response(1.0)(a * durations) * durations * force).to(x.dtype)
+            modes += Response(1.0)(a * h) * h * self.basis.to_modes(u.unsqueeze(-2)).to(x.dtype)
         start = basis.to_modes(x.unsqueeze(-2)).squeeze(-2)
         return basis.to_states(diagonal_recurrence(modes, start, self.values, steps))

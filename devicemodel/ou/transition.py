@@ -59,19 +59,19 @@ def transition(drift: Tensor, drive: Tensor, duration: float, diffusion: Tensor 
     return Transition(law.propagator, law.mean.squeeze(-1), law.covariance, law.settled)
 
 
-def integrate(drift: Tensor, drives: Tensor, duration: float, diffusion: Tensor | None = None) -> Transition:
-    """As `transition`, for r drives at once: `drives` and the mean are (..., n, r). The identity gives int_0^t exp(F s) ds."""
+def integrate(drift: Tensor, drives: Tensor | None, duration: float, diffusion: Tensor | None = None) -> Transition:
+    """As `transition`, for r drives at once: `drives` and the mean are (..., n, r). None is the identity: int_0^t exp(F s) ds."""
     norm = float(torch.linalg.matrix_norm(drift.detach(), ord=1).max())
     if duration == 0 or (norm == 0 and math.isinf(duration)):
         eye = torch.eye(drift.shape[-1], dtype=drift.dtype, device=drift.device).expand_as(drift)
         nothing = None if diffusion is None else torch.zeros_like(diffusion)
-        return Transition(eye, torch.zeros_like(drives), nothing, settled=duration == 0)
+        return Transition(eye, torch.zeros_like(eye if drives is None else drives), nothing, settled=duration == 0)
     if math.isinf(duration):
         step, doublings = BASE_NORM / norm, MAX_DOUBLINGS
     else:
         doublings = max(0, math.ceil(math.log2(max(norm * duration / BASE_NORM, 1.0))))
         step = duration / 2**doublings
-    e, m, s = _base(drift * step, drives * step, None if diffusion is None else diffusion * step)
+    e, m, s = _base(drift * step, drives, step, None if diffusion is None else diffusion * step)
     for _ in range(doublings):
         m = m + e @ m
         if s is not None:
@@ -86,18 +86,18 @@ def integrate(drift: Tensor, drives: Tensor, duration: float, diffusion: Tensor 
     return Transition(e, m, s, settled=not math.isinf(duration))
 
 
-def _base(f: Tensor, u: Tensor, q: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Series of E, m, S for F h = f, u h, Q h."""
+def _base(f: Tensor, u: Tensor | None, step: float, q: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Series of E, m, S for F h = f, h = step, Q h = q."""
     power = torch.eye(f.shape[-1], dtype=f.dtype, device=f.device).expand_as(f)
-    e, term_m, m = power, u, u
+    e, response = power, power
     term_s, s = q, q
     for k in range(1, TERMS + 1):
         power = power @ f / k
         e = e + power
-        term_m = f @ term_m / (k + 1)
-        m = m + term_m
+        response = response + power / (k + 1)
         if term_s is not None and s is not None:
             half = f @ term_s
             term_s = (half + half.mT) / (k + 1)
             s = s + term_s
+    m = step * (response if u is None else response @ u)
     return e, m, s

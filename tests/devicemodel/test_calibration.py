@@ -1,9 +1,14 @@
 """Calibration against ngspice, small but whole: what it predicts, what it refuses, and that a wrong card fails."""
 
+import math
+import re
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 import torch
 
+from thermograd.circuits.cells import Macromodel
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology import Technology
 from thermograd.devicemodel.calibration import (
@@ -58,12 +63,48 @@ def test_dies_that_were_not_fitted_are_explained_too(calibration):
 @pytest.mark.slow
 def test_the_technologys_own_figures_are_found(calibration):
     card, technology = calibration.card, Technology.preset("integrated")
-    # The fit sees SPICE only; what the law leaves out (second order) biases it by some percent.
+    # The fit sees SPICE only; what the law leaves out (the rails' mismatch, in second order) biases it by some percent.
     assert card.gain.value == pytest.approx(1.0, abs=5e-3)
     assert card.mismatch.value == pytest.approx(technology.resistors.tolerance, rel=0.15)
     assert card.leak.value == pytest.approx(1 / technology.opamp.gain, rel=0.15)
     assert card.offset.value == pytest.approx(technology.opamp.offset, rel=0.15)
+    assert card.lag.value == pytest.approx(1 / (2 * math.pi * technology.opamp.gbw), rel=0.05)
     assert abs(card.noise.value - 1.0) < 4 * card.noise.std
+
+
+@pytest.mark.slow
+def test_the_card_says_what_it_has_seen_and_by_what(calibration):
+    card, cases = calibration.card, [item.case for item in calibration.comparisons]
+    validity, technology = card.validity, Technology.preset("integrated")
+    assert validity.unknowns == (4, 6)
+    assert validity.condition_number[1] >= max(np.linalg.cond(case.matrix) for case in cases) * (1 - 1e-9)
+    assert validity.duration == math.inf
+    assert 0.8 <= validity.level <= technology.opamp.rail
+    for seed in (1, 2, 101):
+        die = technology.fabricate(seed)
+        assert validity.temperature[0] <= die.temperatures.min() < die.temperatures.max() <= validity.temperature[1]
+    assert re.fullmatch(r"ngspice .*\d.*", card.provenance["simulator"])
+    assert card.provenance["thermograd"] == version("thermograd")
+    assert card.provenance["fitted_runs"] == 8
+    # So its own systems are within, and a larger one is not.
+    device = SurrogateDevice(card, 1)
+    for case in cases:
+        device.solve(Dense(torch.tensor(case.matrix)), torch.tensor(case.b), case.duration)
+        assert device.crossed == ()
+    with pytest.raises(InputError, match="7 unknowns, calibrated for 4 to 6"):
+        device.solve(Dense(torch.eye(7, dtype=torch.float64)), torch.ones(7, dtype=torch.float64), 1.0)
+
+
+@pytest.mark.slow
+def test_amplifiers_with_limits_are_calibrated_too():
+    technology = Technology.preset("integrated")
+    found = calibrate_with_evidence(technology, **SMALL, amplifier=Macromodel(technology.opamp))
+    card = found.card
+    assert card.pole.value == pytest.approx(1 / (2 * math.pi * technology.opamp.second_pole))
+    assert card.provenance["amplifier"] == "Macromodel"
+    assert card.held_out.explained_variance >= 0.95
+    # Negative control: where the host sees how far beyond the rail a linear amplifier would be, it takes another signal level.
+    assert explained_variance(judged(card.replace(clamp=math.inf), found.comparisons)) < 0.95
 
 
 @pytest.mark.slow

@@ -1,21 +1,37 @@
 """Device cards: files come back as they were, and no damaged one is taken."""
 
+import hashlib
 import json
 import math
+import tempfile
+from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology import Converter, Technology
-from thermograd.devicemodel.card import DeviceCard, Estimate
+from thermograd.devicemodel.card import DeviceCard, Estimate, Validity
 
-from ..systems import true_card
+from ..systems import spd, true_card
 
 CARD = true_card(Technology.preset("integrated"))
 
 
 def changed(**fields):
-    return json.dumps(json.loads(CARD.model_dump_json()) | fields)
+    """A card's file with other contents and the digest that belongs to them."""
+    data = json.loads(CARD.model_dump_json()) | fields
+    plain = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return json.dumps(data | {"digest": hashlib.sha256(plain.encode()).hexdigest()})
+
+
+def edited(old, new):
+    """A card's file, changed by hand."""
+    text = changed()
+    assert text.count(old) == 1
+    return text.replace(old, new)
 
 
 @pytest.mark.parametrize("name", ["ideal", "integrated"])
@@ -33,7 +49,12 @@ def test_a_card_survives_its_file(tmp_path, name):
         ("[" * 100_000, "not valid JSON"),
         ("[1]", "format None"),
         ("{}", "format None"),
-        (changed(format=99), "format 99.*reads 1"),
+        (changed(format=99), "format 99.*reads 2: update thermograd"),
+        (changed(format=1), "format 1.*reads 2: calibrate again"),
+        (changed(format="2"), "format '2'"),
+        (edited('"systems": 0', '"systems": 5'), "not as it was written: its digest does not fit"),
+        (edited('"digest": ', '"digest": null, "old": '), "digest is missing"),
+        (CARD.model_dump_json(), "digest is missing"),
         (changed(fabric="rc"), "fabric"),
         (changed(technology={"adc": {"bits": 99}}), r"adc\.bits"),
         (changed(technology={"self": 1}), "self"),
@@ -51,6 +72,36 @@ def test_a_damaged_card_is_refused_by_name(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
         DeviceCard.read(path)
     assert "card.json" in str(caught.value)
+
+
+TEXT = changed()
+
+
+@settings(max_examples=150)
+@given(
+    place=st.integers(0, len(TEXT) - 1),
+    kind=st.sampled_from(["cut", "drop", "swap"]),
+    letter=st.characters(codec="utf-8"),
+)
+def test_a_file_that_lost_or_changed_a_character_is_refused_or_is_the_same_card(place, kind, letter):
+    left = {"cut": "", "drop": TEXT[place + 1 :], "swap": letter + TEXT[place + 1 :]}[kind]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "card.json"
+        path.write_text(TEXT[:place] + left, encoding="utf-8")
+        try:
+            read = DeviceCard.read(path)
+        except InputError as error:
+            assert "card.json" in str(error)  # noqa: PT017 - either way is right, and a wrong card is not
+        else:
+            assert read == CARD
+
+
+def test_a_card_is_numbers_and_names_and_none_of_it_is_run(tmp_path, monkeypatch):
+    code = "__import__('os').system('touch ran')"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card.json").write_text(changed(provenance={"simulator": code, code: 1}))
+    assert DeviceCard.read("card.json").provenance["simulator"] == code
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
 
 
 def test_a_missing_or_unreadable_card_is_named(tmp_path):
@@ -79,3 +130,58 @@ def test_an_impossible_what_if_is_named(change):
 def test_the_summary_names_what_was_fitted():
     names = [name for name, _ in CARD.summary()]
     assert {"gain", "leak", "lag", "mismatch", "capacitor_mismatch", "offset", "noise"} <= set(names)
+
+
+SEEN = Validity(unknowns=(4, 16), condition_number=(5.0, 50.0), duration=40.0, level=0.9, temperature=(290.0, 310.0))
+
+
+def crossed(n=8, condition=20.0, duration=5.0, temperatures=(300.0, 305.0), level=0.5):
+    system = SEEN.crossed_by_system(spd(n, condition, 1))
+    return " / ".join((*system, *SEEN.crossed_by_run(duration, np.array(temperatures)), *SEEN.crossed_by_level(level)))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        {},
+        {"n": 4},
+        {"n": 16, "condition": 50.0},
+        {"condition": 1.0},
+        {"duration": 0.0},
+        {"duration": 40.0},
+        {"temperatures": (290.0, 310.0)},
+        {"level": 0.9},
+    ],
+)
+def test_what_the_fit_has_seen_crosses_nothing(inside):
+    assert crossed(**inside) == ""
+
+
+@pytest.mark.parametrize(
+    ("outside", "message"),
+    [
+        ({"n": 3}, "3 unknowns, calibrated for 4 to 16"),
+        ({"n": 17}, "17 unknowns, calibrated for 4 to 16"),
+        ({"condition": 50.1}, "condition number 50.1, calibrated for at most 50"),
+        ({"duration": math.inf}, "analog time inf tau, calibrated for at most 40 tau"),
+        ({"temperatures": (289.0, 300.0)}, "a die of 289 to 300 K, calibrated for 290 to 310 K"),
+        ({"temperatures": (300.0, 310.1)}, "a die of 300 to 310.1 K, calibrated for 290 to 310 K"),
+        ({"level": 0.91}, "node voltages of 0.91 V, calibrated for at most 0.9 V"),
+        (
+            {"n": 2, "duration": 99.0},
+            "2 unknowns, calibrated for 4 to 16 / analog time 99 tau, calibrated for at most 40 tau",
+        ),
+    ],
+)
+def test_a_bound_that_is_crossed_is_named(outside, message):
+    assert crossed(**outside) == message
+
+
+def test_a_singular_system_is_beyond_every_condition_number():
+    assert "condition number inf" in SEEN.crossed_by_system(np.zeros((5, 5)))[0]
+
+
+def test_bounds_that_were_not_recorded_are_not_looked_at():
+    bare = Validity(unknowns=(4, 16), condition_number=(5.0, 50.0))
+    assert bare.crossed_by_run(math.inf, np.array([4.0])) == ()
+    assert bare.crossed_by_level(1e3) == ()

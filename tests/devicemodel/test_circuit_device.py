@@ -90,8 +90,8 @@ def test_a_device_that_cannot_find_a_level_says_clipped():
     class Stuck(SurrogateDevice):
         """Its amplifiers sit at their rails, whatever the drive."""
 
-        def _relax(self, program, currents, state, duration, rng):
-            return np.full(program.size, 3.0)
+        def _relax(self, program, currents, state, spans, rng):
+            return np.full((len(spans), program.size), 3.0)
 
     solution = Stuck(true_card(IDEAL), None).solve(A, B, 1.0)
     assert solution.outcome is Outcome.CLIPPED
@@ -219,3 +219,31 @@ def test_bad_input_is_named_and_changes_nothing(change, message):
 def test_evolving_an_empty_device_is_refused():
     with pytest.raises(InputError, match="call solve first"):
         perfect().evolve(1.0)
+
+
+def test_amplifiers_that_hold_their_rail_are_scaled_down_further_than_they_show():
+    class Clamped(SurrogateDevice):
+        """Its amplifiers hold their rail, some percent beyond, as real ones do; a linear board would be at several rails."""
+
+        def _relax(self, program, currents, state, spans, rng):
+            return np.clip(super()._relax(program, currents, state, spans, rng), -1.02, 1.02)
+
+    device = Clamped(true_card(IDEAL), None)
+    solution = device.solve(SLOW, B, 500.0)
+    assert solution.outcome is Outcome.OK
+    assert 3 <= solution.attempts <= 5
+    assert np.abs(device.probe.settled).max() < 1.0
+
+
+def test_an_adc_that_clips_within_the_rail_is_asked_again_at_a_lower_level():
+    # Its offsets carry voltages near the rail beyond its range.
+    technology = IDEAL.replace(adc__offset=0.1)
+    device = SurrogateDevice(true_card(technology), 3)
+    level = 1.0
+    for _ in range(3):
+        solution = device.solve(A, B, math.inf)
+        offset = 0.1 * device.die.deviates("adc_offset", (1, 3))[0]
+        assert solution.outcome is Outcome.OK
+        assert np.abs(device.probe.settled + offset).max() <= technology.adc.full_scale
+        level = min(level, float(np.abs(device.probe.settled).max()))
+    assert level > 0.1

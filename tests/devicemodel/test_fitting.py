@@ -137,3 +137,24 @@ def test_readings_beyond_the_full_scale_are_not_fitted():
     out = np.clip(volts, -1, 1)
     found = fit_converter(Converter(), "adc", [Conversion(die, volts, out, np.ones(1))])
     assert (found.gain_error, found.offset, found.noise) == pytest.approx((0, 0, 0), abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["dac", "adc"])
+def test_nonlinearity_is_found_again_and_not_taken_for_noise(kind):
+    truth = Converter(bits=8, gain_error=5e-3, offset=3e-3, inl=6e-3, dnl=0.2, noise=4e-3 if kind == "adc" else 0.0)
+    rng, readings = np.random.default_rng(4), []
+    for seed in range(1, 30):
+        die = TECHNOLOGY.fabricate(seed)
+        volts = rng.uniform(-0.9, 0.9, (4, 12))
+        device = Dac(truth, die) if kind == "dac" else Adc(truth, die)
+        out = np.array([device.convert(v) if kind == "dac" else device.convert(v, rng)[0] for v in volts])
+        readings.append(Conversion(die, volts, out, np.ones(4)))
+    sheet = Converter(bits=8, inl=1e-3, dnl=0.01)
+    found = fit_converter(sheet, kind, readings)
+    # The curve is as large as an offset; a bridge's rms over the range is sqrt(255 / 6) dnl LSB, 5 % of the volts.
+    scatter = np.sqrt(truth.noise**2 + (2 / 255) ** 2 / 12 * (1 + 12 * 0.2**2)) / np.sqrt(1392)
+    assert found.inl == pytest.approx(truth.inl, abs=4 * 2 * scatter)
+    assert found.dnl == pytest.approx(truth.dnl, abs=4 * scatter / (np.sqrt(255 / 6) * 2 / 255))
+    assert found.noise == pytest.approx(truth.noise, rel=0.15, abs=1e-3)
+    # Negative control: a fit that does not look for it sees noise instead.
+    assert fit_converter(Converter(bits=8), kind, readings).noise > 1.5 * max(truth.noise, 3e-3)

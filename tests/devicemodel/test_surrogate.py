@@ -8,10 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thermograd.circuits.errors import InputError
 from thermograd.circuits.statespace import extract
 from thermograd.circuits.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
+from thermograd.devicemodel.card import Validity
+from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.ideal import IdealDevice
 from thermograd.devicemodel.spice import SpiceDevice
 from thermograd.devicemodel.surrogate import SurrogateDevice, propagate
@@ -186,3 +189,81 @@ def test_the_cards_figures_rule_over_the_technologys():
     for name, value in (("mismatch", 0.01), ("offset", 1e-3), ("leak", 1e-3)):
         small, large = error(**{name: value}), error(**{name: 2 * value})
         assert 1.6 < large / small < 2.4, name
+
+
+# Beyond the card
+
+NARROW = Validity(unknowns=(4, 8), condition_number=(1.0, 50.0), duration=20.0, level=1.0, temperature=(290.0, 310.0))
+
+
+def narrow(technology=QUIET, **changes):
+    return true_card(technology).model_copy(update={"validity": NARROW.model_copy(update=changes)})
+
+
+def ask(device, n=6, condition=20.0, duration=5.0):
+    system = Dense(torch.tensor(spd(n, condition, 1)))
+    return device.solve(system, torch.ones(n, dtype=torch.float64), duration)
+
+
+@pytest.mark.parametrize(
+    ("question", "bound"),
+    [
+        ({"n": 3}, "3 unknowns, calibrated for 4 to 8"),
+        ({"n": 9}, "9 unknowns, calibrated for 4 to 8"),
+        ({"condition": 60.0}, "condition number 60, calibrated for at most 50"),
+        ({"duration": math.inf}, "analog time inf tau, calibrated for at most 20 tau"),
+    ],
+)
+def test_a_card_does_not_answer_for_what_it_has_not_seen_unless_told_to(question, bound):
+    device = SurrogateDevice(narrow(), 3)
+    with pytest.raises(InputError, match=f"outside of what this card was calibrated for: {bound}.*extrapolate=True"):
+        ask(device, **question)
+    told = SurrogateDevice(narrow(), 3, extrapolate=True)
+    solution = ask(told, **question)
+    assert solution.outcome is Outcome.EXTRAPOLATED
+    assert solution.outcome.readable
+    assert told.crossed == (bound,)
+    # It is the same answer that a card without bounds gives, and the next question is judged anew.
+    assert torch.equal(solution.x, ask(SurrogateDevice(true_card(QUIET), 3), **question).x)
+    assert ask(told).outcome is Outcome.OK
+    assert told.crossed == ()
+
+
+def test_within_its_range_a_card_answers():
+    for question in ({}, {"n": 4}, {"n": 8, "condition": 50.0}, {"duration": 20.0}, {"duration": 0.0}):
+        assert ask(SurrogateDevice(narrow(), 3), **question).outcome is Outcome.OK
+
+
+def test_temperature_and_level_have_bounds_too():
+    hot = QUIET.replace(thermal__ambient=330.0, thermal__ambient_rms=0.0)
+    with pytest.raises(InputError, match=r"a die of 33.* K, calibrated for 290 to 310 K"):
+        ask(SurrogateDevice(narrow(hot), 3))
+    device = SurrogateDevice(narrow(level=0.05), 3, extrapolate=True)
+    assert ask(device).outcome is Outcome.EXTRAPOLATED
+    assert "node voltages of" in device.crossed[0]
+    with pytest.raises(InputError, match=r"calibrated for at most 0\.05 V"):
+        ask(SurrogateDevice(narrow(level=0.05), 3))
+
+
+def test_a_refusal_changes_nothing():
+    device, twin = SurrogateDevice(narrow(), 3), SurrogateDevice(narrow(), 3)
+    for board in (device, twin):
+        ask(board)
+    with pytest.raises(InputError, match="unknowns"):
+        ask(device, n=9)
+    with pytest.raises(InputError, match="analog time"):
+        device.evolve(21.0)
+    assert torch.equal(device.evolve(1.0).x, twin.evolve(1.0).x)
+
+
+def test_what_clips_is_clipped_and_what_runs_away_unstable_wherever_the_card_ends():
+    class Stuck(SurrogateDevice):
+        """Its amplifiers sit at their rails, whatever the drive."""
+
+        def _relax(self, program, currents, state, spans, rng):
+            return np.full((len(spans), program.size), 3.0)
+
+    assert ask(Stuck(narrow(), 3, extrapolate=True), n=9).outcome is Outcome.CLIPPED
+    indefinite = Dense(torch.tensor([[1.0, 2.0], [2.0, 1.0]], dtype=torch.float64))
+    told = SurrogateDevice(narrow(), 3, extrapolate=True)
+    assert told.solve(indefinite, torch.ones(2, dtype=torch.float64), 1.0).outcome is Outcome.UNSTABLE

@@ -59,10 +59,13 @@ def average_mean(A, u, x0, start, window):
 
 
 def average_covariance(A, D, start, window):
-    """Sum over shocks at times r of what each adds to the average."""
+    """Sum over shocks at times r of what each adds to the average, int expm(-A (s - r)) ds / window, by a block exponential."""
+    n = len(A)
+    block = np.block([[-A, np.eye(n)], [np.zeros((n, 2 * n))]])
 
     def weight(r):
-        return quad(lambda s: linalg.expm(-A * (s - r)), max(start, r), start + window) / window
+        first = max(start, r)
+        return linalg.expm(-A * (first - r)) @ linalg.expm(block * (start + window - first))[:n, n:] / window
 
     def shock(r):
         return weight(r) @ D @ weight(r).T
@@ -71,17 +74,37 @@ def average_covariance(A, D, start, window):
     return early + quad(shock, start, start + window)
 
 
-def joint_covariance(A, D, step, count):
-    """Of (x(step), ..., x(count step)) from a point: (count n, count n)."""
-    n, E, S = len(A), linalg.expm(-A * step), covariance(A, D, step)
+def joint_covariance(A, D, steps):
+    """Of the states (x_1, .., x_T) after each of the steps, from a point: (T n, T n)."""
+    n, count = len(A), len(steps)
+    laws = {h: (linalg.expm(-A * h), covariance(A, D, h)) for h in set(steps)}
     now, blocks = np.zeros((n, n)), np.zeros((count, n, count, n))
-    for i in range(count):
-        now = E @ now @ E.T + S
+    for i, h in enumerate(steps):
+        now = laws[h][0] @ now @ laws[h][0].T + laws[h][1]
         later = now
         for j in range(i, count):
             blocks[j, :, i], blocks[i, :, j] = later, later.T
-            later = E @ later
+            if j + 1 < count:
+                later = laws[steps[j + 1]][0] @ later
     return blocks.reshape(count * n, count * n)
+
+
+def driven_mean(A, values, switches, x0, t):
+    """The mean under a drive that jumps, piece by piece."""
+    x, now = x0, 0.0
+    for value, end in zip(values, (*switches, np.inf), strict=True):
+        if t > now:
+            x = mean(A, value, x, min(end, t) - now)
+            now = min(end, t)
+    return x
+
+
+def eigenbasis_covariance(A, D, t):
+    """What thermox 0.0.6 takes for the covariance: as if D^-1/2 A D^1/2 were normal, by the eigenvalues of its symmetric part."""
+    L = np.linalg.cholesky(D)
+    whitened = np.linalg.solve(L, A @ L)
+    w, V = np.linalg.eigh((whitened + whitened.T) / 2)
+    return L @ (V * ((1 - np.exp(-2 * w * t)) / (2 * w))) @ V.T @ L.T
 
 
 def misfit(x, expected):

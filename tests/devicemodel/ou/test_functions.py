@@ -44,7 +44,7 @@ def test_integrals_of_the_exponential(a, t):
 
 
 def test_no_accuracy_is_lost_where_the_series_ends():
-    for z in np.nextafter(1.0, [0.0, 2.0]).tolist() + [-1.0, -0.999, 1e-3, 1e-9]:
+    for z in [*np.nextafter(1.0, [0.0, 2.0]).tolist(), -1.0, -0.999, 1e-3, 1e-9]:
         assert float(psi(numbers(z), 1.0)) == pytest.approx(float(exact_psi(z, 1.0)), rel=1e-14)
         assert float(omega(numbers(z), 1.0)) == pytest.approx(float(exact_omega(z, 1.0)), rel=1e-14)
 
