@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ks_2samp
 
-from thermograd.circuits.analyses import OperatingPoint, Transient
+from thermograd.circuits.analyses import OperatingPoint, Transient, TransientResult
 from thermograd.circuits.ngspice import run, run_many
 from thermograd.circuits.technology import Technology
 from thermograd.compiler.compile import lay_out
@@ -144,7 +144,8 @@ def noise(technology: Technology, card: DeviceCard) -> dict[str, Any]:
         jobs.append((question.program.circuit(zero, zero), transient(question.program, duration, noise=True), die))
     for k, found in run_many(jobs, timeout=600.0):
         question = questions[k]
-        volts = question.program.cell_volts(found.voltages)[:, -int(len(found.time) * 0.97) :]  # type: ignore[union-attr]
+        assert isinstance(found, TransientResult)
+        volts = question.program.cell_volts(found.voltages)[:, -int(len(found.time) * 0.97) :]
         _, covariance = propagate(foretold(question, card), np.zeros(8), np.zeros(8), np.inf, card, noisy=True)
         assert covariance is not None
         variance.append(volts.var(axis=1))
@@ -198,13 +199,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     print(
         "| technology | n | error of ngspice's solutions (rms) | share of its variance left unexplained |\n|---|---|---|---|"
     )
     for place, technology in enumerate(TECHNOLOGIES):
         card = calibrate(technology)
-        found = {"solutions": solutions(technology, card)}
+        found: dict[str, Any] = {"solutions": solutions(technology, card)}
         for n, figures in found["solutions"].items():
             print(
                 f"| {technology.name} | {n} | {100 * figures['size']:.3g} % | {1 - figures['explained']:.1e} +- {figures['error']:.0e} |",

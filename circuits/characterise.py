@@ -178,7 +178,7 @@ def measure(
 def _record(**figures: float) -> OpAmp:
     """The record, or in which figure it is no amplifier that an array can use."""
     try:
-        return OpAmp(**figures)  # type: ignore[arg-type]
+        return OpAmp(**figures)
     except ValidationError as error:
         first = error.errors()[0]
         remedy = (

@@ -37,10 +37,10 @@ def data_folder() -> Path:
 
 @pytest.fixture(scope="module")
 def calibrated(example, tmp_path_factory):
-    """A and C, without further searches, with files and picture."""
+    """A, C and D, without further searches, with files and picture."""
     out = tmp_path_factory.mktemp("board")
-    example.STARTS.update(dict.fromkeys("ABC", 0))
-    arguments = ["--data", str(data_folder()), "--only", "A", "--only", "C"]
+    example.STARTS.update(dict.fromkeys("ABCD", 0))
+    arguments = ["--data", str(data_folder()), "--only", "A", "--only", "C", "--only", "D"]
     return example.main([*arguments, "--write", str(out), "--plot", str(out / "lab.png")]), out
 
 
@@ -53,7 +53,7 @@ def test_the_netlist_as_drawn_fits_one_spectrum_and_is_contradicted_by_the_corre
 
 
 @pytest.mark.slow
-def test_with_noise_after_the_network_r3_and_c1_are_the_multimeters_and_c2_is_near(calibrated):
+def test_with_noise_after_the_network_each_value_is_near_the_multimeters(calibrated):
     figures, _ = calibrated
     card, meter = figures["cards"]["C"], figures["meter"]
     off = {name: (card[name].value - meter[name]) / card[name].std for name in ("R3", "C1", "C2")}
@@ -64,6 +64,16 @@ def test_with_noise_after_the_network_r3_and_c1_are_the_multimeters_and_c2_is_ne
     assert card.fit.p_value > 0.01
     assert card.held_out.p_value > 0.01
     assert card.verdict is Verdict.OK
+
+
+@pytest.mark.slow
+def test_the_multimeters_values_are_not_possible_together(calibrated):
+    """The negative control of the agreement one by one: the likelihood falls by far more than three normal values would let it."""
+    cards = calibrated[0]["cards"]
+    assert cards["D"].verdict is Verdict.MISFIT
+    assert cards["D"].fit.chi_squared - cards["C"].fit.chi_squared > 30
+    # R3 and C1 depend on each other, which the separate errors do not show.
+    assert cards["C"].correlation[0, 1] < -0.9
 
 
 @pytest.mark.slow
