@@ -235,13 +235,17 @@ class ModeLaw(SpectralLaw):
 
     def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
         """States after each step: independent first-order autoregressions of the modes, and one product."""
-        basis = self._cast.setdefault(x.dtype, self.basis.to(x.dtype))
+        if x.dtype not in self._cast:
+            self._cast[x.dtype] = self.basis.to(x.dtype)
+        basis = self._cast[x.dtype]
         a, count = self.values.to(x.dtype).unsqueeze(-2), len(steps)
         batch = torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-1])
         h = (steps[:1] if is_uniform(steps) else steps).to(a).unsqueeze(-1)
-        modes = x.new_zeros(*batch, count, a.shape[-1])
-        if generator is not None:
-            modes = normal(modes.shape, generator, x)
+        shape = (*batch, count, a.shape[-1])
+        if generator is None:
+            modes = x.new_zeros(shape)
+        else:
+            modes = normal(shape, generator, x)
             modes *= Spread(1.0, self.rate)(a * h) * h.sqrt()
         if bool(u.any()):
             modes += Response(1.0)(a * h) * h * self.basis.to_modes(u.unsqueeze(-2)).to(x.dtype)
