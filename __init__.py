@@ -14,6 +14,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .circuits.characterise import characterise
     from .circuits.errors import InputError, UnrealisableError
     from .circuits.netlist import Netlist
     from .circuits.technology import Technology
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from .compiler.program import AnalogProgram
     from .devicemodel.calibration import calibrate
     from .devicemodel.card import DeviceCard
+    from .devicemodel.die_batch import DieBatch
     from .devicemodel.ideal import IdealDevice
+    from .devicemodel.lab_calibration import calibrate_from_measurements
+    from .devicemodel.read_out import ReadOut
     from .devicemodel.spice import SpiceDevice
     from .devicemodel.surrogate import SurrogateDevice
     from .devicemodel.systems import Dense, Kronecker, LowRank
@@ -37,17 +41,21 @@ __all__ = [
     "AnalogProgram",
     "Dense",
     "DeviceCard",
+    "DieBatch",
     "IdealDevice",
     "InputError",
     "Kronecker",
     "LowRank",
     "Netlist",
+    "ReadOut",
     "SpiceDevice",
     "SurrogateDevice",
     "Technology",
     "UnrealisableError",
     "__version__",
     "calibrate",
+    "calibrate_from_measurements",
+    "characterise",
     "compile_ensemble",
     "compile_matrix",
     "compile_system",
@@ -57,18 +65,22 @@ _HOME = {
     "AnalogProgram": ".compiler.program",
     "Dense": ".devicemodel.systems",
     "DeviceCard": ".devicemodel.card",
+    "DieBatch": ".devicemodel.die_batch",
     "IdealDevice": ".devicemodel.ideal",
     "InputError": ".circuits.errors",
     "Kronecker": ".devicemodel.systems",
     "LowRank": ".devicemodel.systems",
     "NGD": ".optim.ngd",
     "Netlist": ".circuits.netlist",
+    "ReadOut": ".devicemodel.read_out",
     "SpiceDevice": ".devicemodel.spice",
     "SurrogateDevice": ".devicemodel.surrogate",
     "TNGD": ".optim.tngd",
     "Technology": ".circuits.technology",
     "UnrealisableError": ".circuits.errors",
     "calibrate": ".devicemodel.calibration",
+    "calibrate_from_measurements": ".devicemodel.lab_calibration",
+    "characterise": ".circuits.characterise",
     "compile_ensemble": ".compiler.ensemble",
     "compile_matrix": ".compiler.compile",
     "compile_system": ".compiler.compile",

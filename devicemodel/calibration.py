@@ -140,10 +140,11 @@ def calibrate_with_evidence(
         probes.append((device.die, device.probe))
     blank = _blank(technology, fabric, fitted, amplifier)
     report("fit", 0, 1)
+    estimates, untold = fit_law(blank, observations)
     card = blank.replace(
         dac=_converter(technology.dac, "dac", probes),
         adc=_converter(technology.adc, "adc", probes),
-    ).model_copy(update=fit_law(blank, observations))
+    ).model_copy(update=estimates | {"untold": untold})
     report("fit", 1, 1)
     if technology.thermal.johnson_noise:
         card = card.model_copy(update={"noise": _noise(card, seed, dies, workers, report)})

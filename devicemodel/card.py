@@ -126,6 +126,8 @@ class DeviceCard(Record):
     """Drive converter, fitted from requested and measured drive."""
     adc: Converter
     """Reading converter, fitted from measured and read voltages."""
+    untold: tuple[str, ...] = ()
+    """Parameters that the fitted runs could not tell, in words; empty where each is told."""
     held_out: HeldOut
     validity: Validity
     provenance: dict[str, str | int | float | list[int]]
@@ -137,6 +139,7 @@ class DeviceCard(Record):
         held = self.held_out
         return [
             *fitted,
+            *(("not told", text) for text in self.untold),
             ("explained variance, held-out systems", f"{held.explained_variance:.4f}"),
             ("explained variance, held-out dies", f"{held.explained_variance_new_dies:.4f}"),
             ("error of SPICE's solutions", f"{held.spice_error:.3g} (relative rms)"),

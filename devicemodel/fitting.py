@@ -18,6 +18,7 @@ from ..compiler.program import AnalogProgram
 from .card import DeviceCard, Estimate
 from .circuit_device import Probe
 from .converters import code_of, quantise, step_of
+from .identifiability import untold
 from .linearity import bow, level_error, transition_error
 from .surrogate import propagate
 
@@ -26,6 +27,11 @@ PARAMETERS = {
     "dual_rail": ("gain", "mismatch", "capacitor_mismatch"),
 }
 """What there is to fit in each fabric: a passive one has no amplifiers."""
+
+SIMULATED = 1e-5
+"""Relative error of a simulated reading, that of its time steps: a fit is not taken to know better."""
+HOLD = 1e-6
+"""Change of a relative reading that stands against moving a parameter by its typical size."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,15 @@ class Observation:
     probe: Probe
 
 
-def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> dict[str, Estimate]:
+def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dict[str, Estimate], tuple[str, ...]]:
     """Least squares of the surrogate's end voltages against SPICE's, each run relative to its own rms.
 
     Args:
         blank: a card with the fabric and technology; its parameters are the starting point.
 
     Returns:
-        Estimates of the fabric's parameters with standard uncertainties from the Jacobian at the optimum.
+        Estimates of the fabric's parameters with standard uncertainties from the Jacobian at the optimum; and what the runs cannot tell,
+        in words: parameters whose uncertainty moves readings by more than some tenths of a percent.
     """
     names = PARAMETERS[blank.fabric]
     tau = float(np.median([run.nominal.tau for run in observations]))
@@ -62,13 +69,21 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> dict[str,
 
     def residual(theta: np.ndarray) -> np.ndarray:
         card = blank.replace(**dict(zip(names, start + scale * theta, strict=True)))
-        return np.concatenate([_mismatch(run, card) for run in observations])
+        # The last rows hold a parameter that no run tells where it is, and are too weak to move one that a run tells.
+        return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * theta])
 
     fit = least_squares(residual, np.zeros(len(names)), method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
-    freedom = max(1, len(fit.fun) - len(names))
-    covariance = np.linalg.pinv(fit.jac.T @ fit.jac) * 2 * fit.cost / freedom
+    told, left = fit.jac[: -len(names)], fit.fun[: -len(names)]
+    freedom = max(1, len(left) - len(names))
+    covariance = np.linalg.pinv(told.T @ told) * float(left @ left) / freedom
     values, stds = start + scale * fit.x, scale * np.sqrt(np.diag(covariance))
-    return {name: Estimate(value=float(v), std=float(s)) for name, v, s in zip(names, values, stds, strict=True)}
+    estimates = {name: Estimate(value=float(v), std=float(s)) for name, v, s in zip(names, values, stds, strict=True)}
+    spread = max(float(np.sqrt(left @ left / freedom)), SIMULATED)
+    groups = untold(told / spread, names)
+    return estimates, tuple(
+        f"{', '.join(group.values)}: {'only together' if group.only_as else 'not told by these runs'}"
+        for group in groups
+    )
 
 
 def _mismatch(run: Observation, card: DeviceCard) -> np.ndarray:
