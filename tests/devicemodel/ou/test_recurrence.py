@@ -4,7 +4,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thermograd.devicemodel.ou.recurrence import block_length, diagonal_recurrence, matrix_recurrence, power, runs
+from thermograd.devicemodel.ou.recurrence import (
+    Decays,
+    block_length,
+    diagonal_recurrence,
+    matrix_recurrence,
+    power,
+    runs,
+)
 
 F64 = torch.float64
 
@@ -29,7 +36,7 @@ def test_diagonal_recurrence_is_the_loop(count, n, batch, uniform, seed):
         x = torch.exp(-rates * steps[j]) * x + inputs[..., j, :]
         path.append(x)
     expected = torch.stack(path, dim=-2)
-    found = diagonal_recurrence(inputs, start, rates, steps)
+    found = diagonal_recurrence(inputs, start, Decays.of(rates, steps, F64))
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
     assert found is inputs
 
@@ -55,7 +62,7 @@ def test_slow_modes_keep_their_law_in_float32():
     count, rate = 40_000, 1e-7
     steps = torch.full((count,), 1.0, dtype=F64)
     start, rates = torch.ones(1), torch.tensor([rate], dtype=F64)
-    found = diagonal_recurrence(torch.zeros(count, 1), start, rates, steps)[-1, 0]
+    found = diagonal_recurrence(torch.zeros(count, 1), start, Decays.of(rates, steps, torch.float32))[-1, 0]
     torch.testing.assert_close(float(1 - found), count * rate, rtol=0.02, atol=0)
 
 
