@@ -14,7 +14,6 @@ and one vector, so that a product costs what its converters cost.
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import numpy as np
 import torch
@@ -41,6 +40,10 @@ class AnalogTile(torch.nn.Module):
     Raises:
         InputError: a weight that is no matrix of finite numbers, or all zero; a range or time that is not > 0; converters with inl or dnl.
     """
+
+    matrix: Tensor
+    bias: Tensor
+    noise: Tensor
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class AnalogTile(torch.nn.Module):
             x: beyond `input_range` the DAC clips. generator: of the noise; None: torch's own.
         """
         codes = self._converted(x.to(self.matrix.dtype) * self._into, self._dac_end, self._dac_step)
-        u = torch.nn.functional.linear(codes, cast(Tensor, self.matrix), cast(Tensor, self.bias))
+        u = torch.nn.functional.linear(codes, self.matrix, self.bias)
         if self.noisy:
             u = u.addcmul_(torch.randn(u.shape, generator=generator, dtype=u.dtype, device=u.device), self.noise)
         read = self._converted(u, self._adc_end, self._adc_step)
