@@ -16,14 +16,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
 import torch
 from scipy import linalg
 
-from thermograd.devicemodel.ou import OU, Gram
-from thermograd.devicemodel.ou.functions import Decay, Response, Spread
+from thermograd.devicemodel.ou import OU, Gram, GramSum
+from thermograd.devicemodel.ou.functions import Bounded, Decay, Response, Spread
 
 SIZES = {16: 31, 64: 31, 256: 21, 1024: 9}
 """States, and rounds."""
@@ -216,34 +217,33 @@ def draws_by_thermox(A: np.ndarray, D: np.ndarray, t: float, steps: int) -> np.n
     return np.asarray(jax.jit(sample)(jax.random.split(jax.random.PRNGKey(1), DRAWS)), dtype=float)
 
 
+def gram_sum(k: int, spectrum: str, vectors: int) -> Callable[[str], GramSum]:
+    """A sum of functions of A = J^T J + damping through its Gram matrix, by the method named."""
+    top, bottom, damping, t = SPECTRA[spectrum]
+    g = torch.Generator().manual_seed(k)
+    U, _ = torch.linalg.qr(torch.randn(k, k, generator=g, dtype=torch.float64))
+    w = torch.logspace(top, bottom, k, dtype=torch.float64)
+    G = (U * w) @ U.mT
+    functions: list[Bounded] = [Response(t), Spread(t, 0.1), Response(t) if math.isinf(t) else Decay(t)]
+    functions = functions[:vectors]
+    terms = [(f, (U * w.sqrt()) @ torch.randn(k, generator=g, dtype=torch.float64)) for f in functions]
+    norm = math.sqrt(k) * torch.stack([f(torch.tensor(damping, dtype=torch.float64)) for f in functions]).norm()
+    return lambda method: Gram(G).sum(terms, damping, norm, 1e-7, method)
+
+
 def print_grams() -> None:
-    """Sums of 1 and of 3 functions of A = J^T J + damping through the Gram matrix."""
     torch.set_num_threads(1)
     print("\nFunctions of a k x k Gram matrix, 1 thread, float64, bound 1e-7 of the result, ms\n")
     print(f"{'k':>6}{'spectrum':>16}{'vectors':>9}{'eigenvalues':>24}{'Lanczos':>24}{'steps':>7}{'ratio':>7}")
     for k, rounds in GRAMS.items():
-        g = torch.Generator().manual_seed(k)
-        U, _ = torch.linalg.qr(torch.randn(k, k, generator=g, dtype=torch.float64))
-        for name, (top, bottom, damping, t) in SPECTRA.items():
-            w = torch.logspace(top, bottom, k, dtype=torch.float64)
-            G, norm = (U * w) @ U.mT, torch.tensor(math.sqrt(k), dtype=torch.float64)
-            y = [(U * w.sqrt()) @ torch.randn(k, generator=g, dtype=torch.float64) for _ in range(3)]
-            functions = [Response(t), Spread(t, 0.1), Response(t) if math.isinf(t) else Decay(t)]
+        for spectrum in SPECTRA:
             for vectors in (1, 3):
-                terms = list(zip(functions[:vectors], y, strict=False))
-                norm = sum(f(torch.tensor(damping, dtype=torch.float64)) ** 2 * k for f, _ in terms) ** 0.5
-                steps = Gram(G).sum(terms, damping, norm, 1e-7, "lanczos").steps
-                one = taking_turns(
-                    {
-                        method: lambda method=method: Gram(G).sum(terms, damping, norm, 1e-7, method)  # noqa: B023
-                        for method in ("eigen", "lanczos")
-                    },
-                    rounds,
-                )
+                run = gram_sum(k, spectrum, vectors)
+                one = taking_turns({method: partial(run, method) for method in ("eigen", "lanczos")}, rounds)
                 ratio = statistics.median(one["eigen"]) / statistics.median(one["lanczos"])
                 print(
-                    f"{k:>6}{name:>16}{vectors:>9}{cell(one['eigen']):>24}{cell(one['lanczos']):>24}"
-                    f"{steps or 'none':>7}{ratio:>7.1f}"
+                    f"{k:>6}{spectrum:>16}{vectors:>9}{cell(one['eigen']):>24}{cell(one['lanczos']):>24}"
+                    f"{run('lanczos').steps or 'none':>7}{ratio:>7.1f}"
                 )
 
 

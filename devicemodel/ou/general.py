@@ -15,11 +15,10 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from .gaussian import Covariance, DenseCovariance, normal, root, rows
+from .recent import Recent
 from .recurrence import block_length, matrix_recurrence, power, runs
 from .transition import Transition, integrate
 
-KEPT = 8
-"""Steps and windows whose matrices are kept for the next call."""
 SWEEPS = 60
 
 
@@ -39,8 +38,8 @@ class GeneralLaw:
         batches = [self.drift.shape[:-2]] + ([] if diffusion is None else [diffusion.shape[:-2]])
         self.batch = torch.broadcast_shapes(*batches)
         self.differentiable = self.drift.requires_grad or (diffusion is not None and diffusion.requires_grad)
-        self._transitions: dict[tuple[str, float], Transition] = {}
-        self._walks: dict[tuple[float, int, torch.dtype], _Stepper] = {}
+        self._transitions: Recent[Transition] = Recent()
+        self._steppers: Recent[_Stepper] = Recent()
 
     def mean(self, x: Tensor, u: Tensor, t: float) -> Tensor:
         """Mean after t from the mean x under the constant drive u."""
@@ -120,21 +119,18 @@ class GeneralLaw:
         return self._kept("average", window, drift, drives, noise)
 
     def _kept(self, kind: str, t: float, drift: Tensor, drives: Tensor | None, diffusion: Tensor | None) -> Transition:
-        if (kind, t) in self._transitions:
-            return self._transitions[kind, t]
-        law = integrate(drift, drives, t, diffusion)
-        if not self.differentiable:  # a graph is for one backward pass
-            _keep(self._transitions, (kind, t), law)
-        return law
+        if self.differentiable:  # a graph is for one backward pass
+            return integrate(drift, drives, t, diffusion)
+        return self._transitions.get((kind, t), lambda: integrate(drift, drives, t, diffusion))
 
     def _stepper(self, step: float, length: int, dtype: torch.dtype) -> _Stepper:
-        if (step, length, dtype) not in self._walks:
+        def make() -> _Stepper:
             law = self._over(step)
             noise = None if law.covariance is None else root(law.covariance).to(dtype)
             leap = power(law.propagator, length)
-            stepper = _Stepper(law.propagator.to(dtype), law.mean.to(dtype), noise, leap.to(dtype), length)
-            _keep(self._walks, (step, length, dtype), stepper)
-        return self._walks[step, length, dtype]
+            return _Stepper(law.propagator.to(dtype), law.mean.to(dtype), noise, leap.to(dtype), length)
+
+        return self._steppers.get((step, length, dtype), make)
 
 
 @dataclass(frozen=True)
@@ -165,9 +161,3 @@ def balance(matrix: Tensor) -> Tensor:
         if float(correction.abs().max()) < 0.25:
             break
     return torch.exp2(exponent.round())
-
-
-def _keep(store: dict, key: tuple, value: object) -> None:
-    if len(store) >= KEPT:
-        store.pop(next(iter(store)))
-    store[key] = value

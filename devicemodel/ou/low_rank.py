@@ -21,7 +21,7 @@ from .drift import LowRankDrift
 from .functions import Decay, Function, Response, Spread
 from .gaussian import normal, rows
 from .gram import Gram
-from .recurrence import diagonal_recurrence, runs
+from .recurrence import Decays, diagonal_recurrence, runs
 from .spectral import SpectralLaw
 
 COLUMNS = 8192
@@ -115,11 +115,13 @@ class LowRankLaw(SpectralLaw):
             alone = shocks.mul_(float(spread(base))).add_(float(response(base)) * u)
             inner = float(spread(base)) * struck + float(response(base)) * pushed
             first = (x.unsqueeze(-2) @ B).squeeze(-2)
-            inner = diagonal_recurrence(inner, first, base, held)
+            free = Decays.of(base, held, x.dtype)
+            inner = diagonal_recurrence(inner, first, free)
             before = torch.cat([first.unsqueeze(-2).expand_as(inner[..., :1, :]), inner[..., :-1, :]], dim=-2)
             taken = -(slopes[decay] * before + slopes[response] * pushed + slopes[spread] * struck)
-            taken = diagonal_recurrence(taken, torch.zeros_like(taken[..., 0, :]), w + self.damping, held)
-            alone = diagonal_recurrence(alone, x, base, held)
+            bound = Decays.of(w + self.damping, held, x.dtype)
+            taken = diagonal_recurrence(taken, torch.zeros_like(taken[..., 0, :]), bound)
+            alone = diagonal_recurrence(alone, x, free)
             pieces.append(alone + taken @ B.mT)
             x = pieces[-1][..., -1, :]
         return torch.cat(pieces, dim=-2)

@@ -23,6 +23,7 @@ from .gaussian import DENSE_LIMIT, Covariance, Gaussian, batch_of
 from .general import GeneralLaw
 from .low_rank import LowRankLaw
 from .modes import law_of_matrix, law_of_product
+from .recurrence import merged
 from .spectral import SpectralLaw
 from .transition import Transition
 
@@ -253,12 +254,8 @@ class OU:
         steps = torch.diff(grid, prepend=torch.zeros_like(grid[:1]))
         if times.dim() != 1 or bool((steps < 0).any()):
             raise InputError("times must be one axis of numbers >= 0 that do not decrease: sort them")
-        # a grid written in floating point is uniform up to the rounding of its last entry
-        if len(steps) > 1 and float((steps - steps.mean()).abs().max()) <= 4 * torch.finfo(times.dtype).eps * float(
-            times[-1]
-        ):
-            steps = steps.mean().expand_as(steps).contiguous()
-        return self._path(x0, steps, generator)
+        # the steps of a grid written in floating point differ by the rounding of its last entry
+        return self._path(x0, merged(steps, 4 * torch.finfo(times.dtype).eps * float(grid[-1])), generator)
 
     @cached_property
     def _law(self) -> SpectralLaw | GeneralLaw:
@@ -268,11 +265,12 @@ class OU:
             raise InputError("a factored drift takes the same noise in every state: give diffusion as a number")
         if isinstance(self.drift, KroneckerDrift):
             return law_of_product(self.drift, self.diffusion)
-        J, H = self.drift.J, self.drift.H
-        if J.shape[-2] < J.shape[-1]:
+        if self.drift.J.shape[-2] < self.size:
             return LowRankLaw(self.drift, self.diffusion)
-        eye = torch.eye(self.size, dtype=self.dtype, device=self.device)
-        return law_of_matrix(J.mT @ (J if H is None else H @ J) + self.drift.damping * eye, self.diffusion)
+        J = self.drift.J.double()
+        A = J.mT @ (J if self.drift.H is None else self.drift.H.double() @ J)
+        damping = self.drift.damping * torch.eye(self.size, dtype=A.dtype, device=A.device)
+        return law_of_matrix((A + A.mT) / 2 + damping, self.diffusion)
 
     @property
     def _drives(self) -> tuple[Tensor, ...]:

@@ -7,46 +7,71 @@ after the other by the propagator of a whole block. The sums are those of the pl
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-def diagonal_recurrence(inputs: Tensor, start: Tensor, rates: Tensor, steps: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Decays:
+    """The factors e^{-rates h} of a grid of steps, in blocks of `length` and a shorter last one.
+
+    Attributes:
+        each: of every step, (..., T, d), or (..., 1, d) where all steps are one number.
+        since: from the start of its block to each state, (..., T, d), or (..., length, d) where the blocks are alike.
+        length: of a block.
+        uniform: whether all steps are one number.
+    """
+
+    each: Tensor
+    since: Tensor
+    length: int
+    uniform: bool
+
+    @classmethod
+    def of(cls, rates: Tensor, steps: Tensor, dtype: torch.dtype) -> Decays:
+        """For rates (..., d) and steps (T,), float64 on the CPU.
+
+        Blocks are joined by exponentials of their whole time, not by products of rounded factors, so that slow modes keep their law in
+        float32.
+        """
+        length, uniform = max(1, math.isqrt(len(steps))), is_uniform(steps)
+        times, exponents = steps.cumsum(0), -rates.to(dtype).unsqueeze(-2)
+        if uniform:
+            each, since = steps[:1], times[:length]
+        else:
+            starts = torch.cat([torch.zeros_like(times[:1]), times[length - 1 : -1 : length]])
+            each, since = steps, times - starts.repeat_interleave(length)[: len(times)]
+        factors, joints = (torch.exp(exponents * h.to(exponents).unsqueeze(-1)) for h in (each, since))
+        return cls(factors, joints, length, uniform)
+
+
+def diagonal_recurrence(inputs: Tensor, start: Tensor, decays: Decays) -> Tensor:
     """x_j = e^{-rates h_j} x_{j-1} + inputs_j for j = 1..T, written over `inputs`.
 
     Args:
         inputs: (..., T, d), overwritten by the result.
-        start: x_0, (..., d), of any type.
-        rates: (..., d) or (..., 1).
-        steps: h, (T,), float64, on the CPU.
-
-    Blocks are joined by exponentials of their whole time, not by products of rounded factors, so that slow modes keep their law in float32.
+        start: x_0, (..., d).
+        decays: of the grid, in the type of the inputs.
     """
-    count, uniform, exponents = inputs.shape[-2], is_uniform(steps), -rates.to(inputs.dtype).unsqueeze(-2)
-    length = max(1, math.isqrt(count))
-    times = steps.cumsum(0)
-
-    def decay(durations: Tensor) -> Tensor:
-        return torch.exp(exponents * durations.to(exponents).unsqueeze(-1))
-
-    factors = decay(steps[:1] if uniform else steps)
-    across = decay(times[:length])
-    carried, whole = start.to(inputs.dtype).unsqueeze(-2), count // length * length
+    count, length, uniform = inputs.shape[-2], decays.length, decays.uniform
+    carried, whole = start.unsqueeze(-2), count // length * length
     for first, last, size in ((0, whole, length), (whole, count, count - whole)):
         if first == last:
             continue
+        # each block from zero, all blocks at a time; then each from where the one before it ended
         blocks = inputs[..., first:last, :].unflatten(-2, (-1, size))
         columns = blocks.unbind(-2)
-        ratios = [factors] * size if uniform else factors[..., first:last, :].unflatten(-2, (-1, size)).unbind(-2)
-        # each block from zero, all blocks at a time; then each from where the one before it ended
+        if uniform:
+            each, since = [decays.each] * size, [decays.since[..., :size, :]] * (count // size)
+        else:
+            parts = (part[..., first:last, :].unflatten(-2, (-1, size)) for part in (decays.each, decays.since))
+            each, since = next(parts).unbind(-2), next(parts).unbind(-3)
         for j in range(1, size):
-            columns[j].addcmul_(ratios[j], columns[j - 1])
+            columns[j].addcmul_(each[j], columns[j - 1])
         for b, block in enumerate(blocks.unbind(-3)):
-            here = first + b * size
-            if not uniform and here:
-                across = decay(times[here : here + size] - times[here - 1])
-            block.addcmul_(across[..., :size, :], carried)
+            block.addcmul_(since[b], carried)
             carried = block[..., -1:, :]
     return inputs
 
@@ -101,3 +126,16 @@ def runs(steps: Tensor) -> list[tuple[float, int]]:
     """Equal steps in a row as (step, count)."""
     values, counts = torch.unique_consecutive(steps, return_counts=True)
     return list(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def merged(steps: Tensor, rounding: float) -> Tensor:
+    """Steps that are one number up to rounding as their mean; those that shade into others over a wider range stay as they are."""
+    values, order = steps.sort()
+    group = torch.cat([torch.zeros_like(order[:1]), (values.diff() > rounding).cumsum(0)])
+    sizes = torch.bincount(group)
+    means = torch.zeros(len(sizes), dtype=steps.dtype, device=steps.device).scatter_add_(0, group, values) / sizes
+    last = sizes.cumsum(0) - 1
+    narrow = values[last] - values[last - sizes + 1] <= 2 * rounding
+    result = torch.empty_like(steps)
+    result[order] = torch.where(narrow[group], means[group], values)
+    return result

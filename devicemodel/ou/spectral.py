@@ -20,7 +20,8 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from .functions import Decay, Function, Response, Spread, average_spread, psi
 from .gaussian import Covariance, normal, rows
-from .recurrence import diagonal_recurrence, is_uniform
+from .recent import Recent
+from .recurrence import Decays, diagonal_recurrence, is_uniform
 
 
 class SpectralLaw(ABC):
@@ -201,7 +202,8 @@ class ModeLaw(SpectralLaw):
         rounding = 4 * values.shape[-1] * torch.finfo(values.dtype).eps * values.abs().amax(-1, keepdim=True)
         self.values = torch.where(values.abs() <= rounding, 0.0, values)
         self.basis, self.rate, self.batch = basis, rate, values.shape[:-1]
-        self._cast: dict[torch.dtype, Basis] = {torch.float64: basis}
+        self._bases: dict[torch.dtype, Basis] = {torch.float64: basis}
+        self._grids: Recent[_Grid] = Recent()
 
     def apply(self, terms: list[tuple[Function, Tensor]]) -> Tensor:
         """sum of f(A) v."""
@@ -235,19 +237,39 @@ class ModeLaw(SpectralLaw):
 
     def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
         """States after each step: independent first-order autoregressions of the modes, and one product."""
-        if x.dtype not in self._cast:
-            self._cast[x.dtype] = self.basis.to(x.dtype)
-        basis = self._cast[x.dtype]
-        a, count = self.values.to(x.dtype).unsqueeze(-2), len(steps)
-        batch = torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-1])
-        h = (steps[:1] if is_uniform(steps) else steps).to(a).unsqueeze(-1)
-        shape = (*batch, count, a.shape[-1])
+        grid = self._grid(steps, x.dtype)
+        shape = (*torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-1]), len(steps), self.values.shape[-1])
         if generator is None:
             modes = x.new_zeros(shape)
         else:
             modes = normal(shape, generator, x)
-            modes *= Spread(1.0, self.rate)(a * h) * h.sqrt()
+            modes *= grid.spread
         if bool(u.any()):
-            modes += Response(1.0)(a * h) * h * self.basis.to_modes(u.unsqueeze(-2)).to(x.dtype)
-        start = basis.to_modes(x.unsqueeze(-2)).squeeze(-2)
-        return basis.to_states(diagonal_recurrence(modes, start, self.values, steps))
+            modes += grid.response * self.basis.to_modes(u.unsqueeze(-2)).to(x.dtype)
+        start = grid.basis.to_modes(x.unsqueeze(-2)).squeeze(-2)
+        return grid.basis.to_states(diagonal_recurrence(modes, start, grid.decays))
+
+    def _grid(self, steps: Tensor, dtype: torch.dtype) -> _Grid:
+        if dtype not in self._bases:
+            self._bases[dtype] = self.basis.to(dtype)
+        uniform = is_uniform(steps)
+
+        def make() -> _Grid:
+            a, h = (
+                self.values.to(dtype).unsqueeze(-2),
+                (steps[:1] if uniform else steps).to(self.values.device, dtype).unsqueeze(-1),
+            )
+            spread, response = Spread(1.0, self.rate)(a * h) * h.sqrt(), Response(1.0)(a * h) * h
+            return _Grid(self._bases[dtype], spread, response, Decays.of(self.values, steps, dtype))
+
+        return self._grids.get((float(steps[0]), len(steps), dtype), make) if uniform else make()
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """What a path on a grid of steps is made with, in its type; `spread` and `response` are those of each step, (..., T or 1, n)."""
+
+    basis: Basis
+    spread: Tensor
+    response: Tensor
+    decays: Decays

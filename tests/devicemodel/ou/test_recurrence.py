@@ -9,6 +9,7 @@ from thermograd.devicemodel.ou.recurrence import (
     block_length,
     diagonal_recurrence,
     matrix_recurrence,
+    merged,
     power,
     runs,
 )
@@ -70,3 +71,16 @@ def test_runs_and_blocks():
     steps = torch.tensor([0.1, 0.5, 0.5, 0.5, 0.1], dtype=F64)
     assert runs(steps) == [(0.1, 1), (0.5, 3), (0.1, 1)]
     assert [block_length(n) for n in (1, 2, 4, 100, 1000)] == [1, 1, 2, 8, 32]
+
+
+def test_steps_are_merged_where_they_differ_by_rounding_alone():
+    grid = torch.cat([torch.linspace(0, 5, 51, dtype=F64), torch.linspace(6, 10, 9, dtype=F64)])
+    steps = grid.diff()
+    assert len(steps.unique()) > 3
+    one = merged(steps, 1e-14)
+    assert len(one.unique()) == 3
+    torch.testing.assert_close(one, steps, rtol=0, atol=1e-14)
+    # random steps closer to each other than the rounding are no single step
+    crowded = torch.rand(10_000, dtype=F64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(merged(crowded, 1e-3), crowded)
+    assert torch.equal(merged(crowded[:1], 0.0), crowded[:1])
