@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from .devicemodel.calibration import calibrate
     from .devicemodel.card import DeviceCard
     from .devicemodel.die_batch import DieBatch
+    from .devicemodel.factored_device import FactoredDevice
     from .devicemodel.ideal import IdealDevice
     from .devicemodel.lab_calibration import calibrate_from_measurements
     from .devicemodel.read_out import ReadOut
     from .devicemodel.spice import SpiceDevice
     from .devicemodel.surrogate import SurrogateDevice
     from .devicemodel.systems import Dense, Kronecker, LowRank
+    from .devicemodel.tile import AnalogTile
     from .optim.ngd import NGD
     from .optim.tngd import TNGD
 
@@ -39,9 +41,11 @@ __all__ = [
     "NGD",
     "TNGD",
     "AnalogProgram",
+    "AnalogTile",
     "Dense",
     "DeviceCard",
     "DieBatch",
+    "FactoredDevice",
     "IdealDevice",
     "InputError",
     "Kronecker",
@@ -63,9 +67,11 @@ __all__ = [
 
 _HOME = {
     "AnalogProgram": ".compiler.program",
+    "AnalogTile": ".devicemodel.tile",
     "Dense": ".devicemodel.systems",
     "DeviceCard": ".devicemodel.card",
     "DieBatch": ".devicemodel.die_batch",
+    "FactoredDevice": ".devicemodel.factored_device",
     "IdealDevice": ".devicemodel.ideal",
     "InputError": ".circuits.errors",
     "Kronecker": ".devicemodel.systems",
