@@ -134,7 +134,12 @@ def paths() -> None:
 def in_process(threads: int) -> dict[int, dict]:
     """Run `paths` on that many cores."""
     cores = sorted(os.sched_getaffinity(0))[:threads]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    # torch's waiting threads shall not spin on the cores that the contender whose turn it is needs
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "passive",
+    }
     run = subprocess.run(
         [sys.executable, __file__, "paths"],
         stdout=subprocess.PIPE,

@@ -112,10 +112,20 @@ def _there(
     except (OSError, ValueError, TimeoutError) as error:
         raise SimulationError(f"no dask scheduler answers at {address!r}: {error}; check the address") from None
     with client:
-        futures = {client.submit(simulate, *job, timeout, None, pure=False): k for k, job in enumerate(jobs)}
-        for future in dask.as_completed(list(futures), loop=client.loop):
+        sent = {
+            client.submit(simulate, *job, timeout, None, pure=False): (index, job) for index, job in enumerate(jobs)
+        }
+        suspects = []
+        for future in dask.as_completed(list(sent), loop=client.loop):
             # Without a reference to it the scheduler forgets the result, which would fill the workers' memory.
-            yield futures.pop(future), _arrived(future)
+            index, job = sent.pop(future)
+            if future.status == "error" and isinstance(future.exception(), dask.KilledWorker):
+                suspects.append((index, job))
+            else:
+                yield index, _arrived(future)
+        # Dask blames every job that a dying worker held. Alone, only the one that kills it does so again.
+        for index, job in suspects:
+            yield index, _arrived(client.submit(simulate, *job, timeout, None, pure=False))
 
 
 def _arrived(future: Any) -> Result | ThermogradError:

@@ -92,7 +92,7 @@ def test_a_failing_job_on_a_scheduler_costs_itself(scheduler):
 
 @pytest.mark.slow
 def test_a_job_that_kills_its_dask_worker_costs_itself(scheduler):
-    """Dask starts the worker again and tries the job again, a few times; then it is given up, by name."""
+    """Dask starts the worker again and tries the job again, a few times; then it is given up, by name, and no other with it."""
 
     class Deadly(Transient):
         def cards(self):

@@ -133,7 +133,9 @@ def test_noisy_samples_of_spice_lie_on_the_grid_of_its_noise(first, interval, sa
     fastest = 1 / np.abs(np.linalg.eigvals(behaviour.stiffness / behaviour.capacitance[:, None])).max()
     assert analysis.step <= 0.5 * fastest * (1 + 1e-9)
     assert rows[-1] == analysis.steps
-    np.testing.assert_allclose(np.diff(rows, prepend=0) * analysis.step, np.array(spans) * program.tau, rtol=3e-3)
+    # The first span, which need not be a multiple of the others, is met to half a step.
+    off = np.abs(np.diff(rows, prepend=0) * analysis.step - np.array(spans) * program.tau)
+    assert np.all(off <= 0.5 * analysis.step * (1 + 1e-6))
 
 
 @pytest.mark.slow
