@@ -4,6 +4,7 @@
 
 Contenders take turns within a round, so that whatever else the machine does meets all of them; the tables give medians over the rounds,
 and the extremes in brackets. Each number of threads is a process of its own, kept to as many cores. float32, the default of both.
+Two threads want two idle cores: where something else runs on one of them, torch's threads wait for each other, and the figures say so.
 """
 
 from __future__ import annotations
@@ -134,12 +135,7 @@ def paths() -> None:
 def in_process(threads: int) -> dict[int, dict]:
     """Run `paths` on that many cores."""
     cores = sorted(os.sched_getaffinity(0))[:threads]
-    # torch's waiting threads shall not spin on the cores that the contender whose turn it is needs
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "passive",
-    }
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     run = subprocess.run(
         [sys.executable, __file__, "paths"],
         stdout=subprocess.PIPE,
@@ -160,9 +156,9 @@ def print_paths(threads: int, found: dict[int, dict]) -> None:
     print(f"\n{COUNT} consecutive states, {threads} thread{'s' if threads > 1 else ''}, ms\n")
     names = list(next(iter(found.values()))["paths"])
     rivals = [name for name in names if name.startswith("thermox")]
-    print(f"{'d':>6}" + "".join(f"{name:>24}" for name in names))
+    print(f"{'d':>6}" + "".join(f"{name:>28}" for name in names))
     for d, one in found.items():
-        print(f"{d:>6}" + "".join(f"{cell(one['paths'][name]):>24}" for name in names))
+        print(f"{d:>6}" + "".join(f"{cell(one['paths'][name]):>28}" for name in names))
     print("\nset-up, ms\n")
     for d, one in found.items():
         parts = [f"{name} {cell(values)}" for name, values in one["set-up"].items()]
@@ -239,7 +235,7 @@ def gram_sum(k: int, spectrum: str, vectors: int) -> Callable[[str], GramSum]:
 def print_grams() -> None:
     torch.set_num_threads(1)
     print("\nFunctions of a k x k Gram matrix, 1 thread, float64, bound 1e-7 of the result, ms\n")
-    print(f"{'k':>6}{'spectrum':>16}{'vectors':>9}{'eigenvalues':>24}{'Lanczos':>24}{'steps':>7}{'ratio':>7}")
+    print(f"{'k':>6}{'spectrum':>16}{'vectors':>9}{'eigenvalues':>28}{'Lanczos':>28}{'steps':>7}{'ratio':>7}")
     for k, rounds in GRAMS.items():
         for spectrum in SPECTRA:
             for vectors in (1, 3):
@@ -247,7 +243,7 @@ def print_grams() -> None:
                 one = taking_turns({method: partial(run, method) for method in ("eigen", "lanczos")}, rounds)
                 ratio = statistics.median(one["eigen"]) / statistics.median(one["lanczos"])
                 print(
-                    f"{k:>6}{spectrum:>16}{vectors:>9}{cell(one['eigen']):>24}{cell(one['lanczos']):>24}"
+                    f"{k:>6}{spectrum:>16}{vectors:>9}{cell(one['eigen']):>28}{cell(one['lanczos']):>28}"
                     f"{run('lanczos').steps or 'none':>7}{ratio:>7.1f}"
                 )
 
