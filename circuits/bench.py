@@ -5,12 +5,15 @@
 
 The feedback comes from an ideal copy of the output, so that nothing but the stated load draws a current there. The amplifier's own gain is
 read between its own terminals, A(f) = v_out / (v(non-inverting) - v(inverting)), whatever the resistors do. Their noise is left out.
+Small signals come in at the source, or, to refer the output's noise to the input, as a voltage in series with the non-inverting input and
+as a current into the inverting one: measured, and not worked out from A and the loop's gain, whose difference from -1 is lost in rounding.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +21,13 @@ from numpy.typing import NDArray
 from .analyses import AC, Noise, OperatingPoint, Transient
 from .cells.amplifier import AmplifierCell
 from .cells.designed import Amplifier
-from .netlist import CCVS, VCVS, Capacitor, Netlist, Resistor, VoltageSource
+from .netlist import CCVS, VCVS, Capacitor, CurrentSource, Netlist, Resistor, VoltageSource
 from .ngspice import run
 from .waveforms import Waveform
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+Signal: TypeAlias = Literal["source", "voltage", "current"]
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,22 @@ class Bench:
     temperature: float
     timeout: float
 
-    def netlist(self, resistor: float, level: float = 0.0, waveform: Waveform = ()) -> Netlist:
-        """The circuit with both resistors at `resistor` ohm, driven by `level` V or a waveform; nodes up, lo, p (and m)."""
+    def netlist(
+        self, resistor: float, level: float = 0.0, waveform: Waveform = (), signal: Signal = "source"
+    ) -> Netlist:
+        """The circuit with both resistors at `resistor` ohm, driven by `level` V or a waveform; nodes in, lo, p (up and m)."""
         netlist = Netlist("amplifier bench", temperature=self.temperature)
         two = self.outputs == 2
+        netlist.add(
+            VoltageSource("VE", "ni", "up" if two else "0", 0.0, float(signal == "voltage")),
+            CurrentSource("IE", "0", "lo", 0.0, float(signal == "current")),
+        )
         share = 0.5 if two else 1.0
         for sign, lower, output in ((1.0, "lo", "p"), (-1.0, "up", "m"))[: self.outputs]:
             wave = tuple((time, sign * share * value) for time, value in waveform)
             start = wave[0][1] if wave else sign * share * level
             netlist.add(
-                VoltageSource(f"VIN{output}", f"in{output}", "0", start, sign * share, wave),
+                VoltageSource(f"VIN{output}", f"in{output}", "0", start, sign * share * (signal == "source"), wave),
                 Resistor(f"RI{output}", f"in{output}", lower, resistor, noisy=False),
                 VCVS(f"EF{output}", f"copy{output}", "0", output, "0", 1.0),
                 Resistor(f"RF{output}", f"copy{output}", lower, resistor, noisy=False),
@@ -62,7 +72,7 @@ class Bench:
             if self.load_capacitance:
                 netlist.add(Capacitor(f"CL{output}", output, "0", self.load_capacitance))
         # The sign convention of the cells: (non-inverting, inverting) inputs, p rises with the former.
-        self.amplifier.add(netlist, ("up" if two else "0", "lo"), ("p", "m") if two else ("p",), "dut")
+        self.amplifier.add(netlist, ("ni", "lo"), ("p", "m") if two else ("p",), "dut")
         if isinstance(self.amplifier, Amplifier):
             for node in self.amplifier.rails:
                 netlist.add(CCVS(f"H{node}", f"current_{node}", "0", f"VSUP_{node}", 1.0))
@@ -72,25 +82,42 @@ class Bench:
         """Node voltages at rest, V; `out` and `id` are the output and the voltage between the inputs."""
         volts = run(self.netlist(resistor, level), OperatingPoint(), timeout=self.timeout).voltages
         out = volts["p"] - volts.get("m", 0.0)
-        return volts | {"out": out, "id": volts.get("up", 0.0) - volts["lo"]}
+        return volts | {"out": out, "id": volts["ni"] - volts["lo"]}
 
     def gain(
         self, resistor: float, start: float, stop: float, points: int = 20, level: float = 0.0
-    ) -> tuple[Array, ComplexArray, ComplexArray]:
-        """Frequencies, A(f), and the closed loop's gain from source to output."""
-        nodes = ("lo", "p", "up", "m") if self.outputs == 2 else ("lo", "p")
-        found = run(self.netlist(resistor, level), AC(start, stop, points, nodes), timeout=self.timeout)
-        volts, between = found.voltages, found.voltages.get("up", 0.0) - found.voltages["lo"]
-        output = volts["p"] - volts["m"] if self.outputs == 2 else volts["p"]
-        return found.frequency, output / between, output
+    ) -> tuple[Array, ComplexArray]:
+        """Frequencies and A(f)."""
+        frequency, volts = self._response("source", resistor, start, stop, points, level)
+        return frequency, self._out(volts) / (volts["ni"] - volts["lo"])
 
-    def noise(self, resistor: float, start: float, stop: float, points: int = 10) -> tuple[Array, Array]:
-        """Frequencies, and the noise referred to a voltage in series with the input, V/sqrt(Hz)."""
+    def noise(self, resistor: float, start: float, stop: float, points: int = 10) -> tuple[Array, Array, Array]:
+        """Frequencies, the noise referred to a voltage in series with the input, V/sqrt(Hz), and what an input sees, |Z| in ohm."""
         output = ("p", "m") if self.outputs == 2 else "p"
-        found = run(self.netlist(resistor), Noise(output, "VINp", start, stop, points), timeout=self.timeout)
-        _, _, closed = self.gain(resistor, start, stop, points)
-        # A voltage at the input is amplified by 1 / beta = 2 where one at the source is by 1.
-        return found.frequency[: len(closed)], found.density[: len(closed)] / (2 * np.abs(closed))
+        analysis = Noise(output, "VE", start, stop, points)
+        found = run(self.netlist(resistor, signal="voltage"), analysis, timeout=self.timeout)
+        frequency, by_voltage = self._response("voltage", resistor, start, stop, 2 * points)
+        _, by_current = self._response("current", resistor, start, stop, 2 * points)
+        # ngspice's .ac and .noise do not take the same steps.
+        kept = found.frequency <= frequency[-1] * (1 + 1e-9)
+        place = np.log(found.frequency[kept])
+        passed, seen = (
+            np.exp(np.interp(place, np.log(frequency), np.log(np.abs(self._out(volts)))))
+            for volts in (by_voltage, by_current)
+        )
+        return found.frequency[kept], found.density[kept] / passed, seen / passed
+
+    def _response(
+        self, signal: Signal, resistor: float, start: float, stop: float, points: int, level: float = 0.0
+    ) -> tuple[Array, dict[str, ComplexArray]]:
+        nodes = ("ni", "lo", "p", "m")[: 2 + self.outputs]
+        netlist = self.netlist(resistor, level, signal=signal)
+        found = run(netlist, AC(start, stop, points, nodes), timeout=self.timeout)
+        return found.frequency, found.voltages
+
+    @staticmethod
+    def _out(volts: dict[str, ComplexArray]) -> ComplexArray:
+        return volts["p"] - volts["m"] if "m" in volts else volts["p"]
 
     def step(self, resistor: float, amplitude: float, stop: float) -> tuple[Array, Array]:
         """Times and output, V, for a source that jumps from -amplitude to +amplitude at a hundredth of `stop`."""

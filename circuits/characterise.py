@@ -9,8 +9,8 @@
     slew                the rate with which the macromodel of all other figures takes as long from a tenth to four tenths of a large step,
                         the slower one of rise and fall; inf where it is as fast without a limit
     output_resistance   from A0 with and without a further load; part of `gain` where a load is given
-    noise               .noise, divided by the closed loop's gain; white and 1/f parts by least squares; the current from a second
-                        run with large resistors at the inputs
+    noise               .noise, divided by what the loop makes of a voltage at the input; white and 1/f parts by least squares; the
+                        current from a second run with large resistors at the inputs
     bias_current        by Kirchhoff's law at the inverting input
     power               what the supplies give at rest
 
@@ -126,7 +126,7 @@ def measure(
     if temperature is None:
         temperature = amplifier.parts.temperature if isinstance(amplifier, Amplifier) else 300.15
     bench = Bench(amplifier, outputs, load_resistance, load_capacitance, temperature, timeout)
-    frequency, response, _ = bench.gain(SMALL, START, STOP)
+    frequency, response = bench.gain(SMALL, START, STOP)
     a0 = math.copysign(abs(response[0]), response[0].real)
     if not a0 > 1:
         raise InputError(
@@ -234,7 +234,7 @@ def _swing(bench: Bench, a0: float) -> tuple[float, float]:
     for sign in (1.0, -1.0):
 
         def excess(level: float, sign: float = sign) -> float:
-            _, response, _ = bench.gain(SMALL, START, 10 * START, 1, sign * level)
+            _, response = bench.gain(SMALL, START, 10 * START, 1, sign * level)
             return math.log(max(abs(response[0]), 1e-300) / a0) + math.log(2)
 
         low, high = 0.0, 0.25
@@ -254,7 +254,7 @@ def _output_resistance(bench: Bench, a0: float) -> float:
     if math.isfinite(bench.load_resistance):
         return 0.0
     loaded = Bench(bench.amplifier, bench.outputs, PROBE_LOAD, bench.load_capacitance, bench.temperature, bench.timeout)
-    _, response, _ = loaded.gain(SMALL, START, 10 * START, 1)
+    _, response = loaded.gain(SMALL, START, 10 * START, 1)
     found = PROBE_LOAD * (a0 / abs(response[0]) - 1)
     return float(found) if found > NEGLIGIBLE else 0.0
 
@@ -265,9 +265,8 @@ def _bias_current(bench: Bench) -> float:
     for ohm in (SMALL, LARGE):
         rest = bench.rest(ohm)
         here = (rest["inp"] - rest["lo"] + rest["copyp"] - rest["lo"]) / ohm
-        if (
-            ohm == SMALL or abs(here * ohm) < 0.05
-        ):  # large ones resolve small currents, and are driven to the rail by large ones
+        # Large resistors resolve small currents, and large currents drive their output to the rail.
+        if ohm == SMALL or abs(here * ohm) < 0.05:
             found = here
     return found if abs(found) > 1e-13 else 0.0
 
@@ -280,16 +279,18 @@ def _noise(bench: Bench, gbw: float, large: float) -> tuple[Array, Array, float,
 
 
 def _noise_up_to(stop: float, bench: Bench, large: float) -> tuple[Array, Array, float, float, float, float]:
-    frequency, quiet = bench.noise(SMALL, 0.1, stop)
-    _, loud = bench.noise(large, 0.1, stop)
-    # Each input sees its two resistors in parallel: S = e^2 + outputs i^2 (R / 2)^2.
-    current = 4 * (loud**2 - quiet**2) / (bench.outputs * (large**2 - SMALL**2))
-    voltage = quiet**2 - bench.outputs * current * (SMALL / 2) ** 2
-    heard = current * bench.outputs * (large / 2) ** 2 > NEGLIGIBLE * np.maximum(voltage, 0.0)
+    frequency, quiet, low = bench.noise(SMALL, 0.1, stop)
+    _, loud, high = bench.noise(large, 0.1, stop)
+    # S = e^2 + outputs i^2 |Z|^2.
+    current = (loud**2 - quiet**2) / (bench.outputs * (high**2 - low**2))
+    voltage = quiet**2 - bench.outputs * current * low**2
+    heard = (current > 0) & (current * bench.outputs * high**2 > NEGLIGIBLE * np.maximum(voltage, 0.0))
+    # White noise is there throughout; what shows at the highest frequencies alone comes through the inputs' capacitances.
+    white = bool(heard[frequency > 1e-2 * frequency[-1]].all())
     of_voltage = of_current = (0.0, 0.0)
     if np.all(voltage > 1e-6 * quiet**2):
         of_voltage = _white_and_flicker(frequency, voltage)
-    if heard.sum() >= FEWEST and np.all(current[heard] > 0):
+    if white and heard.sum() >= FEWEST:
         of_current = _white_and_flicker(frequency[heard], current[heard])
     volts = np.sqrt(np.maximum(voltage, 0.0))
     return frequency, volts, math.sqrt(of_voltage[0]), of_voltage[1], math.sqrt(of_current[0]), of_current[1]

@@ -7,8 +7,6 @@ names from the file and runs nothing.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from ..circuits.errors import InputError
-from ..circuits.technology import Converter, Record, Technology, write_atomically
+from ..circuits.technology import Converter, Record, Technology
+from .sealed import first_problem, read_sealed, write_sealed
 
 FORMAT = 2
 
@@ -166,12 +165,11 @@ class DeviceCard(Record):
         try:
             return DeviceCard(**data)
         except ValidationError as error:
-            raise InputError(f"card {_first_problem(error)}") from None
+            raise InputError(f"card {first_problem(error)}") from None
 
     def write(self, path: str | Path) -> None:
         """Write JSON with its digest, atomically."""
-        data = json.loads(self.model_dump_json())
-        write_atomically(Path(path), json.dumps(data | {"digest": _digest(data)}, indent=2, allow_nan=False))
+        write_sealed(path, self)
 
     @classmethod
     def read(cls, path: str | Path) -> DeviceCard:
@@ -180,41 +178,9 @@ class DeviceCard(Record):
         Raises:
             InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-            written = data.pop("digest", None) if isinstance(data, dict) else None
-            digest = _digest(data)
-        except OSError as error:
-            raise InputError(f"device card {str(path)!r} cannot be read: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"device card {str(path)!r} is not valid JSON: {error}") from None
-        version = data.get("format") if isinstance(data, dict) else None
-        if version != FORMAT:
-            newer = isinstance(version, int) and version > FORMAT
-            raise InputError(
-                f"device card {str(path)!r} has format {version!r}; this version of thermograd reads {FORMAT}: "
-                f"{'update thermograd' if newer else 'calibrate again'}"
-            )
-        if written != digest:
-            wrong = "is missing" if written is None else "does not fit its contents"
-            raise InputError(
-                f"device card {str(path)!r} is not as it was written: its digest {wrong}; calibrate again, or change a card by "
-                "DeviceCard.read(...).replace(...).write(...)"
-            )
+        remedy = "calibrate again, or change a card by DeviceCard.read(...).replace(...).write(...)"
+        data = read_sealed(path, "device card", FORMAT, remedy)
         try:
             return cls(**data)
         except ValidationError as error:
-            raise InputError(f"device card {str(path)!r}: {_first_problem(error)}; calibrate again") from None
-
-
-def _digest(data: Any) -> str:
-    """SHA-256 of plain data in canonical form."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
-    # A nested technology explains itself.
-    got = "" if first["type"] == "value_error" else f", got {first['input']!r:.60}"
-    return f"field {field}: {first['msg'].removeprefix('Value error, ')}{got}"
+            raise InputError(f"device card {str(path)!r}: {first_problem(error)}; calibrate again") from None

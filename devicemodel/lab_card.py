@@ -6,20 +6,19 @@ signature.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from enum import Enum
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from ..circuits.errors import InputError
-from ..circuits.technology import Record, write_atomically
+from ..circuits.technology import Record
 from .identifiability import Untold, standard_errors
+from .sealed import first_problem, read_sealed, write_sealed
 
 __all__ = ["Check", "LabCalibration", "Prior", "Residual", "Source", "Validity", "Value", "Verdict"]
 
@@ -198,8 +197,7 @@ class LabCalibration(Record):
 
     def write(self, path: str | Path) -> None:
         """Write JSON with its digest, atomically."""
-        data = json.loads(self.model_dump_json())
-        write_atomically(Path(path), json.dumps(data | {"digest": _digest(data)}, indent=2, allow_nan=False))
+        write_sealed(path, self)
 
     @classmethod
     def read(cls, path: str | Path) -> LabCalibration:
@@ -208,31 +206,8 @@ class LabCalibration(Record):
         Raises:
             InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
         """
-        what = f"lab calibration {str(path)!r}"
-        try:
-            data: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-            written = data.pop("digest", None) if isinstance(data, dict) else None
-            digest = _digest(data)
-        except OSError as error:
-            raise InputError(f"{what} cannot be read: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{what} is not valid JSON: {error}; is the file complete?") from None
-        version = data.get("format") if isinstance(data, dict) else None
-        if version != FORMAT:
-            raise InputError(f"{what} has format {version!r}; this version of thermograd reads {FORMAT}")
-        if written != digest:
-            wrong = "is missing" if written is None else "does not fit its contents"
-            raise InputError(f"{what} is not as it was written: its digest {wrong}; calibrate again")
+        data = read_sealed(path, "lab calibration", FORMAT, "calibrate again")
         try:
             return cls(**data)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "as a whole"
-            raise InputError(
-                f"{what}: field {field}: {first['msg'].removeprefix('Value error, ')}; calibrate again"
-            ) from None
-
-
-def _digest(data: Any) -> str:
-    """SHA-256 of plain data in canonical form."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+            raise InputError(f"lab calibration {str(path)!r}: {first_problem(error)}; calibrate again") from None

@@ -129,6 +129,13 @@ def test_transistor_amplifier_is_what_hand_analysis_says():
     assert opamp.bias_current == 0.0
 
 
+@pytest.mark.parametrize("load", [math.inf, 4.6e4])
+def test_a_gates_capacitance_is_not_taken_for_a_noise_current(load):
+    """With 1 Mohm at the inputs it has its pole within the range; transistors of level 1 have no gate current."""
+    found = characterise(two_stage(), load_resistance=load, load_capacitance=1e-13)
+    assert (found.noise_current, found.noise_current_corner) == (0.0, 0.0)
+
+
 def test_an_amplifier_between_ground_and_one_supply_is_the_same_lifted():
     """The same transistors between 0 and 1.8 V about 0.9 V, their lower rail being ground itself."""
     text = TWO_STAGE.read_text().replace(" vdd vss\n", " vdd\n").replace("vss", "0")

@@ -118,6 +118,7 @@ def test_any_system_moves_as_the_dense_law_does(n, k, core, damping, sigma, leak
     system = system_of(n, k, core, damping, seed)
     motion, exact = both_motions(system, t, leak, sigma=sigma, die=seed)
     error = np.linalg.norm(motion.volts - exact)
+    assert error < 1e-8 * (1 + np.linalg.norm(exact))
     # The bound is that of the method; the matrix exponential that it is held against loses digits with |F| t, up to some 1e4 here.
     assert error < motion.bound + 1e-10 * (1 + np.linalg.norm(exact))
 
