@@ -7,9 +7,12 @@ thermograd.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import queue
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeAlias
 
@@ -21,6 +24,7 @@ Simulate: TypeAlias = Callable[..., Result]
 Outcome: TypeAlias = tuple[int, Result | ThermogradError]
 Outcomes: TypeAlias = Generator[Outcome, None, None]
 _ANSWER_LIMIT = 20.0  # s; a scheduler that has not answered by then is not there
+_WORKERLESS_LIMIT = 300.0  # s; a cluster that grows on demand can need minutes to start its first worker
 
 
 def fan_out(
@@ -107,29 +111,72 @@ def _here(simulate: Simulate, jobs: Iterable[tuple[Any, ...]], count: int, timeo
 def _there(
     dask: Any, simulate: Simulate, jobs: Iterable[tuple[Any, ...]], address: str, timeout: float | None
 ) -> Outcomes:
-    try:
-        client = dask.Client(address, timeout=_ANSWER_LIMIT, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise SimulationError(f"no dask scheduler answers at {address!r}: {error}; check the address") from None
-    with client:
-        sent = {
-            client.submit(simulate, *job, timeout, None, pure=False): (index, job) for index, job in enumerate(jobs)
-        }
+    _knock(dask, address)
+    with dask.Client(address, timeout=_ANSWER_LIMIT, set_as_default=False) as client:
+
+        def outcomes(numbered: Iterable[tuple[int, tuple[Any, ...]]]) -> Iterator[tuple[int, tuple[Any, ...], Any]]:
+            """(index, job, future), as they are done; a future of None for each that no worker will do."""
+            done = queue.SimpleQueue[Any]()
+            sent = {}
+            for index, job in numbered:
+                future = client.submit(simulate, *job, timeout, None, pure=False)
+                sent[future] = (index, job)
+                future.add_done_callback(done.put)
+            seen = time.monotonic()
+            while sent:
+                try:
+                    future = done.get(timeout=min(_WORKERLESS_LIMIT / 4, 5.0))
+                except queue.Empty:
+                    if _has_workers(client):
+                        seen = time.monotonic()
+                    elif time.monotonic() - seen > _WORKERLESS_LIMIT:
+                        yield from ((index, job, None) for index, job in sent.values())
+                        return
+                else:
+                    seen = time.monotonic()
+                    # Without a reference to it the scheduler forgets the result, which would fill the workers' memory.
+                    yield *sent.pop(future), future
+
         suspects = []
-        for future in dask.as_completed(list(sent), loop=client.loop):
-            # Without a reference to it the scheduler forgets the result, which would fill the workers' memory.
-            index, job = sent.pop(future)
-            if future.status == "error" and isinstance(future.exception(), dask.KilledWorker):
+        for index, job, future in outcomes(enumerate(jobs)):
+            if future is not None and future.status == "error" and isinstance(future.exception(), dask.KilledWorker):
                 suspects.append((index, job))
             else:
-                yield index, _arrived(future)
+                yield index, _arrived(future, address)
         # Dask blames every job that a dying worker held. Alone, only the one that kills it does so again.
-        for index, job in suspects:
-            yield index, _arrived(client.submit(simulate, *job, timeout, None, pure=False))
+        for suspect in suspects:
+            for index, _, future in outcomes([suspect]):
+                yield index, _arrived(future, address)
 
 
-def _arrived(future: Any) -> Result | ThermogradError:
+def _has_workers(client: Any) -> bool:
+    try:
+        return bool(client.nthreads())
+    except (OSError, TimeoutError):  # the scheduler itself is gone
+        return False
+
+
+def _knock(dask: Any, address: str) -> None:
+    """SimulationError if nobody answers. A client that finds nobody is left half made, and its clean-up can wait for ever."""
+
+    async def knock() -> None:
+        comm = await dask.comm.connect(address, timeout=_ANSWER_LIMIT)
+        comm.abort()
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # the caller's own thread may have a loop that runs, as in a notebook
+            thread.submit(asyncio.run, knock()).result()
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SimulationError(f"no dask scheduler answers at {address!r}: {error}; check the address") from None
+
+
+def _arrived(future: Any, address: str) -> Result | ThermogradError:
     """A remote result; a lost worker costs its job only."""
+    if future is None:
+        return SimulationError(
+            f"the dask scheduler at {address!r} has had no worker for {_WORKERLESS_LIMIT:g} s; start some "
+            f"(dask worker {address}), or simulate on this machine"
+        )
     try:
         result: Result = future.result()
     except ThermogradError as error:
