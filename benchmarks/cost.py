@@ -24,7 +24,8 @@ from thermograd.circuits.technology import Technology
 from thermograd.cost_picture import draw_sweep, legend
 from thermograd.devicemodel.cost import Handover, Host, Scenario, handovers
 from thermograd.devicemodel.workload import LAYOUTS, derivative_flops, measured_seconds
-from thermograd.optim.curvature import GGN, evaluate
+from thermograd.optim.batch import evaluate
+from thermograd.optim.curvature import Curvature
 from thermograd.optim.tasks.digits import digits
 from thermograd.plotstyle import WIDE, styled
 
@@ -89,7 +90,7 @@ def measured(hidden: int, layout: str) -> tuple[int, int, float]:
         return task.loss(outputs, targets), outputs
 
     def work() -> int:
-        ggn = GGN(evaluate(closure), parameters, known_curved=True)
+        ggn = Curvature(evaluate(closure), parameters, known_curved=True)
         ggn.gradient()
         if layout == "dual":
             ggn.gram()

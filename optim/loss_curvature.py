@@ -14,6 +14,9 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 
+MOST_OUTPUTS = 4096
+"""Outputs of a sample, for a loss without a formula for its Hessian."""
+
 
 @dataclass(frozen=True, eq=False)
 class LossCurvature:
@@ -37,15 +40,15 @@ class LossCurvature:
         """The sources s; InputError when r is not in the range of L."""
         if self.sources is None:
             raise InputError(
-                f"the loss has slope but no curvature along some outputs (a fraction {self.null:.2g} of dL/doutputs): "
-                'a piecewise linear loss such as L1 or hinge has no dual system; use TNGD(..., system="primal"), or a '
-                "curved loss"
+                f"the gradient is not in the range of the curvature (a fraction {self.null:.2g} of dL/doutputs is not): a loss with slope "
+                "but no curvature, such as L1 or hinge, or a curvature of drawn labels, has no dual system; use "
+                'TNGD(..., system="primal"), or the curvature "ggn" of a curved loss'
             )
         return self.sources
 
 
-def loss_curvature(loss: Tensor, outputs: Tensor, known_curved: bool = False) -> LossCurvature:
-    """Differentiate the loss twice in the outputs.
+def loss_curvature(slope: Tensor, outputs: Tensor, known_curved: bool = False) -> LossCurvature:
+    """Factor the loss's Hessian in the outputs.
 
     Any loss built from differentiable operations on `outputs` will do (reduction mean or sum), as long as it is convex
     in the outputs and adds up over samples. Eigenvalues of H below a floor of 1e-12 (float64) or 1e-7 (float32) of the
@@ -53,18 +56,17 @@ def loss_curvature(loss: Tensor, outputs: Tensor, known_curved: bool = False) ->
     exact.
 
     Args:
-        loss: scalar, computed from `outputs`.
+        slope: dL/dz, of `differentiate`.
         outputs: (b, ...) with a graph; trailing dimensions count as c.
         known_curved: True says that H = 0 with a slope is saturation (a diverged softmax in float32, where G is zero to
             rounding), not a piecewise linear loss; then s is finite there, too.
 
     Raises:
-        InputError: the loss does not depend on outputs, is not twice differentiable, is not convex in them, or couples
-            samples.
+        InputError: the loss is not twice differentiable, is not convex in the outputs, or couples samples.
     """
     b, c = outputs.shape[0], outputs[0].numel()
-    r, H = _differentiate(loss, outputs, b, c)
-    single = outputs.dtype == torch.float32
+    r, H = _hessian(slope, outputs, b, c)
+    single = outputs.dtype != torch.float64
     # r = (p - y) / b and H = (p - p^2) / b lose their digits by cancellation where a softmax saturates: what is left of
     # them is to be judged against the rounding of p, which is of order one, not against their own size
     rounding = 4 * torch.finfo(outputs.dtype).eps
@@ -93,15 +95,25 @@ def loss_curvature(loss: Tensor, outputs: Tensor, known_curved: bool = False) ->
     return LossCurvature(r, factor, coordinates / mu.sqrt() if reachable else None, outside / max(size, 1e-300))
 
 
-def _differentiate(loss: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor]:
-    """r (b, c) and H (b, c, c) in float64."""
+def differentiate(loss: Tensor, outputs: Tensor) -> Tensor:
+    """dL/dz with a graph. InputError where the loss does not depend on the outputs."""
     try:
-        (r,) = torch.autograd.grad(loss, outputs, create_graph=True)
+        (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
     except RuntimeError as error:
         raise InputError(
             f"the loss cannot be differentiated in the outputs ({error}): compute the loss from the very tensor that "
             "the closure returns as outputs"
         ) from error
+    return slope
+
+
+def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor]:
+    """r (b, c) and H (b, c, c) in float64."""
+    if c > MOST_OUTPUTS:
+        raise InputError(
+            f"each sample has {c} outputs and the loss is none of those that have a formula: its Hessian takes a pass for each output (at "
+            f"most {MOST_OUTPUTS}); use cross-entropy, binary cross-entropy with logits or a squared error"
+        )
     if not r.requires_grad:  # a loss linear in the outputs
         return r.detach().double().reshape(b, c), torch.zeros(b, c, c, dtype=torch.float64, device=r.device)
     # one cotangent for each output (its column sum over samples is the block column), and a pseudo-random one over all
@@ -122,7 +134,7 @@ def _differentiate(loss: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tenso
     mismatch = float((torch.einsum("bij,bj->bi", H, flat) - columns[-1]).abs().max())
     scale = float(H.abs().sum(-1).max())
     eps = torch.finfo(outputs.dtype).eps
-    if mismatch > (1e-4 if outputs.dtype == torch.float32 else 1e-9) * scale + 8 * c * eps:
+    if mismatch > (1e-9 if outputs.dtype == torch.float64 else 1e-4) * scale + 8 * c * eps:
         raise InputError(
             "the loss couples samples of the batch (its Hessian in the outputs is not block diagonal): give a loss "
             "that is a sum or mean over samples"

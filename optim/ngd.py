@@ -18,7 +18,8 @@ from torch.optim import Optimizer
 
 from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
-from .curvature import GGN, Closure, evaluate
+from .batch import Closure, evaluate
+from .curvature import Curvature
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class NaturalGradient(Optimizer):
         batch = evaluate(closure)
         loss = float(batch.loss.detach())
         if math.isfinite(loss) and bool(torch.isfinite(batch.outputs).all()):
-            ggn = GGN(batch, self._parameters(), known_curved=self._verified)
+            ggn = Curvature(batch, self._parameters(), known_curved=self._verified)
             if not self._verified:
                 ggn.verify()
             direction = self._direction(ggn, damping)
@@ -140,7 +141,7 @@ class NaturalGradient(Optimizer):
         self._verified = bool(state_dict.get("verified", False))
 
     @abstractmethod
-    def _direction(self, ggn: GGN, damping: float) -> Direction:
+    def _direction(self, ggn: Curvature, damping: float) -> Direction:
         """x for this batch."""
 
     def _update(self, direction: list[Tensor]) -> None:
@@ -184,7 +185,7 @@ class NGD(NaturalGradient):
     def __init__(self, params: Iterable[Any], lr: float = 0.1, damping: float = 0.01) -> None:
         super().__init__(params, lr, damping)
 
-    def _direction(self, ggn: GGN, damping: float) -> Direction:
+    def _direction(self, ggn: Curvature, damping: float) -> Direction:
         A, s = ggn.gram(), ggn.sources
         if not bool(torch.isfinite(A).all()):
             return Direction(None, Outcome.NOT_FINITE, ggn.cells)

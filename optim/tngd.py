@@ -26,7 +26,7 @@ from ..circuits.errors import InputError
 from ..devicemodel.device import Device, Outcome, Solution
 from ..devicemodel.ideal import IdealDevice
 from ..devicemodel.systems import Dense, LowRank
-from .curvature import GGN
+from .curvature import Curvature
 from .ngd import Direction, NaturalGradient, _check_number
 
 
@@ -105,10 +105,10 @@ class TNGD(NaturalGradient):
         self.device.load_state_dict(state_dict["device"])
         self._carried = bool(state_dict["carried"])
 
-    def _direction(self, ggn: GGN, damping: float) -> Direction:
+    def _direction(self, ggn: Curvature, damping: float) -> Direction:
         return self._dual(ggn, damping) if self.system == "dual" else self._primal(ggn, damping)
 
-    def _dual(self, ggn: GGN, damping: float) -> Direction:
+    def _dual(self, ggn: Curvature, damping: float) -> Direction:
         A, s = ggn.gram(), ggn.sources
         if not bool(torch.isfinite(A).all()):
             return Direction(None, Outcome.NOT_FINITE, ggn.cells)
@@ -119,7 +119,7 @@ class TNGD(NaturalGradient):
         x = ggn.pullback(solution.x) if solution.outcome.readable else None
         return Direction(x, solution.outcome, ggn.cells, solution.seconds, solution.attempts, spent)
 
-    def _primal(self, ggn: GGN, damping: float) -> Direction:
+    def _primal(self, ggn: Curvature, damping: float) -> Direction:
         J, gradient = ggn.jacobian(), ggn.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
         if not bool(torch.isfinite(J).all()):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from thermograd.circuits.errors import InputError
-from thermograd.optim.curvature import GGN, evaluate
+from thermograd.optim.batch import evaluate
+from thermograd.optim.curvature import Curvature
 
 from .oracle import dense_ggn, flat
 
@@ -22,7 +23,7 @@ def curvature(model, x, loss_of, verify=True, known_curved=False):
         z = model(x)
         return loss_of(z), z
 
-    ggn = GGN(evaluate(closure), list(model.parameters()), known_curved)
+    ggn = Curvature(evaluate(closure), list(model.parameters()), known_curved=known_curved)
     if verify:
         ggn.verify()
     return ggn
@@ -83,7 +84,7 @@ def test_mlp_against_the_oracle(b, widths, classes, activation, bias, loss, doub
         "smoothed": lambda z: F.cross_entropy(z, y, label_smoothing=0.1),
     }[loss]
     ggn = check(model, x, loss_of, 1e-12 if double else 1e-5)
-    assert not ggn._rest, "a plain MLP needs no explicit Jacobian"
+    assert not ggn.fallbacks, "a plain MLP needs no explicit Jacobian"
     softmax = loss in ("cross-entropy", "cross-entropy sum", "smoothed")
     assert ggn.cells == b * (classes - 1 if softmax else classes)
 
@@ -139,22 +140,34 @@ def convolution():
     )
 
 
-@pytest.mark.parametrize("build", [convolution, Sequence], ids=["convolution", "sequence"])
+class Grouped(nn.Module):
+    """A layer without a direct form beside one with."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.head = nn.GroupNorm(2, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.norm(x)))
+
+
+@pytest.mark.parametrize(
+    ("build", "rest"), [(convolution, 0), (Sequence, 1), (Grouped, 2)], ids=["convolution", "sequence", "group norm"]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
-def test_other_layers_fall_back_for_their_own_parameters(build, dtype):
+def test_other_parameters_fall_back_to_rows_of_their_own(build, rest, dtype):
     torch.manual_seed(1)
     model = build().to(dtype)
     x, y = torch.randn(5, 6, dtype=dtype), torch.tensor([0, 1, 2, 1, 0])
     ggn = check(model, x, lambda z: F.cross_entropy(z, y), 1e-12 if dtype is F64 else 1e-5)
-    total = len(list(model.parameters()))
-    assert 0 < len(ggn._rest) < total
+    assert len(ggn.fallbacks) == rest
 
 
 def test_a_matrix_used_twice_is_not_taken_for_a_plain_layer():
     torch.manual_seed(2)
     model = Tied().double()
     ggn = check(model, torch.randn(5, 4, dtype=F64), lambda z: z.square().sum(), 1e-12)
-    assert sorted(ggn._rest) == [0, 1]
+    assert ggn.fallbacks == [0]  # the bias is its layer's alone
 
 
 def test_parameters_shared_between_modules():
@@ -166,7 +179,7 @@ def test_parameters_shared_between_modules():
 
 def test_chunks_of_the_fallback_do_not_change_it(monkeypatch):
     torch.manual_seed(1)
-    model = convolution().double()
+    model = Grouped().double()
     x = torch.randn(5, 6, dtype=F64)
     whole = curvature(model, x, lambda z: z.square().sum()).gram()
     monkeypatch.setattr("thermograd.optim.per_sample.CHUNK_ENTRIES", 100)
@@ -182,7 +195,7 @@ def test_a_module_called_by_keyword_that_returns_a_dictionary():
         z = model(pixels=x, flag=True)["logits"]
         return F.cross_entropy(z, y), z
 
-    ggn = GGN(evaluate(closure), list(model.parameters()))
+    ggn = Curvature(evaluate(closure), list(model.parameters()))
     ggn.verify()
     torch.testing.assert_close(flat(ggn.pullback(ggn.sources)), flat(ggn.gradient()))
 
@@ -200,7 +213,7 @@ def test_frozen_and_unused_parameters():
         z = model(x)
         return z.square().sum(), z
 
-    ggn = GGN(evaluate(closure), [*model.parameters(), spare])
+    ggn = Curvature(evaluate(closure), [*model.parameters(), spare])
     ggn.verify()
     kept = torch.cat([torch.full((p.numel(),), float(p.requires_grad), dtype=F64) for p in model.parameters()])
     expected = torch.zeros(len(g) + 2, len(g) + 2, dtype=F64)
@@ -264,10 +277,10 @@ class Centred(nn.Module):
 class Noisy(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv, self.head = nn.Conv1d(1, 2, 2), nn.Linear(6, 2)
+        self.norm, self.head = nn.GroupNorm(2, 4), nn.Linear(4, 2)
 
     def forward(self, x):
-        return self.head(F.dropout(self.conv(x[:, None]).flatten(1), 0.5))
+        return self.head(F.dropout(self.norm(x), 0.5))
 
 
 @pytest.mark.parametrize(
@@ -276,10 +289,8 @@ class Noisy(nn.Module):
         (Centred, lambda z: z.square().sum(), "other samples"),
         (Noisy, lambda z: z.square().sum(), "sample by sample"),
         (
-            lambda: nn.Sequential(
-                nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 2), nn.Flatten(), nn.Dropout(), nn.Linear(6, 2)
-            ),
-            torch.sum,
+            lambda: nn.Sequential(nn.GroupNorm(2, 4), nn.Dropout(), nn.Linear(4, 2)),
+            lambda z: z.square().sum(),
             "Dropout",
         ),
         (lambda: nn.Linear(4, 2), lambda z: (z[0] * z[1]).sum() + z.square().sum(), "couples samples"),
@@ -330,26 +341,26 @@ def test_an_input_changed_in_place_is_noticed():
         return z.square().sum(), z
 
     with pytest.raises(InputError, match="in place"):
-        GGN(evaluate(closure), list(model.parameters()))
+        Curvature(evaluate(closure), list(model.parameters()))
 
 
 def test_fallback_needs_the_outermost_output():
-    model = nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 2), nn.Flatten())
+    model = nn.GroupNorm(2, 4)
 
     def closure():
         z = model(torch.randn(3, 4)) * 2
         return z.square().sum(), z
 
     with pytest.raises(InputError, match="outermost module's own output"):
-        GGN(evaluate(closure), list(model.parameters())).gram()
-    head = nn.Linear(6, 2)
+        Curvature(evaluate(closure), list(model.parameters())).gram()
+    head = nn.Linear(4, 2)
 
     def split():
         z = head(model(torch.randn(3, 4)))
         return z.square().sum(), z
 
     with pytest.raises(InputError, match="wrap the whole network"):
-        GGN(evaluate(split), [*model.parameters(), *head.parameters()]).gram()
+        Curvature(evaluate(split), [*model.parameters(), *head.parameters()]).gram()
 
 
 @pytest.mark.parametrize(
