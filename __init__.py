@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .devicemodel.surrogate import SurrogateDevice
     from .devicemodel.systems import Dense, Kronecker, LowRank
     from .devicemodel.tile import AnalogTile
-    from .optim.ngd import NGD
+    from .optim.digital import NGD
     from .optim.tngd import TNGD
 
     __version__: str
@@ -76,7 +76,7 @@ _HOME = {
     "InputError": ".circuits.errors",
     "Kronecker": ".devicemodel.systems",
     "LowRank": ".devicemodel.systems",
-    "NGD": ".optim.ngd",
+    "NGD": ".optim.digital",
     "Netlist": ".circuits.netlist",
     "ReadOut": ".devicemodel.read_out",
     "SpiceDevice": ".devicemodel.spice",

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import cli_amplifier, cli_circuits, cli_compile, cli_cost, cli_learning
+from . import cli_amplifier, cli_circuits, cli_compile, cli_cost, cli_landscape, cli_learning
 from .circuits.errors import InputError, SimulatorMissing, ThermogradError
 from .cli_options import SETUP, Json, Workers, examples
 from .outputs import complain, destination, emit, folder, note, progress, say, show
@@ -35,6 +35,7 @@ app.add_typer(cli_compile.app)
 app.add_typer(cli_amplifier.app)
 app.add_typer(cli_circuits.app)
 app.add_typer(cli_learning.app)
+app.add_typer(cli_landscape.app)
 app.add_typer(cli_cost.app)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from .cli_options import (
 from .outputs import Progress, complain, destination, emit, folder, note, progress, show, to_json, write_text
 
 if TYPE_CHECKING:
+    from .optim.tasks.task import Task
     from .optim.training import History
 
 SPOILT = 0.1
@@ -46,22 +48,38 @@ app = typer.Typer()
         "thermograd train --optimizer adam --steps 300",
         "thermograd train --optimizer tngd --device surrogate --card card.json --die 3 --checkpoint run.pt",
         "thermograd train --optimizer tngd --analog-time 20 --damping 0.1 --json",
+        "thermograd train --task mnist --data mnist.npz --optimizer adam --plot out/mnist.png",
     ),
 )
 def train(
     task: Annotated[
-        str, typer.Option("--task", help="digits (1797 handwritten digits, 8 x 8).", metavar="NAME")
+        str,
+        typer.Option(
+            "--task", help="digits (1797 digits, 8 x 8) or mnist (20000 of 28 x 28; needs --data).", metavar="NAME"
+        ),
     ] = "digits",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="mnist.npz, or the folder of the IDX files; default: the variable THERMOGRAD_MNIST.",
+            metavar="PATH",
+        ),
+    ] = None,
     optimizer: Annotated[
-        str, typer.Option("--optimizer", help="sgd, adam, ngd, tngd or tngd-adam.", metavar="NAME")
+        str, typer.Option("--optimizer", help="sgd, adam, ngd, ngd-cg, kfac, tngd or tngd-adam.", metavar="NAME")
     ] = "tngd",
     device: DeviceName = None,
     card: Card = None,
     technology: TechnologyName = None,
     die: DieSeed = None,
     extrapolate: Extrapolate = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates in all.")] = 300,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 16,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Updates in all; default: 300 (digits), 1560 (mnist).")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist).")
+    ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
     damping: Annotated[float | None, typer.Option("--damping", help="Of the curvature (ngd, tngd).")] = None,
     analog_time: Annotated[
@@ -83,14 +101,14 @@ def train(
 
     Exit code 1 when the loss is not finite, over a tenth of the steps ended badly, or --require is missed.
     """
-    given = [card, Path(technology or "")]
+    given = [card, data, Path(technology or "")]
     picture, history = destination(plot, PICTURES, given), destination(out, (".json",), given)
     saved = destination(checkpoint, inputs=[*given, history])
     settings = {"lr": lr, "damping": damping, "analog_time": analog_time}
     hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
     try:
         with progress() as report:
-            run = _train(task, optimizer, steps, batch, seed, settings, hardware, saved, report)
+            run = _train(task, data, optimizer, steps, batch, seed, settings, hardware, saved, report)
     except KeyboardInterrupt:
         if saved is not None and saved.exists():
             note(f"the same command goes on from {saved}")
@@ -167,10 +185,11 @@ class Trained:
 
 
 def _train(
-    task: str,
+    name: str,
+    data: Path | None,
     optimizer: str,
-    steps: int,
-    batch: int,
+    steps: int | None,
+    batch: int | None,
     seed: int,
     settings: dict[str, float | None],
     hardware: dict[str, Any],
@@ -178,24 +197,20 @@ def _train(
     report: Progress,
 ) -> Trained:
     from .inputs import open_device
-    from .optim.tasks.digits import digits
-    from .optim.training import OPTIMIZERS, train
+    from .optim.training import OPTIMIZERS, settings_for, train
 
-    tasks = {"digits": digits}
-    if task not in tasks:
-        raise InputError(f"task {task!r} is unknown; there are: {', '.join(tasks)}")
-    if optimizer not in OPTIMIZERS:
-        raise InputError(f"optimizer {optimizer!r} is unknown; there are: {', '.join(OPTIMIZERS)}")
-    known = OPTIMIZERS[optimizer][1]
+    task = _task(name, data)
+    known = settings_for(task, optimizer)
+    steps, batch = steps or task.plan.steps, batch or task.plan.batch
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    for name, value in chosen.items():
-        option = f"--{name.replace('_', '-')}"
-        if name not in known:
-            takers = [other for other, (_, defaults) in OPTIMIZERS.items() if name in defaults]
+    for setting, value in chosen.items():
+        option = f"--{setting.replace('_', '-')}"
+        if setting not in known:
+            takers = [other for other, (_, defaults) in OPTIMIZERS.items() if setting in defaults]
             raise InputError(
                 f"{option} means nothing to {optimizer}; leave it out, or use --optimizer {' or '.join(takers)}"
             )
-        if name == "lr" and not (math.isfinite(value) and value > 0):
+        if setting == "lr" and not (math.isfinite(value) and value > 0):
             raise InputError(f"{option} is {value}; give a finite number > 0")
     kind, device = None, None
     if "analog_time" in known:
@@ -209,14 +224,14 @@ def _train(
             extrapolate=hardware["extrapolate"],
         )
     else:
-        for name, given in hardware.items():
+        for part, given in hardware.items():
             if given is not None:
                 raise InputError(
-                    f"--{name} means nothing to {optimizer}, which uses no device; "
+                    f"--{part} means nothing to {optimizer}, which uses no device; "
                     "leave it out, or use --optimizer tngd"
                 )
     history = train(
-        tasks[task](),
+        task,
         optimizer,
         steps,
         batch,
@@ -227,8 +242,19 @@ def _train(
         checkpoint_every=max(1, min(100, steps // SAVES)),
         **chosen,
     )
-    asked = {"task": task, "optimizer": optimizer, "device": kind, "die": hardware["die"]}
+    asked = {"task": name, "data": data, "optimizer": optimizer, "device": kind, "die": hardware["die"]}
     return Trained(asked | {"batch": batch, "seed": seed, "settings": {**known, **chosen}}, history)
+
+
+def _task(name: str, data: Path | None) -> Task:
+    from .optim.tasks import TASKS, make_task
+
+    if data is None:
+        return make_task(name)
+    takers = [other for other, build in TASKS.items() if "path" in inspect.signature(build).parameters]
+    if name in TASKS and name not in takers:
+        raise InputError(f"--data means nothing to {name}; leave it out, or use --task {' or '.join(takers)}")
+    return make_task(name, path=data)
 
 
 @app.command(

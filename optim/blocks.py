@@ -5,8 +5,8 @@ at T positions,
 
     K[im, i'm'] += sum_tt' (x_it . x_i't' + [bias]) (D_imt . D_i'm't'),
 
-elementwise for T = 1; for few positions by pairs of them; else the rows of M_p a range of columns at a time. Only the blocks on and below
-the diagonal are computed.
+elementwise for T = 1; for few positions by pairs of samples, with the T x T products x_i x_i'^T first; else the rows of M_p a range of
+columns at a time. Only the blocks on and below the diagonal are computed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ ENTRIES = 2**24
 """Entries of M, or of a product of positions, held at once: 64 MiB in float32."""
 _STRIPES = 4
 """A symmetric product is computed in so many stripes, each up to the diagonal: 5/8 of the work of the whole."""
-_POSITION_COST = 30.0
-"""What an entry of the product over pairs of positions costs in memory traffic, in multiply-adds of a matrix product."""
+_PAIR_COST = 1.5
+"""What a multiply-add costs in many small products, in those of a large one."""
 
 
 class Block(ABC):
-    """Parameters by position in the optimizer's list, (weight, bias), either of which may be None."""
+    """Parameters by position in the optimizer's list, (weight, bias), either of which may be None, over b samples."""
+
+    b: int
 
     def __init__(self, weight: int | None, bias: int | None) -> None:
         self.weight, self.bias = weight, bias
@@ -61,7 +63,7 @@ class LayerBlock(Block):
 
     Args:
         uses: the calls; more than one where a layer runs several times or shares its parameters.
-        sensitivities: D of each, (m, b, ...).
+        sensitivities: D of each, (b, m, ...).
         weight, bias: positions of the parameters.
     """
 
@@ -70,7 +72,7 @@ class LayerBlock(Block):
     ) -> None:
         super().__init__(weight, bias)
         self.uses, self.D = list(uses), list(sensitivities)
-        self.m, self.b = self.D[0].shape[:2]
+        self.b, self.m = self.D[0].shape[:2]
 
     def add_gram(self, K: Tensor) -> None:
         """By the cheapest of the three ways."""
@@ -81,14 +83,15 @@ class LayerBlock(Block):
             return
         D = torch.cat([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], dim=-1)
         x = torch.cat([use.patches() for use in matrices], dim=-2) if len(matrices) > 1 else matrices[0].patches()
-        _, g, _, o, T = D.shape
-        q = x.shape[-1]
-        k = K.shape[0]
-        by_pairs = g * ((k * T) ** 2 * (o + _POSITION_COST) + (self.b * T) ** 2 * q)
-        by_rows = g * (k * T * o * q + k**2 * o * q)
-        if T == 1 or by_pairs < by_rows:
-            for group in range(g):
-                _add_pairs(K, x[:, group], D[:, group].transpose(-1, -2), self.bias is not None)
+        b, _, m, o, T = D.shape
+        q, k = x.shape[-1], K.shape[0]
+        by_pairs = b**2 / 2 * T * (T * q + m * T * o + m**2 * o)
+        by_rows = k * T * o * q + k * (k + k / _STRIPES) / 2 * o * q
+        if T == 1:
+            _add_elementwise(K, x[..., 0, :], D[..., 0], self.bias is not None)
+            return
+        if _PAIR_COST * by_pairs < by_rows:
+            _add_pairs(K, x, D, self.bias is not None)
             return
         for part in _row_ranges(x, D):
             add_product(K, part)
@@ -100,7 +103,7 @@ class LayerBlock(Block):
         V = None if self.weight is None else values[self.weight]
         v = None if self.bias is None else values[self.bias]
         total = sum(
-            torch.bmm(D.transpose(0, 1).flatten(2), use.tangent(V, v).reshape(self.b, -1, 1)).squeeze(2)
+            torch.bmm(D.flatten(2), use.tangent(V, v).reshape(self.b, -1, 1)).squeeze(2)
             for use, D in zip(self.uses, self.D, strict=True)
         )
         assert isinstance(total, Tensor)
@@ -111,7 +114,7 @@ class LayerBlock(Block):
         found: list[Tensor] = []
         u = u.to(self.D[0].dtype).unsqueeze(1)
         for use, D in zip(self.uses, self.D, strict=True):
-            cotangent = torch.bmm(u, D.transpose(0, 1).flatten(2)).reshape(D.shape[1:])
+            cotangent = torch.bmm(u, D.flatten(2)).reshape(use.call.shape)
             pair = use.gradients(cotangent, self.weight is not None, self.bias is not None)
             parts = [part for part in pair if part is not None]
             found = [a + b for a, b in zip(found, parts, strict=True)] if found else parts
@@ -168,26 +171,39 @@ def add_product(K: Tensor, M: Tensor) -> None:
 
 def stripes(k: int) -> list[tuple[int, int]]:
     """Ranges of rows, for work that stops at the diagonal."""
-    step = math.ceil(k / _STRIPES) if k >= 128 else k
+    step = math.ceil(k / _STRIPES) if k >= 2 * _STRIPES else k
     return [(start, min(start + step, k)) for start in range(0, k, step)]
 
 
+def _add_elementwise(K: Tensor, x: Tensor, D: Tensor, bias: bool) -> None:
+    """One position: x (b, g, q), D (b, g, m, o)."""
+    b, groups, m, _ = D.shape
+    x, D = x.to(K.dtype), D.to(K.dtype)
+    for g in range(groups):
+        overlap = x[:, g] @ x[:, g].mT
+        if bias:
+            overlap += 1.0
+        rows = D[:, g].reshape(b * m, -1)
+        for start, end in stripes(b):
+            product = rows[start * m : end * m] @ rows[: end * m].mT
+            part = K.view(b, m, b, m)[start:end, :, :end]
+            part.addcmul_(product.view(end - start, m, end, m), overlap[start:end, None, :end, None])
+
+
 def _add_pairs(K: Tensor, x: Tensor, D: Tensor, bias: bool) -> None:
-    """By pairs of positions: x (b, T, q), D (b, m, T, o)."""
-    b, m, T, _ = D.shape
-    x, D = x.to(K.dtype), D.to(K.dtype).contiguous()
-    overlap = x.reshape(b * T, -1) @ x.reshape(b * T, -1).mT
-    if bias:
-        overlap += 1.0
-    flat = D.reshape(b * m * T, -1)
-    step = max(1, min(math.ceil(b / _STRIPES) if b * m >= 128 else b, ENTRIES // max(1, m * T * b * m * T)))
-    for start in range(0, b, step):
-        end = min(start + step, b)
-        product = flat[start * m * T : end * m * T] @ flat[: end * m * T].mT
-        product = product.view(end - start, m, T, end, m, T)
-        product.mul_(overlap[start * T : end * T, : end * T].view(end - start, 1, T, end, 1, T))
-        part = product if T == 1 else product.sum((2, 5))
-        K[start * m : end * m, : end * m] += part.reshape((end - start) * m, end * m)
+    """Few positions: x (b, g, T, q), D (b, g, m, o, T). For each sample i and all i' <= i: D_i (x_i x_i'^T) against D_i'."""
+    b, groups, m, o, T = D.shape
+    x, D = x.to(K.dtype), D.to(K.dtype)
+    for g in range(groups):
+        inputs, sides = x[:, g].contiguous(), D[:, g].contiguous()
+        flat = sides.reshape(b, m, o * T)
+        for i in range(b):
+            overlap = inputs[i] @ inputs[: i + 1].mT
+            if bias:
+                overlap += 1.0
+            mixed = (sides[i].reshape(m * o, T) @ overlap).reshape(i + 1, m, o * T)
+            part = mixed @ flat[: i + 1].mT
+            K[i * m : (i + 1) * m, : (i + 1) * m] += part.transpose(0, 1).reshape(m, -1)
 
 
 def _row_ranges(x: Tensor, D: Tensor) -> Iterator[Tensor]:

@@ -22,6 +22,7 @@ from ..circuits.errors import InputError
 from .batch import Batch
 from .blocks import Block, LayerBlock, RowsBlock
 from .capture import Call
+from .factor import Factor
 from .graph import calls_of, reached_beside, users
 from .layers import Use, use_of
 from .loss_curvature import LossCurvature, differentiate, fixed_probe, loss_curvature
@@ -31,15 +32,15 @@ from .per_sample import jacobian_rows
 Kind = Literal["ggn", "fisher", "mc-fisher", "empirical"]
 KINDS: tuple[Kind, ...] = ("ggn", "fisher", "mc-fisher", "empirical")
 
-DENSE_PARAMETERS = 20_000
-"""Largest N for which `Curvature.dense` forms the N x N matrix."""
+_LOOP = 200_000
+"""Numbers in the layers' outputs from which the directions go backward one by one: a batched pass copies what it cannot batch, such as
+pooling; below, it saves m passes through Python."""
 
 
-class Curvature:
+class Curvature(Factor):
     """A positive semi-definite curvature of a batch as Gram matrix, sources and products.
 
     Outputs of one sample must depend on that sample alone (no batch normalisation in training mode; `verify` tests it).
-    N-vectors are lists of tensors shaped as the parameters; k-vectors are ordered (sample, direction).
 
     Args:
         batch: from `evaluate`.
@@ -88,73 +89,53 @@ class Curvature:
             )
         self.slope = differentiate(batch.loss, batch.outputs)
         self.law: OutputLaw | None = recognise(self.slope, batch.outputs)
-        self.loss = self._factor(samples, generator)
+        self._labels = (samples, generator)
         self.fallbacks: list[int] = []
+        self._adjoint: tuple[Tensor, tuple[Tensor | None, ...]] | None = None
         self._layers = self._assign()
 
     @property
-    def cells(self) -> int:
-        """k = b m, the size of the dual system."""
-        b, _, m = self.loss.factor.shape
-        return b * m
+    def samples(self) -> int:
+        """b, first dimension of the outputs."""
+        return self.batch.outputs.shape[0]
+
+    @property
+    def directions(self) -> int:
+        """m, columns of L."""
+        return self.loss.factor.shape[-1]
 
     @property
     def sources(self) -> Tensor:
         """s, (k,) float64, with M^T s the gradient. InputError where the gradient is not in the range of the curvature."""
         return self.loss.require_sources().reshape(-1)
 
-    def gram(self, dtype: torch.dtype = torch.float64) -> Tensor:
-        """K = M M^T, (k, k), accumulated in `dtype` from factors in the model's type."""
-        K = torch.zeros(self.cells, self.cells, dtype=dtype, device=self.batch.outputs.device)
-        for block in self.blocks:
-            block.add_gram(K)
-        return K.tril() + K.tril(-1).mT
-
-    def push(self, values: Sequence[Tensor]) -> Tensor:
-        """M v, (k,), in the model's type."""
-        total = torch.zeros(self.cells, dtype=self.dtype, device=self.batch.outputs.device)
-        for block in self.blocks:
-            total += block.push(values).reshape(-1)
-        return total
-
-    def pullback(self, u: Tensor) -> list[Tensor]:
-        """M^T u for u (k,); zeros for parameters that the outputs do not use."""
-        result = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
-        u = u.reshape(self.batch.outputs.shape[0], -1)
-        for block in self.blocks:
-            for i, part in zip(block.indices, block.pull(u), strict=True):
-                result[i] = part.reshape(self.parameters[i].shape)
-        return result
-
     def gradient(self) -> list[Tensor]:
         """g = J^T r, the gradient of the loss, by one backward pass."""
-        return self._vjp(self.loss.residual)
+        return self._vjp(self.slope.detach())
 
-    def matvec(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """C v by blocks: k m numbers of memory, no backward pass. For a large k see `products`."""
-        return self.pullback(self.push(values))
+    def product(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """C v = J^T (H (J v)): three backward passes, whatever k is, and no assumption on samples.
 
-    def jacobian(self) -> Tensor:
-        """M, (k, N) in the model's type: explicit rows, k N entries."""
-        columns = [
-            torch.zeros(self.cells, p.numel(), dtype=self.dtype, device=self.batch.outputs.device)
-            for p in self.parameters
-        ]
-        for block in self.blocks:
-            for i, part in zip(block.indices, block.rows(), strict=True):
-                columns[i] = part
-        return torch.cat(columns, dim=1)
-
-    def dense(self) -> Tensor:
-        """C, (N, N) float64. InputError above `DENSE_PARAMETERS`."""
-        n = sum(p.numel() for p in self.parameters)
-        if n > DENSE_PARAMETERS:
-            raise InputError(
-                f"C of {n} parameters would hold {n * n:.1e} entries (at most {DENSE_PARAMETERS} parameters): use "
-                "gram()"
-            )
-        rows = self.jacobian().double()
-        return rows.mT @ rows
+        J^T w is linear in w; its derivative along v is J v.
+        """
+        outputs = self.batch.outputs
+        wanted = [self.parameters[i] for i in self.trained]
+        if self._adjoint is None:
+            w = torch.zeros_like(outputs, requires_grad=True)
+            found = torch.autograd.grad(outputs, wanted, w, create_graph=True, allow_unused=True)
+            self._adjoint = w, found
+        w, adjoint = self._adjoint
+        live = [(part, values[i]) for part, i in zip(adjoint, self.trained, strict=True) if part is not None]
+        (tangent,) = torch.autograd.grad(
+            [part for part, _ in live], w, [v.to(part.dtype) for part, v in live], retain_graph=True
+        )
+        if self.kind in ("ggn", "fisher"):
+            (curved,) = torch.autograd.grad(self.slope, outputs, tangent, retain_graph=True)
+        else:
+            L = self.loss.factor
+            flat = tangent.double().reshape(len(L), 1, -1)
+            curved = (flat @ L @ L.mT).reshape(outputs.shape)
+        return self._vjp(curved)
 
     def verify(self) -> None:
         """Test M against the model's own backward pass, M^T u for a fixed pseudo-random u.
@@ -182,19 +163,32 @@ class Curvature:
     @cached_property
     def blocks(self) -> list[Block]:
         """The parameters' blocks, with the sensitivities of the layers from one batched backward pass."""
-        outputs, factor = self.batch.outputs, self.loss.factor
+        factor = self.loss.factor
         uses = [use for _, _, group in self._layers for use in group]
-        edges = list({use.call.edge.node: use.call.edge for use in uses}.values())
-        found: dict[object, Tensor] = {}
-        if edges and factor.shape[-1]:
-            cotangents = factor.permute(2, 0, 1).to(outputs.dtype).reshape(-1, *outputs.shape)
-            parts = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
-            found = {edge.node: D.detach().to(self.dtype) for edge, D in zip(edges, parts, strict=True)}
+        edges = {use.call.edge.node: use.call for use in uses}
+        found = dict(zip(edges, self._sensitivities(list(edges.values())), strict=True)) if factor.shape[-1] else {}
         blocks: list[Block] = []
         for weight, bias, group in self._layers:
             if found:
                 blocks.append(LayerBlock(group, [found[use.call.edge.node] for use in group], weight, bias))
         return blocks + self._explicit()
+
+    def _sensitivities(self, calls: list[Call]) -> list[Tensor]:
+        """D of each call, (b, m, ...)."""
+        outputs, factor = self.batch.outputs, self.loss.factor.to(self.batch.outputs.dtype)
+        cotangents = factor.permute(2, 0, 1).reshape(-1, *outputs.shape)
+        edges = [call.edge for call in calls]
+        if not edges:
+            return []
+        if sum(call.shape.numel() for call in calls) < _LOOP:
+            parts = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
+            return [D.detach().to(self.dtype).transpose(0, 1).contiguous() for D in parts]
+        b, m = outputs.shape[0], len(cotangents)
+        found = [torch.empty(b, m, *call.shape[1:], dtype=self.dtype, device=outputs.device) for call in calls]
+        for j, cotangent in enumerate(cotangents):
+            for D, part in zip(found, torch.autograd.grad(outputs, edges, cotangent, retain_graph=True), strict=True):
+                D[:, j] = part
+        return found
 
     def _explicit(self) -> list[Block]:
         """Blocks of the parameters without a direct form."""
@@ -213,8 +207,11 @@ class Curvature:
         b = self.batch.outputs.shape[0]
         return [RowsBlock(i, part, self.parameters[i].shape, b) for i, part in zip(self.fallbacks, rows, strict=True)]
 
-    def _factor(self, samples: int, generator: torch.Generator | None) -> LossCurvature:
+    @cached_property
+    def loss(self) -> LossCurvature:
+        """r, L and s."""
         outputs, law = self.batch.outputs, self.law
+        samples, generator = self._labels
         b = outputs.shape[0]
         r = self.slope.detach().double().reshape(b, -1)
         if self.kind == "ggn" and law is None:

@@ -1,7 +1,7 @@
 """Layers whose parameters act linearly: what a call's parameters do to its output, to first order, and back.
 
 With x the input of a call and y its output, every layer here has y = Y(W) + b for fixed x, linear in its parameters. For one call and the
-sensitivities D = d(L^T z) / dy of m directions, (m, b, ...), a `Use` gives
+sensitivities D = d(L^T z) / dy of m directions, (b, m, ...), a `Use` gives
 
     tangent(V)    dy for a change V of the parameters            gradients(C)   the parameters' gradients for a cotangent C of y
     rows(D)       the call's part of L^T J, (b m, numel)         sides(D)       (X, D) by positions, for layers that are matrices
@@ -32,11 +32,6 @@ class Use(ABC):
     def __init__(self, call: Call) -> None:
         self.call = call
 
-    @property
-    def samples(self) -> int:
-        """b, first dimension of the output."""
-        return self.call.shape[0]
-
     @abstractmethod
     def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """dy, of the output's shape, for a change of the parameters."""
@@ -47,7 +42,7 @@ class Use(ABC):
 
     @abstractmethod
     def weight_rows(self, D: Tensor) -> Tensor:
-        """(b, m, numel) part of L^T J of the weight, for D of (m, b, ...)."""
+        """(b, m, numel) part of L^T J of the weight, for D of (b, m, ...)."""
 
     @abstractmethod
     def bias_rows(self, D: Tensor) -> Tensor:
@@ -102,8 +97,8 @@ class LinearUse(MatrixUse):
 
     def by_position(self, D: Tensor) -> Tensor:
         """(b, 1, m, o, T)."""
-        m, b, o = D.shape[0], D.shape[1], D.shape[-1]
-        return D.reshape(m, b, 1, -1, o).permute(1, 2, 0, 4, 3)
+        b, m, o = D.shape[0], D.shape[1], D.shape[-1]
+        return D.reshape(b, 1, m, -1, o).mT
 
 
 class ConvolutionUse(MatrixUse):
@@ -145,8 +140,8 @@ class ConvolutionUse(MatrixUse):
 
     def by_position(self, D: Tensor) -> Tensor:
         """(b, g, m, o, T)."""
-        m, b, g = D.shape[0], D.shape[1], self.module.groups
-        return D.reshape(m, b, g, self.module.out_channels // g, -1).permute(1, 2, 0, 3, 4)
+        b, m, g = D.shape[0], D.shape[1], self.module.groups
+        return D.reshape(b, m, g, self.module.out_channels // g, -1).transpose(1, 2)
 
     def _padded(self) -> Tensor:
         around = self.module._reversed_padding_repeated_twice
@@ -176,8 +171,10 @@ class EmbeddingUse(Use):
 
     def weight_rows(self, D: Tensor) -> Tensor:
         """(b, m, numel), all tokens of the table."""
-        b, m, o = self.samples, D.shape[0], D.shape[-1]
-        D = self._live(D).reshape(m, b, -1, o).transpose(0, 1)
+        b, m, o = D.shape[0], D.shape[1], D.shape[-1]
+        hole = self.module.padding_idx
+        D = D if hole is None else D * (self.call.input != hole).unsqueeze(1).unsqueeze(-1)
+        D = D.reshape(b, m, -1, o)
         where = self.call.input.reshape(b, 1, -1, 1).expand(b, m, -1, o)
         return D.new_zeros(b, m, self.module.num_embeddings, o).scatter_add_(2, where, D).flatten(2)
 
@@ -221,7 +218,7 @@ class NormalisationUse(Use):
 
     def weight_rows(self, D: Tensor) -> Tensor:
         """(b, m, numel)."""
-        return self._rows(D * self._x)
+        return self._rows(D * self._x.unsqueeze(1))
 
     def bias_rows(self, D: Tensor) -> Tensor:
         """(b, m, numel)."""
@@ -231,9 +228,8 @@ class NormalisationUse(Use):
         return values.reshape(*values.shape, *[1] * (len(self.call.shape) - self._last))
 
     def _rows(self, D: Tensor) -> Tensor:
-        m, b, n = D.shape[0], D.shape[1], math.prod(self.call.shape[self._first : self._last])
-        parts = D.reshape(m, b, math.prod(self.call.shape[1 : self._first]), n, -1)
-        return parts.sum((2, 4)).transpose(0, 1)
+        b, m, n = D.shape[0], D.shape[1], math.prod(self.call.shape[self._first : self._last])
+        return D.reshape(b, m, math.prod(self.call.shape[1 : self._first]), n, -1).sum((2, 4))
 
 
 _KINDS: dict[type[nn.Module], type[Use]] = {

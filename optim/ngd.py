@@ -1,16 +1,19 @@
-"""Natural gradient descent: the step that the digital baseline and the device share, and the digital solution.
+"""The natural-gradient step that the digital optimizers and the device share.
 
-theta <- theta - lr x,   (G + lambda I) x = g
+theta <- theta - lr (x + weight_decay theta),   (C + lambda I) x = g
+
+with C the curvature of the batch; momentum or Adam's moments are taken of x in place of the gradient.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +22,9 @@ from torch.optim import Optimizer
 from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
 from .batch import Closure, evaluate
-from .curvature import Curvature
+from .curvature import KINDS, Curvature, Kind
+from .damping import Damping, LevenbergMarquardt, check_number
+from .factor import Factor, Joined
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class StepRecord:
         digital_seconds: s, measured: forward, curvature, gradient, mapping and update (and the solution, where it is
             digital).
         device_seconds: s, measured: what simulating the device took.
+        damping: lambda of the step.
+        iterations: of an iterative solution, 0 for a direct one.
     """
 
     loss: float
@@ -44,6 +51,8 @@ class StepRecord:
     attempts: int
     digital_seconds: float
     device_seconds: float
+    damping: float = 0.0
+    iterations: int = 0
 
     @property
     def applied(self) -> bool:
@@ -61,10 +70,64 @@ class Direction:
     analog_seconds: float = 0.0
     attempts: int = 0
     device_seconds: float = 0.0
+    iterations: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every natural-gradient optimizer can be told besides its learning rate and damping.
+
+    Args:
+        curvature: "ggn", "fisher", "mc-fisher" (labels drawn from the model) or "empirical".
+        labels: drawn for each sample by "mc-fisher", >= 1.
+        seed: of the drawn labels.
+        update: "sgd", or "adam": x takes the place of the gradient in Adam's moments.
+        momentum: in [0, 1), of "sgd": theta <- theta - lr v, v <- momentum v + x.
+        weight_decay: >= 0, added to x, outside the curvature.
+        betas, eps: of Adam; (0, 0) is the paper's choice for its language model.
+        clip: largest norm of lr x over all parameters; None is no limit.
+        process_group: of torch.distributed: the batches of all its processes are one, of equal weight, and every process takes the
+            same step. Run a DistributedDataParallel model under its `no_sync()`, since no gradient is reduced. None is this process alone.
+    """
+
+    curvature: Kind = "ggn"
+    labels: int = 1
+    seed: int = 0
+    update: Literal["sgd", "adam"] = "sgd"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    clip: float | None = None
+    process_group: Any = None
+
+    def __post_init__(self) -> None:
+        if self.curvature not in KINDS:
+            raise InputError(f"curvature is {self.curvature!r}: give one of {', '.join(KINDS)}")
+        if self.labels < 1 or self.seed < 0:
+            raise InputError(f"labels is {self.labels}, seed {self.seed}: give labels >= 1 and seed >= 0")
+        if self.update not in ("sgd", "adam"):
+            raise InputError(f'update is {self.update!r}: give "sgd" or "adam"')
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in (*self.betas, self.momentum)):
+            raise InputError(f"betas are {self.betas}, momentum {self.momentum}: give numbers in [0, 1)")
+        if self.momentum > 0 and self.update == "adam":
+            raise InputError(f"momentum is {self.momentum} with Adam's update, which has its own: leave it at 0")
+        check_number("eps", self.eps, low=0.0, strict=self.update == "adam")
+        check_number("weight_decay", self.weight_decay, low=0.0)
+        if self.clip is not None:
+            check_number("clip", self.clip, low=0.0, strict=True)
 
 
 class NaturalGradient(Optimizer):
-    """Base of `NGD` and `TNGD`: runs the closure, builds the curvature, applies the direction.
+    """Base of all natural-gradient optimizers: runs the closure, builds the curvature, applies the direction.
+
+    Args:
+        params: parameters or parameter groups. Each group may have its own lr, weight_decay, momentum, betas, eps; and its own damping,
+            where `damping` is a number: lambda I becomes a diagonal matrix, which is solved for in coordinates scaled by sqrt(lambda_0 /
+            lambda_group).
+        lr: learning rate.
+        damping: lambda >= 0, a function of the steps done, or `LevenbergMarquardt`.
+        recipe: the fields of `Recipe`, by name.
 
     Attributes:
         last: `StepRecord` of the latest step, None before the first.
@@ -72,54 +135,89 @@ class NaturalGradient(Optimizer):
 
     last: StepRecord | None
 
-    def __init__(self, params: Iterable[Any], lr: float, damping: float, **options: Any) -> None:
-        _check_number("lr", lr, low=0.0)
-        super().__init__(params, {"lr": lr, "damping": damping, **options})
+    def __init__(self, params: Iterable[Any], lr: float, damping: Damping, **recipe: Any) -> None:
+        try:
+            self.recipe = Recipe(**recipe)
+        except TypeError as error:
+            raise InputError(f"{type(self).__name__}: {error}; `Recipe` lists what there is") from None
+        check_number("lr", lr, low=0.0)
+        self.policy = damping
+        fixed = damping if isinstance(damping, int | float) else None
+        of_groups: dict[str, Any] = {"weight_decay": self.recipe.weight_decay, "momentum": self.recipe.momentum}
+        of_groups |= {"betas": tuple(self.recipe.betas), "eps": self.recipe.eps}
+        super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self.last = None
         self._verified = False
-        self._damping()
+        self._steps = 0
+        self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
+        self._labels = torch.Generator().manual_seed(self.recipe.seed)
+        self._prepared: list[tuple[Closure, float, Curvature | None]] = []
+        self._dampings()
         dtypes = {p.dtype for p in self._parameters()}
         if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
             raise InputError(f"parameters are of {sorted(map(str, dtypes))}: give all in float32, or all in float64")
 
-    def step(self, closure: Closure) -> float:  # type: ignore[override]
+    def prepare(self, closure: Closure) -> float:
+        """Run the model on one micro-batch and keep what it left for the next `step`, in which all that were prepared count alike.
+
+        Args:
+            closure: as for `step`.
+
+        Returns:
+            The loss of the micro-batch.
+        """
+        batch = evaluate(closure)
+        loss = float(batch.loss.detach())
+        found: Curvature | None = None
+        if batch.finite:
+            with torch.autocast(batch.outputs.device.type, enabled=False):
+                found = Curvature(
+                    batch,
+                    self._parameters(),
+                    self.recipe.curvature,
+                    self.recipe.labels,
+                    self._labels,
+                    known_curved=self._verified,
+                )
+        self._prepared.append((closure, loss, found))
+        return loss
+
+    def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """One update.
 
         A loss, a curvature or a reading that is not finite leaves the parameters and moments as they are;
         `last.outcome` says so. The first step also checks the curvature against the model's backward pass
-        (`GGN.verify`).
+        (`Curvature.verify`).
 
         Args:
-            closure: runs the model on a batch and returns (loss, outputs), outputs of shape (b, c); it must not call
-                backward.
+            closure: runs the model on a batch and returns (loss, outputs), outputs of shape (b, ...); it must not call
+                backward. None where micro-batches were prepared (`prepare`).
 
         Returns:
-            The loss before the update.
+            The loss before the update, the mean over the micro-batches.
         """
         start = time.perf_counter()
-        damping = self._damping()
-        batch = evaluate(closure)
-        loss = float(batch.loss.detach())
-        if math.isfinite(loss) and bool(torch.isfinite(batch.outputs).all()):
-            ggn = Curvature(batch, self._parameters(), known_curved=self._verified)
-            if not self._verified:
-                ggn.verify()
-            direction = self._direction(ggn, damping)
-            self._verified = True
-        else:
-            direction = Direction(None, Outcome.NOT_FINITE, 0)
+        if closure is not None:
+            self.prepare(closure)
+        prepared, self._prepared = self._prepared, []
+        if not prepared:
+            raise InputError("step() has nothing to work on: give it a closure, or call prepare(closure) before")
+        dampings = self._dampings()
+        loss = sum(part for _, part, _ in prepared) / len(prepared)
+        curvatures = [found for _, _, found in prepared if found is not None]
+        with torch.autocast(self._parameters()[0].device.type, enabled=False):
+            direction, factor = self._solved(curvatures, len(prepared) == len(curvatures), dampings)
         if direction.x is not None and not all(bool(torch.isfinite(part).all()) for part in direction.x):
-            direction = Direction(
-                None,
-                Outcome.NOT_FINITE,
-                direction.cells,
-                direction.analog_seconds,
-                direction.attempts,
-                direction.device_seconds,
-            )
+            direction = dataclasses.replace(direction, x=None, outcome=Outcome.NOT_FINITE)
         if direction.x is not None:
+            adapting = isinstance(self.policy, LevenbergMarquardt) and factor is not None
+            before = [p.detach().clone() for p in self._parameters()] if adapting else []
+            slope = factor.gradient() if adapting and factor is not None else []
             with torch.no_grad():
-                self._update(direction.x)
+                self._update(self._clipped(direction.x))
+            if adapting and factor is not None:
+                self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared])
+        self._steps += 1
         self.last = StepRecord(
             loss,
             direction.outcome,
@@ -128,80 +226,125 @@ class NaturalGradient(Optimizer):
             direction.attempts,
             digital_seconds=time.perf_counter() - start - direction.device_seconds,
             device_seconds=direction.device_seconds,
+            damping=dampings[0],
+            iterations=direction.iterations,
         )
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """torch's optimizer state, and whether the model has been checked."""
-        return {**super().state_dict(), "verified": self._verified}
+        """torch's optimizer state, the step count, the adapted damping, the labels' generator, whether the model was checked."""
+        own = {"verified": self._verified, "steps": self._steps, "adapted": self._adapted}
+        return {**super().state_dict(), **own, "labels": self._labels.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a state of `state_dict`."""
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
         self._verified = bool(state_dict.get("verified", False))
+        self._steps = int(state_dict.get("steps", 0))
+        self._adapted = state_dict.get("adapted", self._adapted)
+        if "labels" in state_dict:
+            self._labels.set_state(state_dict["labels"].cpu())
 
     @abstractmethod
-    def _direction(self, ggn: Curvature, damping: float) -> Direction:
-        """x for this batch."""
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        """x with (C + damping I) x = g for this batch."""
+
+    def _solved(
+        self, curvatures: Sequence[Curvature], finite: bool, dampings: list[float]
+    ) -> tuple[Direction, Factor | None]:
+        """The direction of all micro-batches together, and their curvature."""
+        if not finite:
+            return Direction(None, Outcome.NOT_FINITE, 0), None
+        if not self._verified and self._uses_blocks(curvatures[0]):
+            curvatures[0].verify()
+        factor: Factor = curvatures[0]
+        scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
+        if len(curvatures) > 1 or set(scales) != {1.0}:
+            factor = Joined(curvatures, [1 / len(curvatures)] * len(curvatures), scales)
+        direction = self._direction(factor, dampings[0])
+        self._verified = True
+        if direction.x is not None:
+            direction = dataclasses.replace(direction, x=factor.unscaled(direction.x))
+        return direction, factor
+
+    def _uses_blocks(self, curvature: Curvature) -> bool:
+        """Whether the direction comes from sensitivities of single samples."""
+        return True
+
+    def _adapt(
+        self, factor: Factor, slope: list[Tensor], before: list[Tensor], loss: float, closures: Sequence[Closure]
+    ) -> None:
+        """Levenberg and Marquardt's rule. The graph is of the old parameters, so that only the blocks can still be asked."""
+        assert isinstance(self.policy, LevenbergMarquardt)
+        assert self._adapted is not None
+        with torch.no_grad():
+            after = sum(float(closure()[0]) for closure in closures) / len(closures)
+            step = factor.scaled([p.detach() - b for p, b in zip(self._parameters(), before, strict=True)])
+        curved = float(factor.push(step).double().square().sum())
+        foretold = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
+        self._adapted = self.policy.after(self._adapted, after - loss, foretold)
+
+    def _clipped(self, x: list[Tensor]) -> list[Tensor]:
+        if self.recipe.clip is None:
+            return x
+        rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
+        size = math.sqrt(sum(float((lr * part).double().square().sum()) for lr, part in zip(rates, x, strict=True)))
+        return x if size <= self.recipe.clip else [part * (self.recipe.clip / size) for part in x]
 
     def _update(self, direction: list[Tensor]) -> None:
         parts = iter(direction)
         for group in self.param_groups:
             for p in group["params"]:
                 x = next(parts)
-                if p.requires_grad:
-                    p.add_(x, alpha=-float(group["lr"]))
+                if not p.requires_grad:
+                    continue
+                if group["weight_decay"]:
+                    p.mul_(1 - float(group["lr"]) * group["weight_decay"])
+                if self.recipe.update == "adam":
+                    _adam(p, x, self.state[p], group)
+                    continue
+                if group["momentum"]:
+                    state = self.state[p]
+                    x = state["momentum"] = x + group["momentum"] * state["momentum"] if "momentum" in state else x
+                p.add_(x, alpha=-float(group["lr"]))
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
-    def _damping(self) -> float:
-        values = [group["damping"] for group in self.param_groups]
-        if any(value != values[0] for value in values):
+    def _dampings(self) -> list[float]:
+        """lambda of each parameter at this step."""
+        if isinstance(self.policy, LevenbergMarquardt):
+            assert self._adapted is not None
+            value = self._adapted
+        elif callable(self.policy):
+            value = check_number("damping", self.policy(self._steps), low=0.0)
+        else:
+            found = [
+                check_number("damping", group["damping"], low=0.0)
+                for group in self.param_groups
+                for _ in group["params"]
+            ]
+            if len(set(found)) > 1 and min(found) == 0:
+                raise InputError(
+                    f"damping is {sorted(set(found))} in the parameter groups: where groups differ, each needs damping > 0"
+                )
+            return found
+        given = [group["damping"] for group in self.param_groups if group["damping"] is not None]
+        if given:
             raise InputError(
-                f"damping differs between parameter groups ({values}): all groups share one curvature matrix, so give "
-                "one value"
+                f"damping is {given} for a parameter group, but is adapted for all: give groups none of their own"
             )
-        return _check_number("damping", values[0], low=0.0)
+        return [value] * len(self._parameters())
 
 
-class NGD(NaturalGradient):
-    """Exact damped natural gradient by the digital computer: theta <- theta - lr (G + lambda I)^-1 g.
-
-    By the push-through identity x = J^T L u with (K + lambda I) u = s, K the (k, k) Gram matrix: Cholesky in float64
-    with one step of iterative refinement, whatever the model's type (in float32 alone the solution misses 1e-3 at small
-    damping).
-
-    Args:
-        params: parameters or parameter groups (each may have its own lr).
-        lr: learning rate.
-        damping: lambda > 0, one value for all groups.
-
-    Raises:
-        InputError: arguments out of range; in `step`, K + lambda I not positive definite in float64, and what `GGN`
-            refuses.
-    """
-
-    def __init__(self, params: Iterable[Any], lr: float = 0.1, damping: float = 0.01) -> None:
-        super().__init__(params, lr, damping)
-
-    def _direction(self, ggn: Curvature, damping: float) -> Direction:
-        A, s = ggn.gram(), ggn.sources
-        if not bool(torch.isfinite(A).all()):
-            return Direction(None, Outcome.NOT_FINITE, ggn.cells)
-        A.diagonal().add_(damping)
-        factor, info = torch.linalg.cholesky_ex(A)
-        if int(info) != 0:
-            raise InputError(
-                f"the Gauss-Newton matrix with damping {damping} is not positive definite in float64: raise damping"
-            )
-        u = torch.cholesky_solve(s[:, None], factor)
-        u = u + torch.cholesky_solve(s[:, None] - A @ u, factor)
-        return Direction(ggn.pullback(u[:, 0]), Outcome.OK, ggn.cells)
-
-
-def _check_number(name: str, value: Any, low: float, strict: bool = False) -> float:
-    number = float(value)
-    if not math.isfinite(number) or number < low or (strict and number == low):
-        raise InputError(f"{name} is {value}: give a finite number {'>' if strict else '>='} {low}")
-    return number
+def _adam(p: Tensor, x: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """Adam's update with x for the gradient."""
+    beta1, beta2 = group["betas"]
+    if "step" not in state:
+        state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+    state["step"] += 1
+    state["exp_avg"].lerp_(x, 1 - beta1)
+    state["exp_avg_sq"].mul_(beta2).addcmul_(x, x, value=1 - beta2)
+    scale = math.sqrt(1 - beta2 ** state["step"])
+    denominator = state["exp_avg_sq"].sqrt().div_(scale).add_(group["eps"])
+    p.addcdiv_(state["exp_avg"], denominator, value=-float(group["lr"]) / (1 - beta1 ** state["step"]))

@@ -25,71 +25,81 @@ from torch import Tensor
 from ..circuits.errors import InputError
 from ..devicemodel.device import Device, Outcome, Solution
 from ..devicemodel.ideal import IdealDevice
-from ..devicemodel.systems import Dense, LowRank
-from .curvature import Curvature
-from .ngd import Direction, NaturalGradient, _check_number
+from ..devicemodel.systems import Dense, LinearSystem, LowRank
+from .damping import Damping, check_number
+from .factor import Factor
+from .kronecker import kronecker_blocks
+from .ngd import Direction, NaturalGradient
 
 
 class TNGD(NaturalGradient):
     """theta <- theta - lr x(t), with x(t) read from an analog device; arXiv 2405.13817.
 
     Args:
-        params: parameters or parameter groups (each may have its own lr).
-        lr: learning rate.
-        damping: lambda >= 0, one value for all groups.
+        params, lr, damping, recipe: of `NaturalGradient`; update="adam" is TNGD-Adam.
         analog_time: t >= 0 in tau, the run before the reading; 0 is SGD, math.inf the exact natural gradient.
         delay_time: tau that the device runs on, with the old matrix and drive, between a reading and the next upload.
             Acts through the state that is carried on, so it needs reset=False and the primal system.
         reset: True starts each run at the gradient; False goes on from the state the device is in (the first run, and
             the one after a skipped step, start at the gradient). False needs the primal system: the dual cells stand
             for the outputs of a batch, so a state carried to the next batch would mean nothing.
+        reads: readings that are averaged, `read_interval` tau apart, the first at t.
+        read_interval: tau > 0.
         device: any `Device`; `IdealDevice()` by default.
-        update: "sgd", or "adam": x takes the place of the gradient in Adam's moments.
-        betas, eps: of Adam; (0, 0) is the paper's choice for its language model.
-        system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors.
+        system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" a layer at a time with the
+            two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
+        decay: of the Kronecker factors' moving averages, in [0, 1).
 
     A clipped reading is applied, an unstable or non-finite one skipped; `last` records it. `state_dict` holds the
     device's state, so a resumed run is bit-exact.
 
     Raises:
-        InputError: arguments out of range or not compatible; in `step`, what `GGN` and the device refuse.
+        InputError: arguments out of range or not compatible; in `step`, what `Curvature` and the device refuse.
     """
 
     def __init__(
         self,
         params: Iterable[Any],
         lr: float = 0.1,
-        damping: float = 0.01,
+        damping: Damping = 0.01,
         analog_time: float = 50.0,
         delay_time: float = 0.0,
         reset: bool = True,
+        reads: int = 1,
+        read_interval: float = 1.0,
         device: Device | None = None,
-        update: Literal["sgd", "adam"] = "sgd",
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        system: Literal["dual", "primal"] = "dual",
+        system: Literal["dual", "primal", "kronecker"] = "dual",
+        decay: float = 0.95,
+        **recipe: Any,
     ) -> None:
         if math.isnan(analog_time) or analog_time < 0:
             raise InputError(f"analog_time is {analog_time}: give tau >= 0 (math.inf for the settled state)")
-        _check_number("delay_time", delay_time, low=0.0)
-        if update not in ("sgd", "adam") or system not in ("dual", "primal"):
-            raise InputError(f'update is {update!r}, system {system!r}: give "sgd" or "adam", and "dual" or "primal"')
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise InputError(f"betas are {betas}: give two numbers in [0, 1)")
-        _check_number("eps", eps, low=0.0, strict=update == "adam")
-        if system == "dual" and not reset:
+        check_number("delay_time", delay_time, low=0.0)
+        check_number("read_interval", read_interval, low=0.0, strict=True)
+        if reads < 1 or (reads > 1 and math.isinf(analog_time)):
+            raise InputError(
+                f"reads is {reads} with analog_time {analog_time}: give reads >= 1, and a finite analog_time to average over readings"
+            )
+        if system not in ("dual", "primal", "kronecker"):
+            raise InputError(f'system is {system!r}: give "dual", "primal" or "kronecker"')
+        if system != "primal" and not reset:
             raise InputError(
                 'reset=False needs system="primal": the dual cells stand for the outputs of one batch, and a state '
-                "carried to the next batch has no meaning there"
+                "carried to the next batch has no meaning there; with Kronecker factors one device serves layer after layer"
             )
         if delay_time > 0 and reset:
             raise InputError(
                 f"delay_time is {delay_time} but the state is reset at each upload, so the delay has no effect: give "
                 'reset=False and system="primal"'
             )
-        super().__init__(params, lr, damping, betas=tuple(betas), eps=eps)
+        check_number("decay", decay, low=0.0)
+        super().__init__(params, lr, damping, **recipe)
+        if system == "dual" and self.recipe.curvature == "mc-fisher":
+            raise InputError(
+                'curvature="mc-fisher" needs system="primal" or "kronecker": the gradient is not in the range of the drawn labels'
+            )
         self.analog_time, self.delay_time, self.reset = float(analog_time), float(delay_time), reset
-        self.mode, self.system = update, system
+        self.reads, self.read_interval, self.system, self.decay = reads, float(read_interval), system, float(decay)
         self.device: Device = IdealDevice() if device is None else device
         self._carried = False  # whether the device holds a state of the run so far
 
@@ -105,58 +115,66 @@ class TNGD(NaturalGradient):
         self.device.load_state_dict(state_dict["device"])
         self._carried = bool(state_dict["carried"])
 
-    def _direction(self, ggn: Curvature, damping: float) -> Direction:
-        return self._dual(ggn, damping) if self.system == "dual" else self._primal(ggn, damping)
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        return {"dual": self._dual, "primal": self._primal, "kronecker": self._kronecker}[self.system](factor, damping)
 
-    def _dual(self, ggn: Curvature, damping: float) -> Direction:
-        A, s = ggn.gram(), ggn.sources
+    def _dual(self, factor: Factor, damping: float) -> Direction:
+        A, s = factor.gram(), factor.sources
         if not bool(torch.isfinite(A).all()):
-            return Direction(None, Outcome.NOT_FINITE, ggn.cells)
+            return Direction(None, Outcome.NOT_FINITE, factor.cells)
         A.diagonal().add_(damping)
         start = time.perf_counter()
-        solution = self.device.solve(Dense(A), s, self.analog_time, x0=s)
+        found = self._read(Dense(A), s, s)
         spent = time.perf_counter() - start
-        x = ggn.pullback(solution.x) if solution.outcome.readable else None
-        return Direction(x, solution.outcome, ggn.cells, solution.seconds, solution.attempts, spent)
+        x = factor.pullback(found.x) if found.outcome.readable else None
+        return Direction(x, found.outcome, factor.cells, found.seconds, found.attempts, spent)
 
-    def _primal(self, ggn: Curvature, damping: float) -> Direction:
-        J, gradient = ggn.jacobian(), ggn.gradient()
+    def _primal(self, factor: Factor, damping: float) -> Direction:
+        J, gradient = factor.jacobian(), factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
         if not bool(torch.isfinite(J).all()):
             return Direction(None, Outcome.NOT_FINITE, g.numel())
         start = time.perf_counter()
         fresh = self.reset or not self._carried
-        solution = self.device.solve(LowRank(J, None, damping), g, self.analog_time, x0=g if fresh else None)
-        seconds, attempts = solution.seconds, solution.attempts
-        self._carried = solution.outcome.readable
+        found = self._read(LowRank(J, None, damping), g, g if fresh else None)
+        seconds, attempts = found.seconds, found.attempts
+        self._carried = found.outcome.readable
         if self.delay_time > 0 and self._carried:
-            late: Solution = self.device.evolve(self.delay_time)
+            late = self.device.evolve(self.delay_time)
             seconds, attempts = seconds + late.seconds, attempts + late.attempts
             self._carried = late.outcome.readable
         spent = time.perf_counter() - start
         x: list[Tensor] | None = None
-        if solution.outcome.readable:
-            sizes = [part.numel() for part in gradient]
-            x = [piece.reshape(part.shape) for piece, part in zip(solution.x.split(sizes), gradient, strict=True)]
-        return Direction(x, solution.outcome, g.numel(), seconds, attempts, spent)
+        if found.outcome.readable:
+            pieces = found.x.split([part.numel() for part in gradient])
+            x = [piece.reshape(part.shape) for piece, part in zip(pieces, gradient, strict=True)]
+        return Direction(x, found.outcome, g.numel(), seconds, attempts, spent)
 
-    def _update(self, direction: list[Tensor]) -> None:
-        if self.mode == "sgd":
-            super()._update(direction)
-            return
-        parts = iter(direction)
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for p in group["params"]:
-                x = next(parts)
-                if not p.requires_grad:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
-                state["step"] += 1
-                state["exp_avg"].lerp_(x, 1 - beta1)
-                state["exp_avg_sq"].mul_(beta2).addcmul_(x, x, value=1 - beta2)
-                scale = math.sqrt(1 - beta2 ** state["step"])
-                denominator = state["exp_avg_sq"].sqrt().div_(scale).add_(group["eps"])
-                p.addcdiv_(state["exp_avg"], denominator, value=-float(group["lr"]) / (1 - beta1 ** state["step"]))
+    def _kronecker(self, factor: Factor, damping: float) -> Direction:
+        """One system after another on the same device, reset for each."""
+        gradient = factor.gradient()
+        found = [torch.zeros_like(part) for part in gradient]
+        outcome, cells, seconds, attempts, spent = Outcome.OK, 0, 0.0, 0, 0.0
+        for block in kronecker_blocks(factor, self.state, self.decay):
+            system, g = block.system(damping), block.gather(gradient)
+            start = time.perf_counter()
+            one = self._read(system, g, g)
+            spent += time.perf_counter() - start
+            cells, seconds, attempts = cells + system.size, seconds + one.seconds, attempts + one.attempts
+            if not one.outcome.readable:
+                return Direction(None, one.outcome, cells, seconds, attempts, spent)
+            outcome = outcome if one.outcome is Outcome.OK else one.outcome
+            block.scatter(one.x, found)
+        return Direction(found, outcome, cells, seconds, attempts, spent)
+
+    def _read(self, system: LinearSystem, b: Tensor, x0: Tensor | None) -> Solution:
+        """The mean of `reads` readings; the worst outcome of them."""
+        first = self.device.solve(system, b, self.analog_time, x0=x0)
+        total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
+        for _ in range(self.reads - 1):
+            if not outcome.readable:
+                break
+            late = self.device.evolve(self.read_interval)
+            total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
+            outcome = outcome if late.outcome is Outcome.OK else late.outcome
+        return Solution(total / self.reads, outcome, seconds, attempts)

@@ -16,7 +16,9 @@ from torch.optim import Optimizer
 
 from ..circuits.errors import InputError
 from ..devicemodel.device import Device, Outcome
-from .ngd import NGD, NaturalGradient
+from .digital import NGD, NGDCG
+from .kfac import KFAC
+from .ngd import NaturalGradient
 from .tasks.task import Task
 from .tngd import TNGD
 
@@ -26,11 +28,13 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "sgd": (torch.optim.SGD, {"lr": 0.5}),
     "adam": (torch.optim.Adam, {"lr": 0.01}),
     "ngd": (NGD, {"lr": 0.3, "damping": 0.3}),
+    "ngd-cg": (NGDCG, {"lr": 0.3, "damping": 0.3}),
+    "kfac": (KFAC, {"lr": 0.3, "damping": 0.3, "curvature": "mc-fisher"}),
     "tngd": (TNGD, {"lr": 0.3, "damping": 0.3, "analog_time": 20.0}),
     "tngd-adam": (TNGD, {"lr": 0.01, "damping": 0.3, "analog_time": 20.0, "update": "adam"}),
 }
 """The optimizers by name, with settings from a short search on the digits task at batch 16: one or two seeds for each
-setting, TNGD's learning rate and damping taken over from NGD. Search again for another task or a comparison."""
+setting, TNGD's learning rate and damping taken over from NGD. A task's plan may have others (`settings_for`)."""
 
 
 @dataclass
@@ -74,15 +78,22 @@ Callback = Callable[[int, History], None]
 """Called after every step with the number of steps done."""
 
 
+def settings_for(task: Task, optimizer: str) -> dict[str, Any]:
+    """What a named optimizer is set to on this task: its settings in `OPTIMIZERS`, changed by the task's plan.
+
+    Raises:
+        InputError: unknown name.
+    """
+    return {**_known(optimizer)[1], **task.plan.settings.get(optimizer, {})}
+
+
 def make_optimizer(name: str, params: Iterable[Tensor], device: Device | None = None, **options: Any) -> Optimizer:
     """An optimizer of `OPTIMIZERS` with its settings there, changed by `options`.
 
     Raises:
         InputError: unknown name; a device for an optimizer that has none.
     """
-    if name not in OPTIMIZERS:
-        raise InputError(f"optimizer is {name!r}: give one of {', '.join(OPTIMIZERS)}")
-    kind, defaults = OPTIMIZERS[name]
+    kind, defaults = _known(name)
     settings = {**defaults, **options}
     if kind is TNGD:
         settings["device"] = device
@@ -91,16 +102,22 @@ def make_optimizer(name: str, params: Iterable[Tensor], device: Device | None = 
     return kind(params, **settings)
 
 
+def _known(name: str) -> tuple[Callable[..., Optimizer], dict[str, Any]]:
+    if name not in OPTIMIZERS:
+        raise InputError(f"optimizer is {name!r}: give one of {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name]
+
+
 def train(
     task: Task,
     optimizer: str | OptimizerFactory,
-    steps: int,
-    batch: int = 16,
+    steps: int | None = None,
+    batch: int | None = None,
     seed: int = 0,
     device: Device | None = None,
     model: nn.Module | None = None,
     callbacks: Iterable[Callback] = (),
-    evaluate_every: int = 10,
+    evaluate_every: int | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
     **options: Any,
@@ -108,7 +125,8 @@ def train(
     """Train for a number of steps and say how it went.
 
     Args:
-        task: data, network, loss.
+        task: data, network, loss; and by its plan the defaults of steps, batch, evaluate_every and the settings of a
+            named optimizer.
         optimizer: a name of `OPTIMIZERS`, or a function of the parameters.
         steps: updates in all, those of an earlier part of the run included.
         batch: samples a step.
@@ -125,6 +143,9 @@ def train(
     Raises:
         InputError: arguments out of range; a checkpoint of another run or not readable.
     """
+    steps = task.plan.steps if steps is None else steps
+    batch = task.plan.batch if batch is None else batch
+    evaluate_every = task.plan.evaluate_every if evaluate_every is None else evaluate_every
     if steps < 1 or batch < 1 or seed < 0 or evaluate_every < 0 or checkpoint_every < 1:
         raise InputError(
             f"steps {steps}, batch {batch}, seed {seed}, evaluate_every {evaluate_every}, checkpoint_every "
@@ -132,6 +153,8 @@ def train(
         )
     if options and not isinstance(optimizer, str):
         raise InputError(f"options {sorted(options)} were given with an optimizer function: put them into the function")
+    if isinstance(optimizer, str):
+        options = {**settings_for(task, optimizer), **options}
     path = None if checkpoint is None else Path(checkpoint)
     identity: dict[str, Any] = {
         "task": task.name,

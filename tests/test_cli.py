@@ -40,7 +40,8 @@ Run = Callable[..., tuple[int, str, str]]
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command in an empty folder; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("THERMOGRAD_DEBUG", raising=False)
+    for variable in ("THERMOGRAD_DEBUG", "THERMOGRAD_MNIST"):
+        monkeypatch.delenv(variable, raising=False)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -196,7 +197,15 @@ BAD_COMMANDS: dict[str, tuple[list[str], str]] = {
     "indefinite system": (["calibrate", "--systems", "indefinite.npz"], r"indefinite\.npz': matrix is indefinite"),
     "fabric of a calibration": (["calibrate", "--fabric", "auto"], "'auto' cannot be calibrated"),
     "unknown task": (["train", "--task", "letters"], "'letters' is unknown; there are: digits"),
-    "unknown optimizer": (["train", "--optimizer", "lion"], "'lion' is unknown; there are: sgd"),
+    "mnist is not shipped": (["train", "--task", "mnist"], "needs its data.*--data PATH.*THERMOGRAD_MNIST"),
+    "no such data": (["train", "--task", "mnist", "--data", "no.npz"], "'no.npz' does not exist"),
+    "data of another kind": (["train", "--task", "mnist", "--data", "system.npz"], "no array x_train, only A, b"),
+    "digits have no data": (["train", "--data", "system.npz"], "--data means nothing to digits.*--task mnist"),
+    "overwrites the data": (
+        ["train", "--task", "mnist", "--data", "system.npz", "--checkpoint", "system.npz"],
+        "overwrite an input",
+    ),
+    "unknown optimizer": (["train", "--optimizer", "lion"], "'lion': give one of sgd"),
     "sgd has no damping": (["train", "--optimizer", "sgd", "--damping", "1"], "--damping means nothing to sgd"),
     "adam has no device": (["train", "--optimizer", "adam", "--device", "ideal"], "--device means nothing to adam"),
     "learning rate": (["train", "--optimizer", "sgd", "--lr", "-1"], "--lr is -1"),
@@ -754,6 +763,26 @@ def test_train_resumes_and_writes_what_it_did(run: Run) -> None:
     code, _, error = run("train", "--optimizer", "sgd", "--steps", "30", "--checkpoint", "run.pt")
     assert code == 2
     assert "another run" in error
+
+
+@pytest.mark.slow
+def test_train_on_mnist(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    data = {}
+    for part in ("train", "test"):
+        data[f"y_{part}"] = labels = random.integers(0, 10, 10_000, dtype=np.uint8)
+        data[f"x_{part}"] = images = np.zeros((10_000, 28, 28), np.uint8)
+        images[np.arange(10_000), 4 + 2 * labels] = 255  # a line whose height says the digit
+    save("mnist.npz", **data)
+    arguments = ["train", "--task", "mnist", "--optimizer", "adam", "--checkpoint", "run.pt"]
+    assert run(*arguments, "--data", "mnist.npz", "--steps", "5")[0] == 0
+    monkeypatch.setenv("THERMOGRAD_MNIST", "mnist.npz")
+    code, out, error = run(*arguments, "--steps", "20", "--plot", "m.png", "--require", "0.9", "--json")
+    assert code == 0, error
+    result = json.loads(out)
+    assert (result["task"], result["batch"], len(result["loss"])) == ("mnist", 64, 20)
+    assert [step for step, _ in result["evaluations"]] == [0, 5, 20]
+    assert Path("m.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_train_on_a_surrogate(run: Run) -> None:

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...circuits.errors import InputError
+
+EVALUATED = 1000
+"""Test samples classified at once: what evaluating takes in memory does not grow with the test set."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a task is trained unless something else is asked for.
+
+    Attributes:
+        steps: updates.
+        batch: samples a step.
+        evaluate_every: steps between evaluations on the test set.
+        settings: of the optimizers by name, such as {"adam": {"lr": 0.003}}, found at this batch and length; whatever
+            is not here is as in `training.OPTIMIZERS`.
+    """
+
+    steps: int = 300
+    batch: int = 16
+    evaluate_every: int = 10
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +45,7 @@ class Task:
         test_inputs, test_targets: of the held-out set.
         model: builds the network, with weights from torch's default generator.
         loss: (outputs, targets) -> scalar, a mean over the batch.
+        plan: how it is trained unless something else is asked for.
     """
 
     name: str
@@ -31,6 +55,7 @@ class Task:
     test_targets: Tensor
     model: Callable[[], nn.Module]
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy
+    plan: Plan = field(default_factory=Plan)
 
     def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
         """Batch number `step` of an endless sequence of shuffled epochs (the incomplete last batch of each is left
@@ -47,8 +72,7 @@ class Task:
         if step < 0 or seed < 0:
             raise InputError(f"step is {step}, seed {seed}: both must be >= 0")
         epoch, position = divmod(step, n // size)
-        order = np.random.default_rng((seed, epoch)).permutation(n)
-        chosen = torch.from_numpy(order[position * size : (position + 1) * size])
+        chosen = _order(n, seed, epoch)[position * size : (position + 1) * size]
         return self.train_inputs[chosen], self.train_targets[chosen]
 
     @torch.no_grad()
@@ -56,6 +80,12 @@ class Task:
         """Share of the whole test set that the model classifies correctly, in evaluation mode."""
         training = model.training
         model.eval()
-        hits = model(self.test_inputs).argmax(dim=-1) == self.test_targets
+        parts = zip(self.test_inputs.split(EVALUATED), self.test_targets.split(EVALUATED), strict=True)
+        hits = sum(int((model(inputs).argmax(dim=-1) == targets).sum()) for inputs, targets in parts)
         model.train(training)
-        return float(hits.double().mean())
+        return hits / len(self.test_targets)
+
+
+@functools.lru_cache(maxsize=2)
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))

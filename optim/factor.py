@@ -1,0 +1,248 @@
+"""M with C = M^T M, the curvature of a batch, as blocks of parameters: products, Gram matrix, rows; and several batches as one.
+
+N-vectors are lists of tensors shaped as the parameters, k-vectors are ordered (sample, direction), k = b m.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..circuits.errors import InputError
+from .blocks import Block, LayerBlock, RowsBlock
+from .layers import Use
+
+DENSE_PARAMETERS = 20_000
+"""Largest N for which `Factor.dense` forms the N x N matrix."""
+
+
+class Factor(ABC):
+    """M, (k, N), never formed unless asked for.
+
+    Attributes:
+        parameters: the N optimised parameters; unused or frozen ones have zero columns.
+        dtype: of the model.
+    """
+
+    parameters: list[Tensor]
+    dtype: torch.dtype
+
+    @property
+    @abstractmethod
+    def samples(self) -> int:
+        """b."""
+
+    @property
+    @abstractmethod
+    def directions(self) -> int:
+        """m."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> list[Block]:
+        """Of the parameters that the outputs use."""
+
+    @property
+    @abstractmethod
+    def sources(self) -> Tensor:
+        """s, (k,) float64, with M^T s the gradient. InputError where the gradient is not in the range of the curvature."""
+
+    @abstractmethod
+    def gradient(self) -> list[Tensor]:
+        """Of the loss."""
+
+    @property
+    def cells(self) -> int:
+        """k, the size of the dual system."""
+        return self.samples * self.directions
+
+    def scaled(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """From the parameters' coordinates to those of M."""
+        return list(values)
+
+    def unscaled(self, x: Sequence[Tensor]) -> list[Tensor]:
+        """From the coordinates of M to the parameters'."""
+        return list(x)
+
+    def gram(self, dtype: torch.dtype = torch.float64) -> Tensor:
+        """K = M M^T, (k, k), accumulated in `dtype` from factors in the model's type."""
+        K = self.lower_gram(dtype)
+        return K.tril() + K.tril(-1).mT
+
+    def lower_gram(self, dtype: torch.dtype) -> Tensor:
+        """K on and below the diagonal, anything above: what Cholesky's factorisation reads."""
+        K = torch.zeros(self.cells, self.cells, dtype=dtype, device=self.parameters[0].device)
+        for block in self.blocks:
+            block.add_gram(K)
+        return K
+
+    def push(self, values: Sequence[Tensor]) -> Tensor:
+        """M v, (k,), in the model's type."""
+        total = torch.zeros(self.cells, dtype=self.dtype, device=self.parameters[0].device)
+        for block in self.blocks:
+            total += block.push(values).reshape(-1)
+        return total
+
+    def pullback(self, u: Tensor) -> list[Tensor]:
+        """M^T u for u (k,)."""
+        result = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        u = u.reshape(self.samples, -1)
+        for block in self.blocks:
+            for i, part in zip(block.indices, block.pull(u), strict=True):
+                result[i] = part.reshape(self.parameters[i].shape)
+        return result
+
+    def matvec(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """C v by the blocks."""
+        return self.pullback(self.push(values))
+
+    def product(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """C v, without the sensitivities of k directions where that is possible."""
+        return self.matvec(values)
+
+    def jacobian(self) -> Tensor:
+        """M, (k, N) in the model's type: explicit rows, k N entries."""
+        device = self.parameters[0].device
+        columns = [torch.zeros(self.cells, p.numel(), dtype=self.dtype, device=device) for p in self.parameters]
+        for block in self.blocks:
+            for i, part in zip(block.indices, block.rows(), strict=True):
+                columns[i] = part
+        return torch.cat(columns, dim=1)
+
+    def dense(self) -> Tensor:
+        """C, (N, N) float64. InputError above `DENSE_PARAMETERS`."""
+        n = sum(p.numel() for p in self.parameters)
+        if n > DENSE_PARAMETERS:
+            raise InputError(
+                f"C of {n} parameters would hold {n * n:.1e} entries (at most {DENSE_PARAMETERS} parameters): use "
+                "gram()"
+            )
+        rows = self.jacobian().double()
+        return rows.mT @ rows
+
+
+class Joined(Factor):
+    """Several batches as the one that holds all their samples: M is stacked, the loss is sum_j w_j loss_j.
+
+    Args:
+        parts: of the same model, with the same parameters and number of directions.
+        weights: w_j > 0, one for each part.
+        scales: c_i > 0 for each parameter: columns are multiplied by sqrt c_i; None is 1.
+
+    Raises:
+        InputError: parts that do not fit together.
+    """
+
+    def __init__(
+        self, parts: Sequence[Factor], weights: Sequence[float], scales: Sequence[float] | None = None
+    ) -> None:
+        first = parts[0]
+        self.parts, self.weights = list(parts), list(weights)
+        self.parameters, self.dtype = first.parameters, first.dtype
+        self.scales = [1.0] * len(self.parameters) if scales is None else list(scales)
+
+    @property
+    def samples(self) -> int:
+        """Of all parts."""
+        return sum(part.samples for part in self.parts)
+
+    @property
+    def directions(self) -> int:
+        """Of each part."""
+        return self.parts[0].directions
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Stacked. InputError for parts that do not fit together."""
+        first = self.parts[0]
+        if any(part.directions != first.directions or len(part.blocks) != len(first.blocks) for part in self.parts):
+            raise InputError(
+                f"the parts have {[part.directions for part in self.parts]} directions and "
+                f"{[len(part.blocks) for part in self.parts]} blocks: micro-batches must run the same layers and have as many outputs"
+            )
+        roots = [math.sqrt(weight) for weight in self.weights]
+        found: list[Block] = []
+        for group in zip(*(part.blocks for part in self.parts), strict=True):
+            found += _stacked(group, roots, self.scales)
+        return found
+
+    def product(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """sum_j w_j C_j v, between the scales."""
+        values = [v * math.sqrt(c) for v, c in zip(values, self.scales, strict=True)]
+        return self._summed([part.product(values) for part in self.parts])
+
+    @property
+    def sources(self) -> Tensor:
+        """sqrt(w_j) s_j, stacked."""
+        return torch.cat([math.sqrt(w) * part.sources for w, part in zip(self.weights, self.parts, strict=True)])
+
+    def gradient(self) -> list[Tensor]:
+        """sum_j w_j g_j, scaled as the columns are."""
+        return self._summed([part.gradient() for part in self.parts])
+
+    def _summed(self, found: list[list[Tensor]]) -> list[Tensor]:
+        total = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        for weight, parts in zip(self.weights, found, strict=True):
+            for sum_, part in zip(total, parts, strict=True):
+                sum_.add_(part, alpha=weight)
+        return [part * math.sqrt(c) for part, c in zip(total, self.scales, strict=True)]
+
+    def scaled(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """v_i / sqrt c_i."""
+        return [part / math.sqrt(c) for part, c in zip(values, self.scales, strict=True)]
+
+    def unscaled(self, x: Sequence[Tensor]) -> list[Tensor]:
+        """x_i sqrt c_i."""
+        return [part * math.sqrt(c) for part, c in zip(x, self.scales, strict=True)]
+
+
+def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) -> list[Block]:
+    """The blocks of one layer or parameter in all parts, as one; as two where weight and bias differ in scale."""
+    first = group[0]
+    if any(type(block) is not type(first) or block.indices != first.indices for block in group):
+        raise InputError("micro-batches must run the same layers: the parts' blocks are of different parameters")
+    samples = sum(block.b for block in group)
+    if isinstance(first, RowsBlock):
+        rows = torch.cat([block.rows()[0] * root for block, root in zip(group, roots, strict=True)])
+        return [RowsBlock(first.index, rows * math.sqrt(scales[first.index]), first.shape, samples)]
+    layers = [block for block in group if isinstance(block, LayerBlock)]
+    if any(len(block.uses) != len(layers[0].uses) for block in layers):
+        raise InputError("a layer ran more often in one micro-batch than in another")
+    uses = [_joined_use([block.uses[j] for block in layers]) for j in range(len(layers[0].uses))]
+    D = [
+        torch.cat([block.D[j] * root for block, root in zip(layers, roots, strict=True)])
+        for j in range(len(layers[0].uses))
+    ]
+    pair = (layers[0].weight, layers[0].bias)
+    found = {scales[i] for i in layers[0].indices}
+    if len(found) == 1:
+        root = math.sqrt(found.pop())
+        return [LayerBlock(uses, [d * root for d in D] if root != 1 else D, *pair)]
+    assert pair[0] is not None
+    assert pair[1] is not None
+    return [
+        LayerBlock(uses, [d * math.sqrt(scales[pair[0]]) for d in D], pair[0], None),
+        LayerBlock(uses, [d * math.sqrt(scales[pair[1]]) for d in D], None, pair[1]),
+    ]
+
+
+def _joined_use(uses: list[Use]) -> Use:
+    if len(uses) == 1:
+        return uses[0]
+    calls = [use.call for use in uses]
+    if any(call.shape[1:] != calls[0].shape[1:] for call in calls):
+        raise InputError(
+            f"a layer's output is {[tuple(call.shape) for call in calls]} in the micro-batches: pad sequences to one length"
+        )
+    whole = dataclasses.replace(
+        calls[0],
+        input=torch.cat([call.input for call in calls]),
+        shape=torch.Size((sum(call.shape[0] for call in calls), *calls[0].shape[1:])),
+    )
+    return type(uses[0])(whole)

@@ -1,0 +1,80 @@
+"""(K + lambda I) u = s for the Gram matrix of a batch, to the accuracy of the model and not of the matrix.
+
+In float32 K is off by a rounding of its largest eigenvalue, which a small damping amplifies; the products with M and M^T
+are not. So the factor of the float32 matrix only steers: the residual s - lambda u - M (M^T u) is taken through the layers
+themselves, and one or two corrections leave the error of the layers' own numbers. The last M^T u is the step, so a
+correction costs one product with M and one with M^T.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..circuits.errors import InputError
+from .factor import Factor
+
+_ENOUGH = {torch.float32: 1e-5, torch.float64: 1e-13}
+_STEERS = 1e-2
+"""Where one correction divided the residual by a hundred, the next one is the last and its residual is not taken."""
+_MOST = 8
+
+
+def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
+    """x = M^T u with (K + lambda I) u = s, shaped as the parameters; None where K is not finite.
+
+    Raises:
+        InputError: K + lambda I not positive definite even in float64, or a gradient out of the curvature's range.
+    """
+    s, dtype = factor.sources, factor.dtype
+    K = factor.lower_gram(dtype)
+    if not bool(torch.isfinite(K).all()):
+        return None
+    found = _refined(factor, K, s, damping)
+    if found is None and dtype != torch.float64:
+        found = _refined(factor, factor.lower_gram(torch.float64), s, damping)
+    if found is None:
+        raise InputError(f"the curvature with damping {damping} is not positive definite in float64: raise damping")
+    return found
+
+
+def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tensor] | None:
+    """None where the factor does not exist or does not steer."""
+    K.diagonal().add_(damping)
+    root, info = torch.linalg.cholesky_ex(K)
+    if int(info) != 0:
+        return None
+    u, r, size = torch.zeros_like(s), s, float(s.norm())
+    steers = False
+    for _ in range(_MOST):
+        u = u + torch.cholesky_solve(r.to(root.dtype).unsqueeze(1), root).squeeze(1).double()
+        x = factor.pullback(u)
+        if steers:
+            return x
+        r = s - damping * u - factor.push(x).double()
+        before, size = size, float(r.norm())
+        if size <= _ENOUGH[factor.dtype] * float(s.norm()):
+            return x
+        if not size < 0.5 * before:
+            return None
+        steers = size < _STEERS * before
+    return x
+
+
+def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
+    """x = (g - M^T w) / lambda with (K + lambda I) w = M g, for a gradient that is not in the range of M^T, such as that of drawn labels.
+
+    Raises:
+        InputError: damping = 0: x would have no bound.
+    """
+    if not damping > 0:
+        raise InputError(
+            f"damping is {damping}: the gradient has parts that the curvature of drawn labels does not reach, so give damping > 0"
+        )
+    gradient = factor.gradient()
+    K = factor.gram()
+    if not bool(torch.isfinite(K).all()):
+        return None
+    K.diagonal().add_(damping)
+    w = torch.linalg.solve(K, factor.push(gradient).double())
+    return [(g - part) / damping for g, part in zip(gradient, factor.pullback(w), strict=True)]
