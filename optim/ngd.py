@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
+from . import distributed
 from .batch import Closure, evaluate
 from .curvature import KINDS, Curvature, Kind
 from .damping import Damping, LevenbergMarquardt, check_number
@@ -150,7 +151,9 @@ class NaturalGradient(Optimizer):
         self._verified = False
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
-        self._labels = torch.Generator().manual_seed(self.recipe.seed)
+        group = self.recipe.process_group
+        rank = 0 if group is None else torch.distributed.get_rank(group)
+        self._labels = torch.Generator().manual_seed(self.recipe.seed + rank)
         self._prepared: list[tuple[Closure, float, Curvature | None]] = []
         self._dampings()
         dtypes = {p.dtype for p in self._parameters()}
@@ -203,7 +206,7 @@ class NaturalGradient(Optimizer):
         if not prepared:
             raise InputError("step() has nothing to work on: give it a closure, or call prepare(closure) before")
         dampings = self._dampings()
-        loss = sum(part for _, part, _ in prepared) / len(prepared)
+        loss = self._mean(sum(part for _, part, _ in prepared) / len(prepared))
         curvatures = [found for _, _, found in prepared if found is not None]
         with torch.autocast(self._parameters()[0].device.type, enabled=False):
             direction, factor = self._solved(curvatures, len(prepared) == len(curvatures), dampings)
@@ -253,14 +256,21 @@ class NaturalGradient(Optimizer):
         self, curvatures: Sequence[Curvature], finite: bool, dampings: list[float]
     ) -> tuple[Direction, Factor | None]:
         """The direction of all micro-batches together, and their curvature."""
+        group = self.recipe.process_group
+        if group is not None:
+            finite = distributed.all_finite(finite, self._parameters()[0].device, group)
         if not finite:
             return Direction(None, Outcome.NOT_FINITE, 0), None
         if not self._verified and self._uses_blocks(curvatures[0]):
             curvatures[0].verify()
-        factor: Factor = curvatures[0]
+        parts: list[Factor] = list(curvatures)
+        if group is not None:
+            in_range = self.recipe.curvature != "mc-fisher"
+            parts = [one for own in parts for one in distributed.gathered(own, in_range, group)]
+        factor = parts[0]
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
-        if len(curvatures) > 1 or set(scales) != {1.0}:
-            factor = Joined(curvatures, [1 / len(curvatures)] * len(curvatures), scales)
+        if len(parts) > 1 or set(scales) != {1.0}:
+            factor = Joined(parts, [1 / len(parts)] * len(parts), scales)
         direction = self._direction(factor, dampings[0])
         self._verified = True
         if direction.x is not None:
@@ -278,11 +288,16 @@ class NaturalGradient(Optimizer):
         assert isinstance(self.policy, LevenbergMarquardt)
         assert self._adapted is not None
         with torch.no_grad():
-            after = sum(float(closure()[0]) for closure in closures) / len(closures)
+            after = self._mean(sum(float(closure()[0]) for closure in closures) / len(closures))
             step = factor.scaled([p.detach() - b for p, b in zip(self._parameters(), before, strict=True)])
         curved = float(factor.push(step).double().square().sum())
         foretold = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
         self._adapted = self.policy.after(self._adapted, after - loss, foretold)
+
+    def _mean(self, value: float) -> float:
+        """Over the processes, where there are several."""
+        group = self.recipe.process_group
+        return value if group is None else distributed.mean(value, self._parameters()[0].device, group)
 
     def _clipped(self, x: list[Tensor]) -> list[Tensor]:
         if self.recipe.clip is None:

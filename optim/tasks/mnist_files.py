@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -37,6 +38,7 @@ _DAMAGE = (
     NotImplementedError,
     RuntimeError,
     SyntaxError,
+    TokenError,
     struct.error,
     zlib.error,
     zipfile.BadZipFile,

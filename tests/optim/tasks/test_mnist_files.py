@@ -109,6 +109,10 @@ def test_damaged_npz(tmp_path: Path) -> None:
         archive.writestr("x_train.npy", npy((1, 28, 28), bytes(784)))
     with pytest.raises(InputError, match="numpy does not write"):
         read_mnist(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00\x10\x00{'shape': ((((  \n")
+    with pytest.raises(InputError, match=r"not an \.npz of plain arrays"):
+        read_mnist(path)
     broken = bytearray(whole)
     broken[2000] ^= 1
     path.write_bytes(broken)
