@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from .learning_plots import study_plot
 from .outputs import write_file
-from .plotstyle import CYCLE, GREY, STYLE
+from .plotstyle import CYCLE, GREY, STYLE, log_ticks
 
 SHOWN = 8
 """Most curves in one picture: the unknowns with the largest solution."""
@@ -51,6 +51,7 @@ def training(path: Path, loss: list[float], evaluations: list[tuple[int, float]]
         left.plot(steps[window - 1 :], smooth, color=CYCLE[0])
         if min(loss) > 0:
             left.set_yscale("log")
+            log_ticks(left.yaxis)
         left.set(xlabel="step", ylabel="batch loss", title=title)
         right.plot(
             [step for step, _ in evaluations], [100 * value for _, value in evaluations], color=CYCLE[0], marker="."

@@ -56,7 +56,8 @@ def landscape(
         str,
         typer.Option(
             "--optimizers",
-            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, each with settings of its own if need be: sgd:lr=0.1,tngd:damping=1:analog-time=5.",
+            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, each with settings of its own if need be: "
+            "sgd:lr=0.1,tngd:damping=1:analog-time=5.",
             metavar="LIST",
         ),
     ] = "sgd,adam,ngd,tngd",

@@ -81,7 +81,7 @@ def train(
         int | None, typer.Option("--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist).")
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
-    damping: Annotated[float | None, typer.Option("--damping", help="Of the curvature (ngd, tngd).")] = None,
+    damping: Annotated[float | None, typer.Option("--damping", help="Of the curvature (all but sgd and adam).")] = None,
     analog_time: Annotated[
         float | None, typer.Option("--analog-time", help="Tau before the reading (tngd); inf is settled.")
     ] = None,

@@ -6,7 +6,9 @@ one `InputError` that names the file, what was found there and what to do.
 
 from __future__ import annotations
 
+import lzma
 import math
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -46,6 +48,8 @@ _DAMAGE = (
     NotImplementedError,
     RuntimeError,
     zlib.error,
+    lzma.LZMAError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     MemoryError,
 )

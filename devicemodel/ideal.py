@@ -6,8 +6,8 @@
 
 It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix for `Dense`, of both factors for `Kronecker`, and
 by `eigh` of the small Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k
-times over. This is the device's own law at the time asked for, not a solution handed to it: the settled state is the limit of the
-same functions.
+times over (`Implicit`, its factors known by products alone: `product_law`). This is the device's own law at the time asked
+for, not a solution handed to it: the settled state is the limit of the same functions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from .device import Outcome, Solution
-from .systems import Dense, Kronecker, LinearSystem, LowRank, check_duration, check_vector
+from .product_law import ProductLaw
+from .systems import Dense, Implicit, Kronecker, LinearSystem, LowRank, check_duration, check_vector
 
 Scalar = Callable[[Tensor], Tensor]
 
@@ -56,11 +57,11 @@ class IdealDevice:
         self.noise, self.seed, self.tau = float(noise), seed, float(tau)
         self._runs = 0
         self._state: Tensor | None = None  # float64, whatever the problem's type
-        self._loaded: tuple[_Spectrum, Tensor, torch.dtype] | None = None
+        self._loaded: tuple[_Law, Tensor, torch.dtype] | None = None
 
-    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
-        """Run the exact law; see `Device.solve`."""
-        if not isinstance(system, Dense | LowRank | Kronecker):
+    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        """Run the exact law; see `Device.solve`. Takes an `Implicit` system, too."""
+        if not isinstance(system, Dense | LowRank | Kronecker | Implicit):
             raise InputError(
                 f"system is a {type(system).__name__}: give Dense(A), LowRank(J, H, damping) or Kronecker(A, B, damping)"
             )
@@ -82,11 +83,17 @@ class IdealDevice:
         t = check_duration(duration)
         spectrum, b, dtype = self._loaded
         # b carries the rounding of the problem's own type; only a drive above it can charge a free mode for ever
-        x, settled = _mean(spectrum, self._state, b, t, tolerance=1e-4 if dtype == torch.float32 else 1e-7)
+        xi: Tensor | None = None
         if self.noise > 0:
             xi = torch.randn(b.shape, dtype=torch.float64, generator=self._stream()).to(b.device)
-            noise, noise_settled = _fluctuation(spectrum, xi, self.noise, t)
-            x, settled = x + noise, settled and noise_settled
+        tolerance = 1e-4 if dtype == torch.float32 else 1e-7
+        if isinstance(spectrum, ProductLaw):
+            x, settled = spectrum.state(self._state, b, t, self.noise, xi), True
+        else:
+            x, settled = _mean(spectrum, self._state, b, t, tolerance)
+            if xi is not None:
+                noise, noise_settled = _fluctuation(spectrum, xi, self.noise, t)
+                x, settled = x + noise, settled and noise_settled
         self._runs += 1
         outcome = Outcome.OK
         if spectrum.unstable:
@@ -165,7 +172,9 @@ class _Spectrum:
         return float((v - inside).norm())
 
 
-def _spectrum(system: LinearSystem) -> _Spectrum:
+def _spectrum(system: LinearSystem | Implicit) -> _Law:
+    if isinstance(system, Implicit):
+        return ProductLaw(system)
     if isinstance(system, LowRank):
         J = system.J.detach().double()
         if system.H is not None:
@@ -196,6 +205,9 @@ def _spectrum(system: LinearSystem) -> _Spectrum:
         A = system.A.detach().double()
     w, V = torch.linalg.eigh((A + A.mT) / 2)
     return _Spectrum(lambda v: V.mT @ v, lambda c: V @ c, w, torch.ones_like(w), None)
+
+
+_Law = _Spectrum | ProductLaw
 
 
 def _mean(spectrum: _Spectrum, x0: Tensor, b: Tensor, t: float, tolerance: float) -> tuple[Tensor, bool]:

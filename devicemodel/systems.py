@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -165,11 +166,67 @@ class Kronecker:
         return (self.A @ X @ self.B).reshape(x.shape) + self.damping * x
 
 
+@runtime_checkable
+class RowProducts(Protocol):
+    """A (k, N) matrix J that is known by its products alone."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(k, N)."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of vectors of N."""
+
+    def gram(self) -> Tensor:
+        """J J^T, (k, k) float64."""
+
+    def push(self, v: Tensor) -> Tensor:
+        """J v for v (N,)."""
+
+    def pull(self, u: Tensor) -> Tensor:
+        """J^T u for u (k,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Implicit:
+    """A = J^T J + damping I with J known by its products: for devices that need no element of it.
+
+    Args:
+        J: (k, N).
+        damping: lambda > 0.
+
+    Raises:
+        InputError: damping not positive or not finite.
+    """
+
+    J: RowProducts
+    damping: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.damping) and self.damping > 0):
+            raise InputError(f"damping is {self.damping}: give a finite number > 0, or write J out as LowRank(J)")
+
+    @property
+    def size(self) -> int:
+        """Number of cells N."""
+        return self.J.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float32 or float64."""
+        return self.J.dtype
+
+    def matvec(self, x: Tensor) -> Tensor:
+        """A x for x of shape (N,)."""
+        return self.J.pull(self.J.push(x)) + self.damping * x
+
+
 LinearSystem = Dense | LowRank | Kronecker
 """What `Device.solve` accepts."""
 
 
-def check_vector(name: str, value: Tensor, system: LinearSystem) -> None:
+def check_vector(name: str, value: Tensor, system: LinearSystem | Implicit) -> None:
     """InputError unless `value` is a finite (n,) vector in the type of the system."""
     if not isinstance(value, Tensor) or value.shape != (system.size,) or value.dtype != system.dtype:
         got = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__

@@ -127,6 +127,41 @@ class Factor(ABC):
         return rows.mT @ rows
 
 
+class FactorRows:
+    """M as a (k, N) matrix with flat vectors (`RowProducts`), for a device that needs none of its elements."""
+
+    def __init__(self, factor: Factor) -> None:
+        self.factor = factor
+        self._sizes = [p.numel() for p in factor.parameters]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(k, N)."""
+        return self.factor.cells, sum(self._sizes)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the model."""
+        return self.factor.dtype
+
+    @cached_property
+    def _gram(self) -> Tensor:
+        return self.factor.gram()
+
+    def gram(self) -> Tensor:
+        """M M^T."""
+        return self._gram
+
+    def push(self, v: Tensor) -> Tensor:
+        """M v."""
+        parts = v.to(self.dtype).split(self._sizes)
+        return self.factor.push([part.reshape(p.shape) for part, p in zip(parts, self.factor.parameters, strict=True)])
+
+    def pull(self, u: Tensor) -> Tensor:
+        """M^T u."""
+        return torch.cat([part.reshape(-1) for part in self.factor.pullback(u)])
+
+
 class Joined(Factor):
     """Several batches as the one that holds all their samples: M is stacked, the loss is sum_j w_j loss_j.
 

@@ -25,9 +25,9 @@ from torch import Tensor
 from ..circuits.errors import InputError
 from ..devicemodel.device import Device, Outcome, Solution
 from ..devicemodel.ideal import IdealDevice
-from ..devicemodel.systems import Dense, LinearSystem, LowRank
+from ..devicemodel.systems import Dense, Implicit, LinearSystem, LowRank
 from .damping import Damping, check_number
-from .factor import Factor
+from .factor import Factor, FactorRows
 from .kronecker import kronecker_blocks
 from .ngd import Direction, NaturalGradient
 
@@ -130,13 +130,22 @@ class TNGD(NaturalGradient):
         return Direction(x, found.outcome, factor.cells, found.seconds, found.attempts, spent)
 
     def _primal(self, factor: Factor, damping: float) -> Direction:
-        J, gradient = factor.jacobian(), factor.gradient()
+        gradient = factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
-        if not bool(torch.isfinite(J).all()):
+        system: LowRank | Implicit
+        if type(self.device) is IdealDevice and damping > 0:
+            products = FactorRows(factor)
+            system, finite = Implicit(products, damping), bool(torch.isfinite(products.gram()).all())
+        else:
+            J = factor.jacobian()
+            if not bool(torch.isfinite(J).all()):
+                return Direction(None, Outcome.NOT_FINITE, g.numel())
+            system, finite = LowRank(J, None, damping), True
+        if not finite or not bool(torch.isfinite(g).all()):
             return Direction(None, Outcome.NOT_FINITE, g.numel())
         start = time.perf_counter()
         fresh = self.reset or not self._carried
-        found = self._read(LowRank(J, None, damping), g, g if fresh else None)
+        found = self._read(system, g, g if fresh else None)
         seconds, attempts = found.seconds, found.attempts
         self._carried = found.outcome.readable
         if self.delay_time > 0 and self._carried:
@@ -167,9 +176,9 @@ class TNGD(NaturalGradient):
             block.scatter(one.x, found)
         return Direction(found, outcome, cells, seconds, attempts, spent)
 
-    def _read(self, system: LinearSystem, b: Tensor, x0: Tensor | None) -> Solution:
+    def _read(self, system: LinearSystem | Implicit, b: Tensor, x0: Tensor | None) -> Solution:
         """The mean of `reads` readings; the worst outcome of them."""
-        first = self.device.solve(system, b, self.analog_time, x0=x0)
+        first = self.device.solve(system, b, self.analog_time, x0=x0)  # type: ignore[arg-type]  # Implicit: for IdealDevice
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         for _ in range(self.reads - 1):
             if not outcome.readable:
