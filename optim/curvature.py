@@ -11,6 +11,7 @@ sensitivities come out of one batched backward pass of m directions, and no laye
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
@@ -29,8 +30,8 @@ from .loss_curvature import LossCurvature, differentiate, fixed_probe, loss_curv
 from .output_law import OutputLaw, recognise, require_law
 from .per_sample import jacobian_rows
 
-Kind = Literal["ggn", "fisher", "mc-fisher", "empirical"]
-KINDS: tuple[Kind, ...] = ("ggn", "fisher", "mc-fisher", "empirical")
+Kind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
+KINDS: tuple[Kind, ...] = ("ggn", "fisher", "mc-fisher", "empirical", "hessian")
 
 _LOOP = 200_000
 """Numbers in the layers' outputs from which the directions go backward one by one: a batched pass copies what it cannot batch, such as
@@ -46,7 +47,7 @@ class Curvature(Factor):
         batch: from `evaluate`.
         parameters: the N optimised parameters; unused or frozen ones count as zero columns of J.
         kind: "ggn"; "fisher", which is the same matrix and asks for a loss that is a log-likelihood; "mc-fisher" by drawn
-            labels, k = b samples; "empirical", k = b.
+            labels, k = b samples; "empirical", k = b; "hessian" of the loss in the parameters, by its `product` alone.
         samples: labels drawn for each sample ("mc-fisher").
         generator: of the labels, on the CPU; needed for "mc-fisher".
         known_curved: see `loss_curvature`.
@@ -81,7 +82,7 @@ class Curvature(Factor):
         self.trained = [i for i, p in enumerate(self.parameters) if p.requires_grad]
         self.dtype = self.parameters[self.trained[0]].dtype if self.trained else batch.outputs.dtype
         beside = reached_beside(batch.loss, batch.outputs, [self.parameters[i] for i in self.trained])
-        if beside:
+        if beside and kind != "hessian":
             p = self.parameters[self.trained[beside[0]]]
             raise InputError(
                 f"the loss depends on a parameter of shape {tuple(p.shape)} other than through the outputs (a penalty "
@@ -92,6 +93,8 @@ class Curvature(Factor):
         self._labels = (samples, generator)
         self.fallbacks: list[int] = []
         self._adjoint: tuple[Tensor, tuple[Tensor | None, ...]] | None = None
+        self._slopes: tuple[Tensor | None, ...] | None = None
+        self._warned = False
         self._layers = self._assign()
 
     @property
@@ -118,6 +121,8 @@ class Curvature(Factor):
 
         J^T w is linear in w; its derivative along v is J v.
         """
+        if self.kind == "hessian":
+            return self._hessian_product(values)
         outputs = self.batch.outputs
         wanted = [self.parameters[i] for i in self.trained]
         if self._adjoint is None:
@@ -136,6 +141,35 @@ class Curvature(Factor):
             flat = tangent.double().reshape(len(L), 1, -1)
             curved = (flat @ L @ L.mT).reshape(outputs.shape)
         return self._vjp(curved)
+
+    def _hessian_product(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """d2L/dtheta2 v by two backward passes. Warns, once, where it finds v.Hv < 0."""
+        wanted = [self.parameters[i] for i in self.trained]
+        if self._slopes is None:
+            self._slopes = torch.autograd.grad(self.batch.loss, wanted, create_graph=True, allow_unused=True)
+        live = [
+            (g, values[i].to(g.dtype))
+            for g, i in zip(self._slopes, self.trained, strict=True)
+            if g is not None and g.requires_grad
+        ]
+        result = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        if not live:
+            return result
+        found = torch.autograd.grad(
+            [g for g, _ in live], wanted, [v for _, v in live], retain_graph=True, allow_unused=True
+        )
+        for i, part in zip(self.trained, found, strict=True):
+            if part is not None:
+                result[i] = part.detach()
+        bend = sum(float((result[i].double() * values[i].double()).sum()) for i in self.trained)
+        if bend < 0 and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the Hessian is not positive semi-definite here (v.Hv = {bend:.3g} for a direction v): natural-gradient steps on it may "
+                'go uphill; raise damping, or use the curvature "ggn"',
+                stacklevel=3,
+            )
+        return result
 
     def verify(self) -> None:
         """Test M against the model's own backward pass, M^T u for a fixed pseudo-random u.
@@ -214,6 +248,11 @@ class Curvature(Factor):
         samples, generator = self._labels
         b = outputs.shape[0]
         r = self.slope.detach().double().reshape(b, -1)
+        if self.kind == "hessian":
+            raise InputError(
+                "the Hessian of the loss in the parameters has no factor M, since it may be indefinite: use NGDCG, which takes products "
+                'alone, or the curvature "ggn"'
+            )
         if self.kind == "ggn" and law is None:
             return loss_curvature(self.slope, outputs, self._known)
         law = require_law(law, f'curvature "{self.kind}"')

@@ -79,7 +79,7 @@ class Recipe:
     """What every natural-gradient optimizer can be told besides its learning rate and damping.
 
     Args:
-        curvature: "ggn", "fisher", "mc-fisher" (labels drawn from the model) or "empirical".
+        curvature: "ggn", "fisher", "mc-fisher" (labels drawn from the model), "empirical", or "hessian" (`NGDCG` only).
         labels: drawn for each sample by "mc-fisher", >= 1.
         seed: of the drawn labels.
         update: "sgd", or "adam": x takes the place of the gradient in Adam's moments.
