@@ -15,6 +15,7 @@ from ..circuits.errors import InputError
 from .factor import Factor
 
 _ENOUGH = {torch.float32: 1e-5, torch.float64: 1e-13}
+_HARMLESS = {torch.float32: 2e-5, torch.float64: 0.0}
 _STEERS = 1e-2
 """Where one correction divided the residual by a hundred, the next one is the last and its residual is not taken."""
 _MOST = 8
@@ -45,7 +46,8 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
     if int(info) != 0:
         return None
     u, r, size = torch.zeros_like(s), s, float(s.norm())
-    steers = False
+    # K is off by its rounding at most, which moves the solution by that over lambda.
+    steers = torch.finfo(K.dtype).eps * float(root.norm()) ** 2 <= _HARMLESS[factor.dtype] * damping
     for _ in range(_MOST):
         u = u + torch.cholesky_solve(r.to(root.dtype).unsqueeze(1), root).squeeze(1).double()
         x = factor.pullback(u)
