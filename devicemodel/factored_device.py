@@ -1,10 +1,12 @@
-"""`FactoredDevice`: the paper's device of N cells behind three arrays J, H, J^T, for the N of a whole network.
+"""`FactoredDevice`: a device of N cells behind arrays of a matrix's factors, for the N of a whole network or of a layer.
 
-It takes A = J^T H J + damping by its factors and never multiplies them out: `factored_array` makes the parts of the die block by block,
-from counters, and `factored_law` moves the cells. The host's side is `CircuitDevice`'s: drive through the DAC at its full scale, or at what
+A = J^T H J + damping is the paper's device, three arrays J, H, J^T; A (x) B + damping, a layer's K-FAC curvature, has an array B for each
+row of cells and an array A for each column (`factored_kronecker` says why). It takes the factors and never multiplies them out:
+`factored_array` and `factored_kronecker` make the parts of the die block by block, from counters, and `factored_law` and
+`factored_kronecker_law` move the cells. The host's side is `CircuitDevice`'s: drive through the DAC at its full scale, or at what
 served the last system; if a cell or a summing amplifier was beyond its rail, scale down and run again; read through the ADC.
 
-    x(t) = v(t) / level,     C dv/dt = -(G_3 W G_1 + g_damp + L / A0) v + I + offsets + Johnson noise
+    x(t) = v(t) / level,     C dv/dt = -(product of the arrays + g_damp + L / A0) v + I + offsets + Johnson noise
 
 Left out, since the law is one of slow cells: amplifiers' bandwidth and slew rate, ageing, wires, temperature differences over the die.
 """
@@ -25,13 +27,16 @@ from .card import DeviceCard
 from .circuit_device import MAX_ATTEMPTS, TARGET
 from .converters import Adc, Dac
 from .device import Outcome, Solution
-from .factored_array import FactoredArray, Scatter
+from .factored_array import FactoredArray
+from .factored_cells import FactoredCells, Scatter
+from .factored_kronecker import KroneckerArray
+from .factored_kronecker_law import KroneckerLaw
 from .factored_law import FactoredLaw
-from .systems import LinearSystem, LowRank, check_duration, check_vector
+from .systems import Kronecker, LinearSystem, LowRank, check_duration, check_vector
 
 
 class FactoredDevice:
-    """A device that is programmed with the factors of a low-rank system.
+    """A device that is programmed with the factors of a low-rank or a Kronecker system.
 
     Args:
         parts: a technology, whose nominal figures hold; or a calibrated card, of which 1/A0, drive gain, standard deviations, noise power
@@ -44,10 +49,12 @@ class FactoredDevice:
     Attributes:
         crossed: what the last run was outside of, a sentence for each bound.
         bound: of the numerical error of the last run's mean voltages, V in the Euclidean norm; see `factored_law.Motion`.
+        law: of the programmed system; None at first.
 
     Raises:
-        InputError: a seed that is not an integer >= 0. In `solve`, another system than a `LowRank`, b or x0 of the wrong length or not
-            finite, a negative duration, J or H zero everywhere, mismatch so large that modes swing, a card without `extrapolate`.
+        InputError: a seed that is not an integer >= 0. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong
+            length or not finite, a negative duration, a factor zero everywhere, mismatch so large that modes swing, a card without
+            `extrapolate`.
     """
 
     def __init__(
@@ -70,7 +77,7 @@ class FactoredDevice:
         self._scatter, self._held = Scatter(*scatter), clamp * technology.opamp.rail
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
         self.dac, self.adc = Dac(parts.dac, self.die), Adc(parts.adc, self.die)
-        self.law: FactoredLaw | None = None
+        self.law: FactoredLaw | KroneckerLaw | None = None
         self.crossed: tuple[str, ...] = ()
         self.bound = 0.0
         self._system: LinearSystem | None = None
@@ -81,10 +88,10 @@ class FactoredDevice:
 
     def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Program the factors, load b, run for `duration` tau and read; see `Device.solve`."""
-        if not isinstance(system, LowRank):
+        if not isinstance(system, LowRank | Kronecker):
             raise InputError(
-                f"system is a {type(system).__name__}: the arrays J, H, J^T take LowRank(J, H, damping); give another one to a "
-                "SurrogateDevice"
+                f"system is a {type(system).__name__}: arrays of factors take LowRank(J, H, damping) or Kronecker(A, B, damping); give "
+                "another one to a SurrogateDevice"
             )
         check_vector("b", b, system)
         if x0 is not None:
@@ -92,8 +99,7 @@ class FactoredDevice:
         duration = check_duration(duration)
         self._admit(system.size, duration)
         if system is not self._system:
-            array = FactoredArray(system, self.die, self._scatter)
-            self.law, self._system = FactoredLaw(array, self._leak, self._noise), system
+            self.law, self._system = self._programmed(system), system
         self._drive = b
         if x0 is not None:
             self._state = x0.detach().cpu().double().numpy()
@@ -119,6 +125,11 @@ class FactoredDevice:
         self._state = None if state["state"] is None else state["state"].double().numpy().copy()
         self._headroom, self._runs = float(state["headroom"]), int(state["runs"])
         self.law = self._system = self._drive = None
+
+    def _programmed(self, system: LowRank | Kronecker) -> FactoredLaw | KroneckerLaw:
+        if isinstance(system, LowRank):
+            return FactoredLaw(FactoredArray(system, self.die, self._scatter), self._leak, self._noise)
+        return KroneckerLaw(KroneckerArray(system, self.die, self._scatter), self._leak, self._noise)
 
     def _admit(self, size: int, duration: float) -> None:
         """Refuse, or note, what the card was not calibrated for. A condition number would need the matrix, and is not looked at."""
@@ -182,7 +193,7 @@ class FactoredDevice:
         self._refuse((*self.crossed, *self.card.validity.crossed_by_level(peak)))
         return Outcome.EXTRAPOLATED
 
-    def _first_level(self, array: FactoredArray, drive: np.ndarray, state: np.ndarray, rail: float) -> float:
+    def _first_level(self, array: FactoredCells, drive: np.ndarray, state: np.ndarray, rail: float) -> float:
         """Volts a problem unit with the DAC at full scale, times what the last systems left of it, within the rail."""
         strongest = array.unit / array.drive_nominal * float(np.abs(drive).max())
         start = float(np.abs(state).max())

@@ -130,7 +130,7 @@ class FactoredLaw:
             bound = float((resolvent * residual).sum())
             return self._sum(vectors, weight, scales, solved, bound)
         self._require_inside(t)
-        z, slope = _hyperbola(t, ANGLE, (np.arange(NODES) + 0.5) * STEP / NODES)
+        z, slope = hyperbola(WIDTH * NODES / t, ANGLE, (np.arange(NODES) + 0.5) * STEP / NODES)
         # Twice the real part: conjugate nodes.
         weight = slope * np.exp(z * t) * (STEP / NODES) / (1j * math.pi)
         scales = np.stack([np.ones_like(z), 1 / z])
@@ -283,7 +283,7 @@ class FactoredLaw:
         """Bounds of |(z - F)^-1|, and of each node's residual, V."""
         near = 1 / _distance(z, self._low, self._low + 2 * self._half)
         through = self._root_last @ self.core @ np.linalg.solve(solved.matrix, self._root_rows.T[None])
-        resolvent = near * (1 + near * _norm(through))
+        resolvent = near * (1 + near * spectral_bound(through))
         size = np.abs(scales).T @ np.linalg.norm(vectors, axis=1)
         size = size + np.linalg.norm(self._root_last @ solved.sent.T, axis=0)
         cut = 0.0 if self._half == 0 else self._truncation(z, np.array([self._terms]))[0]
@@ -294,7 +294,7 @@ class FactoredLaw:
         # Out to where the spectrum is far behind.
         reach = math.asinh(1e3 * (1 + t * self._fastest))
         theta = (np.arange(SAMPLES) + 0.5) * reach / SAMPLES
-        path, length = _hyperbola(t, ANGLE + INNER, theta)
+        path, length = hyperbola(WIDTH * NODES / t, ANGLE + INNER, theta)
         near = 1 / _distance(path, self._low, self._low + 2 * self._half)
         batch = max(1, BATCH // len(self.core) ** 2)
         batches = [slice(first, first + batch) for first in range(0, SAMPLES, batch)]
@@ -340,7 +340,7 @@ class FactoredLaw:
         h, alike = (np.einsum("pq,pij->qij", c, moments) for moments in (self._moments, self._alike))
         known = np.eye(len(self.core)) + alike @ self._symmetric
         moved = np.linalg.solve(known, (h @ self.core - alike @ self._symmetric) @ weigh)
-        return float(_norm(np.linalg.solve(weigh, moved)).max()) < 1
+        return float(spectral_bound(np.linalg.solve(weigh, moved)).max()) < 1
 
     def _sum(
         self, vectors: np.ndarray, weight: np.ndarray, scales: np.ndarray, solved: _Solved, bound: float
@@ -366,9 +366,8 @@ class _Solved:
     sent: np.ndarray
 
 
-def _hyperbola(t: float, angle: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def hyperbola(mu: float, angle: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """z = mu (1 + sin(i theta - angle)) and dz/dtheta."""
-    mu = WIDTH * NODES / t
     return mu * (1 + np.sin(1j * theta - angle)), 1j * mu * np.cos(1j * theta - angle)
 
 
@@ -383,7 +382,7 @@ def _root(gram: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * basis.T)
 
 
-def _norm(X: np.ndarray) -> np.ndarray:
+def spectral_bound(X: np.ndarray) -> np.ndarray:
     """Upper bound of the spectral norms of matrices (..., k, k), k^(1/32) too large at most: |X|^16 = |(X^H X)^8|, by Frobenius' norm."""
     size = np.linalg.norm(X, axis=(-2, -1))
     scaled = X / np.where(size > 0, size, 1.0)[..., None, None]
