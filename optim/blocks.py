@@ -93,10 +93,10 @@ class LayerBlock(Block):
         if _PAIR_COST * by_pairs < by_rows:
             _add_pairs(K, x, D, self.bias is not None)
             return
+        if self.bias is not None:
+            x = torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1)
         for part in _row_ranges(x, D):
             add_product(K, part)
-        if self.bias is not None:
-            add_product(K, D.sum(-1).transpose(1, 2).reshape(k, -1))
 
     def push(self, values: Sequence[Tensor]) -> Tensor:
         """A tangent of the layer, contracted with D."""

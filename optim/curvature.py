@@ -127,8 +127,13 @@ class Curvature(Factor):
         wanted = [self.parameters[i] for i in self.trained]
         if self._adjoint is None:
             w = torch.zeros_like(outputs, requires_grad=True)
-            found = torch.autograd.grad(outputs, wanted, w, create_graph=True, allow_unused=True)
-            self._adjoint = w, found
+            try:
+                self._adjoint = w, torch.autograd.grad(outputs, wanted, w, create_graph=True, allow_unused=True)
+            except RuntimeError as error:
+                raise InputError(
+                    f"the model cannot be differentiated twice ({error}), which products without sensitivities need: run fused attention "
+                    'under torch.nn.attention.sdpa_kernel(SDPBackend.MATH), or use NGD(method="gram")'
+                ) from error
         w, adjoint = self._adjoint
         live = [(part, values[i]) for part, i in zip(adjoint, self.trained, strict=True) if part is not None]
         (tangent,) = torch.autograd.grad(
