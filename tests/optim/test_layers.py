@@ -82,7 +82,8 @@ def compare(found, expected, tolerance=1e-9):
     def joined(values):
         return torch.cat([part.reshape(-1) for part in values])
 
-    blocks_of_H = torch.stack([h[:, i] for i, h in enumerate(expected.H.view(len(found.loss.factor), -1, *[len(found.loss.factor), flat.shape[0] // len(found.loss.factor)]))])  # fmt: skip
+    b, c = found.loss.factor.shape[:2]
+    blocks_of_H = expected.H.view(b, c, b, c)[range(b), :, range(b)]
     through = flat.T @ (expected.H @ (flat @ v))
     for name, got, wanted in (
         ("factor", found.loss.factor @ found.loss.factor.mT, blocks_of_H),
