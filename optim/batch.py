@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -29,8 +30,12 @@ class Batch:
         return bool(torch.isfinite(self.loss.detach())) and bool(torch.isfinite(self.outputs.detach()).all())
 
 
-def evaluate(closure: Closure) -> Batch:
-    """Run the closure under grad with the hooks on, and check what it returns.
+@overload
+def evaluate(closure: Closure, optional: Literal[False] = False) -> Batch: ...
+@overload
+def evaluate(closure: Closure, optional: bool) -> Batch | None: ...
+def evaluate(closure: Closure, optional: bool = False) -> Batch | None:
+    """Run the closure under grad with the hooks on, and check what it returns; where that is None and `optional`, None.
 
     Raises:
         InputError: not a pair of a scalar loss and outputs of shape (b, ...) that carry a graph.
@@ -38,6 +43,8 @@ def evaluate(closure: Closure) -> Batch:
     recorder = Recorder()
     with torch.enable_grad(), recorder:
         result = closure()
+    if optional and result is None:
+        return None
     if not (isinstance(result, tuple) and len(result) == 2 and all(isinstance(part, Tensor) for part in result)):
         raise InputError(
             f"the closure returned {type(result).__name__}: return (loss, outputs), and do not call backward"

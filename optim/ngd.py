@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
 from . import distributed
-from .batch import Closure, evaluate
+from .batch import Batch, Closure, evaluate
 from .curvature import KINDS, Curvature, Kind
 from .damping import Damping, LevenbergMarquardt, check_number
 from .factor import Factor, Joined
@@ -169,7 +169,9 @@ class NaturalGradient(Optimizer):
         Returns:
             The loss of the micro-batch.
         """
-        batch = evaluate(closure)
+        return self._keep(closure, evaluate(closure))
+
+    def _keep(self, closure: Closure, batch: Batch) -> float:
         loss = float(batch.loss.detach())
         found: Curvature | None = None
         if batch.finite:
@@ -194,14 +196,16 @@ class NaturalGradient(Optimizer):
 
         Args:
             closure: runs the model on a batch and returns (loss, outputs), outputs of shape (b, ...); it must not call
-                backward. None where micro-batches were prepared (`prepare`).
+                backward. None, or one that returns None (as Lightning gives), where micro-batches were prepared (`prepare`).
 
         Returns:
             The loss before the update, the mean over the micro-batches.
         """
         start = time.perf_counter()
         if closure is not None:
-            self.prepare(closure)
+            batch = evaluate(closure, optional=bool(self._prepared))
+            if batch is not None:
+                self._keep(closure, batch)
         prepared, self._prepared = self._prepared, []
         if not prepared:
             raise InputError("step() has nothing to work on: give it a closure, or call prepare(closure) before")

@@ -3,7 +3,8 @@
 In float32 K is off by a rounding of its largest eigenvalue, which a small damping amplifies; the products with M and M^T
 are not. So the factor of the float32 matrix only steers: the residual s - lambda u - M (M^T u) is taken through the layers
 themselves, and one or two corrections leave the error of the layers' own numbers. The last M^T u is the step, so a
-correction costs one product with M and one with M^T.
+correction costs one product with M and one with M^T. Where that does not converge, the matrix is made in float64 and taken at
+its word.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
     if not bool(torch.isfinite(K).all()):
         return None
     found = _refined(factor, K, s, damping)
-    if found is None and dtype != torch.float64:
-        found = _refined(factor, factor.lower_gram(torch.float64), s, damping)
+    if found is None:
+        found = _direct(factor, s, damping)
     if found is None:
         raise InputError(f"the curvature with damping {damping} is not positive definite in float64: raise damping")
     return found
@@ -61,6 +62,18 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
             return None
         steers = size < _STEERS * before
     return x
+
+
+def _direct(factor: Factor, s: Tensor, damping: float) -> list[Tensor] | None:
+    """In float64 by the matrix alone; None where it is not positive definite."""
+    K = factor.gram(torch.float64)
+    K.diagonal().add_(damping)
+    root, info = torch.linalg.cholesky_ex(K)
+    if int(info) != 0:
+        return None
+    u = torch.cholesky_solve(s.unsqueeze(1), root).squeeze(1)
+    u = u + torch.cholesky_solve((s - K @ u).unsqueeze(1), root).squeeze(1)
+    return factor.pullback(u)
 
 
 def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
