@@ -51,6 +51,7 @@ class Curvature(Factor):
         samples: labels drawn for each sample ("mc-fisher").
         generator: of the labels, on the CPU; needed for "mc-fisher".
         known_curved: see `loss_curvature`.
+        before: see `recognise`.
 
     Raises:
         InputError: batch normalisation in training mode; a loss that depends on a parameter beside the outputs; a loss
@@ -65,6 +66,7 @@ class Curvature(Factor):
         samples: int = 1,
         generator: torch.Generator | None = None,
         known_curved: bool = False,
+        before: OutputLaw | None = None,
     ) -> None:
         if kind not in KINDS:
             raise InputError(f"curvature is {kind!r}: give one of {', '.join(KINDS)}")
@@ -89,7 +91,7 @@ class Curvature(Factor):
                 "in the loss?): the Gauss-Newton matrix covers outputs only; leave the term out of the loss"
             )
         self.slope = differentiate(batch.loss, batch.outputs)
-        self.law: OutputLaw | None = recognise(self.slope, batch.outputs)
+        self.law: OutputLaw | None = recognise(self.slope, batch.outputs, before)
         self._labels = (samples, generator)
         self.fallbacks: list[int] = []
         self._adjoint: tuple[Tensor, tuple[Tensor | None, ...]] | None = None

@@ -26,6 +26,7 @@ from .batch import Batch, Closure, evaluate
 from .curvature import KINDS, Curvature, Kind
 from .damping import Damping, LevenbergMarquardt, check_number
 from .factor import Factor, Joined
+from .output_law import OutputLaw
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ class NaturalGradient(Optimizer):
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self.last = None
         self._verified = False
+        self._law: OutputLaw | None = None
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
         group = self.recipe.process_group
@@ -183,7 +185,9 @@ class NaturalGradient(Optimizer):
                     self.recipe.labels,
                     self._labels,
                     known_curved=self._verified,
+                    before=self._law,
                 )
+            self._law = found.law or self._law
         self._prepared.append((closure, loss, found))
         return loss
 

@@ -103,12 +103,14 @@ class OutputLaw:
         return columns.reshape(*shape, -1).movedim(-2, axis).reshape(columns.shape)
 
 
-def recognise(slope: Tensor, outputs: Tensor) -> OutputLaw | None:
+def recognise(slope: Tensor, outputs: Tensor, before: OutputLaw | None = None) -> OutputLaw | None:
     """The law of a loss, or None.
 
     Args:
         slope: dL/dz with a graph (of `torch.autograd.grad(..., create_graph=True)`).
         outputs: (b, ...) z. Classes may be the last dimension, or the second, as `torch.nn.functional.cross_entropy` takes them.
+        before: the law of an earlier batch of the same loss: a diverged network's softmax is all but certain everywhere, and shows no law
+            of its own.
     """
     if not slope.requires_grad:
         return None
@@ -118,16 +120,19 @@ def recognise(slope: Tensor, outputs: Tensor) -> OutputLaw | None:
     except RuntimeError:
         return None
     z, r, h, v = (part.detach().double() for part in (outputs, slope, curved, probes))
-    if not bool(h.any()) or not bool(torch.isfinite(h).all()):
+    if not bool(torch.isfinite(h).all()):
         return None
     tolerance = 1e-4 if outputs.dtype != torch.float64 else 1e-9
     last = outputs.dim() - 1
     axes = [last, 1] if last > 1 else [last]
-    for axis in axes if last >= 1 else []:
-        found = _categorical(z, r, h, v, axis, tolerance)
-        if found is not None:
-            return found
-    return _elementwise(z, r, h, v, tolerance)
+    found: OutputLaw | None = None
+    if bool(h.any()):
+        for axis in axes if last >= 1 else []:
+            found = found or _categorical(z, r, h, v, axis, tolerance)
+        found = found or _elementwise(z, r, h, v, tolerance)
+    if found is None and before is not None and before.law == "categorical":
+        return _categorical(z, r, h, v, before.order[1], tolerance=1e6)
+    return found
 
 
 def _categorical(z: Tensor, r: Tensor, h: Tensor, v: Tensor, axis: int, tolerance: float) -> OutputLaw | None:

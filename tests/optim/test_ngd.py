@@ -128,3 +128,19 @@ def test_learning_rate_scheduler_and_record():
     assert optimizer.last.cells == 16 * 9
     assert optimizer.last.digital_seconds > 0
     assert optimizer.last.analog_seconds == 0
+
+
+@pytest.mark.parametrize("curvature", ["ggn", "mc-fisher", "empirical"])
+def test_a_diverged_network_keeps_its_law(curvature):
+    """Every softmax certain, and every one wrong: no curvature to recognise the loss by, but a gradient to follow."""
+    model, x, y = digits_problem(torch.float32)
+    optimizer = NGD(model.parameters(), lr=1e-3, damping=0.1, curvature=curvature)
+    optimizer.step(closure_of(model, x, y))
+    with torch.no_grad():
+        model[2].weight.mul_(1e6)
+        wrong = model(x).argmin(-1)
+    gradient = torch.autograd.grad(F.cross_entropy(model(x), wrong), list(model.parameters()))
+    found = step_of(optimizer, model, closure_of(model, x, wrong))
+    assert optimizer.last.applied
+    cosine = float(F.cosine_similarity(found, -flat(gradient).double(), dim=0))
+    assert cosine > (0.99 if curvature == "mc-fisher" else 0.1)
