@@ -147,7 +147,7 @@ def _categorical(z: Tensor, r: Tensor, h: Tensor, v: Tensor, axis: int, toleranc
     size = (product * product).sum((0, -1), keepdim=True)[0]
     w = (h * product).sum((0, -1), keepdim=True)[0] / size
     # A row that is all but certain shows no curvature: its weight is taken from the others, unless it has no slope either.
-    shown = p.amax(-1, keepdim=True) < 1 - 1e-3
+    shown = p.amax(-1, keepdim=True) < 1 - (1e-8 if tolerance < 1e-6 else 1e-3)
     usual = float(w[shown].max()) if bool(shown.any()) else float(r.abs().max())
     w = torch.where(shown | (r.abs().amax(-1, keepdim=True) == 0), w, usual)
     if not _matches(h, torch.where(shown, w * product, h), tolerance) or float(w.min()) < -tolerance * usual:
@@ -172,7 +172,7 @@ def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float) -
         return OutputLaw("gaussian", z.reshape(shape), w.reshape(shape), r.reshape(shape), order)
     p = torch.sigmoid(z).clamp(_FLOOR, 1 - _FLOOR)
     spread = p * (1 - p)
-    shown = spread > 1e-3
+    shown = spread > (1e-8 if tolerance < 1e-6 else 1e-3)
     if not bool(shown.any()):
         return None
     usual = float((d / spread)[shown].max())

@@ -9,16 +9,18 @@ its word.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from ..circuits.errors import InputError
 from .factor import Factor
 
-_ENOUGH = {torch.float32: 1e-5, torch.float64: 1e-13}
+_ACCURACY = {torch.float32: 2e-5, torch.float64: 1e-12}
+"""Of x, relative, by a bound: |M^T (K + lambda)^-1| is at most 1 / (2 sqrt lambda), so a residual r leaves |r| / (2 sqrt lambda)."""
 _HARMLESS = {torch.float32: 2e-5, torch.float64: 0.0}
-_STEERS = 1e-2
-"""Where one correction divided the residual by a hundred, the next one is the last and its residual is not taken."""
+"""Of K's rounding over lambda, from where on the residual is not looked at."""
 _MOST = 8
 
 
@@ -47,20 +49,21 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
     if int(info) != 0:
         return None
     u, r, size = torch.zeros_like(s), s, float(s.norm())
-    # K is off by its rounding at most, which moves the solution by that over lambda.
-    steers = torch.finfo(K.dtype).eps * float(root.norm()) ** 2 <= _HARMLESS[factor.dtype] * damping
+    last = torch.finfo(K.dtype).eps * float(root.norm()) ** 2 <= _HARMLESS[factor.dtype] * damping
     for _ in range(_MOST):
         u = u + torch.cholesky_solve(r.to(root.dtype).unsqueeze(1), root).squeeze(1).double()
         x = factor.pullback(u)
-        if steers:
+        if last:
             return x
         r = s - damping * u - factor.push(x).double()
         before, size = size, float(r.norm())
-        if size <= _ENOUGH[factor.dtype] * float(s.norm()):
+        length = math.sqrt(sum(float(part.double().square().sum()) for part in x))
+        enough = _ACCURACY[factor.dtype] * 2 * math.sqrt(damping) * length
+        if size <= enough:
             return x
         if not size < 0.5 * before:
             return None
-        steers = size < _STEERS * before
+        last = size / before * size <= enough  # the next residual falls by as much again
     return x
 
 
