@@ -129,7 +129,7 @@ def make(arguments: argparse.Namespace) -> tuple[PreTrainedModel, list[dict[str,
     else:
         sizes = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2, "max_position_embeddings": LENGTH}
         model = DistilBertForSequenceClassification(DistilBertConfig(vocab_size=TOKENS, **sizes))
-    return model, synthetic(64 + 4 * arguments.batch * arguments.accumulate, arguments.seed)
+    return model, synthetic(arguments.held_out + 2000, arguments.seed)
 
 
 def freeze(model: PreTrainedModel, layers: int) -> None:
@@ -206,6 +206,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             use_cpu=arguments.cpu,
             report_to="none",
             disable_tqdm=True,
+            dataloader_pin_memory=False,
         ),
         train_dataset=samples[arguments.held_out :],
         eval_dataset=samples[: arguments.held_out],
@@ -216,7 +217,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     trainer.train(resume_from_checkpoint=last)
     after = trainer.evaluate()
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    print(f"{type(model).__name__}, {count} parameters trained, {trainer.state.global_step} updates by {arguments.optimizer}")
+    print(
+        f"{type(model).__name__}, {count} parameters trained, {trainer.state.global_step} updates by {arguments.optimizer}"
+    )
     for name, key in (("loss", "eval_loss"), ("accuracy", "eval_accuracy")):
         print(f"   held-out {name:>8}  {before[key]:.3f} -> {after[key]:.3f}")
     return {"before": before, "after": after, "trainer": trainer}
