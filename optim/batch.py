@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, overload
@@ -27,7 +28,12 @@ class Batch:
     @property
     def finite(self) -> bool:
         """Whether the loss and all outputs are."""
-        return bool(torch.isfinite(self.loss.detach())) and bool(torch.isfinite(self.outputs.detach()).all())
+        return all_finite(self.loss.detach(), self.outputs.detach())
+
+
+def all_finite(*values: Tensor) -> bool:
+    """Whether all entries are. A finite sum says so in one pass; where it overflows, each is looked at."""
+    return all(math.isfinite(float(part.sum())) or bool(torch.isfinite(part).all()) for part in values)
 
 
 @overload

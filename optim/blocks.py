@@ -24,6 +24,8 @@ ENTRIES = 2**24
 """Entries of M, or of a product of positions, held at once: 64 MiB in float32."""
 _STRIPES = 4
 """A symmetric product is computed in so many stripes, each up to the diagonal: 5/8 of the work of the whole."""
+_STRIPED = 256
+"""Rows from which stripes save more than they cost."""
 _PAIR_COST = 1.5
 """What a multiply-add costs in many small products, in those of a large one."""
 
@@ -78,23 +80,21 @@ class LayerBlock(Block):
         """By the cheapest of the three ways."""
         matrices = [use for use in self.uses if isinstance(use, MatrixUse)]
         if self.weight is None or len(matrices) < len(self.uses):
-            for part in self.rows():
-                add_product(K, part)
+            for rows in self.rows():
+                add_product(K, rows)
             return
-        D = torch.cat([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], dim=-1)
-        x = torch.cat([use.patches() for use in matrices], dim=-2) if len(matrices) > 1 else matrices[0].patches()
+        D = _joined([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], -1)
+        x = _joined([use.patches(ones=self.bias is not None) for use in matrices], -2)
         b, _, m, o, T = D.shape
         q, k = x.shape[-1], K.shape[0]
         by_pairs = b**2 / 2 * T * (T * q + m * T * o + m**2 * o)
         by_rows = k * T * o * q + k * (k + k / _STRIPES) / 2 * o * q
         if T == 1:
-            _add_elementwise(K, x[..., 0, :], D[..., 0], self.bias is not None)
+            _add_elementwise(K, x[..., 0, :], D[..., 0])
             return
         if _PAIR_COST * by_pairs < by_rows:
-            _add_pairs(K, x, D, self.bias is not None)
+            _add_pairs(K, x, D)
             return
-        if self.bias is not None:
-            x = torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1)
         for part in _row_ranges(x, D):
             add_product(K, part)
 
@@ -122,43 +122,45 @@ class LayerBlock(Block):
 
     def rows(self) -> list[Tensor]:
         """Sums over the calls."""
-        found = []
-        for wanted, of in ((self.weight, "weight_rows"), (self.bias, "bias_rows")):
-            if wanted is not None:
-                parts = [getattr(use, of)(D) for use, D in zip(self.uses, self.D, strict=True)]
-                found.append(sum(parts[1:], parts[0]).reshape(self.b * self.m, -1))
+        found: list[Tensor] = []
+        for use, D in zip(self.uses, self.D, strict=True):
+            pair = use.rows(D, self.weight is not None, self.bias is not None)
+            parts = [part.reshape(self.b * self.m, -1) for part in pair if part is not None]
+            found = [a + b for a, b in zip(found, parts, strict=True)] if found else parts
         return found
 
 
 class RowsBlock(Block):
-    """A parameter with explicit rows.
+    """Parameters with explicit rows.
 
     Args:
-        index: position of the parameter.
-        rows: (k, numel).
-        shape: of the parameter.
+        weight, bias: positions of the parameters.
+        rows: M, (k, numel) for each of them.
         batch: b.
     """
 
-    def __init__(self, index: int, rows: Tensor, shape: torch.Size, batch: int) -> None:
-        super().__init__(index, None)
-        self.index, self.M, self.shape, self.b = index, rows, shape, batch
+    def __init__(self, weight: int | None, bias: int | None, rows: Sequence[Tensor], batch: int) -> None:
+        super().__init__(weight, bias)
+        self.M, self.b = list(rows), batch
 
     def add_gram(self, K: Tensor) -> None:
-        """The product."""
-        add_product(K, self.M)
+        """The products."""
+        for part in self.M:
+            add_product(K, part)
 
     def push(self, values: Sequence[Tensor]) -> Tensor:
         """M v."""
-        return (self.M @ values[self.index].reshape(-1).to(self.M.dtype)).reshape(self.b, -1)
+        total = sum(part @ values[i].reshape(-1).to(part.dtype) for i, part in zip(self.indices, self.M, strict=True))
+        assert isinstance(total, Tensor)
+        return total.reshape(self.b, -1)
 
     def pull(self, u: Tensor) -> list[Tensor]:
         """M^T u."""
-        return [(u.reshape(-1).to(self.M.dtype) @ self.M).reshape(self.shape)]
+        return [u.reshape(-1).to(part.dtype) @ part for part in self.M]
 
     def rows(self) -> list[Tensor]:
         """As given."""
-        return [self.M]
+        return self.M
 
 
 def add_product(K: Tensor, M: Tensor) -> None:
@@ -169,28 +171,31 @@ def add_product(K: Tensor, M: Tensor) -> None:
             K[start:end, :end].addmm_(columns[start:end], columns[:end].mT)
 
 
-def stripes(k: int) -> list[tuple[int, int]]:
-    """Ranges of rows, for work that stops at the diagonal."""
-    step = math.ceil(k / _STRIPES) if k >= 2 * _STRIPES else k
+def stripes(k: int, size: int = 1) -> list[tuple[int, int]]:
+    """Ranges of k groups of `size` rows, for work that stops at the diagonal."""
+    step = math.ceil(k / _STRIPES) if k >= 2 * _STRIPES and k * size >= _STRIPED else k
     return [(start, min(start + step, k)) for start in range(0, k, step)]
 
 
-def _add_elementwise(K: Tensor, x: Tensor, D: Tensor, bias: bool) -> None:
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    """torch.cat, which copies even one part."""
+    return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
+
+
+def _add_elementwise(K: Tensor, x: Tensor, D: Tensor) -> None:
     """One position: x (b, g, q), D (b, g, m, o)."""
     b, groups, m, _ = D.shape
     x, D = x.to(K.dtype), D.to(K.dtype)
     for g in range(groups):
         overlap = x[:, g] @ x[:, g].mT
-        if bias:
-            overlap += 1.0
         rows = D[:, g].reshape(b * m, -1)
-        for start, end in stripes(b):
+        for start, end in stripes(b, m):
             product = rows[start * m : end * m] @ rows[: end * m].mT
             part = K.view(b, m, b, m)[start:end, :, :end]
             part.addcmul_(product.view(end - start, m, end, m), overlap[start:end, None, :end, None])
 
 
-def _add_pairs(K: Tensor, x: Tensor, D: Tensor, bias: bool) -> None:
+def _add_pairs(K: Tensor, x: Tensor, D: Tensor) -> None:
     """Few positions: x (b, g, T, q), D (b, g, m, o, T). For each sample i and all i' <= i: D_i (x_i x_i'^T) against D_i'."""
     b, groups, m, o, T = D.shape
     x, D = x.to(K.dtype), D.to(K.dtype)
@@ -199,8 +204,6 @@ def _add_pairs(K: Tensor, x: Tensor, D: Tensor, bias: bool) -> None:
         flat = sides.reshape(b, m, o * T)
         for i in range(b):
             overlap = inputs[i] @ inputs[: i + 1].mT
-            if bias:
-                overlap += 1.0
             mixed = (sides[i].reshape(m * o, T) @ overlap).reshape(i + 1, m, o * T)
             part = mixed @ flat[: i + 1].mT
             K[i * m : (i + 1) * m, : (i + 1) * m] += part.transpose(0, 1).reshape(m, -1)

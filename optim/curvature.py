@@ -21,14 +21,15 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from .batch import Batch
-from .blocks import Block, LayerBlock, RowsBlock
+from .blocks import Block, RowsBlock
 from .capture import Call
-from .factor import Factor
+from .factor import Factor, filled
 from .graph import calls_of, reached_beside, users
 from .layers import Use, use_of
 from .loss_curvature import LossCurvature, differentiate, fixed_probe, loss_curvature
 from .output_law import OutputLaw, recognise, require_law
 from .per_sample import jacobian_rows
+from .sensitivities import Sink, sink
 
 Kind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
 KINDS: tuple[Kind, ...] = ("ggn", "fisher", "mc-fisher", "empirical", "hessian")
@@ -52,6 +53,7 @@ class Curvature(Factor):
         generator: of the labels, on the CPU; needed for "mc-fisher".
         known_curved: see `loss_curvature`.
         before: see `recognise`.
+        keep: the layers' sensitivities, of which Kronecker factors are made, also where rows of M would take less memory.
 
     Raises:
         InputError: batch normalisation in training mode; a loss that depends on a parameter beside the outputs; a loss
@@ -67,6 +69,7 @@ class Curvature(Factor):
         generator: torch.Generator | None = None,
         known_curved: bool = False,
         before: OutputLaw | None = None,
+        keep: bool = False,
     ) -> None:
         if kind not in KINDS:
             raise InputError(f"curvature is {kind!r}: give one of {', '.join(KINDS)}")
@@ -79,7 +82,7 @@ class Curvature(Factor):
                 f"{batch.recorder.coupling[0]} in training mode makes each output depend on the whole batch, so there "
                 "is no per-sample Jacobian: put those modules in eval(), or use GroupNorm or LayerNorm"
             )
-        self.batch, self.kind, self._known = batch, kind, known_curved
+        self.batch, self.kind, self._known, self._keep = batch, kind, known_curved, keep
         self.parameters = list(parameters)
         self.trained = [i for i, p in enumerate(self.parameters) if p.requires_grad]
         self.dtype = self.parameters[self.trained[0]].dtype if self.trained else batch.outputs.dtype
@@ -203,33 +206,35 @@ class Curvature(Factor):
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The parameters' blocks, with the sensitivities of the layers from one batched backward pass."""
-        factor = self.loss.factor
-        uses = [use for _, _, group in self._layers for use in group]
-        edges = {use.call.edge.node: use.call for use in uses}
-        found = dict(zip(edges, self._sensitivities(list(edges.values())), strict=True)) if factor.shape[-1] else {}
-        blocks: list[Block] = []
-        for weight, bias, group in self._layers:
-            if found:
-                blocks.append(LayerBlock(group, [found[use.call.edge.node] for use in group], weight, bias))
-        return blocks + self._explicit()
+        """The parameters' blocks, from one backward pass of all directions or one of each."""
+        m = self.loss.factor.shape[-1]
+        sinks = [
+            sink(uses, weight, bias, m, self.parameters, self.dtype, self._keep)
+            for weight, bias, uses in (self._layers if m else [])
+        ]
+        if sinks:
+            self._fill(sinks)
+        return [one.block() for one in sinks] + self._explicit()
 
-    def _sensitivities(self, calls: list[Call]) -> list[Tensor]:
-        """D of each call, (b, m, ...)."""
+    def _fill(self, sinks: list[Sink]) -> None:
+        """With the sensitivities of the layers' calls."""
         outputs, factor = self.batch.outputs, self.loss.factor.to(self.batch.outputs.dtype)
         cotangents = factor.permute(2, 0, 1).reshape(-1, *outputs.shape)
+        calls = list({use.call.edge.node: use.call for one in sinks for use in one.uses}.values())
         edges = [call.edge for call in calls]
-        if not edges:
-            return []
+        at = {edge.node: i for i, edge in enumerate(edges)}
+
+        def fill(directions: slice, parts: Sequence[Tensor]) -> None:
+            for one in sinks:
+                one.take(directions, [parts[at[use.call.edge.node]] for use in one.uses])
+
         if sum(call.shape.numel() for call in calls) < _LOOP:
-            parts = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
-            return [D.detach().to(self.dtype).transpose(0, 1).contiguous() for D in parts]
-        b, m = outputs.shape[0], len(cotangents)
-        found = [torch.empty(b, m, *call.shape[1:], dtype=self.dtype, device=outputs.device) for call in calls]
+            found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
+            fill(slice(None), [D.detach().transpose(0, 1) for D in found])
+            return
         for j, cotangent in enumerate(cotangents):
-            for D, part in zip(found, torch.autograd.grad(outputs, edges, cotangent, retain_graph=True), strict=True):
-                D[:, j] = part
-        return found
+            found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
+            fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
 
     def _explicit(self) -> list[Block]:
         """Blocks of the parameters without a direct form."""
@@ -246,7 +251,7 @@ class Curvature(Factor):
         needed = [self.parameters[i] for i in self.fallbacks]
         rows = jacobian_rows(root, leaf, needed, self.loss.factor.to(self.dtype))
         b = self.batch.outputs.shape[0]
-        return [RowsBlock(i, part, self.parameters[i].shape, b) for i, part in zip(self.fallbacks, rows, strict=True)]
+        return [RowsBlock(i, None, [part], b) for i, part in zip(self.fallbacks, rows, strict=True)]
 
     @cached_property
     def loss(self) -> LossCurvature:
@@ -322,8 +327,7 @@ class Curvature(Factor):
         found = torch.autograd.grad(
             outputs, wanted, cotangent.to(outputs.dtype).reshape(outputs.shape), retain_graph=True, allow_unused=True
         )
-        result = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        result: list[Tensor | None] = [None] * len(self.parameters)
         for i, part in zip(self.trained, found, strict=True):
-            if part is not None:
-                result[i] = part.detach()
-        return result
+            result[i] = part
+        return filled(result, self.parameters)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
+from .batch import all_finite
 from .conjugate import conjugate_gradients
 from .curvature import Curvature
 from .damping import Damping, check_number
@@ -104,7 +105,7 @@ class NGDCG(NaturalGradient):
         if self.warm and all("solution" in self.state[p] for p in parameters if p.requires_grad):
             first = [self.state[p].get("solution", torch.zeros_like(p)) for p in parameters]
         x, iterations = conjugate_gradients(factor, factor.gradient(), damping, self.tolerance, self.most, first)
-        if self.warm and all(bool(torch.isfinite(part).all()) for part in x):
+        if self.warm and all_finite(*x):
             for p, part in zip(parameters, x, strict=True):
                 self.state[p]["solution"] = part.clone()
         return Direction(x, Outcome.OK, 0, iterations=iterations)
@@ -128,7 +129,7 @@ class NGDWoodbury(NaturalGradient):
         M, gradient = factor.jacobian(), factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
         K = (M @ M.mT).double()
-        if not bool(torch.isfinite(K).all()):
+        if not all_finite(K):
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
         K.diagonal().add_(damping)
         inner = torch.linalg.solve(K, (M @ g).double())

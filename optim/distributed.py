@@ -1,7 +1,7 @@
 """The batches of several processes as one: what each process knows of its part is gathered, and every process takes the same step.
 
 Gathered are the layers' inputs and sensitivities, of which the Gram matrix over all samples is made: b (q + m o) numbers a
-layer and process, instead of its parameters k times. Gradients of parameters are never reduced, so that a
+layer and process, or its parameters k times where that is less. Gradients of parameters are never reduced, so that a
 DistributedDataParallel model runs under `no_sync()`.
 """
 
@@ -112,7 +112,8 @@ def mean(value: float, device: torch.device, group: Any) -> float:
 
 def _of_all(block: Block, count: int, group: Any) -> Sequence[Block]:
     if isinstance(block, RowsBlock):
-        return [RowsBlock(block.index, rows, block.shape, block.b) for rows in _all(block.M, group)]
+        parts = zip(*(_all(rows, group) for rows in block.M), strict=True)
+        return [RowsBlock(block.weight, block.bias, rows, block.b) for rows in parts]
     assert isinstance(block, LayerBlock)
     inputs = [_all(use.call.input, group) for use in block.uses]
     D = [_all(part, group) for part in block.D]

@@ -91,12 +91,12 @@ class Factor(ABC):
 
     def pullback(self, u: Tensor) -> list[Tensor]:
         """M^T u for u (k,)."""
-        result = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        result: list[Tensor | None] = [None] * len(self.parameters)
         u = u.reshape(self.samples, -1)
         for block in self.blocks:
             for i, part in zip(block.indices, block.pull(u), strict=True):
                 result[i] = part.reshape(self.parameters[i].shape)
-        return result
+        return filled(result, self.parameters)
 
     def matvec(self, values: Sequence[Tensor]) -> list[Tensor]:
         """C v by the blocks."""
@@ -125,6 +125,14 @@ class Factor(ABC):
             )
         rows = self.jacobian().double()
         return rows.mT @ rows
+
+
+def filled(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+    """With zeros for what is missing."""
+    return [
+        torch.zeros_like(p, requires_grad=False) if part is None else part.detach()
+        for part, p in zip(parts, like, strict=True)
+    ]
 
 
 class FactorRows:
@@ -241,11 +249,16 @@ def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) 
     """The blocks of one layer or parameter in all parts, as one; as two where weight and bias differ in scale."""
     first = group[0]
     if any(type(block) is not type(first) or block.indices != first.indices for block in group):
-        raise InputError("micro-batches must run the same layers: the parts' blocks are of different parameters")
+        raise InputError(
+            "micro-batches must run the same layers, on sequences of one length: the parts' blocks are of different parameters or form"
+        )
     samples = sum(block.b for block in group)
     if isinstance(first, RowsBlock):
-        rows = torch.cat([block.rows()[0] * root for block, root in zip(group, roots, strict=True)])
-        return [RowsBlock(first.index, rows * math.sqrt(scales[first.index]), first.shape, samples)]
+        rows = [
+            torch.cat([part * (root * math.sqrt(scales[i])) for part, root in zip(parts, roots, strict=True)])
+            for i, parts in zip(first.indices, zip(*(block.rows() for block in group), strict=True), strict=True)
+        ]
+        return [RowsBlock(first.weight, first.bias, rows, samples)]
     layers = [block for block in group if isinstance(block, LayerBlock)]
     if any(len(block.uses) != len(layers[0].uses) for block in layers):
         raise InputError("a layer ran more often in one micro-batch than in another")

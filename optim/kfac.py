@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
+from .batch import all_finite
 from .damping import Damping, check_number
 from .factor import Factor
 from .kronecker import KroneckerBlock, WholeBlock, kronecker_blocks
@@ -61,10 +62,13 @@ class KFAC(NaturalGradient):
                 block.scatter(self._by_eigenvectors(block, g, damping), x)
         return Direction(x, Outcome.OK, cells)
 
+    def _keeps_sensitivities(self) -> bool:
+        return True
+
     def _by_eigenvectors(self, block: KroneckerBlock, g: Tensor, damping: float) -> Tensor:
         state = self.state[self._parameters()[block.weight]]
         if "basis" not in state or self._steps % self.refresh == 0:
-            finite = bool(torch.isfinite(block.outputs).all()) and bool(torch.isfinite(block.inputs).all())
+            finite = all_finite(block.outputs, block.inputs)
             if not finite:
                 return torch.full_like(g, torch.nan)
             state["basis"] = [*torch.linalg.eigh(block.outputs), *torch.linalg.eigh(block.inputs)]

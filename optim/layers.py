@@ -4,7 +4,7 @@ With x the input of a call and y its output, every layer here has y = Y(W) + b f
 sensitivities D = d(L^T z) / dy of m directions, (b, m, ...), a `Use` gives
 
     tangent(V)    dy for a change V of the parameters            gradients(C)   the parameters' gradients for a cotangent C of y
-    rows(D)       the call's part of L^T J, (b m, numel)         sides(D)       (X, D) by positions, for layers that are matrices
+    rows(D)       the call's part of L^T J, (b, m, numel)
 
 A matrix layer has at each position t of each sample y_t = W x_t: of a sequence, or of a convolution, x_t being its patch.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -41,35 +42,38 @@ class Use(ABC):
         """Gradients of sum(cotangent * y)."""
 
     @abstractmethod
-    def weight_rows(self, D: Tensor) -> Tensor:
-        """(b, m, numel) part of L^T J of the weight, for D of (b, m, ...)."""
-
-    @abstractmethod
-    def bias_rows(self, D: Tensor) -> Tensor:
-        """(b, m, numel) part of L^T J of the bias."""
+    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
+        """(b, m, numel) parts of L^T J, for D of (b, m, ...)."""
 
 
 class MatrixUse(Use):
     """A matrix at every position, in g groups of o outputs and q inputs."""
 
     @abstractmethod
-    def patches(self) -> Tensor:
-        """x_t, (b, g, T, q)."""
+    def patches(self, ones: bool = False) -> Tensor:
+        """x_t, (b, g, T, q); with `ones` (b, g, T, q + 1), the last entry 1."""
 
     @abstractmethod
     def by_position(self, D: Tensor) -> Tensor:
         """D as (b, g, m, o, T)."""
 
-    def weight_rows(self, D: Tensor) -> Tensor:
-        """(b, m, g o q)."""
+    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
+        """(b, m, g o q) and (b, m, g o)."""
         split = self.by_position(D)
         b, g, m, o, T = split.shape
-        rows = split.reshape(b, g, m * o, T) @ self.patches()
-        return rows.reshape(b, g, m, -1).transpose(1, 2).reshape(b, m, -1)
+        if not weight:
+            return None, split.sum(-1).transpose(1, 2).flatten(2)
+        x = self._augmented if bias else self._bare
+        rows = (split.reshape(b, g, m * o, T) @ x).reshape(b, g, m, o, -1).transpose(1, 2)
+        return (rows[..., :-1].flatten(2), rows[..., -1].flatten(2)) if bias else (rows.flatten(2), None)
 
-    def bias_rows(self, D: Tensor) -> Tensor:
-        """(b, m, g o)."""
-        return self.by_position(D).sum(-1).transpose(1, 2).flatten(2)
+    @cached_property
+    def _bare(self) -> Tensor:
+        return self.patches()
+
+    @cached_property
+    def _augmented(self) -> Tensor:
+        return self.patches(ones=True)
 
 
 class LinearUse(MatrixUse):
@@ -90,10 +94,11 @@ class LinearUse(MatrixUse):
             C.sum(0) if bias else None,
         )
 
-    def patches(self) -> Tensor:
-        """(b, 1, T, q)."""
+    def patches(self, ones: bool = False) -> Tensor:
+        """(b, 1, T, q [+ 1])."""
         x = self.call.input
-        return x.reshape(x.shape[0], 1, -1, x.shape[-1])
+        x = x.reshape(x.shape[0], 1, -1, x.shape[-1])
+        return torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1) if ones else x
 
     def by_position(self, D: Tensor) -> Tensor:
         """(b, 1, m, o, T)."""
@@ -129,14 +134,20 @@ class ConvolutionUse(MatrixUse):
         )  # fmt: skip
         return dW, db
 
-    def patches(self) -> Tensor:
-        """(b, g, T, q)."""
+    def patches(self, ones: bool = False) -> Tensor:
+        """Contiguous, since many small products are twice as fast then."""
         module, x = self.module, self._padded()
         kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
         if self._flat:
             x, kernel, dilation, stride = x.unsqueeze(2), (1, *kernel), (1, *dilation), (1, *stride)
         columns = F.unfold(x, kernel, dilation, 0, stride)
-        return columns.reshape(len(x), module.groups, -1, columns.shape[-1]).mT
+        columns = columns.reshape(len(x), module.groups, -1, columns.shape[-1])
+        b, g, q, T = columns.shape
+        if not ones:
+            return columns.mT.contiguous()
+        augmented = columns.new_ones(b, g, T, q + 1)
+        augmented[..., :q] = columns.mT
+        return augmented
 
     def by_position(self, D: Tensor) -> Tensor:
         """(b, g, m, o, T)."""
@@ -169,18 +180,14 @@ class EmbeddingUse(Use):
         table = C.new_zeros(self.module.num_embeddings, C.shape[-1])
         return table.index_add_(0, self.call.input.reshape(-1), C.reshape(-1, C.shape[-1])), None
 
-    def weight_rows(self, D: Tensor) -> Tensor:
-        """(b, m, numel), all tokens of the table."""
+    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
+        """All tokens of the table; there is no bias."""
         b, m, o = D.shape[0], D.shape[1], D.shape[-1]
         hole = self.module.padding_idx
         D = D if hole is None else D * (self.call.input != hole).unsqueeze(1).unsqueeze(-1)
         D = D.reshape(b, m, -1, o)
         where = self.call.input.reshape(b, 1, -1, 1).expand(b, m, -1, o)
-        return D.new_zeros(b, m, self.module.num_embeddings, o).scatter_add_(2, where, D).flatten(2)
-
-    def bias_rows(self, D: Tensor) -> Tensor:
-        """There is none."""
-        raise NotImplementedError
+        return D.new_zeros(b, m, self.module.num_embeddings, o).scatter_add_(2, where, D).flatten(2), None
 
     def _live(self, values: Tensor) -> Tensor:
         """Without the padding token, which torch does not train."""
@@ -216,13 +223,9 @@ class NormalisationUse(Use):
             cotangent.sum(others) if bias else None,
         )
 
-    def weight_rows(self, D: Tensor) -> Tensor:
-        """(b, m, numel)."""
-        return self._rows(D * self._x.unsqueeze(1))
-
-    def bias_rows(self, D: Tensor) -> Tensor:
-        """(b, m, numel)."""
-        return self._rows(D)
+    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
+        """Sums over positions."""
+        return self._rows(D * self._x.unsqueeze(1)) if weight else None, self._rows(D) if bias else None
 
     def _spread(self, values: Tensor) -> Tensor:
         return values.reshape(*values.shape, *[1] * (len(self.call.shape) - self._last))

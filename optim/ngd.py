@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
 from . import distributed
-from .batch import Batch, Closure, evaluate
+from .batch import Batch, Closure, all_finite, evaluate
 from .curvature import KINDS, Curvature, Kind
 from .damping import Damping, LevenbergMarquardt, check_number
 from .factor import Factor, Joined
@@ -186,6 +186,7 @@ class NaturalGradient(Optimizer):
                     self._labels,
                     known_curved=self._verified,
                     before=self._law,
+                    keep=self._keeps_sensitivities(),
                 )
             self._law = found.law or self._law
         self._prepared.append((closure, loss, found))
@@ -218,7 +219,7 @@ class NaturalGradient(Optimizer):
         curvatures = [found for _, _, found in prepared if found is not None]
         with torch.autocast(self._parameters()[0].device.type, enabled=False):
             direction, factor = self._solved(curvatures, len(prepared) == len(curvatures), dampings)
-        if direction.x is not None and not all(bool(torch.isfinite(part).all()) for part in direction.x):
+        if direction.x is not None and not all_finite(*direction.x):
             direction = dataclasses.replace(direction, x=None, outcome=Outcome.NOT_FINITE)
         if direction.x is not None:
             adapting = isinstance(self.policy, LevenbergMarquardt) and factor is not None
@@ -289,6 +290,10 @@ class NaturalGradient(Optimizer):
         """Whether the direction comes from sensitivities of single samples."""
         return True
 
+    def _keeps_sensitivities(self) -> bool:
+        """Whether it needs those of each layer (`Curvature`)."""
+        return False
+
     def _adapt(
         self, factor: Factor, slope: list[Tensor], before: list[Tensor], loss: float, closures: Sequence[Closure]
     ) -> None:
@@ -311,7 +316,7 @@ class NaturalGradient(Optimizer):
         if self.recipe.clip is None:
             return x
         rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
-        size = math.sqrt(sum(float((lr * part).double().square().sum()) for lr, part in zip(rates, x, strict=True)))
+        size = math.sqrt(sum((lr * float(part.norm())) ** 2 for lr, part in zip(rates, x, strict=True)))
         return x if size <= self.recipe.clip else [part * (self.recipe.clip / size) for part in x]
 
     def _update(self, direction: list[Tensor]) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..circuits.errors import InputError
+from .batch import all_finite
 from .factor import Factor
 
 _ACCURACY = {torch.float32: 2e-5, torch.float64: 1e-12}
@@ -32,9 +33,9 @@ def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
     """
     s, dtype = factor.sources, factor.dtype
     K = factor.lower_gram(dtype)
-    if not bool(torch.isfinite(K).all()):
-        return None
     found = _refined(factor, K, s, damping)
+    if found is None and not all_finite(factor.lower_gram(dtype)):
+        return None
     if found is None:
         found = _direct(factor, s, damping)
     if found is None:
@@ -51,13 +52,14 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
     u, r, size = torch.zeros_like(s), s, float(s.norm())
     last = torch.finfo(K.dtype).eps * float(root.norm()) ** 2 <= _HARMLESS[factor.dtype] * damping
     for _ in range(_MOST):
-        u = u + torch.cholesky_solve(r.to(root.dtype).unsqueeze(1), root).squeeze(1).double()
+        half = torch.linalg.solve_triangular(root, r.to(root.dtype).unsqueeze(1), upper=False)
+        u = u + torch.linalg.solve_triangular(root.mT, half, upper=True).squeeze(1).double()
         x = factor.pullback(u)
         if last:
             return x
         r = s - damping * u - factor.push(x).double()
         before, size = size, float(r.norm())
-        length = math.sqrt(sum(float(part.double().square().sum()) for part in x))
+        length = math.hypot(*(float(part.norm()) for part in x))
         enough = _ACCURACY[factor.dtype] * 2 * math.sqrt(damping) * length
         if size <= enough:
             return x
@@ -91,8 +93,8 @@ def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
         )
     gradient = factor.gradient()
     K = factor.gram()
-    if not bool(torch.isfinite(K).all()):
+    if not all_finite(K):
         return None
     K.diagonal().add_(damping)
     w = torch.linalg.solve(K, factor.push(gradient).double())
-    return [(g - part) / damping for g, part in zip(gradient, factor.pullback(w), strict=True)]
+    return [(g - part).div_(damping) for g, part in zip(gradient, factor.pullback(w), strict=True)]

@@ -26,6 +26,7 @@ from ..circuits.errors import InputError
 from ..devicemodel.device import Device, Outcome, Solution
 from ..devicemodel.ideal import IdealDevice
 from ..devicemodel.systems import Dense, Implicit, LinearSystem, LowRank
+from .batch import all_finite
 from .damping import Damping, check_number
 from .factor import Factor, FactorRows
 from .kronecker import kronecker_blocks
@@ -118,9 +119,12 @@ class TNGD(NaturalGradient):
     def _direction(self, factor: Factor, damping: float) -> Direction:
         return {"dual": self._dual, "primal": self._primal, "kronecker": self._kronecker}[self.system](factor, damping)
 
+    def _keeps_sensitivities(self) -> bool:
+        return self.system == "kronecker"
+
     def _dual(self, factor: Factor, damping: float) -> Direction:
         A, s = factor.gram(), factor.sources
-        if not bool(torch.isfinite(A).all()):
+        if not all_finite(A):
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
         A.diagonal().add_(damping)
         start = time.perf_counter()
@@ -135,13 +139,13 @@ class TNGD(NaturalGradient):
         system: LowRank | Implicit
         if type(self.device) is IdealDevice and damping > 0:
             products = FactorRows(factor)
-            system, finite = Implicit(products, damping), bool(torch.isfinite(products.gram()).all())
+            system, finite = Implicit(products, damping), all_finite(products.gram())
         else:
             J = factor.jacobian()
-            if not bool(torch.isfinite(J).all()):
+            if not all_finite(J):
                 return Direction(None, Outcome.NOT_FINITE, g.numel())
             system, finite = LowRank(J, None, damping), True
-        if not finite or not bool(torch.isfinite(g).all()):
+        if not finite or not all_finite(g):
             return Direction(None, Outcome.NOT_FINITE, g.numel())
         start = time.perf_counter()
         fresh = self.reset or not self._carried

@@ -57,13 +57,13 @@ def softmax(z):
     return F.cross_entropy(flat, torch.arange(len(flat)) % z.shape[-1])
 
 
-def found_for(model, x, loss_of, parameters):
+def found_for(model, x, loss_of, parameters, keep=False):
     def closure():
         with sdpa_kernel(SDPBackend.MATH):  # torch's fused attention cannot be differentiated twice, as `product` does
             z = model(x)
         return loss_of(z), z
 
-    result = Curvature(evaluate(closure), parameters)
+    result = Curvature(evaluate(closure), parameters, keep=keep)
     result.verify()
     return result
 
@@ -105,9 +105,10 @@ def check(model, x, loss_of=squared, direct=True):
     model = model.double()
     parameters = list(model.parameters())
     expected = oracle(model, x, loss_of, parameters)
-    found = found_for(model, x, loss_of, parameters)
-    assert bool(found.fallbacks) is not direct
-    compare(found, expected)
+    for keep in (True, False):
+        found = found_for(model, x, loss_of, parameters, keep)
+        assert bool(found.fallbacks) is not direct
+        compare(found, expected)
     return found
 
 
@@ -403,6 +404,19 @@ def test_every_route_to_the_gram_matrix(route, bias, monkeypatch):
     check(built(2, small_cnn), seeded(3, 4, 1, 4, 4), softmax)
     grouped = nn.Conv2d(4, 6, 2, stride=2, padding=1, groups=2, bias=bias)
     check(convolved(grouped, (4, 3, 3), 5), seeded(5, 4, 4, 3, 3))
+
+
+def test_a_layer_of_fewer_parameters_than_outputs_is_written_out_as_rows():
+    found = check(built(3, small_cnn), seeded(3, 4, 1, 4, 4), softmax)
+    sizes = {}
+    for block in found.blocks:
+        calls = {id(use.call): use.call for group in found._layers if group[0] == block.weight for use in group[2]}
+        outputs = sum(call.shape[1:].numel() for call in calls.values())
+        parameters = sum(found.parameters[i].numel() for i in block.indices)
+        sizes[type(block).__name__] = [*sizes.get(type(block).__name__, []), parameters <= outputs]
+    assert set(sizes) == {"RowsBlock", "LayerBlock"}
+    assert all(sizes["RowsBlock"])
+    assert not any(sizes["LayerBlock"])
 
 
 @pytest.mark.parametrize("limit", [0, 10**9], ids=["one by one", "batched"])

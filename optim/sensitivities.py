@@ -1,0 +1,114 @@
+"""Sensitivities of the layers, as the backward passes bring them: kept, or turned into rows of M at once.
+
+A layer over many positions, such as a convolution near the image, has fewer parameters than outputs for each sample. Its rows of
+M then take less memory than its sensitivities D, and serve products and Gram matrix alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .blocks import Block, LayerBlock, RowsBlock
+from .layers import EmbeddingUse, Use
+
+
+class Sink(ABC):
+    """Takes the sensitivities of one layer's calls, a range of directions at a time.
+
+    Args:
+        uses: the calls.
+        weight, bias: positions of the layer's parameters.
+    """
+
+    def __init__(self, uses: Sequence[Use], weight: int | None, bias: int | None) -> None:
+        self.uses, self.weight, self.bias = list(uses), weight, bias
+
+    @abstractmethod
+    def take(self, directions: slice, parts: Sequence[Tensor]) -> None:
+        """D of each call for these directions, (b, how many, ...)."""
+
+    @abstractmethod
+    def block(self) -> Block:
+        """What was taken."""
+
+
+class Kept(Sink):
+    """As they are."""
+
+    def __init__(
+        self, uses: Sequence[Use], weight: int | None, bias: int | None, directions: int, like: Tensor
+    ) -> None:
+        super().__init__(uses, weight, bias)
+        shapes = [use.call.shape for use in uses]
+        self._D = [like.new_empty(shape[0], directions, *shape[1:]) for shape in shapes]
+
+    def take(self, directions: slice, parts: Sequence[Tensor]) -> None:
+        """Copied into place."""
+        for D, part in zip(self._D, parts, strict=True):
+            D[:, directions] = part
+
+    def block(self) -> LayerBlock:
+        """By inputs and sensitivities."""
+        return LayerBlock(self.uses, self._D, self.weight, self.bias)
+
+
+class Written(Sink):
+    """As rows of M."""
+
+    def __init__(
+        self,
+        uses: Sequence[Use],
+        weight: int | None,
+        bias: int | None,
+        directions: int,
+        parameters: Sequence[Tensor],
+        like: Tensor,
+    ) -> None:
+        super().__init__(uses, weight, bias)
+        self.b = uses[0].call.shape[0]
+        numbers = [parameters[i].numel() for i in (weight, bias) if i is not None]
+        self._M = [like.new_empty(self.b, directions, n) for n in numbers]
+
+    def take(self, directions: slice, parts: Sequence[Tensor]) -> None:
+        """Added up over the calls."""
+        for i, (use, D) in enumerate(zip(self.uses, parts, strict=True)):
+            pair = use.rows(D.to(self._M[0].dtype), self.weight is not None, self.bias is not None)
+            for M, rows in zip(self._M, [part for part in pair if part is not None], strict=True):
+                if i == 0:
+                    M[:, directions] = rows
+                else:
+                    M[:, directions] += rows
+
+    def block(self) -> RowsBlock:
+        """By rows."""
+        return RowsBlock(self.weight, self.bias, [M.flatten(0, 1) for M in self._M], self.b)
+
+
+def sink(
+    uses: Sequence[Use],
+    weight: int | None,
+    bias: int | None,
+    directions: int,
+    parameters: Sequence[Tensor],
+    dtype: torch.dtype,
+    keep: bool,
+) -> Sink:
+    """The one that takes less memory.
+
+    Args:
+        uses, weight, bias: as in `Sink`.
+        directions: m.
+        parameters: all of them, by position.
+        dtype: of the model.
+        keep: the sensitivities in any case.
+    """
+    like = torch.empty(0, dtype=dtype, device=parameters[0].device)
+    numbers = sum(parameters[i].numel() for i in (weight, bias) if i is not None)
+    outputs = sum(use.call.shape[1:].numel() for use in uses)
+    if keep or numbers > outputs or any(isinstance(use, EmbeddingUse) for use in uses):
+        return Kept(uses, weight, bias, directions, like)
+    return Written(uses, weight, bias, directions, parameters, like)
