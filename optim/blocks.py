@@ -77,26 +77,24 @@ class LayerBlock(Block):
         self.b, self.m = self.D[0].shape[:2]
 
     def add_gram(self, K: Tensor) -> None:
-        """By the cheapest of the three ways."""
+        """By the cheapest of the three ways (`by_rows`)."""
         matrices = [use for use in self.uses if isinstance(use, MatrixUse)]
         if self.weight is None or len(matrices) < len(self.uses):
             for rows in self.rows():
                 add_product(K, rows)
             return
+        bias = self.bias is not None
         D = _joined([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], -1)
-        x = _joined([use.patches(ones=self.bias is not None) for use in matrices], -2)
         b, _, m, o, T = D.shape
-        q, k = x.shape[-1], K.shape[0]
-        by_pairs = b**2 / 2 * T * (T * q + m * T * o + m**2 * o)
-        by_rows = k * T * o * q + k * (k + k / _STRIPES) / 2 * o * q
+        if by_rows(b, m, o, T, matrices[0].width + bias):
+            for part in _row_ranges(matrices, D, bias):
+                add_product(K, part)
+            return
+        x = _joined([use.patches(bias) for use in matrices], -2)
         if T == 1:
             _add_elementwise(K, x[..., 0, :], D[..., 0])
-            return
-        if _PAIR_COST * by_pairs < by_rows:
+        else:
             _add_pairs(K, x, D)
-            return
-        for part in _row_ranges(x, D):
-            add_product(K, part)
 
     def push(self, values: Sequence[Tensor]) -> Tensor:
         """A tangent of the layer, contracted with D."""
@@ -163,6 +161,17 @@ class RowsBlock(Block):
         return self.M
 
 
+class WrittenBlock(RowsBlock):
+    """The rows of one layer's parameters, of which the inputs and sensitivities were not kept."""
+
+
+def by_rows(b: int, m: int, o: int, T: int, q: int) -> bool:
+    """Whether the Gram matrix of a layer of o outputs, q inputs and T positions is cheapest by the rows of M."""
+    pairs = b**2 / 2 * T * (T * q + m * T * o + m**2 * o)
+    rows = b * m * T * o * q + (b * m) ** 2 * (1 + 1 / _STRIPES) / 2 * o * q
+    return T > 1 and _PAIR_COST * pairs >= rows
+
+
 def add_product(K: Tensor, M: Tensor) -> None:
     """K += M M^T on and below the diagonal, in K's type."""
     for columns in M.split(max(1, ENTRIES // M.shape[0]), dim=1):
@@ -209,11 +218,12 @@ def _add_pairs(K: Tensor, x: Tensor, D: Tensor) -> None:
             K[i * m : (i + 1) * m, : (i + 1) * m] += part.transpose(0, 1).reshape(m, -1)
 
 
-def _row_ranges(x: Tensor, D: Tensor) -> Iterator[Tensor]:
-    """The rows of M_p, (k, some columns) at a time, for x (b, g, T, q) and D (b, g, m, o, T)."""
-    b, g, m, _, T = D.shape
-    q = x.shape[-1]
-    step = max(1, ENTRIES // (b * m * q))
-    for group in range(g):
-        for some in D[:, group].split(step, dim=2):
-            yield (some.reshape(b, -1, T) @ x[:, group]).reshape(b * m, -1)
+def _row_ranges(uses: Sequence[MatrixUse], D: Tensor, bias: bool) -> Iterator[Tensor]:
+    """The rows of M_p, (k, some columns) at a time, for D (b, g, m, o, T)."""
+    b, groups, m, o, T = D.shape
+    sides = [D[:, g].reshape(b, m * o, T) for g in range(groups)]
+    parts = uses[0].ranges(T * groups, ENTRIES // (b * m * o))
+    for part in parts:
+        x = _joined([use.patches(bias and part is parts[-1], part) for use in uses], -2)
+        for g, side in enumerate(sides):
+            yield (side @ x[:, g]).reshape(b * m, -1)

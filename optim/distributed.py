@@ -113,7 +113,7 @@ def mean(value: float, device: torch.device, group: Any) -> float:
 def _of_all(block: Block, count: int, group: Any) -> Sequence[Block]:
     if isinstance(block, RowsBlock):
         parts = zip(*(_all(rows, group) for rows in block.M), strict=True)
-        return [RowsBlock(block.weight, block.bias, rows, block.b) for rows in parts]
+        return [type(block)(block.weight, block.bias, rows, block.b) for rows in parts]
     assert isinstance(block, LayerBlock)
     inputs = [_all(use.call.input, group) for use in block.uses]
     D = [_all(part, group) for part in block.D]

@@ -258,7 +258,7 @@ def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) 
             torch.cat([part * (root * math.sqrt(scales[i])) for part, root in zip(parts, roots, strict=True)])
             for i, parts in zip(first.indices, zip(*(block.rows() for block in group), strict=True), strict=True)
         ]
-        return [RowsBlock(first.weight, first.bias, rows, samples)]
+        return [type(first)(first.weight, first.bias, rows, samples)]
     layers = [block for block in group if isinstance(block, LayerBlock)]
     if any(len(block.uses) != len(layers[0].uses) for block in layers):
         raise InputError("a layer ran more often in one micro-batch than in another")

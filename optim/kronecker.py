@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from ..devicemodel.systems import Kronecker, LinearSystem, LowRank
-from .blocks import Block, LayerBlock
+from .blocks import Block, LayerBlock, WrittenBlock
 from .factor import Factor
 from .layers import MatrixUse
 
@@ -101,7 +101,8 @@ def kronecker_blocks(
         decay: of the averages; 0 keeps the batch alone.
 
     Raises:
-        InputError: decay out of range; a parameter without factors whose rows would take too much memory.
+        InputError: decay out of range; a curvature that did not keep its sensitivities; a parameter without factors whose rows would
+            take too much memory.
     """
     if not 0 <= decay < 1:
         raise InputError(f"decay is {decay}: give a number in [0, 1)")
@@ -121,6 +122,8 @@ def kronecker_blocks(
 
 def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
     """(B, A) of a matrix layer without groups."""
+    if isinstance(block, WrittenBlock):
+        raise InputError("the curvature has not kept the layers' sensitivities: make it with Curvature(..., keep=True)")
     if not isinstance(block, LayerBlock) or block.weight is None:
         return None
     uses = [use for use in block.uses if isinstance(use, MatrixUse)]

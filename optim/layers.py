@@ -23,6 +23,9 @@ from torch import Tensor, nn
 
 from .capture import Call
 
+_PATCHES = 2**21
+"""Numbers in the patches made at once, where they are not held."""
+
 Pair = tuple[Tensor | None, Tensor | None]
 """Of the weight and of the bias; None for the one that is not asked for."""
 
@@ -42,29 +45,51 @@ class Use(ABC):
         """Gradients of sum(cotangent * y)."""
 
     @abstractmethod
-    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
-        """(b, m, numel) parts of L^T J, for D of (b, m, ...)."""
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
+        """(b, m, numel) parts of L^T J, for D of (b, m, ...).
+
+        Args:
+            hold: keep what is made of the input alone, for another call.
+        """
 
 
 class MatrixUse(Use):
     """A matrix at every position, in g groups of o outputs and q inputs."""
 
+    groups: int
+    """g."""
+    channels: int
+    """Of the input, in each group."""
+    width: int
+    """q, a multiple of `channels`."""
+
     @abstractmethod
-    def patches(self, ones: bool = False) -> Tensor:
-        """x_t, (b, g, T, q); with `ones` (b, g, T, q + 1), the last entry 1."""
+    def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
+        """x_t, (b, g, T, q), of some of the channels; with `ones` (b, g, T, q + 1), the last entry 1."""
+
+    def ranges(self, positions: int, most: int) -> list[slice]:
+        """Ranges of channels of at most so many numbers for each position, and of no more patches than a cache holds."""
+        each = self.width // self.channels
+        step = max(1, min(most, _PATCHES // (positions * self.call.shape[0])) // each)
+        return [slice(start, min(start + step, self.channels)) for start in range(0, self.channels, step)]
 
     @abstractmethod
     def by_position(self, D: Tensor) -> Tensor:
         """D as (b, g, m, o, T)."""
 
-    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
         """(b, m, g o q) and (b, m, g o)."""
         split = self.by_position(D)
         b, g, m, o, T = split.shape
         if not weight:
             return None, split.sum(-1).transpose(1, 2).flatten(2)
-        x = self._augmented if bias else self._bare
-        rows = (split.reshape(b, g, m * o, T) @ x).reshape(b, g, m, o, -1).transpose(1, 2)
+        sides = split.reshape(b, g, m * o, T)
+        if hold:
+            product = sides @ (self._augmented if bias else self._bare)
+        else:
+            parts = self.ranges(T * g, self.width)
+            product = torch.cat([sides @ self.patches(bias and part is parts[-1], part) for part in parts], dim=-1)
+        rows = product.reshape(b, g, m, o, -1).transpose(1, 2)
         return (rows[..., :-1].flatten(2), rows[..., -1].flatten(2)) if bias else (rows.flatten(2), None)
 
     @cached_property
@@ -78,6 +103,10 @@ class MatrixUse(Use):
 
 class LinearUse(MatrixUse):
     """`nn.Linear` on (b, ..., q)."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.groups, self.channels, self.width = 1, call.input.shape[-1], call.input.shape[-1]
 
     def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """x V^T + v."""
@@ -94,9 +123,9 @@ class LinearUse(MatrixUse):
             C.sum(0) if bias else None,
         )
 
-    def patches(self, ones: bool = False) -> Tensor:
+    def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
         """(b, 1, T, q [+ 1])."""
-        x = self.call.input
+        x = self.call.input[..., channels]
         x = x.reshape(x.shape[0], 1, -1, x.shape[-1])
         return torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1) if ones else x
 
@@ -113,6 +142,8 @@ class ConvolutionUse(MatrixUse):
         super().__init__(call)
         self.module = cast(nn.Conv2d, call.module)
         self._flat = isinstance(call.module, nn.Conv1d)
+        self.groups, self.channels = self.module.groups, self.module.in_channels // self.module.groups
+        self.width = self.channels * math.prod(self.module.kernel_size)
 
     def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The layer with V for its weight."""
@@ -121,12 +152,12 @@ class ConvolutionUse(MatrixUse):
             return bias.reshape(-1, *[1] * (len(self.call.shape) - 2)).expand(self.call.shape)
         module = self.module
         convolve = F.conv1d if self._flat else F.conv2d
-        return convolve(self._padded(), weight, bias, module.stride, 0, module.dilation, module.groups)
+        return convolve(self._padded(self.call.input), weight, bias, module.stride, 0, module.dilation, module.groups)
 
     def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
         """The convolution's own backward pass."""
         module, flat = self.module, self._flat
-        x, zeros = self._padded(), (0,) * (1 if flat else 2)
+        x, zeros = self._padded(self.call.input), (0,) * (1 if flat else 2)
         shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
         _, dW, db = torch.ops.aten.convolution_backward(
             cotangent.contiguous(), x, x.new_empty(1).expand(shape), [shape[0]], module.stride, zeros, module.dilation,
@@ -134,9 +165,11 @@ class ConvolutionUse(MatrixUse):
         )  # fmt: skip
         return dW, db
 
-    def patches(self, ones: bool = False) -> Tensor:
+    def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
         """Contiguous, since many small products are twice as fast then."""
-        module, x = self.module, self._padded()
+        module = self.module
+        some = self.call.input.unflatten(1, (module.groups, -1))[:, :, channels]
+        x = self._padded(some.flatten(1, 2))
         kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
         if self._flat:
             x, kernel, dilation, stride = x.unsqueeze(2), (1, *kernel), (1, *dilation), (1, *stride)
@@ -154,12 +187,10 @@ class ConvolutionUse(MatrixUse):
         b, m, g = D.shape[0], D.shape[1], self.module.groups
         return D.reshape(b, m, g, self.module.out_channels // g, -1).transpose(1, 2)
 
-    def _padded(self) -> Tensor:
+    def _padded(self, x: Tensor) -> Tensor:
         around = self.module._reversed_padding_repeated_twice
         mode = self.module.padding_mode
-        return (
-            F.pad(self.call.input, around, "constant" if mode == "zeros" else mode) if any(around) else self.call.input
-        )
+        return F.pad(x, around, "constant" if mode == "zeros" else mode) if any(around) else x
 
 
 class EmbeddingUse(Use):
@@ -180,7 +211,7 @@ class EmbeddingUse(Use):
         table = C.new_zeros(self.module.num_embeddings, C.shape[-1])
         return table.index_add_(0, self.call.input.reshape(-1), C.reshape(-1, C.shape[-1])), None
 
-    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
         """All tokens of the table; there is no bias."""
         b, m, o = D.shape[0], D.shape[1], D.shape[-1]
         hole = self.module.padding_idx
@@ -223,7 +254,7 @@ class NormalisationUse(Use):
             cotangent.sum(others) if bias else None,
         )
 
-    def rows(self, D: Tensor, weight: bool, bias: bool) -> Pair:
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
         """Sums over positions."""
         return self._rows(D * self._x.unsqueeze(1)) if weight else None, self._rows(D) if bias else None
 

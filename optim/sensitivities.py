@@ -1,6 +1,6 @@
 """Sensitivities of the layers, as the backward passes bring them: kept, or turned into rows of M at once.
 
-A layer over many positions, such as a convolution near the image, has fewer parameters than outputs for each sample. Its rows of
+A layer over many positions, such as a convolution near the image, has no more parameters than outputs for each sample. Its rows of
 M then take less memory than its sensitivities D, and serve products and Gram matrix alike.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .blocks import Block, LayerBlock, RowsBlock
-from .layers import EmbeddingUse, Use
+from .blocks import ENTRIES, Block, LayerBlock, WrittenBlock, by_rows
+from .layers import EmbeddingUse, MatrixUse, Use
 
 
 class Sink(ABC):
@@ -76,16 +76,17 @@ class Written(Sink):
     def take(self, directions: slice, parts: Sequence[Tensor]) -> None:
         """Added up over the calls."""
         for i, (use, D) in enumerate(zip(self.uses, parts, strict=True)):
-            pair = use.rows(D.to(self._M[0].dtype), self.weight is not None, self.bias is not None)
+            more = D.shape[1] < self._M[0].shape[1]
+            pair = use.rows(D.to(self._M[0].dtype), self.weight is not None, self.bias is not None, hold=more)
             for M, rows in zip(self._M, [part for part in pair if part is not None], strict=True):
                 if i == 0:
                     M[:, directions] = rows
                 else:
                     M[:, directions] += rows
 
-    def block(self) -> RowsBlock:
+    def block(self) -> WrittenBlock:
         """By rows."""
-        return RowsBlock(self.weight, self.bias, [M.flatten(0, 1) for M in self._M], self.b)
+        return WrittenBlock(self.weight, self.bias, [M.flatten(0, 1) for M in self._M], self.b)
 
 
 def sink(
@@ -97,7 +98,7 @@ def sink(
     dtype: torch.dtype,
     keep: bool,
 ) -> Sink:
-    """The one that takes less memory.
+    """The one that serves best.
 
     Args:
         uses, weight, bias: as in `Sink`.
@@ -107,8 +108,23 @@ def sink(
         keep: the sensitivities in any case.
     """
     like = torch.empty(0, dtype=dtype, device=parameters[0].device)
-    numbers = sum(parameters[i].numel() for i in (weight, bias) if i is not None)
-    outputs = sum(use.call.shape[1:].numel() for use in uses)
-    if keep or numbers > outputs or any(isinstance(use, EmbeddingUse) for use in uses):
+    if keep or not _rows_serve(uses, weight, bias, directions, parameters):
         return Kept(uses, weight, bias, directions, like)
     return Written(uses, weight, bias, directions, parameters, like)
+
+
+def _rows_serve(
+    uses: Sequence[Use], weight: int | None, bias: int | None, m: int, parameters: Sequence[Tensor]
+) -> bool:
+    """Whether rows take less memory, or little, and the Gram matrix is made of them anyway."""
+    b = uses[0].call.shape[0]
+    numbers = sum(parameters[i].numel() for i in (weight, bias) if i is not None)
+    outputs = sum(use.call.shape[1:].numel() for use in uses)
+    if any(isinstance(use, EmbeddingUse) for use in uses):
+        return False
+    first = uses[0]
+    if isinstance(first, MatrixUse) and weight is not None:
+        o = parameters[weight].shape[0]
+        if not by_rows(b, m, o // first.groups, outputs // o, first.width + (bias is not None)):
+            return False
+    return numbers <= max(outputs, ENTRIES // (b * m))

@@ -29,12 +29,12 @@ def problem(seed=0):
     return model, torch.randn(7, 1, 4, 4, dtype=F64), torch.arange(7) % 3
 
 
-def curvature_of(model, x, y):
+def curvature_of(model, x, y, keep=True):
     def closure():
         z = model(x)
         return F.cross_entropy(z, y), z
 
-    return Curvature(evaluate(closure), list(model.parameters()))
+    return Curvature(evaluate(closure), list(model.parameters()), keep=keep)
 
 
 def state_of(model):
@@ -132,6 +132,12 @@ def test_eigenvectors_are_kept_for_some_steps():
     assert torch.equal(kept[0], kept[1])
     assert torch.equal(kept[2], kept[3])
     assert not torch.equal(kept[1], kept[2])
+
+
+def test_factors_are_not_made_of_rows():
+    model, x, y = problem()
+    with pytest.raises(InputError, match="keep=True"):
+        kronecker_blocks(curvature_of(model, x, y, keep=False), state_of(model), 0.0)
 
 
 def test_rows_without_factors_have_a_limit(monkeypatch):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from thermograd.optim import blocks, curvature
+from thermograd.optim import blocks, curvature, layers, sensitivities
 from thermograd.optim.batch import evaluate
+from thermograd.optim.blocks import LayerBlock, WrittenBlock
 from thermograd.optim.curvature import Curvature
 
 F64 = torch.float64
@@ -389,9 +390,11 @@ def sequence():
     return Positions(3, nn.Linear(3, 3), 2)
 
 
+@pytest.mark.parametrize("patches", [1, layers._PATCHES])
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("bias", [True, False])
-def test_every_route_to_the_gram_matrix(route, bias, monkeypatch):
+def test_every_route_to_the_gram_matrix(route, bias, patches, monkeypatch):
+    monkeypatch.setattr(layers, "_PATCHES", patches)
     taken = []
     for name in ("_add_pairs", "_row_ranges"):
         original = getattr(blocks, name)
@@ -406,17 +409,15 @@ def test_every_route_to_the_gram_matrix(route, bias, monkeypatch):
     check(convolved(grouped, (4, 3, 3), 5), seeded(5, 4, 4, 3, 3))
 
 
-def test_a_layer_of_fewer_parameters_than_outputs_is_written_out_as_rows():
-    found = check(built(3, small_cnn), seeded(3, 4, 1, 4, 4), softmax)
-    sizes = {}
-    for block in found.blocks:
-        calls = {id(use.call): use.call for group in found._layers if group[0] == block.weight for use in group[2]}
-        outputs = sum(call.shape[1:].numel() for call in calls.values())
-        parameters = sum(found.parameters[i].numel() for i in block.indices)
-        sizes[type(block).__name__] = [*sizes.get(type(block).__name__, []), parameters <= outputs]
-    assert set(sizes) == {"RowsBlock", "LayerBlock"}
-    assert all(sizes["RowsBlock"])
-    assert not any(sizes["LayerBlock"])
+def test_layers_are_written_out_as_rows_where_the_gram_matrix_is_made_of_them(monkeypatch):
+    """Of 8 x 8 images: the first convolution has 40 parameters and 392 outputs, the second 444 and 300; the head is of one position."""
+    net = built(3, lambda: nn.Sequential(
+        nn.Conv2d(1, 8, 2), nn.ReLU(), nn.Conv2d(8, 12, 2, padding=0, stride=(1, 2)), nn.Flatten(), nn.Linear(12 * 18, 3)
+    ))  # fmt: skip
+    x = seeded(3, 4, 1, 8, 8)
+    assert [type(block) for block in check(net, x, softmax).blocks] == [WrittenBlock, WrittenBlock, LayerBlock]
+    monkeypatch.setattr(sensitivities, "ENTRIES", 0)  # now a layer of more parameters than outputs is not
+    assert [type(block) for block in check(net, x, softmax).blocks] == [WrittenBlock, LayerBlock, LayerBlock]
 
 
 @pytest.mark.parametrize("limit", [0, 10**9], ids=["one by one", "batched"])
