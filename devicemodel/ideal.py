@@ -6,8 +6,8 @@
 
 It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix for `Dense`, of both factors for `Kronecker`, and
 by `eigh` of the small Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k
-times over (`Implicit`, its factors known by products alone: `product_law`). This is the device's own law at the time asked
-for, not a solution handed to it: the settled state is the limit of the same functions.
+times over; without eigenvalues for `Implicit`, and for a large `Dense` with a floor (`product_law`). This is the device's own law
+at the time asked for, not a solution handed to it: the settled state is the limit of the same functions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from .device import Outcome, Solution
-from .product_law import ProductLaw
+from .product_law import LARGE, ProductLaw, ShiftedLaw
 from .systems import Dense, Implicit, Kronecker, LinearSystem, LowRank, check_duration, check_vector
 
 Scalar = Callable[[Tensor], Tensor]
@@ -87,7 +87,7 @@ class IdealDevice:
         if self.noise > 0:
             xi = torch.randn(b.shape, dtype=torch.float64, generator=self._stream()).to(b.device)
         tolerance = 1e-4 if dtype == torch.float32 else 1e-7
-        if isinstance(spectrum, ProductLaw):
+        if isinstance(spectrum, ProductLaw | ShiftedLaw):
             x, settled = spectrum.state(self._state, b, t, self.noise, xi), True
         else:
             x, settled = _mean(spectrum, self._state, b, t, tolerance)
@@ -175,6 +175,8 @@ class _Spectrum:
 def _spectrum(system: LinearSystem | Implicit) -> _Law:
     if isinstance(system, Implicit):
         return ProductLaw(system)
+    if isinstance(system, Dense) and system.floor > 0 and system.size >= LARGE:
+        return ShiftedLaw(system)
     if isinstance(system, LowRank):
         J = system.J.detach().double()
         if system.H is not None:
@@ -207,7 +209,7 @@ def _spectrum(system: LinearSystem | Implicit) -> _Law:
     return _Spectrum(lambda v: V.mT @ v, lambda c: V @ c, w, torch.ones_like(w), None)
 
 
-_Law = _Spectrum | ProductLaw
+_Law = _Spectrum | ProductLaw | ShiftedLaw
 
 
 def _mean(spectrum: _Spectrum, x0: Tensor, b: Tensor, t: float, tolerance: float) -> tuple[Tensor, bool]:

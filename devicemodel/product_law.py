@@ -1,4 +1,5 @@
-"""The exact law of A = J^T J + damping with J known by its products alone, in N states and with noise in each of them.
+"""The exact law of a system whose eigenvalues nobody needs: N states with A = J^T J + damping and J known by its products alone, or k
+states with A = K + damping and K = J J^T.
 
 The state at t is a sum of functions of A: e^{-A t} x0 + phi(A, t) b + sqrt(kappa0 phi(A, 2t)) xi. All of them are taken
 through the k x k Gram matrix at once (`ou.gram`), by Lanczos' method with its error bound where it converges in few steps and
@@ -15,10 +16,10 @@ from torch import Tensor
 
 from .ou.functions import Decay, Function, Response, Spread
 from .ou.gram import Gram
-from .systems import Implicit
+from .systems import Dense, Implicit
 
-_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
-_SMALL = 256
+_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-8}
+LARGE = 256
 """Rows below which eigenvalues are as fast as a few steps of Lanczos' method."""
 
 
@@ -39,20 +40,47 @@ class ProductLaw:
         """x(t), (N,) float64, from x0 under the drive b, for the standard normal numbers xi (None: the mean)."""
         if t == 0:
             return x0.clone()
-        terms: list[tuple[Function, Tensor]] = [(Response(t), b)]
-        if math.isfinite(t):
-            terms.append((Decay(t), x0))
-        if xi is not None:
-            terms.append((Spread(t, 2 * noise), xi))
+        terms = _terms(x0, b, t, noise, xi)
         J, damping = self.system.J, float(self.system.damping)
         at_damping = torch.tensor(damping, dtype=torch.float64, device=b.device)
         outside = torch.zeros_like(b)
         for f, v in terms:
             outside += f(at_damping) * v
-        driven = J.push(b).double()
-        inner: list[tuple[Function, Tensor]] = [(terms[0][0], driven)]
-        for f, v in terms[1:]:
-            inner.append((f, driven if v is x0 and torch.equal(x0, b) else J.push(v).double()))
-        method = "lanczos" if self.gram.matrix.shape[-1] >= _SMALL and "eigen" not in self.gram.__dict__ else "auto"
-        found = self.gram.sum(inner, damping, outside.norm(), _TOLERANCE[self.system.dtype], method)
+        pushed = {id(v): J.push(v).double() for v in {id(v): v for _, v in terms}.values()}
+        inner: list[tuple[Function, Tensor]] = [(f, pushed[id(v)]) for f, v in terms]
+        tolerance = _TOLERANCE[self.system.dtype]
+        found = self.gram.sum(inner, damping, outside.norm(), tolerance, _method(self.gram))
         return outside + J.pull(found.coefficients).double()
+
+
+class ShiftedLaw:
+    """The law of a `Dense` system with a floor > 0; stable and with a settled state."""
+
+    unstable = False
+
+    def __init__(self, system: Dense) -> None:
+        self.system = system
+        K = system.A.detach().double().clone()
+        K.diagonal().sub_(system.floor)
+        self.gram = Gram(K)
+
+    def state(self, x0: Tensor, b: Tensor, t: float, noise: float, xi: Tensor | None) -> Tensor:
+        """x(t), (k,) float64; see `ProductLaw.state`."""
+        if t == 0:
+            return x0.clone()
+        terms, tolerance = _terms(x0, b, t, noise, xi), _TOLERANCE[self.system.dtype]
+        return self.gram.inside(terms, self.system.floor, tolerance, _method(self.gram)).coefficients
+
+
+def _terms(x0: Tensor, b: Tensor, t: float, noise: float, xi: Tensor | None) -> list[tuple[Function, Tensor]]:
+    """Functions of A and what they are applied to; one vector where drive and start are equal."""
+    terms: list[tuple[Function, Tensor]] = [(Response(t), b)]
+    if math.isfinite(t):
+        terms.append((Decay(t), b if torch.equal(x0, b) else x0))
+    if xi is not None:
+        terms.append((Spread(t, 2 * noise), xi))
+    return terms
+
+
+def _method(gram: Gram) -> str:
+    return "lanczos" if gram.matrix.shape[-1] >= LARGE and "eigen" not in gram.__dict__ else "auto"

@@ -27,16 +27,22 @@ class Dense:
     Args:
         A: (n, n) symmetric matrix, float32 or float64. Positive semi-definiteness is the device's business: a device
             given an indefinite matrix answers `Outcome.UNSTABLE`.
+        floor: >= 0, where no eigenvalue is known to be below it, as of K + floor I with K a Gram matrix. It is taken at its word, by
+            `IdealDevice` alone, which then need not look for the eigenvalues; 0 says nothing.
 
     Raises:
-        InputError: A is not a square, finite, symmetric floating-point matrix; the message names the first bad entry.
+        InputError: A is not a square, finite, symmetric floating-point matrix (the message names the first bad entry); floor negative
+            or not finite.
     """
 
     A: Tensor
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         _check_matrix("A", self.A)
         _check_symmetric("A", self.A)
+        if not (math.isfinite(self.floor) and self.floor >= 0):
+            raise InputError(f"floor is {self.floor}: give a finite number >= 0 that no eigenvalue of A is below")
 
     @property
     def size(self) -> int:
@@ -256,7 +262,7 @@ def _check_matrix(name: str, value: Tensor, square: bool = True) -> None:
 
 
 def _check_finite(name: str, value: Tensor) -> None:
-    if not torch.isfinite(value).all():
+    if not math.isfinite(float(value.sum())) and not torch.isfinite(value).all():
         where = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
         raise InputError(
             f"{name}{list(where)} is {value[where].item()}: every entry must be finite (a diverged model?)"
@@ -264,6 +270,8 @@ def _check_finite(name: str, value: Tensor) -> None:
 
 
 def _check_symmetric(name: str, value: Tensor) -> None:
+    if torch.equal(value, value.mT):
+        return
     # rounding of a Gram product leaves about n eps; anything above is a different matrix
     difference = (value - value.mT).abs()
     tolerance = 1e3 * torch.finfo(value.dtype).eps * float(value.abs().max())

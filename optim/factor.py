@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..circuits.errors import InputError
-from .blocks import Block, LayerBlock, RowsBlock
+from .blocks import Block, LayerBlock, RowsBlock, stripes
 from .layers import Use
 
 DENSE_PARAMETERS = 20_000
@@ -73,7 +73,11 @@ class Factor(ABC):
     def gram(self, dtype: torch.dtype = torch.float64) -> Tensor:
         """K = M M^T, (k, k), accumulated in `dtype` from factors in the model's type."""
         K = self.lower_gram(dtype)
-        return K.tril() + K.tril(-1).mT
+        for start, end in stripes(len(K)):
+            corner = K[start:end, start:end]
+            corner.copy_(corner.tril() + corner.tril(-1).mT)
+            K[:start, start:end] = K[start:end, :start].mT
+        return K
 
     def lower_gram(self, dtype: torch.dtype) -> Tensor:
         """K on and below the diagonal, anything above: what Cholesky's factorisation reads."""

@@ -128,7 +128,7 @@ class TNGD(NaturalGradient):
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
         A.diagonal().add_(damping)
         start = time.perf_counter()
-        found = self._read(Dense(A), s, s)
+        found = self._read(Dense(A, floor=damping), s, s)
         spent = time.perf_counter() - start
         x = factor.pullback(found.x) if found.outcome.readable else None
         return Direction(x, found.outcome, factor.cells, found.seconds, found.attempts, spent)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.ideal import IdealDevice
-from thermograd.devicemodel.systems import Implicit, LowRank
+from thermograd.devicemodel.systems import Dense, Implicit, LowRank
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,33 @@ def test_it_runs_on_and_resumes_as_any_other():
         again.load_state_dict(device.state_dict())
         found.append(again.solve(system, 2 * b, 0.3).x)
     torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize("t", [0.0, 0.5, 20.0, math.inf])
+@pytest.mark.parametrize("k", [5, 300])
+def test_a_dense_system_with_a_floor_has_the_reading_that_its_eigenvalues_give(k, t):
+    """Of eight decades, too, where the bound is not met and eigenvalues are taken after all; a floor that is not one is told from it."""
+    for decades in (1.0, 8.0):
+        J, _, _ = problem(k, 2 * k, 6, decades=decades)
+        K = J @ J.mT / float(torch.linalg.matrix_norm(J, 2)) ** 2
+        A = K + 0.05 * torch.eye(k, dtype=torch.float64)
+        b, x0 = torch.randn(2, k, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+        for start in (b, x0):
+            found = [
+                IdealDevice(noise=1e-3, seed=2).solve(system, b, t, x0=start)
+                for system in (Dense(A), Dense(A, floor=0.05), Dense(A, floor=0.3))
+            ]
+            assert found[1].outcome is Outcome.OK
+            size = float(found[0].x.norm())
+            assert float((found[1].x - found[0].x).norm()) < 2e-8 * size
+            if k > 256 and t > 0 and decades == 8.0:
+                assert float((found[2].x - found[0].x).norm()) > 1e-5 * size
+
+
+@pytest.mark.parametrize("floor", [-1.0, math.inf, math.nan])
+def test_a_floor_is_a_number(floor):
+    with pytest.raises(InputError, match="floor is"):
+        Dense(torch.eye(2), floor)
 
 
 @pytest.mark.parametrize("damping", [0.0, -1.0, math.inf, math.nan])

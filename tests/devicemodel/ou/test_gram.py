@@ -89,7 +89,7 @@ def test_error_of_every_step_is_below_its_bound(spectrum, damping, t, make):
     ratios = []
     for m in range(2, 60):
         recurrence.extend_to(m)
-        taken = recurrence.apply([lambda w: f.slope(damping, w)])[0]
+        taken = recurrence.apply([(0, lambda w: f.slope(damping, w))])
         error = float((f(torch.tensor(damping, dtype=F64)) * v - J.mT @ taken - exact).norm())
         beta = recurrence.next[0, :m]
         bound = float(recurrence.size[0] * lanczos_bound(f, damping, recurrence.theta[0], beta, float(w.max())))
@@ -121,6 +121,25 @@ def test_lanczos_meets_the_tolerance_asked_for(spectrum, damping, t, tolerance, 
         assert float(how.bound) <= 1.01 * tolerance * float(exact.norm())
     else:  # the bound was not met within k / 4 steps, and eigenvalues were taken
         assert error <= 1e-11 * float(exact.norm())
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("t", [0.3, 3.0, math.inf])
+def test_functions_in_the_space_of_the_rows(spectrum, t):
+    J, g = factor(400, 420, SPECTRA[spectrum](400))
+    makers = [Response, lambda t: Spread(t, 0.3)] if math.isinf(t) else FUNCTIONS
+    y = torch.randn(400, dtype=F64, generator=g)
+    terms = [(make(t), y) for make in makers]
+    gram = Gram(J @ J.mT)
+    w, U = torch.linalg.eigh(J @ J.mT)
+    exact = sum(U @ (f(w.clamp(min=0) + 0.1) * (U.mT @ y)) for f, y in terms)
+    for method in ("eigen", "lanczos"):
+        found = Gram(gram.matrix).inside(terms, 0.1, 1e-6, method)
+        error = float((found.coefficients - exact).norm())
+        assert error <= float(found.bound) + 1e-10 * float(exact.norm())
+        assert float(found.bound) <= 1.01e-6 * float(exact.norm())
+        other = Gram(gram.matrix).inside(terms, 0.11, 1e-6, method)
+        assert float((other.coefficients - exact).norm()) > 1e-4 * float(exact.norm())
 
 
 def test_the_method_is_chosen_by_size_and_number_of_vectors():
