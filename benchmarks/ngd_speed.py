@@ -2,6 +2,7 @@ r"""Speed of a natural-gradient step beside its rivals, as a multiple of one ste
 
     python benchmarks/ngd_speed.py [--mnist mnist.npz]            # six networks, b = 64: times and errors
     python benchmarks/ngd_speed.py --growth --batches --memory    # N from 1e4 to 1e7; b from 16 to 256; peaks of memory
+    python benchmarks/ngd_speed.py --crossing                     # Gram matrix against conjugate gradients, b from 64 to 1024
     python benchmarks/ngd_speed.py --all --out out/speed --docs docs/speed.md
 
 curvlinops takes part where it is installed, or found under --path:
@@ -42,13 +43,14 @@ from thermograd.outputs import complain, folder, note, say, to_json, write_file,
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from ngd_speed_parts import measure, report
-from ngd_speed_parts.methods import METHODS, Method
+from ngd_speed_parts.methods import CROSSING, METHODS, Method
 from ngd_speed_parts.problems import NETWORKS, images, network, problem
 
 BATCH = 64
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 BATCHES, BATCH_NETWORK = (16, 32, 64, 128, 256), "MLP 235k"
-SECTIONS = ("networks", "memory", "growth", "batches")
+CROSSING_BATCHES, CROSSING_NETWORKS = (64, 256, 512, 1024), ("MLP 235k", "CNN 207k")
+SECTIONS = ("networks", "memory", "growth", "batches", "crossing")
 LIMIT = 3600
 """s for one process."""
 
@@ -57,7 +59,8 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
     """One measurement, in this process."""
     if task["threads"]:
         torch.set_num_threads(task["threads"])
-    methods = [method for method in METHODS if method.name in task["methods"]]
+    known = CROSSING if task["what"] == "crossing" else METHODS
+    methods = [method for method in known if method.name in task["methods"]]
     data, device = images(Path(task["mnist"]) if task["mnist"] else None), task["device"]
     if task["what"] == "memory":
         try:
@@ -102,6 +105,9 @@ def columns(section: str, options: argparse.Namespace, device: str) -> dict[str,
         wanted = [(f"N = {size}", f"N = {size}", BATCH) for size in options.sizes]
     elif section == "batches":
         wanted = [(f"b = {batch}", BATCH_NETWORK, batch) for batch in options.batch_sizes]
+    elif section == "crossing":
+        chosen = list(CROSSING)
+        wanted = [(f"{name}, b = {b}", name, b) for name in CROSSING_NETWORKS for b in CROSSING_BATCHES]
     found: dict[str, dict[str, Any]] = {}
     for title, name, batch in wanted:
         note(f"{device}, {section}: {title}")
@@ -205,7 +211,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--growth", action="store_true", help="N from 1e4 to 1e7, instead of the six networks")
     parser.add_argument("--batches", action="store_true", help="b from 16 to 256, likewise")
     parser.add_argument("--memory", action="store_true", help="peaks of memory of the six networks, likewise")
-    parser.add_argument("--all", action="store_true", help="all four")
+    parser.add_argument("--crossing", action="store_true", help="Gram matrix against conjugate gradients, likewise")
+    parser.add_argument("--all", action="store_true", help="all five")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME", help='or "N = 100000"')
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="Adam is always among them; default: all")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="N", help="of --growth")

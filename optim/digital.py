@@ -25,7 +25,7 @@ from .factor import Factor
 from .ngd import Direction, NaturalGradient
 from .solve import solve_dual, solve_out_of_range
 
-GRAM_LIMIT = 2000
+GRAM_LIMIT = 5000
 """k up to which `NGD` takes the Gram matrix; beyond, its k^3 loses to conjugate gradients (docs/speed.md)."""
 
 
@@ -35,7 +35,7 @@ class NGD(NaturalGradient):
     Args:
         params, lr, damping, recipe: of `NaturalGradient`.
         method: "gram": Cholesky's factorisation of the k x k Gram matrix in the model's type, with refinement on residuals taken
-            through the layers; "cg": `NGDCG` with a tolerance of 1e-4; "auto": Gram up to k = 2000.
+            through the layers; "cg": `NGDCG` with a tolerance of 1e-4; "auto": Gram up to k = 5000.
 
     Raises:
         InputError: arguments out of range; in `step`, K + lambda I not positive definite in float64, and what `Curvature`

@@ -275,3 +275,10 @@ METHODS: tuple[Method, ...] = (
     Method(f"TNGD, {TIME:g} tau, Kronecker", tngd("kronecker", 0.0), swept=False),
 )
 """Of this package: `partial(ours, "module:class", ...)` with the options that it takes; a partial among them is called for each problem."""
+
+CROSSING: tuple[Method, ...] = (
+    METHODS[0],
+    Method("Gram matrix", partial(ours, "digital:NGD", method="gram")),
+    Method("CG to 1e-4", partial(ours, "digital:NGD", method="cg")),
+)
+"""Between these `NGD` chooses by the size k of the Gram matrix."""

@@ -28,7 +28,8 @@ from thermograd.plotstyle import (
 )  # fmt: skip
 
 from .measure import DAMPINGS, quartiles, ratios, slope
-from .methods import METHODS
+from .methods import CROSSING, METHODS
+from .problems import OUTPUTS
 
 Times = dict[str, list[float | None]]
 COLOURS = {
@@ -150,6 +151,18 @@ def sweep(columns: dict[str, dict[str, Any]], letter: str) -> str:
     )  # fmt: skip
 
 
+def crossing(columns: dict[str, dict[str, Any]]) -> str:
+    """Times by the Gram matrix and by CG, and their ratio, for each k = 9 b."""
+    rows = []
+    for name, column in columns.items():
+        times = column["seconds"]
+        gram, cg = (times.get(method.name) for method in CROSSING[1:])
+        over = cell(ratios(times, CROSSING[1].name)[CROSSING[2].name]) if gram and cg else "-"
+        rows.append([name, f"{(OUTPUTS - 1) * column['batch']}", *(cell_ms(t) if t else "-" for t in (gram, cg)), over])
+    head = ["network", "k", *(f"{method.name}, ms" for method in CROSSING[1:]), "CG / Gram matrix"]
+    return table(head, rows) + left_out(columns)
+
+
 def exponent(x: list[float], y: list[float]) -> str:
     if len(x) < 3:
         return "-"
@@ -230,6 +243,7 @@ TABLES: dict[str, Callable[[dict[str, dict[str, Any]]], str]] = {
     "memory": memory,
     "growth": lambda columns: sweep(columns, "N"),
     "batches": lambda columns: sweep(columns, "b"),
+    "crossing": crossing,
 }
 
 
