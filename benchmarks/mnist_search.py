@@ -1,4 +1,4 @@
-"""Grid search of learning rate and damping on MNIST, for any of the named optimizers, in runs that may be short.
+"""Grid search of learning rate, damping and momentum on MNIST, for any of the named optimizers, in runs that may be short.
 
 Scored on 5,000 training images outside of the 10,000 that are trained on, with seeds that no table uses, so that the
 test set stays unseen. Every finished run is kept in a file; a search that was stopped goes on, a larger grid adds to it.
@@ -35,10 +35,11 @@ from thermograd.outputs import destination, write_text
 TRAIN, VALIDATION = 10_000, 5_000
 EPOCH = TRAIN // PLAN.batch
 ADAPTIVE = [0.0005, 0.001, 0.002, 0.003, 0.005]
-LR = {"sgd": [0.02, 0.05, 0.1, 0.2, 0.3], "adam": ADAPTIVE, "tngd-adam": ADAPTIVE}
+LR = {"sgd": [0.01, 0.02, 0.05, 0.1, 0.2, 0.3], "adam": ADAPTIVE, "tngd-adam": ADAPTIVE}
 CURVED_LR = [0.03, 0.1, 0.3, 1.0]
 """Of the optimizers that `LR` does not name."""
-DAMPING = [0.01, 0.1, 1.0]
+DAMPING = [0.1, 1.0, 10.0]
+MOMENTUM = [0.0, 0.9]
 
 
 def split(path: str) -> Task:
@@ -67,11 +68,12 @@ def score(path: str, run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def grid(task: Task, optimizer: str, lr: list[float] | None, damping: list[float] | None) -> list[dict[str, float]]:
-    """The settings to try."""
-    axes = {"lr": lr or LR.get(optimizer, CURVED_LR)}
-    if "damping" in settings_for(task, optimizer):
-        axes["damping"] = damping or DAMPING
+def grid(task: Task, optimizer: str, given: dict[str, list[float] | None]) -> list[dict[str, float]]:
+    """The settings to try: those given, and the usual ones of what is not given and the optimizer has."""
+    axes = {"lr": given["lr"] or LR.get(optimizer, CURVED_LR)}
+    for name, usual in (("damping", DAMPING), ("momentum", MOMENTUM)):
+        if name in settings_for(task, optimizer):
+            axes[name] = given[name] or usual
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
@@ -139,6 +141,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3 * EPOCH, help=f"of each run; {EPOCH} are an epoch")
     parser.add_argument("--lr", help="values to try, by commas")
     parser.add_argument("--damping", help="values to try, by commas")
+    parser.add_argument("--momentum", help="values to try, by commas")
     parser.add_argument("--seeds", default="10,11", help="of the trainings, by commas")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("out/mnist_search.json"), help="where the runs are kept")
@@ -148,14 +151,14 @@ def main() -> None:
         return
     kept = destination(asked.out, (".json",), [Path(asked.data)])
     assert kept is not None
-    lr, damping = (numbers(f"--{name}", text) if text else None for name, text in
-                   (("lr", asked.lr), ("damping", asked.damping)))  # fmt: skip
+    texts = {"lr": asked.lr, "damping": asked.damping, "momentum": asked.momentum}
+    given = {name: numbers(f"--{name}", text) if text else None for name, text in texts.items()}
     task = split(asked.data)
     chosen = seeds("--seeds", asked.seeds)
     wanted = [
         {"optimizer": optimizer, "settings": settings, "seed": seed, "steps": asked.steps}
         for optimizer in asked.optimizers.split(",")
-        for settings in grid(task, optimizer, lr, damping)
+        for settings in grid(task, optimizer, given)
         for seed in chosen
     ]
     runs = search(asked.data, task.name, wanted, kept, asked.workers)

@@ -59,6 +59,10 @@ class Block(ABC):
     def rows(self) -> list[Tensor]:
         """M, (k, numel) for each of `indices`."""
 
+    def without_graph(self) -> Block:
+        """The block with nothing that keeps the model's graph."""
+        return self
+
 
 class LayerBlock(Block):
     """The parameters of one layer with all its calls.
@@ -75,6 +79,10 @@ class LayerBlock(Block):
         super().__init__(weight, bias)
         self.uses, self.D = list(uses), list(sensitivities)
         self.b, self.m = self.D[0].shape[:2]
+
+    def without_graph(self) -> LayerBlock:
+        """Its calls without their edges."""
+        return LayerBlock([use.without_graph() for use in self.uses], self.D, self.weight, self.bias)
 
     def add_gram(self, K: Tensor) -> None:
         """By the cheapest of the three ways (`by_rows`)."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
@@ -40,7 +40,7 @@ class Call:
         input: detached.
         version: of the input's memory, when the layer read it.
         shape: of the output.
-        edge: of the output in the autograd graph.
+        edge: of the output in the autograd graph; None where the graph was let go.
     """
 
     module: nn.Module
@@ -49,7 +49,13 @@ class Call:
     input: Tensor
     version: int
     shape: torch.Size
-    edge: GradientEdge
+    edge: GradientEdge | None
+
+    @property
+    def node(self) -> Node:
+        """Of the edge."""
+        assert self.edge is not None
+        return self.edge.node
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from ..circuits.errors import InputError
 from .batch import Batch
 from .blocks import Block, RowsBlock
 from .capture import Call
-from .factor import Factor, filled
+from .factor import Factor, Stored, filled
 from .graph import calls_of, reached_beside, users
 from .layers import Use, use_of
 from .loss_curvature import LossCurvature, differentiate, fixed_probe, loss_curvature
@@ -192,7 +192,7 @@ class Curvature(Factor):
         found = self.pullback(u)
         size = sum(float(part.double().square().sum()) for part in true)
         off = sum(float((a.double() - c.double()).square().sum()) for a, c in zip(true, found, strict=True))
-        halves = {call.edge.node for call in self.batch.recorder.calls if self._rounded(call)}
+        halves = {call.node for call in self.batch.recorder.calls if self._rounded(call)}
         tolerance = 3e-2 if halves or self.batch.outputs.dtype.itemsize < 4 else 1e-3
         tolerance = 1e-7 if self.dtype == torch.float64 and not halves else tolerance
         through = self.push(found).double()
@@ -216,17 +216,22 @@ class Curvature(Factor):
             self._fill(sinks)
         return [one.block() for one in sinks] + self._explicit()
 
+    def stored(self) -> Stored:
+        """The same without the graph, whose memory is free then: for products by the blocks alone."""
+        blocks = [block.without_graph() for block in self.blocks]
+        return Stored(self.parameters, self.dtype, blocks, self.loss, self.loss.sources, self.gradient())
+
     def _fill(self, sinks: list[Sink]) -> None:
         """With the sensitivities of the layers' calls."""
         outputs, factor = self.batch.outputs, self.loss.factor.to(self.batch.outputs.dtype)
         cotangents = factor.permute(2, 0, 1).reshape(-1, *outputs.shape)
-        calls = list({use.call.edge.node: use.call for one in sinks for use in one.uses}.values())
-        edges = [call.edge for call in calls]
+        calls = list({use.call.node: use.call for one in sinks for use in one.uses}.values())
+        edges = [call.edge for call in calls if call.edge is not None]
         at = {edge.node: i for i, edge in enumerate(edges)}
 
         def fill(directions: slice, parts: Sequence[Tensor]) -> None:
             for one in sinks:
-                one.take(directions, [parts[at[use.call.edge.node]] for use in one.uses])
+                one.take(directions, [parts[at[use.call.node]] for use in one.uses])
 
         if sum(call.shape.numel() for call in calls) < _LOOP:
             found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
@@ -284,15 +289,15 @@ class Curvature(Factor):
         outputs, recorder = self.batch.outputs, self.batch.recorder
         assert outputs.grad_fn is not None
         graph = users(outputs.grad_fn)
-        uses = {call.edge.node: use_of(call, outputs.shape[0], self.dtype) for call in recorder.calls}
-        calls: dict[torch.autograd.graph.Node, Call] = {call.edge.node: call for call in recorder.calls}
+        uses = {call.node: use_of(call, outputs.shape[0], self.dtype) for call in recorder.calls}
+        calls: dict[torch.autograd.graph.Node, Call] = {call.node: call for call in recorder.calls}
         layers: dict[tuple[int, ...], tuple[list[int | None], list[Use]]] = {}
         for i in self.trained:
             p = self.parameters[i]
             used, found = calls_of(p, graph, calls)
             if not used:
                 continue
-            group = [uses[call.edge.node] for call in found or []]
+            group = [uses[call.node] for call in found or []]
             roles = {p is call.weight for call in found or []}
             direct = [use for use in group if use is not None]
             if not group or len(direct) < len(group) or len(roles) > 1:
@@ -319,7 +324,7 @@ class Curvature(Factor):
         return [(pair[0], pair[1], group) for pair, group in layers.values()]
 
     def _rounded(self, call: Call) -> bool:
-        return call.edge.node.name().startswith("ToCopy")
+        return call.node.name().startswith("ToCopy")
 
     def _vjp(self, cotangent: Tensor) -> list[Tensor]:
         outputs = self.batch.outputs

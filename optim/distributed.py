@@ -17,56 +17,11 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from .blocks import Block, LayerBlock, RowsBlock
-from .factor import Factor
+from .curvature import Curvature
+from .factor import Stored
 
 
-class Stored(Factor):
-    """A factor by its parts, without a graph.
-
-    Args:
-        like: of the same model, for what does not depend on the batch.
-        blocks, sources, gradient: as the properties; sources are None where the gradient is not in the curvature's range.
-        samples: b.
-    """
-
-    def __init__(
-        self, like: Factor, blocks: list[Block], sources: Tensor | None, gradient: list[Tensor], samples: int
-    ) -> None:
-        self.parameters, self.dtype = like.parameters, like.dtype
-        self._like, self._blocks, self._sources, self._gradient, self._samples = (
-            like,
-            blocks,
-            sources,
-            gradient,
-            samples,
-        )
-
-    @property
-    def samples(self) -> int:
-        """b."""
-        return self._samples
-
-    @property
-    def directions(self) -> int:
-        """m."""
-        return self._like.directions
-
-    @property
-    def blocks(self) -> list[Block]:
-        """As given."""
-        return self._blocks
-
-    @property
-    def sources(self) -> Tensor:
-        """As given; InputError where there are none."""
-        return self._like.sources if self._sources is None else self._sources
-
-    def gradient(self) -> list[Tensor]:
-        """As given."""
-        return self._gradient
-
-
-def gathered(factor: Factor, in_range: bool, group: Any) -> list[Factor]:
+def gathered(factor: Curvature | Stored, in_range: bool, group: Any) -> list[Stored]:
     """The factors of all processes of a group, in the order of their ranks.
 
     Args:
@@ -85,14 +40,14 @@ def gathered(factor: Factor, in_range: bool, group: Any) -> list[Factor]:
         )
     count = len(samples)
     gradients = [_all(part, group) for part in factor.gradient()]
-    sources = _all(factor.sources, group) if in_range else [None] * count
+    sources: list[Tensor] | list[None] = _all(factor.sources, group) if in_range else [None] * count
     blocks: list[list[Block]] = [[] for _ in range(count)]
     for block in factor.blocks:
         for own, one in zip(blocks, _of_all(block, count, group), strict=True):
             own.append(one)
     return [
-        Stored(factor, blocks[rank], sources[rank], [parts[rank] for parts in gradients], factor.samples)
-        for rank in range(count)
+        Stored(factor.parameters, factor.dtype, own, factor.loss, s, [parts[rank] for parts in gradients])
+        for rank, (own, s) in enumerate(zip(blocks, sources, strict=True))
     ]
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..circuits.errors import InputError
 from .blocks import Block, LayerBlock, RowsBlock, stripes
 from .layers import Use
+from .loss_curvature import LossCurvature
 
 DENSE_PARAMETERS = 20_000
 """Largest N for which `Factor.dense` forms the N x N matrix."""
@@ -137,6 +138,53 @@ def filled(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tenso
         torch.zeros_like(p, requires_grad=False) if part is None else part.detach()
         for part, p in zip(parts, like, strict=True)
     ]
+
+
+class Stored(Factor):
+    """A factor by its parts, without a graph.
+
+    Args:
+        parameters, dtype, blocks: as the attributes of `Factor`.
+        loss: of the batch.
+        sources: s, (b, m), None where the gradient is not in the curvature's range.
+        gradient: of the loss.
+    """
+
+    def __init__(
+        self,
+        parameters: list[Tensor],
+        dtype: torch.dtype,
+        blocks: list[Block],
+        loss: LossCurvature,
+        sources: Tensor | None,
+        gradient: list[Tensor],
+    ) -> None:
+        self.parameters, self.dtype = parameters, dtype
+        self._blocks, self.loss, self._sources, self._gradient = blocks, loss, sources, gradient
+
+    @property
+    def samples(self) -> int:
+        """b."""
+        return self.loss.factor.shape[0]
+
+    @property
+    def directions(self) -> int:
+        """m."""
+        return self.loss.factor.shape[-1]
+
+    @property
+    def blocks(self) -> list[Block]:
+        """As given."""
+        return self._blocks
+
+    @property
+    def sources(self) -> Tensor:
+        """As given; InputError where there are none."""
+        return (self.loss.require_sources() if self._sources is None else self._sources).reshape(-1)
+
+    def gradient(self) -> list[Tensor]:
+        """As given."""
+        return self._gradient
 
 
 class FactorRows:

@@ -15,7 +15,7 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import cast
+from typing import Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,10 @@ class Use(ABC):
 
     def __init__(self, call: Call) -> None:
         self.call = call
+
+    def without_graph(self) -> Self:
+        """The same of a call without an edge."""
+        return type(self)(dataclasses.replace(self.call, edge=None))
 
     @abstractmethod
     def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -25,7 +25,7 @@ from . import distributed
 from .batch import Batch, Closure, all_finite, evaluate
 from .curvature import KINDS, Curvature, Kind
 from .damping import Damping, LevenbergMarquardt, check_number
-from .factor import Factor, Joined
+from .factor import Factor, Joined, Stored
 from .output_law import OutputLaw
 
 
@@ -156,7 +156,7 @@ class NaturalGradient(Optimizer):
         group = self.recipe.process_group
         rank = 0 if group is None else torch.distributed.get_rank(group)
         self._labels = torch.Generator().manual_seed(self.recipe.seed + rank)
-        self._prepared: list[tuple[Closure, float, Curvature | None]] = []
+        self._prepared: list[tuple[Closure, float, Curvature | Stored | None]] = []
         self._dampings()
         dtypes = {p.dtype for p in self._parameters()}
         if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
@@ -171,7 +171,14 @@ class NaturalGradient(Optimizer):
         Returns:
             The loss of the micro-batch.
         """
-        return self._keep(closure, evaluate(closure))
+        loss = self._keep(closure, evaluate(closure))
+        _, _, found = self._prepared[-1]
+        if isinstance(found, Curvature) and self._uses_blocks(found):
+            with torch.autocast(found.batch.outputs.device.type, enabled=False):
+                if not self._verified:
+                    found.verify()
+                self._prepared[-1] = (closure, loss, found.stored())
+        return loss
 
     def _keep(self, closure: Closure, batch: Batch) -> float:
         loss = float(batch.loss.detach())
@@ -262,7 +269,7 @@ class NaturalGradient(Optimizer):
         """x with (C + damping I) x = g for this batch."""
 
     def _solved(
-        self, curvatures: Sequence[Curvature], finite: bool, dampings: list[float]
+        self, curvatures: Sequence[Curvature | Stored], finite: bool, dampings: list[float]
     ) -> tuple[Direction, Factor | None]:
         """The direction of all micro-batches together, and their curvature."""
         group = self.recipe.process_group
@@ -270,12 +277,13 @@ class NaturalGradient(Optimizer):
             finite = distributed.all_finite(finite, self._parameters()[0].device, group)
         if not finite:
             return Direction(None, Outcome.NOT_FINITE, 0), None
-        if not self._verified and self._uses_blocks(curvatures[0]):
-            curvatures[0].verify()
+        first = curvatures[0]
+        if not self._verified and isinstance(first, Curvature) and self._uses_blocks(first):
+            first.verify()
         parts: list[Factor] = list(curvatures)
         if group is not None:
             in_range = self.recipe.curvature != "mc-fisher"
-            parts = [one for own in parts for one in distributed.gathered(own, in_range, group)]
+            parts = [one for own in curvatures for one in distributed.gathered(own, in_range, group)]
         factor = parts[0]
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
         if len(parts) > 1 or set(scales) != {1.0}:

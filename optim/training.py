@@ -25,12 +25,12 @@ from .tngd import TNGD
 OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 
 OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
-    "sgd": (torch.optim.SGD, {"lr": 0.5}),
+    "sgd": (torch.optim.SGD, {"lr": 0.5, "momentum": 0.0}),
     "adam": (torch.optim.Adam, {"lr": 0.01}),
-    "ngd": (NGD, {"lr": 0.3, "damping": 0.3}),
-    "ngd-cg": (NGDCG, {"lr": 0.3, "damping": 0.3}),
+    "ngd": (NGD, {"lr": 0.3, "damping": 0.3, "momentum": 0.0}),
+    "ngd-cg": (NGDCG, {"lr": 0.3, "damping": 0.3, "momentum": 0.0}),
     "kfac": (KFAC, {"lr": 0.3, "damping": 0.3, "curvature": "mc-fisher"}),
-    "tngd": (TNGD, {"lr": 0.3, "damping": 0.3, "analog_time": 20.0}),
+    "tngd": (TNGD, {"lr": 0.3, "damping": 0.3, "momentum": 0.0, "analog_time": 20.0}),
     "tngd-adam": (TNGD, {"lr": 0.01, "damping": 0.3, "analog_time": 20.0, "update": "adam"}),
 }
 """The optimizers by name, with settings from a short search on the digits task at batch 16: one or two seeds for each

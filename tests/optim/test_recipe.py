@@ -1,8 +1,10 @@
 """What all natural-gradient optimizers share: updates, micro-batches, resuming, schedules, mixed precision, limits."""
 
 import copy
+import gc
 import io
 import math
+import weakref
 
 import pytest
 import torch
@@ -104,6 +106,27 @@ def test_micro_batches_are_one_batch(name):
     assert parts.last.loss == pytest.approx(whole.last.loss)
     with pytest.raises(InputError, match="nothing to work on"):
         parts.step()
+
+
+@pytest.mark.parametrize(("name", "lets_go"), [("ngd", True), ("kfac", True), ("primal", True), ("cg", False)])
+def test_a_prepared_micro_batch_holds_no_graph(name, lets_go):
+    """What the graph saved is gone after `prepare`; conjugate gradients, which go back through it, keep it until the step."""
+    held = weakref.WeakSet()
+
+    class Saved:
+        def __init__(self, tensor):
+            self.tensor = tensor.detach()
+            held.add(self)
+
+    model, x, y = problem()
+    optimizer = made(name, model)
+    with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+        optimizer.prepare(closure_of(model, x, y))
+        gc.collect()
+        assert (not held) is lets_go
+        optimizer.step()
+    gc.collect()
+    assert not held
 
 
 def test_momentum_decay_and_clipping_are_what_they_say():
