@@ -27,8 +27,9 @@ from .factor import Factor, Stored, filled
 from .graph import calls_of, reached_beside, users
 from .layers import Use, use_of
 from .loss_curvature import LossCurvature, differentiate, fixed_probe, loss_curvature
-from .output_law import OutputLaw, recognise, require_law
+from .output_law import OutputLaw, require_law
 from .per_sample import jacobian_rows
+from .recognition import recognise
 from .sensitivities import Sink, sink
 
 Kind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
@@ -110,6 +111,8 @@ class Curvature(Factor):
     @property
     def directions(self) -> int:
         """m, columns of L."""
+        if self.kind in ("ggn", "fisher") and self.law is not None and "loss" not in self.__dict__:
+            return self.law.directions  # the factor itself takes memory where outputs are many
         return self.loss.factor.shape[-1]
 
     @property

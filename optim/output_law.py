@@ -2,9 +2,9 @@
 
     L = sum_rows w_row (-log p(y | z_row)),      H = w (diag p - p p^T),   w p (1 - p),   w
 
-A reduction, class weights, `ignore_index`, label smoothing and soft labels change the weights and the slope only, so the law is recognised
-by the Hessian: products of it with fixed vectors, through the loss's own graph, against the law's. Then H needs no pass for each output:
-its factor is a formula, labels can be drawn from it where outputs are many, and the weights put the empirical Fisher on the loss's scale.
+A reduction, class weights, `ignore_index`, label smoothing and soft labels change the weights and the labels only, so that one form holds
+for all of them (`recognition` finds it). Then H needs no pass for each output: its factor is a formula, labels can be drawn from it where
+outputs are many, and the weights put the empirical Fisher on the loss's scale.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from ..circuits.errors import InputError
 
 Law = Literal["categorical", "bernoulli", "gaussian"]
-_FLOOR = 1e-12
+FLOOR = 1e-12
 """Of probabilities: where a softmax saturates the sources stay finite, and L s = r exact. L changes by the root of it."""
 
 
@@ -39,6 +39,12 @@ class OutputLaw:
     w: Tensor
     residual: Tensor
     order: tuple[tuple[int, ...], int]
+
+    @property
+    def directions(self) -> int:
+        """m, columns of L for each sample: rows (C - 1) for a categorical law, else all outputs."""
+        _, rows, C = self.p.shape
+        return rows * (C - 1) if self.law == "categorical" else rows * C
 
     def factor(self) -> tuple[Tensor, Tensor]:
         """(L, s): H_i = L_i L_i^T, (b, c, m), and L s = r, (b, m); m = rows (C - 1) for a categorical law, else c.
@@ -101,96 +107,6 @@ class OutputLaw:
         if axis == len(shape) - 1:
             return columns
         return columns.reshape(*shape, -1).movedim(-2, axis).reshape(columns.shape)
-
-
-def recognise(slope: Tensor, outputs: Tensor, before: OutputLaw | None = None) -> OutputLaw | None:
-    """The law of a loss, or None.
-
-    Args:
-        slope: dL/dz with a graph (of `torch.autograd.grad(..., create_graph=True)`).
-        outputs: (b, ...) z. Classes may be the last dimension, or the second, as `torch.nn.functional.cross_entropy` takes them.
-        before: the law of an earlier batch of the same loss: a diverged network's softmax is all but certain everywhere, and shows no law
-            of its own.
-    """
-    if not slope.requires_grad:
-        return None
-    probes = _probes(outputs)
-    try:
-        (curved,) = torch.autograd.grad(slope, outputs, probes, is_grads_batched=True, retain_graph=True)
-    except RuntimeError:
-        return None
-    z, r, h, v = (part.detach().double() for part in (outputs, slope, curved, probes))
-    if not bool(torch.isfinite(h).all()):
-        return None
-    tolerance = 1e-4 if outputs.dtype != torch.float64 else 1e-9
-    last = outputs.dim() - 1
-    axes = [last, 1] if last > 1 else [last]
-    found: OutputLaw | None = None
-    if bool(h.any()):
-        for axis in axes if last >= 1 else []:
-            found = found or _categorical(z, r, h, v, axis, tolerance)
-        found = found or _elementwise(z, r, h, v, tolerance)
-    if found is None and before is not None and before.law == "categorical":
-        return _categorical(z, r, h, v, before.order[1], tolerance=1e6)
-    return found
-
-
-def _categorical(z: Tensor, r: Tensor, h: Tensor, v: Tensor, axis: int, tolerance: float) -> OutputLaw | None:
-    z, r = z.movedim(axis, -1), r.movedim(axis, -1)
-    h, v = h.movedim(axis + 1, -1), v.movedim(axis + 1, -1)
-    C = z.shape[-1]
-    if C < 2:
-        return None
-    p = torch.softmax(z, dim=-1).clamp(min=_FLOOR)
-    p = p / p.sum(-1, keepdim=True)
-    product = p * (v - (p * v).sum(-1, keepdim=True))
-    size = (product * product).sum((0, -1), keepdim=True)[0]
-    w = (h * product).sum((0, -1), keepdim=True)[0] / size
-    # A row that is all but certain shows no curvature: its weight is taken from the others, unless it has no slope either.
-    shown = p.amax(-1, keepdim=True) < 1 - (1e-8 if tolerance < 1e-6 else 1e-3)
-    usual = float(w[shown].max()) if bool(shown.any()) else float(r.abs().max())
-    w = torch.where(shown | (r.abs().amax(-1, keepdim=True) == 0), w, usual)
-    if not _matches(h, torch.where(shown, w * product, h), tolerance) or float(w.min()) < -tolerance * usual:
-        return None
-    order = (tuple(z.shape), axis)
-    shape = (z.shape[0], -1, C)
-    return OutputLaw("categorical", p.reshape(shape), w.clamp(min=0).reshape(*shape[:2], 1), r.reshape(shape), order)
-
-
-def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float) -> OutputLaw | None:
-    """A Hessian that is diagonal, and uniform where it is not zero in one of the two laws."""
-    d = (h * v).sum(0) / (v * v).sum(0)
-    if not _matches(h, d * v, tolerance):
-        return None
-    shape = (z.shape[0], -1, 1)
-    order = (tuple(z.shape), z.dim() - 1)
-    live = d.abs() > tolerance * d.abs().max()
-    sloping = r.abs() > tolerance * r.abs().max()
-    top = d[live].max()
-    if not bool((~live & sloping).any()) and bool(((d[live] - top).abs() <= 10 * tolerance * top).all()) and top > 0:
-        w = torch.where(live, d, 0.0)
-        return OutputLaw("gaussian", z.reshape(shape), w.reshape(shape), r.reshape(shape), order)
-    p = torch.sigmoid(z).clamp(_FLOOR, 1 - _FLOOR)
-    spread = p * (1 - p)
-    shown = spread > (1e-8 if tolerance < 1e-6 else 1e-3)
-    if not bool(shown.any()):
-        return None
-    usual = float((d / spread)[shown].max())
-    w = torch.where(shown, d / spread, torch.where(r == 0, 0.0, usual))
-    w = torch.where(w.abs() <= 10 * tolerance * usual, 0.0, w)
-    if usual <= 0 or not bool(((w == 0) | ((w - usual).abs() <= 100 * tolerance * usual)).all()):
-        return None
-    return OutputLaw("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order)
-
-
-def _matches(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    return float((found - expected).norm()) <= tolerance * float(found.norm())
-
-
-def _probes(outputs: Tensor) -> Tensor:
-    """(2, *outputs.shape) pseudo-random numbers, always the same."""
-    generator = torch.Generator().manual_seed(20240517)
-    return torch.randn(2, *outputs.shape, dtype=torch.float64, generator=generator).to(outputs)
 
 
 def require_law(law: OutputLaw | None, what: str) -> OutputLaw:

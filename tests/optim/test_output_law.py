@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thermograd.optim.output_law import recognise
+from thermograd.optim.recognition import recognise
 
 F64 = torch.float64
 
@@ -191,3 +191,47 @@ def test_the_divergence_between_two_models_is_half_the_fisher_to_second_order():
     wrong = [abs(divergence(size) - 2 * half * size**2) for size in sizes]
     assert math.log10(right[0] / right[1]) == pytest.approx(3, abs=0.1)
     assert math.log10(wrong[0] / wrong[1]) == pytest.approx(2, abs=0.1)
+
+
+CERTAIN = {
+    "classes, wrong and right": (lambda z, y: F.cross_entropy(z, y), "categorical"),
+    "squares": (lambda z, y: F.mse_loss(z, torch.full_like(z, 3.0)), "gaussian"),
+    "binary": (
+        lambda z, y: F.binary_cross_entropy_with_logits(z, F.one_hot(y, z.shape[-1]).to(z)),
+        "bernoulli",
+    ),
+    "classes and a penalty": (lambda z, y: F.cross_entropy(z, y) + 0.1 * z.square().mean(), "gaussian"),
+    "Poisson": (lambda z, y: F.poisson_nll_loss(0.1 * z, F.one_hot(y, z.shape[-1]).to(z)), None),
+}
+
+
+@pytest.mark.parametrize("gap", [5.0, 7.5, 9.0, 12.0, 30.0, 300.0])
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("name", CERTAIN)
+def test_outputs_far_apart_hide_no_law(name, dtype, gap):
+    """A softmax that is certain in every row, right and wrong, after a batch that was cross-entropy: the curvature is the loss's own.
+
+    Its entries count against the weight of a row, of which a certain row shows next to nothing. (Where the softmax is certain, a penalty is
+    all the curvature that is left, and that of a squared error.)
+    """
+    loss, law = CERTAIN[name]
+    z = gap * F.one_hot(torch.arange(6) % 3, 3).to(dtype) + 0.1 * numbers(9, 6, 3).to(dtype)
+    y = torch.tensor([0, 1, 2, 0, 1, 2])
+    before, _ = law_of(lambda v: F.cross_entropy(v, y), numbers(0, 6, 3).to(dtype))
+    for labels_ in (y, torch.tensor([0, 1, 2, 1, 1, 2])):
+        z = z.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(loss(z, labels_), z, create_graph=True)
+        for earlier in (None, before):
+            found = recognise(slope, z, earlier)
+            assert found is None or found.law == law
+            if law == "categorical":
+                assert found is not None or (gap > 12 and labels_ is y)
+            if found is not None:
+                L, s = found.factor()
+                H = hessian_blocks(lambda v, own=labels_: loss(v, own), z.detach().double())
+                top = max(float(found.w.max()), 1e-3)
+                assert float((L @ L.mT - H).abs().max()) < (1e-5 if dtype == torch.float32 else 1e-10) * top
+                off = float((torch.einsum("bcm,bm->bc", L, s) - slope.double()).abs().max())
+                assert off < 1e-6 * top
+                if found.law == "categorical" and bool(slope.any()):
+                    assert top == pytest.approx(1 / 6, rel=0.02)
