@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from .layers import MatrixUse, Use
+from .layers import EmbeddingUse, MatrixUse, Use
 
 ENTRIES = 2**24
 """Entries of M, or of a product of positions, held at once: 64 MiB in float32."""
@@ -86,8 +86,14 @@ class LayerBlock(Block):
 
     def add_gram(self, K: Tensor) -> None:
         """By the cheapest of the three ways (`by_rows`)."""
+        embeddings = [use for use in self.uses if isinstance(use, EmbeddingUse)]
+        if len(embeddings) == len(self.uses):
+            for part in _token_ranges(embeddings, self.D):
+                add_product(K, part)
+            return
         matrices = [use for use in self.uses if isinstance(use, MatrixUse)]
-        if self.weight is None or len(matrices) < len(self.uses):
+        alike = len({(use.groups, use.width) for use in matrices}) == 1
+        if self.weight is None or len(matrices) < len(self.uses) or not alike:
             for rows in self.rows():
                 add_product(K, rows)
             return
@@ -235,3 +241,12 @@ def _row_ranges(uses: Sequence[MatrixUse], D: Tensor, bias: bool) -> Iterator[Te
         x = _joined([use.patches(bias and part is parts[-1], part) for use in uses], -2)
         for g, side in enumerate(sides):
             yield (side @ x[:, g]).reshape(b * m, -1)
+
+
+def _token_ranges(uses: Sequence[EmbeddingUse], D: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The rows of M_p for the tokens that occur, some of them at a time."""
+    b, m, o = D[0].shape[0], D[0].shape[1], D[0].shape[-1]
+    tokens = torch.unique(torch.cat([use.call.input.reshape(-1) for use in uses]))
+    for some in tokens.split(max(1, ENTRIES // (b * m * o))):
+        rows = [use.token_rows(part, some) for use, part in zip(uses, D, strict=True)]
+        yield sum(rows[1:], rows[0]).reshape(b * m, -1)

@@ -39,7 +39,7 @@ class Call:
         weight, bias: the parameters that it read; None where it has none of its own (absent, parametrised or pruned).
         input: detached.
         version: of the input's memory, when the layer read it.
-        shape: of the output.
+        shape, dtype: of the output.
         edge: of the output in the autograd graph; None where the graph was let go.
     """
 
@@ -49,6 +49,7 @@ class Call:
     input: Tensor
     version: int
     shape: torch.Size
+    dtype: torch.dtype
     edge: GradientEdge | None
 
     @property
@@ -138,6 +139,7 @@ class Recorder:
                 x.detach(),
                 x._version,
                 output.shape,
+                output.dtype,
                 get_gradient_edge(output),
             )
         )

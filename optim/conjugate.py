@@ -5,6 +5,7 @@ Hestenes and Stiefel (1952). Scalar products are summed in float64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -21,7 +22,7 @@ def conjugate_gradients(
     most: int,
     first: Sequence[Tensor] | None = None,
 ) -> tuple[list[Tensor], int]:
-    """(x, iterations), stopped where |g - (C + lambda I) x| <= tolerance |g| or after `most`.
+    """(x, iterations), stopped where |g - (C + lambda I) x| <= tolerance |g| or after `most`; x is nan where a product is.
 
     Args:
         factor: gives the products.
@@ -40,7 +41,9 @@ def conjugate_gradients(
             return x, count
         pushed = [c + damping * v for c, v in zip(factor.product(direction), direction, strict=True)]
         bend = _dot(direction, pushed)
-        if not bend > 0:  # no curvature along it, or not a number
+        if math.isnan(bend):
+            return [torch.full_like(part, math.nan) for part in x], count
+        if not bend > 0:  # no curvature along it
             return x, count
         alpha = size / bend
         for target, source, sign in ((x, direction, alpha), (r, pushed, -alpha)):

@@ -12,7 +12,7 @@ sensitivities come out of one batched backward pass of m directions, and no laye
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -35,6 +35,8 @@ from .sensitivities import Sink, sink
 Kind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
 KINDS: tuple[Kind, ...] = ("ggn", "fisher", "mc-fisher", "empirical", "hessian")
 
+Layout = tuple[int, tuple[tuple[type[torch.nn.Module], torch.Size], ...]]
+
 _LOOP = 200_000
 """Numbers in the layers' outputs from which the directions go backward one by one: a batched pass copies what it cannot batch, such as
 pooling; below, it saves m passes through Python."""
@@ -55,6 +57,8 @@ class Curvature(Factor):
         known_curved: see `loss_curvature`.
         before: see `recognise`.
         keep: the layers' sensitivities, of which Kronecker factors are made, also where rows of M would take less memory.
+        layouts: by the shapes of a model's calls, those whose first dimension is the batch's size but not the batch. Looked up, and
+            filled by `verify`; empty for a model not seen yet.
 
     Raises:
         InputError: batch normalisation in training mode; a loss that depends on a parameter beside the outputs; a loss
@@ -71,6 +75,7 @@ class Curvature(Factor):
         known_curved: bool = False,
         before: OutputLaw | None = None,
         keep: bool = False,
+        layouts: MutableMapping[Layout, frozenset[int]] | None = None,
     ) -> None:
         if kind not in KINDS:
             raise InputError(f"curvature is {kind!r}: give one of {', '.join(KINDS)}")
@@ -97,11 +102,25 @@ class Curvature(Factor):
         self.slope = differentiate(batch.loss, batch.outputs)
         self.law: OutputLaw | None = recognise(self.slope, batch.outputs, before)
         self._labels = (samples, generator)
-        self.fallbacks: list[int] = []
+        self._layouts = {} if layouts is None else layouts
         self._adjoint: tuple[Tensor, tuple[Tensor | None, ...]] | None = None
         self._slopes: tuple[Tensor | None, ...] | None = None
         self._warned = False
-        self._layers = self._assign()
+
+    @property
+    def layout(self) -> Layout:
+        """b, and kind and shape of each call of a layer."""
+        return self.samples, tuple((type(call.module), call.shape) for call in self.batch.recorder.calls)
+
+    @property
+    def verified(self) -> bool:
+        """Whether a model of this layout was."""
+        return self.layout in self._layouts
+
+    @property
+    def fallbacks(self) -> list[int]:
+        """Positions of the parameters without a direct form."""
+        return self._assigned[1]
 
     @property
     def samples(self) -> int:
@@ -191,13 +210,13 @@ class Curvature(Factor):
         """
         b, _, m = self.loss.factor.shape
         u = fixed_probe(self.cells).to(self.loss.factor)
-        true = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, u.reshape(b, m)))
         found = self.pullback(u)
+        true = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, u.reshape(b, m)))
         size = sum(float(part.double().square().sum()) for part in true)
         off = sum(float((a.double() - c.double()).square().sum()) for a, c in zip(true, found, strict=True))
-        halves = {call.node for call in self.batch.recorder.calls if self._rounded(call)}
-        tolerance = 3e-2 if halves or self.batch.outputs.dtype.itemsize < 4 else 1e-3
-        tolerance = 1e-7 if self.dtype == torch.float64 and not halves else tolerance
+        halves = any(call.dtype.itemsize < 4 for call in self.batch.recorder.calls)
+        halves = halves or self.batch.outputs.dtype.itemsize < 4
+        tolerance = 3e-2 if halves else 1e-7 if self.dtype == torch.float64 else 1e-3
         through = self.push(found).double()
         gram = float(u.double() @ through)
         claimed = sum(float(part.double().square().sum()) for part in found)
@@ -206,6 +225,7 @@ class Curvature(Factor):
                 f"the per-sample Jacobian disagrees with the backward pass (by {(off / max(size, 1e-300)) ** 0.5:.2g} of its "
                 "size): an output depends on other samples of the batch (statistics over the batch, samples reordered) or on random numbers"
             )
+        self._layouts[self.layout] = self._assigned[2]
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -213,7 +233,7 @@ class Curvature(Factor):
         m = self.loss.factor.shape[-1]
         sinks = [
             sink(uses, weight, bias, m, self.parameters, self.dtype, self._keep)
-            for weight, bias, uses in (self._layers if m else [])
+            for weight, bias, uses in (self._assigned[0] if m else [])
         ]
         if sinks:
             self._fill(sinks)
@@ -222,7 +242,9 @@ class Curvature(Factor):
     def stored(self) -> Stored:
         """The same without the graph, whose memory is free then: for products by the blocks alone."""
         blocks = [block.without_graph() for block in self.blocks]
-        return Stored(self.parameters, self.dtype, blocks, self.loss, self.loss.sources, self.gradient())
+        return Stored(
+            self.parameters, self.dtype, blocks, self.loss, self.loss.sources, self.gradient(), self.fallbacks
+        )
 
     def _fill(self, sinks: list[Sink]) -> None:
         """With the sensitivities of the layers' calls."""
@@ -287,12 +309,20 @@ class Curvature(Factor):
         assert generator is not None
         return LossCurvature(r, law.sampled(samples, generator), None, 1.0)
 
-    def _assign(self) -> list[tuple[int | None, int | None, list[Use]]]:
-        """(weight, bias, calls) of the layers with a direct form; the other parameters go into `fallbacks`."""
+    @cached_property
+    def _assigned(self) -> tuple[list[tuple[int | None, int | None, list[Use]]], list[int], frozenset[int]]:
+        """(weight, bias, calls) of the layers with a direct form; the other parameters; calls that are not of samples."""
         outputs, recorder = self.batch.outputs, self.batch.recorder
         assert outputs.grad_fn is not None
         graph = users(outputs.grad_fn)
         uses = {call.node: use_of(call, outputs.shape[0], self.dtype) for call in recorder.calls}
+        self._check_inputs([use.call for use in uses.values() if use is not None])
+        beside = self._layouts.get(self.layout)
+        if beside is None:
+            beside = self._beside([uses[call.node] is not None for call in recorder.calls])
+        for i in beside:
+            uses[recorder.calls[i].node] = None
+        fallbacks: list[int] = []
         calls: dict[torch.autograd.graph.Node, Call] = {call.node: call for call in recorder.calls}
         layers: dict[tuple[int, ...], tuple[list[int | None], list[Use]]] = {}
         for i in self.trained:
@@ -304,30 +334,45 @@ class Curvature(Factor):
             roles = {p is call.weight for call in found or []}
             direct = [use for use in group if use is not None]
             if not group or len(direct) < len(group) or len(roles) > 1:
-                self.fallbacks.append(i)
+                fallbacks.append(i)
                 continue
-            for use in direct:
-                if use.call.input._version != use.call.version and use.call.input.dtype == self.dtype:
-                    raise InputError(
-                        f"the input of a {type(use.call.module).__name__} was changed in place after the layer ran: make that "
-                        "operation out of place"
-                    )
             pair, _ = layers.setdefault(tuple(id(use) for use in direct), ([None, None], direct))
             slot = 0 if roles == {True} else 1
             if pair[slot] is None:
                 pair[slot] = i
             else:
-                self.fallbacks.append(i)
-        if self.fallbacks and recorder.random:
+                fallbacks.append(i)
+        if fallbacks and recorder.random:
             raise InputError(
-                f"{recorder.random[0]} is active and a parameter of shape {tuple(self.parameters[self.fallbacks[0]].shape)} "
+                f"{recorder.random[0]} is active and a parameter of shape {tuple(self.parameters[fallbacks[0]].shape)} "
                 "needs a second run of the model, which would draw another mask: put dropout in eval(), or keep to "
                 "layers with a direct form"
             )
-        return [(pair[0], pair[1], group) for pair, group in layers.values()]
+        return [(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, beside
 
-    def _rounded(self, call: Call) -> bool:
-        return call.node.name().startswith("ToCopy")
+    def _check_inputs(self, calls: list[Call]) -> None:
+        """InputError where what a trained layer read is no longer there."""
+        trained = {id(self.parameters[i]) for i in self.trained}
+        for call in calls:
+            changed = call.input._version != call.version and call.input.dtype == self.dtype
+            if changed and (id(call.weight) in trained or id(call.bias) in trained):
+                raise InputError(
+                    f"the input of a {type(call.module).__name__} was changed in place after the layer ran: make that "
+                    "operation out of place"
+                )
+
+    def _beside(self, candidates: list[bool]) -> frozenset[int]:
+        """Calls of which more than the first row bears on the first sample's outputs: as many positions or queries as samples, say."""
+        outputs, calls = self.batch.outputs, self.batch.recorder.calls
+        chosen = [i for i, candidate in enumerate(candidates) if candidate]
+        if not chosen or outputs.shape[0] < 2:
+            return frozenset()
+        cotangent = torch.zeros_like(outputs)
+        cotangent[0] = fixed_probe(outputs[0].numel()).to(outputs).reshape(outputs[0].shape)
+        edges = [edge for i in chosen if (edge := calls[i].edge) is not None]
+        found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True, allow_unused=True)
+        pairs = zip(chosen, found, strict=True)
+        return frozenset(i for i, part in pairs if part is not None and bool(part[1:].nan_to_num().any()))
 
     def _vjp(self, cotangent: Tensor) -> list[Tensor]:
         outputs = self.batch.outputs

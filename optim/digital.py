@@ -22,7 +22,8 @@ from .conjugate import conjugate_gradients
 from .curvature import Curvature
 from .damping import Damping, check_number
 from .factor import Factor
-from .ngd import Direction, NaturalGradient
+from .ngd import NaturalGradient
+from .recipe import Direction
 from .solve import solve_dual, solve_out_of_range
 
 GRAM_LIMIT = 5000
@@ -38,8 +39,7 @@ class NGD(NaturalGradient):
             through the layers; "cg": `NGDCG` with a tolerance of 1e-4; "auto": Gram up to k = 5000.
 
     Raises:
-        InputError: arguments out of range; in `step`, K + lambda I not positive definite in float64, and what `Curvature`
-            refuses.
+        InputError: arguments out of range; in `step`, a singular curvature with damping 0, and what `Curvature` refuses.
     """
 
     def __init__(

@@ -46,7 +46,9 @@ def gathered(factor: Curvature | Stored, in_range: bool, group: Any) -> list[Sto
         for own, one in zip(blocks, _of_all(block, count, group), strict=True):
             own.append(one)
     return [
-        Stored(factor.parameters, factor.dtype, own, factor.loss, s, [parts[rank] for parts in gradients])
+        Stored(
+            factor.parameters, factor.dtype, own, factor.loss, s, [parts[rank] for parts in gradients], factor.fallbacks
+        )
         for rank, (own, s) in enumerate(zip(blocks, sources, strict=True))
     ]
 

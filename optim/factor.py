@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..circuits.errors import InputError
-from .blocks import Block, LayerBlock, RowsBlock, stripes
-from .layers import Use
+from .blocks import Block, LayerBlock, RowsBlock, WrittenBlock, stripes
+from .layers import ConvolutionUse, Use
 from .loss_curvature import LossCurvature
 
 DENSE_PARAMETERS = 20_000
@@ -148,6 +149,7 @@ class Stored(Factor):
         loss: of the batch.
         sources: s, (b, m), None where the gradient is not in the curvature's range.
         gradient: of the loss.
+        fallbacks: positions of the parameters without a direct form.
     """
 
     def __init__(
@@ -158,8 +160,9 @@ class Stored(Factor):
         loss: LossCurvature,
         sources: Tensor | None,
         gradient: list[Tensor],
+        fallbacks: list[int],
     ) -> None:
-        self.parameters, self.dtype = parameters, dtype
+        self.parameters, self.dtype, self.fallbacks = parameters, dtype, fallbacks
         self._blocks, self.loss, self._sources, self._gradient = blocks, loss, sources, gradient
 
     @property
@@ -298,51 +301,63 @@ class Joined(Factor):
 
 
 def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) -> list[Block]:
-    """The blocks of one layer or parameter in all parts, as one; as two where weight and bias differ in scale."""
+    """The blocks of one layer or parameter in all parts, as one; as two where weight and bias differ in scale.
+
+    Rows stand for layers of which the parts have not the same to say, such as images of several sizes.
+    """
     first = group[0]
-    if any(type(block) is not type(first) or block.indices != first.indices for block in group):
-        raise InputError(
-            "micro-batches must run the same layers, on sequences of one length: the parts' blocks are of different parameters or form"
-        )
+    if any(block.indices != first.indices for block in group):
+        raise InputError("micro-batches must run the same layers: the parts' blocks are of different parameters")
     samples = sum(block.b for block in group)
-    if isinstance(first, RowsBlock):
+    layers = [block for block in group if isinstance(block, LayerBlock)]
+    uses = None
+    if len(layers) == len(group) and len({len(block.uses) for block in layers}) == 1:
+        uses = [_joined_use([block.uses[j] for block in layers]) for j in range(len(layers[0].uses))]
+    if uses is None or any(use is None for use in uses):
         rows = [
             torch.cat([part * (root * math.sqrt(scales[i])) for part, root in zip(parts, roots, strict=True)])
             for i, parts in zip(first.indices, zip(*(block.rows() for block in group), strict=True), strict=True)
         ]
-        return [type(first)(first.weight, first.bias, rows, samples)]
-    layers = [block for block in group if isinstance(block, LayerBlock)]
-    if any(len(block.uses) != len(layers[0].uses) for block in layers):
-        raise InputError("a layer ran more often in one micro-batch than in another")
-    uses = [_joined_use([block.uses[j] for block in layers]) for j in range(len(layers[0].uses))]
+        kind = RowsBlock if type(first) is RowsBlock else WrittenBlock
+        return [kind(first.weight, first.bias, rows, samples)]
+    whole = [use for use in uses if use is not None]
     D = [
-        torch.cat([block.D[j] * root for block, root in zip(layers, roots, strict=True)])
-        for j in range(len(layers[0].uses))
+        torch.cat([_longer(block.D[j], use.call.shape) * root for block, root in zip(layers, roots, strict=True)])
+        for j, use in enumerate(whole)
     ]
     pair = (layers[0].weight, layers[0].bias)
     found = {scales[i] for i in layers[0].indices}
     if len(found) == 1:
         root = math.sqrt(found.pop())
-        return [LayerBlock(uses, [d * root for d in D] if root != 1 else D, *pair)]
+        return [LayerBlock(whole, [d * root for d in D] if root != 1 else D, *pair)]
     assert pair[0] is not None
     assert pair[1] is not None
     return [
-        LayerBlock(uses, [d * math.sqrt(scales[pair[0]]) for d in D], pair[0], None),
-        LayerBlock(uses, [d * math.sqrt(scales[pair[1]]) for d in D], None, pair[1]),
+        LayerBlock(whole, [d * math.sqrt(scales[pair[0]]) for d in D], pair[0], None),
+        LayerBlock(whole, [d * math.sqrt(scales[pair[1]]) for d in D], None, pair[1]),
     ]
 
 
-def _joined_use(uses: list[Use]) -> Use:
+def _joined_use(uses: list[Use]) -> Use | None:
+    """One use of all samples, sequences padded to the longest; None for images of several sizes."""
     if len(uses) == 1:
         return uses[0]
     calls = [use.call for use in uses]
-    if any(call.shape[1:] != calls[0].shape[1:] for call in calls):
-        raise InputError(
-            f"a layer's output is {[tuple(call.shape) for call in calls]} in the micro-batches: pad sequences to one length"
-        )
+    shape = torch.Size(max(sizes) for sizes in zip(*(call.shape[1:] for call in calls), strict=True))
+    if any(call.shape[1:] != shape for call in calls) and isinstance(uses[0], ConvolutionUse):
+        return None
+    inside = torch.Size(max(sizes) for sizes in zip(*(call.input.shape[1:] for call in calls), strict=True))
     whole = dataclasses.replace(
         calls[0],
-        input=torch.cat([call.input for call in calls]),
-        shape=torch.Size((sum(call.shape[0] for call in calls), *calls[0].shape[1:])),
+        input=torch.cat([_longer(call.input, torch.Size((0, *inside))) for call in calls]),
+        shape=torch.Size((sum(call.shape[0] for call in calls), *shape)),
     )
     return type(uses[0])(whole)
+
+
+def _longer(values: Tensor, shape: torch.Size) -> Tensor:
+    """With zeros at further positions, up to the last dimensions of the shape; what is linear in the sensitivities does not see them."""
+    missing = [n - own for n, own in zip(shape[1:], values.shape[-len(shape) + 1 :], strict=True)]
+    if not any(missing):
+        return values
+    return F.pad(values, [side for n in reversed(missing) for side in (0, n)])

@@ -18,7 +18,8 @@ from .batch import all_finite
 from .damping import Damping, check_number
 from .factor import Factor
 from .kronecker import KroneckerBlock, WholeBlock, kronecker_blocks
-from .ngd import Direction, NaturalGradient
+from .ngd import NaturalGradient
+from .recipe import Direction
 
 
 class KFAC(NaturalGradient):
@@ -51,9 +52,12 @@ class KFAC(NaturalGradient):
     def _direction(self, factor: Factor, damping: float) -> Direction:
         check_number("damping", damping, low=0.0, strict=True)
         gradient = factor.gradient()
+        blocks = kronecker_blocks(factor, self.state, self.decay) if all_finite(*gradient) else None
+        if blocks is None:
+            return Direction(None, Outcome.NOT_FINITE, 0)
         x = [torch.zeros_like(part) for part in gradient]
         cells = 0
-        for block in kronecker_blocks(factor, self.state, self.decay):
+        for block in blocks:
             g = block.gather(gradient)
             cells += g.numel()
             if isinstance(block, WholeBlock):
@@ -68,9 +72,6 @@ class KFAC(NaturalGradient):
     def _by_eigenvectors(self, block: KroneckerBlock, g: Tensor, damping: float) -> Tensor:
         state = self.state[self._parameters()[block.weight]]
         if "basis" not in state or self._steps % self.refresh == 0:
-            finite = all_finite(block.outputs, block.inputs)
-            if not finite:
-                return torch.full_like(g, torch.nan)
             state["basis"] = [*torch.linalg.eigh(block.outputs), *torch.linalg.eigh(block.inputs)]
         b, U, a, V = state["basis"]
         G = g.reshape(len(b), len(a))

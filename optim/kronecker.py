@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from ..devicemodel.systems import Kronecker, LinearSystem, LowRank
+from .batch import all_finite
 from .blocks import Block, LayerBlock, WrittenBlock
 from .factor import Factor
 from .layers import MatrixUse
@@ -92,8 +93,8 @@ class WholeBlock:
 
 def kronecker_blocks(
     factor: Factor, state: MutableMapping[Tensor, dict[str, Any]], decay: float
-) -> list[KroneckerBlock | WholeBlock]:
-    """The blocks of a batch, averaged with those before it.
+) -> list[KroneckerBlock | WholeBlock] | None:
+    """The blocks of a batch, averaged with those before it; None, and no average moved, where one is not finite.
 
     Args:
         factor: of the batch.
@@ -106,11 +107,16 @@ def kronecker_blocks(
     """
     if not 0 <= decay < 1:
         raise InputError(f"decay is {decay}: give a number in [0, 1)")
+    pairs = [_factors(block) for block in factor.blocks]
+    whole = [_whole(block, factor) if pair is None else [] for block, pair in zip(factor.blocks, pairs, strict=True)]
+    if not all_finite(
+        *(part for pair in pairs if pair for part in pair), *(one.rows for some in whole for one in some)
+    ):
+        return None
     found: list[KroneckerBlock | WholeBlock] = []
-    for block in factor.blocks:
-        pair = _factors(block)
+    for block, pair, rest in zip(factor.blocks, pairs, whole, strict=True):
         if pair is None:
-            found += _whole(block, factor)
+            found += rest
             continue
         assert block.weight is not None
         kept = state[factor.parameters[block.weight]]

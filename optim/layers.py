@@ -224,6 +224,16 @@ class EmbeddingUse(Use):
         where = self.call.input.reshape(b, 1, -1, 1).expand(b, m, -1, o)
         return D.new_zeros(b, m, self.module.num_embeddings, o).scatter_add_(2, where, D).flatten(2), None
 
+    def token_rows(self, D: Tensor, tokens: Tensor) -> Tensor:
+        """(b, m, tokens, o): the rows of some tokens of the table, which are sorted; D is (b, m, ..., o)."""
+        b, m, o, n = D.shape[0], D.shape[1], D.shape[-1], len(tokens)
+        own = self.call.input.reshape(b, -1)
+        at = torch.searchsorted(tokens, own).clamp(max=n - 1)
+        hole = self.module.padding_idx
+        at = torch.where((tokens[at] == own) & (own != (-1 if hole is None else hole)), at, n)
+        where = at.reshape(b, 1, -1, 1).expand(b, m, -1, o)
+        return D.new_zeros(b, m, n + 1, o).scatter_add_(2, where, D.reshape(b, m, -1, o))[:, :, :n]
+
     def _live(self, values: Tensor) -> Tensor:
         """Without the padding token, which torch does not train."""
         hole = self.module.padding_idx

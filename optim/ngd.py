@@ -7,13 +7,14 @@ with C the curvature of the batch; momentum or Adam's moments are taken of x in 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,101 +24,11 @@ from ..circuits.errors import InputError
 from ..devicemodel.device import Outcome
 from . import distributed
 from .batch import Batch, Closure, all_finite, evaluate
-from .curvature import KINDS, Curvature, Kind
+from .curvature import Curvature, Layout
 from .damping import Damping, LevenbergMarquardt, check_number
 from .factor import Factor, Joined, Stored
 from .output_law import OutputLaw
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What one step did.
-
-    Attributes:
-        loss: of the batch, before the update.
-        outcome: of the device (OK for a digital solution). Nothing was updated unless `outcome.readable`.
-        cells: size of the system solved, 0 when it was not reached.
-        analog_seconds: s, physical time of the device, delays included.
-        attempts: runs of the device.
-        digital_seconds: s, measured: forward, curvature, gradient, mapping and update (and the solution, where it is
-            digital).
-        device_seconds: s, measured: what simulating the device took.
-        damping: lambda of the step.
-        iterations: of an iterative solution, 0 for a direct one.
-    """
-
-    loss: float
-    outcome: Outcome
-    cells: int
-    analog_seconds: float
-    attempts: int
-    digital_seconds: float
-    device_seconds: float
-    damping: float = 0.0
-    iterations: int = 0
-
-    @property
-    def applied(self) -> bool:
-        """Whether the parameters were updated."""
-        return self.outcome.readable
-
-
-@dataclass(frozen=True, eq=False)
-class Direction:
-    """The preconditioned gradient x, shaped as the parameters (None: nothing to apply), and how it came about."""
-
-    x: list[Tensor] | None
-    outcome: Outcome
-    cells: int
-    analog_seconds: float = 0.0
-    attempts: int = 0
-    device_seconds: float = 0.0
-    iterations: int = 0
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What every natural-gradient optimizer can be told besides its learning rate and damping.
-
-    Args:
-        curvature: "ggn", "fisher", "mc-fisher" (labels drawn from the model), "empirical", or "hessian" (`NGDCG` only).
-        labels: drawn for each sample by "mc-fisher", >= 1.
-        seed: of the drawn labels.
-        update: "sgd", or "adam": x takes the place of the gradient in Adam's moments.
-        momentum: in [0, 1), of "sgd": theta <- theta - lr v, v <- momentum v + x.
-        weight_decay: >= 0, added to x, outside the curvature.
-        betas, eps: of Adam; (0, 0) is the paper's choice for its language model.
-        clip: largest norm of lr x over all parameters; None is no limit.
-        process_group: of torch.distributed: the batches of all its processes are one, of equal weight, and every process takes the
-            same step. Run a DistributedDataParallel model under its `no_sync()`, since no gradient is reduced. None is this process alone.
-    """
-
-    curvature: Kind = "ggn"
-    labels: int = 1
-    seed: int = 0
-    update: Literal["sgd", "adam"] = "sgd"
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    clip: float | None = None
-    process_group: Any = None
-
-    def __post_init__(self) -> None:
-        if self.curvature not in KINDS:
-            raise InputError(f"curvature is {self.curvature!r}: give one of {', '.join(KINDS)}")
-        if self.labels < 1 or self.seed < 0:
-            raise InputError(f"labels is {self.labels}, seed {self.seed}: give labels >= 1 and seed >= 0")
-        if self.update not in ("sgd", "adam"):
-            raise InputError(f'update is {self.update!r}: give "sgd" or "adam"')
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in (*self.betas, self.momentum)):
-            raise InputError(f"betas are {self.betas}, momentum {self.momentum}: give numbers in [0, 1)")
-        if self.momentum > 0 and self.update == "adam":
-            raise InputError(f"momentum is {self.momentum} with Adam's update, which has its own: leave it at 0")
-        check_number("eps", self.eps, low=0.0, strict=self.update == "adam")
-        check_number("weight_decay", self.weight_decay, low=0.0)
-        if self.clip is not None:
-            check_number("clip", self.clip, low=0.0, strict=True)
+from .recipe import Direction, Recipe, StepRecord
 
 
 class NaturalGradient(Optimizer):
@@ -145,11 +56,15 @@ class NaturalGradient(Optimizer):
         check_number("lr", lr, low=0.0)
         self.policy = damping
         fixed = damping if isinstance(damping, int | float) else None
-        of_groups: dict[str, Any] = {"weight_decay": self.recipe.weight_decay, "momentum": self.recipe.momentum}
-        of_groups |= {"betas": tuple(self.recipe.betas), "eps": self.recipe.eps}
+        of_groups: dict[str, Any] = {"weight_decay": self.recipe.weight_decay}
+        if self.recipe.update == "adam":  # (schedulers that cycle momentum look which of the two there is)
+            of_groups |= {"betas": tuple(self.recipe.betas), "eps": self.recipe.eps}
+        else:
+            of_groups["momentum"] = self.recipe.momentum
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self.last = None
         self._verified = False
+        self._layouts: dict[Layout, frozenset[int]] = {}
         self._law: OutputLaw | None = None
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
@@ -175,7 +90,7 @@ class NaturalGradient(Optimizer):
         _, _, found = self._prepared[-1]
         if isinstance(found, Curvature) and self._uses_blocks(found):
             with torch.autocast(found.batch.outputs.device.type, enabled=False):
-                if not self._verified:
+                if not found.verified:
                     found.verify()
                 self._prepared[-1] = (closure, loss, found.stored())
         return loss
@@ -194,6 +109,7 @@ class NaturalGradient(Optimizer):
                     known_curved=self._verified,
                     before=self._law,
                     keep=self._keeps_sensitivities(),
+                    layouts=self._layouts,
                 )
             self._law = found.law or self._law
         self._prepared.append((closure, loss, found))
@@ -203,8 +119,8 @@ class NaturalGradient(Optimizer):
         """One update.
 
         A loss, a curvature or a reading that is not finite leaves the parameters and moments as they are;
-        `last.outcome` says so. The first step also checks the curvature against the model's backward pass
-        (`Curvature.verify`).
+        `last.outcome` says so. The first step, and the first on a batch of another shape, also check the curvature against the model's
+        backward pass (`Curvature.verify`).
 
         Args:
             closure: runs the model on a batch and returns (loss, outputs), outputs of shape (b, ...); it must not call
@@ -232,10 +148,17 @@ class NaturalGradient(Optimizer):
             adapting = isinstance(self.policy, LevenbergMarquardt) and factor is not None
             before = [p.detach().clone() for p in self._parameters()] if adapting else []
             slope = factor.gradient() if adapting and factor is not None else []
-            with torch.no_grad():
+            # Products through the graph are asked of it at the old parameters, once more.
+            graph = adapting and any(isinstance(one, Curvature) and not self._uses_blocks(one) for one in curvatures)
+            held = torch.autograd._unsafe_preserve_version_counter(tuple(self._parameters()))
+            with torch.no_grad(), held if graph else contextlib.nullcontext():
                 self._update(self._clipped(direction.x))
             if adapting and factor is not None:
-                self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared])
+                self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared], graph)
+        by_blocks = [one for one in curvatures if isinstance(one, Stored) or self._uses_blocks(one)]
+        fallbacks = tuple(by_blocks[0].fallbacks) if by_blocks else ()
+        if fallbacks and self._steps == 0:
+            _tell(fallbacks, self._parameters())
         self._steps += 1
         self.last = StepRecord(
             loss,
@@ -247,6 +170,7 @@ class NaturalGradient(Optimizer):
             device_seconds=direction.device_seconds,
             damping=dampings[0],
             iterations=direction.iterations,
+            fallbacks=fallbacks,
         )
         return loss
 
@@ -277,9 +201,9 @@ class NaturalGradient(Optimizer):
             finite = distributed.all_finite(finite, self._parameters()[0].device, group)
         if not finite:
             return Direction(None, Outcome.NOT_FINITE, 0), None
-        first = curvatures[0]
-        if not self._verified and isinstance(first, Curvature) and self._uses_blocks(first):
-            first.verify()
+        for one in curvatures:
+            if isinstance(one, Curvature) and self._uses_blocks(one) and not one.verified:
+                one.verify()
         parts: list[Factor] = list(curvatures)
         if group is not None:
             in_range = self.recipe.curvature != "mc-fisher"
@@ -303,17 +227,41 @@ class NaturalGradient(Optimizer):
         return False
 
     def _adapt(
-        self, factor: Factor, slope: list[Tensor], before: list[Tensor], loss: float, closures: Sequence[Closure]
+        self,
+        factor: Factor,
+        slope: list[Tensor],
+        before: list[Tensor],
+        loss: float,
+        closures: Sequence[Closure],
+        graph: bool,
     ) -> None:
-        """Levenberg and Marquardt's rule. The graph is of the old parameters, so that only the blocks can still be asked."""
+        """Levenberg and Marquardt's rule, with the curvature at the parameters `before`, by the graph or by the blocks."""
         assert isinstance(self.policy, LevenbergMarquardt)
         assert self._adapted is not None
         with torch.no_grad():
             after = self._mean(sum(float(closure()[0]) for closure in closures) / len(closures))
             step = factor.scaled([p.detach() - b for p, b in zip(self._parameters(), before, strict=True)])
-        curved = float(factor.push(step).double().square().sum())
+        if graph:
+            curved = self._bend(factor, step, before)
+        else:
+            curved = float(factor.push(step).double().square().sum())
         foretold = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
         self._adapted = self.policy.after(self._adapted, after - loss, foretold)
+
+    def _bend(self, factor: Factor, step: list[Tensor], before: list[Tensor]) -> float:
+        """step . C step at the parameters `before`, of which the graph is."""
+        parameters = self._parameters()
+        now = [p.detach().clone() for p in parameters]
+        with torch.no_grad(), torch.autograd._unsafe_preserve_version_counter(tuple(parameters)):
+            for p, value in zip(parameters, before, strict=True):
+                p.copy_(value)
+        try:
+            product = factor.product(step)
+        finally:
+            with torch.no_grad():
+                for p, value in zip(parameters, now, strict=True):
+                    p.copy_(value)
+        return sum(float((d * c).double().sum()) for d, c in zip(step, product, strict=True))
 
     def _mean(self, value: float) -> float:
         """Over the processes, where there are several."""
@@ -371,6 +319,16 @@ class NaturalGradient(Optimizer):
                 f"damping is {given} for a parameter group, but is adapted for all: give groups none of their own"
             )
         return [value] * len(self._parameters())
+
+
+def _tell(fallbacks: tuple[int, ...], parameters: list[Tensor]) -> None:
+    """Once, since it costs time and memory."""
+    shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
+    warnings.warn(
+        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their Jacobian is taken sample by sample, by "
+        "a second run of the model, and held in memory (optimizer.last.fallbacks has their positions)",
+        stacklevel=4,
+    )
 
 
 def _adam(p: Tensor, x: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
     """x = M^T u with (K + lambda I) u = s, shaped as the parameters; None where K is not finite.
 
     Raises:
-        InputError: K + lambda I not positive definite even in float64, or a gradient out of the curvature's range.
+        InputError: K singular in float64 with damping 0, or a gradient out of the curvature's range.
     """
     s, dtype = factor.sources, factor.dtype
     K = factor.lower_gram(dtype)
@@ -39,7 +39,7 @@ def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
     if found is None:
         found = _direct(factor, s, damping)
     if found is None:
-        raise InputError(f"the curvature with damping {damping} is not positive definite in float64: raise damping")
+        raise InputError(f"the curvature is singular in float64 and damping is {damping}: give damping > 0")
     return found
 
 
@@ -70,15 +70,22 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
 
 
 def _direct(factor: Factor, s: Tensor, damping: float) -> list[Tensor] | None:
-    """In float64 by the matrix alone; None where it is not positive definite."""
+    """In float64 by the matrix alone; None where it is singular without damping.
+
+    Where damping is below the rounding of K, eigenvalues that rounding made negative count as zero.
+    """
     K = factor.gram(torch.float64)
-    K.diagonal().add_(damping)
-    root, info = torch.linalg.cholesky_ex(K)
-    if int(info) != 0:
+    A = K.clone()
+    A.diagonal().add_(damping)
+    root, info = torch.linalg.cholesky_ex(A)
+    if int(info) == 0:
+        u = torch.cholesky_solve(s.unsqueeze(1), root).squeeze(1)
+        u = u + torch.cholesky_solve((s - A @ u).unsqueeze(1), root).squeeze(1)
+        return factor.pullback(u)
+    if damping == 0:
         return None
-    u = torch.cholesky_solve(s.unsqueeze(1), root).squeeze(1)
-    u = u + torch.cholesky_solve((s - K @ u).unsqueeze(1), root).squeeze(1)
-    return factor.pullback(u)
+    w, V = torch.linalg.eigh(K)
+    return factor.pullback(V @ ((V.mT @ s) / (w.clamp(min=0) + damping)))
 
 
 def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:

@@ -30,7 +30,8 @@ from .batch import all_finite
 from .damping import Damping, check_number
 from .factor import Factor, FactorRows
 from .kronecker import kronecker_blocks
-from .ngd import Direction, NaturalGradient
+from .ngd import NaturalGradient
+from .recipe import Direction
 
 
 class TNGD(NaturalGradient):
@@ -166,9 +167,12 @@ class TNGD(NaturalGradient):
     def _kronecker(self, factor: Factor, damping: float) -> Direction:
         """One system after another on the same device, reset for each."""
         gradient = factor.gradient()
+        blocks = kronecker_blocks(factor, self.state, self.decay) if all_finite(*gradient) else None
+        if blocks is None:
+            return Direction(None, Outcome.NOT_FINITE, 0)
         found = [torch.zeros_like(part) for part in gradient]
         outcome, cells, seconds, attempts, spent = Outcome.OK, 0, 0.0, 0, 0.0
-        for block in kronecker_blocks(factor, self.state, self.decay):
+        for block in blocks:
             system, g = block.system(damping), block.gather(gradient)
             start = time.perf_counter()
             one = self._read(system, g, g)

@@ -341,7 +341,7 @@ def test_an_input_changed_in_place_is_noticed():
         return z.square().sum(), z
 
     with pytest.raises(InputError, match="in place"):
-        Curvature(evaluate(closure), list(model.parameters()))
+        Curvature(evaluate(closure), list(model.parameters())).verify()
 
 
 def test_fallback_needs_the_outermost_output():

@@ -231,7 +231,7 @@ def test_outputs_far_apart_hide_no_law(name, dtype, gap):
                 H = hessian_blocks(lambda v, own=labels_: loss(v, own), z.detach().double())
                 top = max(float(found.w.max()), 1e-3)
                 assert float((L @ L.mT - H).abs().max()) < (1e-5 if dtype == torch.float32 else 1e-10) * top
-                off = float((torch.einsum("bcm,bm->bc", L, s) - slope.double()).abs().max())
+                off = float((torch.einsum("bcm,bm->bc", L, s) - slope.detach().double()).abs().max())
                 assert off < 1e-6 * top
                 if found.law == "categorical" and bool(slope.any()):
                     assert top == pytest.approx(1 / 6, rel=0.02)
