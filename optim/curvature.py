@@ -97,7 +97,8 @@ class Curvature(Factor):
             p = self.parameters[self.trained[beside[0]]]
             raise InputError(
                 f"the loss depends on a parameter of shape {tuple(p.shape)} other than through the outputs (a penalty "
-                "in the loss?): the Gauss-Newton matrix covers outputs only; leave the term out of the loss"
+                "in the loss, or outputs that are not the very tensor it was taken of, but another cast?): the Gauss-Newton matrix covers "
+                "outputs only; leave the term out, return that tensor"
             )
         self.slope = differentiate(batch.loss, batch.outputs)
         self.law: OutputLaw | None = recognise(self.slope, batch.outputs, before)

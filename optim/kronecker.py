@@ -129,7 +129,10 @@ def kronecker_blocks(
 def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
     """(B, A) of a matrix layer without groups."""
     if isinstance(block, WrittenBlock):
-        raise InputError("the curvature has not kept the layers' sensitivities: make it with Curvature(..., keep=True)")
+        raise InputError(
+            "the layers' sensitivities were not kept, of which Kronecker factors are made: make the curvature with "
+            "Curvature(..., keep=True), and give micro-batches images of one size"
+        )
     if not isinstance(block, LayerBlock) or block.weight is None:
         return None
     uses = [use for use in block.uses if isinstance(use, MatrixUse)]

@@ -87,6 +87,6 @@ def jacobian_rows(root: RootCall, leaf: int, parameters: list[Tensor], factor: T
         raise InputError(
             f"{type(root.module).__name__} cannot be differentiated sample by sample ({error}); it must treat each "
             "sample alone, draw no random numbers in forward and take the batch as the first dimension of its "
-            "arguments"
+            "arguments; torch cannot run recurrent layers so: NGDCG takes them"
         ) from error
     return [found[name].reshape(b * m, -1) for name in names]

@@ -14,7 +14,7 @@ def flat(parts):
 def dense_ggn(model, inputs, loss_of):
     """(G, g) of loss_of(outputs) in float64, over all parameters in order."""
     model = copy.deepcopy(model).double()
-    inputs = inputs.double()
+    inputs = inputs.double() if inputs.is_floating_point() else inputs
     names = [name for name, _ in model.named_parameters()]
     shapes = [p.shape for p in model.parameters()]
     sizes = [p.numel() for p in model.parameters()]

@@ -473,3 +473,49 @@ def test_the_order_of_parameters_is_the_optimizers():
     model, x = built(1, small_cnn).double(), seeded(3, 4, 1, 4, 4)
     for order in itertools.islice(itertools.permutations(model.parameters()), 0, None, 1007):
         compare(found_for(model, x, softmax, list(order)), oracle(model, x, softmax, list(order)))
+
+
+class TiedAcrossGroups(nn.Module):
+    """One weight as that of a convolution in one group and of another in two."""
+
+    def __init__(self):
+        super().__init__()
+        self.whole = nn.Conv2d(2, 4, 2, bias=False)
+        self.split = nn.Conv2d(4, 4, 2, groups=2, bias=False)
+        self.split.weight = self.whole.weight
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.split(torch.tanh(self.whole(x)))).flatten(1))
+
+
+def test_one_weight_in_convolutions_of_other_groups():
+    check(built(1, TiedAcrossGroups), seeded(1, 5, 2, 3, 3))
+
+
+def test_rows_of_an_embedding_are_of_the_tokens_that_occur(monkeypatch):
+    """However large the table, and a few tokens at a time; the padding token has none."""
+    largest = []
+    original = blocks.add_product
+    monkeypatch.setattr(blocks, "add_product", lambda K, M: largest.append(M.numel()) or original(K, M))
+    table = built(1, lambda: nn.Embedding(5000, 4, padding_idx=3)).double()
+    net = nn.Sequential(table, Mean(), nn.Linear(4, 2)).double()
+    tokens = torch.tensor([[3, 17, 4999], [17, 17, 8], [1, 3, 3]])
+    for entries in (2**24, 50):
+        monkeypatch.setattr(blocks, "ENTRIES", entries)
+        found = found_for(net, tokens, softmax, list(net.parameters()), keep=True)
+        largest.clear()
+        K = found.gram()
+        assert max(largest) <= 3 * 1 * 5 * 4  # b m, five tokens, four numbers each
+        M = found.jacobian()
+        torch.testing.assert_close(K, M @ M.mT)
+        assert M[:, 3 * 4 : 4 * 4].abs().max() == 0
+        assert M[:, 17 * 4].abs().min() == 0
+        assert M[:, 17 * 4].abs().max() > 0
+
+
+class Mean(nn.Module):
+    """Over positions."""
+
+    def forward(self, x):
+        return x.mean(1)

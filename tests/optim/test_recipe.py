@@ -285,3 +285,105 @@ def test_a_group_has_no_damping_of_its_own_beside_an_adapted_one():
     groups = [{"params": [layer.weight], "damping": 0.1}, {"params": [layer.bias]}]
     with pytest.raises(InputError, match="adapted for all"):
         NGD(groups, damping=LevenbergMarquardt())
+
+
+@pytest.mark.parametrize("name", ["cg", "warm cg", "ngd"])
+def test_levenberg_and_marquardt_judge_a_step_by_the_curvature_before_it(name):
+    """By products through the graph as by the blocks; the parameters end where the step went."""
+    found = []
+    for kind, options in (KINDS[name], (NGD, {})):
+        model, x, y = problem()
+        optimizer = kind(
+            model.parameters(), lr=0.3, damping=LevenbergMarquardt(0.3, factor=0.7), momentum=0.5, **options
+        )
+        for _ in range(3):
+            optimizer.step(closure_of(model, x, y))
+        found.append((flat(model.parameters()), optimizer.last.damping))
+    # three tenths of a Newton step fall short of what the model foretells by less than a tenth: rho is near one, lambda falls
+    assert found[0][1] == found[1][1] == pytest.approx(0.3 * 0.7**2)
+    torch.testing.assert_close(
+        found[0][0], found[1][0], rtol=1e-3 if name == "warm cg" else 1e-9, atol=1e-3 if name == "warm cg" else 1e-9
+    )
+    with torch.no_grad():  # nobody's graph is fooled: versions went on
+        versions = [p._version for p in model.parameters()]
+    optimizer.step(closure_of(model, x, y))
+    assert all(p._version > old for p, old in zip(model.parameters(), versions, strict=True))
+
+
+class Rooted(nn.Module):
+    """A finite loss with a gradient that is not a number where an input is negative."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.inner(x)
+        return self.head(torch.where(h > 0, h.sqrt(), 0.0))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_gradient_that_is_not_a_number_leaves_nothing_behind(name):
+    """Neither in the parameters nor in moments, factors or device: the next batch is as if the bad one had not been."""
+    torch.manual_seed(1)
+    model = Rooted().double()
+    with torch.no_grad():
+        model.inner.bias.fill_(9.0)
+    y = torch.arange(6) % 3
+    good, bad = torch.rand(6, 4, dtype=F64), torch.rand(6, 4, dtype=F64)
+    bad[2] = -100 * torch.sign(model.inner.weight[0]).detach()
+    other = copy.deepcopy(model)
+    first, second = made(name, model), made(name, other)
+    for optimizer, net in ((first, model), (second, other)):
+        optimizer.step(closure_of(net, good, y))
+        assert optimizer.last.applied
+    before = flat(model.parameters())
+    assert math.isfinite(first.step(closure_of(model, bad, y)))
+    assert first.last.outcome is Outcome.NOT_FINITE
+    assert torch.equal(flat(model.parameters()), before)
+    if name == "primal":  # the device's state went with the reading: both start at the gradient
+        second.load_state_dict({**second.state_dict(), "carried": False})
+    first.step(closure_of(model, good, y))
+    second.step(closure_of(other, good, y))
+    assert first.last.applied
+    if (
+        not name.startswith("mc") and "tngd" not in name and name not in ("primal", "kronecker")
+    ):  # those have drawn numbers
+        assert torch.equal(flat(model.parameters()), flat(other.parameters()))
+
+
+@pytest.mark.parametrize("kind", [NGD, TNGD, KFAC])
+def test_half_precision_that_comes_out_in_single(kind):
+    """As transformers' models give it: logits cast to float32 behind layers in bfloat16, convolutions and products alike."""
+    model, x, y = problem(torch.float32)
+    other = copy.deepcopy(model)
+
+    def rounded():
+        with torch.autocast("cpu", torch.bfloat16):
+            z = other(x)
+        return F.cross_entropy(z.float(), y), z.float()
+
+    def once():
+        with torch.autocast("cpu", torch.bfloat16):
+            z = other(x).float()
+        return F.cross_entropy(z, y), z
+
+    exact = moved(kind(model.parameters(), lr=1.0, damping=0.2), model, closure_of(model, x, y))
+    found = moved(kind(other.parameters(), lr=1.0, damping=0.2), other, once)
+    assert float((found - exact).norm() / exact.norm()) < 0.05
+    with pytest.raises(InputError, match="very tensor"):  # another cast is another tensor
+        kind(other.parameters(), lr=1.0, damping=0.2).step(rounded)
+
+
+@pytest.mark.parametrize("update", ["sgd", "adam"])
+def test_schedules_that_cycle_momentum_find_it(update):
+    model, x, y = problem()
+    optimizer = NGD(model.parameters(), lr=0.1, damping=0.2, update=update, momentum=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=10)
+    seen = set()
+    for _ in range(9):
+        optimizer.step(closure_of(model, x, y))
+        schedule.step()
+        group = optimizer.param_groups[0]
+        seen.add(group["betas"][0] if update == "adam" else group["momentum"])
+    assert len(seen) > 5
