@@ -36,7 +36,8 @@ class NGD(NaturalGradient):
     Args:
         params, lr, damping, recipe: of `NaturalGradient`.
         method: "gram": Cholesky's factorisation of the k x k Gram matrix in the model's type, with refinement on residuals taken
-            through the layers; "cg": `NGDCG` with a tolerance of 1e-4; "auto": Gram up to k = 5000.
+            through the layers; "cg": conjugate gradients to a residual of 1e-4, which leaves some thousandths of the step at a
+            damping of 0.01; "auto": Gram up to k = 5000.
 
     Raises:
         InputError: arguments out of range; in `step`, a singular curvature with damping 0, and what `Curvature` refuses.
