@@ -19,7 +19,7 @@ from ..circuits.technology import Converter, Technology
 from ..compiler.compile import lay_out
 from ..compiler.passes.condition import condition
 from ..compiler.passes.validate import validate, validate_drive
-from .card import DeviceCard, Estimate, HeldOut, Validity
+from .card import RANGES, DeviceCard, Estimate, HeldOut, Validity
 from .circuit_device import TARGET, Probe
 from .device import Outcome
 from .fitting import Conversion, Observation, fit_converter, fit_law, fit_noise
@@ -33,6 +33,9 @@ Progress = Callable[[str, int, int], None]
 NOISY_UNKNOWNS = 24
 """Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
 
+
+INSIDE = 0.98
+"""Share of a converter's range within which `fit_converter` looks at readings."""
 
 CLAMP = 1.013
 """Where the output of a `Macromodel` at its rail ends, over the rail: to some tenths of a percent, which gain and slew rate decide."""
@@ -141,10 +144,16 @@ def calibrate_with_evidence(
     blank = _blank(technology, fabric, fitted, amplifier)
     report("fit", 0, 1)
     estimates, untold = fit_law(blank, observations)
+    dac, adc = (
+        _converter(nominal, kind, probes) for nominal, kind in ((technology.dac, "dac"), (technology.adc, "adc"))
+    )
+    untold += tuple(f"{kind}: not told by these runs" for kind, found in (("dac", dac), ("adc", adc)) if found is None)
     card = blank.replace(
-        dac=_converter(technology.dac, "dac", probes),
-        adc=_converter(technology.adc, "adc", probes),
-    ).model_copy(update=estimates | {"untold": untold})
+        dac=dac or _perfect(technology.dac),
+        adc=adc or _perfect(technology.adc),
+        untold=untold,
+        **{name: _possible(name, estimate) for name, estimate in estimates.items()},
+    )
     report("fit", 1, 1)
     if technology.thermal.johnson_noise:
         card = card.model_copy(update={"noise": _noise(card, seed, dies, workers, report)})
@@ -250,7 +259,8 @@ def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[S
         condition_number=(min(conditions), max(conditions)),
         duration=longest,
         level=rail if peak >= TARGET * rail else peak,
-        temperature=(float(kelvin.min()) - spread, float(kelvin.max()) + spread),
+        temperature=(max(0.0, float(kelvin.min()) - spread), float(kelvin.max()) + spread),
+        layout=False,
     )
 
 
@@ -282,7 +292,19 @@ def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifie
     )
 
 
-def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]]) -> Converter:
+def _possible(name: str, estimate: Estimate) -> Estimate:
+    """The estimate, moved into its range: of a parameter that is zero it comes out below as often as above."""
+    least, most, _ = RANGES[name]
+    return Estimate(value=min(max(estimate.value, least), most), std=estimate.std)
+
+
+def _perfect(nominal: Converter) -> Converter:
+    """A converter of that resolution and range without errors."""
+    return nominal.model_copy(update=dict.fromkeys(("gain_error", "offset", "inl", "dnl", "noise"), 0.0))
+
+
+def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]]) -> Converter | None:
+    """Fitted to what went in and came out; None where every reading was at the edge of its range, where it is not fitted."""
     pairs = {"dac": ("requested", "driven"), "adc": ("settled", "read")}[kind]
     readings = [
         Conversion(
@@ -293,6 +315,9 @@ def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]
         )
         for die, probe in probes
     ]
+    inside = (np.abs(item.inputs) * item.gain[:, None] < INSIDE * nominal.full_scale for item in readings)
+    if not any(bool(part.any()) for part in inside):
+        return None
     return fit_converter(nominal, kind, readings)
 
 
@@ -330,10 +355,10 @@ def _compare(case: Case, x: np.ndarray, card: DeviceCard, new_die: bool) -> Comp
 
 
 def explained_variance(comparisons: Sequence[Comparison]) -> float:
-    """1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean(e_spice)|^2 over the comparisons; see `HeldOut`."""
+    """1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean(e_spice)|^2 over the comparisons; nan: nothing to explain; see `HeldOut`."""
     left = sum(float(np.sum((item.spice - item.surrogate) ** 2)) for item in comparisons)
     total = sum(float(np.sum((item.spice - item.spice.mean()) ** 2)) for item in comparisons)
-    return 1.0 - left / total if total > 0 else 1.0
+    return 1.0 - left / total if total > 0 else math.nan
 
 
 def _held_out(comparisons: Sequence[Comparison]) -> HeldOut:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ..circuits.errors import InputError
 from ..circuits.technology import Converter, Record, Technology
@@ -20,16 +20,70 @@ from .sealed import first_problem, read_sealed, write_sealed
 
 FORMAT = 2
 
+NOT_FINITE = ("Infinity", "-Infinity", "NaN")
+"""How a file spells the numbers that JSON has none for."""
 
 SLACK = 1e-6
 """Share of a bound by which it may be passed: what rounding does to a figure that was computed once more."""
 
 
+def _number(value: Any) -> Any:
+    """Refuses what pydantic would make a number of: "0.1", or true."""
+    if isinstance(value, bool) or (isinstance(value, str) and value not in NOT_FINITE):
+        raise ValueError(f"{value!r:.60} is no number; give one without quotes")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool | float | str):
+        raise ValueError(f"{value!r:.60} is no integer; give one without quotes and without a point")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+"""A float, given as a number."""
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""An int, given as an integer: 2.0 is none."""
+
+
+class Range(NamedTuple):
+    """What a parameter can be."""
+
+    least: float
+    most: float
+    open: bool = False
+    """Whether `least` itself is excluded."""
+
+    def __contains__(self, value: object) -> bool:
+        """False for nan."""
+        if not isinstance(value, float | int):
+            return False
+        return (self.least < value if self.open else self.least <= value) and value <= self.most
+
+    def __str__(self) -> str:
+        if self.open:
+            return f"a number above {self.least:g} and at most {self.most:g}"
+        return f"a number from {self.least:g} to {self.most:g}"
+
+
+RANGES = {
+    "gain": Range(0.0, 1e3, open=True),
+    "leak": Range(0.0, 1.0),
+    "lag": Range(0.0, 1.0),
+    "pole": Range(0.0, 1.0),
+    "mismatch": Range(0.0, 2.0),
+    "capacitor_mismatch": Range(0.0, 2.0),
+    "offset": Range(0.0, 1.0),
+    "noise": Range(0.0, 1e12),
+}
+"""Of a card's fitted parameters, in their units: far beyond any technology's, and where the laws of dies still are finite."""
+
+
 class Estimate(Record):
     """A fitted value and its standard uncertainty."""
 
-    value: float = Field(allow_inf_nan=False)
-    std: float = Field(ge=0, allow_inf_nan=False)
+    value: Number = Field(allow_inf_nan=False)
+    std: Number = Field(ge=0, allow_inf_nan=False)
 
     def __str__(self) -> str:
         return f"{self.value:.5g} +- {self.std:.2g}"
@@ -38,18 +92,30 @@ class Estimate(Record):
 class HeldOut(Record):
     """How well the surrogate predicts SPICE's error vector x - A^-1 b on systems that were not fitted.
 
-    1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean|^2, each system's errors relative to its |A^-1 b|.
+    1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean|^2, each system's errors relative to its |A^-1 b|; nan where SPICE's errors do
+    not vary, as those of a single unknown, so that there is nothing to explain.
     """
 
-    systems: int
-    explained_variance: float
+    systems: Whole = Field(ge=0)
+    explained_variance: Number = Field(le=1)
     """On the dies that were fitted."""
-    explained_variance_new_dies: float
+    explained_variance_new_dies: Number = Field(le=1)
     """On dies that were not."""
-    spice_error: float
+    spice_error: Number = Field(ge=0, allow_inf_nan=False)
     """Relative rms error of SPICE's solutions."""
-    residual: float
+    residual: Number = Field(ge=0, allow_inf_nan=False)
     """Relative rms of what the surrogate leaves unexplained."""
+
+    @field_validator("explained_variance", "explained_variance_new_dies", mode="wrap")
+    @classmethod
+    def _explained(cls, value: Any, check: Any) -> float:
+        # nan is not "at most 1", and says that there was nothing to explain.
+        if value == "NaN" or (isinstance(value, float) and math.isnan(value)):
+            return math.nan
+        found: float = check(value)
+        if math.isinf(found):
+            raise ValueError("it is infinite: give a number of at most 1, or nan where there was nothing to explain")
+        return found
 
 
 class Validity(Record):
@@ -58,14 +124,27 @@ class Validity(Record):
     A system that is better conditioned than any of them is no extrapolation, since it amplifies errors less.
     """
 
-    unknowns: tuple[int, int]
-    condition_number: tuple[float, float]
-    duration: float | None = Field(None, gt=0)
+    unknowns: tuple[Whole, Whole]
+    condition_number: tuple[Number, Number]
+    duration: Number | None = Field(None, gt=0)
     """Longest analog time, tau; inf: up to rest. What is shorter lies between a fitted run and its start, which is known."""
-    level: float | None = Field(None, gt=0)
+    level: Number | None = Field(None, gt=0)
     """Largest node voltage, V; the rail where it came within the share of it that auto-ranging aims at."""
-    temperature: tuple[float, float] | None = None
+    temperature: tuple[Number, Number] | None = None
     """Temperatures over the dies, K."""
+    layout: bool | None = Field(None, strict=True)
+    """Whether the circuits had a layout in them."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for name, least in (("unknowns", 1), ("condition_number", 1), ("temperature", 0)):
+            span = getattr(self, name)
+            # Written so that nan is refused.
+            if span is not None and not least <= span[0] <= span[1]:
+                raise ValueError(
+                    f"{name} is {span[0]:g} to {span[1]:g}: give two numbers >= {least}, the lower one first"
+                )
+        return self
 
     def crossed_by_system(self, matrix: np.ndarray) -> tuple[str, ...]:
         """A sentence for each bound that a symmetric matrix (n, n) is beyond."""
@@ -90,6 +169,12 @@ class Validity(Record):
                 found.append(f"a die of {least:.4g} to {most:.4g} K, calibrated for {coldest:.4g} to {hottest:.4g} K")
         return tuple(found)
 
+    def crossed_by_layout(self, layout: bool) -> tuple[str, ...]:
+        """A sentence if the device has a layout and the circuits had none."""
+        # Cards that recorded an analog time, and not this, are older than the field: of schematics, since no other were fitted.
+        schematics = self.layout is False or (self.layout is None and self.duration is not None)
+        return ("an array with its layout, calibrated on schematics",) if layout and schematics else ()
+
     def crossed_by_level(self, volts: float) -> tuple[str, ...]:
         """A sentence if the largest node voltage (V) of a run is beyond its bound."""
         if self.level is None or volts <= self.level * (1 + SLACK):
@@ -100,7 +185,7 @@ class Validity(Record):
 class DeviceCard(Record):
     """The calibrated parameters of one technology in one fabric."""
 
-    format: int = FORMAT
+    format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
     technology: Technology
     fabric: str = Field(pattern="^(dual_rail|crossbar)$")
     gain: Estimate
@@ -111,7 +196,7 @@ class DeviceCard(Record):
     """1 / (2 pi GBW), s."""
     pole: Estimate = Estimate(value=0.0, std=0.0)
     """1 / (2 pi f_2) of the amplifiers' second pole f_2, s; 0: none."""
-    clamp: float = Field(math.inf, ge=1)
+    clamp: Number = Field(math.inf, ge=1)
     """Where amplifiers hold their outputs, over the rail, so that a host sees no more of how far a drive would take them; inf: nowhere."""
     mismatch: Estimate
     """Standard deviation of ln R of a part."""
@@ -132,6 +217,14 @@ class DeviceCard(Record):
     provenance: dict[str, str | int | float | list[int]]
     """Versions of simulator and package, seeds, number of runs."""
 
+    @field_validator(*RANGES)
+    @classmethod
+    def _possible(cls, estimate: Estimate, info: ValidationInfo) -> Estimate:
+        allowed = RANGES[str(info.field_name)]
+        if estimate.value not in allowed:
+            raise ValueError(f"its value is {estimate.value:g}: give {allowed}")
+        return estimate
+
     def summary(self) -> list[tuple[str, str]]:
         """(name, value) rows for people."""
         fitted = [(name, str(value)) for name, value in self if isinstance(value, Estimate)]
@@ -139,8 +232,8 @@ class DeviceCard(Record):
         return [
             *fitted,
             *(("not told", text) for text in self.untold),
-            ("explained variance, held-out systems", f"{held.explained_variance:.4f}"),
-            ("explained variance, held-out dies", f"{held.explained_variance_new_dies:.4f}"),
+            ("explained variance, held-out systems", _share(held.explained_variance)),
+            ("explained variance, held-out dies", _share(held.explained_variance_new_dies)),
             ("error of SPICE's solutions", f"{held.spice_error:.3g} (relative rms)"),
             ("left unexplained", f"{held.residual:.3g} (relative rms)"),
             (
@@ -184,3 +277,7 @@ class DeviceCard(Record):
             return cls(**data)
         except ValidationError as error:
             raise InputError(f"device card {str(path)!r}: {first_problem(error)}; calibrate again") from None
+
+
+def _share(explained: float) -> str:
+    return "nothing to explain" if math.isnan(explained) else f"{explained:.4f}"

@@ -68,7 +68,9 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
     start = np.array([getattr(blank, name).value for name in names])
 
     def residual(theta: np.ndarray) -> np.ndarray:
-        card = blank.replace(**dict(zip(names, start + scale * theta, strict=True)))
+        # A search may pass through values that no card can have: a standard deviation near zero, from both sides.
+        trial = zip(names, (start + scale * theta).tolist(), strict=True)
+        card = blank.model_copy(update={name: Estimate(value=value, std=0.0) for name, value in trial})
         # The last rows hold a parameter that no run tells where it is, and are too weak to move one that a run tells.
         return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * theta])
 

@@ -17,12 +17,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..circuits.errors import InputError
 from ..circuits.technology import Record
+from .card import Whole
 from .identifiability import Untold, standard_errors
 from .sealed import first_problem, read_sealed, write_sealed
 
 __all__ = ["Check", "LabCalibration", "Prior", "Residual", "Source", "Validity", "Value", "Verdict"]
 
 FORMAT = 1
+ROUNDING = 1e-9
+"""Share of the largest eigenvalue of an information matrix by which its smallest one may lie below zero."""
 _SHA = r"^[0-9a-f]{64}$"
 Range = tuple[float, float] | None
 
@@ -122,7 +125,7 @@ class Source(Record):
 class LabCalibration(Record):
     """A circuit's values calibrated against measurements."""
 
-    format: int = FORMAT
+    format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
     verdict: Verdict
     values: tuple[Value, ...]
     rivals: tuple[dict[str, float], ...]
@@ -148,6 +151,11 @@ class LabCalibration(Record):
         matrix = np.array(self.information)
         if not np.all(np.isfinite(matrix)) or np.abs(matrix - matrix.T).max() > 1e-9 * np.abs(matrix).max():
             raise ValueError("information must be finite and symmetric")
+        strengths = np.linalg.eigvalsh(matrix)
+        if strengths[0] < -ROUNDING * max(strengths[-1], 0.0):
+            raise ValueError(
+                f"information has the eigenvalue {strengths[0]:.3g}: data can tell nothing of a combination, 0, but not less"
+            )
         return self
 
     def __getitem__(self, name: str) -> Value:

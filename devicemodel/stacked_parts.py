@@ -11,7 +11,7 @@ are numbers, or tensors of shape () or (dies, 1): gradients flow to them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,9 @@ from ..circuits.die import Die
 from ..circuits.errors import InputError
 from ..compiler.parts import BOLTZMANN, Parts
 from ..compiler.program import AnalogProgram
-from .card import DeviceCard
+from .card import RANGES, DeviceCard
 
-PARAMETERS = ("gain", "leak", "lag", "pole", "mismatch", "capacitor_mismatch", "offset", "noise")
+PARAMETERS = tuple(RANGES)
 """What of a card is continuous."""
 
 
@@ -97,6 +97,9 @@ class StackedLaw:
         drift: F, (dies, n, n) 1/s. delay: D, (dies, n) s, a diagonal. slow: what turns currents into dv/dt, (dies, n, n) 1/F.
         driven: (dies, n): gain times realised over nominal drive. pushed: L Vos, (dies, n) A.
         diffusion: Q, (dies, n, n) V^2/s.
+        stiffness: what has to be positive for the circuit to be stable, (dies, n, n) S: K + L / A0 with the technology's A0, or, in
+            passive fabrics, K, whose comparison matrix does. capacitance: (dies, n) F.
+        active: whether amplifiers hold the state.
     """
 
     drift: Tensor
@@ -105,22 +108,54 @@ class StackedLaw:
     driven: Tensor
     pushed: Tensor
     diffusion: Tensor
+    stiffness: Tensor
+    capacitance: Tensor
+    active: bool
+
+    def of(self, rows: np.ndarray) -> StackedLaw:
+        """That of some of the dies."""
+        picked = torch.from_numpy(rows)
+        some: dict[str, Any] = {name: value[picked] for name, value in self.tensors().items()}
+        return replace(self, **some)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Those attributes that have a row for each die."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
-def parameters_of(card: DeviceCard, given: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The card's continuous parameters as tensors, with those that are given in their place.
+def parameters_of(card: DeviceCard, given: dict[str, Any], dtype: torch.dtype, dies: int) -> dict[str, Tensor]:
+    """The card's continuous parameters as tensors of shape () or (dies, 1), with those that are given in their place.
 
     Raises:
-        InputError: a parameter of another name.
+        InputError: a parameter of another name, what is no number or tensor of such a shape, or a value outside of `RANGES`.
     """
     for name in given:
         if name not in PARAMETERS:
             raise InputError(f"parameter {name!r} is none of a card's continuous ones: {', '.join(PARAMETERS)}")
     values = {name: getattr(card, name).value for name in PARAMETERS} | given
-    return {
-        name: (value if isinstance(value, Tensor) else torch.tensor(float(value), dtype=torch.float64)).to(dtype)
-        for name, value in values.items()
-    }
+    return {name: _parameter(name, value, dies).to(dtype) for name, value in values.items()}
+
+
+def _parameter(name: str, value: Any, dies: int) -> Tensor:
+    """One of them, in the type it has."""
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.tensor(float(value), dtype=torch.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"parameter {name} is {value!r:.60}: give a number or a tensor of numbers") from None
+    if value.is_complex() or value.dtype == torch.bool:
+        raise InputError(f"parameter {name} is of type {value.dtype}: give real numbers")
+    if value.numel() == 1:
+        value = value.reshape(())
+    if value.shape not in ((), (dies, 1)):
+        raise InputError(
+            f"parameter {name} has shape {tuple(value.shape)}: give one number, or a tensor of shape ({dies}, 1), a row for each die"
+        )
+    for place, one in enumerate(value.detach().reshape(-1).tolist()):
+        if one not in RANGES[name]:
+            where = f" of dies[{place}]" if value.ndim else ""
+            raise InputError(f"parameter {name}{where} is {one:g}: give {RANGES[name]}")
+    return value
 
 
 def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) -> StackedLaw:
@@ -153,17 +188,22 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
         stiffness = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
         legs = torch.diag_embed(ground * stacked.ground_heat + noisy.sum(-1))
         heard = 2 * rails * BOLTZMANN * (polarity * noisy + legs)
+    judged = stiffness
+    if parts.drive_nominal:
+        judged = stiffness + torch.diag_embed(load / program.technology.opamp.gain)
     first, second = p["lag"] + p["leak"] * p["pole"], p["lag"] * p["pole"]
     stiffness = stiffness + torch.diag_embed(p["leak"] * load)
     inertia = (1 + p["leak"]) * capacitance + first * load
     bend = first * capacitance + second * load
     delay = bend / inertia
-    slow = torch.linalg.inv(torch.diag_embed(inertia) - delay.unsqueeze(-1) * stiffness)
+    # A die whose parts are beyond the numbers must not stop the others: its law is not finite, which the host sees.
+    slow, _ = torch.linalg.inv_ex(torch.diag_embed(inertia) - delay.unsqueeze(-1) * stiffness)
     fast = torch.diag_embed(inertia)
     if bool((second > 0).any()):
-        fast = fast - (second * capacitance / bend).unsqueeze(-1) * stiffness
+        # Where there is no second pole there need not be a bend.
+        fast = fast - (second * capacitance / torch.where(bend > 0, bend, 1.0)).unsqueeze(-1) * stiffness
     noise = p["noise"].reshape(*p["noise"].shape, 1) if p["noise"].ndim else p["noise"]
-    spread = slow @ torch.linalg.solve(fast, (noise * heard).mT).mT
+    spread = slow @ torch.linalg.solve_ex(fast, (noise * heard).mT)[0].mT
     return StackedLaw(
         drift=-slow @ stiffness,
         delay=delay,
@@ -171,4 +211,7 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
         driven=p["gain"] * driven,
         pushed=load * p["offset"] * stacked.offset,
         diffusion=(spread + spread.mT) / 2,
+        stiffness=judged,
+        capacitance=capacitance,
+        active=parts.drive_nominal > 0,
     )

@@ -54,7 +54,7 @@ class SurrogateDevice(CircuitDevice):
         crossed: what the last run was outside of, a sentence for each bound.
 
     Raises:
-        InputError: in `solve` and `evolve`, a system, analog time, temperature or signal level outside of the card's range, with
+        InputError: in `solve` and `evolve`, a system, analog time, temperature, layout or signal level outside of the card's range, with
             extrapolate=False.
     """
 
@@ -78,11 +78,13 @@ class SurrogateDevice(CircuitDevice):
         return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
 
     def _is_stable(self, program: AnalogProgram) -> bool:
+        if not all(np.isfinite(values).all() for values in (program.behaviour.stiffness, program.behaviour.load)):
+            return False
         if not self.layout:
             return program.is_stable()
         # Oscillations of the lines' own capacitances are beyond this law; `layout_effect` judges them.
         drift = law(program, np.zeros(program.size), self.card, self._elements_of(program)).drift
-        return bool(np.linalg.eigvals(drift).real.max() < 0)
+        return bool(np.isfinite(drift).all() and np.linalg.eigvals(drift).real.max() < 0)
 
     def _elements_of(self, program: AnalogProgram) -> Elements:
         # A layout costs far more than a run: keep that of the loaded program.
@@ -93,7 +95,8 @@ class SurrogateDevice(CircuitDevice):
     def _admit(self, matrix: np.ndarray | None, duration: float) -> None:
         validity = self.card.validity
         system = self._system_crosses if matrix is None else validity.crossed_by_system(matrix)
-        self._refuse((*system, *validity.crossed_by_run(duration, self.die.temperatures)))
+        run = validity.crossed_by_run(duration, self.die.temperatures)
+        self._refuse((*system, *run, *validity.crossed_by_layout(self.layout)))
         self._system_crosses = system
 
     def _judge(self, peak: float) -> Outcome:
@@ -117,6 +120,9 @@ class SurrogateDevice(CircuitDevice):
         rng: np.random.Generator,
     ) -> np.ndarray:
         found = law(program, currents, self.card, self._elements_of(program))
+        nowhere = np.full((len(spans), program.size), np.nan)
+        if not found.is_finite:
+            return nowhere
         noisy = self.technology.thermal.johnson_noise and self.card.noise.value > 0
         generator = torch.Generator().manual_seed(int(rng.integers(2**63))) if noisy else None
         steps: dict[float, Transition] = {}
@@ -124,8 +130,8 @@ class SurrogateDevice(CircuitDevice):
         for span in spans:
             if span > 0:
                 step = steps[span] = steps.get(span) or found.over(span, program.tau, noisy)
-                if not step.settled:
-                    return np.full((len(spans), program.size), np.nan)
+                if not (step.settled and _finite(step)):
+                    return nowhere
                 volts = step.propagator.numpy() @ volts + step.mean.numpy()
                 if step.covariance is not None and generator is not None:
                     volts = volts + sample(step.covariance, generator).numpy()
@@ -147,6 +153,11 @@ class Law(NamedTuple):
     diffusion: np.ndarray
     delay: np.ndarray
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every entry is."""
+        return all(bool(np.isfinite(values).all()) for values in self)
+
     def slow_start(self, state: np.ndarray) -> np.ndarray:
         """Start (n,) of the first-order motion for cells at rest at voltages `state`, (n,)."""
         # dv/dt at the start that is sought: (1 + F D)^-1 (F state + u).
@@ -161,6 +172,12 @@ class Law(NamedTuple):
             duration,
             torch.from_numpy(self.diffusion * tau) if noisy else None,
         )
+
+
+def _finite(step: Transition) -> bool:
+    """Whether a transition stayed within the numbers, as that of a mode that grows for long does not."""
+    parts = [part for part in (step.propagator, step.mean, step.covariance) if part is not None]
+    return all(bool(torch.isfinite(part).all()) for part in parts)
 
 
 def propagate(

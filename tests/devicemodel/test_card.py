@@ -52,6 +52,7 @@ def test_a_card_survives_its_file(tmp_path, name):
         (changed(format=99), "format 99.*reads 2: update thermograd"),
         (changed(format=1), "format 1.*reads 2: calibrate again"),
         (changed(format="2"), "format '2'"),
+        (changed(format=2.0), "field format: 2.0 is no integer"),
         (edited('"systems": 0', '"systems": 5'), "not as it was written: its digest does not fit"),
         (edited('"digest": ', '"digest": null, "old": '), "digest is missing"),
         (CARD.model_dump_json(), "digest is missing"),
@@ -185,3 +186,78 @@ def test_bounds_that_were_not_recorded_are_not_looked_at():
     bare = Validity(unknowns=(4, 16), condition_number=(5.0, 50.0))
     assert bare.crossed_by_run(math.inf, np.array([4.0])) == ()
     assert bare.crossed_by_level(1e3) == ()
+
+
+IMPOSSIBLE = [
+    ({"mismatch": -1.0}, "field mismatch: its value is -1: give a number from 0 to 2"),
+    ({"mismatch": 500.0}, "field mismatch: its value is 500"),
+    ({"capacitor_mismatch": -1e-9}, "field capacitor_mismatch: its value is -1e-09"),
+    ({"lag": -1e-9}, "field lag: its value is -1e-09"),
+    ({"pole": -1e-9}, "field pole: its value is -1e-09"),
+    ({"leak": -1.0}, "field leak: its value is -1"),
+    ({"offset": -1e-3}, "field offset: its value is -0.001"),
+    ({"noise": -1.0}, "field noise: its value is -1"),
+    ({"gain": 0.0}, "field gain: its value is 0: give a number above 0"),
+    ({"mismatch": "0.01"}, r"field mismatch\.value: '0.01' is no number"),
+    ({"mismatch": True}, r"field mismatch\.value: True is no number"),
+    ({"clamp": "2"}, "field clamp: '2' is no number"),
+]
+KINDS = {"validity": {"unknowns": (4, 16), "condition_number": (5.0, 50.0)}, "held_out": CARD.held_out.model_dump()}
+IMPOSSIBLE_PARTS = [
+    ("validity", {"unknowns": (16, 4)}, "unknowns is 16 to 4: give two numbers >= 1, the lower one first"),
+    ("validity", {"unknowns": (0, 4)}, "unknowns is 0 to 4"),
+    ("validity", {"unknowns": (4.0, 16)}, r"unknowns\.0: 4.0 is no integer"),
+    ("validity", {"condition_number": (50.0, 5.0)}, "condition_number is 50 to 5"),
+    ("validity", {"condition_number": ("NaN", 50.0)}, "condition_number is nan to 50"),
+    ("validity", {"condition_number": (-5.0, 50.0)}, "condition_number is -5 to 50"),
+    ("validity", {"temperature": (310.0, 290.0)}, "temperature is 310 to 290"),
+    ("validity", {"temperature": (-1.0, 290.0)}, "temperature is -1 to 290"),
+    ("validity", {"duration": "NaN"}, "duration"),
+    ("validity", {"duration": -1.0}, "duration"),
+    ("validity", {"level": "NaN"}, "level"),
+    ("validity", {"layout": 1}, "layout"),
+    ("held_out", {"explained_variance": 7.0}, "explained_variance"),
+    ("held_out", {"explained_variance_new_dies": "-Infinity"}, "explained_variance_new_dies: it is infinite"),
+    ("held_out", {"spice_error": "NaN"}, "spice_error"),
+    ("held_out", {"residual": -1.0}, "residual"),
+    ("held_out", {"systems": -1}, "systems"),
+    ("held_out", {"systems": "5"}, "systems: '5' is no integer"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), IMPOSSIBLE)
+def test_impossible_values_are_refused_by_both_routes(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        CARD.replace(**change)
+    file = {key: value if key == "clamp" else {"value": value, "std": 0.0} for key, value in change.items()}
+    (tmp_path / "card.json").write_text(changed(**file))
+    with pytest.raises(InputError, match=message):
+        DeviceCard.read(tmp_path / "card.json")
+
+
+@pytest.mark.parametrize(("kind", "change", "message"), IMPOSSIBLE_PARTS)
+def test_impossible_ranges_and_scores_are_refused_by_both_routes(tmp_path, kind, change, message):
+    with pytest.raises(InputError, match=message):
+        CARD.replace(**{kind: KINDS[kind] | change})
+    (tmp_path / "card.json").write_text(changed(**{kind: KINDS[kind] | change}))
+    with pytest.raises(InputError, match=message):
+        DeviceCard.read(tmp_path / "card.json")
+    # Negative control: what is changed here is possible without the change.
+    (tmp_path / "card.json").write_text(changed(**{kind: KINDS[kind]}))
+    DeviceCard.read(tmp_path / "card.json")
+
+
+def test_a_score_of_nothing_to_explain_survives_its_file(tmp_path):
+    held = CARD.held_out.model_copy(update={"explained_variance": math.nan})
+    CARD.replace(held_out=held).write(tmp_path / "card.json")
+    read = DeviceCard.read(tmp_path / "card.json")
+    assert math.isnan(read.held_out.explained_variance)
+    assert dict(read.summary())["explained variance, held-out systems"] == "nothing to explain"
+    assert dict(read.summary())["explained variance, held-out dies"] == "0.0000"
+
+
+def test_a_layout_is_crossed_by_a_card_of_schematics():
+    told = [SEEN.model_copy(update={"layout": layout}).crossed_by_layout(True) for layout in (True, False, None)]
+    assert told == [(), *[("an array with its layout, calibrated on schematics",)] * 2]
+    assert SEEN.crossed_by_layout(False) == ()
+    assert Validity(unknowns=(4, 16), condition_number=(5.0, 50.0)).crossed_by_layout(True) == ()

@@ -13,7 +13,7 @@ from thermograd.circuits.statespace import extract
 from thermograd.circuits.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
-from thermograd.devicemodel.card import Validity
+from thermograd.devicemodel.card import Estimate, Validity
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.ideal import IdealDevice
 from thermograd.devicemodel.spice import SpiceDevice
@@ -267,3 +267,41 @@ def test_what_clips_is_clipped_and_what_runs_away_unstable_wherever_the_card_end
     indefinite = Dense(torch.tensor([[1.0, 2.0], [2.0, 1.0]], dtype=torch.float64))
     told = SurrogateDevice(narrow(), 3, extrapolate=True)
     assert told.solve(indefinite, torch.ones(2, dtype=torch.float64), 1.0).outcome is Outcome.UNSTABLE
+
+
+def test_a_layout_is_beyond_a_card_of_schematics():
+    bound = "an array with its layout, calibrated on schematics"
+    with pytest.raises(InputError, match=bound):
+        ask(SurrogateDevice(narrow(layout=False), 3, layout=True))
+    told = SurrogateDevice(narrow(layout=False), 3, layout=True, extrapolate=True)
+    assert ask(told).outcome is Outcome.EXTRAPOLATED
+    assert told.crossed == (bound,)
+    # Negative controls: a schematic, and a card that was fitted with one.
+    assert ask(SurrogateDevice(narrow(layout=False), 3)).outcome is Outcome.OK
+    assert ask(SurrogateDevice(narrow(layout=True), 3, layout=True)).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("layout", [False, True])
+@pytest.mark.parametrize("mismatch", [500.0, 1e300])
+def test_a_law_that_is_not_finite_has_no_reading(mismatch, layout):
+    """Of a card that was changed past its checks: the value itself is refused."""
+    card = true_card(REAL)
+    with pytest.raises(InputError, match="mismatch"):
+        card.replace(mismatch=mismatch)
+    card = card.model_copy(update={"mismatch": Estimate(value=mismatch, std=0.0)})
+    with np.errstate(all="ignore"):
+        solution = ask(SurrogateDevice(card, 3, layout=layout))
+    assert solution.outcome is Outcome.UNSTABLE
+    assert torch.isnan(solution.x).all()
+
+
+def test_a_mode_that_grows_beyond_the_numbers_has_no_reading():
+    class Unwatched(SurrogateDevice):
+        """Runs whatever it is given."""
+
+        def _is_stable(self, program):
+            return True
+
+    system, b = Dense(torch.diag(torch.tensor([1.0, -1.0], dtype=torch.float64))), torch.ones(2, dtype=torch.float64)
+    assert Unwatched(true_card(REAL), 3).solve(system, b, 1.0).outcome.readable
+    assert Unwatched(true_card(REAL), 3).solve(system, b, 1e6).outcome is Outcome.UNSTABLE
