@@ -101,18 +101,18 @@ def characterise(
     Numbers may carry SPICE suffixes (46k, 0.2p). --out takes all but the amplifier from --technology (default: integrated).
     """
     from .circuits.characterise import measure
-    from .inputs import read_technology
+    from .inputs import read_technology, suffixed
 
     if technology is not None and out is None:
         raise InputError("--technology is what --out starts from; name the file to write with --out, or leave it out")
     given = [netlist, Path(technology or "")]
     target, picture = destination(out, (".toml", ".json"), given), destination(plot, PICTURES, given)
     board = read_technology(technology or BASE)
-    ohm = math.inf if load_resistance is None else _number("--load-resistance", load_resistance)
-    farad = _number("--load-capacitance", load_capacitance)
-    rest = _number("--reference", reference)
+    ohm = math.inf if load_resistance is None else suffixed("--load-resistance", load_resistance)
+    farad = suffixed("--load-capacitance", load_capacitance)
+    rest = suffixed("--reference", reference)
     amplifier = _amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest)
-    kelvin = amplifier.parts.temperature if temperature is None else _number("--temperature", temperature)
+    kelvin = amplifier.parts.temperature if temperature is None else suffixed("--temperature", temperature)
     measured = measure(amplifier, load_resistance=ohm, load_capacitance=farad, temperature=kelvin)
     title = f"{amplifier.parts.title} at {_conditions(measured)}"
     if target is not None:
@@ -180,6 +180,8 @@ def _names(option: str, text: str) -> list[str]:
 
 
 def _volts(supplies: Sequence[str]) -> dict[str, float]:
+    from .inputs import suffixed
+
     found: dict[str, float] = {}
     for text in supplies:
         port, equals, value = (word.strip() for word in text.partition("="))
@@ -187,17 +189,8 @@ def _volts(supplies: Sequence[str]) -> dict[str, float]:
             raise InputError(f"--supply {text!r} is not PORT=VOLTS, such as --supply vdd=0.9")
         if port in found:
             raise InputError(f"--supply {port} is given twice; leave one out")
-        found[port] = _number(f"--supply {port}", value)
+        found[port] = suffixed(f"--supply {port}", value)
     return found
-
-
-def _number(option: str, text: str) -> float:
-    from .circuits.spice_text import parse_number
-
-    try:
-        return parse_number(text)
-    except InputError as error:
-        raise InputError(f"{option}: {error}") from None
 
 
 def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> Technology:

@@ -37,8 +37,8 @@ def cost(
     parameters: Annotated[
         str | None, typer.Option("--parameters", help="Parameters of the network.", metavar="N")
     ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Samples in a batch.", metavar="B")] = None,
-    outputs: Annotated[int | None, typer.Option("--outputs", help="Outputs of the network.", metavar="DZ")] = None,
+    batch: Annotated[str | None, typer.Option("--batch", help="Samples in a batch.", metavar="B")] = None,
+    outputs: Annotated[str | None, typer.Option("--outputs", help="Outputs of the network.", metavar="DZ")] = None,
     layout: Annotated[
         str,
         typer.Option(
@@ -84,16 +84,17 @@ def cost(
 ) -> None:
     """Time and energy of one step, part by part: derivatives, programming, transfers, converters, settling.
 
-    Numbers may carry SPICE suffixes (100k, 50G). docs/cost.md has the model and where its figures are from.
+    --parameters, --batch, --outputs, --host-rate, --digital and the bounds of --sweep may carry SPICE suffixes: 100k, 1meg, 50G, 2m for
+    2e-3. A capital M is refused. docs/cost.md has the model and where its figures are from.
     """
     if plot is not None and sweep is None:
         raise InputError("--plot draws a sweep: add --sweep KNOB=LOW:HIGH, such as --sweep rate=1G:1000T")
     if digital is not None and host_rate is not None:
         raise InputError("--digital takes the place of --host-rate: leave one of them out")
     from .devicemodel.cost import Host, Scenario
-    from .inputs import read_technology
+    from .inputs import read_technology, suffixed, whole
 
-    seconds = None if digital is None else _number("--digital", digital)
+    seconds = None if digital is None else suffixed("--digital", digital)
     default = Host()
     power = default.power if host_power is None else host_power
     if program is not None:
@@ -114,18 +115,19 @@ def cost(
         raise InputError("give --parameters, --batch and --outputs, or --program FILE")
     picture = destination(plot, PICTURES, [Path(technology or "")])
     scenario = Scenario(
-        parameters=_whole("--parameters", parameters),
-        batch=batch,
-        outputs=outputs,
+        parameters=whole("--parameters", parameters),
+        batch=whole("--batch", batch),
+        outputs=whole("--outputs", outputs),
         layout=layout,
         technology=read_technology(technology or BASE),
         analog_time=analog_time,
-        host=Host(default.rate if host_rate is None else _number("--host-rate", host_rate), power),
+        host=Host(default.rate if host_rate is None else suffixed("--host-rate", host_rate), power),
         digital_seconds=seconds,
         attempts=attempts,
     )
     found, array = scenario.cost(), scenario.array()
-    title = f"{layout}: N = {scenario.parameters}, b = {batch}, dz = {outputs}, {analog_time:g} tau, technology {scenario.technology.name}"
+    title = f"{layout}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {analog_time:g} tau, "
+    title += f"technology {scenario.technology.name}"
     data = _data(found, array)
     swept = None if sweep is None else _swept(scenario, sweep)
     if swept is not None and picture is not None:
@@ -150,6 +152,7 @@ def _cost_of_program(path: Path, analog_time: float, attempts: int, seconds: flo
     from .devicemodel.cost import step_cost
     from .devicemodel.workload import compiled_array
 
+    _require_program(path)
     program = AnalogProgram.load(path)
     array = compiled_array(program)
     found = step_cost(array, program.technology, analog_time * array.tau * attempts, seconds, watts, attempts)
@@ -164,18 +167,40 @@ def _cost_of_program(path: Path, analog_time: float, attempts: int, seconds: flo
     _remark(program.technology)
 
 
+def _require_program(path: Path) -> None:
+    """InputError where the file is there, but is JSON of something else than a program; what cannot be read is left to the loader."""
+    import json
+
+    try:
+        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return
+    if not (isinstance(found, dict) and "thermograd_program" in found):
+        card = isinstance(found, dict) and {"technology", "fabric", "digest"} <= set(found)
+        raise InputError(
+            f"--program {str(path)!r} is {'a device card' if card else 'JSON of another kind'}, not a program: give a .json that "
+            "`thermograd compile --out PREFIX` wrote, with its .npz beside it"
+        )
+
+
 def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
     """Table, and where the bottleneck changes, as plain data."""
     import dataclasses
 
     from .devicemodel.cost import handovers, knob_values, sweep
+    from .inputs import suffixed
 
     knob, equals, bounds = (word.strip() for word in text.partition("="))
     low, colon, high = (word.strip() for word in bounds.partition(":"))
     if not (equals and colon and low and high):
         raise InputError(f"--sweep {text!r} is not KNOB=LOW:HIGH, such as --sweep rate=1G:1000T")
-    ends = _number(f"--sweep {knob}", low), _number(f"--sweep {knob}", high)
+    ends = suffixed(f"--sweep {knob}", low), suffixed(f"--sweep {knob}", high)
     values = knob_values(knob, *ends, ROWS)
+    for word, end in zip((low, high), ends, strict=True):
+        try:
+            scenario.turned(knob, end)
+        except InputError as error:
+            raise InputError(f"--sweep {knob}, bound {word}: {error}") from None
     return {
         "knob": knob,
         "values": values,
@@ -254,19 +279,3 @@ def _data(found: StepCost, array: Array) -> dict[str, Any]:
     import dataclasses
 
     return found.to_dict() | {"array": dataclasses.asdict(array)}
-
-
-def _number(option: str, text: str) -> float:
-    from .circuits.spice_text import parse_number
-
-    try:
-        return parse_number(text)
-    except InputError as error:
-        raise InputError(f"{option}: {error}") from None
-
-
-def _whole(option: str, text: str) -> int:
-    value = _number(option, text)
-    if not (1 <= value < math.inf and value == int(value)):
-        raise InputError(f"{option} is {text}: give a whole number >= 1")
-    return int(value)

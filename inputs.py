@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import lzma
 import math
+import re
 import tokenize
 import warnings
 import zipfile
@@ -30,6 +31,9 @@ MAX_SPARSE = 200_000
 """Most unknowns of a sparse matrix from a file."""
 MAX_UNKNOWNS = 20_000
 """Largest matrix that is turned into a dense array (3.2 GB); a sparse file of a few bytes may claim any size."""
+
+_CAPITAL = re.compile(r"[0-9.](M(?!EG|eg|IL|il)|P)")
+_MEANT = {"M": ("meg for 1e6", "m for 1e-3"), "P": ("1000T for 1e15", "p for 1e-12")}
 
 DEVICES = {
     "ideal": frozenset[str](),
@@ -177,6 +181,38 @@ def numbers(option: str, text: str) -> list[float]:
         if not math.isfinite(values[-1]):
             raise InputError(f"{option}: {item.strip()!r} is not finite")
     return values
+
+
+def suffixed(option: str, text: str) -> float:
+    """The number of an option such as `--host-rate 50G`, with a SPICE suffix or without.
+
+    In a netlist 1M is 1e-3 and 1P is 1e-12 whatever their case. Beside G and T, a capital reads as mega or peta: it is refused.
+
+    Raises:
+        InputError: not a number, or a suffix that begins with a capital M or P, but for MEG and MIL.
+    """
+    from .circuits.spice_text import parse_number
+
+    try:
+        value = parse_number(text)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
+    found = _CAPITAL.search(text)
+    if found is not None:
+        large, small = _MEANT[found[1]]
+        raise InputError(
+            f"{option} is {text!r}, where {found[1]} can be read in two ways: write {large}, or {small} as in SPICE"
+        )
+    return value
+
+
+def whole(option: str, text: str) -> int:
+    """The whole number >= 1 of an option such as `--parameters 100k`; InputError for another."""
+    value = suffixed(option, text)
+    # 2.3k is 2300 but for rounding.
+    if not (math.isfinite(value) and round(value) >= 1 and abs(value - round(value)) <= 1e-12 * value):
+        raise InputError(f"{option} is {text}: give a whole number >= 1, such as 32, 100k or 1meg")
+    return round(value)
 
 
 def seeds(option: str, text: str) -> list[int]:

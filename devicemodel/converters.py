@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..circuits.die import Die
+from ..circuits.errors import InputError
 from ..circuits.technology import Converter
 from .linearity import approximate, bow, level_error
 
@@ -25,7 +26,10 @@ def step_of(converter: Converter) -> float:
 
 
 def code_of(volts: np.ndarray, converter: Converter) -> np.ndarray:
-    """Nearest code, from 0 to 2^bits - 1; of a converter with bits."""
+    """Nearest code, from 0 to 2^bits - 1; of a converter with bits. InputError for NaN, which no code stands for."""
+    unknown = np.flatnonzero(np.isnan(volts))
+    if len(unknown):
+        raise InputError(f"volts[{unknown[0]}] is nan: a converter has codes for numbers only; did the circuit settle?")
     codes, half = 2 ** (converter.bits or 1), 2 ** (converter.bits or 1) // 2
     clipped = np.clip(volts, -converter.full_scale, converter.full_scale)
     # Codes lie at half steps around zero, as those of a 2^bits-level converter do.
@@ -38,10 +42,10 @@ def volts_of(code: np.ndarray, converter: Converter) -> np.ndarray:
 
 
 def quantise(volts: np.ndarray, converter: Converter) -> np.ndarray:
-    """Nearest code's voltage; clipped to the full scale."""
+    """Nearest code's voltage; clipped to the full scale. NaN stays NaN."""
     if converter.bits is None:
         return np.clip(volts, -converter.full_scale, converter.full_scale)
-    return volts_of(code_of(volts, converter), converter)
+    return _unless_nan(volts, volts_of(code_of(_numbers(volts), converter), converter))
 
 
 class Dac:
@@ -62,7 +66,7 @@ class Dac:
         level = quantise(volts, converter)
         level = level + bow(level, converter, die, "dac_inl")
         if converter.dnl > 0:
-            level = level + step_of(converter) * level_error(code_of(volts, converter), converter, die)
+            level = level + step_of(converter) * level_error(code_of(_numbers(volts), converter), converter, die)
         return gain * level + offset
 
 
@@ -89,7 +93,10 @@ class Adc:
         return 2.0 ** max(0, exponent - 1)
 
     def convert(self, volts: np.ndarray, rng: np.random.Generator) -> Reading:
-        """(n,) -> (n,): channel offset and noise at the input, then amplified, bent by the nonlinearity, quantised and scaled back."""
+        """(n,) -> (n,): channel offset and noise at the input, then amplified, bent by the nonlinearity, quantised and scaled back.
+
+        A channel of NaN reads NaN.
+        """
         converter, die = self.converter, self._die
         error = 1.0 + converter.gain_error * die.deviates("adc_gain", (1, 1))[0, 0]
         offset = converter.offset * die.deviates("adc_offset", (1, len(volts)))[0]
@@ -103,5 +110,16 @@ class Adc:
         # A transition that lies higher by the bow is met by a voltage that is lower by it.
         bent = amplified - bow(amplified, converter, die, "adc_inl")
         if converter.dnl > 0:
-            return Reading(volts_of(approximate(bent, converter, die), converter) / gain, gain, clipped)
+            level = _unless_nan(bent, volts_of(approximate(bent, converter, die), converter))
+            return Reading(level / gain, gain, clipped)
         return Reading(quantise(bent, converter) / gain, gain, clipped)
+
+
+def _numbers(volts: np.ndarray) -> np.ndarray:
+    """With 0 in the places of NaN."""
+    return np.where(np.isnan(volts), 0.0, volts)
+
+
+def _unless_nan(volts: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """What was found, but NaN where the volts are."""
+    return np.where(np.isnan(volts), math.nan, found)

@@ -11,6 +11,7 @@ What the cells have for themselves is `factored_cells`'.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -48,16 +49,17 @@ class FactoredArray(FactoredCells):
         super().__init__(die, scatter, system.size, system.damping)
         self._J, self._block = system.J.detach().cpu(), block
         self.rows = self._J.shape[0]
-        largest = self._largest
-        self._share = largest / largest_entry("J", self._J)
+        largest, (mantissa, exponent) = self._largest, largest_entry("J", self._J)
+        self._share, self.exponent = math.ldexp(largest / mantissa, -exponent), 2 * exponent
         norm = self._preferred(self._spectral_norm())
-        self.unit, feedback = self._share**2 / norm, [norm]
+        self.unit, feedback = (largest / mantissa) ** 2 / norm, [norm]
         self._middle: np.ndarray | None = None
         if system.H is not None:
-            share = largest / largest_entry("H", system.H)
-            middle = share * system.H.detach().cpu().double().numpy()
+            mantissa, exponent = largest_entry("H", system.H)
+            middle = math.ldexp(largest / mantissa, -exponent) * system.H.detach().cpu().double().numpy()
             norm = self._preferred(float(np.linalg.norm(middle, 2)))
-            self._middle, self.unit = middle, self.unit * share / norm
+            self._middle, self.unit = middle, self.unit * (largest / mantissa) / norm
+            self.exponent += exponent
             feedback.append(norm)
         self._feedback = feedback
 

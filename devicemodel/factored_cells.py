@@ -3,6 +3,9 @@
 Each cell is an integrator on two rails: a pair of capacitors, of damping resistors and of input resistors, and an amplifier. Pairs of
 resistors in arrays deviate in ln R by sigma / sqrt(2) to first order, since a differential law sees the mean of the two.
 
+Systems are taken apart into mantissas and a power of two, since x of (2^e A, 2^e b) does not know e: with A of the largest magnitude that a
+type has, or the smallest, the law's numbers are the same.
+
 Conductances are rounded as the technology's are. The die's lot shifts all resistors alike; all are at its ambient temperature. There is no
 layout of these fabrics, so that gradients over the die are left out.
 """
@@ -20,6 +23,9 @@ from ..circuits.die import Die
 from ..circuits.errors import InputError
 from ..circuits.preferred_numbers import preferred_conductance
 from ..compiler.passes.quantise import nearest
+
+_LEAST = 1e-300
+"""Of the largest entry of a factor: conductances for smaller ones would overflow on their way."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,12 @@ class FactoredCells:
         size: cells N. damping: of the system.
 
     Attributes:
-        unit: conductance that stands for 1 in the system's units, S; set by the fabric, whose arrays it follows from.
+        exponent: e; set by the fabric, as is
+        unit: conductance that stands for 2^e in the system's units, S; it follows from the arrays.
         drive_nominal: conductance that the host assumes for each input resistor, S.
     """
 
+    exponent: int
     unit: float
 
     def __init__(self, die: Die, scatter: Scatter, size: int, damping: float) -> None:
@@ -55,7 +63,7 @@ class FactoredCells:
 
     @property
     def tau(self) -> float:
-        """C / unit, s."""
+        """C / unit, s: 2^-e in the system's units of time."""
         return self.die.technology.capacitors.unit / self.unit
 
     @property
@@ -65,8 +73,15 @@ class FactoredCells:
 
     @cached_property
     def damping(self) -> np.ndarray:
-        """(N,) S."""
-        return self._pairs("ground", np.full(self.size, self.unit * self._damping))
+        """(N,) S. InputError where it is beyond all numbers beside the factors."""
+        try:
+            conductance = self.unit * math.ldexp(self._damping, -self.exponent)
+        except OverflowError:
+            raise InputError(
+                f"damping is {self._damping:.3g} where the factors' product is about {2.0**self.exponent:.3g}: their ratio must be below "
+                "1e300; b / damping is the answer"
+            ) from None
+        return self._pairs("ground", np.full(self.size, conductance))
 
     @cached_property
     def drive(self) -> np.ndarray:
@@ -102,10 +117,15 @@ class FactoredCells:
         return float(preferred_conductance(conductance, self._resistors.series))
 
 
-def largest_entry(name: str, value: torch.Tensor) -> float:
-    """The largest magnitude; InputError where there is none to build an array of."""
+def largest_entry(name: str, value: torch.Tensor) -> tuple[float, int]:
+    """The largest magnitude m 2^e as (m, e), 1/2 <= m < 1; InputError where there is none to build an array of."""
     # Without a copy as large as the array, which abs() would make.
     largest = max(float(value.max()), -float(value.min()))
     if largest == 0:
         raise InputError(f"{name} is zero everywhere: there is no array to build; the system is its damping alone")
-    return largest
+    if not _LEAST <= largest <= 1 / _LEAST:
+        raise InputError(
+            f"the largest entry of {name} is {largest:.3g}: give one from {_LEAST:g} to {1 / _LEAST:g}; a common factor of the system and "
+            "b leaves x as it is"
+        )
+    return math.frexp(largest)

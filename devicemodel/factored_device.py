@@ -34,6 +34,9 @@ from .factored_kronecker_law import KroneckerLaw
 from .factored_law import FactoredLaw
 from .systems import Kronecker, LinearSystem, LowRank, check_duration, check_vector
 
+STILL = 1e-30
+"""Units of the law's time in which nothing moves."""
+
 
 class FactoredDevice:
     """A device that is programmed with the factors of a low-rank or a Kronecker system.
@@ -49,12 +52,12 @@ class FactoredDevice:
     Attributes:
         crossed: what the last run was outside of, a sentence for each bound.
         bound: of the numerical error of the last run's mean voltages, V in the Euclidean norm; see `factored_law.Motion`.
-        law: of the programmed system; None at first.
+        law: of the programmed system, in its own unit of time, `law.array.tau`; None at first.
 
     Raises:
         InputError: a seed that is not an integer >= 0. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong
-            length or not finite, a negative duration, a factor zero everywhere, mismatch so large that modes swing, a card without
-            `extrapolate`.
+            length or not finite, a negative duration, a factor zero everywhere or of no usable size, mismatch so large that modes swing,
+            a card without `extrapolate`.
     """
 
     def __init__(
@@ -85,6 +88,13 @@ class FactoredDevice:
         self._state: np.ndarray | None = None
         self._headroom = 1.0
         self._runs = 0
+
+    @property
+    def tau(self) -> float:
+        """Of the programmed system, s. InputError before there is one."""
+        if self.law is None:
+            raise InputError("the device has no system yet: call solve first")
+        return _shifted(self.law.array.tau, self.law.array.exponent)
 
     def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Program the factors, load b, run for `duration` tau and read; see `Device.solve`."""
@@ -121,9 +131,8 @@ class FactoredDevice:
         return {"state": state, "headroom": self._headroom, "runs": self._runs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`; the loaded system is not part of it."""
-        self._state = None if state["state"] is None else state["state"].double().numpy().copy()
-        self._headroom, self._runs = float(state["headroom"]), int(state["runs"])
+        """Take up a state of `state_dict`; the loaded system is not part of it. InputError where it is none."""
+        self._state, self._headroom, self._runs = _checked_state(state)
         self.law = self._system = self._drive = None
 
     def _programmed(self, system: LowRank | Kronecker) -> FactoredLaw | KroneckerLaw:
@@ -153,11 +162,10 @@ class FactoredDevice:
         law, drive = self.law, b.detach().cpu().double().numpy()
         assert law is not None
         array = law.array
-        seconds = duration * array.tau
+        duration, drive = _shifted(duration, array.exponent), np.ldexp(drive, -array.exponent)
+        seconds, duration = duration * array.tau, 0.0 if duration < STILL else duration
         if not law.stable or (math.isinf(duration) and not law.settles):
-            self._runs, self._state = self._runs + 1, None
-            outcome = Outcome.NOT_FINITE if law.stable else Outcome.UNSTABLE
-            return Solution(torch.full_like(b, math.nan), outcome, seconds)
+            return self._unreadable(b, Outcome.NOT_FINITE if law.stable else Outcome.UNSTABLE, seconds)
         state = np.zeros(array.size) if self._state is None else self._state
         rail = min(self.technology.opamp.rail, self.adc.converter.full_scale)
         level = self._first_level(array, drive, state, rail)
@@ -166,7 +174,10 @@ class FactoredDevice:
             requested = array.unit * level / array.drive_nominal * drive
             driven = self._gain * self.dac.convert(requested)
             motion = law.motion(driven * array.drive_nominal, state * level, duration)
-            volts = np.clip(motion.volts + law.fluctuation(duration, rng), -self._held, self._held)
+            volts = motion.volts + law.fluctuation(duration, rng)
+            if not all(np.isfinite(values).all() for values in (requested, volts, motion.stages)):
+                return self._unreadable(b, Outcome.NOT_FINITE, attempt * seconds, attempt)
+            volts = np.clip(volts, -self._held, self._held)
             peak = float(np.abs(volts).max())
             summed = min(float(np.abs(motion.stages).max()), self._held)
             # Only amplifiers of the cells are before the ADC.
@@ -187,6 +198,10 @@ class FactoredDevice:
         x = torch.from_numpy(reading.volts / level).to(dtype=b.dtype, device=b.device)
         return Solution(x, outcome, attempt * seconds, attempt)
 
+    def _unreadable(self, b: Tensor, outcome: Outcome, seconds: float, attempts: int = 1) -> Solution:
+        self._runs, self._state = self._runs + 1, None
+        return Solution(torch.full_like(b, math.nan), outcome, seconds, attempts)
+
     def _judge(self, peak: float) -> Outcome:
         if self.card is None:
             return Outcome.OK
@@ -200,3 +215,27 @@ class FactoredDevice:
         levels = [self.dac.converter.full_scale * self._headroom / strongest] if strongest > 0 else []
         levels += [min(TARGET * rail, self.dac.converter.full_scale) / start] if start > 0 else []
         return min(levels, default=1.0)
+
+
+def _shifted(value: float, exponent: int) -> float:
+    """value 2^exponent; inf where that is beyond all numbers."""
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def _checked_state(state: dict[str, Any]) -> tuple[np.ndarray | None, float, int]:
+    """(state, headroom, runs) of a `state_dict`; InputError names what is wrong in it."""
+    missing = [key for key in ("state", "headroom", "runs") if key not in state]
+    if missing:
+        raise InputError(f"state lacks {', '.join(missing)}: give what state_dict() of a FactoredDevice returned")
+    held, headroom, runs = state["state"], float(state["headroom"]), int(state["runs"])
+    if held is not None and not (isinstance(held, Tensor) and held.dim() == 1 and bool(torch.isfinite(held).all())):
+        got = f"{tuple(held.shape)} {held.dtype}" if isinstance(held, Tensor) else type(held).__name__
+        raise InputError(f"state['state'] is {got}: give a (n,) tensor of finite numbers, or None for cells at zero")
+    if not 0 < headroom <= 1:
+        raise InputError(f"state['headroom'] is {headroom}: it is above 0 and at most 1")
+    if runs < 0:
+        raise InputError(f"state['runs'] is {runs}: it is an integer >= 0")
+    return None if held is None else held.detach().cpu().double().numpy().copy(), headroom, runs

@@ -16,6 +16,7 @@ q: it is computed some copies at a time, and of the arrays nothing larger than A
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -54,13 +55,14 @@ class KroneckerArray(FactoredCells):
         self.shape, self._block = (len(system.A), len(system.B)), block
         if max(self.shape) > SIDE:
             raise InputError(f"A and B have {self.shape[0]} and {self.shape[1]} rows: give factors of at most {SIDE}")
-        shares = [self._largest / largest_entry(name, value) for name, value in (("A", system.A), ("B", system.B))]
+        found = [largest_entry(name, value) for name, value in (("A", system.A), ("B", system.B))]
         A, B = (
-            share * value.detach().cpu().double().numpy()
-            for share, value in zip(shares, (system.A, system.B), strict=True)
+            math.ldexp(self._largest / mantissa, -exponent) * value.detach().cpu().double().numpy()
+            for (mantissa, exponent), value in zip(found, (system.A, system.B), strict=True)
         )
         self._feedback = self._preferred(float(np.linalg.norm(B, 2)))
-        self.unit = shares[0] * shares[1] / self._feedback
+        self.exponent = found[0][1] + found[1][1]
+        self.unit = (self._largest / found[0][0]) * (self._largest / found[1][0]) / self._feedback
         self._nominal = {FIRST: self._made(B, None), LAST: self._made(A, None)}
 
     def nominal(self, array: int) -> np.ndarray:

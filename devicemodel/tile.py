@@ -9,6 +9,10 @@ A weight is a pair of conductances, of which one is programmed; each row is a vi
 `output_range` the ADC's full scale. Parts are the die's, as in the arrays that solve (rails of the `coupling` deviates are the two of a
 pair). Johnson noise of two-sided density 2 k T G is averaged over the integration time T_int. All that is linear is folded into one matrix
 and one vector, so that a product costs what its converters cost.
+
+Gradients are those of the codes: a converter with bits has steps, whose derivative is zero, so that nothing comes back to x through a tile
+whose DAC or ADC has bits (bits of none let the clipped straight line through). To train through a tile, put a straight-through estimate
+around it: x' + (tile(x) - x').detach() with x' = x W^T.
 """
 
 from __future__ import annotations
@@ -57,6 +61,8 @@ class AnalogTile(torch.nn.Module):
     ) -> None:
         super().__init__()
         board = technology if isinstance(technology, Technology) else Technology.preset(technology)
+        if not isinstance(weight, Tensor):
+            raise InputError(f"weight is a {type(weight).__name__}: give a tensor (out, in) of finite numbers")
         values = weight.detach().cpu().double().numpy()
         if values.ndim != 2 or not np.isfinite(values).all() or not values.any():
             raise InputError(
@@ -124,7 +130,13 @@ class AnalogTile(torch.nn.Module):
 
         Args:
             x: beyond `input_range` the DAC clips. generator: of the noise; None: torch's own.
+
+        Raises:
+            InputError: x of another width.
         """
+        if not isinstance(x, Tensor) or x.dim() < 1 or x.shape[-1] != self.matrix.shape[1]:
+            got = f"of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            raise InputError(f"x is {got}: the tile takes a tensor (..., {self.matrix.shape[1]})")
         codes = self._converted(x.to(self.matrix.dtype) * self._into, self._dac_end, self._dac_step)
         u = torch.nn.functional.linear(codes, self.matrix, self.bias)
         if self.noisy:

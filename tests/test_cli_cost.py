@@ -12,6 +12,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from thermograd import cli
+from thermograd.circuits.spice_text import parse_number
 from thermograd.circuits.technology import Technology
 from thermograd.compiler.program import AnalogProgram
 from thermograd.cost_picture import COLOURS, sweep_plot
@@ -116,7 +117,15 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "not whole": (("--parameters", "1.5", "--batch", 1, "--outputs", 1), r"--parameters is 1\.5: give a whole number"),
     "infinite": (("--parameters", "1e400", "--batch", 1, "--outputs", 1), "--parameters"),
     "not a number": (("--parameters", "many", "--batch", 1, "--outputs", 1), "--parameters: 'many'"),
-    "no batch": (("--parameters", 5, "--batch", 0, "--outputs", 1), "batch is 0: give an integer >= 1"),
+    "no batch": (("--parameters", 5, "--batch", 0, "--outputs", 1), "--batch is 0: give a whole number >= 1"),
+    "mega host": ((*NETWORK, "--host-rate", "500M"), r"--host-rate is '500M'.*write meg for 1e6, or m for 1e-3"),
+    "mega sweep": ((*NETWORK, "--sweep", "rate=100M:50G"), r"--sweep rate is '100M'.*write meg for 1e6"),
+    "mega parameters": (("--parameters", "1M", "--batch", 1, "--outputs", 1), r"--parameters is '1M'.*write meg for 1e6"),
+    "mega with a unit": ((*NETWORK, "--host-rate", "5Mflop"), "write meg for 1e6"),
+    "peta": ((*NETWORK, "--sweep", "rate=1G:1P"), "write 1000T for 1e15, or p for 1e-12"),
+    "milli parameters": (("--parameters", "1m", "--batch", 1, "--outputs", 1), "--parameters is 1m: give a whole number"),
+    "half a batch": (("--parameters", 5, "--batch", "2.5", "--outputs", 1), r"--batch is 2\.5: give a whole number"),
+    "bits of a knob": ((*NETWORK, "--sweep", "bits=1:200"), r"--sweep bits, bound 200: technology field dac\.bits.* 200"),
     "layout": ((*NETWORK, "--layout", "round"), "layout 'round' is unknown; there are: factored, dense, dual"),
     "technology": ((*NETWORK, "--technology", "magic"), "'magic' is neither a preset"),
     "analog time": ((*NETWORK, "--analog-time", "-1"), r"analog_time is -1\.0"),
@@ -145,6 +154,28 @@ def test_bad_input_is_one_line_that_names_it(run: Run, case: str) -> None:
     assert error.count("\n") == 1
     assert re.search(message, error), error
     assert list(Path().iterdir()) == [], "nothing is written when the input is bad"
+
+
+def test_whole_numbers_carry_suffixes(run: Run) -> None:
+    cases = {"1meg": 1_000_000, "1MEG": 1_000_000, "2.3k": 2300, "100k": 100_000, "32": 32}
+    for text, value in cases.items():
+        assert (
+            f"N = {value}, b = 2000, dz = 20"
+            in run("cost", "--parameters", text, "--batch", "2k", "--outputs", "20")[1]
+        )
+    # The netlist's own meaning stays.
+    assert parse_number("1M") == parse_number("1m") == 1e-3
+    rates = [run("cost", *NETWORK, "--host-rate", text, "--json")[1] for text in ("500meg", "5e8")]
+    assert json.loads(rates[0])["parts"] == json.loads(rates[1])["parts"]
+
+
+def test_a_card_is_no_program(run: Run) -> None:
+    Path("card.json").write_text('{"format": 2, "technology": {}, "fabric": "crossbar", "digest": "0"}')
+    Path("other.json").write_text("[]")
+    for name, words in (("card", "a device card, not a program"), ("other", "JSON of another kind, not a program")):
+        code, out, error = run("cost", "--program", f"{name}.json")
+        assert (code, out, error.count("\n")) == (2, "", 1)
+        assert f"--program '{name}.json' is {words}: give a .json that `thermograd compile" in error
 
 
 # ----------------------------------------------------------------------------------------------------- the picture

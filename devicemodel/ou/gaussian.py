@@ -7,6 +7,7 @@ The laws of a linear SDE are normal. A low-rank or Kronecker drift of N states g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Protocol
 
 import torch
@@ -59,7 +60,17 @@ class Gaussian:
         return self.law.diagonal().to(self.mean.dtype)
 
     def sample(self, generator: torch.Generator, count: int | None = None) -> Tensor:
-        """One draw, (..., n), or `count` independent ones, (count, ..., n); differentiable in the mean and in a dense S."""
+        """One draw, (..., n), or `count` independent ones, (count, ..., n); differentiable in the mean and in a dense S.
+
+        Raises:
+            InputError: no generator; a count that is no whole number >= 0.
+        """
+        if not isinstance(generator, torch.Generator):
+            raise InputError(
+                f"generator is {generator!r}: give a generator, torch.Generator().manual_seed(0), so that draws can be repeated"
+            )
+        if count is not None and not (isinstance(count, Integral) and count >= 0):
+            raise InputError(f"count is {count!r}: give a whole number >= 0, or None for one draw")
         shape = self.mean.shape if count is None else (count, *self.mean.shape)
         xi = normal(shape, generator, self.mean)
         return self.mean + self.law.draw(xi.double()).to(self.mean.dtype)

@@ -20,6 +20,8 @@ from .recurrence import block_length, matrix_recurrence, power, runs
 from .transition import Transition, integrate
 
 SWEEPS = 60
+FOLLOWED = 1e-12
+"""Slowest over fastest eigenvalue of a drift of moderate non-normality down to which doubling reaches rest: `transition.MAX_DOUBLINGS`."""
 
 
 class GeneralLaw:
@@ -101,12 +103,7 @@ class GeneralLaw:
         law = self._kept("run", t, self.drift, None, self.diffusion)
         if not law.settled:
             values = torch.linalg.eigvals(-self.drift.detach())
-            slowest, fastest = float(values.real.min()), float(values.abs().max())
-            if slowest > 1e-12 * fastest:
-                why = f"eigenvalues from {slowest:.3g} to {fastest:.3g}, or too much growth before its decay, to be followed to rest"
-            else:
-                why = f"an eigenvalue of real part {slowest:.3g}: there is no settled state unless all are > 0"
-            raise InputError(f"the drift has {why}; add damping, or ask for a finite time")
+            raise InputError(f"the drift has {_why_unsettled(values)}; add damping, or ask for a finite time")
         return law
 
     def _averaged(self, window: float) -> Transition:
@@ -131,6 +128,22 @@ class GeneralLaw:
             return _Stepper(law.propagator.to(dtype), law.mean.to(dtype), noise, leap.to(dtype), length)
 
         return self._steppers.get((step, length, dtype), make)
+
+
+def _why_unsettled(values: Tensor) -> str:
+    """Of a drift's eigenvalues (..., n), why they were not followed to rest."""
+    flat = values.reshape(-1, values.shape[-1])
+    one = flat[int(flat.real.amin(-1).argmin())]
+    slowest, fastest = float(one.real.min()), float(one.abs().max())
+    rounding = 4 * len(one) * torch.finfo(torch.float64).eps
+    if slowest > FOLLOWED * fastest:
+        return f"eigenvalues from {slowest:.3g} to {fastest:.3g}, and too much growth before its decay to be followed to rest"
+    beside = f"an eigenvalue of real part {slowest:.3g} beside {fastest:.3g}, a ratio of {abs(slowest) / max(fastest, 1e-300):.1g}"
+    if slowest > rounding * fastest:
+        return f"{beside}: it is followed to rest in float64 down to {FOLLOWED:.0e}"
+    if slowest >= -rounding * fastest and slowest != 0:
+        return f"{beside}: float64 does not tell it from 0 below {rounding:.1g}, and there is no settled state unless all are > 0"
+    return f"an eigenvalue of real part {slowest:.3g}: there is no settled state unless all are > 0"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def law_of_matrix(drift: Tensor, diffusion: Tensor | float) -> ModeLaw | General
         rate = _isotropic(noise) if isinstance(noise, Tensor) else noise
         if rate is not None and _symmetric(A, eps):
             values, vectors = torch.linalg.eigh((A + A.mT) / 2)
-            return ModeLaw(values, DenseBasis(vectors, vectors.mT), rate)
+            return ModeLaw(values, DenseBasis(vectors, vectors.mT), rate, exact=_diagonal(A))
         if isinstance(noise, Tensor) and _symmetric(A @ noise, eps):
             balanced = _detailed_balance(A, noise)
             if balanced is not None:
@@ -61,6 +61,10 @@ def _isotropic(D: Tensor) -> float | None:
     c = D[(0,) * D.dim()]
     eye = torch.eye(D.shape[-1], dtype=D.dtype, device=D.device)
     return float(c) if bool((c * eye == D).all()) else None
+
+
+def _diagonal(M: Tensor) -> bool:
+    return bool((torch.diag_embed(M.diagonal(dim1=-2, dim2=-1)) == M).all())
 
 
 def _symmetric(M: Tensor, eps: float) -> bool:

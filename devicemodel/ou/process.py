@@ -12,15 +12,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from ..systems import Dense, Kronecker, LinearSystem
+from ..systems import Dense, Kronecker, LinearSystem, LowRank
 from .drift import KroneckerDrift, LowRankDrift, check_alike, check_square, check_symmetric, check_tensor
 from .gaussian import DENSE_LIMIT, Covariance, Gaussian, batch_of
 from .general import GeneralLaw
+from .inertia import Inertia
 from .low_rank import LowRankLaw
 from .modes import law_of_matrix, law_of_product
 from .recurrence import merged
@@ -93,8 +95,8 @@ class OU:
             self._check_vector("drive", u)
         if isinstance(self.diffusion, Tensor):
             self._check_diffusion(self.diffusion)
-        elif not (math.isfinite(self.diffusion) and self.diffusion >= 0):
-            raise InputError(f"diffusion is {self.diffusion}: give a finite number >= 0, or a matrix")
+        elif not (isinstance(self.diffusion, Real) and 0 <= self.diffusion < math.inf):
+            raise InputError(f"diffusion is {self.diffusion!r}: give a finite number >= 0, or a matrix as a tensor")
         _ = self.batch
 
     @classmethod
@@ -105,7 +107,14 @@ class OU:
             system: A, as a device is programmed with it.
             drive: b.
             noise: kappa0 >= 0.
+
+        Raises:
+            InputError: another system; as `OU`.
         """
+        if not isinstance(system, Dense | LowRank | Kronecker):
+            raise InputError(f"system is a {type(system).__name__}: give a Dense, a LowRank or a Kronecker system")
+        if not (isinstance(noise, Real) and 0 <= noise < math.inf):
+            raise InputError(f"noise is {noise!r}: give a finite number >= 0")
         if isinstance(system, Dense):
             return cls(system.A, drive, 2 * noise)
         if isinstance(system, Kronecker):
@@ -125,6 +134,9 @@ class OU:
             mass, friction, stiffness: M, G, K, (..., n, n); M invertible.
             force: f, (..., n); None is none.
             noise: covariance rate of the force, (..., n, n); None is none.
+
+        Raises:
+            InputError: wrong shapes or types; a mass that is singular up to the rounding of its type, whatever the units of its states.
         """
         for name, value in (("mass", mass), ("friction", friction), ("stiffness", stiffness)):
             check_square(name, value)
@@ -133,19 +145,30 @@ class OU:
                     f"{name} has shape {tuple(value.shape)} but mass {tuple(mass.shape)}: they must be of one size"
                 )
             check_alike(name, value, "mass", mass)
-        if int(torch.linalg.matrix_rank(mass).min()) < mass.shape[-1]:
-            raise InputError("mass is singular: eliminate the states that have no inertia first")
         n, eye = mass.shape[-1], torch.eye(mass.shape[-1], dtype=mass.dtype, device=mass.device)
-        restoring, losses = torch.linalg.solve(mass, stiffness), torch.linalg.solve(mass, friction)
+        given = {"force": (force, (n,)), "noise": (noise, (n, n))}
+        for name, (part, shape) in given.items():
+            if part is not None:
+                check_tensor(name, part, len(shape))
+                if part.shape[-len(shape) :] != shape:
+                    wanted = ", ".join(str(side) for side in shape)
+                    raise InputError(f"{name} has shape {tuple(part.shape)}: the {n} states take (..., {wanted})")
+                check_alike(name, part, "mass", mass)
+        of_vectors = [force.shape[:-1]] if force is not None else []
+        matrices = (mass, friction, stiffness) if noise is None else (mass, friction, stiffness, noise)
+        batch_of(*of_vectors, *(value.shape[:-2] for value in matrices))
+        inertia = Inertia(mass)
+        restoring, losses = inertia.solve(stiffness), inertia.solve(friction)
         restoring, losses, speed, zero = torch.broadcast_tensors(restoring, losses, -eye, torch.zeros_like(eye))
         drift = torch.cat([torch.cat([zero, speed], -1), torch.cat([restoring, losses], -1)], -2)
         drive = None
         if force is not None:
-            push = torch.linalg.solve(mass, force.unsqueeze(-1)).squeeze(-1)
+            push = inertia.solve(force.unsqueeze(-1)).squeeze(-1)
             drive = torch.cat([torch.zeros_like(push), push], -1)
         if noise is None:
             return cls(drift, drive)
-        kicks = torch.linalg.solve(mass, torch.linalg.solve(mass, noise).mT)
+        check_symmetric("noise", noise)
+        kicks = inertia.solve(inertia.solve(noise).mT)
         return cls(drift, drive, torch.nn.functional.pad((kicks + kicks.mT) / 2, (n, 0, n, 0)))
 
     @property
@@ -233,8 +256,8 @@ class OU:
             count: >= 1.
             generator: of the noise, on the CPU or on the device of the process; None where the diffusion is the number 0.
         """
-        if not count >= 1:
-            raise InputError(f"count is {count}: give at least one step")
+        if not (isinstance(count, Integral) and count >= 1):
+            raise InputError(f"count is {count!r}: give a whole number of steps >= 1")
         step = _time("step", step, settled=False)
         return self._path(x0, torch.full((count,), step, dtype=torch.float64, device="cpu"), generator)
 
@@ -250,9 +273,11 @@ class OU:
             generator: as in `trajectory`.
         """
         check_tensor("times", times, 1)
+        if times.dim() != 1:
+            raise InputError(f"times has shape {tuple(times.shape)}: give one axis, (T,); many paths are axes of x0")
         grid = times.detach().cpu().double()
         steps = torch.diff(grid, prepend=torch.zeros_like(grid[:1]))
-        if times.dim() != 1 or bool((steps < 0).any()):
+        if bool((steps < 0).any()):
             raise InputError("times must be one axis of numbers >= 0 that do not decrease: sort them")
         # the steps of a grid written in floating point differ by the rounding of its last entry
         return self._path(x0, merged(steps, 4 * torch.finfo(times.dtype).eps * float(grid[-1])), generator)
@@ -301,6 +326,8 @@ class OU:
         schedule, times = self._schedule, steps.cumsum(0)
         if not schedule.switches:
             return self._law.walk(x0, schedule.values[0], steps, generator)
+        # Pieces of one shape, though a batch may come with a later drive only.
+        x0 = x0.expand(*batch_of(self.batch, x0.shape[:-1]), self.size)
         stop, now, first, pieces = float(times[-1]), 0.0, 0, []
         for end, u in schedule.pieces(0.0, stop):
             last = len(times) if end >= stop else int(torch.searchsorted(times, end, right=True))
@@ -328,6 +355,13 @@ class OU:
     def _check_start(self, x0: Tensor) -> None:
         check_tensor("x0", x0, 1)
         self._check_vector("x0", x0)
+        try:
+            batch_of(self.batch, x0.shape[:-1])
+        except InputError:
+            raise InputError(
+                f"x0 has the batch {tuple(x0.shape[:-1])} but the process {tuple(self.batch)}: each axis must be 1 or equal, counted from "
+                "the right"
+            ) from None
 
     def _check_diffusion(self, D: Tensor) -> None:
         check_square("diffusion", D)

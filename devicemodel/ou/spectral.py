@@ -59,6 +59,10 @@ class SpectralLaw(ABC):
     def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
         """States (..., T, n) after each of the steps, in the type of x; u and the generator as in `OU`."""
 
+    def why_unsettled(self) -> str:
+        """The eigenvalue that no settled state can have, in words."""
+        return f"the eigenvalue {self.slowest():.3g}: there is no settled state unless all are > 0"
+
     def mean(self, x: Tensor, u: Tensor, t: float) -> Tensor:
         """Mean after t from the mean x under the constant drive u."""
         if math.isinf(t):
@@ -86,12 +90,8 @@ class SpectralLaw(ABC):
 
     def check_settles(self) -> None:
         """InputError unless all eigenvalues are positive."""
-        slowest = self.slowest()
-        if not slowest > 0:
-            raise InputError(
-                f"the drift has the eigenvalue {slowest:.3g}: there is no settled state unless all are > 0; add damping, or ask for "
-                "a finite time"
-            )
+        if not self.slowest() > 0:
+            raise InputError(f"the drift has {self.why_unsettled()}; add damping, or ask for a finite time")
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,12 +195,13 @@ class ModeLaw(SpectralLaw):
         values: a, (..., n), float64.
         basis: V, float64.
         rate: of the noise in a mode.
+        exact: the eigenvalues are without rounding, as those of a diagonal matrix are.
     """
 
-    def __init__(self, values: Tensor, basis: Basis, rate: float) -> None:
+    def __init__(self, values: Tensor, basis: Basis, rate: float, exact: bool = False) -> None:
         # rounding makes of an eigenvalue zero a small one of either sign
-        rounding = 4 * values.shape[-1] * torch.finfo(values.dtype).eps * values.abs().amax(-1, keepdim=True)
-        self.values = torch.where(values.abs() <= rounding, 0.0, values)
+        self._found, self._rounding = values, 0.0 if exact else 4 * values.shape[-1] * torch.finfo(values.dtype).eps
+        self.values = torch.where(values.abs() <= self._rounding * values.abs().amax(-1, keepdim=True), 0.0, values)
         self.basis, self.rate, self.batch = basis, rate, values.shape[:-1]
         self._bases: dict[torch.dtype, Basis] = {torch.float64: basis}
         self._grids: Recent[_Grid] = Recent()
@@ -234,6 +235,18 @@ class ModeLaw(SpectralLaw):
     def slowest(self) -> float:
         """The smallest eigenvalue."""
         return float(self.values.min())
+
+    def why_unsettled(self) -> str:
+        """The eigenvalue; one that is taken for zero, with what it is beside and with the rounding."""
+        found, kept = (values.reshape(-1, values.shape[-1]) for values in (self._found, self.values))
+        worst = int(kept.amin(-1).argmin())
+        least, largest = float(found[worst].min()), float(found[worst].abs().max())
+        if float(kept[worst].min()) < 0 or least == 0:
+            return super().why_unsettled()
+        return (
+            f"the eigenvalue {least:.3g} beside {largest:.3g}, a ratio of {abs(least) / largest:.1g}: float64 does not tell it from 0 "
+            f"below {self._rounding:.1g}, and there is no settled state unless all are > 0"
+        )
 
     def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
         """States after each step: independent first-order autoregressions of the modes, and one product."""

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology import Converter, Technology
-from thermograd.devicemodel.converters import Adc, Dac, quantise, step_of
+from thermograd.devicemodel.converters import Adc, Dac, code_of, quantise, step_of
 
 IDEAL = Technology.preset("ideal")
 converters = st.builds(Converter, bits=st.none() | st.integers(1, 20), full_scale=st.floats(1e-2, 100.0))
@@ -112,3 +113,16 @@ def test_gain_before_the_adc_makes_its_step_finer():
 
 def test_no_signal_needs_no_gain():
     assert Adc(Converter(max_gain=64), IDEAL.fabricate(None)).gain_for(np.zeros(3)) == 1.0
+
+
+@pytest.mark.parametrize("dnl", [0.0, 0.3])
+@pytest.mark.filterwarnings("error")
+def test_nan_is_no_code(dnl):
+    technology = Technology.preset("integrated")
+    converter = technology.adc.model_copy(update={"dnl": dnl})
+    volts, die = np.array([0.1, np.nan, -0.1]), technology.fabricate(1)
+    read = Adc(converter, die).convert(volts, rng()).volts
+    assert np.isnan(read).tolist() == [False, True, False]
+    assert np.isnan(Dac(converter, die).convert(volts)).tolist() == [False, True, False]
+    with pytest.raises(InputError, match=r"volts\[1\] is nan"):
+        code_of(volts, converter)

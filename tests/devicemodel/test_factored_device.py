@@ -83,6 +83,7 @@ def dense_motion(F, u, start, t):
 def both_motions(system, t, leak=1e-3, **options):
     array = array_of(system, **options)
     law = FactoredLaw(array, leak)
+    t = t * 2.0**array.exponent
     rng = np.random.default_rng(2)
     currents, start = 0.1 * array.drive_nominal * rng.standard_normal(array.size), rng.standard_normal(array.size)
     F, u = dense_law(array, leak)
@@ -169,7 +170,7 @@ def test_nominal_parts_are_those_of_the_compiled_netlist_in_ngspice(core, t):
         circuit = program.decode({node: values[-1] for node, values in voltages.items()})
     device = FactoredDevice(technology)
     found = device.solve(system, b, t, x0=x0).x.numpy()
-    assert device.law.array.tau == pytest.approx(program.tau, rel=1e-12)
+    assert device.tau == pytest.approx(program.tau, rel=1e-12)
     assert np.linalg.norm(found - circuit) < 2e-5 * np.linalg.norm(circuit)
     # Negative control: what a finite gain takes is far more than that.
     perfect = FactoredDevice(IDEAL).solve(system, b, t, x0=x0).x.numpy()
@@ -361,7 +362,7 @@ def test_going_on_is_one_longer_run():
     once, twice = FactoredDevice(technology, die=3), FactoredDevice(technology, die=3)
     twice.solve(system, b, 1.0)
     whole = once.solve(system, b, 3.0)
-    assert whole.seconds == pytest.approx(3.0 * once.law.array.tau * whole.attempts)
+    assert whole.seconds == pytest.approx(3.0 * once.tau * whole.attempts)
     torch.testing.assert_close(twice.evolve(2.0).x, whole.x, rtol=0, atol=1e-9)
     assert float((twice.evolve(2.0).x - whole.x).norm()) > 1e-3  # two more are another state
 
@@ -398,6 +399,75 @@ def test_a_card_extrapolates_and_says_so():
     torch.testing.assert_close(solution.x, FactoredDevice(INTEGRATED, die=2).solve(system, b, 1.0).x, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("scale", [1e150, 1e10, 2.0**-40, 1e-14, 1e-150])
+@pytest.mark.parametrize("t", [0.4, 20.0, math.inf])
+def test_a_common_factor_of_system_and_drive_is_not_seen(scale, t):
+    system, b = system_of(), torch.linspace(-1, 2, 20, dtype=torch.float64)
+    found = FactoredDevice(INTEGRATED, die=1).solve(system, b, t)
+    scaled = LowRank(system.J * scale, system.H, system.damping * scale**2)
+    device = FactoredDevice(INTEGRATED, die=1)
+    other = device.solve(scaled, b * scale**2, t / scale**2)
+    assert (other.outcome, found.outcome) == (Outcome.OK, Outcome.OK)
+    assert other.seconds == pytest.approx(found.seconds, rel=1e-12)
+    assert other.seconds == pytest.approx(t / scale**2 * device.tau * other.attempts, rel=1e-12)
+    # A reading is a code: rounding may move it to the next.
+    assert float((other.x - found.x).norm()) < 2e-2 * float(found.x.norm())
+    # Negative control: the same factors with another damping, above what a code may be off by.
+    more = FactoredDevice(INTEGRATED, die=1).solve(LowRank(system.J, system.H, 2 * system.damping), b, t)
+    assert t < 1 or float((more.x - found.x).norm()) > 5e-2 * float(found.x.norm())
+
+
+def test_a_run_far_too_short_leaves_the_cells_where_they_are():
+    device, start = FactoredDevice(IDEAL), torch.linspace(-1, 1, 20, dtype=torch.float64)
+    system = system_of()
+    small = LowRank(system.J * 1e-160, system.H, 0.0)
+    solution = device.solve(small, torch.zeros(20, dtype=torch.float64), 20.0, x0=start)
+    torch.testing.assert_close(solution.x, start, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("place", ["volts", "stages"])
+def test_a_state_that_is_not_finite_is_no_reading(monkeypatch, place):
+    device, b = FactoredDevice(INTEGRATED, die=1), torch.ones(20, dtype=torch.float64)
+    assert device.solve(system_of(), b, 1.0).outcome is Outcome.OK
+    motion = device.law.motion
+
+    def broken(*arguments):
+        found = motion(*arguments)
+        getattr(found, place)[0] = math.nan
+        return found
+
+    monkeypatch.setattr(device.law, "motion", broken)
+    solution = device.evolve(1.0)
+    assert solution.outcome is Outcome.NOT_FINITE
+    assert torch.isnan(solution.x).all()
+    assert device.state_dict()["state"] is None
+    monkeypatch.undo()
+    assert device.evolve(1.0).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("state headroom runs", "state lacks state, headroom, runs: give what state_dict"),
+        ({"state": torch.tensor([1.0, math.nan])}, r"state\['state'\] is \(2,\) torch.float32: .*finite"),
+        ({"state": [1.0, 2.0]}, r"state\['state'\] is list"),
+        ({"headroom": math.nan}, r"state\['headroom'\] is nan"),
+        ({"runs": -1}, r"state\['runs'\] is -1"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_and_leaves_the_device_as_it_was(change, words):
+    device, b = FactoredDevice(INTEGRATED, die=1), torch.ones(20, dtype=torch.float64)
+    device.solve(system_of(), b, 1.0)
+    before = device.state_dict()
+    given = {} if isinstance(change, str) else before | change
+    with pytest.raises(InputError, match=words):
+        device.load_state_dict(given)
+    after = device.state_dict()
+    torch.testing.assert_close(after["state"], before["state"])
+    assert (after["headroom"], after["runs"]) == (before["headroom"], before["runs"])
+    device.load_state_dict(before)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -409,6 +479,21 @@ def test_a_card_extrapolates_and_says_so():
             "system is a Dense: .*Kronecker",
         ),
         (lambda: FactoredDevice(IDEAL).solve(LowRank(torch.zeros(1, 2)), torch.ones(2), 1.0), "J is zero everywhere"),
+        (lambda: FactoredDevice(IDEAL).tau, "call solve first"),
+        (
+            lambda: FactoredDevice(IDEAL).solve(
+                LowRank(torch.full((1, 2), 1e-305, dtype=torch.float64)), torch.ones(2, dtype=torch.float64), 1.0
+            ),
+            "largest entry of J is 1e-305: give one from 1e-300",
+        ),
+        (
+            lambda: FactoredDevice(IDEAL).solve(
+                LowRank(torch.full((1, 2), 1e-160, dtype=torch.float64), None, 1.0),
+                torch.ones(2, dtype=torch.float64),
+                1.0,
+            ),
+            "damping is 1 where the factors' product is about",
+        ),
         (lambda: FactoredDevice(IDEAL).solve(LowRank(torch.ones(1, 2)), torch.ones(3), 1.0), r"shape \(2,\)"),
         (lambda: FactoredDevice(IDEAL).solve(LowRank(torch.ones(1, 2)), torch.ones(2), -1.0), "duration is -1"),
     ],

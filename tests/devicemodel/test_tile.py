@@ -117,3 +117,35 @@ def test_converters_clip_at_their_ranges():
 def test_unusable_tiles_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         AnalogTile(**({"weight": torch.eye(2), "technology": INTEGRATED} | change))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.ones(2, 3), r"x is of shape \(2, 3\): the tile takes a tensor \(\.\.\., 4\)"),
+        (torch.tensor(1.0), r"x is of shape \(\)"),
+        ([1.0, 2.0, 3.0, 4.0], "x is a list"),
+    ],
+)
+def test_inputs_of_another_width_are_refused(x: object, message: str) -> None:
+    tile = AnalogTile(weights(3, 4), "integrated")
+    with pytest.raises(InputError, match=message):
+        tile(x)
+    with pytest.raises(InputError, match="weight is a list: give a tensor"):
+        AnalogTile([[1.0]], "integrated")  # type: ignore[arg-type]
+
+
+def test_no_gradient_passes_a_converter_with_bits_and_one_passes_around_it() -> None:
+    W = weights(3, 4)
+    x = torch.full((4,), 0.3, requires_grad=True)
+    coded = AnalogTile(W, Technology.preset("integrated").replace(thermal__johnson_noise=False), output_range=4.0)
+    (gradient,) = torch.autograd.grad(coded(x).sum(), x)
+    assert not gradient.any()
+    straight = AnalogTile(W, Technology.preset("ideal"), output_range=4.0)
+    (gradient,) = torch.autograd.grad(straight(x).sum(), x)
+    torch.testing.assert_close(gradient, W.sum(0).to(gradient), rtol=1e-4, atol=1e-4)
+    # What the docs give to train with: the tile's value, the gradient of x W^T.
+    plain, read = x @ W.to(x).T, coded(x)
+    around = plain + (read - plain).detach()
+    torch.testing.assert_close(around, read)
+    torch.testing.assert_close(torch.autograd.grad(around.sum(), x)[0], W.sum(0).to(x))

@@ -268,6 +268,45 @@ eye = torch.eye(2, dtype=F64)
         (lambda: OU(eye).marginal(torch.ones(2, dtype=F64), -1.0), "t is -1.0: give a number >= 0"),
         (lambda: OU(eye).time_average(torch.ones(2, dtype=F64), 0.0, 0.0), "window is 0.0: give a finite number > 0"),
         (lambda: OU(eye).trajectory(torch.ones(2, dtype=F64), 0.1, 0), "count is 0"),
+        (lambda: OU(eye).trajectory(torch.ones(2, dtype=F64), 0.1, 10.5), r"count is 10\.5: give a whole number"),
+        (
+            lambda: OU(eye).trajectory_at(torch.ones(2, dtype=F64), torch.ones(2, 3, dtype=F64)),
+            r"times has shape \(2, 3\)",
+        ),
+        (
+            lambda: OU(eye.expand(3, 2, 2)).marginal(torch.ones(2, 2, dtype=F64), 1.0),
+            r"x0 has the batch \(2,\) .*process \(3,\)",
+        ),
+        (lambda: OU(eye.expand(3, 2, 2)).trajectory(torch.ones(2, 2, dtype=F64), 0.1, 3), r"x0 has the batch \(2,\)"),
+        (lambda: OU(eye, diffusion="a"), "diffusion is 'a': give a finite number"),
+        (lambda: OU.of_system(3, torch.ones(2, dtype=F64)), "system is a int: give a Dense"),
+        (lambda: OU.of_system(Dense(eye), torch.ones(2, dtype=F64), "a"), "noise is 'a'"),
+        (
+            lambda: OU(eye, diffusion=1.0).marginal(torch.ones(2, dtype=F64), 1.0).sample(None),
+            "generator is None: give",
+        ),
+        (lambda: OU(eye).marginal(torch.ones(2, dtype=F64), 1.0).sample(torch.Generator(), -1), "count is -1"),
+        (
+            lambda: OU.underdamped(eye, eye, eye, torch.ones(3, dtype=F64)),
+            r"force has shape \(3,\): the 2 states take \(\.\.\., 2\)",
+        ),
+        (lambda: OU.underdamped(eye, eye, eye, torch.ones(2)), "force is torch.float32 .* mass is torch.float64"),
+        (lambda: OU.underdamped(eye, eye, eye, noise=0.1), "noise is float: give a float32 or float64 tensor"),
+        (lambda: OU.underdamped(eye, eye, eye, noise=torch.ones(3, 3, dtype=F64)), r"noise has shape \(3, 3\)"),
+        (lambda: OU.underdamped(eye, eye, eye, noise=tensor([[1.0, 1.0], [0.0, 1.0]])), "noise is not symmetric"),
+        (lambda: OU.underdamped(eye.expand(3, 2, 2), eye, eye, torch.ones(4, 2, dtype=F64)), "batches of .* do not go"),
+        (
+            lambda: OU(tensor([[1.0, 1.0], [1.0, 1.0 + 4e-16]]), diffusion=1.0).stationary(),
+            r"beside 2, a ratio of .*float64 does not tell it from 0 below 2e-15",
+        ),
+        (
+            lambda: OU.underdamped(tensor(np.diag([1e-15, 1e-3])), eye, eye).stationary(),
+            r"real part 1 beside 1e\+15, a ratio of 1e-15: float64 does not tell it from 0 below 4e-15",
+        ),
+        (
+            lambda: OU.underdamped(tensor(np.diag([1e-13, 1.0])), eye, eye).stationary(),
+            r"real part 0.5 beside 1e\+13, a ratio of 5e-14: it is followed to rest in float64 down to 1e-12",
+        ),
         (lambda: OU(eye, diffusion=1.0).trajectory(torch.ones(2, dtype=F64), 0.1, 3), "give a generator"),
         (lambda: OU(eye).trajectory_at(torch.ones(2, dtype=F64), tensor([1.0, 0.5])), "do not decrease: sort them"),
         (lambda: OU(-eye, diffusion=1.0).stationary(), "eigenvalue -1: there is no settled state"),
@@ -276,7 +315,8 @@ eye = torch.eye(2, dtype=F64)
         (lambda: OU(tensor([[1.0, 1e13], [0.0, 1.0]]), diffusion=1.0).stationary(), "too much growth before its decay"),
         (lambda: PiecewiseConstant((torch.ones(2),), (0.5,)), "1 values with 1 switches"),
         (lambda: PiecewiseConstant((torch.ones(2),) * 3, (0.5, 0.5)), "increasing"),
-        (lambda: OU.underdamped(0 * eye, eye, eye), "mass is singular"),
+        (lambda: OU.underdamped(0 * eye, eye, eye), "mass is singular: .* is 0 of the largest, and torch.float64"),
+        (lambda: OU.underdamped(torch.ones(2, 2, dtype=F64), eye, eye), "mass is singular"),
         (lambda: OU.underdamped(eye, torch.ones(3, 3, dtype=F64), eye), "friction has shape"),
         (lambda: OU(LowRankDrift(torch.ones(1, 2, dtype=F64)), diffusion=eye).stationary(), "diffusion as a number"),
         (lambda: OU(LowRankDrift(torch.ones(1, 2, dtype=F64)), diffusion=1.0).stationary(), "no settled state"),
@@ -289,3 +329,24 @@ eye = torch.eye(2, dtype=F64)
 def test_bad_input_is_named_with_its_remedy(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("dtype", "masses"), [(F64, (1e-18, 1e-2)), (torch.float32, (1e-12, 1e-3))])
+def test_masses_of_any_units_are_taken(dtype, masses):
+    mass, coupling = np.diag(masses), np.array([[2.0, 0.5], [0.5, 1.0]])
+    # Units in which the masses are alike leave the law as it is.
+    units = np.sqrt(np.array(masses))
+    process = OU.underdamped(
+        tensor(mass).to(dtype), *(tensor(units[:, None] * coupling * units).to(dtype) for _ in range(2))
+    )
+    restoring = process.drift[2:, :2].double().numpy() * units[:, None] / units
+    np.testing.assert_allclose(restoring, coupling, rtol=1e-5 if dtype is torch.float32 else 1e-12)
+
+
+def test_rates_of_a_diagonal_drift_are_what_they_are_however_far_apart():
+    found = OU(tensor(np.diag([1.0, 1e15])), torch.ones(2, dtype=F64), 1.0).stationary()
+    np.testing.assert_allclose(found.mean, [1.0, 1e-15], rtol=1e-14)
+    np.testing.assert_allclose(found.variance, [0.5, 0.5e-15], rtol=1e-14)
+    # Negative control: a zero is none.
+    with pytest.raises(InputError, match="eigenvalue 0: there is no settled state"):
+        OU(tensor(np.diag([0.0, 1e15])), diffusion=1.0).stationary()

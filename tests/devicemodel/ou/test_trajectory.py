@@ -215,3 +215,28 @@ def test_growth_without_bound_is_followed():
     path = OU(tensor([[-1.0]])).trajectory(torch.ones(1, dtype=F64), 0.5, 40)
     np.testing.assert_allclose(path[:, 0], np.exp(0.5 * np.arange(1, 41)), rtol=1e-12)
     assert math.isfinite(float(path[-1, 0]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_batch_may_come_with_any_piece_of_the_drive(name, first):
+    drift, _, A, _ = kinds()[name]
+    n, rng = len(A), np.random.default_rng(5)
+    pieces = [tensor(rng.standard_normal((3, n) if i == first else n)) for i in range(3)]
+    process, x0 = OU(drift, PiecewiseConstant(tuple(pieces), (0.5, 1.2))), tensor(rng.standard_normal(n))
+    path = process.trajectory(x0, 0.1, 20)
+    assert path.shape == (3, 20, n)
+    for die in range(3):
+        alone = tuple(piece[die] if piece.dim() > 1 else piece for piece in pieces)
+        one = OU(drift, PiecewiseConstant(alone, (0.5, 1.2))).trajectory(x0, 0.1, 20)
+        torch.testing.assert_close(path[die], one, rtol=1e-10, atol=1e-12)
+    assert float((path[0] - path[1]).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_in_a_later_piece_draws_noise_for_each(name):
+    drift, noise, A, _ = kinds()[name]
+    drive = PiecewiseConstant((torch.ones(len(A), dtype=F64), torch.ones(3, len(A), dtype=F64)), (0.5,))
+    path = OU(drift, drive, noise).trajectory(torch.zeros(len(A), dtype=F64), 0.1, 20, torch.Generator().manual_seed(1))
+    assert path.shape == (3, 20, len(A))
+    assert float((path[0] - path[1]).abs().amax(-1).min()) > 0
