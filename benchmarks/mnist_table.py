@@ -1,7 +1,7 @@
 """MNIST by every optimizer, digital and on devices: accuracy, steps, measured time, and what the hardware would take.
 
     thermograd calibrate --technology integrated --out card.json
-    python benchmarks/mnist_table.py --data mnist.npz --card card.json --out out/mnist.json --markdown out/mnist.md
+    python benchmarks/mnist_table.py --data mnist.npz --card card.json --out out/mnist.json --docs docs/mnist.md
 
 Settings are the task's (`optim/tasks/mnist.py`). Runs of one thread each are kept one by one: a table that was stopped goes on.
 The modelled time is that of a TNGD step in the integrated technology (`devicemodel.cost`, dual layout), its derivatives by the
@@ -25,11 +25,17 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology import Technology
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost import Scenario
+from thermograd.devicemodel.device import Solution
+from thermograd.devicemodel.ideal import IdealDevice
 from thermograd.devicemodel.surrogate import SurrogateDevice
 from thermograd.optim.tasks import make_task
 from thermograd.optim.tasks.mnist import PLAN, VARIABLE
 from thermograd.optim.training import train
 from thermograd.outputs import complain, destination, write_text
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from ngd_speed_parts.report import filled
 
 ROWS = {
     "SGD": ("sgd", False),
@@ -76,6 +82,44 @@ def one(path: str, card: str | None, row: str, seed: int, steps: int) -> dict[st
     }
 
 
+def why(path: str, card: DeviceCard, steps: tuple[int, ...] = (5, 15, 25)) -> str:
+    """How far one die is from the solution of the systems that an ideal device meets, as one part of it after the other is made better."""
+    met: list[tuple[Any, ...]] = []
+
+    class Watched(IdealDevice):
+        def solve(self, system: Any, b: torch.Tensor, duration: float, x0: torch.Tensor | None = None) -> Solution:
+            met.append((system, b, duration, x0))
+            return super().solve(system, b, duration, x0=x0)
+
+    train(make_task("mnist", path=path), "tngd", max(steps) + 1, seed=0, device=Watched(), evaluate_every=0)
+    fine = card.dac.model_copy(update={"bits": 14, "offset": 0.0, "gain_error": 0.0})
+    codes = card.technology.resistors.model_copy(update={"bits": 14})
+    changes: dict[str, Any] = {}
+    better = {"as calibrated": changes}
+    for name, change in (
+        ("14-bit conductances", {"technology": card.technology.model_copy(update={"resistors": codes})}),
+        ("and 14-bit DAC without offset", {"dac": fine}),
+        ("and cells without offset", {"offset": 0.0}),
+        ("and without leak", {"leak": 0.0}),
+        ("and without mismatch", {"mismatch": 0.0}),
+    ):
+        changes = {**changes, **change}
+        better[name] = changes
+    tops = ", ".join(f"{float(torch.linalg.eigvalsh(met[k][0].dense())[-1]):.0f}" for k in steps)
+    lines = [f"Relative error of the reading; largest eigenvalues {tops} beside a damping of 1.", ""]
+    lines += ["| die 0 | " + " | ".join(f"step {k}" for k in steps) + " |", "|---" * (1 + len(steps)) + "|"]
+    for name, made in better.items():
+        cells = []
+        for k in steps:
+            system, b, duration, x0 = met[k]
+            exact = torch.linalg.solve(system.dense(), b)
+            found = SurrogateDevice(card.replace(**made), die=0, extrapolate=True).solve(system, b, duration, x0=x0)
+            off = float((found.x - exact).norm() / exact.norm())
+            cells.append(f"{off:.2g}" if found.outcome.readable else found.outcome.value)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
@@ -85,12 +129,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each run (default {STEPS}: five epochs)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("out/mnist.json"), help="where the runs are kept")
-    parser.add_argument("--markdown", type=Path, help="write the table there")
+    parser.add_argument("--why", action="store_true", help="instead: what makes the die's error")
+    parser.add_argument("--docs", type=Path, help="page whose table is to be replaced")
     arguments = parser.parse_args()
     if arguments.data is None:
         print("no MNIST here: give --data", file=sys.stderr)
         return
     try:
+        if arguments.why:
+            if arguments.card is None:
+                raise InputError("--why is about the calibrated die: give --card")
+            write(arguments.docs, "mnist: why", why(arguments.data, DeviceCard.read(arguments.card)))
+            return
         kept = destination(arguments.out, (".json",))
         assert kept is not None
         found: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
@@ -108,18 +158,22 @@ def main() -> None:
     except InputError as error:
         complain(str(error))
         raise SystemExit(2) from None
-    text = table([run for run in found if run["steps"] == arguments.steps])
+    write(arguments.docs, "mnist: table", table([run for run in found if run["steps"] == arguments.steps]))
+
+
+def write(page: Path | None, name: str, text: str) -> None:
+    """On the screen, and into a page where there is one."""
     print("\n" + text)
-    if arguments.markdown is not None:
-        write_text(arguments.markdown, text)
+    if page is not None:
+        write_text(page, filled(page.read_text(encoding="utf-8"), name, text))
 
 
 def table(runs: list[dict[str, Any]]) -> str:
     """Markdown: means over seeds with the standard deviation."""
     lines = [
         f"| optimizer | test accuracy, % | steps to {100 * LEVEL:g} % | computer, ms a step | simulated device, ms a step "
-        "| hardware, us a step |",
-        "|---|---|---|---|---|---|",
+        "| hardware, us a step | steps skipped |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in ROWS:
         group = [run for run in runs if run["row"] == row]
@@ -133,7 +187,8 @@ def table(runs: list[dict[str, Any]]) -> str:
         hardware = group[0]["hardware_seconds"]
         lines.append(
             f"| {row} | {np.mean(values):.2f}{spread} | {steps} | {digital:.1f} | {device:.1f} | "
-            + (f"{1e6 * hardware:.0f} |" if hardware is not None else "|")
+            + (f"{1e6 * hardware:.0f} | " if hardware is not None else "- | ")
+            + f"{np.mean([run['not_readable'] for run in group]):.0f} |"
         )
     return "\n".join(lines) + "\n"
 

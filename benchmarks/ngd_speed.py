@@ -181,7 +181,7 @@ def write(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> None
     if options.docs is not None:
         page = options.docs.read_text(encoding="utf-8")
         for name, text in texts.items():
-            page = report.filled(page, name.removesuffix(", cpu"), text)
+            page = report.filled(page, f"speed: {name.removesuffix(', cpu')}", text)
         write_text(options.docs, page)
         note(f"wrote {options.docs}")
     if options.out is None:

@@ -215,17 +215,30 @@ def test_tables_say_what_was_left_out_and_where():
     assert "| NGD | 3.2e-7 / - |" in lines
 
 
+def test_the_crossing_is_told_by_the_ratio():
+    column = {
+        "batch": 64,
+        "notes": {},
+        "seconds": {"Adam": [0.001] * 2, "Gram matrix": [0.01] * 2, "CG to 1e-4": [0.03] * 2},
+    }
+    lines = report.crossing(
+        {"MLP": column, "CNN": column | {"seconds": {"Adam": [0.001], "Gram matrix": [0.01]}}}
+    ).splitlines()
+    assert lines[2] == "| MLP | 576 | 10 (10 to 10) | 30 (30 to 30) | 3 (3 to 3) |"
+    assert lines[3] == "| CNN | 576 | 10 (10 to 10) | - | - |"
+
+
 def test_a_page_takes_tables_between_its_markers_only():
     page = "before\n<!-- speed: growth -->\nold\n<!-- end -->\nbetween <!-- end -->\n"
-    assert report.filled(page, "growth", "new\n") == page.replace("old", "new")
+    assert report.filled(page, "speed: growth", "new\n") == page.replace("old", "new")
     with pytest.raises(InputError, match="speed: memory"):
-        report.filled(page, "memory", "new\n")
+        report.filled(page, "speed: memory", "new\n")
 
 
 def test_the_documentation_has_every_marker():
     page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
     for section in ngd_speed.SECTIONS:
-        assert "| new |" in report.filled(page, section, "| new |\n")
+        assert "| new |" in report.filled(page, f"speed: {section}", "| new |\n")
 
 
 @pytest.mark.parametrize(

@@ -248,12 +248,12 @@ TABLES: dict[str, Callable[[dict[str, dict[str, Any]]], str]] = {
 
 
 def filled(page: str, name: str, text: str) -> str:
-    """The page with the text between `<!-- speed: name -->` and the next `<!-- end -->`.
+    """The page with the text between `<!-- name -->` and the next `<!-- end -->`.
 
     Raises:
         InputError: one of the two is missing.
     """
-    begin, end = f"<!-- speed: {name} -->\n", "<!-- end -->"
+    begin, end = f"<!-- {name} -->\n", "<!-- end -->"
     start = page.find(begin)
     stop = page.find(end, start)
     if start < 0 or stop < 0:
