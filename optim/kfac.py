@@ -72,11 +72,20 @@ class KFAC(NaturalGradient):
     def _by_eigenvectors(self, block: KroneckerBlock, g: Tensor, damping: float) -> Tensor:
         state = self.state[self._parameters()[block.weight]]
         if "basis" not in state or self._steps % self.refresh == 0:
-            state["basis"] = [*torch.linalg.eigh(block.outputs), *torch.linalg.eigh(block.inputs)]
+            state["basis"] = [*_eigenvectors(block.outputs), *_eigenvectors(block.inputs)]
         b, U, a, V = state["basis"]
         G = g.reshape(len(b), len(a))
         inner = (U.mT @ G @ V) / (torch.outer(b.clamp(min=0), a.clamp(min=0)) + damping)
         return (U @ inner @ V.mT).reshape(-1)
+
+
+def _eigenvectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors, in float64 where LAPACK does not get there in single precision."""
+    try:
+        w, V = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError:
+        w, V = (part.to(matrix.dtype) for part in torch.linalg.eigh(matrix.double()))
+    return w, V
 
 
 def _whole(block: WholeBlock, g: Tensor, damping: float) -> Tensor:

@@ -270,8 +270,8 @@ METHODS: tuple[Method, ...] = (
     Method("KFAC, factors of 10 steps", kfac(10), cycle=10, swept=False),
     Method(f"TNGD, {TIME:g} tau", tngd("dual", 0.0), DEVICE, TIME),
     Method(f"TNGD, {TIME:g} tau, noise", tngd("dual", NOISE), DEVICE, swept=False),
-    Method(f"TNGD, {TIME:g} tau, N cells", tngd("primal", 0.0), DEVICE, TIME, jacobians=5.0),
-    Method(f"TNGD, {TIME:g} tau, N cells, noise", tngd("primal", NOISE), DEVICE, jacobians=5.0, swept=False),
+    Method(f"TNGD, {TIME:g} tau, N cells", tngd("primal", 0.0), DEVICE, TIME),
+    Method(f"TNGD, {TIME:g} tau, N cells, noise", tngd("primal", NOISE), DEVICE, swept=False),
     Method(f"TNGD, {TIME:g} tau, Kronecker", tngd("kronecker", 0.0), swept=False),
 )
 """Of this package: `partial(ours, "module:class", ...)` with the options that it takes; a partial among them is called for each problem."""

@@ -134,6 +134,32 @@ def test_eigenvectors_are_kept_for_some_steps():
     assert not torch.equal(kept[1], kept[2])
 
 
+def test_eigenvectors_come_in_double_where_single_precision_has_none(monkeypatch):
+    model, x, y = problem()
+    moved = []
+    original = torch.linalg.eigh
+
+    def fails(matrix):
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")
+        return original(matrix)
+
+    for replaced in (original, fails):
+        monkeypatch.setattr(torch.linalg, "eigh", replaced)
+        own = copy.deepcopy(model).float()
+        optimizer = KFAC(own.parameters(), lr=1.0, damping=0.1)
+
+        def closure(own=own):
+            z = own(x.float())
+            return F.cross_entropy(z, y), z
+
+        before = flat(own.parameters())
+        optimizer.step(closure)
+        moved.append(flat(own.parameters()) - before)
+        assert optimizer.last.applied
+    assert float((moved[1] - moved[0]).norm() / moved[0].norm()) < 1e-4
+
+
 def test_factors_are_not_made_of_rows():
     model, x, y = problem()
     with pytest.raises(InputError, match="keep=True"):
