@@ -80,10 +80,13 @@ class KFAC(NaturalGradient):
 
 
 def _eigenvectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors, in float64 where LAPACK does not get there in single precision."""
+    """Eigenvalues and eigenvectors, in float64 where LAPACK does not get there in single precision, whether it says so or not."""
     try:
         w, V = torch.linalg.eigh(matrix)
+        found = all_finite(w, V)
     except torch.linalg.LinAlgError:
+        found = False
+    if not found:
         w, V = (part.to(matrix.dtype) for part in torch.linalg.eigh(matrix.double()))
     return w, V
 
