@@ -142,6 +142,10 @@ class LayerBlock(Block):
         return found
 
 
+class PaddedBlock(LayerBlock):
+    """Of sequences of several lengths: at some positions the sensitivities are zero, and the inputs are none of the layer's."""
+
+
 class RowsBlock(Block):
     """Parameters with explicit rows.
 

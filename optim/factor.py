@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..circuits.errors import InputError
-from .blocks import Block, LayerBlock, RowsBlock, WrittenBlock, stripes
+from .blocks import Block, LayerBlock, PaddedBlock, RowsBlock, WrittenBlock, stripes
 from .layers import ConvolutionUse, Use
 from .loss_curvature import LossCurvature
 
@@ -325,16 +325,18 @@ def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) 
         torch.cat([_longer(block.D[j], use.call.shape) * root for block, root in zip(layers, roots, strict=True)])
         for j, use in enumerate(whole)
     ]
+    padded = any(len({use.call.shape[1:] for use in some}) > 1 for some in zip(*(b.uses for b in layers), strict=True))
+    made = PaddedBlock if padded else LayerBlock
     pair = (layers[0].weight, layers[0].bias)
     found = {scales[i] for i in layers[0].indices}
     if len(found) == 1:
         root = math.sqrt(found.pop())
-        return [LayerBlock(whole, [d * root for d in D] if root != 1 else D, *pair)]
+        return [made(whole, [d * root for d in D] if root != 1 else D, *pair)]
     assert pair[0] is not None
     assert pair[1] is not None
     return [
-        LayerBlock(whole, [d * math.sqrt(scales[pair[0]]) for d in D], pair[0], None),
-        LayerBlock(whole, [d * math.sqrt(scales[pair[1]]) for d in D], None, pair[1]),
+        made(whole, [d * math.sqrt(scales[pair[0]]) for d in D], pair[0], None),
+        made(whole, [d * math.sqrt(scales[pair[1]]) for d in D], None, pair[1]),
     ]
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from ..circuits.errors import InputError
 from ..devicemodel.systems import Kronecker, LinearSystem, LowRank
 from .batch import all_finite
-from .blocks import Block, LayerBlock, WrittenBlock
+from .blocks import Block, LayerBlock, PaddedBlock, WrittenBlock
 from .factor import Factor
 from .layers import MatrixUse
 
@@ -102,7 +102,7 @@ def kronecker_blocks(
         decay: of the averages; 0 keeps the batch alone.
 
     Raises:
-        InputError: decay out of range; a curvature that did not keep its sensitivities; a parameter without factors whose rows would
+        InputError: decay out of range; a curvature that did not keep its sensitivities; sequences of several lengths; a parameter without factors whose rows would
             take too much memory.
     """
     if not 0 <= decay < 1:
@@ -138,6 +138,10 @@ def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
     uses = [use for use in block.uses if isinstance(use, MatrixUse)]
     if len(uses) < len(block.uses):
         return None
+    if isinstance(block, PaddedBlock):
+        raise InputError(
+            "the sequences of the micro-batches differ in length, and Kronecker factors are means over positions: give one length"
+        )
     positions = 0
     A: Tensor | None = None
     B: Tensor | None = None
