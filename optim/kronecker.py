@@ -102,8 +102,8 @@ def kronecker_blocks(
         decay: of the averages; 0 keeps the batch alone.
 
     Raises:
-        InputError: decay out of range; a curvature that did not keep its sensitivities; sequences of several lengths; a parameter without factors whose rows would
-            take too much memory.
+        InputError: decay out of range; a curvature that did not keep its sensitivities; sequences of several lengths; a parameter without
+            factors whose rows would take too much memory.
     """
     if not 0 <= decay < 1:
         raise InputError(f"decay is {decay}: give a number in [0, 1)")
