@@ -48,4 +48,4 @@ board: setup ## a real two-node board, measured against predicted: make board DA
 	$(BIN)/python examples/two_node_board.py $(if $(DATA),--data $(DATA)) --plot out/board.png
 
 bench: setup ## run every script in benchmarks/
-	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(wildcard benchmarks/*/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

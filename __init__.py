@@ -14,26 +14,26 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .circuits.characterise import characterise
+    from .circuits.amplifiers.characterise import characterise
     from .circuits.errors import InputError, UnrealisableError
-    from .circuits.netlist import Netlist
-    from .circuits.technology import Technology
+    from .circuits.netlist.netlist import Netlist
+    from .circuits.technology.technology import Technology
     from .compiler.compile import compile_matrix, compile_system
     from .compiler.ensemble import compile_ensemble
     from .compiler.program import AnalogProgram
-    from .devicemodel.calibration import calibrate
+    from .devicemodel.calibration.calibrate import calibrate
+    from .devicemodel.calibration.measured.calibrate import calibrate_from_measurements
     from .devicemodel.card import DeviceCard
-    from .devicemodel.die_batch import DieBatch
-    from .devicemodel.factored_device import FactoredDevice
-    from .devicemodel.ideal import IdealDevice
-    from .devicemodel.lab_calibration import calibrate_from_measurements
-    from .devicemodel.read_out import ReadOut
-    from .devicemodel.spice import SpiceDevice
-    from .devicemodel.surrogate import SurrogateDevice
+    from .devicemodel.cascade.device import FactoredDevice
+    from .devicemodel.devices.die_batch import DieBatch
+    from .devicemodel.devices.ideal import IdealDevice
+    from .devicemodel.devices.spice import SpiceDevice
+    from .devicemodel.devices.surrogate import SurrogateDevice
+    from .devicemodel.devices.tile import AnalogTile
+    from .devicemodel.host.readout import ReadOut
     from .devicemodel.systems import Dense, Kronecker, LowRank
-    from .devicemodel.tile import AnalogTile
-    from .optim.digital import NGD
-    from .optim.tngd import TNGD
+    from .optim.optimizers.ngd import NGD
+    from .optim.optimizers.tngd import TNGD
 
     __version__: str
 
@@ -67,26 +67,26 @@ __all__ = [
 
 _HOME = {
     "AnalogProgram": ".compiler.program",
-    "AnalogTile": ".devicemodel.tile",
+    "AnalogTile": ".devicemodel.devices.tile",
     "Dense": ".devicemodel.systems",
     "DeviceCard": ".devicemodel.card",
-    "DieBatch": ".devicemodel.die_batch",
-    "FactoredDevice": ".devicemodel.factored_device",
-    "IdealDevice": ".devicemodel.ideal",
+    "DieBatch": ".devicemodel.devices.die_batch",
+    "FactoredDevice": ".devicemodel.cascade.device",
+    "IdealDevice": ".devicemodel.devices.ideal",
     "InputError": ".circuits.errors",
     "Kronecker": ".devicemodel.systems",
     "LowRank": ".devicemodel.systems",
-    "NGD": ".optim.digital",
-    "Netlist": ".circuits.netlist",
-    "ReadOut": ".devicemodel.read_out",
-    "SpiceDevice": ".devicemodel.spice",
-    "SurrogateDevice": ".devicemodel.surrogate",
-    "TNGD": ".optim.tngd",
-    "Technology": ".circuits.technology",
+    "NGD": ".optim.optimizers.ngd",
+    "Netlist": ".circuits.netlist.netlist",
+    "ReadOut": ".devicemodel.host.readout",
+    "SpiceDevice": ".devicemodel.devices.spice",
+    "SurrogateDevice": ".devicemodel.devices.surrogate",
+    "TNGD": ".optim.optimizers.tngd",
+    "Technology": ".circuits.technology.technology",
     "UnrealisableError": ".circuits.errors",
-    "calibrate": ".devicemodel.calibration",
-    "calibrate_from_measurements": ".devicemodel.lab_calibration",
-    "characterise": ".circuits.characterise",
+    "calibrate": ".devicemodel.calibration.calibrate",
+    "calibrate_from_measurements": ".devicemodel.calibration.measured.calibrate",
+    "characterise": ".circuits.amplifiers.characterise",
     "compile_ensemble": ".compiler.ensemble",
     "compile_matrix": ".compiler.compile",
     "compile_system": ".compiler.compile",

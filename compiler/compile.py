@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from ..circuits.errors import InputError
-from ..circuits.technology import Technology
-from .fabrics import fabric_named
-from .fabrics.factored import Factored
+from ..circuits.technology.technology import Technology
+from .fabrics.cascade import Factored
 from .fabrics.network import Network
+from .fabrics.registry import fabric_named
+from .h_matrix import lambda_star
 from .matrices import Matrix, dense, scaled
-from .passes.condition import condition
-from .passes.h_matrix import lambda_star
+from .passes.choose_fabric import realise
+from .passes.damp import condition
 from .passes.prune import prune as prune_couplings
-from .passes.realise import realise
 from .passes.rounding import rounded
-from .passes.scale import require_stable, signal_level
-from .passes.validate import validate
+from .passes.signal_level import require_stable, signal_level
 from .passes.verify import verify
+from .products import Product, as_system
 from .program import AnalogProgram
-from .systems import Product, as_system
+from .validate import validate
 
 
 def compile_matrix(

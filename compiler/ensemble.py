@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..circuits.errors import InputError, UnrealisableError
-from ..circuits.technology import Technology
+from ..circuits.technology.technology import Technology
 from .compile import compile_matrix
 from .matrices import largest_entry, relative_inverse_error
 from .program import AnalogProgram

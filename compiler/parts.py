@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..circuits.die import Die
+from ..circuits.technology.die import Die
 
 BOLTZMANN = 1.380649e-23
 """Boltzmann constant, J/K (exact, SI)."""

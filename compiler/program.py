@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..circuits.analyses import Analysis
 from ..circuits.bulk import collector_paused
-from ..circuits.die import Die
 from ..circuits.errors import InputError, UnrealisableError
-from ..circuits.netlist import Netlist
-from ..circuits.technology import Technology
-from .extraction import extract_layout
-from .fabrics import Fabric, fabric_named
+from ..circuits.netlist.analyses import Analysis
+from ..circuits.netlist.netlist import Netlist
+from ..circuits.technology.die import Die
+from ..circuits.technology.technology import Technology
+from .analysis.report import Report, describe
+from .fabrics.base import Fabric
 from .fabrics.network import Network
-from .layout_law import layout_effect
+from .fabrics.registry import fabric_named
+from .layout.effect import layout_effect
+from .layout.extraction import extract_layout
 from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue, solution_error
 from .parts import BOLTZMANN, Behaviour, Parts
-from .passes.validate import validate_drive
-from .report import Report, describe
+from .validate import validate_drive
 
 if TYPE_CHECKING:
-    from ..circuits.cells.amplifier import AmplifierCell
-    from .equations import Equations
+    from ..circuits.amplifiers.models import AmplifierCell
+    from .analysis.equations import Equations
     from .fabrics.base import ActiveFabric
 
 
@@ -151,7 +152,7 @@ class AnalogProgram:
             InputError: more unknowns.
             passes.verify.VerificationError: the netlist's equations are not the intended ones.
         """
-        from .equations import derive_equations  # sympy takes half a second to load
+        from .analysis.equations import derive_equations  # sympy takes half a second to load
 
         return derive_equations(self)
 
@@ -171,7 +172,7 @@ class AnalogProgram:
 
         Args:
             b: (n,) right-hand side. x0: (n,) initial state.
-            amplifier: what stands for each amplifier: a `Macromodel` of `circuits.cells`, or a designer's own `Amplifier`; None: the
+            amplifier: what stands for each amplifier: a `Macromodel` of `circuits.amplifiers`, or a designer's own `Amplifier`; None: the
                 linear one-pole amplifier of the technology.
         """
         if b is not None:
@@ -359,7 +360,7 @@ class AnalogProgram:
 
     def save(self, path: str | Path) -> None:
         """Write `path`.json (description) and `path`.npz (arrays), each atomically; a suffix of `path` is dropped."""
-        from .program_files import write_program
+        from .program_io import write_program
 
         write_program(self, path)
 
@@ -370,7 +371,7 @@ class AnalogProgram:
         Raises:
             InputError: a file is missing, damaged, of a newer version, or not the one that belongs to the other.
         """
-        from .program_files import read_program  # it builds a program itself
+        from .program_io import read_program  # it builds a program itself
 
         return read_program(path)
 

@@ -15,8 +15,10 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ..circuits.errors import InputError
-from ..circuits.technology import Converter, Record, Technology
-from .sealed import first_problem, read_sealed, write_sealed
+from ..circuits.files import first_problem, read_sealed, write_sealed
+from ..circuits.records import Record
+from ..circuits.technology.converters import Converter
+from ..circuits.technology.technology import Technology
 
 FORMAT = 2
 

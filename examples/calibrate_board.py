@@ -4,8 +4,8 @@
 
 The board and its netlist are those of `two_node_board.py` (github.com/colinc86/thermodynamic-solver, data under CC BY 4.0). A multimeter
 measured its parts; here they are unknown, as on a chip, but for R1, R2 and R4. The published measurements become two tables of
-`devicemodel.measurements`: 41 densities of node 1, with the number of averages that 18 s and a Hann window give, and the correlation of
-the nodes in six bands, with the sampling error that the nominal netlist implies. Four calibrations:
+`devicemodel.calibration.measured.measurements`: 41 densities of node 1, with the number of averages that 18 s and a Hann window
+give, and the correlation of the nodes in six bands, with the sampling error that the nominal netlist implies. Four calibrations:
 
     A  the netlist as drawn, from the spectrum of node 1; the correlations are held out
     B  with white noise after the network (an oscilloscope's), from the same spectrum
@@ -27,11 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from thermograd.circuits.netlist import VCVS, Netlist, Resistor
-from thermograd.circuits.noise_spectra import noise_covariance, noise_spectrum
-from thermograd.devicemodel.lab_calibration import calibrate_from_measurements, check_measurements
-from thermograd.devicemodel.lab_card import LabCalibration
-from thermograd.devicemodel.measurements import Measurements
+from thermograd.circuits.linear.noise_spectra import noise_covariance, noise_spectrum
+from thermograd.circuits.netlist.elements import VCVS, Resistor
+from thermograd.circuits.netlist.netlist import Netlist
+from thermograd.devicemodel.calibration.measured.calibrate import calibrate_from_measurements, check_measurements
+from thermograd.devicemodel.calibration.measured.measurements import Measurements
+from thermograd.devicemodel.calibration.measured.result import LabCalibration
 
 PICKUP = (800.0, 1600.0)  # Hz
 SOUGHT = ("R3", "C1", "C2")

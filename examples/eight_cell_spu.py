@@ -31,9 +31,10 @@ from typing import Any
 import numpy as np
 
 from thermograd import AnalogProgram, Technology, compile_matrix
-from thermograd.circuits.ngspice import Transient, run, run_many
-from thermograd.circuits.noise import johnson_currents
-from thermograd.circuits.statespace import StateSpace, extract
+from thermograd.circuits.linear.johnson import johnson_currents
+from thermograd.circuits.linear.statespace import StateSpace, extract
+from thermograd.circuits.netlist.analyses import Transient
+from thermograd.circuits.ngspice.run import run, run_many
 
 CELLS = 8
 BOLTZMANN = 1.380649e-23  # J/K

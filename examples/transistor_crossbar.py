@@ -25,11 +25,15 @@ from typing import Any
 import numpy as np
 
 from thermograd import compile_matrix
-from thermograd.circuits.cells import Amplifier, AmplifierCell, Macromodel
-from thermograd.circuits.characterise import measure
-from thermograd.circuits.netlist import Mosfet, Netlist, VoltageSource
-from thermograd.circuits.ngspice import OperatingPoint, Transient, run
-from thermograd.circuits.technology import Capacitors, Resistors, Technology
+from thermograd.circuits.amplifiers.characterise import measure
+from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel
+from thermograd.circuits.amplifiers.user_netlist import Amplifier
+from thermograd.circuits.netlist.analyses import OperatingPoint, Transient
+from thermograd.circuits.netlist.elements import VoltageSource
+from thermograd.circuits.netlist.netlist import Netlist
+from thermograd.circuits.netlist.semiconductors import Mosfet
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.technology.technology import Capacitors, Resistors, Technology
 from thermograd.compiler.program import AnalogProgram
 
 AMPLIFIER = Path(__file__).parent / "amplifiers" / "two_stage.cir"

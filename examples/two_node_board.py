@@ -33,10 +33,12 @@ from typing import Any
 
 import numpy as np
 
-from thermograd.circuits.netlist import VCVS, Capacitor, Netlist, Resistor, VoltageSource
-from thermograd.circuits.ngspice import Noise, Transient, run, run_many
-from thermograd.circuits.noise import johnson_currents
-from thermograd.circuits.statespace import StateSpace, extract
+from thermograd.circuits.linear.johnson import johnson_currents
+from thermograd.circuits.linear.statespace import StateSpace, extract
+from thermograd.circuits.netlist.analyses import Noise, Transient
+from thermograd.circuits.netlist.elements import VCVS, Capacitor, Resistor, VoltageSource
+from thermograd.circuits.netlist.netlist import Netlist
+from thermograd.circuits.ngspice.run import run, run_many
 
 BOLTZMANN = 1.380649e-23  # J/K
 

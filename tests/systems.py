@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from thermograd.circuits.technology import Technology
+from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.matrices import comparison_matrix
 from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
 

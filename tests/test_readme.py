@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from thermograd.cli import main
+from thermograd.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...circuits.analyses import Analysis
-from ...circuits.cells.amplifier import AmplifierCell
-from ...circuits.netlist import Netlist
-from ...circuits.technology import Technology
+from ...circuits.amplifiers.models import AmplifierCell
+from ...circuits.netlist.analyses import Analysis
+from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.technology import Technology
 from ..matrices import Matrix
 from ..parts import Behaviour
 

@@ -24,12 +24,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ...circuits.analyses import Analysis, OperatingPoint
-from ...circuits.cells.amplifier import IDEAL_GAIN, AmplifierCell, OnePole
+from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, OnePole
 from ...circuits.errors import UnrealisableError
-from ...circuits.netlist import Capacitor, Netlist, Resistor, VoltageSource
-from ...circuits.preferred_numbers import preferred_conductance
-from ...circuits.technology import Technology
+from ...circuits.netlist.analyses import Analysis, OperatingPoint
+from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
+from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.e_series import preferred_conductance
+from ...circuits.technology.technology import Technology
 from ..matrices import Matrix, dense, is_positive_definite
 from ..parts import BOLTZMANN, Behaviour, Parts
 from .base import PROBE_TIMES, group_name, pair_drives, rails

@@ -19,14 +19,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ...circuits.analyses import Analysis, Transient
 from ...circuits.errors import UnrealisableError
-from ...circuits.netlist import CCVS, Capacitor, CurrentSource, Inductor, Netlist, Resistor, VoltageSource
-from ...circuits.preferred_numbers import preferred_conductance
-from ...circuits.technology import Technology
+from ...circuits.netlist.analyses import Analysis, Transient
+from ...circuits.netlist.elements import CCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
+from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.e_series import preferred_conductance
+from ...circuits.technology.technology import Technology
+from ..h_matrix import passive_scaling
 from ..matrices import Matrix, comparison_matrix, is_positive_definite, scaled, with_diagonal_added
 from ..parts import Behaviour
-from ..passes.h_matrix import passive_scaling
 from .base import group_name, pair_drives
 from .network import Network, branches
 

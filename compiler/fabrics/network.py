@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ...circuits.die import Die
+from ...circuits.technology.die import Die
 from ..matrices import Matrix, diagonal, upper_entries
 
 

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ...circuits.analyses import Analysis, OperatingPoint
-from ...circuits.netlist import Capacitor, CurrentSource, Netlist, Resistor
-from ...circuits.technology import Technology
+from ...circuits.netlist.analyses import Analysis, OperatingPoint
+from ...circuits.netlist.elements import Capacitor, CurrentSource, Resistor
+from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.technology import Technology
+from ..h_matrix import passive_scaling
 from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite, upper_entries, with_diagonal_added
 from ..parts import BOLTZMANN, Behaviour
-from ..passes.h_matrix import passive_scaling
 from .base import PROBE_TIMES, group_name, pair_drives
 from .network import Network, branches
 

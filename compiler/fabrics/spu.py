@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ...circuits.analyses import Analysis, Noise
 from ...circuits.errors import UnrealisableError
-from ...circuits.netlist import Capacitor, CurrentSource, Inductor, Netlist, Resistor
-from ...circuits.preferred_numbers import preferred_conductance
-from ...circuits.technology import Technology
+from ...circuits.netlist.analyses import Analysis, Noise
+from ...circuits.netlist.elements import Capacitor, CurrentSource, Inductor, Resistor
+from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.e_series import preferred_conductance
+from ...circuits.technology.technology import Technology
 from ..matrices import Matrix, comparison_matrix, is_positive_definite, smallest_eigenvalue, with_diagonal_added
 from ..parts import Behaviour
 from .base import group_name, pair_drives

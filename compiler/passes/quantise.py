@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ...circuits.preferred_numbers import nearest_preferred
-from ...circuits.technology import Resistors
-from ..fabrics.factored import FactoredParts
+from ...circuits.technology.e_series import nearest_preferred
+from ...circuits.technology.technology import Resistors
+from ..fabrics.cascade import FactoredParts
 from ..fabrics.network import Network
 from ..parts import Parts
 

@@ -28,15 +28,15 @@ import numpy as np
 from scipy import sparse
 
 from ...circuits.errors import InputError
-from ...circuits.preferred_numbers import series_values
-from ...circuits.technology import OpAmp, Resistors, Technology
+from ...circuits.technology.e_series import series_values
+from ...circuits.technology.technology import OpAmp, Resistors, Technology
 from ..fabrics.base import Fabric
-from ..fabrics.factored import FactoredParts
+from ..fabrics.cascade import FactoredParts
 from ..fabrics.network import Network
 from ..matrices import dense
 from ..parts import Parts
+from ..validate import validate_drive
 from .quantise import code_step, nearest, quantise, smallest_code
-from .validate import validate_drive
 
 Rounding = Literal["nearest", "solution", "stochastic"]
 """How component values are rounded."""

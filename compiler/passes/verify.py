@@ -21,12 +21,12 @@ from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
 from ...circuits.bulk import collector_paused
-from ...circuits.descriptor import Descriptor, describe_elements
 from ...circuits.errors import ThermogradError
-from ...circuits.preferred_numbers import series_values
-from ...circuits.spice_text import parse_elements
-from ...circuits.technology import OpAmp, Resistors
-from ..fabrics.factored import FactoredParts
+from ...circuits.linear.descriptor import Descriptor, describe_elements
+from ...circuits.spice.parser import parse_elements
+from ...circuits.technology.e_series import series_values
+from ...circuits.technology.technology import OpAmp, Resistors
+from ..fabrics.cascade import FactoredParts
 from ..fabrics.network import Network
 from ..matrices import dense, diagonal, is_sparse, largest_entry, scaled
 from .quantise import code_step, smallest_code

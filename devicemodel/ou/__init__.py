@@ -1,7 +1,7 @@
 """Exact laws of linear stochastic differential equations, in torch.
 
     >>> import torch
-    >>> from thermograd.devicemodel.ou import OU
+    >>> from thermograd.devicemodel.ou.process import OU
     >>> A = torch.tensor([[1.0, 8.0], [0.0, 1.2]])                     # a shear: stable, far from normal
     >>> process = OU(A, drive=torch.ones(2), diffusion=torch.diag(torch.tensor([1.0, 5.0])))
     >>> process.stationary().covariance

@@ -38,7 +38,7 @@ PLAN = Plan(
         "tngd-adam": {"lr": 0.003, "damping": 1.0},
     },
 )
-"""Ten epochs of 10,000 images, evaluated four times in each. Settings by `benchmarks/mnist_search.py`, scored on training
+"""Ten epochs of 10,000 images, evaluated four times in each. Settings by `benchmarks/optim/mnist_search.py`, scored on training
 images outside of the 10,000: SGD and Adam by eight seeds of 1560 steps (Adam's rates 0.001 to 0.007 and SGD's 0.1 to 0.3 differ
 by less than their standard errors), the others by two seeds of 468 steps, between whose best settings the seeds decide; those of NGD are
 TNGD's, too."""

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thermograd.circuits.netlist import (
+from thermograd.circuits.netlist.elements import (
     CCVS,
     VCCS,
     VCVS,
     Capacitor,
     CurrentSource,
     Inductor,
-    Netlist,
     Resistor,
     VoltageSource,
 )
+from thermograd.circuits.netlist.netlist import Netlist
 
 
 @dataclass

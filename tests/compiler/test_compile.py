@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
-from thermograd.circuits.technology import Technology
+from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix, lay_out
 
 from ..systems import passive, spd

@@ -15,11 +15,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from thermograd.circuits.analyses import Noise, OperatingPoint, Transient
-from thermograd.circuits.descriptor import describe_netlist
-from thermograd.circuits.dialects import DIALECTS
-from thermograd.circuits.spice_text import parse_netlist
-from thermograd.circuits.technology import Technology
+from thermograd.circuits.linear.descriptor import describe_netlist
+from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
+from thermograd.circuits.spice.parser import parse_netlist
+from thermograd.circuits.spice.writer import DIALECTS
+from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.program import AnalogProgram
 

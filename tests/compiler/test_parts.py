@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from joblib import Parallel, delayed
 from scipy import sparse
 
-from thermograd.circuits.netlist import Capacitor, Resistor
-from thermograd.circuits.statespace import extract
-from thermograd.circuits.technology import Technology
+from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.netlist.elements import Capacitor, Resistor
+from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 
 from ..systems import passive, spd

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.netlist import Resistor
-from thermograd.circuits.ngspice import OperatingPoint, run
-from thermograd.circuits.statespace import extract
-from thermograd.circuits.technology import Technology
+from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.netlist.analyses import OperatingPoint
+from thermograd.circuits.netlist.elements import Resistor
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.parts import Parts
 from thermograd.compiler.program import AnalogProgram

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.presets import PRESETS
+from thermograd.circuits.technology.presets import PRESETS
 from thermograd.compiler.compile import compile_matrix, compile_system
-from thermograd.compiler.fabrics import FABRICS
+from thermograd.compiler.fabrics.registry import FABRICS
 
 from .oracle import maxwell_matrix, operating_point, settled_flux_readings
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from thermograd.circuits.errors import InputError
-from thermograd.compiler.passes.validate import LARGEST, SYMMETRY, validate, validate_drive
+from thermograd.compiler.validate import LARGEST, SYMMETRY, validate, validate_drive
 
 
 def broken(i, j, value):

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology import Converter, Technology
+from thermograd.circuits.technology.converters import Converter
+from thermograd.circuits.technology.technology import Technology
 from thermograd.devicemodel.card import DeviceCard, Estimate, Validity
 
 from ..systems import spd, true_card

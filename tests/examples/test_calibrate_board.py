@@ -10,9 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from thermograd.circuits.noise_spectra import noise_spectrum
-from thermograd.devicemodel.lab_card import LabCalibration, Verdict
-from thermograd.devicemodel.measurements import read_measurements
+from thermograd.circuits.linear.noise_spectra import noise_spectrum
+from thermograd.devicemodel.calibration.measured.measurements import read_measurements
+from thermograd.devicemodel.calibration.measured.result import LabCalibration, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 

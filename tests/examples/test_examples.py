@@ -87,7 +87,7 @@ def test_sampling_error_is_the_integral_of_the_correlations(spu):
     from scipy.linalg import expm
 
     from thermograd import compile_matrix
-    from thermograd.circuits.statespace import extract
+    from thermograd.circuits.linear.statespace import extract
 
     program = compile_matrix(spu.random_matrix(5)[:2, :2], fabric="spu", technology=spu.TECHNOLOGY)
     space = extract(program.netlist(), {node: (node, "0") for node in program.nodes})

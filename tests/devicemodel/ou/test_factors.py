@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.devicemodel.ou import OU, KroneckerDrift, LowRankDrift
+from thermograd.devicemodel.ou.drift import KroneckerDrift, LowRankDrift
+from thermograd.devicemodel.ou.process import OU
 
 from . import oracle
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import linalg
 
 from thermograd.circuits.errors import InputError
-from thermograd.devicemodel.ideal import IdealDevice
-from thermograd.devicemodel.ou import OU, KroneckerDrift, LowRankDrift, PiecewiseConstant
+from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.ou.drift import KroneckerDrift, LowRankDrift
+from thermograd.devicemodel.ou.process import OU, PiecewiseConstant
 from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
 
 from . import oracle

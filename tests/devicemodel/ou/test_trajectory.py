@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg
 
-from thermograd.devicemodel.ou import OU, KroneckerDrift, LowRankDrift, PiecewiseConstant
+from thermograd.devicemodel.ou.drift import KroneckerDrift, LowRankDrift
+from thermograd.devicemodel.ou.process import OU, PiecewiseConstant
 from thermograd.devicemodel.ou.recent import KEPT
 
 from . import oracle

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from thermograd.circuits.errors import InputError
-from thermograd.optim.tasks import TASKS, make_task
 from thermograd.optim.tasks.mnist import PLAN, VARIABLE, mnist, network
+from thermograd.optim.tasks.registry import TASKS, make_task
 from thermograd.optim.tasks.task import EVALUATED, Task
-from thermograd.optim.training import OPTIMIZERS, settings_for, train
+from thermograd.optim.training.train import OPTIMIZERS, settings_for, train
 
 from .mnist_data import SIZES, arrays, write_idx
 

@@ -1,0 +1,81 @@
+"""What the die's temperature does to the solution, for each named thermal situation: an 8-unknown crossbar of technology `integrated`.
+
+    python benchmarks/compiler/electrothermal.py
+
+First table: one program, one die without mismatch, at its electro-thermal steady state. Hottest and coldest cell and their spread; the
+rise by the program's own heat; the scale s that fits x best to the solution x0 of the same parts at their reference temperature, less
+one; what is left, |x - s x0| / |x0|; and how the search for the steady temperature ended. Second: medians over systems, for the fabrics.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from thermograd.circuits.technology.presets import SITUATIONS
+from thermograd.circuits.technology.technology import Technology, Thermal
+from thermograd.circuits.technology.thermal import time_constants
+from thermograd.compiler.analysis.electrothermal import ElectroThermal, equilibrium, self_heated
+from thermograd.compiler.compile import compile_matrix
+
+UNKNOWNS, CONDITION = 8, 10.0
+SYSTEMS = 20
+FABRICS = ("crossbar", "dual_rail")
+
+
+def system(fabric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A random positive definite matrix with this condition number, and a right-hand side; diagonally dominant for `dual_rail`."""
+    rng = np.random.default_rng([seed, UNKNOWNS])
+    basis, _ = np.linalg.qr(rng.standard_normal((UNKNOWNS, UNKNOWNS)))
+    a = (basis * np.geomspace(1.0, CONDITION, UNKNOWNS)) @ basis.T
+    a = (a + a.T) / 2
+    if fabric == "dual_rail":
+        off = np.abs(a).sum(axis=1) - np.diag(a)
+        a = a + np.diag(np.maximum(1.2 * off - np.diag(a), 0.0))
+    return a, rng.standard_normal(UNKNOWNS)
+
+
+def run(fabric: str, thermal: Thermal, seed: int) -> tuple[ElectroThermal, float, float]:
+    """The steady state, the error of scale and the distortion."""
+    technology = Technology.preset("integrated").replace(thermal=thermal)
+    a, b = system(fabric, seed)
+    program = compile_matrix(a, fabric, technology, b=b)
+    die = technology.fabricate(None)
+    reference = np.full((thermal.cells, thermal.cells), thermal.reference)
+    x0 = equilibrium(program.on(die.at(reference)), b)
+    found = self_heated(program, die, b)
+    scale = float(found.x @ x0 / (x0 @ x0))
+    return found, scale - 1.0, float(np.linalg.norm(found.x - scale * x0) / np.linalg.norm(x0))
+
+
+def main() -> None:
+    began = time.perf_counter()
+    print(f"crossbar, {UNKNOWNS} unknowns, condition {CONDITION:g}, technology integrated, one system\n")
+    print(
+        f"  {'situation':14}{'hottest':>10}{'coldest':>10}{'spread':>11}{'own heat':>11}{'own rise':>11}{'scale':>10}"
+        f"{'distortion':>12}{'slowest':>10}  outcome"
+    )
+    for name, thermal in SITUATIONS.items():
+        found, scale, distortion = run("crossbar", thermal, 0)
+        print(
+            f"  {name:14}{found.temperatures.max():>8.2f} K{found.temperatures.min():>8.2f} K{found.spread:>9.2g} K"
+            f"{1e6 * found.total_power:>8.1f} uW{1e3 * found.max_rise:>8.2g} mK{100 * scale:>8.3f} %{100 * distortion:>10.4f} %"
+            f"{time_constants(thermal)[0]:>8.2g} s  {found.outcome.value} in {found.iterations}"
+        )
+    print(f"\nmedians over {SYSTEMS} systems\n")
+    print(f"  {'fabric':11}{'situation':14}{'own rise':>11}{'scale':>10}{'distortion':>12}  converged")
+    for fabric in FABRICS:
+        for name, thermal in SITUATIONS.items():
+            rows = [run(fabric, thermal, seed) for seed in range(SYSTEMS)]
+            rise = np.median([found.max_rise for found, _, _ in rows])
+            scale, distortion = (np.median([row[k] for row in rows]) for k in (1, 2))
+            steady = sum(found.outcome.value == "converged" for found, _, _ in rows)
+            print(
+                f"  {fabric:11}{name:14}{1e3 * rise:>8.2g} mK{100 * scale:>8.3f} %{100 * distortion:>10.4f} %  {steady} of {SYSTEMS}"
+            )
+    print(f"\n{time.perf_counter() - began:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

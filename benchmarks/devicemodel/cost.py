@@ -1,0 +1,205 @@
+"""What a step of TNGD takes in time and energy, and which part is the bottleneck (`devicemodel/cost/model.py`).
+
+    python benchmarks/devicemodel/cost.py [--plot docs/cost.png]
+
+First the paper's machine (arXiv:2405.13817) part by part in the three layouts, beside the operations that its digital rivals need on
+the same host; then the time of the derivatives as measured on this machine, against the model; then where the bottleneck changes hands.
+
+`--survey ADCsurvey_rev20250609.xlsx` (of github.com/bmurmann/ADC-survey) prints the medians behind the converters' figures instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import torch
+from matplotlib.figure import Figure
+
+from thermograd.circuits.technology.technology import Technology
+from thermograd.devicemodel.cost.model import Handover, Host, Scenario, handovers
+from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds
+from thermograd.optim.curvature.batch import evaluate
+from thermograd.optim.curvature.curvature import Curvature
+from thermograd.optim.tasks.digits import digits
+from thermograd.report.figures.cost import draw_sweep, legend
+from thermograd.report.figures.style import WIDE, styled
+
+N, BATCH, OUTPUTS, CG_STEPS = 100_000, 32, 20, 200
+"""The largest network of the paper's figure 2."""
+PAPER = Scenario(N, BATCH, OUTPUTS)
+SAMPLES = 4e4
+"""Median Nyquist rate of the survey's converters with 15 to 17 effective bits since 2015, S/s."""
+PANELS: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
+    ("Time: N = 10⁵, b = 32, dz = 20", PAPER, "rate", 1e9, 1e14, False),
+    ("Time: 16 bit converters of 40 kS/s", PAPER.turned("samples", SAMPLES), "converters", 1, 1e5, False),
+    ("Energy: empirical Fisher, b = 32, dz = 1", Scenario(N, BATCH, 1), "bits", 4, 20, True),
+)
+"""Title, scenario, knob, its bounds, and whether energy is meant instead of time."""
+MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
+    ("Energy: N = 1e5, dz = 1", Scenario(N, 1, 1), "batch", 1, 1e3, True),
+    ("Energy: N = 1e5, b = 32, dz = 20", PAPER, "analog_time", 1, 1e4, True),
+    (
+        "Time: integrated, dual",
+        Scenario(N, BATCH, OUTPUTS, "dual", Technology.preset("integrated")),
+        "rate",
+        1e6,
+        1e12,
+        False,
+    ),
+    (
+        "Time: N = 1e5, b = 32, dz = 1, 40 kS/s each",
+        Scenario(N, BATCH, 1).turned("samples", SAMPLES),
+        "converters",
+        1,
+        1e5,
+        False,
+    ),
+)
+"""As `PANELS`, in numbers alone."""
+HIDDEN = (32, 128, 512)
+
+
+def rivals(host: Host) -> list[tuple[str, float]]:
+    """Seconds of one step of the digital optimizers, by operations; the leading terms of the paper's table of complexities."""
+    k, gradient = BATCH * OUTPUTS, 6.0 * BATCH * N
+    jacobian = derivative_flops("factored", N, BATCH, OUTPUTS)
+    flops = {
+        "SGD or Adam": gradient,
+        "NGD, Cholesky of N x N": derivative_flops("dense", N, BATCH, OUTPUTS) + N**3 / 3,
+        f"NGD-CG, {CG_STEPS} steps": gradient * (1 + 2 * CG_STEPS),
+        "NGD-Woodbury": jacobian + 2.0 * k * k * N + k**3 / 3,
+    }
+    return [(name, count / host.rate) for name, count in flops.items()]
+
+
+def measured(hidden: int, layout: str) -> tuple[int, int, float]:
+    """N, k and the measured seconds of forward pass, gradient, and Jacobian ("factored") or Gram matrix and map-back ("dual")."""
+    task = digits(hidden=hidden)
+    torch.manual_seed(0)
+    model = task.model()
+    parameters = list(model.parameters())
+    inputs, targets = task.batch(0, BATCH, 0)
+
+    def closure() -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = model(inputs)
+        return task.loss(outputs, targets), outputs
+
+    def work() -> int:
+        ggn = Curvature(evaluate(closure), parameters, known_curved=True)
+        ggn.gradient()
+        if layout == "dual":
+            ggn.gram()
+            ggn.pullback(ggn.sources)
+        else:
+            ggn.jacobian()
+        return ggn.cells
+
+    return sum(p.numel() for p in parameters), work(), measured_seconds(work)
+
+
+def survey(path: Path) -> None:
+    """Quartiles of Walden's figure of merit and of the Nyquist rate among the converters since 2015, by effective bits."""
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(path) as book:
+        shared = ["".join(item.itertext()) for item in ElementTree.fromstring(book.read("xl/sharedStrings.xml"))]
+        sheets = [ElementTree.fromstring(book.read(f"xl/worksheets/sheet{number}.xml")) for number in (2, 3)]
+    designs = []
+    for sheet in sheets:  # ISSCC and VLSI; the first row has the names
+        rows = []
+        for row in sheet.iter(f"{space}row"):
+            cells = {}
+            for cell in row:
+                value = cell.findtext(f"{space}v")
+                if value:
+                    text = shared[int(value)] if cell.get("t") == "s" else value
+                    cells[(cell.get("r") or "").rstrip("0123456789")] = text
+            rows.append(cells)
+        letters = {name: letter for letter, name in rows[0].items()}
+        for cells in rows[1:]:
+            try:
+                wanted = ("YEAR", "SNDR_plot [dB]", "FOMW_hf [fJ/conv-step]", "fsnyq [Hz]")
+                designs.append([float(cells[letters[name]]) for name in wanted])
+            except (KeyError, ValueError):  # not stated
+                continue
+    for low, high in ((7, 9), (9, 11), (11, 13), (13, 15), (15, 17)):
+        found = [row for row in designs if row[0] >= 2015 and low <= (row[1] - 1.76) / 6.02 < high]
+        figure, rate = (statistics.quantiles([row[column] for row in found], method="inclusive") for column in (2, 3))
+        print(
+            f"  {low:>2} to {high:<2} effective bits, {len(found)} designs: {figure[1]:.3g} fJ ({figure[0]:.2g} to {figure[2]:.3g}), "
+            f"{rate[1]:.2g} S/s ({rate[0]:.2g} to {rate[2]:.2g})"
+        )
+
+
+def told(changes: list[Handover]) -> str:
+    return "; ".join(f"{c.before} -> {c.after} at {c.value:.4g}" for c in changes) or "no change"
+
+
+@styled
+def picture() -> Figure:
+    figure = Figure(figsize=(1.4 * WIDE, 4.2), layout="constrained")
+    for ax, (title, scenario, knob, low, high, energy) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        draw_sweep(ax, scenario, knob, low, high, energy)
+        ax.set_title(title)
+    legend(figure)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--plot", type=Path, help="picture to write: .png, .svg or .pdf", metavar="FILE")
+    parser.add_argument(
+        "--survey", type=Path, help="print the medians of the ADC survey, and nothing else", metavar="FILE"
+    )
+    arguments = parser.parse_args()
+    if arguments.survey is not None:
+        survey(arguments.survey)
+        return
+    path = arguments.plot
+    print(
+        f"the paper's machine, N = {N}, b = {BATCH}, dz = {OUTPUTS}, 50 tau; host {PAPER.host.rate:.3g} FLOP/s, 400 W\n"
+    )
+    for technology in ("paper", "integrated"):
+        for layout in LAYOUTS:
+            scenario = Scenario(N, BATCH, OUTPUTS, layout, Technology.preset(technology))
+            array = scenario.array()
+            print(f"{technology}, {layout}: {array.cells} cells, {array.codes} codes, {array.heat:.3g} W in resistors")
+            print(f"{scenario.cost()}\n")
+    device = PAPER.cost()
+    print("one step on the same host, operations / rate")
+    for name, seconds in rivals(PAPER.host):
+        print(f"  {name:24}{seconds:>10.3g} s")
+    print(f"  {'TNGD, derivatives':24}{device.part('derivatives').seconds:>10.3g} s")
+    print(f"  {'TNGD, all':24}{device.seconds:>10.3g} s\n")
+    print("the paper's order of growth: time of the array against N (codes are k (k + 2 N), k = b dz)")
+    for n in (10_000, 30_000, 100_000):
+        cost = Scenario(n, BATCH, OUTPUTS).cost()
+        print(f"  N = {n:<8}programming {cost.part('programming').seconds:.3g} s, all {cost.seconds:.3g} s")
+    torch.set_num_threads(1)  # so that a busy neighbour costs least
+    print(
+        f"\nderivatives measured here: digits 64-h-10, b = {BATCH}, one thread of {platform.processor() or platform.machine()}"
+    )
+    print(f"  {'layout':10}{'N':>8}{'k':>6}{'measured':>12}{'operations':>12}{'FLOP/s':>10}{'codes over link':>17}")
+    for layout in ("factored", "dual"):
+        for hidden in HIDDEN:
+            n, k, seconds = measured(hidden, layout)
+            flops = derivative_flops(layout, n, BATCH, k // BATCH)
+            codes = Scenario(n, BATCH, k // BATCH, layout).cost().part("programming").seconds
+            rate = f"{flops / seconds:.2g}"
+            print(f"  {layout:10}{n:>8}{k:>6}{1e3 * seconds:>9.3g} ms{flops:>12.3g}{rate:>10}{1e3 * codes:>14.3g} ms")
+    print("\nwhere the bottleneck changes hands")
+    for title, scenario, knob, low, high, energy in PANELS:
+        print(f"  {title}, {knob} {low:g} to {high:g}: {told(handovers(scenario, knob, low, high, energy))}")
+    for title, scenario, knob, low, high, energy in MORE:
+        print(f"  {title}, {knob} {low:g} to {high:g}: {told(handovers(scenario, knob, low, high, energy))}")
+    if path is not None:
+        picture().savefig(path, dpi=150)
+        print(f"\nwrote {path}")
+
+
+if __name__ == "__main__":
+    main()

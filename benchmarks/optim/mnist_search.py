@@ -1,0 +1,176 @@
+"""Grid search of learning rate, damping and momentum on MNIST, for any of the named optimizers, in runs that may be short.
+
+Scored on 5,000 training images outside of the 10,000 that are trained on, with seeds that no table uses, so that the
+test set stays unseen. Every finished run is kept in a file; a search that was stopped goes on, a larger grid adds to it.
+
+    python benchmarks/optim/mnist_search.py --data mnist.npz --steps 1560
+    python benchmarks/optim/mnist_search.py --data mnist.npz --optimizers tngd --lr 0.1,0.3 --damping 0.1,0.3,1
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import math
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from thermograd.circuits.errors import InputError
+from thermograd.cli.inputs import numbers, seeds
+from thermograd.cli.outputs import destination, write_text
+from thermograd.optim.tasks.mnist import PLAN, VARIABLE
+from thermograd.optim.tasks.registry import make_task
+from thermograd.optim.tasks.task import Task
+from thermograd.optim.training.train import settings_for, train
+
+TRAIN, VALIDATION = 10_000, 5_000
+EPOCH = TRAIN // PLAN.batch
+ADAPTIVE = [0.0005, 0.001, 0.002, 0.003, 0.005]
+LR = {"sgd": [0.01, 0.02, 0.05, 0.1, 0.2, 0.3], "adam": ADAPTIVE, "tngd-adam": ADAPTIVE}
+CURVED_LR = [0.03, 0.1, 0.3, 1.0]
+"""Of the optimizers that `LR` does not name."""
+DAMPING = [0.1, 1.0, 10.0]
+MOMENTUM = [0.0, 0.9]
+
+
+def split(path: str) -> Task:
+    """The task with validation images in the place of its test set."""
+    task = make_task("mnist", path=path, train=TRAIN + VALIDATION, test=1)
+    return dataclasses.replace(
+        task,
+        train_inputs=task.train_inputs[:TRAIN],
+        train_targets=task.train_targets[:TRAIN],
+        test_inputs=task.train_inputs[TRAIN:],
+        test_targets=task.train_targets[TRAIN:],
+    )
+
+
+def score(path: str, run: dict[str, Any]) -> dict[str, Any]:
+    """The run with its accuracy on the validation images, the loss of its last tenth, and seconds a step."""
+    torch.set_num_threads(1)
+    steps = run["steps"]
+    history = train(split(path), run["optimizer"], steps, PLAN.batch, run["seed"], evaluate_every=0, **run["settings"])
+    loss = float(np.mean(history.loss[-max(1, steps // 10) :]))
+    return run | {
+        "accuracy": history.final_accuracy,
+        "loss": loss if math.isfinite(loss) else None,
+        "step_seconds": (sum(history.digital_seconds) + sum(history.device_seconds)) / steps,
+        "not_ok": sum(outcome != "ok" for outcome in history.outcome),
+    }
+
+
+def grid(task: Task, optimizer: str, given: dict[str, list[float] | None]) -> list[dict[str, float]]:
+    """The settings to try: those given, and the usual ones of what is not given and the optimizer has."""
+    axes = {"lr": given["lr"] or LR.get(optimizer, CURVED_LR)}
+    for name, usual in (("damping", DAMPING), ("momentum", MOMENTUM)):
+        if name in settings_for(task, optimizer):
+            axes[name] = given[name] or usual
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def label(run: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes two runs the same."""
+    return run["optimizer"], run["steps"], run["seed"], tuple(sorted(run["settings"].items()))
+
+
+def search(path: str, task: str, wanted: list[dict[str, Any]], kept: Path, workers: int) -> list[dict[str, Any]]:
+    """The wanted runs' results: those in the file `kept`, and the others, each written there as soon as it is done.
+
+    Args:
+        task: name of the task, which the file must be of.
+    """
+    found: list[dict[str, Any]] = []
+    if kept.exists():
+        content = json.loads(kept.read_text(encoding="utf-8"))
+        if content["task"] != task:
+            raise InputError(f"{kept} is of {content['task']}, not of {task}: give another --out")
+        found = content["runs"]
+    have = {label(run) for run in found}
+    missing = [run for run in wanted if label(run) not in have]
+    done = Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(score)(path, run) for run in missing)
+    for count, run in enumerate(done, 1):
+        found.append(run)
+        write_text(kept, json.dumps({"task": task, "runs": found}, indent=1) + "\n")
+        print(f"\r{count} of {len(missing)} runs", end="", file=sys.stderr, flush=True)
+    if missing:
+        print(file=sys.stderr)
+    asked = {label(run) for run in wanted}
+    return [run for run in found if label(run) in asked]
+
+
+def table(runs: list[dict[str, Any]]) -> None:
+    """For each optimizer its settings, the best first."""
+    grouped: dict[str, dict[tuple[Any, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        grouped[run["optimizer"]][tuple(sorted(run["settings"].items()))].append(run)
+    for optimizer, settings in grouped.items():
+        ranked = sorted(settings.items(), key=lambda item: -np.mean([run["accuracy"] for run in item[1]]))
+        for chosen, group in ranked:
+            values = [100 * run["accuracy"] for run in group]
+            error = f"{np.std(values, ddof=1) / len(values) ** 0.5:.2f}" if len(values) > 1 else "?"
+            losses = [run["loss"] for run in group]
+            loss = "not finite" if None in losses else f"{np.mean(losses):.4f}"
+            text = ", ".join(f"{name} {value:g}" for name, value in chosen)
+            ms = 1e3 * np.mean([run["step_seconds"] for run in group])
+            bad = sum(run["not_ok"] for run in group)
+            print(
+                f"  {optimizer:9} {text:26} {np.mean(values):6.2f} +- {error}   loss {loss}   {ms:.1f} ms a step"
+                + (f"   {bad} steps not ok" if bad else "")
+            )
+        for name, best in ranked[0][0]:
+            tried = sorted({dict(chosen)[name] for chosen in settings})
+            if len(tried) > 1 and best in (tried[0], tried[-1]):
+                print(f"  {optimizer}: the best {name}, {best:g}, is at the edge of the grid; extend it")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", default=os.environ.get(VARIABLE), help=f"mnist.npz or a folder of IDX files; {VARIABLE}"
+    )
+    parser.add_argument("--optimizers", default="sgd,adam", help="names, by commas")
+    parser.add_argument("--steps", type=int, default=3 * EPOCH, help=f"of each run; {EPOCH} are an epoch")
+    parser.add_argument("--lr", help="values to try, by commas")
+    parser.add_argument("--damping", help="values to try, by commas")
+    parser.add_argument("--momentum", help="values to try, by commas")
+    parser.add_argument("--seeds", default="10,11", help="of the trainings, by commas")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("out/mnist_search.json"), help="where the runs are kept")
+    asked = parser.parse_args()
+    if not asked.data:
+        print(f"left out: MNIST is not shipped; give --data or set {VARIABLE}")
+        return
+    kept = destination(asked.out, (".json",), [Path(asked.data)])
+    assert kept is not None
+    texts = {"lr": asked.lr, "damping": asked.damping, "momentum": asked.momentum}
+    given = {name: numbers(f"--{name}", text) if text else None for name, text in texts.items()}
+    task = split(asked.data)
+    chosen = seeds("--seeds", asked.seeds)
+    wanted = [
+        {"optimizer": optimizer, "settings": settings, "seed": seed, "steps": asked.steps}
+        for optimizer in asked.optimizers.split(",")
+        for settings in grid(task, optimizer, given)
+        for seed in chosen
+    ]
+    runs = search(asked.data, task.name, wanted, kept, asked.workers)
+    print(
+        f"{VALIDATION} validation images, accuracy in %, mean +- standard error of {len(chosen)} seeds, batch "
+        f"{PLAN.batch}, {asked.steps} steps ({asked.steps / EPOCH:.3g} epochs)"
+    )
+    table(runs)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

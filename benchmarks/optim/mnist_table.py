@@ -1,0 +1,197 @@
+"""MNIST by every optimizer, digital and on devices: accuracy, steps, measured time, and what the hardware would take.
+
+    thermograd calibrate --technology integrated --out card.json
+    python benchmarks/optim/mnist_table.py --data mnist.npz --card card.json --out out/mnist.json --docs docs/mnist.md
+
+Settings are the task's (`optim/tasks/mnist.py`). Runs of one thread each are kept one by one: a table that was stopped goes on.
+The modelled time is that of a TNGD step in the integrated technology (`devicemodel.cost.model`, dual layout), its derivatives by the
+cost model's host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.technology import Technology
+from thermograd.cli.outputs import complain, destination, write_text
+from thermograd.devicemodel.card import DeviceCard
+from thermograd.devicemodel.cost.model import Scenario
+from thermograd.devicemodel.device import Solution
+from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.optim.tasks.mnist import PLAN, VARIABLE
+from thermograd.optim.tasks.registry import make_task
+from thermograd.optim.training.train import train
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from ngd_speed_parts.report import filled
+
+ROWS = {
+    "SGD": ("sgd", False),
+    "Adam": ("adam", False),
+    "K-FAC": ("kfac", False),
+    "exact NGD": ("ngd", False),
+    "TNGD, ideal": ("tngd", False),
+    "TNGD, calibrated integrated die": ("tngd", True),
+    "TNGD-Adam, ideal": ("tngd-adam", False),
+}
+STEPS, SEEDS = 780, (0, 1, 2)
+LEVEL = 0.96
+"""Test accuracy to which steps are counted."""
+
+
+def one(path: str, card: str | None, row: str, seed: int, steps: int) -> dict[str, Any]:
+    """One training."""
+    torch.set_num_threads(1)
+    name, on_die = ROWS[row]
+    device = None
+    if on_die:
+        assert card is not None
+        # A dual system of 576 cells is larger than those of the calibration.
+        device = SurrogateDevice(DeviceCard.read(card), die=seed, extrapolate=True)
+    task = make_task("mnist", path=path)
+    history = train(task, name, steps, seed=seed, device=device)
+    hardware = None
+    if name.startswith("tngd"):
+        parameters = sum(p.numel() for p in task.model().parameters())
+        technology = Technology.preset("integrated")
+        hardware = Scenario(parameters, PLAN.batch, 10, "dual", technology, analog_time=20.0).cost().seconds
+    return {
+        "row": row,
+        "seed": seed,
+        "steps": steps,
+        "accuracy": history.final_accuracy,
+        "best": max(value for _, value in history.evaluations),
+        "steps_to_level": history.steps_to(LEVEL),
+        "digital_seconds": float(np.mean(history.digital_seconds)),
+        "device_seconds": float(np.mean(history.device_seconds)),
+        "analog_seconds": float(np.mean(history.analog_seconds)),
+        "hardware_seconds": hardware,
+        "not_readable": sum(outcome not in ("ok", "clipped", "extrapolated") for outcome in history.outcome),
+    }
+
+
+def why(path: str, card: DeviceCard, steps: tuple[int, ...] = (5, 15, 25)) -> str:
+    """How far one die is from the solution of the systems that an ideal device meets, as one part of it after the other is made better."""
+    met: list[tuple[Any, ...]] = []
+
+    class Watched(IdealDevice):
+        def solve(self, system: Any, b: torch.Tensor, duration: float, x0: torch.Tensor | None = None) -> Solution:
+            met.append((system, b, duration, x0))
+            return super().solve(system, b, duration, x0=x0)
+
+    train(make_task("mnist", path=path), "tngd", max(steps) + 1, seed=0, device=Watched(), evaluate_every=0)
+    fine = card.dac.model_copy(update={"bits": 14, "offset": 0.0, "gain_error": 0.0})
+    codes = card.technology.resistors.model_copy(update={"bits": 14})
+    changes: dict[str, Any] = {}
+    better = {"as calibrated": changes}
+    for name, change in (
+        ("14-bit conductances", {"technology": card.technology.model_copy(update={"resistors": codes})}),
+        ("and 14-bit DAC without offset", {"dac": fine}),
+        ("and cells without offset", {"offset": 0.0}),
+        ("and without leak", {"leak": 0.0}),
+        ("and without mismatch", {"mismatch": 0.0}),
+    ):
+        changes = {**changes, **change}
+        better[name] = changes
+    tops = ", ".join(f"{float(torch.linalg.eigvalsh(met[k][0].dense())[-1]):.0f}" for k in steps)
+    lines = [f"Relative error of the reading; largest eigenvalues {tops} beside a damping of 1.", ""]
+    lines += ["| die 0 | " + " | ".join(f"step {k}" for k in steps) + " |", "|---" * (1 + len(steps)) + "|"]
+    for name, made in better.items():
+        cells = []
+        for k in steps:
+            system, b, duration, x0 = met[k]
+            exact = torch.linalg.solve(system.dense(), b)
+            found = SurrogateDevice(card.replace(**made), die=0, extrapolate=True).solve(system, b, duration, x0=x0)
+            off = float((found.x - exact).norm() / exact.norm())
+            cells.append(f"{off:.2g}" if found.outcome.readable else found.outcome.value)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", default=os.environ.get(VARIABLE), help=f"mnist.npz or a folder of IDX files; {VARIABLE}"
+    )
+    parser.add_argument("--card", help="of the integrated technology; without it that row is left out")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of each run (default {STEPS}: five epochs)")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("out/mnist.json"), help="where the runs are kept")
+    parser.add_argument("--why", action="store_true", help="instead: what makes the die's error")
+    parser.add_argument("--docs", type=Path, help="page whose table is to be replaced")
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        print("no MNIST here: give --data", file=sys.stderr)
+        return
+    try:
+        if arguments.why:
+            if arguments.card is None:
+                raise InputError("--why is about the calibrated die: give --card")
+            write(arguments.docs, "mnist: why", why(arguments.data, DeviceCard.read(arguments.card)))
+            return
+        kept = destination(arguments.out, (".json",))
+        assert kept is not None
+        found: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
+        have = {(run["row"], run["seed"], run["steps"]) for run in found}
+        rows = [row for row, (_, on_die) in ROWS.items() if arguments.card or not on_die]
+        wanted = [(row, seed) for row in rows for seed in SEEDS]
+        missing = [run for run in wanted if (*run, arguments.steps) not in have]
+        runs = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(
+            delayed(one)(arguments.data, arguments.card, row, seed, arguments.steps) for row, seed in missing
+        )
+        for count, run in enumerate(runs, 1):
+            found.append(run)
+            write_text(kept, json.dumps(found, indent=1) + "\n")
+            print(f"\r{count} of {len(missing)} runs", end="", file=sys.stderr, flush=True)
+    except InputError as error:
+        complain(str(error))
+        raise SystemExit(2) from None
+    write(arguments.docs, "mnist: table", table([run for run in found if run["steps"] == arguments.steps]))
+
+
+def write(page: Path | None, name: str, text: str) -> None:
+    """On the screen, and into a page where there is one."""
+    print("\n" + text)
+    if page is not None:
+        write_text(page, filled(page.read_text(encoding="utf-8"), name, text))
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """Markdown: means over seeds with the standard deviation."""
+    lines = [
+        f"| optimizer | test accuracy, % | steps to {100 * LEVEL:g} % | computer, ms a step | simulated device, ms a step "
+        "| hardware, us a step | steps skipped |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in ROWS:
+        group = [run for run in runs if run["row"] == row]
+        if not group:
+            continue
+        values = [100 * run["accuracy"] for run in group]
+        spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+        reached = [run["steps_to_level"] for run in group if run["steps_to_level"] is not None]
+        steps = f"{np.mean(reached):.0f}" if len(reached) == len(group) else f"{len(reached)} of {len(group)} runs"
+        digital, device = (1e3 * np.mean([run[f"{kind}_seconds"] for run in group]) for kind in ("digital", "device"))
+        hardware = group[0]["hardware_seconds"]
+        lines.append(
+            f"| {row} | {np.mean(values):.2f}{spread} | {steps} | {digital:.1f} | {device:.1f} | "
+            + (f"{1e6 * hardware:.0f} | " if hardware is not None else "- | ")
+            + f"{np.mean([run['not_readable'] for run in group]):.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

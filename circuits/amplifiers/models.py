@@ -1,0 +1,249 @@
+"""Amplifiers as sub-circuits of a netlist: the one-pole law, and a macromodel with the limits of a real part.
+
+An amplifier has two inputs (non-inverting, inverting) and one output, or two that move apart, v(p) - v(m) being its output. `OnePole` is
+
+    v_out = A(s) (v(inputs) + offset),      A(s) = 1 / (1 / A0 + s / (2 pi GBW)),
+
+linear, with ideal control of the outputs' mean. `Macromodel` adds, each where the record `OpAmp` says so:
+
+    second pole        A(s) -> A(s) / (1 + s / (2 pi f_2))
+    slew rate          the current into the gain node is I tanh(g_m v / I), I = slew C: |dv_out/dt| <= slew
+    rails              the gain node itself is clamped at +-rail, so that it does not wind up and comes back at once
+    output resistance  between the gain stage and the node, inside the feedback
+    bias current       out of each node that an input is joined to
+    noise              a voltage in series with the input and a current into each input, white and 1/f (`noise_source`)
+    common mode        the mean of two outputs follows A_c(s) (V_c - mean), one pole
+
+Either is a small linear circuit but for the tanh and the clamp, which `Netlist.linearised` replaces by their small-signal equivalents.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from scipy import constants
+
+from ..errors import InputError
+from ..netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Resistor, VoltageSource
+from ..netlist.limiting import Clamp, SaturatingVCCS
+from ..netlist.netlist import Netlist
+from ..technology.technology import OpAmp
+from .noise_source import add_noise_source
+
+IDEAL_GAIN = 1e8
+"""Gain that stands for an infinite one: larger ones cost the simulator digits, since it resolves the input voltage as a difference."""
+TRANSCONDUCTANCE = 1e-3
+"""g_m of the macromodel's input stage, S; the values around it are then those of a real amplifier."""
+KNEE = 1e-3
+"""Width of the clamp's knee, as a share of the rail. The incremental gain is half of A0 at the rail, and the output ends some 2 % above."""
+NOISE_RESISTOR = 1e4
+"""Resistor whose Johnson noise stands for a noise current, ohm."""
+
+
+class AmplifierCell(Protocol):
+    """What a fabric puts in for each of its amplifiers."""
+
+    def add(
+        self,
+        netlist: Netlist,
+        inputs: tuple[str, str],
+        outputs: tuple[str, ...],
+        name: str,
+        offset: float = 0.0,
+        state: float = 0.0,
+        group: str = "",
+    ) -> None:
+        """Add one amplifier.
+
+        Args:
+            netlist: what to add to.
+            inputs: (non-inverting, inverting) nodes.
+            outputs: one node, or (p, m).
+            name: suffix of its parts' names.
+            offset: input offset voltage, V. state: output at t = 0, V. group: the cell that it belongs to.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class OnePole:
+    """The linear amplifier of gain A0, gain-bandwidth product and offset."""
+
+    opamp: OpAmp
+
+    def add(
+        self,
+        netlist: Netlist,
+        inputs: tuple[str, str],
+        outputs: tuple[str, ...],
+        name: str,
+        offset: float = 0.0,
+        state: float = 0.0,
+        group: str = "",
+    ) -> None:
+        """See `AmplifierCell.add`."""
+        gain, gbw = min(self.opamp.gain, IDEAL_GAIN), self.opamp.gbw
+        upper, lower = inputs
+        if offset and len(outputs) == 1:
+            netlist.add(VoltageSource(f"VOS{name}", f"os{name}", upper, offset), group=group)
+            upper = f"os{name}"
+        elif offset:
+            netlist.add(VoltageSource(f"VOS{name}", lower, f"os{name}", offset), group=group)
+            lower = f"os{name}"
+        if math.isinf(gbw):
+            netlist.add(*_output_stage(outputs, name, (upper, lower), gain), group=group)
+            return
+        load = 1e6  # brings the matrix entries near the others
+        netlist.add(
+            VCCS(f"G{name}", "0", f"a{name}", upper, lower, gain / load),
+            Resistor(f"RA{name}", f"a{name}", "0", load, noisy=False),
+            Capacitor(f"CA{name}", f"a{name}", "0", gain / (2 * math.pi * gbw * load), initial=state),
+            *_output_stage(outputs, name, (f"a{name}", "0"), 1.0),
+            group=group,
+        )
+
+
+@dataclass(frozen=True)
+class Macromodel:
+    """The amplifier with everything that its record says; see the module's docstring.
+
+    Raises:
+        InputError: a slew rate without a gain-bandwidth product, which makes the capacitor that is slewed.
+    """
+
+    opamp: OpAmp
+
+    def __post_init__(self) -> None:
+        if math.isfinite(self.opamp.slew) and math.isinf(self.opamp.gbw):
+            raise InputError(f"opamp.slew = {self.opamp.slew:g} V/s needs a finite opamp.gbw; give both or neither")
+
+    def add(
+        self,
+        netlist: Netlist,
+        inputs: tuple[str, str],
+        outputs: tuple[str, ...],
+        name: str,
+        offset: float = 0.0,
+        state: float = 0.0,
+        group: str = "",
+    ) -> None:
+        """See `AmplifierCell.add`."""
+        opamp = self.opamp
+        upper, lower = self._input(netlist, inputs, name, offset, group)
+        gain = min(opamp.gain, IDEAL_GAIN)
+        slewing, limit, capacitor = math.isfinite(opamp.slew), math.inf, 0.0
+        if math.isfinite(opamp.gbw):
+            capacitor = TRANSCONDUCTANCE / (2 * math.pi * opamp.gbw)
+            netlist.add(Capacitor(f"CA{name}", f"a{name}", "0", capacitor, initial=state), group=group)
+        if slewing:
+            limit = opamp.slew * capacitor
+            netlist.add(
+                SaturatingVCCS(f"BG{name}", "0", f"a{name}", upper, lower, TRANSCONDUCTANCE, limit), group=group
+            )
+        else:
+            netlist.add(VCCS(f"G{name}", "0", f"a{name}", upper, lower, TRANSCONDUCTANCE), group=group)
+        # A stage without a current limit is taken to be overdriven by the rail itself.
+        most = limit if slewing else TRANSCONDUCTANCE * opamp.rail
+        knee = KNEE * opamp.rail
+        netlist.add(
+            Resistor(f"RA{name}", f"a{name}", "0", gain / TRANSCONDUCTANCE, noisy=False),
+            Clamp(
+                f"BC{name}",
+                f"a{name}",
+                "0",
+                opamp.rail + knee * math.log(most / knee * gain / TRANSCONDUCTANCE),
+                most / knee,
+                knee,
+            ),
+            group=group,
+        )
+        last = f"a{name}"
+        if math.isfinite(opamp.second_pole):
+            last = f"q{name}"
+            netlist.add(
+                VCCS(f"GQ{name}", "0", last, f"a{name}", "0", TRANSCONDUCTANCE),
+                Resistor(f"RQ{name}", last, "0", 1 / TRANSCONDUCTANCE, noisy=False),
+                Capacitor(f"CQ{name}", last, "0", TRANSCONDUCTANCE / (2 * math.pi * opamp.second_pole), initial=state),
+                group=group,
+            )
+        self._output(netlist, outputs, name, last, group)
+
+    def _input(
+        self, netlist: Netlist, inputs: tuple[str, str], name: str, offset: float, group: str
+    ) -> tuple[str, str]:
+        """The nodes whose difference is amplified: offset and noise voltage in series with the non-inverting input."""
+        opamp, (upper, lower) = self.opamp, inputs
+        for sign, node in zip("pm", inputs, strict=True):
+            if node == "0":
+                continue
+            if opamp.bias_current:
+                netlist.add(CurrentSource(f"IB{name}{sign}", node, "0", opamp.bias_current), group=group)
+            if opamp.noise_current:
+                density = math.sqrt(4 * constants.k * netlist.temperature * NOISE_RESISTOR)
+                source, tag = f"ni{name}{sign}", f"I{name}{sign}"
+                add_noise_source(netlist, source, density, opamp.noise_current_corner, tag, group)
+                netlist.add(VCCS(f"GN{name}{sign}", "0", node, source, "0", opamp.noise_current / density), group=group)
+        if offset:
+            netlist.add(VoltageSource(f"VOS{name}", f"os{name}", upper, offset), group=group)
+            upper = f"os{name}"
+        if opamp.noise_voltage:
+            add_noise_source(netlist, f"nv{name}", opamp.noise_voltage, opamp.noise_voltage_corner, f"V{name}", group)
+            netlist.add(VCVS(f"EN{name}", f"on{name}", upper, f"nv{name}", "0", 1.0), group=group)
+            upper = f"on{name}"
+        return upper, lower
+
+    def _output(self, netlist: Netlist, outputs: tuple[str, ...], name: str, last: str, group: str) -> None:
+        opamp = self.opamp
+        driven = outputs
+        if opamp.output_resistance:
+            driven = tuple(f"r{name}{k + 1}" for k in range(len(outputs)))
+            netlist.add(
+                *(
+                    Resistor(f"RO{name}_{k + 1}", inner, outer, opamp.output_resistance, noisy=False)
+                    for k, (inner, outer) in enumerate(zip(driven, outputs, strict=True))
+                ),
+                group=group,
+            )
+        mean = "0"
+        ideal = (
+            math.isinf(opamp.common_mode_gain) and math.isinf(opamp.common_mode_gbw) and not opamp.common_mode_offset
+        )
+        if len(outputs) == 2 and not ideal:
+            mean = self._common_mode(netlist, outputs, name, group)
+        netlist.add(*_output_stage(driven, name, (last, "0"), 1.0, mean), group=group)
+
+    def _common_mode(self, netlist: Netlist, outputs: tuple[str, ...], name: str, group: str) -> str:
+        """The node that the outputs swing about."""
+        opamp, wanted, mean = self.opamp, "0", f"c{name}"
+        gain = min(opamp.common_mode_gain, IDEAL_GAIN)
+        if opamp.common_mode_offset:
+            wanted = f"vc{name}"
+            netlist.add(VoltageSource(f"VC{name}", wanted, "0", opamp.common_mode_offset), group=group)
+        netlist.add(
+            *(
+                VCCS(f"GC{name}_{k + 1}", "0", f"k{name}", wanted, node, TRANSCONDUCTANCE / 2)
+                for k, node in enumerate(outputs)
+            ),
+            Resistor(f"RC{name}", f"k{name}", "0", gain / TRANSCONDUCTANCE, noisy=False),
+            VCVS(f"EC{name}", mean, "0", f"k{name}", "0", 1.0),
+            group=group,
+        )
+        if math.isfinite(opamp.common_mode_gbw):
+            farad = TRANSCONDUCTANCE / (2 * math.pi * opamp.common_mode_gbw)
+            netlist.add(Capacitor(f"CC{name}", f"k{name}", "0", farad), group=group)
+        return mean
+
+
+def _output_stage(
+    outputs: tuple[str, ...], name: str, control: tuple[str, str], gain: float, mean: str = "0"
+) -> tuple[VCVS, ...]:
+    """One output at gain v(control), or two at half of it on either side of the node `mean`."""
+    if len(outputs) == 1:
+        return (VCVS(f"E{name}", outputs[0], "0", *control, gain),)
+    plus, minus = outputs
+    return (
+        VCVS(f"E{name}p", plus, mean, *control, gain / 2),
+        VCVS(f"E{name}m", minus, mean, *control, -gain / 2),
+    )

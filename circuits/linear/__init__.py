@@ -1,0 +1,1 @@
+"""Linear circuits without a simulator: modified nodal analysis, state space, noise spectra."""

@@ -1,0 +1,1 @@
+"""Netlists as checked records: elements, analyses, sub-circuits."""

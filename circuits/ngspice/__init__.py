@@ -1,0 +1,1 @@
+"""ngspice, through PySpice: single runs, many in parallel, resumable job stores."""

@@ -1,0 +1,1 @@
+"""SPICE text: reading and writing netlists."""

@@ -1,0 +1,92 @@
+"""A netlist's lines as cards: comments dropped, continuations joined, words split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from ..errors import InputError
+
+Line: TypeAlias = tuple[int | str, str]
+"""Where a line stands (its number; with the file's name if it is an included one), and its text."""
+BLANK = "\x00"
+"""What stands for a blank inside of an expression, which is one word."""
+_EXPRESSION = re.compile(r"(\{[^{}]*\}|'[^']*'|\"[^\"]*\")")
+#: Where none of these occurs, every line is one card whose words are separated by blanks.
+_MARKS = (";", "$", "(", "{", "'", '"', " =", "= ", "*", "\n+", "\n ", "\t")
+
+
+class Card(NamedTuple):
+    """One logical line: where its first line stands, and its words."""
+
+    number: int | str
+    words: list[str]
+
+    def refuse(self, why: str, kind: type[InputError] = InputError) -> InputError:
+        """The error that names the line."""
+        return kind(f"line {self.number} ({' '.join(self.words)[:80].replace(BLANK, ' ')}): {why}")
+
+
+def read_cards(lines: Iterable[Line]) -> tuple[Iterable[Card], list[Card]]:
+    """All cards in order (to be read once), and those among them that start with a dot.
+
+    An expression in braces or quotes is one word, ``{...}``, with `BLANK` for its blanks; other brackets count as blanks, and
+    ``name = value`` as one word.
+    """
+    body = [(number, line) for number, line in lines if line[:1] != "*"]
+    whole = "\n" + "\n".join([line for _, line in body])
+    if not any(mark in whole for mark in _MARKS):  # as thermograd writes; 1e5 cards are split as they are used
+        dots = [card for number, line in body if line[:1] == "." and (card := Card(number, line.split())).words]
+        return (Card(number, words) for number, line in body if (words := line.split())), dots
+    cards = list(_logical(body))
+    return cards, [card for card in cards if card.words[0][0] == "."]
+
+
+def _logical(body: list[Line]) -> Iterator[Card]:
+    pending: Card | None = None
+    for number, line in body:
+        content = without_comment(line)
+        if not content or content.startswith("*"):
+            continue
+        continued = content.startswith("+")
+        if continued:
+            if pending is None:
+                raise InputError(f"line {number}: a continuation (+) with nothing before it")
+            pending.words.extend(split_words(number, content[1:]))
+            continue
+        words = split_words(number, content)
+        if pending is not None:
+            yield pending
+        pending = Card(number, words) if words else None
+    if pending is not None:
+        yield pending
+
+
+def without_comment(line: str) -> str:
+    """What precedes ``;`` or `` $``, stripped."""
+    return (re.split(r";|\s\$", line, maxsplit=1)[0] if ";" in line or "$" in line else line).strip()
+
+
+def split_words(number: int | str, content: str) -> list[str]:
+    """The words of a line: brackets count as blanks, ``name = value`` is one word and so is an expression."""
+    if "{" in content or "'" in content or '"' in content or "}" in content:
+        pieces = _EXPRESSION.split(content)
+        for place, piece in enumerate(pieces):
+            if place % 2:
+                pieces[place] = "{" + re.sub(r"\s", BLANK, piece[1:-1]) + "}"
+                continue
+            if any(mark in piece for mark in "{}'\""):
+                raise InputError(
+                    f"line {number} ({content[:80]}): a brace or quote has no partner, or stands in another"
+                )
+            pieces[place] = _joined(piece)
+        content = re.sub(r"\s*=\s*", "=", "".join(pieces))
+    elif "=" in content or "(" in content:
+        content = _joined(content)
+    return content.split()
+
+
+def _joined(content: str) -> str:
+    """Brackets as blanks, and parameters as one word each."""
+    return re.sub(r"\s*=\s*", "=", re.sub(r"[()]", " ", content))

@@ -1,0 +1,1 @@
+"""What a device is built from: technologies, presets, dies, temperatures."""

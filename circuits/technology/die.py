@@ -1,0 +1,177 @@
+"""`Die`: one fabricated device, drawn from a technology by a seed.
+
+A part's own deviation belongs to its place on the die, not to the matrix that happens to be programmed: the crosspoint
+(rail, i, j) keeps its deviate whatever the size of the problem. Gradients and temperatures go by the relative position on the die. SPICE
+netlists and the surrogate both ask here, so that one seed means the same die in both.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from ..errors import InputError
+from .thermal import temperature_at, temperature_map
+
+if TYPE_CHECKING:
+    from .technology import Scatter, Technology
+
+# Stream numbers are part of the meaning of a seed: never renumber, only append.
+STREAMS = {
+    "coupling": 1,
+    "ground": 2,
+    "drive": 3,
+    "capacitor": 4,
+    "offset": 5,
+    "dac_gain": 6,
+    "dac_offset": 7,
+    "adc_gain": 8,
+    "adc_offset": 9,
+    "ambient": 10,
+    "inverter": 11,
+    "inverter_offset": 12,
+    "resistor_lot": 13,
+    "resistor_gradient": 14,
+    "capacitor_lot": 15,
+    "capacitor_gradient": 16,
+    "dac_inl": 17,
+    "adc_inl": 18,
+    "dac_step": 19,
+    "adc_step": 20,
+    "coupling_ageing": 21,
+    "ground_ageing": 22,
+}
+
+DRIFT_FLOOR = 0.05
+"""Least factor that temperature may put on a resistance: where the law of `Die.drift` says less, it has ended."""
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(z: np.ndarray) -> np.ndarray:
+    """SplitMix64's bijection of 64-bit words."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+class Die:
+    """The deviations and temperatures of one die.
+
+    Args:
+        technology: what it is made of.
+        seed: which die, a non-negative integer; None is the die whose parts all have their nominal value.
+    """
+
+    def __init__(self, technology: Technology, seed: int | None) -> None:
+        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+            raise InputError(f"die seed must be a non-negative integer or None, got {seed!r}")
+        self.technology = technology
+        self.seed = seed
+        self._drawn: dict[str, np.ndarray] = {}
+        thermal = technology.thermal
+        self.ambient = thermal.ambient + thermal.ambient_rms * float(self.deviates("ambient", (1, 1))[0, 0])
+        self.temperatures = temperature_map(thermal, self.ambient)
+
+    def deviates(self, part: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Standard normal deviates of a kind of part, indexed by place; (rails, n) or (rails, n, n).
+
+        The values at the places 0..n-1 are the same for every n.
+        """
+        if self.seed is None:
+            return np.zeros(shape)
+        known = self._drawn.get(part)
+        if known is None or any(have < want for have, want in zip(known.shape, shape, strict=True)):
+            size = shape if known is None else tuple(map(max, known.shape, shape))
+            known = self._drawn[part] = self._draw(STREAMS[part], size)
+        return known[tuple(slice(extent) for extent in shape)]
+
+    def deviates_at(self, part: str, rail: int, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Those of `deviates` at the places (rail, row, column), (m,), without holding all n^2 of them."""
+        found = np.zeros(len(row))
+        if self.seed is None or not len(row):
+            return found
+        order = np.argsort(row, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(row[order])) + 1):
+            line = self._row(STREAMS[part], (rail, int(row[places[0]])), int(column[places].max()) + 1)
+            found[places] = line[column[places]]
+        return found
+
+    def deviates_of(self, part: str, channel: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Standard normal deviates of the numbered elements of channels (both integers >= 0, of one shape), each computed from its place.
+
+        For parts so many that rows of them are not to be drawn: SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, OOPSLA 2014), whose m-th
+        output is a hash of key + m gamma, a key for each channel, through the inverse of the normal distribution.
+        """
+        if self.seed is None:
+            return np.zeros(np.shape(number))
+        key = np.random.SeedSequence([STREAMS[part], int(self.seed)]).generate_state(1, np.uint64)[0]
+        with np.errstate(over="ignore"):
+            keys = _mixed(key + _GAMMA * (channel.astype(np.uint64) + np.uint64(1)))
+            bits = _mixed(keys + _GAMMA * (number.astype(np.uint64) + np.uint64(1)))
+        # Middles of 2^53 equal intervals, so that neither 0 nor 1 occurs.
+        return np.asarray(ndtri(((bits >> np.uint64(11)).astype(float) + 0.5) * 2.0**-53))
+
+    def _row(self, stream: int, place: tuple[int, ...], length: int) -> np.ndarray:
+        key = np.random.SeedSequence([stream, int(self.seed or 0), *place])
+        return np.random.Generator(np.random.Philox(key)).standard_normal(length)
+
+    def _draw(self, stream: int, shape: tuple[int, ...]) -> np.ndarray:
+        # One generator for each row: a longer row starts with the shorter one's values.
+        rows = np.empty(shape)
+        for place in np.ndindex(*shape[:-1]):
+            rows[place] = self._row(stream, place, shape[-1])
+        return rows
+
+    def resistor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Deviation of ln R that resistors share at relative positions on the die, 0 to 1 (broadcast): lot and gradient.
+
+        lot z_0 + gradient [z_1 (row - 1/2) + z_2 (column - 1/2)]; each part's own deviate comes on top (see `technology.Scatter`).
+        """
+        return self._shift("resistor", self.technology.resistors, row, column)
+
+    def capacitor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Deviation of ln C that capacitors share, as `resistor_shift`; lot and gradient are drawn apart from the resistors'."""
+        return self._shift("capacitor", self.technology.capacitors, row, column)
+
+    def _shift(self, kind: str, scatter: Scatter, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        down, across = scatter.gradient * self.deviates(f"{kind}_gradient", (1, 2))[0]
+        middle = scatter.lot * self.deviates(f"{kind}_lot", (1, 1))[0, 0]
+        return np.asarray(middle + down * (row - 0.5) + across * (column - 0.5))
+
+    def temperature_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Temperature (K) of parts at relative positions on the die, 0 to 1 (broadcast)."""
+        return temperature_at(self.temperatures, row, column)
+
+    def at(self, temperatures: Any) -> Die:
+        """The same die with another temperature map; all deviations stay as they are.
+
+        Args:
+            temperatures: (cells, cells) K, of the grid of the technology's thermal record.
+
+        Raises:
+            InputError: another shape, or a temperature that is not finite and positive.
+        """
+        cells = self.technology.thermal.cells
+        grid = np.array(temperatures, dtype=float)
+        if grid.shape != (cells, cells):
+            raise InputError(f"temperatures have shape {grid.shape}; the die's grid is ({cells}, {cells})")
+        if not (np.isfinite(grid).all() and (grid > 0).all()):
+            bad = grid[~(np.isfinite(grid) & (grid > 0))][0]
+            raise InputError(f"temperatures hold {bad} K; all must be finite and above 0 K")
+        other = copy.copy(self)
+        other.temperatures = grid
+        return other
+
+    def drift(self, temperature: np.ndarray) -> np.ndarray:
+        """Factor on a resistance at that temperature: 1 + TC1 (T - T0) + TC2 (T - T0)^2."""
+        resistors = self.technology.resistors
+        rise = temperature - self.technology.thermal.reference
+        return np.maximum(1.0 + resistors.tc1 * rise + resistors.tc2 * rise**2, DRIFT_FLOOR)
+
+    def __repr__(self) -> str:
+        spread = np.ptp(self.temperatures)
+        return f"Die({self.technology.name!r}, seed={self.seed}, ambient={self.ambient:.1f} K, spread={spread:.1f} K)"

@@ -1,0 +1,130 @@
+"""The shipped technologies and thermal situations; `Technology.preset` and `Thermal.preset` look them up by name."""
+
+from __future__ import annotations
+
+from .converters import Converter, Link
+from .technology import Capacitors, OpAmp, Resistors, Switches, Technology, Thermal, Wires
+
+# All four: a die of 5 mm by 5 mm by 0.3 mm in 8 x 8 cells, so the silicon carries 148 W/(m K) * 0.3 mm = 0.044 W/K between neighbours.
+# Order-of-magnitude figures from handbook constants, none of them measured on a device.
+SITUATIONS: dict[str, Thermal] = {
+    "isolated": Thermal(
+        ambient_rms=0.1,
+        to_ambient=4e-5,
+        to_neighbour=0.044,
+        to_hot=0.0,
+        source="in an oven held to 0.1 K, on 3 mm of glass epoxy (0.3 W/(m K)) in still air (10 W/(m^2 K)): 390 K/W in all; "
+        "nothing hot is near, and its own heat hardly leaves",
+    ),
+    "packaged": Thermal(
+        ambient_rms=2.0,
+        to_ambient=5e-4,
+        to_neighbour=0.044,
+        to_hot=1e-4,
+        source="QFN with a soldered pad on a four-layer board, 31 K/W in all (data sheets: 25 to 40); a GPU at 360 K some 5 cm "
+        "away, whose heat is mostly lost on the way",
+    ),
+    "beside a GPU": Thermal(
+        ambient=318.15,
+        ambient_rms=5.0,
+        to_ambient=5e-4,
+        to_neighbour=0.044,
+        to_hot=3e-3,
+        source="the same package in 45 C air, 5 mm from a GPU at 360 K: two 35 um copper planes (390 W/(m K), 0.027 W/K a square) "
+        "over an eighth of a square for each cell of the edge",
+    ),
+    "bare": Thermal(
+        ambient=318.15,
+        ambient_rms=5.0,
+        to_ambient=4e-3,
+        to_neighbour=0.044,
+        to_hot=1e-2,
+        source="no package: 1 mm from a GPU at 360 K on 0.1 mm of silicon interposer (148 W/(m K)), under its cooler, which takes "
+        "0.5 W/mm^2 at 45 K, 11 kW/(m^2 K)",
+    ),
+}
+"""Named thermal situations, from well isolated from the neighbour to not at all; see `Thermal.preset`."""
+
+
+# Energies are representative, none of them measured on a device; docs/cost.md says how they were found. Converters: medians of B. Murmann's
+# ADC survey 1997-2025 (github.com/bmurmann/ADC-survey), designs since 2015 with 15 to 17 and with 7 to 9 effective bits; DACs are taken to
+# be as good. Link: an I/O in 32 nm SOI, 1.4 pJ/b over 0.75 inch of board. Codes: 10 pJ for 64 bits of an 8 kB SRAM (M. Horowitz, ISSCC
+# 2014).
+FINE_STEP, COARSE_STEP, LINK_BIT, CODE_BIT = 8.5e-14, 3.05e-14, 1.4e-12, 1.6e-13
+
+PRESETS: dict[str, Technology] = {
+    tech.name: tech
+    for tech in (
+        Technology(
+            name="ideal",
+            source="perfect parts: no tolerance, no noise, infinite gain and resolution",
+            thermal=Thermal(johnson_noise=False),
+        ),
+        Technology(
+            name="paper",
+            source="timing model of arXiv:2405.13817: 1 kOhm, 1 nF, 16 bit, 50 Gb/s; amplifiers not stated there: ideal; "
+            "energies not stated there: representative (docs/cost.md)",
+            resistors=Resistors(write_energy=CODE_BIT),
+            dac=Converter(bits=16, figure_of_merit=FINE_STEP),
+            adc=Converter(bits=16, max_gain=64, figure_of_merit=FINE_STEP),
+            link=Link(energy=LINK_BIT),
+        ),
+        Technology(
+            name="breadboard",
+            source="1 % metal film (E96, 100 ppm/K), 5 % film capacitors, typical values of the TL072 op-amp, 12 bit converters",
+            resistors=Resistors(unit=1e3, tolerance=0.005, tc1=1e-4, series="E96"),
+            capacitors=Capacitors(unit=1e-8, tolerance=0.025),
+            opamp=OpAmp(
+                gain=2e5,
+                gbw=3e6,
+                offset=3e-3,
+                rail=10.0,
+                slew=1.3e7,
+                output_resistance=125.0,
+                bias_current=6.5e-11,
+                noise_voltage=1.8e-8,
+                noise_voltage_corner=100.0,
+                noise_current=1e-14,
+                power=4.2e-2,
+            ),
+            dac=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3),
+            adc=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3, noise=5e-4, max_gain=64),
+            thermal=Thermal(ambient_rms=2.0, to_neighbour=2e-3, to_ambient=1e-3, to_hot=1e-4),
+        ),
+        Technology(
+            name="integrated",
+            source="representative of a CMOS array (1 % matching, 66 dB amplifiers, 8 bit; energies: docs/cost.md); no foundry's data",
+            resistors=Resistors(unit=1e4, tolerance=0.01, tc1=1e-3, bits=8, write_energy=CODE_BIT),
+            capacitors=Capacitors(unit=1e-11, tolerance=0.005),
+            opamp=OpAmp(
+                gain=2e3,
+                gbw=5e8,
+                offset=5e-4,
+                rail=1.0,
+                second_pole=1.5e9,
+                slew=3e8,
+                noise_voltage=5e-9,
+                noise_voltage_corner=1e5,
+                common_mode_gain=1e3,
+                common_mode_gbw=2e8,
+                power=5e-4,
+            ),
+            switches=Switches(on_resistance=100.0, leakage=1e-10),
+            wires=Wires(
+                segment_resistance=1.0, segment_capacitance=2e-15, crosspoint_capacitance=1e-15, input_capacitance=5e-14
+            ),
+            dac=Converter(bits=8, gain_error=2e-3, offset=5e-4, figure_of_merit=COARSE_STEP, rate=1e8),
+            adc=Converter(
+                bits=8,
+                gain_error=2e-3,
+                offset=5e-4,
+                noise=5e-4,
+                max_gain=64,
+                figure_of_merit=COARSE_STEP,
+                rate=1e8,
+            ),
+            link=Link(energy=LINK_BIT),
+            thermal=Thermal(ambient_rms=2.0, to_hot=1e-4),
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+"""The `thermograd` command, one file a command."""

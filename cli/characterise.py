@@ -1,0 +1,278 @@
+"""The command that measures a designer's amplifier and puts it into a technology: `characterise`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..circuits.errors import InputError
+from .options import CIRCUITS, PICTURES, Json, Plot, TechnologyName, examples
+from .outputs import destination, emit, note, show, write_file
+
+if TYPE_CHECKING:
+    from ..circuits.amplifiers.characterise import Characterisation
+    from ..circuits.amplifiers.user_netlist import Amplifier
+    from ..circuits.technology.technology import OpAmp, Technology
+
+BASE = "integrated"
+"""The technology around the amplifier when none is named: what such an amplifier is built into, with Johnson noise."""
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=CIRCUITS,
+    epilog=examples(
+        "thermograd characterise two_stage.cir --subckt two_stage --inputs inp,inn --outputs out --supply vdd=0.9 --supply vss=-0.9 "
+        "--load-resistance 46k --out amplifier.toml --plot amplifier.png",
+        "thermograd characterise ota.cir --subckt ota --inputs p,n --outputs op,on --supply vdd=1.8 --supply vb=650m --reference 0.9 "
+        "--include pdk",
+        "thermograd compile A.npy --fabric crossbar_single --technology amplifier.toml",
+    ),
+)
+def characterise(
+    netlist: Annotated[
+        Path, typer.Argument(help="SPICE netlist that holds the amplifier as a .subckt.", metavar="NETLIST")
+    ],
+    subckt: Annotated[str, typer.Option("--subckt", help="Name of that .subckt.", metavar="NAME")],
+    inputs: Annotated[
+        str,
+        typer.Option("--inputs", help="Its ports for the non-inverting and the inverting input.", metavar="PLUS,MINUS"),
+    ],
+    outputs: Annotated[
+        str,
+        typer.Option(
+            "--outputs", help="Its port for the output, or for two that move apart.", metavar="OUT|PLUS,MINUS"
+        ),
+    ],
+    supply: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--supply",
+            help="Voltage of each other port (supplies, references, biases) against ground (repeatable).",
+            metavar="PORT=VOLTS",
+        ),
+    ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            "--reference",
+            help="Voltage at which inputs and outputs rest: 0.9 for an amplifier between 0 and 1.8 V.",
+            metavar="VOLTS",
+        ),
+    ] = "0",
+    load_resistance: Annotated[
+        str | None,
+        typer.Option(
+            "--load-resistance",
+            help="From each output to ground; the gain is then the one under load. Default: none.",
+            metavar="OHM",
+        ),
+    ] = None,
+    load_capacitance: Annotated[
+        str, typer.Option("--load-capacitance", help="From each output to ground.", metavar="FARAD")
+    ] = "0",
+    temperature: Annotated[
+        str | None,
+        typer.Option("--temperature", help="Default: as the netlist says, or 300.15 K (27 C).", metavar="KELVIN"),
+    ] = None,
+    include: Annotated[
+        Path | None, typer.Option("--include", help="Folder whose files the netlist may include.", metavar="DIR")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write a technology with this amplifier, for `compile --technology`: .toml or .json.",
+            metavar="FILE",
+        ),
+    ] = None,
+    technology: TechnologyName = None,
+    plot: Plot = None,
+    json: Json = False,
+) -> None:
+    """Measure an amplifier in ngspice as on a bench: gain, poles, swing, slew rate, offset, noise, power.
+
+    Numbers may carry SPICE suffixes (46k, 0.2p). --out takes all but the amplifier from --technology (default: integrated).
+    """
+    from ..circuits.amplifiers.characterise import measure
+    from .inputs import read_technology, suffixed
+
+    if technology is not None and out is None:
+        raise InputError("--technology is what --out starts from; name the file to write with --out, or leave it out")
+    given = [netlist, Path(technology or "")]
+    target, picture = destination(out, (".toml", ".json"), given), destination(plot, PICTURES, given)
+    board = read_technology(technology or BASE)
+    ohm = math.inf if load_resistance is None else suffixed("--load-resistance", load_resistance)
+    farad = suffixed("--load-capacitance", load_capacitance)
+    rest = suffixed("--reference", reference)
+    amplifier = _amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest)
+    kelvin = amplifier.parts.temperature if temperature is None else suffixed("--temperature", temperature)
+    measured = measure(amplifier, load_resistance=ohm, load_capacitance=farad, temperature=kelvin)
+    title = f"{amplifier.parts.title} at {_conditions(measured)}"
+    if target is not None:
+        source = f"amplifier: {title}, from {netlist.name}"
+        _with_amplifier(board, measured.opamp, amplifier.parts.title, source).write(target)
+    if picture is not None:
+        from ..report.figures.amplifier import amplifier_plot
+
+        figure = amplifier_plot(measured, title)
+        write_file(picture, lambda temporary: figure.savefig(temporary, dpi=150))
+    files = [path for path in (target, picture) if path is not None]
+    if json:
+        emit(_data(measured) | {"amplifier": amplifier.parts.title, "files": files})
+        return
+    show(title, ("figure", "value"), _rows(measured, len(amplifier.outputs)))
+    for path in files:
+        note(f"wrote {path}")
+    if target is not None:
+        for remark in _remarks(measured):
+            note(f"{target}: {remark}")
+
+
+def _amplifier(
+    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], include: Path | None, rest: float = 0.0
+) -> Amplifier:
+    from ..circuits.amplifiers.user_netlist import Amplifier
+    from ..circuits.spice.includes import read_file
+    from ..circuits.spice.parser import read_subcircuit
+
+    plus, *minus = _names("--inputs", inputs)
+    if len(minus) != 1:
+        raise InputError(
+            f"--inputs {inputs!r} is not a pair: name the non-inverting and the inverting input, such as --inputs inp,inn"
+        )
+    ends = _names("--outputs", outputs)
+    if len(ends) > 2:
+        raise InputError(f"--outputs {outputs!r} names {len(ends)} ports: an amplifier has one output, or two")
+    volts = _volts(supplies)
+    parts, ports = read_subcircuit(*read_file(path, include), subckt)
+    named = {"--inputs": [plus, *minus], "--outputs": ends, "--supply": list(volts)}
+    for option, names in named.items():
+        for name in names:
+            if name not in ports:
+                raise InputError(
+                    f"{option} names {name!r}, which is no port of sub-circuit {parts.title}; its ports are {', '.join(ports)}"
+                )
+    given = [name for names in named.values() for name in names]
+    for name in given:
+        if given.count(name) > 1:
+            raise InputError(f"port {name} is named twice; it is one input, one output or one supply")
+    left = [port for port in ports if port not in given]
+    if left:
+        remedy = " ".join(f"--supply {port}=VOLTS" for port in left)
+        raise InputError(
+            f"port {', '.join(left)} of sub-circuit {parts.title} is neither input nor output; give its voltage: {remedy}"
+        )
+    return Amplifier(parts, (plus, minus[0]), tuple(ends), volts, rest)
+
+
+def _names(option: str, text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"{option} {text!r}: a name is empty; give names of ports with a comma between them")
+    return names
+
+
+def _volts(supplies: Sequence[str]) -> dict[str, float]:
+    from .inputs import suffixed
+
+    found: dict[str, float] = {}
+    for text in supplies:
+        port, equals, value = (word.strip() for word in text.partition("="))
+        if not (port and equals and value):
+            raise InputError(f"--supply {text!r} is not PORT=VOLTS, such as --supply vdd=0.9")
+        if port in found:
+            raise InputError(f"--supply {port} is given twice; leave one out")
+        found[port] = suffixed(f"--supply {port}", value)
+    return found
+
+
+def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> Technology:
+    """The technology with its `opamp` replaced, under a name and a source that say so."""
+    called = re.sub(r"[^A-Za-z0-9 _.+-]", "_", f"{board.name} with {name}")[:64]
+    return board.replace(name=called, source="; ".join(filter(None, (board.source, source))), opamp=opamp)
+
+
+def _conditions(measured: Characterisation) -> str:
+    from ..report.figures.schematic import engineering
+
+    loads = []
+    if math.isfinite(measured.load_resistance):
+        loads.append(engineering(measured.load_resistance, "Ω"))
+    if measured.load_capacitance:
+        loads.append(engineering(measured.load_capacitance, "F"))
+    return f"{measured.temperature:g} K, {' and '.join(loads) + ' at each output' if loads else 'no load'}"
+
+
+def _rows(measured: Characterisation, outputs: int) -> list[tuple[str, str]]:
+    """The table; what is zero or infinite in the record was not found."""
+    from ..report.figures.schematic import engineering
+
+    opamp, (low, high) = measured.opamp, measured.swing
+
+    def found(value: float, unit: str) -> str:
+        return engineering(value, unit) if value and math.isfinite(value) else "none found"
+
+    rows = [
+        ("gain A0", f"{engineering(opamp.gain, '').strip()} ({20 * math.log10(opamp.gain):.1f} dB)"),
+        ("gain-bandwidth product", engineering(opamp.gbw, "Hz")),
+        ("unity-gain frequency", engineering(measured.unity_gain, "Hz")),
+        ("phase margin", f"{measured.phase_margin:.1f}°"),
+        ("second pole", found(opamp.second_pole, "Hz")),
+        ("swing, lowest", engineering(low, "V")),
+        ("swing, highest", engineering(high, "V")),
+        ("slew rate", found(opamp.slew / 1e6, "V/µs")),
+    ]
+    if math.isinf(measured.load_resistance):  # under load it is part of the gain
+        rows.append(("output resistance", found(opamp.output_resistance, "Ω")))
+    rows += [
+        ("offset", engineering(measured.offset, "V")),
+        ("bias current", found(opamp.bias_current, "A")),
+        ("noise voltage", engineering(opamp.noise_voltage, "V/√Hz")),
+        ("its 1/f corner", found(opamp.noise_voltage_corner, "Hz")),
+        ("noise current", found(opamp.noise_current, "A/√Hz")),
+        ("its 1/f corner", found(opamp.noise_current_corner, "Hz")),
+    ]
+    if outputs == 2:
+        rows.append(("mean of the outputs", engineering(opamp.common_mode_offset, "V")))
+    return [*rows, ("power", engineering(opamp.power, "W"))]
+
+
+def _remarks(measured: Characterisation) -> list[str]:
+    """What the record does not say, to somebody who is going to use it."""
+    remarks = [
+        "opamp.offset is this netlist's own, without mismatch; opamp.offset_matching and opamp.input_area take its place"
+    ]
+    if measured.opamp.output_resistance:
+        remarks.append(
+            "opamp.output_resistance, being in series, makes too much of a load where a stage is compensated; with the load that it "
+            "will have (--load-resistance, --load-capacitance) it goes into the other figures"
+        )
+    return remarks
+
+
+def _data(measured: Characterisation) -> dict[str, Any]:
+    """Plain data for JSON: figures in SI units, and the curves."""
+    import numpy as np
+
+    return {
+        "opamp": measured.opamp.model_dump(mode="json"),
+        "offset": measured.offset,
+        "unity_gain": measured.unity_gain,
+        "phase_margin": measured.phase_margin,
+        "swing": measured.swing,
+        "load_resistance": measured.load_resistance,
+        "load_capacitance": measured.load_capacitance,
+        "temperature": measured.temperature,
+        "frequency": measured.frequency,
+        "gain": np.abs(measured.response),
+        "phase": np.degrees(np.unwrap(np.angle(measured.response))),
+        "noise_frequency": measured.noise_frequency,
+        "noise_voltage": measured.noise_voltage,
+    }

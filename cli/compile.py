@@ -1,0 +1,269 @@
+"""The command that makes circuits: `compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from ..circuits.errors import InputError
+from .options import CIRCUITS, PICTURES, Damping, Drive, Json, Seed, TechnologyName, examples
+from .outputs import complain, destination, emit, note, say, show, to_json, write_text
+
+if TYPE_CHECKING:
+    from ..compiler.analysis.report import Report
+    from ..compiler.layout.tiling import Placement
+    from ..compiler.program import AnalogProgram
+
+SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
+EXTRACTED = ".extracted.cir"
+UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
+
+app = typer.Typer()
+
+
+@app.command(
+    "compile",
+    rich_help_panel=CIRCUITS,
+    epilog=examples(
+        "thermograd compile A.npy",
+        "thermograd compile A.csv --technology breadboard --damping 0.01 --out board",
+        "thermograd compile A.mtx --b b.npy --out board && ngspice -b board.cir",
+        "thermograd compile A.npy --technology integrated --rounding solution --tile 16 --picture coupling.svg",
+        "thermograd compile A.npy --fabric crossbar --technology integrated --extracted --out array",
+        "thermograd compile A.npy --technology integrated --rounding stochastic --programs 8 --out mean",
+        "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
+        "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
+    ),
+)
+def compile_command(
+    matrix: Annotated[
+        Path,
+        typer.Argument(
+            help="Matrix A: .npy, .npz, .csv, .txt or .mtx; or a system by its factors, an .npz with J, H and damping "
+            "(J^T H J + damping) or A, B and damping (Kronecker product).",
+            metavar="MATRIX",
+        ),
+    ],
+    b: Drive = None,
+    fabric: Annotated[
+        str,
+        typer.Option(
+            "--fabric",
+            help="auto, rc, dual_rail (passive), crossbar, crossbar_single, factored (op-amps), lc or spu (oscillators).",
+            metavar="NAME",
+        ),
+    ] = "auto",
+    technology: TechnologyName = "ideal",
+    damping: Damping = 0.0,
+    equilibrate: Annotated[
+        bool, typer.Option("--equilibrate", help="Scale the unknowns to a unit diagonal (op-amp fabrics).")
+    ] = False,
+    prune: Annotated[
+        float, typer.Option("--prune", help="Relative change of A^-1 b that leaving out small couplings may cause.")
+    ] = 0.0,
+    rounding: Annotated[
+        str, typer.Option("--rounding", help="nearest, solution (least error of A^-1 b) or stochastic.", metavar="NAME")
+    ] = "nearest",
+    seed: Seed = 0,
+    programs: Annotated[
+        int,
+        typer.Option(
+            "--programs",
+            help="So many programs, each rounded stochastically; the mean of their solutions is the one to use.",
+            min=1,
+        ),
+    ] = 1,
+    tile: Annotated[
+        int | None, typer.Option("--tile", help="Place the unknowns on tiles of this many; crossings are reported.")
+    ] = None,
+    fan_out: Annotated[int | None, typer.Option("--fan-out", help="Couplings that may leave a tile.")] = None,
+    dialect: Annotated[
+        str, typer.Option("--dialect", help="Language of the netlist: ngspice, ltspice or xyce.", metavar="NAME")
+    ] = "ngspice",
+    hierarchical: Annotated[
+        bool, typer.Option("--hierarchical", help="A sub-circuit for each cell instead of a flat netlist.")
+    ] = False,
+    extracted: Annotated[
+        bool,
+        typer.Option(
+            "--extracted",
+            help="Beside the schematic netlist the one after layout, with wires, switches and parasitics (crossbar, "
+            "crossbar_single); the report says what they do to the solution.",
+        ),
+    ] = False,
+    equations: Annotated[
+        bool,
+        typer.Option(
+            "--equations", help="Derive the node equations with symbols, and prove them (6 unknowns or fewer)."
+        ),
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", help="Schematic (4 unknowns or fewer) or coupling graph: .png, .svg or .pdf.", metavar="FILE"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write PREFIX.cir, .json and .npz (the program), .report.txt, .report.json, .report.html and .bom.csv; "
+            "PREFIX.extracted.cir with --extracted; PREFIX-1.cir, PREFIX-2.cir, ... with --programs.",
+            metavar="PREFIX",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compile a symmetric positive definite matrix into a circuit, prove it and report what it takes.
+
+    Exit code 1 when the placement exceeds --fan-out.
+    """
+    from .inputs import read_problem, read_technology, read_vector
+
+    system, drive = read_problem(matrix, damping)
+    drive = drive if b is None else read_vector(b)
+    board = read_technology(technology or "ideal")
+    given = [matrix, b, Path(technology or "")]
+    suffixes = (*SUFFIXES, EXTRACTED) if extracted else SUFFIXES
+    files, drawn = _files(out, programs, given, suffixes), destination(picture, PICTURES, given)
+    if fan_out is not None and tile is None:
+        raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave it out")
+    options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
+    compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
+    described = [
+        _Described(p, p.report_for(drive, extracted), _placed(p, tile, fan_out), p.equations() if equations else None)
+        for p in compiled
+    ]
+    netlists = [p.to_spice(drive, dialect, hierarchical) for p in compiled]
+    for names, netlist, each in zip(files, netlists, described, strict=False):
+        _write(each, names, netlist, dialect)
+        if extracted:
+            text = each.program.extracted(drive).to_spice(dialect, each.program.analysis(), hierarchical)
+            write_text(names[EXTRACTED], text)
+    first = described[0]
+    program, placement, derived = first.program, first.placement, first.equations
+    if drawn is not None:
+        from ..report.figures.program import write_picture
+
+        write_picture(program, drawn, placement)
+    written = [*(path for names in files for path in names.values()), *([drawn] if drawn is not None else [])]
+    mean_error = _mean_error(compiled)
+    if json:
+        data = _data(first) | {"files": written}
+        if mean_error is not None:
+            data |= {"mean_error": mean_error, "reports": [each.report.to_dict() for each in described]}
+        emit(data)
+    else:
+        say(first.report)
+        if mean_error is not None:
+            say(
+                f"this is program 1 of {programs}; the mean of their solutions errs by {mean_error:.3g} (relative, rms over b)"
+            )
+        if placement is not None:
+            show("", ("placement", ""), placement.summary())
+        if derived is not None:
+            say(derived)
+        if written:
+            note("wrote " + ", ".join(map(str, written)))
+        if out is None:
+            note("--out PREFIX writes the netlist, the program, the report and the bill of materials")
+    if placement is not None and not placement.within_fan_out:
+        complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
+        raise typer.Exit(1)
+
+
+class _Described(NamedTuple):
+    """A program and what is said of it."""
+
+    program: AnalogProgram
+    report: Report
+    placement: Placement | None
+    equations: Any
+
+
+def _compile(
+    system: Any, fabric: str, technology: Any, b: Any, rounding: str, seed: int, programs: int, options: dict[str, Any]
+) -> Sequence[AnalogProgram]:
+    from types import SimpleNamespace
+
+    from ..compiler.compile import compile_matrix, compile_system
+    from ..compiler.ensemble import compile_ensemble
+
+    if programs > 1 and rounding != "stochastic":
+        raise InputError(
+            f"--programs {programs}: with {rounding} rounding all would be the same; add --rounding stochastic"
+        )
+    if not isinstance(system, SimpleNamespace):
+        if programs > 1:
+            return compile_ensemble(system, programs, fabric, technology, b=b, seed=seed, **options)
+        return (compile_matrix(system, fabric, technology, b=b, rounding=rounding, seed=seed, **options),)
+    for name, value in (options | {"programs": programs > 1}).items():
+        if value and name != "damping":  # the damping is part of the system already
+            raise InputError(f"--{name} works on a matrix, not on factors; leave it out, or multiply the factors out")
+    return (compile_system(system, fabric, technology, b=b, rounding=rounding, seed=seed),)
+
+
+def _mean_error(compiled: Sequence[AnalogProgram]) -> float | None:
+    if len(compiled) == 1:
+        return None
+    from ..compiler.ensemble import mean_solution_error
+
+    return mean_solution_error(compiled)
+
+
+def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Placement | None:
+    if tile is None:
+        return None
+    from ..compiler.layout.tiling import place_on_tiles
+
+    return place_on_tiles(program, tile, fan_out)
+
+
+def _data(described: _Described) -> dict[str, Any]:
+    data: dict[str, Any] = {"report": described.report.to_dict()}
+    if described.placement is not None:
+        data["placement"] = described.placement.to_dict()
+    if (derived := described.equations) is not None:
+        data["equations"] = {"text": str(derived), "latex": derived.latex(), "proved": derived.proved}
+    return data
+
+
+def _files(
+    out: Path | None, programs: int, inputs: Sequence[Path | None], suffixes: Sequence[str]
+) -> list[dict[str, Path]]:
+    """For each program, suffix -> file; none without a prefix."""
+    if out is None:
+        return []
+    if out.suffix or not out.name:
+        raise InputError(
+            f"--out {str(out)!r} must be a prefix without a dot; the suffixes .cir, .json, ... are added to it"
+        )
+    prefixes = [out.name] if programs == 1 else [f"{out.name}-{k + 1}" for k in range(programs)]
+    files = [{suffix: out.with_name(prefix + suffix) for suffix in suffixes} for prefix in prefixes]
+    for names in files:
+        for path in names.values():
+            destination(path, inputs=inputs)
+    return files
+
+
+def _write(described: _Described, files: dict[str, Path], netlist: str, dialect: str) -> None:
+    from ..report.program_page import write_page
+
+    program, report, placement, derived = described
+    program.save(files[".json"].with_suffix(""))
+    write_text(files[".cir"], netlist)
+    text = [str(report)]
+    if placement is not None:
+        text += [f"{name:>20}  {value}" for name, value in placement.summary()]
+    if derived is not None:
+        text += ["", str(derived)]
+    write_text(files[".report.txt"], "\n".join([*text, ""]))
+    write_text(files[".report.json"], to_json(_data(described)))
+    write_page(program, files[".report.html"], netlist, dialect, placement, derived, report)
+    bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
+    listed = {kind for kind, _, _ in report.bill}
+    bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]
+    write_text(files[".bom.csv"], "\n".join(["part,value,unit,count,total", *bill, ""]))

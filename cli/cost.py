@@ -1,0 +1,281 @@
+"""The command that says what a step takes: `cost`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..circuits.errors import InputError
+from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples
+from .outputs import destination, emit, note, show, write_file
+
+if TYPE_CHECKING:
+    from ..circuits.technology.technology import Technology
+    from ..devicemodel.cost.model import Scenario, StepCost
+    from ..devicemodel.cost.workload import Array
+
+BASE = "paper"
+ROWS = 7
+"""Values of a knob that the table of a sweep shows."""
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=LEARNING,
+    epilog=examples(
+        "thermograd cost --parameters 100k --batch 32 --outputs 20",
+        "thermograd cost --parameters 100k --batch 32 --outputs 20 --sweep rate=1G:1000T --plot rate.png",
+        "thermograd cost --parameters 100k --batch 32 --outputs 20 --layout dual --technology integrated --json",
+        "thermograd compile A.npy --fabric crossbar --technology integrated --out board && thermograd cost --program board.json",
+    ),
+)
+def cost(
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", help="Parameters of the network.", metavar="N")
+    ] = None,
+    batch: Annotated[str | None, typer.Option("--batch", help="Samples in a batch.", metavar="B")] = None,
+    outputs: Annotated[str | None, typer.Option("--outputs", help="Outputs of the network.", metavar="DZ")] = None,
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            help="factored (arrays J, H, J^T: the paper's), dense (N x N), or dual (B DZ cells, what `train` uses).",
+            metavar="NAME",
+        ),
+    ] = "factored",
+    program: Annotated[
+        Path | None,
+        typer.Option("--program", help="Program that `compile` wrote, in place of a network.", metavar="FILE"),
+    ] = None,
+    technology: TechnologyName = None,
+    analog_time: Annotated[float, typer.Option("--analog-time", help="Of a run, in tau.", metavar="TAU")] = 50.0,
+    attempts: Annotated[int, typer.Option("--attempts", help="Analog runs behind a reading.", min=1)] = 1,
+    host_rate: Annotated[
+        str | None,
+        typer.Option(
+            "--host-rate", help="Operations per second of the host. Default: 30 % of an A100's 19.5 T.", metavar="FLOPS"
+        ),
+    ] = None,
+    host_power: Annotated[
+        float | None,
+        typer.Option("--host-power", help="Of the host while it computes. Default: 400 W.", metavar="WATT"),
+    ] = None,
+    digital: Annotated[
+        str | None,
+        typer.Option(
+            "--digital", help="Time of the derivatives as measured, in place of --host-rate.", metavar="SECONDS"
+        ),
+    ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            help="Vary one of parameters, batch, outputs, analog_time, bits, rate (link, bit/s), converters (of a kind, shared), samples "
+            "(of one converter, 1/s) or resistance (ohm), and say where the bottleneck changes.",
+            metavar="KNOB=LOW:HIGH",
+        ),
+    ] = None,
+    plot: Plot = None,
+    json: Json = False,
+) -> None:
+    """Time and energy of one step, part by part: derivatives, programming, transfers, converters, settling.
+
+    --parameters, --batch, --outputs, --host-rate, --digital and the bounds of --sweep may carry SPICE suffixes: 100k, 1meg, 50G, 2m for
+    2e-3. A capital M is refused. docs/cost.md has the model and where its figures are from.
+    """
+    if plot is not None and sweep is None:
+        raise InputError("--plot draws a sweep: add --sweep KNOB=LOW:HIGH, such as --sweep rate=1G:1000T")
+    if digital is not None and host_rate is not None:
+        raise InputError("--digital takes the place of --host-rate: leave one of them out")
+    from ..devicemodel.cost.model import Host, Scenario
+    from .inputs import read_technology, suffixed, whole
+
+    seconds = None if digital is None else suffixed("--digital", digital)
+    default = Host()
+    power = default.power if host_power is None else host_power
+    if program is not None:
+        given = {
+            "--parameters": parameters,
+            "--batch": batch,
+            "--outputs": outputs,
+            "--technology": technology,
+            "--host-rate": host_rate,
+            "--sweep": sweep,
+        }
+        for option, value in given.items():
+            if value is not None:
+                raise InputError(f"{option} has no meaning with --program, which is a finished circuit; leave it out")
+        _cost_of_program(program, analog_time, attempts, seconds or 0.0, power, json)
+        return
+    if parameters is None or batch is None or outputs is None:
+        raise InputError("give --parameters, --batch and --outputs, or --program FILE")
+    picture = destination(plot, PICTURES, [Path(technology or "")])
+    scenario = Scenario(
+        parameters=whole("--parameters", parameters),
+        batch=whole("--batch", batch),
+        outputs=whole("--outputs", outputs),
+        layout=layout,
+        technology=read_technology(technology or BASE),
+        analog_time=analog_time,
+        host=Host(default.rate if host_rate is None else suffixed("--host-rate", host_rate), power),
+        digital_seconds=seconds,
+        attempts=attempts,
+    )
+    found, array = scenario.cost(), scenario.array()
+    title = f"{layout}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {analog_time:g} tau, "
+    title += f"technology {scenario.technology.name}"
+    data = _data(found, array)
+    swept = None if sweep is None else _swept(scenario, sweep)
+    if swept is not None and picture is not None:
+        from ..report.figures.cost import sweep_plot
+
+        knob, low, high = swept["knob"], swept["values"][0], swept["values"][-1]
+        figure = sweep_plot(scenario, knob, low, high, title.replace(" tau", " τ"))
+        write_file(picture, lambda temporary: figure.savefig(temporary, dpi=150))
+    if json:
+        emit(data | {"layout": layout, "technology": scenario.technology.name, "sweep": swept, "plot": picture})
+        return
+    _show(found, array, title)
+    if swept is not None:
+        _show_sweep(swept)
+    if picture is not None:
+        note(f"wrote {picture}")
+    _remark(scenario.technology)
+
+
+def _cost_of_program(path: Path, analog_time: float, attempts: int, seconds: float, watts: float, json: bool) -> None:
+    from ..compiler.program import AnalogProgram
+    from ..devicemodel.cost.model import step_cost
+    from ..devicemodel.cost.workload import compiled_array
+
+    _require_program(path)
+    program = AnalogProgram.load(path)
+    array = compiled_array(program)
+    found = step_cost(array, program.technology, analog_time * array.tau * attempts, seconds, watts, attempts)
+    if json:
+        emit(_data(found, array) | {"layout": program.fabric_name, "technology": program.technology.name})
+        return
+    _show(
+        found,
+        array,
+        f"{program.fabric_name}: {program.size} unknowns, {analog_time:g} tau, technology {program.technology.name}",
+    )
+    _remark(program.technology)
+
+
+def _require_program(path: Path) -> None:
+    """InputError where the file is there, but is JSON of something else than a program; what cannot be read is left to the loader."""
+    import json
+
+    try:
+        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return
+    if not (isinstance(found, dict) and "thermograd_program" in found):
+        card = isinstance(found, dict) and {"technology", "fabric", "digest"} <= set(found)
+        raise InputError(
+            f"--program {str(path)!r} is {'a device card' if card else 'JSON of another kind'}, not a program: give a .json that "
+            "`thermograd compile --out PREFIX` wrote, with its .npz beside it"
+        )
+
+
+def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
+    """Table, and where the bottleneck changes, as plain data."""
+    import dataclasses
+
+    from ..devicemodel.cost.model import handovers, knob_values, sweep
+    from .inputs import suffixed
+
+    knob, equals, bounds = (word.strip() for word in text.partition("="))
+    low, colon, high = (word.strip() for word in bounds.partition(":"))
+    if not (equals and colon and low and high):
+        raise InputError(f"--sweep {text!r} is not KNOB=LOW:HIGH, such as --sweep rate=1G:1000T")
+    ends = suffixed(f"--sweep {knob}", low), suffixed(f"--sweep {knob}", high)
+    values = knob_values(knob, *ends, ROWS)
+    for word, end in zip((low, high), ends, strict=True):
+        try:
+            scenario.turned(knob, end)
+        except InputError as error:
+            raise InputError(f"--sweep {knob}, bound {word}: {error}") from None
+    return {
+        "knob": knob,
+        "values": values,
+        "costs": [found.to_dict() for found in sweep(scenario, knob, values)],
+        "time_handovers": [dataclasses.asdict(change) for change in handovers(scenario, knob, *ends)],
+        "energy_handovers": [dataclasses.asdict(change) for change in handovers(scenario, knob, *ends, energy=True)],
+    }
+
+
+def _show(found: StepCost, array: Array, title: str) -> None:
+    from ..devicemodel.cost.model import share
+    from ..report.figures.schematic import engineering
+
+    rows = [
+        (
+            part.name,
+            engineering(part.seconds, "s"),
+            share(part.seconds, found.seconds),
+            engineering(part.joules, "J"),
+            share(part.joules, found.joules),
+        )
+        for part in found.parts
+    ]
+    rows.append(("total", engineering(found.seconds, "s"), "", engineering(found.joules, "J"), ""))
+    show(title, ("part", "time", "share", "energy", "share"), rows)
+    facts = [
+        ("bottleneck in time", found.bottleneck),
+        ("bottleneck in energy", found.energy_bottleneck),
+        ("cells", f"{array.cells}"),
+        ("codes", f"{array.codes}"),
+        ("amplifiers", f"{array.amplifiers}"),
+        ("tau", engineering(array.tau, "s")),
+        ("heat of the resistors", engineering(array.heat, "W")),
+    ]
+    show("", ("", ""), facts)
+
+
+def _show_sweep(swept: dict[str, Any]) -> None:
+    from ..report.figures.schematic import engineering
+
+    knob = swept["knob"]
+    rows = [
+        (
+            f"{value:.4g}",
+            engineering(one["seconds"], "s"),
+            one["bottleneck"],
+            engineering(one["joules"], "J"),
+            one["energy_bottleneck"],
+        )
+        for value, one in zip(swept["values"], swept["costs"], strict=True)
+    ]
+    show("", (knob, "time", "bottleneck", "energy", "bottleneck"), rows)
+    for what in ("time", "energy"):
+        for change in swept[f"{what}_handovers"]:
+            note(f"{what}: from {change['before']} to {change['after']} at {knob} = {change['value']:.4g}")
+        if not swept[f"{what}_handovers"]:
+            note(f"{what}: the bottleneck stays")
+
+
+def _remark(technology: Technology) -> None:
+    """What counts as free because the technology does not state it."""
+    figures = {
+        "dac.figure_of_merit": technology.dac.figure_of_merit,
+        "adc.figure_of_merit": technology.adc.figure_of_merit,
+        "link.energy": technology.link.energy,
+        "resistors.write_energy": technology.resistors.write_energy,
+        "opamp.power": technology.opamp.power,
+    }
+    unstated = [name for name, figure in figures.items() if figure == 0]
+    unstated += [f"{name}.rate" for name in ("dac", "adc") if math.isinf(getattr(technology, name).rate)]
+    if unstated:
+        note(f"technology {technology.name} does not state {', '.join(unstated)}, which count as free")
+
+
+def _data(found: StepCost, array: Array) -> dict[str, Any]:
+    import dataclasses
+
+    return found.to_dict() | {"array": dataclasses.asdict(array)}

@@ -1,0 +1,360 @@
+"""What a command line hands over, read safely: matrices, vectors, systems, technologies, devices.
+
+Files come from anywhere, so nothing in them is ever executed: no pickle, no Python objects. Whatever is wrong ends as
+one `InputError` that names the file, what was found there and what to do.
+"""
+
+from __future__ import annotations
+
+import lzma
+import math
+import re
+import tokenize
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..circuits.errors import InputError
+from ..circuits.technology.presets import PRESETS
+from ..circuits.technology.technology import Technology
+
+if TYPE_CHECKING:
+    from ..devicemodel.device import Device
+
+MAX_SPARSE = 200_000
+"""Most unknowns of a sparse matrix from a file."""
+MAX_UNKNOWNS = 20_000
+"""Largest matrix that is turned into a dense array (3.2 GB); a sparse file of a few bytes may claim any size."""
+
+_CAPITAL = re.compile(r"[0-9.](M(?!EG|eg|IL|il)|P)")
+_MEANT = {"M": ("meg for 1e6", "m for 1e-3"), "P": ("1000T for 1e15", "p for 1e-12")}
+
+DEVICES = {
+    "ideal": frozenset[str](),
+    "surrogate": frozenset({"card", "die", "noise", "extrapolate"}),
+    "spice": frozenset({"technology", "fabric", "die", "noise"}),
+}
+"""The devices by name, with the options that mean something to each."""
+
+# What the readers of numpy and scipy are known to throw at files that are not what they claim to be.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+    lzma.LZMAError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    MemoryError,
+)
+
+
+def read_matrix(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """A matrix (n, n), and the right-hand side (n,) when the file is an .npz that holds `A` and `b`.
+
+    Shape and numbers are looked at by the compiler's checks, which name the entry.
+
+    Raises:
+        InputError: the file is missing, of an unknown kind, damaged, or does not hold real numbers.
+    """
+    arrays = _read("matrix", path)
+    matrix = _pick("matrix", path, arrays, "A")
+    if matrix.ndim == 2 and max(matrix.shape, default=0) > MAX_UNKNOWNS:
+        raise InputError(
+            f"matrix file {str(path)!r} has shape {matrix.shape}; at most {MAX_UNKNOWNS} unknowns can be handled"
+        )
+    return matrix, (_flat(arrays["b"]) if "A" in arrays and "b" in arrays else None)
+
+
+def read_problem(path: Path, damping: float) -> tuple[Any, np.ndarray | None]:
+    """What a file holds to be compiled: a matrix, or a system by its factors; and the right-hand side `b` of an .npz.
+
+    An .npz with `J` (and `H`) is J^T H J, one with the matrices `A` and `B` is A (x) B; both may hold `damping`, to which the argument is
+    added. Everything else is a matrix, which is returned sparse from a sparse .mtx file.
+
+    Raises:
+        InputError: as `read_matrix`.
+    """
+    if path.suffix.lower() == ".npz":
+        arrays = _read("matrix", path)
+        own = 0.0
+        if "damping" in arrays:
+            if arrays["damping"].size != 1:
+                raise InputError(
+                    f"matrix file {str(path)!r}: damping has shape {arrays['damping'].shape}; it must be one number"
+                )
+            own = float(arrays["damping"].item())
+        drive = _flat(arrays["b"]) if "b" in arrays else None
+        if "J" in arrays:
+            return SimpleNamespace(J=arrays["J"], H=arrays.get("H"), damping=own + damping), drive
+        if "A" in arrays and "B" in arrays:
+            return SimpleNamespace(A=arrays["A"], B=arrays["B"], damping=own + damping), drive
+        if "A" in arrays and own:
+            return SimpleNamespace(A=arrays["A"] + own * np.eye(len(arrays["A"])), damping=0.0), drive
+    if path.suffix.lower() == ".mtx":
+        sparse_matrix = _sparse_market(path)
+        if sparse_matrix is not None:
+            return sparse_matrix, None
+    return read_matrix(path)
+
+
+def _sparse_market(path: Path) -> Any:
+    """The matrix of a Matrix Market file in coordinate format; None for other files, which `read_matrix` judges."""
+    from scipy import sparse
+    from scipy.io import mminfo, mmread
+
+    try:
+        rows, columns, _, layout, field, _ = mminfo(path)
+        if layout != "coordinate" or field not in ("real", "integer") or max(rows, columns) > MAX_SPARSE:
+            return None
+        return sparse.csr_array(mmread(path)).astype(np.float64)
+    except (*_DAMAGE, OSError):
+        return None
+
+
+def read_vector(path: Path) -> np.ndarray:
+    """A vector (n,); a single row or column of a matrix counts as one."""
+    return _flat(_pick("vector", path, _read("vector", path), "b"))
+
+
+def read_systems(paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The systems (A, b) of .npz files, a folder standing for all that are in it, in the order of their names.
+
+    Raises:
+        InputError: no file, an array is missing, or A is not symmetric positive definite, or b does not fit it.
+    """
+    from ..compiler.passes.damp import condition
+    from ..compiler.validate import validate, validate_drive
+
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not found:
+            raise InputError(
+                f"folder {str(path)!r} holds no .npz files; save each system with np.savez(path, A=A, b=b)"
+            )
+        files += found
+    systems = []
+    for file in files:
+        matrix, b = read_matrix(file)
+        if b is None:
+            raise InputError(f"system file {str(file)!r} must hold two arrays, A and b: np.savez(path, A=A, b=b)")
+        try:
+            systems.append((condition(validate(matrix), 0.0), validate_drive(b, len(matrix))))
+        except InputError as error:
+            raise InputError(f"system file {str(file)!r}: {error}") from None
+    return systems
+
+
+def read_technology(name: str) -> Technology:
+    """A preset by its name, or a .toml or .json file by its path."""
+    if name in PRESETS:
+        return PRESETS[name]
+    if Path(name).suffix in (".toml", ".json"):
+        return Technology.read(name)
+    raise InputError(
+        f"technology {name!r} is neither a preset ({', '.join(PRESETS)}) nor a .toml or .json file; "
+        "`thermograd technology NAME --out my.toml` writes one to start from"
+    )
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """The finite numbers of an option such as `--levels 0.01,0.1`."""
+    values = []
+    for item in text.split(","):
+        try:
+            values.append(float(item))
+        except ValueError:
+            raise InputError(
+                f"{option}: {item.strip()!r} is not a number; give numbers with commas between them, such as 1,2,3"
+            ) from None
+        if not math.isfinite(values[-1]):
+            raise InputError(f"{option}: {item.strip()!r} is not finite")
+    return values
+
+
+def suffixed(option: str, text: str) -> float:
+    """The number of an option such as `--host-rate 50G`, with a SPICE suffix or without.
+
+    In a netlist 1M is 1e-3 and 1P is 1e-12 whatever their case. Beside G and T, a capital reads as mega or peta: it is refused.
+
+    Raises:
+        InputError: not a number, or a suffix that begins with a capital M or P, but for MEG and MIL.
+    """
+    from ..circuits.spice.expressions import parse_number
+
+    try:
+        value = parse_number(text)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
+    found = _CAPITAL.search(text)
+    if found is not None:
+        large, small = _MEANT[found[1]]
+        raise InputError(
+            f"{option} is {text!r}, where {found[1]} can be read in two ways: write {large}, or {small} as in SPICE"
+        )
+    return value
+
+
+def whole(option: str, text: str) -> int:
+    """The whole number >= 1 of an option such as `--parameters 100k`; InputError for another."""
+    value = suffixed(option, text)
+    # 2.3k is 2300 but for rounding.
+    if not (math.isfinite(value) and round(value) >= 1 and abs(value - round(value)) <= 1e-12 * value):
+        raise InputError(f"{option} is {text}: give a whole number >= 1, such as 32, 100k or 1meg")
+    return round(value)
+
+
+def seeds(option: str, text: str) -> list[int]:
+    """The die seeds of an option such as `--dies 1,2,3`."""
+    values = numbers(option, text)
+    for value in values:
+        if value < 0 or value != int(value):
+            raise InputError(f"{option}: {value:g} is not a seed; seeds are whole numbers >= 0")
+    return [int(value) for value in values]
+
+
+def open_device(
+    kind: str,
+    technology: str | None = None,
+    fabric: str | None = None,
+    die: int | None = None,
+    noise: bool | None = None,
+    card: Path | None = None,
+    seed: int = 0,
+    extrapolate: bool | None = None,
+) -> Device:
+    """The device that the options describe.
+
+    Raises:
+        InputError: unknown kind, an option that this kind of device would ignore, or no card for a surrogate.
+    """
+    if kind not in DEVICES:
+        raise InputError(f"device {kind!r} is unknown; there are: {', '.join(DEVICES)}")
+    given = {"technology": technology, "fabric": fabric, "die": die, "noise": noise, "card": card}
+    given["extrapolate"] = extrapolate
+    for option, value in given.items():
+        if value is not None and option not in DEVICES[kind]:
+            takers = " or ".join(name for name, options in DEVICES.items() if option in options)
+            raise InputError(f"--{option} means nothing to the {kind} device; leave it out, or use --device {takers}")
+    if kind == "ideal":
+        from ..devicemodel.devices.ideal import IdealDevice
+
+        return IdealDevice()
+    if kind == "spice":
+        from ..compiler.fabrics.registry import fabric_named
+        from ..devicemodel.devices.spice import SpiceDevice
+
+        if fabric not in (None, "auto"):
+            fabric_named(fabric)
+        return SpiceDevice(read_technology(technology or "ideal"), die, fabric or "auto", noise, seed=seed)
+    from ..devicemodel.card import DeviceCard
+    from ..devicemodel.devices.surrogate import SurrogateDevice
+
+    if card is None:
+        raise InputError(
+            "the surrogate device needs a card: --card card.json, written by `thermograd calibrate --out card.json`"
+        )
+    read = DeviceCard.read(card)
+    if noise is not None:
+        read = read.replace(technology=read.technology.replace(thermal__johnson_noise=noise))
+    return SurrogateDevice(read, die, seed, extrapolate=bool(extrapolate))
+
+
+def _read(what: str, path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by name; a file of one nameless array gives it the name ''."""
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{what} file {str(path)!r} has the suffix {path.suffix!r}; use one of {', '.join(_READERS)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an empty file is an error of ours further down, not a warning
+            arrays = reader(path)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{what} file {str(path)!r} cannot be read: {error.strerror or error}; check the path"
+        ) from None
+    except _DAMAGE as error:
+        reason = str(error).split(";")[0].strip().rstrip(".") or type(error).__name__
+        raise InputError(
+            f"{what} file {str(path)!r} is not a {path.suffix} file of plain numbers: {reason}. {_REMEDY[reader]}"
+        ) from None
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            label = f" array {name!r}" if name else ""
+            raise InputError(
+                f"{what} file {str(path)!r}:{label} holds {array.dtype} values; real numbers are needed. "
+                f"{_REMEDY[reader]}"
+            )
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
+
+
+def _pick(what: str, path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """The only array, or the one of the expected name among several."""
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    if name not in arrays:
+        raise InputError(
+            f"{what} file {str(path)!r} holds {len(arrays)} arrays ({', '.join(arrays) or 'none'}); "
+            f"it must hold one, or name the {what} {name}: np.savez(path, {name}={name})"
+        )
+    return arrays[name]
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.ravel() if array.ndim == 2 and 1 in array.shape else array
+
+
+def _numpy_file(path: Path) -> dict[str, np.ndarray]:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return {"": loaded}
+    with loaded:
+        return {name: loaded[name] for name in loaded.files}
+
+
+def _text_file(path: Path) -> dict[str, np.ndarray]:
+    text = path.read_text(encoding="utf-8-sig")
+    content = "".join(line.split("#")[0] for line in text.splitlines())
+    if not content.strip():
+        return {"": np.empty((0, 0))}
+    delimiter = next((mark for mark in (",", ";") if mark in content), None)
+    return {"": np.loadtxt(text.splitlines(), delimiter=delimiter, ndmin=2)}
+
+
+def _market_file(path: Path) -> dict[str, np.ndarray]:
+    from scipy.io import mminfo, mmread
+
+    rows, columns = (int(extent) for extent in mminfo(path)[:2])
+    if max(rows, columns) > MAX_UNKNOWNS:
+        raise InputError(
+            f"matrix file {str(path)!r} has shape ({rows}, {columns}); at most {MAX_UNKNOWNS} unknowns can be handled"
+        )
+    loaded = mmread(path)
+    return {"": np.asarray(loaded.toarray() if hasattr(loaded, "toarray") else loaded)}
+
+
+_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".npy": _numpy_file,
+    ".npz": _numpy_file,
+    ".csv": _text_file,
+    ".txt": _text_file,
+    ".mtx": _market_file,
+}
+_REMEDY: dict[Callable[[Path], dict[str, np.ndarray]], str] = {
+    _numpy_file: "Save numbers, not objects: np.save(path, np.asarray(A, dtype=float))",
+    _text_file: "Write one row a line, numbers separated by commas or blanks",
+    _market_file: "Write it with scipy.io.mmwrite(path, A)",
+}

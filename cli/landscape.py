@@ -1,0 +1,231 @@
+"""The command that draws where trainings went: `landscape`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..circuits.errors import InputError
+from .options import (
+    LEARNING,
+    PICTURES,
+    Card,
+    DeviceName,
+    DieSeed,
+    Extrapolate,
+    Json,
+    Plot,
+    Seed,
+    TechnologyName,
+    Workers,
+    examples,
+)
+from .outputs import destination, emit, note, progress, show, to_json, write_file, write_text
+from .train import _task
+
+if TYPE_CHECKING:
+    from ..devicemodel.device import Device
+    from ..optim.training.landscape import Landscape
+
+MOST = 8
+"""Trainings in one picture, which has a colour for each."""
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=LEARNING,
+    epilog=examples(
+        "thermograd landscape --steps 100 --plot landscape.png",
+        "thermograd landscape --optimizers tngd:analog-time=0,tngd:analog-time=2,tngd:analog-time=20 --plot times.png",
+        "thermograd landscape --optimizers ngd,tngd --device surrogate --card card.json --die 3 --extrapolate --plot die.pdf",
+        "thermograd landscape --plane random --optimizers ngd --plot basin.svg --out basin.npz",
+    ),
+)
+def landscape(
+    task: Annotated[
+        str, typer.Option("--task", help="digits, or mnist (needs --data), as for `train`.", metavar="NAME")
+    ] = "digits",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Of mnist: mnist.npz, or the folder of the IDX files.", metavar="PATH")
+    ] = None,
+    optimizers: Annotated[
+        str,
+        typer.Option(
+            "--optimizers",
+            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, each with settings of its own if need be: "
+            "sgd:lr=0.1,tngd:damping=1:analog-time=5.",
+            metavar="LIST",
+        ),
+    ] = "sgd,adam,ngd,tngd",
+    plane: Annotated[
+        str,
+        typer.Option(
+            "--plane", help="paths (the plane nearest to all paths) or random (filter-normalised).", metavar="NAME"
+        ),
+    ] = "paths",
+    device: DeviceName = None,
+    card: Card = None,
+    technology: TechnologyName = None,
+    die: DieSeed = None,
+    extrapolate: Extrapolate = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Updates of each training; default: as `train`.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Samples a step; default: as `train`.")] = None,
+    seed: Seed = 0,
+    points: Annotated[int, typer.Option("--points", min=2, help="Of the grid, along each side.")] = 41,
+    span: Annotated[
+        float | None,
+        typer.Option("--span", help="Half the side of the window. Default: what the paths need; random: 1."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Most training samples that the loss is a mean over.")
+    ] = 2048,
+    workers: Workers = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the slice and the paths: .json or .npz.", metavar="FILE")
+    ] = None,
+    plot: Plot = None,
+    json: Json = False,
+) -> None:
+    """Draw the training loss on a plane through the best solution, and the way of each optimizer on it.
+
+    All start with the same weights and see the same batches. docs/landscape.md says what to make of it.
+    """
+    given = [card, data, Path(technology or "")]
+    picture, target = destination(plot, PICTURES, given), destination(out, (".json", ".npz"), given)
+    hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
+    runs = _runs(optimizers, hardware)
+    from ..optim.training.landscape import PLANES
+    from ..optim.training.landscape import landscape as find
+    from ..optim.training.trajectory import follow
+
+    if plane not in PLANES:
+        raise InputError(f"--plane {plane!r} is unknown; there are: {', '.join(PLANES)}")
+    if span is not None and not (math.isfinite(span) and span > 0):
+        raise InputError(f"--span is {span}; give a finite number > 0")
+    chosen = _task(task, data)
+    machines = _prepared(runs, hardware, seed)
+    steps, batch = steps or chosen.plan.steps, batch or chosen.plan.batch
+    with progress() as report:
+        trajectories = [
+            follow(
+                chosen, name, steps, batch, seed, machine, samples, label,
+                progress=lambda done, total, label=label: report(f"training {label}", done, total), **settings,  # type: ignore[misc]
+            )
+            for (label, name, settings), machine in zip(runs, machines, strict=True)
+        ]  # fmt: skip
+        found = find(
+            chosen, trajectories, plane, points, span, samples, seed, workers,
+            progress=lambda done, rows: report("loss on the plane", done, rows),
+        )  # fmt: skip
+    result = found.to_dict() | {"task": chosen.name, "steps": steps, "batch": batch, "seed": seed}
+    result |= {"device": hardware["device"], "die": die}
+    title = f"{task}: {steps} steps of {batch}, seed {seed}"
+    if target is not None and target.suffix.lower() == ".npz":
+        import numpy as np
+
+        write_file(target, lambda temporary: np.savez(temporary, allow_pickle=False, **found.arrays()))
+    elif target is not None:
+        write_text(target, to_json(result))
+    if picture is not None:
+        from ..report.figures.landscape import landscape_plot
+
+        figure = landscape_plot(found, title)
+        write_file(picture, lambda temporary: figure.savefig(temporary, dpi=150))
+    if json:
+        emit(result)
+    else:
+        _show(found, title)
+    for one in trajectories:
+        if one.left is not None:
+            note(
+                f"{one.label} left the landscape before step {one.left}: its path ends there; a smaller lr may keep it"
+            )
+    for path in filter(None, (target, picture)):
+        note(f"wrote {path}")
+
+
+def _show(found: Landscape, title: str) -> None:
+    from ..report.figures.landscape import subtitle
+
+    rows = [
+        (
+            one.label,
+            f"{one.loss[-1]:.4g}",
+            f"{shadow:.4g}",
+            f"{math.hypot(*(place[-1] - place[0])):.3g}",
+            f"{off[-1]:.3g}",
+            f"{off.max():.3g}",
+        )
+        for one, place, off, shadow in zip(found.trajectories, found.coordinates, found.off, found.shadow, strict=True)
+    ]
+    columns = ("optimizer", "loss at the end", "on the plane", "way in the plane", "end off it", "at most off it")
+    show(f"{title}; loss of {found.samples} training samples", columns, rows)
+    note(subtitle(found))
+
+
+def _runs(text: str, hardware: dict[str, Any]) -> list[tuple[str, str, dict[str, float]]]:
+    """Label, optimizer and settings of each item of a list such as `sgd:lr=0.1,tngd`."""
+    from ..optim.training.train import OPTIMIZERS
+
+    runs: list[tuple[str, str, dict[str, float]]] = []
+    for item in text.split(","):
+        name, *pairs = (word.strip() for word in item.split(":"))
+        if name not in OPTIMIZERS:
+            raise InputError(f"--optimizers: {name!r} is unknown; there are: {', '.join(OPTIMIZERS)}")
+        known = [key for key, value in OPTIMIZERS[name][1].items() if isinstance(value, int | float)]
+        settings: dict[str, float] = {}
+        for pair in pairs:
+            key, _, value = pair.partition("=")
+            key = key.strip().replace("-", "_")
+            if key not in known:
+                raise InputError(
+                    f"--optimizers: {pair!r} means nothing to {name}; it takes {', '.join(known)}, as lr=0.1"
+                )
+            try:
+                settings[key] = float(value)
+            except ValueError:
+                raise InputError(f"--optimizers: {pair!r} of {name} is not a number; give one, as lr=0.1") from None
+            forever = key == "analog_time" and settings[key] == math.inf
+            if not (math.isfinite(settings[key]) or forever) or (key == "lr" and settings[key] <= 0):
+                wanted = "a finite number > 0" if key == "lr" else "a finite number"
+                raise InputError(f"--optimizers: {key} of {name} is {settings[key]}; give {wanted}")
+        label = ", ".join([name, *(f"{key.replace('_', ' ')} {value:g}" for key, value in settings.items())])
+        if any(label == other for other, _, _ in runs):
+            raise InputError(
+                f"--optimizers: {item.strip()!r} is there twice; leave one out, or give it another setting"
+            )
+        runs.append((label, name, settings))
+    if len(runs) > MOST:
+        raise InputError(f"--optimizers: {len(runs)} are too many to tell apart in a picture; give at most {MOST}")
+    if not any("analog_time" in OPTIMIZERS[name][1] for _, name, _ in runs):
+        for option, value in hardware.items():
+            if value is not None:
+                raise InputError(f"--{option} means nothing to {text}, which use no device; leave it out, or add tngd")
+    return runs
+
+
+def _prepared(
+    runs: list[tuple[str, str, dict[str, float]]], hardware: dict[str, Any], seed: int
+) -> list[Device | None]:
+    """A device for each training that uses one. What an optimizer objects to is found here, before the first one trains."""
+    import torch
+
+    from ..optim.training.train import OPTIMIZERS, make_optimizer
+    from .inputs import open_device
+
+    devices: list[Device | None] = []
+    for _, name, settings in runs:
+        make_optimizer(name, [torch.nn.Parameter(torch.zeros(1))], None, **settings)
+        if "analog_time" not in OPTIMIZERS[name][1]:
+            devices.append(None)
+            continue
+        kind = hardware["device"] or ("ideal" if hardware["card"] is None else "surrogate")
+        rest = {key: hardware[key] for key in ("technology", "die", "card", "extrapolate")}
+        devices.append(open_device(kind, seed=seed, **rest))
+    return devices

@@ -1,0 +1,333 @@
+"""The commands that run circuits: `simulate`, `calibrate`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..circuits.errors import InputError
+from .options import (
+    CIRCUITS,
+    PICTURES,
+    Card,
+    Damping,
+    DeviceFabric,
+    DeviceName,
+    DieSeed,
+    Drive,
+    Extrapolate,
+    Json,
+    Matrix,
+    Plot,
+    Seed,
+    TechnologyName,
+    Workers,
+    examples,
+)
+from .outputs import complain, destination, emit, note, progress, say, show, write_file, write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..circuits.technology.technology import Technology
+    from ..devicemodel.card import DeviceCard
+    from ..devicemodel.device import Device, Solution
+
+SETTLING_TIMES = 10.0
+"""Slow time constants of a run whose duration is not given: e^-10 of the way is left."""
+CURVE_POINTS = 100
+ROWS = 16
+"""Most unknowns that are listed on the screen."""
+ADVICE = {
+    "clipped": "a cell or converter reached its rail: use more damping, or a technology with wider rails",
+    "extrapolated": "the card was not calibrated for such a run: calibrate with systems of this kind (--systems)",
+    "unstable": "the programmed matrix has a growing mode: use more damping, or more bits",
+    "not finite": "there is no settled state: use damping > 0, or a finite duration",
+}
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=CIRCUITS,
+    epilog=examples(
+        "thermograd simulate A.npy",
+        "thermograd simulate A.npy --b b.npy --technology integrated --die 7 --plot settling.png",
+        "thermograd simulate A.npy --duration inf --json",
+        "thermograd simulate A.npy --device surrogate --card card.json --die 7",
+    ),
+)
+def simulate(
+    matrix: Matrix,
+    b: Drive = None,
+    fabric: DeviceFabric = None,
+    technology: TechnologyName = None,
+    damping: Damping = 0.0,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            "--duration",
+            help="Analog time in tau; inf is the operating point. Default: 10 slow time constants.",
+            metavar="TAU",
+        ),
+    ] = None,
+    die: DieSeed = None,
+    noise: Annotated[
+        bool | None, typer.Option("--noise/--no-noise", help="Thermal noise; default as the technology says.")
+    ] = None,
+    seed: Seed = 0,
+    device: DeviceName = None,
+    card: Card = None,
+    extrapolate: Extrapolate = None,
+    plot: Plot = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the solution: .npz or .csv.", metavar="FILE")] = None,
+    json: Json = False,
+) -> None:
+    """Solve A x = b on a device (b: all ones unless given) and compare with the exact solution.
+
+    Exit code 1 when the device could not give a good reading (clipped, unstable). One that --extrapolate asked for is said, and passes.
+    """
+    from .inputs import open_device, read_matrix, read_vector
+
+    a, drive = read_matrix(matrix)
+    drive = drive if b is None else read_vector(b)
+    given = [matrix, b, card, Path(technology or "")]
+    picture, target = destination(plot, PICTURES, given), destination(out, (".npz", ".csv"), given)
+    board = open_device(
+        device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate
+    )
+    with progress() as report:
+        report("simulating", 0, 1)
+        run = _solve(board, a, drive, damping, duration)
+        outcome = run.solution.outcome
+        if picture is not None and outcome.readable:
+            run.plot(picture)
+        report("simulating", 1, 1)
+    if target is not None and outcome.readable:
+        run.write(target)
+    files = [path for path in (picture, target) if path is not None and outcome.readable]
+    if json:
+        emit(run.to_dict() | {"files": files})
+    else:
+        rows = [(i, f"{x:.6g}", f"{exact:.6g}") for i, (x, exact) in enumerate(zip(run.x, run.exact, strict=True))]
+        show("", ("", "x", "exact"), rows[:ROWS])
+        if len(rows) > ROWS:
+            note(f"and {len(rows) - ROWS} more; --out FILE.csv writes all")
+        say(run.summary())
+        for path in files:
+            note(f"wrote {path}")
+    if outcome.value != "ok":
+        complain(f"the reading is {outcome.value}: {ADVICE[outcome.value]}")
+    if outcome.value not in ("ok", "extrapolated"):
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """One system solved on one device: matrix (n, n) with its damping, b and exact solution (n,), duration in tau."""
+
+    device: Device
+    matrix: np.ndarray
+    b: np.ndarray
+    exact: np.ndarray
+    duration: float
+    slow_time: float
+    solution: Solution
+
+    @property
+    def x(self) -> np.ndarray:
+        """The device's reading, (n,)."""
+        return self.solution.x.numpy()
+
+    @property
+    def relative_error(self) -> float:
+        """|x - A^-1 b| / |A^-1 b|; nan for b = 0, where there is nothing to compare with."""
+        import numpy as np
+
+        scale = float(np.linalg.norm(self.exact))
+        return float(np.linalg.norm(self.x - self.exact)) / scale if scale > 0 else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "outcome": self.solution.outcome.value,
+            "relative_error": self.relative_error,
+            "x": self.x,
+            "exact": self.exact,
+            "unknowns": len(self.b),
+            "duration_tau": self.duration,
+            "slow_time_tau": self.slow_time,
+            "analog_seconds": self.solution.seconds,
+            "attempts": self.solution.attempts,
+            **self._board(),
+        }
+
+    def _board(self) -> dict[str, Any]:
+        from ..devicemodel.devices.circuit import CircuitDevice
+        from ..devicemodel.devices.surrogate import SurrogateDevice
+
+        board: dict[str, Any] = {"device": type(self.device).__name__}
+        if isinstance(self.device, SurrogateDevice) and self.device.crossed:
+            board["crossed"] = list(self.device.crossed)
+        if isinstance(self.device, CircuitDevice):
+            board |= {"technology": self.device.technology.name, "die": self.device.die.seed}
+            if self.device.program is not None:
+                board |= {"fabric": self.device.program.fabric_name, "reason": self.device.program.reason}
+        return board
+
+    def summary(self) -> str:
+        """For people."""
+        board, solution = self._board(), self.solution
+        made = [board["device"], board.get("technology"), board.get("fabric")]
+        made += [f"die {board['die']}" if board.get("die") is not None else None]
+        time = "settled" if math.isinf(self.duration) else f"{self.duration:.4g} tau"
+        clock = "" if math.isinf(solution.seconds) else f", {solution.seconds:.3g} s of analog time"
+        return "\n".join(
+            [
+                f"relative error {self.relative_error:.3g}, |x - A^-1 b| / |A^-1 b|",
+                f"outcome {solution.outcome.value} after {solution.attempts} attempt(s), {time}{clock}",
+                "on " + ", ".join(str(item) for item in made if item),
+                *(f"beyond the card: {bound}" for bound in board.get("crossed", ())),
+            ]
+        )
+
+    def write(self, path: Path) -> None:
+        """x, exact solution, A and b as .npz, or a table of the vectors as .csv."""
+        import numpy as np
+
+        if path.suffix.lower() == ".npz":
+            arrays = {"x": self.x, "exact": self.exact, "A": self.matrix, "b": self.b}
+            write_file(path, lambda temporary: np.savez(temporary, **arrays))  # type: ignore[arg-type]
+            return
+        columns = zip(self.b.tolist(), self.x.tolist(), self.exact.tolist(), strict=True)
+        rows = [f"{i},{b!r},{x!r},{exact!r}" for i, (b, x, exact) in enumerate(columns)]
+        write_text(path, "\n".join(["i,b,x,exact", *rows, ""]))
+
+    def plot(self, path: Path) -> None:
+        """x(t) from zero: the board's voltages for SPICE, readings after increasing times for the other devices."""
+        import numpy as np
+        import torch
+
+        from ..devicemodel.devices.spice import SpiceDevice
+        from ..devicemodel.systems import Dense
+        from ..report.figures.saved import settling
+
+        stop = self.duration if math.isfinite(self.duration) else SETTLING_TIMES * self.slow_time
+        if stop == 0:
+            raise InputError("--plot needs a duration > 0: there is no way to draw")
+        if isinstance(self.device, SpiceDevice):
+            time, x = _waveforms(self.device, self.matrix, self.b, stop)
+            title = "Node voltages in problem units"
+        else:
+            system, b = Dense(torch.from_numpy(self.matrix)), torch.from_numpy(self.b)
+            time = np.linspace(0.0, stop, CURVE_POINTS)
+            x = np.array([self.device.solve(system, b, float(t), x0=torch.zeros_like(b)).x.numpy() for t in time]).T
+            title = "Readings after increasing times"
+        settling(path, time, x, self.exact, f"{title}, {len(self.b)} unknowns")
+
+
+def _solve(device: Device, a: np.ndarray, b: np.ndarray | None, damping: float, duration: float | None) -> Simulated:
+    import numpy as np
+    import torch
+
+    from ..compiler.passes.damp import condition
+    from ..compiler.validate import validate, validate_drive
+    from ..devicemodel.systems import Dense
+
+    matrix = condition(validate(a), damping)
+    drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
+    slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+    chosen = SETTLING_TIMES * slow if duration is None else duration
+    solution = device.solve(Dense(torch.from_numpy(matrix)), torch.from_numpy(drive), chosen)
+    return Simulated(device, matrix, drive, np.linalg.solve(matrix, drive), float(chosen), slow, solution)
+
+
+def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> tuple[np.ndarray, np.ndarray]:
+    """Time in tau, (T,), and the unknowns, (n, T), of one ngspice transient on the device's die, from zero."""
+    import numpy as np
+
+    from ..circuits.ngspice.run import run
+    from ..compiler.compile import compile_matrix
+    from ..devicemodel.devices.spice import transient
+
+    program = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False).on(device.die)
+    analysis = transient(program, stop, device.noise)
+    seed = device.seed if device.noise else None
+    result = run(program.netlist(b), analysis, seed=seed, timeout=device.timeout)
+    thin = slice(None, None, max(1, len(result.time) // 2000))
+    time, x = result.time[thin] / program.tau, program.decode(result.voltages)[:, thin]
+    return np.append(0.0, time), np.hstack(
+        [np.zeros((len(b), 1)), x]
+    )  # ngspice's first row is one step after the start
+
+
+@app.command(
+    rich_help_panel=CIRCUITS,
+    epilog=examples(
+        "thermograd calibrate --technology integrated --out card.json",
+        "thermograd calibrate --technology my.toml --systems runs/ --seed 1",
+        "thermograd calibrate --quick --require 0.9 --json",
+    ),
+)
+def calibrate(
+    technology: TechnologyName = "integrated",
+    fabric: Annotated[str, typer.Option("--fabric", help="crossbar or dual_rail.", metavar="NAME")] = "crossbar",
+    systems: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--systems",
+            help="Real systems: .npz files with A and b, or folders of them (repeatable).",
+            metavar="FILE|DIR",
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller systems: a first look in seconds.")] = False,
+    require: Annotated[
+        float, typer.Option("--require", max=1.0, help="Explained variance on held-out systems to reach.")
+    ] = 0.95,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    out: Annotated[Path, typer.Option("--out", help="Card to write.", metavar="FILE")] = Path("card.json"),
+    json: Json = False,
+) -> None:
+    """Fit a fast surrogate to ngspice runs and test it on systems and dies that it has not seen.
+
+    Exit code 1 when it explains too little of SPICE's error on held-out systems (--require); the card is still written.
+    """
+    from .inputs import read_systems, read_technology
+
+    real = read_systems(systems or [])
+    board = read_technology(technology or "integrated")
+    target = destination(out, (".json",), [Path(technology or "")])
+    assert target is not None
+    card = make_card(board, fabric, seed, real, quick, workers)
+    card.write(target)
+    reached = card.held_out.explained_variance
+    if json:
+        emit({"passed": reached >= require, "required": require, "file": target, "card": card.model_dump(mode="json")})
+    else:
+        show(f"{board.name}, {fabric}", ("", "value"), card.summary())
+        note(f"wrote {target}")
+    if not reached >= require:
+        complain(
+            f"the surrogate explains {reached:.4f} of SPICE's variance on held-out systems, {require:g} is required; "
+            "add systems of the kind that you will use (--systems), leave out --quick, or lower --require"
+        )
+        raise typer.Exit(1)
+
+
+def make_card(
+    technology: Technology, fabric: str, seed: int, systems: Sequence[tuple[Any, Any]], quick: bool, workers: int
+) -> DeviceCard:
+    """A card from ngspice, with progress bars; `quick` takes fewer and smaller systems."""
+    from ..devicemodel.calibration.calibrate import calibrate_with_evidence
+
+    fewer: dict[str, Any] = {"sizes": (4, 8), "dies": (1, 2), "new_dies": (101,)} if quick else {}
+    with progress() as report:
+        return calibrate_with_evidence(
+            technology, fabric, seed, systems, workers=workers, progress=report, **fewer
+        ).card

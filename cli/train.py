@@ -1,0 +1,346 @@
+"""The commands that train networks: `train`, `study`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..circuits.errors import InputError
+from .options import (
+    LEARNING,
+    PICTURES,
+    Card,
+    DeviceName,
+    DieSeed,
+    Extrapolate,
+    Json,
+    Plot,
+    Seed,
+    TechnologyName,
+    Workers,
+    examples,
+)
+from .outputs import Progress, complain, destination, emit, folder, note, progress, show, to_json, write_text
+from .simulate import ADVICE, make_card
+
+if TYPE_CHECKING:
+    from ..optim.tasks.task import Task
+    from ..optim.training.train import History
+
+SPOILT = 0.1
+"""Share of a training's steps that may end badly on the device before the training counts as failed."""
+SAVES = 10
+"""Checkpoints in a run: what Ctrl-C can cost is a tenth of it, at most 100 steps."""
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=LEARNING,
+    epilog=examples(
+        "thermograd train --optimizer adam --steps 300",
+        "thermograd train --optimizer tngd --device surrogate --card card.json --die 3 --checkpoint run.pt",
+        "thermograd train --optimizer tngd --analog-time 20 --damping 0.1 --json",
+        "thermograd train --task mnist --data mnist.npz --optimizer adam --plot out/mnist.png",
+    ),
+)
+def train(
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", help="digits (1797 digits, 8 x 8) or mnist (20000 of 28 x 28; needs --data).", metavar="NAME"
+        ),
+    ] = "digits",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="mnist.npz, or the folder of the IDX files; default: the variable THERMOGRAD_MNIST.",
+            metavar="PATH",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", help="sgd, adam, ngd, ngd-cg, kfac, tngd or tngd-adam.", metavar="NAME")
+    ] = "tngd",
+    device: DeviceName = None,
+    card: Card = None,
+    technology: TechnologyName = None,
+    die: DieSeed = None,
+    extrapolate: Extrapolate = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Updates in all; default: 300 (digits), 1560 (mnist).")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist).")
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
+    damping: Annotated[float | None, typer.Option("--damping", help="Of the curvature (all but sgd and adam).")] = None,
+    analog_time: Annotated[
+        float | None, typer.Option("--analog-time", help="Tau before the reading (tngd); inf is settled.")
+    ] = None,
+    seed: Seed = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", help="Saved to; a run that was stopped goes on from it.", metavar="FILE"),
+    ] = None,
+    require: Annotated[float, typer.Option("--require", min=0.0, max=1.0, help="Test accuracy to reach.")] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write every step's figures: .json.", metavar="FILE")
+    ] = None,
+    plot: Plot = None,
+    json: Json = False,
+) -> None:
+    """Train a network with a digital optimizer, or with natural-gradient steps from a device.
+
+    Exit code 1 when the loss is not finite, over a tenth of the steps ended badly, or --require is missed.
+    """
+    given = [card, data, Path(technology or "")]
+    picture, history = destination(plot, PICTURES, given), destination(out, (".json",), given)
+    saved = destination(checkpoint, inputs=[*given, history])
+    settings = {"lr": lr, "damping": damping, "analog_time": analog_time}
+    hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
+    try:
+        with progress() as report:
+            run = _train(task, data, optimizer, steps, batch, seed, settings, hardware, saved, report)
+    except KeyboardInterrupt:
+        if saved is not None and saved.exists():
+            note(f"the same command goes on from {saved}")
+        raise
+    if history is not None:
+        write_text(history, to_json(run.to_dict()))
+    if picture is not None:
+        from ..report.figures.saved import training
+
+        training(picture, run.history.loss, run.history.evaluations, run.title)
+    if json:
+        emit(run.to_dict())
+    else:
+        show(run.title, ("", ""), run.rows())
+    for path in filter(None, (history, picture, saved)):
+        note(f"wrote {path}")
+    problem = run.problem(require)
+    if problem:
+        complain(problem)
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One training run and how it was asked for."""
+
+    asked: dict[str, Any]
+    history: History
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        device = f" on the {self.asked['device']} device" if self.asked["device"] else ""
+        length = f"{self.history.steps} steps of {self.asked['batch']}"
+        return f"{self.asked['task']}: {self.asked['optimizer']}{device}, {length}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: what was asked, the final accuracy, every step's figures."""
+        return self.asked | {"final_accuracy": self.history.final_accuracy} | dataclasses.asdict(self.history)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """For people."""
+        history = self.history
+        tail = history.loss[-max(1, history.steps // 10) :]
+        reached = history.steps_to(0.95)
+        return [
+            ("test accuracy", f"{100 * history.final_accuracy:.2f} %"),
+            ("loss, mean of the last tenth", f"{sum(tail) / len(tail):.4g}"),
+            ("steps to 95 %", "not reached" if reached is None else str(reached)),
+            ("outcomes", ", ".join(f"{outcome} {count}" for outcome, count in Counter(history.outcome).items())),
+            (
+                "computed in",
+                f"{sum(history.digital_seconds):.3g} s, device simulated in {sum(history.device_seconds):.3g} s",
+            ),
+            ("analog time", f"{sum(history.analog_seconds):.3g} s"),
+        ]
+
+    def problem(self, require: float) -> str:
+        """Why this training counts as failed, with what to try; empty when it does not."""
+        history = self.history
+        step = next((step for step, loss in enumerate(history.loss) if not math.isfinite(loss)), None)
+        if step is not None:
+            return f"the loss is not finite at step {step}: use a smaller --lr or more --damping"
+        ends = Counter(history.outcome)
+        good = ("ok", "extrapolated")  # whoever asked for extrapolation does not fail by it
+        bad = history.steps - sum(ends[end] for end in good)
+        if bad > SPOILT * history.steps:
+            worst = max((end for end in ends if end not in good), key=lambda end: ends[end])
+            return f"{bad} of {history.steps} steps ended badly on the device, most of them {worst}: {ADVICE[worst]}"
+        if history.final_accuracy < require:
+            reached = f"test accuracy {history.final_accuracy:.4f} is below the required {require:g}"
+            return f"{reached}: use more --steps or another --lr"
+        return ""
+
+
+def _train(
+    name: str,
+    data: Path | None,
+    optimizer: str,
+    steps: int | None,
+    batch: int | None,
+    seed: int,
+    settings: dict[str, float | None],
+    hardware: dict[str, Any],
+    checkpoint: Path | None,
+    report: Progress,
+) -> Trained:
+    from ..optim.training.train import OPTIMIZERS, settings_for, train
+    from .inputs import open_device
+
+    task = _task(name, data)
+    known = settings_for(task, optimizer)
+    steps, batch = steps or task.plan.steps, batch or task.plan.batch
+    chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    for setting, value in chosen.items():
+        option = f"--{setting.replace('_', '-')}"
+        if setting not in known:
+            takers = [other for other, (_, defaults) in OPTIMIZERS.items() if setting in defaults]
+            raise InputError(
+                f"{option} means nothing to {optimizer}; leave it out, or use --optimizer {' or '.join(takers)}"
+            )
+        if setting == "lr" and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{option} is {value}; give a finite number > 0")
+    kind, device = None, None
+    if "analog_time" in known:
+        kind = hardware["device"] or ("ideal" if hardware["card"] is None else "surrogate")
+        device = open_device(
+            kind,
+            hardware["technology"],
+            die=hardware["die"],
+            card=hardware["card"],
+            seed=seed,
+            extrapolate=hardware["extrapolate"],
+        )
+    else:
+        for part, given in hardware.items():
+            if given is not None:
+                raise InputError(
+                    f"--{part} means nothing to {optimizer}, which uses no device; "
+                    "leave it out, or use --optimizer tngd"
+                )
+    history = train(
+        task,
+        optimizer,
+        steps,
+        batch,
+        seed,
+        device=device,
+        callbacks=[lambda done, _: report("training", done, steps)],
+        checkpoint=checkpoint,
+        checkpoint_every=max(1, min(100, steps // SAVES)),
+        **chosen,
+    )
+    asked = {"task": name, "data": data, "optimizer": optimizer, "device": kind, "die": hardware["die"]}
+    return Trained(asked | {"batch": batch, "seed": seed, "settings": {**known, **chosen}}, history)
+
+
+def _task(name: str, data: Path | None) -> Task:
+    from ..optim.tasks.registry import TASKS, make_task
+
+    if data is None:
+        return make_task(name)
+    takers = [other for other, build in TASKS.items() if "path" in inspect.signature(build).parameters]
+    if name in TASKS and name not in takers:
+        raise InputError(f"--data means nothing to {name}; leave it out, or use --task {' or '.join(takers)}")
+    return make_task(name, path=data)
+
+
+@app.command(
+    rich_help_panel=LEARNING,
+    epilog=examples(
+        "thermograd study tolerance --card card.json",
+        "thermograd study isolation --technology integrated --dies 1,2,3,4,5",
+        "thermograd study adc --card card.json --levels 3,4,6,8 --steps 200 --out out/study",
+    ),
+)
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits).", metavar="NAME"),
+    ],
+    card: Card = None,
+    technology: TechnologyName = None,
+    levels: Annotated[
+        str | None, typer.Option("--levels", help="Settings of the knob, such as 0.01,0.1.", metavar="LIST")
+    ] = None,
+    dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of each training.")] = 300,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 8,
+    within: Annotated[
+        float, typer.Option("--within", min=0.0, help="Accuracy that may be lost against the ideal device.")
+    ] = 0.02,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder; a study that was stopped goes on there.", metavar="DIR")
+    ] = Path("out/study"),
+    json: Json = False,
+) -> None:
+    """Train at each level of an imperfection on several dies: how much of it does training bear?
+
+    Without --card a quick calibration of the technology (default: integrated) is made first and kept in the folder.
+    Exit code 1 when no level stays --within of the ideal device.
+    """
+    from ..devicemodel.card import DeviceCard
+    from ..optim.codesign.study import KNOBS, run_study
+    from .inputs import numbers, read_technology, seeds
+
+    if name not in KNOBS:
+        raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
+    chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
+    if card is not None and technology is not None:
+        raise InputError("--card already says which technology it is for; leave --technology out")
+    target = folder(out)
+    if card is not None:
+        calibrated = DeviceCard.read(card)
+    else:
+        board = read_technology(technology or "integrated")
+        kept = target / f"card-{board.name.replace(' ', '-')}.json"
+        if kept.exists() and DeviceCard.read(kept).technology == board:
+            calibrated = DeviceCard.read(kept)
+        else:
+            note(f"no --card: calibrating {board.name} first")
+            calibrated = make_card(board, "crossbar", 0, (), True, workers)
+            calibrated.write(kept)
+    with progress() as report:
+        results = run_study(
+            name, calibrated, chosen, places, steps, batch, seed, workers, target,
+            progress=lambda done, total: report(f"study: {name}", done, total),
+        )  # fmt: skip
+    from ..report.figures.saved import study as draw
+
+    data, picture = target / f"{name}.json", target / f"{name}.png"
+    write_text(data, to_json(results.to_dict()))
+    draw(picture, results.to_dict())
+    if json:
+        emit(results.to_dict() | {"files": [data, picture]})
+    else:
+        knob = results.knob
+        rows = [(f"{shown:.4g}", f"{100 * mean:.2f}", f"{100 * std:.2f}") for shown, mean, std in results.rows()]
+        show(
+            f"{knob.title}: ideal device {100 * results.baseline:.2f} %",
+            (f"{knob.axis} ({knob.unit})", "accuracy, %", "std over dies"),
+            rows,
+        )
+        steps_beyond = sum(run.outcomes.get("extrapolated", 0) for run in results.runs)
+        if steps_beyond:
+            note(f"{steps_beyond} of {steps * len(results.runs)} steps were beyond what the card was calibrated for")
+        note(f"wrote {data}, {picture}")
+    if not any(mean >= results.baseline - within for _, mean, _ in results.rows()):
+        complain(
+            f"no level of {name} stays within {within:g} of the ideal device's accuracy {results.baseline:.4f}; "
+            "try gentler --levels"
+        )
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""What is asked of a compiled program: report, sensitivities, equations, electro-thermal equilibrium."""

@@ -1,0 +1,194 @@
+"""What a designer wants to know of a compiled program, as numbers and as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..fabrics.cascade import FactoredParts
+from ..fabrics.network import Network
+from ..fabrics.registry import fabric_named
+from ..matrices import (
+    frobenius,
+    largest_eigenvalue,
+    relative_inverse_bound,
+    relative_inverse_error,
+    smallest_eigenvalue,
+)
+from .sensitivity import Sensitivity, sensitivities
+
+if TYPE_CHECKING:
+    from ..layout.effect import LayoutEffect
+    from ..program import AnalogProgram
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one program. Times in s, resistances in ohm, power in W; matrices in problem units.
+
+    Attributes:
+        matrix_error: ||M - A||_F / ||A||_F of the realised matrix M against the intended A.
+        solution_bound: largest possible |x - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, over all b.
+        solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F, the relative rms error of the solution over random b.
+        slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
+        resistor_power: most heat that the resistors make at rest with no unknown beyond half of the rail and no input beyond the DAC's
+            full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
+        error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `AnalogProgram.report_for`; None: not asked for.
+        layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
+        pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
+        tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
+        most_sensitive: the parts that matter most (`compiler.analysis.sensitivity`), with their effect on A^-1 b.
+        parts: number of parts of each kind. bill: (kind, value, count), largest count first.
+    """
+
+    unknowns: int
+    fabric: str
+    reason: str
+    technology: str
+    damping: float
+    lambda_star: float
+    condition_number: float
+    matrix_error: float
+    solution_error: float
+    solution_bound: float
+    pruned: int
+    prune_bound: float
+    conductance_unit: float
+    volts_per_unit: float
+    tau: float
+    slow_time: float
+    smallest_resistor: float
+    largest_resistor: float
+    resistor_power: float
+    tolerance_error: float
+    most_sensitive: tuple[Sensitivity, ...]
+    parts: dict[str, int]
+    bill: tuple[tuple[str, float, int], ...]
+    error_for_b: float | None = None
+    layout: LayoutEffect | None = None
+
+    def _when_there(self) -> Iterator[tuple[str, str]]:
+        """The rows that not every program has."""
+        if self.error_for_b is not None:
+            yield "error for this b", f"{self.error_for_b:.3g} (relative); nominal parts"
+        if self.layout is not None:
+            yield "after layout", str(self.layout)
+        if self.pruned:
+            yield "pruned", f"{self.pruned} couplings, which changes A^-1 b by at most {self.prune_bound:.3g}"
+        if self.tolerance_error:
+            yield "tolerance", f"error of A^-1 b {self.tolerance_error:.3g} (relative, rms over b and dies)"
+        if self.most_sensitive:
+            yield "parts that matter", ", ".join(f"{part.part} {part.per_unit:.2g}" for part in self.most_sensitive)
+
+    def _reactive(self, kind: str, unit: str) -> Iterator[tuple[str, str]]:
+        """The row with the range of this kind of part, if there are any."""
+        values = [value for name, value, _ in self.bill if name == kind]
+        if values:
+            low, high = min(values), max(values)
+            yield f"{kind}s", f"{low:.4g} {unit}" if low == high else f"{low:.4g} to {high:.4g} {unit}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        rows = [
+            ("fabric", f"{self.fabric} for {self.unknowns} unknowns, technology {self.technology}"),
+            ("why", self.reason),
+            ("lambda*", f"{self.lambda_star:.4g} beyond the damping of {self.damping:.4g}"),
+            ("condition number", f"{self.condition_number:.4g}"),
+            ("error of the matrix", f"{self.matrix_error:.3g} (relative, Frobenius)"),
+            (
+                "error of A^-1 b",
+                f"{self.solution_error:.3g} (relative, rms over b), at most {self.solution_bound:.3g}; nominal parts",
+            ),
+            *self._when_there(),
+            ("time", f"tau = {self.tau:.3g} s, slowest time constant {self.slow_time:.3g} s"),
+            (
+                "scale",
+                f"{self.volts_per_unit:.4g} V and {self.conductance_unit:.4g} {fabric_named(self.fabric).unit} a problem unit",
+            ),
+            ("parts", ", ".join(f"{count} {kind}" for kind, count in self.parts.items())),
+            ("resistors", f"{self.smallest_resistor:.4g} to {self.largest_resistor:.4g} ohm"),
+            *self._reactive("capacitor", "F"),
+            *self._reactive("inductor", "H"),
+            ("power in resistors", f"{self.resistor_power:.3g} W at most, with no unknown beyond half of the rail"),
+        ]
+        return "\n".join(f"{name:>20}  {text}" for name, text in rows)
+
+
+def describe(program: AnalogProgram) -> Report:
+    """Derive the report of a program."""
+    target, technology = program.target, program.technology
+    smallest, largest = smallest_eigenvalue(target), largest_eigenvalue(target)
+    bill = _bill(program)
+    resistors = np.array([value for kind, value, _ in bill if kind == "resistor"])
+    kinds = {kind: len(values) for kind, values in program.fabric.inventory(program.parts) if len(values)}
+    realised, found = program.matrix, sensitivities(program)
+    return Report(
+        unknowns=program.size,
+        fabric=program.fabric_name,
+        reason=program.reason,
+        technology=technology.name,
+        damping=program.damping,
+        lambda_star=program.lambda_star,
+        condition_number=largest / smallest,
+        matrix_error=frobenius(realised - target) / frobenius(target),
+        solution_error=relative_inverse_error(target, program.emitted_matrix),
+        pruned=program.pruned,
+        prune_bound=program.prune_bound,
+        solution_bound=relative_inverse_bound(program.emitted_matrix, target),
+        conductance_unit=program.conductance_unit,
+        volts_per_unit=program.volts_per_unit,
+        tau=program.tau,
+        slow_time=program.settling_time,
+        smallest_resistor=float(resistors.min(initial=math.inf)),
+        largest_resistor=float(resistors.max(initial=0.0)),
+        resistor_power=_most_heat(program),
+        tolerance_error=0.0 if found is None else found.tolerance_error,
+        most_sensitive=() if found is None else found.most,
+        parts=kinds,
+        bill=bill,
+    )
+
+
+def _most_heat(program: AnalogProgram) -> float:
+    """Sum of g v^2 with the largest voltage that each resistor can see."""
+    parts, technology = program.parts, program.technology
+    most = technology.opamp.rail / 2
+    if isinstance(parts, Network):
+        return (
+            0.0 if parts.shunt.any() else float(parts.coupling.sum() * (2 * most) ** 2 + parts.ground.sum() * most**2)
+        )
+    if isinstance(parts, FactoredParts):
+        arrays = sum(float(abs(array).sum()) for array in parts.arrays) + sum(float(f.sum()) for f in parts.feedback)
+        held = 2 * (arrays + float(parts.damping.sum())) * (most / 2) ** 2
+        return held + 2 * float(parts.drive.sum()) * (technology.dac.full_scale / 2) ** 2
+    rails = len(parts.drive)
+    if not parts.drive_nominal:  # a branch of a network spans two rails, an array's ends at a virtual ground
+        pairs = float(np.triu(parts.coupling.sum(axis=0) * np.abs(parts.polarity), 1).sum())
+        return pairs * most**2 + float(parts.ground.sum()) * (most / 2) ** 2
+    used = (parts.polarity < 0).any(axis=0) if rails == 1 else np.zeros(program.size, dtype=bool)
+    held = float((parts.coupling * np.abs(parts.polarity)).sum()) + float(parts.inverter[:, used].sum())
+    return held * (most / rails) ** 2 + float(parts.drive.sum()) * (technology.dac.full_scale / rails) ** 2
+
+
+def _bill(program: AnalogProgram) -> tuple[tuple[str, float, int], ...]:
+    """Lines of equal kind and value, largest count first; values to 9 digits, so that rounding in the last place splits no line."""
+    lines: list[tuple[str, float, int]] = []
+    for kind, values in program.fabric.inventory(program.parts):
+        if len(values) == 0 or kind == "amplifier":
+            continue
+        found, counts = np.unique(_to_nine_digits(values), return_counts=True)
+        lines += [(kind, float(value), int(count)) for value, count in zip(found, counts, strict=True)]
+    return tuple(sorted(lines, key=lambda line: (-line[2], line[:2])))
+
+
+def _to_nine_digits(values: np.ndarray) -> np.ndarray:
+    scale = 10.0 ** (8 - np.floor(np.log10(values)))
+    return np.round(values * scale) / scale

@@ -1,0 +1,1 @@
+"""The layout of an array: extraction, its effect on the matrix, tiling."""

@@ -1,0 +1,217 @@
+"""What the layout of an array does to its matrix: the law of the netlists of `extraction`, whose geometry is told there.
+
+Exactly. The lines' taps are the nodes of a passive network whose terminals are the column drivers, at voltages v, and the amplifiers'
+inputs, at voltages e. With a_f the taps of a family f of column lines (rails of a pair: one, single-ended: p and n), and b those of the
+row lines,
+
+    column tap   (W_f + T_f) a_f - S_f b              = v_f / R  at the first tap
+    row tap      (W + sum_f T_f) b - sum_f S_f a_f    = e / R    at the last tap
+
+W is the chain of a line's segments (R each; s c to ground at each tap), T_ij the total admittance of crosspoint (i, j) and S_ij what
+couples its lines. A pair of rails at opposite voltages sees T = like + cross and S = like - cross places, a single line S = T. A closed
+place is g / (1 + g R_on), an open one the leakage, and s c_x is beside either. With the taps eliminated, the currents into the amplifiers'
+inputs are K(s) v - L(s) e. Amplifiers hold e = -eps v, eps = 1/A0 + s/w, so that the array obeys, as in `fabrics.crossbar`,
+
+    [s C (1 + eps) + eps (L(s) + g_in + s C_in) + K(s)] v = I
+
+with full matrices K and L in place of the signed conductances and of their row sums. Rows are virtual grounds, so what an open switch
+loads them with is in L and divided by A0; but what it passes on from its column is in K. In pairs of lines of opposite voltage this makes
+-leakage sign(K_ij) at an entry in use, and nothing at an unused one, where the places cancel; a single-ended column without inverter
+gets +leakage at its unused entries.
+
+To first order in R. With rows at ground, the current of line j past segment k is v_j sum_(i >= k) T_ij, so that tap i lacks
+R v_j sum_i' N_ii' T_i'j. The current of row i raises its tap j by R sum_j' Q_jj' K_ij' v_j', and T_ij takes its share of that back:
+
+    K(R) = K o [1 - R (N T + T Q)] + O(R^2),     N_ii' = min(i, i'),     Q_jj' = n + 1 - max(j, j'),     T = |K|,     o: entry by entry
+
+and the solution moves by dx = K^-1 {K o R (N T + T Q)} x. Every entry loses the share of its place; most at the lower left, where the way
+is longest. For an array of equal conductances g the mean loss is R g (n + 1)(2 n + 1) / 3, so of order n^2 R g. Random matrices of
+a given condition number have off-diagonal entries of order 1 / sqrt(n) of the largest: order n^1.5; sparse ones: order n. A loss that
+all entries share is a scale of x, which a host can calibrate away; only what is left is amplified by the condition number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import linalg as sparse_linalg
+
+from ...circuits.amplifiers.models import IDEAL_GAIN
+from ...circuits.linear.statespace import extract
+from ..matrices import relative_inverse_error, scaled, solution_error
+from .extraction import require_array
+
+if TYPE_CHECKING:
+    from ..parts import Parts
+    from ..program import AnalogProgram
+
+
+JUDGED = 600
+"""Nodes up to which `layout_effect` works out the natural frequencies: a second's work."""
+
+
+class _Columns(NamedTuple):
+    """A family of column lines: T and S of their crosspoints, (n, n), and each line's voltage over v, (n,)."""
+
+    total: np.ndarray
+    coupled: np.ndarray
+    voltage: np.ndarray
+
+
+def effective_conductance(program: AnalogProgram, s: complex = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """K(s) and L(s) of the array, both (n, n) in S, complex where s is: the currents into the amplifiers' inputs are K v - L e.
+
+    Args:
+        program: of fabric crossbar or crossbar_single. Mismatch of the rails of a pair counts by its mean, as in `Behaviour`.
+        s: Laplace variable, 1/s; 0 is rest.
+
+    Raises:
+        UnrealisableError: a fabric without a layout.
+    """
+    parts, wires = require_array(program), program.technology.wires
+    families = _column_families(program, parts, s)
+    if wires.segment_resistance > 0.0:
+        return _eliminated(families, wires.segment_resistance, s * wires.segment_capacitance)
+    load = sum(family.total.sum(axis=1) for family in families) + parts.size * s * wires.segment_capacitance
+    return sum(family.coupled * family.voltage for family in families), np.diag(load)
+
+
+def layout_admittance(program: AnalogProgram, s: complex = 0.0) -> np.ndarray:
+    """Y(s), (n, n) in A/V: the host's drive currents that hold voltages v in the extracted netlist are Y v.
+
+    It is `Fabric.admittance` with the layout in it, and with what the input resistors and the DAC outputs make of the host's currents.
+
+    Args:
+        program, s: as in `effective_conductance`.
+
+    Raises:
+        UnrealisableError: a fabric without a layout.
+    """
+    parts, technology = require_array(program), program.technology
+    opamp, dac = technology.opamp, technology.dac
+    error = 1.0 / min(opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * opamp.gbw)
+    inward, given = parts.drive.mean(axis=0), parts.drive.mean(axis=0) / parts.drive_nominal
+    # A DAC of resistance r and capacitance c before an input resistor of conductance g, as seen by the row: Norton's equivalent.
+    passed = 1.0 / (1.0 + dac.resistance * (inward + s * dac.capacitance))
+    seen = inward * (1.0 + s * dac.resistance * dac.capacitance) * passed
+    coupled, load = effective_conductance(program, s)
+    held = s * parts.capacitance.mean(axis=0) * (1 + error) + error * (seen + s * technology.wires.input_capacitance)
+    return np.asarray((coupled + error * load + np.diag(held)) / (given * passed)[:, None])
+
+
+def layout_matrix(program: AnalogProgram) -> np.ndarray:
+    """`AnalogProgram.emitted_matrix` of the extracted netlist, (n, n) in problem units: it settles at layout_matrix^-1 b.
+
+    Raises:
+        UnrealisableError: a fabric without a layout.
+    """
+    found = scaled(
+        layout_admittance(program), 1.0 / (program.scaling * program.conductance_unit), 1.0 / program.readout_scale
+    )
+    return np.asarray(found)
+
+
+@dataclass(frozen=True)
+class LayoutEffect:
+    """What the layout makes of a program's solution at rest, amplifier offsets aside; relative errors against A^-1 b.
+
+    Attributes:
+        solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F of the extracted netlist's matrix M, the rms error over random b.
+        error_for_b: |M^-1 b - A^-1 b| / |A^-1 b|; None: no b was given.
+        nodes: of the extracted netlist.
+        stable: whether each of its natural frequencies decays; None: it has more than `JUDGED` nodes.
+    """
+
+    solution_error: float
+    error_for_b: float | None
+    nodes: int
+    stable: bool | None
+
+    def __str__(self) -> str:
+        own = "" if self.error_for_b is None else f", {self.error_for_b:.3g} for this b"
+        judged = {
+            True: "all of its modes decay",
+            False: "but it is UNSTABLE: less parasitic capacitance at inputs and lines is needed, or more at the integrators",
+            None: f"whether it is stable a transient must show ({self.nodes} nodes)",
+        }[self.stable]
+        return f"error of A^-1 b {self.solution_error:.3g} (relative, rms over b){own}; {judged}"
+
+
+def layout_effect(program: AnalogProgram, b: np.ndarray | None = None) -> LayoutEffect:
+    """The effect of the layout on the solutions of a program, and for one b, (n,).
+
+    Raises:
+        UnrealisableError: a fabric without a layout.
+    """
+    found, netlist = layout_matrix(program), program.extracted(b)
+    return LayoutEffect(
+        solution_error=relative_inverse_error(program.target, found),
+        error_for_b=None if b is None else solution_error(program.target, found, b),
+        nodes=len(netlist.nodes),
+        stable=extract(netlist).is_stable if len(netlist.nodes) <= JUDGED else None,
+    )
+
+
+def _column_families(program: AnalogProgram, parts: Parts, s: complex) -> list[_Columns]:
+    technology, polarity = program.technology, parts.polarity
+    switches, wires = technology.switches, technology.wires
+    closed = (parts.coupling / (1.0 + parts.coupling * switches.on_resistance)).mean(axis=0)
+    beside = s * wires.crosspoint_capacitance
+    like, cross = (
+        np.where((sign * polarity > 0) & (closed > 0), closed, switches.leakage) + beside for sign in (1, -1)
+    )
+    if len(parts.drive) == 2:
+        return [_Columns(like + cross, like - cross, np.ones(parts.size))]
+    inverted = (polarity < 0).any(axis=0)
+    gain = 1.0 / min(technology.opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * technology.opamp.gbw)
+    given, back = parts.inverter
+    ratio = given / (back + gain * (given + back + s * wires.input_capacitance))
+    cross = cross * inverted
+    return [_Columns(like, like, np.ones(parts.size)), _Columns(cross, cross, -ratio)]
+
+
+def _eliminated(families: list[_Columns], ohm: float, beside: complex) -> tuple[np.ndarray, np.ndarray]:
+    """K and L with the taps eliminated; `beside` is the admittance to ground at each tap.
+
+    One solve for each amplifier input at 1 V gives both, since the network is reciprocal: what flows out of a grounded driver then is
+    what the driver at 1 V would send into the grounded input.
+    """
+    n, segment, rows = len(families[0].voltage), 1.0 / ohm, len(families)
+    place = np.arange((rows + 1) * n * n).reshape(rows + 1, n, n)  # [family or rows, i, j]
+    own = np.full(place.shape, 2.0 * segment + beside)
+    own[:rows, -1, :] -= segment  # the far ends
+    own[rows, :, 0] -= segment
+    own[rows] += sum(family.total for family in families)
+    chains = [(place[:rows, :-1], place[:rows, 1:]), (place[rows, :, :-1], place[rows, :, 1:])]
+    entries = [(a.ravel(), b.ravel(), np.full(a.size, -segment)) for a, b in chains]
+    for f, family in enumerate(families):
+        own[f] += family.total
+        entries.append((place[f].ravel(), place[rows].ravel(), -family.coupled.ravel()))
+    first, second, values = (np.concatenate(part) for part in zip(*entries, strict=True))
+    diagonal = place.ravel()
+    network = sparse.coo_array(
+        (
+            np.concatenate([own.ravel(), values, values]),
+            (np.concatenate([diagonal, first, second]), np.concatenate([diagonal, second, first])),
+        ),
+        shape=(place.size, place.size),
+    ).tocsc()
+    # Diagonally dominant: no pivoting is needed, and the order may be a symmetric one.
+    factors = sparse_linalg.splu(
+        network, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
+    total = sum(family.total for family in families) + beside
+    coupled, load = np.empty((n, n), dtype=network.dtype), np.empty((n, n), dtype=network.dtype)
+    for i in range(n):
+        right = np.zeros(place.size, dtype=network.dtype)
+        right[place[rows, i, -1]] = segment
+        taps = factors.solve(right).reshape(place.shape)
+        coupled[i] = sum(segment * taps[f, 0] * family.voltage for f, family in enumerate(families))
+        load[:, i] = (total * taps[rows] - sum(family.coupled * taps[f] for f, family in enumerate(families))).sum(
+            axis=1
+        )
+    return coupled, load

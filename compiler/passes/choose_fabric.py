@@ -1,0 +1,75 @@
+"""Third pass: which fabric, and with which scaling of the unknowns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...circuits.errors import UnrealisableError
+from ..fabrics.base import Fabric
+from ..fabrics.registry import AUTOMATIC, fabric_named
+from ..h_matrix import lambda_star
+from ..matrices import Matrix, diagonal
+
+
+@dataclass(frozen=True)
+class Realisation:
+    """The choice: a fabric, the scaling d (n,), lambda* (problem units), and the reason in words."""
+
+    fabric: Fabric
+    scaling: np.ndarray
+    lambda_star: float
+    reason: str
+
+
+def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisation:
+    """Choose the fabric (`auto`: the first that fits of `AUTOMATIC`, passive before active) or check the one asked for.
+
+    Args:
+        matrix: A, symmetric, (n, n).
+        fabric: a name of `FABRICS`, or "auto".
+        equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones.
+
+    Raises:
+        UnrealisableError: the fabric cannot hold the matrix; names the condition, and what would lift it.
+        InputError: a fabric of that name does not exist.
+    """
+    if fabric != "auto":
+        chosen = fabric_named(fabric)
+        scaling, reason = chosen.scaling(matrix)
+        if scaling is None:
+            remedy = "" if chosen.name == "factored" else "add damping, or "
+            raise UnrealisableError(
+                f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric='crossbar', which realises any sign"
+            )
+        needed = lambda_star(matrix)
+        scaling = _equilibrated(chosen, matrix, scaling) if equilibrate else scaling
+        needs = _needs(needed, matrix) if chosen.active else ""
+        return Realisation(chosen, scaling, needed, f"it was asked for; {reason}{needs}")
+    passed_over: list[str] = []
+    for name in AUTOMATIC:
+        candidate = fabric_named(name)
+        scaling, reason = candidate.scaling(matrix)
+        if scaling is not None:
+            needed = lambda_star(matrix) if candidate.active else 0.0
+            scaling = _equilibrated(candidate, matrix, scaling) if equilibrate else scaling
+            return Realisation(candidate, scaling, needed, "; ".join([reason, *passed_over]))
+        passed_over.append(f"not {name}: {reason}")
+    raise UnrealisableError(f"no fabric can realise this matrix: {'; '.join(passed_over)}")
+
+
+def _equilibrated(fabric: Fabric, matrix: Matrix, scaling: np.ndarray) -> np.ndarray:
+    own = diagonal(matrix)
+    if not fabric.active or own.min() <= 0:
+        return scaling
+    jacobi = 1.0 / np.sqrt(own)
+    return np.asarray(jacobi / jacobi.max())
+
+
+def _needs(needed: float, matrix: Matrix) -> str:
+    if needed == 0:
+        return ", though positive resistors would suffice (lambda* = 0)"
+    mean = float(matrix.diagonal().mean())
+    ratio = f", {needed / mean:.3g} times the mean diagonal" if mean > 0 else ""
+    return f"; positive resistors alone need {needed:.4g} more damping (lambda* = {needed:.4g}{ratio})"

@@ -1,0 +1,101 @@
+"""Programs on disk: a description as JSON and the arrays as .npz, never pickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..circuits.errors import InputError
+from ..circuits.technology.technology import Technology, write_atomically
+from .arrays import pack, unpack
+from .fabrics.registry import fabric_named
+from .program import AnalogProgram
+
+FORMAT = 2
+"""Version of the saved form."""
+
+
+def write_program(program: AnalogProgram, path: str | Path) -> None:
+    """See `AnalogProgram.save`."""
+    path = _stem(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    arrays = {"scaling": program.scaling} | pack("target", program.target)
+    for field in dataclasses.fields(program.parts):
+        arrays |= pack(f"parts_{field.name}", getattr(program.parts, field.name))
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    temporary = path.with_name(f".{path.name}.npz.{os.getpid()}")
+    temporary.write_bytes(buffer.getvalue())
+    os.replace(temporary, path.with_suffix(".npz"))
+    description = {
+        "thermograd_program": FORMAT,
+        "fabric": program.fabric_name,
+        "damping": program.damping,
+        "conductance_unit": program.conductance_unit,
+        "volts_per_unit": program.volts_per_unit,
+        "lambda_star": program.lambda_star,
+        "reason": program.reason,
+        "rounding": program.rounding,
+        "pruned": program.pruned,
+        "prune_bound": program.prune_bound,
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "technology": json.loads(program.technology.model_dump_json()),
+    }
+    write_atomically(path.with_suffix(".json"), json.dumps(description, indent=2))
+
+
+def read_program(path: str | Path) -> AnalogProgram:
+    """See `AnalogProgram.load`."""
+    path = _stem(path)
+    try:
+        data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        blob = path.with_suffix(".npz").read_bytes()
+    except OSError as error:
+        raise InputError(f"program {str(path)!r}: {error.filename!r} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"program {str(path)!r}: the description is not valid JSON: {error}") from None
+    version = data.get("thermograd_program") if isinstance(data, dict) else None
+    if version != FORMAT:
+        raise InputError(f"program {str(path)!r} has format {version!r}; this version of thermograd reads {FORMAT}")
+    if hashlib.sha256(blob).hexdigest() != data.get("sha256"):
+        raise InputError(f"program {str(path)!r}: the .npz is damaged or belongs to another program; save it again")
+    try:
+        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
+            fabric = fabric_named(data["fabric"])
+            fields = {
+                field.name: unpack(f"parts_{field.name}", arrays) for field in dataclasses.fields(fabric.parts_type)
+            }
+            return AnalogProgram(
+                technology=Technology(**data["technology"]),
+                fabric_name=fabric.name,
+                target=unpack("target", arrays),
+                damping=float(data["damping"]),
+                scaling=arrays["scaling"],
+                conductance_unit=float(data["conductance_unit"]),
+                volts_per_unit=float(data["volts_per_unit"]),
+                parts=fabric.parts_type(**fields),
+                lambda_star=float(data["lambda_star"]),
+                reason=str(data["reason"]),
+                rounding=str(data["rounding"]),
+                pruned=int(data["pruned"]),
+                prune_bound=float(data["prune_bound"]),
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"program {str(path)!r} is damaged: {error}; compile the matrix again") from None
+
+
+def _stem(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.name:
+        raise InputError(f"program path {str(path)!r} names no file; give one such as out/program")
+    if path.suffix not in ("", ".json", ".npz"):
+        raise InputError(
+            f"program path {str(path)!r} has a dot in its name; .json and .npz are added to it, so leave others out"
+        )
+    return path.with_suffix("")

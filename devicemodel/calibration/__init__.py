@@ -1,0 +1,1 @@
+"""Calibration of a device card against ngspice."""

@@ -1,0 +1,383 @@
+"""`calibrate`: run ngspice on a technology, fit the surrogate's parameters, and say how well it predicts what it has not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ... import __version__
+from ...circuits.amplifiers.models import AmplifierCell, Macromodel
+from ...circuits.errors import InputError
+from ...circuits.ngspice.run import run
+from ...circuits.technology.converters import Converter
+from ...circuits.technology.technology import Technology
+from ...compiler.compile import lay_out
+from ...compiler.passes.damp import condition
+from ...compiler.validate import validate, validate_drive
+from ..card import RANGES, DeviceCard, Estimate, HeldOut, Validity
+from ..device import Outcome
+from ..devices.circuit import TARGET, Probe
+from ..devices.spice import SpiceDevice, transient
+from ..devices.surrogate import SurrogateDevice, propagate
+from ..systems import Dense
+from .fitting import Conversion, Observation, fit_converter, fit_law, fit_noise
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+NOISY_UNKNOWNS = 24
+"""Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
+
+
+INSIDE = 0.98
+"""Share of a converter's range within which `fit_converter` looks at readings."""
+
+CLAMP = 1.013
+"""Where the output of a `Macromodel` at its rail ends, over the rail: to some tenths of a percent, which gain and slew rate decide."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One system for one die: A (n, n), b (n,), analog time in tau."""
+
+    matrix: np.ndarray
+    b: np.ndarray
+    duration: float
+    die: int
+    real: bool = False
+
+    @property
+    def solution(self) -> np.ndarray:
+        """A^-1 b, the reference against which both devices' errors are taken."""
+        return np.linalg.solve(self.matrix, self.b)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A held-out case: error vectors x - A^-1 b of SPICE and surrogate, relative to |A^-1 b|, (n,) each."""
+
+    case: Case
+    spice: np.ndarray
+    surrogate: np.ndarray
+    new_die: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A card and the held-out comparisons behind its figures."""
+
+    card: DeviceCard
+    comparisons: tuple[Comparison, ...]
+
+
+def calibrate(technology: Technology | str, **options: Any) -> DeviceCard:
+    """Calibrate a surrogate against ngspice; the options are those of `calibrate_with_evidence`."""
+    return calibrate_with_evidence(technology, **options).card
+
+
+def calibrate_with_evidence(
+    technology: Technology | str,
+    fabric: str = "crossbar",
+    seed: int = 0,
+    systems: Sequence[tuple[Any, Any]] = (),
+    sizes: Sequence[int] = (4, 8, 12, 16),
+    dies: Sequence[int] = (1, 2, 3),
+    new_dies: Sequence[int] = (101, 102),
+    workers: int = 2,
+    progress: Progress | None = None,
+    amplifier: AmplifierCell | None = None,
+) -> Calibration:
+    """Run ngspice on random systems and on the real ones given, fit a card, and test it on what was held out.
+
+    Args:
+        technology: what to calibrate, or a preset's name.
+        fabric: "crossbar" or "dual_rail".
+        seed: of the random systems; same seed, same card.
+        systems: real systems (A, b), A symmetric positive definite; of every three, one is fitted and two are held out.
+        sizes: unknowns of the random systems; two of each size are fitted and two held out.
+        dies: seeds of the dies that are fitted. new_dies: those that are only tested.
+        workers: simulations at a time.
+        progress: called with (stage, done, total).
+        amplifier: what stands for each amplifier in SPICE, as in `SpiceDevice`. Of a `Macromodel` the second pole goes into the card as
+            the technology has it, since it moves no reading by enough to be fitted, and so does that it holds its rail.
+
+    Raises:
+        InputError: an unusable technology, system, fabric or list of dies.
+        SimulationError: ngspice failed.
+    """
+    technology = technology if isinstance(technology, Technology) else Technology.preset(technology)
+    if fabric not in ("crossbar", "dual_rail"):
+        raise InputError(f"fabric {fabric!r} cannot be calibrated; use 'crossbar' or 'dual_rail'")
+    if not dies or not new_dies or set(dies) & set(new_dies):
+        raise InputError(
+            f"dies {list(dies)} and new_dies {list(new_dies)} must both be non-empty, without common seeds"
+        )
+    if not sizes or min(sizes) < 1:
+        raise InputError(f"sizes {list(sizes)} must be at least one number of unknowns, each >= 1")
+    if seed < 0:
+        raise InputError(f"seed is {seed}: give an integer >= 0")
+    report = progress or (lambda stage, done, total: None)
+    fitted, held = _cases(fabric, seed, systems, sizes, dies, new_dies)
+
+    def simulate(case: Case, noise: bool) -> tuple[np.ndarray, SpiceDevice]:
+        noisy = noise and len(case.b) <= NOISY_UNKNOWNS
+        device = SpiceDevice(technology, case.die, fabric, noise=noisy, amplifier=amplifier)
+        solution = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration)
+        if solution.outcome is not Outcome.OK:
+            raise InputError(
+                f"calibration system of {len(case.b)} unknowns on die {case.die}: {solution.outcome.value}; "
+                f"technology {technology.name} cannot hold it. Use systems of smaller condition, or better parts"
+            )
+        return solution.x.numpy(), device
+
+    runs = _parallel(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
+    observations, probes = [], []
+    for case, (_, device) in zip(fitted, runs, strict=True):
+        assert device.probe is not None
+        observations.append(Observation(lay_out(case.matrix, fabric, technology), device.die, device.probe))
+        probes.append((device.die, device.probe))
+    blank = _blank(technology, fabric, fitted, amplifier)
+    report("fit", 0, 1)
+    estimates, untold = fit_law(blank, observations)
+    dac, adc = (
+        _converter(nominal, kind, probes) for nominal, kind in ((technology.dac, "dac"), (technology.adc, "adc"))
+    )
+    untold += tuple(f"{kind}: not told by these runs" for kind, found in (("dac", dac), ("adc", adc)) if found is None)
+    card = blank.replace(
+        dac=dac or _perfect(technology.dac),
+        adc=adc or _perfect(technology.adc),
+        untold=untold,
+        **{name: _possible(name, estimate) for name, estimate in estimates.items()},
+    )
+    report("fit", 1, 1)
+    if technology.thermal.johnson_noise:
+        card = card.model_copy(update={"noise": _noise(card, seed, dies, workers, report)})
+    else:
+        card = card.replace(noise=0.0)
+    tested = _parallel(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
+    devices = [device for _, device in (*runs, *tested)]
+    card = card.model_copy(update={"validity": _validity(technology, [*fitted, *held], devices)})
+    comparisons = tuple(
+        _compare(case, x, card, case.die in new_dies) for case, (x, _) in zip(held, tested, strict=True)
+    )
+    card = card.model_copy(
+        update={
+            "held_out": _held_out(comparisons),
+            "provenance": {
+                "simulator": f"ngspice {devices[0].simulator}",
+                "thermograd": __version__,
+                "amplifier": "one pole" if amplifier is None else type(amplifier).__name__,
+                "seed": seed,
+                "dies": [int(die) for die in dies],
+                "new_dies": [int(die) for die in new_dies],
+                "fitted_runs": len(fitted),
+                "held_out_runs": len(held),
+                "real_systems": len(systems),
+            },
+        }
+    )
+    return Calibration(card, comparisons)
+
+
+def random_system(n: int, condition: float, passive: bool, rng: np.random.Generator) -> np.ndarray:
+    """A random symmetric positive definite matrix (n, n) of mixed signs, with mean diagonal one.
+
+    Eigenvalues are log-uniform over the condition number in a random basis; `passive` scales the couplings until positive resistors
+    can realise the matrix, which bounds its condition.
+    """
+    basis, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    eigenvalues = np.concatenate([[1.0, condition], condition ** rng.uniform(size=max(0, n - 2))])[:n]
+    a = (basis * eigenvalues) @ basis.T
+    a *= n / np.trace(a)
+    if passive:
+        off = a - np.diag(np.diag(a))
+        share = np.abs(off).sum(axis=1) / np.diag(a)
+        a = np.diag(np.diag(a)) + off * (0.8 / max(1.0, float(share.max())))
+    return (a + a.T) / 2
+
+
+def _cases(
+    fabric: str,
+    seed: int,
+    systems: Sequence[tuple[Any, Any]],
+    sizes: Sequence[int],
+    dies: Sequence[int],
+    new_dies: Sequence[int],
+) -> tuple[list[Case], list[Case]]:
+    rng = np.random.default_rng([seed, 4242])
+    fitted: list[Case] = []
+    held: list[Case] = []
+    count = 0
+    for n in sizes:
+        for k in range(4):
+            matrix = random_system(int(n), float(rng.uniform(5, 100)), fabric == "dual_rail", rng)
+            b, slow = rng.standard_normal(int(n)), 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+            if k < 2:
+                # An early time shows capacitors and bandwidth, a late one resistors, gain and offset.
+                die = dies[count % len(dies)]
+                fitted += [Case(matrix, b, time, die) for time in (1.0, 8 * slow)]
+            else:
+                held.append(
+                    Case(matrix, b, 8 * slow, dies[count % len(dies)] if k == 2 else new_dies[count % len(new_dies)])
+                )
+            count += 1
+    for k, (given, drive) in enumerate(systems):
+        matrix = condition(validate(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given), 0.0)
+        b = validate_drive(drive.detach().cpu().numpy() if isinstance(drive, torch.Tensor) else drive, len(matrix))
+        slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+        if k % 3 == 0:
+            fitted.append(Case(matrix, b, 5 * slow, dies[k % len(dies)], real=True))
+        else:
+            die = dies[k % len(dies)] if k % 3 == 1 else new_dies[k % len(new_dies)]
+            held.append(Case(matrix, b, 5 * slow, die, real=True))
+    return fitted, held
+
+
+def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[SpiceDevice]) -> Validity:
+    """The range of what was simulated, fitted or held out.
+
+    A run of five slow times has come to rest, and any longer one ends in the same state. Dies of one technology differ in temperature by
+    its ambient_rms: the range is that of the mean die, four of them wider.
+    """
+    sizes = [len(case.b) for case in cases]
+    spectra = [np.linalg.eigvalsh(case.matrix) for case in cases]
+    conditions = [float(values[-1] / values[0]) for values in spectra]
+    longest = max(
+        math.inf if case.duration * values[0] >= 5 * (1 - 1e-9) else case.duration
+        for case, values in zip(cases, spectra, strict=True)
+    )
+    peak = max(float(np.abs(device.probe.settled).max()) for device in devices if device.probe is not None)
+    rail = min(technology.opamp.rail, technology.adc.full_scale)
+    kelvin, spread = technology.fabricate(None).temperatures, 4 * technology.thermal.ambient_rms
+    return Validity(
+        unknowns=(min(sizes), max(sizes)),
+        condition_number=(min(conditions), max(conditions)),
+        duration=longest,
+        level=rail if peak >= TARGET * rail else peak,
+        temperature=(max(0.0, float(kelvin.min()) - spread), float(kelvin.max()) + spread),
+        layout=False,
+    )
+
+
+def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifier: AmplifierCell | None) -> DeviceCard:
+    """The starting point of the fit: perfect parts. What the technology says of them is not looked at, but for a second pole."""
+    zero = Estimate(value=0.0, std=0.0)
+    pole = 1.0 / (2 * math.pi * amplifier.opamp.second_pole) if isinstance(amplifier, Macromodel) else 0.0
+    sizes = [len(case.b) for case in fitted]
+    conditions = [float(np.linalg.cond(case.matrix)) for case in fitted]
+    return DeviceCard(
+        technology=technology,
+        fabric=fabric,
+        gain=Estimate(value=1.0, std=0.0),
+        leak=zero,
+        lag=zero,
+        pole=Estimate(value=pole, std=0.0),
+        clamp=CLAMP if isinstance(amplifier, Macromodel) else math.inf,
+        mismatch=zero,
+        capacitor_mismatch=zero,
+        offset=zero,
+        noise=zero,
+        dac=technology.dac,
+        adc=technology.adc,
+        held_out=HeldOut(
+            systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
+        ),
+        validity=Validity(unknowns=(min(sizes), max(sizes)), condition_number=(min(conditions), max(conditions))),
+        provenance={},
+    )
+
+
+def _possible(name: str, estimate: Estimate) -> Estimate:
+    """The estimate, moved into its range: of a parameter that is zero it comes out below as often as above."""
+    least, most, _ = RANGES[name]
+    return Estimate(value=min(max(estimate.value, least), most), std=estimate.std)
+
+
+def _perfect(nominal: Converter) -> Converter:
+    """A converter of that resolution and range without errors."""
+    return nominal.model_copy(update=dict.fromkeys(("gain_error", "offset", "inl", "dnl", "noise"), 0.0))
+
+
+def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]]) -> Converter | None:
+    """Fitted to what went in and came out; None where every reading was at the edge of its range, where it is not fitted."""
+    pairs = {"dac": ("requested", "driven"), "adc": ("settled", "read")}[kind]
+    readings = [
+        Conversion(
+            die,
+            getattr(probe, pairs[0])[None],
+            getattr(probe, pairs[1])[None],
+            np.array([probe.adc_gain if kind == "adc" else 1.0]),
+        )
+        for die, probe in probes
+    ]
+    inside = (np.abs(item.inputs) * item.gain[:, None] < INSIDE * nominal.full_scale for item in readings)
+    if not any(bool(part.any()) for part in inside):
+        return None
+    return fit_converter(nominal, kind, readings)
+
+
+def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int, report: Progress) -> Estimate:
+    """Thermal noise of small systems at rest, one long seeded transient a die."""
+    technology, rng = card.technology, np.random.default_rng([seed, 4343])
+    slow_times = 600.0
+    jobs = []
+    for die in dies:
+        matrix = random_system(6, 5.0, card.fabric == "dual_rail", rng)
+        slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+        program = lay_out(matrix, card.fabric, technology).on(technology.fabricate(die))
+        jobs.append((program, slow_times * slow, int(rng.integers(2**31))))
+
+    def record(job: tuple[Any, float, int]) -> tuple[np.ndarray, np.ndarray, float]:
+        program, duration, noise_seed = job
+        zero = np.zeros(program.size)
+        result = run(program.circuit(zero, zero), transient(program, duration, noise=True), seed=noise_seed)
+        volts = np.array([result.voltages[node] for node in program.nodes])
+        # The first ten slow times are the way from zero to equilibrium.
+        settled = (volts[0::2] - volts[1::2])[:, int(volts.shape[1] * 10 / slow_times) :]
+        unit = card.replace(noise=1.0)
+        _, covariance = propagate(program, zero, zero, np.inf, unit, noisy=True)
+        assert covariance is not None
+        return settled, covariance.numpy(), slow_times / 2
+
+    return fit_noise(_parallel(record, jobs, workers, "noise runs", report))
+
+
+def _compare(case: Case, x: np.ndarray, card: DeviceCard, new_die: bool) -> Comparison:
+    device = SurrogateDevice(card, case.die, seed=1)  # the noise must not be SPICE's own draw
+    predicted = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration).x.numpy()
+    scale = float(np.linalg.norm(case.solution))
+    return Comparison(case, (x - case.solution) / scale, (predicted - case.solution) / scale, new_die)
+
+
+def explained_variance(comparisons: Sequence[Comparison]) -> float:
+    """1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean(e_spice)|^2 over the comparisons; nan: nothing to explain; see `HeldOut`."""
+    left = sum(float(np.sum((item.spice - item.surrogate) ** 2)) for item in comparisons)
+    total = sum(float(np.sum((item.spice - item.spice.mean()) ** 2)) for item in comparisons)
+    return 1.0 - left / total if total > 0 else math.nan
+
+
+def _held_out(comparisons: Sequence[Comparison]) -> HeldOut:
+    return HeldOut(
+        systems=len(comparisons),
+        explained_variance=explained_variance([item for item in comparisons if not item.new_die]),
+        explained_variance_new_dies=explained_variance([item for item in comparisons if item.new_die]),
+        spice_error=float(np.sqrt(np.mean([np.sum(item.spice**2) for item in comparisons]))),
+        residual=float(np.sqrt(np.mean([np.sum((item.spice - item.surrogate) ** 2) for item in comparisons]))),
+    )
+
+
+def _parallel(work: Callable[[Any], Any], jobs: Sequence[Any], workers: int, stage: str, report: Progress) -> list[Any]:
+    """Results in the order of the jobs; threads, since each waits for a simulator process of its own."""
+    results: list[Any] = []
+    report(stage, 0, len(jobs))
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        for done, result in enumerate(pool.map(work, jobs), start=1):
+            results.append(result)
+            report(stage, done, len(jobs))
+    return results

@@ -1,0 +1,174 @@
+"""Fitting a card's parameters to recorded runs: regressions whose patterns are known, so that only their sizes are sought.
+
+A die's deviates are known (they are its seed), as a calibration engineer knows them from measuring each part. What is fitted is how
+strongly each kind of imperfection acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from ...circuits.technology.converters import Converter
+from ...circuits.technology.die import Die
+from ...compiler.program import AnalogProgram
+from ..card import DeviceCard, Estimate
+from ..devices.circuit import Probe
+from ..devices.surrogate import propagate
+from ..host.converters import code_of, quantise, step_of
+from ..host.nonlinearity import bow, level_error, transition_error
+from .identifiability import untold
+
+PARAMETERS = {
+    "crossbar": ("gain", "leak", "lag", "mismatch", "capacitor_mismatch", "offset"),
+    "dual_rail": ("gain", "mismatch", "capacitor_mismatch"),
+}
+"""What there is to fit in each fabric: a passive one has no amplifiers."""
+
+SIMULATED = 1e-5
+"""Relative error of a simulated reading, that of its time steps: a fit is not taken to know better."""
+HOLD = 1e-6
+"""Change of a relative reading that stands against moving a parameter by its typical size."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One noiseless run: the nominal program, the die it ran on, and what the probes saw."""
+
+    nominal: AnalogProgram
+    die: Die
+    probe: Probe
+
+
+def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dict[str, Estimate], tuple[str, ...]]:
+    """Least squares of the surrogate's end voltages against SPICE's, each run relative to its own rms.
+
+    Args:
+        blank: a card with the fabric and technology; its parameters are the starting point.
+
+    Returns:
+        Estimates of the fabric's parameters with standard uncertainties from the Jacobian at the optimum; and what the runs cannot tell,
+        in words: parameters whose uncertainty moves readings by more than some tenths of a percent.
+    """
+    names = PARAMETERS[blank.fabric]
+    tau = float(np.median([run.nominal.tau for run in observations]))
+    # Sizes at which each parameter moves a reading by some tenths of a percent: the unknowns are then of order one.
+    typical = {
+        "gain": 1e-2,
+        "leak": 1e-3,
+        "lag": 1e-3 * tau,
+        "mismatch": 1e-2,
+        "capacitor_mismatch": 1e-2,
+        "offset": 1e-3,
+    }
+    scale = np.array([typical[name] for name in names])
+    start = np.array([getattr(blank, name).value for name in names])
+
+    def residual(theta: np.ndarray) -> np.ndarray:
+        # A search may pass through values that no card can have: a standard deviation near zero, from both sides.
+        trial = zip(names, (start + scale * theta).tolist(), strict=True)
+        card = blank.model_copy(update={name: Estimate(value=value, std=0.0) for name, value in trial})
+        # The last rows hold a parameter that no run tells where it is, and are too weak to move one that a run tells.
+        return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * theta])
+
+    fit = least_squares(residual, np.zeros(len(names)), method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
+    told, left = fit.jac[: -len(names)], fit.fun[: -len(names)]
+    freedom = max(1, len(left) - len(names))
+    covariance = np.linalg.pinv(told.T @ told) * float(left @ left) / freedom
+    values, stds = start + scale * fit.x, scale * np.sqrt(np.diag(covariance))
+    estimates = {name: Estimate(value=float(v), std=float(s)) for name, v, s in zip(names, values, stds, strict=True)}
+    spread = max(float(np.sqrt(left @ left / freedom)), SIMULATED)
+    groups = untold(told / spread, names)
+    return estimates, tuple(
+        f"{', '.join(group.values)}: {'only together' if group.only_as else 'not told by these runs'}"
+        for group in groups
+    )
+
+
+def _mismatch(run: Observation, card: DeviceCard) -> np.ndarray:
+    program = run.nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+    per_volt = run.nominal.parts.drive_nominal or 1.0 / run.nominal.technology.resistors.unit
+    predicted, _ = propagate(
+        program, run.probe.driven * per_volt, run.probe.start, run.probe.duration, card, noisy=False
+    )
+    scale = np.sqrt(np.mean(run.probe.settled**2))
+    return (predicted - run.probe.settled) / scale / np.sqrt(len(predicted))
+
+
+def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray, float]]) -> Estimate:
+    """Noise power over the law's from waveforms: trace(S_law^-1 S_seen) / n, averaged.
+
+    Args:
+        pairs: (waveform (n, T) in V, the law's stationary covariance (n, n), number of independent samples in the waveform).
+    """
+    ratios, weights = [], []
+    for waveform, covariance, independent in pairs:
+        centred = waveform - waveform.mean(axis=1, keepdims=True)
+        seen = centred @ centred.T / waveform.shape[1]
+        ratios.append(float(np.trace(np.linalg.solve(covariance, seen))) / len(waveform))
+        weights.append(independent * len(waveform))
+    # A variance from m independent normal samples has relative standard deviation sqrt(2 / m).
+    mean = float(np.average(ratios, weights=weights))
+    return Estimate(value=mean, std=float(mean * np.sqrt(2.0 / np.sum(weights))))
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Readings of one converter on one die: volts in, volts out, (m, n); gain of the amplifier before it, (m,)."""
+
+    die: Die
+    inputs: np.ndarray
+    outputs: np.ndarray
+    gain: np.ndarray
+
+
+def fit_converter(nominal: Converter, kind: str, readings: Sequence[Conversion]) -> Converter:
+    """Gain error, offset, nonlinearity and noise of a converter ("dac" or "adc") from what went in and what came out.
+
+    out - in = sigma_g z_g in + sigma_o z_o + inl (its curve) + dnl (its steps) + error, with the die's deviates z known; the error's
+    variance beyond step^2 / 12 is noise. Resolution and full scale are the data sheet's; a kind of nonlinearity that it gives as zero is
+    not looked for.
+    """
+    columns, errors, rounding = [], [], []
+    for item in readings:
+        for volts, out, gain in zip(item.inputs, item.outputs, item.gain, strict=True):
+            inside = np.abs(volts) * gain < nominal.full_scale * 0.98
+            patterns = _patterns(nominal, kind, item.die, volts, out, float(gain))
+            columns.append(np.stack(list(patterns.values()), axis=1)[inside])
+            errors.append((out - volts)[inside])
+            rounding.append(np.full(int(inside.sum()), step_of(nominal) ** 2 / 12 / gain**2))
+    design, error, floor = np.concatenate(columns), np.concatenate(errors), np.concatenate(rounding)
+    weight = 1.0 / np.sqrt(floor + nominal.full_scale**2 * 1e-12)
+    sigma = np.linalg.lstsq(design * weight[:, None], error * weight, rcond=None)[0]
+    left = error - design @ sigma
+    noise = float(np.sqrt(max(0.0, np.mean(left**2 - floor))))
+    # The data cannot tell a noise from the scatter of the rounding below this share of a step.
+    noise = noise if noise**2 > 3 * float(np.mean(floor)) / np.sqrt(len(left)) else 0.0
+    fitted = {name: float(abs(value)) for name, value in zip(patterns, sigma, strict=True)}
+    return nominal.model_copy(update=fitted | {"noise": noise})
+
+
+def _patterns(
+    nominal: Converter, kind: str, die: Die, volts: np.ndarray, out: np.ndarray, gain: float
+) -> dict[str, np.ndarray]:
+    """By field: what one unit of it adds to each channel's output, (n,) V."""
+    patterns = {
+        "gain_error": die.deviates(f"{kind}_gain", (1, 1))[0, 0] * volts,
+        "offset": die.deviates(f"{kind}_offset", (1, len(volts)))[0],
+    }
+    unit, last = nominal.model_copy(update={"inl": 1.0, "dnl": 1.0}), 2 ** (nominal.bits or 0) - 1
+    if nominal.inl > 0 and kind == "dac":
+        patterns["inl"] = bow(quantise(volts, nominal), unit, die, "dac_inl")
+    elif nominal.inl > 0:
+        patterns["inl"] = -bow(gain * volts, unit, die, "adc_inl") / gain
+    if nominal.dnl > 0 and kind == "dac":
+        patterns["dnl"] = step_of(nominal) * level_error(code_of(volts, nominal), unit, die)
+    elif nominal.dnl > 0:
+        # A code lies between its two transitions, and its reading in the middle of where they should be.
+        code = code_of(gain * out, nominal)
+        ends = [transition_error(np.clip(code + k, 1, last), unit, die) for k in (0, 1)]
+        patterns["dnl"] = -step_of(nominal) / gain * (ends[0] + ends[1]) / 2
+    return patterns

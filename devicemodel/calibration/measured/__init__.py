@@ -1,0 +1,1 @@
+"""Calibration of a circuit's values from laboratory measurements."""

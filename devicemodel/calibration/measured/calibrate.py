@@ -1,0 +1,264 @@
+"""`calibrate_from_measurements`: the values of a circuit's parts from what a laboratory measured of it.
+
+The model is the circuit's own law: cross-spectra and band covariances of its thermal noise (`circuits.linear.noise_spectra`), and its mean
+response to constant sources (`circuits.linear.statespace`). The logarithms of the free values maximise the likelihood of `likelihood`, by
+Fisher scoring in a trust region; their covariance is the inverse of the Fisher information, in which a prior is one more measurement.
+Eigenvectors of that information say which values the data cannot tell (`identifiability`).
+
+A likelihood may have several maxima, of which the Fisher information knows one: the search is repeated from other starting values, and a
+maximum of nearly the same height elsewhere is a rival, which the result names.
+
+Data that are held out never enter the fit. With residuals z and sensitivities A there, and I the fit's information, the prediction's
+error is part of their covariance, so that chi^2 = z^T (1 + A I^-1 A^T)^-1 z = z^T z - z^T A (I + A^T A)^-1 A^T z.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.stats import gamma
+
+from .... import __version__
+from ....circuits.errors import InputError
+from ....circuits.netlist.netlist import Netlist
+from ..identifiability import LIMIT, standard_errors, untold
+from .measurements import Measurements, read_measurements
+from .problem import Model, Point, Problem, free_values
+from .result import Check, LabCalibration, Prior, Residual, Source, Validity, Value, Verdict
+
+__all__ = ["calibrate_from_measurements", "check_measurements"]
+
+Array = NDArray[np.float64]
+Table: TypeAlias = Measurements | str | Path
+SUSPECT = 1e-3
+"""Probability of the fitted data's chi^2 below which the circuit is taken to be wrong."""
+RIVAL = 2.0
+"""By how much ln L of a rival is at most below the best one's: its values are within two standard errors, were the likelihood normal."""
+_SPREAD = math.log(10.0)  # other starting values are up to this off, in either direction
+_GRADIENT = (
+    1e-3  # a direction that counts as told, of strength 1 / LIMIT or more, is then within 5e-4 of its standard error
+)
+_DEPENDENT = 1e-5  # share of the largest singular value below which one is that of rounding
+_NOTHING = 1e-6  # information of a value known to a factor of e^1000, which makes every information matrix invertible
+
+
+def calibrate_from_measurements(
+    model: Model,
+    free: Sequence[str] | Mapping[str, float],
+    tables: Sequence[Table],
+    held_out: Sequence[Table] = (),
+    priors: Mapping[str, Prior] | None = None,
+    starts: int = 4,
+    seed: int = 0,
+) -> LabCalibration:
+    """Fit values of a circuit to measurements by maximum likelihood, and test it on what was held out.
+
+    Args:
+        model: a linear netlist; or a function from the free values, name -> value, to one, for values that several parts share.
+        free: names of the netlist's parts whose value (ohm, F, H, gain, S, V or A) is sought, which starts at the netlist's; or name ->
+            starting value, right to a factor of 1000. Signs are kept.
+        tables: measurements, or files of them (`measurements`), whose errors are independent of each other.
+        held_out: the same, only tested.
+        priors: name -> what is known of a free value besides.
+        starts: further searches, from starting values that are each up to a factor of 10 off.
+        seed: of these.
+
+    Example:
+        ``calibrate_from_measurements(netlist, ["R3", "C1"], ["spectra.csv"], priors={"C1": Prior(value=22e-9, std=1e-9)})``
+
+    Raises:
+        InputError: an unusable model, name, starting value, prior or table; measurements that the netlist cannot be asked for.
+        NetlistError: the netlist is bad.
+    """
+    if starts < 0 or seed < 0:
+        raise InputError(f"starts = {starts}, seed = {seed}: integers >= 0 are needed")
+    build, start = free_values(model, free)
+    known = dict(priors or {})
+    fitted, tested = [_table(item) for item in tables], [_table(item) for item in held_out]
+    if not fitted:
+        raise InputError("tables: none; give at least one table of measurements to fit")
+    problem = Problem(build, start, fitted, known)
+    problem.at(problem.origin).sensitivity  # noqa: B018  an unusable start is the caller's error, a later one is a step too far
+    best, success, rivals = _search(problem, starts, np.random.default_rng(seed))
+    factor = best.sensitivity
+    std, _ = standard_errors(factor)
+    chi_squared = float(best.residual @ best.residual)
+    freedom = max(1, len(factor) - int(np.linalg.matrix_rank(factor, rtol=_DEPENDENT)))
+    fit = Check(
+        chi_squared=chi_squared,
+        freedom=freedom,
+        p_value=_p_value(chi_squared, freedom, problem.spread),
+        beyond=0,
+        residuals=_residuals(problem.labels, best.residual),
+    )
+    information, validity = factor.T @ factor, _validity(fitted, best.netlist.temperature)
+    held = _check(Problem(build, best.values, tested, {}), information, validity) if tested else None
+    return LabCalibration(
+        verdict=_verdict(success, fit, held, bool(rivals), bool(np.any(std > LIMIT))),
+        values=tuple(
+            Value(
+                name=name,
+                value=value,
+                std=float(error * abs(value)) if error <= LIMIT else None,
+                start=start[name],
+                prior=known.get(name),
+            )
+            for (name, value), error in zip(best.values.items(), std.tolist(), strict=True)
+        ),
+        rivals=rivals,
+        information=_as_tuples(information),
+        untold=untold(factor[: len(factor) - len(known)], list(start)),
+        fit=fit,
+        held_out=held,
+        validity=validity,
+        sources=tuple(
+            Source(name=t.source, kind=t.kind, rows=len(t), sha256=t.sha256, held_out=held)
+            for group, held in ((fitted, False), (tested, True))
+            for t in group
+        ),
+        netlist_sha256=_digest(best.netlist),
+        version=__version__,
+    )
+
+
+def _search(
+    problem: Problem, starts: int, rng: np.random.Generator
+) -> tuple[Point, bool, tuple[dict[str, float], ...]]:
+    """The highest maximum found, whether the search for it converged, and other maxima nearly as high."""
+    found: list[tuple[Point, bool]] = []
+    for attempt in range(starts + 1):
+        shift = rng.uniform(-_SPREAD, _SPREAD, len(problem.origin)) if attempt else 0.0
+        begin = problem.origin + shift
+        if not math.isfinite(problem.cost(begin)):
+            continue
+        result = minimize(
+            problem.cost,
+            begin,
+            jac=problem.gradient,
+            hess=problem.hessian,
+            method="trust-exact",
+            options={"initial_trust_radius": 0.3, "max_trust_radius": 1.0, "gtol": _GRADIENT, "maxiter": 100},
+        )
+        found.append((problem.at(result.x), bool(result.success)))
+    best, success = min(found, key=lambda pair: pair[0].cost)
+    rivals: list[Point] = []
+    for point, _ in sorted(found, key=lambda pair: pair[0].cost):
+        near = any(_distance(point, other) < 2.0 for other in (best, *rivals))
+        if point.cost < best.cost + RIVAL and not near:
+            rivals.append(point)
+    return best, success, tuple(point.values for point in rivals)
+
+
+def _distance(one: Point, other: Point) -> float:
+    """Between two maxima, in standard errors, by the smaller of their informations: along what neither can tell it is zero."""
+    way = one.held - other.held
+    return min(float(np.linalg.norm(point.sensitivity @ way)) for point in (one, other))
+
+
+def _verdict(success: bool, fit: Check, held: Check | None, rivals: bool, unknown: bool) -> Verdict:
+    if not success:
+        return Verdict.NOT_CONVERGED
+    if fit.p_value < SUSPECT:
+        return Verdict.MISFIT
+    if held is not None and held.p_value < SUSPECT:
+        return Verdict.CONTRADICTED
+    if rivals:
+        return Verdict.RIVALS
+    return Verdict.UNTOLD if unknown else Verdict.OK
+
+
+def check_measurements(card: LabCalibration, model: Model, tables: Sequence[Table]) -> Check:
+    """Measurements that were not fitted against a calibrated circuit; the error of the calibrated values is part of the residuals'.
+
+    Args:
+        card: the calibration.
+        model: the model that it was made with.
+        tables: new measurements.
+
+    Raises:
+        InputError: another model than the calibration's, or as `calibrate_from_measurements`.
+    """
+    build, start = free_values(model, card.estimates)
+    found = [_table(item) for item in tables]
+    if not found:
+        raise InputError("tables: none; give at least one table of measurements to check")
+    problem = Problem(build, start, found, {})
+    if _digest(problem.at(problem.origin).netlist) != card.netlist_sha256:
+        raise InputError(
+            "model: not the one that was calibrated, since its netlist at the calibrated values differs; give that one"
+        )
+    return _check(problem, np.array(card.information), card.validity)
+
+
+def _check(problem: Problem, information: Array, validity: Validity) -> Check:
+    """Measurements at calibrated values of a given information."""
+    point = problem.at(problem.origin)
+    z, a = point.residual, point.sensitivity
+    known = information + _NOTHING * np.eye(len(information))
+    score = a.T @ z
+    chi_squared = max(0.0, float(z @ z - score @ np.linalg.solve(known + a.T @ a, score)))
+    error = np.sqrt(1.0 + np.einsum("rp,pr->r", a, np.linalg.solve(known, a.T)))
+    return Check(
+        chi_squared=chi_squared,
+        freedom=len(z),
+        p_value=_p_value(chi_squared, len(z), problem.spread),
+        beyond=sum(_beyond(table, validity) for table in problem.tables),
+        residuals=_residuals(problem.labels, z / error),
+    )
+
+
+def _table(item: Table) -> Measurements:
+    return item if isinstance(item, Measurements) else read_measurements(item)
+
+
+def _p_value(chi_squared: float, freedom: int, spread: Array) -> float:
+    """Upper tail of the gamma distribution that has chi^2's mean and variance; it is chi^2's own where every residual is normal."""
+    shape = freedom / float(spread.mean())
+    return float(gamma.sf(chi_squared, shape, scale=float(spread.mean())))
+
+
+def _residuals(labels: Sequence[str], values: Array) -> tuple[Residual, ...]:
+    return tuple(Residual(of=label, value=value) for label, value in zip(labels, values.tolist(), strict=True))
+
+
+def _as_tuples(matrix: Array) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in ((matrix + matrix.T) / 2).tolist())
+
+
+def _digest(netlist: Netlist) -> str:
+    return hashlib.sha256(netlist.to_spice().encode()).hexdigest()
+
+
+_SPANS = {
+    "frequency_hz": ("frequency_hz", "f_lo_hz", "f_hi_hz"),
+    "time_s": ("time_s",),
+    "volts": ("volts",),
+    "density_v2_per_hz": ("density_v2_per_hz",),
+    "covariance_v2": ("covariance_v2",),
+}
+
+
+def _validity(tables: Sequence[Measurements], temperature: float) -> Validity:
+    spans: dict[str, tuple[float, float] | None] = {}
+    for field, names in _SPANS.items():
+        seen = [t.columns[name] for t in tables for name in names if name in t.columns]
+        magnitude = np.abs(np.concatenate(seen)) if seen else np.zeros(0)
+        spans[field] = (float(magnitude.min()), float(magnitude.max())) if seen else None
+    return Validity(**spans, temperature=temperature)
+
+
+def _beyond(table: Measurements, validity: Validity) -> int:
+    """Rows at frequencies or times that the fit has not seen."""
+    span = validity.time_s if table.kind == "trace" else validity.frequency_hz
+    names = _SPANS["time_s" if table.kind == "trace" else "frequency_hz"]
+    points = np.column_stack([table.columns[name] for name in names if name in table.columns])
+    if span is None:
+        return len(points)
+    return int(np.sum(np.any((points < span[0]) | (points > span[1]), axis=1)))

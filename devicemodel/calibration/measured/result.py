@@ -1,0 +1,221 @@
+"""`LabCalibration`: what measurements told of a circuit's values, how sure it is, and where it comes from, as JSON.
+
+As in a device card's file, a `digest`, the SHA-256 of all the rest in canonical form, finds a file that was cut or edited; it is no
+signature.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from ....circuits.errors import InputError
+from ....circuits.files import first_problem, read_sealed, write_sealed
+from ....circuits.records import Record
+from ...card import Whole
+from ..identifiability import Untold, standard_errors
+
+__all__ = ["Check", "LabCalibration", "Prior", "Residual", "Source", "Validity", "Value", "Verdict"]
+
+FORMAT = 1
+ROUNDING = 1e-9
+"""Share of the largest eigenvalue of an information matrix by which its smallest one may lie below zero."""
+_SHA = r"^[0-9a-f]{64}$"
+Range = tuple[float, float] | None
+
+
+class Verdict(Enum):
+    """What became of a fit; the first that applies, from the bottom."""
+
+    OK = "ok"
+    UNTOLD = "untold"
+    """The data do not tell every value: see `untold`; measure what depends on it, or hold a value by a prior."""
+    RIVALS = "rivals"
+    """Other values explain the data as well: see `rivals`; a prior, or further data, must decide between them."""
+    CONTRADICTED = "contradicted"
+    """The fitted data are explained, the held-out ones are not (p < 0.001): the values stand for something that the circuit lacks."""
+    MISFIT = "misfit"
+    """The circuit cannot produce these data (p < 0.001): the standard errors do not hold. Look at the residuals, add what is missing."""
+    NOT_CONVERGED = "not converged"
+    """The optimiser stopped early: start closer, or hold values by priors."""
+
+
+class Prior(Record):
+    """A part's value as measured on its own, by a multimeter for example, with its standard error."""
+
+    value: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
+
+
+class Value(Record):
+    """One fitted value, in the part's SI unit."""
+
+    name: str
+    value: float = Field(allow_inf_nan=False)
+    std: float | None = Field(ge=0, allow_inf_nan=False)
+    """Standard error from the Fisher information; None: the data do not tell it (see `untold`)."""
+    start: float = Field(allow_inf_nan=False)
+    """Where the search began."""
+    prior: Prior | None = None
+
+    def __str__(self) -> str:
+        return f"{self.value:.5g} " + ("(not told by the data)" if self.std is None else f"+- {self.std:.2g}")
+
+
+class Residual(Record):
+    """(measured - model) / standard error of one quantity; of held-out ones, the error of the prediction is part of it."""
+
+    of: str
+    value: float = Field(allow_inf_nan=False)
+
+
+class Check(Record):
+    """Data against the calibrated circuit."""
+
+    chi_squared: float = Field(ge=0, allow_inf_nan=False)
+    """z^T (1 + A I^-1 A^T)^-1 z of held-out data, whose second term is the error of the fitted values; z^T z of fitted ones."""
+    freedom: int = Field(ge=1)
+    """Its expectation: the number of residuals, of fitted data less the number of combinations fitted."""
+    p_value: float = Field(ge=0, le=1)
+    """Probability of a chi^2 as large or larger if the circuit is right."""
+    beyond: int = Field(ge=0)
+    """Rows outside the range of frequencies and times that were fitted."""
+    residuals: tuple[Residual, ...]
+
+    @property
+    def scatter(self) -> float:
+        """sqrt(chi^2 / freedom): by so much the scatter exceeds the errors stated."""
+        return math.sqrt(self.chi_squared / self.freedom)
+
+    def __str__(self) -> str:
+        beyond = f", {self.beyond} rows beyond the fitted range" if self.beyond else ""
+        return f"chi^2 = {self.chi_squared:.1f} for {self.freedom}, p = {self.p_value:.2g}{beyond}"
+
+
+class Validity(Record):
+    """What the fitted data span; None: no such data."""
+
+    frequency_hz: Range
+    time_s: Range
+    volts: Range
+    """Of traces."""
+    density_v2_per_hz: Range
+    covariance_v2: Range
+    """Magnitudes."""
+    temperature: float
+    """Of the netlist, K."""
+
+
+class Source(Record):
+    """A table that was used."""
+
+    name: str
+    kind: str
+    rows: int = Field(ge=1)
+    sha256: str = Field(pattern=_SHA)
+    held_out: bool
+
+
+class LabCalibration(Record):
+    """A circuit's values calibrated against measurements."""
+
+    format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
+    verdict: Verdict
+    values: tuple[Value, ...]
+    rivals: tuple[dict[str, float], ...]
+    """Other maxima of the likelihood, at most a factor of e^2 below this one."""
+    information: tuple[tuple[float, ...], ...]
+    """(p, p) Fisher information of ln|value|, with that of the priors."""
+    untold: tuple[Untold, ...]
+    """What the data alone, without the priors, do not tell."""
+    fit: Check
+    held_out: Check | None
+    validity: Validity
+    sources: tuple[Source, ...]
+    netlist_sha256: str = Field(pattern=_SHA)
+    """Of the calibrated netlist's ngspice text."""
+    version: str
+    """Of thermograd."""
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        size = len(self.values)
+        if size == 0 or [len(row) for row in self.information] != [size] * size:
+            raise ValueError(f"information must be {size} x {size}, a row for each value, of which one is needed")
+        matrix = np.array(self.information)
+        if not np.all(np.isfinite(matrix)) or np.abs(matrix - matrix.T).max() > 1e-9 * np.abs(matrix).max():
+            raise ValueError("information must be finite and symmetric")
+        strengths = np.linalg.eigvalsh(matrix)
+        if strengths[0] < -ROUNDING * max(strengths[-1], 0.0):
+            raise ValueError(
+                f"information has the eigenvalue {strengths[0]:.3g}: data can tell nothing of a combination, 0, but not less"
+            )
+        return self
+
+    def __getitem__(self, name: str) -> Value:
+        for value in self.values:
+            if value.name == name:
+                return value
+        raise InputError(f"{name!r} was not calibrated; there are {', '.join(value.name for value in self.values)}")
+
+    @property
+    def estimates(self) -> dict[str, float]:
+        """Name -> value."""
+        return {value.name: value.value for value in self.values}
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """(p, p) of ln|value|, in the combinations that are told."""
+        strengths, vectors = np.linalg.eigh(np.array(self.information))
+        return standard_errors(np.sqrt(np.maximum(strengths, 0.0))[:, None] * vectors.T)[1]
+
+    @property
+    def correlation(self) -> NDArray[np.float64]:
+        """(p, p) correlations of the fitted logarithms; 0 for a value of which nothing is told."""
+        covariance = self.covariance
+        std = np.sqrt(np.diag(covariance))
+        scale = np.where(std > 0.0, std, 1.0)
+        return np.asarray(covariance / scale[:, None] / scale)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """(name, value) rows for people."""
+        span = self.validity
+        limits = [("Hz", span.frequency_hz), ("s", span.time_s)]
+        return [
+            *((value.name, str(value)) for value in self.values),
+            *(("not told by the data alone", str(group)) for group in self.untold),
+            *(
+                ("as likely", ", ".join(f"{name} = {value:.4g}" for name, value in rival.items()))
+                for rival in self.rivals
+            ),
+            ("verdict", self.verdict.value),
+            ("fitted data", str(self.fit)),
+            ("held-out data", "none" if self.held_out is None else str(self.held_out)),
+            (
+                "valid for",
+                ", ".join(f"{low:g} to {high:g} {unit}" for unit, (low, high) in ((u, r) for u, r in limits if r)),
+            ),
+        ]
+
+    def write(self, path: str | Path) -> None:
+        """Write JSON with its digest, atomically."""
+        write_sealed(path, self)
+
+    @classmethod
+    def read(cls, path: str | Path) -> LabCalibration:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
+        """
+        data = read_sealed(path, "lab calibration", FORMAT, "calibrate again")
+        try:
+            return cls(**data)
+        except ValidationError as error:
+            raise InputError(f"lab calibration {str(path)!r}: {first_problem(error)}; calibrate again") from None

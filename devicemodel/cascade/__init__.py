@@ -1,0 +1,1 @@
+"""The cascade device: arrays of a matrix's factors, for any number of cells."""

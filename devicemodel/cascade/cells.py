@@ -1,0 +1,131 @@
+"""`FactoredCells`: what every cell of a fabric of arrays has for itself on one die, however the arrays before it are wired.
+
+Each cell is an integrator on two rails: a pair of capacitors, of damping resistors and of input resistors, and an amplifier. Pairs of
+resistors in arrays deviate in ln R by sigma / sqrt(2) to first order, since a differential law sees the mean of the two.
+
+Systems are taken apart into mantissas and a power of two, since x of (2^e A, 2^e b) does not know e: with A of the largest magnitude that a
+type has, or the smallest, the law's numbers are the same.
+
+Conductances are rounded as the technology's are. The die's lot shifts all resistors alike; all are at its ambient temperature. There is no
+layout of these fabrics, so that gradients over the die are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
+from ...circuits.technology.e_series import preferred_conductance
+from ...compiler.passes.quantise import nearest
+
+_LEAST = 1e-300
+"""Of the largest entry of a factor: conductances for smaller ones would overflow on their way."""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Standard deviations of ln R and ln C of a part, and of an amplifier's input offset, V."""
+
+    resistor: float
+    capacitor: float
+    offset: float
+
+
+class FactoredCells:
+    """The cells' own parts.
+
+    Args:
+        die: where they are. scatter: of the parts about their nominal values.
+        size: cells N. damping: of the system.
+
+    Attributes:
+        exponent: e; set by the fabric, as is
+        unit: conductance that stands for 2^e in the system's units, S; it follows from the arrays.
+        drive_nominal: conductance that the host assumes for each input resistor, S.
+    """
+
+    exponent: int
+    unit: float
+
+    def __init__(self, die: Die, scatter: Scatter, size: int, damping: float) -> None:
+        self.die, self.size, self._scatter, self._damping = die, size, scatter, damping
+        self._resistors = die.technology.resistors
+        self._shift = float(die.resistor_shift(np.array(0.5), np.array(0.5)))
+        self._drift = float(die.drift(np.array(die.ambient)))
+        self._largest = 1.0 / self._resistors.unit
+        self.drive_nominal = self._preferred(self._largest)
+
+    @property
+    def tau(self) -> float:
+        """C / unit, s: 2^-e in the system's units of time."""
+        return self.die.technology.capacitors.unit / self.unit
+
+    @property
+    def mismatch(self) -> float:
+        """Standard deviation of ln R of a pair of resistors."""
+        return 0.0 if self.die.seed is None else self._scatter.resistor / math.sqrt(2.0)
+
+    @cached_property
+    def damping(self) -> np.ndarray:
+        """(N,) S. InputError where it is beyond all numbers beside the factors."""
+        try:
+            conductance = self.unit * math.ldexp(self._damping, -self.exponent)
+        except OverflowError:
+            raise InputError(
+                f"damping is {self._damping:.3g} where the factors' product is about {2.0**self.exponent:.3g}: their ratio must be below "
+                "1e300; b / damping is the answer"
+            ) from None
+        return self._pairs("ground", np.full(self.size, conductance))
+
+    @cached_property
+    def drive(self) -> np.ndarray:
+        """(N,) S, input resistors."""
+        return self._pairs("drive", np.full(self.size, self.drive_nominal))
+
+    @cached_property
+    def capacitance(self) -> np.ndarray:
+        """(N,) F."""
+        deviate = self.die.deviates("capacitor", (2, self.size))
+        shift = float(self.die.capacitor_shift(np.array(0.5), np.array(0.5)))
+        unit = self.die.technology.capacitors.unit
+        return np.asarray(unit * np.exp(self._scatter.capacitor * deviate + shift).mean(axis=0))
+
+    @cached_property
+    def offset(self) -> np.ndarray:
+        """(N,) V, of the integrators."""
+        return self._scatter.offset * self.die.deviates("offset", (1, self.size))[0]
+
+    def _pairs(self, part: str, nominal: np.ndarray) -> np.ndarray:
+        factor = np.exp(-self._scatter.resistor * self.die.deviates(part, (2, self.size)) - self._shift).mean(axis=0)
+        return self._rounded(nominal) * factor / self._drift
+
+    def _made(self, nominal: np.ndarray, deviate: np.ndarray | None) -> np.ndarray:
+        values = np.sign(nominal) * self._rounded(np.abs(nominal)) * (np.exp(-self._shift) / self._drift)
+        return values if deviate is None else values * np.exp(-self.mismatch * deviate)
+
+    def _rounded(self, conductance: np.ndarray) -> np.ndarray:
+        resistors = self._resistors
+        return conductance if resistors.bits is None and resistors.series is None else nearest(conductance, resistors)
+
+    def _preferred(self, conductance: float) -> float:
+        return float(preferred_conductance(conductance, self._resistors.series))
+
+
+def largest_entry(name: str, value: torch.Tensor) -> tuple[float, int]:
+    """The largest magnitude m 2^e as (m, e), 1/2 <= m < 1; InputError where there is none to build an array of."""
+    # Without a copy as large as the array, which abs() would make.
+    largest = max(float(value.max()), -float(value.min()))
+    if largest == 0:
+        raise InputError(f"{name} is zero everywhere: there is no array to build; the system is its damping alone")
+    if not _LEAST <= largest <= 1 / _LEAST:
+        raise InputError(
+            f"the largest entry of {name} is {largest:.3g}: give one from {_LEAST:g} to {1 / _LEAST:g}; a common factor of the system and "
+            "b leaves x as it is"
+        )
+    return math.frexp(largest)

@@ -1,0 +1,123 @@
+"""`FactoredArray`: the resistors of the arrays J, H, J^T on one die, made from counters when they are needed.
+
+The first array has the conductances G_1 = share J o exp(-s z_1), the last one G_3^T of the same nominal values has resistors of its own,
+so that the board's matrix G_3 W G_1 is not symmetric. Each conductance is there twice, on two rails; a differential law sees the mean of
+the pair, whose ln deviates by sigma / sqrt(2) to first order. A pair's deviate is `Die.deviates_of` its place, (array and row, cell):
+it is computed block by block and nothing of size k x N is kept, apart from the J that the caller holds.
+
+Values are `fabrics.factored`'s: the largest entry of each factor is one unit resistor, feedback conductances are the spectral norms.
+What the cells have for themselves is `factored_cells`'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from ...circuits.technology.die import Die
+from ..systems import LowRank
+from .cells import FactoredCells, Scatter, largest_entry
+
+BLOCK = 2**16
+"""Entries of an array that are made at a time."""
+FIRST, LAST = 0, 1
+"""The arrays J and J^T."""
+_ARRAYS = 2**32
+"""Channels of one array; places of the middle array and of the feedback resistors come after those of the first two."""
+
+
+class FactoredArray(FactoredCells):
+    """All parts of the fabric for one low-rank system.
+
+    Args:
+        system: J of (k, N), H and damping. Conductances are positive multiples of it: H needs no definiteness here.
+        die: where they are.
+        scatter: of the parts about their nominal values.
+        block: entries of J that are worked on at a time.
+
+    Attributes:
+        rows: k.
+
+    Raises:
+        InputError: J or H is zero everywhere.
+    """
+
+    def __init__(self, system: LowRank, die: Die, scatter: Scatter, block: int = BLOCK) -> None:
+        super().__init__(die, scatter, system.size, system.damping)
+        self._J, self._block = system.J.detach().cpu(), block
+        self.rows = self._J.shape[0]
+        largest, (mantissa, exponent) = self._largest, largest_entry("J", self._J)
+        self._share, self.exponent = math.ldexp(largest / mantissa, -exponent), 2 * exponent
+        norm = self._preferred(self._spectral_norm())
+        self.unit, feedback = (largest / mantissa) ** 2 / norm, [norm]
+        self._middle: np.ndarray | None = None
+        if system.H is not None:
+            mantissa, exponent = largest_entry("H", system.H)
+            middle = math.ldexp(largest / mantissa, -exponent) * system.H.detach().cpu().double().numpy()
+            norm = self._preferred(float(np.linalg.norm(middle, 2)))
+            self._middle, self.unit = middle, self.unit * (largest / mantissa) / norm
+            self.exponent += exponent
+            feedback.append(norm)
+        self._feedback = feedback
+
+    def blocks(self) -> Iterator[slice]:
+        """Ranges of cells."""
+        width = max(1, self._block // self.rows)
+        for start in range(0, self.size, width):
+            yield slice(start, min(start + width, self.size))
+
+    def conductances(self, array: int, cells: slice) -> np.ndarray:
+        """Signed conductances between the rows and some of the cells, (k, cells) S; of J for `FIRST`, of J^T for `LAST`."""
+        nominal = self._share * self._J[:, cells].double().numpy()
+        if self.mismatch == 0:
+            return self._made(nominal, None)
+        channel = array * _ARRAYS + np.arange(self.rows)
+        return self._made(
+            nominal, self.die.deviates_of("coupling", channel[:, None], np.arange(self.size)[None, cells])
+        )
+
+    def nominal_loads(self) -> np.ndarray:
+        """Row sums of |J^T| without mismatch, (N,) S."""
+        return np.concatenate(
+            [self._share * self._J[:, cells].double().abs().sum(0).numpy() for cells in self.blocks()]
+        )
+
+    @cached_property
+    def middle(self) -> np.ndarray | None:
+        """(k, k) S, the array H; None where there is none."""
+        if self._middle is None:
+            return None
+        channel = 2 * _ARRAYS + np.arange(self.rows)
+        return self._made(
+            self._middle, self.die.deviates_of("coupling", channel[:, None], np.arange(self.rows)[None, :])
+        )
+
+    @cached_property
+    def feedback(self) -> list[np.ndarray]:
+        """(k,) S, of each stage of summing amplifiers."""
+        deviates = (self.die.deviates_of("ground", _stage(t), np.arange(self.rows)) for t in range(len(self._feedback)))
+        return [self._made(np.full(self.rows, value), z) for value, z in zip(self._feedback, deviates, strict=True)]
+
+    @cached_property
+    def stage_offsets(self) -> list[np.ndarray]:
+        """(k,) V, of each stage of summing amplifiers."""
+        deviates = (self.die.deviates_of("offset", _stage(t), np.arange(self.rows)) for t in range(len(self._feedback)))
+        return [self._scatter.offset * z for z in deviates]
+
+    def _spectral_norm(self) -> float:
+        """Of share J, by its Gram matrix on the shorter side."""
+        if self.rows > self.size:
+            wide = self._share * self._J.double().numpy()
+            return float(np.linalg.norm(wide, 2))
+        gram = np.zeros((self.rows, self.rows))
+        for cells in self.blocks():
+            part = self._share * self._J[:, cells].double().numpy()
+            gram += part @ part.T
+        return float(np.sqrt(np.linalg.eigvalsh(gram)[-1]))
+
+
+def _stage(t: int) -> np.ndarray:
+    return np.array(2 * _ARRAYS + t)

@@ -1,0 +1,358 @@
+"""Time and energy of one step on the hybrid machine, part by part: which part is the bottleneck, and where that changes.
+
+The timing model of arXiv:2405.13817, with energies. An array of n cells and C codes (`workload`), a link of B bit/s that takes e_b a bit in
+words of w bits, converters of r samples/s and m of a kind, E_s joules a conversion step; a attempts behind the reading:
+
+| part | time | energy |
+|---|---|---|
+| derivatives | operations / host's rate, or as measured | host's power x time |
+| programming | C w / B | C (w e_b + code bits x write energy) |
+| transfers | a 2 n w / B | a 2 n w e_b |
+| DAC | a ceil(n / m) / r | a n E_s 2^bits |
+| settling | analog time | (amplifiers x their power + heat) x time |
+| ADC | a ceil(n / m) / r | a n E_s 2^bits |
+
+E_s is Walden's figure of merit (R. H. Walden, IEEE J. Sel. Areas Commun. 17:539, 1999). Nothing overlaps, codes take effect as they arrive,
+amplifiers and host are off when they are not needed. Where the technology states no figure (0, or an infinite rate), a part costs nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ...circuits.errors import InputError
+from ...circuits.technology.converters import Converter, Link
+from ...circuits.technology.technology import Technology
+from .workload import Array, derivative_flops, planned_array, require_amount, require_count
+
+PARTS = ("derivatives", "programming", "transfers", "DAC", "settling", "ADC")
+GROUPS: dict[str, tuple[str, ...]] = {
+    "derivatives": ("derivatives",),
+    "programming": ("programming",),
+    "transfers": ("transfers",),
+    "converters": ("DAC", "ADC"),
+    "settling": ("settling",),
+}
+"""What competes for being the bottleneck: both kinds of converters together."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a step: s and J."""
+
+    name: str
+    seconds: float
+    joules: float
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What a step takes, in the order of `PARTS`; prints as a table."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Their sum: nothing is overlapped."""
+        return math.fsum(part.seconds for part in self.parts)
+
+    @property
+    def joules(self) -> float:
+        """Their sum."""
+        return math.fsum(part.joules for part in self.parts)
+
+    def groups(self, energy: bool = False) -> dict[str, float]:
+        """Seconds of each of `GROUPS`, or joules."""
+        amounts = {part.name: part.joules if energy else part.seconds for part in self.parts}
+        return {name: math.fsum(amounts[part] for part in members) for name, members in GROUPS.items()}
+
+    @property
+    def bottleneck(self) -> str:
+        """Name of the group that takes most time."""
+        return _largest(self.groups())
+
+    @property
+    def energy_bottleneck(self) -> str:
+        """Name of the group that takes most energy."""
+        return _largest(self.groups(energy=True))
+
+    def part(self, name: str) -> Part:
+        """One of `PARTS`."""
+        return self.parts[PARTS.index(name)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "parts": {part.name: {"seconds": part.seconds, "joules": part.joules} for part in self.parts},
+            "seconds": self.seconds,
+            "joules": self.joules,
+            "bottleneck": self.bottleneck,
+            "energy_bottleneck": self.energy_bottleneck,
+        }
+
+    def __str__(self) -> str:
+        rows = [(part.name, part.seconds, part.joules) for part in self.parts]
+        lines = [f"{'part':>12}{'time, s':>12}{'share':>9}{'energy, J':>12}{'share':>9}"]
+        for name, seconds, joules in [*rows, ("total", self.seconds, self.joules)]:
+            of_time, of_energy = share(seconds, self.seconds), share(joules, self.joules)
+            lines.append(f"{name:>12}{seconds:>12.3g}{of_time:>9}{joules:>12.3g}{of_energy:>9}")
+        return "\n".join([*lines, f"bottleneck: {self.bottleneck} in time, {self.energy_bottleneck} in energy"])
+
+
+def share(amount: float, whole: float) -> str:
+    """A part of a whole in percent, as text."""
+    return f"{100 * amount / whole:.1f} %" if whole else "-"
+
+
+def _largest(groups: dict[str, float]) -> str:
+    return max(groups, key=lambda name: groups[name])
+
+
+@dataclass(frozen=True)
+class Host:
+    """The digital computer beside the array.
+
+    Attributes:
+        rate: operations that it does in a second. Default: 30 % of the 19.5 TFLOP/s (single precision) of an A100's data sheet.
+        power: W while it computes. Default: that data sheet's 400 W.
+
+    Raises:
+        InputError: a rate that is not positive, a power that is negative or not finite.
+    """
+
+    rate: float = 0.3 * 19.5e12
+    power: float = 400.0
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise InputError(f"rate of the host is {self.rate}: give operations per second, > 0")
+        require_amount("power of the host", self.power, "W")
+
+
+def step_cost(
+    array: Array,
+    technology: Technology,
+    analog_seconds: float,
+    digital_seconds: float = 0.0,
+    host_power: float = 0.0,
+    attempts: int = 1,
+) -> StepCost:
+    """Cost of one step with this array.
+
+    Args:
+        array: `planned_array` or `compiled_array`.
+        technology: converters, link, bits and write energy of the codes, power of an amplifier.
+        analog_seconds: physical time of all analog runs, s: analog time x array.tau x attempts.
+        digital_seconds: time of the derivatives on the host, s.
+        host_power: W in that time.
+        attempts: analog runs behind the reading; each loads the drive and is read.
+
+    Raises:
+        InputError: a negative or infinite argument, attempts < 1.
+    """
+    require_amount("analog_seconds", analog_seconds, "s")
+    require_amount("digital_seconds", digital_seconds, "s")
+    require_amount("host_power", host_power, "W")
+    require_count("attempts", attempts)
+    link, words = technology.link, 2 * array.cells * attempts
+    written = (technology.resistors.bits or link.word) * technology.resistors.write_energy
+    watts = array.amplifiers * technology.opamp.power + array.heat
+    return StepCost(
+        (
+            Part("derivatives", digital_seconds, host_power * digital_seconds),
+            Part(
+                "programming",
+                array.codes * link.word / link.rate,
+                array.codes * (link.word * link.energy + written),
+            ),
+            Part("transfers", words * link.word / link.rate, words * link.word * link.energy),
+            _conversions("DAC", technology.dac, array.cells, attempts),
+            Part("settling", analog_seconds, watts * analog_seconds),
+            _conversions("ADC", technology.adc, array.cells, attempts),
+        )
+    )
+
+
+def _conversions(name: str, converter: Converter, cells: int, attempts: int) -> Part:
+    """One conversion of each cell in each attempt, as many at a time as there are converters."""
+    turns = math.ceil(cells / converter.count) if converter.count else min(cells, 1)
+    # Without quantisation there are no conversion steps to pay for.
+    steps = 0 if converter.bits is None else 2**converter.bits
+    return Part(name, attempts * turns / converter.rate, attempts * cells * steps * converter.figure_of_merit)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One TNGD step on a network and a machine: everything that its cost depends on.
+
+    Attributes:
+        parameters, batch, outputs: N, b and dz.
+        layout: "factored" (the paper's), "dense" or "dual"; see `workload`.
+        technology: of the array and its converters.
+        analog_time: of a run, tau.
+        host: what computes the derivatives, if they are not measured.
+        digital_seconds: measured time of the derivatives, s; None: derived from their operations and the host's rate.
+        attempts: analog runs behind a reading.
+    """
+
+    parameters: int
+    batch: int
+    outputs: int
+    layout: str = "factored"
+    technology: Technology = dataclasses.field(default_factory=lambda: Technology.preset("paper"))
+    analog_time: float = 50.0
+    host: Host = Host()
+    digital_seconds: float | None = None
+    attempts: int = 1
+
+    def array(self) -> Array:
+        """The array that this layout needs."""
+        return planned_array(self.layout, self.parameters, self.batch, self.outputs, self.technology)
+
+    def cost(self) -> StepCost:
+        """Its cost.
+
+        Raises:
+            InputError: a field that is out of range.
+        """
+        array, digital = self.array(), self.digital_seconds
+        if digital is None:
+            work = derivative_flops(self.layout, self.parameters, self.batch, self.outputs)
+            digital = work / self.host.rate
+        require_amount("analog_time", self.analog_time, "tau")
+        analog = self.analog_time * array.tau * self.attempts
+        return step_cost(array, self.technology, analog, digital, self.host.power, self.attempts)
+
+    def turned(self, knob: str, value: float) -> Scenario:
+        """The scenario with one of `KNOBS` set.
+
+        Raises:
+            InputError: no such knob; a whole number is needed; the technology refuses the value.
+        """
+        if knob not in KNOBS:
+            raise InputError(f"knob {knob!r} is unknown; there are: {', '.join(KNOBS)}")
+        if knob in WHOLE:
+            if not (math.isfinite(value) and value == int(value)):
+                raise InputError(f"{knob} is {value}: give a whole number")
+            value = int(value)
+        if knob in TECHNOLOGY_KNOBS:
+            changes = dict.fromkeys(TECHNOLOGY_KNOBS[knob], value)
+            if knob == "bits" and self.technology.resistors.bits is not None:
+                changes["resistors__bits"] = value
+            return dataclasses.replace(self, technology=self.technology.replace(**changes))
+        if knob in ("parameters", "batch", "outputs") and self.digital_seconds is not None:
+            raise InputError(f"{knob} cannot be varied with a measured digital time: leave digital_seconds out")
+        changed: dict[str, Any] = {knob: value}
+        return dataclasses.replace(self, **changed)
+
+
+TECHNOLOGY_KNOBS: dict[str, tuple[str, ...]] = {
+    "bits": ("dac__bits", "adc__bits", "link__word"),
+    "rate": ("link__rate",),
+    "converters": ("dac__count", "adc__count"),
+    "samples": ("dac__rate", "adc__rate"),
+    "resistance": ("resistors__unit",),
+}
+"""Fields of the technology that a knob sets. `bits` is the precision of all numbers, programmable conductances included."""
+KNOBS = ("parameters", "batch", "outputs", "analog_time", *TECHNOLOGY_KNOBS)
+WHOLE = ("parameters", "batch", "outputs", "bits", "converters")
+"""Knobs that take whole numbers."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """Where the bottleneck changes as a knob is turned up: `value` is the first at which it is `after` (names of `GROUPS`)."""
+
+    value: float
+    before: str
+    after: str
+
+
+def sweep(scenario: Scenario, knob: str, values: list[float]) -> list[StepCost]:
+    """The cost at each value of a knob."""
+    return [scenario.turned(knob, value).cost() for value in values]
+
+
+def handovers(scenario: Scenario, knob: str, low: float, high: float, energy: bool = False) -> list[Handover]:
+    """Values of a knob between two bounds at which another of `GROUPS` becomes the largest, in ascending order.
+
+    One that leads only between two neighbours of 200 tried values (equal ratios) is not seen.
+
+    Args:
+        scenario: the rest of the machine.
+        knob: one of `KNOBS`.
+        low, high: 0 < low < high.
+        energy: of energy instead of time.
+
+    Raises:
+        InputError: bounds out of order.
+    """
+
+    @functools.cache
+    def leader(value: float) -> str:
+        cost = scenario.turned(knob, value).cost()
+        return cost.energy_bottleneck if energy else cost.bottleneck
+
+    def between(left: float, right: float) -> list[Handover]:
+        if leader(left) == leader(right):
+            return []
+        if right - left <= (1 if knob in WHOLE else 1e-9 * right):
+            return [Handover(right, leader(left), leader(right))]
+        middle = float((left + right) // 2) if knob in WHOLE else math.sqrt(left * right)
+        return between(left, middle) + between(middle, right)
+
+    found: list[Handover] = []
+    for left, right in itertools.pairwise(knob_values(knob, low, high, 200)):
+        found += between(left, right)
+    return found
+
+
+def knob_values(knob: str, low: float, high: float, count: int) -> list[float]:
+    """Up to `count` values from low to high in equal ratios; whole numbers, without repetition, where the knob takes no others.
+
+    Raises:
+        InputError: bounds out of order.
+    """
+    if not 0 < low < high < math.inf:
+        raise InputError(f"bounds of {knob} are {low} and {high}: give 0 < low < high")
+    inner = [low * (high / low) ** (i / (count - 1)) for i in range(1, count - 1)]
+    if knob not in WHOLE:
+        return [low, *inner, high]
+    return sorted({low, high, *(float(round(value)) for value in inner)})
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of one step on the hybrid machine. `digital` is whatever the host computes (measured, not modelled)."""
+
+    digital: float
+    programming: float
+    drive: float
+    analog: float
+    reading: float
+
+    @property
+    def total(self) -> float:
+        """Their sum: nothing is overlapped."""
+        return self.digital + self.programming + self.drive + self.analog + self.reading
+
+
+def step_time(cells: int, analog_seconds: float, link: Link, digital: float = 0.0, attempts: int = 1) -> StepTime:
+    """Time of one step that solves one dual system of `cells` unknowns, with converters that keep up with the link.
+
+    Args:
+        cells: k.
+        analog_seconds: physical time of all analog runs, s.
+        link: rate and word length of the digital side.
+        digital: measured time of gradient, Gram matrix and map-back on the host, s.
+        attempts: analog runs behind the reading; each loads the drive and is read.
+    """
+    array = Array(cells, cells * (cells + 1) // 2, amplifiers=0, tau=0.0, heat=0.0)
+    cost = step_cost(array, Technology(link=link), analog_seconds, digital, attempts=attempts)
+    one_way = cost.part("transfers").seconds / 2
+    return StepTime(digital, cost.part("programming").seconds, one_way, analog_seconds, one_way)

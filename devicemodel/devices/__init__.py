@@ -1,0 +1,1 @@
+"""The devices: ideal, SPICE, surrogate, tile, and batches of dies."""

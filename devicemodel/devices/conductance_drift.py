@@ -1,0 +1,40 @@
+"""Drift of programmed conductances with the time since they were programmed.
+
+    ln G(t) = ln G(0) - nu ln(1 + t / t_0),      nu = ageing + ageing_spread z
+
+with a standard normal z for each part, the die's own: a power of time for t >> t_0, as reported of phase-change cells
+(M. Le Gallo et al., Advanced Electronic Materials 4:1700627, 2018; V. Joshi et al., Nature Communications 11:2473, 2020).
+Programming starts the clock anew. Couplings and legs to ground are programmed; input resistors and capacitors are not and keep their value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ...circuits.technology.die import Die
+from ...compiler.program import AnalogProgram
+
+
+def aged(program: AnalogProgram, die: Die, seconds: float) -> AnalogProgram:
+    """A program on its die as it is `seconds` >= 0 after programming."""
+    resistors, parts = program.technology.resistors, program.parts
+    if seconds == 0 or (resistors.ageing == 0 and resistors.ageing_spread == 0):
+        return program
+    rails, n = parts.ground.shape
+    deviate = die.deviates("coupling_ageing", (rails, n, n))
+    if program.fabric.symmetric:
+        # One part joins i and j, and it is the one above the diagonal.
+        deviate = np.where(np.triu(np.ones((n, n), dtype=bool)), deviate, deviate.transpose(0, 2, 1))
+    elapsed = np.log1p(seconds / resistors.ageing_time)
+
+    def left(z: np.ndarray) -> np.ndarray:
+        return np.exp(-(resistors.ageing + resistors.ageing_spread * z) * elapsed)
+
+    later = dataclasses.replace(
+        parts,
+        coupling=parts.coupling * left(deviate),
+        ground=parts.ground * left(die.deviates("ground_ageing", (rails, n))),
+    )
+    return dataclasses.replace(program, parts=later)

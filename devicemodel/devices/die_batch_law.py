@@ -1,0 +1,217 @@
+"""The parts of many dies at once, and the first-order law of their circuits, in torch: batched over dies and differentiable.
+
+Deviates and temperatures are those of `circuits.technology.die`, drawn once for each die and size; what a card's parameters make of them is
+
+    conductance = nominal exp(-mismatch z - shift) / drift,        capacitance = nominal exp(capacitor_mismatch z + shift),
+
+as in `compiler.parts.Parts.on`, and the law is that of `surrogate.law` without a layout (tests hold both against each other). Parameters
+are numbers, or tensors of shape () or (dies, 1): gradients flow to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
+from ...compiler.parts import BOLTZMANN, Parts
+from ...compiler.program import AnalogProgram
+from ..card import RANGES, DeviceCard
+
+PARAMETERS = tuple(RANGES)
+"""What of a card is continuous."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Deviates and temperatures of many dies for arrays of n unknowns.
+
+    Attributes:
+        coupling, ground, drive, capacitor: standard normal deviates, (dies, rails, n, n) or (dies, rails, n); offset: (dies, n).
+        coupling_factor, ground_factor, drive_factor: what drift, lot and gradient make of conductances, (dies, n, n) or (dies, n);
+        capacitor_factor: of capacitances, (dies, n).
+        coupling_heat, ground_heat, drive_heat: temperatures, K, of the same shapes.
+    """
+
+    coupling: Tensor
+    ground: Tensor
+    drive: Tensor
+    capacitor: Tensor
+    offset: Tensor
+    coupling_factor: Tensor
+    ground_factor: Tensor
+    drive_factor: Tensor
+    capacitor_factor: Tensor
+    coupling_heat: Tensor
+    ground_heat: Tensor
+    drive_heat: Tensor
+
+
+def stack(
+    dies: Sequence[Die], parts: Parts, symmetric: bool, dtype: torch.dtype, progress: Callable[[int, int], None] | None
+) -> Stack:
+    """Draw every die for parts of this size and number of rails; `progress` is called with (dies drawn, dies)."""
+    n, rails = parts.size, len(parts.drive)
+    place, edge, upper = (np.arange(n) + 0.5) / n, np.ones(n), np.triu(np.ones((n, n), dtype=bool))
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in Stack.__dataclass_fields__}
+    for count, die in enumerate(dies, start=1):
+        coupling = die.deviates("coupling", (rails, n, n))
+        hot = die.temperature_of(place[:, None], place[None, :])
+        shift = die.resistor_shift(place[:, None], place[None, :])
+        if symmetric:
+            coupling = np.where(upper, coupling, coupling.transpose(0, 2, 1))
+            hot, shift = np.where(upper, hot, hot.T), np.where(upper, shift, shift.T)
+        legs, inputs = die.temperature_of(place, place), die.temperature_of(place, edge)
+        drawn = {
+            "coupling": coupling,
+            "ground": die.deviates("ground", (rails, n)),
+            "drive": die.deviates("drive", (rails, n)),
+            "capacitor": die.deviates("capacitor", (rails, n)),
+            "offset": die.deviates("offset", (1, n))[0],
+            "coupling_factor": np.exp(-shift) / die.drift(hot),
+            "ground_factor": np.exp(-die.resistor_shift(place, place)) / die.drift(legs),
+            "drive_factor": np.exp(-die.resistor_shift(place, edge)) / die.drift(inputs),
+            "capacitor_factor": np.exp(die.capacitor_shift(place, edge if parts.drive_nominal else place)),
+            "coupling_heat": hot,
+            "ground_heat": legs,
+            "drive_heat": inputs,
+        }
+        for name, values in drawn.items():
+            columns[name].append(values)
+        if progress is not None:
+            progress(count, len(dies))
+    return Stack(**{name: torch.from_numpy(np.stack(values)).to(dtype) for name, values in columns.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class StackedLaw:
+    """dv/dt = F v + u + white noise of covariance Q dt of many dies; see `surrogate.Law`.
+
+    Attributes:
+        drift: F, (dies, n, n) 1/s. delay: D, (dies, n) s, a diagonal. slow: what turns currents into dv/dt, (dies, n, n) 1/F.
+        driven: (dies, n): gain times realised over nominal drive. pushed: L Vos, (dies, n) A.
+        diffusion: Q, (dies, n, n) V^2/s.
+        stiffness: what has to be positive for the circuit to be stable, (dies, n, n) S: K + L / A0 with the technology's A0, or, in
+            passive fabrics, K, whose comparison matrix does. capacitance: (dies, n) F.
+        active: whether amplifiers hold the state.
+    """
+
+    drift: Tensor
+    delay: Tensor
+    slow: Tensor
+    driven: Tensor
+    pushed: Tensor
+    diffusion: Tensor
+    stiffness: Tensor
+    capacitance: Tensor
+    active: bool
+
+    def of(self, rows: np.ndarray) -> StackedLaw:
+        """That of some of the dies."""
+        picked = torch.from_numpy(rows)
+        some: dict[str, Any] = {name: value[picked] for name, value in self.tensors().items()}
+        return replace(self, **some)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Those attributes that have a row for each die."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+
+def parameters_of(card: DeviceCard, given: dict[str, Any], dtype: torch.dtype, dies: int) -> dict[str, Tensor]:
+    """The card's continuous parameters as tensors of shape () or (dies, 1), with those that are given in their place.
+
+    Raises:
+        InputError: a parameter of another name, what is no number or tensor of such a shape, or a value outside of `RANGES`.
+    """
+    for name in given:
+        if name not in PARAMETERS:
+            raise InputError(f"parameter {name!r} is none of a card's continuous ones: {', '.join(PARAMETERS)}")
+    values = {name: getattr(card, name).value for name in PARAMETERS} | given
+    return {name: _parameter(name, value, dies).to(dtype) for name, value in values.items()}
+
+
+def _parameter(name: str, value: Any, dies: int) -> Tensor:
+    """One of them, in the type it has."""
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.tensor(float(value), dtype=torch.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"parameter {name} is {value!r:.60}: give a number or a tensor of numbers") from None
+    if value.is_complex() or value.dtype == torch.bool:
+        raise InputError(f"parameter {name} is of type {value.dtype}: give real numbers")
+    if value.numel() == 1:
+        value = value.reshape(())
+    if value.shape not in ((), (dies, 1)):
+        raise InputError(
+            f"parameter {name} has shape {tuple(value.shape)}: give one number, or a tensor of shape ({dies}, 1), a row for each die"
+        )
+    for place, one in enumerate(value.detach().reshape(-1).tolist()):
+        if one not in RANGES[name]:
+            where = f" of dies[{place}]" if value.ndim else ""
+            raise InputError(f"parameter {name}{where} is {one:g}: give {RANGES[name]}")
+    return value
+
+
+def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) -> StackedLaw:
+    """The law of a nominal program on all dies of a stack, with parameters p of `parameters_of`."""
+    parts: Parts = program.parts
+    dtype = stacked.coupling.dtype
+
+    def nominal(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=float)).to(dtype)
+
+    # Parameters of shape (dies, 1) meet arrays of two, three and four axes.
+    mismatch = p["mismatch"]
+    wide = mismatch.reshape(*mismatch.shape, 1) if mismatch.ndim else mismatch
+    wider = wide.reshape(*wide.shape, 1) if mismatch.ndim else mismatch
+    coupling = (nominal(parts.coupling) * torch.exp(-wider * stacked.coupling)).mean(1) * stacked.coupling_factor
+    capacitor = p["capacitor_mismatch"]
+    capacitor = capacitor.reshape(*capacitor.shape, 1) if capacitor.ndim else capacitor
+    capacitance = (nominal(parts.capacitance) * torch.exp(capacitor * stacked.capacitor)).mean(1)
+    capacitance = capacitance * stacked.capacitor_factor
+    polarity, noisy = nominal(parts.polarity), coupling * stacked.coupling_heat
+    rails = len(parts.drive)
+    if parts.drive_nominal:  # amplifiers hold the state
+        drive = (nominal(parts.drive) * torch.exp(-wide * stacked.drive)).mean(1) * stacked.drive_factor
+        load = coupling.sum(-1) + drive
+        stiffness, driven = polarity * coupling, drive / parts.drive_nominal
+        heard = torch.diag_embed(2 * rails * BOLTZMANN * (noisy.sum(-1) + drive * stacked.drive_heat))
+    else:
+        ground = (nominal(parts.ground) * torch.exp(-wide * stacked.ground)).mean(1) * stacked.ground_factor
+        load, driven = torch.zeros_like(ground), torch.ones_like(ground)
+        stiffness = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
+        legs = torch.diag_embed(ground * stacked.ground_heat + noisy.sum(-1))
+        heard = 2 * rails * BOLTZMANN * (polarity * noisy + legs)
+    judged = stiffness
+    if parts.drive_nominal:
+        judged = stiffness + torch.diag_embed(load / program.technology.opamp.gain)
+    first, second = p["lag"] + p["leak"] * p["pole"], p["lag"] * p["pole"]
+    stiffness = stiffness + torch.diag_embed(p["leak"] * load)
+    inertia = (1 + p["leak"]) * capacitance + first * load
+    bend = first * capacitance + second * load
+    delay = bend / inertia
+    # A die whose parts are beyond the numbers must not stop the others: its law is not finite, which the host sees.
+    slow, _ = torch.linalg.inv_ex(torch.diag_embed(inertia) - delay.unsqueeze(-1) * stiffness)
+    fast = torch.diag_embed(inertia)
+    if bool((second > 0).any()):
+        # Where there is no second pole there need not be a bend.
+        fast = fast - (second * capacitance / torch.where(bend > 0, bend, 1.0)).unsqueeze(-1) * stiffness
+    noise = p["noise"].reshape(*p["noise"].shape, 1) if p["noise"].ndim else p["noise"]
+    spread = slow @ torch.linalg.solve_ex(fast, (noise * heard).mT)[0].mT
+    return StackedLaw(
+        drift=-slow @ stiffness,
+        delay=delay,
+        slow=slow,
+        driven=p["gain"] * driven,
+        pushed=load * p["offset"] * stacked.offset,
+        diffusion=(spread + spread.mT) / 2,
+        stiffness=judged,
+        capacitance=capacitance,
+        active=parts.drive_nominal > 0,
+    )

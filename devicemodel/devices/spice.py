@@ -1,0 +1,140 @@
+"""`SpiceDevice`: the device as ngspice sees it. Every solve builds this die's netlist and simulates it with thermal noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from ...circuits.amplifiers.models import AmplifierCell
+from ...circuits.errors import InputError
+from ...circuits.netlist.analyses import OperatingPoint, Transient
+from ...circuits.ngspice.run import run
+from ...circuits.technology.technology import Technology
+from ...compiler.layout.extraction import extract_layout
+from ...compiler.program import AnalogProgram
+from ..host.readout import ReadOut
+from .circuit import CircuitDevice
+
+MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 40_000
+TOLERANCE = 1e-6
+"""Relative tolerance of a noiseless transient; its end is then right to 1e-6 of the largest voltage."""
+
+
+class SpiceDevice(CircuitDevice):
+    """A board in ngspice.
+
+    Args:
+        technology: its parts.
+        die: seed of the die; None has nominal parts.
+        fabric: "auto", "rc", "dual_rail" or "crossbar".
+        noise: Johnson noise in the transient, on one time step of half the fastest time constant; default as the technology
+            says. A settled run (duration = inf) is an operating point and has none.
+        timeout: seconds that one simulation may take.
+        seed: of the noise; runs of one device draw anew.
+        read_out, layout: see `CircuitDevice`. Several samples of a noisy run lie on its grid of time steps; those of a settled run are one
+            and the same voltage.
+        amplifier: what stands for each amplifier, such as `Macromodel(technology.opamp)`; None: the linear one-pole amplifier.
+
+    Attributes:
+        simulator: the version that ngspice gave of itself; "" before the first run.
+
+    Raises:
+        SimulationError: ngspice failed, was killed or ran out of time; the device stays usable.
+    """
+
+    def __init__(
+        self,
+        technology: Technology | str,
+        die: int | None = None,
+        fabric: str = "auto",
+        noise: bool | None = None,
+        timeout: float = 300.0,
+        seed: int = 0,
+        read_out: ReadOut | None = None,
+        layout: bool = False,
+        amplifier: AmplifierCell | None = None,
+    ) -> None:
+        technology = technology if isinstance(technology, Technology) else Technology.preset(technology)
+        super().__init__(technology, die, fabric, seed, read_out=read_out, layout=layout)
+        self.amplifier, self.simulator = amplifier, ""
+        self.noise = technology.thermal.johnson_noise if noise is None else noise
+        self.timeout = timeout
+
+    def _relax(
+        self,
+        program: AnalogProgram,
+        currents: np.ndarray,
+        state: np.ndarray,
+        spans: tuple[float, ...],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        if sum(spans) == 0:
+            return np.tile(state, (len(spans), 1))
+        netlist = program.circuit(currents, state, self.amplifier)
+        if self.layout:
+            netlist = extract_layout(netlist, program)
+        if math.isinf(spans[0]):
+            rest = run(netlist, OperatingPoint(nodes=program.nodes), timeout=self.timeout)
+            self.simulator = rest.ngspice_version
+            return np.tile(program.cell_volts(rest.voltages), (len(spans), 1))
+        analysis, rows = sampled(program, spans, self.noise)
+        seed = int(rng.integers(2**31)) if self.noise else None
+        result = run(netlist, analysis, seed=seed, timeout=self.timeout)
+        self.simulator = result.ngspice_version
+        volts = program.cell_volts(result.voltages)
+        if rows is not None:
+            return np.concatenate([state[:, None], volts], axis=1)[:, rows].T
+        times = np.cumsum(spans) * program.tau
+        if times[0] == times[-1]:
+            return np.tile(volts[:, -1], (len(spans), 1))
+        curve = CubicSpline(np.append(0.0, result.time), np.concatenate([state[:, None], volts], axis=1), axis=1)
+        return np.asarray(curve(times).T)
+
+
+def transient(program: AnalogProgram, duration: float, noise: bool) -> Transient:
+    """The analysis that follows a program for `duration` tau; with noise, on a uniform grid that resolves the fastest mode."""
+    return sampled(program, (duration,), noise)[0]
+
+
+def sampled(program: AnalogProgram, spans: tuple[float, ...], noise: bool) -> tuple[Transient, np.ndarray | None]:
+    """The analysis that follows a program over spans of time (tau), all but the first alike, and the row of each of their ends.
+
+    Rows count the start as 0. They are None without noise, where the simulator chooses its steps. With noise the ends have to be
+    points of a grid of equal steps: of the grids up to twice as fine as needed that one is taken which meets them best, within some
+    thousandths of a span.
+    """
+    stop = sum(spans) * program.tau
+    if not noise:
+        return Transient(stop, nodes=program.nodes, tolerance=TOLERANCE), None
+    law = program.behaviour
+    fastest = 1.0 / float(np.abs(np.linalg.eigvals(law.stiffness / law.capacitance[:, None])).max())
+    points = max(MIN_NOISE_POINTS, math.ceil(stop / (0.5 * fastest)))
+    first, interval = spans[0] * program.tau, (spans[1] * program.tau if len(spans) > 1 else 0.0)
+    short, long = sorted((first, interval))
+    if short > 0:
+        # Best common measure of both spans: each at least a step.
+        fewest = _bearable(math.ceil(max(points * long / stop, long / short)), spans)
+        counts = np.arange(fewest, 2 * fewest + 1)
+        ratio = counts * (short / long)
+        many = int(counts[np.argmin(np.abs(ratio - np.rint(ratio)))])
+        few, step = round(many * short / long), long / many
+        steps, each = (many, few) if first > interval else (few, many)
+    elif interval > 0:
+        steps, each = 0, math.ceil(points * interval / stop)
+        step = interval / each
+    else:
+        steps, each, step = points, 0, stop / points
+    rows = steps + each * np.arange(len(spans))
+    return Transient(_bearable(rows[-1], spans) * step, step=step, nodes=program.nodes, noise=True), rows
+
+
+def _bearable(points: int, spans: tuple[float, ...]) -> int:
+    """The number of noise steps that spans of time take, if it is not too large."""
+    if points > MAX_NOISE_POINTS:
+        raise InputError(
+            f"{sum(spans):g} tau take {points} noise steps (at most {MAX_NOISE_POINTS}); use a shorter duration, samples "
+            "further apart, or noise=False"
+        )
+    return points

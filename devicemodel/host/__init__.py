@@ -1,0 +1,1 @@
+"""The digital side of every device: converters and read-out."""

@@ -1,0 +1,48 @@
+"""`ReadOut`: how the host reads a device: once, or several times along one run, and with or without auto-zero.
+
+Readings of one run at t, t + h, ... are correlated, since the cells' noise is: with covariance S(t) of the voltages and the law's
+propagator E(h), the mean of m of them has
+
+    Cov = (1 / m^2) sum_kl Cov(v(t_k), v(t_l)) + (noise of one conversion)^2 / m,       Cov(v(t_l), v(t_k)) = E(t_l - t_k) S(t_k), l >= k,
+
+so that averaging over less than the slowest time constant helps against the converter and hardly against the circuit.
+
+Auto-zero reads a second run, of the same length, drive inputs switched to ground and nothing in the cells at first, and subtracts it:
+what amplifiers and ADC add of themselves is in both and falls out, but for the ADC's gain and nonlinearity; the DAC's own offset stays.
+Both readings have noise of their own, so that its power is doubled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ...circuits.errors import InputError
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """Samples of one run, and whether a run without drive is subtracted.
+
+    Args:
+        samples: conversions of each cell that are averaged; the first one at the end of the analog time.
+        interval: from one to the next, tau, in which the circuit runs on. 0: conversions of one held voltage.
+        auto_zero: subtract a reading without drive. It takes a run of its own.
+
+    Raises:
+        InputError: fewer than one sample, or an interval that is negative or not finite.
+    """
+
+    samples: int = 1
+    interval: float = 0.0
+    auto_zero: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.samples, int) or self.samples < 1:
+            raise InputError(f"samples is {self.samples!r}: give an integer >= 1")
+        if not (math.isfinite(self.interval) and self.interval >= 0):
+            raise InputError(f"interval is {self.interval!r}: give finite tau >= 0 between samples")
+
+    def spans(self, duration: float) -> tuple[float, ...]:
+        """Times between readings, tau: that up to the first one, `duration`, and those from each to the next."""
+        return (duration, *[self.interval] * (self.samples - 1))

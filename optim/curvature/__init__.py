@@ -1,0 +1,1 @@
+"""The curvature of a batch, by layers, without forming it."""

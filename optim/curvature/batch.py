@@ -1,0 +1,69 @@
+"""One evaluation of the closure: loss, outputs, and what the hooks saw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, overload
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from .hooks import Recorder
+
+Closure = Callable[[], tuple[Tensor, Tensor]]
+"""Returns (loss, outputs) of the batch, without calling backward."""
+
+
+@dataclass(eq=False)
+class Batch:
+    """What one run of the closure left."""
+
+    loss: Tensor
+    outputs: Tensor
+    recorder: Recorder = field(repr=False)
+
+    @property
+    def finite(self) -> bool:
+        """Whether the loss and all outputs are."""
+        return all_finite(self.loss.detach(), self.outputs.detach())
+
+
+def all_finite(*values: Tensor) -> bool:
+    """Whether all entries are. A finite sum says so in one pass; where it overflows, each is looked at."""
+    return all(math.isfinite(float(part.sum())) or bool(torch.isfinite(part).all()) for part in values)
+
+
+@overload
+def evaluate(closure: Closure, optional: Literal[False] = False) -> Batch: ...
+@overload
+def evaluate(closure: Closure, optional: bool) -> Batch | None: ...
+def evaluate(closure: Closure, optional: bool = False) -> Batch | None:
+    """Run the closure under grad with the hooks on, and check what it returns; where that is None and `optional`, None.
+
+    Raises:
+        InputError: not a pair of a scalar loss and outputs of shape (b, ...) that carry a graph.
+    """
+    recorder = Recorder()
+    with torch.enable_grad(), recorder:
+        result = closure()
+    if optional and result is None:
+        return None
+    if not (isinstance(result, tuple) and len(result) == 2 and all(isinstance(part, Tensor) for part in result)):
+        raise InputError(
+            f"the closure returned {type(result).__name__}: return (loss, outputs), and do not call backward"
+        )
+    loss, outputs = result
+    if loss.numel() != 1:
+        raise InputError(f"the loss has shape {tuple(loss.shape)}: reduce it to a scalar by mean or sum")
+    if outputs.dim() < 1 or outputs.numel() == 0 or not outputs.is_floating_point():
+        raise InputError(
+            f"outputs are {tuple(outputs.shape)} {outputs.dtype}: return a floating-point tensor of shape (batch, ...)"
+        )
+    if outputs.grad_fn is None or loss.grad_fn is None:
+        raise InputError(
+            "loss or outputs carry no autograd graph: are all parameters frozen, or was the model run under no_grad?"
+        )
+    return Batch(loss, outputs, recorder)

@@ -1,0 +1,387 @@
+"""The curvature of one batch, without forming it.
+
+    C = M^T M,   M = L^T J
+
+with J the (b c, N) Jacobian of the outputs and L the factor of a matrix in the outputs: the loss's Hessian H = L L^T for
+the generalised Gauss-Newton matrix (the Fisher, where the loss is a log-likelihood of an exponential family), drawn labels
+for the Monte-Carlo Fisher, each sample's own slope for the empirical Fisher. Everything the natural gradient needs is in the
+small space of k = b m sources: the Gram matrix K = M M^T, the sources s with g = M^T s, and products with M and M^T. All
+sensitivities come out of one batched backward pass of m directions, and no layer's own Jacobian is formed (`blocks`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import MutableMapping, Sequence
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from .autograd_graph import calls_of, reached_beside, users
+from .batch import Batch
+from .blocks import Block, RowsBlock
+from .factor import Factor, Stored, filled
+from .hooks import Call
+from .layers import Use, use_of
+from .likelihood import OutputLaw, require_law
+from .likelihood_detection import recognise
+from .loss_hessian import LossCurvature, differentiate, fixed_probe, loss_curvature
+from .per_sample import jacobian_rows
+from .sensitivities import Sink, sink
+
+Kind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
+KINDS: tuple[Kind, ...] = ("ggn", "fisher", "mc-fisher", "empirical", "hessian")
+
+Layout = tuple[int, tuple[tuple[type[torch.nn.Module], torch.Size], ...]]
+
+_LOOP = 200_000
+"""Numbers in the layers' outputs from which the directions go backward one by one: a batched pass copies what it cannot batch, such as
+pooling; below, it saves m passes through Python."""
+
+
+class Curvature(Factor):
+    """A positive semi-definite curvature of a batch as Gram matrix, sources and products.
+
+    Outputs of one sample must depend on that sample alone (no batch normalisation in training mode; `verify` tests it).
+
+    Args:
+        batch: from `evaluate`.
+        parameters: the N optimised parameters; unused or frozen ones count as zero columns of J.
+        kind: "ggn"; "fisher", which is the same matrix and asks for a loss that is a log-likelihood; "mc-fisher" by drawn
+            labels, k = b samples; "empirical", k = b; "hessian" of the loss in the parameters, by its `product` alone.
+        samples: labels drawn for each sample ("mc-fisher").
+        generator: of the labels, on the CPU; needed for "mc-fisher".
+        known_curved: see `loss_curvature`.
+        before: see `recognise`.
+        keep: the layers' sensitivities, of which Kronecker factors are made, also where rows of M would take less memory.
+        layouts: by the shapes of a model's calls, those whose first dimension is the batch's size but not the batch. Looked up, and
+            filled by `verify`; empty for a model not seen yet.
+
+    Raises:
+        InputError: batch normalisation in training mode; a loss that depends on a parameter beside the outputs; a loss
+            that `loss_curvature` refuses, or that has no known law where one is needed; dropout where a layer needs a second run.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        parameters: Sequence[Tensor],
+        kind: Kind = "ggn",
+        samples: int = 1,
+        generator: torch.Generator | None = None,
+        known_curved: bool = False,
+        before: OutputLaw | None = None,
+        keep: bool = False,
+        layouts: MutableMapping[Layout, frozenset[int]] | None = None,
+    ) -> None:
+        if kind not in KINDS:
+            raise InputError(f"curvature is {kind!r}: give one of {', '.join(KINDS)}")
+        if samples < 1 or (kind == "mc-fisher" and generator is None):
+            raise InputError(
+                f"samples is {samples}, generator {generator}: mc-fisher needs samples >= 1 and a generator"
+            )
+        if batch.recorder.coupling:
+            raise InputError(
+                f"{batch.recorder.coupling[0]} in training mode makes each output depend on the whole batch, so there "
+                "is no per-sample Jacobian: put those modules in eval(), or use GroupNorm or LayerNorm"
+            )
+        self.batch, self.kind, self._known, self._keep = batch, kind, known_curved, keep
+        self.parameters = list(parameters)
+        self.trained = [i for i, p in enumerate(self.parameters) if p.requires_grad]
+        self.dtype = self.parameters[self.trained[0]].dtype if self.trained else batch.outputs.dtype
+        beside = reached_beside(batch.loss, batch.outputs, [self.parameters[i] for i in self.trained])
+        if beside and kind != "hessian":
+            p = self.parameters[self.trained[beside[0]]]
+            raise InputError(
+                f"the loss depends on a parameter of shape {tuple(p.shape)} other than through the outputs (a penalty "
+                "in the loss, or outputs that are not the very tensor it was taken of, but another cast?): the Gauss-Newton matrix covers "
+                "outputs only; leave the term out, return that tensor"
+            )
+        self.slope = differentiate(batch.loss, batch.outputs)
+        self.law: OutputLaw | None = recognise(self.slope, batch.outputs, before)
+        self._labels = (samples, generator)
+        self._layouts = {} if layouts is None else layouts
+        self._adjoint: tuple[Tensor, tuple[Tensor | None, ...]] | None = None
+        self._slopes: tuple[Tensor | None, ...] | None = None
+        self._warned = False
+
+    @property
+    def layout(self) -> Layout:
+        """b, and kind and shape of each call of a layer."""
+        return self.samples, tuple((type(call.module), call.shape) for call in self.batch.recorder.calls)
+
+    @property
+    def verified(self) -> bool:
+        """Whether a model of this layout was."""
+        return self.layout in self._layouts
+
+    @property
+    def fallbacks(self) -> list[int]:
+        """Positions of the parameters without a direct form."""
+        return self._assigned[1]
+
+    @property
+    def samples(self) -> int:
+        """b, first dimension of the outputs."""
+        return self.batch.outputs.shape[0]
+
+    @property
+    def directions(self) -> int:
+        """m, columns of L."""
+        if self.kind in ("ggn", "fisher") and self.law is not None and "loss" not in self.__dict__:
+            return self.law.directions  # the factor itself takes memory where outputs are many
+        return self.loss.factor.shape[-1]
+
+    @property
+    def sources(self) -> Tensor:
+        """s, (k,) float64, with M^T s the gradient. InputError where the gradient is not in the range of the curvature."""
+        return self.loss.require_sources().reshape(-1)
+
+    def gradient(self) -> list[Tensor]:
+        """g = J^T r, the gradient of the loss, by one backward pass."""
+        return self._vjp(self.slope.detach())
+
+    def product(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """C v = J^T (H (J v)): three backward passes, whatever k is, and no assumption on samples.
+
+        J^T w is linear in w; its derivative along v is J v.
+        """
+        if self.kind == "hessian":
+            return self._hessian_product(values)
+        outputs = self.batch.outputs
+        wanted = [self.parameters[i] for i in self.trained]
+        if self._adjoint is None:
+            w = torch.zeros_like(outputs, requires_grad=True)
+            try:
+                self._adjoint = w, torch.autograd.grad(outputs, wanted, w, create_graph=True, allow_unused=True)
+            except RuntimeError as error:
+                raise InputError(
+                    f"the model cannot be differentiated twice ({error}), which products without sensitivities need: run fused attention "
+                    'under torch.nn.attention.sdpa_kernel(SDPBackend.MATH), or use NGD(method="gram")'
+                ) from error
+        w, adjoint = self._adjoint
+        live = [(part, values[i]) for part, i in zip(adjoint, self.trained, strict=True) if part is not None]
+        (tangent,) = torch.autograd.grad(
+            [part for part, _ in live], w, [v.to(part.dtype) for part, v in live], retain_graph=True
+        )
+        if self.kind in ("ggn", "fisher"):
+            (curved,) = torch.autograd.grad(self.slope, outputs, tangent, retain_graph=True)
+        else:
+            L = self.loss.factor
+            flat = tangent.double().reshape(len(L), 1, -1)
+            curved = (flat @ L @ L.mT).reshape(outputs.shape)
+        return self._vjp(curved)
+
+    def _hessian_product(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """d2L/dtheta2 v by two backward passes. Warns, once, where it finds v.Hv < 0."""
+        wanted = [self.parameters[i] for i in self.trained]
+        if self._slopes is None:
+            self._slopes = torch.autograd.grad(self.batch.loss, wanted, create_graph=True, allow_unused=True)
+        live = [
+            (g, values[i].to(g.dtype))
+            for g, i in zip(self._slopes, self.trained, strict=True)
+            if g is not None and g.requires_grad
+        ]
+        result = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        if not live:
+            return result
+        found = torch.autograd.grad(
+            [g for g, _ in live], wanted, [v for _, v in live], retain_graph=True, allow_unused=True
+        )
+        for i, part in zip(self.trained, found, strict=True):
+            if part is not None:
+                result[i] = part.detach()
+        bend = sum(float((result[i].double() * values[i].double()).sum()) for i in self.trained)
+        if bend < 0 and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the Hessian is not positive semi-definite here (v.Hv = {bend:.3g} for a direction v): natural-gradient steps on it may "
+                'go uphill; raise damping, or use the curvature "ggn"',
+                stacklevel=3,
+            )
+        return result
+
+    def verify(self) -> None:
+        """Test M against the model's own backward pass, M^T u for a fixed pseudo-random u.
+
+        InputError when they differ: the outputs of a sample depend on other samples, or on random numbers.
+        """
+        b, _, m = self.loss.factor.shape
+        u = fixed_probe(self.cells).to(self.loss.factor)
+        found = self.pullback(u)
+        true = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, u.reshape(b, m)))
+        size = sum(float(part.double().square().sum()) for part in true)
+        off = sum(float((a.double() - c.double()).square().sum()) for a, c in zip(true, found, strict=True))
+        halves = any(call.dtype.itemsize < 4 for call in self.batch.recorder.calls)
+        halves = halves or self.batch.outputs.dtype.itemsize < 4
+        tolerance = 3e-2 if halves else 1e-7 if self.dtype == torch.float64 else 1e-3
+        through = self.push(found).double()
+        gram = float(u.double() @ through)
+        claimed = sum(float(part.double().square().sum()) for part in found)
+        if off > tolerance**2 * size or abs(gram - claimed) > tolerance * claimed:
+            raise InputError(
+                f"the per-sample Jacobian disagrees with the backward pass (by {(off / max(size, 1e-300)) ** 0.5:.2g} of its "
+                "size): an output depends on other samples of the batch (statistics over the batch, samples reordered) or on random numbers"
+            )
+        self._layouts[self.layout] = self._assigned[2]
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """The parameters' blocks, from one backward pass of all directions or one of each."""
+        m = self.loss.factor.shape[-1]
+        sinks = [
+            sink(uses, weight, bias, m, self.parameters, self.dtype, self._keep)
+            for weight, bias, uses in (self._assigned[0] if m else [])
+        ]
+        if sinks:
+            self._fill(sinks)
+        return [one.block() for one in sinks] + self._explicit()
+
+    def stored(self) -> Stored:
+        """The same without the graph, whose memory is free then: for products by the blocks alone."""
+        blocks = [block.without_graph() for block in self.blocks]
+        return Stored(
+            self.parameters, self.dtype, blocks, self.loss, self.loss.sources, self.gradient(), self.fallbacks
+        )
+
+    def _fill(self, sinks: list[Sink]) -> None:
+        """With the sensitivities of the layers' calls."""
+        outputs, factor = self.batch.outputs, self.loss.factor.to(self.batch.outputs.dtype)
+        cotangents = factor.permute(2, 0, 1).reshape(-1, *outputs.shape)
+        calls = list({use.call.node: use.call for one in sinks for use in one.uses}.values())
+        edges = [call.edge for call in calls if call.edge is not None]
+        at = {edge.node: i for i, edge in enumerate(edges)}
+
+        def fill(directions: slice, parts: Sequence[Tensor]) -> None:
+            for one in sinks:
+                one.take(directions, [parts[at[use.call.node]] for use in one.uses])
+
+        if sum(call.shape.numel() for call in calls) < _LOOP:
+            found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
+            fill(slice(None), [D.detach().transpose(0, 1) for D in found])
+            return
+        for j, cotangent in enumerate(cotangents):
+            found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
+            fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
+
+    def _explicit(self) -> list[Block]:
+        """Blocks of the parameters without a direct form."""
+        if not self.fallbacks:
+            return []
+        found = self.batch.recorder.root_of(self.batch.outputs)
+        if found is None:
+            raise InputError(
+                f"a parameter of shape {tuple(self.parameters[self.fallbacks[0]].shape)} is in no layer with a direct form, "
+                "and the outputs are not what one module returned: return the outermost module's own output "
+                "(not a slice or a function of it, and not from a compiled module)"
+            )
+        root, leaf = found
+        needed = [self.parameters[i] for i in self.fallbacks]
+        rows = jacobian_rows(root, leaf, needed, self.loss.factor.to(self.dtype))
+        b = self.batch.outputs.shape[0]
+        return [RowsBlock(i, None, [part], b) for i, part in zip(self.fallbacks, rows, strict=True)]
+
+    @cached_property
+    def loss(self) -> LossCurvature:
+        """r, L and s."""
+        outputs, law = self.batch.outputs, self.law
+        samples, generator = self._labels
+        b = outputs.shape[0]
+        r = self.slope.detach().double().reshape(b, -1)
+        if self.kind == "hessian":
+            raise InputError(
+                "the Hessian of the loss in the parameters has no factor M, since it may be indefinite: use NGDCG, which takes products "
+                'alone, or the curvature "ggn"'
+            )
+        if self.kind == "ggn" and law is None:
+            return loss_curvature(self.slope, outputs, self._known)
+        law = require_law(law, f'curvature "{self.kind}"')
+        if self.kind in ("ggn", "fisher"):
+            factor, sources = law.factor()
+            return LossCurvature(r, factor, sources, 0.0)
+        if self.kind == "empirical":
+            factor = law.empirical()
+            w = law.w.reshape(b, -1)
+            alike = bool(((w == 0) | (w == w.amax(1, keepdim=True))).all())
+            return LossCurvature(r, factor, w.amax(1, keepdim=True).sqrt() if alike else None, 0.0 if alike else 1.0)
+        assert generator is not None
+        return LossCurvature(r, law.sampled(samples, generator), None, 1.0)
+
+    @cached_property
+    def _assigned(self) -> tuple[list[tuple[int | None, int | None, list[Use]]], list[int], frozenset[int]]:
+        """(weight, bias, calls) of the layers with a direct form; the other parameters; calls that are not of samples."""
+        outputs, recorder = self.batch.outputs, self.batch.recorder
+        assert outputs.grad_fn is not None
+        graph = users(outputs.grad_fn)
+        uses = {call.node: use_of(call, outputs.shape[0], self.dtype) for call in recorder.calls}
+        self._check_inputs([use.call for use in uses.values() if use is not None])
+        beside = self._layouts.get(self.layout)
+        if beside is None:
+            beside = self._beside([uses[call.node] is not None for call in recorder.calls])
+        for i in beside:
+            uses[recorder.calls[i].node] = None
+        fallbacks: list[int] = []
+        calls: dict[torch.autograd.graph.Node, Call] = {call.node: call for call in recorder.calls}
+        layers: dict[tuple[int, ...], tuple[list[int | None], list[Use]]] = {}
+        for i in self.trained:
+            p = self.parameters[i]
+            used, found = calls_of(p, graph, calls)
+            if not used:
+                continue
+            group = [uses[call.node] for call in found or []]
+            roles = {p is call.weight for call in found or []}
+            direct = [use for use in group if use is not None]
+            if not group or len(direct) < len(group) or len(roles) > 1:
+                fallbacks.append(i)
+                continue
+            pair, _ = layers.setdefault(tuple(id(use) for use in direct), ([None, None], direct))
+            slot = 0 if roles == {True} else 1
+            if pair[slot] is None:
+                pair[slot] = i
+            else:
+                fallbacks.append(i)
+        if fallbacks and recorder.random:
+            raise InputError(
+                f"{recorder.random[0]} is active and a parameter of shape {tuple(self.parameters[fallbacks[0]].shape)} "
+                "needs a second run of the model, which would draw another mask: put dropout in eval(), or keep to "
+                "layers with a direct form"
+            )
+        return [(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, beside
+
+    def _check_inputs(self, calls: list[Call]) -> None:
+        """InputError where what a trained layer read is no longer there."""
+        trained = {id(self.parameters[i]) for i in self.trained}
+        for call in calls:
+            changed = call.input._version != call.version and call.input.dtype == self.dtype
+            if changed and (id(call.weight) in trained or id(call.bias) in trained):
+                raise InputError(
+                    f"the input of a {type(call.module).__name__} was changed in place after the layer ran: make that "
+                    "operation out of place"
+                )
+
+    def _beside(self, candidates: list[bool]) -> frozenset[int]:
+        """Calls of which more than the first row bears on the first sample's outputs: as many positions or queries as samples, say."""
+        outputs, calls = self.batch.outputs, self.batch.recorder.calls
+        chosen = [i for i, candidate in enumerate(candidates) if candidate]
+        if not chosen or outputs.shape[0] < 2:
+            return frozenset()
+        cotangent = torch.zeros_like(outputs)
+        cotangent[0] = fixed_probe(outputs[0].numel()).to(outputs).reshape(outputs[0].shape)
+        edges = [edge for i in chosen if (edge := calls[i].edge) is not None]
+        found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True, allow_unused=True)
+        pairs = zip(chosen, found, strict=True)
+        return frozenset(i for i, part in pairs if part is not None and bool(part[1:].nan_to_num().any()))
+
+    def _vjp(self, cotangent: Tensor) -> list[Tensor]:
+        outputs = self.batch.outputs
+        wanted = [self.parameters[i] for i in self.trained]
+        found = torch.autograd.grad(
+            outputs, wanted, cotangent.to(outputs.dtype).reshape(outputs.shape), retain_graph=True, allow_unused=True
+        )
+        result: list[Tensor | None] = [None] * len(self.parameters)
+        for i, part in zip(self.trained, found, strict=True):
+            result[i] = part
+        return filled(result, self.parameters)

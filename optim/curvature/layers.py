@@ -1,0 +1,306 @@
+"""Layers whose parameters act linearly: what a call's parameters do to its output, to first order, and back.
+
+With x the input of a call and y its output, every layer here has y = Y(W) + b for fixed x, linear in its parameters. For one call and the
+sensitivities D = d(L^T z) / dy of m directions, (b, m, ...), a `Use` gives
+
+    tangent(V)    dy for a change V of the parameters            gradients(C)   the parameters' gradients for a cotangent C of y
+    rows(D)       the call's part of L^T J, (b, m, numel)
+
+A matrix layer has at each position t of each sample y_t = W x_t: of a sequence, or of a convolution, x_t being its patch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Self, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .hooks import Call
+
+_PATCHES = 2**21
+"""Numbers in the patches made at once, where they are not held."""
+
+Pair = tuple[Tensor | None, Tensor | None]
+"""Of the weight and of the bias; None for the one that is not asked for."""
+
+
+class Use(ABC):
+    """A call of a layer on a batch, samples first."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def without_graph(self) -> Self:
+        """The same of a call without an edge."""
+        return type(self)(dataclasses.replace(self.call, edge=None))
+
+    @abstractmethod
+    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """dy, of the output's shape, for a change of the parameters."""
+
+    @abstractmethod
+    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+        """Gradients of sum(cotangent * y)."""
+
+    @abstractmethod
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
+        """(b, m, numel) parts of L^T J, for D of (b, m, ...).
+
+        Args:
+            hold: keep what is made of the input alone, for another call.
+        """
+
+
+class MatrixUse(Use):
+    """A matrix at every position, in g groups of o outputs and q inputs."""
+
+    groups: int
+    """g."""
+    channels: int
+    """Of the input, in each group."""
+    width: int
+    """q, a multiple of `channels`."""
+
+    @abstractmethod
+    def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
+        """x_t, (b, g, T, q), of some of the channels; with `ones` (b, g, T, q + 1), the last entry 1."""
+
+    def ranges(self, positions: int, most: int) -> list[slice]:
+        """Ranges of channels of at most so many numbers for each position, and of no more patches than a cache holds."""
+        each = self.width // self.channels
+        step = max(1, min(most, _PATCHES // (positions * self.call.shape[0])) // each)
+        return [slice(start, min(start + step, self.channels)) for start in range(0, self.channels, step)]
+
+    @abstractmethod
+    def by_position(self, D: Tensor) -> Tensor:
+        """D as (b, g, m, o, T)."""
+
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
+        """(b, m, g o q) and (b, m, g o)."""
+        split = self.by_position(D)
+        b, g, m, o, T = split.shape
+        if not weight:
+            return None, split.sum(-1).transpose(1, 2).flatten(2)
+        sides = split.reshape(b, g, m * o, T)
+        if hold:
+            product = sides @ (self._augmented if bias else self._bare)
+        else:
+            parts = self.ranges(T * g, self.width)
+            product = torch.cat([sides @ self.patches(bias and part is parts[-1], part) for part in parts], dim=-1)
+        rows = product.reshape(b, g, m, o, -1).transpose(1, 2)
+        return (rows[..., :-1].flatten(2), rows[..., -1].flatten(2)) if bias else (rows.flatten(2), None)
+
+    @cached_property
+    def _bare(self) -> Tensor:
+        return self.patches()
+
+    @cached_property
+    def _augmented(self) -> Tensor:
+        return self.patches(ones=True)
+
+
+class LinearUse(MatrixUse):
+    """`nn.Linear` on (b, ..., q)."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.groups, self.channels, self.width = 1, call.input.shape[-1], call.input.shape[-1]
+
+    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """x V^T + v."""
+        if weight is None:
+            assert bias is not None
+            return bias.expand(self.call.shape)
+        return F.linear(self.call.input, weight, bias)
+
+    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+        """Sums over samples and positions."""
+        C = cotangent.reshape(-1, cotangent.shape[-1])
+        return (
+            C.mT @ self.call.input.reshape(len(C), -1) if weight else None,
+            C.sum(0) if bias else None,
+        )
+
+    def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
+        """(b, 1, T, q [+ 1])."""
+        x = self.call.input[..., channels]
+        x = x.reshape(x.shape[0], 1, -1, x.shape[-1])
+        return torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1) if ones else x
+
+    def by_position(self, D: Tensor) -> Tensor:
+        """(b, 1, m, o, T)."""
+        b, m, o = D.shape[0], D.shape[1], D.shape[-1]
+        return D.reshape(b, 1, m, -1, o).mT
+
+
+class ConvolutionUse(MatrixUse):
+    """`nn.Conv1d` and `nn.Conv2d` on (b, channels, ...), any stride, padding, dilation and groups."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.module = cast(nn.Conv2d, call.module)
+        self._flat = isinstance(call.module, nn.Conv1d)
+        self.groups, self.channels = self.module.groups, self.module.in_channels // self.module.groups
+        self.width = self.channels * math.prod(self.module.kernel_size)
+
+    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """The layer with V for its weight."""
+        if weight is None:
+            assert bias is not None
+            return bias.reshape(-1, *[1] * (len(self.call.shape) - 2)).expand(self.call.shape)
+        module = self.module
+        convolve = F.conv1d if self._flat else F.conv2d
+        return convolve(self._padded(self.call.input), weight, bias, module.stride, 0, module.dilation, module.groups)
+
+    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+        """The convolution's own backward pass."""
+        module, flat = self.module, self._flat
+        x, zeros = self._padded(self.call.input), (0,) * (1 if flat else 2)
+        shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
+        _, dW, db = torch.ops.aten.convolution_backward(
+            cotangent.contiguous(), x, x.new_empty(1).expand(shape), [shape[0]], module.stride, zeros, module.dilation,
+            False, zeros, module.groups, [False, weight, bias],
+        )  # fmt: skip
+        return dW, db
+
+    def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
+        """Contiguous, since many small products are twice as fast then."""
+        module = self.module
+        some = self.call.input.unflatten(1, (module.groups, -1))[:, :, channels]
+        x = self._padded(some.flatten(1, 2))
+        kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
+        if self._flat:
+            x, kernel, dilation, stride = x.unsqueeze(2), (1, *kernel), (1, *dilation), (1, *stride)
+        columns = F.unfold(x, kernel, dilation, 0, stride)
+        columns = columns.reshape(len(x), module.groups, -1, columns.shape[-1])
+        b, g, q, T = columns.shape
+        if not ones:
+            return columns.mT.contiguous()
+        augmented = columns.new_ones(b, g, T, q + 1)
+        augmented[..., :q] = columns.mT
+        return augmented
+
+    def by_position(self, D: Tensor) -> Tensor:
+        """(b, g, m, o, T)."""
+        b, m, g = D.shape[0], D.shape[1], self.module.groups
+        return D.reshape(b, m, g, self.module.out_channels // g, -1).transpose(1, 2)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        around = self.module._reversed_padding_repeated_twice
+        mode = self.module.padding_mode
+        return F.pad(x, around, "constant" if mode == "zeros" else mode) if any(around) else x
+
+
+class EmbeddingUse(Use):
+    """`nn.Embedding` on (b, ...) tokens."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.module = cast(nn.Embedding, call.module)
+
+    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """The tokens' rows of V."""
+        assert weight is not None
+        return self._live(F.embedding(self.call.input, weight))
+
+    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+        """Rows added up by token."""
+        C = self._live(cotangent)
+        table = C.new_zeros(self.module.num_embeddings, C.shape[-1])
+        return table.index_add_(0, self.call.input.reshape(-1), C.reshape(-1, C.shape[-1])), None
+
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
+        """All tokens of the table; there is no bias."""
+        b, m, o = D.shape[0], D.shape[1], D.shape[-1]
+        hole = self.module.padding_idx
+        D = D if hole is None else D * (self.call.input != hole).unsqueeze(1).unsqueeze(-1)
+        D = D.reshape(b, m, -1, o)
+        where = self.call.input.reshape(b, 1, -1, 1).expand(b, m, -1, o)
+        return D.new_zeros(b, m, self.module.num_embeddings, o).scatter_add_(2, where, D).flatten(2), None
+
+    def token_rows(self, D: Tensor, tokens: Tensor) -> Tensor:
+        """(b, m, tokens, o): the rows of some tokens of the table, which are sorted; D is (b, m, ..., o)."""
+        b, m, o, n = D.shape[0], D.shape[1], D.shape[-1], len(tokens)
+        own = self.call.input.reshape(b, -1)
+        at = torch.searchsorted(tokens, own).clamp(max=n - 1)
+        hole = self.module.padding_idx
+        at = torch.where((tokens[at] == own) & (own != (-1 if hole is None else hole)), at, n)
+        where = at.reshape(b, 1, -1, 1).expand(b, m, -1, o)
+        return D.new_zeros(b, m, n + 1, o).scatter_add_(2, where, D.reshape(b, m, -1, o))[:, :, :n]
+
+    def _live(self, values: Tensor) -> Tensor:
+        """Without the padding token, which torch does not train."""
+        hole = self.module.padding_idx
+        return values if hole is None else values * (self.call.input != hole).unsqueeze(-1)
+
+
+class NormalisationUse(Use):
+    """`nn.LayerNorm`, and batch normalisation in evaluation: y = w x^ + b with x^ fixed."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        module, x = call.module, call.input
+        if isinstance(module, nn.LayerNorm):
+            self._first, self._last = x.dim() - len(module.normalized_shape), x.dim()
+            self._x = F.layer_norm(x, module.normalized_shape, eps=module.eps)
+        else:
+            norm = cast(nn.BatchNorm2d, module)
+            self._first, self._last = 1, 2
+            self._x = F.batch_norm(x, norm.running_mean, norm.running_var, eps=norm.eps)
+
+    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """x^ V + v."""
+        parts = [self._x * self._spread(weight)] if weight is not None else []
+        parts += [self._spread(bias).expand(self.call.shape)] if bias is not None else []
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+        """Sums over samples and positions."""
+        others = [i for i in range(cotangent.dim()) if not self._first <= i < self._last]
+        return (
+            (cotangent * self._x).sum(others) if weight else None,
+            cotangent.sum(others) if bias else None,
+        )
+
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
+        """Sums over positions."""
+        return self._rows(D * self._x.unsqueeze(1)) if weight else None, self._rows(D) if bias else None
+
+    def _spread(self, values: Tensor) -> Tensor:
+        return values.reshape(*values.shape, *[1] * (len(self.call.shape) - self._last))
+
+    def _rows(self, D: Tensor) -> Tensor:
+        b, m, n = D.shape[0], D.shape[1], math.prod(self.call.shape[self._first : self._last])
+        return D.reshape(b, m, math.prod(self.call.shape[1 : self._first]), n, -1).sum((2, 4))
+
+
+_KINDS: dict[type[nn.Module], type[Use]] = {
+    nn.Linear: LinearUse,
+    nn.Conv1d: ConvolutionUse,
+    nn.Conv2d: ConvolutionUse,
+    nn.Embedding: EmbeddingUse,
+    nn.LayerNorm: NormalisationUse,
+    nn.BatchNorm1d: NormalisationUse,
+    nn.BatchNorm2d: NormalisationUse,
+}
+
+
+def use_of(call: Call, batch: int, dtype: torch.dtype) -> Use | None:
+    """The call as a `Use`; None where its output's first dimension is not the batch, or where it is not linear in its parameters."""
+    module, x = call.module, call.input
+    if len(call.shape) < 2 or call.shape[0] != batch or x.shape[:1] != call.shape[:1]:
+        return None
+    if isinstance(module, nn.Embedding):
+        return None if module.max_norm is not None or module.scale_grad_by_freq or module.sparse else EmbeddingUse(call)
+    if not x.is_floating_point():
+        return None
+    call = dataclasses.replace(call, input=x.to(dtype))  # under autocast it was rounded
+    if isinstance(module, nn.LayerNorm) and x.dim() <= len(module.normalized_shape):
+        return None
+    return _KINDS[type(module)](call)

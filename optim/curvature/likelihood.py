@@ -1,0 +1,120 @@
+"""The law that a loss is the negative logarithm of: categorical, Bernoulli or Gaussian, each output with a weight.
+
+    L = sum_rows w_row (-log p(y | z_row)),      H = w (diag p - p p^T),   w p (1 - p),   w
+
+A reduction, class weights, `ignore_index`, label smoothing and soft labels change the weights and the labels only, so that one form holds
+for all of them (`recognition` finds it). Then H needs no pass for each output: its factor is a formula, labels can be drawn from it where
+outputs are many, and the weights put the empirical Fisher on the loss's scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+
+Law = Literal["categorical", "bernoulli", "gaussian"]
+FLOOR = 1e-12
+"""Of probabilities: where a softmax saturates the sources stay finite, and L s = r exact. L changes by the root of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class OutputLaw:
+    """The law of one batch's outputs, in float64.
+
+    Attributes:
+        law: which.
+        p: probabilities, (b, rows, C); for a Gaussian the outputs themselves. Bernoulli and Gaussian outputs are rows of C = 1.
+        w: weights, (b, rows, 1).
+        residual: dL/dz, (b, rows, C).
+        order: shape of the outputs with the classes last, and the axis they come from.
+    """
+
+    law: Law
+    p: Tensor
+    w: Tensor
+    residual: Tensor
+    order: tuple[tuple[int, ...], int]
+
+    @property
+    def directions(self) -> int:
+        """m, columns of L for each sample: rows (C - 1) for a categorical law, else all outputs."""
+        _, rows, C = self.p.shape
+        return rows * (C - 1) if self.law == "categorical" else rows * C
+
+    def factor(self) -> tuple[Tensor, Tensor]:
+        """(L, s): H_i = L_i L_i^T, (b, c, m), and L s = r, (b, m); m = rows (C - 1) for a categorical law, else c.
+
+        Categorical: L = sqrt(w) diag(sqrt p) Q with Q an orthonormal basis of what is orthogonal to sqrt p, from one reflection.
+        """
+        root = self.w.sqrt()
+        inverse = torch.where(self.w > 0, 1 / root, 0.0)
+        if self.law == "categorical":
+            v = self.p.sqrt()
+            C = v.shape[-1]
+            u = v + torch.eye(C, dtype=v.dtype, device=v.device)[0]
+            Q = torch.eye(C, dtype=v.dtype, device=v.device)[:, 1:] - u.unsqueeze(-1) * (
+                v[..., 1:] / (1 + v[..., :1])
+            ).unsqueeze(-2)
+            L = root.unsqueeze(-1) * v.unsqueeze(-1) * Q
+            s = ((self.residual / v * inverse).unsqueeze(-2) @ Q).squeeze(-2)
+        else:
+            deviation = root if self.law == "gaussian" else root * (self.p * (1 - self.p)).sqrt()
+            L = deviation.unsqueeze(-1)
+            s = torch.where(deviation > 0, self.residual / deviation, 0.0)
+        return self._outputs_first(self._block(L)), s.flatten(1)
+
+    def sampled(self, samples: int, generator: torch.Generator) -> Tensor:
+        """(b, c, samples): columns of mean square H, from labels drawn from the law itself."""
+        b, rows, C = self.p.shape
+        shape = (b, rows, C, samples)
+        if self.law == "categorical":
+            drawn = torch.multinomial(self.p.reshape(-1, C).cpu(), samples, True, generator=generator)
+            labels = drawn.to(self.p.device).reshape(b, rows, 1, samples)
+            score = (
+                self.p.unsqueeze(-1).expand(shape).scatter_add(2, labels, -torch.ones_like(labels, dtype=self.p.dtype))
+            )
+        elif self.law == "bernoulli":
+            uniform = torch.rand(shape, dtype=torch.float64, generator=generator).to(self.p.device)
+            score = self.p.unsqueeze(-1) - (uniform < self.p.unsqueeze(-1)).to(self.p.dtype)
+        else:
+            score = torch.randn(shape, dtype=torch.float64, generator=generator).to(self.p.device)
+        columns = (self.w / samples).sqrt().unsqueeze(-1) * score
+        return self._outputs_first(columns.reshape(b, rows * C, samples))
+
+    def empirical(self) -> Tensor:
+        """(b, c, 1): r / sqrt w, whose square is the empirical Fisher on the scale of the loss."""
+        scaled = torch.where(self.w > 0, self.residual / self.w.sqrt(), 0.0)
+        return self._outputs_first(scaled.reshape(len(self.p), -1, 1))
+
+    def _block(self, L: Tensor) -> Tensor:
+        """(b, rows, C, m) -> (b, rows C, rows m), one block for each row."""
+        b, rows, C, m = L.shape
+        if rows == 1:
+            return L.reshape(b, C, m)
+        whole = L.new_zeros(b, rows, C, rows, m)
+        index = torch.arange(rows, device=L.device)
+        whole[:, index, :, index] = L.transpose(0, 1)
+        return whole.reshape(b, rows * C, rows * m)
+
+    def _outputs_first(self, columns: Tensor) -> Tensor:
+        """Back from classes last to the order of the outputs."""
+        shape, axis = self.order
+        if axis == len(shape) - 1:
+            return columns
+        return columns.reshape(*shape, -1).movedim(-2, axis).reshape(columns.shape)
+
+
+def require_law(law: OutputLaw | None, what: str) -> OutputLaw:
+    """The law; InputError for a loss that is not recognised."""
+    if law is None:
+        raise InputError(
+            f"{what} needs the law that the loss is the logarithm of, and this loss is not recognised: use cross-entropy over the last or "
+            "the second dimension of the outputs, binary cross-entropy with logits or a squared error (each with mean or sum), or the "
+            'curvature "ggn"'
+        )
+    return law

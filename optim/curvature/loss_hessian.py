@@ -1,0 +1,173 @@
+"""Gradient and Hessian of the loss in the outputs, by autograd on the loss graph alone.
+
+For outputs z of shape (b, c): r = dL/dz and the block-diagonal H = d2L/dz2, (b, c, c), both with the loss's own 1/b. H
+is factored as H_i = L_i L_i^T with L_i of shape (c, m), and the sources s = L^+ r satisfy L s = r.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+
+MOST_OUTPUTS = 4096
+"""Outputs of a sample, for a loss without a formula for its Hessian."""
+
+
+@dataclass(frozen=True, eq=False)
+class LossCurvature:
+    """r, L and s of one batch, in float64.
+
+    Attributes:
+        residual: (b, c) r = dL/dz.
+        factor: (b, c, m) L, with H_i = L_i L_i^T; m = c - 1 for a softmax cross-entropy, whose Hessian annihilates the
+            constant vector.
+        sources: (b, m) s with L s = r, or None when the loss has no curvature where it has slope (see
+            `require_sources`).
+        null: relative size of the part of r outside the range of L.
+    """
+
+    residual: Tensor
+    factor: Tensor
+    sources: Tensor | None
+    null: float
+
+    def require_sources(self) -> Tensor:
+        """The sources s; InputError when r is not in the range of L."""
+        if self.sources is None:
+            raise InputError(
+                f"the gradient is not in the range of the curvature (a fraction {self.null:.2g} of dL/doutputs is not): a loss with slope "
+                "but no curvature, such as L1 or hinge, or a curvature of drawn labels, has no dual system; use "
+                'TNGD(..., system="primal"), or the curvature "ggn" of a curved loss'
+            )
+        return self.sources
+
+
+def loss_curvature(slope: Tensor, outputs: Tensor, known_curved: bool = False) -> LossCurvature:
+    """Factor the loss's Hessian in the outputs.
+
+    Any loss built from differentiable operations on `outputs` will do (reduction mean or sum), as long as it is convex
+    in the outputs and adds up over samples. Eigenvalues of H below a floor of 1e-12 (float64) or 1e-7 (float32) of the
+    largest are raised to it, so that s stays finite where a softmax saturates; L s = r and with it the gradient stay
+    exact.
+
+    Args:
+        slope: dL/dz, of `differentiate`.
+        outputs: (b, ...) with a graph; trailing dimensions count as c.
+        known_curved: True says that H = 0 with a slope is saturation (a diverged softmax in float32, where G is zero to
+            rounding), not a piecewise linear loss; then s is finite there, too.
+
+    Raises:
+        InputError: the loss is not twice differentiable, is not convex in the outputs, or couples samples.
+    """
+    b, c = outputs.shape[0], outputs[0].numel()
+    r, H = _hessian(slope, outputs, b, c)
+    single = outputs.dtype != torch.float64
+    # r = (p - y) / b and H = (p - p^2) / b lose their digits by cancellation where a softmax saturates: what is left of
+    # them is to be judged against the rounding of p, which is of order one, not against their own size
+    rounding = 4 * torch.finfo(outputs.dtype).eps
+    Q = _live_directions(H, r, tolerance=1e-6 if single else 1e-12, rounding=rounding)
+    mu, V = torch.linalg.eigh(Q.mT @ H @ Q)
+    top = float(mu.abs().max())
+    low = float(mu.min())
+    if low < -(1e-5 if single else 1e-9) * top - rounding * c:
+        raise InputError(
+            f"the loss is not convex in the outputs: its Hessian has the eigenvalue {low:.3g} (largest {top:.3g}), so "
+            "the Gauss-Newton matrix is not positive semi-definite; return as outputs the values that a convex loss "
+            "(cross-entropy, squared error) is taken of"
+        )
+    size = float(r.norm())
+    flat = top == 0 and size > 0
+    mu = mu.clamp(min=(1e-7 if single else 1e-12) * (top if top > 0 else size))
+    V = Q @ V
+    factor = V * mu.sqrt()[:, None, :]
+    coordinates = torch.einsum("bcm,bc->bm", V, r)
+    if size == 0 and top == 0:
+        return LossCurvature(r, factor, torch.zeros_like(coordinates), 0.0)
+    if flat and not known_curved:
+        return LossCurvature(r, torch.zeros_like(factor), None, 1.0)
+    outside = float((r - torch.einsum("bcm,bm->bc", V, coordinates)).norm())
+    reachable = outside <= (1e-5 if single else 1e-9) * size + rounding * math.sqrt(b * c)
+    return LossCurvature(r, factor, coordinates / mu.sqrt() if reachable else None, outside / max(size, 1e-300))
+
+
+def differentiate(loss: Tensor, outputs: Tensor) -> Tensor:
+    """dL/dz with a graph. InputError where the loss does not depend on the outputs."""
+    try:
+        (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
+    except RuntimeError as error:
+        raise InputError(
+            f"the loss cannot be differentiated in the outputs ({error}): compute the loss from the very tensor that "
+            "the closure returns as outputs"
+        ) from error
+    return slope
+
+
+def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor]:
+    """r (b, c) and H (b, c, c) in float64."""
+    if c > MOST_OUTPUTS:
+        raise InputError(
+            f"each sample has {c} outputs and the loss is none of those that have a formula: its Hessian takes a pass for each output (at "
+            f"most {MOST_OUTPUTS}); use cross-entropy, binary cross-entropy with logits or a squared error"
+        )
+    if not r.requires_grad:  # a loss linear in the outputs
+        return r.detach().double().reshape(b, c), torch.zeros(b, c, c, dtype=torch.float64, device=r.device)
+    # one cotangent for each output (its column sum over samples is the block column), and a pseudo-random one over all
+    # samples, which agrees with the blocks only if samples do not couple
+    probe = fixed_probe(b * c).to(r).reshape(1, *r.shape)
+    cotangents = torch.eye(c, dtype=r.dtype, device=r.device)[:, None, :].expand(c, b, c).reshape(c, *r.shape)
+    try:
+        (columns,) = torch.autograd.grad(
+            r, outputs, torch.cat([cotangents, probe]), is_grads_batched=True, retain_graph=True
+        )
+    except RuntimeError as error:
+        raise InputError(f"the loss cannot be differentiated twice in the outputs: {error}") from error
+    columns = columns.double().reshape(c + 1, b, c)
+    H = columns[:-1].permute(1, 2, 0)
+    H = (H + H.mT) / 2
+    flat = probe.double().reshape(b, c)
+    # (rounding of the two orders of summation is below these tolerances; a coupling that matters is not)
+    mismatch = float((torch.einsum("bij,bj->bi", H, flat) - columns[-1]).abs().max())
+    scale = float(H.abs().sum(-1).max())
+    eps = torch.finfo(outputs.dtype).eps
+    if mismatch > (1e-9 if outputs.dtype == torch.float64 else 1e-4) * scale + 8 * c * eps:
+        raise InputError(
+            "the loss couples samples of the batch (its Hessian in the outputs is not block diagonal): give a loss "
+            "that is a sum or mean over samples"
+        )
+    return r.detach().double().reshape(b, c), H
+
+
+def _live_directions(H: Tensor, r: Tensor, tolerance: float, rounding: float) -> Tensor:
+    """(c, m) orthonormal basis of the output directions in which some sample of the batch has curvature.
+
+    The constant vector is tried first, and the fixed contrasts orthogonal to it are returned: with a softmax, one basis
+        serves all
+    batches, and m does not flicker as probabilities come near zero.
+    """
+    c = H.shape[-1]
+    top = float(H.abs().max())
+    if top == 0 and float(r.sum(-1).abs().max()) > rounding * c:
+        return torch.eye(c, dtype=H.dtype, device=H.device)
+    if c > 1 and float(H.sum(-1).abs().max()) <= tolerance * top * math.sqrt(c) + rounding:
+        return _contrasts(c).to(H)
+    w, V = torch.linalg.eigh(H.sum(0))
+    return V[:, w.abs() > tolerance * float(w.abs().max())]
+
+
+def _contrasts(c: int) -> Tensor:
+    """(c, c - 1) Helmert contrasts: orthonormal, each column sums to zero."""
+    Q = torch.zeros(c, c - 1, dtype=torch.float64)
+    for j in range(1, c):
+        Q[:j, j - 1] = 1.0
+        Q[j, j - 1] = -float(j)
+    return Q / Q.norm(dim=0)
+
+
+def fixed_probe(n: int) -> Tensor:
+    """n pseudo-random normal numbers, always the same, to test identities with."""
+    return torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(20240517))

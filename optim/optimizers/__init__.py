@@ -1,0 +1,1 @@
+"""Natural-gradient optimizers: digital and thermodynamic."""

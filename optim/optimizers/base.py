@@ -1,0 +1,344 @@
+"""The natural-gradient step that the digital optimizers and the device share.
+
+theta <- theta - lr (x + weight_decay theta),   (C + lambda I) x = g
+
+with C the curvature of the batch; momentum or Adam's moments are taken of x in place of the gradient.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ...circuits.errors import InputError
+from ...devicemodel.device import Outcome
+from ..curvature import distributed
+from ..curvature.batch import Batch, Closure, all_finite, evaluate
+from ..curvature.curvature import Curvature, Layout
+from ..curvature.factor import Factor, Joined, Stored
+from ..curvature.likelihood import OutputLaw
+from .config import Direction, Recipe, StepRecord
+from .damping import Damping, LevenbergMarquardt, check_number
+
+
+class NaturalGradient(Optimizer):
+    """Base of all natural-gradient optimizers: runs the closure, builds the curvature, applies the direction.
+
+    Args:
+        params: parameters or parameter groups. Each group may have its own lr, weight_decay, momentum, betas, eps; and its own damping,
+            where `damping` is a number: lambda I becomes a diagonal matrix, which is solved for in coordinates scaled by sqrt(lambda_0 /
+            lambda_group).
+        lr: learning rate.
+        damping: lambda >= 0, a function of the steps done, or `LevenbergMarquardt`.
+        recipe: the fields of `Recipe`, by name.
+
+    Attributes:
+        last: `StepRecord` of the latest step, None before the first.
+    """
+
+    last: StepRecord | None
+
+    def __init__(self, params: Iterable[Any], lr: float, damping: Damping, **recipe: Any) -> None:
+        try:
+            self.recipe = Recipe(**recipe)
+        except TypeError as error:
+            raise InputError(f"{type(self).__name__}: {error}; `Recipe` lists what there is") from None
+        check_number("lr", lr, low=0.0)
+        self.policy = damping
+        fixed = damping if isinstance(damping, int | float) else None
+        of_groups: dict[str, Any] = {"weight_decay": self.recipe.weight_decay}
+        if self.recipe.update == "adam":  # (schedulers that cycle momentum look which of the two there is)
+            of_groups |= {"betas": tuple(self.recipe.betas), "eps": self.recipe.eps}
+        else:
+            of_groups["momentum"] = self.recipe.momentum
+        super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
+        self.last = None
+        self._verified = False
+        self._layouts: dict[Layout, frozenset[int]] = {}
+        self._law: OutputLaw | None = None
+        self._steps = 0
+        self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
+        group = self.recipe.process_group
+        rank = 0 if group is None else torch.distributed.get_rank(group)
+        self._labels = torch.Generator().manual_seed(self.recipe.seed + rank)
+        self._prepared: list[tuple[Closure, float, Curvature | Stored | None]] = []
+        self._dampings()
+        dtypes = {p.dtype for p in self._parameters()}
+        if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
+            raise InputError(f"parameters are of {sorted(map(str, dtypes))}: give all in float32, or all in float64")
+
+    def prepare(self, closure: Closure) -> float:
+        """Run the model on one micro-batch and keep what it left for the next `step`, in which all that were prepared count alike.
+
+        Args:
+            closure: as for `step`.
+
+        Returns:
+            The loss of the micro-batch.
+        """
+        loss = self._keep(closure, evaluate(closure))
+        _, _, found = self._prepared[-1]
+        if isinstance(found, Curvature) and self._uses_blocks(found):
+            with torch.autocast(found.batch.outputs.device.type, enabled=False):
+                if not found.verified:
+                    found.verify()
+                self._prepared[-1] = (closure, loss, found.stored())
+        return loss
+
+    def _keep(self, closure: Closure, batch: Batch) -> float:
+        loss = float(batch.loss.detach())
+        found: Curvature | None = None
+        if batch.finite:
+            with torch.autocast(batch.outputs.device.type, enabled=False):
+                found = Curvature(
+                    batch,
+                    self._parameters(),
+                    self.recipe.curvature,
+                    self.recipe.labels,
+                    self._labels,
+                    known_curved=self._verified,
+                    before=self._law,
+                    keep=self._keeps_sensitivities(),
+                    layouts=self._layouts,
+                )
+            self._law = found.law or self._law
+        self._prepared.append((closure, loss, found))
+        return loss
+
+    def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
+        """One update.
+
+        A loss, a curvature or a reading that is not finite leaves the parameters and moments as they are;
+        `last.outcome` says so. The first step, and the first on a batch of another shape, also check the curvature against the model's
+        backward pass (`Curvature.verify`).
+
+        Args:
+            closure: runs the model on a batch and returns (loss, outputs), outputs of shape (b, ...); it must not call
+                backward. None, or one that returns None (as Lightning gives), where micro-batches were prepared (`prepare`).
+
+        Returns:
+            The loss before the update, the mean over the micro-batches.
+        """
+        start = time.perf_counter()
+        if closure is not None:
+            batch = evaluate(closure, optional=bool(self._prepared))
+            if batch is not None:
+                self._keep(closure, batch)
+        prepared, self._prepared = self._prepared, []
+        if not prepared:
+            raise InputError("step() has nothing to work on: give it a closure, or call prepare(closure) before")
+        dampings = self._dampings()
+        loss = self._mean(sum(part for _, part, _ in prepared) / len(prepared))
+        curvatures = [found for _, _, found in prepared if found is not None]
+        with torch.autocast(self._parameters()[0].device.type, enabled=False):
+            direction, factor = self._solved(curvatures, len(prepared) == len(curvatures), dampings)
+        if direction.x is not None and not all_finite(*direction.x):
+            direction = dataclasses.replace(direction, x=None, outcome=Outcome.NOT_FINITE)
+        if direction.x is not None:
+            adapting = isinstance(self.policy, LevenbergMarquardt) and factor is not None
+            before = [p.detach().clone() for p in self._parameters()] if adapting else []
+            slope = factor.gradient() if adapting and factor is not None else []
+            # Products through the graph are asked of it at the old parameters, once more.
+            graph = adapting and any(isinstance(one, Curvature) and not self._uses_blocks(one) for one in curvatures)
+            held = torch.autograd._unsafe_preserve_version_counter(tuple(self._parameters()))
+            with torch.no_grad(), held if graph else contextlib.nullcontext():
+                self._update(self._clipped(direction.x))
+            if adapting and factor is not None:
+                self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared], graph)
+        by_blocks = [one for one in curvatures if isinstance(one, Stored) or self._uses_blocks(one)]
+        fallbacks = tuple(by_blocks[0].fallbacks) if by_blocks else ()
+        if fallbacks and self._steps == 0:
+            _tell(fallbacks, self._parameters())
+        self._steps += 1
+        self.last = StepRecord(
+            loss,
+            direction.outcome,
+            direction.cells,
+            direction.analog_seconds,
+            direction.attempts,
+            digital_seconds=time.perf_counter() - start - direction.device_seconds,
+            device_seconds=direction.device_seconds,
+            damping=dampings[0],
+            iterations=direction.iterations,
+            fallbacks=fallbacks,
+        )
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """torch's optimizer state, the step count, the adapted damping, the labels' generator, whether the model was checked."""
+        own = {"verified": self._verified, "steps": self._steps, "adapted": self._adapted}
+        return {**super().state_dict(), **own, "labels": self._labels.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a state of `state_dict`."""
+        super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
+        self._verified = bool(state_dict.get("verified", False))
+        self._steps = int(state_dict.get("steps", 0))
+        self._adapted = state_dict.get("adapted", self._adapted)
+        if "labels" in state_dict:
+            self._labels.set_state(state_dict["labels"].cpu())
+
+    @abstractmethod
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        """x with (C + damping I) x = g for this batch."""
+
+    def _solved(
+        self, curvatures: Sequence[Curvature | Stored], finite: bool, dampings: list[float]
+    ) -> tuple[Direction, Factor | None]:
+        """The direction of all micro-batches together, and their curvature."""
+        group = self.recipe.process_group
+        if group is not None:
+            finite = distributed.all_finite(finite, self._parameters()[0].device, group)
+        if not finite:
+            return Direction(None, Outcome.NOT_FINITE, 0), None
+        for one in curvatures:
+            if isinstance(one, Curvature) and self._uses_blocks(one) and not one.verified:
+                one.verify()
+        parts: list[Factor] = list(curvatures)
+        if group is not None:
+            in_range = self.recipe.curvature != "mc-fisher"
+            parts = [one for own in curvatures for one in distributed.gathered(own, in_range, group)]
+        factor = parts[0]
+        scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
+        if len(parts) > 1 or set(scales) != {1.0}:
+            factor = Joined(parts, [1 / len(parts)] * len(parts), scales)
+        direction = self._direction(factor, dampings[0])
+        self._verified = True
+        if direction.x is not None:
+            direction = dataclasses.replace(direction, x=factor.unscaled(direction.x))
+        return direction, factor
+
+    def _uses_blocks(self, curvature: Curvature) -> bool:
+        """Whether the direction comes from sensitivities of single samples."""
+        return True
+
+    def _keeps_sensitivities(self) -> bool:
+        """Whether it needs those of each layer (`Curvature`)."""
+        return False
+
+    def _adapt(
+        self,
+        factor: Factor,
+        slope: list[Tensor],
+        before: list[Tensor],
+        loss: float,
+        closures: Sequence[Closure],
+        graph: bool,
+    ) -> None:
+        """Levenberg and Marquardt's rule, with the curvature at the parameters `before`, by the graph or by the blocks."""
+        assert isinstance(self.policy, LevenbergMarquardt)
+        assert self._adapted is not None
+        with torch.no_grad():
+            after = self._mean(sum(float(closure()[0]) for closure in closures) / len(closures))
+            step = factor.scaled([p.detach() - b for p, b in zip(self._parameters(), before, strict=True)])
+        if graph:
+            curved = self._bend(factor, step, before)
+        else:
+            curved = float(factor.push(step).double().square().sum())
+        foretold = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
+        self._adapted = self.policy.after(self._adapted, after - loss, foretold)
+
+    def _bend(self, factor: Factor, step: list[Tensor], before: list[Tensor]) -> float:
+        """step . C step at the parameters `before`, of which the graph is."""
+        parameters = self._parameters()
+        now = [p.detach().clone() for p in parameters]
+        with torch.no_grad(), torch.autograd._unsafe_preserve_version_counter(tuple(parameters)):
+            for p, value in zip(parameters, before, strict=True):
+                p.copy_(value)
+        try:
+            product = factor.product(step)
+        finally:
+            with torch.no_grad():
+                for p, value in zip(parameters, now, strict=True):
+                    p.copy_(value)
+        return sum(float((d * c).double().sum()) for d, c in zip(step, product, strict=True))
+
+    def _mean(self, value: float) -> float:
+        """Over the processes, where there are several."""
+        group = self.recipe.process_group
+        return value if group is None else distributed.mean(value, self._parameters()[0].device, group)
+
+    def _clipped(self, x: list[Tensor]) -> list[Tensor]:
+        if self.recipe.clip is None:
+            return x
+        rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
+        size = math.sqrt(sum((lr * float(part.norm())) ** 2 for lr, part in zip(rates, x, strict=True)))
+        return x if size <= self.recipe.clip else [part * (self.recipe.clip / size) for part in x]
+
+    def _update(self, direction: list[Tensor]) -> None:
+        parts = iter(direction)
+        for group in self.param_groups:
+            for p in group["params"]:
+                x = next(parts)
+                if not p.requires_grad:
+                    continue
+                if group["weight_decay"]:
+                    p.mul_(1 - float(group["lr"]) * group["weight_decay"])
+                if self.recipe.update == "adam":
+                    _adam(p, x, self.state[p], group)
+                    continue
+                if group["momentum"]:
+                    state = self.state[p]
+                    x = state["momentum"] = x + group["momentum"] * state["momentum"] if "momentum" in state else x
+                p.add_(x, alpha=-float(group["lr"]))
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def _dampings(self) -> list[float]:
+        """lambda of each parameter at this step."""
+        if isinstance(self.policy, LevenbergMarquardt):
+            assert self._adapted is not None
+            value = self._adapted
+        elif callable(self.policy):
+            value = check_number("damping", self.policy(self._steps), low=0.0)
+        else:
+            found = [
+                check_number("damping", group["damping"], low=0.0)
+                for group in self.param_groups
+                for _ in group["params"]
+            ]
+            if len(set(found)) > 1 and min(found) == 0:
+                raise InputError(
+                    f"damping is {sorted(set(found))} in the parameter groups: where groups differ, each needs damping > 0"
+                )
+            return found
+        given = [group["damping"] for group in self.param_groups if group["damping"] is not None]
+        if given:
+            raise InputError(
+                f"damping is {given} for a parameter group, but is adapted for all: give groups none of their own"
+            )
+        return [value] * len(self._parameters())
+
+
+def _tell(fallbacks: tuple[int, ...], parameters: list[Tensor]) -> None:
+    """Once, since it costs time and memory."""
+    shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
+    warnings.warn(
+        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their Jacobian is taken sample by sample, by "
+        "a second run of the model, and held in memory (optimizer.last.fallbacks has their positions)",
+        stacklevel=4,
+    )
+
+
+def _adam(p: Tensor, x: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """Adam's update with x for the gradient."""
+    beta1, beta2 = group["betas"]
+    if "step" not in state:
+        state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+    state["step"] += 1
+    state["exp_avg"].lerp_(x, 1 - beta1)
+    state["exp_avg_sq"].mul_(beta2).addcmul_(x, x, value=1 - beta2)
+    scale = math.sqrt(1 - beta2 ** state["step"])
+    denominator = state["exp_avg_sq"].sqrt().div_(scale).add_(group["eps"])
+    p.addcdiv_(state["exp_avg"], denominator, value=-float(group["lr"]) / (1 - beta1 ** state["step"]))

@@ -1,0 +1,58 @@
+"""Conjugate gradients for (C + lambda I) x = g by products with C.
+
+Hestenes and Stiefel (1952). Scalar products are summed in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..curvature.factor import Factor
+
+
+def conjugate_gradients(
+    factor: Factor,
+    gradient: Sequence[Tensor],
+    damping: float,
+    tolerance: float,
+    most: int,
+    first: Sequence[Tensor] | None = None,
+) -> tuple[list[Tensor], int]:
+    """(x, iterations), stopped where |g - (C + lambda I) x| <= tolerance |g| or after `most`; x is nan where a product is.
+
+    Args:
+        factor: gives the products.
+        gradient: g.
+        damping: lambda >= 0.
+        first: x to start from; None is 0.
+    """
+    x = [torch.zeros_like(g) for g in gradient] if first is None else [part.clone() for part in first]
+    r = list(gradient)
+    if first is not None:
+        r = [g - c - damping * v for g, c, v in zip(gradient, factor.product(x), x, strict=True)]
+    direction = [part.clone() for part in r]
+    size, goal = _dot(r, r), tolerance**2 * _dot(gradient, gradient)
+    for count in range(most):
+        if size <= goal:
+            return x, count
+        pushed = [c + damping * v for c, v in zip(factor.product(direction), direction, strict=True)]
+        bend = _dot(direction, pushed)
+        if math.isnan(bend):
+            return [torch.full_like(part, math.nan) for part in x], count
+        if not bend > 0:  # no curvature along it
+            return x, count
+        alpha = size / bend
+        for target, source, sign in ((x, direction, alpha), (r, pushed, -alpha)):
+            for i, part in enumerate(source):
+                target[i] = target[i] + sign * part
+        before, size = size, _dot(r, r)
+        direction = [part + (size / before) * old for part, old in zip(r, direction, strict=True)]
+    return x, most
+
+
+def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    return float(sum((u.double() * v.double()).sum() for u, v in zip(a, b, strict=True)))

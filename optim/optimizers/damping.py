@@ -1,0 +1,74 @@
+"""How much lambda I is added to the curvature: a number, a schedule, or what the last step taught (Levenberg-Marquardt)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ...circuits.errors import InputError
+
+
+@dataclass
+class LevenbergMarquardt:
+    """lambda after the agreement of the loss with its quadratic model.
+
+    With d the step taken and q(d) = g.d + d.C d / 2 the model without damping, rho = (L(theta + d) - L(theta)) / q(d).
+    Where rho > threshold the model is trusted and lambda <- factor lambda; where rho < 1 - threshold, lambda <- lambda / factor.
+    Costs a forward pass of the same batch after each step, and a product with C.
+
+    Args:
+        start: the first lambda > 0.
+        factor: alpha in (0, 1).
+        threshold: a in (0.5, 1).
+        lowest, highest: bounds of lambda.
+
+    Source: Martens, "Deep learning via Hessian-free optimization" (2010); arXiv 2405.13817, appendix.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    start: float = 0.1
+    factor: float = 0.9
+    threshold: float = 0.75
+    lowest: float = 1e-6
+    highest: float = 1e6
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("start", 0.0, math.inf), ("factor", 0.0, 1.0), ("threshold", 0.5, 1.0)):
+            check_number(name, getattr(self, name), low, strict=True)
+            if not getattr(self, name) < high:
+                raise InputError(f"{name} is {getattr(self, name)}: give a number in ({low:g}, {high:g})")
+        if not 0 < self.lowest <= self.start <= self.highest:
+            raise InputError(
+                f"lowest {self.lowest}, start {self.start}, highest {self.highest}: give 0 < lowest <= start <= highest"
+            )
+
+    def after(self, damping: float, change: float, foretold: float) -> float:
+        """The next lambda.
+
+        Args:
+            damping: of the step taken.
+            change: L(theta + d) - L(theta); not finite counts as bad.
+            foretold: q(d), negative for a step that should help.
+        """
+        rho = change / foretold if foretold < 0 and math.isfinite(change) else -math.inf
+        if rho > self.threshold:
+            damping *= self.factor
+        elif rho < 1 - self.threshold:
+            damping /= self.factor
+        return min(max(damping, self.lowest), self.highest)
+
+
+Damping: TypeAlias = float | Callable[[int], float] | LevenbergMarquardt
+"""lambda; a function of the number of steps done; or the rule of Levenberg and Marquardt."""
+
+
+def check_number(name: str, value: Any, low: float, strict: bool = False) -> float:
+    """The value as a float; InputError unless it is finite and >= low (> low where strict)."""
+    number = float(value)
+    if not math.isfinite(number) or number < low or (strict and number == low):
+        raise InputError(f"{name} is {value}: give a finite number {'>' if strict else '>='} {low:g}")
+    return number

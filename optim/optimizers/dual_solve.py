@@ -1,0 +1,107 @@
+"""(K + lambda I) u = s for the Gram matrix of a batch, to the accuracy of the model and not of the matrix.
+
+In float32 K is off by a rounding of its largest eigenvalue, which a small damping amplifies; the products with M and M^T
+are not. So the factor of the float32 matrix only steers: the residual s - lambda u - M (M^T u) is taken through the layers
+themselves, and one or two corrections leave the error of the layers' own numbers. The last M^T u is the step, so a
+correction costs one product with M and one with M^T. Where that does not converge, the matrix is made in float64 and taken at
+its word.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ..curvature.batch import all_finite
+from ..curvature.factor import Factor
+
+_ACCURACY = {torch.float32: 2e-5, torch.float64: 1e-12}
+"""Of x, relative, by a bound: |M^T (K + lambda)^-1| is at most 1 / (2 sqrt lambda), so a residual r leaves |r| / (2 sqrt lambda)."""
+_HARMLESS = {torch.float32: 2e-5, torch.float64: 0.0}
+"""Of K's rounding over lambda, from where on the residual is not looked at."""
+_MOST = 8
+
+
+def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
+    """x = M^T u with (K + lambda I) u = s, shaped as the parameters; None where K is not finite.
+
+    Raises:
+        InputError: K singular in float64 with damping 0, or a gradient out of the curvature's range.
+    """
+    s, dtype = factor.sources, factor.dtype
+    K = factor.lower_gram(dtype)
+    found = _refined(factor, K, s, damping)
+    if found is None and not all_finite(factor.lower_gram(dtype)):
+        return None
+    if found is None:
+        found = _direct(factor, s, damping)
+    if found is None:
+        raise InputError(f"the curvature is singular in float64 and damping is {damping}: give damping > 0")
+    return found
+
+
+def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tensor] | None:
+    """None where the factor does not exist or does not steer."""
+    K.diagonal().add_(damping)
+    root, info = torch.linalg.cholesky_ex(K)
+    if int(info) != 0:
+        return None
+    u, r, size = torch.zeros_like(s), s, float(s.norm())
+    last = torch.finfo(K.dtype).eps * float(root.norm()) ** 2 <= _HARMLESS[factor.dtype] * damping
+    for _ in range(_MOST):
+        half = torch.linalg.solve_triangular(root, r.to(root.dtype).unsqueeze(1), upper=False)
+        u = u + torch.linalg.solve_triangular(root.mT, half, upper=True).squeeze(1).double()
+        x = factor.pullback(u)
+        if last:
+            return x
+        r = s - damping * u - factor.push(x).double()
+        before, size = size, float(r.norm())
+        length = math.hypot(*(float(part.norm()) for part in x))
+        enough = _ACCURACY[factor.dtype] * 2 * math.sqrt(damping) * length
+        if size <= enough:
+            return x
+        if not size < 0.5 * before:
+            return None
+        last = size / before * size <= enough  # the next residual falls by as much again
+    return x
+
+
+def _direct(factor: Factor, s: Tensor, damping: float) -> list[Tensor] | None:
+    """In float64 by the matrix alone; None where it is singular without damping.
+
+    Where damping is below the rounding of K, eigenvalues that rounding made negative count as zero.
+    """
+    K = factor.gram(torch.float64)
+    A = K.clone()
+    A.diagonal().add_(damping)
+    root, info = torch.linalg.cholesky_ex(A)
+    if int(info) == 0:
+        u = torch.cholesky_solve(s.unsqueeze(1), root).squeeze(1)
+        u = u + torch.cholesky_solve((s - A @ u).unsqueeze(1), root).squeeze(1)
+        return factor.pullback(u)
+    if damping == 0:
+        return None
+    w, V = torch.linalg.eigh(K)
+    return factor.pullback(V @ ((V.mT @ s) / (w.clamp(min=0) + damping)))
+
+
+def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
+    """x = (g - M^T w) / lambda with (K + lambda I) w = M g, for a gradient that is not in the range of M^T, such as that of drawn labels.
+
+    Raises:
+        InputError: damping = 0: x would have no bound.
+    """
+    if not damping > 0:
+        raise InputError(
+            f"damping is {damping}: the gradient has parts that the curvature of drawn labels does not reach, so give damping > 0"
+        )
+    gradient = factor.gradient()
+    K = factor.gram()
+    if not all_finite(K):
+        return None
+    K.diagonal().add_(damping)
+    w = torch.linalg.solve(K, factor.push(gradient).double())
+    return [(g - part).div_(damping) for g, part in zip(gradient, factor.pullback(w), strict=True)]

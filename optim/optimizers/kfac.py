@@ -1,0 +1,104 @@
+"""K-FAC: the natural gradient with Kronecker factors, each layer on its own, digitally.
+
+x_l = (B (x) A + lambda I)^-1 g_l exactly, by the eigenvectors of both factors: with G_l the gradient as a matrix,
+X = U_B [ (U_B^T G U_A) / (b a^T + lambda) ] U_A^T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ...devicemodel.device import Outcome
+from ..curvature.batch import all_finite
+from ..curvature.factor import Factor
+from ..curvature.kronecker import KroneckerBlock, WholeBlock, kronecker_blocks
+from .base import NaturalGradient
+from .config import Direction
+from .damping import Damping, check_number
+
+
+class KFAC(NaturalGradient):
+    """Natural gradient with the curvature's Kronecker factors.
+
+    Args:
+        params, lr, damping, recipe: of `NaturalGradient`. curvature="mc-fisher" is the usual K-FAC: one backward pass for the factors.
+        decay: of the factors' moving averages, in [0, 1).
+        refresh: steps between eigendecompositions of the factors.
+
+    Raises:
+        InputError: arguments out of range; in `step`, what `Curvature` and `kronecker_blocks` refuse.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.1,
+        damping: Damping = 0.01,
+        decay: float = 0.95,
+        refresh: int = 10,
+        **recipe: Any,
+    ) -> None:
+        if refresh < 1:
+            raise InputError(f"refresh is {refresh}: give at least 1 step")
+        check_number("decay", decay, low=0.0)
+        super().__init__(params, lr, damping, **recipe)
+        self.decay, self.refresh = float(decay), refresh
+
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        check_number("damping", damping, low=0.0, strict=True)
+        gradient = factor.gradient()
+        blocks = kronecker_blocks(factor, self.state, self.decay) if all_finite(*gradient) else None
+        if blocks is None:
+            return Direction(None, Outcome.NOT_FINITE, 0)
+        x = [torch.zeros_like(part) for part in gradient]
+        cells = 0
+        for block in blocks:
+            g = block.gather(gradient)
+            cells += g.numel()
+            if isinstance(block, WholeBlock):
+                block.scatter(_whole(block, g, damping), x)
+            else:
+                block.scatter(self._by_eigenvectors(block, g, damping), x)
+        return Direction(x, Outcome.OK, cells)
+
+    def _keeps_sensitivities(self) -> bool:
+        return True
+
+    def _by_eigenvectors(self, block: KroneckerBlock, g: Tensor, damping: float) -> Tensor:
+        state = self.state[self._parameters()[block.weight]]
+        if "basis" not in state or self._steps % self.refresh == 0:
+            state["basis"] = [*_eigenvectors(block.outputs), *_eigenvectors(block.inputs)]
+        b, U, a, V = state["basis"]
+        G = g.reshape(len(b), len(a))
+        inner = (U.mT @ G @ V) / (torch.outer(b.clamp(min=0), a.clamp(min=0)) + damping)
+        return (U @ inner @ V.mT).reshape(-1)
+
+
+def _eigenvectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors, in float64 where LAPACK does not get there in single precision, whether it says so or not."""
+    try:
+        w, V = torch.linalg.eigh(matrix)
+        found = all_finite(w, V)
+    except torch.linalg.LinAlgError:
+        found = False
+    if not found:
+        w, V = (part.to(matrix.dtype) for part in torch.linalg.eigh(matrix.double()))
+    return w, V
+
+
+def _whole(block: WholeBlock, g: Tensor, damping: float) -> Tensor:
+    """In the smaller of the two spaces."""
+    M = block.rows.double()
+    if len(M) < M.shape[1]:
+        K = M @ M.mT
+        K.diagonal().add_(damping)
+        w = torch.linalg.solve(K, M @ g.double())
+        return ((g.double() - M.mT @ w) / damping).to(g.dtype)
+    C = M.mT @ M
+    C.diagonal().add_(damping)
+    return torch.linalg.solve(C, g.double()).to(g.dtype)

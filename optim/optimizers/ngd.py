@@ -1,0 +1,140 @@
+"""The digital natural gradient, solved exactly or by conjugate gradients: what the device is measured against.
+
+Three ways to x = (C + lambda I)^-1 g, with C = M^T M and k = b m rows:
+
+    Gram       M^T (M M^T + lambda I)^-1 s            work k^2 N / (layers' savings) + k^3 / 3, memory k^2
+    Woodbury   (g - M^T (M M^T + lambda I)^-1 M g) / lambda, with M written out: the published baseline, memory k N
+    CG         products with C alone: work of two or three model calls an iteration, memory N
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ...devicemodel.device import Outcome
+from ..curvature.batch import all_finite
+from ..curvature.curvature import Curvature
+from ..curvature.factor import Factor
+from .base import NaturalGradient
+from .cg import conjugate_gradients
+from .config import Direction
+from .damping import Damping, check_number
+from .dual_solve import solve_dual, solve_out_of_range
+
+GRAM_LIMIT = 5000
+"""k up to which `NGD` takes the Gram matrix; beyond, its k^3 loses to conjugate gradients (docs/speed.md)."""
+
+
+class NGD(NaturalGradient):
+    """Exact damped natural gradient: theta <- theta - lr (C + lambda I)^-1 g.
+
+    Args:
+        params, lr, damping, recipe: of `NaturalGradient`.
+        method: "gram": Cholesky's factorisation of the k x k Gram matrix in the model's type, with refinement on residuals taken
+            through the layers; "cg": conjugate gradients to a residual of 1e-4, which leaves some thousandths of the step at a
+            damping of 0.01; "auto": Gram up to k = 5000.
+
+    Raises:
+        InputError: arguments out of range; in `step`, a singular curvature with damping 0, and what `Curvature` refuses.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.1,
+        damping: Damping = 0.01,
+        method: Literal["auto", "gram", "cg"] = "auto",
+        **recipe: Any,
+    ) -> None:
+        if method not in ("auto", "gram", "cg"):
+            raise InputError(f'method is {method!r}: give "auto", "gram" or "cg"')
+        super().__init__(params, lr, damping, **recipe)
+        self.method = method
+
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        if not self._takes_gram(factor):
+            x, iterations = conjugate_gradients(factor, factor.gradient(), damping, tolerance=1e-4, most=500)
+            return Direction(x, Outcome.OK, factor.cells, iterations=iterations)
+        in_range = self.recipe.curvature != "mc-fisher"
+        x_found = solve_dual(factor, damping) if in_range else solve_out_of_range(factor, damping)
+        return Direction(x_found, Outcome.NOT_FINITE if x_found is None else Outcome.OK, factor.cells)
+
+    def _takes_gram(self, factor: Factor) -> bool:
+        return self.method == "gram" or (self.method == "auto" and factor.cells <= GRAM_LIMIT)
+
+    def _uses_blocks(self, curvature: Curvature) -> bool:
+        return self._takes_gram(curvature)
+
+
+class NGDCG(NaturalGradient):
+    """Natural gradient by conjugate gradients on products with C: no assumption on samples, nothing of size k.
+
+    Args:
+        params, lr, damping, recipe: of `NaturalGradient`.
+        tolerance: of the residual, relative to g.
+        most: iterations at most.
+        warm: start from the last step's x.
+
+    Raises:
+        InputError: arguments out of range; in `step`, what `Curvature` refuses.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.1,
+        damping: Damping = 0.01,
+        tolerance: float = 1e-3,
+        most: int = 50,
+        warm: bool = False,
+        **recipe: Any,
+    ) -> None:
+        check_number("tolerance", tolerance, low=0.0)
+        if most < 1:
+            raise InputError(f"most is {most}: give at least 1 iteration")
+        super().__init__(params, lr, damping, **recipe)
+        self.tolerance, self.most, self.warm = tolerance, most, warm
+
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        first: list[Tensor] | None = None
+        parameters = self._parameters()
+        if self.warm and all("solution" in self.state[p] for p in parameters if p.requires_grad):
+            first = [self.state[p].get("solution", torch.zeros_like(p)) for p in parameters]
+        x, iterations = conjugate_gradients(factor, factor.gradient(), damping, self.tolerance, self.most, first)
+        if self.warm and all_finite(*x):
+            for p, part in zip(parameters, x, strict=True):
+                self.state[p]["solution"] = part.clone()
+        return Direction(x, Outcome.OK, 0, iterations=iterations)
+
+    def _uses_blocks(self, curvature: Curvature) -> bool:
+        return False
+
+
+class NGDWoodbury(NaturalGradient):
+    """Natural gradient by Woodbury's identity on the written-out (k, N) matrix M, as published; needs damping > 0.
+
+    Raises:
+        InputError: as `NGD`.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float = 0.1, damping: Damping = 0.01, **recipe: Any) -> None:
+        super().__init__(params, lr, damping, **recipe)
+
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        check_number("damping", damping, low=0.0, strict=True)
+        M, gradient = factor.jacobian(), factor.gradient()
+        g = torch.cat([part.reshape(-1) for part in gradient])
+        K = (M @ M.mT).double()
+        if not all_finite(K):
+            return Direction(None, Outcome.NOT_FINITE, factor.cells)
+        K.diagonal().add_(damping)
+        inner = torch.linalg.solve(K, (M @ g).double())
+        x = (g - inner.to(g.dtype) @ M) / damping
+        parts = x.split([part.numel() for part in gradient])
+        shaped = [part.reshape(like.shape) for part, like in zip(parts, gradient, strict=True)]
+        return Direction(shaped, Outcome.OK, factor.cells)

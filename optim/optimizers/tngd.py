@@ -1,0 +1,197 @@
+"""Thermodynamic natural gradient descent: the device relaxes towards the natural gradient, and is read on the way.
+
+Why k cells are enough. The paper's device has N cells, dx/dt = -((G + lambda I) x - g), x(0) = g. With G = J^T L L^T J
+and g = J^T L s, let u follow the dual flow of k = b m cells
+
+    du/dt = -((lambda I + K) u - s),   u(0) = s,   K = L^T J J^T L.
+
+Then x(t) = J^T L u(t) at every t: it holds at t = 0, J^T L s = g; and J^T L du/dt = -(lambda J^T L u + J^T L L^T J J^T
+L u - J^T L s) = -((lambda I + G) x - g), the flow of x, whose solution is unique. So t = 0 gives the gradient (SGD), t
+= inf the exact natural gradient (lambda I + G)^-1 g, and in between the same path, from a matrix whose size does not
+grow with the network. The noise differs: the dual device's reaches the parameters through J^T L, the primal one's is
+white over parameters.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ...devicemodel.device import Device, Outcome, Solution
+from ...devicemodel.devices.ideal import IdealDevice
+from ...devicemodel.systems import Dense, Implicit, LinearSystem, LowRank
+from ..curvature.batch import all_finite
+from ..curvature.factor import Factor, FactorRows
+from ..curvature.kronecker import kronecker_blocks
+from .base import NaturalGradient
+from .config import Direction
+from .damping import Damping, check_number
+
+
+class TNGD(NaturalGradient):
+    """theta <- theta - lr x(t), with x(t) read from an analog device; arXiv 2405.13817.
+
+    Args:
+        params, lr, damping, recipe: of `NaturalGradient`; update="adam" is TNGD-Adam.
+        analog_time: t >= 0 in tau, the run before the reading; 0 is SGD, math.inf the exact natural gradient.
+        delay_time: tau that the device runs on, with the old matrix and drive, between a reading and the next upload.
+            Acts through the state that is carried on, so it needs reset=False and the primal system.
+        reset: True starts each run at the gradient; False goes on from the state the device is in (the first run, and
+            the one after a skipped step, start at the gradient). False needs the primal system: the dual cells stand
+            for the outputs of a batch, so a state carried to the next batch would mean nothing.
+        reads: readings that are averaged, `read_interval` tau apart, the first at t.
+        read_interval: tau > 0.
+        device: any `Device`; `IdealDevice()` by default.
+        system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" a layer at a time with the
+            two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
+        decay: of the Kronecker factors' moving averages, in [0, 1).
+
+    A clipped reading is applied, an unstable or non-finite one skipped; `last` records it. `state_dict` holds the
+    device's state, so a resumed run is bit-exact.
+
+    Raises:
+        InputError: arguments out of range or not compatible; in `step`, what `Curvature` and the device refuse.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.1,
+        damping: Damping = 0.01,
+        analog_time: float = 50.0,
+        delay_time: float = 0.0,
+        reset: bool = True,
+        reads: int = 1,
+        read_interval: float = 1.0,
+        device: Device | None = None,
+        system: Literal["dual", "primal", "kronecker"] = "dual",
+        decay: float = 0.95,
+        **recipe: Any,
+    ) -> None:
+        if math.isnan(analog_time) or analog_time < 0:
+            raise InputError(f"analog_time is {analog_time}: give tau >= 0 (math.inf for the settled state)")
+        check_number("delay_time", delay_time, low=0.0)
+        check_number("read_interval", read_interval, low=0.0, strict=True)
+        if reads < 1 or (reads > 1 and math.isinf(analog_time)):
+            raise InputError(
+                f"reads is {reads} with analog_time {analog_time}: give reads >= 1, and a finite analog_time to average over readings"
+            )
+        if system not in ("dual", "primal", "kronecker"):
+            raise InputError(f'system is {system!r}: give "dual", "primal" or "kronecker"')
+        if system != "primal" and not reset:
+            raise InputError(
+                'reset=False needs system="primal": the dual cells stand for the outputs of one batch, and a state '
+                "carried to the next batch has no meaning there; with Kronecker factors one device serves layer after layer"
+            )
+        if delay_time > 0 and reset:
+            raise InputError(
+                f"delay_time is {delay_time} but the state is reset at each upload, so the delay has no effect: give "
+                'reset=False and system="primal"'
+            )
+        check_number("decay", decay, low=0.0)
+        super().__init__(params, lr, damping, **recipe)
+        if system == "dual" and self.recipe.curvature == "mc-fisher":
+            raise InputError(
+                'curvature="mc-fisher" needs system="primal" or "kronecker": the gradient is not in the range of the drawn labels'
+            )
+        self.analog_time, self.delay_time, self.reset = float(analog_time), float(delay_time), reset
+        self.reads, self.read_interval, self.system, self.decay = reads, float(read_interval), system, float(decay)
+        self.device: Device = IdealDevice() if device is None else device
+        self._carried = False  # whether the device holds a state of the run so far
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's own state, and the device's."""
+        return {**super().state_dict(), "device": self.device.state_dict(), "carried": self._carried}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a state, device included. InputError for the state of another kind of optimizer."""
+        if "device" not in state_dict:
+            raise InputError("the state has no entry 'device': it was not saved by TNGD")
+        super().load_state_dict(state_dict)
+        self.device.load_state_dict(state_dict["device"])
+        self._carried = bool(state_dict["carried"])
+
+    def _direction(self, factor: Factor, damping: float) -> Direction:
+        return {"dual": self._dual, "primal": self._primal, "kronecker": self._kronecker}[self.system](factor, damping)
+
+    def _keeps_sensitivities(self) -> bool:
+        return self.system == "kronecker"
+
+    def _dual(self, factor: Factor, damping: float) -> Direction:
+        A, s = factor.gram(), factor.sources
+        if not all_finite(A):
+            return Direction(None, Outcome.NOT_FINITE, factor.cells)
+        A.diagonal().add_(damping)
+        start = time.perf_counter()
+        found = self._read(Dense(A, floor=damping), s, s)
+        spent = time.perf_counter() - start
+        x = factor.pullback(found.x) if found.outcome.readable else None
+        return Direction(x, found.outcome, factor.cells, found.seconds, found.attempts, spent)
+
+    def _primal(self, factor: Factor, damping: float) -> Direction:
+        gradient = factor.gradient()
+        g = torch.cat([part.reshape(-1) for part in gradient])
+        system: LowRank | Implicit
+        if type(self.device) is IdealDevice and damping > 0:
+            products = FactorRows(factor)
+            system, finite = Implicit(products, damping), all_finite(products.gram())
+        else:
+            J = factor.jacobian()
+            if not all_finite(J):
+                return Direction(None, Outcome.NOT_FINITE, g.numel())
+            system, finite = LowRank(J, None, damping), True
+        if not finite or not all_finite(g):
+            return Direction(None, Outcome.NOT_FINITE, g.numel())
+        start = time.perf_counter()
+        fresh = self.reset or not self._carried
+        found = self._read(system, g, g if fresh else None)
+        seconds, attempts = found.seconds, found.attempts
+        self._carried = found.outcome.readable
+        if self.delay_time > 0 and self._carried:
+            late = self.device.evolve(self.delay_time)
+            seconds, attempts = seconds + late.seconds, attempts + late.attempts
+            self._carried = late.outcome.readable
+        spent = time.perf_counter() - start
+        x: list[Tensor] | None = None
+        if found.outcome.readable:
+            pieces = found.x.split([part.numel() for part in gradient])
+            x = [piece.reshape(part.shape) for piece, part in zip(pieces, gradient, strict=True)]
+        return Direction(x, found.outcome, g.numel(), seconds, attempts, spent)
+
+    def _kronecker(self, factor: Factor, damping: float) -> Direction:
+        """One system after another on the same device, reset for each."""
+        gradient = factor.gradient()
+        blocks = kronecker_blocks(factor, self.state, self.decay) if all_finite(*gradient) else None
+        if blocks is None:
+            return Direction(None, Outcome.NOT_FINITE, 0)
+        found = [torch.zeros_like(part) for part in gradient]
+        outcome, cells, seconds, attempts, spent = Outcome.OK, 0, 0.0, 0, 0.0
+        for block in blocks:
+            system, g = block.system(damping), block.gather(gradient)
+            start = time.perf_counter()
+            one = self._read(system, g, g)
+            spent += time.perf_counter() - start
+            cells, seconds, attempts = cells + system.size, seconds + one.seconds, attempts + one.attempts
+            if not one.outcome.readable:
+                return Direction(None, one.outcome, cells, seconds, attempts, spent)
+            outcome = outcome if one.outcome is Outcome.OK else one.outcome
+            block.scatter(one.x, found)
+        return Direction(found, outcome, cells, seconds, attempts, spent)
+
+    def _read(self, system: LinearSystem | Implicit, b: Tensor, x0: Tensor | None) -> Solution:
+        """The mean of `reads` readings; the worst outcome of them."""
+        first = self.device.solve(system, b, self.analog_time, x0=x0)  # type: ignore[arg-type]  # Implicit: for IdealDevice
+        total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
+        for _ in range(self.reads - 1):
+            if not outcome.readable:
+                break
+            late = self.device.evolve(self.read_interval)
+            total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
+            outcome = outcome if late.outcome is Outcome.OK else late.outcome
+        return Solution(total / self.reads, outcome, seconds, attempts)

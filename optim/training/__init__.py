@@ -1,0 +1,1 @@
+"""Training loops, trajectories and loss landscapes."""

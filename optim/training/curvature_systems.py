@@ -1,0 +1,88 @@
+"""Real curvature systems: what a device was asked to solve while a network trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ...devicemodel.device import Device, Solution
+from ...devicemodel.devices.ideal import IdealDevice
+from ...devicemodel.systems import LinearSystem
+from ..tasks.task import Task
+from .train import train
+
+
+@dataclass(frozen=True, eq=False)
+class CurvatureSystem:
+    """One dual system of a training run: A = lambda I + Gram, (k, k), and its drive b, (k,), float64."""
+
+    step: int
+    matrix: np.ndarray
+    b: np.ndarray
+    start: np.ndarray
+
+
+class Recorder:
+    """A device that hands every call on to another and keeps the systems of chosen calls.
+
+    Args:
+        device: the one that does the work.
+        calls: numbers of the `solve` calls to keep, from 0.
+    """
+
+    def __init__(self, device: Device, calls: set[int]) -> None:
+        self.device, self.calls = device, calls
+        self.systems: list[CurvatureSystem] = []
+        self.solutions: list[Solution] = []
+        self._count = 0
+
+    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        """Pass on, and keep the system if this call was chosen."""
+        solution = self.device.solve(system, b, duration, x0)
+        if self._count in self.calls:
+            start = (b * 0 if x0 is None else x0).detach().double().numpy()
+            matrix = system.dense().detach().double().numpy()
+            self.systems.append(
+                CurvatureSystem(self._count, (matrix + matrix.T) / 2, b.detach().double().numpy(), start)
+            )
+            self.solutions.append(solution)
+        self._count += 1
+        return solution
+
+    def evolve(self, duration: float) -> Solution:
+        """Pass on."""
+        return self.device.evolve(duration)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The device's state."""
+        return self.device.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Pass on."""
+        self.device.load_state_dict(state)
+
+
+def curvature_systems(
+    task: Task, steps: list[int], batch: int, seed: int = 0, **settings: Any
+) -> list[CurvatureSystem]:
+    """The dual systems that TNGD on the ideal device meets at the given steps of a run.
+
+    Args:
+        task: what is trained.
+        steps: step numbers, from 0.
+        batch: samples a step; a system has batch * (outputs - 1) unknowns for cross-entropy.
+        seed: of weights and batches.
+        settings: of `TNGD` (damping, lr, analog_time, ...).
+
+    Raises:
+        InputError: no steps, or a negative one.
+    """
+    if not steps or min(steps) < 0:
+        raise InputError(f"steps are {steps}; give at least one step number >= 0")
+    recorder = Recorder(IdealDevice(), set(steps))
+    train(task, "tngd", max(steps) + 1, batch, seed, device=recorder, evaluate_every=0, **settings)
+    return recorder.systems

@@ -1,0 +1,256 @@
+"""Training a task with any of the optimizers, measured step by step, with exact resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ...circuits.errors import InputError
+from ...devicemodel.device import Device, Outcome
+from ..optimizers.base import NaturalGradient
+from ..optimizers.kfac import KFAC
+from ..optimizers.ngd import NGD, NGDCG
+from ..optimizers.tngd import TNGD
+from ..tasks.task import Task
+
+OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
+
+OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
+    "sgd": (torch.optim.SGD, {"lr": 0.5, "momentum": 0.0}),
+    "adam": (torch.optim.Adam, {"lr": 0.01}),
+    "ngd": (NGD, {"lr": 0.3, "damping": 0.3, "momentum": 0.0}),
+    "ngd-cg": (NGDCG, {"lr": 0.3, "damping": 0.3, "momentum": 0.0}),
+    "kfac": (KFAC, {"lr": 0.3, "damping": 0.3, "curvature": "mc-fisher"}),
+    "tngd": (TNGD, {"lr": 0.3, "damping": 0.3, "momentum": 0.0, "analog_time": 20.0}),
+    "tngd-adam": (TNGD, {"lr": 0.01, "damping": 0.3, "analog_time": 20.0, "update": "adam"}),
+}
+"""The optimizers by name, with settings from a short search on the digits task at batch 16: one or two seeds for each
+setting, TNGD's learning rate and damping taken over from NGD. A task's plan may have others (`settings_for`)."""
+
+
+@dataclass
+class History:
+    """What a run did, one entry a step unless said otherwise.
+
+    Attributes:
+        loss: of the batch, before the update.
+        digital_seconds: s, measured: forward, gradient, curvature, mapping, update.
+        device_seconds: s, measured: what simulating the device took; 0 without a device.
+        analog_seconds: s, physical time of the device.
+        outcome: `Outcome` value of the step.
+        evaluations: (step, test accuracy) pairs, the step counting updates done.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    digital_seconds: list[float] = field(default_factory=list)
+    device_seconds: list[float] = field(default_factory=list)
+    analog_seconds: list[float] = field(default_factory=list)
+    outcome: list[str] = field(default_factory=list)
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """Updates done, skipped ones included."""
+        return len(self.loss)
+
+    @property
+    def final_accuracy(self) -> float:
+        """Test accuracy at the last evaluation."""
+        if not self.evaluations:
+            raise InputError("the run has no evaluation yet")
+        return self.evaluations[-1][1]
+
+    def steps_to(self, accuracy: float) -> int | None:
+        """First evaluated step with at least this test accuracy, None if there is none."""
+        return next((step for step, value in self.evaluations if value >= accuracy), None)
+
+
+Callback = Callable[[int, History], None]
+"""Called after every step with the number of steps done."""
+
+
+def settings_for(task: Task, optimizer: str) -> dict[str, Any]:
+    """What a named optimizer is set to on this task: its settings in `OPTIMIZERS`, changed by the task's plan.
+
+    Raises:
+        InputError: unknown name.
+    """
+    return {**_known(optimizer)[1], **task.plan.settings.get(optimizer, {})}
+
+
+def make_optimizer(name: str, params: Iterable[Tensor], device: Device | None = None, **options: Any) -> Optimizer:
+    """An optimizer of `OPTIMIZERS` with its settings there, changed by `options`.
+
+    Raises:
+        InputError: unknown name; a device for an optimizer that has none.
+    """
+    kind, defaults = _known(name)
+    settings = {**defaults, **options}
+    if kind is TNGD:
+        settings["device"] = device
+    elif device is not None:
+        raise InputError(f"{name} does not use a device: leave device out, or take tngd or tngd-adam")
+    return kind(params, **settings)
+
+
+def _known(name: str) -> tuple[Callable[..., Optimizer], dict[str, Any]]:
+    if name not in OPTIMIZERS:
+        raise InputError(f"optimizer is {name!r}: give one of {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name]
+
+
+def train(
+    task: Task,
+    optimizer: str | OptimizerFactory,
+    steps: int | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    device: Device | None = None,
+    model: nn.Module | None = None,
+    callbacks: Iterable[Callback] = (),
+    evaluate_every: int | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 100,
+    **options: Any,
+) -> History:
+    """Train for a number of steps and say how it went.
+
+    Args:
+        task: data, network, loss; and by its plan the defaults of steps, batch, evaluate_every and the settings of a
+            named optimizer.
+        optimizer: a name of `OPTIMIZERS`, or a function of the parameters.
+        steps: updates in all, those of an earlier part of the run included.
+        batch: samples a step.
+        seed: of the initial weights and the order of batches. The caller's random state is left alone.
+        device: for the optimizers that use one; None is the ideal device.
+        model: network to train in place; by default built by the task from the seed.
+        callbacks: called after every step.
+        evaluate_every: steps between evaluations on the whole test set (also at step 0 and at the end); 0 for the end
+            only.
+        checkpoint: file to save to; if it exists the run goes on from it, bit for bit as if it had not stopped.
+        checkpoint_every: steps between saves (also at the end).
+        options: settings of a named optimizer.
+
+    Raises:
+        InputError: arguments out of range; a checkpoint of another run or not readable.
+    """
+    steps = task.plan.steps if steps is None else steps
+    batch = task.plan.batch if batch is None else batch
+    evaluate_every = task.plan.evaluate_every if evaluate_every is None else evaluate_every
+    if steps < 1 or batch < 1 or seed < 0 or evaluate_every < 0 or checkpoint_every < 1:
+        raise InputError(
+            f"steps {steps}, batch {batch}, seed {seed}, evaluate_every {evaluate_every}, checkpoint_every "
+            f"{checkpoint_every}: steps, batch and checkpoint_every must be >= 1, the others >= 0"
+        )
+    if options and not isinstance(optimizer, str):
+        raise InputError(f"options {sorted(options)} were given with an optimizer function: put them into the function")
+    if isinstance(optimizer, str):
+        options = {**settings_for(task, optimizer), **options}
+    path = None if checkpoint is None else Path(checkpoint)
+    identity: dict[str, Any] = {
+        "task": task.name,
+        "optimizer": str(optimizer) if isinstance(optimizer, str) else "custom",
+    }
+    identity |= {"batch": batch, "seed": seed}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = task.model() if model is None else model
+        chosen = (
+            make_optimizer(optimizer, network.parameters(), device, **options)
+            if isinstance(optimizer, str)
+            else optimizer(network.parameters())
+        )
+        history = History()
+        if path is not None and path.exists():
+            history = _load(path, identity, network, chosen)
+        elif evaluate_every:
+            history.evaluations.append((0, task.accuracy(network)))
+        for step in range(history.steps, steps):
+            _step(task, network, chosen, task.batch(step, batch, seed), history)
+            done = step + 1
+            if done == steps or (evaluate_every and done % evaluate_every == 0):
+                history.evaluations.append((done, task.accuracy(network)))
+            if path is not None and (done == steps or done % checkpoint_every == 0):
+                _save(path, identity, network, chosen, history)
+            for callback in callbacks:
+                callback(done, history)
+    return history
+
+
+def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tensor, Tensor], history: History) -> None:
+    inputs, targets = batch
+    start = time.perf_counter()
+    if isinstance(optimizer, NaturalGradient):
+
+        def curved() -> tuple[Tensor, Tensor]:
+            outputs = model(inputs)
+            return task.loss(outputs, targets), outputs
+
+        loss = optimizer.step(curved)
+        record = optimizer.last
+        assert record is not None
+        device, analog, outcome = record.device_seconds, record.analog_seconds, record.outcome
+    else:
+        optimizer.zero_grad()
+        value = task.loss(model(inputs), targets)
+        value.backward()
+        optimizer.step()
+        loss, device, analog, outcome = float(value.detach()), 0.0, 0.0, Outcome.OK
+    history.loss.append(loss)
+    history.digital_seconds.append(time.perf_counter() - start - device)
+    history.device_seconds.append(device)
+    history.analog_seconds.append(analog)
+    history.outcome.append(outcome.value)
+
+
+def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer, history: History) -> None:
+    """Write beside the file, then put it in place in one operation: a run stopped in between leaves the earlier
+    checkpoint whole."""
+    state = {
+        "identity": identity,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": dataclasses.asdict(history),
+        "random": torch.get_rng_state(),
+    }
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer) -> History:
+    try:
+        state = torch.load(path, weights_only=True)  # tensors and plain values only: nothing in the file is run
+        found = state["identity"]
+        if found != identity:
+            wrong = [
+                f"{key} {found.get(key)!r} (this run: {identity[key]!r})"
+                for key in identity
+                if found.get(key) != identity[key]
+            ]
+            raise InputError(
+                f"the checkpoint {path} is of another run: {', '.join(wrong)}; give another file, or remove it"
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        return History(**state["history"])
+    except InputError:
+        raise
+    except Exception as error:  # unpickling errors come in every type; all mean the same here
+        raise InputError(
+            f"{path} is not a checkpoint that this run can read ({type(error).__name__}: {error}): remove it to start "
+            "anew"
+        ) from error

@@ -1,0 +1,132 @@
+"""The way of a training through parameter space, with the training loss along it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...circuits.errors import InputError
+from ...devicemodel.device import Device
+from ..tasks.task import Task
+from .train import train
+
+POINTS = 200
+"""Most points of a path that are kept, evenly over its steps."""
+SAMPLES = 2048
+"""Training samples that the loss is a mean over, where the task has more."""
+CHUNK = 512
+"""Samples in a forward pass."""
+LEFT = 2.0
+"""A training that ends with this many times the loss that it began with, or with none, has left the landscape."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The way of one training through parameter space.
+
+    Attributes:
+        label: name of the training.
+        steps: (T,) updates done at each point, from 0.
+        points: (T, N) trainable parameters in the model's type.
+        loss: (T,) of the same training samples at each point, in evaluation mode.
+        left: recorded step from which on the loss was not finite or above `LEFT` times the first; the points end before it. None if it
+            stayed.
+        model: the network at the end.
+    """
+
+    label: str
+    steps: np.ndarray
+    points: np.ndarray
+    loss: np.ndarray
+    left: int | None
+    model: nn.Module
+
+
+def follow(
+    task: Task,
+    optimizer: str,
+    steps: int | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    device: Device | None = None,
+    samples: int = SAMPLES,
+    label: str = "",
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Trajectory:
+    """Train and keep the way. The initial weights are those that `train` takes for this seed.
+
+    Args:
+        task, optimizer, steps, batch, seed, device, options: as `train`.
+        samples: training samples for the loss at each point.
+        label: of the trajectory; by default the optimizer's name.
+        progress: called with (steps done, steps).
+
+    Raises:
+        InputError: as `train`; samples < 1.
+    """
+    steps = task.plan.steps if steps is None else steps
+    inputs, targets = subset(task, samples, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = task.model()
+    wanted = set(np.linspace(0, max(steps, 1), min(max(steps, 1), POINTS) + 1).round().astype(int).tolist())
+    kept: list[tuple[int, np.ndarray, float]] = []
+
+    def keep(done: int, _: object = None) -> None:
+        if done in wanted:
+            kept.append((done, _vector(model), mean_loss(model, task.loss, inputs, targets)))
+        if progress is not None:
+            progress(done, steps)
+
+    keep(0)
+    train(
+        task, optimizer, steps, batch, seed, device=device, model=model, callbacks=[keep], evaluate_every=0, **options
+    )
+    at, points, loss = (np.array(column) for column in zip(*kept, strict=True))
+    end = _stayed(points, loss)
+    left = int(at[end]) if end < len(at) else None
+    return Trajectory(label or optimizer, at[:end], points[:end], loss[:end], left, model)
+
+
+def subset(task: Task, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A fixed choice of at most so many training samples, in their order: inputs and targets."""
+    if samples < 1:
+        raise InputError(f"samples is {samples}: give at least 1 training sample for the loss")
+    n = len(task.train_inputs)
+    if samples >= n:
+        return task.train_inputs, task.train_targets
+    chosen = torch.from_numpy(np.sort(np.random.default_rng(seed).permutation(n)[:samples]))
+    return task.train_inputs[chosen], task.train_targets[chosen]
+
+
+@torch.no_grad()
+def mean_loss(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor) -> float:
+    """Mean of a loss that is itself a mean over its batch, in evaluation mode, `CHUNK` samples at a time."""
+    training = model.training
+    model.eval()
+    parts = [
+        float(loss(model(some), wanted)) * len(some)
+        for some, wanted in zip(inputs.split(CHUNK), targets.split(CHUNK), strict=True)
+    ]
+    model.train(training)
+    return sum(parts) / len(inputs)
+
+
+def _stayed(points: np.ndarray, loss: np.ndarray) -> int:
+    """Number of points before the path left for good; excursions from which it came back count as part of it."""
+    finite = np.isfinite(points).all(axis=1) & np.isfinite(loss)
+    end = len(loss) if finite.all() else int(np.argmin(finite))
+    while end and not abs(loss[end - 1]) <= LEFT * abs(loss[0]):
+        end -= 1
+    return end
+
+
+def _vector(model: nn.Module) -> np.ndarray:
+    """The trainable parameters, (N,)."""
+    return torch.cat([p.detach().reshape(-1).cpu() for p in model.parameters() if p.requires_grad]).numpy()

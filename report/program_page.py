@@ -1,0 +1,69 @@
+"""One compiled program as an HTML page: picture, figures, equations, bill of materials and netlist, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..circuits.technology.technology import write_atomically
+from .demo_page import si
+from .figures.program import draw_program
+from .figures.style import to_svg
+
+if TYPE_CHECKING:
+    from ..compiler.analysis.report import Report
+    from ..compiler.layout.tiling import Placement
+    from ..compiler.program import AnalogProgram
+
+NETLIST_LINES, BILL_LINES = 400, 40
+UNITS = {"resistor": "Ω", "capacitor": "F", "inductor": "H"}
+
+
+def write_page(
+    program: AnalogProgram,
+    path: Path,
+    netlist: str,
+    dialect: str = "ngspice",
+    placement: Placement | None = None,
+    equations: Any = None,
+    report: Report | None = None,
+) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        program: what was compiled.
+        path: the HTML file.
+        netlist: its text, of which the page shows the beginning, in `dialect`.
+        placement: of its unknowns, shown in the picture and as figures.
+        equations: of `program.equations()`, shown as text.
+        report: the figures; None: those of `program.report`.
+    """
+    environment = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    report, lines = report or program.report, netlist.splitlines()
+    rows = [tuple(part.strip() for part in row.strip().split("  ", 1)) for row in str(report).splitlines()]
+    page = environment.get_template("program.html").render(
+        title=f"{program.fabric_name}, {program.size} unknowns, technology {program.technology.name}",
+        rows=rows,
+        placement=[] if placement is None else placement.summary(),
+        picture=Markup(to_svg(draw_program(program, placement), "program", f"Circuit of fabric {program.fabric_name}")),
+        equations="" if equations is None else str(equations),
+        bill=[(kind, si(value, UNITS.get(kind, "")), count) for kind, value, count in report.bill[:BILL_LINES]],
+        more_bill=max(0, len(report.bill) - BILL_LINES),
+        sensitive=[(part.part, si(part.value, "Ω"), f"{part.per_unit:.3g}") for part in report.most_sensitive]
+        if program.fabric.unit == "S"
+        else [],
+        dialect=dialect,
+        netlist="\n".join(lines[:NETLIST_LINES]),
+        netlist_lines=len(lines),
+        shown_lines=min(len(lines), NETLIST_LINES),
+    )
+    write_atomically(path, page)

@@ -1,0 +1,211 @@
+"""Saturating sources, switches, waveforms and AC sweeps: what ngspice makes of them is what the records say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thermograd.circuits.errors import InputError, NetlistError
+from thermograd.circuits.linear import statespace
+from thermograd.circuits.netlist.analyses import AC, OperatingPoint, Transient
+from thermograd.circuits.netlist.elements import VCCS, Capacitor, CurrentSource, Resistor, VoltageSource
+from thermograd.circuits.netlist.limiting import Clamp, SaturatingVCCS
+from thermograd.circuits.netlist.netlist import Netlist
+from thermograd.circuits.netlist.semiconductors import DeviceModel, Switch
+from thermograd.circuits.ngspice.run import run
+
+SIZES = st.floats(1e-6, 1e3)
+
+
+def loaded(part, volts: float) -> Netlist:
+    """The part's current into 1 ohm at node `out`, driven by `volts` at node `in`."""
+    netlist = Netlist("one part")
+    netlist.add(VoltageSource("V1", "in", "0", volts), part, Resistor("R1", "out", "0", 1.0, noisy=False))
+    return netlist
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(1e-6, 1.0), st.floats(1e-9, 1.0), st.floats(-5.0, 5.0))
+def test_transconductor_saturates_as_tanh(gm, limit, volts):
+    part = SaturatingVCCS("B1", "0", "out", "in", "0", gm, limit)
+    found = run(loaded(part, volts), OperatingPoint()).voltages["out"]
+    assert found == pytest.approx(limit * math.tanh(gm * volts / limit), rel=1e-6, abs=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.1, 10.0), st.floats(1e-6, 1.0), st.floats(1e-4, 0.1), st.floats(-50.0, 50.0))
+def test_clamp_conducts_outside_of_its_level(level, conductance, width, volts):
+    netlist = Netlist("clamp")
+    netlist.add(
+        VoltageSource("V1", "in", "0", volts),
+        Resistor("R1", "in", "x", 1.0),
+        Clamp("B1", "x", "0", level, conductance, width),
+    )
+    x = run(netlist, OperatingPoint()).voltages["x"]
+    current = conductance * width * (np.logaddexp(0, (x - level) / width) - np.logaddexp(0, (-x - level) / width))
+    assert volts - x == pytest.approx(current, rel=1e-4, abs=1e-7)
+
+
+@settings(max_examples=50, deadline=None)
+@given(SIZES, SIZES, SIZES, st.floats(-1e3, 1e3), st.floats(1e-9, 1.0))
+def test_every_record_comes_back_from_its_text(first, second, third, value, time):
+    netlist = Netlist("all of them")
+    netlist.add(
+        VoltageSource("V1", "a", "0", value, 1.0, ((0.0, value), (time, -value), (2 * time, first))),
+        CurrentSource("I1", "a", "b", value, 0.0, ((0.0, value), (time, 0.0))),
+        SaturatingVCCS("B1", "0", "b", "a", "0", first, second),
+        Clamp("B2", "b", "c_1", first, second, third),
+        Switch("S1", "b", "c_1", "a", "0", DeviceModel("sw1", "SW", {"ron": first, "roff": 1e9, "vt": 0.5, "vh": 0.1})),
+        Resistor("R1", "b", "0", first),
+        Resistor("R2", "c_1", "0", first),
+    )
+    again = Netlist.from_spice(netlist.to_spice())
+    assert again.elements == netlist.elements
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "B1 a 0 i=1*tanh(2*v(a,0)/3)",
+        "B1 a 0 v=1",
+        "B1 a 0 i=1.0*tanh(1.0*v(a,0)/1.0)+1",
+        "B1 a 0 i=system('ls')",
+        "B1 a 0 i=0.1*0.001*(max((v(b,0)-0.3)/0.001,0))",
+        "B1 a",
+    ],
+)
+def test_expressions_of_others_are_refused(card):
+    with pytest.raises(InputError, match="line 3"):
+        Netlist.from_spice(f"title\nR1 a 0 1\n{card}\n.end")
+
+
+def test_linear_equivalent_keeps_names_groups_and_currents():
+    netlist = loaded(SaturatingVCCS("B1", "0", "out", "in", "0", 1e-3, 1.0), 0.01)
+    netlist.add(Clamp("B2", "out", "0", 1.0, 1.0, 0.01), group="cell1")
+    linear = netlist.linearised()
+    assert linear["GB1"] == VCCS("GB1", "0", "out", "in", "0", 1e-3)
+    assert "B2" not in linear
+    assert linear.is_linear
+    space = statespace.extract(linear)
+    assert space.equilibrium()[space.outputs.index("out")] == pytest.approx(1e-5, rel=1e-9)
+    with pytest.raises(NetlistError, match=r"B1 is a SaturatingVCCS, which is not linear.*linearised"):
+        statespace.extract(netlist)
+
+
+@pytest.mark.parametrize("dialect", ["ltspice", "xyce"])
+def test_other_dialects_refuse_them(dialect):
+    netlist = loaded(SaturatingVCCS("B1", "0", "out", "in", "0", 1e-3, 1.0), 0.01)
+    with pytest.raises(NetlistError, match="B1 is a SaturatingVCCS"):
+        netlist.to_spice(dialect)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, "x"])
+@pytest.mark.parametrize("field", ["transconductance", "limit"])
+def test_limits_are_positive_numbers(field, value):
+    values = {"transconductance": 1.0, "limit": 1.0, field: value}
+    with pytest.raises(InputError, match=f"B1: {field}"):
+        SaturatingVCCS("B1", "0", "out", "in", "0", **values)
+
+
+def test_switch_closes_above_its_threshold_and_opens_below():
+    model = DeviceModel("sw", "SW", {"ron": 1.0, "roff": 1e6, "vt": 0.5, "vh": 0.1})
+    netlist = Netlist("switch")
+    wave = ((0.0, 0.0), (1e-6, 1.0), (2e-6, 0.0))
+    netlist.add(
+        VoltageSource("VC", "c", "0", 0.0, waveform=wave),
+        VoltageSource("V1", "x", "0", 1.0),
+        Switch("S1", "x", "out", "c", "0", model),
+        Resistor("R1", "out", "0", 1.0),
+    )
+    found = run(netlist, Transient(2e-6, step=1e-9, nodes=("out",), use_initial=False))
+    on = found.voltages["out"] > 0.1
+    # Closed from 0.6 V on the way up until 0.4 V on the way down.
+    assert found.time[on].min() == pytest.approx(0.6e-6, rel=0.01)
+    assert found.time[on].max() == pytest.approx(1.6e-6, rel=0.01)
+    assert found.voltages["out"][on].max() == pytest.approx(0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("edge", [1e-9, 1e-6])
+def test_samples_do_not_swing_around_an_edge(edge):
+    """One spline through the corners of a step would reach hundreds of volts; behind the edge the law holds to 1e-5."""
+    netlist = Netlist("step")
+    wave = ((0.0, 0.0), (1e-4, 0.0), (1e-4 + edge, 1.0))
+    netlist.add(
+        VoltageSource("V1", "a", "0", 0.0, waveform=wave),
+        Resistor("R1", "a", "b", 1e3),
+        Capacitor("C1", "b", "0", 2e-8),
+    )
+    found = run(netlist, Transient(1e-3, samples=1001, nodes=("a", "b"), use_initial=False))
+    time, source = found.time, np.interp(found.time, *np.array(wave).T)
+    np.testing.assert_allclose(found.voltages["a"], source, atol=1e-9)
+    late, tau = time > 1e-4 + edge, 2e-5
+    wanted = 1 - tau / edge * (np.exp(edge / tau) - 1) * np.exp(-(time[late] - 1e-4) / tau)
+    np.testing.assert_allclose(found.voltages["b"][late], wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("node", ["limit", "Gauss", "agauss", "unif", "aunif"])
+def test_names_of_random_functions_are_no_nodes_of_an_expression(node):
+    with pytest.raises(InputError, match="function's name"):
+        SaturatingVCCS("B1", "0", "x", node, "0", 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "message"),
+    [
+        (((0.0, 1.0), (1e-6, 2.0)), r"starts at 1.0, but dc = 0.0; make them equal"),
+        (((1e-6, 0.0), (2e-6, 2.0)), "must start at 0 s and increase"),
+        (((0.0, 0.0), (0.0, 1.0)), "must start at 0 s and increase"),
+        (((0.0, 0.0), (1e-6, math.nan)), "not finite"),
+        (((0.0, 0.0), 1e-6), "pairs of numbers"),
+    ],
+)
+def test_waveforms_that_make_no_sense_are_refused(waveform, message):
+    with pytest.raises(InputError, match=f"V1: .*{message}"):
+        VoltageSource("V1", "a", "0", 0.0, waveform=waveform)
+
+
+def test_exact_transitions_want_constant_sources():
+    netlist = Netlist("moving")
+    netlist.add(
+        VoltageSource("V1", "a", "0", 0.0, waveform=((0.0, 0.0), (1e-6, 1.0))),
+        Resistor("R1", "a", "b", 1e3),
+        Capacitor("C1", "b", "0", 1e-9),
+    )
+    space = statespace.extract(netlist)
+    with pytest.raises(InputError, match="source V1 has a waveform"):
+        space.transition(1e-6)
+    assert space.transition(1e-6, u={"V1": 1.0})[space.outputs.index("b")] == pytest.approx(1 - math.exp(-1))
+
+
+def test_sweep_is_the_transfer_function():
+    netlist = Netlist("rc")
+    netlist.add(VoltageSource("V1", "a", "0", 0.0, 2.0), Resistor("R1", "a", "b", 1e3), Capacitor("C1", "b", "0", 1e-9))
+    found = run(netlist, AC(1.0, 1e7, 5, nodes=("b",)))
+    np.testing.assert_allclose(found.voltages["b"], 2 / (1 + 2j * np.pi * found.frequency * 1e-6), rtol=1e-12)
+    assert list(found.voltages) == ["b"]
+    assert len(found.frequency) == 36
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0, 1.0), "AC.start"),
+        ((1.0, 1.0), "must exceed"),
+        ((1.0, 10.0, 0), "points_per_decade"),
+        ((1.0, 1.5, 2), "less than one step"),
+    ],
+)
+def test_sweeps_that_make_no_sense_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        AC(*arguments)
+
+
+def test_sweep_is_written_for_every_dialect():
+    netlist = Netlist("rc")
+    netlist.add(VoltageSource("V1", "a", "0", 0.0, 1.0), Resistor("R1", "a", "b", 1e3), Capacitor("C1", "b", "0", 1e-9))
+    for dialect in ("ngspice", "ltspice", "xyce"):
+        assert ".ac dec 5 1.0 1000000.0" in netlist.to_spice(dialect, AC(1.0, 1e6, 5, nodes=("b",)))

@@ -1,0 +1,235 @@
+"""`thermograd cost` and its picture: figures against the law, sweeps, programs, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from thermograd.circuits.spice.expressions import parse_number
+from thermograd.circuits.technology.technology import Technology
+from thermograd.cli import main as cli
+from thermograd.compiler.program import AnalogProgram
+from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario, handovers, knob_values, sweep
+from thermograd.report.figures.cost import COLOURS, sweep_plot
+
+NETWORK = ("--parameters", "100k", "--batch", 32, "--outputs", 20)
+RATE = 640 * 200_640 * 16 / 50e-6
+"""Of the link, at which programming the paper's largest network takes as long as 50 tau."""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in an empty folder; exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("THERMOGRAD_DEBUG", raising=False)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
+    assert re.search(r"\bcost\b", run("--help")[1])
+    code, text, error = run("cost", "--help")
+    assert (code, error) == (0, "")
+    assert text.split("Examples")[1].count("thermograd cost") == 4
+
+
+def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) -> None:
+    code, out, error = run("cost", *NETWORK)
+    assert code == 0
+    assert re.search(r"programming +│ 41\.1 ms", out)
+    assert re.search(r"codes +│ 128409600", out)
+    assert re.search(r"bottleneck in time +│ programming", out)
+    assert error == "technology paper does not state opamp.power, dac.rate, adc.rate, which count as free\n"
+    assert run("cost", *NETWORK, "--technology", "integrated")[2] == ""
+
+
+def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
+    code, out, error = run(
+        "cost", *NETWORK, "--layout", "dual", "--technology", "integrated", "--analog-time", 3, "--attempts", 2,
+        "--host-rate", "1T", "--host-power", 50, "--json",
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    data = json.loads(out)
+    scenario = Scenario(100_000, 32, 20, "dual", Technology.preset("integrated"), analog_time=3.0, attempts=2)
+    wanted = scenario.cost()
+    assert list(data["parts"]) == list(PARTS)
+    for part in wanted.parts[1:]:
+        assert data["parts"][part.name] == {"seconds": part.seconds, "joules": part.joules}
+    seconds = wanted.part("derivatives").seconds * scenario.host.rate / 1e12
+    assert data["parts"]["derivatives"] == pytest.approx({"seconds": seconds, "joules": 50 * seconds})
+    assert data["array"]["cells"] == 640
+    assert data["sweep"] is data["plot"] is None
+
+
+def test_measured_derivatives(run: Run) -> None:
+    data = json.loads(run("cost", *NETWORK, "--digital", "250m", "--json")[1])
+    assert data["parts"]["derivatives"] == {"seconds": 0.25, "joules": 100.0}
+    assert data["bottleneck"] == "derivatives"
+
+
+def test_a_sweep_says_where_the_bottleneck_changes_and_draws_it(run: Run) -> None:
+    code, out, error = run("cost", *NETWORK, "--sweep", "rate=1G:1000T", "--plot", "new/rate.png")
+    assert code == 0
+    assert f"time: from programming to settling at rate = {RATE:.4g}\n" in error
+    assert "energy: the bottleneck stays\n" in error
+    assert out.count("programming") >= 3 + 3
+    assert Path("new/rate.png").stat().st_size > 10_000
+    data = json.loads(run("cost", *NETWORK, "--sweep", "rate=1G:1000T", "--json")[1])["sweep"]
+    assert [change["value"] for change in data["time_handovers"]] == pytest.approx([RATE], rel=1e-6)
+    assert data["energy_handovers"] == []
+    assert (data["values"][0], data["values"][-1], len(data["costs"])) == (1e9, 1e15, 7)
+
+
+def test_a_compiled_program_has_its_own_array(run: Run) -> None:
+    np.save("A.npy", np.array([[2.0, 0.5], [0.5, 1.0]]))
+    assert run("compile", "A.npy", "--fabric", "crossbar", "--technology", "integrated", "--out", "board")[0] == 0
+    code, out, error = run("cost", "--program", "board.json", "--analog-time", 10, "--digital", "1m", "--json")
+    assert (code, error) == (0, "")
+    data, program = json.loads(out), AnalogProgram.load("board")
+    assert data["array"] == pytest.approx(
+        {"cells": 2, "codes": 4, "amplifiers": 2, "tau": program.tau, "heat": program.report.resistor_power}
+    )
+    assert data["parts"]["settling"]["seconds"] == pytest.approx(10 * program.tau)
+    watts = 2 * program.technology.opamp.power + program.report.resistor_power
+    assert data["parts"]["settling"]["joules"] == pytest.approx(watts * 10 * program.tau)
+    assert data["parts"]["derivatives"] == pytest.approx({"seconds": 1e-3, "joules": 0.4})
+    assert "crossbar: 2 unknowns" in run("cost", "--program", "board.json")[1]
+
+
+BAD: dict[str, tuple[tuple[object, ...], str]] = {
+    "nothing": ((), "give --parameters, --batch and --outputs, or --program FILE"),
+    "two times": ((*NETWORK, "--digital", 1, "--host-rate", "1T"), "--digital takes the place of --host-rate"),
+    "half a network": (("--parameters", 5, "--batch", 2), "give --parameters, --batch and --outputs"),
+    "not whole": (("--parameters", "1.5", "--batch", 1, "--outputs", 1), r"--parameters is 1\.5: give a whole number"),
+    "infinite": (("--parameters", "1e400", "--batch", 1, "--outputs", 1), "--parameters"),
+    "not a number": (("--parameters", "many", "--batch", 1, "--outputs", 1), "--parameters: 'many'"),
+    "no batch": (("--parameters", 5, "--batch", 0, "--outputs", 1), "--batch is 0: give a whole number >= 1"),
+    "mega host": ((*NETWORK, "--host-rate", "500M"), r"--host-rate is '500M'.*write meg for 1e6, or m for 1e-3"),
+    "mega sweep": ((*NETWORK, "--sweep", "rate=100M:50G"), r"--sweep rate is '100M'.*write meg for 1e6"),
+    "mega parameters": (("--parameters", "1M", "--batch", 1, "--outputs", 1), r"--parameters is '1M'.*write meg for 1e6"),
+    "mega with a unit": ((*NETWORK, "--host-rate", "5Mflop"), "write meg for 1e6"),
+    "peta": ((*NETWORK, "--sweep", "rate=1G:1P"), "write 1000T for 1e15, or p for 1e-12"),
+    "milli parameters": (("--parameters", "1m", "--batch", 1, "--outputs", 1), "--parameters is 1m: give a whole number"),
+    "half a batch": (("--parameters", 5, "--batch", "2.5", "--outputs", 1), r"--batch is 2\.5: give a whole number"),
+    "bits of a knob": ((*NETWORK, "--sweep", "bits=1:200"), r"--sweep bits, bound 200: technology field dac\.bits.* 200"),
+    "layout": ((*NETWORK, "--layout", "round"), "layout 'round' is unknown; there are: factored, dense, dual"),
+    "technology": ((*NETWORK, "--technology", "magic"), "'magic' is neither a preset"),
+    "analog time": ((*NETWORK, "--analog-time", "-1"), r"analog_time is -1\.0"),
+    "host": ((*NETWORK, "--host-rate", "0"), "rate of the host is 0"),
+    "host's power": ((*NETWORK, "--host-power", "nan"), "power of the host is nan"),
+    "sweep without bounds": ((*NETWORK, "--sweep", "rate"), "--sweep 'rate' is not KNOB=LOW:HIGH"),
+    "sweep of nothing": ((*NETWORK, "--sweep", "volume=1:2"), "knob 'volume' is unknown; there are: parameters"),
+    "bounds swapped": ((*NETWORK, "--sweep", "rate=2:1"), "bounds of rate are 2.0 and 1.0"),
+    "halves": ((*NETWORK, "--sweep", "bits=4.5:8"), r"bits is 4\.5: give a whole number"),
+    "too many bits": ((*NETWORK, "--sweep", "bits=8:99"), r"dac\.bits"),
+    "measured and swept": ((*NETWORK, "--digital", 1, "--sweep", "batch=1:9"), "batch cannot be varied with a measured"),
+    "plot of nothing": ((*NETWORK, "--plot", "a.png"), "--plot draws a sweep: add --sweep"),
+    "suffix": ((*NETWORK, "--sweep", "rate=1:9", "--plot", "a.gif"), r"'\.gif'; use \.png or \.svg"),
+    "program and network": (("--program", "a.json", "--batch", 3), "--batch has no meaning with --program"),
+    "program and sweep": (("--program", "a.json", "--sweep", "rate=1:2"), "--sweep has no meaning with --program"),
+    "no program": (("--program", "none.json"), r"none\.json"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_it(run: Run, case: str) -> None:
+    arguments, message = BAD[case]
+    code, out, error = run("cost", *arguments)
+    assert (code, out) == (2, ""), error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert re.search(message, error), error
+    assert list(Path().iterdir()) == [], "nothing is written when the input is bad"
+
+
+def test_whole_numbers_carry_suffixes(run: Run) -> None:
+    cases = {"1meg": 1_000_000, "1MEG": 1_000_000, "2.3k": 2300, "100k": 100_000, "32": 32}
+    for text, value in cases.items():
+        assert (
+            f"N = {value}, b = 2000, dz = 20"
+            in run("cost", "--parameters", text, "--batch", "2k", "--outputs", "20")[1]
+        )
+    # The netlist's own meaning stays.
+    assert parse_number("1M") == parse_number("1m") == 1e-3
+    rates = [run("cost", *NETWORK, "--host-rate", text, "--json")[1] for text in ("500meg", "5e8")]
+    assert json.loads(rates[0])["parts"] == json.loads(rates[1])["parts"]
+
+
+def test_a_card_is_no_program(run: Run) -> None:
+    Path("card.json").write_text('{"format": 2, "technology": {}, "fabric": "crossbar", "digest": "0"}')
+    Path("other.json").write_text("[]")
+    for name, words in (("card", "a device card, not a program"), ("other", "JSON of another kind, not a program")):
+        code, out, error = run("cost", "--program", f"{name}.json")
+        assert (code, out, error.count("\n")) == (2, "", 1)
+        assert f"--program '{name}.json' is {words}: give a .json that `thermograd compile" in error
+
+
+# ----------------------------------------------------------------------------------------------------- the picture
+
+CASES: dict[str, tuple[Scenario, str, float, float]] = {
+    "rate": (Scenario(100_000, 32, 20), "rate", 1e9, 1e15),
+    "converters": (Scenario(100_000, 32, 20).turned("samples", 4e4), "converters", 1, 1e5),
+    "bits": (Scenario(100_000, 32, 1), "bits", 4, 20),
+    "batch": (Scenario(100_000, 1, 1), "batch", 1, 1000),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_lines_and_strip_are_those_of_the_model(case: str) -> None:
+    scenario, knob, low, high = CASES[case]
+    values = knob_values(knob, low, high, 200)
+    costs = sweep(scenario, knob, values)
+    figure = sweep_plot(scenario, knob, low, high, "a title")
+    for ax, energy in zip(figure.axes, (False, True), strict=True):
+        drawn = {
+            to_hex(str(line.get_color())): np.asarray(line.get_ydata())
+            for line in ax.lines[:6]
+            if len(line.get_xdata()) > 2
+        }  # type: ignore[arg-type]
+        total = np.array([cost.joules if energy else cost.seconds for cost in costs])
+        for name in GROUPS:
+            line = np.array([cost.groups(energy)[name] for cost in costs])
+            if line.max() > total.max() / 1e7:
+                np.testing.assert_array_equal(drawn[COLOURS[name].lower()], line)
+            else:
+                assert COLOURS[name].lower() not in drawn
+        changes = handovers(scenario, knob, low, high, energy)
+        strip = [to_hex(patch.get_facecolor()[0]) for patch in ax.collections]  # type: ignore[index]
+        first = costs[0].energy_bottleneck if energy else costs[0].bottleneck
+        assert strip == [COLOURS[name].lower() for name in (first, *(change.after for change in changes))]
+        assert len([text for text in ax.texts if text.get_text()]) == len(changes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_text_is_on_another_or_outside(case: str) -> None:
+    figure = sweep_plot(
+        *CASES[case], "factored: N = 100000, b = 32, dz = 20, 50 τ, technology integrated with an amplifier"
+    )
+    figure.draw_without_rendering()
+    found = [figure._suptitle, *(text for entry in figure.legends for text in entry.get_texts())]  # type: ignore[attr-defined]
+    for ax in figure.axes:
+        found += [*ax.texts, ax.xaxis.label, ax.yaxis.label]
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            found += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in found if text.get_text()]
+    assert len(boxes) > 20
+    for k, (text, box) in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text
+        assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text
+        for other, beside in boxes[:k]:
+            assert not box.overlaps(beside), (text, other)

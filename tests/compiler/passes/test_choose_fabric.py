@@ -1,0 +1,75 @@
+"""Which fabric: lambda* is exact, the scaling works, the reason says so."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from thermograd.circuits.errors import InputError, UnrealisableError
+from thermograd.compiler.h_matrix import lambda_star
+from thermograd.compiler.matrices import comparison_matrix
+from thermograd.compiler.passes.choose_fabric import realise
+
+from ...systems import passive, spd
+
+NEEDS_AMPLIFIERS = np.full((3, 3), 0.9) + 0.1 * np.eye(3)
+
+
+def test_comparison_matrix_by_hand():
+    np.testing.assert_array_equal(comparison_matrix(np.array([[2.0, -1.0], [-1.0, 3.0]])), [[2, -1], [-1, 3]])
+    np.testing.assert_array_equal(comparison_matrix(np.array([[2.0, 1.0], [1.0, 3.0]])), [[2, -1], [-1, 3]])
+
+
+def test_lambda_star_by_hand():
+    # M has eigenvalues 1 - 2 * 0.9 and 1.9 twice.
+    assert lambda_star(NEEDS_AMPLIFIERS) == pytest.approx(0.8)
+    assert lambda_star(np.eye(3)) == 0.0
+
+
+@settings(max_examples=40)
+@given(n=st.integers(4, 12), seed=st.integers(0, 999))
+def test_lambda_star_is_the_least_damping_that_makes_the_matrix_passive(n, seed):
+    a = spd(n, 100.0, seed)
+    needed = lambda_star(a)
+    assume(needed > 0)
+    realise(a + 1.0001 * needed * np.eye(n), "dual_rail")
+    with pytest.raises(UnrealisableError):
+        realise(a + 0.9999 * needed * np.eye(n), "dual_rail")
+
+
+@settings(max_examples=40)
+@given(n=st.integers(1, 12), seed=st.integers(0, 999), margin=st.floats(1e-6, 1.0))
+def test_the_scaling_leaves_a_positive_conductance_to_ground_in_every_row(n, seed, margin):
+    a = passive(n, margin, seed)
+    d = realise(a, "auto").scaling
+    assert (d > 0).all()
+    assert d.max() == 1.0
+    assert (comparison_matrix(a * np.outer(d, d)).sum(axis=1) > 0).all()
+
+
+def test_auto_is_passive_where_it_can_be():
+    assert realise(np.array([[1.0, -0.5], [-0.5, 1.0]]), "auto").fabric.name == "rc"
+    assert realise(np.array([[1.0, 0.5], [0.5, 1.0]]), "auto").fabric.name == "dual_rail"
+    choice = realise(NEEDS_AMPLIFIERS, "auto")
+    assert choice.fabric.name == "crossbar"
+    np.testing.assert_array_equal(choice.scaling, 1.0)
+
+
+def test_the_reason_holds_lambda_star_in_numbers():
+    assert "lambda* = 0.8, 0.8 times the mean diagonal)" in realise(NEEDS_AMPLIFIERS, "auto").reason
+    assert "it was asked for" in realise(np.eye(2), "crossbar").reason
+    with pytest.raises(UnrealisableError, match=re.escape("lambda* = 0.8, 0.8 times the mean diagonal")):
+        realise(NEEDS_AMPLIFIERS, "dual_rail")
+
+
+def test_any_definite_matrix_finds_a_fabric():
+    for n in range(1, 13):
+        assert realise(spd(n, 1e4, n), "auto").lambda_star >= 0
+
+
+@pytest.mark.parametrize("name", ["rx", "", None, 3, ["crossbar"]])
+def test_an_unknown_fabric_lists_those_there_are(name):
+    with pytest.raises(InputError, match=r"unknown.*auto, rc, dual_rail, crossbar"):
+        realise(np.eye(2), name)

@@ -1,0 +1,54 @@
+"""Jacobi scaling of active fabrics: the same problem, in a narrower range of conductances."""
+
+import numpy as np
+import pytest
+
+from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.passes.verify import verify
+
+from ...systems import passive, spd
+
+
+def graded(n, seed):
+    """A matrix whose diagonal spans four decades."""
+    d = np.logspace(0, -2, n)
+    return spd(n, 5.0, seed) * np.outer(d, d)
+
+
+def spread(program):
+    conductances = program.parts.coupling[program.parts.coupling > 0]
+    return conductances.max() / conductances.min()
+
+
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
+def test_the_same_matrix_is_realised_with_less_spread(fabric):
+    a, b = graded(6, 1), np.arange(1.0, 7.0)
+    plain, scaled = (compile_matrix(a, fabric, b=b, equilibrate=flag) for flag in (False, True))
+    np.testing.assert_allclose(scaled.matrix, a, rtol=1e-9, atol=1e-12)
+    assert spread(scaled) < spread(plain) / 100
+    assert verify(scaled) < 1e-9
+    np.testing.assert_allclose(scaled.scaling, np.diag(a) ** -0.5 / np.max(np.diag(a) ** -0.5))
+
+
+def test_codes_of_few_bits_hold_it_much_better():
+    technology = Technology.preset("ideal").replace(resistors__bits=8)
+    d = np.logspace(0, -0.8, 6)
+    plain, scaled = (
+        np.median(
+            [
+                compile_matrix(
+                    spd(6, 5.0, seed) * np.outer(d, d), "crossbar", technology, equilibrate=flag
+                ).report.solution_error
+                for seed in range(9)
+            ]
+        )
+        for flag in (False, True)
+    )
+    assert scaled < plain / 3
+
+
+def test_passive_fabrics_keep_their_own_scaling():
+    a = passive(4, 0.3, 1)
+    one, other = (compile_matrix(a, "dual_rail", equilibrate=flag) for flag in (False, True))
+    np.testing.assert_array_equal(one.scaling, other.scaling)

@@ -1,0 +1,151 @@
+"""The training loop: data, measurements, exact resume, and that each optimizer learns."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from thermograd.circuits.errors import InputError
+from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.optim.optimizers.tngd import TNGD
+from thermograd.optim.tasks.digits import digits
+from thermograd.optim.training.train import OPTIMIZERS, make_optimizer, train
+
+from ..oracle import flat
+
+
+def test_split_is_stratified_scaled_and_seeded():
+    task = digits(0)
+    assert task.train_inputs.shape == (1437, 64)
+    assert task.test_inputs.shape == (360, 64)
+    assert task.train_inputs.dtype is torch.float32
+    assert 0.0 <= float(task.train_inputs.min()) <= float(task.train_inputs.max()) == 1.0
+    share = task.test_targets.bincount() / 360 - task.train_targets.bincount() / 1437
+    assert float(share.abs().max()) < 2 / 360
+    assert torch.equal(task.test_inputs, digits(0).test_inputs)
+    assert not torch.equal(task.test_inputs, digits(1).test_inputs)
+
+
+def test_batches_are_epochs_and_a_function_of_the_step():
+    task = digits(0)
+    per_epoch = 1437 // 16
+    seen = torch.cat([task.batch(step, 16, 5)[0] for step in range(per_epoch)])
+    rows = {tuple(row.tolist()) for row in seen}
+    assert len(rows) == len({tuple(row.tolist()) for row in torch.unique(seen, dim=0)})
+    assert len(torch.unique(seen, dim=0)) >= per_epoch * 16 - 5  # the data set itself holds hardly any duplicates
+    assert torch.equal(task.batch(100, 16, 5)[0], task.batch(100, 16, 5)[0])
+    assert not torch.equal(task.batch(0, 16, 5)[0], task.batch(per_epoch, 16, 5)[0])
+    for bad in ((0, 0, 0), (0, 1438, 0), (-1, 4, 0), (0, 4, -1)):
+        with pytest.raises(InputError):
+            task.batch(*bad)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_every_named_optimizer_learns(name):
+    callbacks = []
+    history = train(
+        digits(0),
+        name,
+        steps=60,
+        batch=16,
+        seed=0,
+        evaluate_every=20,
+        callbacks=[lambda step, h: callbacks.append(step)],
+    )
+    assert callbacks == list(range(1, 61))
+    assert [step for step, _ in history.evaluations] == [0, 20, 40, 60]
+    assert history.final_accuracy > 0.8
+    assert np.mean(history.loss[-10:]) < 0.8 < 2.0 < history.loss[0]
+    for series in (history.digital_seconds, history.device_seconds, history.analog_seconds, history.outcome):
+        assert len(series) == history.steps == 60
+    assert min(history.digital_seconds) > 0
+    device = name.startswith("tngd")
+    assert (min(history.device_seconds) > 0) is device
+    assert (min(history.analog_seconds) > 0) is device
+    assert history.steps_to(0.5) in (20, 40, 60)
+    assert history.steps_to(1.01) is None
+
+
+def test_the_callers_random_state_is_left_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = train(digits(0), "sgd", steps=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert train(digits(0), "sgd", steps=2).loss == first.loss
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "dual", "carried"])
+def test_resume_is_bit_exact(tmp_path, optimizer):
+    def factory(params):
+        device = IdealDevice(noise=1e-4, seed=9)
+        if optimizer == "dual":
+            return TNGD(params, lr=0.01, analog_time=20.0, update="adam", device=device)
+        return TNGD(params, lr=0.1, analog_time=1.0, delay_time=0.5, reset=False, system="primal", device=device)
+
+    task, file = digits(0), tmp_path / "run.pt"
+    choice = "adam" if optimizer == "adam" else factory
+    models = []
+    histories = []
+    for parts in ((12,), (5, 12)):
+        for steps in parts:
+            torch.manual_seed(0)
+            model = task.model()
+            path = file if len(parts) == 2 else None
+            history = train(
+                task, choice, steps, 8, seed=0, model=model, evaluate_every=4, checkpoint=path, checkpoint_every=3
+            )
+        models.append(model)
+        histories.append(history)
+    assert torch.equal(flat(models[0].parameters()), flat(models[1].parameters()))
+    assert histories[0].loss == histories[1].loss
+    assert dict(histories[0].evaluations) == {k: v for k, v in histories[1].evaluations if k != 5}
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(tmp_path):
+    task, file = digits(0), tmp_path / "run.pt"
+    train(task, "sgd", 2, checkpoint=file)
+    with pytest.raises(InputError, match="optimizer 'sgd' \\(this run: 'adam'\\)"):
+        train(task, "adam", 2, checkpoint=file)
+    with pytest.raises(InputError, match="seed 0"):
+        train(task, "sgd", 2, seed=1, checkpoint=file)
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(InputError, match="not a checkpoint"):
+        train(task, "sgd", 2, checkpoint=file)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    file = tmp_path / "run.pt"
+
+    class Trap:
+        def __reduce__(self):
+            return (file.with_name("sprung").write_text, ("x",))
+
+    torch.save({"identity": Trap()}, file)
+    with pytest.raises(InputError, match="not a checkpoint"):
+        train(digits(0), "sgd", 2, checkpoint=file)
+    assert not file.with_name("sprung").exists()
+
+
+def test_bad_arguments():
+    task = digits(0)
+    with pytest.raises(InputError, match="give one of sgd"):
+        train(task, "lion", 1)
+    with pytest.raises(InputError, match="does not use a device"):
+        make_optimizer("adam", task.model().parameters(), IdealDevice())
+    with pytest.raises(InputError, match="put them into the function"):
+        train(task, lambda params: torch.optim.SGD(params), 1, lr=0.1)
+    for options in ({"steps": 0}, {"steps": 1, "seed": -1}, {"steps": 1, "evaluate_every": -1}):
+        with pytest.raises(InputError):
+            train(task, "sgd", **options)
+    with pytest.raises(InputError):
+        digits(activation="gelu")
+
+
+def test_a_diverging_run_is_recorded_and_goes_on():
+    history = train(digits(0, activation="relu"), "tngd", 6, 16, lr=1e30, evaluate_every=0)
+    assert history.steps == 6
+    assert not all(math.isfinite(value) for value in history.loss)
+    assert "not finite" in history.outcome
