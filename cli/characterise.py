@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
+from ..circuits.files import output_path, write_file
 from .options import CIRCUITS, PICTURES, Json, Plot, TechnologyName, examples
-from .outputs import destination, emit, note, show, write_file
+from .outputs import emit, note, show
 
 if TYPE_CHECKING:
     from ..circuits.amplifiers.characterise import Characterisation
@@ -106,7 +107,7 @@ def characterise(
     if technology is not None and out is None:
         raise InputError("--technology is what --out starts from; name the file to write with --out, or leave it out")
     given = [netlist, Path(technology or "")]
-    target, picture = destination(out, (".toml", ".json"), given), destination(plot, PICTURES, given)
+    target, picture = output_path(out, (".toml", ".json"), given), output_path(plot, PICTURES, given)
     board = read_technology(technology or BASE)
     ohm = math.inf if load_resistance is None else suffixed("--load-resistance", load_resistance)
     farad = suffixed("--load-capacitance", load_capacitance)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ..circuits.errors import InputError
+from ..circuits.files import output_path, write_text
 from .options import CIRCUITS, PICTURES, Damping, Drive, Json, Seed, TechnologyName, examples
-from .outputs import complain, destination, emit, note, say, show, to_json, write_text
+from .outputs import complain, emit, note, say, show, to_json
 
 if TYPE_CHECKING:
     from ..compiler.analysis.report import Report
@@ -128,7 +129,7 @@ def compile_command(
     board = read_technology(technology or "ideal")
     given = [matrix, b, Path(technology or "")]
     suffixes = (*SUFFIXES, EXTRACTED) if extracted else SUFFIXES
-    files, drawn = _files(out, programs, given, suffixes), destination(picture, PICTURES, given)
+    files, drawn = _files(out, programs, given, suffixes), output_path(picture, PICTURES, given)
     if fan_out is not None and tile is None:
         raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave it out")
     options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
@@ -245,7 +246,7 @@ def _files(
     files = [{suffix: out.with_name(prefix + suffix) for suffix in suffixes} for prefix in prefixes]
     for names in files:
         for path in names.values():
-            destination(path, inputs=inputs)
+            output_path(path, inputs=inputs)
     return files
 
 

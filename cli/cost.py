@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
+from ..circuits.files import output_path, write_file
 from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples
-from .outputs import destination, emit, note, show, write_file
+from .outputs import emit, note, show
 
 if TYPE_CHECKING:
     from ..circuits.technology.technology import Technology
@@ -113,7 +114,7 @@ def cost(
         return
     if parameters is None or batch is None or outputs is None:
         raise InputError("give --parameters, --batch and --outputs, or --program FILE")
-    picture = destination(plot, PICTURES, [Path(technology or "")])
+    picture = output_path(plot, PICTURES, [Path(technology or "")])
     scenario = Scenario(
         parameters=whole("--parameters", parameters),
         batch=whole("--batch", batch),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
+from ..circuits.files import output_path, write_file, write_text
 from .options import (
     LEARNING,
     PICTURES,
@@ -23,7 +24,7 @@ from .options import (
     Workers,
     examples,
 )
-from .outputs import destination, emit, note, progress, show, to_json, write_file, write_text
+from .outputs import emit, note, progress, show, to_json
 from .train import _task
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def landscape(
     All start with the same weights and see the same batches. docs/landscape.md says what to make of it.
     """
     given = [card, data, Path(technology or "")]
-    picture, target = destination(plot, PICTURES, given), destination(out, (".json", ".npz"), given)
+    picture, target = output_path(plot, PICTURES, given), output_path(out, (".json", ".npz"), given)
     hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
     runs = _runs(optimizers, hardware)
     from ..optim.training.landscape import PLANES

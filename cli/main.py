@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ..circuits.errors import InputError, SimulatorMissing, ThermogradError
+from ..circuits.files import output_folder, output_path
 from . import characterise as cli_amplifier
 from . import compile as cli_compile
 from . import cost as cli_cost
@@ -23,7 +24,7 @@ from . import landscape as cli_landscape
 from . import simulate as cli_circuits
 from . import train as cli_learning
 from .options import SETUP, Json, Workers, examples
-from .outputs import complain, destination, emit, folder, note, progress, say, show
+from .outputs import complain, emit, note, progress, say, show
 
 # typer brought its own copy of click along at some version; its parent class is the same in either.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
@@ -121,7 +122,7 @@ def technology(
         note("`thermograd technology NAME --out my.toml` writes one to start from")
         return
     chosen = read_technology(name)
-    target = destination(out, (".toml", ".json"), inputs=[Path(name)])
+    target = output_path(out, (".toml", ".json"), inputs=[Path(name)])
     if target is not None:
         chosen.write(target)
         note(f"wrote {target}")
@@ -142,7 +143,7 @@ def demo(
 
     Exit code 1 when the surrogate explains less than 95 % of SPICE's error on held-out systems.
     """
-    target = folder(out)
+    target = output_folder(out)
     from ..report.demo import run_demo
 
     with progress(announce=True) as report:

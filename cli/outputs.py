@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +12,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
-from ..circuits.errors import InputError
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -105,54 +101,3 @@ def progress(announce: bool = False) -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report
-
-
-def destination(path: Path | None, suffixes: Sequence[str] = (), inputs: Sequence[Path | None] = ()) -> Path | None:
-    """An output path that can be written, checked before the work and not after it.
-
-    Raises:
-        InputError: an unknown suffix, a folder in its place, a file where a folder is needed, an input of the command.
-    """
-    if path is None:
-        return None
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise InputError(f"output {str(path)!r} has the suffix {path.suffix!r}; use {' or '.join(suffixes)}")
-    if path.is_dir():
-        raise InputError(f"output {str(path)!r} is a folder; give the name of a file in it")
-    if any(given is not None and given.exists() and path.resolve() == given.resolve() for given in inputs):
-        raise InputError(f"output {str(path)!r} would overwrite an input of this command; give another name")
-    folder(path.parent)
-    return path
-
-
-def folder(path: Path) -> Path:
-    """The folder, made if need be; `InputError` when it cannot be written into."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"folder {str(path)!r} cannot be made: {error.strerror}; give another output path") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(
-            f"folder {str(path)!r} cannot be written into; give another output path, or change its permissions"
-        )
-    return path
-
-
-def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside the target and move it there, so that a crash cannot leave half a file."""
-    # The suffix stays, because numpy and matplotlib choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text, whole or not at all."""
-    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
+from ..circuits.files import output_path, write_file, write_text
 from .options import (
     CIRCUITS,
     PICTURES,
@@ -29,7 +30,7 @@ from .options import (
     Workers,
     examples,
 )
-from .outputs import complain, destination, emit, note, progress, say, show, write_file, write_text
+from .outputs import complain, emit, note, progress, say, show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +98,7 @@ def simulate(
     a, drive = read_matrix(matrix)
     drive = drive if b is None else read_vector(b)
     given = [matrix, b, card, Path(technology or "")]
-    picture, target = destination(plot, PICTURES, given), destination(out, (".npz", ".csv"), given)
+    picture, target = output_path(plot, PICTURES, given), output_path(out, (".npz", ".csv"), given)
     board = open_device(
         device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate
     )
@@ -302,7 +303,7 @@ def calibrate(
 
     real = read_systems(systems or [])
     board = read_technology(technology or "integrated")
-    target = destination(out, (".json",), [Path(technology or "")])
+    target = output_path(out, (".json",), [Path(technology or "")])
     assert target is not None
     card = make_card(board, fabric, seed, real, quick, workers)
     card.write(target)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
+from ..circuits.files import output_folder, output_path, write_text
 from .options import (
     LEARNING,
     PICTURES,
@@ -27,7 +28,7 @@ from .options import (
     Workers,
     examples,
 )
-from .outputs import Progress, complain, destination, emit, folder, note, progress, show, to_json, write_text
+from .outputs import Progress, complain, emit, note, progress, show, to_json
 from .simulate import ADVICE, make_card
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def train(
     Exit code 1 when the loss is not finite, over a tenth of the steps ended badly, or --require is missed.
     """
     given = [card, data, Path(technology or "")]
-    picture, history = destination(plot, PICTURES, given), destination(out, (".json",), given)
-    saved = destination(checkpoint, inputs=[*given, history])
+    picture, history = output_path(plot, PICTURES, given), output_path(out, (".json",), given)
+    saved = output_path(checkpoint, inputs=[*given, history])
     settings = {"lr": lr, "damping": damping, "analog_time": analog_time}
     hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
     try:
@@ -302,7 +303,7 @@ def study(
     chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
     if card is not None and technology is not None:
         raise InputError("--card already says which technology it is for; leave --technology out")
-    target = folder(out)
+    target = output_folder(out)
     if card is not None:
         calibrated = DeviceCard.read(card)
     else:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from ..circuits.errors import InputError
-from ..circuits.technology.technology import Technology, write_atomically
+from ..circuits.files import sha256, write_bytes, write_text
+from ..circuits.technology.technology import Technology
 from .arrays import pack, unpack
 from .fabrics.registry import fabric_named
 from .program import AnalogProgram
@@ -24,15 +23,12 @@ FORMAT = 2
 def write_program(program: AnalogProgram, path: str | Path) -> None:
     """See `AnalogProgram.save`."""
     path = _stem(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     arrays = {"scaling": program.scaling} | pack("target", program.target)
     for field in dataclasses.fields(program.parts):
         arrays |= pack(f"parts_{field.name}", getattr(program.parts, field.name))
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    temporary = path.with_name(f".{path.name}.npz.{os.getpid()}")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, path.with_suffix(".npz"))
+    write_bytes(path.with_suffix(".npz"), buffer.getvalue())
     description = {
         "thermograd_program": FORMAT,
         "fabric": program.fabric_name,
@@ -44,10 +40,10 @@ def write_program(program: AnalogProgram, path: str | Path) -> None:
         "rounding": program.rounding,
         "pruned": program.pruned,
         "prune_bound": program.prune_bound,
-        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "sha256": sha256(buffer.getvalue()),
         "technology": json.loads(program.technology.model_dump_json()),
     }
-    write_atomically(path.with_suffix(".json"), json.dumps(description, indent=2))
+    write_text(path.with_suffix(".json"), json.dumps(description, indent=2))
 
 
 def read_program(path: str | Path) -> AnalogProgram:
@@ -63,7 +59,7 @@ def read_program(path: str | Path) -> AnalogProgram:
     version = data.get("thermograd_program") if isinstance(data, dict) else None
     if version != FORMAT:
         raise InputError(f"program {str(path)!r} has format {version!r}; this version of thermograd reads {FORMAT}")
-    if hashlib.sha256(blob).hexdigest() != data.get("sha256"):
+    if sha256(blob) != data.get("sha256"):
         raise InputError(f"program {str(path)!r}: the .npz is damaged or belongs to another program; save it again")
     try:
         with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ..circuits.errors import InputError
-from ..circuits.files import first_problem, read_sealed, write_sealed
+from ..circuits.files import first_problem, read_checksummed, write_checksummed
 from ..circuits.records import Record
 from ..circuits.technology.converters import Converter
 from ..circuits.technology.technology import Technology
@@ -264,7 +264,7 @@ class DeviceCard(Record):
 
     def write(self, path: str | Path) -> None:
         """Write JSON with its digest, atomically."""
-        write_sealed(path, self)
+        write_checksummed(path, self)
 
     @classmethod
     def read(cls, path: str | Path) -> DeviceCard:
@@ -274,7 +274,7 @@ class DeviceCard(Record):
             InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
         """
         remedy = "calibrate again, or change a card by DeviceCard.read(...).replace(...).write(...)"
-        data = read_sealed(path, "device card", FORMAT, remedy)
+        data = read_checksummed(path, "device card", FORMAT, remedy)
         try:
             return cls(**data)
         except ValidationError as error:

@@ -21,10 +21,10 @@ from joblib import Parallel, delayed
 from scipy.interpolate import CubicSpline
 
 from .. import __version__
+from ..circuits.files import write_file, write_text
 from ..circuits.linear.statespace import StateSpace, extract
 from ..circuits.ngspice.run import run
-from ..circuits.technology.technology import Technology, write_atomically
-from ..cli.outputs import write_file
+from ..circuits.technology.technology import Technology
 from ..compiler.compile import compile_matrix
 from ..compiler.fabrics.base import rails
 from ..compiler.h_matrix import lambda_star
@@ -115,7 +115,7 @@ def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, wor
         "total_seconds": sum(seconds.spent.values()),
         "command": "thermograd demo",
     }
-    write_atomically(folder / "report.json", json.dumps(results))
+    write_text(folder / "report.json", json.dumps(results))
     write_report(results, folder / "report.html")
     write_file(folder / "overview.png", lambda path: write_overview(results, path))
     return results
@@ -139,7 +139,7 @@ def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) 
     program = compile_matrix(system.matrix, "auto", technology, b=system.b, check=False)
     verified = verify(program)
     netlist = program.to_spice(system.b)
-    write_atomically(folder / "curvature.cir", netlist)
+    write_text(folder / "curvature.cir", netlist)
     program.save(folder / "curvature")
     lines = netlist.splitlines()
     undamped = system.matrix - DAMPING * np.eye(len(system.b))

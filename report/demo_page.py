@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from scipy.special import stdtrit
 
-from ..circuits.technology.technology import write_atomically
+from ..circuits.files import write_text
 from .figures import demo as plots
 from .figures.style import to_svg
 
@@ -36,7 +36,7 @@ def write_report(results: dict[str, Any], path: Path | str) -> None:
         results: what `demo.run_demo` returns: `meta` and any of `PARTS`; a missing, null or empty part is left out.
         path: the HTML file.
     """
-    write_atomically(Path(path), render(results))
+    write_text(Path(path), render(results))
 
 
 def write_overview(results: dict[str, Any], path: Path | str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..circuits.technology.technology import write_atomically
+from ..circuits.files import write_text
 from .demo_page import si
 from .figures.program import draw_program
 from .figures.style import to_svg
@@ -66,4 +66,4 @@ def write_page(
         netlist_lines=len(lines),
         shown_lines=min(len(lines), NETLIST_LINES),
     )
-    write_atomically(path, page)
+    write_text(path, page)

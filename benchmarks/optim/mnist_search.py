@@ -25,8 +25,8 @@ import torch
 from joblib import Parallel, delayed
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.files import output_path, write_text
 from thermograd.cli.inputs import numbers, seeds
-from thermograd.cli.outputs import destination, write_text
 from thermograd.optim.tasks.mnist import PLAN, VARIABLE
 from thermograd.optim.tasks.registry import make_task
 from thermograd.optim.tasks.task import Task
@@ -149,7 +149,7 @@ def main() -> None:
     if not asked.data:
         print(f"left out: MNIST is not shipped; give --data or set {VARIABLE}")
         return
-    kept = destination(asked.out, (".json",), [Path(asked.data)])
+    kept = output_path(asked.out, (".json",), [Path(asked.data)])
     assert kept is not None
     texts = {"lr": asked.lr, "damping": asked.damping, "momentum": asked.momentum}
     given = {name: numbers(f"--{name}", text) if text else None for name, text in texts.items()}

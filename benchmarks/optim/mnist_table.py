@@ -22,8 +22,9 @@ import torch
 from joblib import Parallel, delayed
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.files import output_path, write_text
 from thermograd.circuits.technology.technology import Technology
-from thermograd.cli.outputs import complain, destination, write_text
+from thermograd.cli.outputs import complain
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.model import Scenario
 from thermograd.devicemodel.device import Solution
@@ -141,7 +142,7 @@ def main() -> None:
                 raise InputError("--why is about the calibrated die: give --card")
             write(arguments.docs, "mnist: why", why(arguments.data, DeviceCard.read(arguments.card)))
             return
-        kept = destination(arguments.out, (".json",))
+        kept = output_path(arguments.out, (".json",))
         assert kept is not None
         found: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
         have = {(run["row"], run["seed"], run["steps"]) for run in found}

@@ -38,7 +38,8 @@ from typing import Any
 import torch
 
 from thermograd.circuits.errors import InputError
-from thermograd.cli.outputs import complain, folder, note, say, to_json, write_file, write_text
+from thermograd.circuits.files import output_folder, write_file, write_text
+from thermograd.cli.outputs import complain, note, say, to_json
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -186,7 +187,7 @@ def write(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> None
         note(f"wrote {options.docs}")
     if options.out is None:
         return
-    target = folder(options.out) / "ngd_speed.json"
+    target = output_folder(options.out) / "ngd_speed.json"
     kept = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     for device, sections in found.items():
         kept.setdefault(device, {}).update(sections)
@@ -252,7 +253,7 @@ def check(options: argparse.Namespace) -> None:
     if options.docs is not None and not options.docs.is_file():
         raise InputError(f"--docs is {str(options.docs)!r}, which is no file: give a page with the markers")
     if options.out is not None:
-        folder(options.out)
+        output_folder(options.out)
 
 
 def main(given: list[str] | None = None) -> None:

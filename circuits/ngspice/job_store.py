@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ from typing import Any, get_args
 import numpy as np
 
 from ..errors import InputError, ThermogradError
+from ..files import write_bytes
 from ..netlist.analyses import Analysis, Result
 from ..netlist.netlist import Netlist
 from .parallel import Outcomes
@@ -148,7 +148,7 @@ def _run(
         for index, result in fresh:
             job = missing[index]
             if not isinstance(result, ThermogradError):
-                _write(_file(folder, job), result)
+                write_bytes(_file(folder, job), _packed(result))
             count()
             yield job.name, result
 
@@ -198,9 +198,3 @@ def _read(path: Path) -> Result | None:
         return _unpacked(path.read_bytes())
     except OSError:
         return None
-
-
-def _write(path: Path, result: Result) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(_packed(result))
-    os.replace(temporary, path)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -18,6 +16,7 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
+from ..files import write_text
 from ..records import Record as Record
 from .converters import Converter as Converter
 from .converters import Link as Link
@@ -312,7 +311,7 @@ class Technology(Record):
     def write(self, path: str | Path) -> None:
         """Write TOML, or JSON when the suffix is .json; the file appears whole or not at all."""
         path = Path(path)
-        write_atomically(path, self.model_dump_json(indent=2) if path.suffix == ".json" else self.to_toml())
+        write_text(path, self.model_dump_json(indent=2) if path.suffix == ".json" else self.to_toml())
 
     def to_toml(self) -> str:
         """This record as TOML text, one table for each part."""
@@ -334,20 +333,6 @@ class Technology(Record):
         from .die import Die
 
         return Die(self, seed)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write text beside the target and move it there, so that a crash cannot leave half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _explain(error: ValidationError) -> str:

@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 
 from ... import __version__
 from ...circuits.errors import InputError
-from ...circuits.technology.technology import write_atomically
+from ...circuits.files import write_text
 from ...devicemodel.card import DeviceCard
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ..tasks.digits import digits
@@ -284,7 +284,7 @@ class _Ledger:
             except (ValueError, KeyError, TypeError):
                 continue
         # Written anew, so that the next line does not continue a torn one.
-        write_atomically(path, "".join(self._line(key, result) for key, result in self.found.items()))
+        write_text(path, "".join(self._line(key, result) for key, result in self.found.items()))
 
     def append(self, key: str, result: dict[str, Any]) -> None:
         """Add one result."""

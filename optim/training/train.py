@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...circuits.errors import InputError
+from ...circuits.files import write_file
 from ...devicemodel.device import Device, Outcome
 from ..optimizers.base import NaturalGradient
 from ..optimizers.kfac import KFAC
@@ -213,8 +213,7 @@ def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tenso
 
 
 def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer, history: History) -> None:
-    """Write beside the file, then put it in place in one operation: a run stopped in between leaves the earlier
-    checkpoint whole."""
+    """Write the checkpoint, whole or not at all: a run stopped in between leaves the earlier one."""
     state = {
         "identity": identity,
         "model": model.state_dict(),
@@ -222,12 +221,7 @@ def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
         "history": dataclasses.asdict(history),
         "random": torch.get_rng_state(),
     }
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_file(path, lambda temporary: torch.save(state, temporary))
 
 
 def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer) -> History:

@@ -21,8 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from ...circuits.errors import InputError
+from ...circuits.files import output_path, write_file
 from ...circuits.netlist.elements import CCVS, CurrentSource, Element, Resistor, VoltageSource
-from ...cli.outputs import destination, write_file
 from ...compiler.layout.tiling import Placement, coupling_graph, couplings_of
 from ...compiler.program import AnalogProgram
 from .schematic import (
@@ -98,7 +98,7 @@ def write_picture(program: AnalogProgram, path: str | Path, placement: Placement
         InputError: another suffix, a folder that cannot be written into; as `draw_program`.
     """
     path = Path(path)
-    destination(path, FORMATS)
+    output_path(path, FORMATS)
     figure = draw_program(program, placement)
     dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": "thermograd"}):

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...cli.outputs import write_file
+from ...circuits.files import write_file
 from .style import CYCLE, GREY, STYLE, log_ticks
 from .training import study_plot
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....circuits.errors import InputError
-from ....circuits.technology.technology import write_atomically
+from ....circuits.files import write_text
 from .parquet import read_parquet, write_parquet
 from .schema import KEYS, RELATIVE, SCHEMAS, Column, kind_of, nodes_of
 
@@ -134,7 +134,7 @@ class Measurements:
         target = Path(path)
         declaration = f"{_MARK} {FORMAT} rows={len(self)} content={self.content}"
         if target.suffix.lower() == ".csv":
-            write_atomically(target, "\n".join([f"# {declaration}", *self._lines(), ""]))
+            write_text(target, "\n".join([f"# {declaration}", *self._lines(), ""]))
         else:
             _require_suffix(target)
             write_parquet(target, dict(self.columns), {_MARK: declaration})

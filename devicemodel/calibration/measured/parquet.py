@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ....circuits.errors import InputError
+from ....circuits.files import write_file
 
 
 def read_parquet(path: Path, most_rows: int) -> tuple[dict[str, list[Any]], dict[str, str]]:
@@ -57,14 +58,8 @@ def write_parquet(path: Path, columns: Mapping[str, NDArray[Any]], metadata: Map
         InputError: pyarrow is missing.
     """
     arrow, parquet = _pyarrow(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     table = arrow.table({name: column.tolist() for name, column in columns.items()})
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        parquet.write_table(table.replace_schema_metadata(dict(metadata)), partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(path, lambda temporary: parquet.write_table(table.replace_schema_metadata(dict(metadata)), temporary))
 
 
 def _pyarrow(path: Path) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from ....circuits.errors import InputError
-from ....circuits.files import first_problem, read_sealed, write_sealed
+from ....circuits.files import first_problem, read_checksummed, write_checksummed
 from ....circuits.records import Record
 from ...card import Whole
 from ..identifiability import Untold, standard_errors
@@ -205,7 +205,7 @@ class LabCalibration(Record):
 
     def write(self, path: str | Path) -> None:
         """Write JSON with its digest, atomically."""
-        write_sealed(path, self)
+        write_checksummed(path, self)
 
     @classmethod
     def read(cls, path: str | Path) -> LabCalibration:
@@ -214,7 +214,7 @@ class LabCalibration(Record):
         Raises:
             InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
         """
-        data = read_sealed(path, "lab calibration", FORMAT, "calibrate again")
+        data = read_checksummed(path, "lab calibration", FORMAT, "calibrate again")
         try:
             return cls(**data)
         except ValidationError as error:
