@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from .systems import LinearSystem
+from .systems import Implicit, LinearSystem
 
 
 class Outcome(enum.Enum):
@@ -59,11 +59,15 @@ class Solution:
 class Device(Protocol):
     """A machine that relaxes by dx/dt = -(A x - b) + noise and is read after a given time."""
 
-    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+    def accepts(self, system: LinearSystem | Implicit) -> bool:
+        """Whether the device can be programmed with a system of this kind, whatever its numbers are. `solve` raises for any other."""
+        ...
+
+    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Program the system, load the drive, run and read.
 
         Args:
-            system: the matrix A, of n cells.
+            system: the matrix A, of n cells; of a kind that the device `accepts`.
             b: (n,) drive, in the type of the system.
             duration: tau; math.inf is the settled state.
             x0: (n,) initial state; None goes on from the present analog state (zeros at first, and after a change of

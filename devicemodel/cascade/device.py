@@ -27,7 +27,7 @@ from ..card import DeviceCard
 from ..device import Outcome, Solution
 from ..devices.circuit import MAX_ATTEMPTS, TARGET
 from ..host.converters import Adc, Dac
-from ..systems import Kronecker, LinearSystem, LowRank, check_duration, check_vector
+from ..systems import Implicit, Kronecker, LinearSystem, LowRank, check_duration, check_vector
 from .cells import FactoredCells, Scatter
 from .kronecker_array import KroneckerArray
 from .kronecker_law import KroneckerLaw
@@ -96,7 +96,11 @@ class FactoredDevice:
             raise InputError("the device has no system yet: call solve first")
         return _shifted(self.law.array.tau, self.law.array.exponent)
 
-    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+    def accepts(self, system: LinearSystem | Implicit) -> bool:
+        """True for systems that are given by factors; see `Device.accepts`."""
+        return isinstance(system, LowRank | Kronecker)
+
+    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Program the factors, load b, run for `duration` tau and read; see `Device.solve`."""
         if not isinstance(system, LowRank | Kronecker):
             raise InputError(

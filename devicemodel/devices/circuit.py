@@ -31,7 +31,7 @@ from ...compiler.program import AnalogProgram
 from ..device import Outcome, Solution
 from ..host.converters import Adc, Dac, Reading
 from ..host.readout import ReadOut
-from ..systems import LinearSystem, check_duration, check_vector
+from ..systems import Dense, Implicit, Kronecker, LinearSystem, LowRank, check_duration, check_vector
 from .conductance_drift import aged
 
 MAX_ATTEMPTS = 5
@@ -114,12 +114,20 @@ class CircuitDevice:
         self._runs = 0
         self._stable = True
 
-    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+    def accepts(self, system: LinearSystem | Implicit) -> bool:
+        """True for systems that can be written out, entry by entry; see `Device.accepts`."""
+        return isinstance(system, Dense | LowRank | Kronecker)
+
+    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Program the system, load b, run for `duration` tau and read; see `Device.solve`.
 
         Raises:
             InputError: a matrix that no fabric takes, b or x0 of the wrong length or not finite, a negative duration.
         """
+        if not self.accepts(system) or isinstance(system, Implicit):
+            raise InputError(
+                f"system is a {type(system).__name__}: give Dense(A), LowRank(J, H, damping) or Kronecker(A, B, damping)"
+            )
         check_vector("b", b, system)
         if x0 is not None:
             check_vector("x0", x0, system)

@@ -59,9 +59,13 @@ class IdealDevice:
         self._state: Tensor | None = None  # float64, whatever the problem's type
         self._loaded: tuple[_Law, Tensor, torch.dtype] | None = None
 
+    def accepts(self, system: LinearSystem | Implicit) -> bool:
+        """True for every system of `devicemodel.systems`; see `Device.accepts`."""
+        return isinstance(system, Dense | LowRank | Kronecker | Implicit)
+
     def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Run the exact law; see `Device.solve`. Takes an `Implicit` system, too."""
-        if not isinstance(system, Dense | LowRank | Kronecker | Implicit):
+        if not self.accepts(system):
             raise InputError(
                 f"system is a {type(system).__name__}: give Dense(A), LowRank(J, H, damping) or Kronecker(A, B, damping)"
             )

@@ -138,9 +138,9 @@ class TNGD(NaturalGradient):
         gradient = factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
         system: LowRank | Implicit
-        if type(self.device) is IdealDevice and damping > 0:
-            products = FactorRows(factor)
-            system, finite = Implicit(products, damping), all_finite(products.gram())
+        products = FactorRows(factor)
+        if damping > 0 and self.device.accepts(system := Implicit(products, damping)):
+            finite = all_finite(products.gram())
         else:
             J = factor.jacobian()
             if not all_finite(J):
@@ -186,7 +186,7 @@ class TNGD(NaturalGradient):
 
     def _read(self, system: LinearSystem | Implicit, b: Tensor, x0: Tensor | None) -> Solution:
         """The mean of `reads` readings; the worst outcome of them."""
-        first = self.device.solve(system, b, self.analog_time, x0=x0)  # type: ignore[arg-type]  # Implicit: for IdealDevice
+        first = self.device.solve(system, b, self.analog_time, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         for _ in range(self.reads - 1):
             if not outcome.readable:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...devicemodel.device import Device, Solution
 from ...devicemodel.devices.ideal import IdealDevice
-from ...devicemodel.systems import LinearSystem
+from ...devicemodel.systems import Implicit, LinearSystem
 from ..tasks.task import Task
 from .train import train
 
@@ -40,8 +40,14 @@ class Recorder:
         self.solutions: list[Solution] = []
         self._count = 0
 
-    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
-        """Pass on, and keep the system if this call was chosen."""
+    def accepts(self, system: LinearSystem | Implicit) -> bool:
+        """What the device accepts and can be written out to be kept."""
+        return not isinstance(system, Implicit) and self.device.accepts(system)
+
+    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        """Pass on, and keep the system if this call was chosen. InputError for a system that `accepts` answers False of."""
+        if isinstance(system, Implicit):
+            raise InputError("system is an Implicit: it has no entries to keep; give a Dense, a LowRank or a Kronecker")
         solution = self.device.solve(system, b, duration, x0)
         if self._count in self.calls:
             start = (b * 0 if x0 is None else x0).detach().double().numpy()

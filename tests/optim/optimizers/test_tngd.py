@@ -13,7 +13,7 @@ from torch import nn
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
-from thermograd.devicemodel.systems import Dense, LowRank
+from thermograd.devicemodel.systems import Dense, Implicit, LowRank
 from thermograd.optim.optimizers.tngd import TNGD
 
 from ..oracle import dense_ggn, flat
@@ -115,6 +115,9 @@ class Scripted:
     def __init__(self, outcome, value=1.0):
         self.outcome, self.value = outcome, value
 
+    def accepts(self, system):
+        return not isinstance(system, Implicit)
+
     def solve(self, system, b, duration, x0=None):
         return Solution(torch.full_like(b, self.value), self.outcome, 1e-6, 3)
 
@@ -155,6 +158,9 @@ def test_what_the_device_is_given():
     seen = []
 
     class Spy(IdealDevice):
+        def accepts(self, system):
+            return not isinstance(system, Implicit)
+
         def solve(self, system, b, duration, x0=None):
             seen.append((system, b, duration, x0))
             return super().solve(system, b, duration, x0)
