@@ -41,8 +41,8 @@ def compile_matrix(
 
     Args:
         matrix: A, (n, n), array-like or scipy sparse, in problem units; positive definite once the damping is added.
-        fabric: a name of `fabrics.FABRICS`; or "auto": the cheapest of rc (passive, M-matrices), dual_rail (passive, either sign) and
-            crossbar (op-amps) that can hold the matrix.
+        fabric: a registered name (`fabrics.registry.fabric_names()`); or "auto": the first that can hold the matrix of rc (passive,
+            M-matrices), dual_rail (passive, either sign), crossbar (op-amps) and what else is registered as `automatic`.
         technology: a `Technology` or the name of a preset.
         damping: lambda >= 0, added to the diagonal.
         b: a typical right-hand side; sets the signal level so that its solution reaches half of the rail. Without

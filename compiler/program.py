@@ -43,7 +43,7 @@ class AnalogProgram:
 
     Attributes:
         technology: what it is built from.
-        fabric_name: a name of `fabrics.FABRICS`.
+        fabric_name: the registered name of its fabric.
         target: the intended matrix A + damping I, (n, n), problem units; numpy, or sparse where the given one was.
         damping: what was added to the diagonal, problem units.
         scaling: d, (n,).

@@ -19,6 +19,7 @@ from ..circuits.files import first_problem, read_checksummed, write_checksummed
 from ..circuits.records import Record
 from ..circuits.technology.converters import Converter
 from ..circuits.technology.technology import Technology
+from ..compiler.fabrics.registry import fabric_names
 
 FORMAT = 2
 
@@ -189,7 +190,7 @@ class DeviceCard(Record):
 
     format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
     technology: Technology
-    fabric: str = Field(pattern="^(dual_rail|crossbar)$")
+    fabric: str
     gain: Estimate
     """Gain of the drive path."""
     leak: Estimate
@@ -226,6 +227,13 @@ class DeviceCard(Record):
         if estimate.value not in allowed:
             raise ValueError(f"its value is {estimate.value:g}: give {allowed}")
         return estimate
+
+    @field_validator("fabric")
+    @classmethod
+    def _calibrated(cls, fabric: str) -> str:
+        if fabric not in (allowed := fabric_names("can_calibrate")):
+            raise ValueError(f"is {fabric!r}: give one of {', '.join(allowed)}")
+        return fabric
 
     def summary(self) -> list[tuple[str, str]]:
         """(name, value) rows for people."""

@@ -29,7 +29,7 @@ from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.technology.die import DRIFT_FLOOR, Die
 from ...circuits.technology.thermal import heat_at, temperature_map
 from ..fabrics.network import Network
-from ..fabrics.registry import AUTOMATIC
+from ..fabrics.registry import fabric_names
 from ..matrices import dense, is_sparse, solver
 from ..parts import Parts
 from ..program import AnalogProgram
@@ -118,7 +118,7 @@ def equilibrium(program: AnalogProgram, b: Any) -> np.ndarray:
     v = (K + L / A0)^-1 (drive * I + L Vos), x = d v / volts_per_unit. A designer's analysis: it solves the system.
 
     Raises:
-        InputError: b does not fit. UnrealisableError: a fabric without dies (`AUTOMATIC` have them).
+        InputError: b does not fit. UnrealisableError: a fabric without a device model.
         numpy.linalg.LinAlgError, RuntimeError: the realised matrix is singular, dense or sparse.
     """
     _require_resistors(program)
@@ -143,7 +143,7 @@ def dissipation(program: AnalogProgram, x: Any, b: Any) -> Dissipation:
         b: (n,) right-hand side, problem units.
 
     Raises:
-        InputError: x or b does not fit. UnrealisableError: a fabric without dies (`AUTOMATIC` have them).
+        InputError: x or b does not fit. UnrealisableError: a fabric without a device model.
     """
     _require_resistors(program)
     parts = program.parts
@@ -206,7 +206,7 @@ def self_heated(
         limit: K; a hotter cell is a runaway.
 
     Raises:
-        InputError: an argument out of range, or b does not fit. UnrealisableError: a fabric without dies (`AUTOMATIC` have them).
+        InputError: an argument out of range, or b does not fit. UnrealisableError: a fabric without a device model.
             Runaway and failure to converge are outcomes, not errors.
     """
     _require_resistors(program)
@@ -383,9 +383,10 @@ def _of_arrays(program: AnalogProgram, parts: Parts, volts: np.ndarray, currents
 
 
 def _require_resistors(program: AnalogProgram) -> None:
-    if program.fabric_name not in AUTOMATIC:
+    if not program.fabric.has_device_model:
+        known = ", ".join(fabric_names("has_device_model"))
         raise UnrealisableError(
-            f"fabric {program.fabric_name} has no resistors with places on a die; the heat is known for {', '.join(AUTOMATIC)}"
+            f"fabric {program.fabric_name} has no resistors with places on a die; the heat is known for {known}"
         )
 
 

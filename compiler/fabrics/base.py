@@ -39,6 +39,18 @@ class Fabric(Protocol):
     """Whether A^-1 can be read off the stationary covariance under Johnson noise."""
     mean: bool
     """Whether A^-1 b can be read off the mean under a constant drive."""
+    automatic: bool
+    """Whether `fabric="auto"` may choose it, in the registry's order."""
+    has_device_model: bool
+    """Whether `behaviour` has a first-order law, so that devices can be modelled after it."""
+    can_calibrate: bool
+    """Whether a device card can be fitted to it."""
+    has_dies: bool
+    """Whether its parts can be put on a die (`AnalogProgram.on`)."""
+    has_layout: bool
+    """Whether it is an array of crosspoints, whose wires, switches and parasitics `compiler.layout` extracts."""
+    takes_factors: bool
+    """Whether it takes a product by its factors (`compile_system`) in place of a matrix."""
     parts_type: type
     """The record of its component values."""
     probes: tuple[float, ...]

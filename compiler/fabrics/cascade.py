@@ -71,6 +71,8 @@ class Factored:
     parts_type: type = FactoredParts
     unit = "S"
     symmetric, active, mean, covariance = False, True, True, False
+    automatic, has_device_model, can_calibrate = False, False, False
+    has_dies, has_layout, takes_factors = False, False, True
     probes = PROBE_TIMES
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

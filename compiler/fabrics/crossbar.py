@@ -43,11 +43,13 @@ class Crossbar:
     parts_type: type = Parts
     unit = "S"
     symmetric, active, mean, covariance = False, True, True, False
+    has_dies, has_layout, takes_factors = True, True, False
     probes = PROBE_TIMES
 
     def __init__(self, rail_count: int) -> None:
         self.rail_count = rail_count
         self.name = "crossbar" if rail_count == 2 else "crossbar_single"
+        self.automatic = self.has_device_model = self.can_calibrate = rail_count == 2  # no model has inverters
         self.title = f"op-amp integrator array, {'fully differential' if rail_count == 2 else 'single-ended'}"
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

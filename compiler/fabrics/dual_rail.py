@@ -38,6 +38,8 @@ class DualRail:
     parts_type: type = Parts
     unit = "S"
     symmetric, active, mean, covariance = True, False, True, False
+    automatic, has_device_model, can_calibrate = True, True, True
+    has_dies, has_layout, takes_factors = True, False, False
     probes = PROBE_TIMES
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

@@ -43,6 +43,8 @@ class LC:
     parts_type: type = Network
     unit = "1/H"
     symmetric, active, mean, covariance = True, False, True, True
+    automatic, has_device_model, can_calibrate = False, False, False
+    has_dies, has_layout, takes_factors = False, False, False
     probes: tuple[float, ...] = (0.5, 2.0)
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

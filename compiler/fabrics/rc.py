@@ -32,6 +32,8 @@ class RC:
     parts_type: type = Network
     unit = "S"
     symmetric, active, mean, covariance = True, False, True, False
+    automatic, has_device_model, can_calibrate = True, True, False
+    has_dies, has_layout, takes_factors = True, False, False
     probes = PROBE_TIMES
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

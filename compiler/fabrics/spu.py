@@ -41,6 +41,8 @@ class SPU:
     parts_type: type = Network
     unit = "F"
     symmetric, active, mean, covariance = True, False, False, True
+    automatic, has_device_model, can_calibrate = False, False, False
+    has_dies, has_layout, takes_factors = False, False, False
     probes: tuple[float, ...] = (0.5, 2.0)
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

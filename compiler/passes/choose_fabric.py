@@ -8,7 +8,7 @@ import numpy as np
 
 from ...circuits.errors import UnrealisableError
 from ..fabrics.base import Fabric
-from ..fabrics.registry import AUTOMATIC, fabric_named
+from ..fabrics.registry import fabric_named, fabric_names
 from ..h_matrix import lambda_star
 from ..matrices import Matrix, diagonal
 
@@ -24,11 +24,11 @@ class Realisation:
 
 
 def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisation:
-    """Choose the fabric (`auto`: the first that fits of `AUTOMATIC`, passive before active) or check the one asked for.
+    """Choose the fabric (`auto`: the first automatic one that fits, passive before active) or check the one asked for.
 
     Args:
         matrix: A, symmetric, (n, n).
-        fabric: a name of `FABRICS`, or "auto".
+        fabric: a registered name, or "auto".
         equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones.
 
     Raises:
@@ -48,7 +48,7 @@ def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisati
         needs = _needs(needed, matrix) if chosen.active else ""
         return Realisation(chosen, scaling, needed, f"it was asked for; {reason}{needs}")
     passed_over: list[str] = []
-    for name in AUTOMATIC:
+    for name in fabric_names("automatic"):
         candidate = fabric_named(name)
         scaling, reason = candidate.scaling(matrix)
         if scaling is not None:

@@ -26,7 +26,7 @@ from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
-from ...compiler.fabrics.registry import AUTOMATIC
+from ...compiler.fabrics.registry import fabric_names
 from ...compiler.program import AnalogProgram
 from ..device import Outcome, Solution
 from ..host.converters import Adc, Dac, Reading
@@ -68,7 +68,7 @@ class CircuitDevice:
     Args:
         technology: parts, converters and temperatures.
         die: seed of the die; None is a die with nominal parts.
-        fabric: "auto", "rc", "dual_rail" or "crossbar".
+        fabric: "auto", or one that `has_device_model` (`compiler.fabrics.registry`): "rc", "dual_rail", "crossbar".
         seed: of the noise, Johnson's and the ADC's. Run number i of the device draws from the stream (seed, die, i).
         dac, adc: converters (default: the technology's).
         read_out: number of samples, their distance, and auto-zero.
@@ -92,12 +92,13 @@ class CircuitDevice:
     ) -> None:
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed is {seed!r}: give an integer >= 0")
-        if layout and fabric != "crossbar":
+        arrays, modelled = fabric_names("has_layout"), fabric_names("has_device_model")
+        if layout and fabric not in arrays:
             raise InputError(
                 f"layout=True with fabric {fabric!r}: only an array of crosspoints has one; use fabric='crossbar'"
             )
-        if fabric not in ("auto", *AUTOMATIC):
-            raise InputError(f"fabric {fabric!r} has no device model; there are: auto, {', '.join(AUTOMATIC)}")
+        if fabric not in ("auto", *modelled):
+            raise InputError(f"fabric {fabric!r} has no device model; there are: auto, {', '.join(modelled)}")
         self.technology, self.fabric, self.seed = technology, fabric, seed
         self.die: Die = technology.fabricate(die)
         self.dac, self.adc = Dac(dac or technology.dac, self.die), Adc(adc or technology.adc, self.die)

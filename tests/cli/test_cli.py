@@ -29,7 +29,7 @@ from thermograd.cli import doctor, inputs, outputs
 from thermograd.cli import main as cli
 from thermograd.cli import simulate as cli_circuits
 from thermograd.cli import train as cli_learning
-from thermograd.compiler.fabrics.registry import AUTOMATIC, FABRICS
+from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.program import AnalogProgram
 
 COMMANDS = ("doctor", "compile", "simulate", "calibrate", "train", "study", "demo", "technology")
@@ -107,8 +107,8 @@ def test_help_names_what_there_is(run: Run) -> None:
     def words(command: str) -> set[str]:
         return set(re.findall(r"[a-z][a-z_-]*", run(command, "--help")[1]))
 
-    assert {*FABRICS, *PRESETS, "auto"} <= words("compile")
-    assert {*AUTOMATIC, *PRESETS, *inputs.DEVICES} <= words("simulate")
+    assert {*fabric_names(), *PRESETS, "auto"} <= words("compile")
+    assert {*fabric_names("has_device_model"), *PRESETS, *inputs.DEVICES} <= words("simulate")
     assert {*OPTIMIZERS, *inputs.DEVICES} <= words("train")
     assert set(KNOBS) <= words("study")
 

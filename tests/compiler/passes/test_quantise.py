@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.technology.technology import Resistors, Technology
-from thermograd.compiler.fabrics.registry import FABRICS
+from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.passes.quantise import code_step, nearest, quantise, smallest_code
 
 from ...systems import passive
@@ -16,7 +16,7 @@ from ...systems import passive
 
 def parts_of(n, seed, fabric="dual_rail", unit=1e3):
     technology = Technology.preset("ideal").replace(resistors__unit=unit)
-    parts, _ = FABRICS[fabric].place(
+    parts, _ = fabric_named(fabric).place(
         passive(n, 0.3, seed) * 0.9 ** np.add.outer(range(n), range(n)), np.ones(n), technology
     )
     return parts

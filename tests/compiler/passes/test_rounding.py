@@ -17,7 +17,7 @@ from thermograd.circuits.technology.technology import Resistors, Technology
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.ensemble import compile_ensemble, mean_solution_error
 from thermograd.compiler.fabrics.cascade import FactoredParts
-from thermograd.compiler.fabrics.registry import FABRICS
+from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.matrices import scaled
 from thermograd.compiler.passes.choose_fabric import realise
 from thermograd.compiler.passes.quantise import nearest, quantise
@@ -36,7 +36,7 @@ def technology_of(**resistors):
 
 
 def matrix_for(fabric, n, seed):
-    if FABRICS[fabric].active:
+    if fabric_named(fabric).active:
         return spd(n, 30.0, seed)
     signed = passive(n, 0.5, seed)
     return signed if fabric == "dual_rail" else 2 * np.diag(np.diag(signed)) - np.abs(signed)
@@ -325,7 +325,7 @@ def test_without_a_series_or_bits_nothing_changes():
 def factored_parts():
     jacobian = np.random.default_rng(0).standard_normal((3, 5))
     system = as_system(SimpleNamespace(J=jacobian, H=None, damping=0.5))
-    return FABRICS["factored"].place_factors(system.factors, system.damping, technology_of(bits=5))[0]
+    return fabric_named("factored").place_factors(system.factors, system.damping, technology_of(bits=5))[0]
 
 
 def test_a_cascade_is_rounded_at_random_without_bias_but_not_for_a_solution():
@@ -338,7 +338,7 @@ def test_a_cascade_is_rounded_at_random_without_bias_but_not_for_a_solution():
         found = np.mean([draw.arrays[k].toarray() for draw in draws], axis=0)
         assert np.abs(found - array.toarray()).max() < 4 * step / 2 / math.sqrt(count)
     with pytest.raises(InputError, match="rc, dual_rail, crossbar and crossbar_single, not for factored"):
-        rounded(parts, FABRICS["factored"], technology, np.ones(5), "solution")
+        rounded(parts, fabric_named("factored"), technology, np.ones(5), "solution")
 
 
 @pytest.mark.parametrize("fabric", ["lc", "spu"])
@@ -416,7 +416,7 @@ def test_the_error_is_that_of_the_unscaled_unknowns():
     technology, d = technology_of(bits=7), np.geomspace(0.2, 1.0, 7)
     matrix, ratios = spd(7, 30.0, 2), []
     for b in (None, np.ones(7)):
-        fabric = FABRICS["crossbar"]
+        fabric = fabric_named("crossbar")
         parts, unit = fabric.place(scaled(matrix, d, d), d, technology)
         made = dataclasses.replace(lay_out(matrix, "crossbar", technology), scaling=d, conductance_unit=unit)
         close, found = (
