@@ -187,10 +187,10 @@ class RowProducts(Protocol):
     def gram(self) -> Tensor:
         """J J^T, (k, k) float64."""
 
-    def push(self, v: Tensor) -> Tensor:
+    def matvec(self, v: Tensor) -> Tensor:
         """J v for v (N,)."""
 
-    def pull(self, u: Tensor) -> Tensor:
+    def rmatvec(self, u: Tensor) -> Tensor:
         """J^T u for u (k,)."""
 
 
@@ -225,7 +225,7 @@ class Implicit:
 
     def matvec(self, x: Tensor) -> Tensor:
         """A x for x of shape (N,)."""
-        return self.J.pull(self.J.push(x)) + self.damping * x
+        return self.J.rmatvec(self.J.matvec(x)) + self.damping * x
 
 
 LinearSystem = Dense | LowRank | Kronecker

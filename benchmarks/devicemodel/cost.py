@@ -94,7 +94,7 @@ def measured(hidden: int, layout: str) -> tuple[int, int, float]:
         ggn.gradient()
         if layout == "dual":
             ggn.gram()
-            ggn.pullback(ggn.sources)
+            ggn.rmatvec(ggn.sources)
         else:
             ggn.jacobian()
         return ggn.cells

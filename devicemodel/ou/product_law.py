@@ -46,11 +46,11 @@ class ProductLaw:
         outside = torch.zeros_like(b)
         for f, v in terms:
             outside += f(at_damping) * v
-        pushed = {id(v): J.push(v).double() for v in {id(v): v for _, v in terms}.values()}
+        pushed = {id(v): J.matvec(v).double() for v in {id(v): v for _, v in terms}.values()}
         inner: list[tuple[Function, Tensor]] = [(f, pushed[id(v)]) for f, v in terms]
         tolerance = _TOLERANCE[self.system.dtype]
         found = self.gram.sum(inner, damping, outside.norm(), tolerance, _method(self.gram))
-        return outside + J.pull(found.coefficients).double()
+        return outside + J.rmatvec(found.coefficients).double()
 
 
 class ShiftedLaw:

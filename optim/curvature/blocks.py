@@ -48,11 +48,11 @@ class Block(ABC):
         """K += M M^T on and below the diagonal, in K's type; K is (k, k)."""
 
     @abstractmethod
-    def push(self, values: Sequence[Tensor]) -> Tensor:
+    def matvec(self, values: Sequence[Tensor]) -> Tensor:
         """M v, (b, m), for v as a list over all parameters."""
 
     @abstractmethod
-    def pull(self, u: Tensor) -> list[Tensor]:
+    def rmatvec(self, u: Tensor) -> list[Tensor]:
         """M^T u for u (b, m), one tensor for each of `indices`."""
 
     @abstractmethod
@@ -110,7 +110,7 @@ class LayerBlock(Block):
         else:
             _add_pairs(K, x, D)
 
-    def push(self, values: Sequence[Tensor]) -> Tensor:
+    def matvec(self, values: Sequence[Tensor]) -> Tensor:
         """A tangent of the layer, contracted with D."""
         V = None if self.weight is None else values[self.weight]
         v = None if self.bias is None else values[self.bias]
@@ -121,7 +121,7 @@ class LayerBlock(Block):
         assert isinstance(total, Tensor)
         return total
 
-    def pull(self, u: Tensor) -> list[Tensor]:
+    def rmatvec(self, u: Tensor) -> list[Tensor]:
         """The gradient of the layer for the cotangent sum_m u_im D_im."""
         found: list[Tensor] = []
         u = u.to(self.D[0].dtype).unsqueeze(1)
@@ -164,13 +164,13 @@ class RowsBlock(Block):
         for part in self.M:
             add_product(K, part)
 
-    def push(self, values: Sequence[Tensor]) -> Tensor:
+    def matvec(self, values: Sequence[Tensor]) -> Tensor:
         """M v."""
         total = sum(part @ values[i].reshape(-1).to(part.dtype) for i, part in zip(self.indices, self.M, strict=True))
         assert isinstance(total, Tensor)
         return total.reshape(self.b, -1)
 
-    def pull(self, u: Tensor) -> list[Tensor]:
+    def rmatvec(self, u: Tensor) -> list[Tensor]:
         """M^T u."""
         return [u.reshape(-1).to(part.dtype) @ part for part in self.M]
 

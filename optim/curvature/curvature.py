@@ -211,14 +211,14 @@ class Curvature(Factor):
         """
         b, _, m = self.loss.factor.shape
         u = fixed_probe(self.cells).to(self.loss.factor)
-        found = self.pullback(u)
+        found = self.rmatvec(u)
         true = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, u.reshape(b, m)))
         size = sum(float(part.double().square().sum()) for part in true)
         off = sum(float((a.double() - c.double()).square().sum()) for a, c in zip(true, found, strict=True))
         halves = any(call.dtype.itemsize < 4 for call in self.batch.recorder.calls)
         halves = halves or self.batch.outputs.dtype.itemsize < 4
         tolerance = 3e-2 if halves else 1e-7 if self.dtype == torch.float64 else 1e-3
-        through = self.push(found).double()
+        through = self.matvec(found).double()
         gram = float(u.double() @ through)
         claimed = sum(float(part.double().square().sum()) for part in found)
         if off > tolerance**2 * size or abs(gram - claimed) > tolerance * claimed:

@@ -88,29 +88,25 @@ class Factor(ABC):
             block.add_gram(K)
         return K
 
-    def push(self, values: Sequence[Tensor]) -> Tensor:
+    def matvec(self, values: Sequence[Tensor]) -> Tensor:
         """M v, (k,), in the model's type."""
         total = torch.zeros(self.cells, dtype=self.dtype, device=self.parameters[0].device)
         for block in self.blocks:
-            total += block.push(values).reshape(-1)
+            total += block.matvec(values).reshape(-1)
         return total
 
-    def pullback(self, u: Tensor) -> list[Tensor]:
+    def rmatvec(self, u: Tensor) -> list[Tensor]:
         """M^T u for u (k,)."""
         result: list[Tensor | None] = [None] * len(self.parameters)
         u = u.reshape(self.samples, -1)
         for block in self.blocks:
-            for i, part in zip(block.indices, block.pull(u), strict=True):
+            for i, part in zip(block.indices, block.rmatvec(u), strict=True):
                 result[i] = part.reshape(self.parameters[i].shape)
         return filled(result, self.parameters)
 
-    def matvec(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """C v by the blocks."""
-        return self.pullback(self.push(values))
-
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """C v, without the sensitivities of k directions where that is possible."""
-        return self.matvec(values)
+        """C v = M^T (M v), without the sensitivities of k directions where that is possible."""
+        return self.rmatvec(self.matvec(values))
 
     def jacobian(self) -> Tensor:
         """M, (k, N) in the model's type: explicit rows, k N entries."""
@@ -215,14 +211,16 @@ class FactorRows:
         """M M^T."""
         return self._gram
 
-    def push(self, v: Tensor) -> Tensor:
+    def matvec(self, v: Tensor) -> Tensor:
         """M v."""
         parts = v.to(self.dtype).split(self._sizes)
-        return self.factor.push([part.reshape(p.shape) for part, p in zip(parts, self.factor.parameters, strict=True)])
+        return self.factor.matvec(
+            [part.reshape(p.shape) for part, p in zip(parts, self.factor.parameters, strict=True)]
+        )
 
-    def pull(self, u: Tensor) -> Tensor:
+    def rmatvec(self, u: Tensor) -> Tensor:
         """M^T u."""
-        return torch.cat([part.reshape(-1) for part in self.factor.pullback(u)])
+        return torch.cat([part.reshape(-1) for part in self.factor.rmatvec(u)])
 
 
 class Joined(Factor):

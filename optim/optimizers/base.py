@@ -244,7 +244,7 @@ class NaturalGradient(Optimizer):
         if graph:
             curved = self._bend(factor, step, before)
         else:
-            curved = float(factor.push(step).double().square().sum())
+            curved = float(factor.matvec(step).double().square().sum())
         foretold = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
         self._adapted = self.policy.after(self._adapted, after - loss, foretold)
 

@@ -39,14 +39,14 @@ def conjugate_gradients(
     for count in range(most):
         if size <= goal:
             return x, count
-        pushed = [c + damping * v for c, v in zip(factor.product(direction), direction, strict=True)]
-        bend = _dot(direction, pushed)
+        Ap = [c + damping * v for c, v in zip(factor.product(direction), direction, strict=True)]
+        bend = _dot(direction, Ap)
         if math.isnan(bend):
             return [torch.full_like(part, math.nan) for part in x], count
         if not bend > 0:  # no curvature along it
             return x, count
         alpha = size / bend
-        for target, source, sign in ((x, direction, alpha), (r, pushed, -alpha)):
+        for target, source, sign in ((x, direction, alpha), (r, Ap, -alpha)):
             for i, part in enumerate(source):
                 target[i] = target[i] + sign * part
         before, size = size, _dot(r, r)

@@ -54,10 +54,10 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
     for _ in range(_MOST):
         half = torch.linalg.solve_triangular(root, r.to(root.dtype).unsqueeze(1), upper=False)
         u = u + torch.linalg.solve_triangular(root.mT, half, upper=True).squeeze(1).double()
-        x = factor.pullback(u)
+        x = factor.rmatvec(u)
         if last:
             return x
-        r = s - damping * u - factor.push(x).double()
+        r = s - damping * u - factor.matvec(x).double()
         before, size = size, float(r.norm())
         length = math.hypot(*(float(part.norm()) for part in x))
         enough = _ACCURACY[factor.dtype] * 2 * math.sqrt(damping) * length
@@ -81,11 +81,11 @@ def _direct(factor: Factor, s: Tensor, damping: float) -> list[Tensor] | None:
     if int(info) == 0:
         u = torch.cholesky_solve(s.unsqueeze(1), root).squeeze(1)
         u = u + torch.cholesky_solve((s - A @ u).unsqueeze(1), root).squeeze(1)
-        return factor.pullback(u)
+        return factor.rmatvec(u)
     if damping == 0:
         return None
     w, V = torch.linalg.eigh(K)
-    return factor.pullback(V @ ((V.mT @ s) / (w.clamp(min=0) + damping)))
+    return factor.rmatvec(V @ ((V.mT @ s) / (w.clamp(min=0) + damping)))
 
 
 def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
@@ -103,5 +103,5 @@ def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
     if not all_finite(K):
         return None
     K.diagonal().add_(damping)
-    w = torch.linalg.solve(K, factor.push(gradient).double())
-    return [(g - part).div_(damping) for g, part in zip(gradient, factor.pullback(w), strict=True)]
+    w = torch.linalg.solve(K, factor.matvec(gradient).double())
+    return [(g - part).div_(damping) for g, part in zip(gradient, factor.rmatvec(w), strict=True)]

@@ -131,7 +131,7 @@ class TNGD(NaturalGradient):
         start = time.perf_counter()
         found = self._read(Dense(A, floor=damping), s, s)
         spent = time.perf_counter() - start
-        x = factor.pullback(found.x) if found.outcome.readable else None
+        x = factor.rmatvec(found.x) if found.outcome.readable else None
         return Direction(x, found.outcome, factor.cells, found.seconds, found.attempts, spent)
 
     def _primal(self, factor: Factor, damping: float) -> Direction:

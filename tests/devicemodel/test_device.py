@@ -35,10 +35,10 @@ class Rows:
     def gram(self):
         return self.J @ self.J.mT
 
-    def push(self, v):
+    def matvec(self, v):
         return self.J @ v
 
-    def pull(self, u):
+    def rmatvec(self, u):
         return self.J.mT @ u
 
 

@@ -31,10 +31,10 @@ class Products:
     def gram(self):
         return self.J.double() @ self.J.double().mT
 
-    def push(self, v):
+    def matvec(self, v):
         return self.J @ v.to(self.J.dtype)
 
-    def pull(self, u):
+    def rmatvec(self, u):
         return self.J.mT @ u.to(self.J.dtype)
 
 

@@ -39,7 +39,7 @@ def check(model, x, loss_of, tolerance):
     assert rows.shape == (ggn.cells, len(g))
     torch.testing.assert_close(ggn.dense(), G, rtol=0, atol=tolerance * scale)
     torch.testing.assert_close(ggn.gram(), rows @ rows.T, rtol=0, atol=tolerance * float(ggn.gram().abs().max()))
-    for found in (flat(ggn.gradient()).double(), flat(ggn.pullback(s)).double(), rows.T @ s):
+    for found in (flat(ggn.gradient()).double(), flat(ggn.rmatvec(s)).double(), rows.T @ s):
         torch.testing.assert_close(found, g, rtol=0, atol=tolerance * float(g.abs().max()) * 10)
     torch.testing.assert_close(torch.einsum("bcm,bm->bc", ggn.loss.factor, s.view(len(x), -1)), ggn.loss.residual)
     return ggn
@@ -197,7 +197,7 @@ def test_a_module_called_by_keyword_that_returns_a_dictionary():
 
     ggn = Curvature(evaluate(closure), list(model.parameters()))
     ggn.verify()
-    torch.testing.assert_close(flat(ggn.pullback(ggn.sources)), flat(ggn.gradient()))
+    torch.testing.assert_close(flat(ggn.rmatvec(ggn.sources)), flat(ggn.gradient()))
 
 
 def test_frozen_and_unused_parameters():
@@ -220,7 +220,7 @@ def test_frozen_and_unused_parameters():
     expected[:-2, :-2] = G * kept[:, None] * kept
     torch.testing.assert_close(ggn.dense(), expected)
     torch.testing.assert_close(flat(ggn.gradient())[:-2], g * kept)
-    assert float(flat(ggn.pullback(ggn.sources))[-2:].abs().max()) == 0
+    assert float(flat(ggn.rmatvec(ggn.sources))[-2:].abs().max()) == 0
 
 
 def test_dropout_in_an_mlp_is_the_recorded_network():
@@ -248,7 +248,7 @@ def test_a_saturated_softmax_keeps_sources_finite_and_the_gradient_exact(scale, 
     assert torch.isfinite(s).all()
     assert ggn.cells == 16
     g = flat(ggn.gradient())
-    torch.testing.assert_close(flat(ggn.pullback(s)), g, rtol=1e-4, atol=2e-6)
+    torch.testing.assert_close(flat(ggn.rmatvec(s)), g, rtol=1e-4, atol=2e-6)
 
 
 def batch_norm():

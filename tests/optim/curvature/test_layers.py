@@ -16,6 +16,7 @@ from thermograd.optim.curvature import blocks, curvature, layers, sensitivities
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.blocks import LayerBlock, WrittenBlock
 from thermograd.optim.curvature.curvature import Curvature
+from thermograd.optim.curvature.factor import Factor
 
 F64 = torch.float64
 SEEDS = st.integers(0, 9999)
@@ -90,12 +91,12 @@ def compare(found, expected, tolerance=1e-9):
         ("factor", found.loss.factor @ found.loss.factor.mT, blocks_of_H),
         ("jacobian", found.jacobian(), M),
         ("gram", found.gram(), M @ M.T),
-        ("push", found.push(parts), M @ v),
-        ("pullback", joined(found.pullback(u)), M.T @ u),
-        ("matvec", joined(found.matvec(parts)), through),
+        ("matvec", found.matvec(parts), M @ v),
+        ("rmatvec", joined(found.rmatvec(u)), M.T @ u),
+        ("product by blocks", joined(Factor.product(found, parts)), through),
         ("product", joined(found.product(parts)), through),
         ("gradient", joined(found.gradient()), flat.T @ expected.slope),
-        ("sources", joined(found.pullback(found.sources)), flat.T @ expected.slope),
+        ("sources", joined(found.rmatvec(found.sources)), flat.T @ expected.slope),
     ):
         size = float(wanted.abs().max()) + 1e-300
         off = float((got - wanted).abs().max()) / size if wanted.any() else float(got.abs().max())

@@ -173,7 +173,7 @@ def test_the_divergence_between_two_models_is_half_the_fisher_to_second_order():
 
     parameters = list(model.parameters())
     step = [torch.randn_like(p) for p in parameters]
-    curved = Curvature(evaluate(closure), parameters, "fisher").matvec(step)
+    curved = Curvature(evaluate(closure), parameters, "fisher").product(step)
     half = sum(float((d * c).sum()) for d, c in zip(step, curved, strict=True)) / 2
     before = F.log_softmax(model(x), -1).detach()
 
