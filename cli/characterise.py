@@ -12,7 +12,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_file
-from .options import CIRCUITS, PICTURES, Json, Plot, TechnologyName, examples
+from .options import CIRCUITS, PICTURES, Json, Plot, TechnologyName, examples, suffixed
 from .outputs import emit, note, show
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def characterise(
     Numbers may carry SPICE suffixes (46k, 0.2p). --out takes all but the amplifier from --technology (default: integrated).
     """
     from ..circuits.amplifiers.characterise import measure
-    from .inputs import read_technology, suffixed
+    from .hardware import read_technology
 
     if technology is not None and out is None:
         raise InputError("--technology is what --out starts from; name the file to write with --out, or leave it out")
@@ -181,7 +181,6 @@ def _names(option: str, text: str) -> list[str]:
 
 
 def _volts(supplies: Sequence[str]) -> dict[str, float]:
-    from .inputs import suffixed
 
     found: dict[str, float] = {}
     for text in supplies:

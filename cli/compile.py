@@ -122,7 +122,8 @@ def compile_command(
 
     Exit code 1 when the placement exceeds --fan-out.
     """
-    from .inputs import read_problem, read_technology, read_vector
+    from .hardware import read_technology
+    from .inputs import read_problem, read_vector
 
     system, drive = read_problem(matrix, damping)
     drive = drive if b is None else read_vector(b)

@@ -10,7 +10,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_file
-from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples
+from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples, suffixed, whole
 from .outputs import emit, note, show
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def cost(
     if digital is not None and host_rate is not None:
         raise InputError("--digital takes the place of --host-rate: leave one of them out")
     from ..devicemodel.cost.model import Host, Scenario
-    from .inputs import read_technology, suffixed, whole
+    from .hardware import read_technology
 
     seconds = None if digital is None else suffixed("--digital", digital)
     default = Host()
@@ -189,7 +189,6 @@ def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
     import dataclasses
 
     from ..devicemodel.cost.model import handovers, knob_values, sweep
-    from .inputs import suffixed
 
     knob, equals, bounds = (word.strip() for word in text.partition("="))
     low, colon, high = (word.strip() for word in bounds.partition(":"))

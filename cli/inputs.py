@@ -1,4 +1,4 @@
-"""What a command line hands over, read safely: matrices, vectors, systems, technologies, devices.
+"""Files of numbers that a command line hands over, read safely: matrices, vectors, systems.
 
 Files come from anywhere, so nothing in them is ever executed: no pickle, no Python objects. Whatever is wrong ends as
 one `InputError` that names the file, what was found there and what to do.
@@ -7,8 +7,6 @@ one `InputError` that names the file, what was found there and what to do.
 from __future__ import annotations
 
 import lzma
-import math
-import re
 import tokenize
 import warnings
 import zipfile
@@ -16,31 +14,17 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..circuits.errors import InputError
-from ..circuits.technology.presets import PRESETS
-from ..circuits.technology.technology import Technology
-
-if TYPE_CHECKING:
-    from ..devicemodel.device import Device
 
 MAX_SPARSE = 200_000
 """Most unknowns of a sparse matrix from a file."""
 MAX_UNKNOWNS = 20_000
 """Largest matrix that is turned into a dense array (3.2 GB); a sparse file of a few bytes may claim any size."""
 
-_CAPITAL = re.compile(r"[0-9.](M(?!EG|eg|IL|il)|P)")
-_MEANT = {"M": ("meg for 1e6", "m for 1e-3"), "P": ("1000T for 1e15", "p for 1e-12")}
-
-DEVICES = {
-    "ideal": frozenset[str](),
-    "surrogate": frozenset({"card", "die", "noise", "extrapolate"}),
-    "spice": frozenset({"technology", "fabric", "die", "noise"}),
-}
-"""The devices by name, with the options that mean something to each."""
 
 # What the readers of numpy and scipy are known to throw at files that are not what they claim to be.
 _DAMAGE = (
@@ -154,121 +138,6 @@ def read_systems(paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
         except InputError as error:
             raise InputError(f"system file {str(file)!r}: {error}") from None
     return systems
-
-
-def read_technology(name: str) -> Technology:
-    """A preset by its name, or a .toml or .json file by its path."""
-    if name in PRESETS:
-        return PRESETS[name]
-    if Path(name).suffix in (".toml", ".json"):
-        return Technology.read(name)
-    raise InputError(
-        f"technology {name!r} is neither a preset ({', '.join(PRESETS)}) nor a .toml or .json file; "
-        "`thermograd technology NAME --out my.toml` writes one to start from"
-    )
-
-
-def numbers(option: str, text: str) -> list[float]:
-    """The finite numbers of an option such as `--levels 0.01,0.1`."""
-    values = []
-    for item in text.split(","):
-        try:
-            values.append(float(item))
-        except ValueError:
-            raise InputError(
-                f"{option}: {item.strip()!r} is not a number; give numbers with commas between them, such as 1,2,3"
-            ) from None
-        if not math.isfinite(values[-1]):
-            raise InputError(f"{option}: {item.strip()!r} is not finite")
-    return values
-
-
-def suffixed(option: str, text: str) -> float:
-    """The number of an option such as `--host-rate 50G`, with a SPICE suffix or without.
-
-    In a netlist 1M is 1e-3 and 1P is 1e-12 whatever their case. Beside G and T, a capital reads as mega or peta: it is refused.
-
-    Raises:
-        InputError: not a number, or a suffix that begins with a capital M or P, but for MEG and MIL.
-    """
-    from ..circuits.spice.expressions import parse_number
-
-    try:
-        value = parse_number(text)
-    except InputError as error:
-        raise InputError(f"{option}: {error}") from None
-    found = _CAPITAL.search(text)
-    if found is not None:
-        large, small = _MEANT[found[1]]
-        raise InputError(
-            f"{option} is {text!r}, where {found[1]} can be read in two ways: write {large}, or {small} as in SPICE"
-        )
-    return value
-
-
-def whole(option: str, text: str) -> int:
-    """The whole number >= 1 of an option such as `--parameters 100k`; InputError for another."""
-    value = suffixed(option, text)
-    # 2.3k is 2300 but for rounding.
-    if not (math.isfinite(value) and round(value) >= 1 and abs(value - round(value)) <= 1e-12 * value):
-        raise InputError(f"{option} is {text}: give a whole number >= 1, such as 32, 100k or 1meg")
-    return round(value)
-
-
-def seeds(option: str, text: str) -> list[int]:
-    """The die seeds of an option such as `--dies 1,2,3`."""
-    values = numbers(option, text)
-    for value in values:
-        if value < 0 or value != int(value):
-            raise InputError(f"{option}: {value:g} is not a seed; seeds are whole numbers >= 0")
-    return [int(value) for value in values]
-
-
-def open_device(
-    kind: str,
-    technology: str | None = None,
-    fabric: str | None = None,
-    die: int | None = None,
-    noise: bool | None = None,
-    card: Path | None = None,
-    seed: int = 0,
-    extrapolate: bool | None = None,
-) -> Device:
-    """The device that the options describe.
-
-    Raises:
-        InputError: unknown kind, an option that this kind of device would ignore, or no card for a surrogate.
-    """
-    if kind not in DEVICES:
-        raise InputError(f"device {kind!r} is unknown; there are: {', '.join(DEVICES)}")
-    given = {"technology": technology, "fabric": fabric, "die": die, "noise": noise, "card": card}
-    given["extrapolate"] = extrapolate
-    for option, value in given.items():
-        if value is not None and option not in DEVICES[kind]:
-            takers = " or ".join(name for name, options in DEVICES.items() if option in options)
-            raise InputError(f"--{option} means nothing to the {kind} device; leave it out, or use --device {takers}")
-    if kind == "ideal":
-        from ..devicemodel.devices.ideal import IdealDevice
-
-        return IdealDevice()
-    if kind == "spice":
-        from ..compiler.fabrics.registry import fabric_named
-        from ..devicemodel.devices.spice import SpiceDevice
-
-        if fabric not in (None, "auto"):
-            fabric_named(fabric)
-        return SpiceDevice(read_technology(technology or "ideal"), die, fabric or "auto", noise, seed=seed)
-    from ..devicemodel.card import DeviceCard
-    from ..devicemodel.devices.surrogate import SurrogateDevice
-
-    if card is None:
-        raise InputError(
-            "the surrogate device needs a card: --card card.json, written by `thermograd calibrate --out card.json`"
-        )
-    read = DeviceCard.read(card)
-    if noise is not None:
-        read = read.replace(technology=read.technology.replace(thermal__johnson_noise=noise))
-    return SurrogateDevice(read, die, seed, extrapolate=bool(extrapolate))
 
 
 def _read(what: str, path: Path) -> dict[str, np.ndarray]:

@@ -25,7 +25,6 @@ from .options import (
     examples,
 )
 from .outputs import emit, note, progress, show, to_json
-from .train import _task
 
 if TYPE_CHECKING:
     from ..devicemodel.device import Device
@@ -104,12 +103,13 @@ def landscape(
     from ..optim.training.landscape import PLANES
     from ..optim.training.landscape import landscape as find
     from ..optim.training.trajectory import follow
+    from .experiment import open_task
 
     if plane not in PLANES:
         raise InputError(f"--plane {plane!r} is unknown; there are: {', '.join(PLANES)}")
     if span is not None and not (math.isfinite(span) and span > 0):
         raise InputError(f"--span is {span}; give a finite number > 0")
-    chosen = _task(task, data)
+    chosen = open_task(task, data)
     machines = _prepared(runs, hardware, seed)
     steps, batch = steps or chosen.plan.steps, batch or chosen.plan.batch
     with progress() as report:
@@ -218,7 +218,7 @@ def _prepared(
     import torch
 
     from ..optim.training.train import OPTIMIZERS, make_optimizer
-    from .inputs import open_device
+    from .experiment import training_device
 
     devices: list[Device | None] = []
     for _, name, settings in runs:
@@ -226,7 +226,5 @@ def _prepared(
         if "analog_time" not in OPTIMIZERS[name][1]:
             devices.append(None)
             continue
-        kind = hardware["device"] or ("ideal" if hardware["card"] is None else "surrogate")
-        rest = {key: hardware[key] for key in ("technology", "die", "card", "extrapolate")}
-        devices.append(open_device(kind, seed=seed, **rest))
+        devices.append(training_device(hardware, seed)[1])
     return devices

@@ -1,14 +1,20 @@
-"""Options that several commands share, each written once so that it means the same everywhere."""
+"""Options that several commands share, each written once so that it means the same everywhere, and how their numbers are read."""
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..circuits.errors import InputError
+
 CIRCUITS, LEARNING, SETUP = "Circuits", "Learning", "Set-up"
 PICTURES = (".png", ".svg", ".pdf")
+_CAPITAL = re.compile(r"[0-9.](M(?!EG|eg|IL|il)|P)")
+_MEANT = {"M": ("meg for 1e6", "m for 1e-3"), "P": ("1000T for 1e15", "p for 1e-12")}
 
 
 def examples(*lines: str) -> str:
@@ -53,3 +59,59 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random num
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes at a time.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """The finite numbers of an option such as `--levels 0.01,0.1`."""
+    values = []
+    for item in text.split(","):
+        try:
+            values.append(float(item))
+        except ValueError:
+            raise InputError(
+                f"{option}: {item.strip()!r} is not a number; give numbers with commas between them, such as 1,2,3"
+            ) from None
+        if not math.isfinite(values[-1]):
+            raise InputError(f"{option}: {item.strip()!r} is not finite")
+    return values
+
+
+def suffixed(option: str, text: str) -> float:
+    """The number of an option such as `--host-rate 50G`, with a SPICE suffix or without.
+
+    In a netlist 1M is 1e-3 and 1P is 1e-12 whatever their case. Beside G and T, a capital reads as mega or peta: it is refused.
+
+    Raises:
+        InputError: not a number, or a suffix that begins with a capital M or P, but for MEG and MIL.
+    """
+    from ..circuits.spice.expressions import parse_number
+
+    try:
+        value = parse_number(text)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
+    found = _CAPITAL.search(text)
+    if found is not None:
+        large, small = _MEANT[found[1]]
+        raise InputError(
+            f"{option} is {text!r}, where {found[1]} can be read in two ways: write {large}, or {small} as in SPICE"
+        )
+    return value
+
+
+def whole(option: str, text: str) -> int:
+    """The whole number >= 1 of an option such as `--parameters 100k`; InputError for another."""
+    value = suffixed(option, text)
+    # 2.3k is 2300 but for rounding.
+    if not (math.isfinite(value) and round(value) >= 1 and abs(value - round(value)) <= 1e-12 * value):
+        raise InputError(f"{option} is {text}: give a whole number >= 1, such as 32, 100k or 1meg")
+    return round(value)
+
+
+def seeds(option: str, text: str) -> list[int]:
+    """The die seeds of an option such as `--dies 1,2,3`."""
+    values = numbers(option, text)
+    for value in values:
+        if value < 0 or value != int(value):
+            raise InputError(f"{option}: {value:g} is not a seed; seeds are whole numbers >= 0")
+    return [int(value) for value in values]

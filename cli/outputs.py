@@ -16,6 +16,13 @@ from rich.table import Table
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
+ADVICE = {
+    "clipped": "a cell or converter reached its rail: use more damping, or a technology with wider rails",
+    "extrapolated": "the card was not calibrated for such a run: calibrate with systems of this kind (--systems)",
+    "unstable": "the programmed matrix has a growing mode: use more damping, or more bits",
+    "not finite": "there is no settled state: use damping > 0, or a finite duration",
+}
+"""What to try, for each outcome that is not ok."""
 PIPE_WIDTH = 200
 """Columns of a table that goes into a pipe or a file: wide enough not to fold."""
 

@@ -1,9 +1,8 @@
-"""The commands that run circuits: `simulate`, `calibrate`."""
+"""The command that solves a system on a device: `simulate`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,16 +26,13 @@ from .options import (
     Plot,
     Seed,
     TechnologyName,
-    Workers,
     examples,
 )
-from .outputs import complain, emit, note, progress, say, show
+from .outputs import ADVICE, complain, emit, note, progress, say, show
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..circuits.technology.technology import Technology
-    from ..devicemodel.card import DeviceCard
     from ..devicemodel.device import Device, Solution
 
 SETTLING_TIMES = 10.0
@@ -44,12 +40,6 @@ SETTLING_TIMES = 10.0
 CURVE_POINTS = 100
 ROWS = 16
 """Most unknowns that are listed on the screen."""
-ADVICE = {
-    "clipped": "a cell or converter reached its rail: use more damping, or a technology with wider rails",
-    "extrapolated": "the card was not calibrated for such a run: calibrate with systems of this kind (--systems)",
-    "unstable": "the programmed matrix has a growing mode: use more damping, or more bits",
-    "not finite": "there is no settled state: use damping > 0, or a finite duration",
-}
 
 app = typer.Typer()
 
@@ -93,7 +83,8 @@ def simulate(
 
     Exit code 1 when the device could not give a good reading (clipped, unstable). One that --extrapolate asked for is said, and passes.
     """
-    from .inputs import open_device, read_matrix, read_vector
+    from .hardware import open_device
+    from .inputs import read_matrix, read_vector
 
     a, drive = read_matrix(matrix)
     drive = drive if b is None else read_vector(b)
@@ -265,70 +256,3 @@ def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> t
     return np.append(0.0, time), np.hstack(
         [np.zeros((len(b), 1)), x]
     )  # ngspice's first row is one step after the start
-
-
-@app.command(
-    rich_help_panel=CIRCUITS,
-    epilog=examples(
-        "thermograd calibrate --technology integrated --out card.json",
-        "thermograd calibrate --technology my.toml --systems runs/ --seed 1",
-        "thermograd calibrate --quick --require 0.9 --json",
-    ),
-)
-def calibrate(
-    technology: TechnologyName = "integrated",
-    fabric: Annotated[str, typer.Option("--fabric", help="crossbar or dual_rail.", metavar="NAME")] = "crossbar",
-    systems: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--systems",
-            help="Real systems: .npz files with A and b, or folders of them (repeatable).",
-            metavar="FILE|DIR",
-        ),
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller systems: a first look in seconds.")] = False,
-    require: Annotated[
-        float, typer.Option("--require", max=1.0, help="Explained variance on held-out systems to reach.")
-    ] = 0.95,
-    seed: Seed = 0,
-    workers: Workers = 2,
-    out: Annotated[Path, typer.Option("--out", help="Card to write.", metavar="FILE")] = Path("card.json"),
-    json: Json = False,
-) -> None:
-    """Fit a fast surrogate to ngspice runs and test it on systems and dies that it has not seen.
-
-    Exit code 1 when it explains too little of SPICE's error on held-out systems (--require); the card is still written.
-    """
-    from .inputs import read_systems, read_technology
-
-    real = read_systems(systems or [])
-    board = read_technology(technology or "integrated")
-    target = output_path(out, (".json",), [Path(technology or "")])
-    assert target is not None
-    card = make_card(board, fabric, seed, real, quick, workers)
-    card.write(target)
-    reached = card.held_out.explained_variance
-    if json:
-        emit({"passed": reached >= require, "required": require, "file": target, "card": card.model_dump(mode="json")})
-    else:
-        show(f"{board.name}, {fabric}", ("", "value"), card.summary())
-        note(f"wrote {target}")
-    if not reached >= require:
-        complain(
-            f"the surrogate explains {reached:.4f} of SPICE's variance on held-out systems, {require:g} is required; "
-            "add systems of the kind that you will use (--systems), leave out --quick, or lower --require"
-        )
-        raise typer.Exit(1)
-
-
-def make_card(
-    technology: Technology, fabric: str, seed: int, systems: Sequence[tuple[Any, Any]], quick: bool, workers: int
-) -> DeviceCard:
-    """A card from ngspice, with progress bars; `quick` takes fewer and smaller systems."""
-    from ..devicemodel.calibration.calibrate import calibrate_with_evidence
-
-    fewer: dict[str, Any] = {"sizes": (4, 8), "dies": (1, 2), "new_dies": (101,)} if quick else {}
-    with progress() as report:
-        return calibrate_with_evidence(
-            technology, fabric, seed, systems, workers=workers, progress=report, **fewer
-        ).card

@@ -1,9 +1,8 @@
-"""The commands that train networks: `train`, `study`."""
+"""The command that trains a network: `train`."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
-from ..circuits.files import output_folder, output_path, write_text
+from ..circuits.files import output_path, write_text
 from .options import (
     LEARNING,
     PICTURES,
@@ -25,17 +24,14 @@ from .options import (
     Plot,
     Seed,
     TechnologyName,
-    Workers,
     examples,
 )
-from .outputs import Progress, complain, emit, note, progress, show, to_json
-from .simulate import ADVICE, make_card
+from .outputs import ADVICE, Progress, complain, emit, note, progress, show, to_json
 
 if TYPE_CHECKING:
-    from ..optim.tasks.task import Task
     from ..optim.training.train import History
 
-SPOILT = 0.1
+MAX_BAD_STEP_FRACTION = 0.1
 """Share of a training's steps that may end badly on the device before the training counts as failed."""
 SAVES = 10
 """Checkpoints in a run: what Ctrl-C can cost is a tenth of it, at most 100 steps."""
@@ -176,7 +172,7 @@ class Trained:
         ends = Counter(history.outcome)
         good = ("ok", "extrapolated")  # whoever asked for extrapolation does not fail by it
         bad = history.steps - sum(ends[end] for end in good)
-        if bad > SPOILT * history.steps:
+        if bad > MAX_BAD_STEP_FRACTION * history.steps:
             worst = max((end for end in ends if end not in good), key=lambda end: ends[end])
             return f"{bad} of {history.steps} steps ended badly on the device, most of them {worst}: {ADVICE[worst]}"
         if history.final_accuracy < require:
@@ -198,9 +194,9 @@ def _train(
     report: Progress,
 ) -> Trained:
     from ..optim.training.train import OPTIMIZERS, settings_for, train
-    from .inputs import open_device
+    from .experiment import open_task, training_device
 
-    task = _task(name, data)
+    task = open_task(name, data)
     known = settings_for(task, optimizer)
     steps, batch = steps or task.plan.steps, batch or task.plan.batch
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
@@ -215,15 +211,7 @@ def _train(
             raise InputError(f"{option} is {value}; give a finite number > 0")
     kind, device = None, None
     if "analog_time" in known:
-        kind = hardware["device"] or ("ideal" if hardware["card"] is None else "surrogate")
-        device = open_device(
-            kind,
-            hardware["technology"],
-            die=hardware["die"],
-            card=hardware["card"],
-            seed=seed,
-            extrapolate=hardware["extrapolate"],
-        )
+        kind, device = training_device(hardware, seed)
     else:
         for part, given in hardware.items():
             if given is not None:
@@ -245,103 +233,3 @@ def _train(
     )
     asked = {"task": name, "data": data, "optimizer": optimizer, "device": kind, "die": hardware["die"]}
     return Trained(asked | {"batch": batch, "seed": seed, "settings": {**known, **chosen}}, history)
-
-
-def _task(name: str, data: Path | None) -> Task:
-    from ..optim.tasks.registry import TASKS, make_task
-
-    if data is None:
-        return make_task(name)
-    takers = [other for other, build in TASKS.items() if "path" in inspect.signature(build).parameters]
-    if name in TASKS and name not in takers:
-        raise InputError(f"--data means nothing to {name}; leave it out, or use --task {' or '.join(takers)}")
-    return make_task(name, path=data)
-
-
-@app.command(
-    rich_help_panel=LEARNING,
-    epilog=examples(
-        "thermograd study tolerance --card card.json",
-        "thermograd study isolation --technology integrated --dies 1,2,3,4,5",
-        "thermograd study adc --card card.json --levels 3,4,6,8 --steps 200 --out out/study",
-    ),
-)
-def study(
-    name: Annotated[
-        str,
-        typer.Argument(help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits).", metavar="NAME"),
-    ],
-    card: Card = None,
-    technology: TechnologyName = None,
-    levels: Annotated[
-        str | None, typer.Option("--levels", help="Settings of the knob, such as 0.01,0.1.", metavar="LIST")
-    ] = None,
-    dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of each training.")] = 300,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 8,
-    within: Annotated[
-        float, typer.Option("--within", min=0.0, help="Accuracy that may be lost against the ideal device.")
-    ] = 0.02,
-    seed: Seed = 0,
-    workers: Workers = 2,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder; a study that was stopped goes on there.", metavar="DIR")
-    ] = Path("out/study"),
-    json: Json = False,
-) -> None:
-    """Train at each level of an imperfection on several dies: how much of it does training bear?
-
-    Without --card a quick calibration of the technology (default: integrated) is made first and kept in the folder.
-    Exit code 1 when no level stays --within of the ideal device.
-    """
-    from ..devicemodel.card import DeviceCard
-    from ..optim.codesign.study import KNOBS, run_study
-    from .inputs import numbers, read_technology, seeds
-
-    if name not in KNOBS:
-        raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
-    chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
-    if card is not None and technology is not None:
-        raise InputError("--card already says which technology it is for; leave --technology out")
-    target = output_folder(out)
-    if card is not None:
-        calibrated = DeviceCard.read(card)
-    else:
-        board = read_technology(technology or "integrated")
-        kept = target / f"card-{board.name.replace(' ', '-')}.json"
-        if kept.exists() and DeviceCard.read(kept).technology == board:
-            calibrated = DeviceCard.read(kept)
-        else:
-            note(f"no --card: calibrating {board.name} first")
-            calibrated = make_card(board, "crossbar", 0, (), True, workers)
-            calibrated.write(kept)
-    with progress() as report:
-        results = run_study(
-            name, calibrated, chosen, places, steps, batch, seed, workers, target,
-            progress=lambda done, total: report(f"study: {name}", done, total),
-        )  # fmt: skip
-    from ..report.figures.saved import study as draw
-
-    data, picture = target / f"{name}.json", target / f"{name}.png"
-    write_text(data, to_json(results.to_dict()))
-    draw(picture, results.to_dict())
-    if json:
-        emit(results.to_dict() | {"files": [data, picture]})
-    else:
-        knob = results.knob
-        rows = [(f"{shown:.4g}", f"{100 * mean:.2f}", f"{100 * std:.2f}") for shown, mean, std in results.rows()]
-        show(
-            f"{knob.title}: ideal device {100 * results.baseline:.2f} %",
-            (f"{knob.axis} ({knob.unit})", "accuracy, %", "std over dies"),
-            rows,
-        )
-        steps_beyond = sum(run.outcomes.get("extrapolated", 0) for run in results.runs)
-        if steps_beyond:
-            note(f"{steps_beyond} of {steps * len(results.runs)} steps were beyond what the card was calibrated for")
-        note(f"wrote {data}, {picture}")
-    if not any(mean >= results.baseline - within for _, mean, _ in results.rows()):
-        complain(
-            f"no level of {name} stays within {within:g} of the ideal device's accuracy {results.baseline:.4f}; "
-            "try gentler --levels"
-        )
-        raise typer.Exit(1)

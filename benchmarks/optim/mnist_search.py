@@ -26,7 +26,7 @@ from joblib import Parallel, delayed
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.files import output_path, write_text
-from thermograd.cli.inputs import numbers, seeds
+from thermograd.cli.options import numbers, seeds
 from thermograd.optim.tasks.mnist import PLAN, VARIABLE
 from thermograd.optim.tasks.registry import make_task
 from thermograd.optim.tasks.task import Task

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,9 @@ from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run as simulate
 from thermograd.circuits.technology.technology import OpAmp, Technology
 from thermograd.cli import characterise as cli_amplifier
-from thermograd.cli import main as cli
 from thermograd.compiler.program import AnalogProgram
+
+from .command_line import Run
 
 TWO_STAGE = Path(__file__).parents[2] / "examples" / "amplifiers" / "two_stage.cir"
 PORTS = ("--subckt", "two_stage", "--inputs", "inp,inn", "--outputs", "out")
@@ -49,24 +49,13 @@ D4 bottom on dd
 """
 OTA_PORTS = ("--subckt", "ota", "--inputs", "p,n", "--outputs", "op,on", "--supply", "vdd=1.8")
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in a folder that holds `ota.cir` and `A.npy`; exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("THERMOGRAD_DEBUG", raising=False)
+def run(run: Run) -> Run:
+    """Commands in a folder that holds `ota.cir` and `A.npy`."""
     Path("ota.cir").write_text(OTA, encoding="utf-8")
     np.save("A.npy", A)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return run
 
 
 def test_help_lists_the_command_and_gives_examples(run: Run) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +12,15 @@ from matplotlib.colors import to_hex
 
 from thermograd.circuits.spice.expressions import parse_number
 from thermograd.circuits.technology.technology import Technology
-from thermograd.cli import main as cli
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario, handovers, knob_values, sweep
 from thermograd.report.figures.cost import COLOURS, sweep_plot
 
+from .command_line import Run
+
 NETWORK = ("--parameters", "100k", "--batch", 32, "--outputs", 20)
 RATE = 640 * 200_640 * 16 / 50e-6
 """Of the link, at which programming the paper's largest network takes as long as 50 tau."""
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in an empty folder; exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("THERMOGRAD_DEBUG", raising=False)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def test_help_lists_the_command_and_gives_examples(run: Run) -> None:

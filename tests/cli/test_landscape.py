@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from thermograd.cli import main as cli
 from thermograd.optim.tasks.registry import TASKS, make_task
 from thermograd.optim.training.landscape import PLANES, _assign
 from thermograd.optim.training.train import OPTIMIZERS
 from thermograd.optim.training.trajectory import mean_loss
 
+from .command_line import Run
+
 QUICK = ("--steps", 6, "--points", 5, "--samples", 100)
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in an empty folder; exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("THERMOGRAD_DEBUG", raising=False)
-    monkeypatch.delenv("THERMOGRAD_MNIST", raising=False)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def test_help_lists_the_command_and_names_what_there_is(run: Run) -> None:

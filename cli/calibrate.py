@@ -1,0 +1,69 @@
+"""The command that fits a device card to ngspice: `calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..circuits.files import output_path
+from .options import CIRCUITS, Json, Seed, TechnologyName, Workers, examples
+from .outputs import complain, emit, note, show
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=CIRCUITS,
+    epilog=examples(
+        "thermograd calibrate --technology integrated --out card.json",
+        "thermograd calibrate --technology my.toml --systems runs/ --seed 1",
+        "thermograd calibrate --quick --require 0.9 --json",
+    ),
+)
+def calibrate(
+    technology: TechnologyName = "integrated",
+    fabric: Annotated[str, typer.Option("--fabric", help="crossbar or dual_rail.", metavar="NAME")] = "crossbar",
+    systems: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--systems",
+            help="Real systems: .npz files with A and b, or folders of them (repeatable).",
+            metavar="FILE|DIR",
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller systems: a first look in seconds.")] = False,
+    require: Annotated[
+        float, typer.Option("--require", max=1.0, help="Explained variance on held-out systems to reach.")
+    ] = 0.95,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    out: Annotated[Path, typer.Option("--out", help="Card to write.", metavar="FILE")] = Path("card.json"),
+    json: Json = False,
+) -> None:
+    """Fit a fast surrogate to ngspice runs and test it on systems and dies that it has not seen.
+
+    Exit code 1 when it explains too little of SPICE's error on held-out systems (--require); the card is still written.
+    """
+    from .hardware import make_card, read_technology
+    from .inputs import read_systems
+
+    real = read_systems(systems or [])
+    board = read_technology(technology or "integrated")
+    target = output_path(out, (".json",), [Path(technology or "")])
+    assert target is not None
+    card = make_card(board, fabric, seed, real, quick, workers)
+    card.write(target)
+    reached = card.held_out.explained_variance
+    if json:
+        emit({"passed": reached >= require, "required": require, "file": target, "card": card.model_dump(mode="json")})
+    else:
+        show(f"{board.name}, {fabric}", ("", "value"), card.summary())
+        note(f"wrote {target}")
+    if not reached >= require:
+        complain(
+            f"the surrogate explains {reached:.4f} of SPICE's variance on held-out systems, {require:g} is required; "
+            "add systems of the kind that you will use (--systems), leave out --quick, or lower --require"
+        )
+        raise typer.Exit(1)

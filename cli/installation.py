@@ -1,0 +1,138 @@
+"""The checks behind `thermograd doctor`: is everything there, and does it compute the right thing?
+
+The last two checks are textbook laws on circuits small enough to do by hand: a divider, and kT/C on an RC node.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from ..circuits.errors import SimulatorMissing, ThermogradError
+from ..circuits.netlist.elements import Capacitor, Resistor, VoltageSource
+from ..circuits.netlist.netlist import Netlist
+
+LIBRARY, DIVIDER, MODELS, NOISE = "libngspice", "RC operating point", "XSPICE code models", "thermal noise"
+PACKAGES = ("torch", "numpy", "scipy", "PySpice", "scikit-learn", "matplotlib")
+RESISTANCE, CAPACITANCE, TEMPERATURE = 1e3, 1e-9, 300.15
+BOLTZMANN = 1.380649e-23
+NOISE_STEPS = 8000
+NOISE_SIGMAS = 4.0
+REPORT = "report it, with this table"
+
+Run = Callable[..., Any]
+"""`circuits.ngspice.run.run`."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's table. `ok` is None for what could not be looked at because an earlier check failed."""
+
+    name: str
+    ok: bool | None
+    found: str
+    remedy: str = ""
+    absent: bool = False
+
+    @property
+    def status(self) -> str:
+        """One word."""
+        return "skipped" if self.ok is None else "ok" if self.ok else "missing" if self.absent else "fault"
+
+
+def checks() -> Iterator[Check]:
+    """The checks in order; without the simulator the ones that need it are skipped."""
+    supported = sys.version_info >= (3, 11)
+    yield Check(
+        "Python",
+        supported,
+        f"{platform.python_version()} at {sys.executable}",
+        "" if supported else "install Python 3.11 or newer",
+    )
+    yield _package("thermograd", "pip install -e . in the repository")
+    for name in PACKAGES:
+        yield _package(name, f"pip install {name}, or `make setup` in the repository for the tested versions")
+    library, run = _library()
+    yield library
+    if run is None:
+        yield from (Check(name, None, f"needs {LIBRARY}") for name in (DIVIDER, MODELS, NOISE))
+        return
+    yield _operating_point(run)
+    yield from _thermal_noise(run)
+
+
+def _package(name: str, remedy: str) -> Check:
+    try:
+        return Check(name, True, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Check(name, False, "not installed", remedy, absent=True)
+
+
+def _library() -> tuple[Check, Run | None]:
+    """Where libngspice is and which version answers; and, when one does, the function that runs it."""
+    try:
+        from ..circuits.netlist.analyses import OperatingPoint
+        from ..circuits.ngspice.library import find_library
+        from ..circuits.ngspice.run import run
+    except ImportError as error:
+        return Check(LIBRARY, False, f"cannot be reached: {error}", "make setup"), None
+    try:
+        path = find_library()
+        version = run(_rc(), OperatingPoint()).ngspice_version
+    except SimulatorMissing as error:
+        return Check(LIBRARY, False, "not found", str(error), absent=True), None
+    except ThermogradError as error:
+        return Check(LIBRARY, False, str(error), f"install it again ({path})"), None
+    return Check(LIBRARY, True, f"{version} at {path}"), run
+
+
+def _rc() -> Netlist:
+    """1 V over a divider of 2 R and 2 R, with C at its middle: seen from the middle, a resistor R and a capacitor C."""
+    netlist = Netlist("doctor", temperature=TEMPERATURE)
+    netlist.add(
+        VoltageSource("V1", "in", "0", 1.0),
+        Resistor("R1", "in", "out", 2 * RESISTANCE),
+        Resistor("R2", "out", "0", 2 * RESISTANCE),
+        Capacitor("C1", "out", "0", CAPACITANCE, initial=0.5),
+    )
+    return netlist
+
+
+def _operating_point(run: Run) -> Check:
+    from ..circuits.netlist.analyses import OperatingPoint
+
+    try:
+        volts = run(_rc(), OperatingPoint(nodes=("out",))).voltages["out"]
+    except ThermogradError as error:
+        return Check(DIVIDER, False, str(error), REPORT)
+    return Check(DIVIDER, abs(volts - 0.5) < 1e-6, f"{volts:.9g} V, expected 0.5 V", REPORT)
+
+
+def _thermal_noise(run: Run) -> Iterator[Check]:
+    from ..circuits.netlist.analyses import Transient
+
+    tau = RESISTANCE * CAPACITANCE
+    step, settling = tau / 2, 20
+    analysis = Transient((NOISE_STEPS + settling) * step, step=step, nodes=("out",), noise=True)
+    try:
+        noise = run(_rc(), analysis, seed=1).voltages["out"][settling:] - 0.5
+    except SimulatorMissing as error:
+        yield Check(MODELS, False, "not found", str(error), absent=True)
+        yield Check(NOISE, None, f"needs {MODELS}")
+        return
+    except ThermogradError as error:
+        yield Check(NOISE, False, str(error), REPORT)
+        return
+    yield Check(MODELS, True, "filesource answers")
+    ratio = float((noise**2).mean()) / (BOLTZMANN * TEMPERATURE / CAPACITANCE)
+    # Samples h apart are correlated by a = (1 - h/2 tau) / (1 + h/2 tau), which leaves fewer independent ones.
+    a = (1 - step / (2 * tau)) / (1 + step / (2 * tau))
+    sigma = math.sqrt(2 / (len(noise) * (1 - a * a) / (1 + a * a)))
+    yield Check(
+        NOISE, abs(ratio - 1) < NOISE_SIGMAS * sigma, f"variance {ratio:.3f} of kT/C, expected 1 +- {sigma:.3f}", REPORT
+    )

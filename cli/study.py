@@ -1,0 +1,104 @@
+"""The command that trains at each level of an imperfection: `study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..circuits.errors import InputError
+from ..circuits.files import output_folder, write_text
+from .options import LEARNING, Card, Json, Seed, TechnologyName, Workers, examples, numbers, seeds
+from .outputs import complain, emit, note, progress, show, to_json
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=LEARNING,
+    epilog=examples(
+        "thermograd study tolerance --card card.json",
+        "thermograd study isolation --technology integrated --dies 1,2,3,4,5",
+        "thermograd study adc --card card.json --levels 3,4,6,8 --steps 200 --out out/study",
+    ),
+)
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits).", metavar="NAME"),
+    ],
+    card: Card = None,
+    technology: TechnologyName = None,
+    levels: Annotated[
+        str | None, typer.Option("--levels", help="Settings of the knob, such as 0.01,0.1.", metavar="LIST")
+    ] = None,
+    dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of each training.")] = 300,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 8,
+    within: Annotated[
+        float, typer.Option("--within", min=0.0, help="Accuracy that may be lost against the ideal device.")
+    ] = 0.02,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder; a study that was stopped goes on there.", metavar="DIR")
+    ] = Path("out/study"),
+    json: Json = False,
+) -> None:
+    """Train at each level of an imperfection on several dies: how much of it does training bear?
+
+    Without --card a quick calibration of the technology (default: integrated) is made first and kept in the folder.
+    Exit code 1 when no level stays --within of the ideal device.
+    """
+    from ..devicemodel.card import DeviceCard
+    from ..optim.codesign.study import KNOBS, run_study
+    from .hardware import make_card, read_technology
+
+    if name not in KNOBS:
+        raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
+    chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
+    if card is not None and technology is not None:
+        raise InputError("--card already says which technology it is for; leave --technology out")
+    target = output_folder(out)
+    if card is not None:
+        calibrated = DeviceCard.read(card)
+    else:
+        board = read_technology(technology or "integrated")
+        kept = target / f"card-{board.name.replace(' ', '-')}.json"
+        if kept.exists() and DeviceCard.read(kept).technology == board:
+            calibrated = DeviceCard.read(kept)
+        else:
+            note(f"no --card: calibrating {board.name} first")
+            calibrated = make_card(board, "crossbar", 0, (), True, workers)
+            calibrated.write(kept)
+    with progress() as report:
+        results = run_study(
+            name, calibrated, chosen, places, steps, batch, seed, workers, target,
+            progress=lambda done, total: report(f"study: {name}", done, total),
+        )  # fmt: skip
+    from ..report.figures.saved import study as draw
+
+    data, picture = target / f"{name}.json", target / f"{name}.png"
+    write_text(data, to_json(results.to_dict()))
+    draw(picture, results.to_dict())
+    if json:
+        emit(results.to_dict() | {"files": [data, picture]})
+    else:
+        knob = results.knob
+        rows = [(f"{shown:.4g}", f"{100 * mean:.2f}", f"{100 * std:.2f}") for shown, mean, std in results.rows()]
+        show(
+            f"{knob.title}: ideal device {100 * results.baseline:.2f} %",
+            (f"{knob.axis} ({knob.unit})", "accuracy, %", "std over dies"),
+            rows,
+        )
+        steps_beyond = sum(run.outcomes.get("extrapolated", 0) for run in results.runs)
+        if steps_beyond:
+            note(f"{steps_beyond} of {steps * len(results.runs)} steps were beyond what the card was calibrated for")
+        note(f"wrote {data}, {picture}")
+    if not any(mean >= results.baseline - within for _, mean, _ in results.rows()):
+        complain(
+            f"no level of {name} stays within {within:g} of the ideal device's accuracy {results.baseline:.4f}; "
+            "try gentler --levels"
+        )
+        raise typer.Exit(1)

@@ -1,0 +1,55 @@
+"""The command that lists, checks and writes technologies: `technology`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..circuits.errors import InputError
+from ..circuits.files import output_path
+from .options import SETUP, Json, examples
+from .outputs import emit, note, say, show
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=SETUP,
+    epilog=examples(
+        "thermograd technology", "thermograd technology integrated --out my.toml", "thermograd technology my.toml"
+    ),
+)
+def technology(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Preset or file to show; without it the presets are listed.", metavar="[NAME|FILE]"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write it here (.toml or .json), as a starting point.", metavar="FILE")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the technology presets, check a technology file, or write one to start from."""
+    from ..circuits.technology.presets import PRESETS
+    from .hardware import read_technology
+
+    if name is None:
+        if out is not None:
+            raise InputError(f"--out needs the name of a technology to write: one of {', '.join(PRESETS)}, or a file")
+        if json:
+            emit({preset.name: preset.model_dump(mode="json") for preset in PRESETS.values()})
+            return
+        show("", ("preset", "source"), [(preset.name, preset.source) for preset in PRESETS.values()])
+        note("`thermograd technology NAME --out my.toml` writes one to start from")
+        return
+    chosen = read_technology(name)
+    target = output_path(out, (".toml", ".json"), inputs=[Path(name)])
+    if target is not None:
+        chosen.write(target)
+        note(f"wrote {target}")
+    if json:
+        emit(chosen.model_dump(mode="json"))
+    elif target is None:
+        say(chosen.to_toml().rstrip())

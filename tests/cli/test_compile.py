@@ -1,0 +1,230 @@
+"""`thermograd compile`: the files it writes, its options, and the figures of its report against ngspice."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thermograd.circuits.netlist.analyses import OperatingPoint
+from thermograd.circuits.netlist.netlist import Netlist
+from thermograd.circuits.ngspice.run import run as simulate
+from thermograd.circuits.technology.presets import PRESETS
+from thermograd.compiler.fabrics.registry import fabric_names
+from thermograd.compiler.program import AnalogProgram
+
+from .command_line import A, B, Run, assert_rejected, is_one_line, save, words
+
+
+def test_help_names_what_there_is(run: Run) -> None:
+    """The help text is static, so that it is fast; it must not lag behind the code."""
+    assert {*fabric_names(), *PRESETS, "auto"} <= words(run("compile", "--help")[1])
+
+
+def test_compile_writes_a_program_that_loads(run: Run) -> None:
+    code, out, error = run("compile", save("s.npz", A=A, b=B), "--technology", "breadboard", "--out", "deep/board")
+    assert code == 0
+    assert "dual_rail" in out
+    assert "wrote" in error
+    assert sorted(path.name for path in Path("deep").iterdir()) == sorted(
+        f"board{suffix}"
+        for suffix in (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
+    )
+    program = AnalogProgram.load("deep/board")
+    np.testing.assert_array_equal(program.target, A)
+    assert Path("deep/board.cir").read_text(encoding="utf-8") == program.to_spice(B)
+    assert Path("deep/board.report.txt").read_text(encoding="utf-8").strip() == out.strip()
+    with Path("deep/board.bom.csv").open(encoding="utf-8") as file:
+        bill = list(csv.DictReader(file))
+    assert sum(int(row["count"]) for row in bill if row["part"] == "resistor") == program.report.parts["resistor"]
+
+
+def test_compile_does_all_that_its_options_say(run: Run) -> None:
+    options = "--technology integrated --rounding solution --equilibrate --prune 0.001 --tile 2 --equations --hierarchical --dialect xyce"
+    code, out, _ = run(
+        "compile", save("A.npy", A), *options.split(), "--picture", "cells.svg", "--out", "board", "--json"
+    )
+    assert code == 0
+    data = json.loads(out)
+    assert data["placement"]["tiles"]
+    assert data["equations"]["proved"]
+    assert r"\begin{aligned}" in data["equations"]["latex"]
+    assert "cells.svg" in data["files"][-1]
+    assert Path("cells.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    text = Path("board.cir").read_text(encoding="utf-8")
+    assert ".subckt cell1" in text
+    assert ".options device temp=" in text
+    assert json.loads(Path("board.report.json").read_text(encoding="utf-8"))["report"] == data["report"]
+    page = Path("board.report.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "C_1 s" in page
+
+
+def test_compile_says_how_far_the_solution_for_the_given_b_is_off(run: Run) -> None:
+    options = (
+        "--b",
+        save("b.npy", B),
+        "--technology",
+        "integrated",
+        "--fabric",
+        "crossbar",
+        "--out",
+        "board",
+        "--json",
+    )
+    found = {}
+    for rounding in ("nearest", "solution"):
+        code, out, _ = run("compile", save("A.npy", A), *options, "--rounding", rounding)
+        assert code == 0
+        netlist, program = Netlist.read_spice("board.cir"), AnalogProgram.load("board")
+        x, exact = program.decode(simulate(netlist, OperatingPoint()).voltages), np.linalg.solve(A, B)
+        found[rounding] = json.loads(out)["report"]["error_for_b"]
+        assert found[rounding] == pytest.approx(np.linalg.norm(x - exact) / np.linalg.norm(exact), rel=1e-3)
+    assert found["solution"] < found["nearest"]
+    for file in ("board.report.txt", "board.report.html"):
+        assert f"{found['solution']:.3g} (relative); nominal parts" in Path(file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
+def test_compile_writes_the_netlist_after_layout_beside_the_schematic(run: Run, fabric: str) -> None:
+    options = ("--b", save("b.npy", B), "--technology", "integrated", "--fabric", fabric, "--out", "board", "--json")
+    assert run("compile", save("A.npy", A), *options)[0] == 0
+    schematic = Path("board.cir").read_text(encoding="utf-8")
+    assert not Path("board.extracted.cir").exists()
+    assert "after layout" not in Path("board.report.txt").read_text(encoding="utf-8")
+    code, out, _ = run("compile", "A.npy", *options, "--extracted")
+    assert code == 0
+    data, exact, program = json.loads(out), np.linalg.solve(A, B), AnalogProgram.load("board")
+    assert "board.extracted.cir" in data["files"]
+    assert Path("board.cir").read_text(encoding="utf-8") == schematic
+    errors = {
+        "board.cir": data["report"]["error_for_b"],
+        "board.extracted.cir": data["report"]["layout"]["error_for_b"],
+    }
+    for file, error in errors.items():
+        x = program.decode(simulate(Netlist.read_spice(file), OperatingPoint()).voltages)
+        assert error == pytest.approx(np.linalg.norm(x - exact) / np.linalg.norm(exact), rel=1e-3)
+    assert errors["board.cir"] != pytest.approx(errors["board.extracted.cir"], rel=0.05)
+    for file in ("board.report.txt", "board.report.html"):
+        text = Path(file).read_text(encoding="utf-8")
+        assert f"{errors['board.extracted.cir']:.3g} for this b; all of its modes decay" in text
+
+
+def test_compile_writes_the_netlist_after_layout_in_the_dialect_and_form_asked_for(run: Run) -> None:
+    options = "--technology integrated --fabric crossbar --rounding stochastic --programs 2 --dialect xyce --hierarchical --extracted"
+    assert run("compile", save("A.npy", A), *options.split(), "--out", "board")[0] == 0
+    texts = [Path(f"board-{k}.extracted.cir").read_text(encoding="utf-8") for k in (1, 2)]
+    assert texts[0] != texts[1]
+    for text in texts:
+        assert ".subckt cell1" in text
+        assert ".options device temp=" in text
+        assert "RWp1_1 p1_1 p1 1.0" in text
+
+
+def test_compile_makes_several_programs_to_average_over(run: Run) -> None:
+    options = ("--technology", "integrated", "--fabric", "crossbar", "--rounding", "stochastic", "--programs", "6")
+    code, out, _ = run("compile", save("A.npy", A), *options, "--out", "mean", "--json")
+    assert code == 0
+    data = json.loads(out)
+    found = [AnalogProgram.load(f"mean-{k}") for k in range(1, 7)]
+    mean = np.mean([np.linalg.inv(program.emitted_matrix) for program in found], axis=0)
+    exact = np.linalg.inv(A)
+    assert data["mean_error"] == pytest.approx(np.linalg.norm(mean - exact) / np.linalg.norm(exact), rel=1e-6)
+    assert data["reports"][5] == json.loads(Path("mean-6.report.json").read_text(encoding="utf-8"))["report"]
+    assert len({Path(f"mean-{k}.cir").read_text(encoding="utf-8") for k in range(1, 7)}) == 6
+    code, out, _ = run("compile", "A.npy", *options)
+    assert "program 1 of 6" in out
+
+
+def test_compile_takes_systems_by_their_factors(run: Run) -> None:
+    J = np.random.default_rng(0).standard_normal((2, 9))
+    code, out, _ = run("compile", save("ggn.npz", J=J, damping=0.5, b=np.ones(9)), "--damping", "0.5", "--json")
+    assert code == 0
+    assert json.loads(out)["report"]["fabric"] == "factored"
+    assert json.loads(out)["report"]["damping"] == 1.0
+    code, out, _ = run("compile", save("kfac.npz", A=A, B=A, damping=0.1), "--fabric", "factored", "--json")
+    assert json.loads(out)["report"]["unknowns"] == 9
+    code, _, error = run("compile", "ggn.npz", "--prune", "0.1")
+    assert (code, is_one_line(error)) == (2, True)
+    assert "factors" in error
+
+
+def test_compile_keeps_a_sparse_matrix_sparse(run: Run) -> None:
+    from scipy import sparse
+    from scipy.io import mmwrite
+
+    n = 4000
+    mmwrite("mesh.mtx", sparse.diags_array([-1.0, 2.5, -1.0], offsets=[-1, 0, 1], shape=(n, n)))
+    code, out, _ = run("compile", "mesh.mtx", "--json")
+    assert code == 0
+    assert json.loads(out)["report"]["fabric"] == "rc"
+    assert json.loads(out)["report"]["parts"]["resistor"] == 2 * n - 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--rounding coin", "rounding"),
+        ("--dialect hspice", "ngspice, ltspice, xyce"),
+        ("--prune 2", "prune"),
+        ("--tile 0", "tile"),
+        ("--picture a.txt", r"\.png or \.svg"),
+        ("--programs 4", "--rounding stochastic"),
+        ("--programs 0", "programs"),
+        ("--fabric factored", "compile_system"),
+        ("--fabric spu", "second rail"),
+        ("--extracted", "dual_rail has no layout.*crossbar or crossbar_single"),
+    ],
+)
+def test_compile_refuses_bad_options(run: Run, options: str, message: str) -> None:
+    code, _, error = run("compile", save("A.npy", A), *options.split())
+    assert (code, is_one_line(error)) == (2, True)
+    assert re.search(message, error)
+
+
+def test_compile_json_is_the_report_alone(run: Run) -> None:
+    code, out, error = run("compile", save("A.npy", A), "--fabric", "crossbar", "--damping", "0.5", "--json")
+    data = json.loads(out)
+    assert (code, error, data["files"]) == (0, "", [])
+    assert (data["report"]["fabric"], data["report"]["damping"]) == ("crossbar", 0.5)
+
+
+def test_a_placement_beyond_its_fan_out_is_a_no(run: Run) -> None:
+    code, _, error = run("compile", save("A.npy", A), "--tile", "1", "--fan-out", "1")
+    assert code == 1
+    assert "exceeds --fan-out 1" in error
+    code, _, error = run("compile", "A.npy", "--fan-out", "1")
+    assert (code, is_one_line(error)) == (2, True)
+    assert "--tile" in error
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "missing file": (["compile", "none.npy"], r"'none\.npy' cannot be read: No such file"),
+    "a folder": (["compile", "folder.npy"], "directory"),
+    "unknown suffix": (["compile", "A.mat"], r"suffix '\.mat'; use one of \.npy"),
+    "b too long": (["compile", "A.npy", "--b", "b4.npy"], r"b has shape \(4,\).*must be \(3,\)"),
+    "unknown fabric": (["compile", "A.npy", "--fabric", "wires"], "'wires' is unknown; there are: auto, rc, dual_rail"),
+    "unknown technology": (["compile", "A.npy", "--technology", "magic"], "'magic' is neither a preset"),
+    "missing technology": (["compile", "A.npy", "--technology", "no.toml"], r"no\.toml.*No such file"),
+    "field out of range": (
+        ["compile", "A.npy", "--technology", "bad.toml"],
+        r"adc\.bits: .*less than or equal to 24, got 99",
+    ),
+    "unknown field": (["compile", "A.npy", "--technology", "typo.json"], r"resistors\.tolerence.*spelling"),
+    "negative damping": (["compile", "A.npy", "--damping", "-1"], "damping must be a finite number >= 0, got -1"),
+    "dual_rail cannot": (["compile", "active.npy", "--fabric", "dual_rail"], r"lambda\*.*crossbar"),
+    "dialect": (["compile", "A.npy", "--dialect", "klingon"], "'klingon'.*ngspice"),
+    "dotted prefix": (["compile", "A.npy", "--out", "board.v1"], "prefix without a dot"),
+    "compile overwrites an input": (["compile", "system.npz", "--out", "system"], "overwrite an input"),
+    "no such option": (["compile", "A.npy", "--fabrik", "auto"], "--fabrik"),
+    "not a number": (["compile", "A.npy", "--damping", "much"], "--damping.*number"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
+    assert_rejected(files, *BAD[case])

@@ -1,0 +1,57 @@
+"""`thermograd study`: results, pictures and resuming."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from thermograd.optim.codesign.study import KNOBS
+
+from .command_line import Run, assert_rejected, card, words
+
+
+def test_help_names_what_there_is(run: Run) -> None:
+    """The help text is static, so that it is fast; it must not lag behind the code."""
+    assert set(KNOBS) <= words(run("study", "--help")[1])
+
+
+@pytest.mark.slow
+def test_study_writes_its_results_and_resumes(run: Run) -> None:
+    card().write("card.json")
+    arguments = [
+        "study",
+        "adc",
+        "--card",
+        "card.json",
+        "--levels",
+        "2,10",
+        "--dies",
+        "1,2",
+        "--steps",
+        "4",
+        "--workers",
+        "1",
+        *("--batch", "2", "--within", "1", "--out", "s", "--json"),
+    ]
+    code, out, error = run(*arguments)
+    assert code == 0, error
+    data = json.loads(out)
+    assert [run["level"] for run in data["runs"]] == [2, 2, 10, 10]
+    assert json.loads(Path("s/adc.json").read_text(encoding="utf-8"))["runs"] == data["runs"]
+    assert Path("s/adc.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(run(*arguments)[1]) == data
+    assert run("study", "adc", "--card", "card.json", "--technology", "paper")[0] == 2
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "unknown study": (["study", "weather"], "'weather' is unknown; there are: tolerance"),
+    "levels": (["study", "adc", "--levels", "3,four"], "'four' is not a number"),
+    "dies": (["study", "adc", "--dies", "1,2.5"], "2.5 is not a seed"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
+    assert_rejected(files, *BAD[case])
