@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from ..circuits.files import output_path
-from .options import CIRCUITS, Json, Seed, TechnologyName, Workers, examples
+from .options import CIRCUITS, FabricCommand, Json, Seed, TechnologyName, Workers, examples
 from .outputs import complain, emit, note, show
 
 app = typer.Typer()
 
 
 @app.command(
+    cls=FabricCommand,
     rich_help_panel=CIRCUITS,
     epilog=examples(
         "thermograd calibrate --technology integrated --out card.json",
@@ -24,7 +25,7 @@ app = typer.Typer()
 )
 def calibrate(
     technology: TechnologyName = "integrated",
-    fabric: Annotated[str, typer.Option("--fabric", help="crossbar or dual_rail.", metavar="NAME")] = "crossbar",
+    fabric: Annotated[str, typer.Option("--fabric", help="One of: {can_calibrate}.", metavar="NAME")] = "crossbar",
     systems: Annotated[
         list[Path] | None,
         typer.Option(

@@ -10,7 +10,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_text
-from .options import CIRCUITS, PICTURES, Damping, Drive, Json, Seed, TechnologyName, examples
+from .options import CIRCUITS, PICTURES, Damping, Drive, FabricCommand, Json, Seed, TechnologyName, examples
 from .outputs import complain, emit, note, say, show, to_json
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ app = typer.Typer()
 
 @app.command(
     "compile",
+    cls=FabricCommand,
     rich_help_panel=CIRCUITS,
     epilog=examples(
         "thermograd compile A.npy",
@@ -53,7 +54,7 @@ def compile_command(
         str,
         typer.Option(
             "--fabric",
-            help="auto, rc, dual_rail (passive), crossbar, crossbar_single, factored (op-amps), lc or spu (oscillators).",
+            help="auto (the first that fits of: {automatic}), or one of: {all}.",
             metavar="NAME",
         ),
     ] = "auto",
@@ -91,8 +92,8 @@ def compile_command(
         bool,
         typer.Option(
             "--extracted",
-            help="Beside the schematic netlist the one after layout, with wires, switches and parasitics (crossbar, "
-            "crossbar_single); the report says what they do to the solution.",
+            help="Beside the schematic netlist the one after layout, with wires, switches and parasitics "
+            "({has_layout}); the report says what they do to the solution.",
         ),
     ] = False,
     equations: Annotated[

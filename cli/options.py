@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ..circuits.errors import InputError
 
 CIRCUITS, LEARNING, SETUP = "Circuits", "Learning", "Set-up"
 PICTURES = (".png", ".svg", ".pdf")
+_TRAITS = re.compile(r"{([a-z_]+)}")
 _CAPITAL = re.compile(r"[0-9.](M(?!EG|eg|IL|il)|P)")
 _MEANT = {"M": ("meg for 1e6", "m for 1e-3"), "P": ("1000T for 1e15", "p for 1e-12")}
 
@@ -22,6 +24,25 @@ def examples(*lines: str) -> str:
     return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]{line}[/cyan]" for line in lines)])
 
 
+class FabricCommand(TyperCommand):
+    """A command with an option --fabric: its help names the fabrics of the registry, which is imported only when that help is shown.
+
+    In the text of an option, `{all}`, `{has_device_model}` and the other traits of the registry become the names of those fabrics.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Fill in the names, then format as any command."""
+        from ..compiler.fabrics.registry import fabric_names
+
+        for option in self.params:
+            text: str = getattr(option, "help", None) or ""
+            for trait in _TRAITS.findall(text):
+                text = text.replace("{" + trait + "}", ", ".join(fabric_names(None if trait == "all" else trait)))
+            if hasattr(option, "help"):
+                option.help = text
+        super().format_help(ctx, formatter)
+
+
 Matrix = Annotated[
     Path,
     typer.Argument(help="Matrix A: .npy, .npz, .csv, .txt or .mtx. An .npz with A and b gives both.", metavar="MATRIX"),
@@ -29,7 +50,7 @@ Matrix = Annotated[
 Drive = Annotated[Path | None, typer.Option("--b", help="Right-hand side: a file of the same kinds.", metavar="FILE")]
 DeviceFabric = Annotated[
     str | None,
-    typer.Option("--fabric", help="auto, rc or dual_rail (passive), or crossbar (op-amps).", metavar="NAME"),
+    typer.Option("--fabric", help="auto, or one of: {has_device_model}.", metavar="NAME"),
 ]
 TechnologyName = Annotated[
     str | None,

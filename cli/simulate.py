@@ -21,6 +21,7 @@ from .options import (
     DieSeed,
     Drive,
     Extrapolate,
+    FabricCommand,
     Json,
     Matrix,
     Plot,
@@ -45,6 +46,7 @@ app = typer.Typer()
 
 
 @app.command(
+    cls=FabricCommand,
     rich_help_panel=CIRCUITS,
     epilog=examples(
         "thermograd simulate A.npy",

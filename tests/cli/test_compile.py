@@ -14,15 +14,25 @@ from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run as simulate
 from thermograd.circuits.technology.presets import PRESETS
-from thermograd.compiler.fabrics.registry import fabric_names
+from thermograd.compiler.fabrics.rc import RC
+from thermograd.compiler.fabrics.registry import fabric_names, registered
 from thermograd.compiler.program import AnalogProgram
 
 from .command_line import A, B, Run, assert_rejected, is_one_line, save, words
 
 
 def test_help_names_what_there_is(run: Run) -> None:
-    """The help text is static, so that it is fast; it must not lag behind the code."""
     assert {*fabric_names(), *PRESETS, "auto"} <= words(run("compile", "--help")[1])
+    assert not re.search("{[a-z]", run("compile", "--help")[1])
+
+
+def test_help_reads_the_registry_of_fabrics(run: Run) -> None:
+    class Toy(RC):
+        name = "toyfabric"
+
+    with registered(Toy()):
+        assert all("toyfabric" in words(run(command, "--help")[1]) for command in ("compile", "simulate"))
+    assert "toyfabric" not in words(run("compile", "--help")[1])
 
 
 def test_compile_writes_a_program_that_loads(run: Run) -> None:
