@@ -5,7 +5,7 @@ needs netlists does not wait for torch.
 
     >>> import thermograd
     >>> thermograd.compile_matrix([[2.0, 0.5], [0.5, 1.0]])
-    >>> thermograd.TNGD(model.parameters(), lr=0.1, damping=0.01, analog_time=5.0)
+    >>> thermograd.TNGD(model.parameters(), lr=0.1, damping=0.01, duration=5.0)
 """
 
 from __future__ import annotations

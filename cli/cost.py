@@ -53,7 +53,7 @@ def cost(
         typer.Option("--program", help="Program that `compile` wrote, in place of a network.", metavar="FILE"),
     ] = None,
     technology: TechnologyName = None,
-    analog_time: Annotated[float, typer.Option("--analog-time", help="Of a run, in tau.", metavar="TAU")] = 50.0,
+    duration: Annotated[float, typer.Option("--duration", help="Of a run, in tau.", metavar="TAU")] = 50.0,
     attempts: Annotated[int, typer.Option("--attempts", help="Analog runs behind a reading.", min=1)] = 1,
     host_rate: Annotated[
         str | None,
@@ -75,7 +75,7 @@ def cost(
         str | None,
         typer.Option(
             "--sweep",
-            help="Vary one of parameters, batch, outputs, analog_time, bits, rate (link, bit/s), converters (of a kind, shared), samples "
+            help="Vary one of parameters, batch, outputs, duration, bits, rate (link, bit/s), converters (of a kind, shared), samples "
             "(of one converter, 1/s) or resistance (ohm), and say where the bottleneck changes.",
             metavar="KNOB=LOW:HIGH",
         ),
@@ -110,7 +110,7 @@ def cost(
         for option, value in given.items():
             if value is not None:
                 raise InputError(f"{option} has no meaning with --program, which is a finished circuit; leave it out")
-        _cost_of_program(program, analog_time, attempts, seconds or 0.0, power, json)
+        _cost_of_program(program, duration, attempts, seconds or 0.0, power, json)
         return
     if parameters is None or batch is None or outputs is None:
         raise InputError("give --parameters, --batch and --outputs, or --program FILE")
@@ -121,13 +121,13 @@ def cost(
         outputs=whole("--outputs", outputs),
         layout=layout,
         technology=read_technology(technology or BASE),
-        analog_time=analog_time,
+        duration=duration,
         host=Host(default.rate if host_rate is None else suffixed("--host-rate", host_rate), power),
         digital_seconds=seconds,
         attempts=attempts,
     )
     found, array = scenario.cost(), scenario.array()
-    title = f"{layout}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {analog_time:g} tau, "
+    title = f"{layout}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {duration:g} tau, "
     title += f"technology {scenario.technology.name}"
     data = _data(found, array)
     swept = None if sweep is None else _swept(scenario, sweep)
@@ -148,7 +148,7 @@ def cost(
     _remark(scenario.technology)
 
 
-def _cost_of_program(path: Path, analog_time: float, attempts: int, seconds: float, watts: float, json: bool) -> None:
+def _cost_of_program(path: Path, duration: float, attempts: int, seconds: float, watts: float, json: bool) -> None:
     from ..compiler.program import AnalogProgram
     from ..devicemodel.cost.model import step_cost
     from ..devicemodel.cost.workload import compiled_array
@@ -156,14 +156,14 @@ def _cost_of_program(path: Path, analog_time: float, attempts: int, seconds: flo
     _require_program(path)
     program = AnalogProgram.load(path)
     array = compiled_array(program)
-    found = step_cost(array, program.technology, analog_time * array.tau * attempts, seconds, watts, attempts)
+    found = step_cost(array, program.technology, duration * array.tau * attempts, seconds, watts, attempts)
     if json:
         emit(_data(found, array) | {"layout": program.fabric_name, "technology": program.technology.name})
         return
     _show(
         found,
         array,
-        f"{program.fabric_name}: {program.size} unknowns, {analog_time:g} tau, technology {program.technology.name}",
+        f"{program.fabric_name}: {program.size} unknowns, {duration:g} tau, technology {program.technology.name}",
     )
     _remark(program.technology)
 

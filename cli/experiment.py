@@ -27,7 +27,7 @@ def open_task(name: str, data: Path | None) -> Task:
     takers = [other for other, build in TASKS.items() if "path" in inspect.signature(build).parameters]
     if name in TASKS and name not in takers:
         raise InputError(f"--data means nothing to {name}; leave it out, or use --task {' or '.join(takers)}")
-    return make_task(name, path=data)
+    return make_task(name, {"path": data})
 
 
 def training_device(options: dict[str, Any], seed: int) -> tuple[str, Device]:

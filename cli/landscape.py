@@ -40,7 +40,7 @@ app = typer.Typer()
     rich_help_panel=LEARNING,
     epilog=examples(
         "thermograd landscape --steps 100 --plot landscape.png",
-        "thermograd landscape --optimizers tngd:analog-time=0,tngd:analog-time=2,tngd:analog-time=20 --plot times.png",
+        "thermograd landscape --optimizers tngd:duration=0,tngd:duration=2,tngd:duration=20 --plot times.png",
         "thermograd landscape --optimizers ngd,tngd --device surrogate --card card.json --die 3 --extrapolate --plot die.pdf",
         "thermograd landscape --plane random --optimizers ngd --plot basin.svg --out basin.npz",
     ),
@@ -57,7 +57,7 @@ def landscape(
         typer.Option(
             "--optimizers",
             help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, each with settings of its own if need be: "
-            "sgd:lr=0.1,tngd:damping=1:analog-time=5.",
+            "sgd:lr=0.1,tngd:damping=1:duration=5.",
             metavar="LIST",
         ),
     ] = "sgd,adam,ngd,tngd",
@@ -116,7 +116,8 @@ def landscape(
         trajectories = [
             follow(
                 chosen, name, steps, batch, seed, machine, samples, label,
-                progress=lambda done, total, label=label: report(f"training {label}", done, total), **settings,  # type: ignore[misc]
+                progress=lambda done, total, label=label: report(f"training {label}", done, total),  # type: ignore[misc]
+                settings=settings,
             )
             for (label, name, settings), machine in zip(runs, machines, strict=True)
         ]  # fmt: skip
@@ -172,7 +173,7 @@ def _show(found: Landscape, title: str) -> None:
 
 def _runs(text: str, hardware: dict[str, Any]) -> list[tuple[str, str, dict[str, float]]]:
     """Label, optimizer and settings of each item of a list such as `sgd:lr=0.1,tngd`."""
-    from ..optim.training.train import OPTIMIZERS
+    from ..optim.optimizers.registry import OPTIMIZERS, uses_device
 
     runs: list[tuple[str, str, dict[str, float]]] = []
     for item in text.split(","):
@@ -192,7 +193,7 @@ def _runs(text: str, hardware: dict[str, Any]) -> list[tuple[str, str, dict[str,
                 settings[key] = float(value)
             except ValueError:
                 raise InputError(f"--optimizers: {pair!r} of {name} is not a number; give one, as lr=0.1") from None
-            forever = key == "analog_time" and settings[key] == math.inf
+            forever = key == "duration" and settings[key] == math.inf
             if not (math.isfinite(settings[key]) or forever) or (key == "lr" and settings[key] <= 0):
                 wanted = "a finite number > 0" if key == "lr" else "a finite number"
                 raise InputError(f"--optimizers: {key} of {name} is {settings[key]}; give {wanted}")
@@ -204,7 +205,7 @@ def _runs(text: str, hardware: dict[str, Any]) -> list[tuple[str, str, dict[str,
         runs.append((label, name, settings))
     if len(runs) > MOST:
         raise InputError(f"--optimizers: {len(runs)} are too many to tell apart in a picture; give at most {MOST}")
-    if not any("analog_time" in OPTIMIZERS[name][1] for _, name, _ in runs):
+    if not any(uses_device(name) for _, name, _ in runs):
         for option, value in hardware.items():
             if value is not None:
                 raise InputError(f"--{option} means nothing to {text}, which use no device; leave it out, or add tngd")
@@ -217,13 +218,13 @@ def _prepared(
     """A device for each training that uses one. What an optimizer objects to is found here, before the first one trains."""
     import torch
 
-    from ..optim.training.train import OPTIMIZERS, make_optimizer
+    from ..optim.optimizers.registry import make_optimizer, uses_device
     from .experiment import training_device
 
     devices: list[Device | None] = []
     for _, name, settings in runs:
-        make_optimizer(name, [torch.nn.Parameter(torch.zeros(1))], None, **settings)
-        if "analog_time" not in OPTIMIZERS[name][1]:
+        make_optimizer(name, [torch.nn.Parameter(torch.zeros(1))], None, settings)
+        if not uses_device(name):
             devices.append(None)
             continue
         devices.append(training_device(hardware, seed)[1])

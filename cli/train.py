@@ -44,7 +44,7 @@ app = typer.Typer()
     epilog=examples(
         "thermograd train --optimizer adam --steps 300",
         "thermograd train --optimizer tngd --device surrogate --card card.json --die 3 --checkpoint run.pt",
-        "thermograd train --optimizer tngd --analog-time 20 --damping 0.1 --json",
+        "thermograd train --optimizer tngd --duration 20 --damping 0.1 --json",
         "thermograd train --task mnist --data mnist.npz --optimizer adam --plot out/mnist.png",
     ),
 )
@@ -79,8 +79,8 @@ def train(
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
     damping: Annotated[float | None, typer.Option("--damping", help="Of the curvature (all but sgd and adam).")] = None,
-    analog_time: Annotated[
-        float | None, typer.Option("--analog-time", help="Tau before the reading (tngd); inf is settled.")
+    duration: Annotated[
+        float | None, typer.Option("--duration", help="Tau before the reading (tngd); inf is settled.")
     ] = None,
     seed: Seed = 0,
     checkpoint: Annotated[
@@ -101,7 +101,7 @@ def train(
     given = [card, data, Path(technology or "")]
     picture, history = output_path(plot, PICTURES, given), output_path(out, (".json",), given)
     saved = output_path(checkpoint, inputs=[*given, history])
-    settings = {"lr": lr, "damping": damping, "analog_time": analog_time}
+    settings = {"lr": lr, "damping": damping, "duration": duration}
     hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
     try:
         with progress() as report:
@@ -193,7 +193,8 @@ def _train(
     checkpoint: Path | None,
     report: Progress,
 ) -> Trained:
-    from ..optim.training.train import OPTIMIZERS, settings_for, train
+    from ..optim.optimizers.registry import OPTIMIZERS, uses_device
+    from ..optim.training.train import settings_for, train
     from .experiment import open_task, training_device
 
     task = open_task(name, data)
@@ -210,7 +211,7 @@ def _train(
         if setting == "lr" and not (math.isfinite(value) and value > 0):
             raise InputError(f"{option} is {value}; give a finite number > 0")
     kind, device = None, None
-    if "analog_time" in known:
+    if uses_device(optimizer):
         kind, device = training_device(hardware, seed)
     else:
         for part, given in hardware.items():
@@ -229,7 +230,7 @@ def _train(
         callbacks=[lambda done, _: report("training", done, steps)],
         checkpoint=checkpoint,
         checkpoint_every=max(1, min(100, steps // SAVES)),
-        **chosen,
+        settings=chosen,
     )
     asked = {"task": name, "data": data, "optimizer": optimizer, "device": kind, "die": hardware["die"]}
     return Trained(asked | {"batch": batch, "seed": seed, "settings": {**known, **chosen}}, history)

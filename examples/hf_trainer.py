@@ -45,7 +45,7 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "ngd": (tg.NGD, {"damping": 0.1, "lr": 0.2}),
-    "tngd-adam": (tg.TNGD, {"damping": 0.1, "lr": 2e-3, "analog_time": 2.0, "update": "adam"}),
+    "tngd-adam": (tg.TNGD, {"damping": 0.1, "lr": 2e-3, "duration": 2.0, "update": "adam"}),
     "adamw": (torch.optim.AdamW, {"lr": 2e-3}),
 }
 TOKENS, LENGTH = 60, 16  # of the random sequences

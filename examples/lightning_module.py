@@ -25,7 +25,7 @@ from thermograd.optim.tasks.digits import digits
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "ngd": (tg.NGD, {"lr": 0.3, "damping": 0.3}),
-    "tngd": (tg.TNGD, {"lr": 0.3, "damping": 0.3, "analog_time": 20.0}),
+    "tngd": (tg.TNGD, {"lr": 0.3, "damping": 0.3, "duration": 20.0}),
 }
 
 

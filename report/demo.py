@@ -40,7 +40,7 @@ from ..devicemodel.ou import transition
 from ..devicemodel.systems import Dense
 from ..optim.codesign.study import KNOBS, run_study
 from ..optim.tasks.digits import digits
-from ..optim.training.curvature_systems import CurvatureSystem, Recorder, curvature_systems
+from ..optim.training.curvature_systems import CurvatureSystem, RecordingDevice, curvature_systems
 from ..optim.training.train import History, train
 from .demo_page import write_overview, write_report
 
@@ -56,7 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.3},
     "adam": {"lr": 0.005},
     "ngd": {"lr": 0.3, "damping": DAMPING},
-    "tngd": {"lr": 0.3, "damping": DAMPING, "analog_time": ANALOG_TIME},
+    "tngd": {"lr": 0.3, "damping": DAMPING, "duration": ANALOG_TIME},
 }
 """Of each optimizer, from the grid of `benchmarks/optim/tune_digits.py`; TNGD takes over what was found for exact NGD.
 
@@ -87,7 +87,7 @@ def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, wor
     results: dict[str, Any] = {}
     with seconds("a real curvature matrix"):
         report("a real curvature matrix", 0, 1)
-        system = curvature_systems(digits(), [5], SHOWN_IMAGES, **SETTINGS["tngd"])[0]
+        system = curvature_systems(digits(), [5], SHOWN_IMAGES, settings=SETTINGS["tngd"])[0]
         results["matrix"] = matrix_stage(system, technology, folder)
         report("a real curvature matrix", 1, 1)
     with seconds("ngspice with thermal noise"):
@@ -230,7 +230,7 @@ def _exact_law(space: StateSpace, times: np.ndarray) -> tuple[np.ndarray, np.nda
 def calibration_stage(technology: Technology, system: CurvatureSystem, workers: int, report: Progress) -> Calibration:
     """Calibrate on random systems and on real ones of the size that training uses."""
     task = digits()
-    real = curvature_systems(task, [2, 20, 60, 120, 200, 300], BATCH, seed=7, **SETTINGS["tngd"])
+    real = curvature_systems(task, [2, 20, 60, 120, 200, 300], BATCH, seed=7, settings=SETTINGS["tngd"])
     systems = [(item.matrix, item.b) for item in [system, *real]]
     return calibrate_with_evidence(
         technology,
@@ -298,9 +298,16 @@ def _train_one(
     if optimizer == "tngd":
         # Systems of a training are not known before it; those beyond the card's range are counted.
         device = IdealDevice() if die is None else SurrogateDevice(card, die, seed, extrapolate=True)
-        recorder = Recorder(device, set(range(STEPS - 5, STEPS)))
+        recorder = RecordingDevice(device, set(range(STEPS - 5, STEPS)))
     history = train(
-        digits(), optimizer, STEPS, BATCH, seed, device=recorder, evaluate_every=EVALUATE_EVERY, **SETTINGS[optimizer]
+        digits(),
+        optimizer,
+        STEPS,
+        BATCH,
+        seed,
+        device=recorder,
+        evaluate_every=EVALUATE_EVERY,
+        settings=SETTINGS[optimizer],
     )
     link = Technology.preset("paper").link if die is None else card.technology.link
     parts = _step_parts(history, recorder.systems[0].b.size if recorder else 0, link)
@@ -403,7 +410,7 @@ def studies_stage(card: DeviceCard, folder: Path, workers: int, report: Progress
             workers=workers,
             out=folder / "studies",
             progress=lambda done, total, name=name: report(f"study: {name}", done, total),  # type: ignore[misc]
-            **SETTINGS["tngd"],
+            settings=SETTINGS["tngd"],
         )
         studies.append(study.to_dict())
     return studies

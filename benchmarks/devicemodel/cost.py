@@ -42,7 +42,7 @@ PANELS: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
 """Title, scenario, knob, its bounds, and whether energy is meant instead of time."""
 MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
     ("Energy: N = 1e5, dz = 1", Scenario(N, 1, 1), "batch", 1, 1e3, True),
-    ("Energy: N = 1e5, b = 32, dz = 20", PAPER, "analog_time", 1, 1e4, True),
+    ("Energy: N = 1e5, b = 32, dz = 20", PAPER, "duration", 1, 1e4, True),
     (
         "Time: integrated, dual",
         Scenario(N, BATCH, OUTPUTS, "dual", Technology.preset("integrated")),

@@ -44,7 +44,7 @@ MOMENTUM = [0.0, 0.9]
 
 def split(path: str) -> Task:
     """The task with validation images in the place of its test set."""
-    task = make_task("mnist", path=path, train=TRAIN + VALIDATION, test=1)
+    task = make_task("mnist", {"path": path, "train": TRAIN + VALIDATION, "test": 1})
     return dataclasses.replace(
         task,
         train_inputs=task.train_inputs[:TRAIN],
@@ -58,7 +58,9 @@ def score(path: str, run: dict[str, Any]) -> dict[str, Any]:
     """The run with its accuracy on the validation images, the loss of its last tenth, and seconds a step."""
     torch.set_num_threads(1)
     steps = run["steps"]
-    history = train(split(path), run["optimizer"], steps, PLAN.batch, run["seed"], evaluate_every=0, **run["settings"])
+    history = train(
+        split(path), run["optimizer"], steps, PLAN.batch, run["seed"], evaluate_every=0, settings=run["settings"]
+    )
     loss = float(np.mean(history.loss[-max(1, steps // 10) :]))
     return run | {
         "accuracy": history.final_accuracy,

@@ -61,13 +61,13 @@ def one(path: str, card: str | None, row: str, seed: int, steps: int) -> dict[st
         assert card is not None
         # A dual system of 576 cells is larger than those of the calibration.
         device = SurrogateDevice(DeviceCard.read(card), die=seed, extrapolate=True)
-    task = make_task("mnist", path=path)
+    task = make_task("mnist", {"path": path})
     history = train(task, name, steps, seed=seed, device=device)
     hardware = None
     if name.startswith("tngd"):
         parameters = sum(p.numel() for p in task.model().parameters())
         technology = Technology.preset("integrated")
-        hardware = Scenario(parameters, PLAN.batch, 10, "dual", technology, analog_time=20.0).cost().seconds
+        hardware = Scenario(parameters, PLAN.batch, 10, "dual", technology, duration=20.0).cost().seconds
     return {
         "row": row,
         "seed": seed,
@@ -92,7 +92,7 @@ def why(path: str, card: DeviceCard, steps: tuple[int, ...] = (5, 15, 25)) -> st
             met.append((system, b, duration, x0))
             return super().solve(system, b, duration, x0=x0)
 
-    train(make_task("mnist", path=path), "tngd", max(steps) + 1, seed=0, device=Watched(), evaluate_every=0)
+    train(make_task("mnist", {"path": path}), "tngd", max(steps) + 1, seed=0, device=Watched(), evaluate_every=0)
     fine = card.dac.model_copy(update={"bits": 14, "offset": 0.0, "gain_error": 0.0})
     codes = card.technology.resistors.model_copy(update={"bits": 14})
     changes: dict[str, Any] = {}

@@ -194,7 +194,7 @@ class Scenario:
         parameters, batch, outputs: N, b and dz.
         layout: "factored" (the paper's), "dense" or "dual"; see `workload`.
         technology: of the array and its converters.
-        analog_time: of a run, tau.
+        duration: of a run, tau.
         host: what computes the derivatives, if they are not measured.
         digital_seconds: measured time of the derivatives, s; None: derived from their operations and the host's rate.
         attempts: analog runs behind a reading.
@@ -205,7 +205,7 @@ class Scenario:
     outputs: int
     layout: str = "factored"
     technology: Technology = dataclasses.field(default_factory=lambda: Technology.preset("paper"))
-    analog_time: float = 50.0
+    duration: float = 50.0
     host: Host = Host()
     digital_seconds: float | None = None
     attempts: int = 1
@@ -224,8 +224,8 @@ class Scenario:
         if digital is None:
             work = derivative_flops(self.layout, self.parameters, self.batch, self.outputs)
             digital = work / self.host.rate
-        require_amount("analog_time", self.analog_time, "tau")
-        analog = self.analog_time * array.tau * self.attempts
+        require_amount("duration", self.duration, "tau")
+        analog = self.duration * array.tau * self.attempts
         return step_cost(array, self.technology, analog, digital, self.host.power, self.attempts)
 
     def turned(self, knob: str, value: float) -> Scenario:
@@ -259,7 +259,7 @@ TECHNOLOGY_KNOBS: dict[str, tuple[str, ...]] = {
     "resistance": ("resistors__unit",),
 }
 """Fields of the technology that a knob sets. `bits` is the precision of all numbers, programmable conductances included."""
-KNOBS = ("parameters", "batch", "outputs", "analog_time", *TECHNOLOGY_KNOBS)
+KNOBS = ("parameters", "batch", "outputs", "duration", *TECHNOLOGY_KNOBS)
 WHOLE = ("parameters", "batch", "outputs", "bits", "converters")
 """Knobs that take whole numbers."""
 

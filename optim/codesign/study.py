@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def run_study(
     workers: int = 2,
     out: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **settings: Any,
+    settings: Mapping[str, Any] | None = None,
 ) -> Study:
     """Train the digits task at each level of a knob on each die.
 
@@ -174,7 +174,7 @@ def run_study(
         card: the calibrated device that is varied.
         levels: settings of the knob; default those of `KNOBS`.
         dies: seeds of the dies, the same for every level. The k-th die trains with weights and batches of seed + k.
-        steps, batch, settings: of the training (settings go to `TNGD`).
+        steps, batch, settings: of the training; settings are those of `TNGD`.
         workers: processes.
         out: folder for the results; runs that are found there (same card, settings and versions of the knob) are not repeated.
         progress: called with (runs done, runs in all).
@@ -184,7 +184,7 @@ def run_study(
     """
     if name not in KNOBS:
         raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
-    knob = KNOBS[name]
+    knob, settings = KNOBS[name], dict(settings or {})
     chosen = tuple(float(level) for level in (knob.levels if levels is None else levels))
     if not chosen or not all(math.isfinite(level) and level >= 0 for level in chosen):
         raise InputError(f"levels of the study {name} are {list(chosen)}; give at least one, all finite and >= 0")
@@ -249,7 +249,7 @@ def train_once(
     """One run in a worker: accuracy at the end, mean loss of the last tenth, outcomes. No card is the ideal device."""
     torch.set_num_threads(1)
     device = None if card is None else SurrogateDevice(DeviceCard(**json.loads(card)), die, seed, extrapolate=True)
-    history = train(digits(), "tngd", steps, batch, seed, device=device, evaluate_every=0, **settings)
+    history = train(digits(), "tngd", steps, batch, seed, device=device, evaluate_every=0, settings=settings)
     outcomes = {outcome: history.outcome.count(outcome) for outcome in sorted(set(history.outcome))}
     return {
         "accuracy": history.final_accuracy,

@@ -92,21 +92,21 @@ class WholeBlock:
 
 
 def kronecker_blocks(
-    factor: Factor, state: MutableMapping[Tensor, dict[str, Any]], decay: float
+    factor: Factor, state: MutableMapping[Tensor, dict[str, Any]], ema_decay: float
 ) -> list[KroneckerBlock | WholeBlock] | None:
     """The blocks of a batch, averaged with those before it; None, and no average moved, where one is not finite.
 
     Args:
         factor: of the batch.
         state: of an optimizer, by parameter: holds the moving averages "inputs" and "outputs", which are updated here.
-        decay: of the averages; 0 keeps the batch alone.
+        ema_decay: of the averages; 0 keeps the batch alone.
 
     Raises:
-        InputError: decay out of range; a curvature that did not keep its sensitivities; sequences of several lengths; a parameter without
+        InputError: ema_decay out of range; a curvature without its sensitivities; sequences of several lengths; a parameter without
             factors whose rows would take too much memory.
     """
-    if not 0 <= decay < 1:
-        raise InputError(f"decay is {decay}: give a number in [0, 1)")
+    if not 0 <= ema_decay < 1:
+        raise InputError(f"ema_decay is {ema_decay}: give a number in [0, 1)")
     pairs = [_factors(block) for block in factor.blocks]
     whole = [_whole(block, factor) if pair is None else [] for block, pair in zip(factor.blocks, pairs, strict=True)]
     if not all_finite(
@@ -121,7 +121,7 @@ def kronecker_blocks(
         assert block.weight is not None
         kept = state[factor.parameters[block.weight]]
         for name, fresh in (("outputs", pair[0]), ("inputs", pair[1])):
-            kept[name] = fresh if name not in kept else torch.lerp(fresh, kept[name], decay)
+            kept[name] = fresh if name not in kept else torch.lerp(fresh, kept[name], ema_decay)
         found.append(KroneckerBlock(block.weight, block.bias, kept["outputs"], kept["inputs"]))
     return found
 

@@ -27,8 +27,9 @@ from ..curvature.batch import Batch, Closure, all_finite, evaluate
 from ..curvature.curvature import Curvature, Layout
 from ..curvature.factor import Factor, Joined, Stored
 from ..curvature.likelihood import OutputLaw
-from .config import Direction, Recipe, StepRecord
+from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number
+from .step import Direction, StepRecord
 
 
 class NaturalGradient(Optimizer):
@@ -40,7 +41,10 @@ class NaturalGradient(Optimizer):
             lambda_group).
         lr: learning rate.
         damping: lambda >= 0, a function of the steps done, or `LevenbergMarquardt`.
-        recipe: the fields of `Recipe`, by name.
+        config: the other options, of which each optimizer takes the fields by name.
+
+    Raises:
+        InputError: a number out of range; parameters that are not all float32, or all float64.
 
     Attributes:
         last: `StepRecord` of the latest step, None before the first.
@@ -48,19 +52,16 @@ class NaturalGradient(Optimizer):
 
     last: StepRecord | None
 
-    def __init__(self, params: Iterable[Any], lr: float, damping: Damping, **recipe: Any) -> None:
-        try:
-            self.recipe = Recipe(**recipe)
-        except TypeError as error:
-            raise InputError(f"{type(self).__name__}: {error}; `Recipe` lists what there is") from None
+    def __init__(self, params: Iterable[Any], lr: float, damping: Damping, config: NaturalGradientConfig) -> None:
         check_number("lr", lr, low=0.0)
+        self.config = config
         self.policy = damping
         fixed = damping if isinstance(damping, int | float) else None
-        of_groups: dict[str, Any] = {"weight_decay": self.recipe.weight_decay}
-        if self.recipe.update == "adam":  # (schedulers that cycle momentum look which of the two there is)
-            of_groups |= {"betas": tuple(self.recipe.betas), "eps": self.recipe.eps}
+        of_groups: dict[str, Any] = {"weight_decay": self.config.weight_decay}
+        if self.config.update == "adam":  # (schedulers that cycle momentum look which of the two there is)
+            of_groups |= {"betas": tuple(self.config.betas), "eps": self.config.eps}
         else:
-            of_groups["momentum"] = self.recipe.momentum
+            of_groups["momentum"] = self.config.momentum
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self.last = None
         self._verified = False
@@ -68,14 +69,32 @@ class NaturalGradient(Optimizer):
         self._law: OutputLaw | None = None
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
-        group = self.recipe.process_group
+        group = self.config.process_group
         rank = 0 if group is None else torch.distributed.get_rank(group)
-        self._labels = torch.Generator().manual_seed(self.recipe.seed + rank)
+        self._generator = torch.Generator().manual_seed(self.config.seed + rank)
         self._prepared: list[tuple[Closure, float, Curvature | Stored | None]] = []
         self._dampings()
         dtypes = {p.dtype for p in self._parameters()}
         if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
             raise InputError(f"parameters are of {sorted(map(str, dtypes))}: give all in float32, or all in float64")
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with settings of their own.
+
+        Raises:
+            InputError: a setting out of range, or one that the update does not use.
+        """
+        config = self.config
+        for name in ("betas", "eps") if config.update == "sgd" else ("momentum",):
+            if name in param_group:
+                raise InputError(
+                    f'a parameter group has {name}, which update="{config.update}" does not use: leave it out'
+                )
+        for name in ("lr", "weight_decay"):
+            check_number(name, param_group.get(name, 0.0), low=0.0)
+        momentum, betas, eps = (param_group.get(name, getattr(config, name)) for name in ("momentum", "betas", "eps"))
+        check_moments(config.update, momentum, betas, eps)
+        super().add_param_group(param_group)
 
     def prepare(self, closure: Closure) -> float:
         """Run the model on one micro-batch and keep what it left for the next `step`, in which all that were prepared count alike.
@@ -103,9 +122,9 @@ class NaturalGradient(Optimizer):
                 found = Curvature(
                     batch,
                     self._parameters(),
-                    self.recipe.curvature,
-                    self.recipe.labels,
-                    self._labels,
+                    self.config.curvature,
+                    self.config.mc_samples,
+                    self._generator,
                     known_curved=self._verified,
                     before=self._law,
                     keep=self._keeps_sensitivities(),
@@ -158,7 +177,7 @@ class NaturalGradient(Optimizer):
         by_blocks = [one for one in curvatures if isinstance(one, Stored) or self._uses_blocks(one)]
         fallbacks = tuple(by_blocks[0].fallbacks) if by_blocks else ()
         if fallbacks and self._steps == 0:
-            _tell(fallbacks, self._parameters())
+            _warn_of_fallbacks(fallbacks, self._parameters())
         self._steps += 1
         self.last = StepRecord(
             loss,
@@ -177,7 +196,7 @@ class NaturalGradient(Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """torch's optimizer state, the step count, the adapted damping, the labels' generator, whether the model was checked."""
         own = {"verified": self._verified, "steps": self._steps, "adapted": self._adapted}
-        return {**super().state_dict(), **own, "labels": self._labels.get_state()}
+        return {**super().state_dict(), **own, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a state of `state_dict`."""
@@ -185,8 +204,8 @@ class NaturalGradient(Optimizer):
         self._verified = bool(state_dict.get("verified", False))
         self._steps = int(state_dict.get("steps", 0))
         self._adapted = state_dict.get("adapted", self._adapted)
-        if "labels" in state_dict:
-            self._labels.set_state(state_dict["labels"].cpu())
+        if "generator" in state_dict:
+            self._generator.set_state(state_dict["generator"].cpu())
 
     @abstractmethod
     def _direction(self, factor: Factor, damping: float) -> Direction:
@@ -196,7 +215,7 @@ class NaturalGradient(Optimizer):
         self, curvatures: Sequence[Curvature | Stored], finite: bool, dampings: list[float]
     ) -> tuple[Direction, Factor | None]:
         """The direction of all micro-batches together, and their curvature."""
-        group = self.recipe.process_group
+        group = self.config.process_group
         if group is not None:
             finite = distributed.all_finite(finite, self._parameters()[0].device, group)
         if not finite:
@@ -206,7 +225,7 @@ class NaturalGradient(Optimizer):
                 one.verify()
         parts: list[Factor] = list(curvatures)
         if group is not None:
-            in_range = self.recipe.curvature != "mc-fisher"
+            in_range = self.config.curvature != "mc-fisher"
             parts = [one for own in curvatures for one in distributed.gathered(own, in_range, group)]
         factor = parts[0]
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
@@ -242,13 +261,13 @@ class NaturalGradient(Optimizer):
             after = self._mean(sum(float(closure()[0]) for closure in closures) / len(closures))
             step = factor.scaled([p.detach() - b for p, b in zip(self._parameters(), before, strict=True)])
         if graph:
-            curved = self._bend(factor, step, before)
+            curved = self._quadratic_form(factor, step, before)
         else:
             curved = float(factor.matvec(step).double().square().sum())
-        foretold = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
-        self._adapted = self.policy.after(self._adapted, after - loss, foretold)
+        predicted = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
+        self._adapted = self.policy.after(self._adapted, after - loss, predicted)
 
-    def _bend(self, factor: Factor, step: list[Tensor], before: list[Tensor]) -> float:
+    def _quadratic_form(self, factor: Factor, step: list[Tensor], before: list[Tensor]) -> float:
         """step . C step at the parameters `before`, of which the graph is."""
         parameters = self._parameters()
         now = [p.detach().clone() for p in parameters]
@@ -265,15 +284,15 @@ class NaturalGradient(Optimizer):
 
     def _mean(self, value: float) -> float:
         """Over the processes, where there are several."""
-        group = self.recipe.process_group
+        group = self.config.process_group
         return value if group is None else distributed.mean(value, self._parameters()[0].device, group)
 
     def _clipped(self, x: list[Tensor]) -> list[Tensor]:
-        if self.recipe.clip is None:
+        if self.config.clip is None:
             return x
         rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
         size = math.sqrt(sum((lr * float(part.norm())) ** 2 for lr, part in zip(rates, x, strict=True)))
-        return x if size <= self.recipe.clip else [part * (self.recipe.clip / size) for part in x]
+        return x if size <= self.config.clip else [part * (self.config.clip / size) for part in x]
 
     def _update(self, direction: list[Tensor]) -> None:
         parts = iter(direction)
@@ -284,7 +303,7 @@ class NaturalGradient(Optimizer):
                     continue
                 if group["weight_decay"]:
                     p.mul_(1 - float(group["lr"]) * group["weight_decay"])
-                if self.recipe.update == "adam":
+                if self.config.update == "adam":
                     _adam(p, x, self.state[p], group)
                     continue
                 if group["momentum"]:
@@ -321,7 +340,7 @@ class NaturalGradient(Optimizer):
         return [value] * len(self._parameters())
 
 
-def _tell(fallbacks: tuple[int, ...], parameters: list[Tensor]) -> None:
+def _warn_of_fallbacks(fallbacks: tuple[int, ...], parameters: list[Tensor]) -> None:
     """Once, since it costs time and memory."""
     shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
     warnings.warn(

@@ -19,24 +19,24 @@ def conjugate_gradients(
     gradient: Sequence[Tensor],
     damping: float,
     tolerance: float,
-    most: int,
-    first: Sequence[Tensor] | None = None,
+    max_iter: int,
+    x0: Sequence[Tensor] | None = None,
 ) -> tuple[list[Tensor], int]:
-    """(x, iterations), stopped where |g - (C + lambda I) x| <= tolerance |g| or after `most`; x is nan where a product is.
+    """(x, iterations), stopped where |g - (C + lambda I) x| <= tolerance |g| or after `max_iter` iterations; x is nan where a product is.
 
     Args:
         factor: gives the products.
         gradient: g.
         damping: lambda >= 0.
-        first: x to start from; None is 0.
+        x0: to start from; None is zero.
     """
-    x = [torch.zeros_like(g) for g in gradient] if first is None else [part.clone() for part in first]
+    x = [torch.zeros_like(g) for g in gradient] if x0 is None else [part.clone() for part in x0]
     r = list(gradient)
-    if first is not None:
+    if x0 is not None:
         r = [g - c - damping * v for g, c, v in zip(gradient, factor.product(x), x, strict=True)]
     direction = [part.clone() for part in r]
     size, goal = _dot(r, r), tolerance**2 * _dot(gradient, gradient)
-    for count in range(most):
+    for count in range(max_iter):
         if size <= goal:
             return x, count
         Ap = [c + damping * v for c, v in zip(factor.product(direction), direction, strict=True)]
@@ -51,7 +51,7 @@ def conjugate_gradients(
                 target[i] = target[i] + sign * part
         before, size = size, _dot(r, r)
         direction = [part + (size / before) * old for part, old in zip(r, direction, strict=True)]
-    return x, most
+    return x, max_iter
 
 
 def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:

@@ -46,15 +46,15 @@ class LevenbergMarquardt:
                 f"lowest {self.lowest}, start {self.start}, highest {self.highest}: give 0 < lowest <= start <= highest"
             )
 
-    def after(self, damping: float, change: float, foretold: float) -> float:
+    def after(self, damping: float, change: float, predicted: float) -> float:
         """The next lambda.
 
         Args:
             damping: of the step taken.
             change: L(theta + d) - L(theta); not finite counts as bad.
-            foretold: q(d), negative for a step that should help.
+            predicted: q(d), negative for a step that should help.
         """
-        rho = change / foretold if foretold < 0 and math.isfinite(change) else -math.inf
+        rho = change / predicted if predicted < 0 and math.isfinite(change) else -math.inf
         if rho > self.threshold:
             damping *= self.factor
         elif rho < 1 - self.threshold:
@@ -66,9 +66,11 @@ Damping: TypeAlias = float | Callable[[int], float] | LevenbergMarquardt
 """lambda; a function of the number of steps done; or the rule of Levenberg and Marquardt."""
 
 
-def check_number(name: str, value: Any, low: float, strict: bool = False) -> float:
-    """The value as a float; InputError unless it is finite and >= low (> low where strict)."""
+def check_number(name: str, value: Any, low: float, strict: bool = False, below: float = math.inf) -> float:
+    """The value as a float; InputError unless it is finite, >= low (> low where strict) and < below."""
     number = float(value)
-    if not math.isfinite(number) or number < low or (strict and number == low):
-        raise InputError(f"{name} is {value}: give a finite number {'>' if strict else '>='} {low:g}")
+    if not math.isfinite(number) or number < low or (strict and number == low) or not number < below:
+        kind = "number" if below < math.inf else "finite number"
+        limit = f" and < {below:g}" if below < math.inf else ""
+        raise InputError(f"{name} is {value}: give a {kind} {'>' if strict else '>='} {low:g}{limit}")
     return number

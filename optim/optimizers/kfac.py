@@ -15,19 +15,22 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature.batch import all_finite
+from ..curvature.curvature import Kind
 from ..curvature.factor import Factor
 from ..curvature.kronecker import KroneckerBlock, WholeBlock, kronecker_blocks
 from .base import NaturalGradient
-from .config import Direction
+from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_number
+from .step import Direction
 
 
 class KFAC(NaturalGradient):
     """Natural gradient with the curvature's Kronecker factors.
 
     Args:
-        params, lr, damping, recipe: of `NaturalGradient`. curvature="mc-fisher" is the usual K-FAC: one backward pass for the factors.
-        decay: of the factors' moving averages, in [0, 1).
+        params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`. curvature="mc-fisher" is the usual
+            K-FAC: one backward pass for the factors.
+        ema_decay: of the factors' exponential moving averages, in [0, 1).
         refresh: steps between eigendecompositions of the factors.
 
     Raises:
@@ -39,20 +42,33 @@ class KFAC(NaturalGradient):
         params: Iterable[Any],
         lr: float = 0.1,
         damping: Damping = 0.01,
-        decay: float = 0.95,
+        ema_decay: float = 0.95,
         refresh: int = 10,
-        **recipe: Any,
+        *,
+        curvature: Kind = "ggn",
+        mc_samples: int = 1,
+        seed: int = 0,
+        update: Update = "sgd",
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
+        clip: float | None = None,
+        process_group: Any = None,
     ) -> None:
         if refresh < 1:
             raise InputError(f"refresh is {refresh}: give at least 1 step")
-        check_number("decay", decay, low=0.0)
-        super().__init__(params, lr, damping, **recipe)
-        self.decay, self.refresh = float(decay), refresh
+        check_number("ema_decay", ema_decay, low=0.0, below=1.0)
+        config = NaturalGradientConfig(
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
+        )
+        super().__init__(params, lr, damping, config)
+        self.ema_decay, self.refresh = float(ema_decay), refresh
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
         check_number("damping", damping, low=0.0, strict=True)
         gradient = factor.gradient()
-        blocks = kronecker_blocks(factor, self.state, self.decay) if all_finite(*gradient) else None
+        blocks = kronecker_blocks(factor, self.state, self.ema_decay) if all_finite(*gradient) else None
         if blocks is None:
             return Direction(None, Outcome.NOT_FINITE, 0)
         x = [torch.zeros_like(part) for part in gradient]

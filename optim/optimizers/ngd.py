@@ -18,13 +18,14 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature.batch import all_finite
-from ..curvature.curvature import Curvature
+from ..curvature.curvature import Curvature, Kind
 from ..curvature.factor import Factor
 from .base import NaturalGradient
 from .cg import conjugate_gradients
-from .config import Direction
+from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_number
 from .dual_solve import solve_dual, solve_out_of_range
+from .step import Direction
 
 GRAM_LIMIT = 5000
 """k up to which `NGD` takes the Gram matrix; beyond, its k^3 loses to conjugate gradients (docs/speed.md)."""
@@ -34,7 +35,7 @@ class NGD(NaturalGradient):
     """Exact damped natural gradient: theta <- theta - lr (C + lambda I)^-1 g.
 
     Args:
-        params, lr, damping, recipe: of `NaturalGradient`.
+        params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`.
         method: "gram": Cholesky's factorisation of the k x k Gram matrix in the model's type, with refinement on residuals taken
             through the layers; "cg": conjugate gradients to a residual of 1e-4, which leaves some thousandths of the step at a
             damping of 0.01; "auto": Gram up to k = 5000.
@@ -49,18 +50,31 @@ class NGD(NaturalGradient):
         lr: float = 0.1,
         damping: Damping = 0.01,
         method: Literal["auto", "gram", "cg"] = "auto",
-        **recipe: Any,
+        *,
+        curvature: Kind = "ggn",
+        mc_samples: int = 1,
+        seed: int = 0,
+        update: Update = "sgd",
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
+        clip: float | None = None,
+        process_group: Any = None,
     ) -> None:
         if method not in ("auto", "gram", "cg"):
             raise InputError(f'method is {method!r}: give "auto", "gram" or "cg"')
-        super().__init__(params, lr, damping, **recipe)
+        config = NaturalGradientConfig(
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
+        )
+        super().__init__(params, lr, damping, config)
         self.method = method
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
         if not self._takes_gram(factor):
-            x, iterations = conjugate_gradients(factor, factor.gradient(), damping, tolerance=1e-4, most=500)
+            x, iterations = conjugate_gradients(factor, factor.gradient(), damping, tolerance=1e-4, max_iter=500)
             return Direction(x, Outcome.OK, factor.cells, iterations=iterations)
-        in_range = self.recipe.curvature != "mc-fisher"
+        in_range = self.config.curvature != "mc-fisher"
         x_found = solve_dual(factor, damping) if in_range else solve_out_of_range(factor, damping)
         return Direction(x_found, Outcome.NOT_FINITE if x_found is None else Outcome.OK, factor.cells)
 
@@ -75,10 +89,10 @@ class NGDCG(NaturalGradient):
     """Natural gradient by conjugate gradients on products with C: no assumption on samples, nothing of size k.
 
     Args:
-        params, lr, damping, recipe: of `NaturalGradient`.
+        params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`.
         tolerance: of the residual, relative to g.
-        most: iterations at most.
-        warm: start from the last step's x.
+        max_iter: iterations at most.
+        warm_start: start from the last step's x.
 
     Raises:
         InputError: arguments out of range; in `step`, what `Curvature` refuses.
@@ -90,23 +104,36 @@ class NGDCG(NaturalGradient):
         lr: float = 0.1,
         damping: Damping = 0.01,
         tolerance: float = 1e-3,
-        most: int = 50,
-        warm: bool = False,
-        **recipe: Any,
+        max_iter: int = 50,
+        warm_start: bool = False,
+        *,
+        curvature: Kind = "ggn",
+        mc_samples: int = 1,
+        seed: int = 0,
+        update: Update = "sgd",
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
+        clip: float | None = None,
+        process_group: Any = None,
     ) -> None:
         check_number("tolerance", tolerance, low=0.0)
-        if most < 1:
-            raise InputError(f"most is {most}: give at least 1 iteration")
-        super().__init__(params, lr, damping, **recipe)
-        self.tolerance, self.most, self.warm = tolerance, most, warm
+        if max_iter < 1:
+            raise InputError(f"max_iter is {max_iter}: give at least 1 iteration")
+        config = NaturalGradientConfig(
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
+        )
+        super().__init__(params, lr, damping, config)
+        self.tolerance, self.max_iter, self.warm_start = tolerance, max_iter, warm_start
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
         first: list[Tensor] | None = None
         parameters = self._parameters()
-        if self.warm and all("solution" in self.state[p] for p in parameters if p.requires_grad):
+        if self.warm_start and all("solution" in self.state[p] for p in parameters if p.requires_grad):
             first = [self.state[p].get("solution", torch.zeros_like(p)) for p in parameters]
-        x, iterations = conjugate_gradients(factor, factor.gradient(), damping, self.tolerance, self.most, first)
-        if self.warm and all_finite(*x):
+        x, iterations = conjugate_gradients(factor, factor.gradient(), damping, self.tolerance, self.max_iter, first)
+        if self.warm_start and all_finite(*x):
             for p, part in zip(parameters, x, strict=True):
                 self.state[p]["solution"] = part.clone()
         return Direction(x, Outcome.OK, 0, iterations=iterations)
@@ -122,8 +149,27 @@ class NGDWoodbury(NaturalGradient):
         InputError: as `NGD`.
     """
 
-    def __init__(self, params: Iterable[Any], lr: float = 0.1, damping: Damping = 0.01, **recipe: Any) -> None:
-        super().__init__(params, lr, damping, **recipe)
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.1,
+        damping: Damping = 0.01,
+        *,
+        curvature: Kind = "ggn",
+        mc_samples: int = 1,
+        seed: int = 0,
+        update: Update = "sgd",
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
+        clip: float | None = None,
+        process_group: Any = None,
+    ) -> None:
+        config = NaturalGradientConfig(
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
+        )
+        super().__init__(params, lr, damping, config)
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
         check_number("damping", damping, low=0.0, strict=True)

@@ -27,19 +27,23 @@ from ...devicemodel.device import Device, Outcome, Solution
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.systems import Dense, Implicit, LinearSystem, LowRank
 from ..curvature.batch import all_finite
+from ..curvature.curvature import Kind
 from ..curvature.factor import Factor, FactorRows
 from ..curvature.kronecker import kronecker_blocks
 from .base import NaturalGradient
-from .config import Direction
+from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_number
+from .step import Direction
+
+EMA_DECAY, READ_INTERVAL = 0.95, 1.0
 
 
 class TNGD(NaturalGradient):
     """theta <- theta - lr x(t), with x(t) read from an analog device; arXiv 2405.13817.
 
     Args:
-        params, lr, damping, recipe: of `NaturalGradient`; update="adam" is TNGD-Adam.
-        analog_time: t >= 0 in tau, the run before the reading; 0 is SGD, math.inf the exact natural gradient.
+        params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`. update="adam" is TNGD-Adam.
+        duration: t >= 0 in tau, the run before the reading; 0 is SGD, math.inf the exact natural gradient.
         delay_time: tau that the device runs on, with the old matrix and drive, between a reading and the next upload.
             Acts through the state that is carried on, so it needs reset=False and the primal system.
         reset: True starts each run at the gradient; False goes on from the state the device is in (the first run, and
@@ -50,7 +54,7 @@ class TNGD(NaturalGradient):
         device: any `Device`; `IdealDevice()` by default.
         system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" a layer at a time with the
             two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
-        decay: of the Kronecker factors' moving averages, in [0, 1).
+        ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
 
     A clipped reading is applied, an unstable or non-finite one skipped; `last` records it. `state_dict` holds the
     device's state, so a resumed run is bit-exact.
@@ -64,23 +68,33 @@ class TNGD(NaturalGradient):
         params: Iterable[Any],
         lr: float = 0.1,
         damping: Damping = 0.01,
-        analog_time: float = 50.0,
+        duration: float = 50.0,
         delay_time: float = 0.0,
         reset: bool = True,
         reads: int = 1,
-        read_interval: float = 1.0,
+        read_interval: float = READ_INTERVAL,
         device: Device | None = None,
         system: Literal["dual", "primal", "kronecker"] = "dual",
-        decay: float = 0.95,
-        **recipe: Any,
+        ema_decay: float = EMA_DECAY,
+        *,
+        curvature: Kind = "ggn",
+        mc_samples: int = 1,
+        seed: int = 0,
+        update: Update = "sgd",
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
+        clip: float | None = None,
+        process_group: Any = None,
     ) -> None:
-        if math.isnan(analog_time) or analog_time < 0:
-            raise InputError(f"analog_time is {analog_time}: give tau >= 0 (math.inf for the settled state)")
+        if math.isnan(duration) or duration < 0:
+            raise InputError(f"duration is {duration}: give tau >= 0 (math.inf for the settled state)")
         check_number("delay_time", delay_time, low=0.0)
         check_number("read_interval", read_interval, low=0.0, strict=True)
-        if reads < 1 or (reads > 1 and math.isinf(analog_time)):
+        if reads < 1 or (reads > 1 and math.isinf(duration)):
             raise InputError(
-                f"reads is {reads} with analog_time {analog_time}: give reads >= 1, and a finite analog_time to average over readings"
+                f"reads is {reads} with duration {duration}: give reads >= 1, and a finite duration to average over readings"
             )
         if system not in ("dual", "primal", "kronecker"):
             raise InputError(f'system is {system!r}: give "dual", "primal" or "kronecker"')
@@ -94,14 +108,26 @@ class TNGD(NaturalGradient):
                 f"delay_time is {delay_time} but the state is reset at each upload, so the delay has no effect: give "
                 'reset=False and system="primal"'
             )
-        check_number("decay", decay, low=0.0)
-        super().__init__(params, lr, damping, **recipe)
-        if system == "dual" and self.recipe.curvature == "mc-fisher":
+        check_number("ema_decay", ema_decay, low=0.0, below=1.0)
+        if ema_decay != EMA_DECAY and system != "kronecker":
+            raise InputError(
+                f'ema_decay is {ema_decay} with system="{system}", which averages nothing: leave it out, or give system="kronecker"'
+            )
+        if read_interval != READ_INTERVAL and reads == 1:
+            raise InputError(
+                f"read_interval is {read_interval}, but there is one reading: leave it out, or give reads > 1"
+            )
+        config = NaturalGradientConfig(
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
+        )
+        super().__init__(params, lr, damping, config)
+        if system == "dual" and self.config.curvature == "mc-fisher":
             raise InputError(
                 'curvature="mc-fisher" needs system="primal" or "kronecker": the gradient is not in the range of the drawn labels'
             )
-        self.analog_time, self.delay_time, self.reset = float(analog_time), float(delay_time), reset
-        self.reads, self.read_interval, self.system, self.decay = reads, float(read_interval), system, float(decay)
+        self.duration, self.delay_time, self.reset = float(duration), float(delay_time), reset
+        self.reads, self.read_interval = reads, float(read_interval)
+        self.system, self.ema_decay = system, float(ema_decay)
         self.device: Device = IdealDevice() if device is None else device
         self._carried = False  # whether the device holds a state of the run so far
 
@@ -167,7 +193,7 @@ class TNGD(NaturalGradient):
     def _kronecker(self, factor: Factor, damping: float) -> Direction:
         """One system after another on the same device, reset for each."""
         gradient = factor.gradient()
-        blocks = kronecker_blocks(factor, self.state, self.decay) if all_finite(*gradient) else None
+        blocks = kronecker_blocks(factor, self.state, self.ema_decay) if all_finite(*gradient) else None
         if blocks is None:
             return Direction(None, Outcome.NOT_FINITE, 0)
         found = [torch.zeros_like(part) for part in gradient]
@@ -186,7 +212,7 @@ class TNGD(NaturalGradient):
 
     def _read(self, system: LinearSystem | Implicit, b: Tensor, x0: Tensor | None) -> Solution:
         """The mean of `reads` readings; the worst outcome of them."""
-        first = self.device.solve(system, b, self.analog_time, x0=x0)
+        first = self.device.solve(system, b, self.duration, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         for _ in range(self.reads - 1):
             if not outcome.readable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...circuits.errors import InputError
@@ -14,16 +14,21 @@ from .task import Task
 TASKS: dict[str, Callable[..., Task]] = {"digits": digits, "mnist": mnist}
 
 
-def make_task(name: str, **options: Any) -> Task:
-    """A task of `TASKS`.
+def make_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
+    """A task by name.
+
+    Args:
+        name: of `TASKS`.
+        settings: keyword arguments of the task's function.
 
     Raises:
-        InputError: unknown name; an option that this task does not have; whatever the task objects to.
+        InputError: unknown name or setting; what the task's function raises.
     """
     if name not in TASKS:
         raise InputError(f"task {name!r} is unknown; there are: {', '.join(TASKS)}")
     known = inspect.signature(TASKS[name]).parameters
-    for option in options:
-        if option not in known:
-            raise InputError(f"{option} means nothing to the task {name}; it takes {', '.join(known)}")
-    return TASKS[name](**options)
+    chosen = dict(settings or {})
+    for key in chosen:
+        if key not in known:
+            raise InputError(f"{key} is not a setting of the task {name}; it takes {', '.join(known)}")
+    return TASKS[name](**chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ class CurvatureSystem:
     start: np.ndarray
 
 
-class Recorder:
+class RecordingDevice:
     """A device that hands every call on to another and keeps the systems of chosen calls.
 
     Args:
@@ -45,7 +46,7 @@ class Recorder:
         return not isinstance(system, Implicit) and self.device.accepts(system)
 
     def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
-        """Pass on, and keep the system if this call was chosen. InputError for a system that `accepts` answers False of."""
+        """Pass on, and keep the system if this call was chosen. InputError for a system that is not accepted."""
         if isinstance(system, Implicit):
             raise InputError("system is an Implicit: it has no entries to keep; give a Dense, a LowRank or a Kronecker")
         solution = self.device.solve(system, b, duration, x0)
@@ -73,7 +74,7 @@ class Recorder:
 
 
 def curvature_systems(
-    task: Task, steps: list[int], batch: int, seed: int = 0, **settings: Any
+    task: Task, steps: Sequence[int], batch: int, seed: int = 0, settings: Mapping[str, Any] | None = None
 ) -> list[CurvatureSystem]:
     """The dual systems that TNGD on the ideal device meets at the given steps of a run.
 
@@ -82,13 +83,13 @@ def curvature_systems(
         steps: step numbers, from 0.
         batch: samples a step; a system has batch * (outputs - 1) unknowns for cross-entropy.
         seed: of weights and batches.
-        settings: of `TNGD` (damping, lr, analog_time, ...).
+        settings: of `TNGD` (damping, lr, duration, ...).
 
     Raises:
         InputError: no steps, or a negative one.
     """
     if not steps or min(steps) < 0:
-        raise InputError(f"steps are {steps}; give at least one step number >= 0")
-    recorder = Recorder(IdealDevice(), set(steps))
-    train(task, "tngd", max(steps) + 1, batch, seed, device=recorder, evaluate_every=0, **settings)
+        raise InputError(f"steps are {list(steps)}; give at least one step number >= 0")
+    recorder = RecordingDevice(IdealDevice(), set(steps))
+    train(task, "tngd", max(steps) + 1, batch, seed, device=recorder, evaluate_every=0, settings=settings)
     return recorder.systems

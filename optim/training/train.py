@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,10 @@ from ...circuits.errors import InputError
 from ...circuits.files import write_file
 from ...devicemodel.device import Device, Outcome
 from ..optimizers.base import NaturalGradient
-from ..optimizers.kfac import KFAC
-from ..optimizers.ngd import NGD, NGDCG
-from ..optimizers.tngd import TNGD
+from ..optimizers.registry import make_optimizer, named_optimizer
 from ..tasks.task import Task
 
 OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
-
-OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
-    "sgd": (torch.optim.SGD, {"lr": 0.5, "momentum": 0.0}),
-    "adam": (torch.optim.Adam, {"lr": 0.01}),
-    "ngd": (NGD, {"lr": 0.3, "damping": 0.3, "momentum": 0.0}),
-    "ngd-cg": (NGDCG, {"lr": 0.3, "damping": 0.3, "momentum": 0.0}),
-    "kfac": (KFAC, {"lr": 0.3, "damping": 0.3, "curvature": "mc-fisher"}),
-    "tngd": (TNGD, {"lr": 0.3, "damping": 0.3, "momentum": 0.0, "analog_time": 20.0}),
-    "tngd-adam": (TNGD, {"lr": 0.01, "damping": 0.3, "analog_time": 20.0, "update": "adam"}),
-}
-"""The optimizers by name, with settings from a short search on the digits task at batch 16: one or two seeds for each
-setting, TNGD's learning rate and damping taken over from NGD. A task's plan may have others (`settings_for`)."""
 
 
 @dataclass
@@ -84,28 +70,7 @@ def settings_for(task: Task, optimizer: str) -> dict[str, Any]:
     Raises:
         InputError: unknown name.
     """
-    return {**_known(optimizer)[1], **task.plan.settings.get(optimizer, {})}
-
-
-def make_optimizer(name: str, params: Iterable[Tensor], device: Device | None = None, **options: Any) -> Optimizer:
-    """An optimizer of `OPTIMIZERS` with its settings there, changed by `options`.
-
-    Raises:
-        InputError: unknown name; a device for an optimizer that has none.
-    """
-    kind, defaults = _known(name)
-    settings = {**defaults, **options}
-    if kind is TNGD:
-        settings["device"] = device
-    elif device is not None:
-        raise InputError(f"{name} does not use a device: leave device out, or take tngd or tngd-adam")
-    return kind(params, **settings)
-
-
-def _known(name: str) -> tuple[Callable[..., Optimizer], dict[str, Any]]:
-    if name not in OPTIMIZERS:
-        raise InputError(f"optimizer is {name!r}: give one of {', '.join(OPTIMIZERS)}")
-    return OPTIMIZERS[name]
+    return {**named_optimizer(optimizer)[1], **task.plan.settings.get(optimizer, {})}
 
 
 def train(
@@ -120,7 +85,7 @@ def train(
     evaluate_every: int | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
-    **options: Any,
+    settings: Mapping[str, Any] | None = None,
 ) -> History:
     """Train for a number of steps and say how it went.
 
@@ -131,17 +96,17 @@ def train(
         steps: updates in all, those of an earlier part of the run included.
         batch: samples a step.
         seed: of the initial weights and the order of batches. The caller's random state is left alone.
-        device: for the optimizers that use one; None is the ideal device.
+        device: for a named optimizer that uses one; None is the ideal device.
         model: network to train in place; by default built by the task from the seed.
         callbacks: called after every step.
         evaluate_every: steps between evaluations on the whole test set (also at step 0 and at the end); 0 for the end
             only.
         checkpoint: file to save to; if it exists the run goes on from it, bit for bit as if it had not stopped.
         checkpoint_every: steps between saves (also at the end).
-        options: settings of a named optimizer.
+        settings: of a named optimizer, in place of those of `settings_for`.
 
     Raises:
-        InputError: arguments out of range; a checkpoint of another run or not readable.
+        InputError: arguments out of range, or without effect; a checkpoint of another run or not readable.
     """
     steps = task.plan.steps if steps is None else steps
     batch = task.plan.batch if batch is None else batch
@@ -151,10 +116,9 @@ def train(
             f"steps {steps}, batch {batch}, seed {seed}, evaluate_every {evaluate_every}, checkpoint_every "
             f"{checkpoint_every}: steps, batch and checkpoint_every must be >= 1, the others >= 0"
         )
-    if options and not isinstance(optimizer, str):
-        raise InputError(f"options {sorted(options)} were given with an optimizer function: put them into the function")
-    if isinstance(optimizer, str):
-        options = {**settings_for(task, optimizer), **options}
+    if not isinstance(optimizer, str) and (settings or device is not None):
+        given = [*sorted(settings or {}), *(["device"] if device is not None else [])]
+        raise InputError(f"{', '.join(given)} given with an optimizer function: put them into the function")
     path = None if checkpoint is None else Path(checkpoint)
     identity: dict[str, Any] = {
         "task": task.name,
@@ -165,7 +129,9 @@ def train(
         torch.manual_seed(seed)
         network = task.model() if model is None else model
         chosen = (
-            make_optimizer(optimizer, network.parameters(), device, **options)
+            make_optimizer(
+                optimizer, network.parameters(), device, {**settings_for(task, optimizer), **(settings or {})}
+            )
             if isinstance(optimizer, str)
             else optimizer(network.parameters())
         )

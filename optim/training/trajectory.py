@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +57,12 @@ def follow(
     samples: int = SAMPLES,
     label: str = "",
     progress: Callable[[int, int], None] | None = None,
-    **options: Any,
+    settings: Mapping[str, Any] | None = None,
 ) -> Trajectory:
     """Train and keep the way. The initial weights are those that `train` takes for this seed.
 
     Args:
-        task, optimizer, steps, batch, seed, device, options: as `train`.
+        task, optimizer, steps, batch, seed, device, settings: as `train`.
         samples: training samples for the loss at each point.
         label: of the trajectory; by default the optimizer's name.
         progress: called with (steps done, steps).
@@ -86,7 +86,16 @@ def follow(
 
     keep(0)
     train(
-        task, optimizer, steps, batch, seed, device=device, model=model, callbacks=[keep], evaluate_every=0, **options
+        task,
+        optimizer,
+        steps,
+        batch,
+        seed,
+        device=device,
+        model=model,
+        callbacks=[keep],
+        evaluate_every=0,
+        settings=settings,
     )
     at, points, loss = (np.array(column) for column in zip(*kept, strict=True))
     end = _stayed(points, loss)

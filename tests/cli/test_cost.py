@@ -42,12 +42,12 @@ def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) 
 
 def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
     code, out, error = run(
-        "cost", *NETWORK, "--layout", "dual", "--technology", "integrated", "--analog-time", 3, "--attempts", 2,
+        "cost", *NETWORK, "--layout", "dual", "--technology", "integrated", "--duration", 3, "--attempts", 2,
         "--host-rate", "1T", "--host-power", 50, "--json",
     )  # fmt: skip
     assert (code, error) == (0, "")
     data = json.loads(out)
-    scenario = Scenario(100_000, 32, 20, "dual", Technology.preset("integrated"), analog_time=3.0, attempts=2)
+    scenario = Scenario(100_000, 32, 20, "dual", Technology.preset("integrated"), duration=3.0, attempts=2)
     wanted = scenario.cost()
     assert list(data["parts"]) == list(PARTS)
     for part in wanted.parts[1:]:
@@ -80,7 +80,7 @@ def test_a_sweep_says_where_the_bottleneck_changes_and_draws_it(run: Run) -> Non
 def test_a_compiled_program_has_its_own_array(run: Run) -> None:
     np.save("A.npy", np.array([[2.0, 0.5], [0.5, 1.0]]))
     assert run("compile", "A.npy", "--fabric", "crossbar", "--technology", "integrated", "--out", "board")[0] == 0
-    code, out, error = run("cost", "--program", "board.json", "--analog-time", 10, "--digital", "1m", "--json")
+    code, out, error = run("cost", "--program", "board.json", "--duration", 10, "--digital", "1m", "--json")
     assert (code, error) == (0, "")
     data, program = json.loads(out), AnalogProgram.load("board")
     assert data["array"] == pytest.approx(
@@ -111,7 +111,7 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "bits of a knob": ((*NETWORK, "--sweep", "bits=1:200"), r"--sweep bits, bound 200: technology field dac\.bits.* 200"),
     "layout": ((*NETWORK, "--layout", "round"), "layout 'round' is unknown; there are: factored, dense, dual"),
     "technology": ((*NETWORK, "--technology", "magic"), "'magic' is neither a preset"),
-    "analog time": ((*NETWORK, "--analog-time", "-1"), r"analog_time is -1\.0"),
+    "analog time": ((*NETWORK, "--duration", "-1"), r"duration is -1\.0"),
     "host": ((*NETWORK, "--host-rate", "0"), "rate of the host is 0"),
     "host's power": ((*NETWORK, "--host-power", "nan"), "power of the host is nan"),
     "sweep without bounds": ((*NETWORK, "--sweep", "rate"), "--sweep 'rate' is not KNOB=LOW:HIGH"),

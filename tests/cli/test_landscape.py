@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from thermograd.optim.optimizers.registry import OPTIMIZERS
 from thermograd.optim.tasks.registry import TASKS, make_task
 from thermograd.optim.training.landscape import PLANES, _assign
-from thermograd.optim.training.train import OPTIMIZERS
 from thermograd.optim.training.trajectory import mean_loss
 
 from .command_line import Run
@@ -41,14 +41,14 @@ def test_the_table_says_how_each_path_ends(run: Run) -> None:
 
 def test_without_analog_time_it_is_sgd_and_with_much_of_it_exact_ngd(run: Run) -> None:
     """The paths themselves: both limits lie on the paths of the digital optimizers, and a time in between on neither."""
-    listed = "sgd:lr=0.3,tngd:analog-time=0,tngd:analog-time=1,tngd:analog-time=inf,ngd"
+    listed = "sgd:lr=0.3,tngd:duration=0,tngd:duration=1,tngd:duration=inf,ngd"
     code, out, error = run("landscape", *QUICK, "--optimizers", listed, "--json")
     assert code == 0, error
     sgd, start, middle, settled, ngd = json.loads(out)["paths"]
     assert [one["label"] for one in (sgd, start, settled)] == [
         "sgd, lr 0.3",
-        "tngd, analog time 0",
-        "tngd, analog time inf",
+        "tngd, duration 0",
+        "tngd, duration inf",
     ]
     for one, other in ((start, sgd), (settled, ngd)):
         np.testing.assert_allclose([one["x"], one["y"]], [other["x"], other["y"]], atol=2e-5)
@@ -118,7 +118,7 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "rate": (("--optimizers", "ngd:lr=-1"), r"lr of ngd is -1\.0; give a finite number > 0"),
     "damping": (("--optimizers", "ngd:damping=nan"), "damping of ngd is nan; give a finite number"),
     "negative damping": (("--optimizers", "sgd,ngd:damping=-1"), r"damping is -1\.0: give a finite number >= 0"),
-    "negative time": (("--optimizers", "tngd:analog-time=-1"), r"analog_time is -1\.0"),
+    "negative time": (("--optimizers", "tngd:duration=-1"), r"duration is -1\.0"),
     "plane": (("--plane", "tilted"), "--plane 'tilted' is unknown; there are: paths, random"),
     "span": (("--span", "0"), r"--span is 0\.0; give a finite number > 0"),
     "no device used": (("--optimizers", "sgd", "--die", 3), "--die means nothing to sgd, which use no device"),

@@ -10,7 +10,7 @@ import pytest
 
 from thermograd.cli.hardware import DEVICES
 from thermograd.cli.train import Trained
-from thermograd.optim.training.train import OPTIMIZERS
+from thermograd.optim.optimizers.registry import OPTIMIZERS
 
 from .command_line import Run, assert_rejected, card, save, words
 
@@ -70,11 +70,11 @@ def test_train_on_mnist(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_train_on_a_surrogate(run: Run) -> None:
     card().write("card.json")
-    arguments = ["train", "--card", "card.json", "--die", "1", "--steps", "3", "--batch", "2", "--analog-time", "5"]
+    arguments = ["train", "--card", "card.json", "--die", "1", "--steps", "3", "--batch", "2", "--duration", "5"]
     code, out, error = run(*arguments, "--json")
     data = json.loads(out)
     assert code == 0, error
-    assert (data["device"], data["die"], data["settings"]["analog_time"]) == ("surrogate", 1, 5.0)
+    assert (data["device"], data["die"], data["settings"]["duration"]) == ("surrogate", 1, 5.0)
     assert run("train", "--card", "card.json", "--technology", "paper")[0] == 2
     code, _, error = run(*arguments, "--require", "0.999")
     assert code == 1

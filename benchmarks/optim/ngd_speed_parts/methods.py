@@ -243,12 +243,12 @@ def explicit_jacobian(problem: Problem) -> Step:
 
 def tngd(system: str, noise: float) -> Callable[[Problem], Step]:
     device = partial(IdealDevice, noise=noise, seed=0)
-    return partial(ours, "tngd:TNGD", analog_time=TIME, device=device, system=system)
+    return partial(ours, "tngd:TNGD", duration=TIME, device=device, system=system)
 
 
 def kfac(refresh: int) -> Callable[[Problem], Step]:
     """As curvlinops' with refresh = 1; with 10, inverses serve for ten steps."""
-    return partial(ours, "kfac:KFAC", curvature="mc-fisher", decay=0.0, refresh=refresh)
+    return partial(ours, "kfac:KFAC", curvature="mc-fisher", ema_decay=0.0, refresh=refresh)
 
 
 CG, WOODBURY, DEVICE = "O(c b N)", "O(b² dz² N + b³ dz³)", "O(b dz N + t)"
@@ -263,8 +263,8 @@ METHODS: tuple[Method, ...] = (
     Method("explicit Jacobian, Woodbury", explicit_jacobian, WOODBURY, math.inf, jacobians=2.5),
     Method("NGD", partial(ours, "ngd:NGD"), WOODBURY, math.inf),
     Method("NGD, MC Fisher", partial(ours, "ngd:NGD", curvature="mc-fisher")),
-    Method("NGDCG 10", partial(ours, "ngd:NGDCG", tolerance=0.0, most=10), CG, math.inf),
-    Method("NGDCG 50", partial(ours, "ngd:NGDCG", tolerance=0.0, most=50), CG, math.inf, swept=False),
+    Method("NGDCG 10", partial(ours, "ngd:NGDCG", tolerance=0.0, max_iter=10), CG, math.inf),
+    Method("NGDCG 50", partial(ours, "ngd:NGDCG", tolerance=0.0, max_iter=50), CG, math.inf, swept=False),
     Method("NGDWoodbury", partial(ours, "ngd:NGDWoodbury"), WOODBURY, math.inf, jacobians=2.5, swept=False),
     Method("KFAC", kfac(1), "", math.inf),
     Method("KFAC, factors of 10 steps", kfac(10), cycle=10, swept=False),

@@ -41,7 +41,7 @@ scenarios = st.builds(
     outputs=st.integers(1, 100),
     layout=st.sampled_from(LAYOUTS),
     technology=st.sampled_from([PAPER, INTEGRATED, PAPER.replace(adc__count=8, adc__rate=1e6, dac__count=3, dac__rate=2e6)]),
-    analog_time=st.floats(0.0, 1e4),
+    duration=st.floats(0.0, 1e4),
     host=st.builds(Host, rate=st.floats(1e6, 1e18), power=st.floats(0, 1e4)),
     attempts=st.integers(1, 5),
 )  # fmt: skip
@@ -270,9 +270,7 @@ def test_values_of_a_knob_go_from_bound_to_bound(knob: str, low: float, ratio: f
 
 def test_a_sweep_is_the_cost_at_each_value() -> None:
     values = [1.0, 7.0, 50.0]
-    assert [times(cost)["settling"] for cost in sweep(LARGE, "analog_time", values)] == pytest.approx(
-        [1e-6, 7e-6, 5e-5]
-    )
+    assert [times(cost)["settling"] for cost in sweep(LARGE, "duration", values)] == pytest.approx([1e-6, 7e-6, 5e-5])
     assert LARGE.turned("bits", 8).technology.link.word == 8
     assert LARGE.turned("bits", 8).technology.resistors.bits is None
     coarse = dataclasses.replace(LARGE, technology=INTEGRATED).turned("bits", 6).technology
@@ -320,7 +318,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "attempts": (lambda: step_cost(ARRAY, PAPER, 0.0, attempts=0), "attempts is 0: give an integer >= 1"),
     "host": (lambda: Host(rate=0.0), r"rate of the host is 0\.0: give operations per second"),
     "host's power": (lambda: Host(power=math.inf), "power of the host is inf"),
-    "time": (lambda: Scenario(1, 1, 1, analog_time=-1.0).cost(), r"analog_time is -1\.0: .* in tau"),
+    "time": (lambda: Scenario(1, 1, 1, duration=-1.0).cost(), r"duration is -1\.0: .* in tau"),
     "layout": (lambda: Scenario(1, 1, 1, layout="round").cost(), "layout 'round'"),
     "knob": (lambda: LARGE.turned("volume", 1), "knob 'volume' is unknown; there are: parameters, batch"),
     "whole": (lambda: LARGE.turned("batch", 1.5), r"batch is 1\.5: give a whole number"),

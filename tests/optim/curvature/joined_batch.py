@@ -23,10 +23,10 @@ CASES = {
     "groups": (NGD, {"groups": True}),
     "levenberg": (NGD, {"damping": LevenbergMarquardt(0.05, factor=0.5)}),
     "empirical": (NGD, {"curvature": "empirical"}),
-    "cg": (NGDCG, {"tolerance": 1e-12, "most": 300}),
+    "cg": (NGDCG, {"tolerance": 1e-12, "max_iter": 300}),
     "kfac": (KFAC, {}),
-    "tngd": (TNGD, {"analog_time": 3.0}),
-    "primal": (TNGD, {"analog_time": 3.0, "system": "primal"}),
+    "tngd": (TNGD, {"duration": 3.0}),
+    "primal": (TNGD, {"duration": 3.0, "system": "primal"}),
 }
 
 

@@ -82,7 +82,9 @@ def test_conjugate_gradients_take_it_and_factored_solutions_do_not():
     (g,) = (flat(torch.autograd.grad(closure()[0], list(model.parameters()))),)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        NGDCG(model.parameters(), lr=1.0, damping=damping, tolerance=1e-12, most=200, curvature="hessian").step(closure)
+        NGDCG(model.parameters(), lr=1.0, damping=damping, tolerance=1e-12, max_iter=200, curvature="hessian").step(
+            closure
+        )
     expected = -torch.linalg.solve(H + damping * torch.eye(len(g), dtype=torch.float64), g)
     torch.testing.assert_close(flat(model.parameters()) - theta, expected, rtol=1e-8, atol=1e-12)
     with pytest.raises(InputError, match="use NGDCG"):

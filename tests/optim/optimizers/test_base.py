@@ -1,7 +1,9 @@
 """What all natural-gradient optimizers share: updates, micro-batches, resuming, schedules, mixed precision, limits."""
 
 import copy
+import dataclasses
 import gc
+import inspect
 import io
 import math
 import weakref
@@ -14,6 +16,7 @@ from torch import nn
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.optim.optimizers.config import NaturalGradientConfig
 from thermograd.optim.optimizers.damping import LevenbergMarquardt
 from thermograd.optim.optimizers.kfac import KFAC
 from thermograd.optim.optimizers.ngd import NGD, NGDCG, NGDWoodbury
@@ -25,12 +28,12 @@ from ..oracle import dense_ggn
 F64 = torch.float64
 KINDS = {
     "ngd": (NGD, {}),
-    "cg": (NGDCG, {"tolerance": 1e-12, "most": 300}),
-    "warm cg": (NGDCG, {"warm": True}),
+    "cg": (NGDCG, {"tolerance": 1e-12, "max_iter": 300}),
+    "warm cg": (NGDCG, {"warm_start": True}),
     "woodbury": (NGDWoodbury, {}),
     "kfac": (KFAC, {"refresh": 3}),
     "mc kfac": (KFAC, {"curvature": "mc-fisher"}),
-    "mc ngd": (NGD, {"curvature": "mc-fisher", "labels": 2}),
+    "mc ngd": (NGD, {"curvature": "mc-fisher", "mc_samples": 2}),
     "empirical": (NGD, {"curvature": "empirical"}),
     "momentum": (NGD, {"momentum": 0.9, "weight_decay": 0.01, "clip": 0.5}),
     "levenberg": (NGD, {"damping": LevenbergMarquardt(0.3, factor=0.7)}),
@@ -59,7 +62,7 @@ def made(name, model, **changes):
     kind, options = KINDS[name]
     options = {"lr": 0.3, "damping": 0.2, **options, **changes}
     if options.get("device") == "noisy":
-        options |= {"device": IdealDevice(noise=1e-4, seed=1), "analog_time": 4.0}
+        options |= {"device": IdealDevice(noise=1e-4, seed=1), "duration": 4.0}
     return kind(model.parameters(), **options)
 
 
@@ -210,11 +213,12 @@ def test_no_analog_time_is_sgd_and_for_ever_is_the_natural_gradient(system):
     G, g = dense_ggn(model, x, lambda z: F.mse_loss(z, target))
     exact = -torch.linalg.solve(G + 0.1 * torch.eye(len(g), dtype=F64), g)
     scale = float(exact.norm())
-    found = step(TNGD, system=system, analog_time=math.inf, decay=0.0)
+    averaged = {"ema_decay": 0.0} if system == "kronecker" else {}
+    found = step(TNGD, system=system, duration=math.inf, **averaged)
     assert float((found - exact).norm()) < 1e-6 * scale
-    assert float((step(TNGD, system=system, analog_time=0.0) + g).norm()) < 1e-6 * float(g.norm())
-    assert float((step(KFAC, decay=0.0) - exact).norm()) < 1e-6 * scale
-    early = step(TNGD, system=system, analog_time=1.0, decay=0.0)
+    assert float((step(TNGD, system=system, duration=0.0) + g).norm()) < 1e-6 * float(g.norm())
+    assert float((step(KFAC, ema_decay=0.0) - exact).norm()) < 1e-6 * scale
+    early = step(TNGD, system=system, duration=1.0, **averaged)
     assert float((early - exact).norm()) > 1e-2 * scale
 
 
@@ -231,7 +235,7 @@ def test_a_singular_curvature_without_damping_moves_only_in_its_range():
     w, V = torch.linalg.eigh(G)
     null = V[:, w < 1e-10 * w[-1]]
     assert null.shape[1] > 3
-    optimizer = TNGD(model.parameters(), lr=1.0, damping=0.0, analog_time=math.inf, system="primal")
+    optimizer = TNGD(model.parameters(), lr=1.0, damping=0.0, duration=math.inf, system="primal")
     found = moved(optimizer, model, closure)
     assert float((null.T @ found).norm()) < 1e-9 * float(found.norm())
     torch.testing.assert_close(found, -torch.linalg.pinv(G, rtol=1e-10, hermitian=True) @ g)
@@ -248,7 +252,7 @@ def test_noise_reaches_the_parameters_with_the_laws_covariance():
     for seed in range(runs):
         model.load_state_dict(start)
         device = IdealDevice(noise=kappa, seed=seed)
-        optimizer = TNGD(model.parameters(), lr=1.0, damping=0.2, analog_time=t, device=device, system="primal")
+        optimizer = TNGD(model.parameters(), lr=1.0, damping=0.2, duration=t, device=device, system="primal")
         steps.append(moved(optimizer, model, closure_of(model, x, y)))
     w, V = torch.linalg.eigh(A)
     values = (torch.stack(steps) - torch.stack(steps).mean(0)) @ V
@@ -266,18 +270,58 @@ def test_noise_reaches_the_parameters_with_the_laws_covariance():
     ("options", "words"),
     [
         ({"curvature": "fischer"}, "curvature is 'fischer'"),
-        ({"labels": 0}, "labels is 0"),
+        ({"mc_samples": 0}, "mc_samples is 0"),
         ({"momentum": 1.0}, "momentum 1.0"),
         ({"momentum": 0.5, "update": "adam"}, "has its own"),
         ({"clip": 0.0}, "clip"),
         ({"weight_decay": -1.0}, "weight_decay"),
-        ({"wieght_decay": 0.1}, "wieght_decay"),
+        ({"mc_samples": 2}, "draws no labels"),
+        ({"betas": (0.5, 0.9)}, "has neither"),
+        ({"eps": 1e-3}, "has neither"),
         ({"damping": lambda step: -1.0}, "damping is -1.0"),
     ],
 )
-def test_bad_recipes_are_named(options, words):
+def test_bad_options_are_named(options, words):
     with pytest.raises(InputError, match=words):
         NGD(nn.Linear(2, 2).parameters(), **options)
+
+
+@pytest.mark.parametrize("kind", [NGD, NGDCG, NGDWoodbury, KFAC, TNGD])
+def test_every_option_stands_in_the_signature_with_its_default(kind):
+    """No **options: those of `NaturalGradientConfig` are keyword arguments of each optimizer, and reach it."""
+    signature = inspect.signature(kind)
+    assert not {p.kind for p in signature.parameters.values()} & {
+        inspect.Parameter.VAR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    }
+    for field in dataclasses.fields(NaturalGradientConfig):
+        parameter = signature.parameters[field.name]
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.default == field.default
+    chosen = {"seed": 3, "update": "adam", "weight_decay": 0.1, "betas": (0.5, 0.6), "eps": 1e-3, "clip": 2.0}
+    more = {"curvature": "mc-fisher", "mc_samples": 4} | ({"system": "primal"} if kind is TNGD else {})
+    config = kind(nn.Linear(2, 2).parameters(), **chosen, **more).config
+    assert {name: getattr(config, name) for name in chosen} == chosen
+    assert (config.curvature, config.mc_samples) == ("mc-fisher", 4)
+    assert kind(nn.Linear(2, 2).parameters(), momentum=0.5).config.momentum == 0.5
+    with pytest.raises(TypeError, match="wieght_decay"):
+        kind(nn.Linear(2, 2).parameters(), wieght_decay=0.1)
+
+
+@pytest.mark.parametrize(
+    ("update", "group", "words"),
+    [
+        ("sgd", {"betas": (0.5, 0.9)}, 'betas, which update="sgd" does not use'),
+        ("adam", {"momentum": 0.5}, 'momentum, which update="adam" does not use'),
+        ("sgd", {"momentum": 1.5}, r"momentum 1\.5"),
+        ("sgd", {"weight_decay": -1.0}, "weight_decay is -1"),
+        ("adam", {"eps": 0.0}, r"eps is 0\.0"),
+        ("sgd", {"lr": math.nan}, "lr is nan"),
+    ],
+)
+def test_settings_of_a_group_are_heeded_or_raise(update, group, words):
+    with pytest.raises(InputError, match=words):
+        NGD([{"params": nn.Linear(2, 2).parameters(), **group}], update=update)
 
 
 def test_a_group_has_no_damping_of_its_own_beside_an_adapted_one():

@@ -14,7 +14,7 @@ from thermograd.optim.optimizers.ngd import NGD, NGDCG
 
 
 @pytest.mark.parametrize(
-    ("change", "foretold", "expected"),
+    ("change", "predicted", "expected"),
     [
         (-1.0, -1.0, 0.5),
         (-0.9, -1.0, 0.5),
@@ -26,8 +26,8 @@ from thermograd.optim.optimizers.ngd import NGD, NGDCG
         (-1.0, 0.5, 2.0),
     ],
 )
-def test_rule(change, foretold, expected):
-    assert LevenbergMarquardt(1.0, factor=0.5, threshold=0.75).after(1.0, change, foretold) == expected
+def test_rule(change, predicted, expected):
+    assert LevenbergMarquardt(1.0, factor=0.5, threshold=0.75).after(1.0, change, predicted) == expected
 
 
 def test_bounds():

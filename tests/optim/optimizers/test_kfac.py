@@ -93,7 +93,7 @@ def test_averages_move_towards_each_batch():
     alone = kronecker_blocks(curvature_of(model, 2 * x, y), state_of(model), 0.75)[0]
     torch.testing.assert_close(second.inputs, 0.75 * first.inputs + 0.25 * alone.inputs)
     torch.testing.assert_close(second.outputs, 0.75 * first.outputs + 0.25 * alone.outputs)
-    with pytest.raises(InputError, match=r"decay is 1\.0"):
+    with pytest.raises(InputError, match=r"ema_decay is 1\.0"):
         kronecker_blocks(curvature_of(model, x, y), state, 1.0)
 
 
@@ -105,7 +105,7 @@ def test_a_step_solves_each_blocks_system_and_a_settled_device_takes_the_same():
     for block in blocks:
         A = block.system(0.1).dense()
         block.scatter(torch.linalg.solve(A, block.gather(gradient)), expected)
-    for kind, options in ((KFAC, {}), (TNGD, {"system": "kronecker", "analog_time": math.inf})):
+    for kind, options in ((KFAC, {}), (TNGD, {"system": "kronecker", "duration": math.inf})):
         own = copy.deepcopy(model)
 
         def closure(own=own):
@@ -113,7 +113,7 @@ def test_a_step_solves_each_blocks_system_and_a_settled_device_takes_the_same():
             return F.cross_entropy(z, y), z
 
         before = flat(own.parameters())
-        kind(own.parameters(), lr=1.0, damping=0.1, decay=0.0, **options).step(closure)
+        kind(own.parameters(), lr=1.0, damping=0.1, ema_decay=0.0, **options).step(closure)
         torch.testing.assert_close(flat(own.parameters()) - before, -flat(expected), rtol=1e-8, atol=1e-10)
 
 

@@ -57,7 +57,7 @@ def test_exact_step_on_digits(kind, dtype, tolerance, train_steps, damping):
     model, x, y = digits_problem(dtype, train_steps=train_steps)
     G, g = dense_ggn(model, x, lambda z: F.cross_entropy(z, y))
     expected = -torch.linalg.solve(G + damping * torch.eye(len(g), dtype=torch.float64), g)
-    options = {} if kind is NGD else {"analog_time": math.inf}
+    options = {} if kind is NGD else {"duration": math.inf}
     # a large learning rate, so that float32 rounding of the parameters themselves does not hide the step
     found = step_of(kind(model.parameters(), lr=64.0, damping=damping, **options), model, closure_of(model, x, y)) / 64
     assert float((found - expected).norm() / expected.norm()) < tolerance

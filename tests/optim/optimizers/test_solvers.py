@@ -89,13 +89,13 @@ def test_all_ways_lead_to_the_same_step():
     for kind, options, tolerance in (
         (NGD, {"method": "gram"}, 1e-12),
         (NGD, {"method": "cg"}, 1e-3),
-        (NGDCG, {"tolerance": 1e-10, "most": 2000}, 1e-7),
+        (NGDCG, {"tolerance": 1e-10, "max_iter": 2000}, 1e-7),
         (NGDWoodbury, {}, 1e-9),
     ):
         found, record = step(model, x, y, kind, damping=0.05, **options)
         assert float((found - exact).norm() / exact.norm()) < tolerance
         assert (record.iterations > 0) == (kind is NGDCG or options.get("method") == "cg")
-    few, record = step(model, x, y, NGDCG, damping=0.05, tolerance=0.0, most=3)
+    few, record = step(model, x, y, NGDCG, damping=0.05, tolerance=0.0, max_iter=3)
     assert record.iterations == 3
     assert float((few - exact).norm() / exact.norm()) > 0.03
 
@@ -113,7 +113,7 @@ def test_a_warm_start_needs_fewer_iterations_on_the_same_batch():
     model, x, y = trained("mlp", 5)
     for warm in (True, False):
         own = copy.deepcopy(model)
-        optimizer = NGDCG(own.parameters(), lr=0.0, damping=0.1, warm=warm)
+        optimizer = NGDCG(own.parameters(), lr=0.0, damping=0.1, warm_start=warm)
 
         def closure(own=own):
             z = own(x)

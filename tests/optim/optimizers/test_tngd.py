@@ -34,7 +34,7 @@ def test_no_analog_time_is_sgd(system, dtype, tolerance):
     model, x, y = digits_problem(dtype)
     start = {key: value.clone() for key, value in model.state_dict().items()}
     closure = closure_of(model, x, y)
-    found = step_of(TNGD(model.parameters(), lr=0.5, damping=0.1, analog_time=0.0, system=system), model, closure)
+    found = step_of(TNGD(model.parameters(), lr=0.5, damping=0.1, duration=0.0, system=system), model, closure)
     model.load_state_dict(start)
     sgd = torch.optim.SGD(model.parameters(), lr=0.5)
     before = flat(model.parameters()).double()
@@ -53,7 +53,7 @@ def test_both_systems_follow_the_flow_of_the_parameters(system, t):
     A = (G + 0.05 * torch.eye(len(g), dtype=torch.float64)).numpy()
     limit = linalg.solve(A, g.numpy())
     expected = limit if math.isinf(t) else limit + linalg.expm(-A * t) @ (g.numpy() - limit)
-    optimizer = TNGD(model.parameters(), lr=1.0, damping=0.05, analog_time=t, system=system)
+    optimizer = TNGD(model.parameters(), lr=1.0, damping=0.05, duration=t, system=system)
     found = -step_of(optimizer, model, closure_of(model, x, y))
     torch.testing.assert_close(found, torch.from_numpy(expected), rtol=0, atol=1e-10)
     assert optimizer.last.cells == (14 if system == "dual" else len(g))
@@ -65,7 +65,7 @@ def test_dual_and_primal_agree_on_digits(t):
     steps = []
     for system in ("dual", "primal"):
         model, x, y = digits_problem(torch.float32, train_steps=30)
-        optimizer = TNGD(model.parameters(), lr=64.0, damping=0.05, analog_time=t, system=system)
+        optimizer = TNGD(model.parameters(), lr=64.0, damping=0.05, duration=t, system=system)
         steps.append(step_of(optimizer, model, closure_of(model, x, y)))
     assert float((steps[0] - steps[1]).norm() / steps[0].norm()) < 1e-5
 
@@ -75,7 +75,7 @@ def test_carried_state_and_delay_follow_the_device():
     model, x, y = small_problem()
     closure = closure_of(model, x, y)
     optimizer = TNGD(
-        model.parameters(), lr=0.3, damping=0.05, analog_time=2.0, delay_time=0.7, reset=False, system="primal"
+        model.parameters(), lr=0.3, damping=0.05, duration=2.0, delay_time=0.7, reset=False, system="primal"
     )
     state = None
     for _ in range(3):
@@ -95,7 +95,7 @@ def test_adam_on_the_gradient_is_torchs_adam():
     for kind in ("tngd", "adam"):
         model, x, y = small_problem()
         if kind == "tngd":
-            optimizer = TNGD(model.parameters(), lr=0.01, analog_time=0.0, update="adam", betas=(0.8, 0.95))
+            optimizer = TNGD(model.parameters(), lr=0.01, duration=0.0, update="adam", betas=(0.8, 0.95))
         else:
             optimizer = torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.8, 0.95))
         for _ in range(5):
@@ -167,7 +167,7 @@ def test_what_the_device_is_given():
 
     for kind in ("dual", "primal"):
         model, x, y = small_problem(torch.float32)
-        TNGD(model.parameters(), damping=0.25, analog_time=3.0, system=kind, device=Spy()).step(closure_of(model, x, y))
+        TNGD(model.parameters(), damping=0.25, duration=3.0, system=kind, device=Spy()).step(closure_of(model, x, y))
     (dual, s, t, s0), (primal, g, _, g0) = seen
     assert isinstance(dual, Dense)
     assert isinstance(primal, LowRank)
@@ -187,7 +187,7 @@ def test_noise_reaches_the_parameters_and_repeats_with_its_seed():
     found = {}
     for name, device in {"quiet": None, "a": (1e-3, 1), "again": (1e-3, 1), "b": (1e-3, 2)}.items():
         model, x, y = small_problem()
-        optimizer = TNGD(model.parameters(), analog_time=5.0, device=None if device is None else IdealDevice(*device))
+        optimizer = TNGD(model.parameters(), duration=5.0, device=None if device is None else IdealDevice(*device))
         found[name] = step_of(optimizer, model, closure_of(model, x, y))
     assert torch.equal(found["a"], found["again"])
     assert not torch.allclose(found["a"], found["b"])
@@ -197,9 +197,9 @@ def test_noise_reaches_the_parameters_and_repeats_with_its_seed():
 @pytest.mark.parametrize(
     "options",
     [
-        {"analog_time": 5.0},
-        {"analog_time": 5.0, "update": "adam"},
-        {"analog_time": 0.5, "delay_time": 0.2, "reset": False, "system": "primal", "update": "adam"},
+        {"duration": 5.0},
+        {"duration": 5.0, "update": "adam"},
+        {"duration": 0.5, "delay_time": 0.2, "reset": False, "system": "primal", "update": "adam"},
     ],
     ids=["dual", "dual adam", "primal with a carried state"],
 )
@@ -238,9 +238,7 @@ def test_a_loss_without_curvature_needs_the_primal_system():
     with pytest.raises(InputError, match='system="primal"'):
         TNGD(model.parameters()).step(closure)
     gradient = torch.cat([part.reshape(-1) for part in torch.autograd.grad(closure()[0], list(model.parameters()))])
-    found = step_of(
-        TNGD(model.parameters(), lr=1.0, damping=0.5, analog_time=math.inf, system="primal"), model, closure
-    )
+    found = step_of(TNGD(model.parameters(), lr=1.0, damping=0.5, duration=math.inf, system="primal"), model, closure)
     torch.testing.assert_close(found, -gradient / 0.5)  # G = 0: only the damping is left
 
 
@@ -259,9 +257,12 @@ def test_a_softmax_that_saturates_for_good_does_not_stop_the_run():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"analog_time": -1.0}, "analog_time"),
-        ({"analog_time": math.nan}, "analog_time"),
+        ({"duration": -1.0}, "duration"),
+        ({"duration": math.nan}, "duration"),
         ({"delay_time": -1.0}, "delay_time"),
+        ({"ema_decay": 0.5}, "averages nothing"),
+        ({"ema_decay": 1.0, "system": "kronecker"}, r"ema_decay is 1\.0"),
+        ({"read_interval": 2.0}, "one reading"),
         ({"reset": False}, "has no meaning"),
         ({"delay_time": 1.0, "system": "primal"}, "no effect"),
         ({"update": "lion"}, "lion"),

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from thermograd.circuits.errors import InputError
+from thermograd.optim.optimizers.registry import OPTIMIZERS
 from thermograd.optim.tasks.mnist import PLAN, VARIABLE, mnist, network
 from thermograd.optim.tasks.registry import TASKS, make_task
 from thermograd.optim.tasks.task import EVALUATED, Task
-from thermograd.optim.training.train import OPTIMIZERS, settings_for, train
+from thermograd.optim.training.train import settings_for, train
 
 from .mnist_data import SIZES, arrays, write_idx
 
@@ -126,12 +127,12 @@ def test_accuracy_is_counted_in_parts() -> None:
 
 
 def test_tasks_by_name(path: Path) -> None:
-    assert make_task("mnist", path=path, **SIZES).name == small(path).name
+    assert make_task("mnist", {"path": path, **SIZES}).name == small(path).name
     assert make_task("digits").name.startswith("digits")
     with pytest.raises(InputError, match="'letters' is unknown; there are: digits, mnist"):
         make_task("letters")
-    with pytest.raises(InputError, match="path means nothing to the task digits; it takes seed, hidden, activation"):
-        make_task("digits", path=path)
+    with pytest.raises(InputError, match="path is not a setting of the task digits; it takes seed, hidden, activation"):
+        make_task("digits", {"path": path})
     assert set(TASKS) == {"digits", "mnist"}
 
 
@@ -142,8 +143,8 @@ def test_a_task_brings_its_defaults(path: Path) -> None:
         assert settings_for(task, optimizer) == {**OPTIMIZERS[optimizer][1], **settings}
     assert settings_for(make_task("digits"), "adam") == OPTIMIZERS["adam"][1]
     own = train(task, "adam", 4, 8).loss
-    assert own == train(task, "adam", 4, 8, lr=PLAN.settings["adam"]["lr"]).loss
-    assert own != train(task, "adam", 4, 8, lr=OPTIMIZERS["adam"][1]["lr"]).loss
+    assert own == train(task, "adam", 4, 8, settings={"lr": PLAN.settings["adam"]["lr"]}).loss
+    assert own != train(task, "adam", 4, 8, settings={"lr": OPTIMIZERS["adam"][1]["lr"]}).loss
     history = train(make_task("digits"), "adam")
     assert (history.steps, len(history.evaluations)) == (300, 31)
     with pytest.raises(InputError, match=r"batch is 64: the task mnist.* has 60 training samples"):

@@ -230,10 +230,10 @@ def test_a_path_goes_from_the_weights_of_the_seed_to_those_that_train_gives(opti
     random_state, threads = torch.get_rng_state(), torch.get_num_threads()
     done: list[tuple[int, int]] = []
     options = {"damping": 0.5} if optimizer == "tngd" else {}
-    path = follow(task, optimizer, 12, 8, seed=3, samples=300, progress=lambda *at: done.append(at), **options)
+    path = follow(task, optimizer, 12, 8, seed=3, samples=300, progress=lambda *at: done.append(at), settings=options)
     assert torch.equal(torch.get_rng_state(), random_state)
     assert torch.get_num_threads() == threads
-    train(task, optimizer, 12, 8, seed=3, model=model, **options)
+    train(task, optimizer, 12, 8, seed=3, model=model, settings=options)
     end = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
     np.testing.assert_array_equal(path.points[0], start.numpy())
     np.testing.assert_array_equal(path.points[-1], end.numpy())
@@ -252,8 +252,8 @@ def test_a_long_path_keeps_points_evenly_spaced(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_training_that_diverges_ends_where_it_left() -> None:
     task = digits(activation="relu")
-    good, lost = follow(task, "adam", 8), follow(task, "sgd", 8, lr=300.0, label="too fast")
-    gone = follow(task, "tngd", 3, lr=1e30)
+    good, lost = follow(task, "adam", 8), follow(task, "sgd", 8, settings={"lr": 300.0}, label="too fast")
+    gone = follow(task, "tngd", 3, settings={"lr": 1e30})
     assert good.left is None
     assert lost.left == 1
     assert gone.left == 1

@@ -8,9 +8,10 @@ import torch
 
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.optim.optimizers.registry import OPTIMIZERS, make_optimizer
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
-from thermograd.optim.training.train import OPTIMIZERS, make_optimizer, train
+from thermograd.optim.training.train import train
 
 from ..oracle import flat
 
@@ -81,8 +82,8 @@ def test_resume_is_bit_exact(tmp_path, optimizer):
     def factory(params):
         device = IdealDevice(noise=1e-4, seed=9)
         if optimizer == "dual":
-            return TNGD(params, lr=0.01, analog_time=20.0, update="adam", device=device)
-        return TNGD(params, lr=0.1, analog_time=1.0, delay_time=0.5, reset=False, system="primal", device=device)
+            return TNGD(params, lr=0.01, duration=20.0, update="adam", device=device)
+        return TNGD(params, lr=0.1, duration=1.0, delay_time=0.5, reset=False, system="primal", device=device)
 
     task, file = digits(0), tmp_path / "run.pt"
     choice = "adam" if optimizer == "adam" else factory
@@ -135,8 +136,11 @@ def test_bad_arguments():
         train(task, "lion", 1)
     with pytest.raises(InputError, match="does not use a device"):
         make_optimizer("adam", task.model().parameters(), IdealDevice())
-    with pytest.raises(InputError, match="put them into the function"):
-        train(task, lambda params: torch.optim.SGD(params), 1, lr=0.1)
+    for given in ({"settings": {"lr": 0.1}}, {"device": IdealDevice()}):
+        with pytest.raises(InputError, match="put them into the function"):
+            train(task, lambda params: torch.optim.SGD(params), 1, **given)
+    with pytest.raises(InputError, match="wieght_decay is not a setting of the optimizer kfac; it takes lr, damping"):
+        make_optimizer("kfac", task.model().parameters(), settings={"wieght_decay": 0.1})
     for options in ({"steps": 0}, {"steps": 1, "seed": -1}, {"steps": 1, "evaluate_every": -1}):
         with pytest.raises(InputError):
             train(task, "sgd", **options)
@@ -145,7 +149,7 @@ def test_bad_arguments():
 
 
 def test_a_diverging_run_is_recorded_and_goes_on():
-    history = train(digits(0, activation="relu"), "tngd", 6, 16, lr=1e30, evaluate_every=0)
+    history = train(digits(0, activation="relu"), "tngd", 6, 16, evaluate_every=0, settings={"lr": 1e30})
     assert history.steps == 6
     assert not all(math.isfinite(value) for value in history.loss)
     assert "not finite" in history.outcome
