@@ -29,7 +29,7 @@ def users(root: Node) -> dict[Node, list[Node]]:
     return found
 
 
-def reached_beside(loss: Tensor, outputs: Tensor, leaves: Iterable[Tensor]) -> list[int]:
+def leaves_bypassing(loss: Tensor, outputs: Tensor, leaves: Iterable[Tensor]) -> list[int]:
     """Positions of the leaves that the loss depends on other than through the outputs."""
     stop = outputs.grad_fn
     root = loss.grad_fn

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from .hooks import Recorder
+from .hooks import ForwardRecorder
 
 Closure = Callable[[], tuple[Tensor, Tensor]]
 """Returns (loss, outputs) of the batch, without calling backward."""
@@ -23,7 +23,7 @@ class Batch:
 
     loss: Tensor
     outputs: Tensor
-    recorder: Recorder = field(repr=False)
+    recorder: ForwardRecorder = field(repr=False)
 
     @property
     def finite(self) -> bool:
@@ -46,7 +46,7 @@ def evaluate(closure: Closure, optional: bool = False) -> Batch | None:
     Raises:
         InputError: not a pair of a scalar loss and outputs of shape (b, ...) that carry a graph.
     """
-    recorder = Recorder()
+    recorder = ForwardRecorder()
     with torch.enable_grad(), recorder:
         result = closure()
     if optional and result is None:

@@ -115,7 +115,7 @@ class LayerBlock(Block):
         V = None if self.weight is None else values[self.weight]
         v = None if self.bias is None else values[self.bias]
         total = sum(
-            torch.bmm(D.flatten(2), use.tangent(V, v).reshape(self.b, -1, 1)).squeeze(2)
+            torch.bmm(D.flatten(2), use.jvp(V, v).reshape(self.b, -1, 1)).squeeze(2)
             for use, D in zip(self.uses, self.D, strict=True)
         )
         assert isinstance(total, Tensor)
@@ -127,7 +127,7 @@ class LayerBlock(Block):
         u = u.to(self.D[0].dtype).unsqueeze(1)
         for use, D in zip(self.uses, self.D, strict=True):
             cotangent = torch.bmm(u, D.flatten(2)).reshape(use.call.shape)
-            pair = use.gradients(cotangent, self.weight is not None, self.bias is not None)
+            pair = use.vjp(cotangent, self.weight is not None, self.bias is not None)
             parts = [part for part in pair if part is not None]
             found = [a + b for a, b in zip(found, parts, strict=True)] if found else parts
         return found
@@ -179,7 +179,7 @@ class RowsBlock(Block):
         return self.M
 
 
-class WrittenBlock(RowsBlock):
+class LayerRowsBlock(RowsBlock):
     """The rows of one layer's parameters, of which the inputs and sensitivities were not kept."""
 
 

@@ -20,22 +20,21 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from .autograd_graph import calls_of, reached_beside, users
+from .assignment import Assignment, assign
+from .autograd_graph import leaves_bypassing
 from .batch import Batch
 from .blocks import Block, RowsBlock
-from .factor import Factor, Stored, filled
-from .hooks import Call
-from .layers import Use, use_of
-from .likelihood import OutputLaw, require_law
-from .likelihood_detection import recognise
+from .factor import DetachedFactor, Factor, filled
+from .likelihood import Likelihood, require_likelihood
+from .likelihood_detection import detect_likelihood
 from .loss_hessian import LossCurvature, differentiate, fixed_probe, loss_curvature
 from .per_sample import jacobian_rows
-from .sensitivities import Sink, sink
+from .sensitivities import Sink, make_sink
 
-Kind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
-KINDS: tuple[Kind, ...] = ("ggn", "fisher", "mc-fisher", "empirical", "hessian")
+CurvatureKind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
+CURVATURE_KINDS: tuple[CurvatureKind, ...] = ("ggn", "fisher", "mc-fisher", "empirical", "hessian")
 
-Layout = tuple[int, tuple[tuple[type[torch.nn.Module], torch.Size], ...]]
+CallShapes = tuple[int, tuple[tuple[type[torch.nn.Module], torch.Size], ...]]
 
 _LOOP = 200_000
 """Numbers in the layers' outputs from which the directions go backward one by one: a batched pass copies what it cannot batch, such as
@@ -52,47 +51,47 @@ class Curvature(Factor):
         parameters: the N optimised parameters; unused or frozen ones count as zero columns of J.
         kind: "ggn"; "fisher", which is the same matrix and asks for a loss that is a log-likelihood; "mc-fisher" by drawn
             labels, k = b samples; "empirical", k = b; "hessian" of the loss in the parameters, by its `product` alone.
-        samples: labels drawn for each sample ("mc-fisher").
+        mc_samples: labels drawn for each sample ("mc-fisher").
         generator: of the labels, on the CPU; needed for "mc-fisher".
         known_curved: see `loss_curvature`.
-        before: see `recognise`.
-        keep: the layers' sensitivities, of which Kronecker factors are made, also where rows of M would take less memory.
-        layouts: by the shapes of a model's calls, those whose first dimension is the batch's size but not the batch. Looked up, and
+        previous: see `detect_likelihood`.
+        keep_sensitivities: the layers' sensitivities, of which Kronecker factors are made, also where rows of M would take less memory.
+        verified: by the shapes of a model's calls, those whose first dimension is the batch's size but not the batch. Looked up, and
             filled by `verify`; empty for a model not seen yet.
 
     Raises:
         InputError: batch normalisation in training mode; a loss that depends on a parameter beside the outputs; a loss
-            that `loss_curvature` refuses, or that has no known law where one is needed; dropout where a layer needs a second run.
+            that `loss_curvature` refuses, or that has no known likelihood where one is needed; dropout where a layer needs a second run.
     """
 
     def __init__(
         self,
         batch: Batch,
         parameters: Sequence[Tensor],
-        kind: Kind = "ggn",
-        samples: int = 1,
+        kind: CurvatureKind = "ggn",
+        mc_samples: int = 1,
         generator: torch.Generator | None = None,
         known_curved: bool = False,
-        before: OutputLaw | None = None,
-        keep: bool = False,
-        layouts: MutableMapping[Layout, frozenset[int]] | None = None,
+        previous: Likelihood | None = None,
+        keep_sensitivities: bool = False,
+        verified: MutableMapping[CallShapes, frozenset[int]] | None = None,
     ) -> None:
-        if kind not in KINDS:
-            raise InputError(f"curvature is {kind!r}: give one of {', '.join(KINDS)}")
-        if samples < 1 or (kind == "mc-fisher" and generator is None):
+        if kind not in CURVATURE_KINDS:
+            raise InputError(f"curvature is {kind!r}: give one of {', '.join(CURVATURE_KINDS)}")
+        if mc_samples < 1 or (kind == "mc-fisher" and generator is None):
             raise InputError(
-                f"samples is {samples}, generator {generator}: mc-fisher needs samples >= 1 and a generator"
+                f"mc_samples is {mc_samples}, generator {generator}: mc-fisher needs mc_samples >= 1 and a generator"
             )
         if batch.recorder.coupling:
             raise InputError(
                 f"{batch.recorder.coupling[0]} in training mode makes each output depend on the whole batch, so there "
                 "is no per-sample Jacobian: put those modules in eval(), or use GroupNorm or LayerNorm"
             )
-        self.batch, self.kind, self._known, self._keep = batch, kind, known_curved, keep
+        self.batch, self.kind, self._known, self._keep = batch, kind, known_curved, keep_sensitivities
         self.parameters = list(parameters)
         self.trained = [i for i, p in enumerate(self.parameters) if p.requires_grad]
         self.dtype = self.parameters[self.trained[0]].dtype if self.trained else batch.outputs.dtype
-        beside = reached_beside(batch.loss, batch.outputs, [self.parameters[i] for i in self.trained])
+        beside = leaves_bypassing(batch.loss, batch.outputs, [self.parameters[i] for i in self.trained])
         if beside and kind != "hessian":
             p = self.parameters[self.trained[beside[0]]]
             raise InputError(
@@ -101,27 +100,27 @@ class Curvature(Factor):
                 "outputs only; leave the term out, return that tensor"
             )
         self.slope = differentiate(batch.loss, batch.outputs)
-        self.law: OutputLaw | None = recognise(self.slope, batch.outputs, before)
-        self._labels = (samples, generator)
-        self._layouts = {} if layouts is None else layouts
+        self.likelihood: Likelihood | None = detect_likelihood(self.slope, batch.outputs, previous)
+        self._sampling = (mc_samples, generator)
+        self._verified = {} if verified is None else verified
         self._adjoint: tuple[Tensor, tuple[Tensor | None, ...]] | None = None
         self._slopes: tuple[Tensor | None, ...] | None = None
         self._warned = False
 
     @property
-    def layout(self) -> Layout:
+    def call_shapes(self) -> CallShapes:
         """b, and kind and shape of each call of a layer."""
         return self.samples, tuple((type(call.module), call.shape) for call in self.batch.recorder.calls)
 
     @property
     def verified(self) -> bool:
-        """Whether a model of this layout was."""
-        return self.layout in self._layouts
+        """Whether a model of these shapes was."""
+        return self.call_shapes in self._verified
 
     @property
     def fallbacks(self) -> list[int]:
         """Positions of the parameters without a direct form."""
-        return self._assigned[1]
+        return self._assignment.fallbacks
 
     @property
     def samples(self) -> int:
@@ -131,8 +130,8 @@ class Curvature(Factor):
     @property
     def directions(self) -> int:
         """m, columns of L."""
-        if self.kind in ("ggn", "fisher") and self.law is not None and "loss" not in self.__dict__:
-            return self.law.directions  # the factor itself takes memory where outputs are many
+        if self.kind in ("ggn", "fisher") and self.likelihood is not None and "loss" not in self.__dict__:
+            return self.likelihood.directions  # the factor itself takes memory where outputs are many
         return self.loss.factor.shape[-1]
 
     @property
@@ -226,24 +225,24 @@ class Curvature(Factor):
                 f"the per-sample Jacobian disagrees with the backward pass (by {(off / max(size, 1e-300)) ** 0.5:.2g} of its "
                 "size): an output depends on other samples of the batch (statistics over the batch, samples reordered) or on random numbers"
             )
-        self._layouts[self.layout] = self._assigned[2]
+        self._verified[self.call_shapes] = self._assignment.unbatched
 
     @cached_property
     def blocks(self) -> list[Block]:
         """The parameters' blocks, from one backward pass of all directions or one of each."""
         m = self.loss.factor.shape[-1]
         sinks = [
-            sink(uses, weight, bias, m, self.parameters, self.dtype, self._keep)
-            for weight, bias, uses in (self._assigned[0] if m else [])
+            make_sink(uses, weight, bias, m, self.parameters, self.dtype, self._keep)
+            for weight, bias, uses in (self._assignment.layers if m else [])
         ]
         if sinks:
             self._fill(sinks)
         return [one.block() for one in sinks] + self._explicit()
 
-    def stored(self) -> Stored:
+    def stored(self) -> DetachedFactor:
         """The same without the graph, whose memory is free then: for products by the blocks alone."""
         blocks = [block.without_graph() for block in self.blocks]
-        return Stored(
+        return DetachedFactor(
             self.parameters, self.dtype, blocks, self.loss, self.loss.sources, self.gradient(), self.fallbacks
         )
 
@@ -287,8 +286,8 @@ class Curvature(Factor):
     @cached_property
     def loss(self) -> LossCurvature:
         """r, L and s."""
-        outputs, law = self.batch.outputs, self.law
-        samples, generator = self._labels
+        outputs, likelihood = self.batch.outputs, self.likelihood
+        samples, generator = self._sampling
         b = outputs.shape[0]
         r = self.slope.detach().double().reshape(b, -1)
         if self.kind == "hessian":
@@ -296,84 +295,23 @@ class Curvature(Factor):
                 "the Hessian of the loss in the parameters has no factor M, since it may be indefinite: use NGDCG, which takes products "
                 'alone, or the curvature "ggn"'
             )
-        if self.kind == "ggn" and law is None:
+        if self.kind == "ggn" and likelihood is None:
             return loss_curvature(self.slope, outputs, self._known)
-        law = require_law(law, f'curvature "{self.kind}"')
+        likelihood = require_likelihood(likelihood, f'curvature "{self.kind}"')
         if self.kind in ("ggn", "fisher"):
-            factor, sources = law.factor()
+            factor, sources = likelihood.factor()
             return LossCurvature(r, factor, sources, 0.0)
         if self.kind == "empirical":
-            factor = law.empirical()
-            w = law.w.reshape(b, -1)
+            factor = likelihood.empirical()
+            w = likelihood.w.reshape(b, -1)
             alike = bool(((w == 0) | (w == w.amax(1, keepdim=True))).all())
             return LossCurvature(r, factor, w.amax(1, keepdim=True).sqrt() if alike else None, 0.0 if alike else 1.0)
         assert generator is not None
-        return LossCurvature(r, law.sampled(samples, generator), None, 1.0)
+        return LossCurvature(r, likelihood.sampled(samples, generator), None, 1.0)
 
     @cached_property
-    def _assigned(self) -> tuple[list[tuple[int | None, int | None, list[Use]]], list[int], frozenset[int]]:
-        """(weight, bias, calls) of the layers with a direct form; the other parameters; calls that are not of samples."""
-        outputs, recorder = self.batch.outputs, self.batch.recorder
-        assert outputs.grad_fn is not None
-        graph = users(outputs.grad_fn)
-        uses = {call.node: use_of(call, outputs.shape[0], self.dtype) for call in recorder.calls}
-        self._check_inputs([use.call for use in uses.values() if use is not None])
-        beside = self._layouts.get(self.layout)
-        if beside is None:
-            beside = self._beside([uses[call.node] is not None for call in recorder.calls])
-        for i in beside:
-            uses[recorder.calls[i].node] = None
-        fallbacks: list[int] = []
-        calls: dict[torch.autograd.graph.Node, Call] = {call.node: call for call in recorder.calls}
-        layers: dict[tuple[int, ...], tuple[list[int | None], list[Use]]] = {}
-        for i in self.trained:
-            p = self.parameters[i]
-            used, found = calls_of(p, graph, calls)
-            if not used:
-                continue
-            group = [uses[call.node] for call in found or []]
-            roles = {p is call.weight for call in found or []}
-            direct = [use for use in group if use is not None]
-            if not group or len(direct) < len(group) or len(roles) > 1:
-                fallbacks.append(i)
-                continue
-            pair, _ = layers.setdefault(tuple(id(use) for use in direct), ([None, None], direct))
-            slot = 0 if roles == {True} else 1
-            if pair[slot] is None:
-                pair[slot] = i
-            else:
-                fallbacks.append(i)
-        if fallbacks and recorder.random:
-            raise InputError(
-                f"{recorder.random[0]} is active and a parameter of shape {tuple(self.parameters[fallbacks[0]].shape)} "
-                "needs a second run of the model, which would draw another mask: put dropout in eval(), or keep to "
-                "layers with a direct form"
-            )
-        return [(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, beside
-
-    def _check_inputs(self, calls: list[Call]) -> None:
-        """InputError where what a trained layer read is no longer there."""
-        trained = {id(self.parameters[i]) for i in self.trained}
-        for call in calls:
-            changed = call.input._version != call.version and call.input.dtype == self.dtype
-            if changed and (id(call.weight) in trained or id(call.bias) in trained):
-                raise InputError(
-                    f"the input of a {type(call.module).__name__} was changed in place after the layer ran: make that "
-                    "operation out of place"
-                )
-
-    def _beside(self, candidates: list[bool]) -> frozenset[int]:
-        """Calls of which more than the first row bears on the first sample's outputs: as many positions or queries as samples, say."""
-        outputs, calls = self.batch.outputs, self.batch.recorder.calls
-        chosen = [i for i, candidate in enumerate(candidates) if candidate]
-        if not chosen or outputs.shape[0] < 2:
-            return frozenset()
-        cotangent = torch.zeros_like(outputs)
-        cotangent[0] = fixed_probe(outputs[0].numel()).to(outputs).reshape(outputs[0].shape)
-        edges = [edge for i in chosen if (edge := calls[i].edge) is not None]
-        found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True, allow_unused=True)
-        pairs = zip(chosen, found, strict=True)
-        return frozenset(i for i, part in pairs if part is not None and bool(part[1:].nan_to_num().any()))
+    def _assignment(self) -> Assignment:
+        return assign(self.batch, self.parameters, self.trained, self.dtype, self._verified.get(self.call_shapes))
 
     def _vjp(self, cotangent: Tensor) -> list[Tensor]:
         outputs = self.batch.outputs

@@ -18,10 +18,10 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from .blocks import Block, LayerBlock, RowsBlock
 from .curvature import Curvature
-from .factor import Stored
+from .factor import DetachedFactor
 
 
-def gathered(factor: Curvature | Stored, in_range: bool, group: Any) -> list[Stored]:
+def gathered(factor: Curvature | DetachedFactor, in_range: bool, group: Any) -> list[DetachedFactor]:
     """The factors of all processes of a group, in the order of their ranks.
 
     Args:
@@ -46,7 +46,7 @@ def gathered(factor: Curvature | Stored, in_range: bool, group: Any) -> list[Sto
         for own, one in zip(blocks, _of_all(block, count, group), strict=True):
             own.append(one)
     return [
-        Stored(
+        DetachedFactor(
             factor.parameters, factor.dtype, own, factor.loss, s, [parts[rank] for parts in gradients], factor.fallbacks
         )
         for rank, (own, s) in enumerate(zip(blocks, sources, strict=True))

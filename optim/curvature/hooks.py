@@ -69,7 +69,7 @@ class RootCall:
     output: Any
 
 
-class Recorder:
+class ForwardRecorder:
     """Context manager that watches the modules that run in this thread.
 
     Attributes:
@@ -88,7 +88,7 @@ class Recorder:
         self._thread = threading.get_ident()
         self._handles: list[Any] = []
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> ForwardRecorder:
         self._handles = [
             register_module_forward_pre_hook(self._before),
             register_module_forward_hook(self._after, with_kwargs=True, always_call=True),

@@ -25,7 +25,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...devicemodel.systems import Kronecker, LinearSystem, LowRank
 from .batch import all_finite
-from .blocks import Block, LayerBlock, PaddedBlock, WrittenBlock
+from .blocks import Block, LayerBlock, LayerRowsBlock, PaddedBlock
 from .factor import Factor
 from .layers import MatrixUse
 
@@ -128,10 +128,10 @@ def kronecker_blocks(
 
 def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
     """(B, A) of a matrix layer without groups."""
-    if isinstance(block, WrittenBlock):
+    if isinstance(block, LayerRowsBlock):
         raise InputError(
             "the layers' sensitivities were not kept, of which Kronecker factors are made: make the curvature with "
-            "Curvature(..., keep=True), and give micro-batches images of one size"
+            "Curvature(..., keep_sensitivities=True), and give micro-batches images of one size"
         )
     if not isinstance(block, LayerBlock) or block.weight is None:
         return None

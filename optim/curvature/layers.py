@@ -3,7 +3,7 @@
 With x the input of a call and y its output, every layer here has y = Y(W) + b for fixed x, linear in its parameters. For one call and the
 sensitivities D = d(L^T z) / dy of m directions, (b, m, ...), a `Use` gives
 
-    tangent(V)    dy for a change V of the parameters            gradients(C)   the parameters' gradients for a cotangent C of y
+    jvp(V)    dy for a change V of the parameters            vjp(C)   the parameters' gradients for a cotangent C of y
     rows(D)       the call's part of L^T J, (b, m, numel)
 
 A matrix layer has at each position t of each sample y_t = W x_t: of a sequence, or of a convolution, x_t being its patch.
@@ -41,11 +41,11 @@ class Use(ABC):
         return type(self)(dataclasses.replace(self.call, edge=None))
 
     @abstractmethod
-    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """dy, of the output's shape, for a change of the parameters."""
 
     @abstractmethod
-    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+    def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
         """Gradients of sum(cotangent * y)."""
 
     @abstractmethod
@@ -112,14 +112,14 @@ class LinearUse(MatrixUse):
         super().__init__(call)
         self.groups, self.channels, self.width = 1, call.input.shape[-1], call.input.shape[-1]
 
-    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """x V^T + v."""
         if weight is None:
             assert bias is not None
             return bias.expand(self.call.shape)
         return F.linear(self.call.input, weight, bias)
 
-    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+    def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
         """Sums over samples and positions."""
         C = cotangent.reshape(-1, cotangent.shape[-1])
         return (
@@ -149,7 +149,7 @@ class ConvolutionUse(MatrixUse):
         self.groups, self.channels = self.module.groups, self.module.in_channels // self.module.groups
         self.width = self.channels * math.prod(self.module.kernel_size)
 
-    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The layer with V for its weight."""
         if weight is None:
             assert bias is not None
@@ -158,7 +158,7 @@ class ConvolutionUse(MatrixUse):
         convolve = F.conv1d if self._flat else F.conv2d
         return convolve(self._padded(self.call.input), weight, bias, module.stride, 0, module.dilation, module.groups)
 
-    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+    def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
         """The convolution's own backward pass."""
         module, flat = self.module, self._flat
         x, zeros = self._padded(self.call.input), (0,) * (1 if flat else 2)
@@ -204,12 +204,12 @@ class EmbeddingUse(Use):
         super().__init__(call)
         self.module = cast(nn.Embedding, call.module)
 
-    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The tokens' rows of V."""
         assert weight is not None
         return self._live(F.embedding(self.call.input, weight))
 
-    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+    def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
         """Rows added up by token."""
         C = self._live(cotangent)
         table = C.new_zeros(self.module.num_embeddings, C.shape[-1])
@@ -254,13 +254,13 @@ class NormalisationUse(Use):
             self._first, self._last = 1, 2
             self._x = F.batch_norm(x, norm.running_mean, norm.running_var, eps=norm.eps)
 
-    def tangent(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """x^ V + v."""
         parts = [self._x * self._spread(weight)] if weight is not None else []
         parts += [self._spread(bias).expand(self.call.shape)] if bias is not None else []
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
-    def gradients(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+    def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
         """Sums over samples and positions."""
         others = [i for i in range(cotangent.dim()) if not self._first <= i < self._last]
         return (
@@ -280,7 +280,7 @@ class NormalisationUse(Use):
         return D.reshape(b, m, math.prod(self.call.shape[1 : self._first]), n, -1).sum((2, 4))
 
 
-_KINDS: dict[type[nn.Module], type[Use]] = {
+_USES: dict[type[nn.Module], type[Use]] = {
     nn.Linear: LinearUse,
     nn.Conv1d: ConvolutionUse,
     nn.Conv2d: ConvolutionUse,
@@ -303,4 +303,4 @@ def use_of(call: Call, batch: int, dtype: torch.dtype) -> Use | None:
     call = dataclasses.replace(call, input=x.to(dtype))  # under autocast it was rounded
     if isinstance(module, nn.LayerNorm) and x.dim() <= len(module.normalized_shape):
         return None
-    return _KINDS[type(module)](call)
+    return _USES[type(module)](call)

@@ -10,31 +10,31 @@ outputs are many, and the weights put the empirical Fisher on the loss's scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
 
-Law = Literal["categorical", "bernoulli", "gaussian"]
-FLOOR = 1e-12
+Family: TypeAlias = Literal["categorical", "bernoulli", "gaussian"]
+MIN_PROBABILITY = 1e-12
 """Of probabilities: where a softmax saturates the sources stay finite, and L s = r exact. L changes by the root of it."""
 
 
 @dataclass(frozen=True, eq=False)
-class OutputLaw:
+class Likelihood:
     """The law of one batch's outputs, in float64.
 
     Attributes:
-        law: which.
+        family: of the distribution.
         p: probabilities, (b, rows, C); for a Gaussian the outputs themselves. Bernoulli and Gaussian outputs are rows of C = 1.
         w: weights, (b, rows, 1).
         residual: dL/dz, (b, rows, C).
         order: shape of the outputs with the classes last, and the axis they come from.
     """
 
-    law: Law
+    family: Family
     p: Tensor
     w: Tensor
     residual: Tensor
@@ -44,7 +44,7 @@ class OutputLaw:
     def directions(self) -> int:
         """m, columns of L for each sample: rows (C - 1) for a categorical law, else all outputs."""
         _, rows, C = self.p.shape
-        return rows * (C - 1) if self.law == "categorical" else rows * C
+        return rows * (C - 1) if self.family == "categorical" else rows * C
 
     def factor(self) -> tuple[Tensor, Tensor]:
         """(L, s): H_i = L_i L_i^T, (b, c, m), and L s = r, (b, m); m = rows (C - 1) for a categorical law, else c.
@@ -53,7 +53,7 @@ class OutputLaw:
         """
         root = self.w.sqrt()
         inverse = torch.where(self.w > 0, 1 / root, 0.0)
-        if self.law == "categorical":
+        if self.family == "categorical":
             v = self.p.sqrt()
             C = v.shape[-1]
             u = v + torch.eye(C, dtype=v.dtype, device=v.device)[0]
@@ -63,7 +63,7 @@ class OutputLaw:
             L = root.unsqueeze(-1) * v.unsqueeze(-1) * Q
             s = ((self.residual / v * inverse).unsqueeze(-2) @ Q).squeeze(-2)
         else:
-            deviation = root if self.law == "gaussian" else root * (self.p * (1 - self.p)).sqrt()
+            deviation = root if self.family == "gaussian" else root * (self.p * (1 - self.p)).sqrt()
             L = deviation.unsqueeze(-1)
             s = torch.where(deviation > 0, self.residual / deviation, 0.0)
         return self._outputs_first(self._block(L)), s.flatten(1)
@@ -72,13 +72,13 @@ class OutputLaw:
         """(b, c, samples): columns of mean square H, from labels drawn from the law itself."""
         b, rows, C = self.p.shape
         shape = (b, rows, C, samples)
-        if self.law == "categorical":
+        if self.family == "categorical":
             drawn = torch.multinomial(self.p.reshape(-1, C).cpu(), samples, True, generator=generator)
             labels = drawn.to(self.p.device).reshape(b, rows, 1, samples)
             score = (
                 self.p.unsqueeze(-1).expand(shape).scatter_add(2, labels, -torch.ones_like(labels, dtype=self.p.dtype))
             )
-        elif self.law == "bernoulli":
+        elif self.family == "bernoulli":
             uniform = torch.rand(shape, dtype=torch.float64, generator=generator).to(self.p.device)
             score = self.p.unsqueeze(-1) - (uniform < self.p.unsqueeze(-1)).to(self.p.dtype)
         else:
@@ -109,12 +109,12 @@ class OutputLaw:
         return columns.reshape(*shape, -1).movedim(-2, axis).reshape(columns.shape)
 
 
-def require_law(law: OutputLaw | None, what: str) -> OutputLaw:
+def require_likelihood(likelihood: Likelihood | None, what: str) -> Likelihood:
     """The law; InputError for a loss that is not recognised."""
-    if law is None:
+    if likelihood is None:
         raise InputError(
             f"{what} needs the law that the loss is the logarithm of, and this loss is not recognised: use cross-entropy over the last or "
             "the second dimension of the outputs, binary cross-entropy with logits or a squared error (each with mean or sum), or the "
             'curvature "ggn"'
         )
-    return law
+    return likelihood

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .likelihood import FLOOR, OutputLaw
+from .likelihood import MIN_PROBABILITY, Likelihood
 
 _TOLERANCE = {torch.float64: 1e-9}
 _USUAL_TOLERANCE = 1e-4
@@ -22,13 +22,13 @@ _SHOWN = 100
 """A row's curvature over the rounding, from where on it tells the row's weight."""
 
 
-def recognise(slope: Tensor, outputs: Tensor, before: OutputLaw | None = None) -> OutputLaw | None:
+def detect_likelihood(slope: Tensor, outputs: Tensor, previous: Likelihood | None = None) -> Likelihood | None:
     """The law of a loss, or None.
 
     Args:
         slope: dL/dz with a graph (of `torch.autograd.grad(..., create_graph=True)`).
         outputs: (b, ...) z. Classes may be the last dimension, or the second, as `torch.nn.functional.cross_entropy` takes them.
-        before: the law of an earlier batch, for the weight of a batch that is certain everywhere, as of a diverged network.
+        previous: the law of an earlier batch, for the weight of a batch that is certain everywhere, as of a diverged network.
     """
     if not slope.requires_grad:
         return None
@@ -44,15 +44,22 @@ def recognise(slope: Tensor, outputs: Tensor, before: OutputLaw | None = None) -
     rounding = _ROUNDING * torch.finfo(outputs.dtype).eps
     last = outputs.dim() - 1
     for axis in [last, 1] if last > 1 else [last] if last == 1 else []:
-        found = _categorical(z, r, h, v, axis, tolerance, rounding, before)
+        found = _categorical(z, r, h, v, axis, tolerance, rounding, previous)
         if found is not None:
             return found
     return _elementwise(z, r, h, v, tolerance, rounding) if bool(h.any()) else None
 
 
 def _categorical(
-    z: Tensor, r: Tensor, h: Tensor, v: Tensor, axis: int, tolerance: float, rounding: float, before: OutputLaw | None
-) -> OutputLaw | None:
+    z: Tensor,
+    r: Tensor,
+    h: Tensor,
+    v: Tensor,
+    axis: int,
+    tolerance: float,
+    rounding: float,
+    previous: Likelihood | None,
+) -> Likelihood | None:
     z, r = z.movedim(axis, -1), r.movedim(axis, -1)
     h, v = h.movedim(axis + 1, -1), v.movedim(axis + 1, -1)
     C = z.shape[-1]
@@ -67,8 +74,8 @@ def _categorical(
     flat = r.abs().amax(-1, keepdim=True) == 0
     if bool((shown & ~flat).any()):
         usual = float(w.flatten()[torch.where(flat, 0.0, reach).argmax()])
-    elif before is not None and before.law == "categorical":
-        usual = float(before.w.max())
+    elif previous is not None and previous.family == "categorical":
+        usual = float(previous.w.max())
     else:
         usual = _weight_by_slope(p, r)
     if not usual > 0:
@@ -82,9 +89,9 @@ def _categorical(
         return None
     order = (tuple(z.shape), axis)
     shape = (z.shape[0], -1, C)
-    p = p.clamp(min=FLOOR)
+    p = p.clamp(min=MIN_PROBABILITY)
     p = p / p.sum(-1, keepdim=True)
-    return OutputLaw("categorical", p.reshape(shape), w.clamp(min=0).reshape(*shape[:2], 1), r.reshape(shape), order)
+    return Likelihood("categorical", p.reshape(shape), w.clamp(min=0).reshape(*shape[:2], 1), r.reshape(shape), order)
 
 
 def _weight_by_slope(p: Tensor, r: Tensor) -> float:
@@ -98,7 +105,7 @@ def _weight_by_slope(p: Tensor, r: Tensor) -> float:
     return float(-slope.sum() / left) if float(left) > 0 else 0.0
 
 
-def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float, rounding: float) -> OutputLaw | None:
+def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float, rounding: float) -> Likelihood | None:
     """A Hessian that is diagonal, and uniform where it is not zero in one of the two laws."""
     d = (h * v).sum(0) / (v * v).sum(0)
     if _off(h, d * v, tolerance, 0.0):
@@ -110,7 +117,7 @@ def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float, r
     top = d[live].max()
     if not bool((~live & sloping).any()) and bool(((d[live] - top).abs() <= 10 * tolerance * top).all()) and top > 0:
         w = torch.where(live, d, 0.0)
-        return OutputLaw("gaussian", z.reshape(shape), w.reshape(shape), r.reshape(shape), order)
+        return Likelihood("gaussian", z.reshape(shape), w.reshape(shape), r.reshape(shape), order)
     p = torch.sigmoid(z)
     spread = p * torch.sigmoid(-z)
     shown = spread > _SHOWN * rounding
@@ -126,8 +133,8 @@ def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float, r
     slack = 100 * tolerance + 10 * rounding
     if bool(((w > 0) & ((label < -slack) | (label > 1 + slack))).any()):
         return None
-    p = p.clamp(FLOOR, 1 - FLOOR)
-    return OutputLaw("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order)
+    p = p.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    return Likelihood("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order)
 
 
 def _off(found: Tensor, expected: Tensor, tolerance: float, rounding: float) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 
-MOST_OUTPUTS = 4096
+MAX_OUTPUTS = 4096
 """Outputs of a sample, for a loss without a formula for its Hessian."""
 
 
@@ -109,10 +109,10 @@ def differentiate(loss: Tensor, outputs: Tensor) -> Tensor:
 
 def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor]:
     """r (b, c) and H (b, c, c) in float64."""
-    if c > MOST_OUTPUTS:
+    if c > MAX_OUTPUTS:
         raise InputError(
             f"each sample has {c} outputs and the loss is none of those that have a formula: its Hessian takes a pass for each output (at "
-            f"most {MOST_OUTPUTS}); use cross-entropy, binary cross-entropy with logits or a squared error"
+            f"most {MAX_OUTPUTS}); use cross-entropy, binary cross-entropy with logits or a squared error"
         )
     if not r.requires_grad:  # a loss linear in the outputs
         return r.detach().double().reshape(b, c), torch.zeros(b, c, c, dtype=torch.float64, device=r.device)

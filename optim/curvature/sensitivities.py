@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .blocks import ENTRIES, Block, LayerBlock, WrittenBlock, by_rows
+from .blocks import ENTRIES, Block, LayerBlock, LayerRowsBlock, by_rows
 from .layers import EmbeddingUse, MatrixUse, Use
 
 
@@ -36,7 +36,7 @@ class Sink(ABC):
         """What was taken."""
 
 
-class Kept(Sink):
+class KeptSensitivities(Sink):
     """As they are."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Kept(Sink):
         return LayerBlock(self.uses, self._D, self.weight, self.bias)
 
 
-class Written(Sink):
+class WrittenRows(Sink):
     """As rows of M."""
 
     def __init__(
@@ -84,12 +84,12 @@ class Written(Sink):
                 else:
                     M[:, directions] += rows
 
-    def block(self) -> WrittenBlock:
+    def block(self) -> LayerRowsBlock:
         """By rows."""
-        return WrittenBlock(self.weight, self.bias, [M.flatten(0, 1) for M in self._M], self.b)
+        return LayerRowsBlock(self.weight, self.bias, [M.flatten(0, 1) for M in self._M], self.b)
 
 
-def sink(
+def make_sink(
     uses: Sequence[Use],
     weight: int | None,
     bias: int | None,
@@ -109,8 +109,8 @@ def sink(
     """
     like = torch.empty(0, dtype=dtype, device=parameters[0].device)
     if keep or not _rows_serve(uses, weight, bias, directions, parameters):
-        return Kept(uses, weight, bias, directions, like)
-    return Written(uses, weight, bias, directions, parameters, like)
+        return KeptSensitivities(uses, weight, bias, directions, like)
+    return WrittenRows(uses, weight, bias, directions, parameters, like)
 
 
 def _rows_serve(

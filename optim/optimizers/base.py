@@ -24,9 +24,10 @@ from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature import distributed
 from ..curvature.batch import Batch, Closure, all_finite, evaluate
-from ..curvature.curvature import Curvature, Layout
-from ..curvature.factor import Factor, Joined, Stored
-from ..curvature.likelihood import OutputLaw
+from ..curvature.curvature import CallShapes, Curvature
+from ..curvature.factor import DetachedFactor, Factor
+from ..curvature.likelihood import Likelihood
+from ..curvature.stacked_factor import StackedFactor
 from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number
 from .step import Direction, StepRecord
@@ -64,15 +65,15 @@ class NaturalGradient(Optimizer):
             of_groups["momentum"] = self.config.momentum
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self.last = None
-        self._verified = False
-        self._layouts: dict[Layout, frozenset[int]] = {}
-        self._law: OutputLaw | None = None
+        self._known_curved = False
+        self._verified_shapes: dict[CallShapes, frozenset[int]] = {}
+        self._likelihood: Likelihood | None = None
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
         group = self.config.process_group
         rank = 0 if group is None else torch.distributed.get_rank(group)
         self._generator = torch.Generator().manual_seed(self.config.seed + rank)
-        self._prepared: list[tuple[Closure, float, Curvature | Stored | None]] = []
+        self._prepared: list[tuple[Closure, float, Curvature | DetachedFactor | None]] = []
         self._dampings()
         dtypes = {p.dtype for p in self._parameters()}
         if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
@@ -125,12 +126,12 @@ class NaturalGradient(Optimizer):
                     self.config.curvature,
                     self.config.mc_samples,
                     self._generator,
-                    known_curved=self._verified,
-                    before=self._law,
-                    keep=self._keeps_sensitivities(),
-                    layouts=self._layouts,
+                    known_curved=self._known_curved,
+                    previous=self._likelihood,
+                    keep_sensitivities=self._keeps_sensitivities(),
+                    verified=self._verified_shapes,
                 )
-            self._law = found.law or self._law
+            self._likelihood = found.likelihood or self._likelihood
         self._prepared.append((closure, loss, found))
         return loss
 
@@ -174,7 +175,7 @@ class NaturalGradient(Optimizer):
                 self._update(self._clipped(direction.x))
             if adapting and factor is not None:
                 self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared], graph)
-        by_blocks = [one for one in curvatures if isinstance(one, Stored) or self._uses_blocks(one)]
+        by_blocks = [one for one in curvatures if isinstance(one, DetachedFactor) or self._uses_blocks(one)]
         fallbacks = tuple(by_blocks[0].fallbacks) if by_blocks else ()
         if fallbacks and self._steps == 0:
             _warn_of_fallbacks(fallbacks, self._parameters())
@@ -195,13 +196,13 @@ class NaturalGradient(Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """torch's optimizer state, the step count, the adapted damping, the labels' generator, whether the model was checked."""
-        own = {"verified": self._verified, "steps": self._steps, "adapted": self._adapted}
+        own = {"known_curved": self._known_curved, "steps": self._steps, "adapted": self._adapted}
         return {**super().state_dict(), **own, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a state of `state_dict`."""
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
-        self._verified = bool(state_dict.get("verified", False))
+        self._known_curved = bool(state_dict.get("known_curved", False))
         self._steps = int(state_dict.get("steps", 0))
         self._adapted = state_dict.get("adapted", self._adapted)
         if "generator" in state_dict:
@@ -212,7 +213,7 @@ class NaturalGradient(Optimizer):
         """x with (C + damping I) x = g for this batch."""
 
     def _solved(
-        self, curvatures: Sequence[Curvature | Stored], finite: bool, dampings: list[float]
+        self, curvatures: Sequence[Curvature | DetachedFactor], finite: bool, dampings: list[float]
     ) -> tuple[Direction, Factor | None]:
         """The direction of all micro-batches together, and their curvature."""
         group = self.config.process_group
@@ -230,9 +231,9 @@ class NaturalGradient(Optimizer):
         factor = parts[0]
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
         if len(parts) > 1 or set(scales) != {1.0}:
-            factor = Joined(parts, [1 / len(parts)] * len(parts), scales)
+            factor = StackedFactor(parts, [1 / len(parts)] * len(parts), scales)
         direction = self._direction(factor, dampings[0])
-        self._verified = True
+        self._known_curved = True
         if direction.x is not None:
             direction = dataclasses.replace(direction, x=factor.unscaled(direction.x))
         return direction, factor

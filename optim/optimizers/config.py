@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ...circuits.errors import InputError
-from ..curvature.curvature import KINDS, Kind
+from ..curvature.curvature import CURVATURE_KINDS, CurvatureKind
 from .damping import check_number
 
 Update: TypeAlias = Literal["sgd", "adam"]
@@ -37,7 +37,7 @@ class NaturalGradientConfig:
         InputError: an option out of range, or without effect beside the others (such as betas with "sgd").
     """
 
-    curvature: Kind = "ggn"
+    curvature: CurvatureKind = "ggn"
     mc_samples: int = 1
     seed: int = 0
     update: Update = "sgd"
@@ -49,8 +49,8 @@ class NaturalGradientConfig:
     process_group: Any = None
 
     def __post_init__(self) -> None:
-        if self.curvature not in KINDS:
-            raise InputError(f"curvature is {self.curvature!r}: give one of {', '.join(KINDS)}")
+        if self.curvature not in CURVATURE_KINDS:
+            raise InputError(f"curvature is {self.curvature!r}: give one of {', '.join(CURVATURE_KINDS)}")
         if self.mc_samples < 1 or self.seed < 0:
             raise InputError(f"mc_samples is {self.mc_samples}, seed {self.seed}: give mc_samples >= 1 and seed >= 0")
         if self.mc_samples > 1 and self.curvature != "mc-fisher":

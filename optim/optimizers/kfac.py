@@ -15,7 +15,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature.batch import all_finite
-from ..curvature.curvature import Kind
+from ..curvature.curvature import CurvatureKind
 from ..curvature.factor import Factor
 from ..curvature.kronecker import KroneckerBlock, WholeBlock, kronecker_blocks
 from .base import NaturalGradient
@@ -45,7 +45,7 @@ class KFAC(NaturalGradient):
         ema_decay: float = 0.95,
         refresh: int = 10,
         *,
-        curvature: Kind = "ggn",
+        curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
         seed: int = 0,
         update: Update = "sgd",

@@ -18,7 +18,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature.batch import all_finite
-from ..curvature.curvature import Curvature, Kind
+from ..curvature.curvature import Curvature, CurvatureKind
 from ..curvature.factor import Factor
 from .base import NaturalGradient
 from .cg import conjugate_gradients
@@ -51,7 +51,7 @@ class NGD(NaturalGradient):
         damping: Damping = 0.01,
         method: Literal["auto", "gram", "cg"] = "auto",
         *,
-        curvature: Kind = "ggn",
+        curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
         seed: int = 0,
         update: Update = "sgd",
@@ -107,7 +107,7 @@ class NGDCG(NaturalGradient):
         max_iter: int = 50,
         warm_start: bool = False,
         *,
-        curvature: Kind = "ggn",
+        curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
         seed: int = 0,
         update: Update = "sgd",
@@ -155,7 +155,7 @@ class NGDWoodbury(NaturalGradient):
         lr: float = 0.1,
         damping: Damping = 0.01,
         *,
-        curvature: Kind = "ggn",
+        curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
         seed: int = 0,
         update: Update = "sgd",

@@ -27,8 +27,8 @@ from ...devicemodel.device import Device, Outcome, Solution
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.systems import Dense, Implicit, LinearSystem, LowRank
 from ..curvature.batch import all_finite
-from ..curvature.curvature import Kind
-from ..curvature.factor import Factor, FactorRows
+from ..curvature.curvature import CurvatureKind
+from ..curvature.factor import Factor, FlatFactor
 from ..curvature.kronecker import kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
@@ -77,7 +77,7 @@ class TNGD(NaturalGradient):
         system: Literal["dual", "primal", "kronecker"] = "dual",
         ema_decay: float = EMA_DECAY,
         *,
-        curvature: Kind = "ggn",
+        curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
         seed: int = 0,
         update: Update = "sgd",
@@ -164,7 +164,7 @@ class TNGD(NaturalGradient):
         gradient = factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
         system: LowRank | Implicit
-        products = FactorRows(factor)
+        products = FlatFactor(factor)
         if damping > 0 and self.device.accepts(system := Implicit(products, damping)):
             finite = all_finite(products.gram())
         else:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...circuits.errors import InputError
-from .mnist_files import CLASSES, Digits, read_mnist
+from .mnist_files import CLASSES, LabelledImages, read_mnist
 from .task import Plan, Task
 
 VARIABLE = "THERMOGRAD_MNIST"
@@ -95,12 +95,12 @@ def network(width: int = 16) -> nn.Sequential:
     )
 
 
-def _choose(part: Digits, name: str, count: int, seed: int) -> Digits:
+def _choose(part: LabelledImages, name: str, count: int, seed: int) -> LabelledImages:
     total = len(part.labels)
     if not 1 <= count <= total:
         raise InputError(f"{name} is {count}: the data hold {total} images for it, give 1 to {total}")
     order = np.random.default_rng(seed).permutation(total)[:count]
-    return Digits(part.images[order], part.labels[order])
+    return LabelledImages(part.images[order], part.labels[order])
 
 
 def _statistics(images: np.ndarray) -> tuple[float, float]:
@@ -114,6 +114,6 @@ def _statistics(images: np.ndarray) -> tuple[float, float]:
     return mean, deviation
 
 
-def _tensors(part: Digits, mean: float, deviation: float) -> tuple[Tensor, Tensor]:
+def _tensors(part: LabelledImages, mean: float, deviation: float) -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(part.images).unsqueeze(1).to(torch.float32)
     return images.sub_(mean).div_(deviation), torch.from_numpy(part.labels).to(torch.int64)

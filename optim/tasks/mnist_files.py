@@ -48,14 +48,14 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Digits:
+class LabelledImages:
     """Images (n, 28, 28) uint8, 0 background to 255 ink, and their labels (n,) uint8, 0 to 9."""
 
     images: np.ndarray
     labels: np.ndarray
 
 
-def read_mnist(path: Path) -> tuple[Digits, Digits]:
+def read_mnist(path: Path) -> tuple[LabelledImages, LabelledImages]:
     """The training and the test part.
 
     Args:
@@ -82,7 +82,7 @@ def read_mnist(path: Path) -> tuple[Digits, Digits]:
     return train, test
 
 
-def _checked(images: np.ndarray, labels: np.ndarray, where: str) -> Digits:
+def _checked(images: np.ndarray, labels: np.ndarray, where: str) -> LabelledImages:
     if len(images) != len(labels):
         raise InputError(f"{where} has {len(images)} images and {len(labels)} labels; take both from the same source")
     bad = np.flatnonzero((labels < 0) | (labels >= CLASSES))
@@ -90,7 +90,7 @@ def _checked(images: np.ndarray, labels: np.ndarray, where: str) -> Digits:
         raise InputError(
             f"label {bad[0]} of {where} is {labels[bad[0]]}; labels are digits, 0 to {CLASSES - 1}: get the file anew"
         )
-    return Digits(images, labels.astype(np.uint8, copy=False))
+    return LabelledImages(images, labels.astype(np.uint8, copy=False))
 
 
 def _count(count: int, where: str) -> int:

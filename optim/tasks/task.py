@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...circuits.errors import InputError
 
-EVALUATED = 1000
+EVALUATION_BATCH = 1000
 """Test samples classified at once: what evaluating takes in memory does not grow with the test set."""
 
 
@@ -80,7 +80,7 @@ class Task:
         """Share of the whole test set that the model classifies correctly, in evaluation mode."""
         training = model.training
         model.eval()
-        parts = zip(self.test_inputs.split(EVALUATED), self.test_targets.split(EVALUATED), strict=True)
+        parts = zip(self.test_inputs.split(EVALUATION_BATCH), self.test_targets.split(EVALUATION_BATCH), strict=True)
         hits = sum(int((model(inputs).argmax(dim=-1) == targets).sum()) for inputs, targets in parts)
         model.train(training)
         return hits / len(self.test_targets)

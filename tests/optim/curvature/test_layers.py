@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thermograd.optim.curvature import blocks, curvature, layers, sensitivities
 from thermograd.optim.curvature.batch import evaluate
-from thermograd.optim.curvature.blocks import LayerBlock, WrittenBlock
+from thermograd.optim.curvature.blocks import LayerBlock, LayerRowsBlock
 from thermograd.optim.curvature.curvature import Curvature
 from thermograd.optim.curvature.factor import Factor
 
@@ -59,13 +59,13 @@ def softmax(z):
     return F.cross_entropy(flat, torch.arange(len(flat)) % z.shape[-1])
 
 
-def found_for(model, x, loss_of, parameters, keep=False):
+def found_for(model, x, loss_of, parameters, keep_sensitivities=False):
     def closure():
         with sdpa_kernel(SDPBackend.MATH):  # torch's fused attention cannot be differentiated twice, as `product` does
             z = model(x)
         return loss_of(z), z
 
-    result = Curvature(evaluate(closure), parameters, keep=keep)
+    result = Curvature(evaluate(closure), parameters, keep_sensitivities=keep_sensitivities)
     result.verify()
     return result
 
@@ -416,9 +416,9 @@ def test_layers_are_written_out_as_rows_where_the_gram_matrix_is_made_of_them(mo
         nn.Conv2d(1, 8, 2), nn.ReLU(), nn.Conv2d(8, 12, 2, padding=0, stride=(1, 2)), nn.Flatten(), nn.Linear(12 * 18, 3)
     ))  # fmt: skip
     x = seeded(3, 4, 1, 8, 8)
-    assert [type(block) for block in check(net, x, softmax).blocks] == [WrittenBlock, WrittenBlock, LayerBlock]
+    assert [type(block) for block in check(net, x, softmax).blocks] == [LayerRowsBlock, LayerRowsBlock, LayerBlock]
     monkeypatch.setattr(sensitivities, "ENTRIES", 0)  # now a layer of more parameters than outputs is not
-    assert [type(block) for block in check(net, x, softmax).blocks] == [WrittenBlock, LayerBlock, LayerBlock]
+    assert [type(block) for block in check(net, x, softmax).blocks] == [LayerRowsBlock, LayerBlock, LayerBlock]
 
 
 @pytest.mark.parametrize("limit", [0, 10**9], ids=["one by one", "batched"])
@@ -504,7 +504,7 @@ def test_rows_of_an_embedding_are_of_the_tokens_that_occur(monkeypatch):
     tokens = torch.tensor([[3, 17, 4999], [17, 17, 8], [1, 3, 3]])
     for entries in (2**24, 50):
         monkeypatch.setattr(blocks, "ENTRIES", entries)
-        found = found_for(net, tokens, softmax, list(net.parameters()), keep=True)
+        found = found_for(net, tokens, softmax, list(net.parameters()), keep_sensitivities=True)
         largest.clear()
         K = found.gram()
         assert max(largest) <= 3 * 1 * 5 * 4  # b m, five tokens, four numbers each

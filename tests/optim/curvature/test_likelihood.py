@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thermograd.optim.curvature.likelihood_detection import recognise
+from thermograd.optim.curvature.likelihood_detection import detect_likelihood
 
 F64 = torch.float64
 
@@ -21,7 +21,7 @@ def labels(seed, high, *shape):
     return torch.randint(0, high, shape, generator=torch.Generator().manual_seed(seed))
 
 
-#: name -> (law or None, shape of z, loss of z)
+#: name -> (family or None, shape of z, loss of z)
 LOSSES = {
     "classes": ("categorical", (5, 4), lambda z: F.cross_entropy(z, labels(1, 4, 5))),
     "classes, sum": ("categorical", (5, 4), lambda z: F.cross_entropy(z, labels(1, 4, 5), reduction="sum")),
@@ -59,10 +59,10 @@ LOSSES = {
 }
 
 
-def law_of(loss, z):
+def likelihood_of(loss, z):
     z = z.detach().requires_grad_()
     (slope,) = torch.autograd.grad(loss(z), z, create_graph=True)
-    return recognise(slope, z), slope.detach().reshape(len(z), -1)
+    return detect_likelihood(slope, z), slope.detach().reshape(len(z), -1)
 
 
 def hessian_blocks(loss, z):
@@ -75,12 +75,12 @@ def hessian_blocks(loss, z):
 @pytest.mark.parametrize("name", LOSSES)
 def test_what_is_recognised(name):
     expected, shape, loss = LOSSES[name]
-    found, _ = law_of(loss, numbers(0, *shape))
-    assert (found.law if found else None) == expected
+    found, _ = likelihood_of(loss, numbers(0, *shape))
+    assert (found.family if found else None) == expected
 
 
 @given(
-    name=st.sampled_from([n for n, (law, _, _) in LOSSES.items() if law]),
+    name=st.sampled_from([n for n, (family, _, _) in LOSSES.items() if family]),
     size=st.floats(0.0, 8.0),
     seed=st.integers(0, 99),
 )
@@ -88,15 +88,15 @@ def test_what_is_recognised(name):
 def test_factor_is_the_hessians_and_sources_give_the_slope(name, size, seed):
     _, shape, loss = LOSSES[name]
     z = size * numbers(seed, *shape)
-    found, r = law_of(loss, z)
+    found, r = likelihood_of(loss, z)
     L, s = found.factor()
     H = hessian_blocks(loss, z)
     torch.testing.assert_close(L @ L.mT, H, rtol=1e-6, atol=1e-9 * float(H.abs().max()))
     torch.testing.assert_close(torch.einsum("bcm,bm->bc", L, s), r, rtol=1e-6, atol=1e-9 * float(r.abs().max() + 1e-30))
-    if found.law == "categorical":
+    if found.family == "categorical":
         rows = math.prod(shape[1:]) // found.p.shape[-1]
         assert L.shape[-1] == rows * (found.p.shape[-1] - 1)
-    if size > 1 and found.law != "gaussian":  # another network's Hessian is told from it
+    if size > 1 and found.family != "gaussian":  # another network's Hessian is told from it
         other = hessian_blocks(loss, z * 0.5)
         assert float((L @ L.mT - other).abs().max()) > 1e-3 * float(H.abs().max())
 
@@ -109,9 +109,11 @@ def fisher(found, z):
     for i in range(b):
         for j in range(rows):
             row = flat[i, j].detach().requires_grad_()
-            for y in range(C if found.law == "categorical" else 2):
+            for y in range(C if found.family == "categorical" else 2):
                 log = (
-                    F.log_softmax(row, -1)[y] if found.law == "categorical" else F.logsigmoid(row if y else -row).sum()
+                    F.log_softmax(row, -1)[y]
+                    if found.family == "categorical"
+                    else F.logsigmoid(row if y else -row).sum()
                 )
                 (score,) = torch.autograd.grad(log, row)
                 total[i, j] += found.w[i, j] * log.detach().exp() * torch.outer(score, score)
@@ -122,7 +124,7 @@ def fisher(found, z):
 def test_the_fisher_of_an_exponential_family_is_the_gauss_newton_matrix(name):
     _, shape, loss = LOSSES[name]
     z = numbers(4, *shape)
-    found, _ = law_of(loss, z)
+    found, _ = likelihood_of(loss, z)
     H, b = hessian_blocks(loss, z), shape[0]
     expected = torch.stack([torch.block_diag(*rows) for rows in fisher(found, z)])
     torch.testing.assert_close(H, expected.view(b, *H.shape[1:]))
@@ -133,7 +135,7 @@ def test_drawn_labels_have_the_fisher_for_their_mean(name):
     """20,000 draws: every entry within five standard errors of the exact matrix, and not of one for flatter probabilities."""
     _, shape, loss = LOSSES[name]
     z = numbers(5, *shape)
-    found, _ = law_of(loss, z)
+    found, _ = likelihood_of(loss, z)
     H = hessian_blocks(loss, z)
     draws, generator = 20_000, torch.Generator().manual_seed(6)
     columns = found.sampled(draws, generator) * math.sqrt(draws)  # (b, c, draws), each of mean square H
@@ -141,7 +143,7 @@ def test_drawn_labels_have_the_fisher_for_their_mean(name):
     square = torch.einsum("bis,bjs->bij", columns**2, columns**2) / draws
     error = ((square - mean**2).clamp(min=0) / draws).sqrt() + 1e-12
     assert float(((mean - H).abs() / error).max()) < 5
-    if found.law != "gaussian":
+    if found.family != "gaussian":
         other = hessian_blocks(loss, 0.5 * z)
         assert float(((mean - other).abs() / error).max()) > 10
 
@@ -150,7 +152,7 @@ def test_drawn_labels_have_the_fisher_for_their_mean(name):
 def test_the_empirical_fisher_is_that_of_single_losses(reduction):
     """On the loss's scale: a mean has the mean of g_i g_i^T, a sum their sum."""
     z, y = numbers(7, 6, 4), labels(8, 4, 6)
-    found, _ = law_of(lambda v: F.cross_entropy(v, y, reduction=reduction), z)
+    found, _ = likelihood_of(lambda v: F.cross_entropy(v, y, reduction=reduction), z)
     L = found.empirical()
     single = torch.softmax(z, -1) - F.one_hot(y, 4)
     scale = 1 / 6 if reduction == "mean" else 1.0
@@ -214,17 +216,17 @@ def test_outputs_far_apart_hide_no_law(name, dtype, gap):
     Its entries count against the weight of a row, of which a certain row shows next to nothing. (Where the softmax is certain, a penalty is
     all the curvature that is left, and that of a squared error.)
     """
-    loss, law = CERTAIN[name]
+    loss, family = CERTAIN[name]
     z = gap * F.one_hot(torch.arange(6) % 3, 3).to(dtype) + 0.1 * numbers(9, 6, 3).to(dtype)
     y = torch.tensor([0, 1, 2, 0, 1, 2])
-    before, _ = law_of(lambda v: F.cross_entropy(v, y), numbers(0, 6, 3).to(dtype))
+    before, _ = likelihood_of(lambda v: F.cross_entropy(v, y), numbers(0, 6, 3).to(dtype))
     for labels_ in (y, torch.tensor([0, 1, 2, 1, 1, 2])):
         z = z.detach().requires_grad_()
         (slope,) = torch.autograd.grad(loss(z, labels_), z, create_graph=True)
         for earlier in (None, before):
-            found = recognise(slope, z, earlier)
-            assert found is None or found.law == law
-            if law == "categorical":
+            found = detect_likelihood(slope, z, earlier)
+            assert found is None or found.family == family
+            if family == "categorical":
                 assert found is not None or (gap > 12 and labels_ is y)
             if found is not None:
                 L, s = found.factor()
@@ -233,5 +235,5 @@ def test_outputs_far_apart_hide_no_law(name, dtype, gap):
                 assert float((L @ L.mT - H).abs().max()) < (1e-5 if dtype == torch.float32 else 1e-10) * top
                 off = float((torch.einsum("bcm,bm->bc", L, s) - slope.detach().double()).abs().max())
                 assert off < 1e-6 * top
-                if found.law == "categorical" and bool(slope.any()):
+                if found.family == "categorical" and bool(slope.any()):
                     assert top == pytest.approx(1 / 6, rel=0.02)

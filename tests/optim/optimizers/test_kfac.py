@@ -29,12 +29,12 @@ def problem(seed=0):
     return model, torch.randn(7, 1, 4, 4, dtype=F64), torch.arange(7) % 3
 
 
-def curvature_of(model, x, y, keep=True):
+def curvature_of(model, x, y, keep_sensitivities=True):
     def closure():
         z = model(x)
         return F.cross_entropy(z, y), z
 
-    return Curvature(evaluate(closure), list(model.parameters()), keep=keep)
+    return Curvature(evaluate(closure), list(model.parameters()), keep_sensitivities=keep_sensitivities)
 
 
 def state_of(model):
@@ -164,8 +164,8 @@ def test_eigenvectors_come_in_double_where_single_precision_has_none(monkeypatch
 
 def test_factors_are_not_made_of_rows():
     model, x, y = problem()
-    with pytest.raises(InputError, match="keep=True"):
-        kronecker_blocks(curvature_of(model, x, y, keep=False), state_of(model), 0.0)
+    with pytest.raises(InputError, match="keep_sensitivities=True"):
+        kronecker_blocks(curvature_of(model, x, y, keep_sensitivities=False), state_of(model), 0.0)
 
 
 def test_rows_without_factors_have_a_limit(monkeypatch):

@@ -132,7 +132,7 @@ def test_learning_rate_scheduler_and_record():
 
 @pytest.mark.parametrize("curvature", ["ggn", "mc-fisher", "empirical"])
 def test_a_diverged_network_keeps_its_law(curvature):
-    """Every softmax certain, and every one wrong: no curvature to recognise the loss by, but a gradient to follow."""
+    """Every softmax certain, and every one wrong: no curvature to detect_likelihood the loss by, but a gradient to follow."""
     model, x, y = digits_problem(torch.float32)
     optimizer = NGD(model.parameters(), lr=1e-3, damping=0.1, curvature=curvature)
     optimizer.step(closure_of(model, x, y))

@@ -14,7 +14,7 @@ from thermograd.circuits.errors import InputError
 from thermograd.optim.optimizers.registry import OPTIMIZERS
 from thermograd.optim.tasks.mnist import PLAN, VARIABLE, mnist, network
 from thermograd.optim.tasks.registry import TASKS, make_task
-from thermograd.optim.tasks.task import EVALUATED, Task
+from thermograd.optim.tasks.task import EVALUATION_BATCH, Task
 from thermograd.optim.training.train import settings_for, train
 
 from .mnist_data import SIZES, arrays, write_idx
@@ -108,7 +108,7 @@ def test_the_network_is_the_documented_one(path: Path) -> None:
 
 def test_accuracy_is_counted_in_parts() -> None:
     """A model that reads the class off the input, wrong for a known share; and it never sees many samples at once."""
-    n = 2 * EVALUATED + 7
+    n = 2 * EVALUATION_BATCH + 7
     targets = torch.arange(n) % 10
     shown = torch.where(torch.arange(n) % 4 == 3, (targets + 1) % 10, targets)
     sizes: list[int] = []
@@ -123,7 +123,7 @@ def test_accuracy_is_counted_in_parts() -> None:
     task = Task("reader", shown, targets, shown, targets, Reader)
     assert task.accuracy(model) == 1 - (n // 4) / n
     assert model.training
-    assert sizes == [EVALUATED, EVALUATED, 7]
+    assert sizes == [EVALUATION_BATCH, EVALUATION_BATCH, 7]
 
 
 def test_tasks_by_name(path: Path) -> None:

@@ -1,0 +1,157 @@
+"""The curvature of several batches as that of the one that holds all their samples: micro-batches, or the batches of several processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from .blocks import Block, LayerBlock, LayerRowsBlock, PaddedBlock, RowsBlock
+from .factor import Factor
+from .layers import ConvolutionUse, Use
+
+
+class StackedFactor(Factor):
+    """Several batches as the one that holds all their samples: M is stacked, the loss is sum_j w_j loss_j.
+
+    Args:
+        parts: of the same model, with the same parameters and number of directions.
+        weights: w_j > 0, one for each part.
+        scales: c_i > 0 for each parameter: columns are multiplied by sqrt c_i; None is 1.
+
+    Raises:
+        InputError: parts that do not fit together.
+    """
+
+    def __init__(
+        self, parts: Sequence[Factor], weights: Sequence[float], scales: Sequence[float] | None = None
+    ) -> None:
+        first = parts[0]
+        self.parts, self.weights = list(parts), list(weights)
+        self.parameters, self.dtype = first.parameters, first.dtype
+        self.scales = [1.0] * len(self.parameters) if scales is None else list(scales)
+
+    @property
+    def samples(self) -> int:
+        """Of all parts."""
+        return sum(part.samples for part in self.parts)
+
+    @property
+    def directions(self) -> int:
+        """Of each part."""
+        return self.parts[0].directions
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Stacked. InputError for parts that do not fit together."""
+        first = self.parts[0]
+        if any(part.directions != first.directions or len(part.blocks) != len(first.blocks) for part in self.parts):
+            raise InputError(
+                f"the parts have {[part.directions for part in self.parts]} directions and "
+                f"{[len(part.blocks) for part in self.parts]} blocks: micro-batches must run the same layers and have as many outputs"
+            )
+        roots = [math.sqrt(weight) for weight in self.weights]
+        found: list[Block] = []
+        for group in zip(*(part.blocks for part in self.parts), strict=True):
+            found += _stacked(group, roots, self.scales)
+        return found
+
+    def product(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """sum_j w_j C_j v, between the scales."""
+        values = [v * math.sqrt(c) for v, c in zip(values, self.scales, strict=True)]
+        return self._summed([part.product(values) for part in self.parts])
+
+    @property
+    def sources(self) -> Tensor:
+        """sqrt(w_j) s_j, stacked."""
+        return torch.cat([math.sqrt(w) * part.sources for w, part in zip(self.weights, self.parts, strict=True)])
+
+    def gradient(self) -> list[Tensor]:
+        """sum_j w_j g_j, scaled as the columns are."""
+        return self._summed([part.gradient() for part in self.parts])
+
+    def _summed(self, found: list[list[Tensor]]) -> list[Tensor]:
+        total = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        for weight, parts in zip(self.weights, found, strict=True):
+            for sum_, part in zip(total, parts, strict=True):
+                sum_.add_(part, alpha=weight)
+        return [part * math.sqrt(c) for part, c in zip(total, self.scales, strict=True)]
+
+    def scaled(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """v_i / sqrt c_i."""
+        return [part / math.sqrt(c) for part, c in zip(values, self.scales, strict=True)]
+
+    def unscaled(self, x: Sequence[Tensor]) -> list[Tensor]:
+        """x_i sqrt c_i."""
+        return [part * math.sqrt(c) for part, c in zip(x, self.scales, strict=True)]
+
+
+def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) -> list[Block]:
+    """The blocks of one layer or parameter in all parts, as one; as two where weight and bias differ in scale.
+
+    Rows stand for layers of which the parts have not the same to say, such as images of several sizes.
+    """
+    first = group[0]
+    if any(block.indices != first.indices for block in group):
+        raise InputError("micro-batches must run the same layers: the parts' blocks are of different parameters")
+    samples = sum(block.b for block in group)
+    layers = [block for block in group if isinstance(block, LayerBlock)]
+    uses = None
+    if len(layers) == len(group) and len({len(block.uses) for block in layers}) == 1:
+        uses = [_stacked_use([block.uses[j] for block in layers]) for j in range(len(layers[0].uses))]
+    if uses is None or any(use is None for use in uses):
+        rows = [
+            torch.cat([part * (root * math.sqrt(scales[i])) for part, root in zip(parts, roots, strict=True)])
+            for i, parts in zip(first.indices, zip(*(block.rows() for block in group), strict=True), strict=True)
+        ]
+        kind = RowsBlock if type(first) is RowsBlock else LayerRowsBlock
+        return [kind(first.weight, first.bias, rows, samples)]
+    whole = [use for use in uses if use is not None]
+    D = [
+        torch.cat([_longer(block.D[j], use.call.shape) * root for block, root in zip(layers, roots, strict=True)])
+        for j, use in enumerate(whole)
+    ]
+    padded = any(len({use.call.shape[1:] for use in some}) > 1 for some in zip(*(b.uses for b in layers), strict=True))
+    made = PaddedBlock if padded else LayerBlock
+    pair = (layers[0].weight, layers[0].bias)
+    found = {scales[i] for i in layers[0].indices}
+    if len(found) == 1:
+        root = math.sqrt(found.pop())
+        return [made(whole, [d * root for d in D] if root != 1 else D, *pair)]
+    assert pair[0] is not None
+    assert pair[1] is not None
+    return [
+        made(whole, [d * math.sqrt(scales[pair[0]]) for d in D], pair[0], None),
+        made(whole, [d * math.sqrt(scales[pair[1]]) for d in D], None, pair[1]),
+    ]
+
+
+def _stacked_use(uses: list[Use]) -> Use | None:
+    """One use of all samples, sequences padded to the longest; None for images of several sizes."""
+    if len(uses) == 1:
+        return uses[0]
+    calls = [use.call for use in uses]
+    shape = torch.Size(max(sizes) for sizes in zip(*(call.shape[1:] for call in calls), strict=True))
+    if any(call.shape[1:] != shape for call in calls) and isinstance(uses[0], ConvolutionUse):
+        return None
+    inside = torch.Size(max(sizes) for sizes in zip(*(call.input.shape[1:] for call in calls), strict=True))
+    whole = dataclasses.replace(
+        calls[0],
+        input=torch.cat([_longer(call.input, torch.Size((0, *inside))) for call in calls]),
+        shape=torch.Size((sum(call.shape[0] for call in calls), *shape)),
+    )
+    return type(uses[0])(whole)
+
+
+def _longer(values: Tensor, shape: torch.Size) -> Tensor:
+    """With zeros at further positions, up to the last dimensions of the shape; what is linear in the sensitivities does not see them."""
+    missing = [n - own for n, own in zip(shape[1:], values.shape[-len(shape) + 1 :], strict=True)]
+    if not any(missing):
+        return values
+    return F.pad(values, [side for n in reversed(missing) for side in (0, n)])
