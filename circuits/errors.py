@@ -24,7 +24,7 @@ class UnrealisableError(InputError):
 
 
 class SimulationError(ThermogradError, RuntimeError):
-    """ngspice refused or failed; the message holds what ngspice printed."""
+    """ngspice failed, and the message holds what it printed; or the workers that jobs were sent to cannot be reached."""
 
 
 class SimulatorMissing(SimulationError):

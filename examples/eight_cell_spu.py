@@ -34,7 +34,8 @@ from thermograd import AnalogProgram, Technology, compile_matrix
 from thermograd.circuits.linear.johnson import johnson_currents
 from thermograd.circuits.linear.statespace import StateSpace, extract
 from thermograd.circuits.netlist.analyses import Transient
-from thermograd.circuits.ngspice.run import run, run_many
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.ngspice.run_many import run_many
 
 CELLS = 8
 BOLTZMANN = 1.380649e-23  # J/K

@@ -38,7 +38,8 @@ from thermograd.circuits.linear.statespace import StateSpace, extract
 from thermograd.circuits.netlist.analyses import Noise, Transient
 from thermograd.circuits.netlist.elements import VCVS, Capacitor, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.ngspice.run import run, run_many
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.ngspice.run_many import run_many
 
 BOLTZMANN = 1.380649e-23  # J/K
 

@@ -22,7 +22,7 @@ import numpy as np
 from thermograd.circuits.netlist.analyses import Transient
 from thermograd.circuits.netlist.elements import Capacitor, CurrentSource, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.ngspice.run import run_many
+from thermograd.circuits.ngspice.run_many import run_many
 
 CORES = 2
 

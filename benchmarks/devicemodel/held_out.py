@@ -25,7 +25,8 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from thermograd.circuits.netlist.analyses import OperatingPoint, Transient, TransientResult
-from thermograd.circuits.ngspice.run import run, run_many
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.ngspice.run_many import run_many
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.program import AnalogProgram

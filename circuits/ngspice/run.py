@@ -1,16 +1,14 @@
-"""Run a netlist in ngspice: `run` for one job, `run_many` for many on all cores or on a dask scheduler's workers.
+"""Run a netlist in ngspice: one job.
 
 ngspice runs in worker processes with a time limit (see `pool`); a crash costs one job. What reaches it is generated
 here from a checked `Netlist`: element lines made of numbers and checked names, without title and comments.
-Results are returned, not kept: `farm` keeps them on disk and goes on where a killed run stopped.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -34,7 +32,6 @@ from ..netlist.elements import CurrentSource, VoltageSource
 from ..netlist.netlist import Netlist
 from ..netlist.semiconductors import NEWTON, TOLERANCES, Switch
 from .library import find_library
-from .parallel import Outcomes, fan_out
 from .pool import POOL, Group
 from .resample import resample
 from .worker import CHANNELS, padding
@@ -49,12 +46,10 @@ __all__ = [
     "Transient",
     "TransientResult",
     "run",
-    "run_many",
 ]
 
 Array = NDArray[np.float64]
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator
-Simulation: TypeAlias = tuple[Netlist, Analysis, int | np.random.SeedSequence | None]
 _TITLE = "* thermograd"
 _NAMES_PER_SAVE = 10  # keeps each .save card far below ngspice's line limits
 
@@ -118,10 +113,10 @@ def run(
         SimulationTimeout, WorkerDied: the job ran too long, or its worker process ended.
         SimulationError: ngspice failed; the message holds its words.
     """
-    return _run(netlist, analysis, seed, timeout, currents, None)
+    return simulate(netlist, analysis, seed, timeout, currents, None)
 
 
-def _run(
+def simulate(
     netlist: Netlist,
     analysis: Analysis,
     seed: Seed | None,
@@ -129,67 +124,12 @@ def _run(
     currents: NoiseCurrents | None,
     group: Group | None,
 ) -> Result:
+    """`run`, which a `group` of simulations can stop early."""
     if timeout is not None and not timeout > 0.0:
         raise InputError(f"timeout = {timeout!r} s: a value > 0 or None is needed")
     job, arrays, finish = _prepare(netlist, analysis, seed, currents)
     header, results, version = POOL.call(find_library(), job, arrays, timeout, group)
     return finish(results, version, "\n".join(header["log"]))
-
-
-def run_many(
-    jobs: Iterable[Simulation],
-    workers: int | None = None,
-    scheduler: str | None = None,
-    timeout: float | None = 120.0,
-    progress: Callable[[int], None] | None = None,
-) -> Outcomes:
-    """Simulate many netlists in parallel processes, here or on the workers of a dask.distributed scheduler.
-
-    The same seeds give the same results, to the bit, on any number of workers and in either place. Nothing is kept on disk;
-    `farm.run_farm` does that, and goes on where a killed run stopped.
-
-    Args:
-        jobs: (netlist, analysis, seed) triples, consumed as workers become free; with a scheduler, all at once. A seed is
-            an integer, a `numpy.random.SeedSequence` or None, as the analysis needs.
-        workers: number of processes of this machine; None: one per usable core. Not with a scheduler.
-        scheduler: address of a dask.distributed scheduler, such as ``tcp://host:8786``, which has this thermograd installed, as
-            have its workers (``pip install 'thermograd[study]'``).
-        timeout: limit in s for each job.
-        progress: called with the number of finished jobs after each one.
-
-    Yields:
-        (index of the job, its result), in order of completion. A job that fails yields its exception (SimulationError,
-        WorkerDied, InputError, ...) as the value; the others go on.
-
-    Raises:
-        InputError: workers out of range or together with a scheduler, a scheduler that is no address, dask missing.
-        SimulationError: with the first result: no scheduler answers at the address.
-    """
-    return _counted(fan_out(_simulate, jobs, workers, scheduler, timeout), progress)
-
-
-def _counted(outcomes: Outcomes, progress: Callable[[int], None] | None) -> Outcomes:
-    with closing(outcomes):
-        for done, outcome in enumerate(outcomes, start=1):
-            if progress is not None:
-                progress(done)
-            yield outcome
-
-
-def _simulate(
-    netlist: Netlist,
-    analysis: Analysis,
-    seed: int | np.random.SeedSequence | None,
-    timeout: float | None,
-    group: Group | None,
-) -> Result:
-    """One job of many."""
-    if isinstance(seed, np.random.Generator):
-        raise InputError(
-            "seed is a Generator, whose draws would depend on which of the jobs comes first; give each job an integer or a "
-            "child of its own, as numpy.random.SeedSequence(seed).spawn(number) makes"
-        )
-    return _run(netlist, analysis, seed, timeout, None, group)
 
 
 Finish: TypeAlias = Callable[[list[Array], str, str], Result]

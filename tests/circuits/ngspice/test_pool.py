@@ -22,7 +22,8 @@ from thermograd.circuits.netlist.elements import Capacitor
 from thermograd.circuits.ngspice.library import find_library
 from thermograd.circuits.ngspice.pool import POOL, Pool, Worker
 from thermograd.circuits.ngspice.protocol import read_frame, write_frame
-from thermograd.circuits.ngspice.run import run, run_many
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.ngspice.run_many import run_many
 
 from ..networks import one_rc, random_rc
 
@@ -175,7 +176,7 @@ def test_memory_stays_flat_over_hundreds_of_runs():
 
 LEAKY = """
     import sys
-    from thermograd.circuits.ngspice.run import worker
+    from thermograd.circuits.ngspice import worker
     def forget(simulator):
         simulator.log, simulator._deck = [], []
     worker.Simulator.clean = forget
@@ -229,8 +230,10 @@ def test_a_busy_worker_does_not_outlive_its_owner(tmp_path):
     """The owner is killed while its worker is deep inside ngspice."""
     script = tmp_path / "owner.py"
     script.write_text(
-        "from thermograd.circuits.netlist.netlist import *\n"
-        "from thermograd.circuits.ngspice.run import OperatingPoint, Transient, run\n"
+        "from thermograd.circuits.netlist.analyses import OperatingPoint, Transient\n"
+        "from thermograd.circuits.netlist.elements import Capacitor, Resistor, VoltageSource\n"
+        "from thermograd.circuits.netlist.netlist import Netlist\n"
+        "from thermograd.circuits.ngspice.run import run\n"
         "from thermograd.circuits.ngspice.pool import POOL\n"
         "n = Netlist('x')\n"
         "n.add(VoltageSource('V1', 'a', '0', 1.0), Resistor('R1', 'a', 'b', 1e3), Capacitor('C1', 'b', '0', 1e-9))\n"

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thermograd.circuits import parallel
 from thermograd.circuits.errors import InputError, NetlistError, SimulationError, SimulationTimeout
 from thermograd.circuits.netlist.analyses import AC, Noise, OperatingPoint, Transient
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.ngspice import parallel as fanout
-from thermograd.circuits.ngspice.run import run_many
+from thermograd.circuits.ngspice.run_many import run_many
 
 from ..networks import one_rc, random_rc
 
@@ -130,7 +130,7 @@ def test_leaving_early_drops_the_jobs_that_wait(scheduler):
 @pytest.mark.slow
 def test_a_scheduler_without_workers_is_not_waited_for_for_ever(monkeypatch):
     distributed = pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
-    monkeypatch.setattr(fanout, "_WORKERLESS_LIMIT", 1.0)
+    monkeypatch.setattr(parallel, "_WORKERLESS_LIMIT", 1.0)
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
         found = dict(run_many(jobs()[:3], scheduler=cluster.scheduler_address))
     assert sorted(found) == [0, 1, 2]
@@ -140,7 +140,7 @@ def test_a_scheduler_without_workers_is_not_waited_for_for_ever(monkeypatch):
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address", "carrier-pigeon://host:1"])
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, address):
     pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
-    monkeypatch.setattr(fanout, "_ANSWER_LIMIT", 0.5)
+    monkeypatch.setattr(parallel, "_ANSWER_LIMIT", 0.5)
     with pytest.raises(SimulationError, match=f"no dask scheduler answers at '{address}'.*check the address"):
         list(run_many(jobs(), scheduler=address))
 

@@ -8,12 +8,11 @@ on this machine or on a dask.distributed scheduler's workers with the same bits;
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,11 @@ from typing import Any, get_args
 import numpy as np
 
 from ..errors import InputError, ThermogradError
-from ..files import write_bytes
+from ..job_store import Codec, JobStore, job_key
 from ..netlist.analyses import Analysis, Result
 from ..netlist.netlist import Netlist
-from .parallel import Outcomes
-from .run import run_many
+from ..parallel import worker_count
+from .run_many import Outcomes, run_many
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _RESULTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Result)}
@@ -74,8 +73,7 @@ class Job:
 
     def digest(self) -> str:
         """Of `order`."""
-        text = json.dumps([FORMAT, self.order()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return job_key(FORMAT, self.order())
 
 
 def run_farm(
@@ -85,7 +83,7 @@ def run_farm(
     scheduler: str | None = None,
     timeout: float | None = 120.0,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[tuple[str, Result | ThermogradError]]:
+) -> Generator[tuple[str, Result | ThermogradError], None, None]:
     """Simulate jobs and keep each result as it comes.
 
     Args:
@@ -109,52 +107,23 @@ def run_farm(
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"job name {twice!r} is used twice; give each job a name of its own")
-    missing: list[Job] = []
-    fresh = run_many(((job.netlist, job.analysis, job.seed) for job in missing), workers, scheduler, timeout)
-    place = Path(folder)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"folder {str(place)!r} cannot be made: {error.strerror}; give another one") from None
-    return _run(listed, place, missing, fresh, progress)
+    worker_count(workers, scheduler)
+    store: JobStore[Result | ThermogradError] = JobStore(folder, NPZ)
+    keyed = {f"{job.name}.{job.digest()}": job for job in listed}
+
+    def compute(missing: Sequence[Job]) -> Outcomes:
+        return run_many(((job.netlist, job.analysis, job.seed) for job in missing), workers, scheduler, timeout)
+
+    results = store.resume(keyed, compute, progress)
+    return _named(results, keyed)
 
 
-def _run(
-    jobs: list[Job],
-    folder: Path,
-    missing: list[Job],
-    fresh: Outcomes,
-    progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[str, Result | ThermogradError]]:
-    """What the folder holds; the other jobs go into `missing`, and `fresh` then simulates them."""
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(jobs))
-
-    for job in jobs:
-        found = _read(_file(folder, job))
-        if found is None:
-            missing.append(job)
-            continue
-        count()
-        yield job.name, found
-    if not missing:
-        return
-    with closing(fresh):
-        for index, result in fresh:
-            job = missing[index]
-            if not isinstance(result, ThermogradError):
-                write_bytes(_file(folder, job), _packed(result))
-            count()
-            yield job.name, result
-
-
-def _file(folder: Path, job: Job) -> Path:
-    return folder / f"{job.name}.{job.digest()}.npz"
+def _named(
+    results: Generator[tuple[str, Result | ThermogradError], None, None], keyed: dict[str, Job]
+) -> Generator[tuple[str, Result | ThermogradError], None, None]:
+    with closing(results):
+        for key, result in results:
+            yield keyed[key].name, result
 
 
 def _packed(result: Result) -> bytes:
@@ -192,9 +161,5 @@ def _unpacked(blob: bytes) -> Result | None:
         return None
 
 
-def _read(path: Path) -> Result | None:
-    """A kept result; None if there is none, or if the file is damaged (it is then simulated again)."""
-    try:
-        return _unpacked(path.read_bytes())
-    except OSError:
-        return None
+NPZ: Codec[Any] = Codec(".npz", _packed, _unpacked)
+"""Results as .npz files."""

@@ -20,9 +20,8 @@ from thermograd.circuits.errors import InputError, SimulationError, SimulationTi
 from thermograd.circuits.netlist.analyses import AC, Noise, OperatingPoint, Result, Transient, TransientResult
 from thermograd.circuits.netlist.elements import VCVS, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.ngspice import job_store as farm
-from thermograd.circuits.ngspice import run as ngspice
-from thermograd.circuits.ngspice.job_store import Job, run_farm
+from thermograd.circuits.ngspice import farm, run_many
+from thermograd.circuits.ngspice.farm import Job, run_farm
 from thermograd.circuits.ngspice.pool import POOL
 
 from ..networks import one_rc, random_rc
@@ -58,7 +57,7 @@ def test_every_kind_of_result_comes_back_from_disk(tmp_path, monkeypatch):
     ]
     fresh = dict(run_farm(jobs, tmp_path))
     assert kinds_of(fresh.values()) == set(get_args(Result))  # a new one is tried here as well
-    monkeypatch.setattr(ngspice, "_simulate", lambda *_: pytest.fail("a result was there and was simulated again"))
+    monkeypatch.setattr(run_many, "_simulate", lambda *_: pytest.fail("a result was there and was simulated again"))
     kept = dict(run_farm(jobs, tmp_path))
     with pytest.raises(pytest.fail.Exception):
         list(run_farm([Job("new", one_rc(), Transient(2e-6))], tmp_path))
@@ -84,15 +83,15 @@ KEPT = TransientResult(
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4), st.floats(0, 1))
 def test_a_damaged_file_is_no_result_or_the_one_that_was_kept(changes, length):
     """Bytes changed anywhere, or the end cut off."""
-    blob = bytearray(farm._packed(KEPT))
+    blob = bytearray(farm.NPZ.encode(KEPT))
     for place, value in changes:
         blob[int(place * len(blob))] = value
-    found = farm._unpacked(bytes(blob[: round(length * len(blob))]))
+    found = farm.NPZ.decode(bytes(blob[: round(length * len(blob))]))
     if found is not None:
         assert (found.ngspice_version, found.log, list(found.voltages)) == ("39", "said", ["a", "B_2"])
         np.testing.assert_array_equal(found.time, KEPT.time)
         assert bits([("", found)]) == bits([("", KEPT)])
-    assert farm._unpacked(farm._packed(KEPT)) is not None
+    assert farm.NPZ.decode(farm.NPZ.encode(KEPT)) is not None
 
 
 def test_what_changed_is_simulated_and_the_rest_is_not(tmp_path):
@@ -112,7 +111,7 @@ def test_what_changed_is_simulated_and_the_rest_is_not(tmp_path):
     [file] = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:100])  # torn: simulated again, and whole afterwards
     assert dict(run_farm([job], tmp_path))["a"].voltages["out"] == pytest.approx(1.0)
-    assert farm._read(file) is not None
+    assert farm.NPZ.decode(file.read_bytes()) is not None
 
 
 def kill_the_first_job_to_take_a_second():
@@ -167,10 +166,10 @@ def test_each_way_to_fail_is_named_costs_its_job_and_is_tried_again(tmp_path):
 
 SCRIPT = """
     import sys
-    from thermograd.circuits.ngspice.run.job_store import Job, run_farm
-    from thermograd.circuits.netlist.netlist.elements import Capacitor, Resistor, VoltageSource
-    from thermograd.circuits.netlist.netlist.netlist import Netlist
-    from thermograd.circuits.netlist.netlist.analyses import Transient
+    from thermograd.circuits.ngspice.farm import Job, run_farm
+    from thermograd.circuits.netlist.elements import Capacitor, Resistor, VoltageSource
+    from thermograd.circuits.netlist.netlist import Netlist
+    from thermograd.circuits.netlist.analyses import Transient
     rc = Netlist("rc")
     rc.add(VoltageSource("V1", "in", "0", 1.0), Resistor("R1", "in", "out", 1e3), Capacitor("C1", "out", "0", 1e-9))
     jobs = [Job(f"job-{k}", rc, Transient(4e-4, step=1e-8, noise=True), seed=k) for k in range(12)]
