@@ -10,7 +10,7 @@ needs netlists does not wait for torch.
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .circuits.errors import InputError, UnrealisableError
     from .circuits.netlist.netlist import Netlist
     from .circuits.technology.technology import Technology
+    from .circuits.version import __version__
     from .compiler.compile import compile_matrix, compile_system
     from .compiler.ensemble import compile_ensemble
     from .compiler.program import AnalogProgram
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from .optim.optimizers.ngd import NGD
     from .optim.optimizers.tngd import TNGD
 
-    __version__: str
 
 __all__ = [
     "NGD",
@@ -84,6 +84,7 @@ _HOME = {
     "TNGD": ".optim.optimizers.tngd",
     "Technology": ".circuits.technology.technology",
     "UnrealisableError": ".circuits.errors",
+    "__version__": ".circuits.version",
     "calibrate": ".devicemodel.calibration.calibrate",
     "calibrate_from_measurements": ".devicemodel.calibration.measured.calibrate",
     "characterise": ".circuits.amplifiers.characterise",
@@ -96,9 +97,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     """Load a public name from its module on first use (PEP 562)."""
     value: Any
-    if name == "__version__":
-        value = metadata.version("thermograd")  # pyproject.toml is its one source
-    elif name in _HOME:
+    if name in _HOME:
         value = getattr(import_module(_HOME[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -49,7 +49,7 @@ for _command in COMMANDS:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .. import __version__
+        from ..circuits.version import __version__
 
         say(f"thermograd {__version__}")
         raise typer.Exit

@@ -20,11 +20,11 @@ import torch
 from joblib import Parallel, delayed
 from scipy.interpolate import CubicSpline
 
-from .. import __version__
 from ..circuits.files import write_file, write_text
 from ..circuits.linear.statespace import StateSpace, extract
 from ..circuits.ngspice.run import run
 from ..circuits.technology.technology import Technology
+from ..circuits.version import __version__
 from ..compiler.compile import compile_matrix
 from ..compiler.fabrics.base import rails
 from ..compiler.h_matrix import lambda_star

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ... import __version__
 from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError
 from ...circuits.ngspice.run import run
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.technology import Technology
+from ...circuits.version import __version__
 from ...compiler.compile import lay_out
 from ...compiler.passes.damp import condition
 from ...compiler.validate import validate, validate_drive

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from ... import __version__
 from ...circuits.errors import InputError
 from ...circuits.files import write_text
+from ...circuits.version import __version__
 from ...devicemodel.card import DeviceCard
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ..tasks.digits import digits

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import gamma
 
-from .... import __version__
 from ....circuits.errors import InputError
 from ....circuits.netlist.netlist import Netlist
+from ....circuits.version import __version__
 from ..identifiability import LIMIT, standard_errors, untold
 from .measurements import Measurements, read_measurements
 from .problem import Model, Point, Problem, free_values
