@@ -52,7 +52,8 @@ def study(
     Exit code 1 when no level stays --within of the ideal device.
     """
     from ..devicemodel.card import DeviceCard
-    from ..optim.codesign.study import KNOBS, run_study
+    from ..optim.codesign.knobs import KNOBS
+    from ..optim.codesign.study import run_study
     from .hardware import make_card, read_technology
 
     if name not in KNOBS:

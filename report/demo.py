@@ -38,7 +38,8 @@ from ..devicemodel.devices.spice import SpiceDevice, transient
 from ..devicemodel.devices.surrogate import SurrogateDevice
 from ..devicemodel.ou import transition
 from ..devicemodel.systems import Dense
-from ..optim.codesign.study import KNOBS, run_study
+from ..optim.codesign.knobs import KNOBS
+from ..optim.codesign.study import run_study
 from ..optim.tasks.digits import digits
 from ..optim.training.curvature_systems import CurvatureSystem, RecordingDevice, curvature_systems
 from ..optim.training.train import History, train

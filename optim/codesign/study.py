@@ -25,74 +25,7 @@ from ...devicemodel.card import DeviceCard
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ..tasks.digits import digits
 from ..training.train import train
-
-
-@dataclass(frozen=True)
-class Knob:
-    """What a study varies.
-
-    Attributes:
-        title, axis, unit: for plots. log: whether the axis is logarithmic.
-        levels: default settings of the knob.
-        turn: (card, level) -> card at that setting.
-        shown: (card at that setting) -> value on the axis.
-    """
-
-    title: str
-    axis: str
-    unit: str
-    log: bool
-    levels: tuple[float, ...]
-    turn: Callable[[DeviceCard, float], DeviceCard]
-    shown: Callable[[DeviceCard, float], float]
-
-
-def _tolerance(card: DeviceCard, level: float) -> DeviceCard:
-    return card.replace(mismatch=level)
-
-
-def _isolation(card: DeviceCard, level: float) -> DeviceCard:
-    return card.replace(technology=card.technology.replace(thermal__to_hot=level))
-
-
-def _adc(card: DeviceCard, level: float) -> DeviceCard:
-    return card.replace(adc=card.adc.model_copy(update={"bits": int(level)}))
-
-
-def _spread(card: DeviceCard, _: float) -> float:
-    return float(np.ptp(card.technology.fabricate(None).temperatures))
-
-
-KNOBS: dict[str, Knob] = {
-    "tolerance": Knob(
-        title="Resistor tolerance",
-        axis="standard deviation of a resistor",
-        unit="1",
-        log=True,
-        levels=(0.003, 0.01, 0.03, 0.1, 0.3),
-        turn=_tolerance,
-        shown=lambda card, level: level,
-    ),
-    "isolation": Knob(
-        title="Thermal isolation",
-        axis="temperature spread over the die",
-        unit="K",
-        log=False,
-        levels=(0.0, 1e-3, 3e-3, 1e-2, 1e-1),
-        turn=_isolation,
-        shown=_spread,
-    ),
-    "adc": Knob(
-        title="Resolution of the ADC",
-        axis="ADC resolution",
-        unit="bit",
-        log=False,
-        levels=(2, 3, 4, 6, 8, 10),
-        turn=_adc,
-        shown=lambda card, level: level,
-    ),
-}
-"""The studies by name. Isolation levels are the conductance to the hot neighbour (W/K for each cell of the edge)."""
+from .knobs import KNOBS, Knob
 
 
 @dataclass(frozen=True)
@@ -192,7 +125,7 @@ def run_study(
         raise InputError(
             f"study {name}: dies {list(dies)}, steps {steps}, workers {workers}; give a die, and numbers >= 1"
         )
-    cards = {level: _checked(knob, card, level) for level in chosen}
+    cards = {level: knob.card_at(card, level) for level in chosen}
     jobs = [_Job(None, None, int(die), seed + k) for k, die in enumerate(dies)]  # the ideal device, once for each seed
     jobs += [
         _Job(level, cards[level].model_dump_json(), int(die), seed + k)
@@ -234,13 +167,6 @@ class _Job:
         die = None if self.card is None else self.die
         text = json.dumps([__version__, self.seed, self.card, die, steps, batch, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _checked(knob: Knob, card: DeviceCard, level: float) -> DeviceCard:
-    try:
-        return DeviceCard(**knob.turn(card, level).model_dump())
-    except ValueError as error:
-        raise InputError(f"level {level:g} of the study {knob.title.lower()!r} is not possible: {error}") from None
 
 
 def train_once(

@@ -1,1 +1,5 @@
-"""The curvature of a batch, by layers, without forming it."""
+"""The curvature of a batch, layer by layer, without forming it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
-"""Natural-gradient optimizers: digital and thermodynamic."""
+"""Natural-gradient optimizers, digital and on a device."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
-"""The tasks that networks are trained on, by name."""
+"""Supervised tasks with their data and networks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

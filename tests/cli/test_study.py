@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thermograd.optim.codesign.study import KNOBS
+from thermograd.optim.codesign.knobs import KNOBS
 
 from .command_line import Run, assert_rejected, card, words
 

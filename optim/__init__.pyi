@@ -1,0 +1,71 @@
+from .codesign.knobs import KNOBS as KNOBS
+from .codesign.knobs import Knob as Knob
+from .codesign.study import Study as Study
+from .codesign.study import StudyRun as StudyRun
+from .codesign.study import run_study as run_study
+from .curvature.batch import evaluate as evaluate
+from .curvature.curvature import Curvature as Curvature
+from .optimizers.base import NaturalGradient as NaturalGradient
+from .optimizers.config import NaturalGradientConfig as NaturalGradientConfig
+from .optimizers.damping import LevenbergMarquardt as LevenbergMarquardt
+from .optimizers.kfac import KFAC as KFAC
+from .optimizers.ngd import NGD as NGD
+from .optimizers.ngd import NGDCG as NGDCG
+from .optimizers.ngd import NGDWoodbury as NGDWoodbury
+from .optimizers.registry import OPTIMIZERS as OPTIMIZERS
+from .optimizers.registry import make_optimizer as make_optimizer
+from .optimizers.step import StepRecord as StepRecord
+from .optimizers.tngd import TNGD as TNGD
+from .tasks.digits import digits as digits
+from .tasks.mnist import mnist as mnist
+from .tasks.registry import TASKS as TASKS
+from .tasks.registry import make_task as make_task
+from .tasks.task import Plan as Plan
+from .tasks.task import Task as Task
+from .training.curvature_systems import CurvatureSystem as CurvatureSystem
+from .training.curvature_systems import RecordingDevice as RecordingDevice
+from .training.curvature_systems import curvature_systems as curvature_systems
+from .training.landscape import Landscape as Landscape
+from .training.landscape import landscape as landscape
+from .training.train import History as History
+from .training.train import settings_for as settings_for
+from .training.train import train as train
+from .training.trajectory import Trajectory as Trajectory
+from .training.trajectory import follow as follow
+
+__all__ = [
+    "KFAC",
+    "KNOBS",
+    "NGD",
+    "NGDCG",
+    "OPTIMIZERS",
+    "TASKS",
+    "TNGD",
+    "Curvature",
+    "CurvatureSystem",
+    "History",
+    "Knob",
+    "Landscape",
+    "LevenbergMarquardt",
+    "NGDWoodbury",
+    "NaturalGradient",
+    "NaturalGradientConfig",
+    "Plan",
+    "RecordingDevice",
+    "StepRecord",
+    "Study",
+    "StudyRun",
+    "Task",
+    "Trajectory",
+    "curvature_systems",
+    "digits",
+    "evaluate",
+    "follow",
+    "landscape",
+    "make_optimizer",
+    "make_task",
+    "mnist",
+    "run_study",
+    "settings_for",
+    "train",
+]
