@@ -121,8 +121,6 @@ def test_the_callers_matplotlib_is_left_alone() -> None:
     before = dict(matplotlib.rcParams)
     amplifier_plot(characterisation(CASES["usual"]), "$x_")
     assert dict(matplotlib.rcParams) == before
-    script = (
-        "import sys, thermograd.amplifier_picture; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
-    )
+    script = "import sys, thermograd.report.figures.amplifier; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
     assert run.stdout.split() == ["False", "False"]

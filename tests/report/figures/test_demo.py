@@ -61,7 +61,9 @@ def test_svg_is_well_formed_described_and_its_own(name: str) -> None:
 
 
 def test_pyplot_is_never_loaded() -> None:
-    script = "import sys, thermograd.plots; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
+    script = (
+        "import sys, thermograd.report.figures.demo; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
     assert run.stdout.split() == ["False", "False"]
 

@@ -175,6 +175,6 @@ def test_the_callers_matplotlib_is_left_alone() -> None:
     before = dict(matplotlib.rcParams)
     landscape_plot(CASES["usual"], "$x_")
     assert dict(matplotlib.rcParams) == before
-    script = "import sys, thermograd.landscape_picture; print('matplotlib.pyplot' in sys.modules)"
+    script = "import sys, thermograd.report.figures.landscape; print('matplotlib.pyplot' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
     assert run.stdout.split() == ["False"]

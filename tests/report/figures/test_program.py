@@ -226,8 +226,6 @@ def test_unusable_arguments_are_named(tmp_path: Path) -> None:
 
 
 def test_pyplot_is_never_loaded() -> None:
-    script = (
-        "import sys, thermograd.program_pictures; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
-    )
+    script = "import sys, thermograd.report.figures.program; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
     assert run.stdout.split() == ["False", "False"]
