@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
-from ..circuits.files import output_path, write_file
+from ..circuits.files import output_path
 from .options import CIRCUITS, PICTURES, Json, Plot, TechnologyName, examples, suffixed
 from .outputs import emit, note, show
 
@@ -121,9 +121,9 @@ def characterise(
         _with_amplifier(board, measured.opamp, amplifier.parts.title, source).write(target)
     if picture is not None:
         from ..report.figures.amplifier import amplifier_plot
+        from ..report.figures.style import save
 
-        figure = amplifier_plot(measured, title)
-        write_file(picture, lambda temporary: figure.savefig(temporary, dpi=150))
+        save(amplifier_plot(measured, title), picture)
     files = [path for path in (target, picture) if path is not None]
     if json:
         emit(_data(measured) | {"amplifier": amplifier.parts.title, "files": files})
@@ -200,7 +200,7 @@ def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> 
 
 
 def _conditions(measured: Characterisation) -> str:
-    from ..report.figures.schematic import engineering
+    from ..report.formatting import engineering
 
     loads = []
     if math.isfinite(measured.load_resistance):
@@ -212,7 +212,7 @@ def _conditions(measured: Characterisation) -> str:
 
 def _rows(measured: Characterisation, outputs: int) -> list[tuple[str, str]]:
     """The table; what is zero or infinite in the record was not found."""
-    from ..report.figures.schematic import engineering
+    from ..report.formatting import engineering
 
     opamp, (low, high) = measured.opamp, measured.swing
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..circuits.errors import InputError
-from ..circuits.files import output_path, write_file
+from ..circuits.files import output_path
 from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples, suffixed, whole
 from .outputs import emit, note, show
 
@@ -133,10 +133,10 @@ def cost(
     swept = None if sweep is None else _swept(scenario, sweep)
     if swept is not None and picture is not None:
         from ..report.figures.cost import sweep_plot
+        from ..report.figures.style import save
 
         knob, low, high = swept["knob"], swept["values"][0], swept["values"][-1]
-        figure = sweep_plot(scenario, knob, low, high, title.replace(" tau", " τ"))
-        write_file(picture, lambda temporary: figure.savefig(temporary, dpi=150))
+        save(sweep_plot(scenario, knob, low, high, title.replace(" tau", " τ")), picture)
     if json:
         emit(data | {"layout": layout, "technology": scenario.technology.name, "sweep": swept, "plot": picture})
         return
@@ -212,7 +212,7 @@ def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
 
 def _show(found: StepCost, array: Array, title: str) -> None:
     from ..devicemodel.cost.model import share
-    from ..report.figures.schematic import engineering
+    from ..report.formatting import engineering
 
     rows = [
         (
@@ -239,7 +239,7 @@ def _show(found: StepCost, array: Array, title: str) -> None:
 
 
 def _show_sweep(swept: dict[str, Any]) -> None:
-    from ..report.figures.schematic import engineering
+    from ..report.formatting import engineering
 
     knob = swept["knob"]
     rows = [

@@ -26,7 +26,7 @@ def demo(
     Exit code 1 when the surrogate explains less than 95 % of SPICE's error on held-out systems.
     """
     target = output_folder(out)
-    from ..report.demo import run_demo
+    from ..report.demo.run import run_demo
 
     with progress(announce=True) as report:
         results = run_demo(target, report, workers)

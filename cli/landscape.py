@@ -136,9 +136,9 @@ def landscape(
         write_text(target, to_json(result))
     if picture is not None:
         from ..report.figures.landscape import landscape_plot
+        from ..report.figures.style import save
 
-        figure = landscape_plot(found, title)
-        write_file(picture, lambda temporary: figure.savefig(temporary, dpi=150))
+        save(landscape_plot(found, title), picture)
     if json:
         emit(result)
     else:

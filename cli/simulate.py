@@ -209,7 +209,8 @@ class Simulated:
 
         from ..devicemodel.devices.spice import SpiceDevice
         from ..devicemodel.systems import Dense
-        from ..report.figures.saved import settling
+        from ..report.figures.settling import settling_plot
+        from ..report.figures.style import save
 
         stop = self.duration if math.isfinite(self.duration) else SETTLING_TIMES * self.slow_time
         if stop == 0:
@@ -222,7 +223,7 @@ class Simulated:
             time = np.linspace(0.0, stop, CURVE_POINTS)
             x = np.array([self.device.solve(system, b, float(t), x0=torch.zeros_like(b)).x.numpy() for t in time]).T
             title = "Readings after increasing times"
-        settling(path, time, x, self.exact, f"{title}, {len(self.b)} unknowns")
+        save(settling_plot(time, x, self.exact, f"{title}, {len(self.b)} unknowns"), path)
 
 
 def _solve(device: Device, a: np.ndarray, b: np.ndarray | None, damping: float, duration: float | None) -> Simulated:

@@ -78,11 +78,12 @@ def study(
             name, calibrated, chosen, places, steps, batch, seed, workers, target,
             progress=lambda done, total: report(f"study: {name}", done, total),
         )  # fmt: skip
-    from ..report.figures.saved import study as draw
+    from ..report.figures.study import study_plot
+    from ..report.figures.style import save
 
     data, picture = target / f"{name}.json", target / f"{name}.png"
     write_text(data, to_json(results.to_dict()))
-    draw(picture, results.to_dict())
+    save(study_plot(results.to_dict()), picture)
     if json:
         emit(results.to_dict() | {"files": [data, picture]})
     else:

@@ -113,9 +113,10 @@ def train(
     if history is not None:
         write_text(history, to_json(run.to_dict()))
     if picture is not None:
-        from ..report.figures.saved import training
+        from ..report.figures.style import save
+        from ..report.figures.training import history_plot
 
-        training(picture, run.history.loss, run.history.evaluations, run.title)
+        save(history_plot(run.history.loss, run.history.evaluations, run.title), picture)
     if json:
         emit(run.to_dict())
     else:

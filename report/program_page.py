@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..circuits.files import write_text
-from .demo_page import si
 from .figures.program import draw_program
 from .figures.style import to_svg
+from .formatting import si
+from .template import page_from
 
 if TYPE_CHECKING:
     from ..compiler.analysis.report import Report
@@ -41,16 +41,10 @@ def write_page(
         equations: of `program.equations()`, shown as text.
         report: the figures; None: those of `program.report`.
     """
-    environment = Environment(
-        loader=PackageLoader(__package__, "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     report, lines = report or program.report, netlist.splitlines()
     rows = [tuple(part.strip() for part in row.strip().split("  ", 1)) for row in str(report).splitlines()]
-    page = environment.get_template("program.html").render(
+    page = page_from(
+        "program.html",
         title=f"{program.fabric_name}, {program.size} unknowns, technology {program.technology.name}",
         rows=rows,
         placement=[] if placement is None else placement.summary(),

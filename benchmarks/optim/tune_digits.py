@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.training.train import train
-from thermograd.report.demo import BATCH, STEPS
+from thermograd.report.demo.settings import BATCH, STEPS
 
 SEEDS = (10, 11, 12, 13)
 VALIDATION = 360

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from ...circuits.amplifiers.characterise import Characterisation
-from .schematic import engineering
+from ..formatting import engineering
 from .style import BLACK, BLUE, GREY, PALE, VERMILLION, WIDE, styled
 
 ABOVE = 10.0

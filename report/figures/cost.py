@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from ...devicemodel.cost.model import GROUPS, Scenario, handovers, knob_values, sweep
-from .schematic import engineering
+from ..formatting import engineering
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, WIDE, styled
 
 COLOURS = dict(zip(GROUPS, (BLUE, VERMILLION, PURPLE, GREEN, ORANGE), strict=True))

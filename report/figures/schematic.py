@@ -1,286 +1,180 @@
-"""Drawings of one cell of each fabric, from matplotlib primitives: what row i of the matrix looks like on the board.
-
-The symbols (`resistor`, `capacitor`, ...) serve the pictures of whole programs as well; a unit of their axes is about a resistor's length.
-
-The pictures show the topology that the fabrics emit (`compiler/fabrics`): with the integrator's summing nodes e+ and
-e-, a positive entry feeds each rail of unknown j to the like summing node, a negative one crosses the rails, and the
-drive crosses always, because the integrator inverts.
-"""
+"""Schematics of whole programs: every part of the netlist with its name, value and nodes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Polygon
 
-from ...circuits.netlist.elements import Capacitor, Inductor, Resistor
+from ...circuits.netlist.elements import CCVS, CurrentSource, Element, Resistor, VoltageSource
+from ...compiler.program import AnalogProgram
+from ..formatting import engineering
+from .style import GREY
+from .symbols import (
+    PLUS,
+    SYMBOLS,
+    Point,
+    amplifier,
+    dot,
+    feedback,
+    ground,
+    grounded_amplifier,
+    label,
+    rail_colour,
+    resistor,
+    sheet,
+    source,
+    value_of,
+    wire,
+)
 
-INK = "#222222"
-PLUS = "#0072B2"
-MINUS = "#D55E00"
-THIN, FIRM = 0.9, 1.3
-INCH = 0.62
-"""Inches of a unit of a schematic."""
-
-Point = tuple[float, float]
-_PREFIXES = dict(zip(range(-18, 15, 3), "afpnµm kMGT", strict=True))
-
-
-def draw_cell(ax: Axes, fabric: str = "crossbar", size: float = 8.5, detail: bool = True) -> None:
-    """Draw one cell into axes of their own.
-
-    Args:
-        ax: empty axes; its frame is switched off and its aspect made equal.
-        fabric: "dual_rail" draws the passive cell, anything else the op-amp integrator with its crosspoints.
-        size: font size, points.
-        detail: write what the parts are; off for a small picture.
-    """
-    ax.set_aspect("equal")
-    ax.axis("off")
-    if fabric == "dual_rail":
-        _passive_cell(ax, size)
-    else:
-        _integrator_cell(ax, size, detail)
+BLOCK = 5.7
+"""Width of an inverter in a schematic, units."""
 
 
-def _integrator_cell(ax: Axes, size: float, detail: bool) -> None:
-    plus, minus = 2.55, 0.75  # the two summing lines
-    columns = {
-        "p₁": (0.0, PLUS),
-        "m₁": (0.8, MINUS),
-        "p₂": (2.1, PLUS),
-        "m₂": (2.9, MINUS),
-        "b⁻": (4.2, MINUS),
-        "b⁺": (5.0, PLUS),
-    }
-    for name, (x, colour) in columns.items():
-        wire(ax, [(x, 4.25), (x, 0.3)], colour)
-        ax.text(x, 4.35, name, color=colour, ha="center", va="bottom", fontsize=size)
-    # Column 1: a positive entry, like to like. Column 2: a negative one, crossed. The drive crosses as well.
-    for start, line in (("p₁", plus), ("m₁", minus), ("m₂", plus), ("p₂", minus), ("b⁻", plus), ("b⁺", minus)):
-        x = columns[start][0]
-        resistor(ax, (x, line + 0.62), (x + 0.62, line), dots=True)
-    for y, name in ((plus, "e⁺"), (minus, "e⁻")):
-        wire(ax, [(-0.35, y), (7.0, y)])
-        ax.text(
-            6.33,
-            y + (0.1 if y == plus else -0.12),
-            name,
-            fontsize=size,
-            va="bottom" if y == plus else "top",
-            ha="center",
-            color=INK,
-        )
-    for x, text in () if not detail else ((0.55, "1/A₁₁\npositive"), (2.65, "1/|A₁₂|\nnegative"), (4.75, "drive\nb₁")):
-        ax.text(x, 0.02, text, fontsize=size - 1, ha="center", va="top", color=INK, linespacing=1.25)
-    amplifier(ax, (7.0, (plus + minus) / 2), size, "A₀, GBW" if detail else "")
-    out = 9.35
-    for y, rail, sign, colour, name in ((plus, 3.6, -1, PLUS, "p₁"), (minus, -0.3, 1, MINUS, "m₁")):
-        pin = (plus + minus) / 2 + (0.36 if y == plus else -0.36)
-        wire(ax, [(6.75, y), (6.75, rail), (7.55, rail)])
-        capacitor(ax, (7.55, rail), (8.25, rail))
-        wire(ax, [(8.25, rail), (out, rail), (out, pin)], colour)
-        wire(ax, [(7.0 + 1.55 * 0.68, pin), (10.05, pin)], colour)
-        dot(ax, (6.75, y))
-        dot(ax, (out, pin), colour)
-        ax.text(10.15, pin, name, color=colour, fontsize=size, va="center")
-        ax.text(7.9, rail - sign * 0.48, "C", fontsize=size, ha="center", va="center", color=INK)
-    ax.set_xlim(-0.5, 10.7)
-    ax.set_ylim(-1.0, 4.85)
+def network_picture(program: AnalogProgram, title: str) -> Figure:
+    """Each node a line, couplings upright between the lines, legs to ground on the right."""
+    netlist = program.netlist()
+    nodes = [f"{rail}{i + 1}" for i in range(program.size) for rail in "pm" if f"{rail}{i + 1}" in netlist.nodes]
+    two_ended = [part for part in netlist.elements if type(part) in SYMBOLS]
+    probes = {part.b: part for part in netlist.elements if isinstance(part, VoltageSource)}
+    drives = {part.b: part for part in netlist.elements if isinstance(part, CurrentSource)}
+    pitch, row, top = 1.4, 3.1 if probes else 2.1, 0.5
+    line = {node: -top - row * k for k, node in enumerate(nodes)}
+    columns = _columns([(part, line[part.a], line[part.b]) for part in two_ended if "0" not in (part.a, part.b)])
+    right = 0.9 + pitch * len(columns) + 0.3
+    legs = {node: [p for p in two_ended if p.b == "0" and _rail_of(p.a, probes) == node] for node in nodes}
+    width = max(right + pitch * (max(map(len, legs.values())) + 1) + 0.3, 9.0)
+    figure, ax = sheet(width, top + row * len(nodes), title)
+    for node, y in line.items():
+        wire(ax, [(0.75, y), (right + 0.2 + pitch * len(legs[node]), y)], rail_colour(node))
+        label(ax, 0.65, y, node, ha="right", fontsize=8.5, color=rail_colour(node))
+    for k, column in enumerate(columns):
+        x = 1.1 + pitch * k
+        for part, upper, lower in column:
+            SYMBOLS[type(part)][0](ax, (x, upper), (x, upper - 1.2))
+            if upper - lower > 1.2:
+                wire(ax, [(x, upper - 1.2), (x, lower)])
+            for y in (upper, lower):
+                dot(ax, (x, y))
+            label(ax, x + 0.33, upper - 0.6, f"{part.name}\n{value_of(part)}")
+    for node, y in line.items():
+        for x, leg in zip(np.arange(right + 0.2, width, pitch).tolist(), [*legs[node], drives[node]], strict=False):
+            dot(ax, (x, y))
+            foot = y
+            if leg.a in probes:
+                probe = probes[leg.a]
+                source(ax, (x, foot), (x, foot - 0.9), arrow=False)
+                read = next(p for p in netlist.elements if isinstance(p, CCVS) and p.sense == probe.name)
+                label(ax, x + 0.33, foot - 0.45, f"{probe.name}\n{read.name}: {read.a}")
+                label(ax, x - 0.08, foot - 0.92, leg.a, ha="right")
+                foot -= 0.9
+            if isinstance(leg, CurrentSource):
+                source(ax, (x, foot), (x, foot - 1.2))
+                label(ax, x + 0.33, foot - 0.6, f"{leg.name}\ndrive")
+            else:
+                SYMBOLS[type(leg)][0](ax, (x, foot), (x, foot - 1.2))
+                label(ax, x + 0.33, foot - 0.6, f"{leg.name}\n{value_of(leg)}")
+            ground(ax, (x, foot - 1.2))
+    return figure
 
 
-def _passive_cell(ax: Axes, size: float) -> None:
-    for y, name, colour, other in ((2.6, "p₁", PLUS, MINUS), (0.0, "m₁", MINUS, PLUS)):
-        top = y + 1.15
-        wire(ax, [(0.0, y), (6.4, y)], colour)
-        ax.text(6.5, y, name, color=colour, fontsize=size, va="center")
-        like, unlike = ("p", "m") if name == "p₁" else ("m", "p")
-        for x, text, tone in ((0.8, f"{like}₂", colour), (2.3, f"{unlike}₃", other)):
-            resistor(ax, (x, y), (x, top))
-            dot(ax, (x, y), colour)
-            ax.text(x, top + 0.05, text, color=tone, fontsize=size, ha="center", va="bottom")
-        ax.text(0.0, y + 0.15, "+b₁" if name == "p₁" else "−b₁", fontsize=size, ha="center", va="bottom", color=INK)
-        for x, draw in ((3.9, resistor), (5.2, capacitor)):
-            dot(ax, (x, y), colour)
-            draw(ax, (x, y), (x, y - 0.75))
-            ground(ax, (x, y - 0.75))
-        ax.text(5.5, y - 0.38, "C", fontsize=size, va="center", color=INK)
-    ax.text(0.98, 3.2, "A₁₂ < 0", fontsize=size - 1, va="center", color=INK)
-    ax.text(2.48, 3.2, "A₁₃ > 0", fontsize=size - 1, va="center", color=INK)
-    ax.set_xlim(-0.6, 7.1)
-    ax.set_ylim(-1.2, 4.3)
+def _rail_of(node: str, probes: dict[str, VoltageSource]) -> str:
+    return probes[node].a if node in probes else node
 
 
-def wire(ax: Axes, points: Sequence[Point], colour: str = INK) -> None:
-    """A thin line through the points."""
-    x, y = zip(*points, strict=True)
-    ax.plot(x, y, color=colour, linewidth=THIN, solid_capstyle="round", solid_joinstyle="round", zorder=2)
+def _columns(couplings: Iterable[tuple[Any, float, float]]) -> list[list[tuple[Any, float, float]]]:
+    """Couplings (part, y, y) on as few columns as their spans allow, the first that has room."""
+    columns: list[list[tuple[Any, float, float]]] = []
+    for part, one, other in couplings:
+        upper, lower = max(one, other), min(one, other)
+        room = (column for column in columns if all(upper <= low or lower >= high for _, high, low in column))
+        column = next(room, None)
+        if column is None:
+            column = []
+            columns.append(column)
+        column.append((part, upper, lower))
+    return columns
 
 
-def dot(ax: Axes, point: Point, colour: str = INK) -> None:
-    """A junction."""
-    ax.plot(*point, marker="o", markersize=3, color=colour, zorder=4)
+def array_picture(program: AnalogProgram, title: str) -> Figure:
+    """Outputs as columns, summing nodes as lines, a resistor at each crosspoint, then amplifiers; inverters below."""
+    netlist = program.netlist()
+    parts = {part.name: part for part in netlist.elements}
+    double, n = "ep1" in netlist.nodes, program.size
+    inverted = [i + 1 for i in range(n) if f"n{i + 1}" in netlist.nodes]
+    columns = [f"{rail}{i + 1}" for i in range(n) for rail in "pmn" if f"{rail}{i + 1}" in netlist.nodes]
+    pitch, group, left = 1.5, 5.4 if double else 4.2, 3.1
+    across = {name: left + pitch * k for k, name in enumerate(columns)}
+    right = left + pitch * len(columns) + 0.5
+    width = max(right + 3.9, 9.0, BLOCK * min(len(inverted), 3))
+    per_strip = int(width / BLOCK)
+    strips = -(-len(inverted) // per_strip)
+    floor = 1.3 + group * n
+    figure, ax = sheet(width, floor + 4.1 * strips, title)
+    lines: dict[str, float] = {}
+    for i in range(n):
+        y = -1.9 - group * i
+        lines |= {f"ep{i + 1}": y, f"em{i + 1}": y - 1.8} if double else {f"e{i + 1}": y}
+    lowest = min(lines.values())
+    for name, x in across.items():
+        wire(ax, [(x, -0.6), (x, lowest + 0.62)], rail_colour(name))
+        label(ax, x, -0.4, name, ha="center", fontsize=8.5, color=rail_colour(name))
+    for part in netlist.elements:
+        if isinstance(part, Resistor) and part.b in lines and part.a in across:
+            x, y = across[part.a], lines[part.b]
+            resistor(ax, (x, y + 0.62), (x + 0.62, y), dots=True)
+            label(ax, x + 0.56, y + 0.24, f"{part.name}\n{value_of(part)}", va="bottom", fontsize=6.3)
+    for name, y in lines.items():
+        drive = parts["RB" + (f"{name[2:]}{name[1]}" if double else name[1:])]
+        resistor(ax, (0.75, y), (2.15, y))
+        label(ax, 0.65, y, drive.a, ha="right", fontsize=7.5)
+        label(ax, 1.45, y + 0.22, f"{drive.name} {value_of(drive)}", ha="center", va="bottom")
+        feeding = next(p for p in netlist.elements if isinstance(p, VoltageSource) and p.a == drive.a)
+        label(ax, 1.45, y - 0.24, f"drive {feeding.name}", ha="center", va="top", color=GREY)
+        wire(ax, [(2.15, y), (right, y)])
+        label(ax, right - 0.62, y + 0.08, name, ha="center", va="bottom", fontsize=7.5)
+    for i in range(1, n + 1):
+        text = _amplifier_text(program, parts.get(f"VOS{i}"))
+        if double:
+            upper, lower = lines[f"ep{i}"], lines[f"em{i}"]
+            _loop(ax, parts[f"C{i}p"], (right, upper), upper - 0.54, upper + 1.1)
+            _loop(ax, parts[f"C{i}m"], (right, lower), lower + 0.54, lower - 1.1)
+            amplifier(ax, (right, (upper + lower) / 2), 7.5, text)
+        else:
+            y = lines[f"e{i}"]
+            _loop(ax, parts[f"C{i}"], (right, y), y - 0.9, y + 1.1)
+            grounded_amplifier(ax, (right, y), 7.5, text)
+    for k, i in enumerate(inverted):
+        x, y = BLOCK * (k % per_strip), -floor - 1.3 - 4.1 * (k // per_strip)
+        first, second = parts[f"RI{i}"], parts[f"RF{i}"]
+        label(ax, x + 0.45, y, f"p{i}", ha="right", fontsize=8.5, color=PLUS)
+        resistor(ax, (x + 0.5, y), (x + 1.6, y))
+        label(ax, x + 1.05, y + 0.22, f"{first.name} {value_of(first)}", ha="center", va="bottom")
+        wire(ax, [(x + 1.6, y), (x + 2.2, y)])
+        label(ax, x + 1.7, y - 0.1, f"h{i}", ha="center", va="top", fontsize=7.5)
+        _loop(ax, second, (x + 2.2, y), y - 0.9, y + 0.9)
+        grounded_amplifier(ax, (x + 2.2, y), 7.5, _amplifier_text(program, parts.get(f"VOSi{i}")))
+    return figure
 
 
-def resistor(ax: Axes, start: Point, end: Point, dots: bool = False) -> None:
-    """A zigzag of three periods between two points, with a lead at each end."""
-    a, b = np.array(start), np.array(end)
-    along = (b - a) / np.linalg.norm(b - a)
-    across = np.array([-along[1], along[0]])
-    t = np.concatenate([[0.0, 0.2], 0.2 + 0.6 * (np.arange(6) + 0.5) / 6, [0.8, 1.0]])
-    swing = np.concatenate([[0.0, 0.0], 0.13 * np.array([1, -1, 1, -1, 1, -1]), [0.0, 0.0]])
-    path = a + np.outer(t, b - a) + np.outer(swing, across)
-    ax.plot(path[:, 0], path[:, 1], color=INK, linewidth=FIRM, solid_joinstyle="round", zorder=3)
-    if dots:
-        dot(ax, start)
-        dot(ax, end)
+def _amplifier_text(program: AnalogProgram, offset: Element | None) -> str:
+    opamp = program.technology.opamp
+    ideal = math.isinf(opamp.gain) and math.isinf(opamp.gbw)
+    lines = ["ideal"] if ideal else [f"A₀ {opamp.gain:.3g}", f"GBW {engineering(opamp.gbw, 'Hz')}"]
+    if isinstance(offset, VoltageSource):
+        lines.append(f"Vos {engineering(offset.dc, 'V')}")
+    return "\n".join(lines)
 
 
-def capacitor(ax: Axes, start: Point, end: Point) -> None:
-    """Two plates across the line between two points."""
-    a, b = np.array(start), np.array(end)
-    along = (b - a) / np.linalg.norm(b - a)
-    across, middle = np.array([-along[1], along[0]]), (a + b) / 2
-    for side, outer in ((-1, a), (1, b)):
-        plate = middle + side * 0.09 * along
-        ax.plot(*np.array([outer, plate]).T, color=INK, linewidth=THIN, zorder=2)
-        ax.plot(*np.array([plate - 0.26 * across, plate + 0.26 * across]).T, color=INK, linewidth=FIRM + 0.3, zorder=3)
-
-
-def inductor(ax: Axes, start: Point, end: Point) -> None:
-    """Four half turns between two points, with a lead at each end."""
-    a, b = np.array(start), np.array(end)
-    along = (b - a) / np.linalg.norm(b - a)
-    across = np.array([-along[1], along[0]])
-    angle = np.linspace(0.0, 4 * np.pi, 81)
-    t = np.concatenate([[0.0], 0.2 + 0.6 * angle / (4 * np.pi), [1.0]])
-    swing = np.concatenate([[0.0], 0.17 * np.abs(np.sin(angle)), [0.0]])
-    path = a + np.outer(t, b - a) + np.outer(swing, across)
-    ax.plot(path[:, 0], path[:, 1], color=INK, linewidth=FIRM, solid_joinstyle="round", zorder=3)
-
-
-def source(ax: Axes, start: Point, end: Point, arrow: bool = True) -> None:
-    """A circle between two points; with an arrow towards `start`, a current source that drives it."""
-    a, b = np.array(start), np.array(end)
-    along = (b - a) / np.linalg.norm(b - a)
-    middle, radius = (a + b) / 2, 0.22
-    for outer, side in ((a, -1), (b, 1)):
-        ax.plot(*np.array([outer, middle + side * radius * along]).T, color=INK, linewidth=THIN, zorder=2)
-    ax.add_patch(
-        Circle((float(middle[0]), float(middle[1])), radius, fill=False, edgecolor=INK, linewidth=FIRM, zorder=3)
-    )
-    if arrow:
-        ax.annotate(
-            "",
-            tuple(middle - 0.17 * along),
-            tuple(middle + 0.17 * along),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": INK,
-                "linewidth": THIN,
-                "mutation_scale": 6,
-                "shrinkA": 0,
-                "shrinkB": 0,
-            },
-            zorder=4,
-        )
-
-
-def ground(ax: Axes, point: Point) -> None:
-    """Ground, below a point."""
-    for row, width in enumerate((0.24, 0.15, 0.06)):
-        y = point[1] - 0.1 * row
-        ax.plot([point[0] - width, point[0] + width], [y, y], color=INK, linewidth=FIRM, zorder=3)
-
-
-def amplifier(ax: Axes, left: Point, size: float, text: str) -> None:
-    """A differential amplifier: triangle with its inverting input above, inputs at the height of the summing lines."""
-    x, y = left
-    ax.add_patch(
-        Polygon(
-            [(x, y + 1.25), (x, y - 1.25), (x + 2.0, y)],
-            closed=True,
-            facecolor="#F3F0E6",
-            edgecolor=INK,
-            linewidth=FIRM,
-            zorder=3,
-        )
-    )
-    for height, sign in ((0.9, "−"), (-0.9, "+")):
-        ax.text(x + 0.12, y + height * 0.86, sign, fontsize=size + 1, va="center", ha="left", color=INK, zorder=4)
-    ax.text(x + 0.42, y, text, fontsize=size - 1.5, va="center", ha="left", color=INK, zorder=4)
-
-
-def grounded_amplifier(ax: Axes, inverting: Point, size: float, text: str) -> None:
-    """An amplifier whose inverting input is at a point and whose other one is on ground; its output is 0.9 lower, 2 to the right."""
-    x, y = inverting
-    amplifier(ax, (x, y - 0.9), size, text)
-    wire(ax, [(x, y - 1.8), (x - 0.3, y - 1.8), (x - 0.3, y - 1.95)])
-    ground(ax, (x - 0.3, y - 1.95))
-
-
-def feedback(
-    ax: Axes, draw: Callable[[Axes, Point, Point], None], inverting: Point, output: float, height: float, colour: str
-) -> None:
-    """A symbol at `height` from the input line of an amplifier at a point to its output at height `output`."""
-    x, y = inverting
-    # Outputs leave the triangle where its slanted side has their height.
-    edge = x + 2.0 * (1 - abs(output - (y - 0.9 if height > y else y + 0.9)) / 1.25)
-    wire(ax, [(x - 0.25, y), (x - 0.25, height), (x + 0.45, height)])
-    draw(ax, (x + 0.45, height), (x + 1.55, height))
-    wire(ax, [(x + 1.55, height), (x + 2.35, height), (x + 2.35, output)], colour)
-    wire(ax, [(edge, output), (x + 2.8, output)], colour)
-    dot(ax, (x - 0.25, y))
-    dot(ax, (x + 2.35, output), colour)
-
-
-def engineering(value: float, unit: str) -> str:
-    """Three digits and an SI prefix: 20.7 kΩ, 1 nF."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g} {unit}"
-    rounded = float(f"{value:.3g}")
-    exponent = 3 * math.floor(math.log10(abs(rounded)) / 3 + 1e-12)
-    if exponent not in _PREFIXES:
-        return f"{value:.3g} {unit}"
-    return f"{rounded / 10.0**exponent:.3g} {_PREFIXES[exponent].strip()}{unit}"
-
-
-SYMBOLS: dict[type, tuple[Callable[..., None], str, str]] = {
-    Resistor: (resistor, "resistance", "Ω"),
-    Capacitor: (capacitor, "capacitance", "F"),
-    Inductor: (inductor, "inductance", "H"),
-}
-"""Symbol, field and unit of the parts of a netlist that carry a value."""
-
-
-def sheet(width: float, height: float, title: str) -> tuple[Figure, Axes]:
-    """Axes in units of a symbol's length, y from -height to 0, under a title."""
-    total = height * INCH + 0.5
-    figure = Figure(figsize=(width * INCH, total))
-    ax = figure.add_axes((0.0, 0.0, 1.0, height * INCH / total))
-    ax.axis("off")
-    ax.set(xlim=(0, width), ylim=(-height, 0))
-    figure.text(0.1 / (width * INCH), 1 - 0.1 / total, title, va="top", fontsize=9, weight="bold")
-    return figure, ax
-
-
-def label(ax: Axes, x: float, y: float, text: str, **options: Any) -> None:
-    """Small text beside a part."""
-    chosen: dict[str, Any] = {"fontsize": 6.8, "color": INK, "va": "center", "linespacing": 1.15}
-    ax.text(x, y, text, **(chosen | options))
-
-
-def value_of(part: Any) -> str:
-    """The value of a resistor, capacitor or inductor of a netlist."""
-    _, field, unit = SYMBOLS[type(part)]
-    return engineering(getattr(part, field), unit)
-
-
-def rail_colour(node: str) -> str:
-    """That of the positive or of the negative rail, by the first letter of a node's name."""
-    return MINUS if node[0] in "mn" else PLUS
+def _loop(ax: Axes, part: Any, at: Point, output: float, height: float) -> None:
+    """A part across an amplifier, with its value, and the name of the output."""
+    outgoing = part.b if isinstance(part, Resistor) else part.a
+    feedback(ax, SYMBOLS[type(part)][0], at, output, height, rail_colour(outgoing))
+    label(ax, at[0] + 2.9, output, outgoing, fontsize=8.5, color=rail_colour(outgoing))
+    side, va = (0.3, "bottom") if height > at[1] else (-0.3, "top")
+    label(ax, at[0] + 1.0, height + side, f"{part.name} {value_of(part)}", ha="center", va=va)

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -21,6 +22,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import offset_copy
+
+from ...circuits.files import write_file
 
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
     "#222222", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
@@ -81,6 +84,13 @@ def to_svg(figure: Figure, name: str, description: str = "") -> str:
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
     escaped = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{escaped}" ', 1)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture to a .png, .svg or .pdf file, whole or not at all; the same figure gives the same file."""
+    dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "thermograd"}):
+        write_file(path, lambda temporary: figure.savefig(temporary, dpi=150, metadata=dates.get(path.suffix.lower())))
 
 
 def accuracy_axis(ax: Axes, values: Sequence[float], room: float = 0.05) -> None:

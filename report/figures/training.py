@@ -1,4 +1,4 @@
-"""Pictures of what networks learnt: training curves and studies, with accuracy spaced by the logarithm of the error."""
+"""Pictures of training: accuracy against steps and time, and the loss of one run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from matplotlib.transforms import offset_copy
 
 from .style import (
     BLACK,
     BLUE,
+    CYCLE,
     GREEN,
     GREY,
     ORANGE,
@@ -27,6 +26,8 @@ from .style import (
     log_ticks,
     styled,
 )
+
+_OPTIMIZERS = {"sgd": ("SGD", GREY), "adam": ("Adam", ORANGE), "ngd": ("exact NGD", BLACK), "tngd": ("TNGD", BLUE)}
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,6 @@ class Group:
     seconds: np.ndarray
     mean: np.ndarray
     std: np.ndarray
-
-
-_OPTIMIZERS = {"sgd": ("SGD", GREY), "adam": ("Adam", ORANGE), "ngd": ("exact NGD", BLACK), "tngd": ("TNGD", BLUE)}
 
 
 def training_groups(training: dict[str, Any]) -> list[Group]:
@@ -123,63 +121,19 @@ def training_plot(training: dict[str, Any]) -> Figure:
 
 
 @styled
-def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
-    """Final accuracy against one imperfection: mean and range over dies, each die, and the ideal device.
-
-    Args:
-        study: `Study.to_dict()`.
-        limits: accuracies that the axis must hold as well, so that several studies can share one scale.
-    """
-    figure = Figure(figsize=(3.3, 2.9), layout="constrained")
-    ax = figure.subplots()
-    runs = study["runs"]
-    values = sorted({_shown(run) for run in runs})
-    percent = study.get("unit") in ("1", "", None)
-    span = [value for value in values if value > 0]
-    logarithmic = bool(span) and study.get("unit") != "bit" and (bool(study.get("log")) or span[-1] > 30 * span[0])
-    if logarithmic and min(values) < 0:
-        logarithmic = False
-    if logarithmic and min(values) == 0:
-        ax.set_xscale("symlog", linthresh=span[0], linscale=0.6)
-    elif logarithmic:
-        ax.set_xscale("log")
-    accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
-    means = [float(np.mean(group)) for group in accuracy]
-    # Worst to best die: a standard deviation would leave the scale where some dies train and others do not.
-    reach = np.array([[mean - min(group), max(group) - mean] for mean, group in zip(means, accuracy, strict=True)]).T
-    ax.axhline(float(study["baseline"]), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    for value, group in zip(values, accuracy, strict=True):
-        beside = offset_copy(ax.transData, figure, x=-6, units="points")  # else the error bar would hide them
-        ax.plot(
-            [value] * len(group), group, "o", markersize=4, color=SKY, markeredgewidth=0, transform=beside, zorder=2
-        )
-    ax.errorbar(
-        values, means, np.maximum(reach, 0.0), color=BLUE, marker="o", markersize=4.5,
-        linewidth=1.2, elinewidth=1.2, capsize=3, zorder=3,
-    )  # fmt: skip
-    accuracy_axis(ax, [*accuracy_range(study), *limits], room=0.09)
-    unit = "%" if percent else study["unit"]
-    ax.set(title=study.get("title") or study["name"], xlabel=f"{study['axis']} ({unit})")
-    ax.xaxis.set_major_locator(FixedLocator(values))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
-    ax.margins(x=0.09)
-    rising = bool(means) and means[-1] > means[0]  # the label goes where the curve is low
-    ax.annotate(
-        f"ideal device {100 * float(study['baseline']):.1f} %", (0.02 if rising else 0.98, float(study["baseline"])),
-        xycoords=ax.get_yaxis_transform(), xytext=(0, 3), textcoords="offset points",
-        ha="left" if rising else "right", va="bottom", fontsize=8.5, color=BLACK,
-    )  # fmt: skip
+def history_plot(loss: list[float], evaluations: list[tuple[int, float]], title: str) -> Figure:
+    """Loss of every batch with its running mean, and test accuracy, against steps."""
+    figure = Figure(figsize=(8.0, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps = np.arange(1, len(loss) + 1)
+    window = max(1, len(loss) // 20)
+    smooth = np.convolve(loss, np.ones(window) / window, mode="valid")
+    left.plot(steps, loss, color=GREY, linewidth=0.5, alpha=0.6)
+    left.plot(steps[window - 1 :], smooth, color=CYCLE[0])
+    if min(loss) > 0:
+        left.set_yscale("log")
+        log_ticks(left.yaxis)
+    left.set(xlabel="step", ylabel="batch loss", title=title)
+    right.plot([step for step, _ in evaluations], [100 * value for _, value in evaluations], color=CYCLE[0], marker=".")
+    right.set(xlabel="step", ylabel="test accuracy (%)")
     return figure
-
-
-def accuracy_range(study: dict[str, Any]) -> tuple[float, float]:
-    """Lowest and highest accuracy that the study's plot shows."""
-    shown = [float(study["baseline"]), *(float(run["accuracy"]) for run in study["runs"])]
-    return min(shown), max(shown)
-
-
-def _shown(run: dict[str, Any]) -> float:
-    """A run's value on the axis: `shown` where the knob's setting is not what is plotted."""
-    value = run.get("shown")
-    return float(run["level"] if value is None else value)

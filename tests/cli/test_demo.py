@@ -11,7 +11,7 @@ from .command_line import Run
 
 @pytest.mark.parametrize("explained", [0.97, 0.9])
 def test_demo_reports_what_it_wrote(run: Run, monkeypatch: pytest.MonkeyPatch, explained: float) -> None:
-    from thermograd.report import demo
+    from thermograd.report.demo import run as demo
 
     row = {"label": "sgd", "runs": 3, "accuracy_mean": 0.95, "accuracy_std": 0.01}
     results = {

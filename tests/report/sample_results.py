@@ -82,6 +82,7 @@ def _matrix(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
         "verified": 3.2e-13,
         "reason": f"lambda* = {star:.4g} (6.1 times the mean diagonal) more damping would be needed for positive "
         "resistors alone, so the couplings need amplifiers",
+        "passive": False,
         "program": {
             "unknowns": n,
             "fabric": "crossbar",

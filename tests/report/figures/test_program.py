@@ -24,8 +24,9 @@ from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.layout.tiling import place_on_tiles
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.systems import LowRank
-from thermograd.report.figures.program import NEGATIVE, POSITIVE, draw_program, write_picture
-from thermograd.report.figures.schematic import engineering
+from thermograd.report.figures.couplings import NEGATIVE, POSITIVE
+from thermograd.report.figures.program import draw_program, write_picture
+from thermograd.report.formatting import engineering
 
 FABRICS = ["rc", "dual_rail", "crossbar", "crossbar_single", "lc", "spu"]
 
@@ -113,28 +114,6 @@ def test_the_parts_of_a_die_are_drawn_with_its_values() -> None:
     assert engineering(resistor.resistance, "Ω") not in nominal
     assert any(line.startswith("Vos ") for line in real)
     assert not any(line.startswith("Vos ") for line in nominal)
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (20.7e3, "Ω", "20.7 kΩ"),
-        (1e-9, "F", "1 nF"),
-        (4019.9999999999995, "Ω", "4.02 kΩ"),
-        (999.96, "Ω", "1 kΩ"),
-        (1000.0, "Ω", "1 kΩ"),
-        (1e6, "Ω", "1 MΩ"),
-        (2.2e-6, "H", "2.2 µH"),
-        (0.5, "V", "500 mV"),
-        (-3e-4, "V", "-300 µV"),
-        (47.0, "Ω", "47 Ω"),
-        (0.0, "V", "0 V"),
-        (float("inf"), "Hz", "inf Hz"),
-        (1e-30, "F", "1e-30 F"),
-    ],
-)
-def test_engineering_notation(value: float, unit: str, text: str) -> None:
-    assert engineering(value, unit) == text
 
 
 @pytest.mark.parametrize("tile", [None, 4, 7, 16])

@@ -1,0 +1,86 @@
+"""The report: one HTML file that shows a whole run, with every number computed from its results.
+
+`write_report` takes the dictionary that `thermograd demo` also saves as report.json and needs nothing else: no
+network, no scripts, no other files. Parts that a run did not have are said to be missing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ...circuits.files import write_text
+from ..figures.calibration import calibration_plot, loop_plot
+from ..figures.cell import cell_plot
+from ..figures.matrix import matrix_plot
+from ..figures.overview import overview_figure
+from ..figures.settling import transient_plot
+from ..figures.study import accuracy_range, study_plot
+from ..figures.style import save, to_svg
+from ..figures.training import training_plot
+from ..template import page_from
+from .statistics import EXPLAINED_BAR, facts
+from .summary import summary
+
+PARTS = ("matrix", "transient", "calibration", "training", "loop", "studies")
+
+
+def write_report(results: dict[str, Any], path: Path | str) -> None:
+    """Write the report, whole or not at all.
+
+    Args:
+        results: what `demo.run_demo` returns: `meta` and any of `PARTS`; a missing, null or empty part is left out.
+        path: the HTML file.
+    """
+    write_text(Path(path), render(results))
+
+
+def write_overview(results: dict[str, Any], path: Path | str) -> None:
+    """The report's first picture, the whole chain at a glance, as a file: .png, .svg or .pdf."""
+    save(overview_figure({**results, **{name: results.get(name) or None for name in PARTS}}), Path(path))
+
+
+def render(results: dict[str, Any]) -> str:
+    """The report as HTML text. See `write_report`."""
+    given = {name: results.get(name) or None for name in PARTS}
+    if given["training"] and not given["training"]["runs"]:
+        given["training"] = None
+    if given["calibration"] and not given["calibration"]["comparisons"]:
+        given["calibration"] = None
+    if given["loop"] and not given["loop"]["systems"]:
+        given["loop"] = None
+    return page_from(
+        "report.html",
+        results=given,
+        meta=results.get("meta") or {},
+        summary=summary(given),
+        facts=facts(given),
+        svg=_figures({**results, **given}),
+        bar=EXPLAINED_BAR,
+    )
+
+
+def _figures(results: dict[str, Any]) -> dict[str, Markup]:
+    """Every picture that the results have data for, as SVG text that is safe to insert: only matplotlib wrote it."""
+    figures = {"overview": (overview_figure(results), "The whole chain from curvature matrix to training curves")}
+    if matrix := results["matrix"]:
+        figures["matrix"] = matrix_plot(matrix), "Heat map and eigenvalues of the curvature matrix"
+        figures["cell"] = cell_plot(bool(matrix["passive"])), "Schematic of one cell of the circuit"
+    if transient := results["transient"]:
+        figures["transient"] = (
+            transient_plot(transient),
+            "ngspice waveforms over the exact law, and their thermal noise",
+        )
+    if calibration := results["calibration"]:
+        figures["calibration"] = calibration_plot(calibration), "Surrogate's error against the error of ngspice"
+    if training := results["training"]:
+        figures["training"] = training_plot(training), "Test accuracy against steps and against time"
+    if loop := results["loop"]:
+        figures["loop"] = loop_plot(loop), "Errors of ngspice and surrogate on systems of the run"
+    studies = results["studies"] or []
+    limits = [value for study in studies for value in accuracy_range(study)]
+    for k, study in enumerate(studies):
+        figures[f"study{k}"] = study_plot(study, limits), f"Test accuracy against {study['axis']}"
+    return {name: Markup(to_svg(figure, name, text)) for name, (figure, text) in figures.items()}

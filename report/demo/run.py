@@ -1,0 +1,101 @@
+"""The main job, end to end on real data: matrix, netlist, ngspice, calibration, training, SPICE in the loop, first studies.
+
+Every figure of the report is computed here; `run_demo` writes `report.json`, `report.html` and its first picture, the netlist, the
+program and the card.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...circuits.files import write_text
+from ...circuits.technology.technology import Technology
+from ...circuits.version import __version__
+from ...optim.tasks.digits import digits
+from ...optim.training.curvature_systems import curvature_systems
+from .calibration import calibration_results, calibration_stage
+from .circuit import matrix_stage, transient_stage
+from .page import write_overview, write_report
+from .settings import (
+    DIES,
+    SEEDS,
+    SETTINGS,
+    SHOWN_IMAGES,
+    TECHNOLOGY,
+    Progress,
+)
+from .training import loop_stage, studies_stage, training_stage
+
+
+def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, workers: int = 2) -> dict[str, Any]:
+    """Run everything and write the report into a folder.
+
+    Args:
+        out: folder, made if need be. Finished training runs of the studies in it are used again.
+        progress: called with (stage, done, total).
+        workers: processes for training and simulation.
+
+    Returns:
+        The results as written to report.json.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    report = progress or (lambda stage, done, total: None)
+    technology, seconds = Technology.preset(TECHNOLOGY), _Clock()
+    results: dict[str, Any] = {}
+    with seconds("a real curvature matrix"):
+        report("a real curvature matrix", 0, 1)
+        system = curvature_systems(digits(), [5], SHOWN_IMAGES, settings=SETTINGS["tngd"])[0]
+        results["matrix"] = matrix_stage(system, technology, folder)
+        report("a real curvature matrix", 1, 1)
+    with seconds("ngspice with thermal noise"):
+        report("ngspice with thermal noise", 0, 1)
+        results["transient"] = transient_stage(system, technology, DIES[0])
+        report("ngspice with thermal noise", 1, 1)
+    with seconds("calibration"):
+        calibration = calibration_stage(technology, system, workers, report)
+        calibration.card.write(folder / "card.json")
+        results["calibration"] = calibration_results(calibration)
+    with seconds("training"):
+        results["training"], systems = training_stage(calibration.card, workers, report)
+    with seconds("SPICE in the loop"):
+        results["loop"] = loop_stage(calibration.card, systems, report)
+    with seconds("studies"):
+        results["studies"] = studies_stage(calibration.card, folder, workers, report)
+    results["meta"] = {
+        "version": __version__,
+        "seed": SEEDS[0],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "ngspice": results["transient"]["ngspice"],
+        "cores": os.cpu_count(),
+        "seconds": seconds.spent,
+        "total_seconds": sum(seconds.spent.values()),
+        "command": "thermograd demo",
+    }
+    write_text(folder / "report.json", json.dumps(results))
+    write_report(results, folder / "report.html")
+    write_overview(results, folder / "overview.png")
+    return results
+
+
+class _Clock:
+    """Wall-clock seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.spent[stage] = time.perf_counter() - start

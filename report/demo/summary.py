@@ -1,0 +1,106 @@
+"""The report's summary: a sentence each on circuit, surrogate and training, which says where a figure misses its bar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from ..figures.training import Group, training_groups
+from ..formatting import percent, plus_minus, significant
+from .statistics import EXPLAINED_BAR, SIGMAS, explained_variance, loop_facts, paired_difference
+
+
+def summary(results: dict[str, Any]) -> list[Markup]:
+    """Three sentences: the circuit, the surrogate, the training. Each says where its figure misses its bar."""
+    return [sentence for sentence in (_circuit(results), _surrogate(results), _network(results)) if sentence]
+
+
+def _circuit(results: dict[str, Any]) -> Markup:
+    matrix, transient = results["matrix"], results["transient"]
+    if not matrix:
+        return Markup("")
+    program = matrix["program"]
+    text = Markup(
+        "A curvature matrix of <b>{} unknowns</b> from step {} of a training run became a {} circuit of <b>{} parts</b>"
+    ).format(
+        matrix["unknowns"], matrix["step"], program["fabric"].replace("_", "-"), f"{sum(program['parts'].values()):,}"
+    )
+    if not transient:
+        return text + "."
+    ratio, error = transient["rms_over_std"], transient["rms_uncertainty"]
+    text += Markup("; in ngspice, its thermal noise is <b>{}</b> times that of the exact law").format(
+        plus_minus(ratio, error)
+    )
+    if error and not abs(ratio - 1) <= SIGMAS * error:
+        text += Markup(', <span class="miss">which misses 1 by {} standard errors</span>').format(
+            significant(abs(ratio - 1) / error, 2)
+        )
+    return text + Markup(", and its last point is {} from A⁻¹b.").format(percent(transient["final_error"]))
+
+
+def _surrogate(results: dict[str, Any]) -> Markup:
+    calibration = results["calibration"]
+    if not calibration:
+        return Markup("")
+    old = [item for item in calibration["comparisons"] if not item["new_die"]]
+    new = [item for item in calibration["comparisons"] if item["new_die"]]
+    pieces = Markup("")
+    if old:
+        value, error = explained_variance(old)
+        pieces += Markup(
+            "The surrogate explains <b>{}</b> of the variance of SPICE’s error on systems not fitted"
+        ).format(plus_minus(value, error, 100, "%"))
+        verdict = (
+            Markup(" (the bar is {})")
+            if value >= EXPLAINED_BAR
+            else Markup(', <span class="miss">which misses the bar of {}</span>')
+        )
+        pieces += verdict.format(percent(EXPLAINED_BAR, 0))
+    if new:
+        value, error = explained_variance(new)
+        lead = ", and" if old else "The surrogate explains"
+        pieces += Markup("{} <b>{}</b> on dies that it has not seen").format(lead, plus_minus(value, error, 100, "%"))
+    return pieces + "."
+
+
+def _network(results: dict[str, Any]) -> Markup:
+    training, loop = results["training"], results["loop"]
+    text = Markup("")
+    if training:
+        groups = {
+            (group.runs[0]["optimizer"], group.runs[0].get("die") is not None): group
+            for group in training_groups(training)
+        }
+        dies, exact = groups.get(("tngd", True)), groups.get(("ngd", False))
+        if dies:
+            text += Markup("{} reaches <b>{}</b> test accuracy after {} steps").format(dies.label, *_final(dies))
+        if dies and exact:
+            text += Markup(" against <b>{}</b> for exact NGD").format(_final(exact)[0])
+            gap = paired_difference(training, ("tngd", True), ("ngd", False))
+            if gap and gap["beyond"]:
+                worse = gap["mean"] < 0
+                words = Markup('<span class="miss">{}</span>') if worse else Markup("{}")
+                text += Markup(", ") + words.format(f"{'worse' if worse else 'better'} by more than chance")
+            elif gap and gap["seeds"] > 1:
+                text += f", a difference within the scatter of {gap['seeds']} seeds"
+    if loop:
+        found = loop_facts(loop)
+        count = len(loop["systems"])
+        text += Markup(
+            "{} ngspice and the surrogate of the same die differ by at most <b>{}</b> of the solution on {} systems"
+        ).format(
+            "; with ngspice in the loop," if text else "With ngspice in the loop,",
+            percent(found["difference"], 2),
+            count,
+        )
+        if found["explained"] < EXPLAINED_BAR:
+            text += Markup(', <span class="miss">of which the worst is explained to only {}</span>').format(
+                percent(found["explained"])
+            )
+    return text + "." if text else text
+
+
+def _final(group: Group) -> tuple[str, int]:
+    """Final accuracy with its standard deviation over the runs, and the step."""
+    return plus_minus(float(group.mean[-1]), float(group.std[-1]), 100, "%"), int(group.steps[-1])

@@ -1,0 +1,123 @@
+"""Pictures of circuits that relax: waveforms over the exact law with their thermal noise, and readings against the solution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.interpolate import CubicSpline
+
+from .style import BLACK, CYCLE, GREY, PALE, WIDE, label_ends, log_ticks, styled, subscript
+
+SHOWN = 8
+"""Most curves in one picture: the unknowns with the largest solution."""
+
+
+def draw_settling(ax: Axes, transient: dict[str, Any]) -> list[tuple[float, str, str]]:
+    """Draw, and return the labels for the ends of the curves."""
+    time = np.array(transient["time"], dtype=float)
+    law_time = np.array(transient.get("law_time") or time, dtype=float)
+    spice, law = np.array(transient["spice"], dtype=float), np.array(transient["law_mean"], dtype=float)
+    later, law_later = time > 0, law_time > 0
+    ends = []
+    for k, index in enumerate(transient["shown"]):
+        colour = CYCLE[k % len(CYCLE)]
+        ax.plot(time[later], spice[k][later], color=colour, linewidth=0.8, zorder=2)
+        ax.plot(law_time[law_later], law[k][law_later], color=BLACK, linewidth=0.7, linestyle=(0, (4, 2)), zorder=3)
+        solution = float(transient["solution"][k])
+        ax.plot(
+            [1.0],
+            [solution],
+            marker="<",
+            markersize=4.5,
+            color=colour,
+            transform=ax.get_yaxis_transform(),
+            clip_on=False,
+            zorder=4,
+        )
+        ends.append((solution, f"x{subscript(int(index) + 1)}", colour))
+    ax.set_xscale("log")
+    log_ticks(ax.xaxis)
+    ax.set_xlim(time[later][0], time[-1])
+    return ends
+
+
+def _scores(transient: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Times of the second half, and there (ngspice - mean of the law) / standard deviation of the law."""
+    time = np.array(transient["time"], dtype=float)
+    late = time >= time[-1] / 2
+    mean, std = (np.array(transient[key], dtype=float) for key in ("law_mean", "law_std"))
+    if transient.get("law_time"):
+        # The law is smooth by then: a cubic through its coarser grid is far closer than the noise is wide.
+        mean, std = (CubicSpline(transient["law_time"], law, axis=1)(time) for law in (mean, std))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.where(std > 0, (np.array(transient["spice"], dtype=float) - mean) / std, np.nan)
+    return time[late], score[:, late]
+
+
+@styled
+def transient_plot(transient: dict[str, Any]) -> Figure:
+    """Settling over the exact law; and what is left when the law's mean is taken off, in its standard deviations."""
+    figure = Figure(figsize=(WIDE, 5.6), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=[4.4, 1], height_ratios=[1.55, 1])
+    top, trace = figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, 0])
+    side = figure.add_subplot(grid[1, 1], sharey=trace)
+    ends = draw_settling(top, transient)
+    top.set(title="From the gradient to the natural gradient", xlabel="time (τ)", ylabel="unknown (problem units)")
+    top.legend(
+        [
+            Line2D([], [], color=GREY),
+            Line2D([], [], color=BLACK, linewidth=0.8, linestyle=(0, (4, 2))),
+            Line2D([], [], color=GREY, marker="<", linestyle="none"),
+        ],
+        ["ngspice", "mean of the exact law", "A⁻¹b"], loc="upper left", ncols=3, borderaxespad=0.2,
+    )  # fmt: skip
+    low, high = top.get_ylim()
+    top.set_ylim(low, high + 0.12 * (high - low))
+    label_ends(top, ends)
+    time, score = _scores(transient)
+    for k in range(len(score)):
+        trace.plot(time, score[k], color=CYCLE[k % len(CYCLE)], linewidth=0.5, alpha=0.8)
+    for level in (-2, 2):
+        trace.axhline(level, color=BLACK, linewidth=0.7, linestyle=(0, (4, 2)))
+    trace.set(
+        title="Thermal noise in the second half: (ngspice − law) / standard deviation of the law",
+        xlabel="time (τ)",
+        ylabel="deviation (σ)",
+    )
+    trace.set_xlim(time[0], time[-1])
+    seen = score[np.isfinite(score)]
+    reach = max(4.0, 1.1 * float(np.abs(seen).max(initial=0.0)))
+    trace.set_ylim(-reach, reach)
+    grid_z = np.linspace(-reach, reach, 200)
+    if seen.size:
+        side.hist(
+            seen, bins=np.linspace(-reach, reach, 41).tolist(), density=True, orientation="horizontal", color=PALE
+        )
+    side.plot(np.exp(-(grid_z**2) / 2) / math.sqrt(2 * math.pi), grid_z, color=BLACK, linewidth=1)
+    side.set(title="against N(0, 1)", xlabel="density", xlim=(0, None))
+    side.tick_params(labelleft=False)
+    return figure
+
+
+@styled
+def settling_plot(time: np.ndarray, x: np.ndarray, exact: np.ndarray, title: str) -> Figure:
+    """x(t) of up to `SHOWN` unknowns against the solution.
+
+    Args:
+        time: (T,) in tau. x: (n, T) in problem units. exact: (n,), drawn as dotted lines.
+        title: one line.
+    """
+    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+    ax = figure.subplots()
+    for count, i in enumerate(np.argsort(-np.abs(exact))[:SHOWN]):
+        colour = CYCLE[count % len(CYCLE)]
+        ax.axhline(exact[i], color=colour, linewidth=0.8, linestyle=":")
+        ax.plot(time, x[i], color=colour, linewidth=1.1, linestyle="-" if count < len(CYCLE) else "--", label=f"x[{i}]")
+    ax.set(xlabel="analog time (τ)", ylabel="x (problem units)", title=title, xlim=(0, float(time[-1])))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="dotted: A⁻¹ b")
+    return figure

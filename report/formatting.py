@@ -1,0 +1,59 @@
+"""Numbers as text: significant digits, percent, uncertainties, SI prefixes."""
+
+from __future__ import annotations
+
+import math
+
+_PREFIXES = dict(zip(range(-18, 15, 3), "afpnµm kMGT", strict=True))
+
+
+def engineering(value: float, unit: str) -> str:
+    """Three digits and an SI prefix: 20.7 kΩ, 1 nF."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    rounded = float(f"{value:.3g}")
+    exponent = 3 * math.floor(math.log10(abs(rounded)) / 3 + 1e-12)
+    if exponent not in _PREFIXES:
+        return f"{value:.3g} {unit}"
+    return f"{rounded / 10.0**exponent:.3g} {_PREFIXES[exponent].strip()}{unit}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number to so many significant digits, without an exponent where it reads well."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 10.0 ** max(digits, 4):
+        return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}".replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa} × 10{power}".replace("-", "−")
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as percent with so many decimals."""
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %".replace("-", "−")
+
+
+def plus_minus(value: float | None, uncertainty: float | None, scale: float = 1.0, unit: str = "") -> str:
+    """`value ± uncertainty unit`, both times `scale` and with the decimals that the uncertainty deserves."""
+    tail = f" {unit}" if unit else ""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if uncertainty is None or not math.isfinite(uncertainty) or uncertainty <= max(0.0, 1e-13 * abs(value)):
+        return f"{significant(scale * value)}{tail}"
+    value, uncertainty = scale * value, scale * uncertainty
+    size = math.floor(math.log10(uncertainty))
+    decimals = max(0, -size + (uncertainty < 1.95 * 10.0**size))
+    return f"{value:.{decimals}f} ± {uncertainty:.{decimals}f}{tail}".replace("-", "−")
+
+
+def si(value: float | None, unit: str) -> str:
+    """A number with an SI prefix: 2.3e-7 s is 230 ns."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return f"0 {unit}"
+    step = min(4, max(-5, math.floor(math.log10(abs(value)) / 3)))
+    return f"{significant(value / 1000.0**step)} {'fpnµm kMGT'[step + 5].strip()}{unit}"
