@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
+from ...circuits.parallel import parallel_map
 from ...circuits.technology.technology import Technology
 from ...devicemodel.card import DeviceCard
 from ...devicemodel.cost.model import step_time
@@ -44,16 +44,16 @@ def training_stage(card: DeviceCard, workers: int, report: Progress) -> tuple[di
         jobs += [("tngd", "TNGD, ideal device", seed, None)]
         jobs += [("tngd", f"TNGD, die {die}", seed, die) for die in (DIES if k == 0 else ())]
     jobs += [("tngd", f"TNGD, die {die}", seed, die) for seed in SEEDS[1:] for die in DIES]
-    total, runs = len(jobs), []
-    systems: list[CurvatureSystem] = []
-    report("training", 0, total)
+    report("training", 0, len(jobs))
     text = card.model_dump_json()
-    farm = Parallel(n_jobs=workers, return_as="generator")(delayed(_train_one)(*job, text) for job in jobs)
-    for (_, _, seed, die), (record, found) in zip(jobs, farm, strict=True):
+    done = parallel_map(
+        lambda job: _train_one(*job, text), jobs, workers, progress=lambda k, total: report("training", k, total)
+    )
+    runs, systems = [], list[CurvatureSystem]()
+    for (_, _, seed, die), (record, found) in zip(jobs, done, strict=True):
         runs.append(record)
         if seed == SEEDS[0] and die == DIES[0]:
             systems = found
-        report("training", len(runs), total)
     groups = dict.fromkeys(record["group"] for record in runs)
     table = [_row(label, [record for record in runs if record["group"] == label]) for label in groups]
     note = (
@@ -66,8 +66,8 @@ def training_stage(card: DeviceCard, workers: int, report: Progress) -> tuple[di
 def _train_one(
     optimizer: str, label: str, seed: int, die: int | None, card_text: str
 ) -> tuple[dict[str, Any], list[CurvatureSystem]]:
-    """One run in a worker process."""
-    torch.set_num_threads(1)
+    """One run."""
+    torch.set_num_threads(1)  # the digital work is timed on one core
     card = DeviceCard(**json.loads(card_text))
     recorder = None
     if optimizer == "tngd":
