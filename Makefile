@@ -2,7 +2,7 @@
 #
 #   make demo PYTHON=python3.12              another interpreter (3.11 or newer)
 #   make test ARGS="-n0 -k netlist"          arguments for pytest
-#   make setup EXTRAS=dev,study,llm,docs     more optional dependencies
+#   make setup EXTRAS=dev,study,llm          more optional dependencies
 
 VENV  := .venv
 BIN   := $(VENV)/bin

@@ -6,9 +6,11 @@ import ast
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,23 @@ import thermograd
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["circuits", "compiler", "devicemodel", "optim", "report", "cli"]  # from the ground up
+ROOT_FOLDERS = ["benchmarks", "docs", "examples", "tests", "tools"]
+ROOT_FILES = [
+    "__init__.py",
+    "__init__.pyi",
+    "__main__.py",
+    "py.typed",
+    "pyproject.toml",
+    "constraints.txt",
+    "Makefile",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+]
+MOST_FILES = 20
+"""Python files in one folder, `__init__.py` among them."""
+SHIPPED = (".py", ".pyi", ".html")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -118,6 +137,26 @@ def test_an_import_that_goes_up_is_seen(source: str) -> None:
     assert not climbs(Path("cli/main.py"), source.replace("from ..", "from ."))
 
 
+def test_nothing_stands_at_the_root_but_the_rooms_and_two_modules() -> None:
+    there = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and path.suffix != ".egg-info"}
+    assert there <= {*FLOORS, *ROOT_FOLDERS, *ROOT_FILES, "build", "dist", "out", "shared", "__pycache__"}
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+def test_no_folder_holds_more_files_than_a_reader_takes_in() -> None:
+    tops = [ROOT / name for name in (*FLOORS, *ROOT_FOLDERS)]
+    folders = [ROOT, *tops, *(path for top in tops for path in top.rglob("*") if path.is_dir())]
+    crowded = {str(folder.relative_to(ROOT)): len(list(folder.glob("*.py"))) for folder in folders}
+    assert {name: count for name, count in crowded.items() if count > MOST_FILES} == {}
+    assert crowded["cli"] > 10
+
+
+def test_tests_mirror_the_tree() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    missing = {str(path) for path in folders if not (ROOT / path).is_dir()}
+    assert missing == set()
+
+
 def test_pyproject_lists_every_package() -> None:
     directories = {path.parent for path in modules() if path.name == "__init__.py"}
     assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == {".".join(("thermograd", *d.parts)) for d in directories}
@@ -125,11 +164,31 @@ def test_pyproject_lists_every_package() -> None:
     assert without_init == set()
 
 
-def test_every_template_is_shipped() -> None:
-    shipped = {
-        path for pattern in PYPROJECT["tool"]["setuptools"]["package-data"]["thermograd"] for path in ROOT.glob(pattern)
-    }
-    assert set((ROOT / "report" / "templates").iterdir()) <= shipped
+@pytest.mark.slow
+def test_a_wheel_holds_every_module_stub_and_template_and_nothing_else(tmp_path: Path) -> None:
+    for name in [
+        *FLOORS,
+        "__init__.py",
+        "__init__.pyi",
+        "__main__.py",
+        "py.typed",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    ]:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif (ROOT / name).exists():
+            shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_it.py").write_text("", encoding="utf-8")
+    wanted = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.suffix in SHIPPED}
+    wanted = {f"thermograd/{name}" for name in wanted - {"tests/test_it.py"}} | {"thermograd/py.typed"}
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", "wheels", "."]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    [wheel] = (tmp_path / "wheels").iterdir()
+    with zipfile.ZipFile(wheel) as file:
+        assert {name for name in file.namelist() if name.startswith("thermograd/")} == wanted
 
 
 def test_console_script_is_a_function() -> None:
