@@ -9,7 +9,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_folder, write_text
-from .options import LEARNING, Card, Json, Seed, TechnologyName, Workers, examples, numbers, seeds
+from .options import LEARNING, Card, Json, Seed, TechnologyName, examples, numbers, seeds
 from .outputs import complain, emit, note, progress, show, to_json
 
 app = typer.Typer()
@@ -40,7 +40,15 @@ def study(
         float, typer.Option("--within", min=0.0, help="Accuracy that may be lost against the ideal device.")
     ] = 0.02,
     seed: Seed = 0,
-    workers: Workers = 2,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes at a time.", show_default="2")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", help="Address of a dask.distributed scheduler, in place of --workers.", metavar="ADDRESS"
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder; a study that was stopped goes on there.", metavar="DIR")
     ] = Path("out/study"),
@@ -71,12 +79,14 @@ def study(
             calibrated = DeviceCard.read(kept)
         else:
             note(f"no --card: calibrating {board.name} first")
-            calibrated = make_card(board, "crossbar", 0, (), True, workers)
+            calibrated = make_card(board, "crossbar", 0, (), True, workers or 2)
             calibrated.write(kept)
+    if workers is None and scheduler is None:
+        workers = 2
     with progress() as report:
         results = run_study(
             name, calibrated, chosen, places, steps, batch, seed, workers, target,
-            progress=lambda done, total: report(f"study: {name}", done, total),
+            progress=lambda done, total: report(f"study: {name}", done, total), scheduler=scheduler,
         )  # fmt: skip
     from ..report.figures.study import study_plot
     from ..report.figures.style import save

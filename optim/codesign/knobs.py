@@ -48,7 +48,7 @@ def _isolation(card: DeviceCard, level: float) -> DeviceCard:
 
 
 def _adc(card: DeviceCard, level: float) -> DeviceCard:
-    if not level.is_integer():
+    if level != int(level):
         raise InputError(f"an ADC has a whole number of bits, not {level:g}")
     return card.replace(adc=card.adc.model_copy(update={"bits": int(level)}))
 

@@ -1,36 +1,44 @@
-"""Studies: how much of an imperfection does training bear?
+"""Studies: how much of an imperfection does training tolerate?
 
-Each study turns one knob of a calibrated card and trains the task to its end on several dies of every level. Runs go out to worker
-processes, each result is appended to a file as it comes, and a study that was stopped goes on where it was.
+Each study turns one knob of a calibrated card and trains the task to its end on several dies at every level. Runs are independent jobs
+whose results are kept as they come, so that a study that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from joblib import Parallel, delayed
 
 from ...circuits.errors import InputError
-from ...circuits.files import write_text
+from ...circuits.job_store import JobStore, job_key
 from ...circuits.version import __version__
 from ...devicemodel.card import DeviceCard
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ..tasks.digits import digits
+from ..training.threads import one_thread
 from ..training.train import train
 from .knobs import KNOBS, Knob
 
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One training run. `shown` is the knob's value on the axis; outcomes counts the steps by how the device's run ended."""
+    """One training on one die.
+
+    Attributes:
+        level: setting of the knob.
+        shown: value on the axis.
+        die: seed of the die.
+        seed: of the weights and batches.
+        accuracy: on the test set, at the end.
+        loss: mean of the last tenth of the steps.
+        outcomes: number of steps by how the device's run ended.
+    """
 
     level: float
     shown: float
@@ -43,7 +51,15 @@ class StudyRun:
 
 @dataclass(frozen=True)
 class Study:
-    """The runs of one study and the accuracy of the ideal device with the same settings and seeds."""
+    """The runs of one study.
+
+    Attributes:
+        name: of the knob.
+        levels: its settings.
+        baseline: mean accuracy of the ideal device with the same settings and seeds.
+        steps, batch: of each training.
+        runs: by level, then by die.
+    """
 
     name: str
     levels: tuple[float, ...]
@@ -93,133 +109,85 @@ def run_study(
     steps: int = 300,
     batch: int = 8,
     seed: int = 0,
-    workers: int = 2,
+    workers: int | None = None,
     out: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     settings: Mapping[str, Any] | None = None,
+    scheduler: str | None = None,
 ) -> Study:
     """Train the digits task at each level of a knob on each die.
 
     A study asks about devices that nobody has calibrated: it extrapolates from the card, and counts the steps that did so.
 
     Args:
-        name: "tolerance", "isolation" or "adc".
+        name: of `KNOBS`.
         card: the calibrated device that is varied.
-        levels: settings of the knob; default those of `KNOBS`.
+        levels: settings of the knob; None: its own.
         dies: seeds of the dies, the same for every level. The k-th die trains with weights and batches of seed + k.
-        steps, batch, settings: of the training; settings are those of `TNGD`.
-        workers: processes.
-        out: folder for the results; runs that are found there (same card, settings and versions of the knob) are not repeated.
+        steps, batch: of each training.
+        seed: of the first die's training.
+        workers: processes of this machine; None: one per usable core. Not with a scheduler.
+        out: folder whose sub-folder of the study's name keeps the results; runs that are found there (same card, settings, seeds and
+            version of thermograd) are not repeated. None: nothing is kept.
         progress: called with (runs done, runs in all).
+        settings: of `TNGD`, as plain data (what JSON can hold), in place of those of `settings_for`.
+        scheduler: address of a dask.distributed scheduler; None: this machine.
 
     Raises:
-        InputError: unknown study, no levels or dies, or a level that the technology refuses.
+        InputError: unknown study; no levels or dies; a level that occurs twice, or that the card does not allow; and as `parallel_map`.
+        SimulationError: no scheduler answers at the address.
     """
     if name not in KNOBS:
         raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
-    knob, settings = KNOBS[name], dict(settings or {})
+    knob = KNOBS[name]
     chosen = tuple(float(level) for level in (knob.levels if levels is None else levels))
-    if not chosen or not all(math.isfinite(level) and level >= 0 for level in chosen):
-        raise InputError(f"levels of the study {name} are {list(chosen)}; give at least one, all finite and >= 0")
-    if not dies or steps < 1 or workers < 1:
+    if not chosen or not all(math.isfinite(level) and level >= 0 for level in chosen) or len(set(chosen)) < len(chosen):
         raise InputError(
-            f"study {name}: dies {list(dies)}, steps {steps}, workers {workers}; give a die, and numbers >= 1"
+            f"levels of the study {name} are {list(chosen)}; give at least one, all finite, >= 0 and different from each other"
+        )
+    if not dies or steps < 1 or batch < 1 or seed < 0:
+        raise InputError(
+            f"study {name}: dies {list(dies)}, steps {steps}, batch {batch}, seed {seed}; give a die, steps and batch >= 1, seed >= 0"
         )
     cards = {level: knob.card_at(card, level) for level in chosen}
-    jobs = [_Job(None, None, int(die), seed + k) for k, die in enumerate(dies)]  # the ideal device, once for each seed
-    jobs += [
-        _Job(level, cards[level].model_dump_json(), int(die), seed + k)
-        for level in chosen
-        for k, die in enumerate(dies)
-    ]
-    ledger = _Ledger(None if out is None else Path(out) / f"{name}.jsonl")
-    keyed = [(job.key(steps, batch, settings), job) for job in jobs]
-    results = {key: ledger.found[key] for key, _ in keyed if key in ledger.found}
-    waiting = [(key, job) for key, job in keyed if key not in results]
-    report = progress or (lambda done, total: None)
-    report(len(results), len(jobs))
-    for key, result in _farm(waiting, steps, batch, settings, workers):
-        ledger.append(key, result)
-        results[key] = result
-        report(len(results), len(jobs))
-    runs, ideal = [], []
-    for key, job in keyed:
-        result = results[key]
-        if job.level is None:
-            ideal.append(result["accuracy"])
+    shared = {"steps": steps, "batch": batch, "settings": dict(settings or {})}
+    jobs: list[tuple[float | None, dict[str, Any]]] = []
+    for level in (None, *chosen):  # None: the ideal device
+        for k, die in enumerate(dies):
+            device = {"card": None, "die": None}
+            if level is not None:
+                device = {"card": cards[level].model_dump_json(), "die": int(die)}
+            jobs.append((level, {**shared, **device, "seed": seed + k}))
+    keys = [job_key(__version__, job) for _, job in jobs]
+    store: JobStore[dict[str, Any]] = JobStore(None if out is None else Path(out) / name)
+    if progress is not None:
+        progress(0, len(jobs))
+    found = store.map(
+        _train_once, dict(zip(keys, (job for _, job in jobs), strict=True)), workers, scheduler, progress=progress
+    )
+    results = dict(found)
+    ideal: list[float] = []
+    runs: list[StudyRun] = []
+    for key, (level, job) in zip(keys, jobs, strict=True):
+        if level is None:
+            ideal.append(results[key]["accuracy"])
         else:
-            shown = knob.shown(cards[job.level], job.level)
-            runs.append(StudyRun(job.level, shown, job.die, job.seed, **result))
+            runs.append(StudyRun(level, knob.shown(cards[level], level), job["die"], job["seed"], **results[key]))
     return Study(name, chosen, float(np.mean(ideal)), steps, batch, tuple(runs))
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One training run to do. No card: the ideal device."""
-
-    level: float | None
-    card: str | None
-    die: int
-    seed: int
-
-    def key(self, steps: int, batch: int, settings: dict[str, Any]) -> str:
-        """A digest of everything that the result depends on."""
-        die = None if self.card is None else self.die
-        text = json.dumps([__version__, self.seed, self.card, die, steps, batch, settings], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def train_once(
-    card: str | None, die: int, seed: int, steps: int, batch: int, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """One run in a worker: accuracy at the end, mean loss of the last tenth, outcomes. No card is the ideal device."""
-    torch.set_num_threads(1)
-    device = None if card is None else SurrogateDevice(DeviceCard(**json.loads(card)), die, seed, extrapolate=True)
-    history = train(digits(), "tngd", steps, batch, seed, device=device, evaluate_every=0, settings=settings)
+def _train_once(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Accuracy, loss and outcomes of a training (`StudyRun`); without a card on the ideal device."""
+    steps, seed, device = job["steps"], job["seed"], None
+    if job["card"] is not None:
+        device = SurrogateDevice(DeviceCard(**json.loads(job["card"])), job["die"], seed, extrapolate=True)
+    with one_thread():
+        history = train(
+            digits(), "tngd", steps, job["batch"], seed, device=device, evaluate_every=0, settings=job["settings"]
+        )
     outcomes = {outcome: history.outcome.count(outcome) for outcome in sorted(set(history.outcome))}
     return {
         "accuracy": history.final_accuracy,
         "loss": float(np.mean(history.loss[-max(1, steps // 10) :])),
         "outcomes": outcomes,
     }
-
-
-def _farm(
-    jobs: Sequence[tuple[str, _Job]], steps: int, batch: int, settings: dict[str, Any], workers: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(key, result) of each job, as they come."""
-
-    def work(key: str, job: _Job) -> tuple[str, dict[str, Any]]:
-        return key, train_once(job.card, job.die, job.seed, steps, batch, settings)
-
-    return Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(work)(key, job) for key, job in jobs)
-
-
-class _Ledger:
-    """Results on disk, one JSON line each; a line cut off by a crash is dropped."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.found: dict[str, dict[str, Any]] = {}
-        if path is None or not path.exists():
-            return
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-                self.found[entry["key"]] = entry["result"]
-            except (ValueError, KeyError, TypeError):
-                continue
-        # Written anew, so that the next line does not continue a torn one.
-        write_text(path, "".join(self._line(key, result) for key, result in self.found.items()))
-
-    def append(self, key: str, result: dict[str, Any]) -> None:
-        """Add one result."""
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(self._line(key, result))
-
-    @staticmethod
-    def _line(key: str, result: dict[str, Any]) -> str:
-        return json.dumps({"key": key, "result": result}) + "\n"

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from ...circuits.errors import InputError
+from ...circuits.parallel import parallel_map
 from ..tasks.task import Task
+from .threads import one_thread
 from .trajectory import LEFT, SAMPLES, Trajectory, mean_loss, subset
 
 PLANES = ("paths", "random")
@@ -202,7 +202,7 @@ def loss_slice(
     plane: Plane,
     x: np.ndarray,
     y: np.ndarray,
-    workers: int = 1,
+    workers: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """The loss at each point of a grid on a plane: `loss[j, i]` at `plane.at(x[i], y[j])`.
@@ -215,7 +215,7 @@ def loss_slice(
         inputs, targets: the samples.
         plane: of as many parameters as the model has trainable ones.
         x, y: (nx,) and (ny,).
-        workers: processes.
+        workers: processes of this machine, as `parallel_map` takes them.
         progress: called with (rows done, rows).
     """
     size = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -224,24 +224,17 @@ def loss_slice(
             f"the plane has centre {plane.centre.shape} and directions {plane.directions.shape}: a model of {size} "
             f"trainable parameters needs ({size},) and (2, {size})"
         )
-    if workers < 1:
-        raise InputError(f"workers is {workers}: give at least 1 process")
 
     def row(b: float) -> np.ndarray:
         probe = copy.deepcopy(model)
-        with _one_thread():
+        with one_thread():
             values = []
             for a in x:
                 _assign(probe, plane.at(float(a), b))
                 values.append(mean_loss(probe, loss, inputs, targets))
         return np.array(values)
 
-    rows: list[np.ndarray] = []
-    for found in Parallel(n_jobs=workers, return_as="generator")(delayed(row)(float(b)) for b in y):
-        rows.append(found)
-        if progress is not None:
-            progress(len(rows), len(y))
-    return np.array(rows)
+    return np.array(list(parallel_map(row, [float(b) for b in y], workers, progress=progress)))
 
 
 def landscape(
@@ -252,7 +245,7 @@ def landscape(
     span: float | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
-    workers: int = 1,
+    workers: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Landscape:
     """The training loss on a plane through the best end, in a square window, with the paths projected onto it.
@@ -264,7 +257,7 @@ def landscape(
         points: of the grid, along each side.
         span: half the side of the window, in units of the directions; by default the paths with some room for "paths", 1 for "random".
         samples, seed: of the choice of training samples, as in `follow`, and of the random directions.
-        workers: processes.
+        workers: processes of this machine, as `parallel_map` takes them.
         progress: called with (rows done, rows).
 
     Raises:
@@ -313,13 +306,3 @@ def _assign(model: nn.Module, vector: np.ndarray) -> None:
         if p.requires_grad:
             p.copy_(torch.from_numpy(vector[start : start + p.numel()]).view_as(p))
             start += p.numel()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -347,7 +347,7 @@ def test_a_random_landscape_holds_what_its_projections_say() -> None:
         ({"span": 0.0}, r"span 0\.0"),
         ({"span": float("inf")}, "span inf"),
         ({"samples": 0}, "samples is 0"),
-        ({"workers": 0}, "workers is 0"),
+        ({"workers": 0}, "workers = 0"),
     ],
 )
 def test_bad_arguments_are_named(options: dict[str, object], message: str) -> None:
