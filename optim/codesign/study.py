@@ -154,7 +154,7 @@ def run_study(
     jobs: list[tuple[float | None, dict[str, Any]]] = []
     for level in (None, *chosen):  # None: the ideal device
         for k, die in enumerate(dies):
-            device = {"card": None, "die": None}
+            device: dict[str, Any] = {"card": None, "die": None}
             if level is not None:
                 device = {"card": cards[level].model_dump_json(), "die": int(die)}
             jobs.append((level, {**shared, **device, "seed": seed + k}))
