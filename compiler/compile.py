@@ -10,7 +10,6 @@ import numpy as np
 from ..circuits.errors import InputError
 from ..circuits.technology.technology import Technology
 from .fabrics.cascade import Factored
-from .fabrics.network import Network
 from .fabrics.registry import fabric_named
 from .h_matrix import lambda_star
 from .matrices import Matrix, dense, scaled
@@ -142,8 +141,8 @@ def _place(
     seed: int = 0,
 ) -> AnalogProgram:
     choice = realise(target, fabric, equilibrate)
-    if choice.fabric.parts_type is not Network:
-        target = dense(target)  # as an array of crosspoints is, however few of them are used
+    if not choice.fabric.keeps_sparse:
+        target = dense(target)
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)
     return AnalogProgram(
         technology=technology,

@@ -1,140 +1,29 @@
-"""`Parts`: the component values of a dense array, and what they do to first order (`Behaviour`).
+"""`Parts`: what a record of component values answers for itself, whatever circuit it belongs to.
 
-In differential fabrics unknown i is the voltage v_i = V(p_i) - V(m_i) of two rails, and every component exists twice: the first axis
-of its array has length 2. The differential law sees the mean of the two, their difference enters only in second order. With one rail
-that axis has length 1.
+A fabric places a matrix as parts; the compiler's passes, reports and devices ask the parts, and none asks which kind they are. A record is
+a frozen dataclass whose fields are numpy arrays, scipy sparse arrays, tuples of these and floats, all in SI units, so that it can be saved
+and copied field by field. In differential fabrics unknown i is the voltage v_i = V(p_i) - V(m_i) of two rails, and every component exists
+twice; the differential law sees the mean of the two, their difference enters in second order only.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import abc
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from scipy import sparse
 
+from ..circuits.errors import UnrealisableError
 from ..circuits.technology.die import Die
+from .matrices import Matrix, diagonal, is_sparse
+from .perturbation import Effect, Perturbation
+from .symbolic_law import SymbolicLaw
 
-BOLTZMANN = 1.380649e-23
-"""Boltzmann constant, J/K (exact, SI)."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Component values of n cells, SI units.
-
-    Attributes:
-        coupling: (rails, n, n) conductances of the matrix resistors, S; 0 is an absent resistor.
-        polarity: (n, n) +1 where the resistor joins like rails' currents (A_ij > 0), -1 where it crosses, 0 where absent.
-        ground: (rails, n) conductances from each rail to ground (passive fabrics), S.
-        drive: (rails, n) conductances of the input resistors (active fabrics), S.
-        drive_nominal: conductance that the host assumes for every input resistor, S; 0 when the drive is a current.
-        capacitance: (rails, n) F.
-        offset: (n,) input offset voltages of the amplifiers, V.
-        inverter: (2, n) input and feedback conductances of each column's inverter, S, and inverter_offset: (n,) its offset, V; used
-            where there is one rail.
-        coupling_temperature: (n, n) K. ground_temperature, drive_temperature: (n,) K.
-    """
-
-    coupling: np.ndarray
-    polarity: np.ndarray
-    ground: np.ndarray
-    drive: np.ndarray
-    drive_nominal: float
-    capacitance: np.ndarray
-    offset: np.ndarray
-    inverter: np.ndarray
-    inverter_offset: np.ndarray
-    coupling_temperature: np.ndarray
-    ground_temperature: np.ndarray
-    drive_temperature: np.ndarray
-
-    @classmethod
-    def nominal(
-        cls,
-        rails: int,
-        entries: np.ndarray,
-        legs: np.ndarray,
-        drive: float,
-        capacitance: np.ndarray,
-        temperature: float,
-    ) -> Parts:
-        """Parts without deviations, all rails alike.
-
-        Args:
-            rails: 1 or 2.
-            entries: (n, n) signed conductances of the couplings, S. legs: (n,) S.
-            drive: conductance of every input resistor, S; 0 where currents are the drive.
-            capacitance: (n,) F.
-            temperature: of all parts, K.
-        """
-        n = len(legs)
-        return cls(
-            coupling=np.broadcast_to(np.abs(entries), (rails, n, n)).copy(),
-            polarity=np.sign(entries).astype(np.int8),
-            ground=np.broadcast_to(legs, (rails, n)).copy(),
-            drive=np.full((rails, n), drive),
-            drive_nominal=drive,
-            capacitance=np.broadcast_to(capacitance, (rails, n)).copy(),
-            offset=np.zeros(n),
-            inverter=np.full((2, n), drive),
-            inverter_offset=np.zeros(n),
-            coupling_temperature=np.full((n, n), temperature),
-            ground_temperature=np.full(n, temperature),
-            drive_temperature=np.full(n, temperature),
-        )
-
-    @property
-    def size(self) -> int:
-        """Number of unknowns n."""
-        return len(self.offset)
-
-    def on(
-        self,
-        die: Die,
-        symmetric: bool,
-        mismatch: float | None = None,
-        capacitor_mismatch: float | None = None,
-        offset: float | None = None,
-    ) -> Parts:
-        """These parts as that die has them: the die's lot shift, its gradient and drift at each part's place, and each part's own mismatch.
-
-        Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a leg on the diagonal; input resistors and inverters at the
-        right edge. A capacitor is beside its leg, or, where amplifiers hold the state, at the right edge, too.
-
-        The standard deviations default to the die's technology; a calibrated surrogate passes those of its card. Lot and gradient are
-        always the technology's. `symmetric` says that the resistors (i, j) and (j, i) are one and the same part.
-        """
-        technology, n = die.technology, self.size
-        sigma = technology.resistors.mismatch if mismatch is None else mismatch
-        sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
-        sigma_v = technology.opamp.offset_mismatch if offset is None else offset
-        place, edge = (np.arange(n) + 0.5) / n, np.ones(n)
-        hot = die.temperature_of(place[:, None], place[None, :])
-        legs, inputs = die.temperature_of(place, place), die.temperature_of(place, edge)
-        shift = die.resistor_shift(place[:, None], place[None, :])
-        shift_legs, shift_inputs = die.resistor_shift(place, place), die.resistor_shift(place, edge)
-        shift_c = die.capacitor_shift(place, edge if self.drive_nominal else place)
-        count = len(self.drive)
-        deviate = die.deviates("coupling", (count, n, n))
-        if symmetric:
-            upper = np.triu(np.ones((n, n), dtype=bool))
-            deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
-            hot, shift = np.where(upper, hot, hot.T), np.where(upper, shift, shift.T)
-        return dataclasses.replace(
-            self,
-            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(hot),
-            ground=self.ground * np.exp(-sigma * die.deviates("ground", (count, n)) - shift_legs) / die.drift(legs),
-            drive=self.drive * np.exp(-sigma * die.deviates("drive", (count, n)) - shift_inputs) / die.drift(inputs),
-            capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n)) + shift_c),
-            offset=sigma_v * die.deviates("offset", (1, n))[0],
-            inverter=self.inverter
-            * np.exp(-sigma * die.deviates("inverter", (2, n)) - shift_inputs)
-            / die.drift(inputs),
-            inverter_offset=sigma_v * die.deviates("inverter_offset", (1, n))[0],
-            coupling_temperature=hot,
-            ground_temperature=legs,
-            drive_temperature=inputs,
-        )
+Kind = Literal["resistor", "inductor", "capacitor"]
 
 
 @dataclass(frozen=True)
@@ -142,7 +31,7 @@ class Behaviour:
     """First-order law of a fabric's differential voltages, C dv/dt = -K v + drive * I + L Vos + noise.
 
     Attributes:
-        stiffness: K, (n, n) S.
+        conductance: K, (n, n) S.
         load: L, (n,) S: the conductance that an amplifier's input sees; finite gain A0 adds L / A0 to K and finite
             gain-bandwidth adds L / (2 pi GBW) to C. Zero in passive fabrics.
         drive: (n,) realised over nominal drive current.
@@ -150,8 +39,230 @@ class Behaviour:
         noise: (n, n) two-sided density of the differential Johnson currents, A^2/Hz.
     """
 
-    stiffness: np.ndarray
+    conductance: np.ndarray
     load: np.ndarray
     drive: np.ndarray
     capacitance: np.ndarray
     noise: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Dissipation:
+    """Heat of each resistor at rest, W; shapes are those of the parts.
+
+    Attributes:
+        coupling: (rails, n, n) of an array, (rails, m) of a network; where (i, j) and (j, i) are one part, it is at i < j.
+        ground: (rails, n) resistors to ground.
+        drive: (rails, n) input resistors; zeros where currents are the drive.
+    """
+
+    coupling: np.ndarray
+    ground: np.ndarray
+    drive: np.ndarray
+
+    @property
+    def total(self) -> float:
+        """Sum over all parts, W."""
+        return float(sum(kind.sum() for kind in (self.coupling, self.ground, self.drive)))
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """What each of `Parts.conductances` adds to the matrix K of the fabric: part e adds g_e l_e r_e^T.
+
+    Attributes:
+        left, right: (m, n) sparse, row e is l_e or r_e.
+    """
+
+    left: sparse.csr_array
+    right: sparse.csr_array
+
+    @classmethod
+    def of_branches(cls, first: np.ndarray, second: np.ndarray, polarity: np.ndarray, n: int) -> Stamps:
+        """Two-terminal parts between cells, l = r = e_i + p e_j, then one from each cell to ground, l = r = e_i."""
+        ends = sparse.csr_array((polarity.astype(float), (np.arange(len(first)), second)), shape=(len(first), n))
+        both = sparse.csr_array(sparse.vstack([_unit_rows(first, n) + ends, _unit_rows(np.arange(n), n)]))
+        return cls(both, both)
+
+    @classmethod
+    def of_entries(cls, first: np.ndarray, second: np.ndarray, polarity: np.ndarray, n: int) -> Stamps:
+        """Crosspoints, l = p e_i and r = e_j, then one part from each cell to ground."""
+        ground = _unit_rows(np.arange(n), n)
+        signed = sparse.diags_array(polarity.astype(float)) @ _unit_rows(first, n)
+        return cls(
+            sparse.csr_array(sparse.vstack([signed, ground])),
+            sparse.csr_array(sparse.vstack([_unit_rows(second, n), ground])),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Parts(abc.ABC):
+    """Component values of n cells. Subclasses are frozen dataclasses, too.
+
+    What has a default says that the fabric does without: no input resistors, no amplifiers, no dies, no equations in symbols.
+    """
+
+    kind: ClassVar[Kind] = "resistor"
+    """What the couplings are made of."""
+
+    # Size and drive
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """Number of unknowns n."""
+
+    @property
+    @abc.abstractmethod
+    def rails(self) -> int:
+        """Nodes that carry one unknown: 1 or 2."""
+
+    # A record's field can stand in for these two, which it could not for a property.
+    drive_nominal = 0.0
+    """Conductance that the host assumes for every input resistor, S; 0 where currents are the drive."""
+
+    @cached_property
+    def offset(self) -> np.ndarray:
+        """Input offset voltages of the amplifiers, (n,) V."""
+        return np.zeros(self.size)
+
+    def stages(self) -> list[np.ndarray]:
+        """For each stage of amplifiers before the cells the matrix (k, n) from cells' voltages to its outputs."""
+        return []
+
+    # Rounding
+
+    @abc.abstractmethod
+    def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """These parts with each conductance that is rounded replaced.
+
+        Args:
+            change: conductances (m,) S of distinct parts, 0 for an absent one -> as many. It is called once for each kind of part; the
+                rails of a pair and (i, j), (j, i) of one resistor share a value. Both rails are alike before rounding.
+        """
+
+    def conductances(self) -> np.ndarray:
+        """(m,) S of the distinct resistors that make the matrix, in the order of `stamps`; one rail's, both are alike."""
+        raise UnrealisableError(f"{type(self).__name__} has no resistors that add to the matrix one by one")
+
+    def with_conductances(self, values: np.ndarray) -> Self:
+        """These parts with other values, (m,) S, of `conductances`, on all rails; nothing else changes."""
+        raise UnrealisableError(f"{type(self).__name__} has no resistors that add to the matrix one by one")
+
+    def stamps(self) -> Stamps | None:
+        """How `conductances` add to the matrix; None where they do not add one by one, as in products."""
+        return None
+
+    def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Any:
+        """How far rounding may move each entry of the realised matrix from `wanted`: as `wanted`, or one number.
+
+        Args:
+            wanted: (n, n) in the unit of `Fabric.place`.
+            ratio: largest relative change of one conductance (E-series).
+            step: largest absolute change of one conductance, S (codes).
+        """
+        return entry_bound(wanted, ratio, step, symmetric=False)
+
+    # Proof
+
+    def capacitances(self) -> np.ndarray | None:
+        """(n,) F that hold the cells' states, mean of the rails, which `Fabric.place` chose as C d^2; None where no capacitor does."""
+        return None
+
+    def rail_values(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, values) with the first axis counting rails, of every kind of part that a die changes."""
+        return iter(())
+
+    # One die
+
+    def on_die(
+        self,
+        die: Die,
+        mismatch: float | None = None,
+        capacitor_mismatch: float | None = None,
+        offset: float | None = None,
+    ) -> Self:
+        """These parts as that die has them: its own lot shift, gradient and temperature at each part's place, and each part's mismatch.
+
+        Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a resistor to ground on the diagonal, input resistors at the
+        right edge.
+
+        Args:
+            die: of the technology that the parts were placed for.
+            mismatch, capacitor_mismatch: relative standard deviations; offset: V. They default to the technology's; a calibrated surrogate
+                passes those of its card. Lot and gradient are always the technology's.
+        """
+        raise UnrealisableError(f"{type(self).__name__} cannot be put on a die yet")
+
+    def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """These parts with programmed conductances, couplings and those to ground, times left(z).
+
+        Args:
+            die: of the technology that the parts were placed for.
+            left: standard normal deviates z, the die's own of each part -> what is left of the conductance.
+        """
+        raise UnrealisableError(f"{type(self).__name__} has no programmed conductances whose ageing is known")
+
+    def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of each coupling on the die, 0 to 1; they broadcast to the shape of one rail's couplings."""
+        raise UnrealisableError(f"{type(self).__name__} has no places on a die yet")
+
+    def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
+        """Heat of each resistor at rest.
+
+        Args:
+            volts: (n,) V of the cells. currents: (n,) A, the host's drive.
+            gain: A0 of the amplifiers.
+        """
+        raise UnrealisableError(f"the heat of {type(self).__name__} is not known part by part")
+
+    # Figures of a report
+
+    @abc.abstractmethod
+    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(kind, values) of all parts: resistor (ohm), capacitor (F), inductor (H), amplifier (ones, as many as there are)."""
+
+    @abc.abstractmethod
+    def code_count(self) -> int:
+        """How many numbers program the matrix."""
+
+    def dissipation_bound(self, volts: float, drive_volts: float) -> float:
+        """Most heat of all resistors together at rest, W; 0 where none has a voltage at rest.
+
+        Args:
+            volts: largest magnitude of a cell's voltage, V. drive_volts: of a voltage before the input resistors.
+        """
+        return 0.0
+
+    def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
+        """What each part does to the solution, to first order, kind by kind; nothing where that is not known."""
+        return iter(())
+
+    # Equations
+
+    @property
+    def symbolic_size(self) -> int:
+        """Unknowns, or rows of the largest array between them: what makes equations in symbols long."""
+        return self.size
+
+    def write_law(self, law: SymbolicLaw) -> None:
+        """Write the fabric's law into `law`, with a symbol for each part."""
+        raise UnrealisableError(f"{type(self).__name__} has no law in symbols")
+
+
+def entry_bound(wanted: Matrix, ratio: float, step: float, symmetric: bool) -> Matrix:
+    """`Parts.rounding_bound` where each entry is one conductance; with `symmetric` a diagonal entry is the sum of its row's parts."""
+    off = abs(wanted) * ratio
+    if not is_sparse(wanted):
+        allowed = off + step
+        if symmetric:
+            np.fill_diagonal(allowed, allowed.sum(axis=1))
+        return allowed
+    allowed = off + abs(wanted).sign() * step
+    sums = np.asarray(allowed.sum(axis=1)).ravel()
+    return sparse.csr_array(allowed + sparse.diags_array(sums - diagonal(allowed)))
+
+
+def _unit_rows(which: np.ndarray, n: int) -> sparse.csr_array:
+    """Rows e_k^T, (m, n), for each k of `which`."""
+    return sparse.csr_array((np.ones(len(which)), (np.arange(len(which)), which)), shape=(len(which), n))

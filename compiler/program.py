@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.constants import Boltzmann
 
 from ..circuits.bulk import collector_paused
 from ..circuits.errors import InputError, UnrealisableError
@@ -19,18 +20,16 @@ from ..circuits.technology.die import Die
 from ..circuits.technology.technology import Technology
 from .analysis.report import Report, describe
 from .fabrics.base import Fabric
-from .fabrics.network import Network
-from .fabrics.registry import fabric_named
+from .fabrics.registry import fabric_named, fabric_names
 from .layout.effect import layout_effect
 from .layout.extraction import extract_layout
 from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue, solution_error
-from .parts import BOLTZMANN, Behaviour, Parts
+from .parts import Behaviour, Parts
 from .validate import validate_drive
 
 if TYPE_CHECKING:
     from ..circuits.amplifiers.models import AmplifierCell
     from .analysis.equations import Equations
-    from .fabrics.base import ActiveFabric
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ class AnalogProgram:
     scaling: np.ndarray
     conductance_unit: float
     volts_per_unit: float
-    parts: Any
+    parts: Parts
     lambda_star: float
     reason: str
     rounding: str = "nearest"
@@ -112,10 +111,10 @@ class AnalogProgram:
         M = diag(drive d g)^-1 (K + L / A0) diag(d)^-1: rounding, mismatch, drift and the amplifiers' finite gain are
         in it. For n nominal, unrounded parts and ideal amplifiers it is `target`. Sparse where the target is.
         """
-        stiffness = self.fabric.realised(self.parts, self.technology)
-        stiffness = stiffness if is_sparse(self.target) else dense(stiffness)
+        realised = self.fabric.realised(self.parts, self.technology)
+        realised = realised if is_sparse(self.target) else dense(realised)
         driven = self.fabric.drive(self.parts) * self.scaling * self.conductance_unit
-        return scaled(stiffness, 1.0 / driven, 1.0 / self.scaling)
+        return scaled(realised, 1.0 / driven, 1.0 / self.scaling)
 
     @cached_property
     def emitted_matrix(self) -> Matrix:
@@ -221,11 +220,7 @@ class AnalogProgram:
             comments=self._header(bool(np.any(currents))),
         )
         with collector_paused():
-            if amplifier is None:
-                self.fabric.lower(netlist, self.parts, self.technology, currents, state)
-            else:
-                active = cast("ActiveFabric", self.fabric)
-                active.lower(netlist, self.parts, self.technology, currents, state, amplifier)
+            self.fabric.lower(netlist, self.parts, self.technology, currents, state, amplifier)
         return netlist
 
     def to_spice(self, b: Any = None, dialect: str = "ngspice", hierarchical: bool = False) -> str:
@@ -319,7 +314,7 @@ class AnalogProgram:
             )
         kelvin = self.technology.thermal.ambient if temperature is None else float(temperature)
         # The difference of two rails carries the noise of both.
-        energy = self.parts.rails * BOLTZMANN * kelvin
+        energy = self.parts.rails * Boltzmann * kelvin
         return self.conductance_unit * volts * np.outer(self.readout_scale, self.readout_scale) / energy
 
     def at_scale(self, volts_per_unit: float) -> AnalogProgram:
@@ -343,10 +338,10 @@ class AnalogProgram:
 
         The standard deviations default to the technology's; a calibrated surrogate passes its card's.
         """
-        if not isinstance(self.parts, Parts) and not (isinstance(self.parts, Network) and not self.parts.shunt.any()):
+        if not self.fabric.has_dies:
             raise UnrealisableError(
                 f"fabric {self.fabric_name} has no dies yet: their deviates are those of resistor arrays and networks; "
-                "use rc, dual_rail, crossbar or crossbar_single"
+                f"use {' or '.join(fabric_names('has_dies'))}"
             )
         # Where a die sits, and how hot it gets, is its own affair; its parts must be the program's.
         same = die.technology.model_copy(update={"thermal": self.technology.thermal})
@@ -355,7 +350,7 @@ class AnalogProgram:
                 f"the die is made of other parts (technology {die.technology.name}) than the program (technology "
                 f"{self.technology.name}); use program.technology.fabricate(seed)"
             )
-        parts = self.parts.on(die, self.fabric.symmetric, mismatch, capacitor_mismatch, offset)
+        parts = self.parts.on_die(die, mismatch, capacitor_mismatch, offset)
         return dataclasses.replace(self, parts=parts)
 
     def save(self, path: str | Path) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 from thermograd.circuits.technology.presets import SITUATIONS
 from thermograd.circuits.technology.technology import Technology, Thermal
 from thermograd.circuits.technology.thermal import time_constants
-from thermograd.compiler.analysis.electrothermal import ElectroThermal, equilibrium, self_heated
+from thermograd.compiler.analysis.dissipation import equilibrium
+from thermograd.compiler.analysis.electrothermal import ElectroThermal, self_heated
 from thermograd.compiler.compile import compile_matrix
 
 UNKNOWNS, CONDITION = 8, 10.0

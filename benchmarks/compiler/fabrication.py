@@ -57,7 +57,7 @@ def system(fabric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def slowest(program: AnalogProgram) -> float:
     """Slowest time constant, s."""
     law = program.behaviour
-    return 1.0 / float(np.linalg.eigvals(law.stiffness / law.capacitance[:, None]).real.min())
+    return 1.0 / float(np.linalg.eigvals(law.conductance / law.capacitance[:, None]).real.min())
 
 
 def errors(fabric: str, technology: Technology, seed: int) -> tuple[float, float, float, float]:

@@ -1,15 +1,5 @@
 """Electro-thermal analysis: a program's own heat warms its resistors, which changes the solution and the heat.
 
-A resistor of conductance g with the voltage u across it makes g u^2 of heat at its place on the die. With v the cells' voltages at rest and
-rails at +v/2 and -v/2, the summing nodes of an amplifier of gain A0 and offset Vos at +e/2 and -e/2, e = Vos - v / A0, and V the sources:
-
-    passive coupling (i, j)   g (v_i + p v_j)^2 / 4 a rail    leg       g v_i^2 / 4 a rail      p = sign of A_ij
-    crosspoint (i, j)         g (p v_j - e_i)^2 / 4 a rail    input     g (V_i + e_i)^2 / 4 a rail
-
-(with one rail the same without the 4). Summed over all parts, a passive program makes the power of its drive, sum_i I_i v_i over the
-number of rails (Tellegen); in a crossbar the amplifiers' outputs deliver the rest. The amplifiers' own supply power is no part of this:
-it is the technology's `thermal.power`.
-
 Heat p(T) -> temperature T = T_amb + G^-1 (h + p) (`circuits.technology.thermal`) -> parts at T -> voltages -> heat is a fixed-point
 problem. Drive currents make heat in proportion to R, voltages to 1 / R, so a temperature coefficient of the matching sign feeds back
 positively; past a fold no steady temperature exists: thermal runaway.
@@ -25,15 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ...circuits.errors import InputError, UnrealisableError
+from ...circuits.errors import InputError
 from ...circuits.technology.die import DRIFT_FLOOR, Die
-from ...circuits.technology.thermal import heat_at, temperature_map
-from ..fabrics.network import Network
-from ..fabrics.registry import fabric_names
-from ..matrices import dense, is_sparse, solver
-from ..parts import Parts
+from ...circuits.technology.thermal import temperature_map
 from ..program import AnalogProgram
 from ..validate import validate_drive
+from .dissipation import equilibrium, heat_map, require_resistors
 
 LARGEST_STEP = 50.0
 """Most K that any cell changes in one iteration: a strong negative feedback overshoots, and a limit on that is no runaway."""
@@ -49,26 +36,6 @@ class ThermalOutcome(enum.Enum):
     CONVERGED = "converged"
     RUNAWAY = "runaway"
     NOT_CONVERGED = "not converged"
-
-
-@dataclass(frozen=True, eq=False)
-class Dissipation:
-    """Heat of each resistor at rest, W; shapes are those of the parts.
-
-    Attributes:
-        coupling: (rails, n, n), or (rails, m) in a `Network`; where (i, j) and (j, i) are one part, it is at i < j.
-        ground: (rails, n) legs.
-        drive: (rails, n) input resistors; zeros where currents are the drive.
-    """
-
-    coupling: np.ndarray
-    ground: np.ndarray
-    drive: np.ndarray
-
-    @property
-    def total(self) -> float:
-        """W."""
-        return float(sum(kind.sum() for kind in (self.coupling, self.ground, self.drive)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,72 +79,6 @@ class ElectroThermal:
         return float(self.heat.sum())
 
 
-def equilibrium(program: AnalogProgram, b: Any) -> np.ndarray:
-    """The solution at which a program's parts settle, (n,) in problem units: M x = b and the amplifiers' offsets.
-
-    v = (K + L / A0)^-1 (drive * I + L Vos), x = d v / volts_per_unit. A designer's analysis: it solves the system.
-
-    Raises:
-        InputError: b does not fit. UnrealisableError: a fabric without a device model.
-        numpy.linalg.LinAlgError, RuntimeError: the realised matrix is singular, dense or sparse.
-    """
-    _require_resistors(program)
-    parts, fabric = program.parts, program.fabric
-    stiffness = fabric.realised(parts, program.technology)
-    pull = fabric.drive(parts) * program.currents(b)
-    if fabric.active:
-        pull = pull + (parts.coupling.mean(axis=0).sum(axis=1) + parts.drive.mean(axis=0)) * parts.offset
-    volts = solver(stiffness if is_sparse(stiffness) else dense(stiffness))(pull)
-    return np.asarray(volts * program.readout_scale / program.volts_per_unit)
-
-
-def dissipation(program: AnalogProgram, x: Any, b: Any) -> Dissipation:
-    """Heat of each resistor, W, while the program rests at x under the drive b held constant.
-
-    The rails of a pair are taken at +v/2 and -v/2; a mismatch of the two moves both, which changes the heat in second order only.
-    Voltages are those at the program's `volts_per_unit`; no rail clips them.
-
-    Args:
-        program: with parts as they are (nominal, or of a die).
-        x: (n,) solution in problem units: computed (`equilibrium`) or measured.
-        b: (n,) right-hand side, problem units.
-
-    Raises:
-        InputError: x or b does not fit. UnrealisableError: a fabric without a device model.
-    """
-    _require_resistors(program)
-    parts = program.parts
-    volts = _vector("x", x, program.size) / program.readout_scale * program.volts_per_unit
-    currents = program.currents(b)
-    return _of_network(parts, volts) if isinstance(parts, Network) else _of_arrays(program, parts, volts, currents)
-
-
-def heat_map(program: AnalogProgram, die: Die, x: Any, b: Any) -> np.ndarray:
-    """Heat made in each cell of a die's grid, (cells, cells) in W: `dissipation` at the places that `program.on(die)` uses.
-
-    Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a leg on the diagonal, an input resistor at the right edge.
-
-    Args:
-        program: with parts as they are; the die says only which grid. x, b: as in `dissipation`.
-        die: whose technology's grid is used.
-
-    Raises:
-        InputError, UnrealisableError: as `dissipation`.
-    """
-    heat = dissipation(program, x, b)
-    n, cells, parts = program.size, len(die.temperatures), program.parts
-    place = (np.arange(n) + 0.5) / n
-    if isinstance(parts, Network):
-        row, column = place[parts.first], place[parts.second]
-    else:
-        row, column = place[:, None], place[None, :]
-    return (
-        heat_at(cells, heat.coupling.sum(axis=0), row, column)
-        + heat_at(cells, heat.ground.sum(axis=0), place, place)
-        + heat_at(cells, heat.drive.sum(axis=0), place, np.ones(n))
-    )
-
-
 def self_heated(
     program: AnalogProgram,
     die: Die,
@@ -209,7 +110,7 @@ def self_heated(
         InputError: an argument out of range, or b does not fit. UnrealisableError: a fabric without a device model.
             Runaway and failure to converge are outcomes, not errors.
     """
-    _require_resistors(program)
+    require_resistors(program)
     validate_drive(b, program.size)
     for name, value, low, high in (
         ("tolerance", tolerance, SMALLEST_TOLERANCE, np.inf),
@@ -357,44 +258,3 @@ def _rest(program: AnalogProgram, b: Any) -> np.ndarray | None:
     except (np.linalg.LinAlgError, RuntimeError):  # numpy's and scipy's words for a singular matrix
         return None
     return x if np.isfinite(x).all() else None
-
-
-def _of_network(parts: Network, volts: np.ndarray) -> Dissipation:
-    rail = volts / parts.rails
-    across = rail[parts.first] + parts.polarity * rail[parts.second]
-    return Dissipation(
-        coupling=parts.coupling * across**2, ground=parts.ground * rail**2, drive=np.zeros_like(parts.ground)
-    )
-
-
-def _of_arrays(program: AnalogProgram, parts: Parts, volts: np.ndarray, currents: np.ndarray) -> Dissipation:
-    rail, present = volts / len(parts.ground), parts.coupling * np.abs(parts.polarity)
-    if not program.fabric.active:
-        across = rail[:, None] + parts.polarity * rail[None, :]
-        return Dissipation(
-            coupling=np.triu(present * across**2, 1), ground=parts.ground * rail**2, drive=np.zeros_like(parts.drive)
-        )
-    summing = (parts.offset - volts / program.technology.opamp.gain) / len(parts.ground)
-    source = currents / parts.drive_nominal / len(parts.ground)
-    across = parts.polarity * rail[None, :] - summing[:, None]
-    return Dissipation(
-        coupling=present * across**2, ground=np.zeros_like(parts.ground), drive=parts.drive * (source + summing) ** 2
-    )
-
-
-def _require_resistors(program: AnalogProgram) -> None:
-    if not program.fabric.has_device_model:
-        known = ", ".join(fabric_names("has_device_model"))
-        raise UnrealisableError(
-            f"fabric {program.fabric_name} has no resistors with places on a die; the heat is known for {known}"
-        )
-
-
-def _vector(name: str, values: Any, size: int) -> np.ndarray:
-    try:
-        vector = np.array(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be a vector of real numbers: {error}") from None
-    if vector.shape != (size,) or not np.isfinite(vector).all():
-        raise InputError(f"{name} must hold {size} finite numbers, got shape {vector.shape}: {vector}")
-    return vector

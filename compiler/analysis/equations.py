@@ -4,8 +4,8 @@ For each cell i, with read voltage v_i, drive current I_i and the Laplace variab
 
     sum_j Y_ij(s) v_j = I_i.
 
-Y is found twice. Once from the netlist's own text by Kirchhoff's laws (`symbolic_circuit`), once from the formula in the docstring of the
-fabric's module and the signs of the matrix (`symbolic_law`). The difference of the two must be zero as an expression, entry by entry,
+Y is found twice. Once from the netlist's own text by Kirchhoff's laws (`symbolic_netlist`), once from the formula in the docstring of the
+fabric's module and the signs of the matrix (`Parts.write_law`). The difference of the two must be zero as an expression, entry by entry,
 for all values of the parts at once; then the values are put in, which must give the program's matrix at rest. Both rails' parts share
 a symbol.
 """
@@ -22,12 +22,12 @@ from ...circuits.errors import InputError
 from ...circuits.netlist.elements import CCVS, VCCS, VCVS, Capacitor, Element, Inductor, Resistor
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.spice.parser import parse_netlist
-from ..fabrics.cascade import FactoredParts
-from ..fabrics.network import Network
 from ..matrices import dense
 from ..passes.verify import TOLERANCE, VerificationError
-from .symbolic_fabric import Law, Line, Quantity, plain, text_of
-from .symbolic_netlist import EliminationError, Expr, Inverses, drive_law, ratio
+from ..symbolic_law import Expr, Line, Quantity, SymbolicLaw, ratio
+from .elimination import EliminationError, Inverses
+from .symbolic_netlist import drive_law
+from .symbolic_text import plain, text_of
 
 if TYPE_CHECKING:
     from ..program import AnalogProgram
@@ -89,7 +89,10 @@ def derive_equations(program: AnalogProgram) -> Equations:
     import sympy
 
     _require_small_and_nominal(program)
-    law = Law(program)
+    law = SymbolicLaw(
+        np.sign(dense(program.target)).astype(int), program.technology, program.fabric.drives(program.parts)
+    )
+    program.parts.write_law(law)
     netlist = parse_netlist(program.to_spice())
     inverses = Inverses()
     try:
@@ -123,22 +126,14 @@ def derive_equations(program: AnalogProgram) -> Equations:
 
 def _require_small_and_nominal(program: AnalogProgram) -> None:
     parts, n = program.parts, program.size
-    rows = max((array.shape[0] for array in parts.arrays), default=0) if isinstance(parts, FactoredParts) else 0
+    rows = parts.symbolic_size
     if max(n, rows) > LARGEST_SYMBOLIC:
         what = f"{n} unknowns" if n >= rows else f"a factor of {rows} rows"
         raise InputError(
             f"equations in symbols are for at most {LARGEST_SYMBOLIC} unknowns and rows of a factor, this program has {what}; "
             "passes.verify.verify(program) checks a netlist of any size against its law in numbers"
         )
-    if isinstance(parts, FactoredParts):
-        return
-    names = (
-        ("coupling", "ground", "storage", "shunt")
-        if isinstance(parts, Network)
-        else ("coupling", "ground", "drive", "capacitance")
-    )
-    for name in names:
-        values = getattr(parts, name)
+    for name, values in parts.rail_values():
         if len(values) == 2 and not np.allclose(values[0], values[1], rtol=TOLERANCE, atol=0.0):
             raise InputError(f"the two rails differ in {name}; equations are for the program before .on(die)")
     if np.any(parts.offset):
@@ -165,7 +160,7 @@ def _require_equal(
         )
 
 
-def _values(netlist: Netlist, law: Law) -> dict[str, Expr]:
+def _values(netlist: Netlist, law: SymbolicLaw) -> dict[str, Expr]:
     """Each part's parameter: its symbol, times a number where its value is not the one that the symbol stands for."""
     import sympy
 

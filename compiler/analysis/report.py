@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..fabrics.cascade import FactoredParts
-from ..fabrics.network import Network
 from ..fabrics.registry import fabric_named
 from ..matrices import (
     frobenius,
@@ -128,7 +126,7 @@ def describe(program: AnalogProgram) -> Report:
     smallest, largest = smallest_eigenvalue(target), largest_eigenvalue(target)
     bill = _bill(program)
     resistors = np.array([value for kind, value, _ in bill if kind == "resistor"])
-    kinds = {kind: len(values) for kind, values in program.fabric.inventory(program.parts) if len(values)}
+    kinds = {kind: len(values) for kind, values in program.parts.inventory() if len(values)}
     realised, found = program.matrix, sensitivities(program)
     return Report(
         unknowns=program.size,
@@ -149,7 +147,7 @@ def describe(program: AnalogProgram) -> Report:
         slow_time=program.settling_time,
         smallest_resistor=float(resistors.min(initial=math.inf)),
         largest_resistor=float(resistors.max(initial=0.0)),
-        resistor_power=_most_heat(program),
+        resistor_power=program.parts.dissipation_bound(technology.opamp.rail / 2, technology.dac.full_scale),
         tolerance_error=0.0 if found is None else found.tolerance_error,
         most_sensitive=() if found is None else found.most,
         parts=kinds,
@@ -157,31 +155,10 @@ def describe(program: AnalogProgram) -> Report:
     )
 
 
-def _most_heat(program: AnalogProgram) -> float:
-    """Sum of g v^2 with the largest voltage that each resistor can see."""
-    parts, technology = program.parts, program.technology
-    most = technology.opamp.rail / 2
-    if isinstance(parts, Network):
-        return (
-            0.0 if parts.shunt.any() else float(parts.coupling.sum() * (2 * most) ** 2 + parts.ground.sum() * most**2)
-        )
-    if isinstance(parts, FactoredParts):
-        arrays = sum(float(abs(array).sum()) for array in parts.arrays) + sum(float(f.sum()) for f in parts.feedback)
-        held = 2 * (arrays + float(parts.damping.sum())) * (most / 2) ** 2
-        return held + 2 * float(parts.drive.sum()) * (technology.dac.full_scale / 2) ** 2
-    rails = len(parts.drive)
-    if not parts.drive_nominal:  # a branch of a network spans two rails, an array's ends at a virtual ground
-        pairs = float(np.triu(parts.coupling.sum(axis=0) * np.abs(parts.polarity), 1).sum())
-        return pairs * most**2 + float(parts.ground.sum()) * (most / 2) ** 2
-    used = (parts.polarity < 0).any(axis=0) if rails == 1 else np.zeros(program.size, dtype=bool)
-    held = float((parts.coupling * np.abs(parts.polarity)).sum()) + float(parts.inverter[:, used].sum())
-    return held * (most / rails) ** 2 + float(parts.drive.sum()) * (technology.dac.full_scale / rails) ** 2
-
-
 def _bill(program: AnalogProgram) -> tuple[tuple[str, float, int], ...]:
     """Lines of equal kind and value, largest count first; values to 9 digits, so that rounding in the last place splits no line."""
     lines: list[tuple[str, float, int]] = []
-    for kind, values in program.fabric.inventory(program.parts):
+    for kind, values in program.parts.inventory():
         if len(values) == 0 or kind == "amplifier":
             continue
         found, counts = np.unique(_to_nine_digits(values), return_counts=True)

@@ -13,15 +13,13 @@ the root sum of squares of the sensitivities.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..fabrics.network import Network
 from ..matrices import dense, solver
-from ..parts import Parts
+from ..perturbation import Perturbation
 from ..validate import validate_drive
 
 if TYPE_CHECKING:
@@ -70,91 +68,38 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
     """Sensitivities of the solution to each resistor (`lc`: inductor, `spu`: capacitor) of a program.
 
     Args:
-        program: any fabric but `factored`; None is returned for that one, and above `LARGEST` unknowns.
+        program: None is returned for one whose parts do not state their effects (`factored`), and above `LARGEST` unknowns.
         b: (n,) a right-hand side; None: the rms over all.
     """
-    parts = program.parts
-    if program.size > LARGEST or not isinstance(parts, Parts | Network):
+    if program.size > LARGEST:
         return None
-    inverse = solver(dense(program.target))(np.eye(program.size))
-    d, unit = program.scaling, program.conductance_unit
-    if b is None:
-        left, right = np.linalg.norm(inverse, axis=0) / d, np.linalg.norm(inverse, axis=1) / d
-        x, scale = None, float(np.linalg.norm(inverse))
-    else:
-        x = inverse @ validate_drive(b, program.size)
-        left, right = np.linalg.norm(inverse, axis=0) / d, np.abs(x) / d
-        scale = float(np.linalg.norm(x)) or 1.0
-    letter = {"lc": "L", "spu": "C"}.get(program.fabric_name, "R")
-    square = inverse @ inverse / np.outer(d, d)
-    found = list(_inputs(program, inverse, None if b is None else validate_drive(b, program.size), x))
-    found += list(_each(parts, letter, left, right, square, None if x is None else x / d))
-    names = [name for names, _, _ in found for name in names]
-    values = np.concatenate([value for _, value, _ in found])
-    size = np.concatenate([effect for _, _, effect in found]) * values / unit / scale
-    rails = 1 if isinstance(parts, Network) and parts.rails == 1 else len(parts.ground)
-    resistors = program.technology.resistors
+    target, parts = dense(program.target), program.parts
+    inverse = solver(target)(np.eye(program.size))
+    drive = None if b is None else validate_drive(b, program.size)
+    perturbation = Perturbation(target, inverse, program.scaling, program.conductance_unit, drive)
+    found = list(parts.effects(perturbation))
+    if not found:
+        return None
+    names = [name for effect in found for name in effect.names]
+    values = np.concatenate([effect.weights for effect in found])
+    size = np.concatenate([effect.size for effect in found]) * values / program.conductance_unit / perturbation.scale
+    technology = program.technology
+    resistors = technology.resistors
+    # The relative standard deviation of a value, and its relative change with a kelvin, by what the parts are made of.
+    mismatch, per_kelvin = {
+        "resistor": (resistors.mismatch, abs(resistors.tc1)),
+        "capacitor": (technology.capacitors.mismatch, 0.0),
+        "inductor": (0.0, 0.0),
+    }[parts.kind]
     combined = float(np.linalg.norm(size))
-    mismatch = resistors.mismatch if letter == "R" else program.technology.capacitors.mismatch if letter == "C" else 0.0
     most = tuple(
         Sensitivity(
             part=names[k],
-            value=float(values[k]) if letter == "C" else 1.0 / float(values[k]),
+            value=float(values[k]) if parts.kind == "capacitor" else 1.0 / float(values[k]),
             per_unit=float(size[k]),
-            per_kelvin=float(size[k]) * abs(resistors.tc1) if letter == "R" else 0.0,
+            per_kelvin=float(size[k]) * per_kelvin,
         )
         for k in np.argsort(-size, kind="stable")[:SHOWN]
         if values[k] > 0  # rounding may have left a part out
     )
-    return Sensitivities(most, combined, float(combined * mismatch / np.sqrt(rails)))
-
-
-def _inputs(
-    program: AnalogProgram, inverse: np.ndarray, b: np.ndarray | None, x: np.ndarray | None
-) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """As `_each`, for the input resistors of an array and the inverters' resistors of a single-ended one."""
-    parts, unit = program.parts, program.conductance_unit
-    if not isinstance(parts, Parts) or not parts.drive_nominal:
-        return
-    columns = np.linalg.norm(inverse, axis=0)
-    weight = parts.drive.mean(axis=0)
-    moved = columns if b is None else columns * np.abs(b)
-    yield [f"RB{i + 1}" for i in range(program.size)], weight, moved * unit / weight
-    if len(parts.drive) == 1:
-        used = np.flatnonzero((parts.polarity < 0).any(axis=0))
-        negative = np.minimum(program.target, 0.0)[:, used]
-        effect = np.linalg.norm(inverse @ negative, axis=0)
-        effect = effect * (np.linalg.norm(inverse, axis=1)[used] if x is None else np.abs(x[used]))
-        for letter, values in zip("IF", parts.inverter, strict=True):
-            yield [f"R{letter}{j + 1}" for j in used], values[used], effect * unit / values[used]
-
-
-def _each(
-    parts: Any, letter: str, left: np.ndarray, right: np.ndarray, square: np.ndarray, y: np.ndarray | None
-) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Names, weights and |A^-1 D^-1 dK D^-1 x| (or its rms over b) for a unit weight, kind by kind.
-
-    letter: of the parts' names. left, right: norms of the columns of A^-1 D^-1 and of the rows of D^-1 A^-1 (or |D^-1 x|).
-    square: D^-1 A^-2 D^-1. y: D^-1 x.
-    """
-    if isinstance(parts, Parts) and parts.drive_nominal:
-        i, j = np.nonzero(parts.coupling[0] * parts.polarity)
-        yield (
-            [f"R{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)],
-            parts.coupling.mean(axis=0)[i, j],
-            left[i] * right[j],
-        )
-        return
-    if isinstance(parts, Network):
-        i, j, polarity, weight = parts.first, parts.second, parts.polarity.astype(float), parts.coupling.mean(axis=0)
-    else:
-        i, j = np.nonzero(np.triu(parts.coupling[0] * np.abs(parts.polarity), 1))
-        polarity, weight = parts.polarity[i, j].astype(float), parts.coupling.mean(axis=0)[i, j]
-    # |A^-1 D^-1 w| with w = e_i + p e_j, from the quadratic form of A^-2
-    column = np.sqrt(np.maximum(square[i, i] + square[j, j] + 2 * polarity * square[i, j], 0.0))
-    row = column if y is None else np.abs(y[i] + polarity * y[j])
-    yield [f"{letter}{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)], weight, column * row
-    legs = parts.ground.mean(axis=0)
-    present = np.flatnonzero(legs)
-    own = np.sqrt(square[present, present])
-    yield [f"{letter}G{a + 1}" for a in present], legs[present], own * (own if y is None else np.abs(y[present]))
+    return Sensitivities(most, combined, float(combined * mismatch / np.sqrt(parts.rails)))

@@ -1,125 +1,145 @@
-"""What every fabric provides to the compiler's passes.
+"""`Fabric`: one kind of circuit that a matrix can become, and what it tells the compiler's passes.
 
-A fabric turns a scaled matrix S = D A D into parts (`place`), parts into a netlist (`lower`), and states the law that the netlist
-must then be found to obey (`admittance`). Cell i is read as the voltage between two nodes (`readout`) and driven by a current
-(`drives` says through which sources).
+A fabric turns a scaled matrix S = D A D into parts (`place`), parts into a netlist (`lower`), and states the law that the netlist must then
+be found to obey (`admittance`). Cell i is read as the voltage between two nodes (`readout`) and driven by a current (`drives` says through
+which sources). What concerns the component values alone, their `Parts` answer. Nothing outside of this package asks which fabric it has: a
+new one is a file with a subclass of `Fabric` and one of `Parts`, and a line in the registry.
 """
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from scipy import sparse
 
 from ...circuits.amplifiers.models import AmplifierCell
-from ...circuits.netlist.analyses import Analysis
+from ...circuits.errors import UnrealisableError
+from ...circuits.netlist.analyses import Analysis, OperatingPoint
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.technology import Technology
-from ..matrices import Matrix
-from ..parts import Behaviour
+from ..matrices import Matrix, comparison_matrix, is_positive_definite
+from ..parts import Behaviour, Parts
 
-PROBE_TIMES: tuple[float, ...] = (0.0, 1.0)
-"""Laplace variables, in 1 / tau, at which a fabric's law is compared with its netlist: rest, and one that shows all storage."""
+LARGEST_DENSE = 3000
+"""Most unknowns of the fabrics that keep dense arrays."""
 
 
-class Fabric(Protocol):
-    """One kind of circuit: from a scaled matrix to parts, from parts to their law and to a netlist."""
+class Fabric(abc.ABC):
+    """From a scaled matrix to parts, from parts to their law and to a netlist.
+
+    A fabric has no state: one instance serves every program. `parts` is of its `parts_type` and has n cells. Matrices of parts are in the
+    fabric's `unit`.
+    """
 
     name: str
+    """Registered name."""
     title: str
     """What it is, in a few words."""
-    unit: str
+    parts_type: ClassVar[type[Parts]]
+    """The record of its component values."""
+    unit: str = "S"
     """Of what a matrix entry becomes: S, 1/H or F."""
     symmetric: bool
     """Whether the coupling (i, j) is the same physical part as (j, i)."""
     active: bool
-    """Whether it has amplifiers."""
-    covariance: bool
-    """Whether A^-1 can be read off the stationary covariance under Johnson noise."""
-    mean: bool
+    """Whether it has amplifiers, which can then be exchanged for others (`lower`)."""
+    mean: bool = True
     """Whether A^-1 b can be read off the mean under a constant drive."""
-    automatic: bool
+    covariance: bool = False
+    """Whether A^-1 can be read off the stationary covariance under Johnson noise."""
+    keeps_sparse: bool = False
+    """Whether it places a sparse matrix as it is; else the matrix is written out, as an array has a place for every entry."""
+    automatic: bool = False
     """Whether `fabric="auto"` may choose it, in the registry's order."""
-    has_device_model: bool
+    has_device_model: bool = False
     """Whether `behaviour` has a first-order law, so that devices can be modelled after it."""
-    can_calibrate: bool
+    can_calibrate: bool = False
     """Whether a device card can be fitted to it."""
-    has_dies: bool
-    """Whether its parts can be put on a die (`AnalogProgram.on`)."""
-    has_layout: bool
-    """Whether it is an array of crosspoints, whose wires, switches and parasitics `compiler.layout` extracts."""
-    takes_factors: bool
-    """Whether it takes a product by its factors (`compile_system`) in place of a matrix."""
-    parts_type: type
-    """The record of its component values."""
-    probes: tuple[float, ...]
-    """See `PROBE_TIMES`."""
+    has_dies: bool = False
+    """Whether its parts can be put on a die (`Parts.on_die`)."""
+    has_layout: bool = False
+    """Whether it is an array of crosspoints with `ArrayParts`, whose wires, switches and parasitics `compiler.layout` extracts."""
+    takes_factors: bool = False
+    """Whether it takes a product by its factors (`place_factors`) in place of a matrix."""
+    schematic: Literal["network", "array"] | None = None
+    """How a small program is drawn: nodes with parts between them, lines with amplifiers, or only as a graph of couplings."""
+    probes: tuple[float, ...] = (0.0, 1.0)
+    """Laplace variables, in 1 / tau, at which law and netlist are compared: rest, and one that shows all storage."""
 
+    @abc.abstractmethod
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """The scaling d (n,) with which it can hold the matrix; None if it cannot. And the reason, as the end of a sentence."""
-        ...
 
+    @abc.abstractmethod
     def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Any, float]:
         """Nominal parts for the scaled matrix D A D, and the physical unit (S, 1/H or F) that one problem unit became."""
-        ...
+
+    def place_factors(
+        self, factors: tuple[sparse.csr_array, ...], damping: float, technology: Technology
+    ) -> tuple[Any, float]:
+        """As `place`, for factors[0] @ factors[1] @ ... + damping with unit scaling; where it `takes_factors`."""
+        raise UnrealisableError(f"fabric {self.name} does not take a matrix by its factors")
 
     def tau(self, unit: float, technology: Technology) -> float:
-        """Seconds in which a unit of x with unit curvature relaxes (or swings through one radian), from `place`'s unit."""
-        ...
+        """Seconds in which a unit of x with unit curvature relaxes (or swings through one radian), from `place`'s unit: C / g."""
+        return technology.capacitors.unit / unit
 
+    @abc.abstractmethod
     def settling(self, parts: Any, smallest: float, unit: float, technology: Technology) -> float:
         """Slowest time constant, s, of parts that hold a matrix with this smallest eigenvalue (problem units)."""
-        ...
 
+    @abc.abstractmethod
     def realised(self, parts: Any, technology: Technology) -> Matrix:
-        """The matrix of these parts, (n, n) in the unit of `place`, scaled by d on both sides; finite gain included."""
-        ...
+        """The matrix K of these parts, (n, n) in the unit of `place`, scaled by d on both sides; finite gain included."""
 
     def is_stable(self, parts: Any, technology: Technology) -> bool:
-        """Whether every mode decays."""
-        ...
+        """Whether every mode decays: in a passive network where each node is tied to ground.
 
+        Then the comparison matrix of K, which the common mode of two rails obeys, is positive definite.
+        """
+        return is_positive_definite(comparison_matrix(self.realised(parts, technology)))
+
+    @abc.abstractmethod
     def admittance(self, parts: Any, technology: Technology, s: complex) -> Matrix:
-        """Y(s), (n, n) in A/V: the drive currents that hold the cells' read voltages."""
-        ...
+        """Y(s), (n, n) in A/V: the drive currents that hold the cells' read voltages. s in 1/s; `verify` asks for real ones."""
 
     def drive(self, parts: Any) -> np.ndarray:
-        """(n,) current really driven over the nominal one."""
-        ...
+        """(n,) current really driven over the nominal one; ones where sources are the drive."""
+        return np.ones(parts.size)
 
     def behaviour(self, parts: Any) -> Behaviour:
-        """The first-order differential law of these parts, for device models. UnrealisableError where there is none."""
-        ...
+        """The first-order differential law of these parts, for device models; UnrealisableError where there is none."""
+        raise UnrealisableError(
+            f"fabric {self.name} has no first-order device model; fabric_names('has_device_model') lists those for a device"
+        )
 
     def readout(self, parts: Any) -> tuple[list[tuple[str, str]], np.ndarray]:
-        """The node pair that carries each cell, and (n,) the state (V, or Wb) that one volt there stands for."""
-        ...
+        """The node pair that carries each cell, and (n,) the state (V, or Wb) that one volt there stands for.
 
+        By default p<k> against m<k>, or against ground with one rail.
+        """
+        n = parts.size
+        return [rails(i) if parts.rails == 2 else (f"p{i + 1}", "0") for i in range(n)], np.ones(n)
+
+    @abc.abstractmethod
     def drives(self, parts: Any) -> list[dict[str, float]]:
         """For each cell the sources that drive it, and their values for +1 A."""
-        ...
 
     def analysis(
         self, parts: Any, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
     ) -> Analysis:
-        """What shows the solution in a simulator; `settling` works out the slowest time constant (s), if that is needed."""
-        ...
+        """What shows the solution in a simulator, by default the operating point.
 
-    def lower(
-        self, netlist: Netlist, parts: Any, technology: Technology, currents: np.ndarray, state: np.ndarray
-    ) -> None:
-        """Add the circuit to a netlist, driven by `currents` (A) and starting at cell voltages `state` (V)."""
-        ...
+        Args:
+            nodes: that carry the solution.
+            settling: works out the slowest time constant (s), if that is needed.
+        """
+        return OperatingPoint(nodes=nodes)
 
-    def inventory(self, parts: Any) -> Iterator[tuple[str, np.ndarray]]:
-        """(kind, values) of all parts: resistor (ohm), capacitor (F), inductor (H), amplifier (no values but a count of them)."""
-        ...
-
-
-class ActiveFabric(Fabric, Protocol):
-    """A fabric whose amplifiers can be exchanged."""
-
+    @abc.abstractmethod
     def lower(
         self,
         netlist: Netlist,
@@ -129,8 +149,12 @@ class ActiveFabric(Fabric, Protocol):
         state: np.ndarray,
         amplifier: AmplifierCell | None = None,
     ) -> None:
-        """As `Fabric.lower`; `amplifier` stands in for the one-pole amplifier of the technology."""
-        ...
+        """Add the circuit to a netlist.
+
+        Args:
+            currents: drive of each cell, (n,) A. state: voltage that each cell starts at, (n,) V.
+            amplifier: in active fabrics, stands in for the one-pole amplifier of the technology.
+        """
 
 
 def rails(i: int) -> tuple[str, str]:
@@ -149,8 +173,8 @@ def group_name(i: int) -> str:
     return f"cell{i + 1}"
 
 
-def pair_drives(prefix: str, n: int, per_ampere: float, rails_count: int) -> list[dict[str, float]]:
+def pair_drives(prefix: str, n: int, per_ampere: float, rail_count: int) -> list[dict[str, float]]:
     """Drives of named sources, half of it on either rail with opposite sign, or all of it on the only one."""
-    if rails_count == 1:
+    if rail_count == 1:
         return [{f"{prefix}{i + 1}": per_ampere} for i in range(n)]
     return [{f"{prefix}{i + 1}p": per_ampere / 2, f"{prefix}{i + 1}m": -per_ampere / 2} for i in range(n)]

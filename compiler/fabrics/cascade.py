@@ -15,27 +15,29 @@ g_t / (L_t + g_t) of the gain-bandwidth product; `compile_system` checks that th
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 
 from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, OnePole
 from ...circuits.errors import UnrealisableError
-from ...circuits.netlist.analyses import Analysis, OperatingPoint
 from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..matrices import Matrix
-from ..parts import Behaviour
-from .base import PROBE_TIMES, group_name, pair_drives, rails
+from ..parts import Parts
+from ..symbolic_law import Expr, Line, SymbolicLaw, Term
+from .base import Fabric, group_name, pair_drives, rails
 
 
 @dataclass(frozen=True)
-class FactoredParts:
+class FactoredParts(Parts):
     """Component values of a cascade of T arrays before n integrators; both rails alike.
 
     Attributes:
@@ -50,7 +52,7 @@ class FactoredParts:
     damping: np.ndarray
     drive: np.ndarray
     capacitance: np.ndarray
-    drive_nominal: float
+    drive_nominal: float = dataclasses.field()
 
     @property
     def size(self) -> int:
@@ -58,22 +60,100 @@ class FactoredParts:
         return len(self.damping)
 
     @property
-    def offset(self) -> np.ndarray:
-        """(n,) zeros: nominal amplifiers."""
-        return np.zeros(self.size)
+    def rails(self) -> int:
+        """2."""
+        return 2
+
+    @property
+    def symbolic_size(self) -> int:
+        """Cells, or rows of the largest array."""
+        return max(self.size, *(array.shape[0] for array in self.arrays))
+
+    def stages(self) -> list[np.ndarray]:
+        """For each summing stage the matrix from cells' voltages to its outputs."""
+        found: list[np.ndarray] = []
+        passed: np.ndarray = np.eye(self.size)
+        for array, feedback in zip(self.arrays[:-1], self.feedback, strict=True):
+            passed = (array @ passed) / feedback[:, None]
+            found.append(passed)
+        return found
+
+    def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """The arrays' resistors, then damping; feedback and input resistors are placed at values that can be had."""
+        arrays = []
+        for array in self.arrays:
+            changed = array.copy()
+            changed.data = np.sign(array.data) * change(np.abs(array.data))
+            changed.eliminate_zeros()
+            arrays.append(changed)
+        return dataclasses.replace(self, arrays=tuple(arrays), damping=change(self.damping))
+
+    def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Any:
+        """|product of arrays that are each as far off as rounding takes them| less the product itself, entry by entry."""
+        exact, wide = np.eye(self.size), np.eye(self.size)
+        for array, feedback in zip(self.arrays, (*self.feedback, None), strict=True):
+            entries = np.abs(array.toarray())
+            gain = 1.0 if feedback is None else 1.0 / feedback[:, None]
+            exact, wide = gain * (entries @ exact), gain * ((entries * (1 + ratio) + step) @ wide)
+        return wide - exact + np.diag(self.damping * ratio + step)
+
+    def capacitances(self) -> np.ndarray:
+        """Those of the integrators."""
+        return self.capacitance
+
+    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Two of everything but amplifiers."""
+        single = [*(np.abs(array.data) for array in self.arrays), *self.feedback, self.damping, self.drive]
+        present = np.concatenate(single)
+        yield "resistor", np.repeat(1.0 / present[present > 0], 2)
+        yield "capacitor", np.repeat(self.capacitance, 2)
+        yield "amplifier", np.ones(self.size + sum(len(feedback) for feedback in self.feedback))
+
+    def code_count(self) -> int:
+        """One an entry of each factor."""
+        return sum(int(np.prod(array.shape)) for array in self.arrays)
+
+    def dissipation_bound(self, volts: float, drive_volts: float) -> float:
+        """No stage's output is beyond its inputs' norm; resistors span an output and a virtual ground, at half of its voltage."""
+        arrays = sum(float(abs(array).sum()) for array in self.arrays) + sum(float(f.sum()) for f in self.feedback)
+        held = 2 * (arrays + float(self.damping.sum())) * (volts / 2) ** 2
+        return held + 2 * float(self.drive.sum()) * (drive_volts / 2) ** 2
+
+    def write_law(self, law: SymbolicLaw) -> None:
+        """The law of the module's docstring: w_t = [g_t + eps (L_t + g_t)]^-1 G_t w_(t-1) for the arrays but the last."""
+        law.amplifier_error()
+        states = law.volts
+        rows: list[tuple[list[Term], list[Expr]]] = []
+        for t, array in enumerate(self.arrays, start=1):
+            rows, outputs = [], []
+            for r, row in enumerate(array.toarray().tolist(), start=1):
+                y = {j: 1 / law.part("R", (r, j + 1), 1.0 / abs(g), stage=t) for j, g in enumerate(row) if g}
+                terms = [Term(x if row[j] > 0 else -x, (), states[j]) for j, x in y.items()]
+                rows.append((terms, list(y.values())))
+                if t < len(self.arrays):
+                    outputs.append(self._write_stage(law, t, r, terms, list(y.values())))
+            states = outputs
+        for i, (coupled, conductances) in enumerate(rows):
+            drive = (float(self.drive[i]), self.drive_nominal)
+            law.integrator(i, coupled, conductances, float(self.capacitance[i]), drive, 2, float(self.damping[i]))
+
+    def _write_stage(self, law: SymbolicLaw, t: int, r: int, terms: list[Term], conductances: list[Expr]) -> Expr:
+        """Row r of summing stage t, both from 1; returns its output."""
+        back = 1 / law.part("RF", (r,), 1.0 / float(self.feedback[t - 1][r - 1]), stage=t)
+        output = law.symbol(f"w{t}_{r}", f"w^{{({t})}}_{{{r}}}")
+        left = (Term(back, (), output), Term(law.eps, ((*conductances, back),), output))
+        law.definitions.append(Line(left, tuple(terms)))
+        law.amplifier(f"S{t}_{r}", 2)
+        return output
 
 
-class Factored:
+class Factored(Fabric):
     """The cascade of arrays."""
 
     name = "factored"
     title = "cascade of resistor arrays (J, H, J^T)"
-    parts_type: type = FactoredParts
-    unit = "S"
-    symmetric, active, mean, covariance = False, True, True, False
-    automatic, has_device_model, can_calibrate = False, False, False
-    has_dies, has_layout, takes_factors = False, False, True
-    probes = PROBE_TIMES
+    parts_type = FactoredParts
+    symmetric, active, takes_factors = False, True, True
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """A matrix alone has no factors."""
@@ -114,10 +194,6 @@ class Factored:
         )
         return parts, unit
 
-    def tau(self, unit: float, technology: Technology) -> float:
-        """C / g."""
-        return technology.capacitors.unit / unit
-
     def settling(self, parts: FactoredParts, smallest: float, unit: float, technology: Technology) -> float:
         """1 / Re of the slowest pole of the loop."""
         return -1.0 / float(self._poles(parts, technology).real.max())
@@ -142,10 +218,10 @@ class Factored:
         starts = np.cumsum([0, *sizes])
         flow = np.zeros((starts[-1], starts[-1]))  # d/dt of (v, v', w_1, ..., w_T-1)
         flow[:n, n : 2 * n] = np.eye(n)
-        inertia = parts.capacitance / bandwidth
-        flow[n : 2 * n, :n] = -np.diag((parts.damping + error * load) / inertia)
-        flow[n : 2 * n, n : 2 * n] = -np.diag((parts.capacitance * (1 + error) + load / bandwidth) / inertia)
-        flow[n : 2 * n, starts[-2] :] = -last.toarray() / inertia[:, None]
+        effective = parts.capacitance / bandwidth
+        flow[n : 2 * n, :n] = -np.diag((parts.damping + error * load) / effective)
+        flow[n : 2 * n, n : 2 * n] = -np.diag((parts.capacitance * (1 + error) + load / bandwidth) / effective)
+        flow[n : 2 * n, starts[-2] :] = -last.toarray() / effective[:, None]
         for t, (array, feedback) in enumerate(zip(parts.arrays[:-1], parts.feedback, strict=True)):
             here = slice(starts[t + 2], starts[t + 3])
             before = slice(0, n) if t == 0 else slice(starts[t + 1], starts[t + 2])
@@ -174,31 +250,9 @@ class Factored:
         """Input resistors against the host's idea of them."""
         return parts.drive / parts.drive_nominal
 
-    def behaviour(self, parts: FactoredParts) -> Behaviour:
-        """There is none yet."""
-        raise UnrealisableError("fabric factored has no first-order device model; use crossbar for a device")
-
-    def readout(self, parts: FactoredParts) -> tuple[list[tuple[str, str]], np.ndarray]:
-        """p<k> against m<k>."""
-        return [rails(i) for i in range(parts.size)], np.ones(parts.size)
-
     def drives(self, parts: FactoredParts) -> list[dict[str, float]]:
         """Voltage sources before the input resistors."""
         return pair_drives("VB", parts.size, 1.0 / parts.drive_nominal, 2)
-
-    def inventory(self, parts: FactoredParts) -> Iterator[tuple[str, np.ndarray]]:
-        """Two of everything but amplifiers."""
-        single = [*(np.abs(array.data) for array in parts.arrays), *parts.feedback, parts.damping, parts.drive]
-        present = np.concatenate(single)
-        yield "resistor", np.repeat(1.0 / present[present > 0], 2)
-        yield "capacitor", np.repeat(parts.capacitance, 2)
-        yield "amplifier", np.ones(parts.size + sum(len(feedback) for feedback in parts.feedback))
-
-    def analysis(
-        self, parts: FactoredParts, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
-    ) -> Analysis:
-        """The operating point."""
-        return OperatingPoint(nodes=nodes)
 
     def lower(
         self,
@@ -210,7 +264,7 @@ class Factored:
         amplifier: AmplifierCell | None = None,
     ) -> None:
         """Stage by stage, then the integrators. Stage t has outputs u<t>p<r>, u<t>m<r> and inputs g<t>p<r>, g<t>m<r>."""
-        hot, cell = technology.thermal.ambient, amplifier or OnePole(technology.opamp)
+        kelvin, cell = technology.thermal.ambient, amplifier or OnePole(technology.opamp)
         outputs = [rails(i) for i in range(parts.size)]
         signal = state
         for t, (array, feedback) in enumerate(zip(parts.arrays[:-1], parts.feedback, strict=True), start=1):
@@ -224,11 +278,13 @@ class Factored:
                         # A positive entry goes to the input that lifts the like output.
                         end = inputs[1 - rail if value > 0 else rail]
                         name = f"R{t}_{k}_{j + 1}{'pm'[rail]}"
-                        netlist.add(Resistor(name, outputs[j][rail], end, 1.0 / abs(value), hot), group=group)
+                        netlist.add(Resistor(name, outputs[j][rail], end, 1.0 / abs(value), kelvin), group=group)
                 for rail in range(2):
                     # Each output feeds back to the input that lowers it, where the opposite rail's signal comes in.
                     ends = (fresh[r][rail], inputs[rail])
-                    netlist.add(Resistor(f"RF{t}_{k}{'pm'[rail]}", *ends, 1.0 / float(feedback[r]), hot), group=group)
+                    netlist.add(
+                        Resistor(f"RF{t}_{k}{'pm'[rail]}", *ends, 1.0 / float(feedback[r]), kelvin), group=group
+                    )
                 cell.add(netlist, (inputs[1], inputs[0]), fresh[r], f"S{t}_{k}", state=float(signal[r]), group=group)
             outputs = fresh
         gain = min(technology.opamp.gain, IDEAL_GAIN)
@@ -239,30 +295,21 @@ class Factored:
                 for j, value in row:
                     source = outputs[j][rail if value > 0 else 1 - rail]
                     name = f"R{len(parts.arrays)}_{k}_{j + 1}{'pm'[rail]}"
-                    netlist.add(Resistor(name, source, summing, 1.0 / abs(value), hot), group=group)
+                    netlist.add(Resistor(name, source, summing, 1.0 / abs(value), kelvin), group=group)
                 if parts.damping[i] > 0:
-                    damper = Resistor(f"RL{k}{'pm'[rail]}", rails(i)[rail], summing, 1.0 / float(parts.damping[i]), hot)
+                    damper = Resistor(
+                        f"RL{k}{'pm'[rail]}", rails(i)[rail], summing, 1.0 / float(parts.damping[i]), kelvin
+                    )
                     netlist.add(damper, group=group)
                 sign, volts = (0.5, -0.5)[rail], float(currents[i]) / parts.drive_nominal
                 suffix, start = f"{k}{'pm'[rail]}", sign * float(state[i]) * (1.0 + 1.0 / gain)
                 netlist.add(
                     VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{k}", "0", sign * volts),
-                    Resistor(f"RB{suffix}", f"b{'mp'[rail]}{k}", summing, 1.0 / float(parts.drive[i]), hot),
+                    Resistor(f"RB{suffix}", f"b{'mp'[rail]}{k}", summing, 1.0 / float(parts.drive[i]), kelvin),
                     Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[i]), initial=start),
                     group=group,
                 )
             cell.add(netlist, (f"em{k}", f"ep{k}"), rails(i), str(k), state=float(state[i]), group=group)
-
-
-def stages(parts: object) -> list[np.ndarray]:
-    """For a cascade, the matrices that take the cells' voltages to the outputs of each summing stage; else none."""
-    found: list[np.ndarray] = []
-    if isinstance(parts, FactoredParts):
-        passed: np.ndarray = np.eye(parts.size)
-        for array, feedback in zip(parts.arrays[:-1], parts.feedback, strict=True):
-            passed = (array @ passed) / feedback[:, None]
-            found.append(passed)
-    return found
 
 
 def _rows(array: sparse.csr_array) -> Iterator[list[tuple[int, float]]]:

@@ -20,31 +20,119 @@ one resistor) and is no multiple of A^-1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.constants import Boltzmann
 
 from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, OnePole
 from ...circuits.errors import UnrealisableError
-from ...circuits.netlist.analyses import Analysis, OperatingPoint
 from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..matrices import Matrix, dense, is_positive_definite
-from ..parts import BOLTZMANN, Behaviour, Parts
-from .base import PROBE_TIMES, group_name, pair_drives, rails
-from .dual_rail import LARGEST
+from ..parts import Behaviour, Dissipation
+from ..perturbation import Effect, Perturbation
+from ..symbolic_law import Expr, Line, SymbolicLaw, Term, term
+from .array import ArrayParts
+from .base import LARGEST_DENSE, Fabric, group_name, pair_drives, rails
 
 
-class Crossbar:
+@dataclass(frozen=True)
+class CrossbarParts(ArrayParts):
+    """Crosspoint and input resistors, integrators and, with one rail, inverters."""
+
+    def inverted(self) -> np.ndarray:
+        """The columns (k,) that have an inverter: with one rail, those with a negative entry."""
+        if self.rails == 2:
+            return np.zeros(0, dtype=np.intp)
+        return np.flatnonzero((self.polarity < 0).any(axis=0))
+
+    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Resistors, capacitors, amplifiers."""
+        present = np.concatenate([(self.coupling * np.abs(self.polarity)).ravel(), self.drive.ravel()])
+        used = self.inverted()
+        yield "resistor", np.concatenate([1.0 / present[present > 0], 1.0 / self.inverter[:, used].ravel()])
+        yield "capacitor", self.capacitance.ravel()
+        yield "amplifier", np.ones(self.size + len(used))
+
+    def code_count(self) -> int:
+        """One a crosspoint."""
+        return self.size**2
+
+    def dissipation_bound(self, volts: float, drive_volts: float) -> float:
+        """A crosspoint's resistor spans a cell's output and a virtual ground."""
+        held = float((self.coupling * np.abs(self.polarity)).sum()) + float(self.inverter[:, self.inverted()].sum())
+        return held * (volts / self.rails) ** 2 + float(self.drive.sum()) * (drive_volts / self.rails) ** 2
+
+    def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
+        """g (p v_j - e_i)^2 and g (V_i + e_i)^2 over rails^2, with e = Vos - v / A0 and V the sources; inverters are not counted."""
+        rail, present = volts / self.rails, self.coupling * np.abs(self.polarity)
+        summing = (self.offset - volts / gain) / self.rails
+        source = currents / self.drive_nominal / self.rails
+        across = self.polarity * rail[None, :] - summing[:, None]
+        return Dissipation(
+            coupling=present * across**2, ground=np.zeros_like(self.ground), drive=self.drive * (source + summing) ** 2
+        )
+
+    def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
+        """Input resistors, those of inverters, crosspoints."""
+        drive, used = self.drive.mean(axis=0), self.inverted()
+        yield Effect([f"RB{i + 1}" for i in range(self.size)], drive, perturbation.drive(drive))
+        if len(used):
+            for letter, values in zip("IF", self.inverter[:, used], strict=True):
+                yield Effect([f"R{letter}{j + 1}" for j in used], values, perturbation.inverter(used, values))
+        i, j = np.nonzero(self.coupling[0] * self.polarity)
+        names = [f"R{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)]
+        yield Effect(names, self.coupling.mean(axis=0)[i, j], perturbation.entry(i, j))
+
+    def write_law(self, law: SymbolicLaw) -> None:
+        """[s C (1 + eps) + eps L] v + K v = I; with one rail negative entries see the output of an inverter."""
+        law.amplifier_error()
+        inverted = self._write_inverters(law) if self.rails == 1 else {}
+        rows = [self._symbolic_row(law, i, inverted) for i in range(self.size)]
+        for i, (coupled, conductances) in enumerate(rows):
+            drive = (float(self.drive[0, i]), self.drive_nominal)
+            law.integrator(i, coupled, conductances, float(self.capacitance[0, i]), drive, self.rails)
+
+    def _write_inverters(self, law: SymbolicLaw) -> dict[int, Expr]:
+        """n_j = -v_j / (1 + 2 eps) by column."""
+        import sympy
+
+        outputs: dict[int, Expr] = {}
+        negative = (law.signs < 0) & (self.coupling[0] > 0)
+        for j in np.flatnonzero(negative.any(axis=0)).tolist():
+            outputs[j] = law.symbol(f"n_{j + 1}", f"n_{{{j + 1}}}")
+            left = Term(sympy.Integer(1), ((sympy.Integer(1), 2 * law.eps),), outputs[j])
+            law.definitions.append(Line((left,), (term(law.volts[j], -sympy.Integer(1)),)))
+            for name in (f"RI{j + 1}", f"RF{j + 1}"):
+                law.part("RI", (j + 1,), 1.0 / self.drive_nominal, name)
+            law.amplifier(f"i{j + 1}", 1)
+        return outputs
+
+    def _symbolic_row(self, law: SymbolicLaw, i: int, inverted: dict[int, Expr]) -> tuple[list[Term], list[Expr]]:
+        """The terms sigma_ij G_ij v_j of a row, and its conductances."""
+        terms, conductances = [], []
+        for j in range(self.size):
+            if self.coupling[0, i, j] > 0 and law.signs[i, j]:
+                y = 1 / law.part("R", (i + 1, j + 1), 1.0 / float(self.coupling[0, i, j]))
+                conductances.append(y)
+                if j in inverted and law.signs[i, j] < 0:
+                    terms.append(Term(y, (), inverted[j]))
+                else:
+                    terms.append(Term(int(law.signs[i, j]) * y, (), law.volts[j]))
+        return terms, conductances
+
+
+class Crossbar(Fabric):
     """The active integrator array, with one or two rails."""
 
-    parts_type: type = Parts
-    unit = "S"
-    symmetric, active, mean, covariance = False, True, True, False
-    has_dies, has_layout, takes_factors = True, True, False
-    probes = PROBE_TIMES
+    parts_type = CrossbarParts
+    symmetric, active = False, True
+    has_dies = has_layout = True
+    schematic = "array"
 
     def __init__(self, rail_count: int) -> None:
         self.rail_count = rail_count
@@ -55,11 +143,11 @@ class Crossbar:
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """Ones, for any matrix of a size that can be an array."""
         n = matrix.shape[0]
-        if n > LARGEST:
-            return None, f"it has {n} unknowns, more than the {LARGEST} of a dense fabric"
+        if n > LARGEST_DENSE:
+            return None, f"it has {n} unknowns, more than the {LARGEST_DENSE} of a dense fabric"
         return np.ones(n), "amplifiers take couplings of any sign"
 
-    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Parts, float]:
+    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[CrossbarParts, float]:
         """Parts for the matrix; its largest entry becomes one unit resistor, and so does each input resistor."""
         scaled = dense(scaled)
         n, rail_count = len(scaled), self.rail_count
@@ -67,7 +155,7 @@ class Crossbar:
         unit = largest / float(np.abs(scaled).max())
         # The host knows which input resistor can be had, and drives it accordingly.
         largest = float(preferred_conductance(largest, technology.resistors.series))
-        parts = Parts.nominal(
+        parts = CrossbarParts.nominal(
             rail_count,
             unit * scaled,
             np.zeros(n),
@@ -77,46 +165,42 @@ class Crossbar:
         )
         return parts, unit
 
-    def tau(self, unit: float, technology: Technology) -> float:
-        """C / g."""
-        return technology.capacitors.unit / unit
-
-    def settling(self, parts: Parts, smallest: float, unit: float, technology: Technology) -> float:
+    def settling(self, parts: CrossbarParts, smallest: float, unit: float, technology: Technology) -> float:
         """1 / Re of the slowest root: smallest eigenvalue of K + L / A0 against C (1 + 1/A0) + L / w."""
         law, opamp = self._law(parts), technology.opamp
-        inertia = law.capacitance * (1 + 1 / opamp.gain) + law.load / (2 * math.pi * opamp.gbw)
-        return 1.0 / float(np.linalg.eigvals(self.realised(parts, technology) / inertia[:, None]).real.min())
+        effective = law.capacitance * (1 + 1 / opamp.gain) + law.load / (2 * math.pi * opamp.gbw)
+        return 1.0 / float(np.linalg.eigvals(self.realised(parts, technology) / effective[:, None]).real.min())
 
-    def realised(self, parts: Parts, technology: Technology) -> np.ndarray:
+    def realised(self, parts: CrossbarParts, technology: Technology) -> np.ndarray:
         """K with what a finite gain adds."""
         return self._static(parts, 1.0 / technology.opamp.gain)
 
-    def is_stable(self, parts: Parts, technology: Technology) -> bool:
+    def is_stable(self, parts: CrossbarParts, technology: Technology) -> bool:
         """Eigenvalues of C^-1 (K + L / A0) with positive real part; the bandwidth has shown no influence."""
-        stiffness = self.realised(parts, technology)
-        if is_positive_definite(stiffness):
+        conductance = self.realised(parts, technology)
+        if is_positive_definite(conductance):
             return True
-        return bool(np.linalg.eigvals(stiffness / parts.capacitance.mean(axis=0)[:, None]).real.min() > 0)
+        return bool(np.linalg.eigvals(conductance / parts.capacitance.mean(axis=0)[:, None]).real.min() > 0)
 
-    def admittance(self, parts: Parts, technology: Technology, s: complex) -> np.ndarray:
+    def admittance(self, parts: CrossbarParts, technology: Technology, s: complex) -> np.ndarray:
         """The law of the module's docstring."""
         opamp, law = technology.opamp, self._law(parts)
         error = 1.0 / min(opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * opamp.gbw)
         return self._static(parts, error) + np.diag(s * law.capacitance * (1 + error))
 
-    def _static(self, parts: Parts, error: complex) -> np.ndarray:
+    def _static(self, parts: CrossbarParts, error: complex) -> np.ndarray:
         law = self._law(parts)
-        stiffness = law.stiffness
+        conductance = law.conductance
         if self.rail_count == 1:
             given, back = parts.inverter
-            stiffness = np.where(stiffness < 0, stiffness * given / (back + error * (given + back)), stiffness)
-        return stiffness + np.diag(error * law.load)
+            conductance = np.where(conductance < 0, conductance * given / (back + error * (given + back)), conductance)
+        return conductance + np.diag(error * law.load)
 
-    def drive(self, parts: Parts) -> np.ndarray:
+    def drive(self, parts: CrossbarParts) -> np.ndarray:
         """Input resistors against the host's idea of them."""
         return np.asarray(parts.drive.mean(axis=0) / parts.drive_nominal)
 
-    def behaviour(self, parts: Parts) -> Behaviour:
+    def behaviour(self, parts: CrossbarParts) -> Behaviour:
         """K, L, C and noise; of the differential array, which is the one that devices are modelled after."""
         if self.rail_count == 1:
             raise UnrealisableError(
@@ -124,47 +208,27 @@ class Crossbar:
             )
         return self._law(parts)
 
-    def _law(self, parts: Parts) -> Behaviour:
+    def _law(self, parts: CrossbarParts) -> Behaviour:
         """K = polarity * coupling, L = row sums and input resistor, both as the mean of the rails."""
         coupling, drive = parts.coupling.mean(axis=0), parts.drive.mean(axis=0)
         heat = (coupling * parts.coupling_temperature).sum(axis=1) + drive * parts.drive_temperature
         return Behaviour(
-            stiffness=parts.polarity * coupling,
+            conductance=parts.polarity * coupling,
             load=coupling.sum(axis=1) + drive,
             drive=drive / parts.drive_nominal,
             capacitance=parts.capacitance.mean(axis=0),
-            noise=np.diag(2 * self.rail_count * BOLTZMANN * heat),
+            noise=np.diag(2 * self.rail_count * Boltzmann * heat),
         )
 
-    def readout(self, parts: Parts) -> tuple[list[tuple[str, str]], np.ndarray]:
-        """p<k> against m<k>, or against ground."""
-        n = parts.size
-        return [rails(i) if self.rail_count == 2 else (f"p{i + 1}", "0") for i in range(n)], np.ones(n)
-
-    def drives(self, parts: Parts) -> list[dict[str, float]]:
+    def drives(self, parts: CrossbarParts) -> list[dict[str, float]]:
         """Voltage sources before the input resistors; the single-ended integrator inverts."""
         sign = 1.0 if self.rail_count == 2 else -1.0
         return pair_drives("VB", parts.size, sign / parts.drive_nominal, self.rail_count)
 
-    def inventory(self, parts: Parts) -> Iterator[tuple[str, np.ndarray]]:
-        """Resistors, capacitors, amplifiers."""
-        present = np.concatenate([(parts.coupling * np.abs(parts.polarity)).ravel(), parts.drive.ravel()])
-        inverters = int((parts.polarity < 0).any(axis=0).sum()) if self.rail_count == 1 else 0
-        used = (parts.polarity < 0).any(axis=0) if self.rail_count == 1 else np.zeros(parts.size, dtype=bool)
-        yield "resistor", np.concatenate([1.0 / present[present > 0], 1.0 / parts.inverter[:, used].ravel()])
-        yield "capacitor", parts.capacitance.ravel()
-        yield "amplifier", np.ones(parts.size + inverters)
-
-    def analysis(
-        self, parts: Parts, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
-    ) -> Analysis:
-        """The operating point."""
-        return OperatingPoint(nodes=nodes)
-
     def lower(
         self,
         netlist: Netlist,
-        parts: Parts,
+        parts: CrossbarParts,
         technology: Technology,
         currents: np.ndarray,
         state: np.ndarray,
@@ -178,12 +242,12 @@ class Crossbar:
             volts = float(currents[i]) / parts.drive_nominal
             (self._single_cell if single else self._cell)(netlist, parts, technology, i, volts, float(state[i]), cell)
         if single:
-            for j in np.flatnonzero((parts.polarity < 0).any(axis=0)).tolist():
-                (given, back), hot = (1.0 / parts.inverter[:, j]).tolist(), float(parts.drive_temperature[j])
+            for j in parts.inverted().tolist():
+                (given, back), kelvin = (1.0 / parts.inverter[:, j]).tolist(), float(parts.drive_temperature[j])
                 k, group = j + 1, f"inverter{j + 1}"
                 netlist.add(
-                    Resistor(f"RI{k}", f"p{k}", f"h{k}", given, hot),
-                    Resistor(f"RF{k}", f"h{k}", f"n{k}", back, hot),
+                    Resistor(f"RI{k}", f"p{k}", f"h{k}", given, kelvin),
+                    Resistor(f"RF{k}", f"h{k}", f"n{k}", back, kelvin),
                     group=group,
                 )
                 cell.add(
@@ -196,7 +260,7 @@ class Crossbar:
                     group,
                 )
 
-    def _crosspoints(self, parts: Parts) -> list[list[Resistor]]:
+    def _crosspoints(self, parts: CrossbarParts) -> list[list[Resistor]]:
         """The array's resistors, row by row; an inverting integrator, so a positive entry feeds the like input."""
         n, single = parts.size, self.rail_count == 1
         plus, minus = [f"p{j + 1}" for j in range(n)], [f"{'n' if single else 'm'}{j + 1}" for j in range(n)]
@@ -205,7 +269,7 @@ class Crossbar:
             ohms = 1.0 / parts.coupling
         rows = []
         for i in range(n):
-            signs, hot = parts.polarity[i].tolist(), parts.coupling_temperature[i].tolist()
+            signs, kelvin = parts.polarity[i].tolist(), parts.coupling_temperature[i].tolist()
             row = []
             for rail in range(self.rail_count):
                 summing = f"e{i + 1}" if single else f"e{'pm'[rail]}{i + 1}"
@@ -214,14 +278,14 @@ class Crossbar:
                 for j, ohm in enumerate(ohms[rail, i].tolist()):
                     if signs[j] and ohm < math.inf:
                         source = like[j] if signs[j] > 0 else unlike[j]
-                        row.append(Resistor(f"{start}{columns[j]}{end}", source, summing, ohm, hot[j]))
+                        row.append(Resistor(f"{start}{columns[j]}{end}", source, summing, ohm, kelvin[j]))
             rows.append(row)
         return rows
 
     def _cell(
         self,
         netlist: Netlist,
-        parts: Parts,
+        parts: CrossbarParts,
         technology: Technology,
         i: int,
         volts: float,
@@ -233,12 +297,12 @@ class Crossbar:
             suffix, summing = f"{i + 1}{'pm'[rail]}", f"e{'pm'[rail]}{i + 1}"
             # The drive crosses over, since the integrator inverts.
             driven = f"b{'mp'[rail]}{i + 1}"
-            resistance, hot = 1.0 / float(parts.drive[rail, i]), float(parts.drive_temperature[i])
+            resistance, kelvin = 1.0 / float(parts.drive[rail, i]), float(parts.drive_temperature[i])
             # The capacitor sees the output less the amplifier's own input voltage.
             start = sign * (state * (1.0 + 1.0 / gain) - float(parts.offset[i]))
             netlist.add(
                 VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{i + 1}", "0", sign * volts),
-                Resistor(f"RB{suffix}", driven, summing, resistance, temperature=hot),
+                Resistor(f"RB{suffix}", driven, summing, resistance, temperature=kelvin),
                 Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[rail, i]), initial=start),
                 group=group_name(i),
             )
@@ -251,7 +315,7 @@ class Crossbar:
     def _single_cell(
         self,
         netlist: Netlist,
-        parts: Parts,
+        parts: CrossbarParts,
         technology: Technology,
         i: int,
         volts: float,
@@ -259,11 +323,11 @@ class Crossbar:
         amplifier: AmplifierCell,
     ) -> None:
         k, gain, offset = i + 1, min(technology.opamp.gain, IDEAL_GAIN), float(parts.offset[i])
-        hot = float(parts.drive_temperature[i])
+        kelvin = float(parts.drive_temperature[i])
         start = state * (1.0 + 1.0 / gain) - offset
         netlist.add(
             VoltageSource(f"VB{k}", f"b{k}", "0", -volts),
-            Resistor(f"RB{k}", f"b{k}", f"e{k}", 1.0 / float(parts.drive[0, i]), hot),
+            Resistor(f"RB{k}", f"b{k}", f"e{k}", 1.0 / float(parts.drive[0, i]), kelvin),
             Capacitor(f"C{k}", f"p{k}", f"e{k}", float(parts.capacitance[0, i]), initial=start),
             group=group_name(i),
         )

@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist.analyses import Analysis, Transient
 from ...circuits.netlist.elements import CCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
@@ -26,50 +29,82 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..h_matrix import passive_scaling
-from ..matrices import Matrix, comparison_matrix, is_positive_definite, scaled, with_diagonal_added
-from ..parts import Behaviour
-from .base import group_name, pair_drives
+from ..matrices import Matrix, scaled, with_diagonal_added
+from ..parts import Kind
+from ..symbolic_law import Line, Quantity, SymbolicLaw, Term, term
+from .base import Fabric, group_name, pair_drives
 from .network import Network, branches
 
 PROBE = 1.0
 """Transresistance of the probe of a cell's leg current, ohm."""
 
 
-class LC:
+@dataclass(frozen=True)
+class Oscillators(Network):
+    """Coupling inductors and one to ground by weight 1/H, capacitors as storage, damping resistors as shunt."""
+
+    kind: ClassVar[Kind] = "inductor"
+
+    def capacitances(self) -> np.ndarray:
+        """Mean of the rails."""
+        return np.asarray(self.storage.mean(axis=0))
+
+    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Inductors, capacitors, damping resistors."""
+        yield "inductor", 1.0 / np.concatenate([self.coupling.ravel(), self.ground.ravel()])
+        yield "capacitor", self.storage.ravel()
+        yield "resistor", 1.0 / self.shunt.ravel()
+
+    def write_law(self, law: SymbolicLaw) -> None:
+        """(s^2 C + s G + Gamma) phi = I, phi_i = v_i / (Gamma_ground R_P)."""
+        states = [law.symbol(f"phi_{k + 1}", rf"\phi_{{{k + 1}}}") for k in range(self.size)]
+        for i, (own, joined) in enumerate(law.branches("L", self.branch_weights(), self.ground[0].tolist())):
+            capacitor = Term(law.part("C", (i + 1,), float(self.storage[0, i])) * law.s**2, (), states[i])
+            damping = Term(law.s / law.part("RD", (i + 1,), 1.0 / float(self.shunt[0, i])), (), states[i])
+            probe = law.symbol("R_P", r"R_{\mathrm{P}}")
+            law.quantities[probe] = Quantity(PROBE, "ohm")
+            law.parts[f"H{i + 1}"] = (probe, PROBE)
+            flux = Term(1 / (own[-1] * probe), (), law.volts[i])
+            law.definitions.append(Line((term(states[i]),), (flux,)))
+            left = (capacitor, damping, *law.coupled(i, own, joined, states))
+            law.cells.append(Line(left, (term(law.currents[i]),)))
+        law.driven()
+
+
+class LC(Fabric):
     """Coupled oscillators read by flux."""
 
     name = "lc"
     title = "inductively coupled LC oscillators"
-    parts_type: type = Network
+    parts_type = Oscillators
     unit = "1/H"
-    symmetric, active, mean, covariance = True, False, True, True
-    automatic, has_device_model, can_calibrate = False, False, False
-    has_dies, has_layout, takes_factors = False, False, False
-    probes: tuple[float, ...] = (0.5, 2.0)
+    symmetric, active, covariance, keeps_sparse = True, False, True, True
+    schematic = "network"
+    probes = (0.5, 2.0)  # at rest a mesh of ideal inductors has no solution
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """The H-matrix scaling."""
         return passive_scaling(matrix)
 
-    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Network, float]:
+    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Oscillators, float]:
         """The largest branch becomes one unit inductor; one rail where no coupling is positive, else two."""
-        first, second, polarity, weights, legs = branches(scaled)
-        largest = max(float(weights.max(initial=0.0)), float(legs.max()))
+        first, second, polarity, weights, ground = branches(scaled)
+        largest = max(float(weights.max(initial=0.0)), float(ground.max()))
         unit = 1.0 / (technology.inductors.unit * largest)
         rails = 2 if (polarity > 0).any() else 1
-        # A mode must be readable at every cell: each has a leg, since the scaling leaves no row sum at zero.
-        storage = np.broadcast_to(technology.capacitors.unit * scaling**2, (rails, len(legs))).copy()
+        # A mode must be readable at every cell: each has a part to ground, since the scaling leaves no row sum at zero.
+        storage = np.broadcast_to(technology.capacitors.unit * scaling**2, (rails, len(ground))).copy()
         ambient = technology.thermal.ambient
-        parts = Network(
+        parts = Oscillators(
             first=first,
             second=second,
             polarity=polarity,
             coupling=np.broadcast_to(unit * weights, (rails, len(weights))).copy(),
-            ground=np.broadcast_to(unit * legs, (rails, len(legs))).copy(),
+            ground=np.broadcast_to(unit * ground, (rails, len(ground))).copy(),
             storage=storage,
             shunt=preferred_conductance(self._damping(technology) * storage, technology.resistors.series),
             coupling_temperature=np.full(len(first), ambient),
-            ground_temperature=np.full(len(legs), ambient),
+            ground_temperature=np.full(len(ground), ambient),
         )
         if (parts.ground <= 0).any():
             raise UnrealisableError("fabric lc: a cell has no leg to ground to be read by; add damping to the matrix")
@@ -84,46 +119,34 @@ class LC:
         """sqrt(C / u): one radian of a unit curvature."""
         return math.sqrt(technology.capacitors.unit / unit)
 
-    def settling(self, parts: Network, smallest: float, unit: float, technology: Technology) -> float:
+    def settling(self, parts: Oscillators, smallest: float, unit: float, technology: Technology) -> float:
         """1 / Re of the slowest root of s^2 + gamma s + omega^2."""
         half, square = self._damping(technology) / 2, smallest * unit / technology.capacitors.unit
         # gamma/2 - sqrt(gamma^2/4 - omega^2) without its cancellation
         return 1.0 / half if square >= half**2 else (half + math.sqrt(half**2 - square)) / square
 
-    def realised(self, parts: Network, technology: Technology) -> Matrix:
+    def realised(self, parts: Oscillators, technology: Technology) -> Matrix:
         """Gamma."""
         return parts.matrix()
 
-    def is_stable(self, parts: Network, technology: Technology) -> bool:
-        """Whether each node is tied to ground: the comparison matrix, which the common mode obeys, is positive definite."""
-        return is_positive_definite(comparison_matrix(self.realised(parts, technology)))
-
-    def admittance(self, parts: Network, technology: Technology, s: complex) -> Matrix:
+    def admittance(self, parts: Oscillators, technology: Technology, s: complex) -> Matrix:
         """(Gamma + s G + s^2 C) L_g / probe: the current that holds a volt of each probe."""
-        inertia = np.real(s * parts.shunt[0] + s**2 * parts.storage[0])
-        whole = with_diagonal_added(parts.matrix(), inertia)
+        stored = np.real(s * parts.shunt[0] + s**2 * parts.storage[0])
+        whole = with_diagonal_added(parts.matrix(), stored)
         return scaled(whole, np.ones(parts.size), self.readout(parts)[1])
 
-    def drive(self, parts: Network) -> np.ndarray:
-        """Ones: current sources are the drive."""
-        return np.ones(parts.size)
-
-    def behaviour(self, parts: Network) -> Behaviour:
-        """There is none: an oscillator is a second-order system."""
-        raise UnrealisableError("fabric lc has no first-order device model; use rc, dual_rail or crossbar for a device")
-
-    def readout(self, parts: Network) -> tuple[list[tuple[str, str]], np.ndarray]:
+    def readout(self, parts: Oscillators) -> tuple[list[tuple[str, str]], np.ndarray]:
         """Probes x<k>, or xp<k> against xm<k>; a volt stands for L_g / probe webers."""
         n = parts.size
         pairs = [(f"x{i + 1}", "0") if parts.rails == 1 else (f"xp{i + 1}", f"xm{i + 1}") for i in range(n)]
         return pairs, 1.0 / parts.ground.mean(axis=0) / PROBE
 
-    def drives(self, parts: Network) -> list[dict[str, float]]:
+    def drives(self, parts: Oscillators) -> list[dict[str, float]]:
         """One current source a node."""
         return pair_drives("I", parts.size, 1.0, parts.rails)
 
     def analysis(
-        self, parts: Network, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+        self, parts: Oscillators, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
     ) -> Analysis:
         """A transient of twelve settling times from rest: a mesh of ideal inductors has no operating point."""
         # Only where it ends counts, and that is where all swings have died out; a probe carries up to half of the rail.
@@ -131,7 +154,13 @@ class LC:
         return Transient(12 * settling(), nodes=nodes, tolerance=1e-5, smallest_current=1e-9 * largest)
 
     def lower(
-        self, netlist: Netlist, parts: Network, technology: Technology, currents: np.ndarray, state: np.ndarray
+        self,
+        netlist: Netlist,
+        parts: Oscillators,
+        technology: Technology,
+        currents: np.ndarray,
+        state: np.ndarray,
+        amplifier: AmplifierCell | None = None,
     ) -> None:
         """Coupling inductors; for each node its leg with the probe, capacitor, damping resistor and current source."""
         if np.any(state):
@@ -161,9 +190,3 @@ class LC:
                     CurrentSource(f"I{suffix}", "0", node, share * float(currents[i])),
                     group=group_name(i),
                 )
-
-    def inventory(self, parts: Network) -> Iterator[tuple[str, np.ndarray]]:
-        """Inductors, capacitors, damping resistors."""
-        yield "inductor", 1.0 / np.concatenate([parts.coupling.ravel(), parts.ground.ravel()])
-        yield "capacitor", parts.storage.ravel()
-        yield "resistor", 1.0 / parts.shunt.ravel()

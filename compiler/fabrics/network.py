@@ -1,31 +1,34 @@
-"""`Network`: what the passive fabrics are made of, one two-terminal part for each coupling and one leg from each cell to ground.
+"""`Network`: what passive fabrics are made of, one two-terminal part for each coupling and one from each cell to ground.
 
 The same record serves resistors (`rc`), inductors (`lc`) and capacitors (`spu`): a symmetric matrix S = D A D with non-negative row
 sums of its comparison matrix is the matrix of a network whose branch between i and j has the weight |S_ij| (a conductance, an
-inverse inductance, a capacitance) and whose leg to ground has what is left of the diagonal, S_ii - sum_j |S_ij|.
+inverse inductance, a capacitance) and whose part to ground has what is left of the diagonal, S_ii - sum_j |S_ij|.
 """
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 
-from ...circuits.technology.die import Die
+from ..h_matrix import passive_scaling
 from ..matrices import Matrix, diagonal, upper_entries
+from ..parts import Parts
+from ..perturbation import Effect, Perturbation
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Parts):
     """Component values of n cells and m couplings; the first axis counts rails (1, or 2 for a dual-rail network).
 
     Attributes:
         first, second: (m,) the cells that a coupling joins, first < second.
         polarity: (m,) -1 where it joins like rails (A_ij < 0), +1 where it crosses them.
         coupling: (rails, m) weights of the couplings.
-        ground: (rails, n) weights of the legs; 0 is an absent leg.
+        ground: (rails, n) weights to ground; 0 is an absent part.
         storage: (rails, n) F, or H in the `spu` fabric: the part that holds the state together with the couplings.
         shunt: (rails, n) S to ground, the damping of oscillators; 0 where there is none.
         coupling_temperature: (m,) K. ground_temperature: (n,) K.
@@ -51,60 +54,68 @@ class Network:
         """1 or 2."""
         return len(self.ground)
 
-    @property
-    def drive_nominal(self) -> float:
-        """0: a network is driven by currents."""
-        return 0.0
-
-    @property
-    def offset(self) -> np.ndarray:
-        """(n,) zeros: there is no amplifier."""
-        return np.zeros(self.size)
-
     def matrix(self, coupling: np.ndarray | None = None, ground: np.ndarray | None = None) -> sparse.csr_array:
         """The matrix that the branches make for the differential (or only) voltages, (n, n); weights averaged over rails."""
         weight = self.coupling.mean(axis=0) if coupling is None else coupling
-        leg = self.ground.mean(axis=0) if ground is None else ground
+        to_ground = self.ground.mean(axis=0) if ground is None else ground
         n = self.size
-        sums = leg + np.bincount(self.first, weight, n) + np.bincount(self.second, weight, n)
+        sums = to_ground + np.bincount(self.first, weight, n) + np.bincount(self.second, weight, n)
         off = self.polarity * weight
         rows = np.concatenate([self.first, self.second, np.arange(n)])
         columns = np.concatenate([self.second, self.first, np.arange(n)])
         return sparse.csr_array(sparse.coo_array((np.concatenate([off, off, sums]), (rows, columns)), shape=(n, n)))
 
-    def on(
-        self,
-        die: Die,
-        symmetric: bool,
-        mismatch: float | None = None,
-        capacitor_mismatch: float | None = None,
-        offset: float | None = None,
-    ) -> Network:
-        """This network of resistors as that die has it; see `Parts.on`. Every capacitor is beside its leg."""
-        technology, n, rails = die.technology, self.size, self.rails
-        sigma = technology.resistors.mismatch if mismatch is None else mismatch
-        sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
-        place = (np.arange(n) + 0.5) / n
-        branch = place[self.first], place[self.second]
-        hot, legs = die.temperature_of(*branch), die.temperature_of(place, place)
-        shift, shift_legs = die.resistor_shift(*branch), die.resistor_shift(place, place)
-        deviate = np.array([die.deviates_at("coupling", rail, self.first, self.second) for rail in range(rails)])
-        return dataclasses.replace(
-            self,
-            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(hot),
-            ground=self.ground * np.exp(-sigma * die.deviates("ground", (rails, n)) - shift_legs) / die.drift(legs),
-            storage=self.storage
-            * np.exp(sigma_c * die.deviates("capacitor", (rails, n)) + die.capacitor_shift(place, place)),
-            coupling_temperature=hot,
-            ground_temperature=legs,
-        )
+    def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """Coils and capacitors are not rounded, nor are the resistors that damp them."""
+        return self
+
+    def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Any:
+        """0: nothing is rounded."""
+        return 0.0
+
+    def rail_values(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Every kind of part."""
+        for name in ("coupling", "ground", "storage", "shunt"):
+            yield name, getattr(self, name)
+
+    def code_count(self) -> int:
+        """One a part."""
+        return int(np.count_nonzero(self.coupling[0])) + int(np.count_nonzero(self.ground[0]))
+
+    def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
+        """Couplings, then parts to ground."""
+        letter = {"resistor": "R", "inductor": "L", "capacitor": "C"}[self.kind]
+        i, j = self.first, self.second
+        names = [f"{letter}{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)]
+        yield Effect(names, self.coupling.mean(axis=0), perturbation.branch(i, j, self.polarity))
+        ground = self.ground.mean(axis=0)
+        present = np.flatnonzero(ground)
+        yield Effect([f"{letter}G{a + 1}" for a in present], ground[present], perturbation.leg(present))
+
+    def branch_weights(self) -> dict[tuple[int, int], float]:
+        """(i, j), i < j -> weight of the coupling on the first rail."""
+        ends = zip(self.first.tolist(), self.second.tolist(), strict=True)
+        return dict(zip(ends, self.coupling[0].tolist(), strict=True))
 
 
 def branches(scaled: Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """first, second, polarity, weights (m,) and legs (n,) of D A D; legs that are rounding of zero are zero."""
+    """first, second, polarity, weights (m,) and weights to ground (n,) of D A D; what is rounding of zero is zero."""
     first, second, values = upper_entries(scaled)
     weights, n = np.abs(values), scaled.shape[0]
     own = diagonal(scaled)
-    legs = np.maximum(own - np.bincount(first, weights, n) - np.bincount(second, weights, n), 0.0)
-    legs[legs < 1e-13 * own] = 0.0
-    return first, second, np.sign(values).astype(np.int8), weights, legs
+    ground = np.maximum(own - np.bincount(first, weights, n) - np.bincount(second, weights, n), 0.0)
+    ground[ground < 1e-13 * own] = 0.0
+    return first, second, np.sign(values).astype(np.int8), weights, ground
+
+
+def signed_scaling(matrix: Matrix) -> tuple[np.ndarray | None, str]:
+    """As `Fabric.scaling`, for fabrics with one node a cell, whose branches can only make negative couplings."""
+    rows, columns, values = upper_entries(matrix)
+    wrong = np.flatnonzero(values > 0)
+    if len(wrong):
+        i, j, value = int(rows[wrong[0]]), int(columns[wrong[0]]), float(values[wrong[0]])
+        return (
+            None,
+            f"entry [{i}, {j}] = {value:.4g} is positive, and {len(wrong)} such couplings would need a second rail",
+        )
+    return passive_scaling(matrix)

@@ -9,48 +9,149 @@ K by its own conductance; there is no amplifier. Capacitors in proportion to d_i
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from scipy.constants import Boltzmann
 
-from ...circuits.netlist.analyses import Analysis, OperatingPoint
+from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.netlist.elements import Capacitor, CurrentSource, Resistor
 from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
-from ..h_matrix import passive_scaling
-from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite, upper_entries, with_diagonal_added
-from ..parts import BOLTZMANN, Behaviour
-from .base import PROBE_TIMES, group_name, pair_drives
-from .network import Network, branches
+from ..matrices import Matrix, dense, with_diagonal_added
+from ..parts import Behaviour, Dissipation, Stamps, entry_bound
+from ..symbolic_law import Line, SymbolicLaw, Term, term
+from .base import Fabric, group_name, pair_drives
+from .network import Network, branches, signed_scaling
 
 
-class RC:
+@dataclass(frozen=True)
+class ResistorNetwork(Network):
+    """A network of resistors with a capacitor at each node; one rail in `rc`."""
+
+    def conductances(self) -> np.ndarray:
+        """Couplings, then resistors to ground."""
+        return np.concatenate([self.coupling[0], self.ground[0]])
+
+    def with_conductances(self, values: np.ndarray) -> Self:
+        """See `Parts.with_conductances`."""
+        m = len(self.first)
+        return dataclasses.replace(
+            self,
+            coupling=np.broadcast_to(values[:m], self.coupling.shape).copy(),
+            ground=np.broadcast_to(values[m:], self.ground.shape).copy(),
+        )
+
+    def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """All resistors."""
+        return self.with_conductances(change(self.conductances()))
+
+    def stamps(self) -> Stamps:
+        """Two-terminal parts."""
+        return Stamps.of_branches(self.first, self.second, self.polarity, self.size)
+
+    def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Any:
+        """Entry by entry, and the sum of a row on the diagonal."""
+        return entry_bound(wanted, ratio, step, symmetric=True)
+
+    def capacitances(self) -> np.ndarray:
+        """Mean of the rails."""
+        return np.asarray(self.storage.mean(axis=0))
+
+    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Resistors and capacitors."""
+        present = np.concatenate([self.coupling.ravel(), self.ground.ravel()])
+        yield "resistor", 1.0 / present[present > 0]
+        yield "capacitor", self.storage.ravel()
+
+    def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row i and column j, i < j."""
+        place = (np.arange(self.size) + 0.5) / self.size
+        return place[self.first], place[self.second]
+
+    def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """See `Parts.aged`."""
+        rails = range(self.rails)
+        deviate = np.array([die.deviates_at("coupling_ageing", rail, self.first, self.second) for rail in rails])
+        ground = self.ground * left(die.deviates("ground_ageing", (self.rails, self.size)))
+        return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground)
+
+    def on_die(
+        self,
+        die: Die,
+        mismatch: float | None = None,
+        capacitor_mismatch: float | None = None,
+        offset: float | None = None,
+    ) -> Self:
+        """See `Parts.on_die`. Every capacitor is beside its cell's resistor to ground."""
+        technology, n, rails = die.technology, self.size, self.rails
+        sigma = technology.resistors.mismatch if mismatch is None else mismatch
+        sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
+        place, branch = (np.arange(n) + 0.5) / n, self.coupling_places()
+        temperature, ground_temperature = die.temperature_of(*branch), die.temperature_of(place, place)
+        shift, ground_shift = die.resistor_shift(*branch), die.resistor_shift(place, place)
+        deviate = np.array([die.deviates_at("coupling", rail, self.first, self.second) for rail in range(rails)])
+        return dataclasses.replace(
+            self,
+            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(temperature),
+            ground=self.ground
+            * np.exp(-sigma * die.deviates("ground", (rails, n)) - ground_shift)
+            / die.drift(ground_temperature),
+            storage=self.storage
+            * np.exp(sigma_c * die.deviates("capacitor", (rails, n)) + die.capacitor_shift(place, place)),
+            coupling_temperature=temperature,
+            ground_temperature=ground_temperature,
+        )
+
+    def dissipation_bound(self, volts: float, drive_volts: float) -> float:
+        """A branch spans two cells' voltages."""
+        return float(self.coupling.sum() * (2 * volts) ** 2 + self.ground.sum() * volts**2)
+
+    def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
+        """g (v_i + p v_j)^2 and g v_i^2 with one rail."""
+        rail = volts / self.rails
+        across = rail[self.first] + self.polarity * rail[self.second]
+        return Dissipation(
+            coupling=self.coupling * across**2, ground=self.ground * rail**2, drive=np.zeros_like(self.ground)
+        )
+
+    def write_law(self, law: SymbolicLaw) -> None:
+        """s C v + K v = I."""
+        for i, (own, joined) in enumerate(law.branches("R", self.branch_weights(), self.ground[0].tolist())):
+            storage = Term(law.part("C", (i + 1,), float(self.storage[0, i])) * law.s, (), law.volts[i])
+            law.cells.append(Line((storage, *law.coupled(i, own, joined, law.volts)), (term(law.currents[i]),)))
+        law.driven()
+
+
+class RC(Fabric):
     """The single-rail passive RC fabric."""
 
     name = "rc"
     title = "passive RC network"
-    parts_type: type = Network
-    unit = "S"
-    symmetric, active, mean, covariance = True, False, True, False
-    automatic, has_device_model, can_calibrate = True, True, False
-    has_dies, has_layout, takes_factors = True, False, False
-    probes = PROBE_TIMES
+    parts_type = ResistorNetwork
+    symmetric, active, keeps_sparse = True, False, True
+    automatic = has_device_model = has_dies = True
+    schematic = "network"
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """The H-matrix scaling, for M-matrices only."""
         return signed_scaling(matrix)
 
-    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Network, float]:
+    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[ResistorNetwork, float]:
         """The largest branch becomes one unit resistor."""
-        first, second, polarity, weights, legs = branches(scaled)
-        unit = 1.0 / (technology.resistors.unit * max(float(weights.max(initial=0.0)), float(legs.max())))
-        ambient, n = technology.thermal.ambient, len(legs)
-        parts = Network(
+        first, second, polarity, weights, ground = branches(scaled)
+        unit = 1.0 / (technology.resistors.unit * max(float(weights.max(initial=0.0)), float(ground.max())))
+        ambient, n = technology.thermal.ambient, len(ground)
+        parts = ResistorNetwork(
             first=first,
             second=second,
             polarity=polarity,
             coupling=unit * weights[None],
-            ground=unit * legs[None],
+            ground=unit * ground[None],
             storage=technology.capacitors.unit * scaling[None] ** 2,
             shunt=np.zeros((1, n)),
             coupling_temperature=np.full(len(first), ambient),
@@ -58,63 +159,47 @@ class RC:
         )
         return parts, unit
 
-    def tau(self, unit: float, technology: Technology) -> float:
-        """C / g."""
-        return technology.capacitors.unit / unit
-
-    def settling(self, parts: Network, smallest: float, unit: float, technology: Technology) -> float:
+    def settling(self, parts: ResistorNetwork, smallest: float, unit: float, technology: Technology) -> float:
         """tau / lambda_min."""
         return self.tau(unit, technology) / smallest
 
-    def realised(self, parts: Network, technology: Technology) -> Matrix:
+    def realised(self, parts: ResistorNetwork, technology: Technology) -> Matrix:
         """The conductance matrix."""
         return parts.matrix()
 
-    def is_stable(self, parts: Network, technology: Technology) -> bool:
-        """Whether each node is tied to ground: the comparison matrix, which the common mode obeys, is positive definite."""
-        return is_positive_definite(comparison_matrix(self.realised(parts, technology)))
-
-    def admittance(self, parts: Network, technology: Technology, s: complex) -> Matrix:
+    def admittance(self, parts: ResistorNetwork, technology: Technology, s: complex) -> Matrix:
         """K + s C."""
         return with_diagonal_added(parts.matrix(), np.real(s) * parts.storage[0])
 
-    def drive(self, parts: Network) -> np.ndarray:
-        """Ones: current sources are the drive."""
-        return np.ones(parts.size)
-
-    def behaviour(self, parts: Network) -> Behaviour:
+    def behaviour(self, parts: ResistorNetwork) -> Behaviour:
         """K, C, and the noise 2 k T K at one temperature."""
         noisy = parts.matrix(parts.coupling[0] * parts.coupling_temperature, parts.ground[0] * parts.ground_temperature)
         return Behaviour(
-            stiffness=dense(parts.matrix()),
+            conductance=dense(parts.matrix()),
             load=np.zeros(parts.size),
             drive=np.ones(parts.size),
             capacitance=parts.storage[0],
-            noise=2 * BOLTZMANN * dense(noisy),
+            noise=2 * Boltzmann * dense(noisy),
         )
 
-    def readout(self, parts: Network) -> tuple[list[tuple[str, str]], np.ndarray]:
-        """Node p<k> against ground."""
-        return [(f"p{i + 1}", "0") for i in range(parts.size)], np.ones(parts.size)
-
-    def drives(self, parts: Network) -> list[dict[str, float]]:
+    def drives(self, parts: ResistorNetwork) -> list[dict[str, float]]:
         """One current source a cell."""
         return pair_drives("I", parts.size, 1.0, 1)
 
-    def analysis(
-        self, parts: Network, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
-    ) -> Analysis:
-        """The operating point."""
-        return OperatingPoint(nodes=nodes)
-
     def lower(
-        self, netlist: Netlist, parts: Network, technology: Technology, currents: np.ndarray, state: np.ndarray
+        self,
+        netlist: Netlist,
+        parts: ResistorNetwork,
+        technology: Technology,
+        currents: np.ndarray,
+        state: np.ndarray,
+        amplifier: AmplifierCell | None = None,
     ) -> None:
         """Resistors, capacitors and current sources."""
         netlist.add(
             *(
-                Resistor(f"R{i + 1}_{j + 1}", f"p{i + 1}", f"p{j + 1}", 1.0 / g, temperature=hot)
-                for i, j, g, hot in zip(
+                Resistor(f"R{i + 1}_{j + 1}", f"p{i + 1}", f"p{j + 1}", 1.0 / g, temperature=kelvin)
+                for i, j, g, kelvin in zip(
                     parts.first.tolist(),
                     parts.second.tolist(),
                     parts.coupling[0].tolist(),
@@ -127,29 +212,10 @@ class RC:
         for i in range(parts.size):
             node, group = f"p{i + 1}", group_name(i)
             if parts.ground[0, i] > 0:
-                hot = float(parts.ground_temperature[i])
-                netlist.add(Resistor(f"RG{i + 1}", node, "0", 1.0 / float(parts.ground[0, i]), hot), group=group)
+                kelvin = float(parts.ground_temperature[i])
+                netlist.add(Resistor(f"RG{i + 1}", node, "0", 1.0 / float(parts.ground[0, i]), kelvin), group=group)
             netlist.add(
                 Capacitor(f"C{i + 1}", node, "0", float(parts.storage[0, i]), initial=float(state[i])),
                 CurrentSource(f"I{i + 1}", "0", node, float(currents[i])),
                 group=group,
             )
-
-    def inventory(self, parts: Network) -> Iterator[tuple[str, np.ndarray]]:
-        """Resistors and capacitors."""
-        present = np.concatenate([parts.coupling.ravel(), parts.ground.ravel()])
-        yield "resistor", 1.0 / present[present > 0]
-        yield "capacitor", parts.storage.ravel()
-
-
-def signed_scaling(matrix: Matrix) -> tuple[np.ndarray | None, str]:
-    """As `Fabric.scaling`, for fabrics with one node a cell, whose branches can only make negative couplings."""
-    rows, columns, values = upper_entries(matrix)
-    wrong = np.flatnonzero(values > 0)
-    if len(wrong):
-        i, j, value = int(rows[wrong[0]]), int(columns[wrong[0]]), float(values[wrong[0]])
-        return (
-            None,
-            f"entry [{i}, {j}] = {value:.4g} is positive, and {len(wrong)} such couplings would need a second rail",
-        )
-    return passive_scaling(matrix)

@@ -14,52 +14,76 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from ...circuits.errors import UnrealisableError
+from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.netlist.analyses import Analysis, Noise
 from ...circuits.netlist.elements import Capacitor, CurrentSource, Inductor, Resistor
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
-from ..matrices import Matrix, comparison_matrix, is_positive_definite, smallest_eigenvalue, with_diagonal_added
-from ..parts import Behaviour
-from .base import group_name, pair_drives
-from .network import Network, branches
-from .rc import signed_scaling
+from ..matrices import Matrix, smallest_eigenvalue, with_diagonal_added
+from ..parts import Kind
+from ..symbolic_law import Line, SymbolicLaw, Term, term
+from .base import Fabric, group_name, pair_drives
+from .network import Network, branches, signed_scaling
 
 SENSED = "I1"
 """The noise port that a small-signal noise analysis refers its result to: of unit amplitude there, which changes nothing else."""
 
 
-class SPU:
+@dataclass(frozen=True)
+class CoupledCells(Network):
+    """Coupling capacitors and one to ground by weight F, inductors as storage, resistors as shunt."""
+
+    kind: ClassVar[Kind] = "capacitor"
+
+    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Capacitors, inductors, resistors."""
+        present = np.concatenate([self.coupling.ravel(), self.ground.ravel()])
+        yield "capacitor", present[present > 0]
+        yield "inductor", self.storage.ravel()
+        yield "resistor", 1.0 / self.shunt.ravel()
+
+    def write_law(self, law: SymbolicLaw) -> None:
+        """(s C + 1/R + 1/(s L)) v = I."""
+        for i, (own, joined) in enumerate(law.branches("C", self.branch_weights(), self.ground[0].tolist())):
+            resistor = Term(1 / law.part("R", (i + 1,), 1.0 / float(self.shunt[0, i])), (), law.volts[i])
+            inductor = Term(1 / (law.part("L", (i + 1,), float(self.storage[0, i])) * law.s), (), law.volts[i])
+            left = (resistor, inductor, *law.coupled(i, own, joined, law.volts, law.s))
+            law.cells.append(Line(left, (term(law.currents[i]),)))
+        law.driven()
+
+
+class SPU(Fabric):
     """Coupled cells read by their covariance."""
 
     name = "spu"
     title = "capacitively coupled RLC cells"
-    parts_type: type = Network
+    parts_type = CoupledCells
     unit = "F"
-    symmetric, active, mean, covariance = True, False, False, True
-    automatic, has_device_model, can_calibrate = False, False, False
-    has_dies, has_layout, takes_factors = False, False, False
-    probes: tuple[float, ...] = (0.5, 2.0)
+    symmetric, active, mean, covariance, keeps_sparse = True, False, False, True, True
+    schematic = "network"
+    probes = (0.5, 2.0)  # at rest inductors hold every node at ground
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """The H-matrix scaling, for M-matrices only."""
         return signed_scaling(matrix)
 
-    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Network, float]:
+    def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[CoupledCells, float]:
         """The largest capacitor becomes one unit capacitor; every cell has one unit inductor and one unit resistor."""
-        first, second, polarity, weights, legs = branches(scaled)
-        unit = technology.capacitors.unit / max(float(weights.max(initial=0.0)), float(legs.max()))
-        ambient, n = technology.thermal.ambient, len(legs)
-        parts = Network(
+        first, second, polarity, weights, ground = branches(scaled)
+        unit = technology.capacitors.unit / max(float(weights.max(initial=0.0)), float(ground.max()))
+        ambient, n = technology.thermal.ambient, len(ground)
+        parts = CoupledCells(
             first=first,
             second=second,
             polarity=polarity,
             coupling=unit * weights[None],
-            ground=unit * legs[None],
+            ground=unit * ground[None],
             storage=np.full((1, n), technology.inductors.unit),
             shunt=preferred_conductance(np.full((1, n), 1.0 / technology.resistors.unit), technology.resistors.series),
             coupling_temperature=np.full(len(first), ambient),
@@ -71,45 +95,27 @@ class SPU:
         """R C of unit curvature."""
         return technology.resistors.unit * unit
 
-    def settling(self, parts: Network, smallest: float, unit: float, technology: Technology) -> float:
+    def settling(self, parts: CoupledCells, smallest: float, unit: float, technology: Technology) -> float:
         """An upper bound: 2 R C of the largest mode where it swings, L / R where it creeps."""
         largest = float(np.asarray(abs(parts.matrix()).sum(axis=1)).max())  # of a row bounds the largest eigenvalue
         resistance = technology.resistors.unit
         return max(2 * resistance * largest, technology.inductors.unit / resistance)
 
-    def realised(self, parts: Network, technology: Technology) -> Matrix:
+    def realised(self, parts: CoupledCells, technology: Technology) -> Matrix:
         """C."""
         return parts.matrix()
 
-    def is_stable(self, parts: Network, technology: Technology) -> bool:
-        """Whether each node is tied to ground: the comparison matrix, which the common mode obeys, is positive definite."""
-        return is_positive_definite(comparison_matrix(self.realised(parts, technology)))
-
-    def admittance(self, parts: Network, technology: Technology, s: complex) -> Matrix:
+    def admittance(self, parts: CoupledCells, technology: Technology, s: complex) -> Matrix:
         """s C + 1/R + 1/(s L)."""
         own = parts.shunt[0] + 1.0 / (np.real(s) * parts.storage[0])
         return with_diagonal_added(np.real(s) * parts.matrix(), own)
 
-    def drive(self, parts: Network) -> np.ndarray:
-        """Ones."""
-        return np.ones(parts.size)
-
-    def behaviour(self, parts: Network) -> Behaviour:
-        """There is none: a cell is a second-order system."""
-        raise UnrealisableError(
-            "fabric spu has no first-order device model; use rc, dual_rail or crossbar for a device"
-        )
-
-    def readout(self, parts: Network) -> tuple[list[tuple[str, str]], np.ndarray]:
-        """Node p<k> against ground."""
-        return [(f"p{i + 1}", "0") for i in range(parts.size)], np.ones(parts.size)
-
-    def drives(self, parts: Network) -> list[dict[str, float]]:
+    def drives(self, parts: CoupledCells) -> list[dict[str, float]]:
         """The noise ports: one current source a cell."""
         return pair_drives("I", parts.size, 1.0, 1)
 
     def analysis(
-        self, parts: Network, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
+        self, parts: CoupledCells, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
     ) -> Analysis:
         """The noise spectrum of the first cell: the square of its total is the first entry of the covariance."""
         smallest = smallest_eigenvalue(parts.matrix())
@@ -118,7 +124,13 @@ class SPU:
         return Noise(nodes[0], SENSED, 1e-3 / settling(), 1e3 * fastest)
 
     def lower(
-        self, netlist: Netlist, parts: Network, technology: Technology, currents: np.ndarray, state: np.ndarray
+        self,
+        netlist: Netlist,
+        parts: CoupledCells,
+        technology: Technology,
+        currents: np.ndarray,
+        state: np.ndarray,
+        amplifier: AmplifierCell | None = None,
     ) -> None:
         """Coupling capacitors; for each cell its capacitor, inductor, resistor and noise port."""
         for k in range(len(parts.first)):
@@ -137,10 +149,3 @@ class SPU:
                 CurrentSource(f"I{k}", "0", node, float(currents[i]), ac=1.0 if f"I{k}" == SENSED else 0.0),
                 group=group,
             )
-
-    def inventory(self, parts: Network) -> Iterator[tuple[str, np.ndarray]]:
-        """Capacitors, inductors, resistors."""
-        present = np.concatenate([parts.coupling.ravel(), parts.ground.ravel()])
-        yield "capacitor", present[present > 0]
-        yield "inductor", parts.storage.ravel()
-        yield "resistor", 1.0 / parts.shunt.ravel()

@@ -42,11 +42,11 @@ from scipy.sparse import linalg as sparse_linalg
 
 from ...circuits.amplifiers.models import IDEAL_GAIN
 from ...circuits.linear.statespace import extract
+from ..fabrics.array import ArrayParts
 from ..matrices import relative_inverse_error, scaled, solution_error
 from .extraction import require_array
 
 if TYPE_CHECKING:
-    from ..parts import Parts
     from ..program import AnalogProgram
 
 
@@ -156,7 +156,7 @@ def layout_effect(program: AnalogProgram, b: np.ndarray | None = None) -> Layout
     )
 
 
-def _column_families(program: AnalogProgram, parts: Parts, s: complex) -> list[_Columns]:
+def _column_families(program: AnalogProgram, parts: ArrayParts, s: complex) -> list[_Columns]:
     technology, polarity = program.technology, parts.polarity
     switches, wires = technology.switches, technology.wires
     closed = (parts.coupling / (1.0 + parts.coupling * switches.on_resistance)).mean(axis=0)
@@ -164,7 +164,7 @@ def _column_families(program: AnalogProgram, parts: Parts, s: complex) -> list[_
     like, cross = (
         np.where((sign * polarity > 0) & (closed > 0), closed, switches.leakage) + beside for sign in (1, -1)
     )
-    if len(parts.drive) == 2:
+    if parts.rails == 2:
         return [_Columns(like + cross, like - cross, np.ones(parts.size))]
     inverted = (polarity < 0).any(axis=0)
     gain = 1.0 / min(technology.opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * technology.opamp.gbw)

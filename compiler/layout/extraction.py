@@ -38,38 +38,34 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from ...circuits.bulk import collector_paused
 from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.netlist.elements import GROUND, Capacitor, Element, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
+from ..fabrics.array import ArrayParts
 from ..fabrics.base import group_name
-from ..parts import Parts
+from ..fabrics.registry import fabric_names
 
 if TYPE_CHECKING:
     from ..program import AnalogProgram
 
-ARRAYS = ("crossbar", "crossbar_single")
-"""The fabrics that have a layout."""
-
 _COUPLING, _INVERTER = re.compile(r"R\d+_\d+[pm]?"), re.compile(r"RI\d+")
 
 
-def require_array(program: AnalogProgram) -> Parts:
+def require_array(program: AnalogProgram) -> ArrayParts:
     """The program's parts, if its fabric has a layout.
 
     Raises:
         UnrealisableError: it has none.
     """
-    if program.fabric_name not in ARRAYS:
+    if not program.fabric.has_layout:
         raise UnrealisableError(
             f"fabric {program.fabric_name} has no layout: wires, switches and parasitics are those of an array of crosspoints; compile "
-            f"the matrix for {' or '.join(ARRAYS)}"
+            f"the matrix for {' or '.join(fabric_names('has_layout'))}"
         )
-    parts = program.parts
-    assert isinstance(parts, Parts)
-    return parts
+    return cast("ArrayParts", program.parts)
 
 
 def extract_layout(netlist: Netlist, program: AnalogProgram) -> Netlist:
@@ -101,7 +97,7 @@ class _Layout:
     def __init__(self, netlist: Netlist, program: AnalogProgram) -> None:
         parts, self.technology = require_array(program), program.technology
         self.netlist, self.size = netlist, parts.size
-        self.hot: list[list[float]] = parts.coupling_temperature.tolist()
+        self.temperatures: list[list[float]] = parts.coupling_temperature.tolist()
         self.drives = {name for drive in program.fabric.drives(parts) for name in drive}
         there, numbers = set(netlist.nodes), range(1, self.size + 1)
         if missing := {node for pair in program.readouts for node in pair} - there - {GROUND}:
@@ -111,7 +107,7 @@ class _Layout:
         # Rail and index of each line.
         columns = [(f"{rail}{k}", rail, k - 1) for k in numbers for rail in "pmn"]
         self.columns = {line: (rail, j) for line, rail, j in columns if line in there}
-        rails = ("p", "m") if program.fabric_name == "crossbar" else ("",)
+        rails = ("p", "m") if parts.rails == 2 else ("",)
         self.rows = {f"e{rail}{k}": (rail, k - 1) for k in numbers for rail in rails}
         self.inverters = {f"h{k}" for k in numbers if f"h{k}" in there}
         self.wired = self.technology.wires.segment_resistance > 0.0
@@ -167,12 +163,12 @@ class _Layout:
     def _crosspoint(self, resistor: Resistor) -> Iterator[Element]:
         (_, j), (_, i) = self.columns[resistor.a], self.rows[resistor.b]
         name, far, near = resistor.name, self._tap(resistor.a, i), self._tap(resistor.b, j)
-        ohm, hot, middle = self.technology.switches.on_resistance, resistor.temperature, f"s{resistor.name[1:]}"
+        ohm, kelvin, middle = self.technology.switches.on_resistance, resistor.temperature, f"s{resistor.name[1:]}"
         if not ohm:
-            yield Resistor(name, far, near, resistor.resistance, hot)
+            yield Resistor(name, far, near, resistor.resistance, kelvin)
             return
-        yield Resistor(name, far, middle, resistor.resistance, hot)
-        yield Resistor(f"RS{name[1:]}", middle, near, ohm, hot)
+        yield Resistor(name, far, middle, resistor.resistance, kelvin)
+        yield Resistor(f"RS{name[1:]}", middle, near, ohm, kelvin)
 
     def _dac(self, source: VoltageSource) -> Iterator[Element]:
         dac, output, suffix = self.technology.dac, source.a, source.name[2:]
@@ -195,21 +191,21 @@ class _Layout:
             for row, rail in rows:
                 place, ends = f"{i + 1}_{j + 1}{letter}{rail}", (self._tap(column, i), self._tap(row, j))
                 if leakage and (column, row) not in used:
-                    yield Resistor(f"RL{place}", *ends, 1.0 / leakage, self.hot[i][j])
+                    yield Resistor(f"RL{place}", *ends, 1.0 / leakage, self.temperatures[i][j])
                 if farad:
                     yield Capacitor(f"CX{place}", *ends, farad, self.start[column])
         for row, _ in rows:
             for j in range(self.size):
-                yield from self._segment(row, j, j + 1, self.hot[i][j])
+                yield from self._segment(row, j, j + 1, self.temperatures[i][j])
             yield from self._input(row)
         for column, (_, j) in self.columns.items():
-            yield from self._segment(column, i, i - 1, self.hot[i][j])
+            yield from self._segment(column, i, i - 1, self.temperatures[i][j])
 
-    def _segment(self, line: str, k: int, towards: int, hot: float) -> Iterator[Element]:
+    def _segment(self, line: str, k: int, towards: int, kelvin: float) -> Iterator[Element]:
         """The segment from tap k to the tap `towards` its amplifier, and the tap's capacitance."""
         wires = self.technology.wires
         if self.wired:
             ends = self._tap(line, k), self._tap(line, towards)
-            yield Resistor(f"RW{line}_{k + 1}", *ends, wires.segment_resistance, hot)
+            yield Resistor(f"RW{line}_{k + 1}", *ends, wires.segment_resistance, kelvin)
         if wires.segment_capacitance:
             yield Capacitor(f"CW{line}_{k + 1}", self._tap(line, k), "0", wires.segment_capacitance, self.start[line])

@@ -39,7 +39,7 @@ def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisati
         chosen = fabric_named(fabric)
         scaling, reason = chosen.scaling(matrix)
         if scaling is None:
-            remedy = "" if chosen.name == "factored" else "add damping, or "
+            remedy = "" if chosen.takes_factors else "add damping, or "
             raise UnrealisableError(
                 f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric='crossbar', which realises any sign"
             )

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
-from scipy import sparse
 
 from ...circuits.technology.e_series import nearest_preferred
 from ...circuits.technology.technology import Resistors
-from ..fabrics.cascade import FactoredParts
-from ..fabrics.network import Network
 from ..parts import Parts
 
+P = TypeVar("P", bound=Parts)
 
-def quantise(parts: Any, resistors: Resistors) -> Any:
+
+def quantise(parts: P, resistors: Resistors) -> P:
     """Nearest conductance of the technology's codes, or nearest resistor of its E-series; both rails alike.
 
     With bits, the codes are uniform from the smallest programmable conductance to the unit's, and 0, an absent resistor: a coupling
     below half of the smallest disappears. A series rounds by ratio and loses nothing. Coils and capacitors are left as they are.
     """
-    if resistors.bits is None and resistors.series is None:
-        return parts
-    if isinstance(parts, Parts):
-        coupling, ground, drive = (nearest(part, resistors) for part in (parts.coupling, parts.ground, parts.drive))
-        return dataclasses.replace(parts, coupling=coupling, ground=ground, drive=drive)
-    if isinstance(parts, FactoredParts):
-        return dataclasses.replace(
-            parts,
-            arrays=tuple(_nearest_signed(array, resistors) for array in parts.arrays),
-            damping=nearest(parts.damping, resistors),
-        )
-    if isinstance(parts, Network) and not parts.shunt.any():
-        coupling, ground = nearest(parts.coupling, resistors), nearest(parts.ground, resistors)
-        return dataclasses.replace(parts, coupling=coupling, ground=ground)
-    return parts
+    return parts.map_conductances(lambda values: nearest(values, resistors)) if is_discrete(resistors) else parts
+
+
+def is_discrete(resistors: Resistors) -> bool:
+    """Whether the technology has codes or an E-series, so that values are rounded at all."""
+    return resistors.bits is not None or resistors.series is not None
 
 
 def smallest_code(resistors: Resistors) -> float:
@@ -62,11 +51,4 @@ def nearest(conductance: np.ndarray, resistors: Resistors) -> np.ndarray:
     present = conductance > 0
     assert resistors.series is not None
     rounded[present] = 1.0 / nearest_preferred(1.0 / conductance[present], resistors.series)
-    return rounded
-
-
-def _nearest_signed(array: sparse.csr_array, resistors: Resistors) -> sparse.csr_array:
-    rounded = array.copy()
-    rounded.data = np.sign(array.data) * nearest(np.abs(array.data), resistors)
-    rounded.eliminate_zeros()
     return rounded

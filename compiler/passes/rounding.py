@@ -1,12 +1,12 @@
 """Fourth pass, other ways: component values rounded for the solution's sake, or at random without bias.
 
 `quantise` takes the nearest value of each part by itself. What is asked of the circuit is its solution, though, and there single errors
-may cancel. With the realised stiffness M instead of K = u D A D, and input resistors r times as conductive as they should be,
+may cancel. With the realised conductance matrix M instead of K = u D A D, and input resistors r times as conductive as they should be,
 
     x' - x = -D M^-1 E y,     E = M - diag(r) K,     y = D^-1 x,
 
 exactly, and M^-1 is K^-1 to lowest order. Each part e adds g_e l_e r_e^T to M: l = +-e_i, r = e_j for a crosspoint, l = r = e_i + p e_j
-for a passive coupling of polarity p, l = r = e_i for a leg to ground. With a choice c_e in {0, 1} between the values below and above the
+for a passive coupling of polarity p, l = r = e_i for a part to ground. With a choice c_e in {0, 1} between the values below and above the
 wanted one, at the fractions f_e of their distances, the squared first-order error is the quadratic form
 
     (c - f)^T Q (c - f) + 2 h^T (c - f) + const,     Q_ef = (l_e^T S l_f) (r_e^T T r_f) times the two distances,
@@ -18,11 +18,10 @@ and again after flipping a few at random (iterated local search).
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -31,12 +30,12 @@ from ...circuits.errors import InputError
 from ...circuits.technology.e_series import series_values
 from ...circuits.technology.technology import OpAmp, Resistors, Technology
 from ..fabrics.base import Fabric
-from ..fabrics.cascade import FactoredParts
-from ..fabrics.network import Network
 from ..matrices import dense
 from ..parts import Parts
 from ..validate import validate_drive
-from .quantise import code_step, nearest, quantise, smallest_code
+from .quantise import code_step, is_discrete, nearest, quantise, smallest_code
+
+P = TypeVar("P", bound=Parts)
 
 Rounding = Literal["nearest", "solution", "stochastic"]
 """How component values are rounded."""
@@ -53,14 +52,14 @@ ON_VALUE = 1e-9
 
 
 def rounded(
-    parts: Any,
+    parts: P,
     fabric: Fabric,
     technology: Technology,
     scaling: np.ndarray,
     rounding: str = "nearest",
     b: Any = None,
     seed: int = 0,
-) -> Any:
+) -> P:
     """The parts with every value rounded to one that can be had.
 
     Args:
@@ -81,7 +80,7 @@ def rounded(
     if rounding == "stochastic":
         if not (isinstance(seed, int | np.integer) and seed >= 0):
             raise InputError(f"seed is {seed!r}; give an integer >= 0")
-        return round_stochastically(parts, technology.resistors, fabric.symmetric, np.random.default_rng(seed))
+        return round_stochastically(parts, technology.resistors, np.random.default_rng(seed))
     raise InputError(f"rounding {rounding!r} is unknown; there are: nearest, solution, stochastic")
 
 
@@ -114,20 +113,17 @@ def neighbours(conductance: np.ndarray, resistors: Resistors) -> tuple[np.ndarra
     return np.where(fixed, close, below), np.where(fixed, close, above)
 
 
-def round_stochastically(parts: Any, resistors: Resistors, symmetric: bool, rng: np.random.Generator) -> Any:
+def round_stochastically(parts: P, resistors: Resistors, rng: np.random.Generator) -> P:
     """Each part up or down at random, such that its expected conductance is the wanted one; both rails alike.
 
     P(up) = (g - below) / (above - below), independently for each part. A part without a choice (see `neighbours`) takes the nearest
     value. Coils and capacitors are left as they are.
 
     Args:
-        parts: `Parts`, `Network` or `FactoredParts`, both rails alike.
+        parts: before rounding, both rails alike.
         resistors: the values that can be had.
-        symmetric: whether the couplings (i, j) and (j, i) of `Parts` are one part.
         rng: where the draws come from.
     """
-    if _keeps_values(parts, resistors):
-        return parts
 
     def drawn(conductance: np.ndarray) -> np.ndarray:
         below, above = neighbours(conductance, resistors)
@@ -135,22 +131,10 @@ def round_stochastically(parts: Any, resistors: Resistors, symmetric: bool, rng:
         share = np.divide(conductance - below, gap, out=np.zeros_like(gap), where=gap > 0)
         return np.where(rng.random(gap.shape) < share, above, below)
 
-    if isinstance(parts, FactoredParts):
-        arrays = []
-        for array in parts.arrays:
-            array = array.copy()
-            array.data = np.sign(array.data) * drawn(np.abs(array.data))
-            array.eliminate_zeros()
-            arrays.append(array)
-        return dataclasses.replace(parts, arrays=tuple(arrays), damping=drawn(parts.damping))
-    variables = _variables(parts, symmetric)
-    chosen = variables.build(drawn(variables.exact))
-    if isinstance(parts, Network):
-        return chosen
-    return dataclasses.replace(chosen, drive=np.broadcast_to(drawn(parts.drive[0]), parts.drive.shape).copy())
+    return parts.map_conductances(drawn) if is_discrete(resistors) else parts
 
 
-def round_for_solution(parts: Any, fabric: Fabric, technology: Technology, scaling: np.ndarray, b: Any = None) -> Any:
+def round_for_solution(parts: P, fabric: Fabric, technology: Technology, scaling: np.ndarray, b: Any = None) -> P:
     """The choice between the values below and above each wanted one that disturbs the solution least, as far as it is found.
 
     The first-order error (see the module's docstring) is searched, and of the choices found the one with the least error of the realised
@@ -159,58 +143,57 @@ def round_for_solution(parts: Any, fabric: Fabric, technology: Technology, scali
     worse for others than the nearest values are.
 
     Args:
-        parts: `Parts`, or a `Network` of resistors, before rounding, both rails alike.
+        parts: before rounding, both rails alike, whose conductances add to the matrix one by one (`Parts.stamps`).
         fabric, technology: what they belong to; a finite gain's droop is made up for as well.
         scaling: d, (n,).
         b: (n,) right-hand side, problem units; None: the mean over all b.
 
     Raises:
-        InputError: the fabric is none of rc, dual_rail, crossbar and crossbar_single; more than `LARGEST` unknowns; b is unusable.
+        InputError: parts without stamps; more than `LARGEST` unknowns; b is unusable.
     """
-    if not isinstance(parts, Parts) and not (isinstance(parts, Network) and not parts.shunt.any()):
+    stamps = parts.stamps()
+    if stamps is None:
         raise InputError(
-            f"rounding='solution' is for the fabrics rc, dual_rail, crossbar and crossbar_single, not for {fabric.name}; "
-            "use rounding='nearest' (or 'stochastic')"
+            f"rounding='solution' is not supported by fabric {fabric.name}, whose parts are no resistors that add to the matrix one by "
+            "one; use rounding='nearest' (or 'stochastic')"
         )
     if parts.size > LARGEST:
         raise InputError(
             f"rounding='solution' takes at most {LARGEST} unknowns, this system has {parts.size}; use rounding='nearest'"
         )
     driven = np.eye(parts.size) if b is None else validate_drive(b, parts.size)[:, None]
-    close = quantise(parts, technology.resistors)
-    if _keeps_values(parts, technology.resistors):
+    if not is_discrete(technology.resistors):
         return parts
-    variables = _variables(parts, fabric.symmetric)
-    below, above = neighbours(variables.exact, technology.resistors)
-    stiffness = dense(fabric.realised(parts, technology.model_copy(update={"opamp": OpAmp()})))
-    inverse, d = np.linalg.inv(stiffness), scaling[:, None]
+    close, exact = quantise(parts, technology.resistors), parts.conductances()
+    below, above = neighbours(exact, technology.resistors)
+    conductance = dense(fabric.realised(parts, technology.model_copy(update={"opamp": OpAmp()})))
+    inverse, d = np.linalg.inv(conductance), scaling[:, None]
     wanted = inverse @ (d * driven)
     right = wanted @ wanted.T
-    free = (above > below) & (_quadratic(variables.right, right) > 0)
+    free = (above > below) & (_quadratic(stamps.right, right) > 0)
     if not free.any():
         return close
-    moves = _Moves(variables.left[free], variables.right[free], below[free], above[free])
-    drives = {"drive": close.drive} if isinstance(parts, Parts) else {}
+    moves = _Moves(stamps.left[free], stamps.right[free], below[free], above[free])
+    nearest_values = close.conductances()
 
-    def built(choice: np.ndarray) -> Any:
-        values = variables.of(close)
+    def built(choice: np.ndarray) -> P:
+        values = nearest_values.copy()
         values[free] = np.where(choice, moves.above, moves.below)
-        return dataclasses.replace(variables.build(values), **drives)
+        return close.with_conductances(values)
 
-    def error(candidate: Any) -> float:
+    def error(candidate: P) -> float:
         if not fabric.is_stable(candidate, technology):
             return math.inf
         driving = fabric.drive(candidate)[:, None] * (d * driven)
         try:
             found = np.linalg.solve(dense(fabric.realised(candidate, technology)), driving)
-        except (
-            np.linalg.LinAlgError
-        ):  # coarse codes can make rows equal, with an eigenvalue that is positive by rounding only
+        except np.linalg.LinAlgError:
+            # Coarse codes can make rows equal, with an eigenvalue that is positive by rounding only.
             return math.inf
         return float(np.linalg.norm(d * (found - wanted)))
 
-    start = variables.of(close)[free] > (moves.above + moves.below) / 2
-    residual = dense(fabric.realised(close, technology)) - fabric.drive(close)[:, None] * stiffness
+    start = nearest_values[free] > (moves.above + moves.below) / 2
+    residual = dense(fabric.realised(close, technology)) - fabric.drive(close)[:, None] * conductance
     best, least = close, error(close)
     for choice in _search(moves, inverse.T @ (d**2 * inverse), right, residual, start):
         candidate = built(choice)
@@ -218,17 +201,6 @@ def round_for_solution(parts: Any, fabric: Fabric, technology: Technology, scali
         if size < least:
             best, least = candidate, size
     return best
-
-
-@dataclass(frozen=True)
-class _Variables:
-    """The parts whose values are chosen: wanted conductances (m,), shapes of what they add to K, and the way back into the record."""
-
-    exact: np.ndarray
-    left: sparse.csr_array
-    right: sparse.csr_array
-    of: Callable[[Any], np.ndarray]
-    build: Callable[[np.ndarray], Any]
 
 
 @dataclass(frozen=True)
@@ -303,72 +275,9 @@ def _flipped(Q: np.ndarray, slope: np.ndarray, origin: np.ndarray, start: np.nda
     return choice, cost
 
 
-def _variables(parts: Parts | Network, symmetric: bool) -> _Variables:
-    n = parts.size
-    legs = np.arange(n)
-    if isinstance(parts, Network):
-        first, second, polarity = parts.first, parts.second, parts.polarity
-
-        def of(record: Any) -> np.ndarray:
-            return np.concatenate([record.coupling[0], record.ground[0]])
-
-        def build(values: np.ndarray) -> Any:
-            coupling, ground = values[: len(first)], values[len(first) :]
-            return dataclasses.replace(
-                parts,
-                coupling=np.broadcast_to(coupling, parts.coupling.shape).copy(),
-                ground=np.broadcast_to(ground, parts.ground.shape).copy(),
-            )
-
-    else:
-        upper = np.triu(parts.polarity, 1) if symmetric else parts.polarity
-        first, second = np.nonzero(upper)
-        polarity = parts.polarity[first, second]
-
-        def of(record: Any) -> np.ndarray:
-            return np.concatenate([record.coupling[0][first, second], record.ground[0]])
-
-        def build(values: np.ndarray) -> Any:
-            coupling, ground = np.zeros((n, n)), values[len(first) :]
-            coupling[first, second] = values[: len(first)]
-            if symmetric:
-                coupling += coupling.T
-            return dataclasses.replace(
-                parts,
-                coupling=np.broadcast_to(coupling, parts.coupling.shape).copy(),
-                ground=np.broadcast_to(ground, parts.ground.shape).copy(),
-            )
-
-    edges = np.arange(len(first))
-    start = _unit_rows(first, n)
-    if symmetric:
-        ends = sparse.csr_array((polarity.astype(float), (edges, second)), shape=(len(first), n))
-        left = right = sparse.csr_array(start + ends)
-    else:
-        left = sparse.csr_array(sparse.diags_array(polarity.astype(float)) @ start)
-        right = _unit_rows(second, n)
-    ground = _unit_rows(legs, n)
-    return _Variables(
-        of(parts),
-        sparse.csr_array(sparse.vstack([left, ground])),
-        sparse.csr_array(sparse.vstack([right, ground])),
-        of,
-        build,
-    )
-
-
-def _unit_rows(which: np.ndarray, n: int) -> sparse.csr_array:
-    return sparse.csr_array((np.ones(len(which)), (np.arange(len(which)), which)), shape=(len(which), n))
-
-
 def _quadratic(rows: sparse.csr_array, form: np.ndarray) -> np.ndarray:
     """v^T form v for each row v, (m,)."""
     return np.asarray(rows.multiply(rows @ form).sum(axis=1)).ravel()
-
-
-def _keeps_values(parts: Any, resistors: Resistors) -> bool:
-    continuous = resistors.bits is None and resistors.series is None
-    return continuous or (isinstance(parts, Network) and bool(parts.shunt.any()))
 
 
 def _adjacent_preferred(values: np.ndarray, series: str) -> tuple[np.ndarray, np.ndarray]:

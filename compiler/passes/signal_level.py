@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...circuits.errors import InputError, UnrealisableError
-from ..fabrics.cascade import stages
 from ..matrices import dense, is_sparse, smallest_eigenvalue, solver
 from ..validate import validate_drive
 
@@ -66,7 +65,7 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
             rows = np.concatenate(
                 [
                     np.linalg.norm(stage @ inverse, axis=1)
-                    for stage in (1.0 * np.eye(program.size), *stages(program.parts))
+                    for stage in (1.0 * np.eye(program.size), *program.parts.stages())
                 ]
             )
             shown = np.ones(len(rows))
@@ -75,7 +74,7 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
     else:
         volts = solver(program.target)(vector) / shown
         largest_read = max(
-            float(np.abs(stage @ volts).max()) for stage in (np.eye(program.size), *stages(program.parts))
+            float(np.abs(stage @ volts).max()) for stage in (np.eye(program.size), *program.parts.stages())
         )
         largest_drive = float(np.abs(program.scaling * vector).max())
     rail = HEADROOM * program.technology.opamp.rail

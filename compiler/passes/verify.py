@@ -26,10 +26,8 @@ from ...circuits.linear.descriptor import Descriptor, describe_elements
 from ...circuits.spice.parser import parse_elements
 from ...circuits.technology.e_series import series_values
 from ...circuits.technology.technology import OpAmp, Resistors
-from ..fabrics.cascade import FactoredParts
-from ..fabrics.network import Network
-from ..matrices import dense, diagonal, is_sparse, largest_entry, scaled
-from .quantise import code_step, smallest_code
+from ..matrices import dense, is_sparse, largest_entry, scaled
+from .quantise import code_step, is_discrete, smallest_code
 
 if TYPE_CHECKING:
     from ..program import AnalogProgram
@@ -131,9 +129,9 @@ def _require_target(program: AnalogProgram) -> None:
     wanted = scaled(program.target, program.conductance_unit * d, d)
     found = fabric.realised(parts, ideal)
     _compare("K", found, wanted, _rounding(program, wanted))
-    if program.fabric_name != "spu":
-        storage = parts.storage if isinstance(parts, Network) else np.atleast_2d(parts.capacitance)
-        _compare("C", storage.mean(axis=0), technology.capacitors.unit * d**2, 0.0)
+    capacitances = parts.capacitances()
+    if capacitances is not None:
+        _compare("C", capacitances, technology.capacitors.unit * d**2, 0.0)
     ratio = _relative_rounding(technology.resistors)
     allowed = ratio if program.rounding == "nearest" else (1 + ratio) ** 2 - 1
     _compare("drive", fabric.drive(parts), np.ones(program.size), allowed)
@@ -175,41 +173,11 @@ def _relative_rounding(resistors: Resistors) -> float:
 
 def _rounding(program: AnalogProgram, wanted: Any) -> Any:
     """How far rounding may move each entry of the realised matrix."""
-    resistors, parts, n = program.technology.resistors, program.parts, program.size
-    if resistors.bits is None and resistors.series is None:
+    resistors = program.technology.resistors
+    if not is_discrete(resistors):
         return 0.0
-    if isinstance(parts, FactoredParts):
-        return _cascade_rounding(program)
-    if isinstance(parts, Network) and parts.shunt.any():
-        return 0.0  # coils and capacitors are not rounded
     ratio = _relative_rounding(resistors)
-    half = 0.0 if resistors.bits is None else max(code_step(resistors), smallest_code(resistors)) / 2
+    step = 0.0 if resistors.bits is None else max(code_step(resistors), smallest_code(resistors)) / 2
     if program.rounding != "nearest":
-        half, ratio = 2 * half, (1 + ratio) ** 2 - 1
-    off = abs(wanted) * ratio
-    if not is_sparse(wanted):
-        allowed = off + half
-        if program.fabric.symmetric:
-            # A passive cell's diagonal is the sum of its rounded parts.
-            sums = allowed.sum(axis=1)
-            np.fill_diagonal(allowed, sums)
-        return allowed
-    pattern = abs(wanted).sign() * half
-    allowed = off + pattern
-    sums = np.asarray(allowed.sum(axis=1)).ravel()
-    return sparse.csr_array(allowed + sparse.diags_array(sums - diagonal(allowed))) if n else allowed
-
-
-def _cascade_rounding(program: AnalogProgram) -> np.ndarray:
-    """|product of arrays that are each as far off as rounding takes them| less the product itself, entry by entry."""
-    parts, resistors = program.parts, program.technology.resistors
-    ratio = _relative_rounding(resistors)
-    half = 0.0 if resistors.bits is None else max(code_step(resistors), smallest_code(resistors)) / 2
-    if program.rounding != "nearest":
-        half, ratio = 2 * half, (1 + ratio) ** 2 - 1
-    exact, wide = np.eye(program.size), np.eye(program.size)
-    for array, feedback in zip(parts.arrays, (*parts.feedback, None), strict=True):
-        size = np.abs(array.toarray())
-        gain = 1.0 if feedback is None else 1.0 / feedback[:, None]
-        exact, wide = gain * (size @ exact), gain * ((size * (1 + ratio) + half) @ wide)
-    return wide - exact + np.diag(parts.damping * ratio + half)
+        step, ratio = 2 * step, (1 + ratio) ** 2 - 1
+    return program.parts.rounding_bound(wanted, ratio, step)

@@ -22,9 +22,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
-from ...compiler.parts import BOLTZMANN
 from .kronecker_array import KroneckerArray
 from .kronecker_drift import ROUNDING, KroneckerFlow
 from .low_rank_law import ANGLE, INNER, STEP, WIDTH, Motion, hyperbola
@@ -107,7 +107,7 @@ class KroneckerLaw:
         if self.noise == 0 or t == 0:
             return np.zeros(array.size)
         times, weights = self._times(min(t, QUIET / flow.slowest) if self.settles else t)
-        density = 4 * BOLTZMANN * array.die.ambient * self.noise / array.tau
+        density = 4 * Boltzmann * array.die.ambient * self.noise / array.tau
         cells, stages = rng.standard_normal((2, len(times), *self._shape))
         cells *= np.sqrt(density * flow.load)
         cells += flow.last(flow.gain * np.sqrt(density * flow.stage_load) * stages)

@@ -32,9 +32,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
-from ...compiler.parts import BOLTZMANN
 from ..ou import transition
 from .low_rank_array import FIRST, LAST, FactoredArray
 
@@ -216,7 +216,7 @@ class FactoredLaw:
         self.load, self.leak_rate, self._cell_noise = np.empty(n), np.empty(n), np.empty(n)
         self._moments, self._alike = np.zeros((2, self._terms, k, k))
         self._row_sums, gram_rows, gram_last, self._row_noise = np.zeros(k), *np.zeros((3, k, k))
-        density = 4 * BOLTZMANN * array.die.ambient * self.noise
+        density = 4 * Boltzmann * array.die.ambient * self.noise
         for part in array.blocks():
             first, last = array.conductances(FIRST, part), array.conductances(LAST, part)
             pull = array.tau / self.inertia[part]
@@ -239,7 +239,7 @@ class FactoredLaw:
     def _stages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """K, q and the noise of the last stage's outputs, V^2 per tau."""
         array, e = self.array, self.leak
-        density = 4 * BOLTZMANN * array.die.ambient * self.noise / array.tau
+        density = 4 * Boltzmann * array.die.ambient * self.noise / array.tau
         load = self._row_sums + array.feedback[0]
         gain = 1 / (array.feedback[0] + e * load)
         offset, white = gain * load * array.stage_offsets[0], np.diag(density * gain**2 * load)

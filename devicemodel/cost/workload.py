@@ -22,12 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
-
 from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
-from ...compiler.fabrics.cascade import FactoredParts
-from ...compiler.fabrics.network import Network
 from ...compiler.program import AnalogProgram
 
 Layout = Literal["factored", "dense", "dual"]
@@ -91,14 +87,10 @@ def compiled_array(program: AnalogProgram) -> Array:
 
     Codes: each factor's entries in a cascade, each part of a network, n (n + 1) / 2 where one code sets a symmetric pair, else n^2.
     """
-    parts, n, report = program.parts, program.size, program.report
-    if isinstance(parts, FactoredParts):
-        codes = sum(int(np.prod(factor.shape)) for factor in parts.arrays)
-    elif isinstance(parts, Network):
-        codes = int(np.count_nonzero(parts.coupling[0])) + int(np.count_nonzero(parts.ground[0]))
-    else:
-        codes = n * (n + 1) // 2 if program.fabric.symmetric else n * n
-    return Array(n, codes, report.parts.get("amplifier", 0), program.tau, report.resistor_power)
+    report = program.report
+    return Array(
+        program.size, program.parts.code_count(), report.parts.get("amplifier", 0), program.tau, report.resistor_power
+    )
 
 
 def derivative_flops(layout: str, parameters: int, batch: int, outputs: int) -> float:

@@ -17,9 +17,10 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.constants import Boltzmann
 
 from ...compiler.layout.effect import effective_conductance
-from ...compiler.parts import BOLTZMANN
+from ...compiler.layout.extraction import require_array
 from ...compiler.program import AnalogProgram
 
 
@@ -48,8 +49,10 @@ class Elements:
 def schematic(program: AnalogProgram) -> Elements:
     """Those of the schematic netlist."""
     law = program.behaviour
-    nothing = np.zeros_like(law.stiffness)
-    return Elements(law.stiffness, np.diag(law.load), law.drive, np.diag(law.capacitance), nothing, nothing, law.noise)
+    nothing = np.zeros_like(law.conductance)
+    return Elements(
+        law.conductance, np.diag(law.load), law.drive, np.diag(law.capacitance), nothing, nothing, law.noise
+    )
 
 
 def extracted(program: AnalogProgram) -> Elements:
@@ -59,14 +62,14 @@ def extracted(program: AnalogProgram) -> Elements:
         UnrealisableError: a fabric without a layout.
     """
     coupled, load = effective_conductance(program)
-    plain, parts, technology = schematic(program), program.parts, program.technology
+    plain, parts, technology = schematic(program), require_array(program), program.technology
     inward = parts.drive.mean(axis=0)
     passed = 1.0 / (1.0 + technology.dac.resistance * inward)
     coupled_1, load_1 = _capacitances(program)
     full = load + np.diag(inward * passed)
-    rails = len(parts.drive)
+    rails = parts.rails
     # The schematic's noise is 2 rails k sum(g T) a row: of one temperature a row, the conductances' mean.
-    kelvin = np.diag(plain.noise) / (2 * rails * BOLTZMANN * np.diag(plain.load))
+    kelvin = np.diag(plain.noise) / (2 * rails * Boltzmann * np.diag(plain.load))
     return dataclasses.replace(
         plain,
         stiffness=coupled,
@@ -74,7 +77,7 @@ def extracted(program: AnalogProgram) -> Elements:
         drive=plain.drive * passed,
         coupled_capacitance=coupled_1,
         load_capacitance=load_1 + technology.wires.input_capacitance * np.eye(program.size),
-        noise=2 * rails * BOLTZMANN * np.sqrt(np.outer(kelvin, kelvin)) * (full + full.T) / 2,
+        noise=2 * rails * Boltzmann * np.sqrt(np.outer(kelvin, kelvin)) * (full + full.T) / 2,
     )
 
 

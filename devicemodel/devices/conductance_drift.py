@@ -22,19 +22,9 @@ def aged(program: AnalogProgram, die: Die, seconds: float) -> AnalogProgram:
     resistors, parts = program.technology.resistors, program.parts
     if seconds == 0 or (resistors.ageing == 0 and resistors.ageing_spread == 0):
         return program
-    rails, n = parts.ground.shape
-    deviate = die.deviates("coupling_ageing", (rails, n, n))
-    if program.fabric.symmetric:
-        # One part joins i and j, and it is the one above the diagonal.
-        deviate = np.where(np.triu(np.ones((n, n), dtype=bool)), deviate, deviate.transpose(0, 2, 1))
     elapsed = np.log1p(seconds / resistors.ageing_time)
 
     def left(z: np.ndarray) -> np.ndarray:
         return np.exp(-(resistors.ageing + resistors.ageing_spread * z) * elapsed)
 
-    later = dataclasses.replace(
-        parts,
-        coupling=parts.coupling * left(deviate),
-        ground=parts.ground * left(die.deviates("ground_ageing", (rails, n))),
-    )
-    return dataclasses.replace(program, parts=later)
+    return dataclasses.replace(program, parts=parts.aged(die, left))

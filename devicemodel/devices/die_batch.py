@@ -12,7 +12,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...compiler.compile import lay_out
+from ...compiler.fabrics.array import ArrayParts
 from ...compiler.matrices import comparison_matrix
 from ...compiler.program import AnalogProgram
 from ...compiler.validate import real_array, validate
@@ -115,7 +116,9 @@ class DieBatch:
         program = lay_out(a, self.card.fabric, self.card.technology)
         stacked = self._stacks.get(len(a))
         if stacked is None:
-            stacked = stack(self.dies, program.parts, program.fabric.symmetric, self.dtype, self.progress)
+            stacked = stack(
+                self.dies, cast("ArrayParts", program.parts), program.fabric.symmetric, self.dtype, self.progress
+            )
             self._stacks[len(a)] = stacked
         law = stacked_law(program, stacked, values)
         noisy = self.card.technology.thermal.johnson_noise and bool((values["noise"] > 0).any())

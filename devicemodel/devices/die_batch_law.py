@@ -4,23 +4,24 @@ Deviates and temperatures are those of `circuits.technology.die`, drawn once for
 
     conductance = nominal exp(-mismatch z - shift) / drift,        capacitance = nominal exp(capacitor_mismatch z + shift),
 
-as in `compiler.parts.Parts.on`, and the law is that of `surrogate.law` without a layout (tests hold both against each other). Parameters
-are numbers, or tensors of shape () or (dies, 1): gradients flow to them.
+as in `ArrayParts.on_die`, and the law is that of `surrogate.law` without a layout (tests hold both against each other). Parameters are
+numbers, or tensors of shape () or (dies, 1): gradients flow to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from scipy.constants import Boltzmann
 from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
-from ...compiler.parts import BOLTZMANN, Parts
+from ...compiler.fabrics.array import ArrayParts
 from ...compiler.program import AnalogProgram
 from ..card import RANGES, DeviceCard
 
@@ -54,7 +55,11 @@ class Stack:
 
 
 def stack(
-    dies: Sequence[Die], parts: Parts, symmetric: bool, dtype: torch.dtype, progress: Callable[[int, int], None] | None
+    dies: Sequence[Die],
+    parts: ArrayParts,
+    symmetric: bool,
+    dtype: torch.dtype,
+    progress: Callable[[int, int], None] | None,
 ) -> Stack:
     """Draw every die for parts of this size and number of rails; `progress` is called with (dies drawn, dies)."""
     n, rails = parts.size, len(parts.drive)
@@ -160,7 +165,7 @@ def _parameter(name: str, value: Any, dies: int) -> Tensor:
 
 def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) -> StackedLaw:
     """The law of a nominal program on all dies of a stack, with parameters p of `parameters_of`."""
-    parts: Parts = program.parts
+    parts = cast("ArrayParts", program.parts)
     dtype = stacked.coupling.dtype
 
     def nominal(values: np.ndarray) -> Tensor:
@@ -181,13 +186,13 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
         drive = (nominal(parts.drive) * torch.exp(-wide * stacked.drive)).mean(1) * stacked.drive_factor
         load = coupling.sum(-1) + drive
         stiffness, driven = polarity * coupling, drive / parts.drive_nominal
-        heard = torch.diag_embed(2 * rails * BOLTZMANN * (noisy.sum(-1) + drive * stacked.drive_heat))
+        heard = torch.diag_embed(2 * rails * Boltzmann * (noisy.sum(-1) + drive * stacked.drive_heat))
     else:
         ground = (nominal(parts.ground) * torch.exp(-wide * stacked.ground)).mean(1) * stacked.ground_factor
         load, driven = torch.zeros_like(ground), torch.ones_like(ground)
         stiffness = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
         legs = torch.diag_embed(ground * stacked.ground_heat + noisy.sum(-1))
-        heard = 2 * rails * BOLTZMANN * (polarity * noisy + legs)
+        heard = 2 * rails * Boltzmann * (polarity * noisy + legs)
     judged = stiffness
     if parts.drive_nominal:
         judged = stiffness + torch.diag_embed(load / program.technology.opamp.gain)

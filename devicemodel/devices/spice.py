@@ -109,7 +109,7 @@ def sampled(program: AnalogProgram, spans: tuple[float, ...], noise: bool) -> tu
     if not noise:
         return Transient(stop, nodes=program.nodes, tolerance=TOLERANCE), None
     law = program.behaviour
-    fastest = 1.0 / float(np.abs(np.linalg.eigvals(law.stiffness / law.capacitance[:, None])).max())
+    fastest = 1.0 / float(np.abs(np.linalg.eigvals(law.conductance / law.capacitance[:, None])).max())
     points = max(MIN_NOISE_POINTS, math.ceil(stop / (0.5 * fastest)))
     first, interval = spans[0] * program.tau, (spans[1] * program.tau if len(spans) > 1 else 0.0)
     short, long = sorted((first, interval))

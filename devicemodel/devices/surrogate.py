@@ -80,7 +80,7 @@ class SurrogateDevice(CircuitDevice):
         return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
 
     def _is_stable(self, program: AnalogProgram) -> bool:
-        if not all(np.isfinite(values).all() for values in (program.behaviour.stiffness, program.behaviour.load)):
+        if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):
             return False
         if not self.layout:
             return program.is_stable()

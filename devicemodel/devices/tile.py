@@ -21,11 +21,11 @@ import math
 
 import numpy as np
 import torch
+from scipy.constants import Boltzmann
 from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
-from ...compiler.parts import BOLTZMANN
 from ...compiler.passes.quantise import nearest
 from ..host.converters import step_of
 
@@ -94,7 +94,7 @@ class AnalogTile(torch.nn.Module):
         reading = 1.0 + board.adc.gain_error * self.die.deviates("adc_gain", (1, 1))[0, 0]
         signed, total = pairs[0] - pairs[1], (pairs[0] + pairs[1]).sum(axis=1)
         kelvin = board.thermal.ambient if board.thermal.johnson_noise else 0.0
-        johnson = 2 * BOLTZMANN * kelvin * (total + 1 / feedback) * feedback**2 / integration
+        johnson = 2 * Boltzmann * kelvin * (total + 1 / feedback) * feedback**2 / integration
         volts = feedback * reading * signed
         bias = volts @ offsets + board.adc.offset * self.die.deviates("adc_offset", (1, rows))[0]
         noise = np.sqrt(johnson * reading**2 + board.adc.noise**2)

@@ -46,9 +46,9 @@ def draw_program(program: AnalogProgram, placement: Placement | None = None) -> 
     size = counted(program.size, "unknown")
     title = f"{program.fabric_name}: {program.fabric.title}\n{size}, technology {program.technology.name}"
     fabric = program.fabric
-    if program.size <= DRAWN and not fabric.active:
+    if program.size <= DRAWN and fabric.schematic == "network":
         return network_picture(program, title)
-    if program.size <= DRAWN and fabric.has_layout:
+    if program.size <= DRAWN and fabric.schematic == "array":
         return array_picture(program, title)
     return graph_picture(program, placement, title) if program.size <= GRAPH else map_picture(program, placement, title)
 

@@ -17,7 +17,7 @@ from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix
-from thermograd.compiler.parts import Parts
+from thermograd.compiler.fabrics.array import ArrayParts
 from thermograd.compiler.program import AnalogProgram
 
 from ..systems import passive, spd
@@ -179,7 +179,7 @@ def test_a_saved_program_comes_back_whole(fabric, tmp_path):
     assert again.to_spice(B) == program.to_spice(B)
     assert again.report == program.report
     assert again.technology == program.technology
-    for field in dataclasses.fields(Parts):
+    for field in dataclasses.fields(ArrayParts):
         np.testing.assert_array_equal(getattr(again.parts, field.name), getattr(program.parts, field.name))
     assert sorted(entry.name for entry in (tmp_path / "deep").iterdir()) == ["program.json", "program.npz"]
 

@@ -169,7 +169,7 @@ def test_whole_band_of_a_differential_crossbar_is_its_lyapunov_law():
     technology = Technology.preset("ideal").replace(opamp__gain=gain, opamp__gbw=gbw)
     program = compile_matrix(spd(n, 10.0, 1), "crossbar", technology)
     law, w, tau = program.behaviour, 2 * np.pi * gbw, 1e-6
-    K, L, C = law.stiffness + np.diag(law.load) / gain, np.diag(law.load), np.diag(law.capacitance)
+    K, L, C = law.conductance + np.diag(law.load) / gain, np.diag(law.load), np.diag(law.capacitance)
     # In units of tau, so that v and v' count alike: the solver's error goes with the largest entry.
     inverse = w * tau**2 * np.linalg.inv(C)
     first, kick = np.zeros((2 * n, 2 * n)), np.zeros((2 * n, 2 * n))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.technology.technology import Technology, Thermal
-from thermograd.compiler.analysis.electrothermal import ThermalOutcome, dissipation, equilibrium, heat_map, self_heated
+from thermograd.compiler.analysis.dissipation import dissipation, equilibrium, heat_map
+from thermograd.compiler.analysis.electrothermal import ThermalOutcome, self_heated
 from thermograd.compiler.compile import compile_matrix, compile_system
 
 from ...systems import passive, spd

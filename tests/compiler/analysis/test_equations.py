@@ -16,8 +16,8 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.analysis.elimination import Inverses
 from thermograd.compiler.analysis.equations import derive_equations
-from thermograd.compiler.analysis.symbolic_netlist import Inverses
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.matrices import dense
 from thermograd.compiler.passes.verify import VerificationError

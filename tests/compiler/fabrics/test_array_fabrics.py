@@ -152,13 +152,13 @@ def test_the_first_order_law_of_a_die_is_wrong_only_in_second_order(fabric, quan
         )
         program = lay_out(a, fabric, technology).on(technology.fabricate(11))
         law = program.behaviour
-        drift = -law.stiffness / law.capacitance[:, None]
+        drift = -law.conductance / law.capacitance[:, None]
         if quantity == "noise":
             diffusion = law.noise / np.outer(law.capacitance, law.capacitance)
             wanted, found = solve_continuous_lyapunov(drift, -diffusion), covariance(program)
         else:
             current = np.linspace(-1e-3, 1e-3, 5)
-            wanted = np.linalg.solve(law.stiffness, law.drive * current)
+            wanted = np.linalg.solve(law.conductance, law.drive * current)
             found = extract(program.circuit(current, np.zeros(5)), outputs(5)).equilibrium()
         return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 

@@ -10,11 +10,13 @@ from scipy.optimize import brentq
 from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix, lay_out
+from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.effect import effective_conductance, layout_admittance, layout_effect, layout_matrix
-from thermograd.compiler.layout.extraction import ARRAYS
 
 from ...systems import spd
 from .layouts import ALL, IDEAL, at_rest, with_zeros
+
+ARRAYS = fabric_names("has_layout")
 
 # Capacitances
 

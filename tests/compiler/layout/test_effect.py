@@ -16,12 +16,14 @@ from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import VCVS, Resistor, VoltageSource
 from thermograd.circuits.ngspice.run import run
 from thermograd.compiler.compile import compile_matrix, lay_out
+from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.effect import effective_conductance, layout_admittance, layout_effect, layout_matrix
-from thermograd.compiler.layout.extraction import ARRAYS
 
 from ...systems import spd
 from ..oracle import operating_point
 from .layouts import ALL, IDEAL, at_rest, with_zeros
+
+ARRAYS = fabric_names("has_layout")
 
 GAIN = 1e8
 """What the netlist writes for an infinite gain."""

@@ -16,10 +16,13 @@ from thermograd.circuits.netlist.elements import Capacitor, Resistor, VoltageSou
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
-from thermograd.compiler.layout.extraction import ARRAYS, extract_layout
+from thermograd.compiler.fabrics.registry import fabric_names
+from thermograd.compiler.layout.extraction import extract_layout
 
 from ...systems import passive, spd
 from ..oracle import operating_point
+
+ARRAYS = fabric_names("has_layout")
 
 BOLTZMANN = 1.380649e-23
 IDEAL = Technology.preset("ideal")

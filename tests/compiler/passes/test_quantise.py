@@ -62,8 +62,10 @@ def test_both_rails_are_rounded_alike():
 def test_a_coupling_below_half_a_step_disappears():
     parts, step = parts_of(3, 1), 1e-3 / 7
     for share, left in ((0.49, 0.0), (0.51, step)):
-        weak = dataclasses.replace(parts, coupling=np.full((2, 3, 3), share * step))
-        np.testing.assert_allclose(quantise(weak, Resistors(bits=3)).coupling, left, rtol=1e-12)
+        weak = dataclasses.replace(parts, coupling=np.where(parts.polarity, share * step, np.zeros((2, 3, 3))))
+        np.testing.assert_allclose(
+            quantise(weak, Resistors(bits=3)).coupling, np.where(parts.polarity, left, np.zeros((2, 3, 3))), rtol=1e-12
+        )
 
 
 def test_without_a_series_or_bits_nothing_changes():

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.constants import Boltzmann
 from scipy.linalg import block_diag, expm, solve_continuous_lyapunov
 
 from thermograd.circuits.errors import InputError
@@ -17,7 +18,6 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_system
 from thermograd.compiler.fabrics.cascade import Factored, FactoredParts
-from thermograd.compiler.parts import BOLTZMANN
 from thermograd.devicemodel.cascade import kronecker_law as law_module
 from thermograd.devicemodel.cascade.cells import Scatter
 from thermograd.devicemodel.cascade.device import FactoredDevice
@@ -263,7 +263,7 @@ def drawn_covariance(law, t):
 def dense_covariance(array, leak, t, summing=True):
     """int exp(F s) Q exp(F s)^T ds by Lyapunov's equation, Q from all resistors."""
     F, _ = dense_law(array, leak)
-    parts, density = parts_of(array), 4 * BOLTZMANN * array.die.ambient
+    parts, density = parts_of(array), 4 * Boltzmann * array.die.ambient
     first, last = (values.toarray() for values in parts.arrays)
     stage = np.abs(first).sum(axis=1) + parts.feedback[0]
     into = np.diag(density * stage / (parts.feedback[0] + leak * stage) ** 2)

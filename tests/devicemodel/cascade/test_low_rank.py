@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.constants import Boltzmann
 from scipy.linalg import expm, solve_continuous_lyapunov
 
 from thermograd.circuits.errors import InputError
@@ -17,7 +18,6 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_system
 from thermograd.compiler.fabrics.cascade import Factored, FactoredParts
-from thermograd.compiler.parts import BOLTZMANN
 from thermograd.devicemodel.cascade import low_rank_law as factored_law
 from thermograd.devicemodel.cascade.cells import Scatter
 from thermograd.devicemodel.cascade.device import FactoredDevice
@@ -266,7 +266,7 @@ def dense_covariance(array, leak, t, summing=True):
     """int exp(F s) Q exp(F s)^T ds by Lyapunov's equation, Q from the resistors of each stage."""
     F, _ = dense_law(array, leak)
     parts, k = parts_of(array), array.rows
-    density = 4 * BOLTZMANN * array.die.ambient
+    density = 4 * Boltzmann * array.die.ambient
     into = np.zeros((k, k))
     for values, feedback in zip(parts.arrays[:-1], parts.feedback, strict=True):
         load = abs(values).sum(axis=1) + feedback

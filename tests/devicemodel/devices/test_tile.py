@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.constants import Boltzmann
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.technology import Technology
-from thermograd.compiler.parts import BOLTZMANN
 from thermograd.devicemodel.devices.tile import AnalogTile
 from thermograd.devicemodel.host.converters import quantise
 
@@ -81,7 +81,7 @@ def test_noise_is_that_of_the_conductances_and_the_adc():
     unit, largest = technology.resistors.unit, float(w.abs().max())
     feedback = unit * largest / 4.0
     total = np.round(w.abs().numpy() / largest * 255) / 255 / unit
-    johnson = 2 * BOLTZMANN * 300.15 * (total.sum(axis=1) + 1 / feedback) * feedback**2 / 1e-9
+    johnson = 2 * Boltzmann * 300.15 * (total.sum(axis=1) + 1 / feedback) * feedback**2 / 1e-9
     ratio = values.var(axis=0) / (johnson + 1e-10)
     assert np.all(np.abs(ratio - 1) < 4 * 0.01)
     assert not np.all(np.abs(values.var(axis=0) / (1.1 * johnson + 1e-10) - 1) < 4 * 0.01)

@@ -130,7 +130,7 @@ def test_noisy_samples_of_spice_lie_on_the_grid_of_its_noise(first, interval, sa
         return
     analysis, rows = sampled(program, spans, noise=True)
     behaviour = program.behaviour
-    fastest = 1 / np.abs(np.linalg.eigvals(behaviour.stiffness / behaviour.capacitance[:, None])).max()
+    fastest = 1 / np.abs(np.linalg.eigvals(behaviour.conductance / behaviour.capacitance[:, None])).max()
     assert analysis.step <= 0.5 * fastest * (1 + 1e-9)
     assert rows[-1] == analysis.steps
     # The first span, which need not be a multiple of the others, is met to half a step.

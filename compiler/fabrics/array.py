@@ -1,0 +1,200 @@
+"""`ArrayParts`: the component values of a dense array of crosspoints, of couplings of either sign, with one or two rails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from ...circuits.technology.die import Die
+from ..matrices import Matrix
+from ..parts import Parts, Stamps, entry_bound
+
+
+@dataclass(frozen=True)
+class ArrayParts(Parts):
+    """Component values of n cells, SI units; the first axis counts rails.
+
+    Attributes:
+        coupling: (rails, n, n) conductances of the matrix resistors, S; 0 is an absent resistor.
+        polarity: (n, n) +1 where A_ij > 0, -1 where A_ij < 0, 0 where no resistor is. +1 joins an output to the like input of an array
+            of amplifiers, but unlike rails of a passive network.
+        ground: (rails, n) conductances from each rail to ground (passive fabrics), S.
+        drive: (rails, n) conductances of the input resistors (active fabrics), S.
+        drive_nominal: conductance that the host assumes for every input resistor, S; 0 when the drive is a current.
+        capacitance: (rails, n) F.
+        offset: (n,) input offset voltages of the amplifiers, V.
+        inverter: (2, n) input and feedback conductances of each column's inverter, S, and inverter_offset: (n,) its offset, V; used
+            where there is one rail.
+        coupling_temperature: (n, n) K. ground_temperature, drive_temperature: (n,) K.
+    """
+
+    symmetric: ClassVar[bool] = False
+    """Whether the resistors (i, j) and (j, i) are one and the same part."""
+
+    coupling: np.ndarray
+    polarity: np.ndarray
+    ground: np.ndarray
+    drive: np.ndarray
+    drive_nominal: float = dataclasses.field()
+    capacitance: np.ndarray
+    offset: np.ndarray = dataclasses.field()
+    inverter: np.ndarray
+    inverter_offset: np.ndarray
+    coupling_temperature: np.ndarray
+    ground_temperature: np.ndarray
+    drive_temperature: np.ndarray
+
+    @classmethod
+    def nominal(
+        cls,
+        rails: int,
+        entries: np.ndarray,
+        ground: np.ndarray,
+        drive: float,
+        capacitance: np.ndarray,
+        temperature: float,
+    ) -> Self:
+        """Parts without deviations, all rails alike.
+
+        Args:
+            rails: 1 or 2.
+            entries: (n, n) signed conductances of the couplings, S.
+            ground: (n,) conductances to ground, S.
+            drive: conductance of every input resistor, S; 0 where currents are the drive.
+            capacitance: (n,) F.
+            temperature: of all parts, K.
+        """
+        n = len(ground)
+        return cls(
+            coupling=np.broadcast_to(np.abs(entries), (rails, n, n)).copy(),
+            polarity=np.sign(entries).astype(np.int8),
+            ground=np.broadcast_to(ground, (rails, n)).copy(),
+            drive=np.full((rails, n), drive),
+            drive_nominal=drive,
+            capacitance=np.broadcast_to(capacitance, (rails, n)).copy(),
+            offset=np.zeros(n),
+            inverter=np.full((2, n), drive),
+            inverter_offset=np.zeros(n),
+            coupling_temperature=np.full((n, n), temperature),
+            ground_temperature=np.full(n, temperature),
+            drive_temperature=np.full(n, temperature),
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n."""
+        return len(self.offset)
+
+    @property
+    def rails(self) -> int:
+        """1 or 2."""
+        return len(self.coupling)
+
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of each resistor of one rail that the matrix has, each part once."""
+        first, second = np.nonzero(np.triu(self.polarity, 1) if self.symmetric else self.polarity)
+        return first, second
+
+    def conductances(self) -> np.ndarray:
+        """Couplings, then resistors to ground."""
+        return np.concatenate([self.coupling[0][self.distinct()], self.ground[0]])
+
+    def with_conductances(self, values: np.ndarray) -> Self:
+        """See `Parts.with_conductances`."""
+        first, second = self.distinct()
+        coupling, ground = np.zeros((self.size, self.size)), values[len(first) :]
+        coupling[first, second] = values[: len(first)]
+        if self.symmetric:
+            coupling += coupling.T
+        return dataclasses.replace(
+            self,
+            coupling=np.broadcast_to(coupling, self.coupling.shape).copy(),
+            ground=np.broadcast_to(ground, self.ground.shape).copy(),
+        )
+
+    def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """Couplings and resistors to ground, then input resistors."""
+        changed = self.with_conductances(change(self.conductances()))
+        drive = change(self.drive[0])
+        return dataclasses.replace(changed, drive=np.broadcast_to(drive, self.drive.shape).copy())
+
+    def stamps(self) -> Stamps:
+        """Branches of a network, or single entries."""
+        first, second = self.distinct()
+        make = Stamps.of_branches if self.symmetric else Stamps.of_entries
+        return make(first, second, self.polarity[first, second], self.size)
+
+    def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Matrix:
+        """Entry by entry."""
+        return entry_bound(wanted, ratio, step, self.symmetric)
+
+    def capacitances(self) -> np.ndarray:
+        """Mean of the rails."""
+        return np.asarray(self.capacitance.mean(axis=0))
+
+    def rail_values(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Every kind of part."""
+        for name in ("coupling", "ground", "drive", "capacitance"):
+            yield name, getattr(self, name)
+
+    def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row i and column j."""
+        place = (np.arange(self.size) + 0.5) / self.size
+        return place[:, None], place[None, :]
+
+    def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """See `Parts.aged`."""
+        n, count = self.size, self.rails
+        deviate = die.deviates("coupling_ageing", (count, n, n))
+        if self.symmetric:
+            # One part joins i and j, and it is the one above the diagonal.
+            deviate = np.where(np.triu(np.ones((n, n), dtype=bool)), deviate, deviate.transpose(0, 2, 1))
+        ground = self.ground * left(die.deviates("ground_ageing", (count, n)))
+        return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground)
+
+    def on_die(
+        self,
+        die: Die,
+        mismatch: float | None = None,
+        capacitor_mismatch: float | None = None,
+        offset: float | None = None,
+    ) -> Self:
+        """See `Parts.on_die`. A capacitor is beside its resistor to ground or, where amplifiers hold the state, at the right edge, too."""
+        technology, n = die.technology, self.size
+        sigma = technology.resistors.mismatch if mismatch is None else mismatch
+        sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
+        sigma_v = technology.opamp.offset_mismatch if offset is None else offset
+        place, edge = (np.arange(n) + 0.5) / n, np.ones(n)
+        temperature, shift = (of(*self.coupling_places()) for of in (die.temperature_of, die.resistor_shift))
+        ground_temperature, drive_temperature = die.temperature_of(place, place), die.temperature_of(place, edge)
+        ground_shift, drive_shift = die.resistor_shift(place, place), die.resistor_shift(place, edge)
+        capacitor_shift = die.capacitor_shift(place, edge if self.drive_nominal else place)
+        count = self.rails
+        deviate = die.deviates("coupling", (count, n, n))
+        if self.symmetric:
+            upper = np.triu(np.ones((n, n), dtype=bool))
+            deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
+            temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
+        return dataclasses.replace(
+            self,
+            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(temperature),
+            ground=self.ground
+            * np.exp(-sigma * die.deviates("ground", (count, n)) - ground_shift)
+            / die.drift(ground_temperature),
+            drive=self.drive
+            * np.exp(-sigma * die.deviates("drive", (count, n)) - drive_shift)
+            / die.drift(drive_temperature),
+            capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n)) + capacitor_shift),
+            offset=sigma_v * die.deviates("offset", (1, n))[0],
+            inverter=self.inverter
+            * np.exp(-sigma * die.deviates("inverter", (2, n)) - drive_shift)
+            / die.drift(drive_temperature),
+            inverter_offset=sigma_v * die.deviates("inverter_offset", (1, n))[0],
+            coupling_temperature=temperature,
+            ground_temperature=ground_temperature,
+            drive_temperature=drive_temperature,
+        )
