@@ -34,18 +34,18 @@ def calibrate(
             metavar="FILE|DIR",
         ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller systems: a first look in seconds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller systems, in seconds.")] = False,
     require: Annotated[
-        float, typer.Option("--require", max=1.0, help="Explained variance on held-out systems to reach.")
+        float, typer.Option("--require", max=1.0, help="Required explained variance on held-out systems.")
     ] = 0.95,
     seed: Seed = 0,
     workers: Workers = 2,
     out: Annotated[Path, typer.Option("--out", help="Card to write.", metavar="FILE")] = Path("card.json"),
     json: Json = False,
 ) -> None:
-    """Fit a fast surrogate to ngspice runs and test it on systems and dies that it has not seen.
+    """Fit a surrogate to ngspice runs and test it on held-out systems and dies.
 
-    Exit code 1 when it explains too little of SPICE's error on held-out systems (--require); the card is still written.
+    Exit code 1 when the explained variance on held-out systems is below --require; the card is still written.
     """
     from .hardware import make_card, read_technology
     from .inputs import read_systems
@@ -65,6 +65,6 @@ def calibrate(
     if not reached >= require:
         complain(
             f"the surrogate explains {reached:.4f} of SPICE's variance on held-out systems, {require:g} is required; "
-            "add systems of the kind that you will use (--systems), leave out --quick, or lower --require"
+            "add systems of the intended kind (--systems), leave out --quick, or lower --require"
         )
         raise typer.Exit(1)

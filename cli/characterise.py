@@ -1,4 +1,4 @@
-"""The command that measures a designer's amplifier and puts it into a technology: `characterise`."""
+"""The command that measures an amplifier's netlist and writes a technology with it: `characterise`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..circuits.technology.technology import OpAmp, Technology
 
 BASE = "integrated"
-"""The technology around the amplifier when none is named: what such an amplifier is built into, with Johnson noise."""
+"""Default technology around the amplifier."""
 
 app = typer.Typer()
 
@@ -43,19 +43,17 @@ def characterise(
     subckt: Annotated[str, typer.Option("--subckt", help="Name of that .subckt.", metavar="NAME")],
     inputs: Annotated[
         str,
-        typer.Option("--inputs", help="Its ports for the non-inverting and the inverting input.", metavar="PLUS,MINUS"),
+        typer.Option("--inputs", help="Its non-inverting and inverting input ports.", metavar="PLUS,MINUS"),
     ],
     outputs: Annotated[
         str,
-        typer.Option(
-            "--outputs", help="Its port for the output, or for two that move apart.", metavar="OUT|PLUS,MINUS"
-        ),
+        typer.Option("--outputs", help="Its output port, or two differential ones.", metavar="OUT|PLUS,MINUS"),
     ],
     supply: Annotated[
         list[str] | None,
         typer.Option(
             "--supply",
-            help="Voltage of each other port (supplies, references, biases) against ground (repeatable).",
+            help="Voltage to ground of each other port (supplies, references, biases) (repeatable).",
             metavar="PORT=VOLTS",
         ),
     ] = None,
@@ -63,7 +61,7 @@ def characterise(
         str,
         typer.Option(
             "--reference",
-            help="Voltage at which inputs and outputs rest: 0.9 for an amplifier between 0 and 1.8 V.",
+            help="Common-mode voltage of inputs and outputs: 0.9 for an amplifier between 0 and 1.8 V.",
             metavar="VOLTS",
         ),
     ] = "0",
@@ -71,16 +69,16 @@ def characterise(
         str | None,
         typer.Option(
             "--load-resistance",
-            help="From each output to ground; the gain is then the one under load. Default: none.",
+            help="Load from each output to ground; the gain is then the loaded gain. Default: none.",
             metavar="OHM",
         ),
     ] = None,
     load_capacitance: Annotated[
-        str, typer.Option("--load-capacitance", help="From each output to ground.", metavar="FARAD")
+        str, typer.Option("--load-capacitance", help="Load from each output to ground.", metavar="FARAD")
     ] = "0",
     temperature: Annotated[
         str | None,
-        typer.Option("--temperature", help="Default: as the netlist says, or 300.15 K (27 C).", metavar="KELVIN"),
+        typer.Option("--temperature", help="Default: as in the netlist, or 300.15 K (27 C).", metavar="KELVIN"),
     ] = None,
     include: Annotated[
         Path | None, typer.Option("--include", help="Folder whose files the netlist may include.", metavar="DIR")
@@ -97,15 +95,17 @@ def characterise(
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Measure an amplifier in ngspice as on a bench: gain, poles, swing, slew rate, offset, noise, power.
+    """Measure an amplifier in ngspice: gain, poles, swing, slew rate, offset, noise, power.
 
-    Numbers may carry SPICE suffixes (46k, 0.2p). --out takes all but the amplifier from --technology (default: integrated).
+    Numbers may have SPICE suffixes (46k, 0.2p). --out takes everything but the amplifier from --technology (default: integrated).
     """
     from ..circuits.amplifiers.characterise import measure
     from .hardware import read_technology
 
     if technology is not None and out is None:
-        raise InputError("--technology is what --out starts from; name the file to write with --out, or leave it out")
+        raise InputError(
+            "--technology is the base of --out; give the file to write with --out, or leave --technology out"
+        )
     given = [netlist, Path(technology or "")]
     target, picture = output_path(out, (".toml", ".json"), given), output_path(plot, PICTURES, given)
     board = read_technology(technology or BASE)
@@ -158,12 +158,12 @@ def _amplifier(
         for name in names:
             if name not in ports:
                 raise InputError(
-                    f"{option} names {name!r}, which is no port of sub-circuit {parts.title}; its ports are {', '.join(ports)}"
+                    f"{option} names {name!r}, which is not a port of sub-circuit {parts.title}; its ports are {', '.join(ports)}"
                 )
     given = [name for names in named.values() for name in names]
     for name in given:
         if given.count(name) > 1:
-            raise InputError(f"port {name} is named twice; it is one input, one output or one supply")
+            raise InputError(f"port {name} is named twice; it must be one input, one output or one supply")
     left = [port for port in ports if port not in given]
     if left:
         remedy = " ".join(f"--supply {port}=VOLTS" for port in left)
@@ -176,7 +176,7 @@ def _amplifier(
 def _names(option: str, text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise InputError(f"{option} {text!r}: a name is empty; give names of ports with a comma between them")
+        raise InputError(f"{option} {text!r}: a name is empty; give port names separated by commas")
     return names
 
 
@@ -194,7 +194,7 @@ def _volts(supplies: Sequence[str]) -> dict[str, float]:
 
 
 def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> Technology:
-    """The technology with its `opamp` replaced, under a name and a source that say so."""
+    """The technology with its `opamp` replaced, and name and source extended."""
     called = re.sub(r"[^A-Za-z0-9 _.+-]", "_", f"{board.name} with {name}")[:64]
     return board.replace(name=called, source="; ".join(filter(None, (board.source, source))), opamp=opamp)
 
@@ -211,7 +211,7 @@ def _conditions(measured: Characterisation) -> str:
 
 
 def _rows(measured: Characterisation, outputs: int) -> list[tuple[str, str]]:
-    """The table; what is zero or infinite in the record was not found."""
+    """Rows of the table; a zero or infinite value in the record was not found."""
     from ..report.formatting import engineering
 
     opamp, (low, high) = measured.opamp, measured.swing
@@ -245,14 +245,14 @@ def _rows(measured: Characterisation, outputs: int) -> list[tuple[str, str]]:
 
 
 def _remarks(measured: Characterisation) -> list[str]:
-    """What the record does not say, to somebody who is going to use it."""
+    """Limits of the record that its user should know."""
     remarks = [
         "opamp.offset is this netlist's own, without mismatch; opamp.offset_matching and opamp.input_area take its place"
     ]
     if measured.opamp.output_resistance:
         remarks.append(
-            "opamp.output_resistance, being in series, makes too much of a load where a stage is compensated; with the load that it "
-            "will have (--load-resistance, --load-capacitance) it goes into the other figures"
+            "opamp.output_resistance is a series resistance, which overestimates the effect of a load on a compensated stage; with the "
+            "intended load (--load-resistance, --load-capacitance) its effect is part of the other figures"
         )
     return remarks
 

@@ -1,4 +1,4 @@
-"""The command that makes circuits: `compile`."""
+"""The command that turns a matrix into a circuit: `compile`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def compile_command(
     matrix: Annotated[
         Path,
         typer.Argument(
-            help="Matrix A: .npy, .npz, .csv, .txt or .mtx; or a system by its factors, an .npz with J, H and damping "
+            help="Matrix A: .npy, .npz, .csv, .txt or .mtx; or the factors of a system, an .npz with J, H and damping "
             "(J^T H J + damping) or A, B and damping (Kronecker product).",
             metavar="MATRIX",
         ),
@@ -54,7 +54,7 @@ def compile_command(
         str,
         typer.Option(
             "--fabric",
-            help="auto (the first that fits of: {automatic}), or one of: {all}.",
+            help="auto (the first that can hold the matrix of: {automatic}), or one of: {all}.",
             metavar="NAME",
         ),
     ] = "auto",
@@ -64,7 +64,7 @@ def compile_command(
         bool, typer.Option("--equilibrate", help="Scale the unknowns to a unit diagonal (op-amp fabrics).")
     ] = False,
     prune: Annotated[
-        float, typer.Option("--prune", help="Relative change of A^-1 b that leaving out small couplings may cause.")
+        float, typer.Option("--prune", help="Allowed relative change of A^-1 b by omitting small couplings.")
     ] = 0.0,
     rounding: Annotated[
         str, typer.Option("--rounding", help="nearest, solution (least error of A^-1 b) or stochastic.", metavar="NAME")
@@ -74,16 +74,19 @@ def compile_command(
         int,
         typer.Option(
             "--programs",
-            help="So many programs, each rounded stochastically; the mean of their solutions is the one to use.",
+            help="Number of stochastically rounded programs, whose solutions are averaged.",
             min=1,
         ),
     ] = 1,
     tile: Annotated[
-        int | None, typer.Option("--tile", help="Place the unknowns on tiles of this many; crossings are reported.")
+        int | None,
+        typer.Option("--tile", help="Place the unknowns on tiles of this size; couplings between tiles are reported."),
     ] = None,
-    fan_out: Annotated[int | None, typer.Option("--fan-out", help="Couplings that may leave a tile.")] = None,
+    fan_out: Annotated[
+        int | None, typer.Option("--fan-out", help="Maximum number of couplings that leave a tile.")
+    ] = None,
     dialect: Annotated[
-        str, typer.Option("--dialect", help="Language of the netlist: ngspice, ltspice or xyce.", metavar="NAME")
+        str, typer.Option("--dialect", help="Dialect of the netlist: ngspice, ltspice or xyce.", metavar="NAME")
     ] = "ngspice",
     hierarchical: Annotated[
         bool, typer.Option("--hierarchical", help="A sub-circuit for each cell instead of a flat netlist.")
@@ -92,15 +95,13 @@ def compile_command(
         bool,
         typer.Option(
             "--extracted",
-            help="Beside the schematic netlist the one after layout, with wires, switches and parasitics "
-            "({has_layout}); the report says what they do to the solution.",
+            help="Also write the netlist after layout, with wires, switches and parasitics "
+            "({has_layout}), and report their effect on the solution.",
         ),
     ] = False,
     equations: Annotated[
         bool,
-        typer.Option(
-            "--equations", help="Derive the node equations with symbols, and prove them (6 unknowns or fewer)."
-        ),
+        typer.Option("--equations", help="Derive and verify the symbolic node equations (6 unknowns or fewer)."),
     ] = False,
     picture: Annotated[
         Path | None,
@@ -119,7 +120,7 @@ def compile_command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compile a symmetric positive definite matrix into a circuit, prove it and report what it takes.
+    """Compile a symmetric positive definite matrix into a circuit, verify it and report its parts and errors.
 
     Exit code 1 when the placement exceeds --fan-out.
     """
@@ -133,7 +134,7 @@ def compile_command(
     suffixes = (*SUFFIXES, EXTRACTED) if extracted else SUFFIXES
     files, drawn = _files(out, programs, given, suffixes), output_path(picture, PICTURES, given)
     if fan_out is not None and tile is None:
-        raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave it out")
+        raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave --fan-out out")
     options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
     described = [
@@ -163,7 +164,7 @@ def compile_command(
         say(first.report)
         if mean_error is not None:
             say(
-                f"this is program 1 of {programs}; the mean of their solutions errs by {mean_error:.3g} (relative, rms over b)"
+                f"this is program 1 of {programs}; the mean of their solutions has a relative error of {mean_error:.3g} (rms over b)"
             )
         if placement is not None:
             show("", ("placement", ""), placement.summary())
@@ -179,7 +180,7 @@ def compile_command(
 
 
 class _Described(NamedTuple):
-    """A program and what is said of it."""
+    """A program with its report, placement and equations."""
 
     program: AnalogProgram
     report: Report
@@ -197,7 +198,7 @@ def _compile(
 
     if programs > 1 and rounding != "stochastic":
         raise InputError(
-            f"--programs {programs}: with {rounding} rounding all would be the same; add --rounding stochastic"
+            f"--programs {programs}: with {rounding} rounding all would be identical; add --rounding stochastic"
         )
     if not isinstance(system, SimpleNamespace):
         if programs > 1:
@@ -205,7 +206,7 @@ def _compile(
         return (compile_matrix(system, fabric, technology, b=b, rounding=rounding, seed=seed, **options),)
     for name, value in (options | {"programs": programs > 1}).items():
         if value and name != "damping":  # the damping is part of the system already
-            raise InputError(f"--{name} works on a matrix, not on factors; leave it out, or multiply the factors out")
+            raise InputError(f"--{name} does not apply to factors; leave it out, or multiply the factors")
     return (compile_system(system, fabric, technology, b=b, rounding=rounding, seed=seed),)
 
 
@@ -237,7 +238,7 @@ def _data(described: _Described) -> dict[str, Any]:
 def _files(
     out: Path | None, programs: int, inputs: Sequence[Path | None], suffixes: Sequence[str]
 ) -> list[dict[str, Path]]:
-    """For each program, suffix -> file; none without a prefix."""
+    """suffix -> file for each program; empty without a prefix."""
     if out is None:
         return []
     if out.suffix or not out.name:

@@ -1,4 +1,4 @@
-"""The command that says what a step takes: `cost`."""
+"""The command that estimates time and energy of a step: `cost`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BASE = "paper"
 ROWS = 7
-"""Values of a knob that the table of a sweep shows."""
+"""Rows in the table of a sweep."""
 
 app = typer.Typer()
 
@@ -35,11 +35,9 @@ app = typer.Typer()
     ),
 )
 def cost(
-    parameters: Annotated[
-        str | None, typer.Option("--parameters", help="Parameters of the network.", metavar="N")
-    ] = None,
+    parameters: Annotated[str | None, typer.Option("--parameters", help="Number of parameters N.", metavar="N")] = None,
     batch: Annotated[str | None, typer.Option("--batch", help="Samples in a batch.", metavar="B")] = None,
-    outputs: Annotated[str | None, typer.Option("--outputs", help="Outputs of the network.", metavar="DZ")] = None,
+    outputs: Annotated[str | None, typer.Option("--outputs", help="Number of outputs.", metavar="DZ")] = None,
     layout: Annotated[
         str,
         typer.Option(
@@ -50,11 +48,11 @@ def cost(
     ] = "factored",
     program: Annotated[
         Path | None,
-        typer.Option("--program", help="Program that `compile` wrote, in place of a network.", metavar="FILE"),
+        typer.Option("--program", help="Program written by `compile`, instead of a network.", metavar="FILE"),
     ] = None,
     technology: TechnologyName = None,
     duration: Annotated[float, typer.Option("--duration", help="Of a run, in tau.", metavar="TAU")] = 50.0,
-    attempts: Annotated[int, typer.Option("--attempts", help="Analog runs behind a reading.", min=1)] = 1,
+    attempts: Annotated[int, typer.Option("--attempts", help="Analog runs for each reading.", min=1)] = 1,
     host_rate: Annotated[
         str | None,
         typer.Option(
@@ -63,20 +61,18 @@ def cost(
     ] = None,
     host_power: Annotated[
         float | None,
-        typer.Option("--host-power", help="Of the host while it computes. Default: 400 W.", metavar="WATT"),
+        typer.Option("--host-power", help="Power of the host while it computes. Default: 400 W.", metavar="WATT"),
     ] = None,
     digital: Annotated[
         str | None,
-        typer.Option(
-            "--digital", help="Time of the derivatives as measured, in place of --host-rate.", metavar="SECONDS"
-        ),
+        typer.Option("--digital", help="Measured time of the derivatives, instead of --host-rate.", metavar="SECONDS"),
     ] = None,
     sweep: Annotated[
         str | None,
         typer.Option(
             "--sweep",
             help="Vary one of parameters, batch, outputs, duration, bits, rate (link, bit/s), converters (of a kind, shared), samples "
-            "(of one converter, 1/s) or resistance (ohm), and say where the bottleneck changes.",
+            "(of one converter, 1/s) or resistance (ohm), and report where the bottleneck changes.",
             metavar="KNOB=LOW:HIGH",
         ),
     ] = None,
@@ -86,7 +82,7 @@ def cost(
     """Time and energy of one step, part by part: derivatives, programming, transfers, converters, settling.
 
     --parameters, --batch, --outputs, --host-rate, --digital and the bounds of --sweep may carry SPICE suffixes: 100k, 1meg, 50G, 2m for
-    2e-3. A capital M is refused. docs/cost.md has the model and where its figures are from.
+    2e-3. A capital M is ambiguous and rejected. docs/cost.md describes the model and its sources.
     """
     if plot is not None and sweep is None:
         raise InputError("--plot draws a sweep: add --sweep KNOB=LOW:HIGH, such as --sweep rate=1G:1000T")
@@ -109,7 +105,7 @@ def cost(
         }
         for option, value in given.items():
             if value is not None:
-                raise InputError(f"{option} has no meaning with --program, which is a finished circuit; leave it out")
+                raise InputError(f"{option} does not apply to --program, which is a finished circuit; leave it out")
         _cost_of_program(program, duration, attempts, seconds or 0.0, power, json)
         return
     if parameters is None or batch is None or outputs is None:
@@ -169,7 +165,7 @@ def _cost_of_program(path: Path, duration: float, attempts: int, seconds: float,
 
 
 def _require_program(path: Path) -> None:
-    """InputError where the file is there, but is JSON of something else than a program; what cannot be read is left to the loader."""
+    """Raise InputError if the file is JSON but no program; unreadable files are left to the loader."""
     import json
 
     try:
@@ -185,7 +181,7 @@ def _require_program(path: Path) -> None:
 
 
 def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
-    """Table, and where the bottleneck changes, as plain data."""
+    """Table and changes of the bottleneck, as plain data."""
     import dataclasses
 
     from ..devicemodel.cost.model import handovers, knob_values, sweep
@@ -257,11 +253,11 @@ def _show_sweep(swept: dict[str, Any]) -> None:
         for change in swept[f"{what}_handovers"]:
             note(f"{what}: from {change['before']} to {change['after']} at {knob} = {change['value']:.4g}")
         if not swept[f"{what}_handovers"]:
-            note(f"{what}: the bottleneck stays")
+            note(f"{what}: the bottleneck does not change")
 
 
 def _remark(technology: Technology) -> None:
-    """What counts as free because the technology does not state it."""
+    """Note the figures that count as free because the technology does not state them."""
     figures = {
         "dac.figure_of_merit": technology.dac.figure_of_merit,
         "adc.figure_of_merit": technology.adc.figure_of_merit,

@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Run the whole chain on real data, in about five minutes, and write a report with pictures.
 
-    Exit code 1 when the surrogate explains less than 95 % of SPICE's error on held-out systems.
+    Exit code 1 when the surrogate explains less than 95 % of the variance of SPICE's error on held-out systems.
     """
     target = output_folder(out)
     from ..report.demo.run import run_demo

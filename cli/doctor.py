@@ -13,9 +13,9 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=SETUP, epilog=examples("thermograd doctor", "thermograd doctor --json"))
 def doctor(json: Json = False) -> None:
-    """Check the installation: packages, ngspice, a circuit by hand, thermal noise against kT/C.
+    """Check the installation: packages, ngspice, a voltage divider, thermal noise against kT/C.
 
-    Exit code 2 when libngspice is absent, 1 when another check fails.
+    Exit code 2 when libngspice is missing, 1 when another check fails.
     """
     from .installation import LIBRARY, checks
 

@@ -1,4 +1,4 @@
-"""What the commands that train share: the task by its name, and the device of an optimizer that uses one."""
+"""The task and the device of the commands that train."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def open_task(name: str, data: Path | None) -> Task:
-    """The task, from the files at `data` where it has its data from outside.
+    """The task of that name, with its data at `data` where they are not part of the package.
 
     Raises:
-        InputError: unknown task, data for a task that takes none, data that are missing or damaged.
+        InputError: unknown task, data for a task that takes none, missing or damaged data.
     """
     from ..optim.tasks.registry import TASKS, make_task
 
@@ -26,16 +26,16 @@ def open_task(name: str, data: Path | None) -> Task:
         return make_task(name)
     takers = [other for other, build in TASKS.items() if "path" in inspect.signature(build).parameters]
     if name in TASKS and name not in takers:
-        raise InputError(f"--data means nothing to {name}; leave it out, or use --task {' or '.join(takers)}")
+        raise InputError(f"--data does not apply to {name}; leave it out, or use --task {' or '.join(takers)}")
     return make_task(name, {"path": data})
 
 
 def training_device(options: dict[str, Any], seed: int) -> tuple[str, Device]:
-    """Kind and device of a training: without --device the ideal one, or the surrogate where there is a card.
+    """Kind and device of a training run: without --device the ideal device, or the surrogate if there is a card.
 
     Args:
-        options: device, card, technology, die and extrapolate as given; None for what was left out.
-        seed: of the device's noise.
+        options: device, card, technology, die and extrapolate; None where not given.
+        seed: seed of the device's noise.
     """
     kind = options["device"] or ("ideal" if options["card"] is None else "surrogate")
     rest = {name: value for name, value in options.items() if name != "device"}

@@ -20,11 +20,11 @@ DEVICES = {
     "surrogate": frozenset({"card", "die", "noise", "extrapolate"}),
     "spice": frozenset({"technology", "fabric", "die", "noise"}),
 }
-"""The devices by name, with the options that mean something to each."""
+"""The devices by name, with the options that apply to each."""
 
 
 def read_technology(name: str) -> Technology:
-    """A preset by its name, or a .toml or .json file by its path."""
+    """A preset by name, or a .toml or .json file by path."""
     if name in PRESETS:
         return PRESETS[name]
     if Path(name).suffix in (".toml", ".json"):
@@ -48,7 +48,7 @@ def open_device(
     """The device that the options describe.
 
     Raises:
-        InputError: unknown kind, an option that this kind of device would ignore, or no card for a surrogate.
+        InputError: unknown kind, an option that does not apply to it, or no card for a surrogate.
     """
     if kind not in DEVICES:
         raise InputError(f"device {kind!r} is unknown; there are: {', '.join(DEVICES)}")
@@ -57,7 +57,7 @@ def open_device(
     for option, value in given.items():
         if value is not None and option not in DEVICES[kind]:
             takers = " or ".join(name for name, options in DEVICES.items() if option in options)
-            raise InputError(f"--{option} means nothing to the {kind} device; leave it out, or use --device {takers}")
+            raise InputError(f"--{option} does not apply to the {kind} device; leave it out, or use --device {takers}")
     if kind == "ideal":
         from ..devicemodel.devices.ideal import IdealDevice
 
@@ -85,7 +85,7 @@ def open_device(
 def make_card(
     technology: Technology, fabric: str, seed: int, systems: Sequence[tuple[Any, Any]], quick: bool, workers: int
 ) -> DeviceCard:
-    """A card from ngspice, with progress bars; `quick` takes fewer and smaller systems."""
+    """Calibrate against ngspice, with progress bars; `quick` takes fewer and smaller systems."""
     from ..devicemodel.calibration.calibrate import calibrate_with_evidence
 
     fewer: dict[str, Any] = {"sizes": (4, 8), "dies": (1, 2), "new_dies": (101,)} if quick else {}

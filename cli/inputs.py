@@ -1,7 +1,7 @@
-"""Files of numbers that a command line hands over, read safely: matrices, vectors, systems.
+"""Readers of matrix, vector and system files.
 
-Files come from anywhere, so nothing in them is ever executed: no pickle, no Python objects. Whatever is wrong ends as
-one `InputError` that names the file, what was found there and what to do.
+Files are untrusted, so nothing in them is ever executed: no pickle, no Python objects. Every fault is one `InputError`
+that names the file, what was found and the remedy.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import numpy as np
 from ..circuits.errors import InputError
 
 MAX_SPARSE = 200_000
-"""Most unknowns of a sparse matrix from a file."""
+"""Maximum number of unknowns of a sparse matrix file."""
 MAX_UNKNOWNS = 20_000
-"""Largest matrix that is turned into a dense array (3.2 GB); a sparse file of a few bytes may claim any size."""
+"""Maximum number of unknowns of a dense matrix (3.2 GB); a sparse file of a few bytes may claim any size."""
 
 
-# What the readers of numpy and scipy are known to throw at files that are not what they claim to be.
+# Exceptions that numpy's and scipy's readers raise for damaged files.
 _DAMAGE = (
     ValueError,
     TypeError,
@@ -46,7 +46,7 @@ _DAMAGE = (
 def read_matrix(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """A matrix (n, n), and the right-hand side (n,) when the file is an .npz that holds `A` and `b`.
 
-    Shape and numbers are looked at by the compiler's checks, which name the entry.
+    Shape and values are validated by the compiler, which names the entry.
 
     Raises:
         InputError: the file is missing, of an unknown kind, damaged, or does not hold real numbers.
@@ -55,16 +55,16 @@ def read_matrix(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     matrix = _pick("matrix", path, arrays, "A")
     if matrix.ndim == 2 and max(matrix.shape, default=0) > MAX_UNKNOWNS:
         raise InputError(
-            f"matrix file {str(path)!r} has shape {matrix.shape}; at most {MAX_UNKNOWNS} unknowns can be handled"
+            f"matrix file {str(path)!r} has shape {matrix.shape}; at most {MAX_UNKNOWNS} unknowns are supported"
         )
     return matrix, (_flat(arrays["b"]) if "A" in arrays and "b" in arrays else None)
 
 
 def read_problem(path: Path, damping: float) -> tuple[Any, np.ndarray | None]:
-    """What a file holds to be compiled: a matrix, or a system by its factors; and the right-hand side `b` of an .npz.
+    """A matrix, or a system by its factors, to be compiled; and the right-hand side `b` of an .npz.
 
     An .npz with `J` (and `H`) is J^T H J, one with the matrices `A` and `B` is A (x) B; both may hold `damping`, to which the argument is
-    added. Everything else is a matrix, which is returned sparse from a sparse .mtx file.
+    added. Every other file holds a matrix, which is sparse from a sparse .mtx file.
 
     Raises:
         InputError: as `read_matrix`.
@@ -93,7 +93,7 @@ def read_problem(path: Path, damping: float) -> tuple[Any, np.ndarray | None]:
 
 
 def _sparse_market(path: Path) -> Any:
-    """The matrix of a Matrix Market file in coordinate format; None for other files, which `read_matrix` judges."""
+    """The matrix of a Matrix Market file in coordinate format; None for other files, which are left to `read_matrix`."""
     from scipy import sparse
     from scipy.io import mminfo, mmread
 
@@ -107,15 +107,15 @@ def _sparse_market(path: Path) -> Any:
 
 
 def read_vector(path: Path) -> np.ndarray:
-    """A vector (n,); a single row or column of a matrix counts as one."""
+    """A vector (n,); a matrix of a single row or column is accepted."""
     return _flat(_pick("vector", path, _read("vector", path), "b"))
 
 
 def read_systems(paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The systems (A, b) of .npz files, a folder standing for all that are in it, in the order of their names.
+    """The systems (A, b) of .npz files; a folder stands for all of its .npz files, sorted by name.
 
     Raises:
-        InputError: no file, an array is missing, or A is not symmetric positive definite, or b does not fit it.
+        InputError: no file, an array is missing, A is not symmetric positive definite, or the length of b differs.
     """
     from ..compiler.passes.damp import condition
     from ..compiler.validate import validate, validate_drive
@@ -147,7 +147,7 @@ def _read(what: str, path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{what} file {str(path)!r} has the suffix {path.suffix!r}; use one of {', '.join(_READERS)}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an empty file is an error of ours further down, not a warning
+            warnings.simplefilter("ignore")  # an empty file is an InputError below, not a warning
             arrays = reader(path)
     except InputError:
         raise
@@ -209,7 +209,7 @@ def _market_file(path: Path) -> dict[str, np.ndarray]:
     rows, columns = (int(extent) for extent in mminfo(path)[:2])
     if max(rows, columns) > MAX_UNKNOWNS:
         raise InputError(
-            f"matrix file {str(path)!r} has shape ({rows}, {columns}); at most {MAX_UNKNOWNS} unknowns can be handled"
+            f"matrix file {str(path)!r} has shape ({rows}, {columns}); at most {MAX_UNKNOWNS} unknowns are supported"
         )
     loaded = mmread(path)
     return {"": np.asarray(loaded.toarray() if hasattr(loaded, "toarray") else loaded)}

@@ -1,6 +1,6 @@
-"""The checks behind `thermograd doctor`: is everything there, and does it compute the right thing?
+"""The checks behind `thermograd doctor`: packages, ngspice, and two textbook laws.
 
-The last two checks are textbook laws on circuits small enough to do by hand: a divider, and kT/C on an RC node.
+The laws are a voltage divider and the noise kT/C on an RC node.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Run = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the doctor's table. `ok` is None for what could not be looked at because an earlier check failed."""
+    """One row of the table. `ok` is None for a check that was skipped because an earlier one failed."""
 
     name: str
     ok: bool | None
@@ -41,12 +41,12 @@ class Check:
 
     @property
     def status(self) -> str:
-        """One word."""
+        """One of ok, fault, missing, skipped."""
         return "skipped" if self.ok is None else "ok" if self.ok else "missing" if self.absent else "fault"
 
 
 def checks() -> Iterator[Check]:
-    """The checks in order; without the simulator the ones that need it are skipped."""
+    """The checks in order; those that need ngspice are skipped without it."""
     supported = sys.version_info >= (3, 11)
     yield Check(
         "Python",
@@ -74,13 +74,13 @@ def _package(name: str, remedy: str) -> Check:
 
 
 def _library() -> tuple[Check, Run | None]:
-    """Where libngspice is and which version answers; and, when one does, the function that runs it."""
+    """Path and version of libngspice, and the function that runs it, None where it is missing."""
     try:
         from ..circuits.netlist.analyses import OperatingPoint
         from ..circuits.ngspice.library import find_library
         from ..circuits.ngspice.run import run
     except ImportError as error:
-        return Check(LIBRARY, False, f"cannot be reached: {error}", "make setup"), None
+        return Check(LIBRARY, False, f"cannot be imported: {error}", "make setup"), None
     try:
         path = find_library()
         version = run(_rc(), OperatingPoint()).ngspice_version
@@ -92,7 +92,7 @@ def _library() -> tuple[Check, Run | None]:
 
 
 def _rc() -> Netlist:
-    """1 V over a divider of 2 R and 2 R, with C at its middle: seen from the middle, a resistor R and a capacitor C."""
+    """1 V over a divider of two resistors 2 R with C at its middle node, whose Thevenin resistance is R."""
     netlist = Netlist("doctor", temperature=TEMPERATURE)
     netlist.add(
         VoltageSource("V1", "in", "0", 1.0),

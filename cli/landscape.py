@@ -1,4 +1,4 @@
-"""The command that draws where trainings went: `landscape`."""
+"""The command that draws training paths on the loss: `landscape`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ..devicemodel.device import Device
     from ..optim.training.landscape import Landscape
 
-MOST = 8
-"""Trainings in one picture, which has a colour for each."""
+MAX_RUNS = 8
+"""Maximum number of trainings in one picture, which has a colour for each."""
 
 app = typer.Typer()
 
@@ -50,13 +50,14 @@ def landscape(
         str, typer.Option("--task", help="digits, or mnist (needs --data), as for `train`.", metavar="NAME")
     ] = "digits",
     data: Annotated[
-        Path | None, typer.Option("--data", help="Of mnist: mnist.npz, or the folder of the IDX files.", metavar="PATH")
+        Path | None,
+        typer.Option("--data", help="Data of mnist: mnist.npz, or the folder of the IDX files.", metavar="PATH"),
     ] = None,
     optimizers: Annotated[
         str,
         typer.Option(
             "--optimizers",
-            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, each with settings of its own if need be: "
+            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, each with optional settings: "
             "sgd:lr=0.1,tngd:damping=1:duration=5.",
             metavar="LIST",
         ),
@@ -64,7 +65,7 @@ def landscape(
     plane: Annotated[
         str,
         typer.Option(
-            "--plane", help="paths (the plane nearest to all paths) or random (filter-normalised).", metavar="NAME"
+            "--plane", help="paths (principal plane of all paths) or random (filter-normalised).", metavar="NAME"
         ),
     ] = "paths",
     device: DeviceName = None,
@@ -77,24 +78,25 @@ def landscape(
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Samples a step; default: as `train`.")] = None,
     seed: Seed = 0,
-    points: Annotated[int, typer.Option("--points", min=2, help="Of the grid, along each side.")] = 41,
+    points: Annotated[int, typer.Option("--points", min=2, help="Grid points along each side.")] = 41,
     span: Annotated[
         float | None,
-        typer.Option("--span", help="Half the side of the window. Default: what the paths need; random: 1."),
+        typer.Option("--span", help="Half the side of the window. Default: to fit the paths; random: 1."),
     ] = None,
     samples: Annotated[
-        int, typer.Option("--samples", min=1, help="Most training samples that the loss is a mean over.")
+        int, typer.Option("--samples", min=1, help="Maximum number of training samples in the mean loss.")
     ] = 2048,
     workers: Workers = 1,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the slice and the paths: .json or .npz.", metavar="FILE")
+        Path | None,
+        typer.Option("--out", help="Write the loss on the plane and the paths: .json or .npz.", metavar="FILE"),
     ] = None,
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Draw the training loss on a plane through the best solution, and the way of each optimizer on it.
+    """Draw the training loss on a plane through the best solution, and the path of each optimizer on it.
 
-    All start with the same weights and see the same batches. docs/landscape.md says what to make of it.
+    All start from the same weights and see the same batches. docs/landscape.md explains how to read the picture.
     """
     given = [card, data, Path(technology or "")]
     picture, target = output_path(plot, PICTURES, given), output_path(out, (".json", ".npz"), given)
@@ -145,9 +147,7 @@ def landscape(
         _show(found, title)
     for one in trajectories:
         if one.left is not None:
-            note(
-                f"{one.label} left the landscape before step {one.left}: its path ends there; a smaller lr may keep it"
-            )
+            note(f"{one.label} left the landscape before step {one.left}, where its path ends; try a smaller lr")
     for path in filter(None, (target, picture)):
         note(f"wrote {path}")
 
@@ -166,7 +166,14 @@ def _show(found: Landscape, title: str) -> None:
         )
         for one, place, off, shadow in zip(found.trajectories, found.coordinates, found.off, found.shadow, strict=True)
     ]
-    columns = ("optimizer", "loss at the end", "on the plane", "way in the plane", "end off it", "at most off it")
+    columns = (
+        "optimizer",
+        "final loss",
+        "loss on the plane",
+        "distance in the plane",
+        "final distance to it",
+        "largest distance to it",
+    )
     show(f"{title}; loss of {found.samples} training samples", columns, rows)
     note(subtitle(found))
 
@@ -187,7 +194,7 @@ def _runs(text: str, hardware: dict[str, Any]) -> list[tuple[str, str, dict[str,
             key = key.strip().replace("-", "_")
             if key not in known:
                 raise InputError(
-                    f"--optimizers: {pair!r} means nothing to {name}; it takes {', '.join(known)}, as lr=0.1"
+                    f"--optimizers: {pair!r} does not apply to {name}; it takes {', '.join(known)}, as lr=0.1"
                 )
             try:
                 settings[key] = float(value)
@@ -199,23 +206,21 @@ def _runs(text: str, hardware: dict[str, Any]) -> list[tuple[str, str, dict[str,
                 raise InputError(f"--optimizers: {key} of {name} is {settings[key]}; give {wanted}")
         label = ", ".join([name, *(f"{key.replace('_', ' ')} {value:g}" for key, value in settings.items())])
         if any(label == other for other, _, _ in runs):
-            raise InputError(
-                f"--optimizers: {item.strip()!r} is there twice; leave one out, or give it another setting"
-            )
+            raise InputError(f"--optimizers: {item.strip()!r} is given twice; leave one out, or change a setting")
         runs.append((label, name, settings))
-    if len(runs) > MOST:
-        raise InputError(f"--optimizers: {len(runs)} are too many to tell apart in a picture; give at most {MOST}")
+    if len(runs) > MAX_RUNS:
+        raise InputError(f"--optimizers: {len(runs)} are too many for one picture; give at most {MAX_RUNS}")
     if not any(uses_device(name) for _, name, _ in runs):
         for option, value in hardware.items():
             if value is not None:
-                raise InputError(f"--{option} means nothing to {text}, which use no device; leave it out, or add tngd")
+                raise InputError(f"--{option} does not apply to {text}, which use no device; leave it out, or add tngd")
     return runs
 
 
 def _prepared(
     runs: list[tuple[str, str, dict[str, float]]], hardware: dict[str, Any], seed: int
 ) -> list[Device | None]:
-    """A device for each training that uses one. What an optimizer objects to is found here, before the first one trains."""
+    """A device for each training that uses one. Invalid settings are found here, before the first training."""
     import torch
 
     from ..optim.optimizers.registry import make_optimizer, uses_device

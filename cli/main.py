@@ -1,8 +1,8 @@
-"""The `thermograd` command: every part of the chain from a matrix to a trained network, from a shell.
+"""The `thermograd` command: every step from a matrix to a trained network, from a shell.
 
-Results go to stdout (with `--json` as one document); remarks, progress and errors go to stderr. Exit codes: 0 done,
-1 the result says no, 2 bad input or no simulator, 130 interrupted. What is heavy (torch, scipy, matplotlib) is imported
-inside the commands that need it.
+Results go to stdout (with `--json` as one document); remarks, progress and errors go to stderr. Exit codes: 0 success,
+1 negative result, 2 bad input or no simulator, 130 interrupted. Heavy packages (torch, scipy, matplotlib) are imported
+inside the commands that need them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .outputs import complain, note, say
 
 COMMANDS = (compile, simulate, characterise, calibrate, train, study, landscape, cost, doctor, technology, demo)
 """A module for each command, in the order of the help."""
-# typer brought its own copy of click along at some version; its parent class is the same in either.
+# Newer versions of typer vendor click; BadParameter has the same base class with either.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
@@ -73,26 +73,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; default those of the process.
 
-    With THERMOGRAD_DEBUG=1 in the environment errors are raised instead of told in a line.
+    With THERMOGRAD_DEBUG=1 in the environment, errors are raised with their traceback instead of printed in one line.
     """
     debug = os.environ.get("THERMOGRAD_DEBUG", "") not in ("", "0")
     try:
         code = app(None if arguments is None else list(arguments), prog_name="thermograd", standalone_mode=False)
         sys.stdout.flush()
         code = code if isinstance(code, int) else 0
-        if code == 130:  # typer's word for Ctrl-C
+        if code == 130:  # typer's exit code for Ctrl-C
             note("interrupted")
         return code
     except (KeyboardInterrupt, typer.Abort):
         note("interrupted")
         return 130
     except SystemExit as ended:
-        # typer and rich end a broken pipe with 1; but a reader that left (`| head`) is no verdict on the result.
+        # typer and rich exit with 1 when a reader (`| head`) closes the pipe, which is not a negative result.
         if isinstance(ended.__context__, BrokenPipeError):
             return 141
         raise
     except BrokenPipeError:
-        # The reader (`| head`) has left; nothing more can be said to it, at exit neither.
+        # The reader (`| head`) has closed the pipe; without this, flushing at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except USAGE_ERROR as error:
@@ -119,6 +119,4 @@ def _explain(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller matrix or fewer --workers"
     kind = type(error).__name__
-    return (
-        f"unexpected {kind}: {error}; this is a fault of thermograd, THERMOGRAD_DEBUG=1 shows where: please report it"
-    )
+    return f"unexpected {kind}: {error}; this is a bug in thermograd, THERMOGRAD_DEBUG=1 shows where: please report it"

@@ -1,4 +1,4 @@
-"""Options that several commands share, each written once so that it means the same everywhere, and how their numbers are read."""
+"""Options that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _MEANT = {"M": ("meg for 1e6", "m for 1e-3"), "P": ("1000T for 1e15", "p for 1e-
 
 
 def examples(*lines: str) -> str:
-    """An epilog; in rich's help a blank line keeps lines apart."""
+    """An epilog of examples; in rich's help a blank line separates lines."""
     return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]{line}[/cyan]" for line in lines)])
 
 
 class FabricCommand(TyperCommand):
-    """A command with an option --fabric: its help names the fabrics of the registry, which is imported only when that help is shown.
+    """A command whose help lists the fabrics of the registry, which is imported when that help is shown.
 
-    In the text of an option, `{all}`, `{has_device_model}` and the other traits of the registry become the names of those fabrics.
+    In the help of an option, `{all}`, `{has_device_model}` and the registry's other traits are replaced by the names of those fabrics.
     """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Fill in the names, then format as any command."""
+        """Insert the names, then format as for any command."""
         from ..compiler.fabrics.registry import fabric_names
 
         for option in self.params:
@@ -45,9 +45,9 @@ class FabricCommand(TyperCommand):
 
 Matrix = Annotated[
     Path,
-    typer.Argument(help="Matrix A: .npy, .npz, .csv, .txt or .mtx. An .npz with A and b gives both.", metavar="MATRIX"),
+    typer.Argument(help="Matrix A: .npy, .npz, .csv, .txt or .mtx. An .npz may hold both A and b.", metavar="MATRIX"),
 ]
-Drive = Annotated[Path | None, typer.Option("--b", help="Right-hand side: a file of the same kinds.", metavar="FILE")]
+Drive = Annotated[Path | None, typer.Option("--b", help="Right-hand side, in the same formats.", metavar="FILE")]
 DeviceFabric = Annotated[
     str | None,
     typer.Option("--fabric", help="auto, or one of: {has_device_model}.", metavar="NAME"),
@@ -60,7 +60,7 @@ TechnologyName = Annotated[
         metavar="NAME|FILE",
     ),
 ]
-Damping = Annotated[float, typer.Option("--damping", help="Added to the diagonal of A.")]
+Damping = Annotated[float, typer.Option("--damping", help="Damping, added to the diagonal of A.")]
 DeviceName = Annotated[
     str | None, typer.Option("--device", help="ideal, surrogate (needs --card) or spice.", metavar="NAME")
 ]
@@ -71,13 +71,13 @@ Extrapolate = Annotated[
     bool | None,
     typer.Option(
         "--extrapolate",
-        help="Let the surrogate answer outside of the range that its card was calibrated for, too.",
+        help="Allow the surrogate outside of the range that its card was calibrated for.",
         show_default=False,
     ),
 ]
-DieSeed = Annotated[int | None, typer.Option("--die", min=0, help="Seed of the die; without it all parts are nominal.")]
+DieSeed = Annotated[int | None, typer.Option("--die", min=0, help="Seed of the die; default: nominal parts.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes at a time.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of worker processes.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -100,10 +100,10 @@ def numbers(option: str, text: str) -> list[float]:
 def suffixed(option: str, text: str) -> float:
     """The number of an option such as `--host-rate 50G`, with a SPICE suffix or without.
 
-    In a netlist 1M is 1e-3 and 1P is 1e-12 whatever their case. Beside G and T, a capital reads as mega or peta: it is refused.
+    In a netlist 1M is 1e-3 and 1P is 1e-12, in either case. A capital M or P would be read as mega or peta, so it is rejected.
 
     Raises:
-        InputError: not a number, or a suffix that begins with a capital M or P, but for MEG and MIL.
+        InputError: not a number, or a suffix that begins with a capital M or P other than MEG and MIL.
     """
     from ..circuits.spice.expressions import parse_number
 
@@ -114,16 +114,14 @@ def suffixed(option: str, text: str) -> float:
     found = _CAPITAL.search(text)
     if found is not None:
         large, small = _MEANT[found[1]]
-        raise InputError(
-            f"{option} is {text!r}, where {found[1]} can be read in two ways: write {large}, or {small} as in SPICE"
-        )
+        raise InputError(f"{option} is {text!r}, where {found[1]} is ambiguous: write {large}, or {small} as in SPICE")
     return value
 
 
 def whole(option: str, text: str) -> int:
-    """The whole number >= 1 of an option such as `--parameters 100k`; InputError for another."""
+    """The whole number >= 1 of an option such as `--parameters 100k`; InputError otherwise."""
     value = suffixed(option, text)
-    # 2.3k is 2300 but for rounding.
+    # 2.3k is 2300 up to rounding.
     if not (math.isfinite(value) and round(value) >= 1 and abs(value - round(value)) <= 1e-12 * value):
         raise InputError(f"{option} is {text}: give a whole number >= 1, such as 32, 100k or 1meg")
     return round(value)

@@ -1,4 +1,4 @@
-"""What the commands say and write: results on stdout, everything else on stderr, files whole or not at all."""
+"""What the commands print: results on stdout, remarks, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
 ADVICE = {
-    "clipped": "a cell or converter reached its rail: use more damping, or a technology with wider rails",
+    "clipped": "a cell or converter reached its output limit: use more damping, or a technology with a higher limit",
     "extrapolated": "the card was not calibrated for such a run: calibrate with systems of this kind (--systems)",
     "unstable": "the programmed matrix has a growing mode: use more damping, or more bits",
     "not finite": "there is no settled state: use damping > 0, or a finite duration",
 }
-"""What to try, for each outcome that is not ok."""
+"""Remedy for each outcome that is not ok."""
 PIPE_WIDTH = 200
-"""Columns of a table that goes into a pipe or a file: wide enough not to fold."""
+"""Columns of a table in a pipe or a file: wide enough not to fold."""
 
 
 def console(stderr: bool = False) -> Console:
-    """A console that prints text as it is: an entry [0, 1] of a matrix is no markup."""
+    """A console without markup, so that an entry [0, 1] of a matrix is printed as it is."""
     target = Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
     if not target.is_terminal:
         target.width = PIPE_WIDTH
@@ -36,24 +36,24 @@ def console(stderr: bool = False) -> Console:
 
 
 def say(text: object) -> None:
-    """A line of the result."""
+    """Print a line of the result."""
     console().print(str(text))
 
 
 def note(text: str) -> None:
-    """A remark for people, kept out of the way of pipes."""
+    """Print a remark on stderr, so that pipes hold results only."""
     console(stderr=True).print(text)
 
 
 def complain(text: object) -> None:
-    """`error: ...` on stderr, as one line of printable characters."""
+    """Print `error: ...` on stderr, as one line of printable characters."""
     line = " ".join(str(text).split())
     line = "".join(character if character.isprintable() else "?" for character in line)
     console(stderr=True).print(f"error: {line}")
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table of the result; numbers are the caller's to format."""
+    """Print a table of the result; the caller formats the numbers."""
     table = Table(title=title or None, title_justify="left", header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -63,7 +63,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 
 def emit(data: Any) -> None:
-    """The result as one JSON document on stdout. Numbers that JSON lacks (nan, inf) become null."""
+    """Print the result as one JSON document. Numbers that JSON lacks (nan, inf) become null."""
     sys.stdout.write(to_json(data))
     sys.stdout.flush()
 
@@ -87,10 +87,10 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def progress(announce: bool = False) -> Iterator[Progress]:
-    """Progress bars on stderr while the block runs; without a terminal there are none.
+    """Progress bars on stderr while the block runs; none without a terminal.
 
     Args:
-        announce: without a terminal, write a line as each stage begins (for minutes that would pass in silence).
+        announce: without a terminal, print a line when each stage begins (for runs of minutes).
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars

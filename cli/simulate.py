@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from ..devicemodel.device import Device, Solution
 
 SETTLING_TIMES = 10.0
-"""Slow time constants of a run whose duration is not given: e^-10 of the way is left."""
+"""Default duration in slow time constants: the remaining settling error is e^-10."""
 CURVE_POINTS = 100
 ROWS = 16
-"""Most unknowns that are listed on the screen."""
+"""Maximum number of unknowns in the table."""
 
 app = typer.Typer()
 
@@ -71,7 +71,7 @@ def simulate(
     ] = None,
     die: DieSeed = None,
     noise: Annotated[
-        bool | None, typer.Option("--noise/--no-noise", help="Thermal noise; default as the technology says.")
+        bool | None, typer.Option("--noise/--no-noise", help="Thermal noise; default: as in the technology.")
     ] = None,
     seed: Seed = 0,
     device: DeviceName = None,
@@ -83,7 +83,7 @@ def simulate(
 ) -> None:
     """Solve A x = b on a device (b: all ones unless given) and compare with the exact solution.
 
-    Exit code 1 when the device could not give a good reading (clipped, unstable). One that --extrapolate asked for is said, and passes.
+    Exit code 1 when the outcome is not ok (clipped, unstable). With --extrapolate, a system outside of the card's range passes with a note.
     """
     from .hardware import open_device
     from .inputs import read_matrix, read_vector
@@ -123,7 +123,7 @@ def simulate(
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """One system solved on one device: matrix (n, n) with its damping, b and exact solution (n,), duration in tau."""
+    """One system solved on one device: damped matrix (n, n), b and exact solution (n,), duration in tau."""
 
     device: Device
     matrix: np.ndarray
@@ -175,7 +175,7 @@ class Simulated:
         return board
 
     def summary(self) -> str:
-        """For people."""
+        """The result as text."""
         board, solution = self._board(), self.solution
         made = [board["device"], board.get("technology"), board.get("fabric")]
         made += [f"die {board['die']}" if board.get("die") is not None else None]
@@ -186,7 +186,7 @@ class Simulated:
                 f"relative error {self.relative_error:.3g}, |x - A^-1 b| / |A^-1 b|",
                 f"outcome {solution.outcome.value} after {solution.attempts} attempt(s), {time}{clock}",
                 "on " + ", ".join(str(item) for item in made if item),
-                *(f"beyond the card: {bound}" for bound in board.get("crossed", ())),
+                *(f"outside of the card's range: {bound}" for bound in board.get("crossed", ())),
             ]
         )
 
@@ -203,7 +203,7 @@ class Simulated:
         write_text(path, "\n".join(["i,b,x,exact", *rows, ""]))
 
     def plot(self, path: Path) -> None:
-        """x(t) from zero: the board's voltages for SPICE, readings after increasing times for the other devices."""
+        """x(t) from zero: node voltages for SPICE, readings after increasing durations for the other devices."""
         import numpy as np
         import torch
 
@@ -214,7 +214,7 @@ class Simulated:
 
         stop = self.duration if math.isfinite(self.duration) else SETTLING_TIMES * self.slow_time
         if stop == 0:
-            raise InputError("--plot needs a duration > 0: there is no way to draw")
+            raise InputError("--plot needs a duration > 0: there is nothing to draw")
         if isinstance(self.device, SpiceDevice):
             time, x = _waveforms(self.device, self.matrix, self.b, stop)
             title = "Node voltages in problem units"
@@ -222,7 +222,7 @@ class Simulated:
             system, b = Dense(torch.from_numpy(self.matrix)), torch.from_numpy(self.b)
             time = np.linspace(0.0, stop, CURVE_POINTS)
             x = np.array([self.device.solve(system, b, float(t), x0=torch.zeros_like(b)).x.numpy() for t in time]).T
-            title = "Readings after increasing times"
+            title = "Readings after increasing durations"
         save(settling_plot(time, x, self.exact, f"{title}, {len(self.b)} unknowns"), path)
 
 
@@ -243,7 +243,7 @@ def _solve(device: Device, a: np.ndarray, b: np.ndarray | None, damping: float, 
 
 
 def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> tuple[np.ndarray, np.ndarray]:
-    """Time in tau, (T,), and the unknowns, (n, T), of one ngspice transient on the device's die, from zero."""
+    """Time (T,) in tau and unknowns (n, T) of one ngspice transient on the device's die, from zero."""
     import numpy as np
 
     from ..circuits.ngspice.run import run

@@ -31,13 +31,13 @@ def study(
     card: Card = None,
     technology: TechnologyName = None,
     levels: Annotated[
-        str | None, typer.Option("--levels", help="Settings of the knob, such as 0.01,0.1.", metavar="LIST")
+        str | None, typer.Option("--levels", help="Levels of the imperfection, such as 0.01,0.1.", metavar="LIST")
     ] = None,
     dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
     steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of each training.")] = 300,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 8,
     within: Annotated[
-        float, typer.Option("--within", min=0.0, help="Accuracy that may be lost against the ideal device.")
+        float, typer.Option("--within", min=0.0, help="Tolerated loss of accuracy against the ideal device.")
     ] = 0.02,
     seed: Seed = 0,
     workers: Annotated[
@@ -50,14 +50,14 @@ def study(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder; a study that was stopped goes on there.", metavar="DIR")
+        Path, typer.Option("--out", help="Folder; an interrupted study resumes there.", metavar="DIR")
     ] = Path("out/study"),
     json: Json = False,
 ) -> None:
-    """Train at each level of an imperfection on several dies: how much of it does training bear?
+    """Train at each level of an imperfection on several dies: how much of it is tolerable?
 
-    Without --card a quick calibration of the technology (default: integrated) is made first and kept in the folder.
-    Exit code 1 when no level stays --within of the ideal device.
+    Without --card, a quick calibration of the technology (default: integrated) is made first and kept in the folder.
+    Exit code 1 when no level is --within of the ideal device's accuracy.
     """
     from ..devicemodel.card import DeviceCard
     from ..optim.codesign.knobs import KNOBS
@@ -68,7 +68,7 @@ def study(
         raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
     chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
     if card is not None and technology is not None:
-        raise InputError("--card already says which technology it is for; leave --technology out")
+        raise InputError("--card already holds its technology; leave --technology out")
     target = output_folder(out)
     if card is not None:
         calibrated = DeviceCard.read(card)
@@ -106,7 +106,9 @@ def study(
         )
         steps_beyond = sum(run.outcomes.get("extrapolated", 0) for run in results.runs)
         if steps_beyond:
-            note(f"{steps_beyond} of {steps * len(results.runs)} steps were beyond what the card was calibrated for")
+            note(
+                f"{steps_beyond} of {steps * len(results.runs)} steps were outside of the range that the card was calibrated for"
+            )
         note(f"wrote {data}, {picture}")
     if not any(mean >= results.baseline - within for _, mean, _ in results.rows()):
         complain(

@@ -24,10 +24,11 @@ app = typer.Typer()
 def technology(
     name: Annotated[
         str | None,
-        typer.Argument(help="Preset or file to show; without it the presets are listed.", metavar="[NAME|FILE]"),
+        typer.Argument(help="Preset or file to show; default: list the presets.", metavar="[NAME|FILE]"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write it here (.toml or .json), as a starting point.", metavar="FILE")
+        Path | None,
+        typer.Option("--out", help="Write it to this file (.toml or .json), as a starting point.", metavar="FILE"),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ..optim.training.train import History
 
 MAX_BAD_STEP_FRACTION = 0.1
-"""Share of a training's steps that may end badly on the device before the training counts as failed."""
+"""Fraction of steps that may end badly on the device before a training counts as failed."""
 SAVES = 10
-"""Checkpoints in a run: what Ctrl-C can cost is a tenth of it, at most 100 steps."""
+"""Checkpoints in a run; Ctrl-C loses at most a tenth of it, or 100 steps."""
 
 app = typer.Typer()
 
@@ -78,25 +78,27 @@ def train(
         int | None, typer.Option("--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist).")
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
-    damping: Annotated[float | None, typer.Option("--damping", help="Of the curvature (all but sgd and adam).")] = None,
+    damping: Annotated[
+        float | None, typer.Option("--damping", help="Damping of the curvature (all but sgd and adam).")
+    ] = None,
     duration: Annotated[
         float | None, typer.Option("--duration", help="Tau before the reading (tngd); inf is settled.")
     ] = None,
     seed: Seed = 0,
     checkpoint: Annotated[
         Path | None,
-        typer.Option("--checkpoint", help="Saved to; a run that was stopped goes on from it.", metavar="FILE"),
+        typer.Option("--checkpoint", help="Checkpoint file; an interrupted run resumes from it.", metavar="FILE"),
     ] = None,
-    require: Annotated[float, typer.Option("--require", min=0.0, max=1.0, help="Test accuracy to reach.")] = 0.0,
+    require: Annotated[float, typer.Option("--require", min=0.0, max=1.0, help="Required test accuracy.")] = 0.0,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write every step's figures: .json.", metavar="FILE")
+        Path | None, typer.Option("--out", help="Write the history of all steps: .json.", metavar="FILE")
     ] = None,
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Train a network with a digital optimizer, or with natural-gradient steps from a device.
+    """Train a network with a digital optimizer, or with natural-gradient steps computed by a device.
 
-    Exit code 1 when the loss is not finite, over a tenth of the steps ended badly, or --require is missed.
+    Exit code 1 when the loss is not finite, over a tenth of the steps ended badly, or --require is not reached.
     """
     given = [card, data, Path(technology or "")]
     picture, history = output_path(plot, PICTURES, given), output_path(out, (".json",), given)
@@ -108,7 +110,7 @@ def train(
             run = _train(task, data, optimizer, steps, batch, seed, settings, hardware, saved, report)
     except KeyboardInterrupt:
         if saved is not None and saved.exists():
-            note(f"the same command goes on from {saved}")
+            note(f"the same command resumes from {saved}")
         raise
     if history is not None:
         write_text(history, to_json(run.to_dict()))
@@ -131,24 +133,24 @@ def train(
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """One training run and how it was asked for."""
+    """One training run and its settings."""
 
     asked: dict[str, Any]
     history: History
 
     @property
     def title(self) -> str:
-        """One line."""
+        """Task, optimizer, device and length in one line."""
         device = f" on the {self.asked['device']} device" if self.asked["device"] else ""
         length = f"{self.history.steps} steps of {self.asked['batch']}"
         return f"{self.asked['task']}: {self.asked['optimizer']}{device}, {length}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: what was asked, the final accuracy, every step's figures."""
+        """Plain data for JSON: settings, final accuracy, history of all steps."""
         return self.asked | {"final_accuracy": self.history.final_accuracy} | dataclasses.asdict(self.history)
 
     def rows(self) -> list[tuple[str, str]]:
-        """For people."""
+        """(name, value) rows of the table."""
         history = self.history
         tail = history.loss[-max(1, history.steps // 10) :]
         reached = history.steps_to(0.95)
@@ -165,13 +167,13 @@ class Trained:
         ]
 
     def problem(self, require: float) -> str:
-        """Why this training counts as failed, with what to try; empty when it does not."""
+        """Why this training counts as failed, with the remedy; empty if it does not."""
         history = self.history
         step = next((step for step, loss in enumerate(history.loss) if not math.isfinite(loss)), None)
         if step is not None:
             return f"the loss is not finite at step {step}: use a smaller --lr or more --damping"
         ends = Counter(history.outcome)
-        good = ("ok", "extrapolated")  # whoever asked for extrapolation does not fail by it
+        good = ("ok", "extrapolated")  # extrapolation was allowed by an option
         bad = history.steps - sum(ends[end] for end in good)
         if bad > MAX_BAD_STEP_FRACTION * history.steps:
             worst = max((end for end in ends if end not in good), key=lambda end: ends[end])
@@ -207,7 +209,7 @@ def _train(
         if setting not in known:
             takers = [other for other, (_, defaults) in OPTIMIZERS.items() if setting in defaults]
             raise InputError(
-                f"{option} means nothing to {optimizer}; leave it out, or use --optimizer {' or '.join(takers)}"
+                f"{option} does not apply to {optimizer}; leave it out, or use --optimizer {' or '.join(takers)}"
             )
         if setting == "lr" and not (math.isfinite(value) and value > 0):
             raise InputError(f"{option} is {value}; give a finite number > 0")
@@ -218,7 +220,7 @@ def _train(
         for part, given in hardware.items():
             if given is not None:
                 raise InputError(
-                    f"--{part} means nothing to {optimizer}, which uses no device; "
+                    f"--{part} does not apply to {optimizer}, which uses no device; "
                     "leave it out, or use --optimizer tngd"
                 )
     history = train(

@@ -190,7 +190,7 @@ def test_compile_keeps_a_sparse_matrix_sparse(run: Run) -> None:
         ("--extracted", "dual_rail has no layout.*crossbar or crossbar_single"),
     ],
 )
-def test_compile_refuses_bad_options(run: Run, options: str, message: str) -> None:
+def test_compile_rejects_bad_options(run: Run, options: str, message: str) -> None:
     code, _, error = run("compile", save("A.npy", A), *options.split())
     assert (code, is_one_line(error)) == (2, True)
     assert re.search(message, error)

@@ -1,4 +1,4 @@
-"""`thermograd cost` and its picture: figures against the law, sweeps, programs, and what is refused."""
+"""`thermograd cost` and its picture: figures against the law, sweeps, programs, and rejected input."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_sweep_says_where_the_bottleneck_changes_and_draws_it(run: Run) -> Non
     code, out, error = run("cost", *NETWORK, "--sweep", "rate=1G:1000T", "--plot", "new/rate.png")
     assert code == 0
     assert f"time: from programming to settling at rate = {RATE:.4g}\n" in error
-    assert "energy: the bottleneck stays\n" in error
+    assert "energy: the bottleneck does not change\n" in error
     assert out.count("programming") >= 3 + 3
     assert Path("new/rate.png").stat().st_size > 10_000
     data = json.loads(run("cost", *NETWORK, "--sweep", "rate=1G:1000T", "--json")[1])["sweep"]
@@ -122,8 +122,8 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "measured and swept": ((*NETWORK, "--digital", 1, "--sweep", "batch=1:9"), "batch cannot be varied with a measured"),
     "plot of nothing": ((*NETWORK, "--plot", "a.png"), "--plot draws a sweep: add --sweep"),
     "suffix": ((*NETWORK, "--sweep", "rate=1:9", "--plot", "a.gif"), r"'\.gif'; use \.png or \.svg"),
-    "program and network": (("--program", "a.json", "--batch", 3), "--batch has no meaning with --program"),
-    "program and sweep": (("--program", "a.json", "--sweep", "rate=1:2"), "--sweep has no meaning with --program"),
+    "program and network": (("--program", "a.json", "--batch", 3), "--batch does not apply to --program"),
+    "program and sweep": (("--program", "a.json", "--sweep", "rate=1:2"), "--sweep does not apply to --program"),
     "no program": (("--program", "none.json"), r"none\.json"),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`thermograd landscape`: what it says, writes and refuses, and that TNGD's paths go from SGD's to exact NGD's."""
+"""`thermograd landscape`: output, files, rejected input, and that TNGD's paths go from SGD's to exact NGD's."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_pictures_of_every_kind(run: Run, suffix: str) -> None:
 def test_a_training_that_leaves_is_drawn_as_far_as_it_went(run: Run) -> None:
     code, out, error = run("landscape", *QUICK, "--optimizers", "sgd:lr=1e9,adam", "--plot", "a.png")
     assert code == 0, error
-    assert "sgd, lr 1e+09 left the landscape before step 1: its path ends there; a smaller lr may keep it" in error
+    assert "sgd, lr 1e+09 left the landscape before step 1, where its path ends; try a smaller lr" in error
     code, out, error = run("landscape", *QUICK, "--optimizers", "sgd:lr=1e9")
     assert (code, out) == (2, "")
     assert "no training stayed" in error
@@ -107,12 +107,12 @@ def test_a_device_serves_the_optimizers_that_use_one(run: Run) -> None:
 
 BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "task": (("--task", "faces"), "task 'faces' is unknown; there are: digits"),
-    "data": (("--data", "x.npz"), "--data means nothing to digits"),
+    "data": (("--data", "x.npz"), "--data does not apply to digits"),
     "optimizer": (("--optimizers", "sgd,newton"), "--optimizers: 'newton' is unknown; there are: sgd, adam"),
     "empty": (("--optimizers", "sgd,"), "--optimizers: '' is unknown"),
-    "twice": (("--optimizers", "sgd:lr=0.1,sgd:lr=1e-1"), "'sgd:lr=1e-1' is there twice"),
-    "many": (("--optimizers", ",".join(f"sgd:lr={k}" for k in range(1, 10))), "9 are too many to tell apart"),
-    "setting": (("--optimizers", "sgd:damping=1"), "'damping=1' means nothing to sgd; it takes lr"),
+    "twice": (("--optimizers", "sgd:lr=0.1,sgd:lr=1e-1"), "'sgd:lr=1e-1' is given twice"),
+    "many": (("--optimizers", ",".join(f"sgd:lr={k}" for k in range(1, 10))), "9 are too many for one picture"),
+    "setting": (("--optimizers", "sgd:damping=1"), "'damping=1' does not apply to sgd; it takes lr"),
     "no number": (("--optimizers", "ngd:lr=fast"), "'lr=fast' of ngd is not a number"),
     "no value": (("--optimizers", "ngd:lr"), "'lr' of ngd is not a number"),
     "rate": (("--optimizers", "ngd:lr=-1"), r"lr of ngd is -1\.0; give a finite number > 0"),
@@ -121,7 +121,7 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "negative time": (("--optimizers", "tngd:duration=-1"), r"duration is -1\.0"),
     "plane": (("--plane", "tilted"), "--plane 'tilted' is unknown; there are: paths, random"),
     "span": (("--span", "0"), r"--span is 0\.0; give a finite number > 0"),
-    "no device used": (("--optimizers", "sgd", "--die", 3), "--die means nothing to sgd, which use no device"),
+    "no device used": (("--optimizers", "sgd", "--die", 3), "--die does not apply to sgd, which use no device"),
     "no card": (("--device", "surrogate"), "the surrogate device needs a card"),
     "batch": (("--batch", 5000), "batch is 5000"),
     "suffix": (("--plot", "a.gif"), r"'\.gif'; use \.png or \.svg"),

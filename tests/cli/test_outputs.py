@@ -23,7 +23,7 @@ def test_json_has_no_numbers_that_json_lacks() -> None:
     assert json.loads(outputs.to_json(data)) == {"a": [1.0, None], "b": [None, 2.0], "c": "x", "d": {"3": None}, "e": 7}
 
 
-def test_an_output_in_an_impossible_place_is_refused_before_the_work(run: Run) -> None:
+def test_an_output_in_an_impossible_place_is_rejected_before_the_work(run: Run) -> None:
     Path("file").write_text("", encoding="utf-8")
     code, _, error = run("simulate", save("A.npy", A), "--device", "ideal", "--out", "file/x.csv")
     assert code == 2

@@ -91,13 +91,13 @@ def test_a_card_is_not_asked_beyond_its_range_unless_told_to(run: Run) -> None:
     code, out, error = run("simulate", "big.npy", "--card", "card.json", "--extrapolate")
     assert code == 0
     assert "outcome extrapolated" in out
-    assert "beyond the card: 70 unknowns, calibrated for 2 to 64" in out
+    assert "outside of the card's range: 70 unknowns, calibrated for 2 to 64" in out
     assert "the reading is extrapolated" in error
     code, out, _ = run("simulate", "big.npy", "--card", "card.json", "--extrapolate", "--json")
     assert json.loads(out)["crossed"] == ["70 unknowns, calibrated for 2 to 64"]
     code, _, error = run("simulate", "big.npy", "--extrapolate")
     assert code == 2
-    assert "--extrapolate means nothing to the spice device" in error
+    assert "--extrapolate does not apply to the spice device" in error
 
 
 BAD: dict[str, tuple[list[str], str]] = {
@@ -109,7 +109,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "unknown device": (["simulate", "A.npy", "--device", "abacus"], "'abacus' is unknown; there are: ideal"),
     "ideal has no die": (
         ["simulate", "A.npy", "--device", "ideal", "--die", "1"],
-        "--die means nothing.*surrogate or spice",
+        "--die does not apply.*surrogate or spice",
     ),
     "no card": (["simulate", "A.npy", "--device", "surrogate"], "needs a card.*calibrate"),
     "missing card": (["simulate", "A.npy", "--card", "none.json"], "'none.json' cannot be read"),

@@ -101,14 +101,14 @@ BAD: dict[str, tuple[list[str], str]] = {
     "mnist is not shipped": (["train", "--task", "mnist"], "needs its data.*--data PATH.*THERMOGRAD_MNIST"),
     "no such data": (["train", "--task", "mnist", "--data", "no.npz"], "'no.npz' does not exist"),
     "data of another kind": (["train", "--task", "mnist", "--data", "system.npz"], "no array x_train, only A, b"),
-    "digits have no data": (["train", "--data", "system.npz"], "--data means nothing to digits.*--task mnist"),
+    "digits have no data": (["train", "--data", "system.npz"], "--data does not apply to digits.*--task mnist"),
     "overwrites the data": (
         ["train", "--task", "mnist", "--data", "system.npz", "--checkpoint", "system.npz"],
         "overwrite an input",
     ),
     "unknown optimizer": (["train", "--optimizer", "lion"], "'lion': give one of sgd"),
-    "sgd has no damping": (["train", "--optimizer", "sgd", "--damping", "1"], "--damping means nothing to sgd"),
-    "adam has no device": (["train", "--optimizer", "adam", "--device", "ideal"], "--device means nothing to adam"),
+    "sgd has no damping": (["train", "--optimizer", "sgd", "--damping", "1"], "--damping does not apply to sgd"),
+    "adam has no device": (["train", "--optimizer", "adam", "--device", "ideal"], "--device does not apply to adam"),
     "learning rate": (["train", "--optimizer", "sgd", "--lr", "-1"], "--lr is -1"),
     "batch too large": (["train", "--batch", "100000"], "100000"),
 }
