@@ -18,7 +18,8 @@ from .outputs import emit, note, show
 if TYPE_CHECKING:
     from ..circuits.amplifiers.characterise import Characterisation
     from ..circuits.amplifiers.user_netlist import Amplifier
-    from ..circuits.technology.technology import OpAmp, Technology
+    from ..circuits.technology.parts import OpAmp
+    from ..circuits.technology.technology import Technology
 
 BASE = "integrated"
 """Default technology around the amplifier."""
@@ -247,7 +248,7 @@ def _rows(measured: Characterisation, outputs: int) -> list[tuple[str, str]]:
 def _remarks(measured: Characterisation) -> list[str]:
     """Limits of the record that its user should know."""
     remarks = [
-        "opamp.offset is this netlist's own, without mismatch; opamp.offset_matching and opamp.input_area take its place"
+        "opamp.offset is this netlist's own, without mismatch; opamp.offset_pelgrom_coefficient and opamp.input_area take its place"
     ]
     if measured.opamp.output_resistance:
         remarks.append(

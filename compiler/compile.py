@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..circuits.errors import InputError
+from ..circuits.technology.presets import as_technology
 from ..circuits.technology.technology import Technology
 from .fabrics.cascade import Factored
 from .fabrics.registry import fabric_named
@@ -173,4 +174,4 @@ def _refuse_systems(matrix: Any) -> None:
 
 
 def _technology(technology: Technology | str) -> Technology:
-    return technology if isinstance(technology, Technology) else Technology.preset(technology)
+    return as_technology(technology)

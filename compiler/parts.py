@@ -182,7 +182,7 @@ class Parts(abc.ABC):
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
     ) -> Self:
-        """These parts as that die has them: its own lot shift, gradient and temperature at each part's place, and each part's mismatch.
+        """These parts as that die has them: its shared shift, gradient and temperature at each part's place, and each part's mismatch.
 
         Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a resistor to ground on the diagonal, input resistors at the
         right edge.
@@ -201,7 +201,7 @@ class Parts(abc.ABC):
             die: of the technology that the parts were placed for.
             left: standard normal deviates z, the die's own of each part -> what is left of the conductance.
         """
-        raise UnrealisableError(f"{type(self).__name__} has no programmed conductances whose ageing is known")
+        raise UnrealisableError(f"{type(self).__name__} has no programmed conductances whose drift is known")
 
     def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each coupling on the die, 0 to 1; they broadcast to the shape of one rail's couplings."""

@@ -348,7 +348,7 @@ class AnalogProgram:
         if die.technology is not self.technology and same != self.technology:
             raise InputError(
                 f"the die is made of other parts (technology {die.technology.name}) than the program (technology "
-                f"{self.technology.name}); use program.technology.fabricate(seed)"
+                f"{self.technology.name}); use Die(program.technology, seed)"
             )
         parts = self.parts.on_die(die, mismatch, capacitor_mismatch, offset)
         return dataclasses.replace(self, parts=parts)

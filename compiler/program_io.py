@@ -16,7 +16,7 @@ from .arrays import pack, unpack
 from .fabrics.registry import fabric_named
 from .program import AnalogProgram
 
-FORMAT = 2
+FORMAT = 3
 """Version of the saved form."""
 
 

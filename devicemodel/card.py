@@ -21,7 +21,7 @@ from ..circuits.technology.converters import Converter
 from ..circuits.technology.technology import Technology
 from ..compiler.fabrics.registry import fabric_names
 
-FORMAT = 2
+FORMAT = 3
 
 NOT_FINITE = ("Infinity", "-Infinity", "NaN")
 """How a file spells the numbers that JSON has none for."""

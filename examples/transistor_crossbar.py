@@ -33,7 +33,8 @@ from thermograd.circuits.netlist.elements import VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.netlist.semiconductors import Mosfet
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Capacitors, Resistors, Technology
+from thermograd.circuits.technology.parts import Capacitors, Resistors
+from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.program import AnalogProgram
 
 AMPLIFIER = Path(__file__).parent / "amplifiers" / "two_stage.cir"

@@ -23,13 +23,13 @@ from thermograd.circuits.netlist.analyses import Noise, Transient
 from thermograd.circuits.netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.matrices import comparison_matrix
 
 STANDARD_ERROR = 0.009
 """Wanted of a transient's mean ratio: three of them are less than 3 %."""
-TECHNOLOGY = Technology.preset("ideal").replace(opamp__gain=1e5, opamp__gbw=1e7)
+TECHNOLOGY = preset("ideal").replace(opamp__gain=1e5, opamp__gbw=1e7)
 Pairs = list[tuple[str, str]]
 
 

@@ -13,8 +13,9 @@ import time
 
 import numpy as np
 
-from thermograd.circuits.technology.presets import SITUATIONS
-from thermograd.circuits.technology.technology import Technology, Thermal
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.parts import Thermal
+from thermograd.circuits.technology.presets import SITUATIONS, preset
 from thermograd.circuits.technology.thermal import time_constants
 from thermograd.compiler.analysis.dissipation import equilibrium
 from thermograd.compiler.analysis.electrothermal import ElectroThermal, self_heated
@@ -39,10 +40,10 @@ def system(fabric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def run(fabric: str, thermal: Thermal, seed: int) -> tuple[ElectroThermal, float, float]:
     """The steady state, the error of scale and the distortion."""
-    technology = Technology.preset("integrated").replace(thermal=thermal)
+    technology = preset("integrated").replace(thermal=thermal)
     a, b = system(fabric, seed)
     program = compile_matrix(a, fabric, technology, b=b)
-    die = technology.fabricate(None)
+    die = Die(technology, None)
     reference = np.full((thermal.cells, thermal.cells), thermal.reference)
     x0 = equilibrium(program.on(die.at(reference)), b)
     found = self_heated(program, die, b)

@@ -1,4 +1,4 @@
-"""What lot shift, gradient and mismatch each do to the solution: 8 unknowns, technology `integrated`, 400 dies.
+"""What die-to-die variation, gradient and mismatch each do to the solution: 8 unknowns, technology `integrated`, 400 dies.
 
     python benchmarks/compiler/fabrication.py
 
@@ -14,27 +14,29 @@ from typing import Any
 
 import numpy as np
 
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.program import AnalogProgram
 
 UNKNOWNS, CONDITION, DIES = 8, 10.0, 400
 FABRICS = ("crossbar", "dual_rail")
-PLAIN = Technology.preset("integrated").replace(
+PLAIN = preset("integrated").replace(
     resistors__bits=None, resistors__tolerance=0.0, resistors__tc1=0.0, capacitors__tolerance=0.0, opamp__offset=0.0
 )
-LOT = {"resistors__lot": 0.15, "capacitors__lot": 0.1}
+DIE_TO_DIE = {"resistors__die_to_die": 0.15, "capacitors__die_to_die": 0.1}
 CASES: dict[str, dict[str, Any]] = {
-    "lot 15 % of R, 10 % of C": LOT,
+    "die to die 15 % of R, 10 % of C": DIE_TO_DIE,
     "gradient 1 % of R and C": {"resistors__gradient": 0.01, "capacitors__gradient": 0.01},
     "mismatch 1 % of R": {"resistors__tolerance": 0.01},
     "mismatch 1 % of C": {"capacitors__tolerance": 0.01},
-    "R of 1 um^2 at 2 % um": {"resistors__matching": 2e-8, "resistors__area": 1e-12},
-    "R of 4 um^2 at 2 % um": {"resistors__matching": 2e-8, "resistors__area": 4e-12},
-    "R of 16 um^2 at 2 % um": {"resistors__matching": 2e-8, "resistors__area": 16e-12},
-    "R of 16 um^2, lot, gradient": {
-        **LOT,
-        "resistors__matching": 2e-8,
+    "R of 1 um^2 at 2 % um": {"resistors__pelgrom_coefficient": 2e-8, "resistors__area": 1e-12},
+    "R of 4 um^2 at 2 % um": {"resistors__pelgrom_coefficient": 2e-8, "resistors__area": 4e-12},
+    "R of 16 um^2 at 2 % um": {"resistors__pelgrom_coefficient": 2e-8, "resistors__area": 16e-12},
+    "R of 16 um^2, die to die, gradient": {
+        **DIE_TO_DIE,
+        "resistors__pelgrom_coefficient": 2e-8,
         "resistors__area": 16e-12,
         "resistors__gradient": 0.01,
         "capacitors__gradient": 0.01,
@@ -64,7 +66,7 @@ def errors(fabric: str, technology: Technology, seed: int) -> tuple[float, float
     """Error, scale, distortion and change of the time constant of one die on its system."""
     a, b = system(fabric, seed)
     nominal = lay_out(a, fabric, technology)
-    program = nominal.on(technology.fabricate(seed))
+    program = nominal.on(Die(technology, seed))
     x0, x = np.linalg.solve(nominal.matrix, b), np.linalg.solve(program.matrix, b)
     scale, size = float(x @ x0 / (x0 @ x0)), float(np.linalg.norm(x0))
     error, distortion = float(np.linalg.norm(x - x0)) / size, float(np.linalg.norm(x - scale * x0)) / size

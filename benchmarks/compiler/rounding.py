@@ -14,6 +14,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from thermograd.circuits.errors import UnrealisableError
+from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.ensemble import compile_ensemble
@@ -28,7 +29,7 @@ REGIMES = ((8, 10.0), (4, 10.0))
 
 
 def coded(bits: int) -> Technology:
-    return Technology.preset("ideal").replace(name=f"{bits} bit codes", resistors__bits=bits)
+    return preset("ideal").replace(name=f"{bits} bit codes", resistors__bits=bits)
 
 
 def dense_system(n: int, condition: float, rng: np.random.Generator) -> np.ndarray:

@@ -24,6 +24,7 @@ from scipy.sparse.linalg import splu
 
 from thermograd.circuits.linear.descriptor import describe_netlist
 from thermograd.circuits.netlist.elements import VoltageSource
+from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.layout.effect import effective_conductance, layout_matrix
@@ -37,7 +38,7 @@ SYSTEMS = 40
 TARGET = 0.01
 BEYOND, FEWER = 192, 8
 """Size and number of systems by which the extrapolation is checked, at the least segment resistance."""
-WIRED = Technology.preset("ideal").replace(name="wires alone", resistors__unit=1e4)
+WIRED = preset("ideal").replace(name="wires alone", resistors__unit=1e4)
 
 
 def system(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +110,7 @@ def size_for(target: float, medians: np.ndarray) -> str:
 
 def against_netlist(n: int) -> tuple[float, float]:
     """Largest relative difference between the law's solution and the extracted netlist's, all records at work; s that the law takes."""
-    technology = Technology.preset("integrated").replace(dac__resistance=50.0)
+    technology = preset("integrated").replace(dac__resistance=50.0)
     a, b = system(n, 0)
     program = lay_out(a, "crossbar", technology)
     netlist = program.extracted(b)
@@ -124,7 +125,7 @@ def against_netlist(n: int) -> tuple[float, float]:
 
 def effects() -> list[tuple[str, list[tuple[float, float]]]]:
     """For each record of `integrated` alone, and for all of them, the median error of A^-1 b at each size and its standard error."""
-    base = Technology.preset("integrated")
+    base = preset("integrated")
     plain: dict[str, Any] = {"switches": {}, "wires": {}, "resistors__bits": None, "opamp__gain": math.inf}
     kept: dict[str, dict[str, Any]] = {
         "wires": {"wires": base.wires},

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import torch
 from matplotlib.figure import Figure
 
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.cost.model import Handover, Host, Scenario, handovers
 from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds
 from thermograd.optim.curvature.batch import evaluate
@@ -45,7 +45,7 @@ MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
     ("Energy: N = 1e5, b = 32, dz = 20", PAPER, "duration", 1, 1e4, True),
     (
         "Time: integrated, dual",
-        Scenario(N, BATCH, OUTPUTS, "dual", Technology.preset("integrated")),
+        Scenario(N, BATCH, OUTPUTS, "dual", preset("integrated")),
         "rate",
         1e6,
         1e12,
@@ -165,7 +165,7 @@ def main() -> None:
     )
     for technology in ("paper", "integrated"):
         for layout in LAYOUTS:
-            scenario = Scenario(N, BATCH, OUTPUTS, layout, Technology.preset(technology))
+            scenario = Scenario(N, BATCH, OUTPUTS, layout, preset(technology))
             array = scenario.array()
             print(f"{technology}, {layout}: {array.cells} cells, {array.codes} codes, {array.heat:.3g} W in resistors")
             print(f"{scenario.cost()}\n")

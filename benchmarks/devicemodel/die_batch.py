@@ -20,6 +20,7 @@ import time
 import numpy as np
 import torch
 
+from thermograd.circuits.technology.die import Die
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.calibration.calibrate import calibrate, random_system
 from thermograd.devicemodel.devices.die_batch import DieBatch
@@ -61,7 +62,7 @@ def main() -> None:
                 started = time.perf_counter()
                 device.solve(Dense(torch.from_numpy(a)), torch.from_numpy(b), DURATION)
                 spice.append(time.perf_counter() - started)
-        program = lay_out(a, "crossbar", card.technology).on(card.technology.fabricate(1))
+        program = lay_out(a, "crossbar", card.technology).on(Die(card.technology, 1))
         exact = []
         for _ in range(ROUNDS):
             started = time.perf_counter()

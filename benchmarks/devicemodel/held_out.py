@@ -27,6 +27,8 @@ from scipy.stats import ks_2samp
 from thermograd.circuits.netlist.analyses import OperatingPoint, Transient, TransientResult
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.ngspice.run_many import run_many
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.program import AnalogProgram
@@ -35,9 +37,9 @@ from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.spice import transient
 from thermograd.devicemodel.devices.surrogate import law, propagate
 
-INTEGRATED = Technology.preset("integrated")
+INTEGRATED = preset("integrated")
 TECHNOLOGIES = (
-    Technology.preset("breadboard"),
+    preset("breadboard"),
     INTEGRATED,
     INTEGRATED.replace(
         name="poor", resistors__tolerance=0.03, resistors__bits=6, opamp__gain=300.0, opamp__offset=2e-3
@@ -66,14 +68,16 @@ def ask(technology: Technology, n: int, die: int, rng: np.random.Generator, cond
     """A random system at half of the rail."""
     matrix, b = random_system(n, condition, False, rng), rng.standard_normal(n)
     solution = np.linalg.solve(matrix, b)
-    nominal = lay_out(matrix, "crossbar", technology).at_scale(0.5 * technology.opamp.rail / np.abs(solution).max())
+    nominal = lay_out(matrix, "crossbar", technology).at_scale(
+        0.5 * technology.opamp.output_limit / np.abs(solution).max()
+    )
     exact = solution * nominal.volts_per_unit
-    return Question(nominal, nominal.on(technology.fabricate(die)), nominal.currents(b), exact, die)
+    return Question(nominal, nominal.on(Die(technology, die)), nominal.currents(b), exact, die)
 
 
 def foretold(question: Question, card: DeviceCard) -> AnalogProgram:
     """The question's program as the card has this die."""
-    die = card.technology.fabricate(question.die)
+    die = Die(card.technology, question.die)
     return question.nominal.on(die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
 
 
@@ -162,7 +166,7 @@ def distribution(technology: Technology, card: DeviceCard, first: int) -> dict[s
     """Errors of one system over many dies from seed `first` on, and what the tests say."""
     base = ask(technology, 8, 0, np.random.default_rng(79), 20.0)
     size = float(np.linalg.norm(base.exact))
-    programs = [base.nominal.on(technology.fabricate(first + k)) for k in range(MANY_DIES)]
+    programs = [base.nominal.on(Die(technology, first + k)) for k in range(MANY_DIES)]
     jobs = [(p.circuit(base.currents, np.zeros(8)), OperatingPoint(p.nodes), None) for p in programs]
     spice = np.zeros((MANY_DIES, 8))
     for k, found in run_many(jobs):

@@ -23,7 +23,6 @@ from joblib import Parallel, delayed
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.files import output_path, write_text
-from thermograd.circuits.technology.technology import Technology
 from thermograd.cli.outputs import complain
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.model import Scenario
@@ -37,6 +36,8 @@ from thermograd.optim.training.train import train
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from ngd_speed_parts.report import filled
+
+from thermograd.circuits.technology.presets import preset
 
 ROWS = {
     "SGD": ("sgd", False),
@@ -66,7 +67,7 @@ def one(path: str, card: str | None, row: str, seed: int, steps: int) -> dict[st
     hardware = None
     if name.startswith("tngd"):
         parameters = sum(p.numel() for p in task.model().parameters())
-        technology = Technology.preset("integrated")
+        technology = preset("integrated")
         hardware = Scenario(parameters, PLAN.batch, 10, "dual", technology, duration=20.0).cost().seconds
     return {
         "row": row,

@@ -5,7 +5,7 @@
                         |A| = 1; f_2 is inf where one pole explains it
     phase_margin        180 degrees + arg A at |A| = 1: of unity feedback
     offset              v_out / A0 - v_id at rest
-    rail                largest output of both signs at which the incremental gain is still half of A0
+    output_limit        largest output of both signs at which the incremental gain is still half of A0
     slew                the rate with which the macromodel of all other figures takes as long from a tenth to four tenths of a large step,
                         the slower one of rise and fall; inf where it is as fast without a limit
     output_resistance   from A0 with and without a further load; part of `gain` where a load is given
@@ -29,7 +29,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
 from ..errors import InputError, SimulationError
-from ..technology.technology import OpAmp
+from ..technology.parts import OpAmp
 from .models import AmplifierCell
 from .slew_rate import find_slew
 from .testbench import Bench
@@ -138,16 +138,16 @@ def measure(
     rest = bench.rest(SMALL)
     offset = rest["out"] / a0 - rest["id"]
     swing = _swing(bench, a0)
-    rail = min(-swing[0], swing[1])
+    limit = min(-swing[0], swing[1])
     bias = _bias_current(bench)
     # So large that a noise current shows, and so small that a bias current does not drive the output out of its range.
-    large = min(LARGE, 0.1 * rail / abs(bias)) if bias else LARGE
+    large = min(LARGE, 0.1 * limit / abs(bias)) if bias else LARGE
     noise_at, noise, white, knee, current, current_knee = _noise(bench, a0 * first, large)
     opamp = _record(
         gain=a0,
         gbw=a0 * first,
         offset=abs(offset),
-        rail=rail,
+        output_limit=limit,
         second_pole=second,
         output_resistance=_output_resistance(bench, a0),
         bias_current=bias,
@@ -265,7 +265,7 @@ def _bias_current(bench: Bench) -> float:
     for ohm in (SMALL, LARGE):
         rest = bench.rest(ohm)
         here = (rest["inp"] - rest["lo"] + rest["copyp"] - rest["lo"]) / ohm
-        # Large resistors resolve small currents, and large currents drive their output to the rail.
+        # Large resistors resolve small currents, and large currents drive their output to its limit.
         if ohm == SMALL or abs(here * ohm) < 0.05:
             found = here
     return found if abs(found) > 1e-13 else 0.0

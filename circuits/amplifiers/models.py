@@ -8,7 +8,7 @@ linear, with ideal control of the outputs' mean. `Macromodel` adds, each where t
 
     second pole        A(s) -> A(s) / (1 + s / (2 pi f_2))
     slew rate          the current into the gain node is I tanh(g_m v / I), I = slew C: |dv_out/dt| <= slew
-    rails              the gain node itself is clamped at +-rail, so that it does not wind up and comes back at once
+    output limit       the gain node itself is clamped at +-output_limit, so that it does not wind up and comes back at once
     output resistance  between the gain stage and the node, inside the feedback
     bias current       out of each node that an input is joined to
     noise              a voltage in series with the input and a current into each input, white and 1/f (`noise_source`)
@@ -29,7 +29,7 @@ from ..errors import InputError
 from ..netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Resistor, VoltageSource
 from ..netlist.limiting import Clamp, SaturatingVCCS
 from ..netlist.netlist import Netlist
-from ..technology.technology import OpAmp
+from ..technology.parts import OpAmp
 from .noise_source import add_noise_source
 
 IDEAL_GAIN = 1e8
@@ -37,7 +37,7 @@ IDEAL_GAIN = 1e8
 TRANSCONDUCTANCE = 1e-3
 """g_m of the macromodel's input stage, S; the values around it are then those of a real amplifier."""
 KNEE = 1e-3
-"""Width of the clamp's knee, as a share of the rail. The incremental gain is half of A0 at the rail, and the output ends some 2 % above."""
+"""Width of the clamp's knee, as a share of the output limit, where the incremental gain is half of A0; the output ends 2 % above it."""
 NOISE_RESISTOR = 1e4
 """Resistor whose Johnson noise stands for a noise current, ohm."""
 
@@ -144,16 +144,16 @@ class Macromodel:
             )
         else:
             netlist.add(VCCS(f"G{name}", "0", f"a{name}", upper, lower, TRANSCONDUCTANCE), group=group)
-        # A stage without a current limit is taken to be overdriven by the rail itself.
-        most = limit if slewing else TRANSCONDUCTANCE * opamp.rail
-        knee = KNEE * opamp.rail
+        # A stage without a current limit is taken to be overdriven by the output limit itself.
+        most = limit if slewing else TRANSCONDUCTANCE * opamp.output_limit
+        knee = KNEE * opamp.output_limit
         netlist.add(
             Resistor(f"RA{name}", f"a{name}", "0", gain / TRANSCONDUCTANCE, noisy=False),
             Clamp(
                 f"BC{name}",
                 f"a{name}",
                 "0",
-                opamp.rail + knee * math.log(most / knee * gain / TRANSCONDUCTANCE),
+                opamp.output_limit + knee * math.log(most / knee * gain / TRANSCONDUCTANCE),
                 most / knee,
                 knee,
             ),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from ..errors import SimulationError
-from ..technology.technology import OpAmp
+from ..technology.parts import OpAmp
 from .models import Macromodel
 from .testbench import Bench
 
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 RESISTOR = 1e3
 """Of the bench, ohm."""
 STEP = 0.8
-"""Half of the step, as a share of the rail."""
+"""Half of the step, as a share of the output limit."""
 SEEN = 0.02
 """Least share by which a limit must slow the step to be seen."""
 
@@ -37,7 +37,7 @@ def find_slew(bench: Bench, opamp: OpAmp) -> float:
     found = math.inf
     model = opamp.model_copy(update={"slew": math.inf, "noise_voltage": 0.0, "noise_current": 0.0, "bias_current": 0.0})
     plain = dataclasses.replace(bench, load_resistance=math.inf, load_capacitance=0.0)
-    for amplitude in (STEP * opamp.rail, -STEP * opamp.rail):
+    for amplitude in (STEP * opamp.output_limit, -STEP * opamp.output_limit):
         taken = _rise(bench, opamp, amplitude)
 
         def too_slow(log_slew: float, amplitude: float = amplitude, taken: float = taken) -> float:

@@ -8,16 +8,15 @@ netlists and the surrogate both ask here, so that one seed means the same die in
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
 from ..errors import InputError
+from .parts import Variation
+from .technology import Technology
 from .thermal import temperature_at, temperature_map
-
-if TYPE_CHECKING:
-    from .technology import Scatter, Technology
 
 # Stream numbers are part of the meaning of a seed: never renumber, only append.
 STREAMS = {
@@ -33,20 +32,20 @@ STREAMS = {
     "ambient": 10,
     "inverter": 11,
     "inverter_offset": 12,
-    "resistor_lot": 13,
+    "resistor_die_to_die": 13,
     "resistor_gradient": 14,
-    "capacitor_lot": 15,
+    "capacitor_die_to_die": 15,
     "capacitor_gradient": 16,
     "dac_inl": 17,
     "adc_inl": 18,
     "dac_step": 19,
     "adc_step": 20,
-    "coupling_ageing": 21,
-    "ground_ageing": 22,
+    "coupling_conductance_drift": 21,
+    "ground_conductance_drift": 22,
 }
 
-DRIFT_FLOOR = 0.05
-"""Least factor that temperature may put on a resistance: where the law of `Die.drift` says less, it has ended."""
+TEMPERATURE_FACTOR_FLOOR = 0.05
+"""Least factor that temperature may put on a resistance: where the law of `Die.temperature_factor` says less, it has ended."""
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
@@ -127,19 +126,19 @@ class Die:
         return rows
 
     def resistor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        """Deviation of ln R that resistors share at relative positions on the die, 0 to 1 (broadcast): lot and gradient.
+        """Deviation of ln R that resistors share at relative positions on the die, 0 to 1 (broadcast): die-to-die variation and gradient.
 
-        lot z_0 + gradient [z_1 (row - 1/2) + z_2 (column - 1/2)]; each part's own deviate comes on top (see `technology.Scatter`).
+        die_to_die z_0 + gradient [z_1 (row - 1/2) + z_2 (column - 1/2)]; each part's own deviate comes on top (see `parts.Variation`).
         """
         return self._shift("resistor", self.technology.resistors, row, column)
 
     def capacitor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        """Deviation of ln C that capacitors share, as `resistor_shift`; lot and gradient are drawn apart from the resistors'."""
+        """Deviation of ln C that capacitors share, as `resistor_shift`; its deviates are drawn apart from the resistors'."""
         return self._shift("capacitor", self.technology.capacitors, row, column)
 
-    def _shift(self, kind: str, scatter: Scatter, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        down, across = scatter.gradient * self.deviates(f"{kind}_gradient", (1, 2))[0]
-        middle = scatter.lot * self.deviates(f"{kind}_lot", (1, 1))[0, 0]
+    def _shift(self, kind: str, variation: Variation, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        down, across = variation.gradient * self.deviates(f"{kind}_gradient", (1, 2))[0]
+        middle = variation.die_to_die * self.deviates(f"{kind}_die_to_die", (1, 1))[0, 0]
         return np.asarray(middle + down * (row - 0.5) + across * (column - 0.5))
 
     def temperature_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -166,11 +165,11 @@ class Die:
         other.temperatures = grid
         return other
 
-    def drift(self, temperature: np.ndarray) -> np.ndarray:
+    def temperature_factor(self, temperature: np.ndarray) -> np.ndarray:
         """Factor on a resistance at that temperature: 1 + TC1 (T - T0) + TC2 (T - T0)^2."""
         resistors = self.technology.resistors
         rise = temperature - self.technology.thermal.reference
-        return np.maximum(1.0 + resistors.tc1 * rise + resistors.tc2 * rise**2, DRIFT_FLOOR)
+        return np.maximum(1.0 + resistors.tc1 * rise + resistors.tc2 * rise**2, TEMPERATURE_FACTOR_FLOOR)
 
     def __repr__(self) -> str:
         spread = np.ptp(self.temperatures)

@@ -1,9 +1,11 @@
-"""The shipped technologies and thermal situations; `Technology.preset` and `Thermal.preset` look them up by name."""
+"""The shipped technologies and thermal situations by name, and `as_technology`, by which every argument may be a name or a record."""
 
 from __future__ import annotations
 
+from ..errors import InputError
 from .converters import Converter, Link
-from .technology import Capacitors, OpAmp, Resistors, Switches, Technology, Thermal, Wires
+from .parts import Capacitors, OpAmp, Resistors, Switches, Thermal, Wires
+from .technology import Technology
 
 # All four: a die of 5 mm by 5 mm by 0.3 mm in 8 x 8 cells, so the silicon carries 148 W/(m K) * 0.3 mm = 0.044 W/K between neighbours.
 # Order-of-magnitude figures from handbook constants, none of them measured on a device.
@@ -43,7 +45,7 @@ SITUATIONS: dict[str, Thermal] = {
         "0.5 W/mm^2 at 45 K, 11 kW/(m^2 K)",
     ),
 }
-"""Named thermal situations, from well isolated from the neighbour to not at all; see `Thermal.preset`."""
+"""Named thermal situations, from well isolated from the neighbour to not at all; see `thermal_preset`."""
 
 
 # Energies are representative, none of them measured on a device; docs/cost.md says how they were found. Converters: medians of B. Murmann's
@@ -78,7 +80,7 @@ PRESETS: dict[str, Technology] = {
                 gain=2e5,
                 gbw=3e6,
                 offset=3e-3,
-                rail=10.0,
+                output_limit=10.0,
                 slew=1.3e7,
                 output_resistance=125.0,
                 bias_current=6.5e-11,
@@ -100,7 +102,7 @@ PRESETS: dict[str, Technology] = {
                 gain=2e3,
                 gbw=5e8,
                 offset=5e-4,
-                rail=1.0,
+                output_limit=1.0,
                 second_pole=1.5e9,
                 slew=3e8,
                 noise_voltage=5e-9,
@@ -128,3 +130,38 @@ PRESETS: dict[str, Technology] = {
         ),
     )
 }
+
+
+def preset(name: str) -> Technology:
+    """One of the shipped technologies: `ideal`, `paper`, `breadboard`, `integrated`.
+
+    Raises:
+        InputError: there is no technology of that name.
+    """
+    try:
+        return PRESETS[name]
+    except (KeyError, TypeError):
+        raise InputError(f"technology preset {name!r} is unknown; there are: {', '.join(PRESETS)}") from None
+
+
+def thermal_preset(name: str) -> Thermal:
+    """One of the named thermal situations of a die: `isolated`, `packaged`, `beside a GPU`, `bare`.
+
+    For `technology.replace(thermal=thermal_preset(name))`.
+
+    Raises:
+        InputError: there is no situation of that name.
+    """
+    try:
+        return SITUATIONS[name]
+    except (KeyError, TypeError):
+        raise InputError(f"thermal situation {name!r} is unknown; there are: {', '.join(SITUATIONS)}") from None
+
+
+def as_technology(technology: Technology | str) -> Technology:
+    """A technology that is given as a record, or by the name of a preset.
+
+    Raises:
+        InputError: neither a record nor the name of a preset.
+    """
+    return technology if isinstance(technology, Technology) else preset(technology)

@@ -1,259 +1,24 @@
 """`Technology`: the parts and the process that a device is built from, as one typed, validated record.
 
-Every field is an SI float. `Technology.preset(name)` gives the shipped ones, `Technology.read(path)` and
-`.write(path)` move them through TOML or JSON, and `.fabricate(seed)` draws one die with its own mismatch.
+Every field is an SI float. `Technology.read(path)` and `.write(path)` move a technology through TOML or JSON; `presets.preset(name)`
+gives the shipped ones, and `die.Die(technology, seed)` draws one die with its own mismatch.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any
 
 import tomli_w
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from ..errors import InputError
 from ..files import write_text
-from ..records import Record as Record
-from .converters import Converter as Converter
-from .converters import Link as Link
-
-if TYPE_CHECKING:
-    from .die import Die
-
-Series = Literal["E6", "E12", "E24", "E48", "E96", "E192"]
-
-
-def _one_way(direct: str, value: float, law: dict[str, float | None]) -> None:
-    """Refuse a standard deviation that is given both directly and by the area law, or by half of that law."""
-    given, both = [name for name, figure in law.items() if figure is not None], " and ".join(law)
-    if given and value > 0:
-        raise ValueError(f"{direct} excludes {both}: set {direct} to 0, or leave {' and '.join(given)} out")
-    if len(given) == 1:
-        raise ValueError(f"{both} belong together: set both of them, or leave {given[0]} out")
-
-
-class Scatter(Record):
-    """How the values of one kind of part scatter about the nominal one, from die to die and over a die:
-
-        ln(value / nominal) = lot z_0 + gradient [z_1 (row - 1/2) + z_2 (column - 1/2)] + mismatch z_part
-
-    with rows and columns from 0 to 1 across the die, and independent standard normal z: three for each die, and one for each part.
-
-    Pelgrom's law (M. J. M. Pelgrom, A. C. J. Duinmaijer, A. P. G. Welbers, IEEE JSSC 24:1433, 1989) is one of pairs: at a distance D, the
-    logarithm of a pair's ratio has the variance A^2 / area + S^2 D^2. Half of the first term is a single part's own, so that
-    mismatch = A / sqrt(2 area); the second one is the gradient's, S = gradient / side of the die.
-    """
-
-    tolerance: float = Field(0.0, ge=0, le=0.5)
-    """Standard deviation of ln(value / nominal) of each part: 0.01 is 1 % (one sigma). It takes the place of matching and area."""
-    matching: float | None = Field(None, gt=0, le=1.0)
-    """Pelgrom's coefficient A of a pair, m: 1e-8 m is 1 % um."""
-    area: float | None = Field(None, gt=0, le=1.0)
-    """Area of one part, m^2, whatever its value."""
-    lot: float = Field(0.0, ge=0, le=0.5)
-    """Standard deviation of the shift of ln(value) that all parts of a die share."""
-    gradient: float = Field(0.0, ge=0, le=0.5)
-    """Standard deviation of the change of ln(value) from one edge of a die to the opposite one; each direction has its own."""
-
-    @model_validator(mode="after")
-    def _one_mismatch(self) -> Self:
-        _one_way("tolerance", self.tolerance, {"matching": self.matching, "area": self.area})
-        if self.mismatch > 0.5:
-            raise ValueError(
-                f"matching and area make a mismatch of {self.mismatch:.3g}, at most 0.5: set a larger area"
-            )
-        return self
-
-    @property
-    def mismatch(self) -> float:
-        """Standard deviation of ln(value) of a part on its own: the tolerance, or A / sqrt(2 area)."""
-        if self.matching is None or self.area is None:
-            return self.tolerance
-        return self.matching / math.sqrt(2 * self.area)
-
-
-class Resistors(Scatter):
-    """The resistors, or programmable conductances, that hold the matrix."""
-
-    unit: float = Field(1e3, gt=0, le=1e9)
-    """Resistance of the largest matrix entry, ohm."""
-    tc1: float = Field(0.0, ge=-0.02, le=0.02)
-    """Linear temperature coefficient, 1/K."""
-    tc2: float = Field(0.0, ge=-1e-3, le=1e-3)
-    """Quadratic temperature coefficient, 1/K^2."""
-    series: Series | None = None
-    """Preferred-number series (IEC 60063) that values are rounded to; none: any value can be had."""
-    bits: int | None = Field(None, ge=1, le=24)
-    """Bits of a programmable conductance, codes uniform from 1/(unit on_off) to 1/unit; none: not programmable."""
-    on_off: float | None = Field(None, gt=1, le=1e9)
-    """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
-    write_energy: float = Field(0.0, ge=0, le=1e-3)
-    """J for writing each bit of a programmable conductance's code; 0: not stated, and costs nothing."""
-    ageing: float = Field(0.0, ge=-0.5, le=0.5)
-    """Mean exponent nu of a programmed conductance's drift (`devicemodel.devices.conductance_drift`): phase-change cells
-    0.049 to 0.1 (V. Joshi et al., Nature Communications 11:2473, 2020)."""
-    ageing_spread: float = Field(0.0, ge=0, le=0.5)
-    """Standard deviation of nu from part to part; there 0.008 to 0.045."""
-    ageing_time: float = Field(1.0, gt=0, le=1e9)
-    """Time t_0 in the law of that drift, s."""
-
-    @model_validator(mode="after")
-    def _one_rounding(self) -> Resistors:
-        if self.series is not None and self.bits is not None:
-            raise ValueError("series and bits exclude each other: set one of them to none")
-        if self.on_off is not None and self.bits is None:
-            raise ValueError("on_off is the range of programmable conductances: set bits, too")
-        return self
-
-
-class Capacitors(Scatter):
-    """The capacitors that hold the state."""
-
-    unit: float = Field(1e-9, gt=0, le=1.0)
-    """Capacitance of one state variable, farad."""
-
-
-class Inductors(Record):
-    """The inductors of the oscillator fabrics."""
-
-    unit: float = Field(1e-3, gt=0, le=1e3)
-    """Inductance of the largest matrix entry (`lc`), or of every cell (`spu`), henry."""
-
-
-class OpAmp(Record):
-    """The amplifier of an active cell. Gain, bandwidth and offset are in every netlist; the rest in those with a `Macromodel`.
-
-    Small signals: A(s) = A0 / ((1 + s A0 / (2 pi GBW)) (1 + s / (2 pi second_pole))). Noise densities are one-sided and referred to the
-    input, as in data sheets; each is noise^2 (1 + corner / f).
-    """
-
-    gain: float = Field(math.inf, gt=1)
-    """Open-loop gain A0 at DC; inf is an ideal amplifier."""
-    gbw: float = Field(math.inf, gt=0)
-    """Gain-bandwidth product A0 f_1 of the dominant pole f_1, Hz; inf is an ideal amplifier."""
-    offset: float = Field(0.0, ge=0, le=0.1)
-    """Standard deviation of the input offset voltage, V. It takes the place of offset_matching and input_area."""
-    offset_matching: float | None = Field(None, gt=0, le=1.0)
-    """Pelgrom's coefficient A_VT of the input pair, V m: 5e-9 V m is 5 mV um."""
-    input_area: float | None = Field(None, gt=0, le=1.0)
-    """Gate area W L of one transistor of the input pair, m^2."""
-    rail: float = Field(1.0, gt=0, le=100)
-    """Largest output voltage of either sign, differential where there are two outputs, V."""
-    second_pole: float = Field(math.inf, gt=0)
-    """Frequency of the second pole, Hz."""
-    slew: float = Field(math.inf, gt=0)
-    """Largest rate of change of the output, V/s."""
-    output_resistance: float = Field(0.0, ge=0, le=1e6)
-    """Resistance in series with each output, inside the feedback, ohm."""
-    bias_current: float = Field(0.0, ge=-1e-3, le=1e-3)
-    """Current that flows into each input, A."""
-    noise_voltage: float = Field(0.0, ge=0, le=1e-3)
-    """White noise voltage, V/sqrt(Hz)."""
-    noise_voltage_corner: float = Field(0.0, ge=0, le=1e9)
-    """Frequency at which the 1/f noise voltage equals the white one, Hz."""
-    noise_current: float = Field(0.0, ge=0, le=1e-3)
-    """White noise current of each input, A/sqrt(Hz)."""
-    noise_current_corner: float = Field(0.0, ge=0, le=1e9)
-    """Frequency at which the 1/f noise current equals the white one, Hz."""
-    common_mode_gain: float = Field(math.inf, gt=1)
-    """DC gain of the loop that holds the mean of two outputs; inf holds it ideally."""
-    common_mode_gbw: float = Field(math.inf, gt=0)
-    """Gain-bandwidth product of that loop, Hz."""
-    common_mode_offset: float = Field(0.0, ge=-10, le=10)
-    """What that loop holds the mean of the outputs at, V."""
-    power: float = Field(0.0, ge=0, le=100)
-    """Power that it takes from its supplies at rest, W."""
-
-    @model_validator(mode="after")
-    def _one_offset(self) -> OpAmp:
-        law = {"offset_matching": self.offset_matching, "input_area": self.input_area}
-        _one_way("offset", self.offset, law)
-        if self.offset_mismatch > 0.1:
-            volts = f"{self.offset_mismatch:.3g} V, at most 0.1 V"
-            raise ValueError(f"offset_matching and input_area make an offset of {volts}: set a larger input_area")
-        return self
-
-    @property
-    def offset_mismatch(self) -> float:
-        """Standard deviation of the input offset voltage, V: offset, or A_VT / sqrt(input_area).
-
-        An offset is the difference of a pair, as Pelgrom's law has it (see `Scatter`): there is no factor of sqrt(2). Of the input pair
-        alone; its load's mismatch is left out.
-        """
-        if self.offset_matching is None or self.input_area is None:
-            return self.offset
-        return self.offset_matching / math.sqrt(self.input_area)
-
-
-class Switches(Record):
-    """The switches that connect programmable conductances to the lines of an array; in extracted netlists."""
-
-    on_resistance: float = Field(0.0, ge=0, le=1e6)
-    """Resistance of a closed switch, in series with each matrix resistor, ohm."""
-    leakage: float = Field(0.0, ge=0, le=1e-3)
-    """Conductance of an open switch, at each place of a crosspoint that holds no resistor, S."""
-
-
-class Wires(Record):
-    """The lines of an array and its parasitic capacitances; in extracted netlists."""
-
-    segment_resistance: float = Field(0.0, ge=0, le=1e6)
-    """Resistance of a line from its amplifier to the first crosspoint, and from each one to the next, ohm."""
-    segment_capacitance: float = Field(0.0, ge=0, le=1e-6)
-    """Capacitance to ground of that segment, F."""
-    crosspoint_capacitance: float = Field(0.0, ge=0, le=1e-6)
-    """Capacitance between a row line and a column line where they cross, F: four times at a crosspoint of a differential array."""
-    input_capacitance: float = Field(0.0, ge=0, le=1e-6)
-    """Capacitance to ground of each amplifier's input, F."""
-
-
-class Thermal(Record):
-    """The die as a square grid of thermal cells between an ambient and a hot neighbour along its left edge."""
-
-    johnson_noise: bool = True
-    """Whether resistors make Johnson noise (off: a noiseless world for checks)."""
-    reference: float = Field(300.15, gt=0, le=1000)
-    """Temperature at which resistors have their nominal value, K."""
-    ambient: float = Field(300.15, gt=0, le=1000)
-    """Ambient temperature, K."""
-    ambient_rms: float = Field(0.0, ge=0, le=100)
-    """Standard deviation over dies of the ambient temperature, K."""
-    cells: int = Field(8, ge=1, le=64)
-    """Thermal cells along one side of the die."""
-    to_ambient: float = Field(5e-4, gt=0)
-    """Thermal conductance from each cell to the ambient, W/K."""
-    to_neighbour: float = Field(0.01, ge=0)
-    """Thermal conductance between adjacent cells, W/K."""
-    hot_temperature: float = Field(360.0, gt=0, le=1000)
-    """Temperature of the hot neighbour (a GPU beside the die), K."""
-    to_hot: float = Field(0.0, ge=0)
-    """Thermal conductance from each cell of the left edge to the hot neighbour, W/K: 0 is perfect isolation."""
-    power: float = Field(0.0, ge=0)
-    """Heat made in each cell, W."""
-    heat_capacity: float = Field(2e-4, gt=0)
-    """Heat capacity of each cell, J/K; 2e-4 is (5 mm / 8)^2 of silicon, 0.3 mm thick, at 1.63 MJ/(m^3 K)."""
-    source: str = ""
-    """Where the figures come from."""
-
-    @classmethod
-    def preset(cls, name: str) -> Thermal:
-        """One of the named situations of a die: `isolated`, `packaged`, `beside a GPU`, `bare`.
-
-        For `technology.replace(thermal=Thermal.preset(name))`.
-
-        Raises:
-            InputError: there is no situation of that name.
-        """
-        from .presets import SITUATIONS
-
-        try:
-            return SITUATIONS[name]
-        except (KeyError, TypeError):
-            raise InputError(f"thermal situation {name!r} is unknown; there are: {', '.join(SITUATIONS)}") from None
+from ..records import Record
+from .converters import Converter, Link
+from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
 
 
 class Technology(Record):
@@ -282,16 +47,6 @@ class Technology(Record):
             super().__init__(**fields)
         except ValidationError as error:
             raise InputError(_explain(error)) from None
-
-    @classmethod
-    def preset(cls, name: str) -> Technology:
-        """One of the shipped technologies: `ideal`, `paper`, `breadboard`, `integrated`."""
-        from .presets import PRESETS
-
-        try:
-            return PRESETS[name]
-        except (KeyError, TypeError):
-            raise InputError(f"technology preset {name!r} is unknown; there are: {', '.join(PRESETS)}") from None
 
     @classmethod
     def read(cls, path: str | Path) -> Technology:
@@ -327,12 +82,6 @@ class Technology(Record):
             else:
                 data[key] = value.model_dump() if isinstance(value, Record) else value
         return type(self)(**data)
-
-    def fabricate(self, seed: int | None) -> Die:
-        """One die: the same seed gives the same parts in every device model. None: a die without any mismatch."""
-        from .die import Die
-
-        return Die(self, seed)
 
 
 def _explain(error: ValidationError) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from ..errors import InputError
-from .technology import Thermal
+from .parts import Thermal
 
 
 def temperature_map(thermal: Thermal, ambient: float | None = None, power: Any = None) -> np.ndarray:

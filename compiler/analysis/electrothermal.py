@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...circuits.errors import InputError
-from ...circuits.technology.die import DRIFT_FLOOR, Die
+from ...circuits.technology.die import TEMPERATURE_FACTOR_FLOOR, Die
 from ...circuits.technology.thermal import temperature_map
 from ..program import AnalogProgram
 from ..validate import validate_drive
@@ -211,15 +211,18 @@ class _Search:
         return None if x is None else heat_map(program, self.die, x, self.b)
 
     def _settled(self) -> ElectroThermal:
-        floor = (self.die.drift(self.temperatures) <= DRIFT_FLOOR) & (self.die.drift(self.background) > DRIFT_FLOOR)
+        now, without_heat = (self.die.temperature_factor(kelvin) for kelvin in (self.temperatures, self.background))
+        floor = (now <= TEMPERATURE_FACTOR_FLOOR) & (without_heat > TEMPERATURE_FACTOR_FLOOR)
         if not floor.any():
             return self._ended(ThermalOutcome.CONVERGED, f"steady to {self.tolerance:g} K after {self.done} iterations")
         if self.heat.sum() > (self.first_power or 0.0):
-            return self._runaway(f"resistors have fallen to the {DRIFT_FLOOR:g} at which their temperature law ends")
+            return self._runaway(
+                f"resistors have fallen to the {TEMPERATURE_FACTOR_FLOOR:g} at which their temperature law ends"
+            )
         return self._ended(
             ThermalOutcome.NOT_CONVERGED,
-            f"resistors have fallen to the {DRIFT_FLOOR:g} at which their temperature law ends: give coefficients that hold there, or "
-            "lower the signal level",
+            f"resistors have fallen to the {TEMPERATURE_FACTOR_FLOOR:g} at which their temperature law ends: give coefficients "
+            "that hold there, or lower the signal level",
         )
 
     def _too_hot(self) -> ElectroThermal:

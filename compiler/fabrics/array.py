@@ -149,11 +149,11 @@ class ArrayParts(Parts):
     def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
         """See `Parts.aged`."""
         n, count = self.size, self.rails
-        deviate = die.deviates("coupling_ageing", (count, n, n))
+        deviate = die.deviates("coupling_conductance_drift", (count, n, n))
         if self.symmetric:
             # One part joins i and j, and it is the one above the diagonal.
             deviate = np.where(np.triu(np.ones((n, n), dtype=bool)), deviate, deviate.transpose(0, 2, 1))
-        ground = self.ground * left(die.deviates("ground_ageing", (count, n)))
+        ground = self.ground * left(die.deviates("ground_conductance_drift", (count, n)))
         return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground)
 
     def on_die(
@@ -181,18 +181,18 @@ class ArrayParts(Parts):
             temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
         return dataclasses.replace(
             self,
-            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(temperature),
+            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.temperature_factor(temperature),
             ground=self.ground
             * np.exp(-sigma * die.deviates("ground", (count, n)) - ground_shift)
-            / die.drift(ground_temperature),
+            / die.temperature_factor(ground_temperature),
             drive=self.drive
             * np.exp(-sigma * die.deviates("drive", (count, n)) - drive_shift)
-            / die.drift(drive_temperature),
+            / die.temperature_factor(drive_temperature),
             capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n)) + capacitor_shift),
             offset=sigma_v * die.deviates("offset", (1, n))[0],
             inverter=self.inverter
             * np.exp(-sigma * die.deviates("inverter", (2, n)) - drive_shift)
-            / die.drift(drive_temperature),
+            / die.temperature_factor(drive_temperature),
             inverter_offset=sigma_v * die.deviates("inverter_offset", (1, n))[0],
             coupling_temperature=temperature,
             ground_temperature=ground_temperature,

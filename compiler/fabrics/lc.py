@@ -150,7 +150,7 @@ class LC(Fabric):
     ) -> Analysis:
         """A transient of twelve settling times from rest: a mesh of ideal inductors has no operating point."""
         # Only where it ends counts, and that is where all swings have died out; a probe carries up to half of the rail.
-        largest = technology.opamp.rail / 2 / PROBE
+        largest = technology.opamp.output_limit / 2 / PROBE
         return Transient(12 * settling(), nodes=nodes, tolerance=1e-5, smallest_current=1e-9 * largest)
 
     def lower(

@@ -76,8 +76,10 @@ class ResistorNetwork(Network):
     def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
         """See `Parts.aged`."""
         rails = range(self.rails)
-        deviate = np.array([die.deviates_at("coupling_ageing", rail, self.first, self.second) for rail in rails])
-        ground = self.ground * left(die.deviates("ground_ageing", (self.rails, self.size)))
+        deviate = np.array(
+            [die.deviates_at("coupling_conductance_drift", rail, self.first, self.second) for rail in rails]
+        )
+        ground = self.ground * left(die.deviates("ground_conductance_drift", (self.rails, self.size)))
         return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground)
 
     def on_die(
@@ -97,10 +99,10 @@ class ResistorNetwork(Network):
         deviate = np.array([die.deviates_at("coupling", rail, self.first, self.second) for rail in range(rails)])
         return dataclasses.replace(
             self,
-            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.drift(temperature),
+            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.temperature_factor(temperature),
             ground=self.ground
             * np.exp(-sigma * die.deviates("ground", (rails, n)) - ground_shift)
-            / die.drift(ground_temperature),
+            / die.temperature_factor(ground_temperature),
             storage=self.storage
             * np.exp(sigma_c * die.deviates("capacitor", (rails, n)) + die.capacitor_shift(place, place)),
             coupling_temperature=temperature,

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from ...circuits.technology.e_series import nearest_preferred
-from ...circuits.technology.technology import Resistors
+from ...circuits.technology.parts import Resistors
 from ..parts import Parts
 
 P = TypeVar("P", bound=Parts)

@@ -28,7 +28,8 @@ from scipy import sparse
 
 from ...circuits.errors import InputError
 from ...circuits.technology.e_series import series_values
-from ...circuits.technology.technology import OpAmp, Resistors, Technology
+from ...circuits.technology.parts import OpAmp, Resistors
+from ...circuits.technology.technology import Technology
 from ..fabrics.base import Fabric
 from ..matrices import dense
 from ..parts import Parts

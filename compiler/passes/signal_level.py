@@ -77,7 +77,7 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
             float(np.abs(stage @ volts).max()) for stage in (np.eye(program.size), *program.parts.stages())
         )
         largest_drive = float(np.abs(program.scaling * vector).max())
-    rail = HEADROOM * program.technology.opamp.rail
+    rail = HEADROOM * program.technology.opamp.output_limit
     levels = [rail / largest_read] if largest_read > 0 else []
     if program.parts.drive_nominal > 0 and largest_drive > 0:
         per_volt = program.parts.drive_nominal / program.conductance_unit

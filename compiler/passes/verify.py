@@ -25,7 +25,7 @@ from ...circuits.errors import ThermogradError
 from ...circuits.linear.descriptor import Descriptor, describe_elements
 from ...circuits.spice.parser import parse_elements
 from ...circuits.technology.e_series import series_values
-from ...circuits.technology.technology import OpAmp, Resistors
+from ...circuits.technology.parts import OpAmp, Resistors
 from ..matrices import dense, is_sparse, largest_entry, scaled
 from .quantise import code_step, is_discrete, smallest_code
 

@@ -15,6 +15,8 @@ from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError
 from ...circuits.ngspice.run import run
 from ...circuits.technology.converters import Converter
+from ...circuits.technology.die import Die
+from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...circuits.version import __version__
 from ...compiler.compile import lay_out
@@ -111,7 +113,7 @@ def calibrate_with_evidence(
         InputError: an unusable technology, system, fabric or list of dies.
         SimulationError: ngspice failed.
     """
-    technology = technology if isinstance(technology, Technology) else Technology.preset(technology)
+    technology = as_technology(technology)
     if fabric not in ("crossbar", "dual_rail"):
         raise InputError(f"fabric {fabric!r} cannot be calibrated; use 'crossbar' or 'dual_rail'")
     if not dies or not new_dies or set(dies) & set(new_dies):
@@ -253,8 +255,8 @@ def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[S
         for case, values in zip(cases, spectra, strict=True)
     )
     peak = max(float(np.abs(device.probe.settled).max()) for device in devices if device.probe is not None)
-    rail = min(technology.opamp.rail, technology.adc.full_scale)
-    kelvin, spread = technology.fabricate(None).temperatures, 4 * technology.thermal.ambient_rms
+    rail = min(technology.opamp.output_limit, technology.adc.full_scale)
+    kelvin, spread = Die(technology, None).temperatures, 4 * technology.thermal.ambient_rms
     return Validity(
         unknowns=(min(sizes), max(sizes)),
         condition_number=(min(conditions), max(conditions)),
@@ -330,7 +332,7 @@ def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int, repor
     for die in dies:
         matrix = random_system(6, 5.0, card.fabric == "dual_rail", rng)
         slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
-        program = lay_out(matrix, card.fabric, technology).on(technology.fabricate(die))
+        program = lay_out(matrix, card.fabric, technology).on(Die(technology, die))
         jobs.append((program, slow_times * slow, int(rng.integers(2**31))))
 
     def record(job: tuple[Any, float, int]) -> tuple[np.ndarray, np.ndarray, float]:

@@ -6,8 +6,8 @@ resistors in arrays deviate in ln R by sigma / sqrt(2) to first order, since a d
 Systems are taken apart into mantissas and a power of two, since x of (2^e A, 2^e b) does not know e: with A of the largest magnitude that a
 type has, or the smallest, the law's numbers are the same.
 
-Conductances are rounded as the technology's are. The die's lot shifts all resistors alike; all are at its ambient temperature. There is no
-layout of these fabrics, so that gradients over the die are left out.
+Conductances are rounded as the technology's are. The die-to-die variation shifts all resistors alike; all are at its ambient temperature.
+There is no layout of these fabrics, so that gradients over the die are left out.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class FactoredCells:
         self.die, self.size, self._scatter, self._damping = die, size, scatter, damping
         self._resistors = die.technology.resistors
         self._shift = float(die.resistor_shift(np.array(0.5), np.array(0.5)))
-        self._drift = float(die.drift(np.array(die.ambient)))
+        self._drift = float(die.temperature_factor(np.array(die.ambient)))
         self._largest = 1.0 / self._resistors.unit
         self.drive_nominal = self._preferred(self._largest)
 

@@ -8,7 +8,7 @@ served the last system; if a cell or a summing amplifier was beyond its rail, sc
 
     x(t) = v(t) / level,     C dv/dt = -(product of the arrays + g_damp + L / A0) v + I + offsets + Johnson noise
 
-Left out, since the law is one of slow cells: amplifiers' bandwidth and slew rate, ageing, wires, temperature differences over the die.
+Left out, since the law is one of slow cells: amplifiers' bandwidth and slew rate, conductance drift, wires, temperature differences.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ class FactoredDevice:
         self.card = parts if isinstance(parts, DeviceCard) else None
         self.technology = technology = parts.technology if isinstance(parts, DeviceCard) else parts
         self.seed, self.extrapolate = seed, extrapolate
-        self.die: Die = technology.fabricate(die)
+        self.die: Die = Die(technology, die)
         clamp, noise, self._leak, self._gain = math.inf, 1.0, 1 / technology.opamp.gain, 1.0
         scatter = (technology.resistors.mismatch, technology.capacitors.mismatch, technology.opamp.offset_mismatch)
         if self.card is not None:
             card = self.card
             clamp, noise, self._leak, self._gain = card.clamp, card.noise.value, card.leak.value, card.gain.value
             scatter = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
-        self._scatter, self._held = Scatter(*scatter), clamp * technology.opamp.rail
+        self._scatter, self._held = Scatter(*scatter), clamp * technology.opamp.output_limit
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
         self.dac, self.adc = Dac(parts.dac, self.die), Adc(parts.adc, self.die)
         self.law: FactoredLaw | KroneckerLaw | None = None
@@ -171,7 +171,7 @@ class FactoredDevice:
         if not law.stable or (math.isinf(duration) and not law.settles):
             return self._unreadable(b, Outcome.NOT_FINITE if law.stable else Outcome.UNSTABLE, seconds)
         state = np.zeros(array.size) if self._state is None else self._state
-        rail = min(self.technology.opamp.rail, self.adc.converter.full_scale)
+        rail = min(self.technology.opamp.output_limit, self.adc.converter.full_scale)
         level = self._first_level(array, drive, state, rail)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             rng = np.random.default_rng([self.seed, self.die.seed or 0, self._runs, attempt])
@@ -185,7 +185,7 @@ class FactoredDevice:
             peak = float(np.abs(volts).max())
             summed = min(float(np.abs(motion.stages).max()), self._held)
             # Only amplifiers of the cells are before the ADC.
-            worst = max(peak / rail, summed / self.technology.opamp.rail)
+            worst = max(peak / rail, summed / self.technology.opamp.output_limit)
             volts = np.clip(volts, -rail, rail)
             reading = self.adc.convert(volts, rng)
             clipped = worst > 1 or self.dac.clips(requested) or reading.clipped

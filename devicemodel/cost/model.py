@@ -27,6 +27,7 @@ from typing import Any
 
 from ...circuits.errors import InputError
 from ...circuits.technology.converters import Converter, Link
+from ...circuits.technology.presets import preset
 from ...circuits.technology.technology import Technology
 from .workload import Array, derivative_flops, planned_array, require_amount, require_count
 
@@ -204,7 +205,7 @@ class Scenario:
     batch: int
     outputs: int
     layout: str = "factored"
-    technology: Technology = dataclasses.field(default_factory=lambda: Technology.preset("paper"))
+    technology: Technology = dataclasses.field(default_factory=lambda: preset("paper"))
     duration: float = 50.0
     host: Host = Host()
     digital_seconds: float | None = None

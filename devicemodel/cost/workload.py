@@ -76,7 +76,7 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
         cells, codes, amplifiers, places = k, k * (k + 1) // 2, k, k * k  # one code sets both places of a pair
     unit = 1.0 / technology.resistors.unit
     conductance = unit * math.sqrt(2 / math.pi) / largest_deviate(places)
-    volts = technology.opamp.rail / 2 / largest_deviate(cells)
+    volts = technology.opamp.output_limit / 2 / largest_deviate(cells)
     driven = technology.dac.full_scale / largest_deviate(cells)
     heat = places * conductance * volts**2 / 2 + cells * unit * driven**2 / 2
     return Array(cells, codes, amplifiers, technology.resistors.unit * technology.capacitors.unit, heat)

@@ -7,8 +7,8 @@ The host never solves the system to find the signal level. It starts at the DAC'
 system), looks whether a cell passed its rail, and if so scales down and runs again, as an auto-ranging instrument does; each
 attempt counts. A state that is kept between runs is recharged at the level of the next one. How the end is read, `ReadOut` says.
 
-Parts that drift with the time since programming (`ageing`) do so from run to run: the device's clock counts its runs and what `idle` lets
-pass, a run takes them as they are at its start, and another system sets the clock to zero.
+Conductances that drift after programming (`conductance_drift`) do so from run to run: the device's clock counts its runs and what `idle`
+lets pass, a run takes them as they are at its start, and another system sets the clock to zero.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class CircuitDevice:
         if fabric not in ("auto", *modelled):
             raise InputError(f"fabric {fabric!r} has no device model; there are: auto, {', '.join(modelled)}")
         self.technology, self.fabric, self.seed = technology, fabric, seed
-        self.die: Die = technology.fabricate(die)
+        self.die: Die = Die(technology, die)
         self.dac, self.adc = Dac(dac or technology.dac, self.die), Adc(adc or technology.adc, self.die)
         self.read_out, self.layout = read_out or ReadOut(), layout
         self.program: AnalogProgram | None = None
@@ -214,7 +214,7 @@ class CircuitDevice:
             # After an unstable run the board is discharged.
             self._state, self._rest = np.zeros(program.size), None
         drive = b.detach().cpu().double().numpy()
-        rail = min(self.technology.opamp.rail, self.adc.converter.full_scale)
+        rail = min(self.technology.opamp.output_limit, self.adc.converter.full_scale)
         currents_per_volt = program.parts.drive_nominal or 1.0 / self.technology.resistors.unit
         level = self._first_level(program, drive, currents_per_volt, rail)
         spans = self.read_out.spans(duration)

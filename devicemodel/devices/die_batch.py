@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.array import ArrayParts
 from ...compiler.matrices import comparison_matrix
@@ -82,7 +83,7 @@ class DieBatch:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}: give torch.float32 or torch.float64")
         self.card, self.dtype, self.extrapolate, self.progress = card, dtype, extrapolate, progress
-        self.dies = [card.technology.fabricate(die) for die in _seeds(dies)]
+        self.dies = [Die(card.technology, die) for die in _seeds(dies)]
         self._dacs = [Dac(card.dac, die) for die in self.dies]
         self._adcs = [Adc(card.adc, die) for die in self.dies]
         self._stacks: dict[int, Stack] = {}
@@ -158,7 +159,7 @@ class DieBatch:
         law, alive = law.of(held), alive[held]
         place_of = np.full(count, -1)
         place_of[alive] = np.arange(len(alive))
-        rail = min(technology.opamp.rail, self.card.adc.full_scale)
+        rail = min(technology.opamp.output_limit, self.card.adc.full_scale)
         per_volt = program.parts.drive_nominal or 1.0 / technology.resistors.unit
         level = np.full(count, _first_level(program, b, start, per_volt, rail, self.card.dac.full_scale))
         attempts, pending = np.ones(count, dtype=int), place_of >= 0
@@ -177,7 +178,7 @@ class DieBatch:
             draws = torch.stack([_draw(noise, len(b)) for noise in noises]).to(self.dtype) if noisy else None
             picked = torch.from_numpy(place_of[rows])
             volts = _relaxed(law, move, factor, picked, currents, begin, duration, draws)
-            held_at = self.card.clamp * technology.opamp.rail
+            held_at = self.card.clamp * technology.opamp.output_limit
             volts = volts.clamp(-held_at, held_at)
             seen = volts.detach().double().numpy()
             for place, k in enumerate(rows):

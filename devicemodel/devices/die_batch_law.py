@@ -35,7 +35,7 @@ class Stack:
 
     Attributes:
         coupling, ground, drive, capacitor: standard normal deviates, (dies, rails, n, n) or (dies, rails, n); offset: (dies, n).
-        coupling_factor, ground_factor, drive_factor: what drift, lot and gradient make of conductances, (dies, n, n) or (dies, n);
+        coupling_factor, ground_factor, drive_factor: what temperature, shift and gradient make of conductances, (dies, n, n) or (dies, n);
         capacitor_factor: of capacitances, (dies, n).
         coupling_heat, ground_heat, drive_heat: temperatures, K, of the same shapes.
     """
@@ -79,9 +79,9 @@ def stack(
             "drive": die.deviates("drive", (rails, n)),
             "capacitor": die.deviates("capacitor", (rails, n)),
             "offset": die.deviates("offset", (1, n))[0],
-            "coupling_factor": np.exp(-shift) / die.drift(hot),
-            "ground_factor": np.exp(-die.resistor_shift(place, place)) / die.drift(legs),
-            "drive_factor": np.exp(-die.resistor_shift(place, edge)) / die.drift(inputs),
+            "coupling_factor": np.exp(-shift) / die.temperature_factor(hot),
+            "ground_factor": np.exp(-die.resistor_shift(place, place)) / die.temperature_factor(legs),
+            "drive_factor": np.exp(-die.resistor_shift(place, edge)) / die.temperature_factor(inputs),
             "capacitor_factor": np.exp(die.capacitor_shift(place, edge if parts.drive_nominal else place)),
             "coupling_heat": hot,
             "ground_heat": legs,

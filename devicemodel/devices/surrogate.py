@@ -18,8 +18,8 @@ the variance S / (2 K' M_3) of the full law (exact for one cell). States of the 
 could be seen: with the figures of the `integrated` preset this is within 2e-6 of the full law, and without D within 5e-4.
 
 leak = 1/A0, lag = 1/(2 pi GBW), pole = 1/(2 pi f_2), the standard deviations of mismatch and offset, the gain and the noise power are the
-`DeviceCard`'s; lot shift and gradient are those of the card's technology. The law is propagated exactly over the analog time (see `ou`);
-the differences to the circuit (rails of unequal parts, slewing) are what calibration measures as the residual.
+`DeviceCard`'s; die-to-die variation and gradient are those of the card's technology. The law is propagated exactly over the duration (see
+`ou`); the differences to the circuit (rails of unequal parts, slewing) are what calibration measures as the residual.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class SurrogateDevice(CircuitDevice):
                 if step.covariance is not None and generator is not None:
                     volts = volts + sample(step.covariance, generator).numpy()
             samples.append(volts)
-        held = self.card.clamp * self.technology.opamp.rail
+        held = self.card.clamp * self.technology.opamp.output_limit
         return np.clip(samples, -held, held)
 
 

@@ -25,6 +25,8 @@ from scipy.constants import Boltzmann
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
+from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.passes.quantise import nearest
 from ..host.converters import step_of
@@ -60,7 +62,7 @@ class AnalogTile(torch.nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        board = technology if isinstance(technology, Technology) else Technology.preset(technology)
+        board = as_technology(technology)
         if not isinstance(weight, Tensor):
             raise InputError(f"weight is a {type(weight).__name__}: give a tensor (out, in) of finite numbers")
         values = weight.detach().cpu().double().numpy()
@@ -79,7 +81,7 @@ class AnalogTile(torch.nn.Module):
             raise InputError("a tile's converters have no inl and dnl: set those of dac and adc to 0")
         if board.resistors.series is not None:
             raise InputError("a tile's conductances are programmed: set resistors.series to none")
-        self.technology, self.die = board, board.fabricate(die)
+        self.technology, self.die = board, Die(board, die)
         self._dac_step = step_of(board.dac)
         self._adc_step = step_of(board.adc)
         rows, columns = values.shape
@@ -119,7 +121,7 @@ class AnalogTile(torch.nn.Module):
         if resistors.bits is not None:
             nominal = nearest(nominal, resistors)
         place = ((np.arange(rows) + 0.5) / rows)[:, None], ((np.arange(columns) + 0.5) / columns)[None, :]
-        drift = self.die.drift(self.die.temperature_of(*place))
+        drift = self.die.temperature_factor(self.die.temperature_of(*place))
         spread = np.exp(
             -resistors.mismatch * self.die.deviates("coupling", (2, rows, columns)) - self.die.resistor_shift(*place)
         )

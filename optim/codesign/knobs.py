@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
 from ...devicemodel.card import DeviceCard
 
 
@@ -54,7 +55,7 @@ def _adc(card: DeviceCard, level: float) -> DeviceCard:
 
 
 def _spread(card: DeviceCard, _: float) -> float:
-    return float(np.ptp(card.technology.fabricate(None).temperatures))
+    return float(np.ptp(Die(card.technology, None).temperatures))
 
 
 KNOBS: dict[str, Knob] = {

@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 from ...circuits.files import write_text
 from ...circuits.linear.statespace import StateSpace, extract
 from ...circuits.ngspice.run import run
+from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import compile_matrix
 from ...compiler.fabrics.base import rails
@@ -64,10 +65,10 @@ def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) 
 def transient_stage(system: CurvatureSystem, technology: Technology, die: int, shown: int = 6) -> dict[str, Any]:
     """One noisy ngspice transient from the gradient to the solution on a die, beside the exact law of the same netlist."""
     n = len(system.b)
-    program = compile_matrix(system.matrix, "crossbar", technology, b=system.b, check=False).on(
-        technology.fabricate(die)
+    program = compile_matrix(system.matrix, "crossbar", technology, b=system.b, check=False).on(Die(technology, die))
+    program = program.at_scale(
+        min(program.volts_per_unit, 0.5 * technology.opamp.output_limit / float(np.abs(system.b).max()))
     )
-    program = program.at_scale(min(program.volts_per_unit, 0.5 * technology.opamp.rail / float(np.abs(system.b).max())))
     duration = DURATION
     circuit = program.netlist(system.b, x0=system.b)
     analysis = transient(program, duration, noise=True)

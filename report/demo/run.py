@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ...circuits.files import write_text
-from ...circuits.technology.technology import Technology
+from ...circuits.technology.presets import preset
 from ...circuits.version import __version__
 from ...optim.tasks.digits import digits
 from ...optim.training.curvature_systems import curvature_systems
@@ -50,7 +50,7 @@ def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, wor
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     report = progress or (lambda stage, done, total: None)
-    technology, seconds = Technology.preset(TECHNOLOGY), _Clock()
+    technology, seconds = preset(TECHNOLOGY), _Clock()
     results: dict[str, Any] = {}
     with seconds("a real curvature matrix"):
         report("a real curvature matrix", 0, 1)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...circuits.parallel import parallel_map
-from ...circuits.technology.technology import Technology
+from ...circuits.technology.presets import preset
 from ...devicemodel.card import DeviceCard
 from ...devicemodel.cost.model import step_time
 from ...devicemodel.device import Outcome
@@ -84,7 +84,7 @@ def _train_one(
         evaluate_every=EVALUATE_EVERY,
         settings=SETTINGS[optimizer],
     )
-    link = Technology.preset("paper").link if die is None else card.technology.link
+    link = preset("paper").link if die is None else card.technology.link
     parts = _step_parts(history, recorder.systems[0].b.size if recorder else 0, link)
     steps = [step for step, _ in history.evaluations]
     group = "TNGD, calibrated dies" if die is not None else label

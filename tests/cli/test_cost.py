@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from thermograd.circuits.spice.expressions import parse_number
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario, handovers, knob_values, sweep
 from thermograd.report.figures.cost import COLOURS, sweep_plot
@@ -47,7 +47,7 @@ def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
     )  # fmt: skip
     assert (code, error) == (0, "")
     data = json.loads(out)
-    scenario = Scenario(100_000, 32, 20, "dual", Technology.preset("integrated"), duration=3.0, attempts=2)
+    scenario = Scenario(100_000, 32, 20, "dual", preset("integrated"), duration=3.0, attempts=2)
     wanted = scenario.cost()
     assert list(data["parts"]) == list(PARTS)
     for part in wanted.parts[1:]:
@@ -153,7 +153,7 @@ def test_whole_numbers_carry_suffixes(run: Run) -> None:
 
 
 def test_a_card_is_no_program(run: Run) -> None:
-    Path("card.json").write_text('{"format": 2, "technology": {}, "fabric": "crossbar", "digest": "0"}')
+    Path("card.json").write_text('{"format": 3, "technology": {}, "fabric": "crossbar", "digest": "0"}')
     Path("other.json").write_text("[]")
     for name, words in (("card", "a device card, not a program"), ("other", "JSON of another kind, not a program")):
         code, out, error = run("cost", "--program", f"{name}.json")

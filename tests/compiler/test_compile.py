@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, lay_out
 
 from ..systems import passive, spd
@@ -63,7 +63,7 @@ def test_no_solution_voltage_passes_the_planned_share_of_the_rail(system):
         a, fabric, "integrated" if fabric == "auto" else "ideal", damping=0.1 * np.abs(a).max(), b=b
     )
     y = np.linalg.solve(program.target, b) / program.scaling * program.volts_per_unit
-    assert np.abs(y).max() <= 0.5 * program.technology.opamp.rail * (1 + 1e-9)
+    assert np.abs(y).max() <= 0.5 * program.technology.opamp.output_limit * (1 + 1e-9)
     if program.fabric_name == "crossbar":
         sources = program.currents(b) / program.parts.drive_nominal
         assert np.abs(sources).max() <= program.technology.dac.full_scale * (1 + 1e-9)
@@ -102,7 +102,7 @@ def test_a_drive_of_zero_is_legal():
 def test_laying_out_and_compiling_give_the_same_parts():
     a = spd(5, 20.0, 3)
     np.testing.assert_array_equal(
-        lay_out(a, "auto", Technology.preset("integrated")).parts.coupling,
+        lay_out(a, "auto", preset("integrated")).parts.coupling,
         compile_matrix(a, technology="integrated").parts.coupling,
     )
 
@@ -149,11 +149,11 @@ def test_whatever_is_given_it_compiles_or_is_an_input_error(matrix, damping, b, 
 def test_codes_too_coarse_for_the_matrix_are_refused_with_a_remedy():
     a = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.42], [0.0, 0.42, 1.0]])
     with pytest.raises(UnrealisableError, match=r"2 bit codes.*run away.*more damping"):
-        compile_matrix(a, "crossbar", Technology.preset("ideal").replace(resistors__bits=2))
+        compile_matrix(a, "crossbar", preset("ideal").replace(resistors__bits=2))
 
 
 def test_a_passive_circuit_whose_legs_are_rounded_away_is_refused():
     # The differential mode stays definite, but the rails' common mode has no path to ground.
     a = np.ones((3, 3)) + 1.001 * np.eye(3)
     with pytest.raises(UnrealisableError, match=r"4 bit codes.*float.*crossbar"):
-        compile_matrix(a, "dual_rail", Technology.preset("ideal").replace(resistors__bits=4))
+        compile_matrix(a, "dual_rail", preset("ideal").replace(resistors__bits=4))

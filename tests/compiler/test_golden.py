@@ -19,12 +19,12 @@ from thermograd.circuits.linear.descriptor import describe_netlist
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
 from thermograd.circuits.spice.parser import parse_netlist
 from thermograd.circuits.spice.writer import DIALECTS
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.program import AnalogProgram
 
 FOLDER = Path(__file__).parent / "golden"
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 
 NEGATIVE = {2: [[2.0, -1.0], [-1.0, 2.0]], 3: [[4.0, -1.0, -2.0], [-1.0, 4.0, -1.0], [-2.0, -1.0, 4.0]]}
 MIXED = {2: [[2.0, 1.0], [1.0, 2.0]], 3: [[4.0, -1.0, 2.0], [-1.0, 4.0, -1.0], [2.0, -1.0, 4.0]]}

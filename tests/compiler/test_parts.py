@@ -1,4 +1,4 @@
-"""Parts on a die: what lot shift, gradient and mismatch do to the component values, to the solution and to the time it takes."""
+"""Parts on a die: what die-to-die variation, gradient and mismatch do to the component values, to the solution and to the time it takes."""
 
 import dataclasses
 
@@ -11,22 +11,23 @@ from scipy import sparse
 
 from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 
 from ..systems import passive, spd
 
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 FABRICS = ("rc", "dual_rail", "crossbar", "crossbar_single")
 ALL = IDEAL.replace(
     resistors__tolerance=0.02,
-    resistors__lot=0.15,
+    resistors__die_to_die=0.15,
     resistors__gradient=0.05,
     capacitors__tolerance=0.01,
-    capacitors__lot=0.1,
+    capacitors__die_to_die=0.1,
     capacitors__gradient=0.03,
 )
-# Drawn before there were lots and gradients: first and last values of die 7, preset integrated, matrix `OLD`, rc given as sparse.
+# Drawn before there were shared shifts and gradients: first and last values of die 7, preset integrated, matrix `OLD`, rc given as sparse.
 OLD = np.array([[2.0, -0.5, -0.3], [-0.5, 1.5, -0.2], [-0.3, -0.2, 1.0]])
 BEFORE = {
     ("crossbar_single", "drive"): [9.881498065952325e-05, 9.908774393753614e-05],
@@ -60,11 +61,11 @@ def drive_of(n):
 
 
 @pytest.mark.parametrize(("fabric", "field"), BEFORE)
-def test_without_lot_and_gradient_a_seed_means_the_die_that_it_always_meant(fabric, field):
-    technology = Technology.preset("integrated")
-    assert technology.resistors.lot == technology.capacitors.gradient == 0.0
+def test_without_shared_variation_a_seed_means_the_die_that_it_always_meant(fabric, field):
+    technology = preset("integrated")
+    assert technology.resistors.die_to_die == technology.capacitors.gradient == 0.0
     given = sparse.csr_array(OLD) if fabric == "rc" else np.abs(OLD) * np.where(OLD == -0.3, 1, np.sign(OLD))
-    parts = lay_out(given, fabric, technology).on(technology.fabricate(7)).parts
+    parts = lay_out(given, fabric, technology).on(Die(technology, 7)).parts
     np.testing.assert_allclose(getattr(parts, field).ravel()[[0, -1]], BEFORE[fabric, field], rtol=1e-12)
 
 
@@ -74,7 +75,7 @@ def test_without_lot_and_gradient_a_seed_means_the_die_that_it_always_meant(fabr
 def scatter_of(technology, seed):
     """Standard deviation of ln R over the 7200 crosspoints of one die."""
     nominal = lay_out(np.ones((60, 60)) + 60 * np.eye(60), "crossbar", technology)
-    parts = nominal.on(technology.fabricate(seed)).parts
+    parts = nominal.on(Die(technology, seed)).parts
     return float(np.log(parts.coupling / nominal.parts.coupling).std())
 
 
@@ -84,7 +85,7 @@ def assert_doubled(large, small):
 
 
 def test_a_quarter_of_the_area_doubles_the_mismatch():
-    large, small = (IDEAL.replace(resistors__matching=1e-8, resistors__area=area) for area in (4e-12, 1e-12))
+    large, small = (IDEAL.replace(resistors__pelgrom_coefficient=1e-8, resistors__area=area) for area in (4e-12, 1e-12))
     assert_doubled(large, small)
     # Negative control: a mismatch that does not know of the area.
     with pytest.raises(AssertionError):
@@ -96,7 +97,7 @@ def pair_squares(technology, apart, dies=400):
     nominal = lay_out(np.ones((16, 16)) + 16 * np.eye(16), "crossbar", technology)
     found = []
     for seed in range(dies):
-        logs = np.log(nominal.on(technology.fabricate(seed)).parts.coupling[0] / nominal.parts.coupling[0])
+        logs = np.log(nominal.on(Die(technology, seed)).parts.coupling[0] / nominal.parts.coupling[0])
         found.append(logs[:8, 0] - logs[:8, apart])
     return np.square(found).mean(axis=1)
 
@@ -105,7 +106,7 @@ def pair_squares(technology, apart, dies=400):
 def test_a_pair_of_resistors_scatters_by_pelgroms_law(apart):
     # 2 % um on 4 um^2, and 3 % from edge to edge; a row of 16 is one side of the die.
     technology = IDEAL.replace(
-        resistors__matching=2e-8, resistors__area=4e-12, resistors__gradient=0.03, thermal__cells=1
+        resistors__pelgrom_coefficient=2e-8, resistors__area=4e-12, resistors__gradient=0.03, thermal__cells=1
     )
     squares = pair_squares(technology, apart)
     standard_error = squares.std() / np.sqrt(len(squares))
@@ -118,8 +119,8 @@ def test_a_pair_of_resistors_scatters_by_pelgroms_law(apart):
 
 def test_offsets_scatter_by_the_area_of_the_input_pair():
     # 5 mV um on 25 um^2: 1 mV, a pair's difference.
-    technology = IDEAL.replace(opamp__offset_matching=5e-9, opamp__input_area=25e-12)
-    parts = lay_out(np.eye(60), "crossbar", technology).on(technology.fabricate(2)).parts
+    technology = IDEAL.replace(opamp__offset_pelgrom_coefficient=5e-9, opamp__input_area=25e-12)
+    parts = lay_out(np.eye(60), "crossbar", technology).on(Die(technology, 2)).parts
     offsets = np.concatenate([parts.offset, parts.inverter_offset])
     error = 4 / np.sqrt(2 * len(offsets))
     assert offsets.std() == pytest.approx(1e-3, rel=error)
@@ -132,9 +133,9 @@ def test_offsets_scatter_by_the_area_of_the_input_pair():
 @pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6))
-def test_a_lot_shift_leaves_a_crossbars_solution_and_moves_its_time_constants(fabric, seed, n):
-    technology = IDEAL.replace(resistors__lot=0.15, capacitors__lot=0.1, opamp__gain=3e4)
-    nominal, die = lay_out(matrix_for(fabric, n), fabric, technology), technology.fabricate(seed)
+def test_die_to_die_variation_leaves_a_crossbars_solution_and_moves_its_time_constants(fabric, seed, n):
+    technology = IDEAL.replace(resistors__die_to_die=0.15, capacitors__die_to_die=0.1, opamp__gain=3e4)
+    nominal, die = lay_out(matrix_for(fabric, n), fabric, technology), Die(technology, seed)
     program, b = nominal.on(die), drive_of(n)
     x = solved(nominal, b)
     np.testing.assert_allclose(solved(program, b), x, rtol=0, atol=1e-10 * np.abs(x).max())
@@ -148,10 +149,10 @@ def test_a_lot_shift_leaves_a_crossbars_solution_and_moves_its_time_constants(fa
     assert moved == pytest.approx(abs(np.expm1(shift)) * size, rel=0.05, abs=1e-10 * size)
 
 
-def test_a_lot_shift_slows_the_netlist_down_and_leaves_where_it_settles():
+def test_die_to_die_variation_slows_the_netlist_down_and_leaves_where_it_settles():
     # Offsets and finite gain err by the same amount on both dies.
     plain = IDEAL.replace(resistors__tolerance=0.01, opamp__gain=300.0, opamp__offset=1e-3)
-    dies = [plain.replace(resistors__lot=0.15, capacitors__lot=0.1).fabricate(4), plain.fabricate(4)]
+    dies = [Die(plain.replace(resistors__die_to_die=0.15, capacitors__die_to_die=0.1), 4), Die(plain, 4)]
     spaces = []
     for die in dies:
         program = lay_out(matrix_for("crossbar"), "crossbar", die.technology).on(die)
@@ -165,9 +166,9 @@ def test_a_lot_shift_slows_the_netlist_down_and_leaves_where_it_settles():
 
 
 @pytest.mark.parametrize("fabric", ["rc", "dual_rail"])
-def test_a_lot_shift_scales_the_solution_where_currents_drive(fabric):
-    technology = IDEAL.replace(resistors__lot=0.15)
-    nominal, die = lay_out(matrix_for(fabric), fabric, technology), technology.fabricate(4)
+def test_die_to_die_variation_scales_the_solution_where_currents_drive(fabric):
+    technology = IDEAL.replace(resistors__die_to_die=0.15)
+    nominal, die = lay_out(matrix_for(fabric), fabric, technology), Die(technology, 4)
     shift = float(die.resistor_shift(np.array(0.5), np.array(0.5)))
     assert abs(shift) > 0.02
     np.testing.assert_allclose(
@@ -178,7 +179,7 @@ def test_a_lot_shift_scales_the_solution_where_currents_drive(fabric):
 def test_a_crossbar_takes_a_gradient_as_a_scale_of_each_unknown():
     # K' = diag(e^-r_i) K diag(e^-c_j), and e^-(r_i + c_edge) for its inputs: x_j by e^(c_j - c_edge), whatever the matrix is.
     technology = IDEAL.replace(resistors__gradient=0.2)
-    nominal, die, n = lay_out(matrix_for("crossbar"), "crossbar", technology), technology.fabricate(8), 5
+    nominal, die, n = lay_out(matrix_for("crossbar"), "crossbar", technology), Die(technology, 8), 5
     down, across = 0.2 * die.deviates("resistor_gradient", (1, 2))[0]
     assert min(abs(down), abs(across)) > 0.02
     column = (np.arange(n) + 0.5) / n
@@ -212,7 +213,7 @@ def test_a_gradient_distorts_the_solution_by_the_first_order_amount(fabric):
     b, left, swapped = drive_of(5), [], []
     for gradient in (0.04, 0.02):
         technology = IDEAL.replace(resistors__gradient=gradient)
-        nominal, die = lay_out(matrix_for(fabric), fabric, technology), technology.fabricate(8)
+        nominal, die = lay_out(matrix_for(fabric), fabric, technology), Die(technology, 8)
         slopes = gradient * die.deviates("resistor_gradient", (1, 2))[0]
         moved = solved(nominal.on(die), b) - solved(nominal, b)
         left.append(np.linalg.norm(moved - first_order(nominal, slopes, b)))
@@ -230,7 +231,7 @@ def test_a_gradient_distorts_the_solution_by_the_first_order_amount(fabric):
 @settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6))
 def test_the_netlist_has_the_dies_parts(fabric, seed, n):
-    program = lay_out(matrix_for(fabric, n), fabric, ALL).on(ALL.fabricate(seed))
+    program = lay_out(matrix_for(fabric, n), fabric, ALL).on(Die(ALL, seed))
     parts, netlist = program.parts, program.netlist()
     coupling = parts.coupling if fabric == "rc" else parts.coupling * np.abs(parts.polarity)
     if fabric == "dual_rail":
@@ -248,14 +249,14 @@ def test_the_netlist_has_the_dies_parts(fabric, seed, n):
 @pytest.mark.parametrize("fabric", FABRICS)
 @settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6))
-def test_every_part_has_the_lot_gradient_and_mismatch_of_its_place(fabric, seed, n):
-    nominal, die = lay_out(matrix_for(fabric, n), fabric, ALL), ALL.fabricate(seed)
+def test_every_part_has_the_variation_gradient_and_mismatch_of_its_place(fabric, seed, n):
+    nominal, die = lay_out(matrix_for(fabric, n), fabric, ALL), Die(ALL, seed)
     parts, place = nominal.on(die).parts, (np.arange(n) + 0.5) / n
-    lot = 0.15 * die.deviates("resistor_lot", (1, 1))[0, 0]
+    shared = 0.15 * die.deviates("resistor_die_to_die", (1, 1))[0, 0]
     down, across = 0.05 * die.deviates("resistor_gradient", (1, 2))[0]
 
     def expected(row, column, deviate):
-        return lot + down * (row - 0.5) + across * (column - 0.5) + 0.02 * deviate
+        return shared + down * (row - 0.5) + across * (column - 0.5) + 0.02 * deviate
 
     def logs(field):
         with np.errstate(invalid="ignore"):
@@ -280,14 +281,14 @@ def test_every_part_has_the_lot_gradient_and_mismatch_of_its_place(fabric, seed,
         wanted = expected(place, place, die.deviates("ground", (rails, n)))
         np.testing.assert_allclose(logs("ground")[legs], wanted[legs], atol=1e-12)
     down, across = 0.03 * die.deviates("capacitor_gradient", (1, 2))[0]
-    lot = 0.1 * die.deviates("capacitor_lot", (1, 1))[0, 0]
+    shared = 0.1 * die.deviates("capacitor_die_to_die", (1, 1))[0, 0]
     column = np.ones(n) if fabric.startswith("crossbar") else place
-    wanted = lot + down * (place - 0.5) + across * (column - 0.5) + 0.01 * die.deviates("capacitor", (rails, n))
+    wanted = shared + down * (place - 0.5) + across * (column - 0.5) + 0.01 * die.deviates("capacitor", (rails, n))
     np.testing.assert_allclose(-logs("storage" if fabric == "rc" else "capacitance"), wanted, atol=1e-12)
 
 
 def test_any_number_of_workers_makes_the_same_netlists():
-    nominal, dies = lay_out(matrix_for("crossbar"), "crossbar", ALL), [ALL.fabricate(seed) for seed in range(4)]
+    nominal, dies = lay_out(matrix_for("crossbar"), "crossbar", ALL), [Die(ALL, seed) for seed in range(4)]
     texts = [
         [program.to_spice() for program in Parallel(n_jobs=workers)(delayed(nominal.on)(die) for die in dies)]
         for workers in (1, 2)

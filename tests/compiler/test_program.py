@@ -15,7 +15,8 @@ from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.fabrics.array import ArrayParts
 from thermograd.compiler.program import AnalogProgram
@@ -46,7 +47,7 @@ def test_text_solved_elsewhere_decodes_to_the_solution_of_the_realised_matrix(fa
 
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_amplifiers_cost_the_realised_matrix_their_share(fabric):
-    ideal, finite = (program_of(fabric, Technology.preset("ideal").replace(opamp__gain=g)) for g in (np.inf, 100.0))
+    ideal, finite = (program_of(fabric, preset("ideal").replace(opamp__gain=g)) for g in (np.inf, 100.0))
     np.testing.assert_allclose(ideal.matrix, ideal.target, atol=1e-12)
     loads = np.abs(ideal.target).sum(axis=1) + np.abs(ideal.target).max()
     leak = np.diag(loads) / 100.0 if fabric == "crossbar" else 0.0
@@ -149,9 +150,9 @@ def test_an_impossible_signal_level_is_refused(level):
 
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_a_die_without_mismatch_leaves_the_program_as_it_is(fabric):
-    technology = Technology.preset("ideal")
+    technology = preset("ideal")
     program = program_of(fabric, technology)
-    same = program.on(technology.fabricate(3))
+    same = program.on(Die(technology, 3))
     np.testing.assert_array_equal(same.matrix, program.matrix)
     np.testing.assert_array_equal(same.parts.capacitance, program.parts.capacitance)
     assert not same.parts.offset.any()
@@ -159,8 +160,8 @@ def test_a_die_without_mismatch_leaves_the_program_as_it_is(fabric):
 
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_a_dies_circuit_settles_where_its_matrix_says(fabric):
-    technology = Technology.preset("ideal").replace(resistors__tolerance=0.01)
-    program = program_of(fabric, technology).on(technology.fabricate(3))
+    technology = preset("ideal").replace(resistors__tolerance=0.01)
+    program = program_of(fabric, technology).on(Die(technology, 3))
     x = program.decode(operating_point(program.to_spice(B)))
     error = np.linalg.norm(x - np.linalg.solve(program.matrix, B)) / np.linalg.norm(x)
     nominal = np.linalg.norm(x - np.linalg.solve(program.target, B)) / np.linalg.norm(x)
@@ -211,7 +212,7 @@ def drop(path, key):
         ),
         (lambda p: p.with_suffix(".json").write_text("{"), "not valid JSON"),
         (lambda p: p.with_suffix(".json").write_text("[1]"), "format None"),
-        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 2"),
+        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 3"),
         (lambda p: edit(p.with_suffix(".json"), fabric="rx"), "fabric 'rx'"),
         (lambda p: edit(p.with_suffix(".json"), damping="x"), "damaged"),
         (lambda p: edit(p.with_suffix(".json"), technology={"adc": {"bits": 99}}), r"adc\.bits"),
@@ -276,15 +277,13 @@ def test_no_drive_leaves_a_level_that_is_safe():
 def test_a_die_of_other_parts_is_refused_and_one_of_another_place_is_not():
     program = program_of("crossbar")
     with pytest.raises(InputError, match="made of other parts"):
-        program.on(Technology.preset("breadboard").fabricate(1))
-    program.on(program.technology.replace(thermal__to_hot=1e-3).fabricate(1))
+        program.on(Die(preset("breadboard"), 1))
+    program.on(Die(program.technology.replace(thermal__to_hot=1e-3), 1))
 
 
 @pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
 def test_the_settling_time_is_that_of_the_slowest_pole_of_the_netlist(fabric):
-    technology = Technology.preset("breadboard").replace(
-        capacitors__unit=1e-10, opamp__gbw=1e6, resistors__tolerance=0.0
-    )
+    technology = preset("breadboard").replace(capacitors__unit=1e-10, opamp__gbw=1e6, resistors__tolerance=0.0)
     program = compile_matrix(spd(6, 20.0, 1), fabric, technology)
     slowest = -extract(program.netlist(), {}).eigenvalues[0].real
     # of first order in the amplifiers' time constant over tau
@@ -296,7 +295,7 @@ def test_the_settling_time_is_that_of_the_slowest_pole_of_the_netlist(fabric):
 def test_no_solution_within_half_of_the_rail_heats_the_resistors_more_than_the_report_says(fabric):
     a = np.array([[2.0, -0.7, 0.0], [-0.7, 1.5, -0.2], [0.0, -0.2, 1.0]])
     program = compile_matrix(a, fabric)
-    rail = program.technology.opamp.rail
+    rail = program.technology.opamp.output_limit
     heats = []
     for signs in ([1, 1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, -1]):
         x = np.array(signs) * rail / 2 / program.volts_per_unit * program.scaling.min()

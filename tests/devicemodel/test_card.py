@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Converter
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.card import DeviceCard, Estimate, Validity
 
 from ..systems import spd, true_card
 
-CARD = true_card(Technology.preset("integrated"))
+CARD = true_card(preset("integrated"))
 
 
 def changed(**fields):
@@ -37,7 +37,7 @@ def edited(old, new):
 
 @pytest.mark.parametrize("name", ["ideal", "integrated"])
 def test_a_card_survives_its_file(tmp_path, name):
-    card = true_card(Technology.preset(name), leak=0.0, lag=0.0)
+    card = true_card(preset(name), leak=0.0, lag=0.0)
     card.write(tmp_path / "card.json")
     assert DeviceCard.read(tmp_path / "card.json") == card
 
@@ -50,10 +50,10 @@ def test_a_card_survives_its_file(tmp_path, name):
         ("[" * 100_000, "not valid JSON"),
         ("[1]", "format None"),
         ("{}", "format None"),
-        (changed(format=99), "format 99.*reads 2: update thermograd"),
-        (changed(format=1), "format 1.*reads 2: calibrate again"),
-        (changed(format="2"), "format '2'"),
-        (changed(format=2.0), "field format: 2.0 is no integer"),
+        (changed(format=99), "format 99.*reads 3: update thermograd"),
+        (changed(format=1), "format 1.*reads 3: calibrate again"),
+        (changed(format="3"), "format '3'"),
+        (changed(format=3.0), "field format: 3.0 is no integer"),
         (edited('"systems": 0', '"systems": 5'), "not as it was written: its digest does not fit"),
         (edited('"digest": ', '"digest": null, "old": '), "digest is missing"),
         (CARD.model_dump_json(), "digest is missing"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.cascade.device import FactoredDevice
 from thermograd.devicemodel.device import Device
 from thermograd.devicemodel.devices.ideal import IdealDevice
@@ -14,7 +14,7 @@ from thermograd.devicemodel.systems import Dense, Implicit, Kronecker, LowRank
 
 from ..systems import true_card
 
-TECHNOLOGY = Technology.preset("breadboard")
+TECHNOLOGY = preset("breadboard")
 DEVICES = {
     "ideal": (IdealDevice, {"Dense", "LowRank", "Kronecker", "Implicit"}),
     "spice": (lambda: SpiceDevice(TECHNOLOGY, noise=False), {"Dense", "LowRank", "Kronecker"}),

@@ -14,17 +14,19 @@ from thermograd.circuits.amplifiers.characterise import characterise, measure
 from thermograd.circuits.amplifiers.models import Macromodel, OnePole
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
 from thermograd.circuits.errors import InputError, SimulationError
-from thermograd.circuits.technology.technology import OpAmp, Technology
+from thermograd.circuits.technology.parts import OpAmp
+from thermograd.circuits.technology.presets import preset
+from thermograd.circuits.technology.technology import Technology
 
 TWO_STAGE = Path(__file__).resolve().parents[3] / "examples" / "amplifiers" / "two_stage.cir"
 MEASURED = (
-    *("gain", "gbw", "rail", "second_pole", "slew", "output_resistance", "bias_current"),
+    *("gain", "gbw", "output_limit", "second_pole", "slew", "output_resistance", "bias_current"),
     *("noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner"),
 )
 TYPICAL = OpAmp(
     gain=2e5,
     gbw=3e6,
-    rail=10.0,
+    output_limit=10.0,
     second_pole=6e6,
     slew=1.3e7,
     output_resistance=125.0,
@@ -57,7 +59,9 @@ def test_every_parameter_of_the_macromodel_is_found_within_a_percent(outputs):
     assert found.swing == pytest.approx((-10.0, 10.0), rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["gain", "gbw", "second_pole", "slew", "output_resistance", "noise_voltage", "rail"])
+@pytest.mark.parametrize(
+    "name", ["gain", "gbw", "second_pole", "slew", "output_resistance", "noise_voltage", "output_limit"]
+)
 def test_a_parameter_that_is_three_percent_off_is_not_taken_for_found(name):
     other = TYPICAL.model_copy(update={name: 1.03 * getattr(TYPICAL, name)})
     with pytest.raises(AssertionError, match=name):
@@ -75,26 +79,26 @@ def test_a_parameter_that_is_three_percent_off_is_not_taken_for_found(name):
     st.floats(1e-9, 1e-7),
     st.floats(1e-5, 1e-3),
 )
-def test_macromodels_of_any_kind_are_found_again(gain, gbw, rail, second, stage, noise, corner):
-    """The slew rate by `stage`, the input at which the first stage saturates as a share of the rail; it must be able to reach the rail."""
+def test_macromodels_of_any_kind_are_found_again(gain, gbw, limit, second, stage, noise, corner):
+    """The slew rate by `stage`: the input at which the first stage saturates, as a share of the output limit that it must reach."""
     assume(stage * gain > 2)
     opamp = OpAmp(
         gain=gain,
         gbw=gbw,
-        rail=rail,
+        output_limit=limit,
         second_pole=second * gbw,
-        slew=2 * math.pi * gbw * rail * stage,
+        slew=2 * math.pi * gbw * limit * stage,
         noise_voltage=noise,
         noise_voltage_corner=corner * gbw,
     )
     found = characterise(Macromodel(opamp))
-    for name in ("gain", "gbw", "rail", "second_pole", "slew", "noise_voltage", "noise_voltage_corner"):
+    for name in ("gain", "gbw", "output_limit", "second_pole", "slew", "noise_voltage", "noise_voltage_corner"):
         assert getattr(found, name) == pytest.approx(getattr(opamp, name), rel=0.01), name
     assert found.bias_current == found.noise_current == found.output_resistance == 0.0
 
 
 def test_what_a_part_does_not_have_is_not_found():
-    opamp = OpAmp(gain=1e4, gbw=1e6, rail=2.0, noise_voltage=1e-8)
+    opamp = OpAmp(gain=1e4, gbw=1e6, output_limit=2.0, noise_voltage=1e-8)
     found = characterise(Macromodel(opamp))
     assert (found.second_pole, found.slew) == (math.inf, math.inf)
     assert (found.output_resistance, found.bias_current, found.noise_current, found.power) == (0.0, 0.0, 0.0, 0.0)
@@ -126,7 +130,7 @@ def test_transistor_amplifier_is_what_hand_analysis_says():
     white = math.sqrt(4 * 1.380649e-23 * 300.15 * 2 / 3 * 2 / gm1 * (1 + gm3 / gm1))
     assert opamp.noise_voltage == pytest.approx(white, rel=0.1)
     assert 45 < found.phase_margin < 90
-    assert 0.5 < opamp.rail < 0.9
+    assert 0.5 < opamp.output_limit < 0.9
     assert opamp.bias_current == 0.0
 
 
@@ -160,7 +164,7 @@ def test_measured_amplifier_is_a_technology(tmp_path):
     technology = Technology(name="measured", opamp=opamp)
     technology.write(tmp_path / "measured.toml")
     assert Technology.read(tmp_path / "measured.toml").opamp == opamp
-    assert Technology.preset("integrated").replace(opamp=opamp).opamp == opamp
+    assert preset("integrated").replace(opamp=opamp).opamp == opamp
 
 
 def test_hot_amplifier_is_noisier_and_slower():
@@ -180,7 +184,7 @@ def test_curves_are_those_of_the_figures():
 @pytest.mark.parametrize("gain", [5.0, 50.0, 1e3])
 def test_low_gain_and_no_noise_are_no_obstacle(gain):
     """A closed loop of so little gain ends at A0 / (A0 + 2) of the step."""
-    found = characterise(Macromodel(OpAmp(gain=gain, gbw=1e6, rail=2.0)))
+    found = characterise(Macromodel(OpAmp(gain=gain, gbw=1e6, output_limit=2.0)))
     assert found.gain == pytest.approx(gain, rel=1e-3)
     assert found.slew == math.inf
     assert (found.noise_voltage, found.noise_current) == (0.0, 0.0)
@@ -188,8 +192,10 @@ def test_low_gain_and_no_noise_are_no_obstacle(gain):
 
 @pytest.mark.parametrize("current", [2e-9, 2e-6, -5e-5])
 def test_bias_currents_of_any_size_are_found_with_their_noise(current):
-    """Large ones would drive the bench's output to its rail through resistors that show small ones."""
-    opamp = TYPICAL.model_copy(update={"rail": 1.0, "slew": 1e6, "bias_current": current, "noise_current": 3e-12})
+    """Large ones would drive the bench's output to its limit through resistors that show small ones."""
+    opamp = TYPICAL.model_copy(
+        update={"output_limit": 1.0, "slew": 1e6, "bias_current": current, "noise_current": 3e-12}
+    )
     found = characterise(Macromodel(opamp))
     assert found.bias_current == pytest.approx(current, rel=1e-3)
     assert found.noise_current == pytest.approx(3e-12, rel=0.01)
@@ -201,7 +207,7 @@ def test_bias_currents_of_any_size_are_found_with_their_noise(current):
 def test_noise_voltage_and_current_are_told_apart(voltage, corner, current):
     """A current alone, a current beside much 1/f voltage, a corner above the bandwidth, a current that hardly shows."""
     opamp = OpAmp(
-        gain=1e4, gbw=1e7, rail=2.0, noise_voltage=voltage, noise_voltage_corner=corner, noise_current=current
+        gain=1e4, gbw=1e7, output_limit=2.0, noise_voltage=voltage, noise_voltage_corner=corner, noise_current=current
     )
     found = characterise(Macromodel(opamp))
     assert found.noise_current == pytest.approx(current, rel=0.02)
@@ -224,10 +230,10 @@ def test_temperature_is_the_netlists_own():
 
 
 def test_a_pole_too_low_to_see_the_gain_is_said():
-    found = characterise(Macromodel(OpAmp(gain=1e6, gbw=1e3, rail=2.0)))
+    found = characterise(Macromodel(OpAmp(gain=1e6, gbw=1e3, output_limit=2.0)))
     assert found.gain == pytest.approx(1e6, rel=1e-3)
     with pytest.raises(SimulationError, match=r"falls from .* Hz on"):
-        characterise(Macromodel(OpAmp(gain=1e7, gbw=10.0, rail=2.0)))
+        characterise(Macromodel(OpAmp(gain=1e7, gbw=10.0, output_limit=2.0)))
 
 
 def test_figures_that_no_record_takes_are_named():

@@ -18,12 +18,12 @@ from thermograd.circuits.netlist.analyses import AC, Noise, OperatingPoint, Tran
 from thermograd.circuits.netlist.elements import CurrentSource, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import OpAmp
+from thermograd.circuits.technology.parts import OpAmp
 
 LIMITED = OpAmp(
     gain=1e4,
     gbw=1e6,
-    rail=2.0,
+    output_limit=2.0,
     second_pole=3e6,
     slew=1e6,
     output_resistance=100.0,
@@ -71,7 +71,7 @@ def falls_to(time: np.ndarray, output: np.ndarray, level: float) -> float:
 
 @pytest.mark.parametrize("second_pole", [math.inf, 3e6])
 def test_small_signals_obey_the_two_pole_law_and_the_state_space_engine_agrees(second_pole):
-    opamp = OpAmp(gain=1e4, gbw=1e6, second_pole=second_pole, slew=1e6, rail=2.0)
+    opamp = OpAmp(gain=1e4, gbw=1e6, second_pole=second_pole, slew=1e6, output_limit=2.0)
     netlist = inverter(opamp)
     found = run(netlist, AC(1.0, 1e8, 5, nodes=("e", "out")))
     s = 2j * np.pi * found.frequency
@@ -88,7 +88,7 @@ def test_small_signals_obey_the_two_pole_law_and_the_state_space_engine_agrees(s
 
 
 def test_one_pole_and_macromodel_are_the_same_where_nothing_limits():
-    opamp = OpAmp(gain=1e4, gbw=1e6, rail=50.0)
+    opamp = OpAmp(gain=1e4, gbw=1e6, output_limit=50.0)
     plain, full = (
         run(inverter(opamp, 0.5, cell=cell), OperatingPoint()).voltages["out"] for cell in (OnePole, Macromodel)
     )
@@ -97,19 +97,19 @@ def test_one_pole_and_macromodel_are_the_same_where_nothing_limits():
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(1e3, 1e6), st.floats(0.1, 20.0), st.floats(1.5, 10.0), st.sampled_from([math.inf, 1e6]))
-def test_output_stays_at_the_rail_however_hard_it_is_driven(gain, rail, overdrive, slew):
-    opamp = OpAmp(gain=gain, gbw=1e6, rail=rail, slew=slew)
-    low, high = (run(inverter(opamp, sign * overdrive * rail), OperatingPoint()).voltages["out"] for sign in (1, -1))
-    assert rail <= high <= 1.03 * rail
+def test_output_stays_at_its_limit_however_hard_it_is_driven(gain, limit, overdrive, slew):
+    opamp = OpAmp(gain=gain, gbw=1e6, output_limit=limit, slew=slew)
+    low, high = (run(inverter(opamp, sign * overdrive * limit), OperatingPoint()).voltages["out"] for sign in (1, -1))
+    assert limit <= high <= 1.03 * limit
     assert low == pytest.approx(-high, rel=1e-6)
-    # Below the rail the loop still holds the output to what its gain allows.
-    within = run(inverter(opamp, -0.95 * rail), OperatingPoint()).voltages["out"]
-    assert within == pytest.approx(0.95 * rail, rel=3 / gain)
+    # Below the limit the loop still holds the output to what its gain allows.
+    within = run(inverter(opamp, -0.95 * limit), OperatingPoint()).voltages["out"]
+    assert within == pytest.approx(0.95 * limit, rel=3 / gain)
 
 
 def test_output_slews_at_its_rate_and_the_one_pole_amplifier_does_not():
     wave = ((0.0, -1.5), (1e-6, -1.5), (1.01e-6, 1.5))
-    opamp = OpAmp(gain=1e4, gbw=1e7, slew=1e6, rail=2.0)
+    opamp = OpAmp(gain=1e4, gbw=1e7, slew=1e6, output_limit=2.0)
 
     def fall(cell) -> float:
         found = run(
@@ -126,8 +126,8 @@ def test_output_slews_at_its_rate_and_the_one_pole_amplifier_does_not():
 
 
 def test_output_does_not_wind_up():
-    """Driven twice as far as the rail for 40 us, it leaves the rail as soon as the drive turns: the gain node has been held."""
-    opamp = OpAmp(gain=1e4, gbw=1e6, slew=1e6, rail=1.0)
+    """Driven twice as far as its output limit for 40 us, it leaves the limit as soon as the drive turns: the gain node has been held."""
+    opamp = OpAmp(gain=1e4, gbw=1e6, slew=1e6, output_limit=1.0)
     back = 50e-6
     wave = ((0.0, 0.0), (10e-6, 0.0), (10.1e-6, -2.0), (back, -2.0), (back + 1e-7, 2.0))
     found = run(inverter(opamp, waveform=wave), Transient(60e-6, step=1e-8, use_initial=False, nodes=("out", "a1")))
@@ -171,7 +171,7 @@ def test_noise_at_the_output_is_that_of_voltage_and_current_and_all_routes_agree
 def test_noise_in_time_has_the_variance_of_the_law():
     """Transients of a saturating circuit take the noise of its linear equivalent. n samples apart by more than the correlation time
     leave a standard error of sqrt(2 / n) of the variance; noise of 10 % more amplitude is rejected."""
-    opamp = OpAmp(gain=1e4, gbw=1e6, rail=2.0, slew=1e6, noise_voltage=1e-6)
+    opamp = OpAmp(gain=1e4, gbw=1e6, output_limit=2.0, slew=1e6, noise_voltage=1e-6)
     netlist = inverter(opamp, ohm=1e5)
     space = statespace.extract(netlist.linearised(), {"out": ("out", "0")})
     variance = space.covariance()[0, 0]
@@ -186,7 +186,9 @@ def test_noise_in_time_has_the_variance_of_the_law():
 
 def test_common_mode_loop_holds_the_mean_of_the_outputs():
     """The mean follows A_c (V_c - mean): V_c A_c / (1 + A_c), and the difference does not see it."""
-    opamp = OpAmp(gain=1e5, gbw=1e6, rail=5.0, common_mode_gain=100.0, common_mode_gbw=1e5, common_mode_offset=0.3)
+    opamp = OpAmp(
+        gain=1e5, gbw=1e6, output_limit=5.0, common_mode_gain=100.0, common_mode_gbw=1e5, common_mode_offset=0.3
+    )
     volts = run(differential(opamp, 0.5), OperatingPoint()).voltages
     assert (volts["p"] + volts["m"]) / 2 == pytest.approx(0.3 * 100 / 101, rel=1e-6)
     assert volts["p"] - volts["m"] == pytest.approx(-0.5, rel=1e-4)
@@ -194,7 +196,7 @@ def test_common_mode_loop_holds_the_mean_of_the_outputs():
 
 def test_a_common_mode_turns_into_a_difference_only_through_unlike_rails():
     """With one input resistor 1 % off, a mean of 1 V at the inputs shows as -g1 + g2 of it; alike rails reject it."""
-    opamp = OpAmp(gain=1e7, rail=5.0)
+    opamp = OpAmp(gain=1e7, output_limit=5.0)
     alike = run(differential(opamp, mean=1.0), OperatingPoint()).voltages
     assert abs(alike["p"] - alike["m"]) < 1e-6
     unlike = run(differential(opamp, mean=1.0, unlike=0.01), OperatingPoint()).voltages
@@ -202,7 +204,7 @@ def test_a_common_mode_turns_into_a_difference_only_through_unlike_rails():
 
 
 def test_a_bandwidth_alone_makes_a_common_mode_loop():
-    netlist = differential(OpAmp(gain=1e5, gbw=1e6, rail=5.0, common_mode_gbw=1e5))
+    netlist = differential(OpAmp(gain=1e5, gbw=1e6, output_limit=5.0, common_mode_gbw=1e5))
     assert netlist["CC1"].capacitance == pytest.approx(1e-3 / (2 * math.pi * 1e5))
 
 

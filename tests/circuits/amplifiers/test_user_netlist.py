@@ -17,7 +17,7 @@ from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import VCCS, VCVS, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import OpAmp
+from thermograd.circuits.technology.parts import OpAmp
 
 LINEAR = """an amplifier of gain 1000, with something beside it
 .param k=1k
@@ -178,5 +178,5 @@ def test_macromodel_stands_in_for_a_designed_one():
     """Both are cells: the same calls give the same circuit around them."""
     netlist = Netlist("row")
     netlist.add(VoltageSource("VIN", "v0", "0", 1.0), Resistor("RI", "v0", "e", 1e4), Resistor("RF", "v1", "e", 1e4))
-    Macromodel(OpAmp(gain=1e3, gbw=1e6, rail=5.0)).add(netlist, ("0", "e"), ("v1",), "1")
+    Macromodel(OpAmp(gain=1e3, gbw=1e6, output_limit=5.0)).add(netlist, ("0", "e"), ("v1",), "1")
     assert run(netlist, OperatingPoint()).voltages["v1"] == pytest.approx(-1 / 1.002, rel=1e-6)

@@ -22,7 +22,7 @@ from thermograd.circuits.netlist.analyses import Noise
 from thermograd.circuits.netlist.elements import Capacitor, CurrentSource, Inductor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.matrices import comparison_matrix
 
@@ -166,7 +166,7 @@ def test_whole_band_of_the_eight_cells_is_their_inverse_capacitance_times_the_in
 def test_whole_band_of_a_differential_crossbar_is_its_lyapunov_law():
     """(C/w) v'' + [C (1 + 1/A0) + L/w] v' + (K + L/A0) v = I, two-sided density of I: 2 rails x 2 k T L (PHYSICS, section 3)."""
     n, gain, gbw = 4, 1e5, 1e6
-    technology = Technology.preset("ideal").replace(opamp__gain=gain, opamp__gbw=gbw)
+    technology = preset("ideal").replace(opamp__gain=gain, opamp__gbw=gbw)
     program = compile_matrix(spd(n, 10.0, 1), "crossbar", technology)
     law, w, tau = program.behaviour, 2 * np.pi * gbw, 1e-6
     K, L, C = law.conductance + np.diag(law.load) / gain, np.diag(law.load), np.diag(law.capacitance)

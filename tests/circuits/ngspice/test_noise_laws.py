@@ -27,7 +27,7 @@ from thermograd.circuits.netlist.analyses import Transient
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.matrices import comparison_matrix
 
@@ -170,7 +170,7 @@ def test_coupled_oscillators_have_kt_over_gamma_and_kt_over_c(quality):
 @pytest.mark.slow
 def test_eight_capacitively_coupled_cells_have_half_s_r_over_c():
     """White currents of two-sided density S into cells of resistance R, themselves silent: (S R / 2) C^-1."""
-    technology = Technology.preset("ideal").replace(resistors__unit=1e3, capacitors__unit=1e-9, inductors__unit=1e-3)
+    technology = preset("ideal").replace(resistors__unit=1e3, capacitors__unit=1e-9, inductors__unit=1e-3)
     program = compile_matrix(comparison_matrix(passive(8, 0.4, 2)), "spu", technology)
     S, R = 1e-13, technology.resistors.unit
     inverse = np.linalg.inv(sparse.csr_array(program.parts.matrix()).toarray())
@@ -197,7 +197,7 @@ def test_eight_capacitively_coupled_cells_have_half_s_r_over_c():
 def test_crossbar_solves_its_lyapunov_equation():
     """A S + S A^T = 4 (kT/C) D with D the sum of each row's conductances, in units of 1 / R: neither kT/C nor a function of A alone."""
     a = spd(3, 10.0, 1)
-    technology = Technology.preset("ideal").replace(opamp__gain=1e6, opamp__gbw=1e9)
+    technology = preset("ideal").replace(opamp__gain=1e6, opamp__gbw=1e9)
     program = compile_matrix(a, "crossbar", technology)
     netlist, R, C = program.netlist(), technology.resistors.unit, technology.capacitors.unit
     scaled = a / np.abs(a).max()

@@ -7,10 +7,15 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.die import STREAMS, Die
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 
-TECHNOLOGY = Technology.preset("integrated")
-SHARED = {"resistors__lot": 0.15, "resistors__gradient": 0.02, "capacitors__lot": 0.1, "capacitors__gradient": 0.01}
+TECHNOLOGY = preset("integrated")
+SHARED = {
+    "resistors__die_to_die": 0.15,
+    "resistors__gradient": 0.02,
+    "capacitors__die_to_die": 0.1,
+    "capacitors__gradient": 0.01,
+}
 SPREAD = TECHNOLOGY.replace(**SHARED)
 PLACES = np.linspace(0, 1, 5)[:, None], np.linspace(0, 1, 5)[None, :]
 GOLDEN = {"coupling": [0.32803279065429286, -2.0348914756661376], "offset": [1.3702307417055075, 2.5810125203663246]}
@@ -22,7 +27,7 @@ GOLDEN = {"coupling": [0.32803279065429286, -2.0348914756661376], "offset": [1.3
 )
 def test_a_places_deviate_depends_on_neither_the_size_nor_the_order_of_asking(seed, small, large, part):
     shape = {"coupling": lambda n: (2, n, n), "ground": lambda n: (2, n)}.get(part, lambda n: (1, n))
-    first, second = TECHNOLOGY.fabricate(seed), TECHNOLOGY.fabricate(seed)
+    first, second = Die(TECHNOLOGY, seed), Die(TECHNOLOGY, seed)
     common = tuple(slice(extent) for extent in shape(min(small, large)))
     a = first.deviates(part, shape(small))[common]
     second.deviates(part, shape(large))
@@ -33,7 +38,7 @@ def test_a_places_deviate_depends_on_neither_the_size_nor_the_order_of_asking(se
 
 
 def test_deviates_are_standard_normal_and_independent_from_place_to_place():
-    z = TECHNOLOGY.fabricate(7).deviates("coupling", (2, 100, 100)).ravel()
+    z = Die(TECHNOLOGY, 7).deviates("coupling", (2, 100, 100)).ravel()
     # 20,000 draws: mean 0.007, variance 0.010, lag-one correlation 0.007 (one standard error); 4.5 of them each.
     assert abs(z.mean()) < 0.032
     assert abs(z.var() - 1) < 0.045
@@ -41,7 +46,7 @@ def test_deviates_are_standard_normal_and_independent_from_place_to_place():
 
 
 def test_kinds_of_parts_and_dies_are_independent():
-    one, two = TECHNOLOGY.fabricate(1), TECHNOLOGY.fabricate(2)
+    one, two = Die(TECHNOLOGY, 1), Die(TECHNOLOGY, 2)
     streams = [die.deviates(part, (1, 4000))[0] for die in (one, two) for part in STREAMS]
     correlation = np.corrcoef(streams) - np.eye(len(streams))
     # 496 pairs of 4000 draws: one standard error is 0.016, the largest of 496 is below 4.5 of them.
@@ -49,20 +54,20 @@ def test_kinds_of_parts_and_dies_are_independent():
 
 
 def test_the_test_above_sees_a_shared_stream():
-    one = TECHNOLOGY.fabricate(1)
-    again = TECHNOLOGY.fabricate(1)
+    one = Die(TECHNOLOGY, 1)
+    again = Die(TECHNOLOGY, 1)
     assert np.corrcoef(one.deviates("offset", (1, 4000)), again.deviates("offset", (1, 4000)))[0, 1] > 0.99
 
 
 def test_the_meaning_of_a_seed_is_fixed():
     # Cards and reports name dies by their seeds: a change of these values is a change of every published result.
-    die = TECHNOLOGY.fabricate(1)
+    die = Die(TECHNOLOGY, 1)
     np.testing.assert_allclose(die.deviates("coupling", (2, 1, 1)).ravel(), GOLDEN["coupling"], rtol=1e-12)
     np.testing.assert_allclose(die.deviates("offset", (1, 2))[0], GOLDEN["offset"], rtol=1e-12)
 
 
 def test_no_seed_is_a_die_without_any_deviation():
-    die = SPREAD.fabricate(None)
+    die = Die(SPREAD, None)
     assert not die.deviates("coupling", (2, 5, 5)).any()
     assert not die.resistor_shift(*PLACES).any()
     assert not die.capacitor_shift(*PLACES).any()
@@ -71,7 +76,7 @@ def test_no_seed_is_a_die_without_any_deviation():
 
 def test_ambient_temperatures_of_dies_scatter_as_the_technology_says():
     small = TECHNOLOGY.replace(thermal__cells=1)
-    ambient = np.array([small.fabricate(seed).ambient for seed in range(200)])
+    ambient = np.array([Die(small, seed).ambient for seed in range(200)])
     # 200 dies: mean within 4 * 2 / sqrt(200) K, variance within 4 * sqrt(2 / 200) of itself.
     assert ambient.mean() == pytest.approx(300.15, abs=0.57)
     assert ambient.var() == pytest.approx(4.0, rel=0.4)
@@ -80,7 +85,7 @@ def test_ambient_temperatures_of_dies_scatter_as_the_technology_says():
 def shifts(technology, dies=1000):
     """(resistors, capacitors), each (dies, 5, 5): what the parts of each die share at a grid of places from edge to edge."""
     small = technology.replace(thermal__cells=1)
-    drawn = [small.fabricate(seed) for seed in range(dies)]
+    drawn = [Die(small, seed) for seed in range(dies)]
     return tuple(
         np.array([getattr(die, name)(*PLACES) for die in drawn]) for name in ("resistor_shift", "capacitor_shift")
     )
@@ -97,13 +102,13 @@ def assert_independent(*values):
     assert np.abs(correlation).max() < 4.5 / np.sqrt(len(values[0]))
 
 
-def test_lots_scatter_as_the_technology_says_and_are_the_same_all_over_a_die():
-    resistors, capacitors = shifts(TECHNOLOGY.replace(resistors__lot=0.15, capacitors__lot=0.1))
+def test_die_to_die_shifts_vary_as_the_technology_says_and_are_the_same_all_over_a_die():
+    resistors, capacitors = shifts(TECHNOLOGY.replace(resistors__die_to_die=0.15, capacitors__die_to_die=0.1))
     for found, sigma in ((resistors, 0.15), (capacitors, 0.1)):
         assert np.ptp(found, axis=(1, 2)).max() == 0.0
         assert_scatter(found[:, 0, 0], sigma)
     assert_independent(resistors[:, 0, 0], capacitors[:, 0, 0])
-    # Negative control: the check sees a fifth of the standard deviation, and a lot in place of another.
+    # Negative control: the check sees a fifth of the standard deviation, and one die's shift in place of another's.
     with pytest.raises(AssertionError):
         assert_scatter(1.2 * resistors[:, 0, 0], 0.15)
     with pytest.raises(AssertionError):
@@ -124,10 +129,10 @@ def test_gradients_are_planes_through_the_middle_with_independent_slopes():
     assert_independent(*slopes)
 
 
-def test_lot_and_gradient_add_up_and_leave_the_other_deviates_alone():
+def test_die_to_die_variation_and_gradient_add_up_and_leave_the_other_deviates_alone():
     place = np.array(0.3), np.array(0.9)
-    both = SPREAD.fabricate(6)
-    alone = [TECHNOLOGY.replace(**{key: value}).fabricate(6) for key, value in SHARED.items()]
+    both = Die(SPREAD, 6)
+    alone = [Die(TECHNOLOGY.replace(**{key: value}), 6) for key, value in SHARED.items()]
     assert both.resistor_shift(*place) == pytest.approx(sum(die.resistor_shift(*place) for die in alone), rel=1e-12)
     assert both.capacitor_shift(*place) == pytest.approx(sum(die.capacitor_shift(*place) for die in alone), rel=1e-12)
     assert both.ambient == alone[0].ambient
@@ -135,13 +140,15 @@ def test_lot_and_gradient_add_up_and_leave_the_other_deviates_alone():
 
 
 def test_resistance_drifts_by_both_temperature_coefficients():
-    die = TECHNOLOGY.replace(resistors__tc1=1e-3, resistors__tc2=1e-5).fabricate(None)
-    np.testing.assert_allclose(die.drift(np.array([300.15, 310.15, 290.15])), [1.0, 1.011, 0.991], rtol=1e-12)
+    die = Die(TECHNOLOGY.replace(resistors__tc1=1e-3, resistors__tc2=1e-5), None)
+    np.testing.assert_allclose(
+        die.temperature_factor(np.array([300.15, 310.15, 290.15])), [1.0, 1.011, 0.991], rtol=1e-12
+    )
 
 
 def test_a_resistance_never_drifts_to_zero():
-    die = TECHNOLOGY.replace(resistors__tc1=-0.02).fabricate(None)
-    assert die.drift(np.array([400.0]))[0] == 0.05
+    die = Die(TECHNOLOGY.replace(resistors__tc1=-0.02), None)
+    assert die.temperature_factor(np.array([400.0]))[0] == 0.05
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", (1,)])
@@ -151,7 +158,7 @@ def test_a_seed_that_names_no_die_is_refused(seed):
 
 
 def test_numbered_deviates_are_normal_independent_and_belong_to_their_place():
-    die = Technology.preset("ideal").fabricate(8)
+    die = Die(preset("ideal"), 8)
     channel, number = np.divmod(np.arange(200_000), 1000)
     z = die.deviates_of("dac_step", channel, number)
     rows = z.reshape(200, 1000)
@@ -161,7 +168,7 @@ def test_numbered_deviates_are_normal_independent_and_belong_to_their_place():
     strangers = [
         (rows[:, 1:], rows[:, :-1]),
         (rows[1:], rows[:-1]),
-        (z, Technology.preset("ideal").fabricate(9).deviates_of("dac_step", channel, number)),
+        (z, Die(preset("ideal"), 9).deviates_of("dac_step", channel, number)),
         (z, die.deviates_of("adc_step", channel, number)),
     ]
     for a, b in strangers:
@@ -169,4 +176,4 @@ def test_numbered_deviates_are_normal_independent_and_belong_to_their_place():
         assert abs(np.mean(a**2 * b**2) - 1) < 4 * np.sqrt(8 / a.size)
     shuffled = np.random.default_rng(0).permutation(200_000)[:500]
     np.testing.assert_array_equal(die.deviates_of("dac_step", channel[shuffled], number[shuffled]), z[shuffled])
-    assert not Technology.preset("ideal").fabricate(None).deviates_of("dac_step", channel, number).any()
+    assert not Die(preset("ideal"), None).deviates_of("dac_step", channel, number).any()

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.presets import PRESETS
-from thermograd.circuits.technology.technology import OpAmp, Resistors, Technology
+from thermograd.circuits.technology.parts import OpAmp, Resistors
+from thermograd.circuits.technology.presets import PRESETS, preset
+from thermograd.circuits.technology.technology import Technology
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 fields = st.sampled_from(
@@ -23,20 +24,20 @@ records = st.dictionaries(
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
 def test_every_preset_survives_a_file(tmp_path, name, suffix):
-    technology = Technology.preset(name)
+    technology = preset(name)
     technology.write(tmp_path / f"t{suffix}")
     assert Technology.read(tmp_path / f"t{suffix}") == technology
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_names_itself_and_its_source(name):
-    technology = Technology.preset(name)
+    technology = preset(name)
     assert technology.name == name
     assert len(technology.source) > 20
 
 
 def test_the_ideal_technology_is_perfect():
-    ideal = Technology.preset("ideal")
+    ideal = preset("ideal")
     assert ideal.opamp.gain == ideal.opamp.gbw == math.inf
     assert (ideal.resistors.tolerance, ideal.capacitors.tolerance, ideal.opamp.offset) == (0, 0, 0)
     assert ideal.adc.bits is None
@@ -44,7 +45,7 @@ def test_the_ideal_technology_is_perfect():
 
 
 def test_the_paper_technology_has_the_papers_figures():
-    paper = Technology.preset("paper")
+    paper = preset("paper")
     assert paper.resistors.unit * paper.capacitors.unit == pytest.approx(1e-6)
     assert (paper.dac.bits, paper.adc.bits, paper.link.rate, paper.link.word) == (16, 16, 50e9, 16)
 
@@ -75,12 +76,12 @@ def test_infinite_and_ordinary_values_survive_both_formats(tmp_path_factory, gai
 )
 def test_a_field_out_of_range_is_named(change, message):
     with pytest.raises(InputError, match=message):
-        Technology.preset("ideal").replace(**change)
+        preset("ideal").replace(**change)
 
 
 def test_series_and_bits_exclude_each_other():
     with pytest.raises(InputError, match="series and bits"):
-        Technology.preset("ideal").replace(resistors__series="E24", resistors__bits=8)
+        preset("ideal").replace(resistors__series="E24", resistors__bits=8)
 
 
 @pytest.mark.parametrize("part", ["resistors", "capacitors"])
@@ -88,7 +89,7 @@ def test_series_and_bits_exclude_each_other():
 @given(matching=st.floats(1e-10, 1e-6), area=st.floats(1e-12, 1e-6))
 def test_mismatch_follows_from_the_area_of_a_part(part, matching, area):
     def mismatch(size):
-        technology = Technology(**{part: {"matching": matching, "area": size}})
+        technology = Technology(**{part: {"pelgrom_coefficient": matching, "area": size}})
         return getattr(technology, part).mismatch
 
     if matching / math.sqrt(2 * area) > 0.5:
@@ -108,7 +109,7 @@ def test_a_tolerance_is_the_mismatch_and_an_offset_its_own():
 
 def test_an_offset_is_a_pairs_difference():
     # 5 mV um on 100 um^2 is 0.5 mV, without the sqrt(2) of a single part.
-    opamp = Technology(opamp={"offset_matching": 5e-9, "input_area": 1e-10}).opamp
+    opamp = Technology(opamp={"offset_pelgrom_coefficient": 5e-9, "input_area": 1e-10}).opamp
     assert opamp.offset_mismatch == pytest.approx(5e-4, rel=1e-12)
 
 
@@ -116,44 +117,50 @@ def test_an_offset_is_a_pairs_difference():
     ("change", "message"),
     [
         (
-            {"resistors__matching": 1e-8, "resistors__area": 1e-12, "resistors__tolerance": 0.01},
-            "tolerance excludes matching and area: set tolerance to 0, or leave matching and area out",
+            {"resistors__pelgrom_coefficient": 1e-8, "resistors__area": 1e-12, "resistors__tolerance": 0.01},
+            "tolerance excludes pelgrom_coefficient and area: set tolerance to 0, or leave pelgrom_coefficient and area out",
         ),
         (
             {"capacitors__area": 1e-12, "capacitors__tolerance": 0.01},
             "set tolerance to 0, or leave area out",
         ),
-        ({"resistors__matching": 1e-8}, "belong together: set both of them, or leave matching out"),
+        (
+            {"resistors__pelgrom_coefficient": 1e-8},
+            "belong together: set both of them, or leave pelgrom_coefficient out",
+        ),
         ({"capacitors__area": 1e-12}, "belong together: set both of them, or leave area out"),
         ({"resistors__area": 0.0}, r"resistors\.area.*greater than 0"),
-        ({"resistors__lot": 0.6}, r"resistors\.lot.*0\.5.*0\.6"),
+        ({"resistors__die_to_die": 0.6}, r"resistors\.die_to_die.*0\.5.*0\.6"),
         ({"capacitors__gradient": -0.1}, r"capacitors\.gradient.*-0\.1"),
         (
-            {"opamp__offset": 1e-3, "opamp__offset_matching": 5e-9, "opamp__input_area": 1e-10},
-            "offset excludes offset_matching and input_area: set offset to 0",
+            {"opamp__offset": 1e-3, "opamp__offset_pelgrom_coefficient": 5e-9, "opamp__input_area": 1e-10},
+            "offset excludes offset_pelgrom_coefficient and input_area: set offset to 0",
         ),
         ({"opamp__input_area": 1e-10}, "belong together: set both of them, or leave input_area out"),
-        ({"opamp__offset_matching": 5e-9, "opamp__input_area": 1e-16}, r"0\.5 V, at most 0\.1 V.*larger input_area"),
+        (
+            {"opamp__offset_pelgrom_coefficient": 5e-9, "opamp__input_area": 1e-16},
+            r"0\.5 V, at most 0\.1 V.*larger input_area",
+        ),
     ],
 )
 def test_a_mismatch_is_given_one_way(change, message):
     with pytest.raises(InputError, match=message):
-        Technology.preset("ideal").replace(**change)
+        preset("ideal").replace(**change)
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
-def test_lot_gradient_and_area_survive_a_file(tmp_path, suffix):
+def test_variation_gradient_and_area_survive_a_file(tmp_path, suffix):
     technology = Technology(
-        resistors={"matching": 1e-8, "area": 1e-11, "lot": 0.15, "gradient": 0.01},
-        capacitors={"tolerance": 0.005, "lot": 0.1},
-        opamp={"offset_matching": 5e-9, "input_area": 1e-10},
+        resistors={"pelgrom_coefficient": 1e-8, "area": 1e-11, "die_to_die": 0.15, "gradient": 0.01},
+        capacitors={"tolerance": 0.005, "die_to_die": 0.1},
+        opamp={"offset_pelgrom_coefficient": 5e-9, "input_area": 1e-10},
     )
     technology.write(tmp_path / f"t{suffix}")
     assert Technology.read(tmp_path / f"t{suffix}") == technology
 
 
 def test_replace_changes_only_what_it_names():
-    before = Technology.preset("integrated")
+    before = preset("integrated")
     after = before.replace(adc__bits=4, name="four bit", capacitors=before.capacitors)
     assert (after.adc.bits, after.name) == (4, "four bit")
     assert after.replace(adc__bits=before.adc.bits, name=before.name) == before
@@ -173,7 +180,7 @@ def test_any_content_is_a_technology_or_an_input_error(content):
 @pytest.mark.parametrize("name", ["nowhere", None, 3, []])
 def test_an_unknown_preset_lists_those_there_are(name):
     with pytest.raises(InputError, match=r"unknown.*ideal.*integrated"):
-        Technology.preset(name)
+        preset(name)
 
 
 @pytest.mark.parametrize(
@@ -204,18 +211,18 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "t.toml"
-    Technology.preset("paper").write(path)
+    preset("paper").write(path)
 
     def refuse(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
-        Technology.preset("ideal").write(path)
+        preset("ideal").write(path)
     assert Technology.read(path).name == "paper"
     assert [entry.name for entry in tmp_path.iterdir()] == ["t.toml"]
 
 
 def test_a_record_cannot_be_changed_in_place():
     with pytest.raises(ValueError, match="frozen"):
-        Technology.preset("ideal").name = "other"
+        preset("ideal").name = "other"

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.presets import SITUATIONS
-from thermograd.circuits.technology.technology import Technology, Thermal
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.parts import Thermal
+from thermograd.circuits.technology.presets import SITUATIONS, preset, thermal_preset
+from thermograd.circuits.technology.technology import Technology
 from thermograd.circuits.technology.thermal import (
     heat_at,
     temperature_at,
@@ -180,15 +182,15 @@ def test_heat_goes_where_temperature_is_read():
 @pytest.mark.parametrize("name", SITUATIONS)
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
 def test_every_situation_says_where_it_comes_from_and_survives_a_file(tmp_path, name, suffix):
-    thermal = Thermal.preset(name)
+    thermal = thermal_preset(name)
     assert len(thermal.source) > 40
-    technology = Technology.preset("integrated").replace(thermal=thermal)
+    technology = preset("integrated").replace(thermal=thermal)
     technology.write(tmp_path / f"t{suffix}")
     assert Technology.read(tmp_path / f"t{suffix}").thermal == thermal
 
 
 def test_the_situations_go_from_isolated_to_bare():
-    spreads = [np.ptp(temperature_map(Thermal.preset(name))) for name in SITUATIONS]
+    spreads = [np.ptp(temperature_map(thermal_preset(name))) for name in SITUATIONS]
     assert tuple(SITUATIONS) == ("isolated", "packaged", "beside a GPU", "bare")
     assert spreads[0] < 1e-9
     assert (np.diff(spreads) > 0).all()
@@ -196,19 +198,19 @@ def test_the_situations_go_from_isolated_to_bare():
 
 @pytest.mark.parametrize(("name", "total"), [("isolated", 390.0), ("packaged", 31.0)])
 def test_the_whole_dies_resistance_to_ambient_is_the_one_that_its_source_states(name, total):
-    thermal = Thermal.preset(name)
+    thermal = thermal_preset(name)
     assert 1 / (thermal.cells**2 * thermal.to_ambient) == pytest.approx(total, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["nowhere", None, []])
 def test_an_unknown_situation_lists_those_there_are(name):
     with pytest.raises(InputError, match=r"unknown.*isolated.*bare"):
-        Thermal.preset(name)
+        thermal_preset(name)
 
 
 def test_a_die_at_another_map_is_the_same_die():
-    technology = Technology.preset("integrated").replace(thermal__cells=2)
-    die = technology.fabricate(3)
+    technology = preset("integrated").replace(thermal__cells=2)
+    die = Die(technology, 3)
     before = die.temperatures.copy()
     other = die.at([[310.0, 320.0], [330.0, 340.0]])
     np.testing.assert_array_equal(die.temperatures, before)
@@ -227,4 +229,4 @@ def test_a_die_at_another_map_is_the_same_die():
 )
 def test_a_die_refuses_a_map_that_is_no_temperature_of_its_grid(grid, message):
     with pytest.raises(InputError, match=message):
-        Technology.preset("ideal").replace(thermal__cells=2).fabricate(None).at(grid)
+        Die(preset("ideal").replace(thermal__cells=2), None).at(grid)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.netlist.elements import Resistor
-from thermograd.circuits.technology.technology import Technology, Thermal
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.parts import Thermal
+from thermograd.circuits.technology.presets import preset, thermal_preset
 from thermograd.compiler.analysis.dissipation import dissipation, equilibrium, heat_map
 from thermograd.compiler.analysis.electrothermal import ThermalOutcome, self_heated
 from thermograd.compiler.compile import compile_matrix, compile_system
@@ -18,7 +20,7 @@ from ...systems import passive, spd
 from ..oracle import operating_point
 
 FABRICS = ("rc", "dual_rail", "crossbar")
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 B = np.array([1.0, -2.0, 0.5, 0.3, -1.0])
 REFERENCE = 300.15
 
@@ -52,7 +54,7 @@ def part_powers(program, b):
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_each_resistor_makes_the_heat_that_its_netlist_says(fabric):
     program = compiled(fabric, opamp__gain=50.0, opamp__offset=0.02, resistors__tc1=2e-3)
-    program = program.on(program.technology.fabricate(4).at(numbered(8)))
+    program = program.on(Die(program.technology, 4).at(numbered(8)))
     heat = dissipation(program, equilibrium(program, B), B)
     expected = part_powers(program, B)
     found = {}
@@ -75,7 +77,7 @@ def test_each_resistor_makes_the_heat_that_its_netlist_says(fabric):
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_heat_falls_into_the_cells_whose_temperature_the_netlist_gives_its_parts(fabric):
     program = compiled(fabric)
-    die = program.technology.fabricate(None).at(numbered(8))
+    die = Die(program.technology, None).at(numbered(8))
     program = program.on(die)
     expected = np.zeros((8, 8))
     for power, temperature in part_powers(program, B).values():
@@ -89,7 +91,7 @@ def test_heat_falls_into_the_cells_whose_temperature_the_netlist_gives_its_parts
 @pytest.mark.parametrize("fabric", ["rc", "dual_rail"])
 def test_a_passive_program_turns_its_drives_power_into_heat(fabric, seed):
     program = compiled(fabric, resistors__tolerance=0.05, resistors__tc1=1e-3, thermal__to_hot=1e-2)
-    die = program.technology.fabricate(seed)
+    die = Die(program.technology, seed)
     program = program.on(die)
     x = equilibrium(program, B)
     # Half of the current into a rail at half of the voltage, twice.
@@ -105,7 +107,7 @@ def test_a_mismatch_of_rails_changes_the_heat_in_second_order():
     errors = []
     for tolerance in (0.02, 0.01):
         program = compiled("dual_rail", resistors__tolerance=tolerance)
-        program = program.on(program.technology.fabricate(5))
+        program = program.on(Die(program.technology, 5))
         exact = sum(power for power, _ in part_powers(program, B).values())
         errors.append(dissipation(program, equilibrium(program, B), B).total / exact - 1)
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.1)
@@ -126,7 +128,7 @@ def test_a_uniform_rise_only_rescales_the_solution(fabric, rise):
         opamp__gain=100.0,
         opamp__offset=1e-3,
     )
-    die = program.technology.fabricate(2)
+    die = Die(program.technology, 2)
     cold, warm = (program.on(die.at(np.full((8, 8), t))) for t in (REFERENCE, REFERENCE + rise))
     drift = 1 + 2e-3 * rise + 1e-5 * rise**2
     # A current through a warmer resistor makes more volts; in a crossbar input and array drift together.
@@ -170,7 +172,7 @@ def first_order(program, parts, rise_of, tc1):
 def test_a_gradient_distorts_the_solution_by_the_first_order_amount(fabric):
     tc1 = 1e-3
     program = compiled(fabric, resistors__tc1=tc1, thermal__cells=16)
-    die = program.technology.fabricate(None)
+    die = Die(program.technology, None)
     x = equilibrium(program, B)
     edge = np.linspace(1.0, 0.0, 16)
     slope = 8.0 * (edge[None, :] + edge[:, None] * edge[None, :] ** 2)  # no product of a row's and a column's factor
@@ -191,7 +193,7 @@ def test_a_crossbar_takes_a_gradient_along_its_columns_as_a_scale_of_each_unknow
     # K diag(1 / f_j) x = b / f_in: exact, and no condition number amplifies it.
     program = compiled("crossbar", resistors__tc1=1e-3)
     technology = program.technology
-    die = technology.fabricate(None)
+    die = Die(technology, None)
     columns = np.linspace(60.0, 5.0, 8)
     warm = program.on(die.at(np.broadcast_to(REFERENCE + columns, (8, 8))))
     factor = 1 + 1e-3 * (warm.parts.coupling_temperature[0] - REFERENCE)
@@ -210,7 +212,7 @@ def one_cell(fabric, rise, **coefficients):
     technology = IDEAL.replace(thermal=Thermal(cells=1, to_ambient=1e-3), **changes)
     program = compile_matrix([[1.0]], fabric, technology)
     power = dissipation(program, equilibrium(program, [1.0]), [1.0]).total
-    return program, technology.fabricate(None), np.array([np.sqrt(rise * 1e-3 / power)])
+    return program, Die(technology, None), np.array([np.sqrt(rise * 1e-3 / power)])
 
 
 @pytest.mark.parametrize("tc1", [5e-3, -5e-3])
@@ -240,7 +242,7 @@ def test_one_current_driven_cell_meets_its_quadratic():
 def test_all_heat_leaves_to_the_ambient_and_the_neighbour(fabric):
     thermal = Thermal(cells=4, to_ambient=1e-6, to_neighbour=1e-5, to_hot=2e-6, power=1e-6, ambient_rms=3.0)
     program = compiled(fabric, resistors__tc1=1e-3, resistors__tolerance=0.02, thermal=thermal)
-    die = program.technology.fabricate(6)
+    die = Die(program.technology, 6)
     found = self_heated(program, die, B)
     assert found.outcome is ThermalOutcome.CONVERGED
     assert found.max_rise > 5.0
@@ -255,8 +257,8 @@ def test_all_heat_leaves_to_the_ambient_and_the_neighbour(fabric):
 
 
 def test_without_coefficients_the_first_map_is_the_answer():
-    program = compiled("crossbar", thermal=Thermal.preset("isolated"))
-    die = program.technology.fabricate(None)
+    program = compiled("crossbar", thermal=thermal_preset("isolated"))
+    die = Die(program.technology, None)
     found = self_heated(program, die, B)
     assert found.iterations <= 2
     np.testing.assert_allclose(found.heat, heat_map(program, die, equilibrium(program, B), B), rtol=1e-12)
@@ -301,7 +303,7 @@ def test_a_strong_negative_feedback_is_damped_and_no_runaway():
 
 def test_a_die_that_is_too_hot_by_itself_says_so():
     program, die, b = one_cell("rc", 1.0)
-    hot = IDEAL.replace(thermal=Thermal(cells=1, to_ambient=1e-6, power=1e-2)).fabricate(None)
+    hot = Die(IDEAL.replace(thermal=Thermal(cells=1, to_ambient=1e-6, power=1e-2)), None)
     found = self_heated(program, hot, b)
     assert (found.outcome, found.iterations) == (ThermalOutcome.RUNAWAY, 0)
     assert "without the program's own heat" in found.reason
@@ -326,7 +328,7 @@ def test_heat_that_makes_the_matrix_indefinite_is_reported():
     thermal = Thermal(cells=8, to_ambient=1e-6, to_neighbour=0.0)
     technology = IDEAL.replace(resistors__tc1=5e-3, thermal=thermal)
     program = compile_matrix(spd(5, 1e4, 3), "crossbar", technology, b=B)
-    found = self_heated(program, technology.fabricate(None), B)
+    found = self_heated(program, Die(technology, None), B)
     assert found.outcome is ThermalOutcome.NOT_CONVERGED
     assert "not positive definite" in found.reason
     assert np.isnan(found.x).all()
@@ -353,7 +355,7 @@ def test_any_thermal_figures_end_in_an_outcome(fabric, thermal, tc1, tc2, level)
     program = compiled(fabric, resistors__tc1=tc1, resistors__tc2=tc2)
     technology = program.technology.replace(thermal=thermal)
     with np.errstate(all="ignore"):
-        die = technology.fabricate(None)
+        die = Die(technology, None)
     found = self_heated(dataclasses.replace(program, technology=technology), die, level * B, iterations=60)
     assert found.outcome in ThermalOutcome
     assert found.reason
@@ -380,9 +382,9 @@ def test_fabrics_without_such_resistors_are_refused():
     programs = [compile_matrix(matrix, name) for name in ("lc", "spu", "crossbar_single")]
     for program in (*programs, compile_system(LowRank(), "factored")):
         with pytest.raises(UnrealisableError, match=f"fabric {program.fabric_name} has no resistors with places"):
-            self_heated(program, IDEAL.fabricate(None), B)
+            self_heated(program, Die(IDEAL, None), B)
         with pytest.raises(UnrealisableError, match="the heat is known for rc, dual_rail, crossbar"):
-            heat_map(program, IDEAL.fabricate(None), B, B)
+            heat_map(program, Die(IDEAL, None), B, B)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +401,7 @@ def test_fabrics_without_such_resistors_are_refused():
 def test_an_argument_out_of_range_is_named(change, message):
     program = compiled("rc")
     with pytest.raises(InputError, match=message):
-        self_heated(**{"program": program, "die": IDEAL.fabricate(None), "b": B} | change)
+        self_heated(**{"program": program, "die": Die(IDEAL, None), "b": B} | change)
 
 
 @pytest.mark.parametrize("x", [np.zeros(4), [0, 0, np.nan, 0, 0], ["a"] * 5])

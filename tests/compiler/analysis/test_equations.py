@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.technology.die import Die
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.elimination import Inverses
 from thermograd.compiler.analysis.equations import derive_equations
 from thermograd.compiler.compile import compile_matrix, compile_system
@@ -26,9 +26,9 @@ from thermograd.compiler.program import AnalogProgram
 FABRICS = ["rc", "dual_rail", "crossbar", "crossbar_single", "factored", "lc", "spu"]
 NEGATIVE_ONLY = ("rc", "spu")
 TECHNOLOGIES = {
-    "ideal": Technology.preset("ideal"),
-    "breadboard": Technology.preset("breadboard"),
-    "slow": Technology.preset("ideal").replace(opamp__gain=1e3, opamp__gbw=1e7),
+    "ideal": preset("ideal"),
+    "breadboard": preset("breadboard"),
+    "slow": preset("ideal").replace(opamp__gain=1e3, opamp__gbw=1e7),
 }
 
 
@@ -135,7 +135,7 @@ def test_rc_of_two_is_what_a_hand_derives():
 
 
 def test_crossbar_of_two_is_what_a_hand_derives():
-    technology = Technology.preset("ideal").replace(opamp__gain=1e3, opamp__gbw=1e7)
+    technology = preset("ideal").replace(opamp__gain=1e3, opamp__gbw=1e7)
     equations = derive_equations(compile_matrix([[2.0, -1.0], [-1.0, 3.0]], "crossbar", technology))
     assert str(equations) == (
         "C_1 s (1 + eps) v_1 + eps (1/R_11 + 1/R_12 + 1/RB_1) v_1 + v_1/R_11 - v_2/R_12 = I_1\n"

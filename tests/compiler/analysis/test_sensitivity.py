@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.sensitivity import sensitivities
 from thermograd.compiler.compile import compile_matrix, compile_system
 
 from ...systems import passive, spd
 from ..passes.test_equilibrate import graded
 
-PRECISE = Technology.preset("breadboard").replace(resistors__series=None)
+PRECISE = preset("breadboard").replace(resistors__series=None)
 B = np.array([1.0, -2.0, 0.5, 0.3, -1.0])
 
 
@@ -69,7 +70,7 @@ def test_the_tolerance_predicts_the_scatter_over_dies(fabric):
     program = compile_matrix(matrix_for(fabric), fabric, technology)
     exact = np.linalg.inv(program.matrix)
     errors = [
-        np.linalg.norm(np.linalg.inv(program.on(technology.fabricate(seed)).matrix) - exact) / np.linalg.norm(exact)
+        np.linalg.norm(np.linalg.inv(program.on(Die(technology, seed)).matrix) - exact) / np.linalg.norm(exact)
         for seed in range(300)
     ]
     # A mean square over 300 dies, dominated by a few parts: 1 / sqrt(300) of it, twice that for a few degrees of freedom.
@@ -79,7 +80,7 @@ def test_the_tolerance_predicts_the_scatter_over_dies(fabric):
 def test_a_mismatch_by_area_counts_as_a_tolerance():
     direct, by_area = (
         PRECISE.replace(resistors={"unit": 1e3, **figures})
-        for figures in ({"tolerance": 0.01}, {"matching": 2e-8, "area": 2e-12})
+        for figures in ({"tolerance": 0.01}, {"pelgrom_coefficient": 2e-8, "area": 2e-12})
     )
     errors = [compile_matrix(spd(5, 20.0, 3), "crossbar", which).report.tolerance_error for which in (direct, by_area)]
     assert errors[0] == pytest.approx(errors[1], rel=1e-12)

@@ -6,14 +6,15 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.netlist.elements import Capacitor, CurrentSource, Resistor
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.fabrics.base import couplings, rails
 
 from ...systems import passive, spd
 
 BOLTZMANN = 1.380649e-23
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 NOISY = IDEAL.replace(thermal__johnson_noise=True)
 MIXED = [[2.0, -0.5, 0.3], [-0.5, 1.0, 0.0], [0.3, 0.0, 1.5]]
 
@@ -85,7 +86,7 @@ def test_dual_rail_sources_inject_half_the_current_into_each_rail():
 @pytest.mark.parametrize("fabric", ["dual_rail", "crossbar"])
 def test_capacitors_start_at_the_given_state(fabric):
     technology = IDEAL.replace(opamp__gain=1e3, opamp__gbw=1e8, opamp__offset=1e-3)
-    program = lay_out(passive(4, 0.2, 3), fabric, technology).on(technology.fabricate(5))
+    program = lay_out(passive(4, 0.2, 3), fabric, technology).on(Die(technology, 5))
     state = np.array([0.1, -0.2, 0.3, 0.0])
     space = extract(program.circuit(np.zeros(4), state), outputs(4))
     np.testing.assert_allclose(space.H @ space.initial, state, atol=1e-12)
@@ -150,7 +151,7 @@ def test_the_first_order_law_of_a_die_is_wrong_only_in_second_order(fabric, quan
             thermal__to_hot=1e-3,
             thermal__hot_temperature=400.0,
         )
-        program = lay_out(a, fabric, technology).on(technology.fabricate(11))
+        program = lay_out(a, fabric, technology).on(Die(technology, 11))
         law = program.behaviour
         drift = -law.conductance / law.capacitance[:, None]
         if quantity == "noise":
@@ -170,7 +171,7 @@ def test_the_first_order_law_of_a_die_is_wrong_only_in_second_order(fabric, quan
 
 def test_the_gradient_of_temperature_reaches_the_parts():
     technology = NOISY.replace(thermal__to_hot=1e-2, thermal__hot_temperature=400.0, resistors__tc1=1e-3)
-    program = lay_out(passive(8, 0.2, 10), "crossbar", technology).on(technology.fabricate(None))
+    program = lay_out(passive(8, 0.2, 10), "crossbar", technology).on(Die(technology, None))
     left, right = program.parts.coupling_temperature[:, 0], program.parts.coupling_temperature[:, -1]
     assert (left > right + 5).all()
     nominal = lay_out(passive(8, 0.2, 10), "crossbar", technology).parts.coupling
@@ -186,7 +187,7 @@ def test_the_parts_of_a_die_scatter_by_the_tolerances(fabric):
     technology = IDEAL.replace(resistors__tolerance=0.01, capacitors__tolerance=0.02, opamp__offset=1e-3)
     n = 60
     nominal = lay_out(passive(n, 0.2, 12), fabric, technology)
-    parts = nominal.on(technology.fabricate(3)).parts
+    parts = nominal.on(Die(technology, 3)).parts
     upper = np.broadcast_to(np.triu(np.ones((n, n), dtype=bool), 1), (2, n, n))
     for found, expected, count in (
         (np.log(parts.coupling[upper] / nominal.parts.coupling[upper]), 0.01, n * (n - 1)),
@@ -200,14 +201,14 @@ def test_the_parts_of_a_die_scatter_by_the_tolerances(fabric):
 def test_a_passive_coupling_is_one_part_and_a_crosspoint_is_not():
     technology = IDEAL.replace(resistors__tolerance=0.05)
     for fabric, same in (("dual_rail", True), ("crossbar", False)):
-        coupling = lay_out(passive(4, 0.2, 13), fabric, technology).on(technology.fabricate(1)).parts.coupling
+        coupling = lay_out(passive(4, 0.2, 13), fabric, technology).on(Die(technology, 1)).parts.coupling
         assert np.allclose(coupling, coupling.transpose(0, 2, 1), rtol=1e-12) == same
         assert not np.allclose(coupling[0], coupling[1], rtol=1e-6)
 
 
 def test_a_die_keeps_its_crosspoints_when_the_problem_shrinks():
     technology = IDEAL.replace(resistors__tolerance=0.05)
-    die = technology.fabricate(1)
+    die = Die(technology, 1)
     small, large = (lay_out(np.eye(n) + 0.1, "crossbar", technology).on(die).parts.coupling for n in (3, 7))
     np.testing.assert_allclose(small, large[:, :3, :3], rtol=1e-12)
 

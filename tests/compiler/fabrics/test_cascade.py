@@ -11,7 +11,8 @@ from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.products import as_system
 from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
@@ -19,7 +20,7 @@ from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
 RNG = np.random.default_rng(3)
 J, H = RNG.standard_normal((3, 10)), np.array([[1.0, 0.2, 0.0], [0.2, 0.6, -0.1], [0.0, -0.1, 0.4]])
 B = RNG.standard_normal(10)
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 
 
 def low_rank(core=True, damping=0.5):
@@ -127,7 +128,7 @@ def test_a_matrix_has_no_factors_and_a_cascade_has_no_dies():
     with pytest.raises(UnrealisableError, match="compile_system"):
         compile_matrix(H, "factored")
     with pytest.raises(UnrealisableError, match="no dies yet"):
-        compile_system(low_rank(), "factored").on(IDEAL.fabricate(1))
+        compile_system(low_rank(), "factored").on(Die(IDEAL, 1))
 
 
 def test_no_stage_passes_the_rail():
@@ -137,7 +138,7 @@ def test_no_stage_passes_the_rail():
         program = compile_system(wide, "factored", technology, b=b)
         drive = np.ones(36) if b is not None else np.ones(36) / 6  # of unit norm
         voltages = run(program.netlist(drive), OperatingPoint()).voltages
-        assert abs(voltages["u1p1"] - voltages["u1m1"]) <= 0.5 * technology.opamp.rail * (1 + 1e-6)
+        assert abs(voltages["u1p1"] - voltages["u1m1"]) <= 0.5 * technology.opamp.output_limit * (1 + 1e-6)
 
 
 def test_a_factor_in_single_precision_is_definite_to_its_own_rounding():

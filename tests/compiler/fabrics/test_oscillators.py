@@ -9,12 +9,13 @@ from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.netlist.analyses import Transient
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 
 from ...systems import passive
 
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 
 
 def m_matrix(n, seed, margin=0.4):
@@ -142,7 +143,7 @@ def test_ngspice_noise_of_an_spu_is_the_inverse_within_its_statistics():
 def test_what_oscillators_refuse():
     for fabric in ("lc", "spu"):
         with pytest.raises(UnrealisableError, match="no dies yet"):
-            compile_matrix(m_matrix(2, 1), fabric).on(IDEAL.fabricate(1))
+            compile_matrix(m_matrix(2, 1), fabric).on(Die(IDEAL, 1))
     with pytest.raises(UnrealisableError, match="second rail"):
         compile_matrix([[2.0, 0.5], [0.5, 2.0]], "spu")
     with pytest.raises(UnrealisableError, match="starts from rest"):

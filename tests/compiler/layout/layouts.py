@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 
 from ...systems import spd
 from ..oracle import operating_point
 
-IDEAL = Technology.preset("ideal")
-ALL = Technology.preset("integrated").replace(
+IDEAL = preset("ideal")
+ALL = preset("integrated").replace(
     resistors__bits=None,
     switches__on_resistance=200.0,
     switches__leakage=3e-7,

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 
 from thermograd.circuits.linear.statespace import extract
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.effect import effective_conductance, layout_admittance, layout_effect, layout_matrix
@@ -53,7 +53,7 @@ def test_capacitances_do_not_move_the_solution_at_rest(fabric):
 
 
 def test_the_integrated_arrays_modes_decay_as_its_law_says():
-    program = lay_out(spd(4, 10.0, 2), "crossbar", Technology.preset("integrated"))
+    program = lay_out(spd(4, 10.0, 2), "crossbar", preset("integrated"))
     space = extract(program.extracted())
     assert space.is_stable
     # The slow ones are zeros of det Y(s); the lines' own are a million times as fast.

@@ -15,6 +15,7 @@ from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import VCVS, Resistor, VoltageSource
 from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.technology.die import Die
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.effect import effective_conductance, layout_admittance, layout_effect, layout_matrix
@@ -124,7 +125,7 @@ def test_with_records_of_zeros_the_matrix_is_the_emitted_one(fabric):
 def test_a_mismatch_of_rails_is_wrong_only_in_second_order():
     def error(tolerance):
         technology = ALL.replace(resistors__tolerance=tolerance)
-        program = lay_out(with_zeros(4, 5), "crossbar", technology).on(technology.fabricate(2))
+        program = lay_out(with_zeros(4, 5), "crossbar", technology).on(Die(technology, 2))
         wanted = np.linalg.solve(layout_matrix(program), np.ones(4))
         return float(np.linalg.norm(at_rest(program, np.ones(4)) - wanted) / np.linalg.norm(wanted))
 

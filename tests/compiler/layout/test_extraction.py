@@ -14,7 +14,8 @@ from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.extraction import extract_layout
@@ -25,7 +26,7 @@ from ..oracle import operating_point
 ARRAYS = fabric_names("has_layout")
 
 BOLTZMANN = 1.380649e-23
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 LAYOUT = {
     "switches__on_resistance": 20.0,
     "switches__leakage": 1e-6,
@@ -51,8 +52,8 @@ def links(netlist, pattern):
 @pytest.mark.parametrize("fabric", ARRAYS)
 @pytest.mark.parametrize("technology", ["ideal", "breadboard"])
 def test_records_of_zeros_leave_the_schematic_as_it_is(fabric, technology):
-    tech = Technology.preset(technology).replace(opamp__gain=1e3)
-    program = compile_matrix(MIXED, fabric, tech, b=B).on(tech.fabricate(3))
+    tech = preset(technology).replace(opamp__gain=1e3)
+    program = compile_matrix(MIXED, fabric, tech, b=B).on(Die(tech, 3))
     schematic, found = program.netlist(B, 0.1 * B), program.extracted(B, 0.1 * B)
     assert found.elements == schematic.elements
     assert found.cards() == schematic.cards()
@@ -150,8 +151,8 @@ def test_without_on_resistance_a_resistor_sits_between_the_lines_themselves():
 
 
 def test_drive_offsets_and_amplifiers_are_those_of_the_schematic():
-    technology = Technology.preset("integrated").replace(**LAYOUT)
-    program = compile_matrix(MIXED, "crossbar", technology, b=B).on(technology.fabricate(5))
+    technology = preset("integrated").replace(**LAYOUT)
+    program = compile_matrix(MIXED, "crossbar", technology, b=B).on(Die(technology, 5))
     schematic, netlist = program.netlist(B), program.extracted(B)
     kept = [part for part in schematic if not isinstance(part, Resistor | VoltageSource)]
     assert len(kept) > 10
@@ -167,7 +168,7 @@ def test_drive_offsets_and_amplifiers_are_those_of_the_schematic():
 
 
 def test_other_amplifiers_fit_between_the_same_lines():
-    technology = Technology.preset("breadboard").replace(**LAYOUT)
+    technology = preset("breadboard").replace(**LAYOUT)
     for fabric in ARRAYS:
         program = compile_matrix(MIXED, fabric, technology, b=B)
         netlist = program.extracted(B, amplifier=Macromodel(technology.opamp))
@@ -199,7 +200,7 @@ def test_the_netlist_of_another_program_is_refused():
 
 @pytest.mark.parametrize("fabric", ARRAYS)
 def test_the_text_reads_back_as_the_same_parts(fabric):
-    technology = Technology.preset("integrated").replace(**LAYOUT)
+    technology = preset("integrated").replace(**LAYOUT)
     netlist = compile_matrix(MIXED, fabric, technology, b=B).extracted(B)
     text = netlist.to_spice()
     assert Netlist.from_spice(text).cards() == netlist.cards()
@@ -211,7 +212,7 @@ def test_the_text_reads_back_as_the_same_parts(fabric):
 
 @pytest.mark.parametrize("fabric", ARRAYS)
 def test_each_row_is_a_cell_of_the_hierarchical_text(fabric):
-    program = compile_matrix(MIXED, fabric, Technology.preset("integrated").replace(**LAYOUT), b=B)
+    program = compile_matrix(MIXED, fabric, preset("integrated").replace(**LAYOUT), b=B)
     netlist = program.extracted(B)
     assert all(netlist.group_of(part.name) for part in netlist)
     assert netlist.group_of("RS3_1" + ("p" if fabric == "crossbar" else "")) == "cell3"
@@ -222,7 +223,7 @@ def test_each_row_is_a_cell_of_the_hierarchical_text(fabric):
 
 
 def test_sixty_four_unknowns_are_a_matter_of_a_second():
-    program = lay_out(spd(64, 10.0, 1), "crossbar", Technology.preset("integrated"))
+    program = lay_out(spd(64, 10.0, 1), "crossbar", preset("integrated"))
     program.netlist()
     began = time.perf_counter()
     netlist = program.extracted(np.ones(64))
@@ -238,7 +239,7 @@ def test_sixty_four_unknowns_are_a_matter_of_a_second():
 
 def test_wires_and_switches_are_as_warm_as_their_crosspoint():
     technology = IDEAL.replace(**LAYOUT, thermal__to_hot=1e-2, thermal__hot_temperature=400.0)
-    program = lay_out(spd(4, 10.0, 2), "crossbar", technology).on(technology.fabricate(None))
+    program = lay_out(spd(4, 10.0, 2), "crossbar", technology).on(Die(technology, None))
     netlist, hot = program.extracted(), program.parts.coupling_temperature
     assert np.ptp(hot) > 5
     for i, j in ((0, 0), (3, 1), (1, 3)):
@@ -265,7 +266,7 @@ def test_a_dacs_output_has_the_noise_of_kt_over_its_capacitance():
 
 @pytest.mark.parametrize("fabric", ARRAYS)
 def test_the_circuit_starts_at_the_given_state_with_its_columns_charged(fabric):
-    technology = Technology.preset("integrated").replace(**LAYOUT)
+    technology = preset("integrated").replace(**LAYOUT)
     program = compile_matrix(MIXED, fabric, technology, b=B)
     x0 = np.array([0.3, -0.2, 0.1])
     outputs = {f"x{i}": pair for i, pair in enumerate(program.readouts)} | {"far": ("p1_3", "0")}

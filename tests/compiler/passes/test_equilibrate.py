@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.passes.verify import verify
 
@@ -32,7 +32,7 @@ def test_the_same_matrix_is_realised_with_less_spread(fabric):
 
 
 def test_codes_of_few_bits_hold_it_much_better():
-    technology = Technology.preset("ideal").replace(resistors__bits=8)
+    technology = preset("ideal").replace(resistors__bits=8)
     d = np.logspace(0, -0.8, 6)
     plain, scaled = (
         np.median(

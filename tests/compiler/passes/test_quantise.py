@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thermograd.circuits.technology.technology import Resistors, Technology
+from thermograd.circuits.technology.parts import Resistors
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.passes.quantise import code_step, nearest, quantise, smallest_code
 
@@ -15,7 +16,7 @@ from ...systems import passive
 
 
 def parts_of(n, seed, fabric="dual_rail", unit=1e3):
-    technology = Technology.preset("ideal").replace(resistors__unit=unit)
+    technology = preset("ideal").replace(resistors__unit=unit)
     parts, _ = fabric_named(fabric).place(
         passive(n, 0.3, seed) * 0.9 ** np.add.outer(range(n), range(n)), np.ones(n), technology
     )

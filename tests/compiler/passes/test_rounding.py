@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.e_series import series_values
-from thermograd.circuits.technology.technology import Resistors, Technology
+from thermograd.circuits.technology.parts import Resistors
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.ensemble import compile_ensemble, mean_solution_error
 from thermograd.compiler.fabrics.cascade import FactoredParts
@@ -32,7 +33,7 @@ SOLUTION = ["rc", *DENSE]
 
 
 def technology_of(**resistors):
-    return Technology.preset("ideal").replace(**{f"resistors__{key}": value for key, value in resistors.items()})
+    return preset("ideal").replace(**{f"resistors__{key}": value for key, value in resistors.items()})
 
 
 def matrix_for(fabric, n, seed):
@@ -119,7 +120,7 @@ def test_beyond_the_largest_code_there_is_no_choice():
 @settings(max_examples=12, deadline=None)
 @given(n=st.integers(1, 7), seed=st.integers(0, 99), resistors=resistors_any, with_b=st.booleans())
 def test_it_is_never_worse_than_the_nearest_values(fabric, n, seed, resistors, with_b):
-    technology = Technology.preset("ideal").replace(resistors=resistors)
+    technology = preset("ideal").replace(resistors=resistors)
     matrix = matrix_for(fabric, n, seed)
     b = np.random.default_rng(seed).standard_normal(n) if with_b else None
     close, found = (program_of(matrix, fabric, technology, rounding, b) for rounding in ("nearest", "solution"))
@@ -242,7 +243,7 @@ def test_both_rails_and_both_directions_are_rounded_alike(fabric, rounding):
 @pytest.mark.parametrize("rounding", ["solution", "stochastic"])
 @pytest.mark.parametrize("fabric", SOLUTION)
 def test_parts_on_a_value_do_not_move(fabric, rounding, resistors):
-    technology = Technology.preset("ideal").replace(resistors=resistors)
+    technology = preset("ideal").replace(resistors=resistors)
     parts, chosen, technology, scaling = unrounded(matrix_for(fabric, 6, 2), fabric, technology)
     on_values = quantise(parts, resistors)
     found = rounded(on_values, chosen, technology, scaling, rounding, seed=5)
@@ -255,7 +256,7 @@ def test_parts_on_a_value_do_not_move(fabric, rounding, resistors):
 )
 @pytest.mark.parametrize("fabric", SOLUTION)
 def test_the_expected_conductance_is_the_wanted_one(fabric, resistors):
-    technology = Technology.preset("ideal").replace(resistors=resistors)
+    technology = preset("ideal").replace(resistors=resistors)
     parts, _, _, _ = unrounded(matrix_for(fabric, 6, 4), fabric, technology)
     rng, count = np.random.default_rng(0), 1500
     draws = [round_stochastically(parts, resistors, rng) for _ in range(count)]
@@ -311,7 +312,7 @@ def test_the_range_of_a_programmable_conductance_is_respected(seed, bits, on_off
 @pytest.mark.parametrize("fabric", SOLUTION)
 @pytest.mark.parametrize("resistors", [Resistors(bits=6), Resistors(bits=6, on_off=30.0), Resistors(series="E24")])
 def test_the_emitted_netlist_passes_verification(fabric, rounding, resistors):
-    technology = Technology.preset("ideal").replace(resistors=resistors)
+    technology = preset("ideal").replace(resistors=resistors)
     program = program_of(matrix_for(fabric, 5, 3), fabric, technology, rounding, seed=1)
     assert verify(program) < 1e-9
 

@@ -6,7 +6,7 @@ import pytest
 
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.passes.verify import VerificationError, verify
 from thermograd.compiler.program import AnalogProgram
@@ -139,7 +139,7 @@ def test_a_missing_part_is_refused(missing):
 
 
 def test_finite_amplifiers_are_part_of_what_is_verified():
-    technology = Technology.preset("ideal").replace(opamp__gain=1e3, opamp__gbw=1e7)
+    technology = preset("ideal").replace(opamp__gain=1e3, opamp__gbw=1e7)
     program = program_of("crossbar", technology)
     assert verify(program) < 1e-9
 

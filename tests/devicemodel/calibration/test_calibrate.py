@@ -10,7 +10,8 @@ import torch
 
 from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.calibration.calibrate import (
     Comparison,
     calibrate,
@@ -63,7 +64,7 @@ def test_dies_that_were_not_fitted_are_explained_too(calibration):
 
 @pytest.mark.slow
 def test_the_technologys_own_figures_are_found(calibration):
-    card, technology = calibration.card, Technology.preset("integrated")
+    card, technology = calibration.card, preset("integrated")
     # The fit sees SPICE only; what the law leaves out (the rails' mismatch, in second order) biases it by some percent.
     assert card.gain.value == pytest.approx(1.0, abs=5e-3)
     assert card.mismatch.value == pytest.approx(technology.resistors.tolerance, rel=0.15)
@@ -76,13 +77,13 @@ def test_the_technologys_own_figures_are_found(calibration):
 @pytest.mark.slow
 def test_the_card_says_what_it_has_seen_and_by_what(calibration):
     card, cases = calibration.card, [item.case for item in calibration.comparisons]
-    validity, technology = card.validity, Technology.preset("integrated")
+    validity, technology = card.validity, preset("integrated")
     assert validity.unknowns == (4, 6)
     assert validity.condition_number[1] >= max(np.linalg.cond(case.matrix) for case in cases) * (1 - 1e-9)
     assert validity.duration == math.inf
-    assert 0.8 <= validity.level <= technology.opamp.rail
+    assert 0.8 <= validity.level <= technology.opamp.output_limit
     for seed in (1, 2, 101):
-        die = technology.fabricate(seed)
+        die = Die(technology, seed)
         assert validity.temperature[0] <= die.temperatures.min() < die.temperatures.max() <= validity.temperature[1]
     assert re.fullmatch(r"ngspice .*\d.*", card.provenance["simulator"])
     assert card.provenance["thermograd"] == version("thermograd")
@@ -98,7 +99,7 @@ def test_the_card_says_what_it_has_seen_and_by_what(calibration):
 
 @pytest.mark.slow
 def test_amplifiers_with_limits_are_calibrated_too():
-    technology = Technology.preset("integrated")
+    technology = preset("integrated")
     found = calibrate_with_evidence(technology, **SMALL, amplifier=Macromodel(technology.opamp))
     card = found.card
     assert card.pole.value == pytest.approx(1 / (2 * math.pi * technology.opamp.second_pole))
@@ -176,5 +177,5 @@ def test_parameters_that_are_zero_do_not_come_out_below(fabric, tmp_path):
 
 @pytest.mark.slow
 def test_dies_of_very_different_temperatures_have_a_range_above_zero():
-    technology = Technology.preset("integrated").replace(thermal__ambient_rms=90.0)
+    technology = preset("integrated").replace(thermal__ambient_rms=90.0)
     assert calibrate(technology, **SMALL).validity.temperature[0] == 0.0

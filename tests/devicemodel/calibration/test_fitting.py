@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from thermograd.circuits.technology.converters import Converter
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.calibration.fitting import (
     PARAMETERS,
@@ -22,7 +23,7 @@ from thermograd.devicemodel.host.converters import Adc, Dac
 
 from ...systems import passive, spd, true_card
 
-TECHNOLOGY = Technology.preset("integrated").replace(resistors__bits=None)
+TECHNOLOGY = preset("integrated").replace(resistors__bits=None)
 TRUTH = {"gain": 1.01, "leak": 8e-4, "lag": 4e-10, "mismatch": 0.013, "capacitor_mismatch": 0.007, "offset": 8e-4}
 
 
@@ -35,7 +36,7 @@ def observations(fabric, noise=0.0, seed=0, count=8, technology=TECHNOLOGY):
     for k in range(count):
         n = 4 + 2 * (k % 4)
         a = passive(n, 0.3, k) if fabric == "dual_rail" else spd(n, 20.0, k)
-        nominal, die = lay_out(a, fabric, technology), technology.fabricate(1 + k % 3)
+        nominal, die = lay_out(a, fabric, technology), Die(technology, 1 + k % 3)
         per_volt = nominal.parts.drive_nominal or 1 / technology.resistors.unit
         driven, start = rng.uniform(-0.5, 0.5, n), rng.uniform(-0.1, 0.1, n)
         duration = (1.0, 20.0)[k % 2]
@@ -62,7 +63,7 @@ def test_parameters_of_perfect_data_are_found_exactly(fabric):
 @pytest.mark.parametrize("fabric", ["crossbar", "dual_rail"])
 def test_lot_and_gradient_are_not_taken_for_mismatch(fabric):
     technology = TECHNOLOGY.replace(
-        resistors__lot=0.15, resistors__gradient=0.05, capacitors__lot=0.1, capacitors__gradient=0.05
+        resistors__die_to_die=0.15, resistors__gradient=0.05, capacitors__die_to_die=0.1, capacitors__gradient=0.05
     )
     seen = observations(fabric, technology=technology)
     for name, estimate in fit_law(blank(fabric, technology), seen)[0].items():
@@ -72,7 +73,7 @@ def test_lot_and_gradient_are_not_taken_for_mismatch(fabric):
         dataclasses.replace(
             item,
             nominal=lay_out(item.nominal.target, fabric, TECHNOLOGY),
-            die=TECHNOLOGY.fabricate(item.die.seed),
+            die=Die(TECHNOLOGY, item.die.seed),
         )
         for item in seen
     ]
@@ -96,7 +97,7 @@ def test_what_the_runs_cannot_tell_is_said():
     rested = [dataclasses.replace(item, probe=dataclasses.replace(item.probe, duration=np.inf)) for item in late]
     _, untold = fit_law(blank("crossbar"), rested)
     assert sorted(untold) == ["capacitor_mismatch: not told by these runs", "lag: not told by these runs"]
-    same = [dataclasses.replace(item, die=TECHNOLOGY.fabricate(None)) for item in observations("crossbar")]
+    same = [dataclasses.replace(item, die=Die(TECHNOLOGY, None)) for item in observations("crossbar")]
     _, untold = fit_law(blank("crossbar"), same)
     assert {text.split(":")[0] for text in untold} >= {"mismatch", "capacitor_mismatch", "offset"}
     assert fit_law(blank("crossbar"), observations("crossbar"))[1] == ()
@@ -104,9 +105,7 @@ def test_what_the_runs_cannot_tell_is_said():
 
 def test_the_parts_of_the_wrong_dies_explain_no_mismatch():
     # Negative control: with other dies' deviates the pattern is not there to be found.
-    mixed = [
-        dataclasses.replace(item, die=TECHNOLOGY.fabricate(50 + k)) for k, item in enumerate(observations("crossbar"))
-    ]
+    mixed = [dataclasses.replace(item, die=Die(TECHNOLOGY, 50 + k)) for k, item in enumerate(observations("crossbar"))]
     fitted, _ = fit_law(blank("crossbar"), mixed)
     assert abs(fitted["mismatch"].value) < 0.6 * TRUTH["mismatch"]
     assert fitted["mismatch"].std > 1e-3
@@ -136,7 +135,7 @@ def test_converter_errors_are_found_again(kind, bits):
     truth = Converter(bits=bits, gain_error=5e-3, offset=3e-3, noise=4e-3 if kind == "adc" else 0.0)
     rng, readings = np.random.default_rng(4), []
     for seed in range(1, 30):
-        die = TECHNOLOGY.fabricate(seed)
+        die = Die(TECHNOLOGY, seed)
         volts = rng.uniform(-0.9, 0.9, (4, 12))
         device = Dac(truth, die) if kind == "dac" else Adc(truth, die)
         out = np.array([device.convert(v) if kind == "dac" else device.convert(v, rng)[0] for v in volts])
@@ -153,7 +152,7 @@ def test_converter_errors_are_found_again(kind, bits):
 
 
 def test_readings_beyond_the_full_scale_are_not_fitted():
-    die = TECHNOLOGY.fabricate(1)
+    die = Die(TECHNOLOGY, 1)
     volts = np.array([[0.5, -0.5, 3.0, 0.2]])
     out = np.clip(volts, -1, 1)
     found = fit_converter(Converter(), "adc", [Conversion(die, volts, out, np.ones(1))])
@@ -165,7 +164,7 @@ def test_nonlinearity_is_found_again_and_not_taken_for_noise(kind):
     truth = Converter(bits=8, gain_error=5e-3, offset=3e-3, inl=6e-3, dnl=0.2, noise=4e-3 if kind == "adc" else 0.0)
     rng, readings = np.random.default_rng(4), []
     for seed in range(1, 30):
-        die = TECHNOLOGY.fabricate(seed)
+        die = Die(TECHNOLOGY, seed)
         volts = rng.uniform(-0.9, 0.9, (4, 12))
         device = Dac(truth, die) if kind == "dac" else Adc(truth, die)
         out = np.array([device.convert(v) if kind == "dac" else device.convert(v, rng)[0] for v in volts])

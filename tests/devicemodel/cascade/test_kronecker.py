@@ -15,7 +15,8 @@ from scipy.linalg import block_diag, expm, solve_continuous_lyapunov
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.netlist.analyses import OperatingPoint, Transient
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_system
 from thermograd.compiler.fabrics.cascade import Factored, FactoredParts
 from thermograd.devicemodel.cascade import kronecker_law as law_module
@@ -30,8 +31,8 @@ from thermograd.devicemodel.systems import Kronecker
 
 from ...systems import true_card
 
-IDEAL = Technology.preset("ideal")
-INTEGRATED = Technology.preset("integrated")
+IDEAL = preset("ideal")
+INTEGRATED = preset("integrated")
 TIMES = [0.01, 1.0, 10.0, 90.0, 1e4, math.inf]
 
 
@@ -47,7 +48,7 @@ def system_of(p=4, q=5, damping=0.05, seed=1, condition=30.0, scales=(40.0, 0.02
 
 
 def array_of(system, sigma=0.01, offset=1e-3, die=5, technology=IDEAL, **options):
-    return KroneckerArray(system, technology.fabricate(die), Scatter(sigma, sigma, offset), **options)
+    return KroneckerArray(system, Die(technology, die), Scatter(sigma, sigma, offset), **options)
 
 
 def parts_of(array):

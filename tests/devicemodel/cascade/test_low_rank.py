@@ -15,7 +15,8 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.netlist.analyses import OperatingPoint, Transient
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_system
 from thermograd.compiler.fabrics.cascade import Factored, FactoredParts
 from thermograd.devicemodel.cascade import low_rank_law as factored_law
@@ -29,8 +30,8 @@ from thermograd.devicemodel.systems import Dense, LowRank
 
 from ...systems import true_card
 
-IDEAL = Technology.preset("ideal")
-INTEGRATED = Technology.preset("integrated")
+IDEAL = preset("ideal")
+INTEGRATED = preset("integrated")
 TIMES = [0.01, 1.0, 10.0, 90.0, 1e3, math.inf]
 
 
@@ -42,7 +43,7 @@ def system_of(n=20, k=4, core=True, damping=0.5, seed=1):
 
 
 def array_of(system, sigma=0.01, offset=1e-3, die=5, technology=IDEAL, **options):
-    return FactoredArray(system, technology.fabricate(die), Scatter(sigma, sigma, offset), **options)
+    return FactoredArray(system, Die(technology, die), Scatter(sigma, sigma, offset), **options)
 
 
 def parts_of(array):
@@ -286,7 +287,7 @@ def dense_covariance(array, leak, t, summing=True):
 @pytest.mark.parametrize("t", [0.3, 4.0])
 def test_noise_has_the_covariance_of_all_resistors(core, t):
     system = system_of(9, 3, core)
-    array = FactoredArray(system, IDEAL.fabricate(5), Scatter(0.02, 0.0, 0.0))
+    array = FactoredArray(system, Die(IDEAL, 5), Scatter(0.02, 0.0, 0.0))
     # With unlike arrays, but damping and capacitors alike, the law is exact.
     array.damping = np.full(9, array.unit * 0.5)
     leak = 1e-8  # the fabric's own idea of an ideal amplifier

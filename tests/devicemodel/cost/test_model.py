@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Link
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.cost.model import (
     GROUPS,
     KNOBS,
@@ -30,7 +30,7 @@ from thermograd.devicemodel.cost.model import (
 )
 from thermograd.devicemodel.cost.workload import LAYOUTS, Array
 
-PAPER, INTEGRATED = Technology.preset("paper"), Technology.preset("integrated")
+PAPER, INTEGRATED = preset("paper"), preset("integrated")
 LARGE = Scenario(100_000, 32, 20)
 """The largest network of the paper's figure 2."""
 
@@ -297,7 +297,7 @@ def test_the_table_has_every_part_and_the_bottleneck() -> None:
     assert [line.split()[0] for line in lines[1:-1]] == [*PARTS, "total"]
     assert lines[-1] == "bottleneck: programming in time, derivatives in energy"
     assert len({len(line) for line in lines[:-1]}) == 1
-    free = step_cost(Array(1, 0, 0, 1.0, 0.0), Technology.preset("ideal").replace(link__rate=math.inf), 0.0)
+    free = step_cost(Array(1, 0, 0, 1.0, 0.0), preset("ideal").replace(link__rate=math.inf), 0.0)
     assert free.seconds == free.joules == 0
     assert str(free).count(" -") >= 2 * len(PARTS)
 

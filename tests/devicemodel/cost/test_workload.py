@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.devicemodel.cost.workload import (
     LAYOUTS,
@@ -27,7 +27,7 @@ from thermograd.devicemodel.systems import LowRank
 
 from ...systems import passive, spd
 
-PAPER = Technology.preset("paper")
+PAPER = preset("paper")
 sizes = st.integers(1, 300)
 
 
@@ -74,7 +74,7 @@ def test_tau_of_a_program_is_its_own() -> None:
 def test_heat_of_a_compiled_array_is_the_law_that_the_plan_averages() -> None:
     """places x g x (V / 2)^2 / 2 + cells x g_b x F^2 / 2 at the bound, for one array and for one with half of the conductances."""
     for unit in (1e3, 2e3):
-        technology = PAPER.replace(resistors__unit=unit, dac__full_scale=0.7, opamp__rail=1.5)
+        technology = PAPER.replace(resistors__unit=unit, dac__full_scale=0.7, opamp__output_limit=1.5)
         a = spd(7, 10.0, seed=3)
         found = compiled_array(compile_matrix(a, "crossbar", technology)).heat
         conductance = np.abs(a).sum() / np.abs(a).max() / unit

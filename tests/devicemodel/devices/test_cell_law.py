@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.linear.statespace import extract
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
 from thermograd.compiler.layout.effect import layout_matrix
@@ -24,7 +25,7 @@ from thermograd.devicemodel.systems import Dense
 from ...systems import spd, true_card
 
 # Parts without mismatch, since that of the rails against each other is left out of every first-order law.
-EVEN = Technology.preset("integrated").replace(
+EVEN = preset("integrated").replace(
     resistors__bits=None,
     resistors__tolerance=0.0,
     capacitors__tolerance=0.0,
@@ -49,7 +50,7 @@ DURATIONS = [0.3, 1.0, 5.0, math.inf]
 
 def circuit(technology, n, seed, layout=False, amplifier=None):
     """(program on a die, its drive, its start, the state space of its netlist)."""
-    program = lay_out(spd(n, 20.0, seed), "crossbar", technology).on(technology.fabricate(3))
+    program = lay_out(spd(n, 20.0, seed), "crossbar", technology).on(Die(technology, 3))
     rng = np.random.default_rng([seed, n])
     currents, start = rng.uniform(-0.3, 0.3, n) * program.parts.drive_nominal, rng.uniform(-0.1, 0.1, n)
     netlist = program.circuit(currents, start, amplifier)
@@ -136,7 +137,7 @@ def test_noise_of_the_extracted_netlist():
 @settings(max_examples=20)
 @given(n=st.integers(1, 7), seed=st.integers(0, 1000))
 def test_without_a_layout_to_speak_of_it_is_the_schematic(n, seed):
-    none = Technology.preset("ideal")
+    none = preset("ideal")
     program = lay_out(spd(n, 20.0, seed), "crossbar", none.replace(wires__segment_resistance=1e-9))
     plain, wired = schematic(program), extracted(program)
     for name in ("stiffness", "load", "drive", "capacitance", "noise", "coupled_capacitance", "load_capacitance"):
@@ -146,7 +147,7 @@ def test_without_a_layout_to_speak_of_it_is_the_schematic(n, seed):
 
 @pytest.mark.parametrize("seed", [11, 12])
 def test_held_out_arrays_agree_with_ngspice_on_the_extracted_netlist(seed):
-    technology = Technology.preset("integrated").replace(wires__segment_resistance=20.0, **BARE)
+    technology = preset("integrated").replace(wires__segment_resistance=20.0, **BARE)
     a, b = spd(5, 15.0, seed), torch.tensor(np.random.default_rng(seed).standard_normal(5))
     system, card = Dense(torch.tensor(a)), true_card(technology)
     for duration in (2.0, math.inf):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.device import Device, Outcome
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
@@ -18,8 +18,8 @@ from thermograd.devicemodel.systems import Dense, LowRank
 
 from ...systems import passive, spd, true_card
 
-IDEAL = Technology.preset("ideal")
-INTEGRATED = Technology.preset("integrated")
+IDEAL = preset("ideal")
+INTEGRATED = preset("integrated")
 
 
 def vector(*values):
@@ -60,7 +60,7 @@ def test_ranging_finds_a_level_for_any_drive_and_any_curvature(scale, small, see
     np.testing.assert_allclose(
         solution.x, torch.linalg.solve(system.A, b), rtol=1e-6, atol=1e-9 * float(solution.x.abs().max())
     )
-    assert np.abs(device.probe.settled).max() <= IDEAL.opamp.rail
+    assert np.abs(device.probe.settled).max() <= IDEAL.opamp.output_limit
     assert np.abs(device.probe.requested).max() <= IDEAL.dac.full_scale * (1 + 1e-9)
 
 

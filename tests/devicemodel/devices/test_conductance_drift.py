@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.devices.conductance_drift import aged
 from thermograd.devicemodel.devices.spice import SpiceDevice
@@ -16,9 +17,9 @@ from thermograd.devicemodel.systems import Dense
 
 from ...systems import passive, spd, true_card
 
-IDEAL = Technology.preset("ideal")
-UNIFORM = IDEAL.replace(resistors__ageing=0.05, resistors__ageing_time=20.0)
-SPREAD = UNIFORM.replace(resistors__ageing_spread=0.02)
+IDEAL = preset("ideal")
+UNIFORM = IDEAL.replace(resistors__conductance_drift=0.05, resistors__conductance_drift_time=20.0)
+SPREAD = UNIFORM.replace(resistors__conductance_drift_spread=0.02)
 HOUR = 3600.0
 A, B = torch.tensor(spd(4, 10.0, 2)), torch.tensor([1.0, -0.5, 0.2, 0.7], dtype=torch.float64)
 
@@ -38,7 +39,7 @@ def programmed(technology, die=3, kind=SurrogateDevice):
 
 
 def test_drift_is_a_power_of_time_with_the_exponents_of_the_die():
-    program, die = lay_out(spd(40, 10.0, 1), "crossbar", SPREAD), SPREAD.fabricate(7)
+    program, die = lay_out(spd(40, 10.0, 1), "crossbar", SPREAD), Die(SPREAD, 7)
     lost = [-np.log(aged(program, die, t).parts.coupling / program.parts.coupling) for t in (HOUR, 100 * HOUR)]
     exponents = [loss / math.log1p(t / 20.0) for loss, t in zip(lost, (HOUR, 100 * HOUR), strict=True)]
     np.testing.assert_allclose(*exponents, rtol=1e-9)
@@ -54,14 +55,14 @@ def test_drift_is_a_power_of_time_with_the_exponents_of_the_die():
 
 def test_parts_that_are_not_programmed_do_not_drift():
     program = lay_out(A.numpy(), "crossbar", SPREAD)
-    later = aged(program, SPREAD.fabricate(7), HOUR)
+    later = aged(program, Die(SPREAD, 7), HOUR)
     np.testing.assert_array_equal(later.parts.drive, program.parts.drive)
     np.testing.assert_array_equal(later.parts.capacitance, program.parts.capacitance)
     assert (later.parts.coupling < program.parts.coupling).all()
 
 
 def test_one_part_of_a_passive_network_drifts_as_one():
-    program, die = lay_out(passive(6, 0.3, 1), "dual_rail", SPREAD), SPREAD.fabricate(7)
+    program, die = lay_out(passive(6, 0.3, 1), "dual_rail", SPREAD), Die(SPREAD, 7)
     later = aged(program, die, HOUR)
     np.testing.assert_allclose(later.parts.coupling, later.parts.coupling.transpose(0, 2, 1), rtol=1e-12)
     exponent = -np.log(later.parts.ground / program.parts.ground) / math.log1p(HOUR / 20.0)

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.technology import Technology, Thermal
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset, thermal_preset
+from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.calibration.calibrate import random_system
 from thermograd.devicemodel.card import DeviceCard, Validity
@@ -24,11 +26,11 @@ from thermograd.devicemodel.systems import Dense
 
 from ...systems import true_card
 
-UNEVEN = Technology.preset("integrated").replace(
-    thermal=Thermal.preset("beside a GPU"),
-    resistors__lot=0.1,
+UNEVEN = preset("integrated").replace(
+    thermal=thermal_preset("beside a GPU"),
+    resistors__die_to_die=0.1,
     resistors__gradient=0.02,
-    capacitors__lot=0.05,
+    capacitors__die_to_die=0.05,
     capacitors__gradient=0.01,
     opamp__second_pole=1e9,
 )
@@ -68,7 +70,7 @@ def test_laws_of_a_stack_are_those_of_the_dies(fabric, n, seed):
     card, (a, _) = card_of(fabric), system(n, fabric, seed)
     technology, currents = card.technology, np.zeros(n)
     nominal = lay_out(a, fabric, technology)
-    dies = [technology.fabricate(seed + k) for k in range(2)]
+    dies = [Die(technology, seed + k) for k in range(2)]
     stacked = stack(dies, nominal.parts, nominal.fabric.symmetric, torch.float64, None)
     together = stacked_law(nominal, stacked, parameters_of(card, {}, torch.float64, 2))
     for k, die in enumerate(dies):
@@ -99,7 +101,7 @@ def test_gradients_are_those_of_finite_differences(parameter):
         adc__noise=0.0,
         adc__gain_error=0.0,
         adc__full_scale=100.0,
-        opamp__rail=100.0,
+        opamp__output_limit=100.0,
     )
     card, (a, b) = card_of("crossbar", technology), system(4, "crossbar")
     batch, weights = DieBatch(card, range(3), extrapolate=True), torch.linspace(1.0, 2.0, 12).reshape(3, 4).double()
@@ -140,7 +142,7 @@ def test_single_precision_is_near_double_precision():
 
 def test_unstable_dies_are_named_and_the_others_read():
     """With 40 % of mismatch an ill-conditioned matrix is indefinite on some dies."""
-    technology = Technology.preset("integrated").replace(resistors__tolerance=0.4, resistors__bits=None)
+    technology = preset("integrated").replace(resistors__tolerance=0.4, resistors__bits=None)
     card, (a, b) = true_card(technology, "crossbar"), system(6, "crossbar", 2)
     found = DieBatch(card, range(40), extrapolate=True).solve(a, b, 50.0)
     unstable = np.array([outcome is Outcome.UNSTABLE for outcome in found.outcomes])
@@ -218,7 +220,7 @@ def test_bad_dies_and_systems_outside_the_card_are_refused():
 
 # Dies that do not read, among others that do
 
-SPREAD = true_card(Technology.preset("integrated").replace(resistors__bits=None)).replace(mismatch=0.1)
+SPREAD = true_card(preset("integrated").replace(resistors__bits=None)).replace(mismatch=0.1)
 SEEN = Validity(
     unknowns=(4, 16), condition_number=(1.0, 100.0), duration=math.inf, level=1.0, temperature=(250.0, 350.0)
 )
@@ -329,7 +331,7 @@ def test_a_die_without_a_second_pole_next_to_one_that_has_it():
 def test_the_bounds_that_each_die_crossed_are_named():
     """One die's temperature says nothing of another's."""
     card, (a, b) = SPREAD, system(4, "crossbar")
-    kelvin = [card.technology.fabricate(die).temperatures for die in range(8)]
+    kelvin = [Die(card.technology, die).temperatures for die in range(8)]
     middle = float(np.median([values.max() for values in kelvin]))
     narrow = card.replace(validity=SEEN.model_copy(update={"temperature": (200.0, middle)}))
     outcomes, _, crossed, _ = one_by_one(narrow, a, b, 5.0, range(8))

@@ -9,7 +9,8 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.device import Device, Outcome
 from thermograd.devicemodel.devices.spice import SpiceDevice, transient
@@ -18,7 +19,7 @@ from thermograd.devicemodel.systems import Dense
 
 from ...systems import passive, spd, true_card
 
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 SYSTEMS = [(n, 3 * (100 / 3) ** (k / 9), k) for k, n in enumerate((4, 5, 6, 7, 8, 10, 11, 12, 14, 16))]
 """Ten (n, condition, seed): 4 to 16 unknowns, condition 3 to 100."""
 
@@ -75,7 +76,7 @@ def test_offsets_shift_the_solution_by_the_first_order_formula(seed):
     device = SpiceDevice(IDEAL.replace(opamp__offset=1e-3), die=seed, fabric="crossbar", noise=False)
     x = solved(device, a, b, math.inf)
     level = float(np.median(device.probe.requested * np.abs(a).max() / b))  # volts a problem unit
-    offset = 1e-3 * IDEAL.fabricate(seed).deviates("offset", (1, 6))[0]
+    offset = 1e-3 * Die(IDEAL, seed).deviates("offset", (1, 6))[0]
     formula = np.linalg.solve(a, load(a) * offset) / level
     assert np.linalg.norm(x - np.linalg.solve(a, b) - formula) < 1e-4 * np.linalg.norm(formula)
 
@@ -99,7 +100,7 @@ def test_bandwidth_slows_the_way_but_not_the_end():
 @pytest.mark.slow
 @pytest.mark.parametrize("fabric", ["crossbar", "dual_rail"])
 def test_one_seed_is_one_die_in_spice_and_in_the_surrogate(fabric):
-    technology = Technology.preset("integrated").replace(thermal__johnson_noise=False, adc__noise=0.0)
+    technology = preset("integrated").replace(thermal__johnson_noise=False, adc__noise=0.0)
     a = passive(5, 0.2, 6) if fabric == "dual_rail" else spd(5, 20.0, 6)
     b = np.random.default_rng(6).standard_normal(5)
     for duration in (1.0, 8 * slow_time(a), math.inf):

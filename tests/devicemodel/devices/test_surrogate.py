@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.linear.statespace import extract
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
 from thermograd.devicemodel.card import Estimate, Validity
@@ -23,8 +24,13 @@ from thermograd.devicemodel.systems import Dense
 from ...systems import passive, spd, true_card
 
 FABRICS = ["crossbar", "dual_rail"]
-REAL = Technology.preset("integrated").replace(adc__noise=0.0, resistors__bits=None)
-SPREAD = {"resistors__lot": 0.15, "resistors__gradient": 0.1, "capacitors__lot": 0.1, "capacitors__gradient": 0.1}
+REAL = preset("integrated").replace(adc__noise=0.0, resistors__bits=None)
+SPREAD = {
+    "resistors__die_to_die": 0.15,
+    "resistors__gradient": 0.1,
+    "capacitors__die_to_die": 0.1,
+    "capacitors__gradient": 0.1,
+}
 QUIET = REAL.replace(thermal__johnson_noise=False)
 
 
@@ -43,7 +49,7 @@ def ends(technology, fabric, duration, die=3):
     device = SurrogateDevice(true_card(technology, fabric), die)
     system, b = system_of(fabric)
     device.solve(system, b, duration, x0=0.3 * b)
-    program = lay_out(system.A.numpy(), fabric, technology).on(technology.fabricate(die))
+    program = lay_out(system.A.numpy(), fabric, technology).on(Die(technology, die))
     currents = device.probe.driven * (program.parts.drive_nominal or 1 / technology.resistors.unit)
     space = circuit_of(program, currents, device.probe.start)
     circuit = space.equilibrium() if math.isinf(duration) else space.transition(duration * program.tau)
@@ -88,7 +94,7 @@ def test_lot_and_gradient_are_those_of_the_same_dies_netlist(fabric, duration):
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 7))
 def test_one_seed_has_the_same_parts_in_the_surrogate_and_in_spice(fabric, seed, n):
     technology, (system, b) = QUIET.replace(**SPREAD), system_of(fabric, n)
-    program = lay_out(system.A.numpy(), fabric, technology).on(technology.fabricate(seed))
+    program = lay_out(system.A.numpy(), fabric, technology).on(Die(technology, seed))
     for device in (SpiceDevice(technology, seed, fabric), SurrogateDevice(true_card(technology, fabric), seed)):
         device.solve(system, b, 0.0)
         assert device.program.to_spice() == program.to_spice()
@@ -104,13 +110,13 @@ def test_another_dies_circuit_is_told_from_this_one():
 def test_covariance_is_that_of_the_same_dies_netlist(fabric):
     technology = REAL.replace(thermal__to_hot=1e-3, thermal__hot_temperature=400.0)
     system, _ = system_of(fabric)
-    program = lay_out(system.A.numpy(), fabric, technology).on(technology.fabricate(3))
+    program = lay_out(system.A.numpy(), fabric, technology).on(Die(technology, 3))
     zero = np.zeros(program.size)
     _, law = propagate(program, zero, zero, math.inf, true_card(technology, fabric), noisy=True)
     circuit = circuit_of(program, zero, zero).covariance()
     np.testing.assert_allclose(law.numpy(), circuit, rtol=0, atol=5e-3 * np.abs(circuit).max())
     # Negative control: the law of one temperature is not that of a die with a hot edge.
-    cold = lay_out(system.A.numpy(), fabric, REAL).on(REAL.fabricate(3))
+    cold = lay_out(system.A.numpy(), fabric, REAL).on(Die(REAL, 3))
     _, wrong = propagate(cold, zero, zero, math.inf, true_card(REAL, fabric), noisy=True)
     assert np.abs(wrong.numpy() - circuit).max() > 0.02 * np.abs(circuit).max()
 
@@ -120,7 +126,7 @@ def test_covariance_is_that_of_the_same_dies_netlist(fabric):
 def test_perfect_parts_are_the_ideal_device(fabric, duration):
     system, b = system_of(fabric)
     x0 = torch.linspace(-1, 1, 6, dtype=torch.float64)
-    found = SurrogateDevice(true_card(Technology.preset("ideal"), fabric), 5).solve(system, b, duration, x0=x0).x
+    found = SurrogateDevice(true_card(preset("ideal"), fabric), 5).solve(system, b, duration, x0=x0).x
     exact = IdealDevice().solve(system, b, duration, x0=x0).x
     assert float((found - exact).norm()) <= 1e-9 * float(exact.norm())
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from scipy.constants import Boltzmann
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.devices.tile import AnalogTile
 from thermograd.devicemodel.host.converters import quantise
 
-INTEGRATED = Technology.preset("integrated")
+INTEGRATED = preset("integrated")
 SILENT = INTEGRATED.replace(adc__noise=0.0, thermal__johnson_noise=False)
 
 
@@ -31,14 +32,14 @@ def test_product_is_that_of_the_parts_one_by_one(rows, columns, die, bits, coded
         dac__bits=bits,
         adc__bits=bits,
         resistors__bits=6 if coded else None,
-        resistors__lot=0.1,
+        resistors__die_to_die=0.1,
         resistors__gradient=0.05,
     )
     w = weights(rows, columns, die)
     tile = AnalogTile(w, technology, die, input_range=2.0, output_range=5.0, dtype=torch.float64)
     x = 3.0 * torch.rand(columns, generator=torch.Generator().manual_seed(die), dtype=torch.float64) - 1.5
     dac, adc, unit = technology.dac, technology.adc, technology.resistors.unit
-    drawn = technology.fabricate(die)
+    drawn = Die(technology, die)
     driven = quantise(x.numpy() / 2.0 * dac.full_scale, dac)
     driven = driven * (1 + dac.gain_error * drawn.deviates("dac_gain", (1, 1))[0, 0])
     driven = driven + dac.offset * drawn.deviates("dac_offset", (1, columns))[0]
@@ -52,7 +53,7 @@ def test_product_is_that_of_the_parts_one_by_one(rows, columns, die, bits, coded
             rail = 0 if w[m, j] > 0 else 1
             at = (m + 0.5) / rows, (j + 0.5) / columns
             shift = drawn.resistor_shift(np.array(at[0]), np.array(at[1]))
-            hot = drawn.drift(drawn.temperature_of(np.array(at[0]), np.array(at[1])))
+            hot = drawn.temperature_factor(drawn.temperature_of(np.array(at[0]), np.array(at[1])))
             g = share / unit * np.exp(-technology.resistors.mismatch * z[rail, m, j] - shift) / hot
             volts[m] += feedback * (1 - 2 * rail) * g * driven[j]
     seen = (1 + adc.gain_error * drawn.deviates("adc_gain", (1, 1))[0, 0]) * volts
@@ -138,10 +139,10 @@ def test_inputs_of_another_width_are_refused(x: object, message: str) -> None:
 def test_no_gradient_passes_a_converter_with_bits_and_one_passes_around_it() -> None:
     W = weights(3, 4)
     x = torch.full((4,), 0.3, requires_grad=True)
-    coded = AnalogTile(W, Technology.preset("integrated").replace(thermal__johnson_noise=False), output_range=4.0)
+    coded = AnalogTile(W, preset("integrated").replace(thermal__johnson_noise=False), output_range=4.0)
     (gradient,) = torch.autograd.grad(coded(x).sum(), x)
     assert not gradient.any()
-    straight = AnalogTile(W, Technology.preset("ideal"), output_range=4.0)
+    straight = AnalogTile(W, preset("ideal"), output_range=4.0)
     (gradient,) = torch.autograd.grad(straight(x).sum(), x)
     torch.testing.assert_close(gradient, W.sum(0).to(gradient), rtol=1e-4, atol=1e-4)
     # What the docs give to train with: the tile's value, the gradient of x W^T.

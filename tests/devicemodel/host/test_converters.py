@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Converter
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.host.converters import Adc, Dac, code_of, quantise, step_of
 
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 converters = st.builds(Converter, bits=st.none() | st.integers(1, 20), full_scale=st.floats(1e-2, 100.0))
 voltages = st.lists(st.floats(-300, 300), min_size=1, max_size=20).map(np.array)
 
@@ -66,8 +67,8 @@ def test_the_test_above_sees_a_bit_less():
 
 def test_without_errors_a_converter_is_a_wire():
     volts = np.array([0.3, -0.7, 0.0])
-    np.testing.assert_array_equal(Dac(Converter(), IDEAL.fabricate(4)).convert(volts), volts)
-    np.testing.assert_array_equal(Adc(Converter(), IDEAL.fabricate(4)).convert(volts, rng())[0], volts)
+    np.testing.assert_array_equal(Dac(Converter(), Die(IDEAL, 4)).convert(volts), volts)
+    np.testing.assert_array_equal(Adc(Converter(), Die(IDEAL, 4)).convert(volts, rng())[0], volts)
 
 
 @pytest.mark.parametrize("kind", [Dac, Adc])
@@ -76,11 +77,11 @@ def test_gain_and_offsets_belong_to_the_die(kind):
     volts = np.linspace(-0.9, 0.9, 7)
 
     def out(seed):
-        device = kind(converter, IDEAL.fabricate(seed))
+        device = kind(converter, Die(IDEAL, seed))
         return device.convert(volts) if kind is Dac else device.convert(volts, rng())[0]
 
     np.testing.assert_array_equal(out(1), out(1))
-    die, name = IDEAL.fabricate(1), kind.__name__.lower()
+    die, name = Die(IDEAL, 1), kind.__name__.lower()
     gain, offset = die.deviates(f"{name}_gain", (1, 1))[0, 0], die.deviates(f"{name}_offset", (1, 7))[0]
     np.testing.assert_allclose(out(1), (1 + 0.01 * gain) * volts + 1e-3 * offset, atol=1e-15)
     assert np.abs(out(1) - out(2)).min() > 0
@@ -88,7 +89,7 @@ def test_gain_and_offsets_belong_to_the_die(kind):
 
 
 def test_conversion_noise_is_drawn_anew_and_has_its_variance():
-    adc, generator = Adc(Converter(noise=1e-2), IDEAL.fabricate(None)), rng()
+    adc, generator = Adc(Converter(noise=1e-2), Die(IDEAL, None)), rng()
     read = np.array([adc.convert(np.zeros(100), generator)[0] for _ in range(100)])
     assert read.std() == pytest.approx(1e-2, rel=4 / np.sqrt(2 * 10_000))
     assert np.abs(np.corrcoef(read[0], read[1])[0, 1]) < 0.4
@@ -97,7 +98,7 @@ def test_conversion_noise_is_drawn_anew_and_has_its_variance():
 @settings(max_examples=60)
 @given(peak=st.floats(1e-9, 5.0), most=st.floats(1.0, 4096.0))
 def test_the_amplifiers_gain_is_the_largest_power_of_two_inside_the_range(peak, most):
-    gain = Adc(Converter(max_gain=most), IDEAL.fabricate(None)).gain_for(np.array([0.1 * peak, -peak]))
+    gain = Adc(Converter(max_gain=most), Die(IDEAL, None)).gain_for(np.array([0.1 * peak, -peak]))
     assert np.log2(gain) == int(np.log2(gain))
     assert 1 <= gain <= most
     assert gain == 1 or gain * peak <= 1
@@ -105,7 +106,7 @@ def test_the_amplifiers_gain_is_the_largest_power_of_two_inside_the_range(peak, 
 
 
 def test_gain_before_the_adc_makes_its_step_finer():
-    coarse, fine = (Adc(Converter(bits=8, max_gain=g), IDEAL.fabricate(None)) for g in (1, 64))
+    coarse, fine = (Adc(Converter(bits=8, max_gain=g), Die(IDEAL, None)) for g in (1, 64))
     volts = rng().uniform(-0.01, 0.01, 2000)
     errors = [np.std(adc.convert(volts, rng())[0] - volts) for adc in (coarse, fine)]
     # 64 times finer; the coarse one has only three steps in the signal, so its error is uniform to some 10 % only.
@@ -113,15 +114,15 @@ def test_gain_before_the_adc_makes_its_step_finer():
 
 
 def test_no_signal_needs_no_gain():
-    assert Adc(Converter(max_gain=64), IDEAL.fabricate(None)).gain_for(np.zeros(3)) == 1.0
+    assert Adc(Converter(max_gain=64), Die(IDEAL, None)).gain_for(np.zeros(3)) == 1.0
 
 
 @pytest.mark.parametrize("dnl", [0.0, 0.3])
 @pytest.mark.filterwarnings("error")
 def test_nan_is_no_code(dnl):
-    technology = Technology.preset("integrated")
+    technology = preset("integrated")
     converter = technology.adc.model_copy(update={"dnl": dnl})
-    volts, die = np.array([0.1, np.nan, -0.1]), technology.fabricate(1)
+    volts, die = np.array([0.1, np.nan, -0.1]), Die(technology, 1)
     read = Adc(converter, die).convert(volts, rng()).volts
     assert np.isnan(read).tolist() == [False, True, False]
     assert np.isnan(Dac(converter, die).convert(volts)).tolist() == [False, True, False]

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Converter
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.devicemodel.host.converters import Adc, Dac, step_of
 from thermograd.devicemodel.host.nonlinearity import level_error, transition_error
 
-DIE = Technology.preset("ideal").fabricate(5)
+DIE = Die(preset("ideal"), 5)
 CHANNELS = 4000
 
 
@@ -85,7 +87,7 @@ def test_the_differential_nonlinearity_is_what_was_asked_for():
 @settings(max_examples=40)
 @given(bits=st.integers(1, 24), inl=st.floats(0, 0.1), dnl=st.floats(0, 1.0), seed=st.integers(0, 2**40))
 def test_both_ends_of_the_range_are_true(bits, inl, dnl, seed):
-    converter, die = Converter(bits=bits, inl=inl, dnl=dnl, full_scale=2.0), DIE.technology.fabricate(seed)
+    converter, die = Converter(bits=bits, inl=inl, dnl=dnl, full_scale=2.0), Die(DIE.technology, seed)
     ends = np.array([-2.0, 2.0, -2.0])
     np.testing.assert_allclose(Dac(converter, die).convert(ends), ends, rtol=1e-12)
     np.testing.assert_array_equal(level_error(np.array([0, 2**bits - 1]), converter, die), 0.0)
@@ -123,11 +125,11 @@ def test_a_channels_nonlinearity_is_its_own_whatever_the_number_of_channels():
         dac_levels(converter.model_copy(update={"bits": 6}), 7),
     )
     np.testing.assert_array_equal(few, many[:, :3])
-    other = DIE.technology.fabricate(6)
+    other = Die(DIE.technology, 6)
     volts = np.full(4, 0.1)
     assert np.abs(Dac(converter, DIE).convert(volts) - Dac(converter, other).convert(volts)).min() > 0
     np.testing.assert_array_equal(
-        Dac(converter, DIE.technology.fabricate(None)).convert(volts),
+        Dac(converter, Die(DIE.technology, None)).convert(volts),
         Dac(Converter(bits=12), DIE).convert(volts),
     )
 

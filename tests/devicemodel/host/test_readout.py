@@ -11,7 +11,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.spice import SpiceDevice, sampled
@@ -21,7 +21,7 @@ from thermograd.devicemodel.systems import Dense
 
 from ...systems import spd, true_card
 
-IDEAL = Technology.preset("ideal")
+IDEAL = preset("ideal")
 NOISY = IDEAL.replace(thermal__johnson_noise=True)
 OFFSETS = IDEAL.replace(opamp__offset=1e-3, adc__offset=2e-3)
 A, B = Dense(torch.tensor(spd(3, 20.0, 2))), torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
@@ -232,7 +232,7 @@ def test_auto_zero_of_the_board_in_spice(seed):
 
 
 def test_a_zero_beyond_the_rail_is_a_clipped_reading():
-    technology = IDEAL.replace(opamp__offset=0.1, opamp__rail=0.05)
+    technology = IDEAL.replace(opamp__offset=0.1, opamp__output_limit=0.05)
     assert device(technology, ReadOut(auto_zero=True)).solve(A, B, math.inf).outcome is Outcome.CLIPPED
 
 

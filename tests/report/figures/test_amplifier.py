@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from thermograd.circuits.amplifiers.characterise import Characterisation
-from thermograd.circuits.technology.technology import OpAmp
+from thermograd.circuits.technology.parts import OpAmp
 from thermograd.report.figures.amplifier import amplifier_plot
 
 CASES = {
