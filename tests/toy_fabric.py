@@ -54,7 +54,9 @@ class TransconductorParts(Parts):
         return dataclasses.replace(
             self,
             transconductance=self.transconductance * np.exp(-sigma * die.deviates("coupling", (1, n, n))[0]),
-            ground=self.ground * np.exp(-sigma * die.deviates("ground", (1, n))[0]) / die.drift(temperature),
+            ground=self.ground
+            * np.exp(-sigma * die.deviates("ground", (1, n))[0])
+            / die.temperature_factor(temperature),
             capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (1, n))[0]),
             temperature=temperature,
         )

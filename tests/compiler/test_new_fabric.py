@@ -8,7 +8,8 @@ import pytest
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.dissipation import dissipation, equilibrium
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.fabrics.registry import fabric_named, fabric_names, register, registered
@@ -52,7 +53,7 @@ def test_a_name_that_is_taken_is_an_error(name):
 
 @pytest.mark.parametrize("bits", [None, 10])
 def test_a_compiled_program_is_proved_and_solves(bits):
-    technology = Technology.preset("ideal").replace(resistors__bits=bits)
+    technology = preset("ideal").replace(resistors__bits=bits)
     program = compile_matrix(MATRIX, TOY, technology, b=B)
     assert verify(program) < 1e-12
     found = program.decode(operating_point(program.to_spice(B)))
@@ -103,7 +104,7 @@ def test_its_report_counts_its_parts_and_its_heat():
     report = program.report_for(B)
     assert report.parts == {"resistor": N, "capacitor": N, "amplifier": N * (N - 1)}
     assert report.error_for_b < 1e-12
-    rail = program.technology.opamp.rail
+    rail = program.technology.opamp.output_limit
     assert report.resistor_power == pytest.approx(program.parts.ground.sum() * (rail / 2) ** 2)
     assert "gm_c for 5 unknowns" in str(report)
 
@@ -124,9 +125,9 @@ def test_its_equations_are_derived_and_proved():
 
 
 def test_its_dies_differ_and_their_heat_is_known():
-    technology = Technology.preset("integrated")
+    technology = preset("integrated")
     nominal = compile_matrix(MATRIX, TOY, technology, b=B)
-    one, other = (nominal.on(technology.fabricate(seed)) for seed in (1, 2))
+    one, other = (nominal.on(Die(technology, seed)) for seed in (1, 2))
     assert np.abs(one.matrix - other.matrix).max() > 1e-4 * np.abs(one.matrix).max()
     x = equilibrium(one, B)
     np.testing.assert_allclose(x, np.linalg.solve(one.matrix, B), rtol=1e-9)
@@ -144,7 +145,7 @@ def test_what_it_does_not_offer_is_an_error_that_says_who_does():
     with pytest.raises(UnrealisableError, match="fabric gm_c has no layout"):
         program.extracted()
     with pytest.raises(InputError, match="rounding='solution' is not supported by fabric gm_c"):
-        compile_matrix(MATRIX, TOY, Technology.preset("ideal").replace(resistors__bits=6), rounding="solution")
+        compile_matrix(MATRIX, TOY, preset("ideal").replace(resistors__bits=6), rounding="solution")
     with pytest.raises(InputError, match="fabric gm_c has no amplifiers"):
         program.netlist(amplifier=object())
 
