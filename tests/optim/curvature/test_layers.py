@@ -10,7 +10,7 @@ from torch import nn
 
 from thermograd.optim.curvature import blocks
 
-from .layer_oracle import built, check, compare, found_for, oracle, seeded, softmax, squared
+from .layer_oracle import Positions, built, check, compare, convolved, found_for, oracle, seeded, softmax, squared
 
 SEEDS = st.integers(0, 9999)
 
