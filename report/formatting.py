@@ -8,7 +8,7 @@ _PREFIXES = dict(zip(range(-18, 15, 3), "afpnµm kMGT", strict=True))
 
 
 def engineering(value: float, unit: str) -> str:
-    """Three digits and an SI prefix: 20.7 kΩ, 1 nF."""
+    """At most three digits and an SI prefix, without trailing zeros: 20.7 kΩ, 1 nF."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     rounded = float(f"{value:.3g}")
@@ -19,7 +19,7 @@ def engineering(value: float, unit: str) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A number to so many significant digits, without an exponent where it reads well."""
+    """A number to `digits` significant digits, without exponent from 0.001 to 10000."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == 0:
@@ -32,12 +32,12 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as percent with so many decimals."""
+    """A fraction as percent with `digits` decimals."""
     return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %".replace("-", "−")
 
 
 def plus_minus(value: float | None, uncertainty: float | None, scale: float = 1.0, unit: str = "") -> str:
-    """`value ± uncertainty unit`, both times `scale` and with the decimals that the uncertainty deserves."""
+    """`value ± uncertainty unit`, both times `scale` rounded to the first digit of the uncertainty, or the second after a leading 1."""
     tail = f" {unit}" if unit else ""
     if value is None or not math.isfinite(value):
         return "–"
@@ -50,7 +50,7 @@ def plus_minus(value: float | None, uncertainty: float | None, scale: float = 1.
 
 
 def si(value: float | None, unit: str) -> str:
-    """A number with an SI prefix: 2.3e-7 s is 230 ns."""
+    """Three digits and an SI prefix, trailing zeros kept: 230 ns, 10.0 kΩ."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == 0:

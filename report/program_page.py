@@ -1,4 +1,4 @@
-"""One compiled program as an HTML page: picture, figures, equations, bill of materials and netlist, in one file."""
+"""One compiled program as a self-contained HTML page: picture, report, equations, bill of materials and netlist."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def write_page(
     """Write the page, whole or not at all.
 
     Args:
-        program: what was compiled.
+        program: the compiled program.
         path: the HTML file.
-        netlist: its text, of which the page shows the beginning, in `dialect`.
-        placement: of its unknowns, shown in the picture and as figures.
+        netlist: its netlist in `dialect`; the page shows the first lines.
+        placement: placement of its unknowns on tiles, shown in the picture and the table.
         equations: of `program.equations()`, shown as text.
         report: the figures; None: those of `program.report`.
     """

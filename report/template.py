@@ -1,4 +1,4 @@
-"""Pages from the templates of this package: one HTML text with nothing loaded from elsewhere."""
+"""HTML pages from the templates of this package."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .formatting import percent, plus_minus, si, significant
 
 
 def page_from(template: str, **values: Any) -> str:
-    """The template with these values. Text is escaped; a name that the template lacks a value for is an error.
+    """Render a template. Text is escaped; an undefined name raises.
 
-    In templates the filters `percent`, `pm`, `si` and `sig` are the functions of `formatting`.
+    In templates, the filters `percent`, `pm`, `si` and `sig` are the functions of `formatting`.
     """
     environment = Environment(
         loader=PackageLoader(__package__, "templates"),

@@ -1,1 +1,1 @@
-"""The main job: the whole chain on real data, and the report on it."""
+"""The demo: the whole chain on real data, and its report."""

@@ -1,4 +1,4 @@
-"""The stage that calibrates a surrogate, on random systems and on real ones."""
+"""The stage that calibrates a surrogate, on random systems and on curvature systems of a training run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .settings import (
 
 
 def calibration_stage(technology: Technology, system: CurvatureSystem, workers: int, report: Progress) -> Calibration:
-    """Calibrate on random systems and on real ones of the size that training uses."""
+    """Calibrate on random systems, and on curvature systems of the size that training uses."""
     task = digits()
     real = curvature_systems(task, [2, 20, 60, 120, 200, 300], BATCH, seed=7, settings=SETTINGS["tngd"])
     systems = [(item.matrix, item.b) for item in [system, *real]]

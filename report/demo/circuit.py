@@ -1,4 +1,4 @@
-"""The first stages: a real curvature matrix as a circuit, and its noisy transient in ngspice beside the exact law."""
+"""The first stages: a curvature matrix as a circuit, and its noisy transient in ngspice compared with the exact law."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .settings import (
 
 
 def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) -> dict[str, Any]:
-    """Compile the system, prove the netlist, write it."""
+    """Compile the system, verify the netlist and write it."""
     program = compile_matrix(system.matrix, "auto", technology, b=system.b, check=False)
     verified = verify(program)
     netlist = program.to_spice(system.b)
@@ -63,7 +63,7 @@ def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) 
 
 
 def transient_stage(system: CurvatureSystem, technology: Technology, die: int, shown: int = 6) -> dict[str, Any]:
-    """One noisy ngspice transient from the gradient to the solution on a die, beside the exact law of the same netlist."""
+    """One noisy ngspice transient from the gradient to the solution on a die, and the exact law of the same netlist."""
     n = len(system.b)
     program = compile_matrix(system.matrix, "crossbar", technology, b=system.b, check=False).on(Die(technology, die))
     program = program.at_scale(
@@ -79,7 +79,7 @@ def transient_stage(system: CurvatureSystem, technology: Technology, die: int, s
     grid = result.time[:: max(1, len(result.time) // 400)]
     law_mean, law_std = (rows.T * scale for rows in _exact_law(space, grid))
     mean_at = CubicSpline(grid, law_mean, axis=1)(result.time)
-    # After half of the time the fast modes, which the noise grid resolves least, have died out.
+    # By then the fast modes, which the noise grid resolves least, have decayed.
     late = result.time > result.time[-1] / 2
     scaled = (x - mean_at)[:, late] / law_std[:, -1:]
     slow = 1.0 / float(-space.eigenvalues[0].real)

@@ -1,7 +1,7 @@
-"""The report: one HTML file that shows a whole run, with every number computed from its results.
+"""The report: one self-contained HTML file on a whole run, with every number computed from its results.
 
 `write_report` takes the dictionary that `thermograd demo` also saves as report.json and needs nothing else: no
-network, no scripts, no other files. Parts that a run did not have are said to be missing.
+network, no scripts, no other files. Parts that a run does not have are reported as missing.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def write_report(results: dict[str, Any], path: Path | str) -> None:
     """Write the report, whole or not at all.
 
     Args:
-        results: what `demo.run_demo` returns: `meta` and any of `PARTS`; a missing, null or empty part is left out.
+        results: what `run_demo` returns: `meta` and any of `PARTS`; a missing, null or empty part is left out.
         path: the HTML file.
     """
     write_text(Path(path), render(results))
 
 
 def write_overview(results: dict[str, Any], path: Path | str) -> None:
-    """The report's first picture, the whole chain at a glance, as a file: .png, .svg or .pdf."""
+    """Write the report's first picture, the whole chain, as .png, .svg or .pdf."""
     save(overview_figure({**results, **{name: results.get(name) or None for name in PARTS}}), Path(path))
 
 
@@ -63,7 +63,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def _figures(results: dict[str, Any]) -> dict[str, Markup]:
-    """Every picture that the results have data for, as SVG text that is safe to insert: only matplotlib wrote it."""
+    """All pictures that the results have data for, as SVG text, which is safe to insert since matplotlib escapes it."""
     figures = {"overview": (overview_figure(results), "The whole chain from curvature matrix to training curves")}
     if matrix := results["matrix"]:
         figures["matrix"] = matrix_plot(matrix), "Heat map and eigenvalues of the curvature matrix"

@@ -1,6 +1,6 @@
-"""The main job, end to end on real data: matrix, netlist, ngspice, calibration, training, SPICE in the loop, first studies.
+"""The demo, end to end on real data: matrix, netlist, ngspice, calibration, training, SPICE in the loop, studies.
 
-Every figure of the report is computed here; `run_demo` writes `report.json`, `report.html` and its first picture, the netlist, the
+All results of the report come from here; `run_demo` writes `report.json`, `report.html` and its first picture, the netlist, the
 program and the card.
 """
 
@@ -40,7 +40,7 @@ def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, wor
     """Run everything and write the report into a folder.
 
     Args:
-        out: folder, made if need be. Finished training runs of the studies in it are used again.
+        out: folder, made if need be. Finished runs of the studies in it are reused.
         progress: called with (stage, done, total).
         workers: processes for training and simulation.
 

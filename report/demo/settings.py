@@ -1,4 +1,4 @@
-"""What the main job runs: dies, seeds, sizes, and the settings of each optimizer."""
+"""Settings of the demo: dies, seeds, sizes, optimizers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ngd": {"lr": 0.3, "damping": DAMPING},
     "tngd": {"lr": 0.3, "damping": DAMPING, "duration": DURATION},
 }
-"""Of each optimizer, from the grid of `benchmarks/optim/tune_digits.py`; TNGD takes over what was found for exact NGD.
+"""Settings of each optimizer, from the grid of `benchmarks/optim/tune_digits.py`; TNGD uses those of exact NGD.
 
-For NGD the runner-up, within a standard error of the best: at the best one's damping of 0.1 the calibrated dies do not train at all."""
+For NGD, the second best, within a standard error of the best: with the best one's damping of 0.1 the calibrated dies do not train."""
 SHOWN_IMAGES = 7
-"""Images behind the system that is shown: 7 images of 9 independent logit directions are 63 unknowns."""
+"""Images of the system that is shown: 7 images with 9 independent logit directions each are 63 unknowns."""
 EVALUATE_EVERY = 20
 Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, done, total)."""
+"""Called with (stage, done, total)."""

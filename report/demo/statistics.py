@@ -1,4 +1,4 @@
-"""Figures that the report computes from the results, with their standard errors."""
+"""Statistics of the results, with standard errors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 from ..figures.training import training_groups
 
 EXPLAINED_BAR = 0.95
-"""Share of the variance of SPICE's error that the surrogate has to explain on systems not fitted, same dies."""
+"""Required explained variance of SPICE's error on held-out systems of fitted dies."""
 SIGMAS = 3.0
-"""Standard errors between a measured figure and its law that count as chance."""
+"""Accepted distance between a measured value and its law, in standard errors."""
 RESAMPLES = 2000
 
 
@@ -37,7 +37,7 @@ def explained_variance(comparisons: Sequence[dict[str, Any]]) -> tuple[float, fl
 def paired_difference(
     training: dict[str, Any], left: tuple[str, bool], right: tuple[str, bool]
 ) -> dict[str, Any] | None:
-    """Mean over common seeds of the final accuracy of one kind of run less another's; a kind is (optimizer, on dies).
+    """Mean over common seeds of the difference in final accuracy between two kinds of runs, a kind being (optimizer, on dies).
 
     Returns:
         mean, its standard error, the number of seeds, and whether the difference is beyond the two-sided 95 % range
@@ -62,7 +62,7 @@ def paired_difference(
 
 
 def facts(results: dict[str, Any]) -> dict[str, Any]:
-    """What the captions quote and the results do not hold as they stand."""
+    """Statistics that the captions quote."""
     found: dict[str, Any] = {}
     if calibration := results["calibration"]:
         sets = {
@@ -89,7 +89,7 @@ def facts(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def loop_facts(loop: dict[str, Any]) -> dict[str, float]:
-    """Over the systems of SPICE in the loop: the largest difference and error of ngspice, the least explained share."""
+    """Extremes over the systems of SPICE in the loop: largest difference, largest error of ngspice, least explained variance."""
     systems = loop["systems"]
     return {
         "difference": float(np.max([item["difference"] for item in systems])),

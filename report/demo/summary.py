@@ -1,4 +1,4 @@
-"""The report's summary: a sentence each on circuit, surrogate and training, which says where a figure misses its bar."""
+"""The report's summary: one sentence each on circuit, surrogate and training, with what misses its requirement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .statistics import EXPLAINED_BAR, SIGMAS, explained_variance, loop_facts, p
 
 
 def summary(results: dict[str, Any]) -> list[Markup]:
-    """Three sentences: the circuit, the surrogate, the training. Each says where its figure misses its bar."""
+    """Up to three sentences, on the circuit, the surrogate and the training; each marks a value that misses its requirement."""
     return [sentence for sentence in (_circuit(results), _surrogate(results), _network(results)) if sentence]
 
 
@@ -36,7 +36,7 @@ def _circuit(results: dict[str, Any]) -> Markup:
         text += Markup(', <span class="miss">which misses 1 by {} standard errors</span>').format(
             significant(abs(ratio - 1) / error, 2)
         )
-    return text + Markup(", and its last point is {} from A⁻¹b.").format(percent(transient["final_error"]))
+    return text + Markup(", and its relative error at the last point is {}.").format(percent(transient["final_error"]))
 
 
 def _surrogate(results: dict[str, Any]) -> Markup:
@@ -49,18 +49,18 @@ def _surrogate(results: dict[str, Any]) -> Markup:
     if old:
         value, error = explained_variance(old)
         pieces += Markup(
-            "The surrogate explains <b>{}</b> of the variance of SPICE’s error on systems not fitted"
+            "The surrogate explains <b>{}</b> of the variance of SPICE’s error on held-out systems"
         ).format(plus_minus(value, error, 100, "%"))
         verdict = (
-            Markup(" (the bar is {})")
+            Markup(" (required: {})")
             if value >= EXPLAINED_BAR
-            else Markup(', <span class="miss">which misses the bar of {}</span>')
+            else Markup(', <span class="miss">below the required {}</span>')
         )
         pieces += verdict.format(percent(EXPLAINED_BAR, 0))
     if new:
         value, error = explained_variance(new)
         lead = ", and" if old else "The surrogate explains"
-        pieces += Markup("{} <b>{}</b> on dies that it has not seen").format(lead, plus_minus(value, error, 100, "%"))
+        pieces += Markup("{} <b>{}</b> on new dies").format(lead, plus_minus(value, error, 100, "%"))
     return pieces + "."
 
 
@@ -81,9 +81,9 @@ def _network(results: dict[str, Any]) -> Markup:
             if gap and gap["beyond"]:
                 worse = gap["mean"] < 0
                 words = Markup('<span class="miss">{}</span>') if worse else Markup("{}")
-                text += Markup(", ") + words.format(f"{'worse' if worse else 'better'} by more than chance")
+                text += Markup(", ") + words.format(f"{'worse' if worse else 'better'} by a significant margin")
             elif gap and gap["seeds"] > 1:
-                text += f", a difference within the scatter of {gap['seeds']} seeds"
+                text += f", no significant difference over {gap['seeds']} seeds"
     if loop:
         found = loop_facts(loop)
         count = len(loop["systems"])
@@ -95,7 +95,7 @@ def _network(results: dict[str, Any]) -> Markup:
             count,
         )
         if found["explained"] < EXPLAINED_BAR:
-            text += Markup(', <span class="miss">of which the worst is explained to only {}</span>').format(
+            text += Markup(', <span class="miss">and the explained variance falls to {}</span>').format(
                 percent(found["explained"])
             )
     return text + "." if text else text

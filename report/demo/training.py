@@ -1,4 +1,4 @@
-"""The stages that train: every optimizer, SPICE in the loop, and the first studies."""
+"""The stages that train: every optimizer, SPICE in the loop, and the studies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from .settings import (
 
 
 def training_stage(card: DeviceCard, workers: int, report: Progress) -> tuple[dict[str, Any], list[CurvatureSystem]]:
-    """Three seeds of each optimizer; the systems of the last steps of the first die's run come along."""
+    """Three seeds of each optimizer; also returns the systems of the last steps of the first die's run."""
     jobs: list[tuple[str, str, int, int | None]] = []
     for k, seed in enumerate(SEEDS):
         jobs += [("sgd", "SGD", seed, None), ("adam", "Adam", seed, None), ("ngd", "exact NGD", seed, None)]
@@ -58,7 +58,7 @@ def training_stage(card: DeviceCard, workers: int, report: Progress) -> tuple[di
     table = [_row(label, [record for record in runs if record["group"] == label]) for label in groups]
     note = (
         f"digits, batch {BATCH}, {STEPS} steps, network 64-32-10. Hybrid time: digital work is measured on one core of this "
-        "machine (median of the steps), transfers and settling are modelled; the time that simulating the device takes is left out."
+        "machine (median of the steps), transfers and settling are modelled; the time of simulating the device is left out."
     )
     return {"task": "digits", "steps": STEPS, "batch": BATCH, "runs": runs, "table": table, "note": note}, systems
 
@@ -66,12 +66,12 @@ def training_stage(card: DeviceCard, workers: int, report: Progress) -> tuple[di
 def _train_one(
     optimizer: str, label: str, seed: int, die: int | None, card_text: str
 ) -> tuple[dict[str, Any], list[CurvatureSystem]]:
-    """One run."""
+    """Train once; returns the record of the run and its last systems."""
     torch.set_num_threads(1)  # the digital work is timed on one core
     card = DeviceCard(**json.loads(card_text))
     recorder = None
     if optimizer == "tngd":
-        # Systems of a training are not known before it; those beyond the card's range are counted.
+        # A training's systems are not known in advance; those outside of the card's range are counted.
         device = IdealDevice() if die is None else SurrogateDevice(card, die, seed, extrapolate=True)
         recorder = RecordingDevice(device, set(range(STEPS - 5, STEPS)))
     history = train(
@@ -110,7 +110,7 @@ def _train_one(
 
 
 def _step_parts(history: History, cells: int, link: Any) -> dict[str, float]:
-    """Seconds of a typical step on the hybrid machine."""
+    """Seconds of a median step on the hybrid machine, by part."""
     digital = float(np.median(history.digital_seconds))
     time_of = step_time(cells, float(np.mean(history.analog_seconds)), link, digital)
     return {name: getattr(time_of, name) for name in ("digital", "programming", "drive", "analog", "reading")}
@@ -135,7 +135,7 @@ def _row(label: str, records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def loop_stage(card: DeviceCard, systems: list[CurvatureSystem], report: Progress) -> dict[str, Any]:
-    """The last systems of the finished run, once more: by ngspice and by the surrogate of the same die."""
+    """Solve the last systems of the finished run again, in ngspice and by the surrogate of the same die."""
     die = DIES[0]
     compared = []
     report("SPICE in the loop", 0, len(systems))
@@ -173,7 +173,7 @@ def loop_stage(card: DeviceCard, systems: list[CurvatureSystem], report: Progres
 
 
 def studies_stage(card: DeviceCard, folder: Path, workers: int, report: Progress) -> list[dict[str, Any]]:
-    """The three first studies."""
+    """Run the studies."""
     studies = []
     for name in KNOBS:
         study = run_study(

@@ -1,4 +1,4 @@
-"""The picture of a measured amplifier: its open loop as a Bode plot and its input noise, each with the law of the record over it."""
+"""Bode plot and input noise of a measured amplifier, with the model of its record."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..formatting import engineering
 from .style import BLACK, BLUE, GREY, PALE, VERMILLION, WIDE, styled
 
 ABOVE = 10.0
-"""The Bode plot goes to this much above unity gain."""
+"""Upper end of the Bode plot, over the unity-gain frequency."""
 FLAT = 0.32
-"""Share of its width that is below the -3 dB point, whose text stands there."""
+"""Fraction of its width below the -3 dB point, for that point's label."""
 DASHED = (0, (4, 2))
 
 
@@ -80,7 +80,7 @@ def _draw_response(gain: Axes, phase: Axes, measured: Characterisation) -> None:
 
 
 def _mark_margin(ax: Axes, unity: float, margin: float) -> None:
-    """An arrow from -180 degrees to the phase at unity gain; its text stands where the falling curve cannot be."""
+    """An arrow from -180 degrees to the phase at unity gain, with its label clear of the falling curve."""
     ax.axhline(-180.0, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=0)
     arrow = {"arrowstyle": "<->", "color": VERMILLION, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
     ax.annotate("", (unity, margin - 180), xytext=(unity, -180), arrowprops=arrow)
@@ -115,7 +115,7 @@ def _draw_noise(ax: Axes, measured: Characterisation) -> None:
 
 
 def _beside(ax: Axes, x: float, y: float, text: str, left: bool) -> None:
-    """Text below and to the left of a point of a falling curve, or above and to the right: the two sides where it is not."""
+    """A label below left or above right of a point, the two sides clear of a falling curve."""
     sign, ha, va = (-1, "right", "top") if left else (1, "left", "bottom")
     ax.annotate(text, (x, y), xytext=(sign * 5, sign * 4), textcoords="offset points", ha=ha, va=va, fontsize=8.5)
 

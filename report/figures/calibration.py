@@ -1,4 +1,4 @@
-"""Pictures of the surrogate beside ngspice: held-out systems, and the systems of a training run."""
+"""Surrogate against ngspice: on held-out systems, and on systems of a training run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .style import BLACK, BLUE, CYCLE, PALE, VERMILLION, WIDE, styled
 
 
 def draw_parity(ax: Axes, comparisons: Sequence[dict[str, Any]], size: float = 4, ticks: int = 5) -> None:
-    """Surrogate against SPICE, circles for fitted dies and triangles for new ones, with the identity."""
+    """Parity plot of surrogate and SPICE: circles for fitted dies, triangles for new ones."""
     reach = 1e-12
     for new, colour, marker, name in ((False, BLUE, "o", "fitted dies"), (True, VERMILLION, "^", "new dies")):
         chosen = [item for item in comparisons if bool(item["new_die"]) is new]

@@ -1,4 +1,4 @@
-"""Drawings of one cell of each kind of fabric: what row i of the matrix looks like on the board.
+"""Schematics of one cell, that is of row i of the matrix, with and without amplifier.
 
 The pictures show the topology that the fabrics emit (`compiler/fabrics`): with the integrator's summing nodes e+ and
 e-, a positive entry feeds each rail of unknown j to the like summing node, a negative one crosses the rails, and the
@@ -15,13 +15,13 @@ from .symbols import INK, MINUS, PLUS, amplifier, capacitor, dot, ground, resist
 
 
 def draw_cell(ax: Axes, passive: bool = False, size: float = 8.5, detail: bool = True) -> None:
-    """Draw one cell into axes of their own.
+    """Draw one cell.
 
     Args:
         ax: empty axes; its frame is switched off and its aspect made equal.
         passive: draw the cell of two rails without amplifier; else the op-amp integrator with its crosspoints.
         size: font size, points.
-        detail: write what the parts are; off for a small picture.
+        detail: label the parts; off for a small picture.
     """
     ax.set_aspect("equal")
     ax.axis("off")
@@ -44,7 +44,7 @@ def _integrator_cell(ax: Axes, size: float, detail: bool) -> None:
     for name, (x, colour) in columns.items():
         wire(ax, [(x, 4.25), (x, 0.3)], colour)
         ax.text(x, 4.35, name, color=colour, ha="center", va="bottom", fontsize=size)
-    # Column 1: a positive entry, like to like. Column 2: a negative one, crossed. The drive crosses as well.
+    # Column 1: a positive entry, like rails. Column 2: a negative one, crossed rails, as is the drive.
     for start, line in (("p₁", plus), ("m₁", minus), ("m₂", plus), ("p₂", minus), ("b⁻", plus), ("b⁺", minus)):
         x = columns[start][0]
         resistor(ax, (x, line + 0.62), (x + 0.62, line), dots=True)

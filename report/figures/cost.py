@@ -1,4 +1,4 @@
-"""The picture of a sweep: how the parts of a step's time and energy go with a knob, and where the bottleneck changes hands."""
+"""Time and energy of a step over a swept quantity, by part, with the changes of the bottleneck."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABELS = {
 }
 """Name and unit of each knob."""
 DECADES = 7.0
-"""Parts that are always smaller than the largest total by this many decades are not drawn."""
+"""Parts that stay this many decades below the largest total are not drawn."""
 
 
 @styled
@@ -72,7 +72,7 @@ def draw_sweep(ax: Axes, scenario: Scenario, knob: str, low: float, high: float,
 
 
 def _mark(ax: Axes, scenario: Scenario, knob: str, low: float, high: float, energy: bool) -> None:
-    """The strip: coloured by the bottleneck; a dotted line and the value at each change."""
+    """A strip coloured by the bottleneck, with a dotted line and the value at each change."""
     changes = handovers(scenario, knob, low, high, energy)
     first = scenario.turned(knob, low).cost()
     leaders = [first.energy_bottleneck if energy else first.bottleneck, *(change.after for change in changes)]

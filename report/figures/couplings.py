@@ -1,4 +1,4 @@
-"""The couplings of a program as a graph, or as a map where they are many."""
+"""Couplings of a program, as a graph or as a map."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ...compiler.program import AnalogProgram
 from .style import BLACK, DIVERGING, GREEN, GREY, PALE, PURPLE, SKY
 
 PIXELS = 250
-"""Most rows of the map."""
+"""Maximum number of rows of the map."""
 NAMED = 100
-"""Most nodes of a graph that carry their number."""
+"""Maximum number of nodes with labels."""
 VECTORS = 5000
-"""Most lines of a graph that a vector file holds as lines; more are one image in it."""
+"""Maximum number of lines in a vector file; beyond, they are rasterised."""
 POSITIVE, NEGATIVE = DIVERGING(1.0), DIVERGING(0.0)
 TILES = (GREEN, PURPLE, SKY, "#F0E442", GREY, "#A6761D", "#66C2A5", "#B3B3FF")
-"""Colours of tiles, in turn; those of the signs are not among them."""
+"""Colours of tiles, in turn, without those of the signs."""
 
 
 def graph_picture(program: AnalogProgram, placement: Placement | None, title: str) -> Figure:
-    """Nodes of one tile on a circle, the tiles on a larger one; or, without tiles, where springs pull them."""
+    """The tiles' nodes on circles, arranged on a larger one; or, without tiles, a force-directed layout."""
     graph = coupling_graph(program, placement)
     figure = Figure(figsize=(9.0, 6.8), layout="constrained")
     ax = figure.subplots()
@@ -43,7 +43,7 @@ def graph_picture(program: AnalogProgram, placement: Placement | None, title: st
     busy = min(1.0, 6.0 * len(graph) / max(len(edges), 1))
     lines = [(place[i], place[j]) for i, j, _ in edges]
     drawn = LineCollection(lines, colors=colours, linewidths=(0.4 + 2.6 * weights) * busy**0.5, zorder=1)
-    # Tens of thousands of paths make a vector file that viewers choke on.
+    # Tens of thousands of paths are too slow to view in a vector file.
     drawn.set_rasterized(len(lines) > VECTORS)
     ax.add_collection(drawn)
     tiles = [data for _, data in graph.nodes(data="tile")]
@@ -62,7 +62,7 @@ def graph_picture(program: AnalogProgram, placement: Placement | None, title: st
         for colour, sign, wanted in ((POSITIVE, "positive", 1), (NEGATIVE, "negative", -1))
         if any(data["sign"] == wanted for _, _, data in edges)
     ]
-    handles.append(Line2D([], [], color=GREY, linewidth=3.0 * busy**0.5, label="width: its strength"))
+    handles.append(Line2D([], [], color=GREY, linewidth=3.0 * busy**0.5, label="width: strength"))
     node: dict[str, Any] = {
         "marker": "o",
         "markeredgecolor": BLACK,
@@ -75,7 +75,7 @@ def graph_picture(program: AnalogProgram, placement: Placement | None, title: st
     elif len(placement.tiles) <= len(TILES):
         handles += [Line2D([], [], color=TILES[t], label=f"tile {t + 1}", **node) for t in range(len(placement.tiles))]
     else:
-        handles.append(Line2D([], [], color=TILES[0], label="colour: its tile", **node))
+        handles.append(Line2D([], [], color=TILES[0], label="colour: tile", **node))
     figure.legend(handles=handles, loc="outside right center")
     return figure
 
@@ -94,7 +94,7 @@ def _springs(graph: nx.Graph) -> tuple[np.ndarray, float]:
 
 
 def _circles(placement: Placement, graph: nx.Graph) -> tuple[np.ndarray, float]:
-    """(n, 2) places, and the radius of a tile's circle; turned so that few couplings pass over cells which they do not join."""
+    """(n, 2) places, and the radius of a tile's circle; rotated so that few couplings pass over other cells."""
     radius = max(1.0, max(map(len, placement.tiles)) / 8)
     home = placement.tile_of
     ends = np.array(graph.edges, dtype=int).reshape(-1, 2)
@@ -114,7 +114,7 @@ def _circles(placement: Placement, graph: nx.Graph) -> tuple[np.ndarray, float]:
 
 
 def _passed(place: np.ndarray, ends: np.ndarray, near: float) -> int:
-    """How often a line runs within `near` of a cell that is not one of its ends."""
+    """Number of times that a line passes within `near` of a cell that is not one of its ends."""
     start, along = place[ends[:, 0]], place[ends[:, 1]] - place[ends[:, 0]]
     offset = place[None] - start[:, None]
     share = np.clip(np.einsum("ekx,ex->ek", offset, along) / np.sum(along**2, axis=1)[:, None], 0.0, 1.0)
@@ -123,14 +123,14 @@ def _passed(place: np.ndarray, ends: np.ndarray, near: float) -> int:
 
 
 def _centres(tiles: int, radius: float) -> np.ndarray:
-    """(tiles, 2): clockwise from above, far enough apart for discs of 1.25 radii."""
+    """Centres (tiles, 2), clockwise from the top, far enough apart for discs of 1.25 radii."""
     ring = 0.0 if tiles == 1 else 1.6 * radius / math.sin(math.pi / tiles)
     angles = math.pi / 2 - 2 * math.pi * np.arange(tiles) / tiles
     return ring * np.column_stack([np.cos(angles), np.sin(angles)])
 
 
 def _frame_tiles(ax: Axes, placement: Placement, radius: float) -> None:
-    """A disc behind each tile, and its name outside of the ring, where no coupling runs; names would not fit on over 40."""
+    """A disc behind each tile, with its name outside of the ring, clear of couplings, for up to 40 tiles."""
     centres = _centres(len(placement.tiles), radius)
     reach = 1.1 * float(np.abs(centres).max()) + 1.7 * radius
     for tile, centre in enumerate(centres):
@@ -146,7 +146,7 @@ def _frame_tiles(ax: Axes, placement: Placement, radius: float) -> None:
 
 
 def map_picture(program: AnalogProgram, placement: Placement | None, title: str) -> Figure:
-    """|coupling| over the largest, unknowns in the order of the tiles; each pixel is the largest of those it covers."""
+    """|coupling| relative to the largest, unknowns in the order of the tiles; a pixel shows the maximum over the entries it covers."""
     size, first, second, values = couplings_of(program)
     order: Sequence[int] = range(size) if placement is None else placement.by_tile
     position = np.empty(size, dtype=int)
@@ -167,7 +167,7 @@ def map_picture(program: AnalogProgram, placement: Placement | None, title: str)
         interpolation="none",
         extent=(0.5, size + 0.5, size + 0.5, 0.5),
     )
-    bar = figure.colorbar(shown, ax=ax, shrink=0.8, label="|coupling|, to the largest")
+    bar = figure.colorbar(shown, ax=ax, shrink=0.8, label="|coupling|, relative to the largest")
     bar.outline.set_visible(False)
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
@@ -184,5 +184,5 @@ def map_picture(program: AnalogProgram, placement: Placement | None, title: str)
 
 
 def counted(count: int, what: str) -> str:
-    """A number with its noun, in the plural where it is one."""
+    """A count with its noun: 1 tile, 2 tiles."""
     return f"{count} {what}{'s' if count > 1 else ''}"

@@ -1,4 +1,4 @@
-"""The picture of a loss landscape: contours of a slice through parameter space, with the paths of trainings on it."""
+"""Contours of the loss on a plane in parameter space, with the paths of trainings."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ COLOURS = {"sgd": GREEN, "adam": VERMILLION, "ngd": BLACK, "tngd": BLUE, "tngd-a
 SPARE = (PURPLE, SKY, GREY, *COLOURS.values())
 NAMES = {"sgd": "SGD", "adam": "Adam", "ngd": "exact NGD", "tngd": "TNGD", "tngd-adam": "TNGD-Adam"}
 HIGH, SIDE, BOTTOM = 6.25, 5.15, 0.55
-"""Inches: the figure's height, the side of the slice, and the room below it."""
+"""Height of the figure, side of the plane and margin below it, inches."""
 LEVELS = 24
-"""Contour lines."""
+"""Number of contour levels."""
 DEPTH, LEAST = 1e-6, 1e-30
-"""Losses below this share of the largest, or below the least, are drawn as that."""
+"""Losses are clipped below at this fraction of the largest, and at this value."""
 WIDEST, NARROWEST = 4.2, 1.4
-"""Points: the first path and the last, which lies on top, so that paths that coincide are all seen."""
+"""Line widths of the first path and the last, points: coinciding paths stay visible."""
 AXES = {
     "paths": ("first principal direction (distance in parameter space)", "second principal direction"),
     "random": ("first random direction (1: as far as the filters are long)", "second random direction"),
 }
 COLUMN = 36
-"""Characters in a line of the legend."""
+"""Characters per line of the legend."""
 
 
 @styled
 def landscape_plot(found: Landscape, title: str) -> Figure:
-    """Contours of the loss, equally spaced in its logarithm, and each path from the start (ring) to its end (dot, or a cross
-    where it left).
+    """Contours of the loss, equally spaced in its logarithm, and each path from its start (ring) to its end (dot, or a cross
+    where it diverged).
 
     Args:
         found: what `optim.training.landscape.landscape` returned.
-        title: what was trained and how.
+        title: one line.
     """
     figure = Figure(figsize=(WIDE, HIGH))
     figure.suptitle(title, x=0.012, y=1 - 0.1 / HIGH, ha="left", va="top", fontsize=11, weight="bold")
-    # By hand, in inches: layout engines give a square no fixed place.
+    # In inches, since layout engines do not fix the place of a square.
     ax, bar, key = (
         figure.add_axes((left / WIDE, BOTTOM / HIGH, width / WIDE, SIDE / HIGH))
         for left, width in ((0.85, SIDE), (6.13, 0.13), (6.8, 2.5))
@@ -68,13 +68,13 @@ def landscape_plot(found: Landscape, title: str) -> Figure:
 
 
 def subtitle(found: Landscape) -> str:
-    """What plane it is and how much of the paths it holds."""
+    """The kind of plane and the fraction of the paths' variance that it holds."""
     kind = "Principal plane of the paths" if found.kind == "paths" else "Filter-normalised random plane"
     return f"{kind} through the best end; it holds {percent(found.held)} of their variance"
 
 
 def percent(share: float) -> str:
-    """Per cent with two digits of what is missing, or, where little is there, of that."""
+    """Percent with two significant digits of the distance to 0 or 100, whichever is closer."""
     missing = 100 * (1 - share)
     if share < 0.1:
         return f"{100 * share:.2g} %"
@@ -84,7 +84,7 @@ def percent(share: float) -> str:
 
 
 def _draw_slice(ax: Axes, found: Landscape) -> ScalarMappable:
-    """Filled contours and lines; where the loss is not finite the ground is grey."""
+    """Filled contours and lines, grey where the loss is not finite."""
     high = float(np.max(found.loss, where=np.isfinite(found.loss), initial=0.0))
     floor = max(DEPTH * high, LEAST)
     loss = np.ma.masked_invalid(np.maximum(found.loss, floor))
@@ -101,7 +101,7 @@ def _draw_slice(ax: Axes, found: Landscape) -> ScalarMappable:
 
 
 def _draw_paths(ax: Axes, found: Landscape) -> list[Line2D]:
-    """The paths and marks; handles of the legend."""
+    """Draw the paths and marks; returns the handles of the legend."""
     count, handles = len(found.trajectories), []
     for k, (one, place, off, shadow, colour) in enumerate(
         zip(found.trajectories, found.coordinates, found.off, found.shadow, colours(found), strict=True)
@@ -117,7 +117,7 @@ def _draw_paths(ax: Axes, found: Landscape) -> list[Line2D]:
         )
         name, comma, rest = one.label.partition(",")
         lines = wrap(f"{NAMES.get(name, name)}{comma}{rest}: loss {one.loss[-1]:.3g}", COLUMN)
-        lines.append(f"on the plane {shadow:.3g}, {off[-1]:.2g} off it")
+        lines.append(f"on the plane {shadow:.3g}, {off[-1]:.2g} from it")
         if one.left is not None:
             lines.append(f"left before step {one.left}")
         handles.append(
@@ -126,12 +126,12 @@ def _draw_paths(ax: Axes, found: Landscape) -> list[Line2D]:
     [ring] = ax.plot(
         *found.coordinates[0][0], "o", color="white", markeredgecolor=BLACK, markersize=8, markeredgewidth=1.4, zorder=40
     )  # fmt: skip
-    ring.set_label(f"start: loss {found.trajectories[0].loss[0]:.3g}\n{found.off[0][0]:.2g} off the plane")
+    ring.set_label(f"start: loss {found.trajectories[0].loss[0]:.3g}\n{found.off[0][0]:.2g} from the plane")
     return [*handles, ring]
 
 
 def colours(found: Landscape) -> list[str]:
-    """A colour for each training: its optimizer's own, or, where that is taken, the next that is free."""
+    """A colour for each training: its optimizer's, or the next free one if that is taken."""
     chosen: list[str] = []
     for one in found.trajectories:
         own = COLOURS.get(one.label.partition(",")[0], SPARE[0])
@@ -141,7 +141,7 @@ def colours(found: Landscape) -> list[str]:
 
 
 def _scale(ax: Axes, heights: ScalarMappable) -> None:
-    """A bar of the colours with ticks at 1, 2 and 5 times powers of ten, or at its ends where there are not two of them."""
+    """Colour bar with ticks at 1, 2 and 5 times powers of ten, or at its ends if there are fewer than two."""
     low, high = heights.get_clim()
     assert low is not None
     assert high is not None

@@ -44,7 +44,7 @@ def matrix_plot(matrix: dict[str, Any]) -> Figure:
     right.plot(np.arange(1, len(values) + 1), values, "o", color=BLUE, markersize=3.5)
     right.set_yscale("log")
     log_ticks(right.yaxis)
-    right.set(title="Its eigenvalues", xlabel="rank", ylabel="eigenvalue (problem units)")
+    right.set(title="Eigenvalues", xlabel="rank", ylabel="eigenvalue (problem units)")
     levels = [
         (matrix.get("lambda_star"), "λ*, the damping that a passive circuit needs:", VERMILLION),
         (matrix.get("mean_diagonal"), "mean diagonal without damping:", GREY),

@@ -1,7 +1,7 @@
-"""The picture of a compiled program: all its parts where they are few, its couplings as a graph or a map where they are many.
+"""The picture of a compiled program: its schematic if it is small, else its couplings as a graph or a map.
 
-Everything is read off the netlist that the program emits, so names, nodes and values are those of the `.cir` file. Inside of the
-amplifiers' macromodels there is nothing to build: they are drawn as amplifiers, with their gain and bandwidth.
+Everything is read off the netlist that the program emits, so names, nodes and values are those of the `.cir` file. Macromodels of
+amplifiers are drawn as one amplifier, with gain and bandwidth.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .schematic import array_picture, network_picture
 from .style import save, styled
 
 DRAWN = 4
-"""Most unknowns whose parts are all drawn."""
+"""Maximum number of unknowns of a schematic."""
 GRAPH = 300
-"""Most unknowns that are drawn as nodes; beyond, the couplings are a map."""
+"""Maximum number of unknowns of a graph; beyond, the couplings are a map."""
 FORMATS = (".svg", ".png", ".pdf")
 
 
 @styled
 def draw_program(program: AnalogProgram, placement: Placement | None = None) -> Figure:
-    """The picture that suits the program's size.
+    """Schematic, graph or map, by the program's size.
 
     Up to 4 unknowns, in any fabric but a cascade: the schematic of all cells, with names, nodes and values as in the netlist. Up to 300
     the graph of couplings: orange is positive, blue negative, width the strength. Beyond, a map of |coupling|.

@@ -37,7 +37,7 @@ BLOCK = 5.7
 
 
 def network_picture(program: AnalogProgram, title: str) -> Figure:
-    """Each node a line, couplings upright between the lines, legs to ground on the right."""
+    """Nodes as horizontal lines, couplings between them, parts to ground on the right."""
     netlist = program.netlist()
     nodes = [f"{rail}{i + 1}" for i in range(program.size) for rail in "pm" if f"{rail}{i + 1}" in netlist.nodes]
     two_ended = [part for part in netlist.elements if type(part) in SYMBOLS]
@@ -88,7 +88,7 @@ def _rail_of(node: str, probes: dict[str, VoltageSource]) -> str:
 
 
 def _columns(couplings: Iterable[tuple[Any, float, float]]) -> list[list[tuple[Any, float, float]]]:
-    """Couplings (part, y, y) on as few columns as their spans allow, the first that has room."""
+    """Couplings (part, y, y) packed into columns, each in the first that has room."""
     columns: list[list[tuple[Any, float, float]]] = []
     for part, one, other in couplings:
         upper, lower = max(one, other), min(one, other)
@@ -172,7 +172,7 @@ def _amplifier_text(program: AnalogProgram, offset: Element | None) -> str:
 
 
 def _loop(ax: Axes, part: Any, at: Point, output: float, height: float) -> None:
-    """A part across an amplifier, with its value, and the name of the output."""
+    """A feedback part with its value, and the name of the output."""
     outgoing = part.b if isinstance(part, Resistor) else part.a
     feedback(ax, SYMBOLS[type(part)][0], at, output, height, rail_colour(outgoing))
     label(ax, at[0] + 2.9, output, outgoing, fontsize=8.5, color=rail_colour(outgoing))

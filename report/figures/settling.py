@@ -1,4 +1,4 @@
-"""Pictures of circuits that relax: waveforms over the exact law with their thermal noise, and readings against the solution."""
+"""Settling: waveforms and their thermal noise against the exact law, and readings against the solution."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from scipy.interpolate import CubicSpline
 from .style import BLACK, CYCLE, GREY, PALE, WIDE, label_ends, log_ticks, styled, subscript
 
 SHOWN = 8
-"""Most curves in one picture: the unknowns with the largest solution."""
+"""Maximum number of curves: those of the largest solution entries."""
 
 
 def draw_settling(ax: Axes, transient: dict[str, Any]) -> list[tuple[float, str, str]]:
-    """Draw, and return the labels for the ends of the curves."""
+    """Waveforms over the mean of the law; returns the labels for the ends of the curves."""
     time = np.array(transient["time"], dtype=float)
     law_time = np.array(transient.get("law_time") or time, dtype=float)
     spice, law = np.array(transient["spice"], dtype=float), np.array(transient["law_mean"], dtype=float)
@@ -61,7 +61,7 @@ def _scores(transient: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 @styled
 def transient_plot(transient: dict[str, Any]) -> Figure:
-    """Settling over the exact law; and what is left when the law's mean is taken off, in its standard deviations."""
+    """Waveforms over the exact law, and their deviation from its mean in its standard deviations."""
     figure = Figure(figsize=(WIDE, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=[4.4, 1], height_ratios=[1.55, 1])
     top, trace = figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, 0])

@@ -1,4 +1,4 @@
-"""Pictures of studies: accuracy against one imperfection."""
+"""Accuracy against one imperfection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
 
     Args:
         study: `Study.to_dict()`.
-        limits: accuracies that the axis must hold as well, so that several studies can share one scale.
+        limits: further accuracies within the axis, so that several studies can share one scale.
     """
     figure = Figure(figsize=(3.3, 2.9), layout="constrained")
     ax = figure.subplots()
@@ -42,7 +42,7 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
         ax.set_xscale("log")
     accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
     means = [float(np.mean(group)) for group in accuracy]
-    # Worst to best die: a standard deviation would leave the scale where some dies train and others do not.
+    # Worst to best die: a standard deviation would exceed the scale where some dies train and others do not.
     reach = np.array([[mean - min(group), max(group) - mean] for mean, group in zip(means, accuracy, strict=True)]).T
     ax.axhline(float(study["baseline"]), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
     for value, group in zip(values, accuracy, strict=True):
@@ -77,6 +77,6 @@ def accuracy_range(study: dict[str, Any]) -> tuple[float, float]:
 
 
 def _shown(run: dict[str, Any]) -> float:
-    """A run's value on the axis: `shown` where the knob's setting is not what is plotted."""
+    """A run's value on the axis: `shown` if it differs from the level."""
     value = run.get("shown")
     return float(run["level"] if value is None else value)

@@ -1,6 +1,6 @@
-"""How the report's pictures look: colours, one matplotlib style, readable ticks, direct labels, and SVG as text.
+"""Style of all pictures: colours, matplotlib settings, ticks, direct labels, SVG text and files.
 
-Colours are those of Okabe and Ito, which people with any of the usual colour deficiencies can tell apart.
+The colours are those of Okabe and Ito, which are distinct with the usual colour deficiencies.
 Nothing uses pyplot, so no state is shared between figures.
 """
 
@@ -59,7 +59,7 @@ T = TypeVar("T")
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Draw in this module's style, and leave the caller's matplotlib settings as they were."""
+    """Decorator: draw in this module's style without changing the caller's matplotlib settings."""
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -75,7 +75,7 @@ def to_svg(figure: Figure, name: str, description: str = "") -> str:
     Args:
         figure: what to draw.
         name: unique on the page; prefixes every id, so that several figures can stand in one document.
-        description: what a screen reader says of it.
+        description: text for screen readers.
     """
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
@@ -94,7 +94,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def accuracy_axis(ax: Axes, values: Sequence[float], room: float = 0.05) -> None:
-    """Accuracy spaced by the logarithm of the error, so that 97 and 98 % are as far apart as they matter."""
+    """Accuracy spaced by the logarithm of the error, which separates 97 and 98 %."""
 
     def forward(accuracy: Any) -> np.ndarray:
         return -np.log10(np.clip(1 - np.asarray(accuracy, dtype=float), 1e-4, None))
@@ -136,7 +136,7 @@ _TICKS = (
     0.975,
     0.985,
 )
-"""Accuracies worth a tick, the most telling first."""
+"""Candidates for ticks, by priority."""
 
 
 def _accuracy_ticks(height: Callable[[float], Any], low: float, high: float) -> list[float]:
@@ -157,13 +157,13 @@ def log_ticks(axis: Axis) -> None:
 
 
 def power_of_ten(value: float) -> str:
-    """10 with its exponent raised."""
+    """The nearest power of ten, with a superscript exponent."""
     exponent = round(math.log10(value)) if value > 0 else 0
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def label_ends(ax: Axes, entries: Sequence[tuple[float, str, str]], gap: float = 0.06, inside: bool = False) -> None:
-    """Write (y in data units, text, colour) at the right edge, moved apart to at least `gap` of the axis height."""
+    """Labels (y in data units, text, colour) at the right edge, at least `gap` of the axis height apart."""
     if not entries:
         return
     heights = ax.transAxes.inverted().transform(ax.transData.transform([(ax.get_xlim()[1], y) for y, _, _ in entries]))[
@@ -172,7 +172,7 @@ def label_ends(ax: Axes, entries: Sequence[tuple[float, str, str]], gap: float =
     order = np.argsort(heights, kind="stable")
     places = heights[order].copy()
     if not inside:
-        for _ in range(200):  # neighbours that are too near push each other apart
+        for _ in range(200):  # neighbours closer than the gap are moved apart
             for k in range(len(places) - 1):
                 lack = gap - (places[k + 1] - places[k])
                 if lack > 1e-9:
@@ -195,5 +195,5 @@ def label_ends(ax: Axes, entries: Sequence[tuple[float, str, str]], gap: float =
 
 
 def subscript(number: int) -> str:
-    """A number as a lowered index."""
+    """A number as a subscript."""
     return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))

@@ -1,4 +1,4 @@
-"""Symbols of parts for schematics, from matplotlib primitives; a unit of their axes is about a resistor's length."""
+"""Schematic symbols from matplotlib primitives; a unit of the axes is about the length of a resistor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLUS = "#0072B2"
 MINUS = "#D55E00"
 THIN, FIRM = 0.9, 1.3
 INCH = 0.62
-"""Inches of a unit of a schematic."""
+"""Inches per unit of a schematic."""
 Point = tuple[float, float]
 
 
@@ -98,7 +98,7 @@ def source(ax: Axes, start: Point, end: Point, arrow: bool = True) -> None:
 
 
 def ground(ax: Axes, point: Point) -> None:
-    """Ground, below a point."""
+    """Ground symbol below a point."""
     for row, width in enumerate((0.24, 0.15, 0.06)):
         y = point[1] - 0.1 * row
         ax.plot([point[0] - width, point[0] + width], [y, y], color=INK, linewidth=FIRM, zorder=3)
@@ -123,7 +123,7 @@ def amplifier(ax: Axes, left: Point, size: float, text: str) -> None:
 
 
 def grounded_amplifier(ax: Axes, inverting: Point, size: float, text: str) -> None:
-    """An amplifier whose inverting input is at a point and whose other one is on ground; its output is 0.9 lower, 2 to the right."""
+    """An amplifier with its inverting input at a point and the other one grounded; its output is 0.9 below and 2 to the right."""
     x, y = inverting
     amplifier(ax, (x, y - 0.9), size, text)
     wire(ax, [(x, y - 1.8), (x - 0.3, y - 1.8), (x - 0.3, y - 1.95)])
@@ -150,7 +150,7 @@ SYMBOLS: dict[type, tuple[Callable[..., None], str, str]] = {
     Capacitor: (capacitor, "capacitance", "F"),
     Inductor: (inductor, "inductance", "H"),
 }
-"""Symbol, field and unit of the parts of a netlist that carry a value."""
+"""Symbol, field and unit of each kind of two-terminal part."""
 
 
 def sheet(width: float, height: float, title: str) -> tuple[Figure, Axes]:
@@ -177,5 +177,5 @@ def value_of(part: Any) -> str:
 
 
 def rail_colour(node: str) -> str:
-    """That of the positive or of the negative rail, by the first letter of a node's name."""
+    """Colour of the positive or the negative rail, by the first letter of the node's name."""
     return MINUS if node[0] in "mn" else PLUS

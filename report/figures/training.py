@@ -1,4 +1,4 @@
-"""Pictures of training: accuracy against steps and time, and the loss of one run."""
+"""Training: accuracy against steps and time, and the loss of one run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPTIMIZERS = {"sgd": ("SGD", GREY), "adam": ("Adam", ORANGE), "ngd": ("exact NG
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that one curve stands for; mean and std over the runs, at the steps that all of them evaluated."""
+    """The runs of one curve, with mean and standard deviation at the steps that all of them evaluated."""
 
     label: str
     short: str
@@ -85,7 +85,7 @@ def training_groups(training: dict[str, Any]) -> list[Group]:
 
 
 def draw_accuracy(ax: Axes, groups: Sequence[Group], against: str, labels: str = "label", bands: bool = True) -> None:
-    """Mean accuracy of each group against "steps" or "seconds", named at the end of its curve by its field `labels`."""
+    """Mean accuracy of each group against "steps" or "seconds", labelled at the end of the curve by the group's field `labels`."""
     everything: list[float] = []
     for group in groups:
         x = group.steps if against == "steps" else group.seconds

@@ -119,9 +119,9 @@ def test_the_legend_says_how_each_path_ends() -> None:
     found = sample(("sgd", "tngd, analog time 2"), left=(0,))
     written = [text.get_text().split("\n") for text in landscape_plot(found, TITLE).axes[2].get_legend().get_texts()]
     assert written == [
-        ["SGD: loss 0.01", "on the plane 0.00123, 0.0012 off it", "left before step 7"],
-        ["TNGD, analog time 2: loss 0.02", "on the plane 0.00123, 0.0012 off it"],
-        ["start: loss 2.3", "1.6 off the plane"],
+        ["SGD: loss 0.01", "on the plane 0.00123, 0.0012 from it", "left before step 7"],
+        ["TNGD, analog time 2: loss 0.02", "on the plane 0.00123, 0.0012 from it"],
+        ["start: loss 2.3", "1.6 from the plane"],
     ]
 
 
