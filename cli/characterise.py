@@ -142,7 +142,7 @@ def _amplifier(
 ) -> Amplifier:
     from ..circuits.amplifiers.user_netlist import Amplifier
     from ..circuits.spice.includes import read_file
-    from ..circuits.spice.parser import read_subcircuit
+    from ..circuits.spice.read import read_subcircuit
 
     plus, *minus = _names("--inputs", inputs)
     if len(minus) != 1:

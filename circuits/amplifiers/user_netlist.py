@@ -15,7 +15,7 @@ from ..netlist.elements import GROUND, Element, Resistor, VoltageSource
 from ..netlist.mutual_inductance import MutualInductance
 from ..netlist.netlist import Netlist
 from ..spice.includes import read_file
-from ..spice.parser import read_subcircuit
+from ..spice.read import read_subcircuit
 
 _NODE_FIELDS = ("a", "b", "cp", "cm", "collector", "base", "emitter", "substrate", "drain", "gate", "source", "bulk")
 
@@ -77,7 +77,7 @@ class Amplifier:
         """The amplifier that a `.subckt` of a netlist's text describes; parts outside of it are left aside.
 
         Args:
-            text: first line a title; cards as `Netlist.from_spice` reads them.
+            text: first line a title; cards as `parse_spice` reads them.
             subcircuit: name of the `.subckt`.
             inputs, outputs, supplies: all of its ports, by the names on the `.subckt` card.
             reference: see the class.
@@ -86,7 +86,7 @@ class Amplifier:
             ``Amplifier.from_spice(text, "opamp", ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})``
 
         Raises:
-            InputError: no such sub-circuit; a port that is missing or not named; as `Netlist.from_spice`.
+            InputError: no such sub-circuit; a port that is missing or not named; as `parse_spice`.
         """
         return cls._of(*read_subcircuit(text, None, subcircuit), inputs, outputs, supplies, reference)
 
@@ -101,7 +101,7 @@ class Amplifier:
         reference: float = 0.0,
         include_folder: str | Path | None = None,
     ) -> Amplifier:
-        """As `from_spice`, from a file (UTF-8); `include_folder` as for `Netlist.read_spice`.
+        """As `from_spice`, from a file (UTF-8); `include_folder` as for `read_spice`.
 
         Raises:
             InputError: the file cannot be read; as `from_spice`.

@@ -30,7 +30,7 @@ from ..netlist.elements import (
 )
 from ..netlist.mutual_inductance import MutualInductance, mutual_inductances
 from ..netlist.netlist import Netlist
-from ..netlist.semiconductors import refuse_devices
+from ..netlist.semiconductors import reject_devices
 
 Array = NDArray[np.float64]
 
@@ -136,7 +136,7 @@ def describe_elements(elements: Sequence[Element]) -> Descriptor:
             for node in e.nodes:
                 index.setdefault(node, len(index) - 1)
     nodes = tuple(node for node in index if node != GROUND)
-    refuse_devices(others, "descriptor form")
+    reject_devices(others, "descriptor form")
     branches = [e for e in others if isinstance(e, Inductor | VoltageSource | VCVS | CCVS)]
     branch = {element.name.lower(): i for i, element in enumerate(branches, start=len(nodes))}
     inputs = [e for e in others if isinstance(e, VoltageSource | CurrentSource)]

@@ -16,7 +16,7 @@ The equations are reduced in three steps, each an exact change of coordinates:
 2. Sources. The voltage constraints are solved, v = Nv q + Pu u, and the current balances are combined so that the
    source currents e drop out (left null space). Sources are constant in time, so capacitors at source nodes carry none.
 3. Algebra. E q' = -K q + r with a singular E is split by its SVD; the part without dynamics is solved for and
-   substituted. If that part is singular the circuit has index 2 or more and is refused.
+   substituted. If that part is singular the circuit has index 2 or more and is an error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from ..netlist.elements import (
 )
 from ..netlist.mutual_inductance import MutualInductance, mutual_inductances
 from ..netlist.netlist import Netlist
-from ..netlist.semiconductors import refuse_devices
+from ..netlist.semiconductors import reject_devices
 from ..netlist.topology import UnionFind
 
 Array = NDArray[np.float64]
@@ -197,7 +197,7 @@ class _Constrained:
 
 
 def _constrain(netlist: Netlist, index: dict[str, int]) -> _Constrained:
-    refuse_devices(netlist, "state-space engine")
+    reject_devices(netlist, "state-space engine")
     nodes, inductors = len(index), netlist.of(Inductor)
     probes: list[CCVS | CCCS] = [*netlist.of(CCVS), *netlist.of(CCCS)]
     in_series = {probe.sense.lower(): _series_inductor(netlist, probe.sense) for probe in probes}

@@ -46,7 +46,7 @@ Reading: TypeAlias = str | tuple[str, str]
 Injected: TypeAlias = Mapping[Reading, float] | ArrayLike
 #: A circuit of these alone cannot be unstable, and is spared the dense matrices of that test.
 _PASSIVE = (Resistor, Capacitor, Inductor, VoltageSource, CurrentSource)
-#: Error wanted of a band's integral, relative to the standard deviations; and the one above which it is refused.
+#: Error wanted of a band's integral, relative to the standard deviations; and the one above which it is an error.
 _TOLERANCE, _LARGEST_ERROR = 1e-8, 1e-5
 #: Share of a variance that white noise, taken over the circuit's own bandwidth, may have and still pass as rounding.
 _WHITE = 1e-9
@@ -119,7 +119,7 @@ def noise_covariance(
     Without a band the exact solution of F S + S F^T = -Q (`statespace`). With one, the integral of Re S_ij(f) df from f_lo to f_hi, by
     adaptive Gauss-Kronrod rules that start from intervals split at the natural frequencies of the circuit and at multiples of their
     half-widths, so that a narrow resonance is not missed. Its error, in units of the standard deviations' product, is brought below
-    1e-8; a circuit so ill-conditioned that 1e-5 is not reached is refused.
+    1e-8; a circuit so ill-conditioned that 1e-5 is not reached is an error.
 
     Args:
         netlist: a linear circuit with a stationary law.
@@ -142,7 +142,7 @@ def noise_covariance(
     space = dataclasses.replace(space, noise_density=space.noise_density + system.injected_at(space.noise_nodes))
     _require_stable(space)
     if limits is None or math.isinf(limits[1]):
-        _refuse_white(space, system.pairs)
+        _check_not_white(space, system.pairs)
     if limits is None:
         return space.covariance()
     return _integrate(system, limits, space.eigenvalues)
@@ -232,7 +232,7 @@ def _pairs(netlist: Netlist, nodes: Sequence[Reading], what: str = "nodes") -> t
 
 
 def _numbers(values: ArrayLike) -> Array:
-    """As an array of floats; of NaN where that fails, which every caller refuses."""
+    """As an array of floats; of NaN where that fails, which every caller rejects."""
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
@@ -266,7 +266,7 @@ def _require_stable(space: StateSpace) -> None:
         )
 
 
-def _refuse_white(space: StateSpace, pairs: Sequence[tuple[str, str]]) -> None:
+def _check_not_white(space: StateSpace, pairs: Sequence[tuple[str, str]]) -> None:
     """Name a voltage with white noise in it: over all frequencies its variance is infinite."""
     white = np.einsum("ij,jk,ik->i", space.Dn, space.noise_density, space.Dn)
     bandwidth = float(np.abs(space.eigenvalues).max(initial=0.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,14 @@ _EXACT = ".options reltol=2 vntol=1 pivtol=1e-30"
 _START = 1e-7
 #: Default largest step of an adaptive transient is stop / this.
 _COARSEST = 100
+
+
+class HasCards(Protocol):
+    """An analysis that can write itself as ngspice cards."""
+
+    def cards(self) -> tuple[str, ...]:
+        """ngspice lines."""
+        ...
 
 
 @dataclass(frozen=True)

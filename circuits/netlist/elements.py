@@ -1,4 +1,4 @@
-"""The parts a netlist may hold: frozen records in SI units; what a simulator would misread, the constructors refuse.
+"""The parts a netlist may hold: frozen records in SI units; what a simulator would misread, the constructors reject.
 
 Every part carries a name whose first letter is SPICE's letter for its kind, and node names; ground is node ``"0"``.
 Two-terminal parts run from node `a` to node `b`. Positive source current flows a -> source -> b, inside the source

@@ -79,11 +79,11 @@ def mutual_inductances(elements: Iterable[Element]) -> dict[tuple[str, str], flo
             raise NetlistError(f"{coupling.name} couples {coupling.first} and {coupling.second} again; keep one K part")
         found[first, second] = coupling.coupling * math.sqrt(values[first] * values[second])
     if len(couplings) > 1:
-        _refuse_negative_energy(couplings)
+        _check_energy(couplings)
     return found
 
 
-def _refuse_negative_energy(couplings: list[MutualInductance]) -> None:
+def _check_energy(couplings: list[MutualInductance]) -> None:
     place: dict[str, int] = {}
     for coupling in couplings:
         for name in coupling.partners:

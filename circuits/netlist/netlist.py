@@ -1,4 +1,4 @@
-"""`Netlist`: a checked list of parts, and its text for a simulator (`dialects`).
+"""`Netlist`: a checked list of parts, and its text for a simulator (`spice.writer`).
 
 A netlist holds only numbers and checked names, so its text can carry no command: nothing a user writes reaches the
 simulator except through these records. Names and nodes follow SPICE in ignoring case.
@@ -10,22 +10,20 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from importlib import import_module
 from typing import TypeVar
 
+from scipy import constants
+
 from ..errors import InputError, NetlistError
-from ..spice.writer import HasCards, write_spice
+from .analyses import HasCards
 from .elements import (
     CCCS,
     CCVS,
     GROUND,
     KINDS,
-    VCCS,
-    VCVS,
-    Capacitor,
     CurrentSource,
     Element,
-    Inductor,
     Resistor,
     VoltageSource,
 )
@@ -34,38 +32,11 @@ from .mutual_inductance import MutualInductance, mutual_inductances
 from .semiconductors import (
     DEVICES,
     NOMINAL_CELSIUS,
-    BipolarTransistor,
     Device,
     DeviceModel,
-    Diode,
-    Mosfet,
-    Switch,
     model_cards,
 )
 from .topology import check_topology
-
-__all__ = [
-    "CCCS",
-    "CCVS",
-    "GROUND",
-    "VCCS",
-    "VCVS",
-    "BipolarTransistor",
-    "Capacitor",
-    "Clamp",
-    "CurrentSource",
-    "DeviceModel",
-    "Diode",
-    "Element",
-    "Inductor",
-    "Mosfet",
-    "MutualInductance",
-    "Netlist",
-    "Resistor",
-    "SaturatingVCCS",
-    "Switch",
-    "VoltageSource",
-]
 
 Kind = TypeVar("Kind", bound=Element)
 _KINDS = (*KINDS, MutualInductance, SaturatingVCCS, Clamp, *DEVICES)
@@ -97,56 +68,6 @@ class Netlist:
         self._spelling: dict[str, str] = {GROUND: GROUND}
         self._spelled = {GROUND}
         self._nodes: tuple[str, ...] | None = None
-
-    @classmethod
-    def from_spice(cls, text: str) -> Netlist:
-        """The circuit that a SPICE netlist's text describes; nothing in it is executed or included.
-
-        The first line is the title. Read are R, C, L, K, V, I, E, G, F, H, D, Q, M, S and X cards, ``.subckt`` with parameters,
-        ``.param`` with expressions in braces or quotes (numbers, parameters, ``+ - * / ** ( )``, sqrt, exp, log, abs, min, max),
-        ``.model`` of type D, NPN, PNP, NMOS, PMOS and SW, ``.temp`` and ``.options temp=``. Analyses, outputs and other options are
-        passed over: ask for an analysis by `circuits.ngspice.run.run`. Sources have dc and ac values and ``pwl`` waveforms. Initial
-        values stand at the part (``C1 a b 1n ic=0.5``); ``.ic`` is refused. Sub-circuits become part of their names: R1 in X2 is R1_X2.
-
-        Diodes, transistors and switches are for ngspice only; `statespace`, `descriptor` and the other dialects refuse them.
-
-        Example:
-            >>> netlist = Netlist.from_spice('''divider
-            ... .param r=1k
-            ... V1 in 0 3
-            ... R1 in out {2*r}
-            ... R2 out 0 {r}
-            ... .end''')
-            >>> netlist["R1"].resistance
-            2000.0
-
-        Raises:
-            InputError: whatever is not read, by line number and with what to do instead.
-            NetlistError: two parts of one name, or other faults of the whole, as `add`.
-        """
-        from ..spice.parser import parse_netlist  # it builds a Netlist itself
-
-        return parse_netlist(text)
-
-    @classmethod
-    def read_spice(cls, path: str | Path, include_folder: str | Path | None = None) -> Netlist:
-        """The circuit that a SPICE netlist in a file (UTF-8) describes, as `from_spice`.
-
-        Args:
-            path: the file.
-            include_folder: the folder whose files ``.include FILE`` and ``.lib FILE SECTION`` may name, relative to the file that names
-                them or to the folder, at most 10 deep; links are followed first, and what is not inside is refused. None: no file.
-
-        Example:
-            ``Netlist.read_spice("amplifier.cir", include_folder="models")``
-
-        Raises:
-            InputError: the file cannot be read; as `from_spice`, with the included file's name after the line's number.
-            NetlistError: as `from_spice`.
-        """
-        from ..spice.parser import read_netlist
-
-        return read_netlist(path, include_folder)
 
     def add(self, *elements: Element, group: str = "") -> None:
         """Append parts; all or none are taken.
@@ -265,7 +186,7 @@ class Netlist:
         """Raise NetlistError if the circuit's graph is one that no simulator should be given (see `topology`).
 
         Args:
-            direct_current: also refuse loops of inductors, whose currents only an initial state determines.
+            direct_current: also raise for loops of inductors, whose currents only an initial state determines.
         """
         probes: list[CCVS | CCCS] = [*self.of(CCVS), *self.of(CCCS)]
         for element in probes:
@@ -293,7 +214,7 @@ class Netlist:
 
     def cards(self) -> list[str]:
         """The parts, their models and the temperature as ngspice lines, without title and comments."""
-        celsius = self.temperature - 273.15
+        celsius = self.temperature - constants.zero_Celsius
         lines = [element.line(self.temperature) for element in self._elements.values()]
         if not self._models:
             return [*lines, f".options temp={celsius!r} tnom={celsius!r}"]
@@ -317,7 +238,9 @@ class Netlist:
             InputError: an unknown dialect; an analysis that it has no words for.
             NetlistError: hierarchical, and a part refers to one in another group; a diode or transistor in another dialect.
         """
-        return write_spice(self, dialect, analysis, hierarchical)
+        # Bound late: spice knows netlist, and not the reverse.
+        text: str = import_module("..spice.writer", __package__).write_spice(self, dialect, analysis, hierarchical)
+        return text
 
 
 def _text_line(what: str, text: str) -> str:

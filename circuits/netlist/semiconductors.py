@@ -1,7 +1,7 @@
 """Diodes and transistors: passed through to ngspice, which alone knows their equations.
 
 A device is a record of checked names and numbers and carries its `.model` card as one, so that nothing else of a user's text
-reaches the simulator. The linear engines (`descriptor`, `mna`) refuse it by name.
+reaches the simulator. The linear engines (`descriptor`, `mna`) reject it by name.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def model_cards(elements: Iterable[Element]) -> list[str]:
     return list(dict.fromkeys(element.model.card() for element in elements if isinstance(element, Device)))
 
 
-def refuse_devices(elements: Iterable[Element], engine: str) -> None:
+def reject_devices(elements: Iterable[Element], engine: str) -> None:
     """Raise NetlistError if there is a part that is not linear, naming it and the `engine` that cannot take it."""
     for element in elements:
         if isinstance(element, Device):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..errors import NetlistError
 from .elements import GROUND, Element
 from .mutual_inductance import MutualInductance
-
-if TYPE_CHECKING:
-    from .netlist import Netlist
+from .netlist import Netlist
 
 
 @dataclass(frozen=True)

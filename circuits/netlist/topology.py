@@ -67,8 +67,10 @@ def check_topology(elements: tuple[Element, ...], nodes: tuple[str, ...], direct
                 f"{element.name} ({element.a}, {element.b}) closes a loop of voltage-fixing parts: "
                 f"{', '.join(_loop(element, elements, fixing))}; put a resistor in series with one of them"
             )
-    _refuse_stray(connected, nodes, "no element path to ground (node '0')", "connect it, or drop the unused elements")
-    _refuse_stray(
+    _check_connected(
+        connected, nodes, "no element path to ground (node '0')", "connect it, or drop the unused elements"
+    )
+    _check_connected(
         conducting,
         nodes,
         "no path for direct current to ground (only capacitors, current sources or controlling inputs reach it)",
@@ -81,7 +83,7 @@ def _join(sets: UnionFind, nodes: tuple[str, ...]) -> None:
         sets.union(nodes[0], node)
 
 
-def _refuse_stray(sets: UnionFind, nodes: tuple[str, ...], what: str, remedy: str) -> None:
+def _check_connected(sets: UnionFind, nodes: tuple[str, ...], what: str, remedy: str) -> None:
     ground = sets.find(GROUND)
     stray = [node for node in nodes if sets.find(node) != ground]
     if stray:

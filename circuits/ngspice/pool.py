@@ -77,7 +77,7 @@ class Worker:
         Raises:
             SimulationTimeout: it took longer than `timeout` seconds; the process was killed.
             WorkerDied: the process ended in the middle of the job.
-            SimulationError: ngspice refused the job; the worker goes on.
+            SimulationError: ngspice rejected the job; the worker goes on.
         """
         self.jobs += 1
         self._errors.seek(0)

@@ -262,7 +262,7 @@ def _noise_job(netlist: Netlist, analysis: Noise, deck: list[str]) -> tuple[dict
 
     def finish(results: list[Array], version: str, log: str) -> NoiseResult:
         frequency, density, total = results
-        _refuse_not_finite({"density": density, "total": total}, log)
+        _check_finite({"density": density, "total": total}, log)
         return NoiseResult(frequency, density, float(total[-1]), version, log)
 
     return job, [], finish
@@ -270,7 +270,7 @@ def _noise_job(netlist: Netlist, analysis: Noise, deck: list[str]) -> tuple[dict
 
 def _operating_point(nodes: tuple[str, ...], results: list[Array], version: str, log: str) -> OperatingPointResult:
     voltages = dict(zip(nodes, results, strict=True))
-    _refuse_not_finite(voltages, log)
+    _check_finite(voltages, log)
     return OperatingPointResult({node: float(values[-1]) for node, values in voltages.items()}, version, log)
 
 
@@ -278,7 +278,7 @@ def _sweep(stop: float, nodes: tuple[str, ...], results: list[Array], version: s
     wanted = results[0] <= stop * (1 + 1e-9)  # ngspice goes a few points further
     frequency, parts = results[0][wanted], [part[wanted] for part in results[1:]]
     voltages = {node: real + 1j * imag for node, real, imag in zip(nodes, parts[::2], parts[1::2], strict=True)}
-    _refuse_not_finite({node: np.abs(values) for node, values in voltages.items()}, log)
+    _check_finite({node: np.abs(values) for node, values in voltages.items()}, log)
     return ACResult(frequency, voltages, version, log)
 
 
@@ -301,11 +301,11 @@ def _transient(
         grid = np.linspace(0.0, analysis.stop, analysis.samples)
         time, values = grid, list(np.ascontiguousarray(resample(time, np.column_stack(values), corners, grid).T))
     voltages = dict(zip(nodes, values, strict=True))
-    _refuse_not_finite(voltages, log)
+    _check_finite(voltages, log)
     return TransientResult(time, voltages, version, log)
 
 
-def _refuse_not_finite(values: dict[str, Array], log: str) -> None:
+def _check_finite(values: dict[str, Array], log: str) -> None:
     for name, column in values.items():
         if column.size == 0 or not np.all(np.isfinite(column)):
             raise SimulationError(

@@ -29,8 +29,8 @@ _HARMLESS_AT_LOAD = ("Note: No compatibility mode", "Note: can't find init file"
 _WORTHLESS = ("resistance to low", "source stepping failed")
 
 
-class Refused(Exception):
-    """ngspice refused the job; the text holds its words. `kind` names the exception for the caller."""
+class Rejected(Exception):
+    """ngspice rejected the job; the text holds its words. `kind` names the exception for the caller."""
 
     def __init__(self, message: str, kind: str = "SimulationError") -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class Simulator:
         try:
             self.shared = NgSpiceShared.new_instance()
         except OSError as error:
-            raise Refused(f"{library} cannot be loaded: {error}", "SimulatorMissing") from None
+            raise Rejected(f"{library} cannot be loaded: {error}", "SimulatorMissing") from None
         self._command_error, self._ffi = NgSpiceCommandError, ffi
         self._deck: list[Any] = []
         self.version = str(self.shared.ngspice_version)
@@ -61,7 +61,7 @@ class Simulator:
         except self._command_error:
             pass  # judged by the return code (a NameError of PySpice's, not caught here) and by the vectors
         except NameError as error:
-            raise Refused(f"ngspice command {text!r} failed: {error}; it printed: {self._said()}") from None
+            raise Rejected(f"ngspice command {text!r} failed: {error}; it printed: {self._said()}") from None
         return self.say()
 
     def say(self) -> list[str]:
@@ -75,7 +75,7 @@ class Simulator:
         return " | ".join(self.say()) or "nothing"
 
     def load(self, deck: str, noisy: bool) -> None:
-        """Load a deck; Refused if ngspice complains about anything at all."""
+        """Load a deck; Rejected if ngspice complains about anything at all."""
         # As PySpice's load_circuit does it, but the lines live until the job is over: freed before the run, they leave holes in the
         # heap that ngspice's matrix is scattered over, and a transient takes a tenth longer (measured).
         lines = [*filter(None, deck.splitlines()), ""]  # ngspice 33 wants an empty one at the end
@@ -83,19 +83,19 @@ class Simulator:
         self.shared.clear_output()
         failed = self.shared._ngspice_shared.ngSpice_Circ(self._ffi.new("char *[]", self._deck))
         if failed:
-            raise Refused(f"ngspice could not load the netlist; it printed: {self._said()}")
+            raise Rejected(f"ngspice could not load the netlist; it printed: {self._said()}")
         complaints = [line for line in self.say() if not line.startswith(_HARMLESS_AT_LOAD)]
         if not complaints:
             return
         words = " | ".join(complaints)
         # some versions name the code model that is missing, ngspice 39 the .model line that needs it
         if noisy and any(name in words.lower() for name in ("filesource", "definition of model thermograd_noise")):
-            raise Refused(
+            raise Rejected(
                 f"ngspice has no 'filesource' code model (analog.cm of XSPICE), which noise needs: {words}. "
                 "Install it: apt-get install libngspice0 ngspice, or run without noise",
                 "SimulatorMissing",
             )
-        raise Refused(f"ngspice did not accept the netlist; it printed: {words}")
+        raise Rejected(f"ngspice did not accept the netlist; it printed: {words}")
 
     def vectors(self, plot: str) -> dict[str, Array]:
         """All vectors of a plot, by lower-case name, ``v(x)`` written as ``x``; the imaginary part of x is ``imag(x)``."""
@@ -131,16 +131,16 @@ def serve(simulator: Simulator, job: dict[str, Any], arrays: list[Array]) -> tup
         log = list(simulator.log)
         words = " | ".join(log) or "nothing"
         if not plots or any(phrase in words for phrase in _WORTHLESS):
-            raise Refused(f"ngspice produced no result; it printed: {words}")
+            raise Rejected(f"ngspice produced no result; it printed: {words}")
         found: dict[str, Array] = {}
         for plot in plots:  # a noise analysis has its totals in one plot and its spectra in the other
             found.update(simulator.vectors(plot))
         missing = [name for name in job["vectors"] if name not in found]
         if missing:
-            raise Refused(f"ngspice returned no vector {', '.join(missing[:5])}; it printed: {words}")
+            raise Rejected(f"ngspice returned no vector {', '.join(missing[:5])}; it printed: {words}")
         wanted = [found[name] for name in job["vectors"]]
         if not all(vector.size for vector in wanted):
-            raise Refused(f"ngspice returned no points; it printed: {words}")
+            raise Rejected(f"ngspice returned no points; it printed: {words}")
         return {"ok": True, "log": log}, wanted
     finally:
         simulator.clean()
@@ -184,8 +184,8 @@ def main(library: str) -> None:
     sys.stdout = sys.stderr
     try:
         simulator = Simulator(library)
-    except Refused as refused:
-        write_frame(output, {"ok": False, "kind": refused.kind, "message": str(refused)})
+    except Rejected as rejected:
+        write_frame(output, {"ok": False, "kind": rejected.kind, "message": str(rejected)})
         return
     write_frame(output, {"ok": True, "version": simulator.version})
     while True:
@@ -195,8 +195,8 @@ def main(library: str) -> None:
             return
         try:
             answer, results = serve(simulator, job, arrays)
-        except Refused as refused:
-            answer, results = {"ok": False, "kind": refused.kind, "message": str(refused)}, []
+        except Rejected as rejected:
+            answer, results = {"ok": False, "kind": rejected.kind, "message": str(rejected)}, []
         write_frame(output, answer, results)
 
 

@@ -79,11 +79,11 @@ class Scope:
         name, _, text = word.partition("=")
         key = name.lower()
         if not text or not _NAME.fullmatch(name):
-            raise card.refuse(f"{word!r}: name=value or name={{expression}} is needed")
+            raise card.error(f"{word!r}: name=value or name={{expression}} is needed")
         if key in _FUNCTIONS:
-            raise card.refuse(f"parameter {name!r} is named like a function; rename it")
+            raise card.error(f"parameter {name!r} is named like a function; rename it")
         if key in self._texts:
-            raise card.refuse(f"parameter {name!r} is already defined on line {self._texts[key][1].number}; drop one")
+            raise card.error(f"parameter {name!r} is already defined on line {self._texts[key][1].number}; drop one")
         self._texts[key] = text, card
 
     def set(self, name: str, value: float) -> None:
@@ -119,14 +119,14 @@ class Scope:
             return self.outer.value(name)
         text, card = self._texts[key]
         if key in self._open:
-            raise card.refuse(
+            raise card.error(
                 f"parameter {name!r} is defined by itself; break the cycle {', '.join(sorted(self._open))}"
             )
         self._open.add(key)
         try:
             found = self.expression(text)
         except InputError as error:
-            raise error if str(error).startswith("line ") else card.refuse(str(error)) from None
+            raise error if str(error).startswith("line ") else card.error(str(error)) from None
         finally:
             self._open.discard(key)
         self._values[key] = found
@@ -171,7 +171,7 @@ class _Parser:
         while at < end:
             match = _TOKEN.match(text, at)
             if match is None or match.lastgroup is None:
-                raise self.fault(f"{text[at:].strip(BLANK + ' ')[:20]!r} is not read")
+                raise self.fault(f"{text[at:].strip(BLANK + ' ')[:20]!r} is not supported")
             self.tokens.append((match.lastgroup, match[match.lastgroup]))
             at = match.end()
 

@@ -23,7 +23,7 @@ def read_file(path: str | Path, folder: str | Path | None) -> tuple[str, list[Li
 
     Args:
         path: the file that the user named.
-        folder: the only folder whose files may be included; None: no file may, and `.include` cards stay for the reader to refuse.
+        folder: the only folder whose files may be included; None: no file may, and `.include` cards are errors to the parser.
 
     Raises:
         InputError: a file that cannot be read; an inclusion outside of the folder, too deep, too large, or of no such section.
@@ -63,27 +63,27 @@ class _Includer:
                 yield where, line
                 continue
 
-            def refuse(why: str, where: int | str = where, line: str = line) -> InputError:
+            def fault(why: str, where: int | str = where, line: str = line) -> InputError:
                 return InputError(f"line {where} ({line.strip()[:80]}): {why}")
 
             words = ["".join(found) for found in _WORD.findall(without_comment(match[2]))]
             is_library = match[1].lower() == "lib"
             if len(words) != 1 + is_library:
-                raise refuse("write .include FILE, or .lib FILE SECTION")
+                raise fault("write .include FILE, or .lib FILE SECTION")
             if depth >= _DEEPEST:
-                raise refuse(f"files include one another more than {_DEEPEST} deep; does one include itself?")
+                raise fault(f"files include one another more than {_DEEPEST} deep; does one include itself?")
             path = self.find(words[0], home)
             if path is None:
-                raise refuse(
+                raise fault(
                     f"{words[0]!r} is no file inside of the folder {str(self.folder)!r}, the only one that may be included"
                 )
             try:
                 text = _text(path)
             except (OSError, ValueError) as error:
-                raise refuse(f"{words[0]!r} cannot be read: {error}") from None
+                raise fault(f"{words[0]!r} cannot be read: {error}") from None
             self.files, self.bytes = self.files + 1, self.bytes + len(text)
             if self.files > _MOST_FILES or self.bytes > _MOST_BYTES:
-                raise refuse(
+                raise fault(
                     f"more than {_MOST_FILES} files or {_MOST_BYTES >> 20} MiB are included; put them together yourself"
                 )
             shown = str(path.relative_to(self.folder))
@@ -92,7 +92,7 @@ class _Includer:
             ]
             if is_library:
                 inner = _section(
-                    inner, words[1], refuse(f"there is no section {words[1]!r}, from .lib to .endl, in {shown}")
+                    inner, words[1], fault(f"there is no section {words[1]!r}, from .lib to .endl, in {shown}")
                 )
             yield from self.lines(inner, path.parent, depth + 1)
 

@@ -23,7 +23,7 @@ class Card(NamedTuple):
     number: int | str
     words: list[str]
 
-    def refuse(self, why: str, kind: type[InputError] = InputError) -> InputError:
+    def error(self, why: str, kind: type[InputError] = InputError) -> InputError:
         """The error that names the line."""
         return kind(f"line {self.number} ({' '.join(self.words)[:80].replace(BLANK, ' ')}): {why}")
 

@@ -18,9 +18,9 @@ from ..netlist.elements import (
     Resistor,
     VoltageSource,
 )
-from ..netlist.limiting import read_behavioural
 from ..netlist.mutual_inductance import MutualInductance
 from ..netlist.semiconductors import BipolarTransistor, Device, DeviceModel, Diode, Mosfet, Switch
+from .behavioural_cards import read_behavioural
 from .expressions import Scope
 from .lexer import Card
 
@@ -48,7 +48,7 @@ def read_model(card: Card, scope: Scope, path: str) -> tuple[str, DeviceModel]:
     """A `.model` card: the lower-case name that it goes by in the text, and the model.
 
     Raises:
-        InputError: by line: words that are no ``name=number``, or what `DeviceModel` refuses.
+        InputError: by line: words that are no ``name=number``, or unusable values, as `DeviceModel`.
     """
     words = card.words[1:]
     try:
@@ -62,19 +62,19 @@ def read_model(card: Card, scope: Scope, path: str) -> tuple[str, DeviceModel]:
             pairs.append((key, scope.number(value)))
         return words[0].lower(), DeviceModel(f"{words[0]}{path}", words[1], tuple(pairs))
     except InputError as error:
-        raise error if str(error).startswith("line ") else card.refuse(str(error)) from None
+        raise error if str(error).startswith("line ") else card.error(str(error)) from None
 
 
 def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
     """The part that the words of a card describe; its own name already carries the instance's suffix.
 
     Raises:
-        InputError: a kind, a word or a number that is not read.
+        InputError: a kind, a word or a number that is not supported.
         IndexError: words are missing.
     """
     if letter not in _KINDS:
         raise InputError(
-            f"parts of the kind {letter!r} are not read; only {', '.join(_KINDS)} and X are: remove the line or replace the part"
+            f"parts of the kind {letter!r} are not supported; only {', '.join(_KINDS)} and X are: remove the line or replace the part"
         )
     name, node, number, path = words[0], around.node, around.scope.number, around.path
     if letter == "B":
@@ -88,7 +88,9 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
     def take(*known: str) -> dict[str, float]:
         unknown = set(options) - set(known)
         if unknown:
-            raise InputError(f"parameter {sorted(unknown)[0]!r} is not read; there are: {', '.join(known) or 'none'}")
+            raise InputError(
+                f"parameter {sorted(unknown)[0]!r} is not supported; there are: {', '.join(known) or 'none'}"
+            )
         return {key: number(value) for key, value in options.items()}
 
     def exactly(count: int) -> None:
@@ -145,7 +147,7 @@ def _device(
     if len(left) == 1 and letter in "DQ" and "area" not in given:
         given["area"] = around.scope.number(left.pop())
     if left:
-        raise InputError(f"{left[0]!r} is not read after the model; give parameters as name=number")
+        raise InputError(f"{left[0]!r} is not supported after the model; give parameters as name=number")
     if letter == "D":
         return Diode(name, nodes[0], nodes[1], model, given)
     if letter == "Q":
@@ -170,7 +172,7 @@ def _source(words: list[str], scope: Scope) -> tuple[dict[str, float], tuple[tup
                 raise InputError(f"dc {values['dc']:g} is not where pwl starts, {times[1]:g}; drop the dc value")
             return values, tuple(zip(times[::2], times[1::2], strict=True))
         if key in _WAVES:
-            raise InputError(f"the waveform {word!r} is not read; give dc, ac and pwl values only")
+            raise InputError(f"the waveform {word!r} is not supported; give dc, ac and pwl values only")
         if key in ("dc", "ac"):
             if not left:
                 raise InputError(f"{key} without a value")
@@ -180,5 +182,5 @@ def _source(words: list[str], scope: Scope) -> tuple[dict[str, float], tuple[tup
         elif "dc" not in values:
             values["dc"] = scope.number(word)
         else:
-            raise InputError(f"{word!r} is not read in a source; give dc, ac and pwl values only")
+            raise InputError(f"{word!r} is not supported in a source; give dc, ac and pwl values only")
     return values, ()

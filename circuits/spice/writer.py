@@ -8,32 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+
+from scipy import constants
 
 from ..errors import InputError
-from ..netlist.analyses import AC, Noise, OperatingPoint, Transient
+from ..netlist.analyses import AC, HasCards, Noise, OperatingPoint, Transient
 from ..netlist.elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
-from ..netlist.semiconductors import NOMINAL_CELSIUS, TOLERANCES, model_cards, refuse_devices
+from ..netlist.netlist import Netlist
+from ..netlist.semiconductors import NOMINAL_CELSIUS, TOLERANCES, model_cards, reject_devices
 from ..netlist.subcircuits import split_cells
 from ..netlist.waveforms import waveform_text
 
-if TYPE_CHECKING:
-    from ..netlist.netlist import Netlist
-
 _WIDTH = 120
-_ZERO_CELSIUS = 273.15
 #: Neither simulator's step control was tried here, so the largest step alone must give the accuracy.
 _COARSEST = 1000
 _FIRST = 1e-7
 _NAMED = 6
-
-
-class HasCards(Protocol):
-    """An analysis that can write itself as ngspice cards."""
-
-    def cards(self) -> tuple[str, ...]:
-        """ngspice lines."""
-        ...
 
 
 class Dialect:
@@ -53,7 +43,7 @@ class Dialect:
 
     def options(self, netlist: Netlist) -> list[str]:
         """Cards that hold whatever the analysis is: the temperature, and what the simulator would add to the parts."""
-        celsius = netlist.temperature - _ZERO_CELSIUS
+        celsius = netlist.temperature - constants.zero_Celsius
         models = model_cards(netlist)
         nominal = NOMINAL_CELSIUS if models else celsius
         return [*models, f".options temp={celsius!r} tnom={nominal!r}"]
@@ -96,7 +86,7 @@ class LTspice(Dialect):
 
     def options(self, netlist: Netlist) -> list[str]:
         """Temperature, and ideal inductors: LTspice gives each 1 mohm in series and a damping resistor unless told otherwise."""
-        celsius = netlist.temperature - _ZERO_CELSIUS
+        celsius = netlist.temperature - constants.zero_Celsius
         cards = [f".temp {celsius!r}", f".options tnom={celsius!r}"]
         if netlist.of(Inductor):
             cards.append(".options Thev_Induc=1 DampInductors=0")
@@ -126,7 +116,7 @@ class Xyce(Dialect):
 
     def options(self, netlist: Netlist) -> list[str]:
         """The temperature, a device option."""
-        celsius = netlist.temperature - _ZERO_CELSIUS
+        celsius = netlist.temperature - constants.zero_Celsius
         return [f".options device temp={celsius!r} tnom={celsius!r}"]
 
     def analysis(self, analysis: HasCards) -> list[str]:
@@ -172,7 +162,7 @@ def write_spice(
     if known is None:
         raise InputError(f"dialect {dialect!r} is unknown; there are: {', '.join(DIALECTS)}")
     if known.name != "ngspice":
-        refuse_devices(netlist, f"{known.name} dialect")
+        reject_devices(netlist, f"{known.name} dialect")
     notes = known.notes(netlist)
     # An integrator's capacitor held at its start would hold its output there, too, and the answer would be the start.
     drop = known.holds_initial and _starts_at_rest(analysis)
@@ -224,7 +214,7 @@ def _wrapped(words: list[str]) -> list[str]:
 
 def _resistor_in_celsius(element: Resistor) -> str:
     text = f"{element.name} {element.a} {element.b} {element.resistance!r}"
-    return text if element.temperature is None else f"{text} temp={element.temperature - _ZERO_CELSIUS!r}"
+    return text if element.temperature is None else f"{text} temp={element.temperature - constants.zero_Celsius!r}"
 
 
 def _starts_at_rest(analysis: HasCards | None) -> bool:

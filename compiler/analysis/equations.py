@@ -21,7 +21,7 @@ import numpy as np
 from ...circuits.errors import InputError
 from ...circuits.netlist.elements import CCVS, VCCS, VCVS, Capacitor, Element, Inductor, Resistor
 from ...circuits.netlist.netlist import Netlist
-from ...circuits.spice.parser import parse_netlist
+from ...circuits.spice.read import parse_spice
 from ..matrices import dense
 from ..passes.verify import TOLERANCE, VerificationError
 from ..symbolic_law import Expr, Line, Quantity, SymbolicLaw, ratio
@@ -93,7 +93,7 @@ def derive_equations(program: AnalogProgram) -> Equations:
         np.sign(dense(program.target)).astype(int), program.technology, program.fabric.drives(program.parts)
     )
     program.parts.write_law(law)
-    netlist = parse_netlist(program.to_spice())
+    netlist = parse_spice(program.to_spice())
     inverses = Inverses()
     try:
         found = drive_law(netlist, _values(netlist, law), law.drives, program.readouts, inverses)

@@ -23,7 +23,7 @@ from scipy.sparse import linalg as sparse_linalg
 from ...circuits.bulk import collector_paused
 from ...circuits.errors import ThermogradError
 from ...circuits.linear.descriptor import Descriptor, describe_elements
-from ...circuits.spice.parser import parse_elements
+from ...circuits.spice.read import parse_elements
 from ...circuits.technology.e_series import series_values
 from ...circuits.technology.parts import OpAmp, Resistors
 from ..matrices import dense, is_sparse, largest_entry, scaled

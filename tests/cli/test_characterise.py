@@ -15,8 +15,8 @@ from scipy import constants
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.netlist.analyses import OperatingPoint
-from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run as simulate
+from thermograd.circuits.spice.read import read_spice
 from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
@@ -176,7 +176,7 @@ def test_the_written_gain_is_that_of_the_array(run: Run) -> None:
         )
         assert code == 0, error
         program = AnalogProgram.load("board")
-        x = program.decode(simulate(Netlist.read_spice("board.cir"), OperatingPoint()).voltages)
+        x = program.decode(simulate(read_spice("board.cir"), OperatingPoint()).voltages)
         errors.append(np.linalg.norm(x - np.linalg.solve(A, b)))
     assert errors[0] / errors[1] == pytest.approx(10, rel=0.05)
     assert errors[0] > 1e-3

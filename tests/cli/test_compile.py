@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from thermograd.circuits.netlist.analyses import OperatingPoint
-from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run as simulate
+from thermograd.circuits.spice.read import read_spice
 from thermograd.circuits.technology.presets import PRESETS
 from thermograd.compiler.fabrics.rc import RC
 from thermograd.compiler.fabrics.registry import fabric_names, registered
@@ -90,7 +90,7 @@ def test_compile_says_how_far_the_solution_for_the_given_b_is_off(run: Run) -> N
     for rounding in ("nearest", "solution"):
         code, out, _ = run("compile", save("A.npy", A), *options, "--rounding", rounding)
         assert code == 0
-        netlist, program = Netlist.read_spice("board.cir"), AnalogProgram.load("board")
+        netlist, program = read_spice("board.cir"), AnalogProgram.load("board")
         x, exact = program.decode(simulate(netlist, OperatingPoint()).voltages), np.linalg.solve(A, B)
         found[rounding] = json.loads(out)["report"]["error_for_b"]
         assert found[rounding] == pytest.approx(np.linalg.norm(x - exact) / np.linalg.norm(exact), rel=1e-3)
@@ -116,7 +116,7 @@ def test_compile_writes_the_netlist_after_layout_beside_the_schematic(run: Run, 
         "board.extracted.cir": data["report"]["layout"]["error_for_b"],
     }
     for file, error in errors.items():
-        x = program.decode(simulate(Netlist.read_spice(file), OperatingPoint()).voltages)
+        x = program.decode(simulate(read_spice(file), OperatingPoint()).voltages)
         assert error == pytest.approx(np.linalg.norm(x - exact) / np.linalg.norm(exact), rel=1e-3)
     assert errors["board.cir"] != pytest.approx(errors["board.extracted.cir"], rel=0.05)
     for file in ("board.report.txt", "board.report.html"):

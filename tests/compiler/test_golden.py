@@ -17,7 +17,7 @@ import pytest
 
 from thermograd.circuits.linear.descriptor import describe_netlist
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
-from thermograd.circuits.spice.parser import parse_netlist
+from thermograd.circuits.spice.read import parse_spice
 from thermograd.circuits.spice.writer import DIALECTS
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
@@ -97,7 +97,7 @@ def test_there_is_no_file_without_a_program():
 def test_the_circuit_on_file_solves_its_system(fabric, n, dialect):
     """Read back from the file and solved here, at rest (oscillators: s tau = 1e-6); spu answers by its covariance alone."""
     program = program_of(fabric, n)
-    netlist = parse_netlist((FOLDER / f"{fabric}_n{n}_{dialect}.cir").read_text(encoding="utf-8"))
+    netlist = parse_spice((FOLDER / f"{fabric}_n{n}_{dialect}.cir").read_text(encoding="utf-8"))
     law = describe_netlist(netlist)
     sources = np.array([netlist[name].dc for name in law.sources])
     state = np.linalg.solve(law.at(1.0 if fabric == "lc" else 0.0).toarray(), law.input @ sources)

@@ -158,7 +158,7 @@ def test_file_that_is_not_there_is_named(tmp_path):
         Amplifier.read_spice(tmp_path / "none.cir", "amp", ("up", "lo"), ("out",), SUPPLIES)
 
 
-def test_commands_beside_the_sub_circuit_are_left_aside_and_inside_are_refused():
+def test_commands_beside_the_sub_circuit_are_left_aside_and_inside_are_rejected():
     beside = LINEAR.replace(".end\n", ".control\nshell touch /tmp/never\n.endc\n.end\n")
     amplifier = Amplifier.from_spice(beside, "amp", ("up", "lo"), ("out",), SUPPLIES)
     assert amplifier.parts.to_spice() == linear().parts.to_spice()
@@ -167,7 +167,7 @@ def test_commands_beside_the_sub_circuit_are_left_aside_and_inside_are_refused()
         Amplifier.from_spice(inside, "amp", ("up", "lo"), ("out",), SUPPLIES)
 
 
-def test_a_file_beside_it_that_was_not_asked_for_is_refused():
+def test_a_file_beside_it_that_was_not_asked_for_is_rejected():
     with pytest.raises(InputError, match=r"line 2 .*include_folder"):
         Amplifier.from_spice(
             LINEAR.replace(".param", ".include models.lib\n.param"), "amp", ("up", "lo"), ("out",), SUPPLIES

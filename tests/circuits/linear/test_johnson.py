@@ -77,7 +77,7 @@ def test_bias_of_an_oscillator_is_what_the_recursion_gives(phase):
     assert phase**2 / 16 < currents.bias < phase**2 / 4
 
 
-def test_too_long_a_step_is_refused_and_the_one_named_works():
+def test_too_long_a_step_is_rejected_and_the_one_named_works():
     with pytest.raises(InputError, match="use step <= ") as refusal:
         johnson_currents(tank(), 1e-7)
     step = float(str(refusal.value).split("use step <= ")[1].split()[0])

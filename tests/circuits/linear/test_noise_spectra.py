@@ -318,7 +318,7 @@ def test_three_kelvin_more_fail_the_comparison_of_totals(number):
     assert not any(map(totals_agree, hot))
 
 
-# --- what is refused
+# --- what is rejected
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_bad_frequencies_are_named(frequencies):
         noise_spectrum(one_rc(), ["out"], frequencies)
 
 
-def test_circuits_without_a_stationary_law_are_refused():
+def test_circuits_without_a_stationary_law_are_rejected():
     unstable = integrators(np.array([[-1.0]]), np.array([1.0]), gain=1e5, gbw=1e7)
     for call in (
         lambda: noise_spectrum(unstable, ["x0"], [1e3]),

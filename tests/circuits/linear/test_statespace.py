@@ -211,7 +211,7 @@ def test_unstable_circuits_are_told():
         space.covariance()
 
 
-def test_singular_and_high_index_circuits_are_refused():
+def test_singular_and_high_index_circuits_are_rejected():
     loop = Netlist("E follows a capacitor, and carries one")
     loop.add(
         Resistor("R1", "a", "0", 1.0),
@@ -251,7 +251,7 @@ def without_resistor(netlist):
     return other
 
 
-def test_unknown_outputs_are_refused():
+def test_unknown_outputs_are_rejected():
     with pytest.raises(InputError, match="no node 'zz'"):
         extract(one_rc(), {"y": ("zz", "0")})
     with pytest.raises(InputError, match="pair"):

@@ -17,6 +17,7 @@ from thermograd.circuits.netlist.limiting import Clamp, SaturatingVCCS
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.netlist.semiconductors import DeviceModel, Switch
 from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.spice.read import parse_spice
 
 SIZES = st.floats(1e-6, 1e3)
 
@@ -63,7 +64,7 @@ def test_every_record_comes_back_from_its_text(first, second, third, value, time
         Resistor("R1", "b", "0", first),
         Resistor("R2", "c_1", "0", first),
     )
-    again = Netlist.from_spice(netlist.to_spice())
+    again = parse_spice(netlist.to_spice())
     assert again.elements == netlist.elements
 
 
@@ -78,9 +79,9 @@ def test_every_record_comes_back_from_its_text(first, second, third, value, time
         "B1 a",
     ],
 )
-def test_expressions_of_others_are_refused(card):
+def test_expressions_of_others_are_rejected(card):
     with pytest.raises(InputError, match="line 3"):
-        Netlist.from_spice(f"title\nR1 a 0 1\n{card}\n.end")
+        parse_spice(f"title\nR1 a 0 1\n{card}\n.end")
 
 
 def test_linear_equivalent_keeps_names_groups_and_currents():
@@ -97,7 +98,7 @@ def test_linear_equivalent_keeps_names_groups_and_currents():
 
 
 @pytest.mark.parametrize("dialect", ["ltspice", "xyce"])
-def test_other_dialects_refuse_them(dialect):
+def test_other_dialects_reject_them(dialect):
     netlist = loaded(SaturatingVCCS("B1", "0", "out", "in", "0", 1e-3, 1.0), 0.01)
     with pytest.raises(NetlistError, match="B1 is a SaturatingVCCS"):
         netlist.to_spice(dialect)
@@ -163,7 +164,7 @@ def test_names_of_random_functions_are_no_nodes_of_an_expression(node):
         (((0.0, 0.0), 1e-6), "pairs of numbers"),
     ],
 )
-def test_waveforms_that_make_no_sense_are_refused(waveform, message):
+def test_waveforms_that_make_no_sense_are_rejected(waveform, message):
     with pytest.raises(InputError, match=f"V1: .*{message}"):
         VoltageSource("V1", "a", "0", 0.0, waveform=waveform)
 
@@ -199,7 +200,7 @@ def test_sweep_is_the_transfer_function():
         ((1.0, 1.5, 2), "less than one step"),
     ],
 )
-def test_sweeps_that_make_no_sense_are_refused(arguments, message):
+def test_sweeps_that_make_no_sense_are_rejected(arguments, message):
     with pytest.raises(InputError, match=message):
         AC(*arguments)
 

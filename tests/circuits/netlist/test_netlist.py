@@ -1,4 +1,4 @@
-"""What a netlist accepts, refuses and writes."""
+"""What a netlist accepts, rejects and writes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_no_name_can_carry_more_than_a_name(text):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0, "ten", None])
-def test_bad_values_are_refused(value):
+def test_bad_values_are_rejected(value):
     for make in (
         lambda: Resistor("R1", "a", "0", value),
         lambda: Capacitor("C1", "a", "0", value),
@@ -112,13 +112,13 @@ def test_sources_need_finite_values(value):
 
 
 @pytest.mark.parametrize("name", ["", "1R", "R 1", "R1\n.control", "C1", "R-1", "R.1", "Rµ", "R" * 65])
-def test_bad_names_are_refused(name):
+def test_bad_names_are_rejected(name):
     with pytest.raises(InputError, match="element name"):
         Resistor(name, "a", "0", 1.0)
 
 
 @pytest.mark.parametrize("node", ["", "a b", "a;b", "a\n", "a.b", "v(a)", "é", "GND", *sorted(RESERVED_NODES)])
-def test_bad_nodes_are_refused(node):
+def test_bad_nodes_are_rejected(node):
     with pytest.raises(InputError, match="node name"):
         Resistor("R1", node, "0", 1.0)
 
@@ -128,7 +128,7 @@ def test_parts_must_join_two_nodes():
         Resistor("R1", "a", "a", 1.0)
 
 
-def test_duplicates_are_refused_whatever_their_case_and_nothing_is_added():
+def test_duplicates_are_rejected_whatever_their_case_and_nothing_is_added():
     netlist = one_rc()
     with pytest.raises(NetlistError, match="duplicate element name 'r1'"):
         netlist.add(Resistor("R9", "out", "0", 1.0), Resistor("r1", "out", "0", 1.0))
@@ -154,7 +154,7 @@ def test_reading_a_netlist():
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "bell\a", "null\0", "tab\t"])
-def test_control_characters_are_refused(text):
+def test_control_characters_are_rejected(text):
     with pytest.raises(InputError, match="title"):
         Netlist(text)
     with pytest.raises(InputError, match="comment"):
@@ -162,19 +162,19 @@ def test_control_characters_are_refused(text):
 
 
 @pytest.mark.parametrize("kelvin", [0.0, -1.0, math.nan, math.inf])
-def test_bad_temperatures_are_refused(kelvin):
+def test_bad_temperatures_are_rejected(kelvin):
     with pytest.raises(InputError, match="temperature"):
         Netlist("x", temperature=kelvin)
     with pytest.raises(InputError, match="temperature"):
         Resistor("R1", "a", "0", 1.0, temperature=kelvin)
 
 
-def test_a_dialect_that_is_not_known_is_refused():
+def test_a_dialect_that_is_not_known_is_rejected():
     with pytest.raises(InputError, match="is unknown"):
         one_rc().to_spice("hspice")
 
 
-def test_an_empty_netlist_is_refused():
+def test_an_empty_netlist_is_rejected():
     with pytest.raises(NetlistError, match="empty"):
         Netlist("x").check()
 

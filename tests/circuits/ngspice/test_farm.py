@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout, WorkerDied
 from thermograd.circuits.netlist.analyses import AC, Noise, OperatingPoint, Result, Transient, TransientResult
 from thermograd.circuits.netlist.elements import VCVS, Resistor
-from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice import farm, run_many
 from thermograd.circuits.ngspice.farm import Job, run_farm
 from thermograd.circuits.ngspice.pool import POOL
+from thermograd.circuits.spice.read import parse_spice
 
 from ..networks import one_rc, random_rc
 
@@ -133,7 +133,7 @@ def test_each_way_to_fail_is_named_costs_its_job_and_is_tried_again(tmp_path):
     """A worker killed, a singular circuit, one that Newton's method does not solve, one that would run for ever; the others to the bit."""
     singular = one_rc()
     singular.add(VCVS("E1", "x", "0", "x", "0", 1.0), Resistor("R2", "x", "0", 1.0))
-    stiff = Netlist.from_spice("* t\nV1 a 0 5\nD1 a b steep\nD2 b 0 steep\n.model steep D(is=1e-14 n=0.01)")
+    stiff = parse_spice("* t\nV1 a 0 5\nD1 a b steep\nD2 b 0 steep\n.model steep D(is=1e-14 n=0.01)")
     endless = Transient(10.0, step=1e-9, nodes=("out",))
     good = noisy_jobs(6)
     alone = bits(run_farm(good, tmp_path / "alone", workers=2))  # starts both workers, too
@@ -207,7 +207,7 @@ def test_a_dask_scheduler_gives_the_same_bits_as_this_machine(tmp_path):
         assert isinstance(error, InputError)
 
 
-def test_bad_farms_are_refused(tmp_path):
+def test_bad_farms_are_rejected(tmp_path):
     job = Job("a", one_rc(), OperatingPoint())
     with pytest.raises(InputError, match="used twice"):
         run_farm([job, job], tmp_path)

@@ -133,7 +133,7 @@ def test_leaving_early_stops_the_running_jobs():
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5])
-def test_a_bad_number_of_workers_is_refused(workers):
+def test_a_bad_number_of_workers_is_rejected(workers):
     with pytest.raises(InputError, match="workers"):
         run_many([], workers=workers)
 

@@ -1,4 +1,4 @@
-"""`run` against closed forms, and the messages of what it refuses."""
+"""`run` against closed forms, and the messages of what it rejects."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_node_names_of_every_legal_sort():
     assert list(chosen) == names
 
 
-def test_what_run_refuses():
+def test_what_run_rejects():
     netlist = one_rc()
     for analysis in (OperatingPoint(nodes=["zz"]), Transient(1e-6, nodes=["zz"])):
         with pytest.raises(InputError, match="no node 'zz'"):
@@ -178,7 +178,7 @@ def test_what_run_refuses():
         lambda: Noise("o ut", "V1", 1.0, 10.0),
     ],
 )
-def test_bad_analyses_are_refused(make):
+def test_bad_analyses_are_rejected(make):
     with pytest.raises(InputError):
         make()
 

@@ -19,6 +19,7 @@ from thermograd.circuits.netlist.analyses import AC, Noise, OperatingPoint, Tran
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run_many import run_many
+from thermograd.circuits.spice.read import parse_spice
 
 from ..networks import one_rc, random_rc
 
@@ -72,7 +73,7 @@ def scheduler():
 
 @pytest.mark.slow
 def test_one_worker_two_workers_and_a_scheduler_give_the_same_bits(scheduler):
-    assert Netlist.from_spice(cold().to_spice()).elements != cold().elements  # sent as text it would come out otherwise
+    assert parse_spice(cold().to_spice()).elements != cold().elements  # sent as text it would come out otherwise
     counts = []
     one, two = (bits(run_many(jobs(), workers=workers)) for workers in (1, 2))
     there = bits(run_many(iter(jobs()), scheduler=scheduler, progress=counts.append))
@@ -145,7 +146,7 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, address):
         list(run_many(jobs(), scheduler=address))
 
 
-def test_what_is_no_place_to_work_is_refused_at_once(monkeypatch):
+def test_what_is_no_place_to_work_is_rejected_at_once(monkeypatch):
     with pytest.raises(InputError, match=r"workers = 2 .*leave one of them out"):
         run_many(jobs(), workers=2, scheduler="tcp://localhost:1")
     for address in ("", 8786, ("tcp", 1)):

@@ -1,4 +1,4 @@
-"""Reading netlists back: what was written comes back, other dialects' words are understood, everything else is refused."""
+"""Reading netlists back: what was written comes back, other dialects' words are understood, everything else is rejected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from thermograd.circuits.netlist.mutual_inductance import MutualInductance
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.netlist.semiconductors import BipolarTransistor, DeviceModel, Diode, Mosfet
 from thermograd.circuits.spice.expressions import parse_number
-from thermograd.circuits.spice.parser import parse_netlist
+from thermograd.circuits.spice.read import parse_spice
 
 positive = st.floats(1e-15, 1e15)
 real = st.floats(-1e6, 1e6)
@@ -91,7 +91,7 @@ def all_netlists(draw):
 @settings(max_examples=150)
 @given(all_netlists(), st.booleans())
 def test_what_was_written_comes_back(netlist, hierarchical):
-    same = parse_netlist(netlist.to_spice(hierarchical=hierarchical))
+    same = parse_spice(netlist.to_spice(hierarchical=hierarchical))
     assert same.temperature == pytest.approx(netlist.temperature, abs=1e-9)
     assert len(same) == len(netlist)
     for one, other in zip(netlist, same, strict=True):
@@ -116,7 +116,7 @@ def test_numbers(text, value):
 
 
 @pytest.mark.parametrize("text", ["", "k", "1.2.3", "nan", "inf", "--1", "{x}", "1_0"])
-def test_what_is_no_number_is_refused(text):
+def test_what_is_no_number_is_rejected(text):
     with pytest.raises(InputError, match="is not a number"):
         parse_number(text)
 
@@ -137,7 +137,7 @@ Xw in out whole
 RL out 0 4k
 .op
 .end"""
-    netlist = parse_netlist(text)
+    netlist = parse_spice(text)
     assert {e.name for e in netlist} == {
         "V1", "RL", "R1_Xw_Xl", "R2_Xw_Xl", "C1_Xw_Xl", "R1_Xw_Xr", "R2_Xw_Xr", "C1_Xw_Xr",
     }  # fmt: skip
@@ -147,9 +147,7 @@ RL out 0 4k
 
 
 def test_words_of_other_dialects():
-    netlist = parse_netlist(
-        "t\nR1 a 0 1k noiseless\nR2 a 0 2k temp=50\nR3 a 0 3k TEMP=50\n+ \n.temp 40\n.backanno\n.end"
-    )
+    netlist = parse_spice("t\nR1 a 0 1k noiseless\nR2 a 0 2k temp=50\nR3 a 0 3k TEMP=50\n+ \n.temp 40\n.backanno\n.end")
     assert not netlist["R1"].noisy
     assert netlist["R2"].temperature == netlist["R3"].temperature == pytest.approx(323.15)
     assert netlist.temperature == pytest.approx(313.15)
@@ -158,33 +156,33 @@ def test_words_of_other_dialects():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (".control", "line 3.*not read"), (".include /etc/passwd", "line 3.*not read"), (".lib x", "line 3.*not read"),
+        (".control", "line 3.*not supported"), (".include /etc/passwd", "line 3.*not supported"), (".lib x", "line 3.*not supported"),
         ("shell ls", "words are missing"), ("M1 a b c d nmos", "no .model 'nmos'"), ("R1 a", "line 3"), ("R1 a 0 {x}", "no parameter 'x'"),
-        ("R1 a 0 1k tc=1", "'tc' is not read"), ("R1 a a 1k", "both ends"), ("X1 a nothing", "no sub-circuit"), ("R1 a 0 0", "> 0"),
+        ("R1 a 0 1k tc=1", "'tc' is not supported"), ("R1 a a 1k", "both ends"), ("X1 a nothing", "no sub-circuit"), ("R1 a 0 0", "> 0"),
         ("V1 a 0 sin 0 1 1k", "waveform 'sin'"), (".ends", "without .subckt"), (".subckt s a", "no .ends"), ("E1 a 0 b 2", "expected"),
         ("R1; a 0", "line 3"), ("B1 a 0 V=1", "a B source is only read where"),
     ],
 )  # fmt: skip
-def test_everything_else_is_refused_by_line(line, message):
+def test_everything_else_is_rejected_by_line(line, message):
     with pytest.raises(InputError, match=message):
-        parse_netlist(f"title\nC9 a 0 1n\n{line}\n.end")
+        parse_spice(f"title\nC9 a 0 1n\n{line}\n.end")
 
 
-def test_duplicates_and_endless_recursion_are_refused():
+def test_duplicates_and_endless_recursion_are_rejected():
     with pytest.raises(NetlistError, match="duplicate"):
-        parse_netlist("t\nR1 a 0 1\nr1 a 0 2\n")
+        parse_spice("t\nR1 a 0 1\nr1 a 0 2\n")
     with pytest.raises(InputError, match="contain itself"):
-        parse_netlist("t\n.subckt s a\nX1 a s\n.ends\nX0 a s\n")
+        parse_spice("t\n.subckt s a\nX1 a s\n.ends\nX0 a s\n")
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_netlist_or_an_input_error(text):
     try:
-        parse_netlist(text)
+        parse_spice(text)
     except InputError:
         pass
 
 
 def test_an_empty_text_is_an_empty_netlist():
-    assert len(parse_netlist("")) == 0
-    assert np.isclose(parse_netlist("").temperature, 300.15)
+    assert len(parse_spice("")) == 0
+    assert np.isclose(parse_spice("").temperature, 300.15)

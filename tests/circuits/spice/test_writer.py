@@ -27,7 +27,7 @@ from thermograd.circuits.netlist.elements import (
     VoltageSource,
 )
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.spice.parser import parse_netlist
+from thermograd.circuits.spice.read import parse_spice
 from thermograd.circuits.spice.writer import DIALECTS
 
 from .test_round_trip import netlists
@@ -112,8 +112,8 @@ def test_every_text_is_the_same_circuit(dialect, hierarchical, netlist):
     text = netlist.to_spice(dialect, hierarchical=hierarchical)
     silent = [element.name for element in netlist.of(Resistor) if not element.noisy]
     lost = {f"{name}.noisy: False became True" for name in silent} if dialect == "xyce" else set()
-    assert set(differences(netlist, parse_netlist(text))) == lost
-    assert parse_netlist(text).temperature == pytest.approx(netlist.temperature, abs=1e-9)
+    assert set(differences(netlist, parse_spice(text))) == lost
+    assert parse_spice(text).temperature == pytest.approx(netlist.temperature, abs=1e-9)
 
 
 @ALL
@@ -123,11 +123,11 @@ def test_one_altered_value_or_wire_is_told_apart(dialect, hierarchical):
     text = netlist.to_spice(dialect, hierarchical=hierarchical)
     for old, new in (("R1 in1 mid1 1000.0", "R1 in1 mid1 1000.0000000000001"), ("C2 out2 0 ", "C2 x2 0 ")):
         assert text.count(old) == 1
-        assert len(differences(netlist, parse_netlist(text.replace(old, new)))) >= 1 + 2 * (dialect == "xyce")
+        assert len(differences(netlist, parse_spice(text.replace(old, new)))) >= 1 + 2 * (dialect == "xyce")
     if hierarchical:
         wrong = text.replace("Xcell1 out1 cell1", "Xcell1 out2 cell1")
         assert wrong != text
-        assert any("node" in line for line in differences(netlist, parse_netlist(wrong)))
+        assert any("node" in line for line in differences(netlist, parse_spice(wrong)))
 
 
 @ALL
@@ -141,7 +141,7 @@ def test_every_text_has_the_same_solution(dialect, hierarchical, s):
 
     netlist = two_cells()
     expected = solve(netlist)
-    got = solve(parse_netlist(netlist.to_spice(dialect, hierarchical=hierarchical)))
+    got = solve(parse_spice(netlist.to_spice(dialect, hierarchical=hierarchical)))
     for node in ("out1", "out2"):
         assert got[node] == pytest.approx(expected[node], rel=1e-12)
     assert abs(expected["out1"] - expected["out2"]) > 1e-3
@@ -182,10 +182,10 @@ def test_groups_that_differ_in_case_are_one():
     netlist.add(Resistor("R3", "c", "0", 1.0), Resistor("R4", "a", "0", 1.0))
     text = netlist.to_spice(hierarchical=True)
     assert text.count(".subckt") == 1
-    assert not differences(netlist, parse_netlist(text))
+    assert not differences(netlist, parse_spice(text))
 
 
-def test_a_current_sensed_across_cells_is_refused():
+def test_a_current_sensed_across_cells_is_rejected():
     netlist = Netlist("across")
     netlist.add(VoltageSource("V1", "a", "0", 1.0), group="one")
     netlist.add(CCVS("H1", "b", "0", "V1", 1.0), Resistor("R1", "a", "b", 1.0), group="two")
@@ -201,7 +201,7 @@ def test_long_lists_of_nodes_are_continued(dialect):
     netlist.add(*(Resistor(f"RT{k}", f"node_number_{k}", "0", 1.0) for k in range(60)))
     text = netlist.to_spice(dialect, Transient(1.0, nodes=netlist.nodes), hierarchical=True)
     assert max(map(len, text.splitlines())) <= 120
-    assert not differences(netlist, parse_netlist(text))
+    assert not differences(netlist, parse_spice(text))
 
 
 def resistor_lines(dialect):
@@ -273,13 +273,13 @@ def test_no_initial_value_where_it_would_hold_the_operating_point(dialect, analy
 
 
 @pytest.mark.parametrize("dialect", ["", "hspice", "NGSPICE", None, ["ngspice"]])
-def test_an_unknown_dialect_is_refused(dialect):
+def test_an_unknown_dialect_is_rejected(dialect):
     with pytest.raises(InputError, match="is unknown; there are: ngspice, ltspice, xyce"):
         two_cells().to_spice(dialect)
 
 
 @pytest.mark.parametrize("dialect", ["ltspice", "xyce"])
-def test_what_a_dialect_has_no_words_for_is_refused(dialect):
+def test_what_a_dialect_has_no_words_for_is_rejected(dialect):
     class Own:
         def cards(self):
             return (".shell",)

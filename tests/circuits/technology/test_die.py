@@ -152,7 +152,7 @@ def test_a_resistance_never_drifts_to_zero():
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", (1,)])
-def test_a_seed_that_names_no_die_is_refused(seed):
+def test_a_seed_that_names_no_die_is_rejected(seed):
     with pytest.raises(InputError, match="die seed must be a non-negative integer or None"):
         Die(TECHNOLOGY, seed)
 

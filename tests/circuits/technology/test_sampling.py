@@ -69,7 +69,7 @@ def test_tracking_noise_is_k_t_over_c_whatever_the_switch(ohm):
 
 
 @pytest.mark.parametrize("analysis", [Noise("h", "V1", 1.0, 1e6), AC(1.0, 1e6)])
-def test_small_signals_through_a_switch_are_refused(analysis):
+def test_small_signals_through_a_switch_are_rejected(analysis):
     """ngspice 39 takes it for open there, whatever its control says."""
     netlist = Netlist("tracking")
     netlist.add(VoltageSource("V1", "x", "0", 0.0, ac=1.0))
@@ -123,12 +123,12 @@ def test_dac_into_sample_and_hold_delivers_each_code():
         ([(0.0, 1e-6)], "intervals"),
     ],
 )
-def test_unusable_tracking_is_refused(tracking, message):
+def test_unusable_tracking_is_rejected(tracking, message):
     with pytest.raises(InputError, match=message):
         add_sample_and_hold(Netlist("x"), "a", HOLD, tracking, "1")
 
 
-def test_unusable_converters_are_refused():
+def test_unusable_converters_are_rejected():
     with pytest.raises(InputError, match="both must be > 0"):
         add_sample_and_hold(Netlist("x"), "a", Converter(), [(1e-6, 2e-6)], "1")
     with pytest.raises(InputError, match="0 values"):
@@ -137,7 +137,7 @@ def test_unusable_converters_are_refused():
         add_dac(Netlist("x"), "a", Converter(), [0.0, 1.0], 1e-6, "1", rise=2e-6)
 
 
-def test_a_pulse_that_ngspice_would_not_see_is_refused():
+def test_a_pulse_that_ngspice_would_not_see_is_rejected():
     netlist = Netlist("x")
     netlist.add(VoltageSource("V1", "x", "0", 1.0))
     held = add_sample_and_hold(netlist, "x", HOLD, [(1e-6, 1.001e-6)], "1")

@@ -213,10 +213,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "t.toml"
     preset("paper").write(path)
 
-    def refuse(*_):
+    def reject(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", reject)
     with pytest.raises(OSError, match="disk full"):
         preset("ideal").write(path)
     assert Technology.read(path).name == "paper"

@@ -163,7 +163,7 @@ def test_an_isolated_cell_cools_with_its_heat_capacity_over_its_conductance():
         (lambda t: temperature_transient(t, [0.0], np.zeros(3)), r"start has shape \(3,\)"),
     ],
 )
-def test_a_map_that_does_not_fit_the_grid_is_refused(call, message):
+def test_a_map_that_does_not_fit_the_grid_is_rejected(call, message):
     with pytest.raises(InputError, match=message):
         call(Thermal(cells=2))
 
@@ -227,6 +227,6 @@ def test_a_die_at_another_map_is_the_same_die():
         ([[300, -1], [300, 300]], r"-1\.0 K"),
     ],
 )
-def test_a_die_refuses_a_map_that_is_no_temperature_of_its_grid(grid, message):
+def test_a_die_rejects_a_map_that_is_no_temperature_of_its_grid(grid, message):
     with pytest.raises(InputError, match=message):
         Die(preset("ideal").replace(thermal__cells=2), None).at(grid)
