@@ -19,12 +19,12 @@ from .loss_hessian import fixed_probe
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Parameters by the layers that use them.
+    """Parameters, grouped by the layers that use them.
 
     Attributes:
         layers: (position of the weight, of the bias, calls) of each layer with a direct form.
         fallbacks: positions of the other parameters.
-        unbatched: numbers of the calls whose first dimension is the batch's size but not the batch.
+        unbatched: numbers of the calls whose first dimension is not the batch, although it has its size.
     """
 
     layers: list[tuple[int | None, int | None, list[Use]]]
@@ -39,14 +39,14 @@ def assign(
     dtype: torch.dtype,
     unbatched: frozenset[int] | None,
 ) -> Assignment:
-    """Assign parameters to calls.
+    """Assign each trained parameter to the layer calls that use it, or to the fallback.
 
     Args:
-        batch: of the forward pass.
-        parameters: all of them.
+        batch: the forward pass.
+        parameters: all parameters.
         trained: positions of those that are not frozen.
         dtype: of the parameters.
-        unbatched: as the attribute, where it is known; None finds it by one backward pass.
+        unbatched: as in `Assignment`, if known; None: found by one backward pass.
 
     Raises:
         InputError: a layer's input was changed in place after it ran; dropout beside a parameter without a direct form.
@@ -93,7 +93,7 @@ def assign(
 
 
 def _check_input(call: Call, dtype: torch.dtype) -> None:
-    """InputError where what a trained layer read is no longer there."""
+    """InputError if the input of a trained layer was overwritten."""
     if call.input._version != call.version and call.input.dtype == dtype:
         raise InputError(
             f"the input of a {type(call.module).__name__} was changed in place after the layer ran: make that "
@@ -102,7 +102,7 @@ def _check_input(call: Call, dtype: torch.dtype) -> None:
 
 
 def _unbatched(batch: Batch, candidates: list[bool]) -> frozenset[int]:
-    """Calls of which more than the first row bears on the first sample's outputs: as many positions or queries as samples, say."""
+    """Calls whose rows are not samples (positions, say): rows after the first have an influence on the first sample's outputs."""
     outputs, calls = batch.outputs, batch.recorder.calls
     chosen = [i for i, candidate in enumerate(candidates) if candidate]
     if not chosen or outputs.shape[0] < 2:

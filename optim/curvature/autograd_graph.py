@@ -1,4 +1,4 @@
-"""Questions to the autograd graph of a forward pass: who uses a parameter, and does anything go round the outputs?"""
+"""Searches in the autograd graph of a forward pass: which nodes use a parameter, and what bypasses the outputs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch.autograd.graph import Node, get_gradient_edge
 
 from .hooks import Call
 
-_CLIMB = 5
+_MAX_DEPTH = 5
 """Nodes between a parameter and its layer's output: a cast (autocast), a transpose, the product, a view, a sum with the bias."""
 
 
 def users(root: Node) -> dict[Node, list[Node]]:
-    """For every node of the graph under `root`, the nodes that use its value, once for each use."""
+    """For every node below `root`, the nodes that use its value, once for each use."""
     found: dict[Node, list[Node]] = {root: []}
     stack = [root]
     while stack:
@@ -30,7 +30,7 @@ def users(root: Node) -> dict[Node, list[Node]]:
 
 
 def leaves_bypassing(loss: Tensor, outputs: Tensor, leaves: Iterable[Tensor]) -> list[int]:
-    """Positions of the leaves that the loss depends on other than through the outputs."""
+    """Positions of the leaves on which the loss depends other than through the outputs."""
     stop = outputs.grad_fn
     root = loss.grad_fn
     if root is None or root is stop:
@@ -48,13 +48,13 @@ def leaves_bypassing(loss: Tensor, outputs: Tensor, leaves: Iterable[Tensor]) ->
 def calls_of(
     parameter: Tensor, graph: dict[Node, list[Node]], calls: dict[Node, Call]
 ) -> tuple[bool, list[Call] | None]:
-    """(whether the outputs depend on the parameter, the layer calls that are all its uses; None where it has others)."""
+    """(whether the outputs depend on the parameter, the layer calls that use it; None if anything else uses it)."""
     node = get_gradient_edge(parameter).node
     if node not in graph:
         return False, None
     found: list[Call] = []
     level = [node]
-    for _ in range(_CLIMB + 1):
+    for _ in range(_MAX_DEPTH + 1):
         above: list[Node] = []
         for place in level:
             call = calls.get(place)

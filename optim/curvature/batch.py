@@ -1,4 +1,4 @@
-"""One evaluation of the closure: loss, outputs, and what the hooks saw."""
+"""One evaluation of the closure: loss, outputs, and the recorded calls."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ...circuits.errors import InputError
 from .hooks import ForwardRecorder
 
 Closure = Callable[[], tuple[Tensor, Tensor]]
-"""Returns (loss, outputs) of the batch, without calling backward."""
+"""Returns (loss, outputs) of a batch, without calling backward."""
 
 
 @dataclass(eq=False)
 class Batch:
-    """What one run of the closure left."""
+    """Loss and outputs of a batch, with their autograd graphs, and the calls that made them."""
 
     loss: Tensor
     outputs: Tensor
@@ -27,12 +27,12 @@ class Batch:
 
     @property
     def finite(self) -> bool:
-        """Whether the loss and all outputs are."""
+        """Whether the loss and all outputs are finite."""
         return all_finite(self.loss.detach(), self.outputs.detach())
 
 
 def all_finite(*values: Tensor) -> bool:
-    """Whether all entries are. A finite sum says so in one pass; where it overflows, each is looked at."""
+    """Whether all entries are finite. A finite sum shows it in one pass; where it overflows, each entry is tested."""
     return all(math.isfinite(float(part.sum())) or bool(torch.isfinite(part).all()) for part in values)
 
 
@@ -41,10 +41,10 @@ def evaluate(closure: Closure, optional: Literal[False] = False) -> Batch: ...
 @overload
 def evaluate(closure: Closure, optional: bool) -> Batch | None: ...
 def evaluate(closure: Closure, optional: bool = False) -> Batch | None:
-    """Run the closure under grad with the hooks on, and check what it returns; where that is None and `optional`, None.
+    """Run the closure with gradients enabled, record its layers, and check what it returns; None if that is None and `optional`.
 
     Raises:
-        InputError: not a pair of a scalar loss and outputs of shape (b, ...) that carry a graph.
+        InputError: the closure does not return a scalar loss and outputs of shape (b, ...), both with an autograd graph.
     """
     recorder = ForwardRecorder()
     with torch.enable_grad(), recorder:

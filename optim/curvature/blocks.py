@@ -1,4 +1,4 @@
-"""Blocks of parameters and their part in the curvature: M_p = L^T J restricted to the block's columns, (k, n_p), k = b m.
+"""Blocks of columns of M = L^T J, one for the parameters of each layer: M_p, (k, n_p), k = b m.
 
 The Gram matrix K = sum_p M_p M_p^T is built without M_p where that is cheaper. For a matrix layer with inputs x_it and sensitivities D_imt
 at T positions,
@@ -20,18 +20,22 @@ from torch import Tensor
 
 from .layers import EmbeddingUse, MatrixUse, Use
 
-ENTRIES = 2**24
-"""Entries of M, or of a product of positions, held at once: 64 MiB in float32."""
+MAX_ENTRIES = 2**24
+"""Entries of M, or of a product of positions, that are held at once: 64 MiB in float32."""
 _STRIPES = 4
-"""A symmetric product is computed in so many stripes, each up to the diagonal: 5/8 of the work of the whole."""
+"""Number of stripes in which a symmetric product is computed, each up to the diagonal: 5/8 of the work of the whole."""
 _STRIPED = 256
-"""Rows from which stripes save more than they cost."""
+"""Number of rows above which stripes save more than they cost."""
 _PAIR_COST = 1.5
-"""What a multiply-add costs in many small products, in those of a large one."""
+"""Cost of a multiply-add in many small products, relative to that in a large one."""
 
 
 class Block(ABC):
-    """Parameters by position in the optimizer's list, (weight, bias), either of which may be None, over b samples."""
+    """The columns of M of up to two parameters.
+
+    Args:
+        weight, bias: their positions in the optimizer's list; either may be None.
+    """
 
     b: int
 
@@ -49,23 +53,23 @@ class Block(ABC):
 
     @abstractmethod
     def matvec(self, values: Sequence[Tensor]) -> Tensor:
-        """M v, (b, m), for v as a list over all parameters."""
+        """M_p v, (b, m), for v as a list over all parameters."""
 
     @abstractmethod
     def rmatvec(self, u: Tensor) -> list[Tensor]:
-        """M^T u for u (b, m), one tensor for each of `indices`."""
+        """M_p^T u for u (b, m), one tensor for each of `indices`."""
 
     @abstractmethod
     def rows(self) -> list[Tensor]:
-        """M, (k, numel) for each of `indices`."""
+        """M_p, (k, numel) for each of `indices`."""
 
     def without_graph(self) -> Block:
-        """The block with nothing that keeps the model's graph."""
+        """The same block, holding no autograd graph."""
         return self
 
 
 class LayerBlock(Block):
-    """The parameters of one layer with all its calls.
+    """The parameters of one layer, by the inputs and sensitivities of its calls.
 
     Args:
         uses: the calls; more than one where a layer runs several times or shares its parameters.
@@ -81,11 +85,11 @@ class LayerBlock(Block):
         self.b, self.m = self.D[0].shape[:2]
 
     def without_graph(self) -> LayerBlock:
-        """Its calls without their edges."""
+        """The same block, its calls without their graph edges."""
         return LayerBlock([use.without_graph() for use in self.uses], self.D, self.weight, self.bias)
 
     def add_gram(self, K: Tensor) -> None:
-        """By the cheapest of the three ways (`by_rows`)."""
+        """K += M_p M_p^T by the cheapest of the three ways (`by_rows`)."""
         embeddings = [use for use in self.uses if isinstance(use, EmbeddingUse)]
         if len(embeddings) == len(self.uses):
             for part in _token_ranges(embeddings, self.D):
@@ -98,20 +102,20 @@ class LayerBlock(Block):
                 add_product(K, rows)
             return
         bias = self.bias is not None
-        D = _joined([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], -1)
+        D = _concatenated([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], -1)
         b, _, m, o, T = D.shape
         if by_rows(b, m, o, T, matrices[0].width + bias):
             for part in _row_ranges(matrices, D, bias):
                 add_product(K, part)
             return
-        x = _joined([use.patches(bias) for use in matrices], -2)
+        x = _concatenated([use.patches(bias) for use in matrices], -2)
         if T == 1:
             _add_elementwise(K, x[..., 0, :], D[..., 0])
         else:
             _add_pairs(K, x, D)
 
     def matvec(self, values: Sequence[Tensor]) -> Tensor:
-        """A tangent of the layer, contracted with D."""
+        """M_p v: the layer's tangent, contracted with D."""
         V = None if self.weight is None else values[self.weight]
         v = None if self.bias is None else values[self.bias]
         total = sum(
@@ -122,7 +126,7 @@ class LayerBlock(Block):
         return total
 
     def rmatvec(self, u: Tensor) -> list[Tensor]:
-        """The gradient of the layer for the cotangent sum_m u_im D_im."""
+        """M_p^T u: the layer's gradient for the cotangent sum_m u_im D_im."""
         found: list[Tensor] = []
         u = u.to(self.D[0].dtype).unsqueeze(1)
         for use, D in zip(self.uses, self.D, strict=True):
@@ -133,7 +137,7 @@ class LayerBlock(Block):
         return found
 
     def rows(self) -> list[Tensor]:
-        """Sums over the calls."""
+        """M_p, summed over the calls."""
         found: list[Tensor] = []
         for use, D in zip(self.uses, self.D, strict=True):
             pair = use.rows(D, self.weight is not None, self.bias is not None)
@@ -143,11 +147,11 @@ class LayerBlock(Block):
 
 
 class PaddedBlock(LayerBlock):
-    """Of sequences of several lengths: at some positions the sensitivities are zero, and the inputs are none of the layer's."""
+    """A block of sequences of several lengths, padded: sensitivities at the padding are zero, inputs there mean nothing."""
 
 
 class RowsBlock(Block):
-    """Parameters with explicit rows.
+    """Parameters with M_p written out.
 
     Args:
         weight, bias: positions of the parameters.
@@ -160,27 +164,27 @@ class RowsBlock(Block):
         self.M, self.b = list(rows), batch
 
     def add_gram(self, K: Tensor) -> None:
-        """The products."""
+        """K += M_p M_p^T."""
         for part in self.M:
             add_product(K, part)
 
     def matvec(self, values: Sequence[Tensor]) -> Tensor:
-        """M v."""
+        """M_p v."""
         total = sum(part @ values[i].reshape(-1).to(part.dtype) for i, part in zip(self.indices, self.M, strict=True))
         assert isinstance(total, Tensor)
         return total.reshape(self.b, -1)
 
     def rmatvec(self, u: Tensor) -> list[Tensor]:
-        """M^T u."""
+        """M_p^T u."""
         return [u.reshape(-1).to(part.dtype) @ part for part in self.M]
 
     def rows(self) -> list[Tensor]:
-        """As given."""
+        """M_p."""
         return self.M
 
 
 class LayerRowsBlock(RowsBlock):
-    """The rows of one layer's parameters, of which the inputs and sensitivities were not kept."""
+    """The parameters of one layer with M_p written out, its inputs and sensitivities not kept."""
 
 
 def by_rows(b: int, m: int, o: int, T: int, q: int) -> bool:
@@ -192,7 +196,7 @@ def by_rows(b: int, m: int, o: int, T: int, q: int) -> bool:
 
 def add_product(K: Tensor, M: Tensor) -> None:
     """K += M M^T on and below the diagonal, in K's type."""
-    for columns in M.split(max(1, ENTRIES // M.shape[0]), dim=1):
+    for columns in M.split(max(1, MAX_ENTRIES // M.shape[0]), dim=1):
         columns = columns.to(K.dtype)
         for start, end in stripes(K.shape[0]):
             K[start:end, :end].addmm_(columns[start:end], columns[:end].mT)
@@ -204,8 +208,8 @@ def stripes(k: int, size: int = 1) -> list[tuple[int, int]]:
     return [(start, min(start + step, k)) for start in range(0, k, step)]
 
 
-def _joined(parts: list[Tensor], dim: int) -> Tensor:
-    """torch.cat, which copies even one part."""
+def _concatenated(parts: list[Tensor], dim: int) -> Tensor:
+    """torch.cat, which would copy even a single part."""
     return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
@@ -237,20 +241,20 @@ def _add_pairs(K: Tensor, x: Tensor, D: Tensor) -> None:
 
 
 def _row_ranges(uses: Sequence[MatrixUse], D: Tensor, bias: bool) -> Iterator[Tensor]:
-    """The rows of M_p, (k, some columns) at a time, for D (b, g, m, o, T)."""
+    """Ranges of columns of M_p, (k, some columns), for D (b, g, m, o, T)."""
     b, groups, m, o, T = D.shape
     sides = [D[:, g].reshape(b, m * o, T) for g in range(groups)]
-    parts = uses[0].ranges(T * groups, ENTRIES // (b * m * o))
+    parts = uses[0].ranges(T * groups, MAX_ENTRIES // (b * m * o))
     for part in parts:
-        x = _joined([use.patches(bias and part is parts[-1], part) for use in uses], -2)
+        x = _concatenated([use.patches(bias and part is parts[-1], part) for use in uses], -2)
         for g, side in enumerate(sides):
             yield (side @ x[:, g]).reshape(b * m, -1)
 
 
 def _token_ranges(uses: Sequence[EmbeddingUse], D: Sequence[Tensor]) -> Iterator[Tensor]:
-    """The rows of M_p for the tokens that occur, some of them at a time."""
+    """Ranges of columns of M_p for the tokens that occur."""
     b, m, o = D[0].shape[0], D[0].shape[1], D[0].shape[-1]
     tokens = torch.unique(torch.cat([use.call.input.reshape(-1) for use in uses]))
-    for some in tokens.split(max(1, ENTRIES // (b * m * o))):
+    for some in tokens.split(max(1, MAX_ENTRIES // (b * m * o))):
         rows = [use.token_rows(part, some) for use, part in zip(uses, D, strict=True)]
         yield sum(rows[1:], rows[0]).reshape(b * m, -1)

@@ -36,8 +36,8 @@ CURVATURE_KINDS: tuple[CurvatureKind, ...] = ("ggn", "fisher", "mc-fisher", "emp
 
 CallShapes = tuple[int, tuple[tuple[type[torch.nn.Module], torch.Size], ...]]
 
-_LOOP = 200_000
-"""Numbers in the layers' outputs from which the directions go backward one by one: a batched pass copies what it cannot batch, such as
+_BATCHED_ENTRIES = 200_000
+"""Entries of the layers' outputs above which the directions go backward one by one: a batched pass copies what it cannot batch, such as
 pooling; below, it saves m passes through Python."""
 
 
@@ -49,19 +49,18 @@ class Curvature(Factor):
     Args:
         batch: from `evaluate`.
         parameters: the N optimised parameters; unused or frozen ones count as zero columns of J.
-        kind: "ggn"; "fisher", which is the same matrix and asks for a loss that is a log-likelihood; "mc-fisher" by drawn
-            labels, k = b samples; "empirical", k = b; "hessian" of the loss in the parameters, by its `product` alone.
+        kind: "ggn"; "fisher", the same matrix, for a loss that is a negative log-likelihood; "mc-fisher", by drawn labels,
+            k = b mc_samples; "empirical", k = b; "hessian" of the loss in the parameters, which has a `product` only.
         mc_samples: labels drawn for each sample ("mc-fisher").
         generator: of the labels, on the CPU; needed for "mc-fisher".
-        known_curved: see `loss_curvature`.
-        previous: see `detect_likelihood`.
-        keep_sensitivities: the layers' sensitivities, of which Kronecker factors are made, also where rows of M would take less memory.
-        verified: by the shapes of a model's calls, those whose first dimension is the batch's size but not the batch. Looked up, and
-            filled by `verify`; empty for a model not seen yet.
+        known_curved: as `loss_curvature` takes it.
+        previous: likelihood of an earlier batch, as `detect_likelihood` takes it.
+        keep_sensitivities: keep the layers' sensitivities, which Kronecker factors need, also where rows of M take less memory.
+        verified: what `verify` found of models by the shapes of their calls (`Assignment.unbatched`); it is read, and filled by `verify`.
 
     Raises:
-        InputError: batch normalisation in training mode; a loss that depends on a parameter beside the outputs; a loss
-            that `loss_curvature` refuses, or that has no known likelihood where one is needed; dropout where a layer needs a second run.
+        InputError: batch normalisation in training mode; a loss that depends on a parameter other than through the outputs; later, where
+            needed: as `loss_curvature`, `require_likelihood` and `assign`.
     """
 
     def __init__(
@@ -109,12 +108,12 @@ class Curvature(Factor):
 
     @property
     def call_shapes(self) -> CallShapes:
-        """b, and kind and shape of each call of a layer."""
+        """b, and type and shape of each call of a layer."""
         return self.samples, tuple((type(call.module), call.shape) for call in self.batch.recorder.calls)
 
     @property
     def verified(self) -> bool:
-        """Whether a model of these shapes was."""
+        """Whether a model of these shapes was verified."""
         return self.call_shapes in self._verified
 
     @property
@@ -124,23 +123,23 @@ class Curvature(Factor):
 
     @property
     def samples(self) -> int:
-        """b, first dimension of the outputs."""
+        """Number of samples b, the first dimension of the outputs."""
         return self.batch.outputs.shape[0]
 
     @property
     def directions(self) -> int:
-        """m, columns of L."""
+        """Number of columns m of L."""
         if self.kind in ("ggn", "fisher") and self.likelihood is not None and "loss" not in self.__dict__:
             return self.likelihood.directions  # the factor itself takes memory where outputs are many
         return self.loss.factor.shape[-1]
 
     @property
     def sources(self) -> Tensor:
-        """s, (k,) float64, with M^T s the gradient. InputError where the gradient is not in the range of the curvature."""
+        """Sources s, (k,) float64, with M^T s = g. InputError if the gradient is not in the range of the curvature."""
         return self.loss.require_sources().reshape(-1)
 
     def gradient(self) -> list[Tensor]:
-        """g = J^T r, the gradient of the loss, by one backward pass."""
+        """Gradient of the loss g = J^T r, by one backward pass."""
         return self._vjp(self.slope.detach())
 
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:
@@ -175,7 +174,7 @@ class Curvature(Factor):
         return self._vjp(curved)
 
     def _hessian_product(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """d2L/dtheta2 v by two backward passes. Warns, once, where it finds v.Hv < 0."""
+        """(d2L/dtheta2) v by two backward passes. Warns once of a negative v.Hv."""
         wanted = [self.parameters[i] for i in self.trained]
         if self._slopes is None:
             self._slopes = torch.autograd.grad(self.batch.loss, wanted, create_graph=True, allow_unused=True)
@@ -193,12 +192,12 @@ class Curvature(Factor):
         for i, part in zip(self.trained, found, strict=True):
             if part is not None:
                 result[i] = part.detach()
-        bend = sum(float((result[i].double() * values[i].double()).sum()) for i in self.trained)
-        if bend < 0 and not self._warned:
+        quadratic = sum(float((result[i].double() * values[i].double()).sum()) for i in self.trained)
+        if quadratic < 0 and not self._warned:
             self._warned = True
             warnings.warn(
-                f"the Hessian is not positive semi-definite here (v.Hv = {bend:.3g} for a direction v): natural-gradient steps on it may "
-                'go uphill; raise damping, or use the curvature "ggn"',
+                f"the Hessian is not positive semi-definite here (v.Hv = {quadratic:.3g} for a direction v): natural-gradient "
+                'steps on it may go uphill; raise damping, or use the curvature "ggn"',
                 stacklevel=3,
             )
         return result
@@ -206,7 +205,8 @@ class Curvature(Factor):
     def verify(self) -> None:
         """Test M against the model's own backward pass, M^T u for a fixed pseudo-random u.
 
-        InputError when they differ: the outputs of a sample depend on other samples, or on random numbers.
+        Raises:
+            InputError: they differ: the outputs of a sample depend on other samples, or on random numbers.
         """
         b, _, m = self.loss.factor.shape
         u = fixed_probe(self.cells).to(self.loss.factor)
@@ -229,7 +229,7 @@ class Curvature(Factor):
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The parameters' blocks, from one backward pass of all directions or one of each."""
+        """The blocks of columns, from one backward pass of all directions or one of each."""
         m = self.loss.factor.shape[-1]
         sinks = [
             make_sink(uses, weight, bias, m, self.parameters, self.dtype, self._keep)
@@ -240,14 +240,14 @@ class Curvature(Factor):
         return [one.block() for one in sinks] + self._explicit()
 
     def stored(self) -> DetachedFactor:
-        """The same without the graph, whose memory is free then: for products by the blocks alone."""
+        """The same factor without the autograd graph, whose memory can be freed then."""
         blocks = [block.without_graph() for block in self.blocks]
         return DetachedFactor(
             self.parameters, self.dtype, blocks, self.loss, self.loss.sources, self.gradient(), self.fallbacks
         )
 
     def _fill(self, sinks: list[Sink]) -> None:
-        """With the sensitivities of the layers' calls."""
+        """Send the sensitivities of the layers' calls to their sinks."""
         outputs, factor = self.batch.outputs, self.loss.factor.to(self.batch.outputs.dtype)
         cotangents = factor.permute(2, 0, 1).reshape(-1, *outputs.shape)
         calls = list({use.call.node: use.call for one in sinks for use in one.uses}.values())
@@ -256,9 +256,9 @@ class Curvature(Factor):
 
         def fill(directions: slice, parts: Sequence[Tensor]) -> None:
             for one in sinks:
-                one.take(directions, [parts[at[use.call.node]] for use in one.uses])
+                one.receive(directions, [parts[at[use.call.node]] for use in one.uses])
 
-        if sum(call.shape.numel() for call in calls) < _LOOP:
+        if sum(call.shape.numel() for call in calls) < _BATCHED_ENTRIES:
             found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
             fill(slice(None), [D.detach().transpose(0, 1) for D in found])
             return
@@ -267,7 +267,7 @@ class Curvature(Factor):
             fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
 
     def _explicit(self) -> list[Block]:
-        """Blocks of the parameters without a direct form."""
+        """Blocks of the parameters without a direct form, sample by sample."""
         if not self.fallbacks:
             return []
         found = self.batch.recorder.root_of(self.batch.outputs)
@@ -285,7 +285,7 @@ class Curvature(Factor):
 
     @cached_property
     def loss(self) -> LossCurvature:
-        """r, L and s."""
+        """Residual r, factor L and sources s of the loss."""
         outputs, likelihood = self.batch.outputs, self.likelihood
         samples, generator = self._sampling
         b = outputs.shape[0]

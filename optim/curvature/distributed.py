@@ -1,7 +1,7 @@
-"""The batches of several processes as one: what each process knows of its part is gathered, and every process takes the same step.
+"""The batches of several processes as one: each process gathers the factors of all, and all take the same step.
 
-Gathered are the layers' inputs and sensitivities, of which the Gram matrix over all samples is made: b (q + m o) numbers a
-layer and process, or its parameters k times where that is less. Gradients of parameters are never reduced, so that a
+The layers' inputs and sensitivities are gathered, of which the Gram matrix over all samples is made: b (q + m o) numbers for a
+layer and process, or k times its parameters where that is less. Gradients of parameters are never reduced, so that a
 DistributedDataParallel model runs under `no_sync()`.
 """
 
@@ -21,29 +21,29 @@ from .curvature import Curvature
 from .factor import DetachedFactor
 
 
-def gathered(factor: Curvature | DetachedFactor, in_range: bool, group: Any) -> list[DetachedFactor]:
+def gather_factors(factor: Curvature | DetachedFactor, in_range: bool, group: Any) -> list[DetachedFactor]:
     """The factors of all processes of a group, in the order of their ranks.
 
     Args:
-        factor: of this process.
+        factor: this process's.
         in_range: whether the factor has sources.
-        group: of torch.distributed.
+        group: a process group of torch.distributed.
 
     Raises:
         InputError: the processes' batches differ in size.
     """
-    samples = _all(torch.tensor([factor.samples, factor.directions], dtype=torch.int64), group)
+    samples = _all_gather(torch.tensor([factor.samples, factor.directions], dtype=torch.int64), group)
     if any(bool((other != samples[0]).any()) for other in samples):
         raise InputError(
             f"the processes have batches of {[tuple(other.tolist()) for other in samples]} (samples, directions): give each the "
             "same number, for instance by a sampler that drops the last incomplete batch"
         )
     count = len(samples)
-    gradients = [_all(part, group) for part in factor.gradient()]
-    sources: list[Tensor] | list[None] = _all(factor.sources, group) if in_range else [None] * count
+    gradients = [_all_gather(part, group) for part in factor.gradient()]
+    sources: list[Tensor] | list[None] = _all_gather(factor.sources, group) if in_range else [None] * count
     blocks: list[list[Block]] = [[] for _ in range(count)]
     for block in factor.blocks:
-        for own, one in zip(blocks, _of_all(block, count, group), strict=True):
+        for own, one in zip(blocks, _gather_block(block, count, group), strict=True):
             own.append(one)
     return [
         DetachedFactor(
@@ -53,27 +53,27 @@ def gathered(factor: Curvature | DetachedFactor, in_range: bool, group: Any) -> 
     ]
 
 
-def all_finite(finite: bool, device: torch.device, group: Any) -> bool:
-    """Whether it is on every process."""
+def all_ranks_finite(finite: bool, device: torch.device, group: Any) -> bool:
+    """Whether `finite` holds on every process."""
     flag = torch.tensor([float(finite)], device=device)
     dist.all_reduce(flag, op=dist.ReduceOp.MIN, group=group)
     return bool(flag.item() > 0)
 
 
 def mean(value: float, device: torch.device, group: Any) -> float:
-    """Over the processes."""
+    """Mean of a number over the processes."""
     total = torch.tensor([value], dtype=torch.float64, device=device)
     dist.all_reduce(total, group=group)
     return float(total) / dist.get_world_size(group)
 
 
-def _of_all(block: Block, count: int, group: Any) -> Sequence[Block]:
+def _gather_block(block: Block, count: int, group: Any) -> Sequence[Block]:
     if isinstance(block, RowsBlock):
-        parts = zip(*(_all(rows, group) for rows in block.M), strict=True)
+        parts = zip(*(_all_gather(rows, group) for rows in block.M), strict=True)
         return [type(block)(block.weight, block.bias, rows, block.b) for rows in parts]
     assert isinstance(block, LayerBlock)
-    inputs = [_all(use.call.input, group) for use in block.uses]
-    D = [_all(part, group) for part in block.D]
+    inputs = [_all_gather(use.call.input, group) for use in block.uses]
+    D = [_all_gather(part, group) for part in block.D]
     found = []
     for rank in range(count):
         uses = [
@@ -84,7 +84,7 @@ def _of_all(block: Block, count: int, group: Any) -> Sequence[Block]:
     return found
 
 
-def _all(tensor: Tensor, group: Any) -> list[Tensor]:
+def _all_gather(tensor: Tensor, group: Any) -> list[Tensor]:
     found = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size(group))]
     dist.all_gather(found, tensor.contiguous(), group=group)
     return found

@@ -21,11 +21,11 @@ DENSE_PARAMETERS = 20_000
 
 
 class Factor(ABC):
-    """M, (k, N), never formed unless asked for.
+    """A (k, N) matrix M with C = M^T M, which is formed by `jacobian` only.
 
     Attributes:
         parameters: the N optimised parameters; unused or frozen ones have zero columns.
-        dtype: of the model.
+        dtype: of the parameters, float32 or float64.
     """
 
     parameters: list[Tensor]
@@ -34,38 +34,38 @@ class Factor(ABC):
     @property
     @abstractmethod
     def samples(self) -> int:
-        """b."""
+        """Number of samples b."""
 
     @property
     @abstractmethod
     def directions(self) -> int:
-        """m."""
+        """Number of rows m of M for each sample."""
 
     @property
     @abstractmethod
     def blocks(self) -> list[Block]:
-        """Of the parameters that the outputs use."""
+        """Blocks of columns, of the parameters that the outputs depend on."""
 
     @property
     @abstractmethod
     def sources(self) -> Tensor:
-        """s, (k,) float64, with M^T s the gradient. InputError where the gradient is not in the range of the curvature."""
+        """Sources s, (k,) float64, with M^T s = g. InputError if the gradient is not in the range of the curvature."""
 
     @abstractmethod
     def gradient(self) -> list[Tensor]:
-        """Of the loss."""
+        """Gradient of the loss."""
 
     @property
     def cells(self) -> int:
-        """k, the size of the dual system."""
+        """Size k = b m of the dual system."""
         return self.samples * self.directions
 
     def scaled(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """From the parameters' coordinates to those of M."""
+        """An N-vector of the parameters in the coordinates of M."""
         return list(values)
 
     def unscaled(self, x: Sequence[Tensor]) -> list[Tensor]:
-        """From the coordinates of M to the parameters'."""
+        """An N-vector in the coordinates of M as one of the parameters."""
         return list(x)
 
     def gram(self, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -78,7 +78,7 @@ class Factor(ABC):
         return K
 
     def lower_gram(self, dtype: torch.dtype) -> Tensor:
-        """K on and below the diagonal, anything above: what Cholesky's factorisation reads."""
+        """K on and below the diagonal, arbitrary above: what Cholesky's factorisation reads."""
         K = torch.zeros(self.cells, self.cells, dtype=dtype, device=self.parameters[0].device)
         for block in self.blocks:
             block.add_gram(K)
@@ -126,7 +126,7 @@ class Factor(ABC):
 
 
 def filled(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
-    """With zeros for what is missing."""
+    """The parts, with zeros for missing ones."""
     return [
         torch.zeros_like(p, requires_grad=False) if part is None else part.detach()
         for part, p in zip(parts, like, strict=True)
@@ -134,7 +134,7 @@ def filled(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tenso
 
 
 class DetachedFactor(Factor):
-    """A factor by its parts, without a graph.
+    """A factor that is given by its parts and holds no autograd graph.
 
     Args:
         parameters, dtype, blocks: as the attributes of `Factor`.
@@ -159,31 +159,31 @@ class DetachedFactor(Factor):
 
     @property
     def samples(self) -> int:
-        """b."""
+        """Number of samples b."""
         return self.loss.factor.shape[0]
 
     @property
     def directions(self) -> int:
-        """m."""
+        """Number of rows m of M for each sample."""
         return self.loss.factor.shape[-1]
 
     @property
     def blocks(self) -> list[Block]:
-        """As given."""
+        """Blocks of columns."""
         return self._blocks
 
     @property
     def sources(self) -> Tensor:
-        """As given; InputError where there are none."""
+        """The sources; InputError where there are none."""
         return (self.loss.require_sources() if self._sources is None else self._sources).reshape(-1)
 
     def gradient(self) -> list[Tensor]:
-        """As given."""
+        """Gradient of the loss."""
         return self._gradient
 
 
 class FlatFactor:
-    """M as a (k, N) matrix with flat vectors (`RowProducts`), for a device that needs none of its elements."""
+    """M with flat N-vectors in place of lists of tensors (`RowProducts`), for a device that needs products only."""
 
     def __init__(self, factor: Factor) -> None:
         self.factor = factor
@@ -196,7 +196,7 @@ class FlatFactor:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the model."""
+        """Type of the model's parameters."""
         return self.factor.dtype
 
     @cached_property

@@ -1,8 +1,8 @@
-"""Watching a forward pass: which layers ran, on what, and which module made the outputs.
+"""Recording of a forward pass: which layers ran, on which inputs, and which module made the outputs.
 
-While the optimizer's closure runs, hooks that torch calls for every module note each call of a layer whose curvature has a direct form
+While the optimizer's closure runs, global forward hooks of torch record each call of a layer whose curvature has a direct form
 (`LAYERS`): its input, and the edge of its output in the autograd graph, taken at once so that an in-place activation afterwards cannot
-move it. They note each outermost module call, too. So the optimizer needs no reference to the model.
+move it. They record each call of an outermost module, too, so that the optimizer needs no reference to the model.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Call:
 
     Attributes:
         module: the layer.
-        weight, bias: the parameters that it read; None where it has none of its own (absent, parametrised or pruned).
-        input: detached.
-        version: of the input's memory, when the layer read it.
+        weight, bias: its own parameters; None where it has none (absent, parametrised or pruned).
+        input: its input, detached.
+        version: counter of in-place changes to the input's memory, when the layer ran.
         shape, dtype: of the output.
-        edge: of the output in the autograd graph; None where the graph was let go.
+        edge: edge of the output in the autograd graph; None after the graph was freed.
     """
 
     module: nn.Module
@@ -54,7 +54,7 @@ class Call:
 
     @property
     def node(self) -> Node:
-        """Of the edge."""
+        """Node of the edge in the autograd graph."""
         assert self.edge is not None
         return self.edge.node
 
@@ -70,13 +70,13 @@ class RootCall:
 
 
 class ForwardRecorder:
-    """Context manager that watches the modules that run in this thread.
+    """Context manager that records the modules that run in this thread.
 
     Attributes:
-        calls: of layers with a direct form, in order.
+        calls: calls of layers with a direct form, in order.
         roots: calls of outermost modules.
-        coupling: names of the modules that make outputs of one sample depend on the others (batch normalisation in training mode).
-        random: names of the modules of which another run gives another output (dropout in training mode).
+        coupling: types of the modules that couple the samples of a batch (batch normalisation in training mode).
+        random: types of the modules that draw random numbers (dropout in training mode).
     """
 
     def __init__(self) -> None:
@@ -124,9 +124,9 @@ class ForwardRecorder:
         elif isinstance(module, _DropoutNd) and module.training and module.p > 0:
             self.random.append(type(module).__name__)
         elif type(module) in LAYERS:
-            self._note(module, args, kwargs, output)
+            self._record(module, args, kwargs, output)
 
-    def _note(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         x = args[0] if args else kwargs.get("input")
         if not (isinstance(output, Tensor) and output.requires_grad and isinstance(x, Tensor)):
             return

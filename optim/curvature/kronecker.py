@@ -1,4 +1,4 @@
-"""Kronecker factors of the curvature, a layer at a time.
+"""Kronecker factors of the curvature, layer by layer.
 
 For a matrix layer with inputs x_it (1 appended where there is a bias) and sensitivities D_imt at T positions, the block of the curvature is
 sum_im (sum_t D_imt (x) x_it)(...)^T, and
@@ -29,18 +29,18 @@ from .blocks import Block, LayerBlock, LayerRowsBlock, PaddedBlock
 from .factor import Factor
 from .layers import MatrixUse
 
-ROWS_LIMIT = 2**27
-"""Entries of M of a block without Kronecker factors."""
+MAX_ROW_ENTRIES = 2**27
+"""Largest number of entries of M of a parameter without Kronecker factors."""
 
 
 @dataclass(frozen=True, eq=False)
 class KroneckerBlock:
-    """A layer's block B (x) A over its weight, a matrix (o, q), with the bias as a last column.
+    """The block B (x) A of a layer: over its weight as an (o, q) matrix, with the bias as a last column.
 
     Attributes:
-        weight, bias: positions of the parameters.
+        weight, bias: positions of the parameters; the bias may be None.
         outputs: B, (o, o).
-        inputs: A, (q, q) or (q + 1, q + 1).
+        inputs: A, (q, q), with a bias (q + 1, q + 1).
     """
 
     weight: int
@@ -53,12 +53,12 @@ class KroneckerBlock:
         return Kronecker(self.outputs, self.inputs, damping)
 
     def gather(self, values: Sequence[Tensor]) -> Tensor:
-        """The block's part of an N-vector, (o (q + 1),)."""
+        """The block's entries of an N-vector, (o (q + 1),)."""
         W = values[self.weight].reshape(len(self.outputs), -1)
         return (W if self.bias is None else torch.cat([W, values[self.bias].unsqueeze(1)], dim=1)).reshape(-1)
 
     def scatter(self, x: Tensor, values: list[Tensor]) -> None:
-        """Write the block's part into an N-vector."""
+        """Write the block's entries into an N-vector."""
         X = x.reshape(len(self.outputs), -1)
         if self.bias is not None:
             values[self.bias] = X[:, -1].reshape(values[self.bias].shape)
@@ -68,11 +68,11 @@ class KroneckerBlock:
 
 @dataclass(frozen=True, eq=False)
 class WholeBlock:
-    """The whole block of one parameter, by its rows of M.
+    """The exact block of one parameter, by its columns of M.
 
     Attributes:
         index: position of the parameter.
-        rows: (k, numel).
+        rows: M of the parameter, (k, numel).
     """
 
     index: int
@@ -83,23 +83,23 @@ class WholeBlock:
         return LowRank(self.rows, None, damping)
 
     def gather(self, values: Sequence[Tensor]) -> Tensor:
-        """The parameter's part."""
+        """The parameter's entries of an N-vector."""
         return values[self.index].reshape(-1)
 
     def scatter(self, x: Tensor, values: list[Tensor]) -> None:
-        """Write the parameter's part."""
+        """Write the parameter's entries into an N-vector."""
         values[self.index] = x.reshape(values[self.index].shape)
 
 
 def kronecker_blocks(
     factor: Factor, state: MutableMapping[Tensor, dict[str, Any]], ema_decay: float
 ) -> list[KroneckerBlock | WholeBlock] | None:
-    """The blocks of a batch, averaged with those before it; None, and no average moved, where one is not finite.
+    """The blocks of a batch, averaged over batches; None, with the averages left as they were, if one is not finite.
 
     Args:
         factor: of the batch.
-        state: of an optimizer, by parameter: holds the moving averages "inputs" and "outputs", which are updated here.
-        ema_decay: of the averages; 0 keeps the batch alone.
+        state: an optimizer's, by parameter; holds the exponential moving averages "inputs" and "outputs", which are updated here.
+        ema_decay: decay of the averages in [0, 1); 0 takes the batch alone.
 
     Raises:
         InputError: ema_decay out of range; a curvature without its sensitivities; sequences of several lengths; a parameter without
@@ -127,11 +127,11 @@ def kronecker_blocks(
 
 
 def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
-    """(B, A) of a matrix layer without groups."""
+    """(B, A) of a matrix layer without groups; None for any other."""
     if isinstance(block, LayerRowsBlock):
         raise InputError(
-            "the layers' sensitivities were not kept, of which Kronecker factors are made: make the curvature with "
-            "Curvature(..., keep_sensitivities=True), and give micro-batches images of one size"
+            "Kronecker factors need the layers' sensitivities, which were not kept: give Curvature(..., keep_sensitivities=True), "
+            "and micro-batches of images of one size"
         )
     if not isinstance(block, LayerBlock) or block.weight is None:
         return None
@@ -140,7 +140,7 @@ def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
         return None
     if isinstance(block, PaddedBlock):
         raise InputError(
-            "the sequences of the micro-batches differ in length, and Kronecker factors are means over positions: give one length"
+            "the sequences of the micro-batches differ in length, but Kronecker factors are means over positions: give one length"
         )
     positions = 0
     A: Tensor | None = None
@@ -165,10 +165,10 @@ def _whole(block: Block, factor: Factor) -> list[WholeBlock]:
     found = []
     for i in block.indices:
         entries = factor.cells * factor.parameters[i].numel()
-        if entries > ROWS_LIMIT:
+        if entries > MAX_ROW_ENTRIES:
             raise InputError(
                 f"a parameter of shape {tuple(factor.parameters[i].shape)} has no Kronecker factors, and its rows would hold {entries:.1e} "
-                f"entries (at most {ROWS_LIMIT:.1e}): freeze it, or use a smaller batch"
+                f"entries (at most {MAX_ROW_ENTRIES:.1e}): freeze it, or use a smaller batch"
             )
     for i, rows in zip(block.indices, block.rows(), strict=True):
         found.append(WholeBlock(i, rows))

@@ -1,6 +1,6 @@
-"""Layers whose parameters act linearly: what a call's parameters do to its output, to first order, and back.
+"""Layers that are linear in their parameters: products with the Jacobian of a call's output in its parameters.
 
-With x the input of a call and y its output, every layer here has y = Y(W) + b for fixed x, linear in its parameters. For one call and the
+With x the input of a call and y its output, every layer here is linear in its parameters for fixed x. For one call and the
 sensitivities D = d(L^T z) / dy of m directions, (b, m, ...), a `Use` gives
 
     jvp(V)    dy for a change V of the parameters            vjp(C)   the parameters' gradients for a cotangent C of y
@@ -23,21 +23,21 @@ from torch import Tensor, nn
 
 from .hooks import Call
 
-_PATCHES = 2**21
-"""Numbers in the patches made at once, where they are not held."""
+_PATCH_ENTRIES = 2**21
+"""Entries of the patches that are made at once, where they are not kept."""
 
 Pair = tuple[Tensor | None, Tensor | None]
-"""Of the weight and of the bias; None for the one that is not asked for."""
+"""Results for weight and bias; None for one that was not requested."""
 
 
 class Use(ABC):
-    """A call of a layer on a batch, samples first."""
+    """One use of a layer's parameters: a call on a batch, samples first."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
 
     def without_graph(self) -> Self:
-        """The same of a call without an edge."""
+        """The same, holding no autograd graph."""
         return type(self)(dataclasses.replace(self.call, edge=None))
 
     @abstractmethod
@@ -53,28 +53,28 @@ class Use(ABC):
         """(b, m, numel) parts of L^T J, for D of (b, m, ...).
 
         Args:
-            hold: keep what is made of the input alone, for another call.
+            hold: keep the patches of the input for further calls.
         """
 
 
 class MatrixUse(Use):
-    """A matrix at every position, in g groups of o outputs and q inputs."""
+    """A layer that applies one matrix at every position, in g groups of o outputs and q inputs."""
 
     groups: int
-    """g."""
+    """Number of groups g."""
     channels: int
-    """Of the input, in each group."""
+    """Input channels of each group."""
     width: int
-    """q, a multiple of `channels`."""
+    """Inputs q of the matrix, a multiple of `channels`."""
 
     @abstractmethod
     def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
-        """x_t, (b, g, T, q), of some of the channels; with `ones` (b, g, T, q + 1), the last entry 1."""
+        """The inputs x_t of some channels, (b, g, T, q); with `ones` (b, g, T, q + 1), the last entry 1."""
 
-    def ranges(self, positions: int, most: int) -> list[slice]:
-        """Ranges of channels of at most so many numbers for each position, and of no more patches than a cache holds."""
+    def ranges(self, positions: int, max_entries: int) -> list[slice]:
+        """Ranges of channels with at most `max_entries` numbers for each position, and no more patches than fit into a cache."""
         each = self.width // self.channels
-        step = max(1, min(most, _PATCHES // (positions * self.call.shape[0])) // each)
+        step = max(1, min(max_entries, _PATCH_ENTRIES // (positions * self.call.shape[0])) // each)
         return [slice(start, min(start + step, self.channels)) for start in range(0, self.channels, step)]
 
     @abstractmethod
@@ -82,7 +82,7 @@ class MatrixUse(Use):
         """D as (b, g, m, o, T)."""
 
     def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
-        """(b, m, g o q) and (b, m, g o)."""
+        """Rows of shapes (b, m, g o q) and (b, m, g o)."""
         split = self.by_position(D)
         b, g, m, o, T = split.shape
         if not weight:
@@ -120,7 +120,7 @@ class LinearUse(MatrixUse):
         return F.linear(self.call.input, weight, bias)
 
     def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
-        """Sums over samples and positions."""
+        """Sums of outer products over samples and positions."""
         C = cotangent.reshape(-1, cotangent.shape[-1])
         return (
             C.mT @ self.call.input.reshape(len(C), -1) if weight else None,
@@ -170,7 +170,7 @@ class ConvolutionUse(MatrixUse):
         return dW, db
 
     def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
-        """Contiguous, since many small products are twice as fast then."""
+        """Patches of the images, contiguous: many small products are twice as fast then."""
         module = self.module
         some = self.call.input.unflatten(1, (module.groups, -1))[:, :, channels]
         x = self._padded(some.flatten(1, 2))
@@ -187,7 +187,7 @@ class ConvolutionUse(MatrixUse):
         return augmented
 
     def by_position(self, D: Tensor) -> Tensor:
-        """(b, g, m, o, T)."""
+        """D as (b, g, m, o, T)."""
         b, m, g = D.shape[0], D.shape[1], self.module.groups
         return D.reshape(b, m, g, self.module.out_channels // g, -1).transpose(1, 2)
 
@@ -205,21 +205,21 @@ class EmbeddingUse(Use):
         self.module = cast(nn.Embedding, call.module)
 
     def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-        """The tokens' rows of V."""
+        """Rows of V of the tokens."""
         assert weight is not None
         return self._live(F.embedding(self.call.input, weight))
 
     def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
-        """Rows added up by token."""
+        """Cotangents, summed for each token."""
         C = self._live(cotangent)
         table = C.new_zeros(self.module.num_embeddings, C.shape[-1])
         return table.index_add_(0, self.call.input.reshape(-1), C.reshape(-1, C.shape[-1])), None
 
     def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
-        """All tokens of the table; there is no bias."""
+        """Rows for all tokens of the table; there is no bias."""
         b, m, o = D.shape[0], D.shape[1], D.shape[-1]
-        hole = self.module.padding_idx
-        D = D if hole is None else D * (self.call.input != hole).unsqueeze(1).unsqueeze(-1)
+        padding = self.module.padding_idx
+        D = D if padding is None else D * (self.call.input != padding).unsqueeze(1).unsqueeze(-1)
         D = D.reshape(b, m, -1, o)
         where = self.call.input.reshape(b, 1, -1, 1).expand(b, m, -1, o)
         return D.new_zeros(b, m, self.module.num_embeddings, o).scatter_add_(2, where, D).flatten(2), None
@@ -229,15 +229,15 @@ class EmbeddingUse(Use):
         b, m, o, n = D.shape[0], D.shape[1], D.shape[-1], len(tokens)
         own = self.call.input.reshape(b, -1)
         at = torch.searchsorted(tokens, own).clamp(max=n - 1)
-        hole = self.module.padding_idx
-        at = torch.where((tokens[at] == own) & (own != (-1 if hole is None else hole)), at, n)
+        padding = self.module.padding_idx
+        at = torch.where((tokens[at] == own) & (own != (-1 if padding is None else padding)), at, n)
         where = at.reshape(b, 1, -1, 1).expand(b, m, -1, o)
         return D.new_zeros(b, m, n + 1, o).scatter_add_(2, where, D.reshape(b, m, -1, o))[:, :, :n]
 
     def _live(self, values: Tensor) -> Tensor:
-        """Without the padding token, which torch does not train."""
-        hole = self.module.padding_idx
-        return values if hole is None else values * (self.call.input != hole).unsqueeze(-1)
+        """Values with zeros at the padding token, which torch does not train."""
+        padding = self.module.padding_idx
+        return values if padding is None else values * (self.call.input != padding).unsqueeze(-1)
 
 
 class NormalisationUse(Use):
@@ -261,7 +261,7 @@ class NormalisationUse(Use):
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
-        """Sums over samples and positions."""
+        """Sums of outer products over samples and positions."""
         others = [i for i in range(cotangent.dim()) if not self._first <= i < self._last]
         return (
             (cotangent * self._x).sum(others) if weight else None,
@@ -269,7 +269,7 @@ class NormalisationUse(Use):
         )
 
     def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
-        """Sums over positions."""
+        """Sums over the positions of each sample."""
         return self._rows(D * self._x.unsqueeze(1)) if weight else None, self._rows(D) if bias else None
 
     def _spread(self, values: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""The law that a loss is the negative logarithm of: categorical, Bernoulli or Gaussian, each output with a weight.
+"""The likelihood whose negative logarithm a loss is: categorical, Bernoulli or Gaussian, with a weight for each output.
 
     L = sum_rows w_row (-log p(y | z_row)),      H = w (diag p - p p^T),   w p (1 - p),   w
 
 A reduction, class weights, `ignore_index`, label smoothing and soft labels change the weights and the labels only, so that one form holds
-for all of them (`recognition` finds it). Then H needs no pass for each output: its factor is a formula, labels can be drawn from it where
-outputs are many, and the weights put the empirical Fisher on the loss's scale.
+for all of them (`likelihood_detection` finds it). Then the factor of H is a formula that needs no backward pass for each output, labels
+can be drawn from the model, and the weights put the empirical Fisher on the loss's scale.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ...circuits.errors import InputError
 
 Family: TypeAlias = Literal["categorical", "bernoulli", "gaussian"]
 MIN_PROBABILITY = 1e-12
-"""Of probabilities: where a softmax saturates the sources stay finite, and L s = r exact. L changes by the root of it."""
+"""Floor of probabilities: where a softmax saturates, the sources stay finite and L s = r stays exact; L changes by its square root."""
 
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """The law of one batch's outputs, in float64.
+    """The likelihood of one batch of outputs, in float64.
 
     Attributes:
         family: of the distribution.
         p: probabilities, (b, rows, C); for a Gaussian the outputs themselves. Bernoulli and Gaussian outputs are rows of C = 1.
         w: weights, (b, rows, 1).
         residual: dL/dz, (b, rows, C).
-        order: shape of the outputs with the classes last, and the axis they come from.
+        order: shape of the outputs with the classes last, and the axis of the classes.
     """
 
     family: Family
@@ -42,12 +42,12 @@ class Likelihood:
 
     @property
     def directions(self) -> int:
-        """m, columns of L for each sample: rows (C - 1) for a categorical law, else all outputs."""
+        """Number of columns m of L for each sample: rows (C - 1) for a categorical distribution, else the number of outputs."""
         _, rows, C = self.p.shape
         return rows * (C - 1) if self.family == "categorical" else rows * C
 
     def factor(self) -> tuple[Tensor, Tensor]:
-        """(L, s): H_i = L_i L_i^T, (b, c, m), and L s = r, (b, m); m = rows (C - 1) for a categorical law, else c.
+        """(L, s): H_i = L_i L_i^T, (b, c, m), and L s = r, (b, m); m = rows (C - 1) for a categorical distribution, else c.
 
         Categorical: L = sqrt(w) diag(sqrt p) Q with Q an orthonormal basis of what is orthogonal to sqrt p, from one reflection.
         """
@@ -69,7 +69,7 @@ class Likelihood:
         return self._outputs_first(self._block(L)), s.flatten(1)
 
     def sampled(self, samples: int, generator: torch.Generator) -> Tensor:
-        """(b, c, samples): columns of mean square H, from labels drawn from the law itself."""
+        """(b, c, samples): columns whose mean square is H, from labels drawn from the distribution itself."""
         b, rows, C = self.p.shape
         shape = (b, rows, C, samples)
         if self.family == "categorical":
@@ -87,7 +87,7 @@ class Likelihood:
         return self._outputs_first(columns.reshape(b, rows * C, samples))
 
     def empirical(self) -> Tensor:
-        """(b, c, 1): r / sqrt w, whose square is the empirical Fisher on the scale of the loss."""
+        """(b, c, 1): r / sqrt w, whose outer product is the empirical Fisher on the scale of the loss."""
         scaled = torch.where(self.w > 0, self.residual / self.w.sqrt(), 0.0)
         return self._outputs_first(scaled.reshape(len(self.p), -1, 1))
 
@@ -102,7 +102,7 @@ class Likelihood:
         return whole.reshape(b, rows * C, rows * m)
 
     def _outputs_first(self, columns: Tensor) -> Tensor:
-        """Back from classes last to the order of the outputs."""
+        """Columns with classes last, in the order of the outputs."""
         shape, axis = self.order
         if axis == len(shape) - 1:
             return columns
@@ -110,11 +110,16 @@ class Likelihood:
 
 
 def require_likelihood(likelihood: Likelihood | None, what: str) -> Likelihood:
-    """The law; InputError for a loss that is not recognised."""
+    """The likelihood; InputError if it is None.
+
+    Args:
+        likelihood: of a loss, None if it was not recognised.
+        what: what needs it, for the message.
+    """
     if likelihood is None:
         raise InputError(
-            f"{what} needs the law that the loss is the logarithm of, and this loss is not recognised: use cross-entropy over the last or "
-            "the second dimension of the outputs, binary cross-entropy with logits or a squared error (each with mean or sum), or the "
-            'curvature "ggn"'
+            f"{what} needs a loss that is a negative log-likelihood, and this loss is not recognised as one: use cross-entropy over the "
+            "last or the second dimension of the outputs, binary cross-entropy with logits, or a squared error (each with mean or sum); "
+            'or the curvature "ggn"'
         )
     return likelihood

@@ -1,9 +1,10 @@
-"""Which law a loss is the negative logarithm of, found from the loss itself.
+"""Which likelihood a loss is the negative logarithm of, found from the loss itself.
 
-Its Hessian is probed: products with two fixed vectors, through the loss's own graph, must be the law's, within the rounding of the
-outputs' type; and its slope must be w (p - y) with y a possible label, the same for soft labels. Weights come from the products, row by
-row. A row that is all but certain shows none: its Hessian must be as small as the law says, and it takes the weight of the row that shows
-most; where all rows are certain, that of an earlier batch, or the size of the slope where the certain class is not the label.
+Its Hessian is probed: products with two fixed vectors, through the loss's own graph, must be those of the likelihood, within the rounding
+of the outputs' type; and its slope must be w (p - y) with y a possible label, the same for soft labels. Weights come from the products,
+row by row. A row whose softmax is saturated shows none: its Hessian must be as small as that of the likelihood, and it takes the weight of
+the row with most curvature; where all rows are saturated, that of an earlier batch, or the size of the slope where the certain class is
+not the label.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from .likelihood import MIN_PROBABILITY, Likelihood
 
 _TOLERANCE = {torch.float64: 1e-9}
 _USUAL_TOLERANCE = 1e-4
-"""Of a law's products, relative to those found."""
+"""Tolerance of the Hessian's products, relative to their size."""
 _ROUNDING = 8
-"""Of p in units of the type's eps: what is left of p (1 - p) below that is noise."""
-_SHOWN = 100
-"""A row's curvature over the rounding, from where on it tells the row's weight."""
+"""Rounding of p in units of the type's eps: what is left of p (1 - p) below that is noise."""
+_MIN_SIGNAL = 100
+"""A row's curvature over the rounding, above which it determines the row's weight."""
 
 
 def detect_likelihood(slope: Tensor, outputs: Tensor, previous: Likelihood | None = None) -> Likelihood | None:
-    """The law of a loss, or None.
+    """The likelihood of a loss; None if it is none of the three.
 
     Args:
         slope: dL/dz with a graph (of `torch.autograd.grad(..., create_graph=True)`).
         outputs: (b, ...) z. Classes may be the last dimension, or the second, as `torch.nn.functional.cross_entropy` takes them.
-        previous: the law of an earlier batch, for the weight of a batch that is certain everywhere, as of a diverged network.
+        previous: likelihood of an earlier batch, for the weight of a batch that is saturated everywhere, as with a diverged network.
     """
     if not slope.requires_grad:
         return None
@@ -70,7 +71,7 @@ def _categorical(
     size = (product * product).sum((0, -1), keepdim=True)[0]
     w = (h * product).sum((0, -1), keepdim=True)[0] / size.clamp(min=1e-300)
     reach = (size / (v * v).sum((0, -1), keepdim=True)[0]).sqrt()
-    shown = reach > _SHOWN * rounding
+    shown = reach > _MIN_SIGNAL * rounding
     flat = r.abs().amax(-1, keepdim=True) == 0
     if bool((shown & ~flat).any()):
         usual = float(w.flatten()[torch.where(flat, 0.0, reach).argmax()])
@@ -95,7 +96,7 @@ def _categorical(
 
 
 def _weight_by_slope(p: Tensor, r: Tensor) -> float:
-    """Of rows that are all certain, for hard labels: w p of the certain class where it is not the label, else w (1 - p)."""
+    """Weight of rows that are all saturated, for hard labels: w p of the certain class where it is not the label, else w (1 - p)."""
     top = p.argmax(-1, keepdim=True)
     sure, slope = p.gather(-1, top), r.gather(-1, top)
     wrong = slope > 0
@@ -106,7 +107,7 @@ def _weight_by_slope(p: Tensor, r: Tensor) -> float:
 
 
 def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float, rounding: float) -> Likelihood | None:
-    """A Hessian that is diagonal, and uniform where it is not zero in one of the two laws."""
+    """A diagonal Hessian: Gaussian, where it is uniform except for zeros, or Bernoulli."""
     d = (h * v).sum(0) / (v * v).sum(0)
     if _off(h, d * v, tolerance, 0.0):
         return None
@@ -120,7 +121,7 @@ def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float, r
         return Likelihood("gaussian", z.reshape(shape), w.reshape(shape), r.reshape(shape), order)
     p = torch.sigmoid(z)
     spread = p * torch.sigmoid(-z)
-    shown = spread > _SHOWN * rounding
+    shown = spread > _MIN_SIGNAL * rounding
     if not bool(shown.any()):
         return None
     usual = float((d / spread).flatten()[torch.where(r == 0, 0.0, spread).argmax()])

@@ -15,19 +15,18 @@ from torch import Tensor
 from ...circuits.errors import InputError
 
 MAX_OUTPUTS = 4096
-"""Outputs of a sample, for a loss without a formula for its Hessian."""
+"""Largest number of outputs of a sample, for a loss without a formula for its Hessian."""
 
 
 @dataclass(frozen=True, eq=False)
 class LossCurvature:
-    """r, L and s of one batch, in float64.
+    """Residual, factor of the Hessian and sources of one batch, in float64.
 
     Attributes:
         residual: (b, c) r = dL/dz.
         factor: (b, c, m) L, with H_i = L_i L_i^T; m = c - 1 for a softmax cross-entropy, whose Hessian annihilates the
             constant vector.
-        sources: (b, m) s with L s = r, or None when the loss has no curvature where it has slope (see
-            `require_sources`).
+        sources: (b, m) s with L s = r; None if r is not in the range of L (see `require_sources`).
         null: relative size of the part of r outside the range of L.
     """
 
@@ -37,7 +36,7 @@ class LossCurvature:
     null: float
 
     def require_sources(self) -> Tensor:
-        """The sources s; InputError when r is not in the range of L."""
+        """The sources s. InputError if r is not in the range of L."""
         if self.sources is None:
             raise InputError(
                 f"the gradient is not in the range of the curvature (a fraction {self.null:.2g} of dL/doutputs is not): a loss with slope "
@@ -70,7 +69,7 @@ def loss_curvature(slope: Tensor, outputs: Tensor, known_curved: bool = False) -
     # r = (p - y) / b and H = (p - p^2) / b lose their digits by cancellation where a softmax saturates: what is left of
     # them is to be judged against the rounding of p, which is of order one, not against their own size
     rounding = 4 * torch.finfo(outputs.dtype).eps
-    Q = _live_directions(H, r, tolerance=1e-6 if single else 1e-12, rounding=rounding)
+    Q = _curved_directions(H, r, tolerance=1e-6 if single else 1e-12, rounding=rounding)
     mu, V = torch.linalg.eigh(Q.mT @ H @ Q)
     top = float(mu.abs().max())
     low = float(mu.min())
@@ -142,12 +141,11 @@ def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor
     return r.detach().double().reshape(b, c), H
 
 
-def _live_directions(H: Tensor, r: Tensor, tolerance: float, rounding: float) -> Tensor:
+def _curved_directions(H: Tensor, r: Tensor, tolerance: float, rounding: float) -> Tensor:
     """(c, m) orthonormal basis of the output directions in which some sample of the batch has curvature.
 
-    The constant vector is tried first, and the fixed contrasts orthogonal to it are returned: with a softmax, one basis
-        serves all
-    batches, and m does not flicker as probabilities come near zero.
+    The constant vector is tried first, and the fixed contrasts orthogonal to it are returned: with a softmax, one basis serves all
+    batches, and m does not change as probabilities come near zero.
     """
     c = H.shape[-1]
     top = float(H.abs().max())
@@ -160,7 +158,7 @@ def _live_directions(H: Tensor, r: Tensor, tolerance: float, rounding: float) ->
 
 
 def _contrasts(c: int) -> Tensor:
-    """(c, c - 1) Helmert contrasts: orthonormal, each column sums to zero."""
+    """Helmert contrasts, (c, c - 1): orthonormal columns that sum to zero."""
     Q = torch.zeros(c, c - 1, dtype=torch.float64)
     for j in range(1, c):
         Q[:j, j - 1] = 1.0

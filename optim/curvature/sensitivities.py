@@ -1,4 +1,4 @@
-"""Sensitivities of the layers, as the backward passes bring them: kept, or turned into rows of M at once.
+"""Sensitivities of the layers from the backward passes: kept, or turned into rows of M at once.
 
 A layer over many positions, such as a convolution near the image, has no more parameters than outputs for each sample. Its rows of
 M then take less memory than its sensitivities D, and serve products and Gram matrix alike.
@@ -12,15 +12,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .blocks import ENTRIES, Block, LayerBlock, LayerRowsBlock, by_rows
+from .blocks import MAX_ENTRIES, Block, LayerBlock, LayerRowsBlock, by_rows
 from .layers import EmbeddingUse, MatrixUse, Use
 
 
 class Sink(ABC):
-    """Takes the sensitivities of one layer's calls, a range of directions at a time.
+    """Receives the sensitivities of one layer's calls, a range of directions at a time.
 
     Args:
-        uses: the calls.
+        uses: the layer's calls.
         weight, bias: positions of the layer's parameters.
     """
 
@@ -28,16 +28,16 @@ class Sink(ABC):
         self.uses, self.weight, self.bias = list(uses), weight, bias
 
     @abstractmethod
-    def take(self, directions: slice, parts: Sequence[Tensor]) -> None:
-        """D of each call for these directions, (b, how many, ...)."""
+    def receive(self, directions: slice, parts: Sequence[Tensor]) -> None:
+        """Receive D of each call for these directions, (b, directions, ...)."""
 
     @abstractmethod
     def block(self) -> Block:
-        """What was taken."""
+        """The block of what was received."""
 
 
 class KeptSensitivities(Sink):
-    """As they are."""
+    """Keeps sensitivities as they are."""
 
     def __init__(
         self, uses: Sequence[Use], weight: int | None, bias: int | None, directions: int, like: Tensor
@@ -46,18 +46,18 @@ class KeptSensitivities(Sink):
         shapes = [use.call.shape for use in uses]
         self._D = [like.new_empty(shape[0], directions, *shape[1:]) for shape in shapes]
 
-    def take(self, directions: slice, parts: Sequence[Tensor]) -> None:
-        """Copied into place."""
+    def receive(self, directions: slice, parts: Sequence[Tensor]) -> None:
+        """Copy into place."""
         for D, part in zip(self._D, parts, strict=True):
             D[:, directions] = part
 
     def block(self) -> LayerBlock:
-        """By inputs and sensitivities."""
+        """A block by inputs and sensitivities."""
         return LayerBlock(self.uses, self._D, self.weight, self.bias)
 
 
 class WrittenRows(Sink):
-    """As rows of M."""
+    """Turns sensitivities into rows of M."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class WrittenRows(Sink):
         numbers = [parameters[i].numel() for i in (weight, bias) if i is not None]
         self._M = [like.new_empty(self.b, directions, n) for n in numbers]
 
-    def take(self, directions: slice, parts: Sequence[Tensor]) -> None:
-        """Added up over the calls."""
+    def receive(self, directions: slice, parts: Sequence[Tensor]) -> None:
+        """Write the rows, summed over the calls."""
         for i, (use, D) in enumerate(zip(self.uses, parts, strict=True)):
             more = D.shape[1] < self._M[0].shape[1]
             pair = use.rows(D.to(self._M[0].dtype), self.weight is not None, self.bias is not None, hold=more)
@@ -85,7 +85,7 @@ class WrittenRows(Sink):
                     M[:, directions] += rows
 
     def block(self) -> LayerRowsBlock:
-        """By rows."""
+        """A block by rows."""
         return LayerRowsBlock(self.weight, self.bias, [M.flatten(0, 1) for M in self._M], self.b)
 
 
@@ -98,25 +98,25 @@ def make_sink(
     dtype: torch.dtype,
     keep: bool,
 ) -> Sink:
-    """The one that serves best.
+    """The sink that takes less memory.
 
     Args:
         uses, weight, bias: as in `Sink`.
-        directions: m.
-        parameters: all of them, by position.
-        dtype: of the model.
-        keep: the sensitivities in any case.
+        directions: number of directions m.
+        parameters: all parameters.
+        dtype: of the parameters.
+        keep: whether to keep sensitivities in any case.
     """
     like = torch.empty(0, dtype=dtype, device=parameters[0].device)
-    if keep or not _rows_serve(uses, weight, bias, directions, parameters):
+    if keep or not _prefers_rows(uses, weight, bias, directions, parameters):
         return KeptSensitivities(uses, weight, bias, directions, like)
     return WrittenRows(uses, weight, bias, directions, parameters, like)
 
 
-def _rows_serve(
+def _prefers_rows(
     uses: Sequence[Use], weight: int | None, bias: int | None, m: int, parameters: Sequence[Tensor]
 ) -> bool:
-    """Whether rows take less memory, or little, and the Gram matrix is made of them anyway."""
+    """Whether rows take less memory, or little, and the Gram matrix is made of rows anyway."""
     b = uses[0].call.shape[0]
     numbers = sum(parameters[i].numel() for i in (weight, bias) if i is not None)
     outputs = sum(use.call.shape[1:].numel() for use in uses)
@@ -127,4 +127,4 @@ def _rows_serve(
         o = parameters[weight].shape[0]
         if not by_rows(b, m, o // first.groups, outputs // o, first.width + (bias is not None)):
             return False
-    return numbers <= max(outputs, ENTRIES // (b * m))
+    return numbers <= max(outputs, MAX_ENTRIES // (b * m))

@@ -18,15 +18,15 @@ from .layers import ConvolutionUse, Use
 
 
 class StackedFactor(Factor):
-    """Several batches as the one that holds all their samples: M is stacked, the loss is sum_j w_j loss_j.
+    """The factor of several batches as one: rows M_j are stacked, the loss is sum_j w_j loss_j.
 
     Args:
-        parts: of the same model, with the same parameters and number of directions.
+        parts: factors of one model, with the same parameters and number of directions.
         weights: w_j > 0, one for each part.
-        scales: c_i > 0 for each parameter: columns are multiplied by sqrt c_i; None is 1.
+        scales: c_i > 0, one for each parameter, whose columns are multiplied by sqrt c_i; None: 1.
 
     Raises:
-        InputError: parts that do not fit together.
+        InputError: in `blocks`, parts that ran different layers or have different numbers of directions.
     """
 
     def __init__(
@@ -39,17 +39,17 @@ class StackedFactor(Factor):
 
     @property
     def samples(self) -> int:
-        """Of all parts."""
+        """Number of samples of all parts together."""
         return sum(part.samples for part in self.parts)
 
     @property
     def directions(self) -> int:
-        """Of each part."""
+        """Number of rows for each sample, the same in all parts."""
         return self.parts[0].directions
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """Stacked. InputError for parts that do not fit together."""
+        """The parts' blocks, stacked."""
         first = self.parts[0]
         if any(part.directions != first.directions or len(part.blocks) != len(first.blocks) for part in self.parts):
             raise InputError(
@@ -63,7 +63,7 @@ class StackedFactor(Factor):
         return found
 
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """sum_j w_j C_j v, between the scales."""
+        """S (sum_j w_j C_j) S v, with S = diag(sqrt c)."""
         values = [v * math.sqrt(c) for v, c in zip(values, self.scales, strict=True)]
         return self._summed([part.product(values) for part in self.parts])
 
@@ -73,7 +73,7 @@ class StackedFactor(Factor):
         return torch.cat([math.sqrt(w) * part.sources for w, part in zip(self.weights, self.parts, strict=True)])
 
     def gradient(self) -> list[Tensor]:
-        """sum_j w_j g_j, scaled as the columns are."""
+        """S sum_j w_j g_j, with S = diag(sqrt c)."""
         return self._summed([part.gradient() for part in self.parts])
 
     def _summed(self, found: list[list[Tensor]]) -> list[Tensor]:
@@ -95,7 +95,7 @@ class StackedFactor(Factor):
 def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) -> list[Block]:
     """The blocks of one layer or parameter in all parts, as one; as two where weight and bias differ in scale.
 
-    Rows stand for layers of which the parts have not the same to say, such as images of several sizes.
+    Rows are written out where the parts' inputs cannot be stacked, such as images of several sizes.
     """
     first = group[0]
     if any(block.indices != first.indices for block in group):
@@ -114,7 +114,7 @@ def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) 
         return [kind(first.weight, first.bias, rows, samples)]
     whole = [use for use in uses if use is not None]
     D = [
-        torch.cat([_longer(block.D[j], use.call.shape) * root for block, root in zip(layers, roots, strict=True)])
+        torch.cat([_padded(block.D[j], use.call.shape) * root for block, root in zip(layers, roots, strict=True)])
         for j, use in enumerate(whole)
     ]
     padded = any(len({use.call.shape[1:] for use in some}) > 1 for some in zip(*(b.uses for b in layers), strict=True))
@@ -143,14 +143,14 @@ def _stacked_use(uses: list[Use]) -> Use | None:
     inside = torch.Size(max(sizes) for sizes in zip(*(call.input.shape[1:] for call in calls), strict=True))
     whole = dataclasses.replace(
         calls[0],
-        input=torch.cat([_longer(call.input, torch.Size((0, *inside))) for call in calls]),
+        input=torch.cat([_padded(call.input, torch.Size((0, *inside))) for call in calls]),
         shape=torch.Size((sum(call.shape[0] for call in calls), *shape)),
     )
     return type(uses[0])(whole)
 
 
-def _longer(values: Tensor, shape: torch.Size) -> Tensor:
-    """With zeros at further positions, up to the last dimensions of the shape; what is linear in the sensitivities does not see them."""
+def _padded(values: Tensor, shape: torch.Size) -> Tensor:
+    """The values padded with zeros to the last dimensions of the shape; zero sensitivities add nothing to what is linear in them."""
     missing = [n - own for n, own in zip(shape[1:], values.shape[-len(shape) + 1 :], strict=True)]
     if not any(missing):
         return values

@@ -2,7 +2,7 @@
 
 theta <- theta - lr (x + weight_decay theta),   (C + lambda I) x = g
 
-with C the curvature of the batch; momentum or Adam's moments are taken of x in place of the gradient.
+with C the curvature of the batch; momentum, or Adam's moments, are taken of x in place of the gradient.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from .step import Direction, StepRecord
 
 
 class NaturalGradient(Optimizer):
-    """Base of all natural-gradient optimizers: runs the closure, builds the curvature, applies the direction.
+    """Base class: runs the closure, builds the curvature, applies the direction that a subclass finds.
 
     Args:
-        params: parameters or parameter groups. Each group may have its own lr, weight_decay, momentum, betas, eps; and its own damping,
-            where `damping` is a number: lambda I becomes a diagonal matrix, which is solved for in coordinates scaled by sqrt(lambda_0 /
+        params: parameters or parameter groups. A group may have its own lr, weight_decay, momentum, betas, eps and, where `damping` is a
+            number, damping: lambda I is a diagonal matrix then, and the system is solved in coordinates scaled by sqrt(lambda_0 /
             lambda_group).
         lr: learning rate.
         damping: lambda >= 0, a function of the steps done, or `LevenbergMarquardt`.
@@ -98,7 +98,7 @@ class NaturalGradient(Optimizer):
         super().add_param_group(param_group)
 
     def prepare(self, closure: Closure) -> float:
-        """Run the model on one micro-batch and keep what it left for the next `step`, in which all that were prepared count alike.
+        """Run the model on a micro-batch and keep its curvature for the next `step`, in which all prepared micro-batches have equal weight.
 
         Args:
             closure: as for `step`.
@@ -136,15 +136,14 @@ class NaturalGradient(Optimizer):
         return loss
 
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
-        """One update.
+        """Make one update.
 
-        A loss, a curvature or a reading that is not finite leaves the parameters and moments as they are;
-        `last.outcome` says so. The first step, and the first on a batch of another shape, also check the curvature against the model's
-        backward pass (`Curvature.verify`).
+        A loss, a curvature or a reading that is not finite leaves parameters and moments unchanged (`last.outcome`). The first step, and
+        the first on a batch of another shape, also verify the curvature against the model's backward pass (`Curvature.verify`).
 
         Args:
             closure: runs the model on a batch and returns (loss, outputs), outputs of shape (b, ...); it must not call
-                backward. None, or one that returns None (as Lightning gives), where micro-batches were prepared (`prepare`).
+                backward. None, or one that returns None (as Lightning gives), if micro-batches were prepared (`prepare`).
 
         Returns:
             The loss before the update, the mean over the micro-batches.
@@ -156,7 +155,7 @@ class NaturalGradient(Optimizer):
                 self._keep(closure, batch)
         prepared, self._prepared = self._prepared, []
         if not prepared:
-            raise InputError("step() has nothing to work on: give it a closure, or call prepare(closure) before")
+            raise InputError("step() has no batch: give it a closure, or call prepare(closure) before")
         dampings = self._dampings()
         loss = self._mean(sum(part for _, part, _ in prepared) / len(prepared))
         curvatures = [found for _, _, found in prepared if found is not None]
@@ -168,7 +167,7 @@ class NaturalGradient(Optimizer):
             adapting = isinstance(self.policy, LevenbergMarquardt) and factor is not None
             before = [p.detach().clone() for p in self._parameters()] if adapting else []
             slope = factor.gradient() if adapting and factor is not None else []
-            # Products through the graph are asked of it at the old parameters, once more.
+            # Products through the graph are needed once more at the old parameters.
             graph = adapting and any(isinstance(one, Curvature) and not self._uses_blocks(one) for one in curvatures)
             held = torch.autograd._unsafe_preserve_version_counter(tuple(self._parameters()))
             with torch.no_grad(), held if graph else contextlib.nullcontext():
@@ -195,12 +194,12 @@ class NaturalGradient(Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """torch's optimizer state, the step count, the adapted damping, the labels' generator, whether the model was checked."""
+        """torch's optimizer state, the step count, the adapted damping, and the state of the labels' generator."""
         own = {"known_curved": self._known_curved, "steps": self._steps, "adapted": self._adapted}
         return {**super().state_dict(), **own, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
+        """Restore a state of `state_dict`."""
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
         self._known_curved = bool(state_dict.get("known_curved", False))
         self._steps = int(state_dict.get("steps", 0))
@@ -210,15 +209,15 @@ class NaturalGradient(Optimizer):
 
     @abstractmethod
     def _direction(self, factor: Factor, damping: float) -> Direction:
-        """x with (C + damping I) x = g for this batch."""
+        """Solve (C + damping I) x = g for this batch."""
 
     def _solved(
         self, curvatures: Sequence[Curvature | DetachedFactor], finite: bool, dampings: list[float]
     ) -> tuple[Direction, Factor | None]:
-        """The direction of all micro-batches together, and their curvature."""
+        """The direction for all micro-batches together, and their factor."""
         group = self.config.process_group
         if group is not None:
-            finite = distributed.all_finite(finite, self._parameters()[0].device, group)
+            finite = distributed.all_ranks_finite(finite, self._parameters()[0].device, group)
         if not finite:
             return Direction(None, Outcome.NOT_FINITE, 0), None
         for one in curvatures:
@@ -227,7 +226,7 @@ class NaturalGradient(Optimizer):
         parts: list[Factor] = list(curvatures)
         if group is not None:
             in_range = self.config.curvature != "mc-fisher"
-            parts = [one for own in curvatures for one in distributed.gathered(own, in_range, group)]
+            parts = [one for own in curvatures for one in distributed.gather_factors(own, in_range, group)]
         factor = parts[0]
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
         if len(parts) > 1 or set(scales) != {1.0}:
@@ -243,7 +242,7 @@ class NaturalGradient(Optimizer):
         return True
 
     def _keeps_sensitivities(self) -> bool:
-        """Whether it needs those of each layer (`Curvature`)."""
+        """Whether it needs the sensitivities of each layer (`Curvature`)."""
         return False
 
     def _adapt(
@@ -255,7 +254,7 @@ class NaturalGradient(Optimizer):
         closures: Sequence[Closure],
         graph: bool,
     ) -> None:
-        """Levenberg and Marquardt's rule, with the curvature at the parameters `before`, by the graph or by the blocks."""
+        """Adapt lambda, with the curvature at the parameters `before`, by the graph or by the blocks."""
         assert isinstance(self.policy, LevenbergMarquardt)
         assert self._adapted is not None
         with torch.no_grad():
@@ -266,10 +265,10 @@ class NaturalGradient(Optimizer):
         else:
             curved = float(factor.matvec(step).double().square().sum())
         predicted = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
-        self._adapted = self.policy.after(self._adapted, after - loss, predicted)
+        self._adapted = self.policy.updated(self._adapted, after - loss, predicted)
 
     def _quadratic_form(self, factor: Factor, step: list[Tensor], before: list[Tensor]) -> float:
-        """step . C step at the parameters `before`, of which the graph is."""
+        """step . C step at the parameters `before`, at which the graph was recorded."""
         parameters = self._parameters()
         now = [p.detach().clone() for p in parameters]
         with torch.no_grad(), torch.autograd._unsafe_preserve_version_counter(tuple(parameters)):
@@ -284,7 +283,7 @@ class NaturalGradient(Optimizer):
         return sum(float((d * c).double().sum()) for d, c in zip(step, product, strict=True))
 
     def _mean(self, value: float) -> float:
-        """Over the processes, where there are several."""
+        """Mean over the processes of the group."""
         group = self.config.process_group
         return value if group is None else distributed.mean(value, self._parameters()[0].device, group)
 
@@ -316,7 +315,7 @@ class NaturalGradient(Optimizer):
         return [p for group in self.param_groups for p in group["params"]]
 
     def _dampings(self) -> list[float]:
-        """lambda of each parameter at this step."""
+        """lambda of each parameter for this step."""
         if isinstance(self.policy, LevenbergMarquardt):
             assert self._adapted is not None
             value = self._adapted
@@ -330,19 +329,19 @@ class NaturalGradient(Optimizer):
             ]
             if len(set(found)) > 1 and min(found) == 0:
                 raise InputError(
-                    f"damping is {sorted(set(found))} in the parameter groups: where groups differ, each needs damping > 0"
+                    f"damping is {sorted(set(found))} in the parameter groups: give each group damping > 0 where they differ"
                 )
             return found
         given = [group["damping"] for group in self.param_groups if group["damping"] is not None]
         if given:
             raise InputError(
-                f"damping is {given} for a parameter group, but is adapted for all: give groups none of their own"
+                f"damping is {given} for a parameter group, but the damping is one for all: give groups none of their own"
             )
         return [value] * len(self._parameters())
 
 
 def _warn_of_fallbacks(fallbacks: tuple[int, ...], parameters: list[Tensor]) -> None:
-    """Once, since it costs time and memory."""
+    """Warn once that per-sample Jacobians cost time and memory."""
     shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
     warnings.warn(
         f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their Jacobian is taken sample by sample, by "

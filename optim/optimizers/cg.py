@@ -22,13 +22,18 @@ def conjugate_gradients(
     max_iter: int,
     x0: Sequence[Tensor] | None = None,
 ) -> tuple[list[Tensor], int]:
-    """(x, iterations), stopped where |g - (C + lambda I) x| <= tolerance |g| or after `max_iter` iterations; x is nan where a product is.
+    """Solve until |g - (C + lambda I) x| <= tolerance |g|, or for `max_iter` iterations.
 
     Args:
         factor: gives the products.
         gradient: g.
         damping: lambda >= 0.
-        x0: to start from; None is zero.
+        tolerance: of the residual, relative to |g|.
+        max_iter: limit of iterations.
+        x0: initial guess; None: zero.
+
+    Returns:
+        x, and the number of iterations. x is not a number where a product is not.
     """
     x = [torch.zeros_like(g) for g in gradient] if x0 is None else [part.clone() for part in x0]
     r = list(gradient)
@@ -40,12 +45,12 @@ def conjugate_gradients(
         if size <= goal:
             return x, count
         Ap = [c + damping * v for c, v in zip(factor.product(direction), direction, strict=True)]
-        bend = _dot(direction, Ap)
-        if math.isnan(bend):
+        curvature = _dot(direction, Ap)
+        if math.isnan(curvature):
             return [torch.full_like(part, math.nan) for part in x], count
-        if not bend > 0:  # no curvature along it
+        if not curvature > 0:  # no curvature along it
             return x, count
-        alpha = size / bend
+        alpha = size / curvature
         for target, source, sign in ((x, direction, alpha), (r, Ap, -alpha)):
             for i, part in enumerate(source):
                 target[i] = target[i] + sign * part

@@ -1,4 +1,4 @@
-"""How much lambda I is added to the curvature: a number, a schedule, or what the last step taught (Levenberg-Marquardt)."""
+"""The damping lambda I of the curvature: a number, a schedule, or adapted by the rule of Levenberg and Marquardt."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ...circuits.errors import InputError
 
 @dataclass
 class LevenbergMarquardt:
-    """lambda after the agreement of the loss with its quadratic model.
+    """Adapts lambda to how well the quadratic model predicts the loss.
 
     With d the step taken and q(d) = g.d + d.C d / 2 the model without damping, rho = (L(theta + d) - L(theta)) / q(d).
-    Where rho > threshold the model is trusted and lambda <- factor lambda; where rho < 1 - threshold, lambda <- lambda / factor.
-    Costs a forward pass of the same batch after each step, and a product with C.
+    If rho > threshold, lambda <- factor lambda; if rho < 1 - threshold, lambda <- lambda / factor. Costs a forward pass of the same
+    batch after each step, and a product with C.
 
     Args:
-        start: the first lambda > 0.
+        start: initial lambda > 0.
         factor: alpha in (0, 1).
         threshold: a in (0.5, 1).
-        lowest, highest: bounds of lambda.
+        lowest, highest: limits of lambda.
 
     Source: Martens, "Deep learning via Hessian-free optimization" (2010); arXiv 2405.13817, appendix.
 
@@ -46,13 +46,13 @@ class LevenbergMarquardt:
                 f"lowest {self.lowest}, start {self.start}, highest {self.highest}: give 0 < lowest <= start <= highest"
             )
 
-    def after(self, damping: float, change: float, predicted: float) -> float:
+    def updated(self, damping: float, change: float, predicted: float) -> float:
         """The next lambda.
 
         Args:
             damping: of the step taken.
-            change: L(theta + d) - L(theta); not finite counts as bad.
-            predicted: q(d), negative for a step that should help.
+            change: L(theta + d) - L(theta); one that is not finite raises lambda.
+            predicted: q(d), negative for a descent direction.
         """
         rho = change / predicted if predicted < 0 and math.isfinite(change) else -math.inf
         if rho > self.threshold:
@@ -63,7 +63,7 @@ class LevenbergMarquardt:
 
 
 Damping: TypeAlias = float | Callable[[int], float] | LevenbergMarquardt
-"""lambda; a function of the number of steps done; or the rule of Levenberg and Marquardt."""
+"""lambda; a function of the number of steps done; or `LevenbergMarquardt`."""
 
 
 def check_number(name: str, value: Any, low: float, strict: bool = False, below: float = math.inf) -> float:

@@ -1,10 +1,9 @@
-"""(K + lambda I) u = s for the Gram matrix of a batch, to the accuracy of the model and not of the matrix.
+"""(K + lambda I) u = s for the Gram matrix K of a batch, solved by iterative refinement on residuals from the layers.
 
-In float32 K is off by a rounding of its largest eigenvalue, which a small damping amplifies; the products with M and M^T
-are not. So the factor of the float32 matrix only steers: the residual s - lambda u - M (M^T u) is taken through the layers
-themselves, and one or two corrections leave the error of the layers' own numbers. The last M^T u is the step, so a
-correction costs one product with M and one with M^T. Where that does not converge, the matrix is made in float64 and taken at
-its word.
+In float32 K is off by a rounding of its largest eigenvalue, which a small damping amplifies; the products with M and M^T are not. So the
+Cholesky factor of the float32 matrix is only a preconditioner: the residual s - lambda u - M (M^T u) is taken through the layers, and one
+or two corrections leave the error of the layers' own numbers. The last M^T u is the step, so that a correction costs one product with M
+and one with M^T. Where that does not converge, the matrix is formed and solved in float64.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from ...circuits.errors import InputError
 from ..curvature.batch import all_finite
 from ..curvature.factor import Factor
 
-_ACCURACY = {torch.float32: 2e-5, torch.float64: 1e-12}
-"""Of x, relative, by a bound: |M^T (K + lambda)^-1| is at most 1 / (2 sqrt lambda), so a residual r leaves |r| / (2 sqrt lambda)."""
-_HARMLESS = {torch.float32: 2e-5, torch.float64: 0.0}
-"""Of K's rounding over lambda, from where on the residual is not looked at."""
-_MOST = 8
+_TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
+"""Relative error of x, by a bound: |M^T (K + lambda)^-1| <= 1 / (2 sqrt lambda), so a residual r leaves |r| / (2 sqrt lambda)."""
+_NEGLIGIBLE_ROUNDING = {torch.float32: 2e-5, torch.float64: 0.0}
+"""Rounding of K over lambda, below which the residual is not computed."""
+_MAX_CORRECTIONS = 8
 
 
 def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
-    """x = M^T u with (K + lambda I) u = s, shaped as the parameters; None where K is not finite.
+    """x = M^T u with (K + lambda I) u = s, shaped as the parameters; None if K is not finite.
 
     Raises:
-        InputError: K singular in float64 with damping 0, or a gradient out of the curvature's range.
+        InputError: K is singular in float64 with damping 0, or the gradient is not in the range of the curvature.
     """
     s, dtype = factor.sources, factor.dtype
     K = factor.lower_gram(dtype)
@@ -44,14 +43,14 @@ def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
 
 
 def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tensor] | None:
-    """None where the factor does not exist or does not steer."""
+    """By refinement; None if K has no Cholesky factor or the residuals do not fall."""
     K.diagonal().add_(damping)
     root, info = torch.linalg.cholesky_ex(K)
     if int(info) != 0:
         return None
     u, r, size = torch.zeros_like(s), s, float(s.norm())
-    last = torch.finfo(K.dtype).eps * float(root.norm()) ** 2 <= _HARMLESS[factor.dtype] * damping
-    for _ in range(_MOST):
+    last = torch.finfo(K.dtype).eps * float(root.norm()) ** 2 <= _NEGLIGIBLE_ROUNDING[factor.dtype] * damping
+    for _ in range(_MAX_CORRECTIONS):
         half = torch.linalg.solve_triangular(root, r.to(root.dtype).unsqueeze(1), upper=False)
         u = u + torch.linalg.solve_triangular(root.mT, half, upper=True).squeeze(1).double()
         x = factor.rmatvec(u)
@@ -60,7 +59,7 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
         r = s - damping * u - factor.matvec(x).double()
         before, size = size, float(r.norm())
         length = math.hypot(*(float(part.norm()) for part in x))
-        enough = _ACCURACY[factor.dtype] * 2 * math.sqrt(damping) * length
+        enough = _TOLERANCE[factor.dtype] * 2 * math.sqrt(damping) * length
         if size <= enough:
             return x
         if not size < 0.5 * before:
@@ -70,7 +69,7 @@ def _refined(factor: Factor, K: Tensor, s: Tensor, damping: float) -> list[Tenso
 
 
 def _direct(factor: Factor, s: Tensor, damping: float) -> list[Tensor] | None:
-    """In float64 by the matrix alone; None where it is singular without damping.
+    """In float64 by the matrix alone; None if it is singular and damping is 0.
 
     Where damping is below the rounding of K, eigenvalues that rounding made negative count as zero.
     """
@@ -92,7 +91,7 @@ def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
     """x = (g - M^T w) / lambda with (K + lambda I) w = M g, for a gradient that is not in the range of M^T, such as that of drawn labels.
 
     Raises:
-        InputError: damping = 0: x would have no bound.
+        InputError: damping is 0, so that x would be unbounded.
     """
     if not damping > 0:
         raise InputError(

@@ -1,4 +1,4 @@
-"""K-FAC: the natural gradient with Kronecker factors, each layer on its own, digitally.
+"""K-FAC: the natural gradient with Kronecker factors, layer by layer, solved digitally.
 
 x_l = (B (x) A + lambda I)^-1 g_l exactly, by the eigenvectors of both factors: with G_l the gradient as a matrix,
 X = U_B [ (U_B^T G U_A) / (b a^T + lambda) ] U_A^T.
@@ -34,7 +34,7 @@ class KFAC(NaturalGradient):
         refresh: steps between eigendecompositions of the factors.
 
     Raises:
-        InputError: arguments out of range; in `step`, what `Curvature` and `kronecker_blocks` refuse.
+        InputError: arguments out of range; in `step`, as `Curvature` and `kronecker_blocks`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class KFAC(NaturalGradient):
 
 
 def _eigenvectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors, in float64 where LAPACK does not get there in single precision, whether it says so or not."""
+    """Eigenvalues and eigenvectors; in float64 where LAPACK fails in single precision, by an error or by values that are not finite."""
     try:
         w, V = torch.linalg.eigh(matrix)
         found = all_finite(w, V)
@@ -108,7 +108,7 @@ def _eigenvectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _whole(block: WholeBlock, g: Tensor, damping: float) -> Tensor:
-    """In the smaller of the two spaces."""
+    """(M^T M + damping I)^-1 g, solved in the smaller of the two spaces."""
     M = block.rows.double()
     if len(M) < M.shape[1]:
         K = M @ M.mT

@@ -1,4 +1,4 @@
-"""The digital natural gradient, solved exactly or by conjugate gradients: what the device is measured against.
+"""The digital natural gradient, solved exactly or by conjugate gradients: the reference for the device.
 
 Three ways to x = (C + lambda I)^-1 g, with C = M^T M and k = b m rows:
 
@@ -28,7 +28,7 @@ from .dual_solve import solve_dual, solve_out_of_range
 from .step import Direction
 
 GRAM_LIMIT = 5000
-"""k up to which `NGD` takes the Gram matrix; beyond, its k^3 loses to conjugate gradients (docs/speed.md)."""
+"""Largest k for which `NGD(method="auto")` forms the Gram matrix; above, conjugate gradients are faster (docs/speed.md)."""
 
 
 class NGD(NaturalGradient):
@@ -41,7 +41,7 @@ class NGD(NaturalGradient):
             damping of 0.01; "auto": Gram up to k = 5000.
 
     Raises:
-        InputError: arguments out of range; in `step`, a singular curvature with damping 0, and what `Curvature` refuses.
+        InputError: arguments out of range; in `step`, a singular curvature with damping 0, and as `Curvature`.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class NGDCG(NaturalGradient):
     Args:
         params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`.
         tolerance: of the residual, relative to g.
-        max_iter: iterations at most.
-        warm_start: start from the last step's x.
+        max_iter: limit of iterations.
+        warm_start: start from the x of the step before.
 
     Raises:
-        InputError: arguments out of range; in `step`, what `Curvature` refuses.
+        InputError: arguments out of range; in `step`, as `Curvature`.
     """
 
     def __init__(
@@ -143,10 +143,13 @@ class NGDCG(NaturalGradient):
 
 
 class NGDWoodbury(NaturalGradient):
-    """Natural gradient by Woodbury's identity on the written-out (k, N) matrix M, as published; needs damping > 0.
+    """Natural gradient by Woodbury's identity with the (k, N) matrix M written out, the published baseline.
+
+    Args:
+        params, lr, damping: of `NaturalGradient`, damping > 0; the options after * of `NaturalGradientConfig`.
 
     Raises:
-        InputError: as `NGD`.
+        InputError: as `NGD`; damping 0.
     """
 
     def __init__(

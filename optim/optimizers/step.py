@@ -1,4 +1,4 @@
-"""One step: the direction that was found, and the record of what it took."""
+"""Records of one step: the direction that was found, and what it took."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ class StepRecord:
     Attributes:
         loss: of the batch, before the update.
         outcome: of the device (OK for a digital solution). Nothing was updated unless `outcome.readable`.
-        cells: size of the system solved, 0 when it was not reached.
-        analog_seconds: s, physical time of the device, delays included.
-        attempts: runs of the device.
-        digital_seconds: s, measured: forward, curvature, gradient, mapping and update (and the solution, where it is
-            digital).
-        device_seconds: s, measured: what simulating the device took.
+        cells: size of the system that was solved; 0 if none was.
+        analog_seconds: physical time of the device, delays included, s.
+        attempts: number of runs of the device.
+        digital_seconds: measured time of forward pass, curvature, gradient and update, and of a digital solution, s.
+        device_seconds: measured time of simulating the device, s.
         damping: lambda of the step.
-        iterations: of an iterative solution, 0 for a direct one.
-        fallbacks: positions, among all parameters, of those whose Jacobian was taken sample by sample for want of a direct form.
+        iterations: of an iterative solution; 0 for a direct one.
+        fallbacks: positions of the parameters without a direct form, whose Jacobian was taken sample by sample.
     """
 
     loss: float
@@ -46,7 +45,7 @@ class StepRecord:
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """The preconditioned gradient x, shaped as the parameters (None: nothing to apply), and how it came about."""
+    """The preconditioned gradient x, shaped as the parameters (None: nothing to apply), and what it took (fields as in `StepRecord`)."""
 
     x: list[Tensor] | None
     outcome: Outcome

@@ -39,28 +39,28 @@ EMA_DECAY, READ_INTERVAL = 0.95, 1.0
 
 
 class TNGD(NaturalGradient):
-    """theta <- theta - lr x(t), with x(t) read from an analog device; arXiv 2405.13817.
+    """Thermodynamic natural gradient descent: theta <- theta - lr x(t), with x(t) read from an analog device (arXiv 2405.13817).
 
     Args:
         params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`. update="adam" is TNGD-Adam.
-        duration: t >= 0 in tau, the run before the reading; 0 is SGD, math.inf the exact natural gradient.
-        delay_time: tau that the device runs on, with the old matrix and drive, between a reading and the next upload.
-            Acts through the state that is carried on, so it needs reset=False and the primal system.
+        duration: of the run before the reading, t >= 0 in tau; 0 is SGD, math.inf the exact natural gradient.
+        delay_time: of the run between a reading and the next upload, with the old matrix and drive, in tau. It acts through the state that
+            is carried on, so that it needs reset=False and the primal system.
         reset: True starts each run at the gradient; False goes on from the state the device is in (the first run, and
             the one after a skipped step, start at the gradient). False needs the primal system: the dual cells stand
             for the outputs of a batch, so a state carried to the next batch would mean nothing.
-        reads: readings that are averaged, `read_interval` tau apart, the first at t.
-        read_interval: tau > 0.
-        device: any `Device`; `IdealDevice()` by default.
-        system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" a layer at a time with the
-            two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
+        reads: number of readings that are averaged, the first at t.
+        read_interval: time between readings, in tau, > 0; for reads > 1 only.
+        device: any `Device`; None: `IdealDevice()`.
+        system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" one layer after another
+            with the two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
         ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
 
     A clipped reading is applied, an unstable or non-finite one skipped; `last` records it. `state_dict` holds the
     device's state, so a resumed run is bit-exact.
 
     Raises:
-        InputError: arguments out of range or not compatible; in `step`, what `Curvature` and the device refuse.
+        InputError: arguments out of range, incompatible or without effect; in `step`, as `Curvature` and `Device.solve`.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class TNGD(NaturalGradient):
         return {**super().state_dict(), "device": self.device.state_dict(), "carried": self._carried}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a state, device included. InputError for the state of another kind of optimizer."""
+        """Restore a state, device included. InputError for the state of another optimizer."""
         if "device" not in state_dict:
             raise InputError("the state has no entry 'device': it was not saved by TNGD")
         super().load_state_dict(state_dict)
@@ -191,7 +191,7 @@ class TNGD(NaturalGradient):
         return Direction(x, found.outcome, g.numel(), seconds, attempts, spent)
 
     def _kronecker(self, factor: Factor, damping: float) -> Direction:
-        """One system after another on the same device, reset for each."""
+        """Solve the blocks' systems one after another on the same device, which is reset for each."""
         gradient = factor.gradient()
         blocks = kronecker_blocks(factor, self.state, self.ema_decay) if all_finite(*gradient) else None
         if blocks is None:
@@ -211,7 +211,7 @@ class TNGD(NaturalGradient):
         return Direction(found, outcome, cells, seconds, attempts, spent)
 
     def _read(self, system: LinearSystem | Implicit, b: Tensor, x0: Tensor | None) -> Solution:
-        """The mean of `reads` readings; the worst outcome of them."""
+        """The mean of `reads` readings, with the last outcome that was not OK."""
         first = self.device.solve(system, b, self.duration, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         for _ in range(self.reads - 1):

@@ -196,7 +196,7 @@ def test_rows_of_an_embedding_are_of_the_tokens_that_occur(monkeypatch):
     net = nn.Sequential(table, Mean(), nn.Linear(4, 2)).double()
     tokens = torch.tensor([[3, 17, 4999], [17, 17, 8], [1, 3, 3]])
     for entries in (2**24, 50):
-        monkeypatch.setattr(blocks, "ENTRIES", entries)
+        monkeypatch.setattr(blocks, "MAX_ENTRIES", entries)
         found = found_for(net, tokens, softmax, list(net.parameters()), keep_sensitivities=True)
         largest.clear()
         K = found.gram()

@@ -124,7 +124,7 @@ def test_mixtures(name, loss):
 ROUTES = {
     "pairs": {"_PAIR_COST": 0.0},
     "rows": {"_PAIR_COST": float("inf")},
-    "rows in chunks": {"_PAIR_COST": float("inf"), "ENTRIES": 1},
+    "rows in chunks": {"_PAIR_COST": float("inf"), "MAX_ENTRIES": 1},
     "few stripes": {"_STRIPES": 1},
 }
 
@@ -133,11 +133,11 @@ def sequence():
     return Positions(3, nn.Linear(3, 3), 2)
 
 
-@pytest.mark.parametrize("patches", [1, layers._PATCHES])
+@pytest.mark.parametrize("patches", [1, layers._PATCH_ENTRIES])
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("bias", [True, False])
 def test_every_route_to_the_gram_matrix(route, bias, patches, monkeypatch):
-    monkeypatch.setattr(layers, "_PATCHES", patches)
+    monkeypatch.setattr(layers, "_PATCH_ENTRIES", patches)
     taken = []
     for name in ("_add_pairs", "_row_ranges"):
         original = getattr(blocks, name)
@@ -159,14 +159,14 @@ def test_layers_are_written_out_as_rows_where_the_gram_matrix_is_made_of_them(mo
     ))  # fmt: skip
     x = seeded(3, 4, 1, 8, 8)
     assert [type(block) for block in check(net, x, softmax).blocks] == [LayerRowsBlock, LayerRowsBlock, LayerBlock]
-    monkeypatch.setattr(sensitivities, "ENTRIES", 0)  # now a layer of more parameters than outputs is not
+    monkeypatch.setattr(sensitivities, "MAX_ENTRIES", 0)  # now a layer of more parameters than outputs is not
     assert [type(block) for block in check(net, x, softmax).blocks] == [LayerRowsBlock, LayerBlock, LayerBlock]
 
 
 @pytest.mark.parametrize("limit", [0, 10**9], ids=["one by one", "batched"])
 @pytest.mark.parametrize("name", MIXED)
 def test_directions_go_backward_together_or_one_by_one(name, limit, monkeypatch):
-    monkeypatch.setattr(curvature, "_LOOP", limit)
+    monkeypatch.setattr(curvature, "_BATCHED_ENTRIES", limit)
     build, direct = MIXED[name]
     check(built(4, build), mixed_input(name), softmax, direct)
 

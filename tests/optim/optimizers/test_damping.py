@@ -27,13 +27,13 @@ from thermograd.optim.optimizers.ngd import NGD, NGDCG
     ],
 )
 def test_rule(change, predicted, expected):
-    assert LevenbergMarquardt(1.0, factor=0.5, threshold=0.75).after(1.0, change, predicted) == expected
+    assert LevenbergMarquardt(1.0, factor=0.5, threshold=0.75).updated(1.0, change, predicted) == expected
 
 
 def test_bounds():
     policy = LevenbergMarquardt(1.0, factor=0.5, lowest=0.8, highest=1.5)
-    assert policy.after(1.0, -1.0, -1.0) == 0.8
-    assert policy.after(1.0, 1.0, -1.0) == 1.5
+    assert policy.updated(1.0, -1.0, -1.0) == 0.8
+    assert policy.updated(1.0, 1.0, -1.0) == 1.5
 
 
 @pytest.mark.parametrize("kind", [NGD, NGDCG, KFAC])

@@ -170,6 +170,6 @@ def test_factors_are_not_made_of_rows():
 
 def test_rows_without_factors_have_a_limit(monkeypatch):
     model, x, y = problem()
-    monkeypatch.setattr(kronecker, "ROWS_LIMIT", 20)
+    monkeypatch.setattr(kronecker, "MAX_ROW_ENTRIES", 20)
     with pytest.raises(InputError, match=r"has no Kronecker factors.*freeze it"):
         KFAC(model.parameters()).step(lambda: (F.cross_entropy(z := model(x), y), z))

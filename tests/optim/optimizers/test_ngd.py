@@ -83,7 +83,7 @@ def test_groups_have_their_own_learning_rate_and_damping():
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
     assert float((found - wrong).norm() / expected.norm()) > 0.1
     optimizer.param_groups[0]["damping"] = 0.0
-    with pytest.raises(InputError, match="each needs damping > 0"):
+    with pytest.raises(InputError, match="give each group damping > 0"):
         optimizer.step(closure_of(model, x, y))
 
 

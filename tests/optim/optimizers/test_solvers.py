@@ -72,11 +72,11 @@ def test_corrections_through_the_layers_mend_a_poor_matrix(monkeypatch):
         return K + 1e-4 * float(torch.linalg.matrix_norm(K.tril(), 2)) / len(K) ** 0.5 * (noise + noise.mT)
 
     monkeypatch.setattr(Factor, "lower_gram", poor)
-    monkeypatch.setitem(solve._HARMLESS, torch.float32, 0.0)
+    monkeypatch.setitem(solve._NEGLIGIBLE_ROUNDING, torch.float32, 0.0)
     found, _ = step(model, x, y, damping=1e-2)
     error = float((found - exact).norm() / exact.norm())
     assert error < 1e-4
-    monkeypatch.setitem(solve._HARMLESS, torch.float32, float("inf"))
+    monkeypatch.setitem(solve._NEGLIGIBLE_ROUNDING, torch.float32, float("inf"))
     plain, _ = step(model, x, y, damping=1e-2)
     assert float((plain - exact).norm() / exact.norm()) > 100 * error
 
