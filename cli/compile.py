@@ -14,9 +14,9 @@ from .options import CIRCUITS, PICTURES, Damping, Drive, FabricCommand, Json, Se
 from .outputs import complain, emit, note, say, show, to_json
 
 if TYPE_CHECKING:
-    from ..compiler.analysis.report import Report
     from ..compiler.layout.tiling import Placement
     from ..compiler.program import AnalogProgram
+    from ..compiler.report import Report
 
 SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
 EXTRACTED = ".extracted.cir"
@@ -124,6 +124,9 @@ def compile_command(
 
     Exit code 1 when the placement exceeds --fan-out.
     """
+    from ..compiler.analysis.describe import describe
+    from ..compiler.analysis.equations import derive_equations
+    from ..compiler.layout.extraction import extracted_netlist
     from .hardware import read_technology
     from .inputs import read_problem, read_vector
 
@@ -138,14 +141,16 @@ def compile_command(
     options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
     described = [
-        _Described(p, p.report_for(drive, extracted), _placed(p, tile, fan_out), p.equations() if equations else None)
+        _Described(
+            p, describe(p, drive, extracted), _placed(p, tile, fan_out), derive_equations(p) if equations else None
+        )
         for p in compiled
     ]
     netlists = [p.to_spice(drive, dialect, hierarchical) for p in compiled]
     for names, netlist, each in zip(files, netlists, described, strict=False):
         _write(each, names, netlist, dialect)
         if extracted:
-            text = each.program.extracted(drive).to_spice(dialect, each.program.analysis(), hierarchical)
+            text = extracted_netlist(each.program, drive).to_spice(dialect, each.program.analysis(), hierarchical)
             write_text(names[EXTRACTED], text)
     first = described[0]
     program, placement, derived = first.program, first.placement, first.equations

@@ -145,12 +145,12 @@ def cost(
 
 
 def _cost_of_program(path: Path, duration: float, attempts: int, seconds: float, watts: float, json: bool) -> None:
-    from ..compiler.program import AnalogProgram
+    from ..compiler.program_io import load_program
     from ..devicemodel.cost.model import step_cost
     from ..devicemodel.cost.workload import compiled_array
 
     _require_program(path)
-    program = AnalogProgram.load(path)
+    program = load_program(path)
     array = compiled_array(program)
     found = step_cost(array, program.technology, duration * array.tau * attempts, seconds, watts, attempts)
     if json:

@@ -1,1 +1,5 @@
-"""From a curvature matrix to an analog program to a netlist, in small checked passes."""
+"""From a curvature matrix to a checked analog program and its netlist."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,18 +19,15 @@ from ..circuits.netlist.analyses import Analysis
 from ..circuits.netlist.netlist import Netlist
 from ..circuits.technology.die import Die
 from ..circuits.technology.technology import Technology
-from .analysis.report import Report, describe
 from .fabrics.base import Fabric
 from .fabrics.registry import fabric_named, fabric_names
-from .layout.effect import layout_effect
-from .layout.extraction import extract_layout
-from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue, solution_error
+from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
 from .parts import Behaviour, Parts
+from .report import Report
 from .validate import validate_drive
 
 if TYPE_CHECKING:
     from ..circuits.amplifiers.models import AmplifierCell
-    from .analysis.equations import Equations
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,32 +126,9 @@ class AnalogProgram:
 
     @cached_property
     def report(self) -> Report:
-        """Fabric and why, errors, parts and times; prints as text, `.to_dict()` for JSON."""
-        return describe(self)
-
-    def report_for(self, b: Any = None, layout: bool = False) -> Report:
-        """The report, with the error of the solution for b, (n,), where one is given, and with what the layout adds if asked for."""
-        report, drive = self.report, None
-        if b is not None:
-            self._require_mean("takes no right-hand side b")
-            drive = validate_drive(b, self.size)
-            report = dataclasses.replace(report, error_for_b=solution_error(self.target, self.emitted_matrix, drive))
-        if layout:
-            report = dataclasses.replace(report, layout=layout_effect(self, drive))
+        """See `analysis.describe.describe`: fabric and why, errors, parts and times; prints as text, `.to_dict()` for JSON."""
+        report: Report = importlib.import_module(".analysis.describe", __package__).describe(self)
         return report
-
-    def equations(self) -> Equations:
-        """The node equations with named parts, derived from the netlist and proved equal to the fabric's law (6 unknowns or fewer).
-
-        Prints as text; `.latex()` gives an aligned environment.
-
-        Raises:
-            InputError: more unknowns.
-            passes.verify.VerificationError: the netlist's equations are not the intended ones.
-        """
-        from .analysis.equations import derive_equations  # sympy takes half a second to load
-
-        return derive_equations(self)
 
     def currents(self, b: Any) -> np.ndarray:
         """Differential drive current of each cell for a right-hand side, (n,) in A.
@@ -161,10 +136,17 @@ class AnalogProgram:
         Raises:
             InputError: b does not fit; a fabric that is not driven.
         """
+        scale = self.conductance_unit * self.volts_per_unit
+        return scale * self.scaling * self.right_hand_side(b) + 0.0  # no -0.0
+
+    def right_hand_side(self, b: Any) -> np.ndarray:
+        """b as a finite float64 vector, (n,).
+
+        Raises:
+            InputError: b does not fit; a fabric that is not driven.
+        """
         self._require_mean("takes no right-hand side b")
-        return (
-            self.conductance_unit * self.volts_per_unit * self.scaling * validate_drive(b, self.size) + 0.0
-        )  # no -0.0
+        return validate_drive(b, self.size)
 
     def netlist(self, b: Any = None, x0: Any = None, amplifier: AmplifierCell | None = None) -> Netlist:
         """The circuit, driven by b (default: no drive) and with its capacitors charged to the state x0 (default: 0).
@@ -190,16 +172,6 @@ class AnalogProgram:
             for name, per_ampere in drive.items()
         }
         return self._undriven.with_sources(values, comments=self._header(bool(np.any(currents))))
-
-    def extracted(self, b: Any = None, x0: Any = None, amplifier: AmplifierCell | None = None) -> Netlist:
-        """The circuit of `netlist` after layout: wires, switches, parasitic capacitances and DAC outputs in it (`extraction`).
-
-        Arguments are those of `netlist`. It can be unstable where the schematic is not: `statespace.extract(...).is_stable` says so.
-
-        Raises:
-            UnrealisableError: a fabric other than crossbar and crossbar_single.
-        """
-        return extract_layout(self.netlist(b, x0, amplifier), self)
 
     @cached_property
     def _undriven(self) -> Netlist:
@@ -354,21 +326,8 @@ class AnalogProgram:
         return dataclasses.replace(self, parts=parts)
 
     def save(self, path: str | Path) -> None:
-        """Write `path`.json (description) and `path`.npz (arrays), each atomically; a suffix of `path` is dropped."""
-        from .program_io import write_program
-
-        write_program(self, path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> AnalogProgram:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: a file is missing, damaged, of a newer version, or not the one that belongs to the other.
-        """
-        from .program_io import read_program  # it builds a program itself
-
-        return read_program(path)
+        """See `program_io.save_program`."""
+        importlib.import_module(".program_io", __package__).save_program(self, path)
 
     def _header(self, driven: bool) -> list[str]:
         plus, minus = (name.replace("1", "<k>") for name in self.readouts[0])

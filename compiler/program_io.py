@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from ..circuits.errors import InputError
 from ..circuits.files import sha256, write_bytes, write_text
 from ..circuits.technology.technology import Technology
-from .arrays import pack, unpack
 from .fabrics.registry import fabric_named
 from .program import AnalogProgram
 
@@ -20,8 +22,8 @@ FORMAT = 3
 """Version of the saved form."""
 
 
-def write_program(program: AnalogProgram, path: str | Path) -> None:
-    """See `AnalogProgram.save`."""
+def save_program(program: AnalogProgram, path: str | Path) -> None:
+    """Write `path`.json (description) and `path`.npz (arrays), each atomically; a suffix of `path` is dropped."""
     path = _stem(path)
     buffer = io.BytesIO()
     arrays = {"scaling": program.scaling} | pack("target", program.target)
@@ -46,8 +48,13 @@ def write_program(program: AnalogProgram, path: str | Path) -> None:
     write_text(path.with_suffix(".json"), json.dumps(description, indent=2))
 
 
-def read_program(path: str | Path) -> AnalogProgram:
-    """See `AnalogProgram.load`."""
+def load_program(path: str | Path) -> AnalogProgram:
+    """Read what `save_program` wrote.
+
+    Raises:
+        InputError: a file is missing, damaged, of a newer version, or not the one that belongs to the other; or its fabric is not
+            registered.
+    """
     path = _stem(path)
     try:
         data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -95,3 +102,33 @@ def _stem(path: str | Path) -> Path:
             f"program path {str(path)!r} has a dot in its name; .json and .npz are added to it, so leave others out"
         )
     return path.with_suffix("")
+
+
+def pack(name: str, value: Any) -> dict[str, np.ndarray]:
+    """The arrays that `unpack` needs for this value, under names that start with `name`."""
+    if sparse.issparse(value):
+        entries = value.tocoo()
+        return {
+            f"{name}.shape": np.array(value.shape),
+            f"{name}.row": entries.row,
+            f"{name}.column": entries.col,
+            f"{name}.value": entries.data,
+        }
+    if isinstance(value, tuple):
+        found = {f"{name}.length": np.array(len(value))}
+        for k, item in enumerate(value):
+            found |= pack(f"{name}.{k}", item)
+        return found
+    return {name: np.asarray(value)}
+
+
+def unpack(name: str, arrays: Mapping[str, np.ndarray]) -> Any:
+    """What was packed under this name. KeyError when an array is missing, ValueError when indices leave the shape."""
+    if f"{name}.shape" in arrays:
+        rows, columns = (int(extent) for extent in arrays[f"{name}.shape"])
+        places = (arrays[f"{name}.row"], arrays[f"{name}.column"])
+        return sparse.csr_array(sparse.coo_array((arrays[f"{name}.value"], places), shape=(rows, columns)))
+    if f"{name}.length" in arrays:
+        return tuple(unpack(f"{name}.{k}", arrays) for k in range(int(arrays[f"{name}.length"])))
+    value = arrays[name]
+    return float(value) if value.ndim == 0 else value

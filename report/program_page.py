@@ -14,9 +14,9 @@ from .formatting import si
 from .template import page_from
 
 if TYPE_CHECKING:
-    from ..compiler.analysis.report import Report
     from ..compiler.layout.tiling import Placement
     from ..compiler.program import AnalogProgram
+    from ..compiler.report import Report
 
 NETLIST_LINES, BILL_LINES = 400, 40
 UNITS = {"resistor": "Ω", "capacitor": "F", "inductor": "H"}
@@ -38,7 +38,7 @@ def write_page(
         path: the HTML file.
         netlist: its netlist in `dialect`; the page shows the first lines.
         placement: placement of its unknowns on tiles, shown in the picture and the table.
-        equations: of `program.equations()`, shown as text.
+        equations: of `derive_equations(program)`, shown as text.
         report: the figures; None: those of `program.report`.
     """
     report, lines = report or program.report, netlist.splitlines()

@@ -28,6 +28,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.layout.effect import effective_conductance, layout_matrix
+from thermograd.compiler.layout.extraction import extracted_netlist
 from thermograd.compiler.program import AnalogProgram
 from thermograd.report.figures.style import BLACK, CYCLE, GREY, PALE, WIDE, styled
 
@@ -113,7 +114,7 @@ def against_netlist(n: int) -> tuple[float, float]:
     technology = preset("integrated").replace(dac__resistance=50.0)
     a, b = system(n, 0)
     program = lay_out(a, "crossbar", technology)
-    netlist = program.extracted(b)
+    netlist = extracted_netlist(program, b)
     descriptor = describe_netlist(netlist)
     drive = np.array([source.dc for source in netlist.of(VoltageSource)])
     solved = splu(descriptor.at(0.0)).solve(descriptor.input @ drive)

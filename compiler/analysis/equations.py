@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +24,11 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.spice.read import parse_spice
 from ..matrices import dense
 from ..passes.verify import TOLERANCE, VerificationError
+from ..program import AnalogProgram
 from ..symbolic_law import Expr, Line, Quantity, SymbolicLaw, ratio
 from .elimination import EliminationError, Inverses
 from .symbolic_netlist import drive_law
 from .symbolic_text import plain, text_of
-
-if TYPE_CHECKING:
-    from ..program import AnalogProgram
 
 LARGEST_SYMBOLIC = 6
 """Most unknowns, and most rows of an array of a cascade, of a program that is written in symbols."""

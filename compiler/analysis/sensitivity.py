@@ -14,38 +14,20 @@ the root sum of squares of the sensitivities.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..matrices import dense, solver
 from ..perturbation import Perturbation
+from ..program import AnalogProgram
+from ..report import Sensitivity
 from ..validate import validate_drive
-
-if TYPE_CHECKING:
-    from ..program import AnalogProgram
 
 SHOWN = 10
 """Parts that a report lists."""
 LARGEST = 1000
 """Unknowns up to which sensitivities are worked out; they need the inverse matrix."""
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """One part (both components of a pair, where there are two rails) and what its deviation does.
-
-    Attributes:
-        part: its name in the netlist, without the rail's letter.
-        value: ohm, H or F.
-        per_unit: relative change of the solution for a relative change of one of this part.
-        per_kelvin: relative change of the solution for a kelvin at this part alone, by its temperature coefficient.
-    """
-
-    part: str
-    value: float
-    per_unit: float
-    per_kelvin: float
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The fabrics by name: what `fabric="auto"`, the devices, the command line and the error messages choose from.
 
-A new fabric is one file with a `Fabric` and one line here. One that lives outside of this package is added by `register`, in every process
-that compiles for it.
+A new fabric is one file with a `Fabric` and one line here. One that lives outside of this package is added by `register_fabric`, in every
+process that compiles for it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def fabric_names(trait: Trait | None = None) -> tuple[str, ...]:
     return tuple(name for name, fabric in _FABRICS.items() if trait is None or getattr(fabric, trait))
 
 
-def register(fabric: Fabric) -> None:
+def register_fabric(fabric: Fabric) -> None:
     """Add a fabric, after those that are there.
 
     Raises:
@@ -73,9 +73,9 @@ def register(fabric: Fabric) -> None:
 
 
 @contextmanager
-def registered(fabric: Fabric) -> Iterator[Fabric]:
-    """`register` for the length of a `with` block."""
-    register(fabric)
+def registered_fabric(fabric: Fabric) -> Iterator[Fabric]:
+    """`register_fabric` for the length of a `with` block."""
+    register_fabric(fabric)
     try:
         yield fabric
     finally:

@@ -33,8 +33,7 @@ all entries share is a scale of x, which a host can calibrate away; only what is
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -44,11 +43,9 @@ from ...circuits.amplifiers.models import IDEAL_GAIN
 from ...circuits.linear.statespace import extract
 from ..fabrics.array import ArrayParts
 from ..matrices import relative_inverse_error, scaled, solution_error
-from .extraction import require_array
-
-if TYPE_CHECKING:
-    from ..program import AnalogProgram
-
+from ..program import AnalogProgram
+from ..report import LayoutEffect
+from .extraction import extracted_netlist, require_array
 
 JUDGED = 600
 """Nodes up to which `layout_effect` works out the natural frequencies: a second's work."""
@@ -115,39 +112,13 @@ def layout_matrix(program: AnalogProgram) -> np.ndarray:
     return np.asarray(found)
 
 
-@dataclass(frozen=True)
-class LayoutEffect:
-    """What the layout makes of a program's solution at rest, amplifier offsets aside; relative errors against A^-1 b.
-
-    Attributes:
-        solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F of the extracted netlist's matrix M, the rms error over random b.
-        error_for_b: |M^-1 b - A^-1 b| / |A^-1 b|; None: no b was given.
-        nodes: of the extracted netlist.
-        stable: whether each of its natural frequencies decays; None: it has more than `JUDGED` nodes.
-    """
-
-    solution_error: float
-    error_for_b: float | None
-    nodes: int
-    stable: bool | None
-
-    def __str__(self) -> str:
-        own = "" if self.error_for_b is None else f", {self.error_for_b:.3g} for this b"
-        judged = {
-            True: "all of its modes decay",
-            False: "but it is UNSTABLE: less parasitic capacitance at inputs and lines is needed, or more at the integrators",
-            None: f"whether it is stable a transient must show ({self.nodes} nodes)",
-        }[self.stable]
-        return f"error of A^-1 b {self.solution_error:.3g} (relative, rms over b){own}; {judged}"
-
-
 def layout_effect(program: AnalogProgram, b: np.ndarray | None = None) -> LayoutEffect:
     """The effect of the layout on the solutions of a program, and for one b, (n,).
 
     Raises:
         UnrealisableError: a fabric without a layout.
     """
-    found, netlist = layout_matrix(program), program.extracted(b)
+    found, netlist = layout_matrix(program), extracted_netlist(program, b)
     return LayoutEffect(
         solution_error=relative_inverse_error(program.target, found),
         error_for_b=None if b is None else solution_error(program.target, found, b),

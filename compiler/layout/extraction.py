@@ -38,8 +38,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeGuard, cast
+from typing import Any, TypeGuard, cast
 
+from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.bulk import collector_paused
 from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.netlist.elements import GROUND, Capacitor, Element, Resistor, VoltageSource
@@ -47,9 +48,7 @@ from ...circuits.netlist.netlist import Netlist
 from ..fabrics.array import ArrayParts
 from ..fabrics.base import group_name
 from ..fabrics.registry import fabric_names
-
-if TYPE_CHECKING:
-    from ..program import AnalogProgram
+from ..program import AnalogProgram
 
 _COUPLING, _INVERTER = re.compile(r"R\d+_\d+[pm]?"), re.compile(r"RI\d+")
 
@@ -84,6 +83,23 @@ def extract_layout(netlist: Netlist, program: AnalogProgram) -> Netlist:
     """
     with collector_paused():
         return _Layout(netlist, program).extracted()
+
+
+def extracted_netlist(
+    program: AnalogProgram, b: Any = None, x0: Any = None, amplifier: AmplifierCell | None = None
+) -> Netlist:
+    """The circuit of `program.netlist` after layout: wires, switches, parasitic capacitances and DAC outputs in it.
+
+    It can be unstable where the schematic is not: `statespace.extract(...).is_stable` says so.
+
+    Args:
+        program: of fabric crossbar or crossbar_single.
+        b, x0, amplifier: as in `AnalogProgram.netlist`.
+
+    Raises:
+        UnrealisableError: a fabric without a layout.
+    """
+    return extract_layout(program.netlist(b, x0, amplifier), program)
 
 
 def _is_coupling(element: Element) -> TypeGuard[Resistor]:

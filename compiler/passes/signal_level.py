@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...circuits.errors import InputError, UnrealisableError
 from ..matrices import dense, is_sparse, smallest_eigenvalue, solver
+from ..program import AnalogProgram
 from ..validate import validate_drive
-
-if TYPE_CHECKING:
-    from ..program import AnalogProgram
 
 HEADROOM = 0.5
 """Share of the rail that the largest unknown is planned to reach."""

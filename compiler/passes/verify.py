@@ -14,7 +14,7 @@ is, since its inverse never appears. Two values of s hold every part; with more 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -27,10 +27,8 @@ from ...circuits.spice.read import parse_elements
 from ...circuits.technology.e_series import series_values
 from ...circuits.technology.parts import OpAmp, Resistors
 from ..matrices import dense, is_sparse, largest_entry, scaled
+from ..program import AnalogProgram
 from .quantise import code_step, is_discrete, smallest_code
-
-if TYPE_CHECKING:
-    from ..program import AnalogProgram
 
 TOLERANCE = 1e-9
 """Largest difference, relative to the largest entry, that counts as rounding of the arithmetic."""

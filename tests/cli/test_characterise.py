@@ -21,7 +21,7 @@ from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.cli import characterise as cli_amplifier
-from thermograd.compiler.program import AnalogProgram
+from thermograd.compiler.program_io import load_program
 
 from .command_line import Run
 
@@ -155,7 +155,7 @@ def test_from_the_netlist_to_a_compiled_array(run: Run) -> None:
     )
     assert code == 0, error
     assert "technology integrated with two_stage" in out
-    assert AnalogProgram.load("board").technology == measured
+    assert load_program("board").technology == measured
 
 
 def test_the_written_gain_is_that_of_the_array(run: Run) -> None:
@@ -175,7 +175,7 @@ def test_the_written_gain_is_that_of_the_array(run: Run) -> None:
             "compile", "A.npy", "--b", "b.npy", "--fabric", "crossbar", "--technology", technology, "--out", "board"
         )
         assert code == 0, error
-        program = AnalogProgram.load("board")
+        program = load_program("board")
         x = program.decode(simulate(read_spice("board.cir"), OperatingPoint()).voltages)
         errors.append(np.linalg.norm(x - np.linalg.solve(A, b)))
     assert errors[0] / errors[1] == pytest.approx(10, rel=0.05)

@@ -15,8 +15,8 @@ from thermograd.circuits.ngspice.run import run as simulate
 from thermograd.circuits.spice.read import read_spice
 from thermograd.circuits.technology.presets import PRESETS
 from thermograd.compiler.fabrics.rc import RC
-from thermograd.compiler.fabrics.registry import fabric_names, registered
-from thermograd.compiler.program import AnalogProgram
+from thermograd.compiler.fabrics.registry import fabric_names, registered_fabric
+from thermograd.compiler.program_io import load_program
 
 from .command_line import A, B, Run, assert_rejected, is_one_line, save, words
 
@@ -30,7 +30,7 @@ def test_help_reads_the_registry_of_fabrics(run: Run) -> None:
     class Toy(RC):
         name = "toyfabric"
 
-    with registered(Toy()):
+    with registered_fabric(Toy()):
         assert all("toyfabric" in words(run(command, "--help")[1]) for command in ("compile", "simulate"))
     assert "toyfabric" not in words(run("compile", "--help")[1])
 
@@ -44,7 +44,7 @@ def test_compile_writes_a_program_that_loads(run: Run) -> None:
         f"board{suffix}"
         for suffix in (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
     )
-    program = AnalogProgram.load("deep/board")
+    program = load_program("deep/board")
     np.testing.assert_array_equal(program.target, A)
     assert Path("deep/board.cir").read_text(encoding="utf-8") == program.to_spice(B)
     assert Path("deep/board.report.txt").read_text(encoding="utf-8").strip() == out.strip()
@@ -90,7 +90,7 @@ def test_compile_says_how_far_the_solution_for_the_given_b_is_off(run: Run) -> N
     for rounding in ("nearest", "solution"):
         code, out, _ = run("compile", save("A.npy", A), *options, "--rounding", rounding)
         assert code == 0
-        netlist, program = read_spice("board.cir"), AnalogProgram.load("board")
+        netlist, program = read_spice("board.cir"), load_program("board")
         x, exact = program.decode(simulate(netlist, OperatingPoint()).voltages), np.linalg.solve(A, B)
         found[rounding] = json.loads(out)["report"]["error_for_b"]
         assert found[rounding] == pytest.approx(np.linalg.norm(x - exact) / np.linalg.norm(exact), rel=1e-3)
@@ -108,7 +108,7 @@ def test_compile_writes_the_netlist_after_layout_beside_the_schematic(run: Run, 
     assert "after layout" not in Path("board.report.txt").read_text(encoding="utf-8")
     code, out, _ = run("compile", "A.npy", *options, "--extracted")
     assert code == 0
-    data, exact, program = json.loads(out), np.linalg.solve(A, B), AnalogProgram.load("board")
+    data, exact, program = json.loads(out), np.linalg.solve(A, B), load_program("board")
     assert "board.extracted.cir" in data["files"]
     assert Path("board.cir").read_text(encoding="utf-8") == schematic
     errors = {
@@ -140,7 +140,7 @@ def test_compile_makes_several_programs_to_average_over(run: Run) -> None:
     code, out, _ = run("compile", save("A.npy", A), *options, "--out", "mean", "--json")
     assert code == 0
     data = json.loads(out)
-    found = [AnalogProgram.load(f"mean-{k}") for k in range(1, 7)]
+    found = [load_program(f"mean-{k}") for k in range(1, 7)]
     mean = np.mean([np.linalg.inv(program.emitted_matrix) for program in found], axis=0)
     exact = np.linalg.inv(A)
     assert data["mean_error"] == pytest.approx(np.linalg.norm(mean - exact) / np.linalg.norm(exact), rel=1e-6)

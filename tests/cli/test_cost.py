@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 from thermograd.circuits.spice.expressions import parse_number
 from thermograd.circuits.technology.presets import preset
-from thermograd.compiler.program import AnalogProgram
+from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario, handovers, knob_values, sweep
 from thermograd.report.figures.cost import COLOURS, sweep_plot
 
@@ -82,7 +82,7 @@ def test_a_compiled_program_has_its_own_array(run: Run) -> None:
     assert run("compile", "A.npy", "--fabric", "crossbar", "--technology", "integrated", "--out", "board")[0] == 0
     code, out, error = run("cost", "--program", "board.json", "--duration", 10, "--digital", "1m", "--json")
     assert (code, error) == (0, "")
-    data, program = json.loads(out), AnalogProgram.load("board")
+    data, program = json.loads(out), load_program("board")
     assert data["array"] == pytest.approx(
         {"cells": 2, "codes": 4, "amplifiers": 2, "tau": program.tau, "heat": program.report.resistor_power}
     )

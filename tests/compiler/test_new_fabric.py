@@ -10,12 +10,15 @@ from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.analysis.dissipation import dissipation, equilibrium
+from thermograd.compiler.analysis.equations import derive_equations
 from thermograd.compiler.compile import compile_matrix, compile_system
-from thermograd.compiler.fabrics.registry import fabric_named, fabric_names, register, registered
+from thermograd.compiler.fabrics.registry import fabric_named, fabric_names, register_fabric, registered_fabric
+from thermograd.compiler.layout.extraction import extracted_netlist
 from thermograd.compiler.layout.tiling import place_on_tiles
 from thermograd.compiler.passes.verify import VerificationError, verify
-from thermograd.compiler.program import AnalogProgram
+from thermograd.compiler.program_io import load_program
 
 from ..systems import spd
 from ..toy_fabric import TransconductorRC
@@ -30,7 +33,7 @@ TOY = TransconductorRC.name
 
 @pytest.fixture(autouse=True)
 def toy():
-    with registered(TransconductorRC()) as fabric:
+    with registered_fabric(TransconductorRC()) as fabric:
         yield fabric
 
 
@@ -39,7 +42,7 @@ def test_it_is_there_for_the_length_of_a_block_only(toy):
     assert fabric_names()[-1] == TOY
     assert TOY in fabric_names("has_device_model")
     assert TOY not in fabric_names("automatic")
-    with registered(type("Other", (TransconductorRC,), {"name": "other"})()):
+    with registered_fabric(type("Other", (TransconductorRC,), {"name": "other"})()):
         assert fabric_names()[-1] == "other"
     with pytest.raises(InputError, match=r"fabric 'other' is unknown; there are: auto, rc, .*, gm_c"):
         compile_matrix(MATRIX, "other")
@@ -48,7 +51,7 @@ def test_it_is_there_for_the_length_of_a_block_only(toy):
 @pytest.mark.parametrize("name", [TOY, "crossbar", "auto", ""])
 def test_a_name_that_is_taken_is_an_error(name):
     with pytest.raises(InputError, match=f"cannot be named '{name}'"):
-        register(type("Same", (TransconductorRC,), {"name": name})())
+        register_fabric(type("Same", (TransconductorRC,), {"name": name})())
 
 
 @pytest.mark.parametrize("bits", [None, 10])
@@ -101,7 +104,7 @@ def test_its_netlist_is_written_in_every_dialect(dialect, hierarchical):
 
 def test_its_report_counts_its_parts_and_its_heat():
     program = compile_matrix(MATRIX, TOY, b=B)
-    report = program.report_for(B)
+    report = describe(program, B)
     assert report.parts == {"resistor": N, "capacitor": N, "amplifier": N * (N - 1)}
     assert report.error_for_b < 1e-12
     rail = program.technology.opamp.output_limit
@@ -112,13 +115,13 @@ def test_its_report_counts_its_parts_and_its_heat():
 def test_it_is_saved_and_read_back(tmp_path):
     program = compile_matrix(MATRIX, TOY, "integrated", b=B)
     program.save(tmp_path / "toy")
-    again = AnalogProgram.load(tmp_path / "toy")
+    again = load_program(tmp_path / "toy")
     assert again.to_spice(B) == program.to_spice(B)
     assert again.fabric is program.fabric
 
 
 def test_its_equations_are_derived_and_proved():
-    equations = compile_matrix(MATRIX[:3, :3], TOY).equations()
+    equations = derive_equations(compile_matrix(MATRIX[:3, :3], TOY))
     assert equations.proved
     assert equations.difference < 1e-12
     assert str(equations).splitlines()[0] == "C_1 s v_1 + v_1/RG_1 + G_12 v_2 + G_13 v_3 = I_1"
@@ -143,7 +146,7 @@ def test_its_couplings_are_placed_on_tiles():
 def test_what_it_does_not_offer_is_an_error_that_says_who_does():
     program = compile_matrix(MATRIX, TOY)
     with pytest.raises(UnrealisableError, match="fabric gm_c has no layout"):
-        program.extracted()
+        extracted_netlist(program)
     with pytest.raises(InputError, match="rounding='solution' is not supported by fabric gm_c"):
         compile_matrix(MATRIX, TOY, preset("ideal").replace(resistors__bits=6), rounding="solution")
     with pytest.raises(InputError, match="fabric gm_c has no amplifiers"):

@@ -19,7 +19,7 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.fabrics.array import ArrayParts
-from thermograd.compiler.program import AnalogProgram
+from thermograd.compiler.program_io import load_program
 
 from ..systems import passive, spd
 from .oracle import operating_point
@@ -176,7 +176,7 @@ def test_a_dies_circuit_settles_where_its_matrix_says(fabric):
 def test_a_saved_program_comes_back_whole(fabric, tmp_path):
     program = program_of(fabric)
     program.save(tmp_path / "deep" / "program")
-    again = AnalogProgram.load(tmp_path / "deep" / "program.json")
+    again = load_program(tmp_path / "deep" / "program.json")
     assert again.to_spice(B) == program.to_spice(B)
     assert again.report == program.report
     assert again.technology == program.technology
@@ -225,13 +225,13 @@ def test_a_damaged_file_is_an_input_error(tmp_path, damage, message):
     program_of("dual_rail").save(path)
     damage(path)
     with pytest.raises(InputError, match=message):
-        AnalogProgram.load(path)
+        load_program(path)
 
 
 @pytest.mark.parametrize("path", ["", "."])
 def test_a_path_that_names_no_file_is_refused(path):
     with pytest.raises(InputError, match="names no file"):
-        AnalogProgram.load(path)
+        load_program(path)
 
 
 def test_the_report_counts_what_is_in_the_netlist():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from thermograd.compiler.analysis.equations import derive_equations
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.layout.tiling import place_on_tiles
 from thermograd.report.program_page import write_page
@@ -21,7 +22,11 @@ def test_the_page_shows_the_report_the_parts_and_the_netlist(tmp_path: Path, fab
     program = compile_matrix(A, fabric, "breadboard", b=np.ones(3))
     netlist = program.to_spice(np.ones(3))
     write_page(
-        program, tmp_path / "page.html", netlist, placement=place_on_tiles(program, 2), equations=program.equations()
+        program,
+        tmp_path / "page.html",
+        netlist,
+        placement=place_on_tiles(program, 2),
+        equations=derive_equations(program),
     )
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert program.fabric_name in page

@@ -18,6 +18,7 @@ from thermograd.circuits.netlist.elements import VCCS, VCVS, Resistor, VoltageSo
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.parts import OpAmp
+from thermograd.compiler.layout.extraction import extracted_netlist
 
 LINEAR = """an amplifier of gain 1000, with something beside it
 .param k=1k
@@ -96,7 +97,7 @@ def test_inner_names_are_no_ones_else():
     program = compile_matrix(matrix, fabric="crossbar_single", b=b)
     wires = program.technology.replace(wires__segment_resistance=0.1)
     program = dataclasses.replace(program, technology=wires)
-    for netlist in (program.netlist(b, amplifier=amplifier), program.extracted(b, amplifier=amplifier)):
+    for netlist in (program.netlist(b, amplifier=amplifier), extracted_netlist(program, b, amplifier=amplifier)):
         found = program.decode(run(netlist, OperatingPoint(program.nodes)).voltages)
         np.testing.assert_allclose(found, np.linalg.solve(matrix, b), rtol=0.02)
 
@@ -106,7 +107,7 @@ def test_an_amplifiers_own_resistors_are_no_crosspoints():
     text = LINEAR.replace("Rsup vdd gnda 1meg", "Rsup vdd gnda 1meg\nRfb out lo 1g\nRin gnda lo 1g")
     amplifier = Amplifier.from_spice(text, "amp", ("up", "lo"), ("out",), SUPPLIES)
     program = compile_matrix(np.array([[1.0, -0.3], [-0.3, 0.7]]), fabric="crossbar_single", technology="integrated")
-    netlist = program.extracted([1.0, 0.5], amplifier=amplifier)
+    netlist = extracted_netlist(program, [1.0, 0.5], amplifier=amplifier)
     assert netlist["Rfb_Xamp_amp1"].nodes == ("p1", "e1")
     assert not any(part.name.startswith("RSfb") for part in netlist)
 

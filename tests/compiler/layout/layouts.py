@@ -3,6 +3,7 @@
 import numpy as np
 
 from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.layout.extraction import extracted_netlist
 
 from ...systems import spd
 from ..oracle import operating_point
@@ -36,4 +37,4 @@ def with_zeros(n, seed):
 
 def at_rest(program, b):
     """x of the extracted netlist, from its text, by the independent simulator."""
-    return program.decode(operating_point(program.extracted(b).to_spice()))
+    return program.decode(operating_point(extracted_netlist(program, b).to_spice()))

@@ -9,9 +9,11 @@ from scipy.optimize import brentq
 
 from thermograd.circuits.linear.statespace import extract
 from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.effect import effective_conductance, layout_admittance, layout_effect, layout_matrix
+from thermograd.compiler.layout.extraction import extracted_netlist
 
 from ...systems import spd
 from .layouts import ALL, IDEAL, at_rest, with_zeros
@@ -45,7 +47,7 @@ def test_capacitances_do_not_move_the_solution_at_rest(fabric):
     )
     bare = dataclasses.replace(program, technology=ALL.replace(**zeros))
     np.testing.assert_allclose(layout_matrix(program), layout_matrix(bare), rtol=1e-13)
-    slowest, bares = (extract(p.extracted()).eigenvalues[0].real for p in (program, bare))
+    slowest, bares = (extract(extracted_netlist(p)).eigenvalues[0].real for p in (program, bare))
     assert abs(slowest / bares - 1) > 1e-3
 
 
@@ -54,7 +56,7 @@ def test_capacitances_do_not_move_the_solution_at_rest(fabric):
 
 def test_the_integrated_arrays_modes_decay_as_its_law_says():
     program = lay_out(spd(4, 10.0, 2), "crossbar", preset("integrated"))
-    space = extract(program.extracted())
+    space = extract(extracted_netlist(program))
     assert space.is_stable
     # The slow ones are zeros of det Y(s); the lines' own are a million times as fast.
     slow = space.eigenvalues[:4]
@@ -73,7 +75,7 @@ def test_a_lines_delay_makes_one_unknown_oscillate_beyond_rouths_limit(fabric):
     for share, stable in ((0.99, True), (1.01, False)):
         technology = IDEAL.replace(wires__segment_resistance=wire, wires__segment_capacitance=share * limit)
         program = lay_out([[1.0]], fabric, technology)
-        space = extract(program.extracted())
+        space = extract(extracted_netlist(program))
         assert space.is_stable == stable
         assert abs(space.eigenvalues[0].imag) > 0.1 / (resistance * capacitance)
         assert extract(program.netlist()).is_stable
@@ -101,9 +103,9 @@ def test_an_inverters_input_capacitance_oscillates_beyond_twice_the_integrators_
         for share, stable in ((0.99, True), (1.01, False)):
             technology = IDEAL.replace(opamp__gbw=gbw, wires__input_capacitance=share * limit * farad)
             program = lay_out([[1.0, -a], [-a, 1.0]], "crossbar_single", technology)
-            assert extract(program.extracted()).is_stable == stable
+            assert extract(extracted_netlist(program)).is_stable == stable
             # The differential array has no inverters, and stays quiet.
-            assert extract(lay_out([[1.0, -a], [-a, 1.0]], "crossbar", technology).extracted()).is_stable
+            assert extract(extracted_netlist(lay_out([[1.0, -a], [-a, 1.0]], "crossbar", technology))).is_stable
 
 
 # What is reported
@@ -113,7 +115,7 @@ def test_the_report_says_the_error_of_the_schematic_and_of_the_layout():
     b = np.array([1.0, -2.0, 0.5, 3.0])
     program = compile_matrix(with_zeros(4, 3), "crossbar", ALL, b=b)
     exact = np.linalg.solve(program.target, b)
-    report = program.report_for(b, layout=True)
+    report = describe(program, b, layout=True)
     for error, x in (
         (report.error_for_b, np.linalg.solve(program.emitted_matrix, b)),
         (report.layout.error_for_b, at_rest(program, b)),
@@ -125,8 +127,8 @@ def test_the_report_says_the_error_of_the_schematic_and_of_the_layout():
         in str(report)
     )
     assert report.to_dict()["layout"]["stable"] is True
-    assert program.report_for(layout=True).layout.error_for_b is None
-    assert program.report_for(b).layout is None
-    large = lay_out(spd(16, 10.0, 1), "crossbar", ALL).report_for(layout=True).layout
+    assert describe(program, layout=True).layout.error_for_b is None
+    assert describe(program, b).layout is None
+    large = describe(lay_out(spd(16, 10.0, 1), "crossbar", ALL), layout=True).layout
     assert large.stable is None
     assert f"({large.nodes} nodes)" in str(large)

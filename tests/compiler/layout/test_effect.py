@@ -19,6 +19,7 @@ from thermograd.circuits.technology.die import Die
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.effect import effective_conductance, layout_admittance, layout_effect, layout_matrix
+from thermograd.compiler.layout.extraction import extracted_netlist
 
 from ...systems import spd
 from ..oracle import operating_point
@@ -32,7 +33,7 @@ GAIN = 1e8
 
 def impedance(program, s):
     """x-nodes' voltages for unit host currents, (n, n), of the extracted netlist."""
-    descriptor = describe_netlist(program.extracted())
+    descriptor = describe_netlist(extracted_netlist(program))
     place = {name: k for k, name in enumerate(descriptor.sources)}
     drive = np.zeros((len(place), program.size))
     for i, sources in enumerate(program.fabric.drives(program.parts)):
@@ -103,7 +104,7 @@ def test_any_array_settles_where_its_law_says(n, seed, fabric, wire, closed, lea
 @pytest.mark.parametrize("fabric", ARRAYS)
 def test_ngspice_and_the_state_space_settle_there_too(fabric):
     program = compile_matrix(with_zeros(5, 7), fabric, ALL, b=np.ones(5))
-    netlist = program.extracted(np.ones(5))
+    netlist = extracted_netlist(program, np.ones(5))
     expected = np.linalg.solve(layout_matrix(program), np.ones(5))
     x = program.decode(run(netlist, OperatingPoint(nodes=program.nodes)).voltages)
     np.testing.assert_allclose(x, expected, rtol=1e-6)
@@ -240,7 +241,7 @@ def test_all_power_of_the_sources_becomes_heat_in_the_resistors(fabric):
         dac__resistance=100.0,
     )
     program = lay_out(with_zeros(4, 3), fabric, technology)
-    netlist = program.extracted([1.0, -2.0, 0.5, 3.0])
+    netlist = extracted_netlist(program, [1.0, -2.0, 0.5, 3.0])
     volts = operating_point(netlist.to_spice()) | {"0": 0.0}
     heat, inflow = 0.0, dict.fromkeys(volts, 0.0)
     for part in netlist.of(Resistor):

@@ -18,7 +18,7 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
-from thermograd.compiler.layout.extraction import extract_layout
+from thermograd.compiler.layout.extraction import extract_layout, extracted_netlist
 
 from ...systems import passive, spd
 from ..oracle import operating_point
@@ -54,7 +54,7 @@ def links(netlist, pattern):
 def test_records_of_zeros_leave_the_schematic_as_it_is(fabric, technology):
     tech = preset(technology).replace(opamp__gain=1e3)
     program = compile_matrix(MIXED, fabric, tech, b=B).on(Die(tech, 3))
-    schematic, found = program.netlist(B, 0.1 * B), program.extracted(B, 0.1 * B)
+    schematic, found = program.netlist(B, 0.1 * B), extracted_netlist(program, B, 0.1 * B)
     assert found.elements == schematic.elements
     assert found.cards() == schematic.cards()
     assert [found.group_of(part.name) for part in found] == [schematic.group_of(part.name) for part in schematic]
@@ -65,7 +65,7 @@ def test_records_of_zeros_leave_the_schematic_as_it_is(fabric, technology):
 
 def test_a_single_ended_pair_is_wired_as_the_docstring_draws_it():
     technology = IDEAL.replace(**LAYOUT)
-    netlist = lay_out([[2.0, -1.0], [-1.0, 2.0]], "crossbar_single", technology).extracted([1.0, 2.0])
+    netlist = extracted_netlist(lay_out([[2.0, -1.0], [-1.0, 2.0]], "crossbar_single", technology), [1.0, 2.0])
     resistors = {part.name: (part.a, part.b, part.resistance) for part in netlist.of(Resistor)}
     wires = {
         "RWp1_1": ("p1_1", "p1"),
@@ -100,7 +100,7 @@ def test_every_place_holds_a_resistor_or_an_open_switch_at_the_taps_of_its_lines
     entries = np.triu(rng.choice([-1.0, 0.0, 1.0], (n, n)) * rng.uniform(0.1, 1.0, (n, n)), 1)
     matrix = entries + entries.T + n * np.eye(n)
     program = lay_out(matrix, fabric, IDEAL.replace(**LAYOUT))
-    netlist = program.extracted()
+    netlist = extracted_netlist(program)
     columns = ("p", "m") if fabric == "crossbar" else ("p", "n")
     rails = ("p", "m") if fabric == "crossbar" else ("",)
     there = [
@@ -131,12 +131,14 @@ def test_every_place_holds_a_resistor_or_an_open_switch_at_the_taps_of_its_lines
             assert netlist[f"CW{line}_{k}"].nodes == (f"{line}_{k}", "0")
             towards = f"{line}_{k}"
         assert not segments
-    assert netlist.cards() == program.extracted().cards()
+    assert netlist.cards() == extracted_netlist(program).cards()
     assert netlist.elements == extract_layout(program.netlist(), program).elements
 
 
 def test_a_line_without_resistance_is_one_node_with_all_of_its_capacitance():
-    netlist = lay_out(MIXED, "crossbar", IDEAL.replace(**LAYOUT | {"wires__segment_resistance": 0.0})).extracted(B)
+    netlist = extracted_netlist(
+        lay_out(MIXED, "crossbar", IDEAL.replace(**LAYOUT | {"wires__segment_resistance": 0.0})), B
+    )
     assert not links(netlist, "RW.*")
     assert not [node for node in netlist.nodes if re.fullmatch(r"[pme]+\d+_\d+", node)]
     held = [part.capacitance for part in netlist.of(Capacitor) if part.name.startswith("CWp2_")]
@@ -145,7 +147,7 @@ def test_a_line_without_resistance_is_one_node_with_all_of_its_capacitance():
 
 
 def test_without_on_resistance_a_resistor_sits_between_the_lines_themselves():
-    netlist = lay_out(MIXED, "crossbar", IDEAL.replace(wires__segment_resistance=1.0)).extracted()
+    netlist = extracted_netlist(lay_out(MIXED, "crossbar", IDEAL.replace(wires__segment_resistance=1.0)))
     assert netlist["R1_2m"].nodes == ("p2_1", "em1_2")
     assert not links(netlist, "R[SLD].*|C[XWID].*")
 
@@ -153,7 +155,7 @@ def test_without_on_resistance_a_resistor_sits_between_the_lines_themselves():
 def test_drive_offsets_and_amplifiers_are_those_of_the_schematic():
     technology = preset("integrated").replace(**LAYOUT)
     program = compile_matrix(MIXED, "crossbar", technology, b=B).on(Die(technology, 5))
-    schematic, netlist = program.netlist(B), program.extracted(B)
+    schematic, netlist = program.netlist(B), extracted_netlist(program, B)
     kept = [part for part in schematic if not isinstance(part, Resistor | VoltageSource)]
     assert len(kept) > 10
     assert all(netlist[part.name] == part for part in kept)
@@ -171,9 +173,9 @@ def test_other_amplifiers_fit_between_the_same_lines():
     technology = preset("breadboard").replace(**LAYOUT)
     for fabric in ARRAYS:
         program = compile_matrix(MIXED, fabric, technology, b=B)
-        netlist = program.extracted(B, amplifier=Macromodel(technology.opamp))
+        netlist = extracted_netlist(program, B, amplifier=Macromodel(technology.opamp))
         volts = operating_point(netlist.linearised().to_spice())
-        expected = operating_point(program.extracted(B).to_spice())
+        expected = operating_point(extracted_netlist(program, B).to_spice())
         # Inside the feedback an output resistance makes no static error but through the gain, which drops from 2e5 by its load.
         np.testing.assert_allclose(program.decode(volts), program.decode(expected), rtol=1e-2)
 
@@ -186,7 +188,7 @@ def test_fabrics_without_a_layout_say_which_have_one(fabric):
     else:
         program = compile_matrix(matrix, fabric)
     with pytest.raises(UnrealisableError, match=rf"fabric {fabric} has no layout.*crossbar or crossbar_single"):
-        program.extracted()
+        extracted_netlist(program)
 
 
 def test_the_netlist_of_another_program_is_refused():
@@ -201,7 +203,7 @@ def test_the_netlist_of_another_program_is_refused():
 @pytest.mark.parametrize("fabric", ARRAYS)
 def test_the_text_reads_back_as_the_same_parts(fabric):
     technology = preset("integrated").replace(**LAYOUT)
-    netlist = compile_matrix(MIXED, fabric, technology, b=B).extracted(B)
+    netlist = extracted_netlist(compile_matrix(MIXED, fabric, technology, b=B), B)
     text = netlist.to_spice()
     assert parse_spice(text).cards() == netlist.cards()
     assert "* wires: 3.0 ohm and 2e-14 F from crosspoint to crosspoint" in text
@@ -213,7 +215,7 @@ def test_the_text_reads_back_as_the_same_parts(fabric):
 @pytest.mark.parametrize("fabric", ARRAYS)
 def test_each_row_is_a_cell_of_the_hierarchical_text(fabric):
     program = compile_matrix(MIXED, fabric, preset("integrated").replace(**LAYOUT), b=B)
-    netlist = program.extracted(B)
+    netlist = extracted_netlist(program, B)
     assert all(netlist.group_of(part.name) for part in netlist)
     assert netlist.group_of("RS3_1" + ("p" if fabric == "crossbar" else "")) == "cell3"
     text = netlist.to_spice(analysis=program.analysis(), hierarchical=True)
@@ -226,7 +228,7 @@ def test_sixty_four_unknowns_are_a_matter_of_a_second():
     program = lay_out(spd(64, 10.0, 1), "crossbar", preset("integrated"))
     program.netlist()
     began = time.perf_counter()
-    netlist = program.extracted(np.ones(64))
+    netlist = extracted_netlist(program, np.ones(64))
     assert time.perf_counter() - began < 5.0  # 0.3 s on a quiet machine
     # 4 x 64 lines of 64 segments.
     assert len(links(netlist, "RW.*")) == 4 * 64 * 64
@@ -240,7 +242,7 @@ def test_sixty_four_unknowns_are_a_matter_of_a_second():
 def test_wires_and_switches_are_as_warm_as_their_crosspoint():
     technology = IDEAL.replace(**LAYOUT, thermal__to_hot=1e-2, thermal__hot_temperature=400.0)
     program = lay_out(spd(4, 10.0, 2), "crossbar", technology).on(Die(technology, None))
-    netlist, hot = program.extracted(), program.parts.coupling_temperature
+    netlist, hot = extracted_netlist(program), program.parts.coupling_temperature
     assert np.ptp(hot) > 5
     for i, j in ((0, 0), (3, 1), (1, 3)):
         place = f"{i + 1}_{j + 1}"
@@ -256,10 +258,10 @@ def test_a_dacs_output_has_the_noise_of_kt_over_its_capacitance():
     # Between an ideal source and a virtual ground it is at equilibrium, whatever the resistors are.
     technology = IDEAL.replace(thermal__ambient=320.0, dac__resistance=300.0, dac__capacitance=2e-12)
     for fabric, node in (("crossbar", "bp1"), ("crossbar_single", "b1")):
-        space = extract(lay_out([[1.0]], fabric, technology).extracted(), {"b": (node, "0")})
+        space = extract(extracted_netlist(lay_out([[1.0]], fabric, technology)), {"b": (node, "0")})
         assert space.covariance()[0, 0] == pytest.approx(BOLTZMANN * 320.0 / 2e-12, rel=1e-6)
     quiet = extract(
-        lay_out([[1.0]], "crossbar", technology.replace(dac__resistance=0.0)).extracted(), {"b": ("bp1", "0")}
+        extracted_netlist(lay_out([[1.0]], "crossbar", technology.replace(dac__resistance=0.0))), {"b": ("bp1", "0")}
     )
     assert quiet.covariance()[0, 0] == 0.0
 
@@ -270,7 +272,7 @@ def test_the_circuit_starts_at_the_given_state_with_its_columns_charged(fabric):
     program = compile_matrix(MIXED, fabric, technology, b=B)
     x0 = np.array([0.3, -0.2, 0.1])
     outputs = {f"x{i}": pair for i, pair in enumerate(program.readouts)} | {"far": ("p1_3", "0")}
-    space = extract(program.extracted(B, x0), outputs)
+    space = extract(extracted_netlist(program, B, x0), outputs)
     start = space.H @ space.initial + space.Du @ space.nominal
     np.testing.assert_allclose(start[:3] / program.volts_per_unit, x0, atol=1e-12)
     # Every tap of a column is where its amplifier is, but for the amplifier's own input voltage, v / A0.

@@ -1,28 +1,56 @@
-"""What a designer wants to know of a compiled program, as numbers and as text."""
+"""`Report`: what a designer wants to know of a compiled program, as numbers and as text. `analysis.describe` works it out."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+from .fabrics.registry import fabric_named
 
-from ..fabrics.registry import fabric_named
-from ..matrices import (
-    frobenius,
-    largest_eigenvalue,
-    relative_inverse_bound,
-    relative_inverse_error,
-    smallest_eigenvalue,
-)
-from .sensitivity import Sensitivity, sensitivities
 
-if TYPE_CHECKING:
-    from ..layout.effect import LayoutEffect
-    from ..program import AnalogProgram
+@dataclass(frozen=True)
+class Sensitivity:
+    """One part (both components of a pair, where there are two rails) and what its deviation does.
+
+    Attributes:
+        part: its name in the netlist, without the rail's letter.
+        value: ohm, H or F.
+        per_unit: relative change of the solution for a relative change of one of this part.
+        per_kelvin: relative change of the solution for a kelvin at this part alone, by its temperature coefficient.
+    """
+
+    part: str
+    value: float
+    per_unit: float
+    per_kelvin: float
+
+
+@dataclass(frozen=True)
+class LayoutEffect:
+    """What the layout makes of a program's solution at rest, amplifier offsets aside; relative errors against A^-1 b.
+
+    Attributes:
+        solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F of the extracted netlist's matrix M, the rms error over random b.
+        error_for_b: |M^-1 b - A^-1 b| / |A^-1 b|; None: no b was given.
+        nodes: of the extracted netlist.
+        stable: whether each of its natural frequencies decays; None: it has more than `JUDGED` nodes.
+    """
+
+    solution_error: float
+    error_for_b: float | None
+    nodes: int
+    stable: bool | None
+
+    def __str__(self) -> str:
+        own = "" if self.error_for_b is None else f", {self.error_for_b:.3g} for this b"
+        judged = {
+            True: "all of its modes decay",
+            False: "but it is UNSTABLE: less parasitic capacitance at inputs and lines is needed, or more at the integrators",
+            None: f"whether it is stable a transient must show ({self.nodes} nodes)",
+        }[self.stable]
+        return f"error of A^-1 b {self.solution_error:.3g} (relative, rms over b){own}; {judged}"
 
 
 @dataclass(frozen=True)
@@ -36,11 +64,11 @@ class Report:
         slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
         resistor_power: most heat that the resistors make at rest with no unknown beyond half of the rail and no input beyond the DAC's
             full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
-        error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `AnalogProgram.report_for`; None: not asked for.
+        error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `describe`; None: none was given.
         layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
         tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
-        most_sensitive: the parts that matter most (`compiler.analysis.sensitivity`), with their effect on A^-1 b.
+        most_sensitive: the parts that matter most (`analysis.sensitivity`), with their effect on A^-1 b.
         parts: number of parts of each kind. bill: (kind, value, count), largest count first.
     """
 
@@ -118,54 +146,3 @@ class Report:
             ("power in resistors", f"{self.resistor_power:.3g} W at most, with no unknown beyond half of the rail"),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)
-
-
-def describe(program: AnalogProgram) -> Report:
-    """Derive the report of a program."""
-    target, technology = program.target, program.technology
-    smallest, largest = smallest_eigenvalue(target), largest_eigenvalue(target)
-    bill = _bill(program)
-    resistors = np.array([value for kind, value, _ in bill if kind == "resistor"])
-    kinds = {kind: len(values) for kind, values in program.parts.inventory() if len(values)}
-    realised, found = program.matrix, sensitivities(program)
-    return Report(
-        unknowns=program.size,
-        fabric=program.fabric_name,
-        reason=program.reason,
-        technology=technology.name,
-        damping=program.damping,
-        lambda_star=program.lambda_star,
-        condition_number=largest / smallest,
-        matrix_error=frobenius(realised - target) / frobenius(target),
-        solution_error=relative_inverse_error(target, program.emitted_matrix),
-        pruned=program.pruned,
-        prune_bound=program.prune_bound,
-        solution_bound=relative_inverse_bound(program.emitted_matrix, target),
-        conductance_unit=program.conductance_unit,
-        volts_per_unit=program.volts_per_unit,
-        tau=program.tau,
-        slow_time=program.settling_time,
-        smallest_resistor=float(resistors.min(initial=math.inf)),
-        largest_resistor=float(resistors.max(initial=0.0)),
-        resistor_power=program.parts.dissipation_bound(technology.opamp.output_limit / 2, technology.dac.full_scale),
-        tolerance_error=0.0 if found is None else found.tolerance_error,
-        most_sensitive=() if found is None else found.most,
-        parts=kinds,
-        bill=bill,
-    )
-
-
-def _bill(program: AnalogProgram) -> tuple[tuple[str, float, int], ...]:
-    """Lines of equal kind and value, largest count first; values to 9 digits, so that rounding in the last place splits no line."""
-    lines: list[tuple[str, float, int]] = []
-    for kind, values in program.parts.inventory():
-        if len(values) == 0 or kind == "amplifier":
-            continue
-        found, counts = np.unique(_to_nine_digits(values), return_counts=True)
-        lines += [(kind, float(value), int(count)) for value, count in zip(found, counts, strict=True)]
-    return tuple(sorted(lines, key=lambda line: (-line[2], line[:2])))
-
-
-def _to_nine_digits(values: np.ndarray) -> np.ndarray:
-    scale = 10.0 ** (8 - np.floor(np.log10(values)))
-    return np.round(values * scale) / scale

@@ -1,0 +1,89 @@
+from .analysis.describe import describe as describe
+from .analysis.dissipation import dissipation as dissipation
+from .analysis.dissipation import equilibrium as equilibrium
+from .analysis.dissipation import heat_map as heat_map
+from .analysis.electrothermal import ElectroThermal as ElectroThermal
+from .analysis.electrothermal import ThermalOutcome as ThermalOutcome
+from .analysis.electrothermal import self_heated as self_heated
+from .analysis.equations import Equations as Equations
+from .analysis.equations import derive_equations as derive_equations
+from .analysis.sensitivity import Sensitivities as Sensitivities
+from .analysis.sensitivity import sensitivities as sensitivities
+from .compile import compile_matrix as compile_matrix
+from .compile import compile_system as compile_system
+from .compile import lay_out as lay_out
+from .ensemble import compile_ensemble as compile_ensemble
+from .ensemble import mean_solution_error as mean_solution_error
+from .fabrics.base import Fabric as Fabric
+from .fabrics.registry import fabric_named as fabric_named
+from .fabrics.registry import fabric_names as fabric_names
+from .fabrics.registry import register_fabric as register_fabric
+from .fabrics.registry import registered_fabric as registered_fabric
+from .layout.effect import effective_conductance as effective_conductance
+from .layout.effect import layout_admittance as layout_admittance
+from .layout.effect import layout_effect as layout_effect
+from .layout.effect import layout_matrix as layout_matrix
+from .layout.extraction import extract_layout as extract_layout
+from .layout.extraction import extracted_netlist as extracted_netlist
+from .layout.tiling import Placement as Placement
+from .layout.tiling import coupling_graph as coupling_graph
+from .layout.tiling import place_on_tiles as place_on_tiles
+from .linear_system import FactoredSystem as FactoredSystem
+from .linear_system import LinearSystem as LinearSystem
+from .parts import Behaviour as Behaviour
+from .parts import Dissipation as Dissipation
+from .parts import Parts as Parts
+from .passes.verify import VerificationError as VerificationError
+from .passes.verify import verify as verify
+from .program import AnalogProgram as AnalogProgram
+from .program_io import load_program as load_program
+from .program_io import save_program as save_program
+from .report import LayoutEffect as LayoutEffect
+from .report import Report as Report
+from .report import Sensitivity as Sensitivity
+
+__all__ = [
+    "AnalogProgram",
+    "Behaviour",
+    "Dissipation",
+    "ElectroThermal",
+    "Equations",
+    "Fabric",
+    "FactoredSystem",
+    "LayoutEffect",
+    "LinearSystem",
+    "Parts",
+    "Placement",
+    "Report",
+    "Sensitivities",
+    "Sensitivity",
+    "ThermalOutcome",
+    "VerificationError",
+    "compile_ensemble",
+    "compile_matrix",
+    "compile_system",
+    "coupling_graph",
+    "derive_equations",
+    "describe",
+    "dissipation",
+    "effective_conductance",
+    "equilibrium",
+    "extract_layout",
+    "extracted_netlist",
+    "fabric_named",
+    "fabric_names",
+    "heat_map",
+    "lay_out",
+    "layout_admittance",
+    "layout_effect",
+    "layout_matrix",
+    "load_program",
+    "mean_solution_error",
+    "place_on_tiles",
+    "register_fabric",
+    "registered_fabric",
+    "save_program",
+    "self_heated",
+    "sensitivities",
+    "verify",
+]

@@ -1,0 +1,84 @@
+"""Derive the report of a compiled program."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..layout.effect import layout_effect
+from ..matrices import (
+    frobenius,
+    largest_eigenvalue,
+    relative_inverse_bound,
+    relative_inverse_error,
+    smallest_eigenvalue,
+    solution_error,
+)
+from ..program import AnalogProgram
+from ..report import Report
+from .sensitivity import sensitivities
+
+
+def describe(program: AnalogProgram, b: Any = None, layout: bool = False) -> Report:
+    """The report of a program.
+
+    Args:
+        program: nominal, or on a die.
+        b: (n,) right-hand side, problem units, whose own error is stated, too.
+        layout: whether to state what the layout adds, and for b where it is given.
+
+    Raises:
+        InputError: b does not fit, or the fabric takes none. UnrealisableError: a fabric without a layout.
+    """
+    drive = None if b is None else program.right_hand_side(b)
+    target, technology = program.target, program.technology
+    smallest, largest = smallest_eigenvalue(target), largest_eigenvalue(target)
+    bill = _bill(program)
+    resistors = np.array([value for kind, value, _ in bill if kind == "resistor"])
+    kinds = {kind: len(values) for kind, values in program.parts.inventory() if len(values)}
+    realised, found = program.matrix, sensitivities(program)
+    return Report(
+        unknowns=program.size,
+        fabric=program.fabric_name,
+        reason=program.reason,
+        technology=technology.name,
+        damping=program.damping,
+        lambda_star=program.lambda_star,
+        condition_number=largest / smallest,
+        matrix_error=frobenius(realised - target) / frobenius(target),
+        solution_error=relative_inverse_error(target, program.emitted_matrix),
+        pruned=program.pruned,
+        prune_bound=program.prune_bound,
+        solution_bound=relative_inverse_bound(program.emitted_matrix, target),
+        conductance_unit=program.conductance_unit,
+        volts_per_unit=program.volts_per_unit,
+        tau=program.tau,
+        slow_time=program.settling_time,
+        smallest_resistor=float(resistors.min(initial=math.inf)),
+        largest_resistor=float(resistors.max(initial=0.0)),
+        resistor_power=program.parts.dissipation_bound(technology.opamp.output_limit / 2, technology.dac.full_scale),
+        tolerance_error=0.0 if found is None else found.tolerance_error,
+        most_sensitive=() if found is None else found.most,
+        parts=kinds,
+        bill=bill,
+        error_for_b=None if drive is None else solution_error(target, program.emitted_matrix, drive),
+        layout=layout_effect(program, drive) if layout else None,
+    )
+
+
+def _bill(program: AnalogProgram) -> tuple[tuple[str, float, int], ...]:
+    """Lines of equal kind and value, largest count first; values to 9 digits, so that rounding in the last place splits no line."""
+    lines: list[tuple[str, float, int]] = []
+    for kind, values in program.parts.inventory():
+        if len(values) == 0 or kind == "amplifier":
+            continue
+        found, counts = np.unique(_to_nine_digits(values), return_counts=True)
+        lines += [(kind, float(value), int(count)) for value, count in zip(found, counts, strict=True)]
+    return tuple(sorted(lines, key=lambda line: (-line[2], line[:2])))
+
+
+def _to_nine_digits(values: np.ndarray) -> np.ndarray:
+    scale = 10.0 ** (8 - np.floor(np.log10(values)))
+    return np.round(values * scale) / scale
