@@ -1,1 +1,5 @@
-"""What is on the board: parts, netlists, noise, temperature, ngspice."""
+"""Circuits: netlists and their parts, SPICE text, noise, temperature, technologies, amplifiers, ngspice."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

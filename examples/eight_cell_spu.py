@@ -32,7 +32,7 @@ import numpy as np
 
 from thermograd import AnalogProgram, Technology, compile_matrix
 from thermograd.circuits.linear.johnson import johnson_currents
-from thermograd.circuits.linear.statespace import StateSpace, extract
+from thermograd.circuits.linear.statespace import StateSpace, state_space
 from thermograd.circuits.netlist.analyses import Transient
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.ngspice.run_many import run_many
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     inverse = np.linalg.inv(matrix)
     program = compile_matrix(matrix, fabric="spu", technology=TECHNOLOGY)
     netlist = program.netlist()
-    space = extract(netlist, {node: (node, "0") for node in program.nodes})
+    space = state_space(netlist, {node: (node, "0") for node in program.nodes})
     exact = program.decode_covariance(space.covariance())
     # decode_covariance is Cov -> c Cov scale scale^T; asked of a matrix of ones, it shows its factors.
     scale = np.sqrt(np.diag(program.decode_covariance(np.ones((CELLS, CELLS)))))

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from thermograd.circuits.linear.johnson import johnson_currents
-from thermograd.circuits.linear.statespace import StateSpace, extract
+from thermograd.circuits.linear.statespace import StateSpace, state_space
 from thermograd.circuits.netlist.analyses import Noise, Transient
 from thermograd.circuits.netlist.elements import VCVS, Capacitor, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
@@ -141,7 +141,7 @@ def network(parts: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
 
 def law(netlist: Netlist) -> StateSpace:
     """The netlist's state space with the two nodes as outputs."""
-    return extract(netlist, {"v1": ("n1", "0"), "v2": ("n2", "0")})
+    return state_space(netlist, {"v1": ("n1", "0"), "v2": ("n2", "0")})
 
 
 def spectrum(space: StateSpace, frequency: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from scipy.constants import k as BOLTZMANN
 
 from thermograd.circuits.linear.johnson import NoiseCurrents, johnson_currents
 from thermograd.circuits.linear.noise_spectra import noise_covariance
-from thermograd.circuits.linear.statespace import StateSpace, extract
+from thermograd.circuits.linear.statespace import StateSpace, state_space
 from thermograd.circuits.netlist.analyses import Noise, Transient
 from thermograd.circuits.netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
@@ -158,7 +158,7 @@ class Agreement:
 def measure(circuit: Circuit, seed: int) -> Agreement:
     """The routes on one circuit."""
     law = np.diag(noise_covariance(circuit.netlist, circuit.outputs))
-    space = extract(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
+    space = state_space(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
     step = circuit.step / float(np.abs(space.eigenvalues).max())
     currents = johnson_currents(circuit.netlist, step)
     one = variance_of_mean(space, currents)

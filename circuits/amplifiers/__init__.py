@@ -1,6 +1,5 @@
-"""Sub-circuits: amplifiers and their limits, noise sources of a given density, and the analog side of converters."""
+"""Amplifiers: macromodels, users' own netlists, noise sources, and what a test bench measures of them."""
 
-from .models import AmplifierCell, Macromodel, OnePole
-from .user_netlist import Amplifier
+import lazy_loader
 
-__all__ = ["Amplifier", "AmplifierCell", "Macromodel", "OnePole"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

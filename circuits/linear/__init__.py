@@ -1,1 +1,5 @@
-"""Linear circuits without a simulator: modified nodal analysis, state space, noise spectra."""
+"""Linear circuits: state space, descriptor form, noise spectra and covariances."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -27,7 +27,7 @@ from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 
 from ..errors import InputError
 from ..netlist.netlist import Netlist
-from .statespace import StateSpace, extract
+from .statespace import StateSpace, state_space
 
 Array = NDArray[np.float64]
 LARGEST_BIAS = 0.02
@@ -74,11 +74,11 @@ def johnson_currents(netlist: Netlist, step: float) -> NoiseCurrents:
 
     Raises:
         InputError: no resistor is noisy; the circuit is unstable; or the bias would exceed 2 %, with the step to use.
-        NetlistError: as `statespace.extract`.
+        NetlistError: as `statespace.state_space`.
     """
     if not (np.isfinite(step) and step > 0.0):
         raise InputError(f"noise step = {step!r} s: a finite value > 0 is needed")
-    space = extract(netlist.linearised(), {})
+    space = state_space(netlist.linearised(), {})
     if not space.noise_density.any():
         raise InputError("the netlist has no noisy resistor at a node that a source does not fix; run without noise")
     if not space.is_stable:

@@ -36,7 +36,7 @@ from ..errors import InputError
 from ..netlist.elements import GROUND, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
 from ..netlist.netlist import Netlist
 from .descriptor import Descriptor, describe_netlist
-from .statespace import StateSpace, extract
+from .statespace import StateSpace, state_space
 
 __all__ = ["NoiseSpectrum", "noise_covariance", "noise_spectrum"]
 
@@ -104,7 +104,7 @@ def noise_spectrum(
         raise InputError(f"frequencies = {frequencies!r}: a sequence of finite values >= 0 Hz is needed")
     system = _System(netlist, nodes, injected, "injected")
     if not all(isinstance(element, _PASSIVE) for element in netlist):
-        _require_stable(extract(netlist, {}))
+        _require_stable(state_space(netlist, {}))
     return NoiseSpectrum(system.pairs, wanted, np.stack([system.density(f) for f in wanted.tolist()]))
 
 
@@ -133,12 +133,12 @@ def noise_covariance(
     Raises:
         InputError: an unknown node, a bad band or density, an unstable circuit, white noise at a node (one that no capacitor holds) over an
             unlimited band.
-        NetlistError: as `statespace.extract`.
+        NetlistError: as `statespace.state_space`.
     """
     limits = None if band is None else _check_band(band)
     netlist.check(direct_current=False)
     system = _System(netlist, nodes, injected, "injected")
-    space = extract(netlist, {str(i): pair for i, pair in enumerate(system.pairs)})
+    space = state_space(netlist, {str(i): pair for i, pair in enumerate(system.pairs)})
     space = dataclasses.replace(space, noise_density=space.noise_density + system.injected_at(space.noise_nodes))
     _require_stable(space)
     if limits is None or math.isinf(limits[1]):

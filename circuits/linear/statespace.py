@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import expm, solve_continuous_lyapunov
 
-from ..errors import InputError, NetlistError
+from ..errors import InputError
 from ..netlist.elements import CurrentSource, VoltageSource
 from ..netlist.netlist import Netlist
 from .mna import Reduced, output_rows, reduce_netlist
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 _EIGENVECTOR_CONDITION = 1e7
 
 
-def extract(netlist: Netlist, outputs: Mapping[str, tuple[str, str]] | None = None) -> StateSpace:
+def state_space(netlist: Netlist, outputs: Mapping[str, tuple[str, str]] | None = None) -> StateSpace:
     """State-space matrices of `netlist`.
 
     Args:
@@ -233,6 +233,3 @@ class StateSpace:
             InputError: an unknown node.
         """
         return self._reduced.state_from(voltages, self.drive(u))
-
-
-__all__ = ["NetlistError", "StateSpace", "extract"]

@@ -1,1 +1,5 @@
-"""Netlists as checked records: elements, analyses, sub-circuits."""
+"""Netlists: parts, checks and analyses, as data."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

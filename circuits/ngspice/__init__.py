@@ -1,1 +1,5 @@
-"""ngspice, through PySpice: single runs, many in parallel, resumable job stores."""
+"""ngspice: one run, many runs, and a farm of named jobs that resumes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -40,7 +40,7 @@ from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
 from ...circuits.amplifiers.models import IDEAL_GAIN
-from ...circuits.linear.statespace import extract
+from ...circuits.linear.statespace import state_space
 from ..fabrics.array import ArrayParts
 from ..matrices import relative_inverse_error, scaled, solution_error
 from ..program import AnalogProgram
@@ -123,7 +123,7 @@ def layout_effect(program: AnalogProgram, b: np.ndarray | None = None) -> Layout
         solution_error=relative_inverse_error(program.target, found),
         error_for_b=None if b is None else solution_error(program.target, found, b),
         nodes=len(netlist.nodes),
-        stable=extract(netlist).is_stable if len(netlist.nodes) <= JUDGED else None,
+        stable=state_space(netlist).is_stable if len(netlist.nodes) <= JUDGED else None,
     )
 
 

@@ -90,7 +90,7 @@ def extracted_netlist(
 ) -> Netlist:
     """The circuit of `program.netlist` after layout: wires, switches, parasitic capacitances and DAC outputs in it.
 
-    It can be unstable where the schematic is not: `statespace.extract(...).is_stable` says so.
+    It can be unstable where the schematic is not: `statespace.state_space(...).is_stable` says so.
 
     Args:
         program: of fabric crossbar or crossbar_single.

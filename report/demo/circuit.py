@@ -10,7 +10,7 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from ...circuits.files import write_text
-from ...circuits.linear.statespace import StateSpace, extract
+from ...circuits.linear.statespace import StateSpace, state_space
 from ...circuits.ngspice.run import run
 from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
@@ -74,7 +74,7 @@ def transient_stage(system: CurvatureSystem, technology: Technology, die: int, s
     analysis = transient(program, duration, noise=True)
     result = run(circuit, analysis, seed=die, timeout=600.0)
     x = program.decode(result.voltages)
-    space = extract(circuit, {f"x{i + 1}": rails(i) for i in range(n)})
+    space = state_space(circuit, {f"x{i + 1}": rails(i) for i in range(n)})
     scale = (program.scaling / program.volts_per_unit)[:, None]
     grid = result.time[:: max(1, len(result.time) // 400)]
     law_mean, law_std = (rows.T * scale for rows in _exact_law(space, grid))

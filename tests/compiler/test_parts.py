@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from joblib import Parallel, delayed
 from scipy import sparse
 
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
@@ -156,7 +156,9 @@ def test_die_to_die_variation_slows_the_netlist_down_and_leaves_where_it_settles
     spaces = []
     for die in dies:
         program = lay_out(matrix_for("crossbar"), "crossbar", die.technology).on(die)
-        spaces.append(extract(program.netlist(drive_of(5)), {f"x{k}": pair for k, pair in enumerate(program.readouts)}))
+        spaces.append(
+            state_space(program.netlist(drive_of(5)), {f"x{k}": pair for k, pair in enumerate(program.readouts)})
+        )
     middle, die = np.array(0.5), dies[0]
     shift = float(die.resistor_shift(middle, middle) + die.capacitor_shift(middle, middle))
     assert abs(shift) > 0.02

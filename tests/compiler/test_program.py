@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.ngspice.run import run
@@ -285,7 +285,7 @@ def test_a_die_of_other_parts_is_refused_and_one_of_another_place_is_not():
 def test_the_settling_time_is_that_of_the_slowest_pole_of_the_netlist(fabric):
     technology = preset("breadboard").replace(capacitors__unit=1e-10, opamp__gbw=1e6, resistors__tolerance=0.0)
     program = compile_matrix(spd(6, 20.0, 1), fabric, technology)
-    slowest = -extract(program.netlist(), {}).eigenvalues[0].real
+    slowest = -state_space(program.netlist(), {}).eigenvalues[0].real
     # of first order in the amplifiers' time constant over tau
     assert program.settling_time == pytest.approx(1 / slowest, rel=0.1)
     assert program.settling_time > 1.15 * program.tau / np.linalg.eigvalsh(program.target)[0]

@@ -87,10 +87,10 @@ def test_sampling_error_is_the_integral_of_the_correlations(spu):
     from scipy.linalg import expm
 
     from thermograd import compile_matrix
-    from thermograd.circuits.linear.statespace import extract
+    from thermograd.circuits.linear.statespace import state_space
 
     program = compile_matrix(spu.random_matrix(5)[:2, :2], fabric="spu", technology=spu.TECHNOLOGY)
-    space = extract(program.netlist(), {node: (node, "0") for node in program.nodes})
+    space = state_space(program.netlist(), {node: (node, "0") for node in program.nodes})
     start, step = space.state_covariance(), 5e-9
     move, lags = expm(space.F * step), []
     current = start

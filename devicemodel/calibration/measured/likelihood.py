@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ....circuits.errors import InputError
 from ....circuits.linear.noise_spectra import noise_covariance, noise_spectrum
-from ....circuits.linear.statespace import extract
+from ....circuits.linear.statespace import state_space
 from ....circuits.netlist.netlist import Netlist
 from .measurements import Measurements
 from .schema import nodes_of
@@ -101,7 +101,7 @@ class _Normal:
 
     def predict(self, netlist: Netlist) -> Array:
         if self.kind == "trace":
-            space = extract(netlist, {voltage: nodes_of(voltage) for voltage in self.voltages.tolist()})
+            space = state_space(netlist, {voltage: nodes_of(voltage) for voltage in self.voltages.tolist()})
             return np.asarray(space.transition(self.times)[self.row, self.column])
         found = np.empty(len(self.value))
         for band in dict.fromkeys(self.bands):

@@ -174,7 +174,7 @@ def test_noise_in_time_has_the_variance_of_the_law():
     leave a standard error of sqrt(2 / n) of the variance; noise of 10 % more amplitude is rejected."""
     opamp = OpAmp(gain=1e4, gbw=1e6, output_limit=2.0, slew=1e6, noise_voltage=1e-6)
     netlist = inverter(opamp, ohm=1e5)
-    space = statespace.extract(netlist.linearised(), {"out": ("out", "0")})
+    space = statespace.state_space(netlist.linearised(), {"out": ("out", "0")})
     variance = space.covariance()[0, 0]
     step, steps, apart = 5e-8, 200_000, 40
     found = run(netlist, Transient(steps * step, step, ("out",), noise=True, use_initial=False), seed=7)
@@ -219,7 +219,7 @@ def test_linear_engines_ask_for_the_linear_equivalent():
     assert not netlist.is_linear
     assert netlist.linearised().is_linear
     with pytest.raises(NetlistError, match=r"SaturatingVCCS.*linearised"):
-        statespace.extract(netlist)
+        statespace.state_space(netlist)
 
 
 def test_netlist_comes_back_from_its_text():

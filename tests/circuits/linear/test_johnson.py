@@ -8,7 +8,7 @@ from scipy.constants import k
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.linear.johnson import NoiseCurrents, johnson_currents
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Noise, Transient
 from thermograd.circuits.netlist.elements import Capacitor, Inductor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
@@ -50,7 +50,7 @@ def test_trapezoidal_rule_keeps_the_covariance_of_op_amp_circuits(gbw, h):
     """At any step: every state is a charge at some node, so the currents can correct all of them."""
     A, b = random_spd(3, 2)
     netlist = integrators(A, b, gain=1e5, gbw=gbw)
-    space = extract(netlist, {f"x{i}": (f"x{i}", "0") for i in range(3)})
+    space = state_space(netlist, {f"x{i}": (f"x{i}", "0") for i in range(3)})
     currents = johnson_currents(netlist, h)
     Q = currents.factor @ currents.factor.T
     found = space.H @ stationary(space.F, space.Bn, Q, h) @ space.H.T
@@ -69,7 +69,7 @@ def tank():
 @pytest.mark.parametrize("phase", [0.05, 0.2])
 def test_bias_of_an_oscillator_is_what_the_recursion_gives(phase):
     h = phase * np.sqrt(1e-15)
-    space, currents = extract(tank(), {}), johnson_currents(tank(), h)
+    space, currents = state_space(tank(), {}), johnson_currents(tank(), h)
     Q = currents.factor @ currents.factor.T
     found, exact = stationary(space.F, space.Bn, Q, h), space.state_covariance()
     assert currents.bias == pytest.approx(np.linalg.norm(found - exact) / np.linalg.norm(exact), rel=1e-6)

@@ -17,7 +17,7 @@ from scipy.signal import lfilter
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.linear.johnson import NoiseCurrents, johnson_currents
 from thermograd.circuits.linear.noise_spectra import noise_covariance, noise_spectrum
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Noise
 from thermograd.circuits.netlist.elements import Capacitor, CurrentSource, Inductor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
@@ -256,7 +256,7 @@ def test_relative_error_of_a_variance_is_sqrt_2_tau_over_t():
     degrees of freedom); the step h = tau / 10 adds 0.2 % and the finite length takes 0.1 %.
     """
     runs, ratio, h = 4000, 200, 0.1
-    space = extract(one_rc(), {"out": ("out", "0")})
+    space = state_space(one_rc(), {"out": ("out", "0")})
     tau, variance = -1 / space.F[0, 0], space.covariance()[0, 0]
     assert tau == pytest.approx(1e-6)
     keep = np.exp(-h)
@@ -298,7 +298,7 @@ def test_three_routes_agree_on_ten_circuits(seed, circuit):
 def test_independent_currents_fail_the_same_comparison(number):
     """Each node its right variance, but independently."""
     circuit = CIRCUITS[number]
-    space = extract(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
+    space = state_space(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
     right = johnson_currents(circuit.netlist, circuit.step / np.abs(space.eigenvalues).max())
     wrong = NoiseCurrents(right.nodes, np.diag(np.linalg.norm(right.factor, axis=1)), right.step)
     squares = ROUTES.transient_squares(circuit, space, wrong, 200, 20_000, seed=number)
@@ -311,7 +311,7 @@ def test_three_kelvin_more_fail_the_comparison_of_totals(number):
     circuit = CIRCUITS[number]
     hotter = Netlist("hotter", circuit.netlist.temperature * 1.01)
     hotter.add(*circuit.netlist)
-    space = extract(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
+    space = state_space(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
     law = np.diag(space.covariance())
     assert all(map(totals_agree, ROUTES.total_by_noise(circuit, space) / law))
     hot = ROUTES.total_by_noise(replace(circuit, netlist=hotter), space) / law

@@ -10,7 +10,7 @@ from scipy.constants import k
 from scipy.linalg import expm
 
 from thermograd.circuits.errors import InputError, NetlistError
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import OperatingPoint, Transient
 from thermograd.circuits.netlist.elements import CCVS, VCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
@@ -26,12 +26,14 @@ def test_equilibrium_of_random_rc_solves_its_conductance_matrix(n, seed, spread,
     exact = np.linalg.solve(rc.G, rc.current)
     # numpy's own solve is good to about eps * condition
     tolerance = 1e-14 * np.linalg.cond(rc.G)
-    np.testing.assert_allclose(extract(rc.netlist).equilibrium(), exact, rtol=0, atol=tolerance * np.abs(exact).max())
+    np.testing.assert_allclose(
+        state_space(rc.netlist).equilibrium(), exact, rtol=0, atol=tolerance * np.abs(exact).max()
+    )
 
 
 def test_transition_of_random_rc_is_the_matrix_exponential():
     rc = random_rc(6, 1, spread=1.5)
-    space = extract(rc.netlist)
+    space = state_space(rc.netlist)
     F = -rc.G / rc.C[:, None]
     settled = np.linalg.solve(rc.G, rc.current)
     for time in (0.0, 1e-8, 1e-6, 1e-4):
@@ -49,14 +51,14 @@ def test_transition_falls_back_to_the_matrix_exponential_for_a_defective_circuit
     netlist.add(
         VCVS("E1", "b", "0", "out", "0", 1.0), Resistor("R2", "b", "end", 1e3), Capacitor("C2", "end", "0", 1e-9)
     )
-    space = extract(netlist, {"end": ("end", "0")})
+    space = state_space(netlist, {"end": ("end", "0")})
     s = np.array([0.1, 1.0, 5.0])
     np.testing.assert_allclose(space.transition(s * 1e-6)[:, 0], 1 - (1 + s) * np.exp(-s), rtol=1e-10)
 
 
 def test_random_rc_against_ngspice():
     rc = random_rc(8, 2, volts=1e-3, spread=1.0)
-    space = extract(rc.netlist)
+    space = state_space(rc.netlist)
     point = run(rc.netlist, OperatingPoint())
     np.testing.assert_allclose(list(point.voltages.values()), space.equilibrium(), rtol=1e-11)
     slow = 1 / rc.rates[0]
@@ -73,7 +75,7 @@ def test_op_amp_integrators_against_ngspice(gain, gbw, volts):
     A, b = random_spd(5, 3)
     netlist = integrators(A, b, gain=gain, gbw=gbw, volts=volts)
     names = [f"x{i}" for i in range(5)]
-    space = extract(netlist, {name: (name, "0") for name in names})
+    space = state_space(netlist, {name: (name, "0") for name in names})
     assert space.is_stable
     np.testing.assert_allclose(space.equilibrium(), volts * np.linalg.solve(A, b), rtol=100 * 2 / gain)
     point = run(netlist, OperatingPoint(nodes=names))
@@ -91,7 +93,7 @@ def test_ideal_integrators_follow_their_matrix():
     A, b = random_spd(4, 5)
     A[0, 1] *= 0.7  # a matrix that is not symmetric: the covariance is then not a function of A alone
     netlist = integrators(A, b)
-    space = extract(netlist, {f"x{i}": (f"x{i}", "0") for i in range(4)})
+    space = state_space(netlist, {f"x{i}": (f"x{i}", "0") for i in range(4)})
     np.testing.assert_allclose(
         np.sort(-space.eigenvalues.real), np.sort(np.linalg.eigvals(A).real) / (R0 * C0), rtol=1e-7
     )
@@ -108,7 +110,7 @@ def test_ideal_integrators_follow_their_matrix():
 def test_covariance_of_passive_rc_is_kt_over_c():
     rc = random_rc(6, 4)
     expected = k * rc.netlist.temperature * np.diag(1 / rc.C)
-    np.testing.assert_allclose(extract(rc.netlist).covariance(), expected, rtol=1e-9, atol=1e-9 * expected.max())
+    np.testing.assert_allclose(state_space(rc.netlist).covariance(), expected, rtol=1e-9, atol=1e-9 * expected.max())
 
 
 def test_covariance_with_a_temperature_gradient():
@@ -130,7 +132,7 @@ def test_covariance_with_a_temperature_gradient():
     F, Q = -inverse_C @ G, inverse_C @ density @ inverse_C
     kron = np.kron(F, np.eye(2)) + np.kron(np.eye(2), F)
     expected = np.linalg.solve(kron, -Q.ravel()).reshape(2, 2)
-    np.testing.assert_allclose(extract(netlist).covariance(), expected, rtol=1e-10)
+    np.testing.assert_allclose(state_space(netlist).covariance(), expected, rtol=1e-10)
 
 
 def lc_oscillators():
@@ -151,7 +153,7 @@ def lc_oscillators():
 
 def test_lc_oscillators_against_ngspice_and_equipartition():
     netlist = lc_oscillators()
-    space = extract(netlist)
+    space = state_space(netlist)
     period = 2 * np.pi / np.abs(space.eigenvalues.imag).max()
     curve = run(netlist, Transient(5 * period, step=period / 500, nodes=["a", "b"]))
     exact = space.transition(curve.time)
@@ -162,7 +164,7 @@ def test_lc_oscillators_against_ngspice_and_equipartition():
         assert np.abs(curve.voltages[node] - column).max() < limit
     netlist = Netlist("tank")
     netlist.add(Inductor("L1", "a", "0", 1e-6), Capacitor("C1", "a", "0", 1e-9), Resistor("R1", "a", "0", 1e3))
-    np.testing.assert_allclose(extract(netlist).covariance(), [[k * 300.15 / 1e-9]], rtol=1e-9)
+    np.testing.assert_allclose(state_space(netlist).covariance(), [[k * 300.15 / 1e-9]], rtol=1e-9)
 
 
 def test_sources_move_the_equilibrium_linearly():
@@ -170,7 +172,7 @@ def test_sources_move_the_equilibrium_linearly():
     netlist.add(
         CurrentSource("I1", "0", "out", 1e-3), Capacitor("C2", "in", "0", 1e-9), Capacitor("C3", "in", "out", 1e-9)
     )
-    space = extract(netlist, {"y": ("out", "in")})
+    space = state_space(netlist, {"y": ("out", "in")})
     assert space.sources == ("V1", "I1")
     assert space.noise_nodes == ("out",)
     np.testing.assert_allclose(space.equilibrium(), [1.0])
@@ -181,7 +183,7 @@ def test_sources_move_the_equilibrium_linearly():
 
 
 def test_states_from_voltages_and_initial_values():
-    space = extract(one_rc(initial=0.25), {"out": ("out", "0")})
+    space = state_space(one_rc(initial=0.25), {"out": ("out", "0")})
     np.testing.assert_allclose(space.transition(0.0), [0.25])
     x0 = space.state_from({"out": 0.5, "in": 1.0})
     np.testing.assert_allclose(space.transition([0.0, 1e-6], x0)[:, 0], [0.5, 1 - 0.5 / np.e])
@@ -196,7 +198,7 @@ def test_states_from_voltages_and_initial_values():
 def test_a_resistive_circuit_has_no_states():
     netlist = Netlist("divider")
     netlist.add(VoltageSource("V1", "in", "0", 3.0), Resistor("R1", "in", "out", 1e3), Resistor("R2", "out", "0", 2e3))
-    space = extract(netlist)
+    space = state_space(netlist)
     assert space.size == 0
     assert space.is_stable
     np.testing.assert_allclose(space.equilibrium(), [3.0, 2.0])
@@ -205,7 +207,7 @@ def test_a_resistive_circuit_has_no_states():
 
 def test_unstable_circuits_are_told():
     netlist = integrators(np.array([[-1.0]]), np.array([1.0]))
-    space = extract(netlist)
+    space = state_space(netlist)
     assert not space.is_stable
     with pytest.raises(InputError, match="does not decay"):
         space.covariance()
@@ -223,11 +225,11 @@ def test_singular_and_high_index_circuits_are_rejected():
         Resistor("R3", "d", "0", 1.0),
     )
     with pytest.raises(NetlistError, match="index 2"):
-        extract(without_resistor(loop))
+        state_space(without_resistor(loop))
     twin = one_rc()
     twin.add(VCVS("E1", "x", "0", "x", "0", 1.0), Resistor("R2", "x", "0", 1.0))
     with pytest.raises(NetlistError, match="gain 1"):
-        extract(twin)
+        state_space(twin)
 
 
 def test_a_pure_integrator_ramps():
@@ -239,7 +241,7 @@ def test_a_pure_integrator_ramps():
         Capacitor("C1", "s", "x", C0),
         VCVS("E1", "x", "0", "0", "s", 1e9),
     )
-    space = extract(netlist, {"x": ("x", "0")})
+    space = state_space(netlist, {"x": ("x", "0")})
     times = np.array([0.0, 1.0, 10.0]) * R0 * C0
     np.testing.assert_allclose(space.transition(times)[:, 0], [0.0, -1.0, -10.0], rtol=1e-7, atol=1e-8)
 
@@ -253,18 +255,18 @@ def without_resistor(netlist):
 
 def test_unknown_outputs_are_rejected():
     with pytest.raises(InputError, match="no node 'zz'"):
-        extract(one_rc(), {"y": ("zz", "0")})
+        state_space(one_rc(), {"y": ("zz", "0")})
     with pytest.raises(InputError, match="pair"):
-        extract(one_rc(), {"y": "out"})
+        state_space(one_rc(), {"y": "out"})
     with pytest.raises(InputError, match="no source 'V7'"):
-        extract(one_rc()).equilibrium({"V7": 1.0})
+        state_space(one_rc()).equilibrium({"V7": 1.0})
 
 
 @pytest.mark.slow
 def test_a_large_array_is_extracted_and_settles_where_ngspice_says():
     netlist = differential_array(24)
     names = [f"{side}{i}" for side in ("xp", "xm") for i in range(24)]
-    space = extract(netlist, {name: (name, "0") for name in names})
+    space = state_space(netlist, {name: (name, "0") for name in names})
     point = run(netlist, OperatingPoint(nodes=names))
     np.testing.assert_allclose([point.voltages[name] for name in names], space.equilibrium(), rtol=1e-7)
 
@@ -275,5 +277,5 @@ def test_a_slow_loop_that_only_noise_drives_is_no_conserved_one():
     netlist.add(Resistor("R1", "a", "0", 1e3), Capacitor("C1", "a", "0", 1e-12))
     netlist.add(Inductor("L1", "b", "c", 1.0), Resistor("R2", "c", "0", 1e-3), VoltageSource("V1", "b", "0", 0.0))
     netlist.add(CCVS("H1", "x", "0", "V1", 1.0))
-    covariance = extract(netlist, {"x": ("x", "0")}).covariance()
+    covariance = state_space(netlist, {"x": ("x", "0")}).covariance()
     assert covariance[0, 0] == pytest.approx(1.380649e-23 * 300.15 / 1.0, rel=1e-6)

@@ -91,10 +91,10 @@ def test_linear_equivalent_keeps_names_groups_and_currents():
     assert linear["GB1"] == VCCS("GB1", "0", "out", "in", "0", 1e-3)
     assert "B2" not in linear
     assert linear.is_linear
-    space = statespace.extract(linear)
+    space = statespace.state_space(linear)
     assert space.equilibrium()[space.outputs.index("out")] == pytest.approx(1e-5, rel=1e-9)
     with pytest.raises(NetlistError, match=r"B1 is a SaturatingVCCS, which is not linear.*linearised"):
-        statespace.extract(netlist)
+        statespace.state_space(netlist)
 
 
 @pytest.mark.parametrize("dialect", ["ltspice", "xyce"])
@@ -176,7 +176,7 @@ def test_exact_transitions_want_constant_sources():
         Resistor("R1", "a", "b", 1e3),
         Capacitor("C1", "b", "0", 1e-9),
     )
-    space = statespace.extract(netlist)
+    space = statespace.state_space(netlist)
     with pytest.raises(InputError, match="source V1 has a waveform"):
         space.transition(1e-6)
     assert space.transition(1e-6, u={"V1": 1.0})[space.outputs.index("b")] == pytest.approx(1 - math.exp(-1))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout, WorkerDied
 from thermograd.circuits.netlist.analyses import AC, Noise, OperatingPoint, Result, Transient, TransientResult
 from thermograd.circuits.netlist.elements import VCVS, Resistor
-from thermograd.circuits.ngspice import farm, run_many
+from thermograd.circuits.ngspice import farm
 from thermograd.circuits.ngspice.farm import Job, run_farm
 from thermograd.circuits.ngspice.pool import POOL
 from thermograd.circuits.spice.read import parse_spice
@@ -57,7 +57,11 @@ def test_every_kind_of_result_comes_back_from_disk(tmp_path, monkeypatch):
     ]
     fresh = dict(run_farm(jobs, tmp_path))
     assert kinds_of(fresh.values()) == set(get_args(Result))  # a new one is tried here as well
-    monkeypatch.setattr(run_many, "_simulate", lambda *_: pytest.fail("a result was there and was simulated again"))
+    monkeypatch.setattr(
+        sys.modules["thermograd.circuits.ngspice.run_many"],
+        "_simulate",
+        lambda *_: pytest.fail("a result was there and was simulated again"),
+    )
     kept = dict(run_farm(jobs, tmp_path))
     with pytest.raises(pytest.fail.Exception):
         list(run_farm([Job("new", one_rc(), Transient(2e-6))], tmp_path))

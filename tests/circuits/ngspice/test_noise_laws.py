@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from thermograd.circuits.linear.johnson import NoiseCurrents, johnson_currents
 from thermograd.circuits.linear.noise_spectra import noise_spectrum
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Transient
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
@@ -101,7 +101,7 @@ def standard_error(R, count):
 
 def samples(netlist, outputs, currents, count, seed):
     """(count, outputs) voltages after 15 of the slowest time constants; the circuits here have no sources, so their mean is zero."""
-    burn_in = int(np.ceil(15 / -extract(netlist, {}).eigenvalues[0].real / currents.step))
+    burn_in = int(np.ceil(15 / -state_space(netlist, {}).eigenvalues[0].real / currents.step))
     nodes = tuple(dict.fromkeys(node for pair in outputs for node in pair if node != "0"))
     analysis = Transient((burn_in + count) * currents.step, step=currents.step, noise=True, nodes=nodes)
     volts = run(netlist, analysis, seed=seed, currents=currents, timeout=300).voltages | {
@@ -116,7 +116,7 @@ def measured(netlist, outputs, currents, count, seed, silent=None):
     `silent`: the circuit that is simulated, if not the one whose resistors make the noise.
     """
     x = samples(silent or netlist, outputs, currents, count, seed)
-    R = correlations(extract(netlist, {str(i): pair for i, pair in enumerate(outputs)}), currents)
+    R = correlations(state_space(netlist, {str(i): pair for i, pair in enumerate(outputs)}), currents)
     return Covariance(x.T @ x / count, standard_error(R, count), R[0])
 
 
@@ -151,7 +151,7 @@ def test_rc_network_has_kt_over_c_whatever_its_conductances_are():
 def test_coupled_oscillators_have_kt_over_gamma_and_kt_over_c(quality):
     """Fluxes kT Gamma^-1 and voltages kT C^-1 at either damping; not if one cell's resistor is hotter than the others."""
     netlist, gamma, capacitance, legs = mesh(quality, n=3)
-    step = 0.03 / np.abs(extract(netlist, {}).eigenvalues).max()
+    step = 0.03 / np.abs(state_space(netlist, {}).eigenvalues).max()
     outputs = to_ground([f"x{i}" for i in range(3)] + [f"n{i}" for i in range(3)])
     found = measured(netlist, outputs, johnson_currents(netlist, step), 500_000, seed=22)
     uneven = heated(netlist, {"R0": 1200.0})
@@ -178,7 +178,7 @@ def test_eight_capacitively_coupled_cells_have_half_s_r_over_c():
     hot = Netlist("hot", temperature=S * R / (2 * k))  # whose Johnson noise in each cell has the density S
     hot.add(*program.netlist())
     silent = silenced(program.netlist())
-    currents = johnson_currents(hot, 0.03 / np.abs(extract(hot, {}).eigenvalues).max())
+    currents = johnson_currents(hot, 0.03 / np.abs(state_space(hot, {}).eigenvalues).max())
     found = measured(hot, outputs, currents, 200_000, seed=23, silent=silent)
     law = S * R / 2 * inverse
     assert found.resolves(law, 0.1)
@@ -225,7 +225,7 @@ def test_standard_errors_count_correlated_samples():
     stretches, count = 400, 400
     x = samples(rc.netlist, to_ground(rc.nodes), currents, stretches * count, seed=25)
     found = np.einsum("sti,stj->sij", *[x.reshape(stretches, count, 3)] * 2) / count
-    R = correlations(extract(rc.netlist, {node: (node, "0") for node in rc.nodes}), currents)
+    R = correlations(state_space(rc.netlist, {node: (node, "0") for node in rc.nodes}), currents)
     law = KT * np.diag(1 / rc.C)
 
     def agrees(error):

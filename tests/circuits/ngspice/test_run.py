@@ -7,7 +7,7 @@ import pytest
 
 from thermograd.circuits.errors import InputError, SimulationError, SimulatorMissing
 from thermograd.circuits.linear.johnson import NoiseCurrents
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
 from thermograd.circuits.netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
@@ -121,7 +121,7 @@ def test_node_names_of_every_legal_sort():
             Resistor(f"Rb{number}", f"e{number}", "0", 1e3),
             Resistor(f"Rc{number}", f"v{number}", "0", 1e3),
         )
-    space = extract(netlist)
+    space = state_space(netlist)
     voltages = run(netlist, OperatingPoint()).voltages
     assert tuple(voltages) == netlist.nodes
     np.testing.assert_allclose(list(voltages.values()), space.equilibrium(), rtol=1e-11)

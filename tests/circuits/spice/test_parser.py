@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, NetlistError, SimulationError
 from thermograd.circuits.linear.descriptor import describe_netlist
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
 from thermograd.circuits.netlist.elements import CCCS, CCVS, Capacitor, Inductor, Resistor, VoltageSource
 from thermograd.circuits.netlist.mutual_inductance import MutualInductance
@@ -150,7 +150,7 @@ def test_a_transient_and_noise_with_a_diode():
 def test_devices_are_named_by_the_engines_that_cannot_take_them():
     for text, name in ((INVERTER, "Mp"), (RECTIFIER, "D1"), (MIRROR, "Q1_Xm")):
         netlist = parse_spice(text)
-        for engine in (extract, describe_netlist, lambda n: n.to_spice("ltspice"), lambda n: n.to_spice("xyce")):
+        for engine in (state_space, describe_netlist, lambda n: n.to_spice("ltspice"), lambda n: n.to_spice("xyce")):
             with pytest.raises(NetlistError, match=rf"{name} is a .*only ngspice"):
                 engine(netlist)
 
@@ -206,7 +206,7 @@ def test_coupled_inductors_have_the_eigenvalues_of_their_matrix(coupling):
     """-L^-1 R with L = [[L1, M], [M, L2]]; unity coupling leaves one mode, -1 / (L1/R1 + L2/R2)."""
     m = coupling * 2e-3
     inductance, resistance = np.array([[1e-3, m], [m, 4e-3]]), np.diag([50.0, 1e3])
-    space = extract(transformer(coupling))
+    space = state_space(transformer(coupling))
     if coupling == 1.0:
         expected = [-1 / (1e-3 / 50 + 4e-3 / 1e3)]
     else:
@@ -222,7 +222,7 @@ def test_state_space_and_ngspice_agree_on_a_transformer(coupling, load):
         load = load.replace("-0.4", "0.5")
     netlist = transformer(coupling, load)
     result = run(netlist, Transient(1e-4, samples=41))
-    space = extract(netlist)
+    space = state_space(netlist)
     law = space.transition(result.time[1:])
     for column, node in enumerate(space.outputs):
         np.testing.assert_allclose(result.voltages[node][1:], law[:, column], atol=3e-5)
@@ -237,7 +237,7 @@ def test_couplings_that_cannot_be_are_rejected():
         ("K1 L1 L2 0.9\nK2 L2 L3 0.9\nK3 L1 L3 -0.9", "contradict each other"),
     ):
         netlist = parse_spice(base + cards)
-        for judge in (netlist.check, lambda n=netlist: extract(n), lambda n=netlist: describe_netlist(n)):
+        for judge in (netlist.check, lambda n=netlist: state_space(n), lambda n=netlist: describe_netlist(n)):
             with pytest.raises(NetlistError, match=message):
                 judge()
     for value in (0.0, 1.1, math.nan, "k"):
@@ -275,7 +275,7 @@ def test_current_controlled_sources_agree_in_all_engines():
     netlist = parse_spice(SENSING)
     assert isinstance(netlist["F3"], CCCS)
     assert isinstance(netlist["H3"], CCVS)
-    space, law = extract(netlist), describe_netlist(netlist)
+    space, law = state_space(netlist), describe_netlist(netlist)
     drive = np.array([netlist[name].dc for name in law.sources])
     static = dict(zip(law.nodes, np.linalg.solve(law.at(0).toarray(), law.input @ drive), strict=False))
     result = run(netlist, OperatingPoint())
@@ -299,7 +299,7 @@ def test_a_sensed_current_carries_its_noise():
         "t\nV1 in 0 dc 0 ac 1\nR1 in m 1k\nVm m x 0\nR2 x 0 2k\nF1 0 o Vm 3\nRo o 0 1k noisy=0\nCo o 0 1n\n.end"
     )
     total = run(netlist, Noise("o", "V1", 1.0, 1e9, points_per_decade=100)).total
-    assert total**2 == pytest.approx(extract(netlist, {"o": ("o", "0")}).covariance()[0, 0], rel=1e-3)
+    assert total**2 == pytest.approx(state_space(netlist, {"o": ("o", "0")}).covariance()[0, 0], rel=1e-3)
     # white current of density 4kT/(R1 + R2), 3 times, into 1 kOhm and 1 nF
     assert total**2 == pytest.approx(9 * 1.380649e-23 * 300.15 / 3e3 * 1e3 / 1e-9, rel=1e-3)
 
@@ -668,7 +668,7 @@ R2 out 0 {r}
 .end"""
     )
     assert netlist["R1"].resistance == 2000.0
-    assert extract(netlist).equilibrium() == pytest.approx([3.0, 1.0])
+    assert state_space(netlist).equilibrium() == pytest.approx([3.0, 1.0])
 
 
 @needs_ngspice

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_continuous_lyapunov
 
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.elements import Capacitor, CurrentSource, Resistor
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
@@ -31,7 +31,7 @@ def outputs(n):
 def covariance(program):
     """Stationary covariance (V^2) of the solution voltages, from the netlist's own state space."""
     zero = np.zeros(program.size)
-    return extract(program.circuit(zero, zero), outputs(program.size)).covariance()
+    return state_space(program.circuit(zero, zero), outputs(program.size)).covariance()
 
 
 def test_dual_rail_joins_like_rails_for_negative_entries_and_opposite_ones_for_positive():
@@ -88,7 +88,7 @@ def test_capacitors_start_at_the_given_state(fabric):
     technology = IDEAL.replace(opamp__gain=1e3, opamp__gbw=1e8, opamp__offset=1e-3)
     program = lay_out(passive(4, 0.2, 3), fabric, technology).on(Die(technology, 5))
     state = np.array([0.1, -0.2, 0.3, 0.0])
-    space = extract(program.circuit(np.zeros(4), state), outputs(4))
+    space = state_space(program.circuit(np.zeros(4), state), outputs(4))
     np.testing.assert_allclose(space.H @ space.initial, state, atol=1e-12)
 
 
@@ -98,7 +98,7 @@ def test_x_relaxes_by_the_unscaled_problems_law(fabric):
     program = compile_matrix(a, fabric)
     b, x0 = np.arange(6.0) - 2, np.linspace(1, -1, 6)
     values, vectors = np.linalg.eigh(a)
-    space = extract(program.netlist(b, x0), outputs(6))
+    space = state_space(program.netlist(b, x0), outputs(6))
     for t in (0.1, 1.0, 4.0):
         x = vectors @ (np.exp(-values * t) * (vectors.T @ x0) + -np.expm1(-values * t) / values * (vectors.T @ b))
         seen = space.transition(t * program.tau) * program.scaling / program.volts_per_unit
@@ -160,7 +160,7 @@ def test_the_first_order_law_of_a_die_is_wrong_only_in_second_order(fabric, quan
         else:
             current = np.linspace(-1e-3, 1e-3, 5)
             wanted = np.linalg.solve(law.conductance, law.drive * current)
-            found = extract(program.circuit(current, np.zeros(5)), outputs(5)).equilibrium()
+            found = state_space(program.circuit(current, np.zeros(5)), outputs(5)).equilibrium()
         return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
     coarse, fine = error(0.08), error(0.02)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from thermograd.circuits.errors import InputError, UnrealisableError
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.ngspice.run import run
@@ -94,12 +94,12 @@ def test_amplifiers_that_are_too_slow_for_the_loop_are_refused():
             stable = False
         verdicts.add(stable)
         if stable:
-            assert extract(program.netlist(), {}).is_stable
+            assert state_space(program.netlist(), {}).is_stable
         else:
             laid = compile_system(wide, "factored", IDEAL.replace(opamp__gain=1e5))
             object.__setattr__(laid, "technology", technology)
             laid.__dict__.pop("_undriven", None)
-            assert not extract(laid.netlist(), {}).is_stable
+            assert not state_space(laid.netlist(), {}).is_stable
     assert verdicts == {True, False}
     with pytest.raises(UnrealisableError, match="too slow"):
         compile_system(wide, "factored", IDEAL.replace(opamp__gbw=1e4, opamp__gain=1e5))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Transient
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.die import Die
@@ -24,7 +24,7 @@ def m_matrix(n, seed, margin=0.4):
 
 
 def decoded(program, netlist=None):
-    space = extract(netlist or program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
+    space = state_space(netlist or program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
     return program.decode_covariance(space.covariance())
 
 
@@ -51,14 +51,14 @@ def test_a_hotter_circuit_and_a_wrong_temperature_are_told_apart():
     hot = IDEAL.replace(thermal__ambient=400.0)
     program = compile_matrix(a, "spu", hot)
     np.testing.assert_allclose(decoded(program), np.linalg.inv(a), rtol=1e-6)
-    space = extract(program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
+    space = state_space(program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
     wrong = program.decode_covariance(space.covariance(), temperature=300.0)
     np.testing.assert_allclose(wrong, np.linalg.inv(a) * 4 / 3, rtol=1e-6)
 
 
 def test_other_fabrics_do_not_carry_it():
     program = compile_matrix(m_matrix(3, 1), "rc")
-    space = extract(program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
+    space = state_space(program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
     np.testing.assert_allclose(
         space.covariance(), 1.380649e-23 * 300.15 * np.diag(1 / program.parts.storage[0]), rtol=1e-9, atol=1e-20
     )
@@ -116,7 +116,7 @@ def test_oscillators_swing_at_the_roots_of_the_curvature():
     gamma = 1 / np.sqrt(IDEAL.inductors.unit * IDEAL.capacitors.unit)
     squares = program.conductance_unit * np.linalg.eigvalsh(a) / IDEAL.capacitors.unit
     expected = np.concatenate([np.roots([1.0, gamma, square]) for square in squares])
-    found = extract(program.netlist(), {}).eigenvalues
+    found = state_space(program.netlist(), {}).eigenvalues
     np.testing.assert_allclose(np.sort(found.real), np.sort(expected.real), rtol=1e-6)
     np.testing.assert_allclose(np.sort(found.imag), np.sort(expected.imag), rtol=1e-6, atol=1e-6 * gamma)
     assert program.settling_time == pytest.approx(1 / -expected.real.max(), rel=1e-9)
@@ -126,7 +126,7 @@ def test_oscillators_swing_at_the_roots_of_the_curvature():
 def test_ngspice_noise_of_an_spu_is_the_inverse_within_its_statistics():
     a = m_matrix(3, 9)
     program = compile_matrix(a, "spu")
-    space = extract(program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
+    space = state_space(program.netlist(), {f"x{i}": pair for i, pair in enumerate(program.readouts)})
     fastest, slowest = np.abs(space.eigenvalues).max(), 1 / np.abs(space.eigenvalues.real).min()
     step, count = 0.08 / fastest, 150_000
     result = run(program.netlist(), Transient(count * step, step=step, noise=True), seed=4, timeout=300)

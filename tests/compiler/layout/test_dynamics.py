@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.compile import compile_matrix, lay_out
@@ -47,7 +47,7 @@ def test_capacitances_do_not_move_the_solution_at_rest(fabric):
     )
     bare = dataclasses.replace(program, technology=ALL.replace(**zeros))
     np.testing.assert_allclose(layout_matrix(program), layout_matrix(bare), rtol=1e-13)
-    slowest, bares = (extract(extracted_netlist(p)).eigenvalues[0].real for p in (program, bare))
+    slowest, bares = (state_space(extracted_netlist(p)).eigenvalues[0].real for p in (program, bare))
     assert abs(slowest / bares - 1) > 1e-3
 
 
@@ -56,7 +56,7 @@ def test_capacitances_do_not_move_the_solution_at_rest(fabric):
 
 def test_the_integrated_arrays_modes_decay_as_its_law_says():
     program = lay_out(spd(4, 10.0, 2), "crossbar", preset("integrated"))
-    space = extract(extracted_netlist(program))
+    space = state_space(extracted_netlist(program))
     assert space.is_stable
     # The slow ones are zeros of det Y(s); the lines' own are a million times as fast.
     slow = space.eigenvalues[:4]
@@ -75,10 +75,10 @@ def test_a_lines_delay_makes_one_unknown_oscillate_beyond_rouths_limit(fabric):
     for share, stable in ((0.99, True), (1.01, False)):
         technology = IDEAL.replace(wires__segment_resistance=wire, wires__segment_capacitance=share * limit)
         program = lay_out([[1.0]], fabric, technology)
-        space = extract(extracted_netlist(program))
+        space = state_space(extracted_netlist(program))
         assert space.is_stable == stable
         assert abs(space.eigenvalues[0].imag) > 0.1 / (resistance * capacitance)
-        assert extract(program.netlist()).is_stable
+        assert state_space(program.netlist()).is_stable
         # Its equilibrium exists all the same, and no operating point tells the two apart.
         assert at_rest(program, [1.0])[0] == pytest.approx(beta, rel=1e-6)
         assert layout_effect(program).stable == stable
@@ -103,9 +103,9 @@ def test_an_inverters_input_capacitance_oscillates_beyond_twice_the_integrators_
         for share, stable in ((0.99, True), (1.01, False)):
             technology = IDEAL.replace(opamp__gbw=gbw, wires__input_capacitance=share * limit * farad)
             program = lay_out([[1.0, -a], [-a, 1.0]], "crossbar_single", technology)
-            assert extract(extracted_netlist(program)).is_stable == stable
+            assert state_space(extracted_netlist(program)).is_stable == stable
             # The differential array has no inverters, and stays quiet.
-            assert extract(extracted_netlist(lay_out([[1.0, -a], [-a, 1.0]], "crossbar", technology))).is_stable
+            assert state_space(extracted_netlist(lay_out([[1.0, -a], [-a, 1.0]], "crossbar", technology))).is_stable
 
 
 # What is reported

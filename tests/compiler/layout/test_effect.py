@@ -11,7 +11,7 @@ from scipy.sparse.linalg import splu
 
 from thermograd.circuits.errors import UnrealisableError
 from thermograd.circuits.linear.descriptor import describe_netlist
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import VCVS, Resistor, VoltageSource
 from thermograd.circuits.ngspice.run import run
@@ -108,7 +108,7 @@ def test_ngspice_and_the_state_space_settle_there_too(fabric):
     expected = np.linalg.solve(layout_matrix(program), np.ones(5))
     x = program.decode(run(netlist, OperatingPoint(nodes=program.nodes)).voltages)
     np.testing.assert_allclose(x, expected, rtol=1e-6)
-    space = extract(netlist)
+    space = state_space(netlist)
     x = program.decode(dict(zip(space.outputs, space.equilibrium(), strict=True)))
     np.testing.assert_allclose(x, expected, rtol=1e-7)
     # Negative control: the schematic's matrix is not the one.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError, UnrealisableError
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from thermograd.circuits.spice.read import parse_spice
 from thermograd.circuits.technology.die import Die
@@ -258,9 +258,9 @@ def test_a_dacs_output_has_the_noise_of_kt_over_its_capacitance():
     # Between an ideal source and a virtual ground it is at equilibrium, whatever the resistors are.
     technology = IDEAL.replace(thermal__ambient=320.0, dac__resistance=300.0, dac__capacitance=2e-12)
     for fabric, node in (("crossbar", "bp1"), ("crossbar_single", "b1")):
-        space = extract(extracted_netlist(lay_out([[1.0]], fabric, technology)), {"b": (node, "0")})
+        space = state_space(extracted_netlist(lay_out([[1.0]], fabric, technology)), {"b": (node, "0")})
         assert space.covariance()[0, 0] == pytest.approx(BOLTZMANN * 320.0 / 2e-12, rel=1e-6)
-    quiet = extract(
+    quiet = state_space(
         extracted_netlist(lay_out([[1.0]], "crossbar", technology.replace(dac__resistance=0.0))), {"b": ("bp1", "0")}
     )
     assert quiet.covariance()[0, 0] == 0.0
@@ -272,7 +272,7 @@ def test_the_circuit_starts_at_the_given_state_with_its_columns_charged(fabric):
     program = compile_matrix(MIXED, fabric, technology, b=B)
     x0 = np.array([0.3, -0.2, 0.1])
     outputs = {f"x{i}": pair for i, pair in enumerate(program.readouts)} | {"far": ("p1_3", "0")}
-    space = extract(extracted_netlist(program, B, x0), outputs)
+    space = state_space(extracted_netlist(program, B, x0), outputs)
     start = space.H @ space.initial + space.Du @ space.nominal
     np.testing.assert_allclose(start[:3] / program.volts_per_unit, x0, atol=1e-12)
     # Every tap of a column is where its amplifier is, but for the amplifier's own input voltage, v / A0.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
@@ -55,7 +55,7 @@ def circuit(technology, n, seed, layout=False, amplifier=None):
     currents, start = rng.uniform(-0.3, 0.3, n) * program.parts.drive_nominal, rng.uniform(-0.1, 0.1, n)
     netlist = program.circuit(currents, start, amplifier)
     netlist = (extract_layout(netlist, program) if layout else netlist).linearised()
-    return program, currents, start, extract(netlist, {f"x{i}": rails(i) for i in range(n)})
+    return program, currents, start, state_space(netlist, {f"x{i}": rails(i) for i in range(n)})
 
 
 def end(found, program, start, duration):

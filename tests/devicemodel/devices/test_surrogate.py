@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.linear.statespace import extract
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
@@ -41,7 +41,7 @@ def system_of(fabric, n=6, seed=2):
 
 def circuit_of(program, currents, start):
     netlist = program.circuit(currents, start)
-    return extract(netlist, {f"x{i}": rails(i) for i in range(program.size)})
+    return state_space(netlist, {f"x{i}": rails(i) for i in range(program.size)})
 
 
 def ends(technology, fabric, duration, die=3):

@@ -1,0 +1,151 @@
+from .amplifiers.characterise import Characterisation as Characterisation
+from .amplifiers.characterise import characterise as characterise
+from .amplifiers.models import AmplifierCell as AmplifierCell
+from .amplifiers.models import Macromodel as Macromodel
+from .amplifiers.models import OnePole as OnePole
+from .amplifiers.user_netlist import Amplifier as Amplifier
+from .errors import InputError as InputError
+from .errors import NetlistError as NetlistError
+from .errors import SimulationError as SimulationError
+from .errors import SimulationTimeout as SimulationTimeout
+from .errors import SimulatorMissing as SimulatorMissing
+from .errors import ThermogradError as ThermogradError
+from .errors import UnrealisableError as UnrealisableError
+from .errors import WorkerDied as WorkerDied
+from .job_store import JobStore as JobStore
+from .job_store import job_key as job_key
+from .linear.descriptor import Descriptor as Descriptor
+from .linear.descriptor import describe_netlist as describe_netlist
+from .linear.johnson import NoiseCurrents as NoiseCurrents
+from .linear.johnson import johnson_currents as johnson_currents
+from .linear.noise_spectra import NoiseSpectrum as NoiseSpectrum
+from .linear.noise_spectra import noise_covariance as noise_covariance
+from .linear.noise_spectra import noise_spectrum as noise_spectrum
+from .linear.statespace import StateSpace as StateSpace
+from .linear.statespace import state_space as state_space
+from .netlist.analyses import AC as AC
+from .netlist.analyses import ACResult as ACResult
+from .netlist.analyses import Noise as Noise
+from .netlist.analyses import NoiseResult as NoiseResult
+from .netlist.analyses import OperatingPoint as OperatingPoint
+from .netlist.analyses import OperatingPointResult as OperatingPointResult
+from .netlist.analyses import Transient as Transient
+from .netlist.analyses import TransientResult as TransientResult
+from .netlist.elements import CCCS as CCCS
+from .netlist.elements import CCVS as CCVS
+from .netlist.elements import VCCS as VCCS
+from .netlist.elements import VCVS as VCVS
+from .netlist.elements import Capacitor as Capacitor
+from .netlist.elements import CurrentSource as CurrentSource
+from .netlist.elements import Element as Element
+from .netlist.elements import Inductor as Inductor
+from .netlist.elements import Resistor as Resistor
+from .netlist.elements import VoltageSource as VoltageSource
+from .netlist.limiting import Clamp as Clamp
+from .netlist.limiting import SaturatingVCCS as SaturatingVCCS
+from .netlist.mutual_inductance import MutualInductance as MutualInductance
+from .netlist.netlist import Netlist as Netlist
+from .netlist.semiconductors import BipolarTransistor as BipolarTransistor
+from .netlist.semiconductors import DeviceModel as DeviceModel
+from .netlist.semiconductors import Diode as Diode
+from .netlist.semiconductors import Mosfet as Mosfet
+from .netlist.semiconductors import Switch as Switch
+from .ngspice.farm import Job as Job
+from .ngspice.farm import run_farm as run_farm
+from .ngspice.run import run as run
+from .ngspice.run_many import run_many as run_many
+from .parallel import parallel_map as parallel_map
+from .spice.read import parse_spice as parse_spice
+from .spice.read import read_spice as read_spice
+from .technology.converters import Converter as Converter
+from .technology.converters import Link as Link
+from .technology.die import Die as Die
+from .technology.parts import Capacitors as Capacitors
+from .technology.parts import Inductors as Inductors
+from .technology.parts import OpAmp as OpAmp
+from .technology.parts import Resistors as Resistors
+from .technology.parts import Switches as Switches
+from .technology.parts import Thermal as Thermal
+from .technology.parts import Variation as Variation
+from .technology.parts import Wires as Wires
+from .technology.presets import as_technology as as_technology
+from .technology.presets import preset as preset
+from .technology.presets import thermal_preset as thermal_preset
+from .technology.technology import Technology as Technology
+
+__all__ = [
+    "AC",
+    "CCCS",
+    "CCVS",
+    "VCCS",
+    "VCVS",
+    "ACResult",
+    "Amplifier",
+    "AmplifierCell",
+    "BipolarTransistor",
+    "Capacitor",
+    "Capacitors",
+    "Characterisation",
+    "Clamp",
+    "Converter",
+    "CurrentSource",
+    "Descriptor",
+    "DeviceModel",
+    "Die",
+    "Diode",
+    "Element",
+    "Inductor",
+    "Inductors",
+    "InputError",
+    "Job",
+    "JobStore",
+    "Link",
+    "Macromodel",
+    "Mosfet",
+    "MutualInductance",
+    "Netlist",
+    "NetlistError",
+    "Noise",
+    "NoiseCurrents",
+    "NoiseResult",
+    "NoiseSpectrum",
+    "OnePole",
+    "OpAmp",
+    "OperatingPoint",
+    "OperatingPointResult",
+    "Resistor",
+    "Resistors",
+    "SaturatingVCCS",
+    "SimulationError",
+    "SimulationTimeout",
+    "SimulatorMissing",
+    "StateSpace",
+    "Switch",
+    "Switches",
+    "Technology",
+    "Thermal",
+    "ThermogradError",
+    "Transient",
+    "TransientResult",
+    "UnrealisableError",
+    "Variation",
+    "VoltageSource",
+    "Wires",
+    "WorkerDied",
+    "as_technology",
+    "characterise",
+    "describe_netlist",
+    "job_key",
+    "johnson_currents",
+    "noise_covariance",
+    "noise_spectrum",
+    "parallel_map",
+    "parse_spice",
+    "preset",
+    "read_spice",
+    "run",
+    "run_farm",
+    "run_many",
+    "state_space",
+    "thermal_preset",
+]

@@ -1,0 +1,21 @@
+from .descriptor import Descriptor as Descriptor
+from .descriptor import describe_netlist as describe_netlist
+from .johnson import NoiseCurrents as NoiseCurrents
+from .johnson import johnson_currents as johnson_currents
+from .noise_spectra import NoiseSpectrum as NoiseSpectrum
+from .noise_spectra import noise_covariance as noise_covariance
+from .noise_spectra import noise_spectrum as noise_spectrum
+from .statespace import StateSpace as StateSpace
+from .statespace import state_space as state_space
+
+__all__ = [
+    "Descriptor",
+    "NoiseCurrents",
+    "NoiseSpectrum",
+    "StateSpace",
+    "describe_netlist",
+    "johnson_currents",
+    "noise_covariance",
+    "noise_spectrum",
+    "state_space",
+]

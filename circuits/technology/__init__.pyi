@@ -1,0 +1,57 @@
+from .converters import Converter as Converter
+from .converters import Link as Link
+from .die import Die as Die
+from .e_series import nearest_preferred as nearest_preferred
+from .e_series import preferred_conductance as preferred_conductance
+from .e_series import series_values as series_values
+from .parts import Capacitors as Capacitors
+from .parts import Inductors as Inductors
+from .parts import OpAmp as OpAmp
+from .parts import Resistors as Resistors
+from .parts import Switches as Switches
+from .parts import Thermal as Thermal
+from .parts import Variation as Variation
+from .parts import Wires as Wires
+from .presets import PRESETS as PRESETS
+from .presets import SITUATIONS as SITUATIONS
+from .presets import as_technology as as_technology
+from .presets import preset as preset
+from .presets import thermal_preset as thermal_preset
+from .sampling import add_dac as add_dac
+from .sampling import add_sample_and_hold as add_sample_and_hold
+from .sampling import settling_error as settling_error
+from .technology import Technology as Technology
+from .thermal import temperature_at as temperature_at
+from .thermal import temperature_map as temperature_map
+from .thermal import temperature_transient as temperature_transient
+from .thermal import time_constants as time_constants
+
+__all__ = [
+    "PRESETS",
+    "SITUATIONS",
+    "Capacitors",
+    "Converter",
+    "Die",
+    "Inductors",
+    "Link",
+    "OpAmp",
+    "Resistors",
+    "Switches",
+    "Technology",
+    "Thermal",
+    "Variation",
+    "Wires",
+    "add_dac",
+    "add_sample_and_hold",
+    "as_technology",
+    "nearest_preferred",
+    "preferred_conductance",
+    "preset",
+    "series_values",
+    "settling_error",
+    "temperature_at",
+    "temperature_map",
+    "temperature_transient",
+    "thermal_preset",
+    "time_constants",
+]
