@@ -146,8 +146,8 @@ def landscape(
     else:
         _show(found, title)
     for one in trajectories:
-        if one.left is not None:
-            note(f"{one.label} left the landscape before step {one.left}, where its path ends; try a smaller lr")
+        if one.diverged is not None:
+            note(f"{one.label} diverged before step {one.diverged}, where its path ends; try a smaller lr")
     for path in filter(None, (target, picture)):
         note(f"wrote {path}")
 
@@ -164,7 +164,9 @@ def _show(found: Landscape, title: str) -> None:
             f"{off[-1]:.3g}",
             f"{off.max():.3g}",
         )
-        for one, place, off, shadow in zip(found.trajectories, found.coordinates, found.off, found.shadow, strict=True)
+        for one, place, off, shadow in zip(
+            found.trajectories, found.coordinates, found.distances, found.projected_loss, strict=True
+        )
     ]
     columns = (
         "optimizer",

@@ -27,7 +27,7 @@ from joblib import Parallel, delayed
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.files import output_path, write_text
 from thermograd.cli.options import numbers, seeds
-from thermograd.optim.tasks.mnist import PLAN, VARIABLE
+from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN
 from thermograd.optim.tasks.registry import make_task
 from thermograd.optim.tasks.task import Task
 from thermograd.optim.training.train import settings_for, train
@@ -137,7 +137,7 @@ def table(runs: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--data", default=os.environ.get(VARIABLE), help=f"mnist.npz or a folder of IDX files; {VARIABLE}"
+        "--data", default=os.environ.get(PATH_VARIABLE), help=f"mnist.npz or a folder of IDX files; {PATH_VARIABLE}"
     )
     parser.add_argument("--optimizers", default="sgd,adam", help="names, by commas")
     parser.add_argument("--steps", type=int, default=3 * EPOCH, help=f"of each run; {EPOCH} are an epoch")
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/mnist_search.json"), help="where the runs are kept")
     asked = parser.parse_args()
     if not asked.data:
-        print(f"left out: MNIST is not shipped; give --data or set {VARIABLE}")
+        print(f"left out: MNIST is not shipped; give --data or set {PATH_VARIABLE}")
         return
     kept = output_path(asked.out, (".json",), [Path(asked.data)])
     assert kept is not None

@@ -29,7 +29,7 @@ from thermograd.devicemodel.cost.model import Scenario
 from thermograd.devicemodel.device import Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
-from thermograd.optim.tasks.mnist import PLAN, VARIABLE
+from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN
 from thermograd.optim.tasks.registry import make_task
 from thermograd.optim.training.train import train
 
@@ -125,7 +125,7 @@ def why(path: str, card: DeviceCard, steps: tuple[int, ...] = (5, 15, 25)) -> st
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--data", default=os.environ.get(VARIABLE), help=f"mnist.npz or a folder of IDX files; {VARIABLE}"
+        "--data", default=os.environ.get(PATH_VARIABLE), help=f"mnist.npz or a folder of IDX files; {PATH_VARIABLE}"
     )
     parser.add_argument("--card", help="of the integrated technology; without it that row is left out")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each run (default {STEPS}: five epochs)")

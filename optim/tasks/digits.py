@@ -1,4 +1,4 @@
-"""Handwritten digits, 8 x 8: the smallest task on which the optimizers differ, with the data that scikit-learn ships.
+"""Handwritten digits of 8 x 8 pixels: the smallest task on which the optimizers differ, with data that scikit-learn ships.
 
 1797 images of the UCI "Optical Recognition of Handwritten LabelledImages" test set (E. Alpaydin and C. Kaynak, 1998), 1437 of
 them for training and 360 for testing. A multilayer perceptron 64-32-10 of 2410 parameters reaches 97 to 98 %.
@@ -15,6 +15,7 @@ from ...circuits.errors import InputError
 from .task import Task
 
 TEST_SAMPLES = 360
+"""Size of the test set."""
 
 
 def digits(seed: int = 0, hidden: int = 32, activation: Literal["tanh", "relu"] = "tanh") -> Task:
@@ -35,7 +36,7 @@ def digits(seed: int = 0, hidden: int = 32, activation: Literal["tanh", "relu"] 
         raise InputError(
             f"seed {seed}, hidden {hidden}, activation {activation!r}: give seed >= 0, hidden >= 1 and tanh or relu"
         )
-    try:  # late: it takes a second that no other command should pay
+    try:  # imported here, since it takes a second
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
     except ImportError as error:

@@ -1,6 +1,6 @@
 """MNIST, handwritten digits of 28 x 28: the task of the published TNGD experiments, with a small convolutional network.
 
-The data are not shipped: a path says where they are (`mnist_files` says in which forms). Like the publication this
+The data are not shipped; `mnist_files` reads them from a path. Like the publication this
 trains on 10,000 of the 60,000 training images, for 10 epochs of batches of 64, a network of one convolution and two
 fully connected layers. Its 28,602 parameters reach 97.72 +- 0.07 % of the test images with Adam and 97.3 +- 0.3 % with
 SGD (mean and standard error of seeds 0 to 4, after the last step, rates constant).
@@ -20,10 +20,10 @@ from ...circuits.errors import InputError
 from .mnist_files import CLASSES, LabelledImages, read_mnist
 from .task import Plan, Task
 
-VARIABLE = "THERMOGRAD_MNIST"
-"""Environment variable with the path of the data."""
+PATH_VARIABLE = "THERMOGRAD_MNIST"
+"""Environment variable that holds the path of the data."""
 
-_CURVED = {"lr": 0.03, "damping": 1.0, "momentum": 0.9}
+_NATURAL_GRADIENT = {"lr": 0.03, "damping": 1.0, "momentum": 0.9}
 PLAN = Plan(
     steps=1560,
     batch=64,
@@ -32,9 +32,9 @@ PLAN = Plan(
         "sgd": {"lr": 0.2},
         "adam": {"lr": 0.003},
         "kfac": {"lr": 0.03, "damping": 0.1},
-        "ngd": _CURVED,
-        "ngd-cg": _CURVED,
-        "tngd": _CURVED,
+        "ngd": _NATURAL_GRADIENT,
+        "ngd-cg": _NATURAL_GRADIENT,
+        "tngd": _NATURAL_GRADIENT,
         "tngd-adam": {"lr": 0.003, "damping": 1.0},
     },
 )
@@ -50,25 +50,25 @@ def mnist(
     """The MNIST task.
 
     Args:
-        path: an .npz or a folder of IDX files; by default the environment variable `THERMOGRAD_MNIST` says it.
-        train: training images; those of a smaller number are among those of a larger one.
-        test: test images, in the same manner.
-        seed: of the choice of the images.
+        path: an .npz or a folder of IDX files; None: from the environment variable `THERMOGRAD_MNIST`.
+        train: number of training images; a smaller choice is part of a larger one.
+        test: number of test images, likewise.
+        seed: of the choice of images.
         width: channels of the convolution; the hidden layer has three times as many units. 16 make 28,602 parameters.
 
     Returns:
         Task with inputs (n, 1, 28, 28) float32, of zero mean and unit variance over all pixels of the training images.
 
     Raises:
-        InputError: arguments out of range; no path; files missing, damaged or not of MNIST's form.
+        InputError: arguments out of range; no path; files that are missing, damaged or not MNIST.
     """
     if seed < 0 or width < 1:
         raise InputError(f"seed {seed}, width {width}: give seed >= 0 and width >= 1")
-    given = path or os.environ.get(VARIABLE)
+    given = path or os.environ.get(PATH_VARIABLE)
     if not given:
         raise InputError(
             "the task mnist needs its data, which are not shipped: give the path of mnist.npz or of the folder with "
-            f"the IDX files (--data PATH, or the environment variable {VARIABLE})"
+            f"the IDX files (--data PATH, or the environment variable {PATH_VARIABLE})"
         )
     parts = read_mnist(Path(given))
     chosen = [_choose(part, *ask, seed) for part, ask in zip(parts, (("train", train), ("test", test)), strict=True)]

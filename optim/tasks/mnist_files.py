@@ -1,7 +1,7 @@
-"""Reading MNIST from the files that people have: an .npz, or a folder of the original IDX files.
+"""MNIST from its usual files: an .npz, or a folder of the original IDX files.
 
-Files come from anywhere: nothing in them is executed, and a size that a header claims is checked before memory is
-taken for it. Other sets of the same form (Fashion-MNIST, KMNIST, QMNIST) are read, too.
+Files are not trusted: nothing in them is executed, and a size that a header claims is checked before memory is
+allocated for it. Other sets of the same form (Fashion-MNIST, KMNIST, QMNIST) are read, too.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import numpy as np
 from ...circuits.errors import InputError
 
 SIDE = 28
-"""Pixels along an edge of an image."""
+"""Pixels along each edge of an image."""
 CLASSES = 10
 MAX_IMAGES = 1_000_000
-"""Most images of a part (784 MB); a header may claim any number."""
+"""Largest number of images of a part (784 MB)."""
 
 _PIECE = 1 << 20
 _IMAGES, _LABELS = 0x803, 0x801  # IDX magic numbers: unsigned bytes in 3 dimensions, in 1 dimension
@@ -44,7 +44,7 @@ _DAMAGE = (
     zipfile.BadZipFile,
     gzip.BadGzipFile,
     MemoryError,
-)  # what numpy, zipfile and gzip are known to throw at files that are not what they claim to be
+)  # what numpy, zipfile and gzip raise for damaged files
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,26 +88,26 @@ def _checked(images: np.ndarray, labels: np.ndarray, where: str) -> LabelledImag
     bad = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if bad.size:
         raise InputError(
-            f"label {bad[0]} of {where} is {labels[bad[0]]}; labels are digits, 0 to {CLASSES - 1}: get the file anew"
+            f"label {bad[0]} of {where} is {labels[bad[0]]}; labels are digits, 0 to {CLASSES - 1}: download the file again"
         )
     return LabelledImages(images, labels.astype(np.uint8, copy=False))
 
 
 def _count(count: int, where: str) -> int:
     if not 1 <= count <= MAX_IMAGES:
-        raise InputError(f"{where} claims {count} entries; between 1 and {MAX_IMAGES} can be handled: get it anew")
+        raise InputError(f"{where} claims {count} entries; between 1 and {MAX_IMAGES} are supported: download it again")
     return count
 
 
 def _content(file: IO[bytes] | gzip.GzipFile, size: int, where: str) -> bytearray:
-    """Exactly `size` bytes up to the end; one more is asked for, so that checksums are looked at, too. Memory grows
-    with what is there, not with what the header claims."""
+    """Exactly `size` bytes up to the end of the file; one more is requested, so that checksums are verified, too. Memory grows with what
+    is there, not with what the header claims."""
     content = bytearray()
     while len(content) <= size and (piece := file.read(min(_PIECE, size + 1 - len(content)))):
         content += piece
     if len(content) != size:
         found = "more" if len(content) > size else f"{len(content)} bytes"
-        raise InputError(f"{where} holds {found} where its header claims {size} bytes of data; get it anew")
+        raise InputError(f"{where} holds {found} where its header claims {size} bytes of data; download it again")
     return content
 
 
@@ -123,12 +123,12 @@ def _read_npz(path: Path, images: str, labels: str) -> tuple[np.ndarray, np.ndar
         ) from None
     except _DAMAGE as error:
         raise InputError(
-            f"MNIST file {str(path)!r} is not an .npz of plain arrays: {str(error) or type(error).__name__}; get it anew"
+            f"MNIST file {str(path)!r} is not an .npz of plain arrays: {str(error) or type(error).__name__}; download it again"
         ) from None
 
 
 def _npz_array(archive: zipfile.ZipFile, name: str, path: Path, dimensions: int) -> np.ndarray:
-    """An array by name. The header of the .npy inside is judged before anything else is read."""
+    """An array by name. The header of its .npy is checked before anything else is read."""
     where = f"array {name} of {str(path)!r}"
     if f"{name}.npy" not in archive.namelist():
         found = ", ".join(entry.removesuffix(".npy") for entry in archive.namelist()[:10]) or "nothing"
@@ -156,7 +156,7 @@ def _npz_array(archive: zipfile.ZipFile, name: str, path: Path, dimensions: int)
 
 
 def _idx_file(folder: Path, name: str, dimensions: int) -> Path:
-    """The file of that name in one of its spellings; plain ones are preferred, because they are read faster."""
+    """The file of that name in one of its spellings; uncompressed ones first, since they are read faster."""
     names = [f"{name}{mark}idx{dimensions}-ubyte{end}" for end in ("", ".gz") for mark in "-."]
     for candidate in names:
         if (folder / candidate).is_file():
@@ -184,7 +184,7 @@ def _read_idx(path: Path) -> np.ndarray:
     except InputError:
         raise
     except _DAMAGE as error:  # before OSError, of which a bad gzip file is one kind
-        raise InputError(f"{where} is damaged: {str(error) or type(error).__name__}; get it anew") from None
+        raise InputError(f"{where} is damaged: {str(error) or type(error).__name__}; download it again") from None
     except OSError as error:
         raise InputError(f"{where} cannot be read: {error.strerror or error}; check the path") from None
     return np.frombuffer(content, np.uint8).reshape(shape)

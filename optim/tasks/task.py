@@ -1,4 +1,4 @@
-"""A supervised task: its data, its network and how to score it."""
+"""A supervised task: data, network, loss and score."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from ...circuits.errors import InputError
 
 EVALUATION_BATCH = 1000
-"""Test samples classified at once: what evaluating takes in memory does not grow with the test set."""
+"""Number of test samples that are classified at once, so that memory does not grow with the test set."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a task is trained unless something else is asked for.
+    """How a task is trained by default.
 
     Attributes:
-        steps: updates.
-        batch: samples a step.
+        steps: number of updates.
+        batch: samples of a step.
         evaluate_every: steps between evaluations on the test set.
-        settings: of the optimizers by name, such as {"adam": {"lr": 0.003}}, found at this batch and length; whatever
-            is not here is as in `training.OPTIMIZERS`.
+        settings: of the optimizers by name, such as {"adam": {"lr": 0.003}}, tuned for this batch and length; they take precedence over
+            those in `optimizers.registry.OPTIMIZERS`.
     """
 
     steps: int = 300
@@ -45,7 +45,7 @@ class Task:
         test_inputs, test_targets: of the held-out set.
         model: builds the network, with weights from torch's default generator.
         loss: (outputs, targets) -> scalar, a mean over the batch.
-        plan: how it is trained unless something else is asked for.
+        plan: how it is trained by default.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Task:
 
     @torch.no_grad()
     def accuracy(self, model: nn.Module) -> float:
-        """Share of the whole test set that the model classifies correctly, in evaluation mode."""
+        """Fraction of the test set that the model classifies correctly, in evaluation mode."""
         training = model.training
         model.eval()
         parts = zip(self.test_inputs.split(EVALUATION_BATCH), self.test_targets.split(EVALUATION_BATCH), strict=True)

@@ -1,4 +1,4 @@
-"""Real curvature systems: what a device was asked to solve while a network trained."""
+"""Real curvature systems: those that a device had to solve while a network trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from .train import train
 
 @dataclass(frozen=True, eq=False)
 class CurvatureSystem:
-    """One dual system of a training run: A = lambda I + Gram, (k, k), and its drive b, (k,), float64."""
+    """One dual system of a training.
+
+    Attributes:
+        step: number of the step, from 0.
+        matrix: A = lambda I + K, (k, k) float64.
+        b: drive, (k,).
+        start: initial state, (k,).
+    """
 
     step: int
     matrix: np.ndarray
@@ -28,11 +35,14 @@ class CurvatureSystem:
 
 
 class RecordingDevice:
-    """A device that hands every call on to another and keeps the systems of chosen calls.
+    """A device that passes every call on to another and records the systems of chosen calls.
 
     Args:
-        device: the one that does the work.
-        calls: numbers of the `solve` calls to keep, from 0.
+        device: the device to record.
+        calls: numbers of the `solve` calls to record, from 0.
+
+    Attributes:
+        systems, solutions: of the recorded calls.
     """
 
     def __init__(self, device: Device, calls: set[int]) -> None:
@@ -42,11 +52,11 @@ class RecordingDevice:
         self._count = 0
 
     def accepts(self, system: LinearSystem | Implicit) -> bool:
-        """What the device accepts and can be written out to be kept."""
+        """Whether the device accepts the system, and it can be written out."""
         return not isinstance(system, Implicit) and self.device.accepts(system)
 
     def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
-        """Pass on, and keep the system if this call was chosen. InputError for a system that is not accepted."""
+        """Solve, and record the system if this call was chosen. InputError for a system that is not accepted."""
         if isinstance(system, Implicit):
             raise InputError("system is an Implicit: it has no entries to keep; give a Dense, a LowRank or a Kronecker")
         solution = self.device.solve(system, b, duration, x0)
@@ -61,29 +71,29 @@ class RecordingDevice:
         return solution
 
     def evolve(self, duration: float) -> Solution:
-        """Pass on."""
+        """Run on."""
         return self.device.evolve(duration)
 
     def state_dict(self) -> dict[str, Any]:
-        """The device's state."""
+        """State of the device."""
         return self.device.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Pass on."""
+        """Restore a state of the device."""
         self.device.load_state_dict(state)
 
 
 def curvature_systems(
     task: Task, steps: Sequence[int], batch: int, seed: int = 0, settings: Mapping[str, Any] | None = None
 ) -> list[CurvatureSystem]:
-    """The dual systems that TNGD on the ideal device meets at the given steps of a run.
+    """The dual systems of TNGD on the ideal device, at the given steps of a training.
 
     Args:
-        task: what is trained.
+        task: the task.
         steps: step numbers, from 0.
-        batch: samples a step; a system has batch * (outputs - 1) unknowns for cross-entropy.
+        batch: samples of a step; a system has batch * (outputs - 1) unknowns for cross-entropy.
         seed: of weights and batches.
-        settings: of `TNGD` (damping, lr, duration, ...).
+        settings: of `TNGD`, in place of those of `settings_for`.
 
     Raises:
         InputError: no steps, or a negative one.

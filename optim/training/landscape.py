@@ -1,4 +1,4 @@
-"""The loss around a solution: a flat slice through parameter space, and what several trainings look like on it.
+"""The loss around a solution: a plane through parameter space, and the trajectories of several trainings projected onto it.
 
 theta(a, b) = c + a d_1 + b d_2, with c the best end of the trainings and two directions d: either the plane through c that is nearest to
 all points of all paths (their principal plane), or two random directions whose filters are as long as those of c (H. Li et al.,
@@ -21,13 +21,13 @@ from ...circuits.errors import InputError
 from ...circuits.parallel import parallel_map
 from ..tasks.task import Task
 from .threads import one_thread
-from .trajectory import LEFT, SAMPLES, Trajectory, mean_loss, subset
+from .trajectory import DIVERGED, SAMPLES, Trajectory, mean_loss, subset
 
 PLANES = ("paths", "random")
-FLAT = 1e-6
-"""Least extent of the paths in the second principal direction, relative to the first."""
+MIN_ASPECT = 1e-6
+"""Smallest extent of the paths in the second principal direction, relative to the first."""
 MARGIN = 0.25
-"""Room around the paths, relative to their extent."""
+"""Margin around the paths, relative to their extent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Plane:
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Nearest points of the plane.
 
-        (a, b) = (D D^T)^-1 D (theta - c),   off = |theta - c - D^T (a, b)| / |d|
+        (a, b) = (D D^T)^-1 D (theta - c),   distance = |theta - c - D^T (a, b)| / |d|
 
         Args:
             points: (T, N).
@@ -69,18 +69,18 @@ class Plane:
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """A slice of the loss with the paths of trainings.
+    """The loss on a plane, with trajectories of trainings projected onto it.
 
     Attributes:
         kind: of `PLANES`.
         plane: through the end of the best training.
-        x, y: (nx,) and (ny,) coordinates of the slice.
-        loss: (ny, nx), mean over `samples`.
-        samples: training samples that the loss is a mean over.
+        x, y: coordinates of the grid, (nx,) and (ny,).
+        loss: on the grid, (ny, nx), mean over `samples`.
+        samples: number of training samples.
         trajectories: the trainings.
         coordinates: of each training, (T, 2).
-        off: of each training, (T,) distance of its points from the plane, in the unit of the coordinates.
-        shadow: of each training, loss on the plane where its last point is projected to.
+        distances: of each training, (T,), of its points from the plane, in the unit of the coordinates.
+        projected_loss: of each training, at the projection of its last point onto the plane.
         best: index of the training whose end is the centre.
     """
 
@@ -92,37 +92,39 @@ class Landscape:
     samples: int
     trajectories: tuple[Trajectory, ...]
     coordinates: tuple[np.ndarray, ...]
-    off: tuple[np.ndarray, ...]
-    shadow: tuple[float, ...]
+    distances: tuple[np.ndarray, ...]
+    projected_loss: tuple[float, ...]
     best: int
 
     @property
-    def held(self) -> float:
-        """Share of the paths' variance about the centre that the plane holds, over all points: 1 - sum (off |d|)^2 / sum |theta - c|^2."""
-        outside = self.plane.unit**2 * sum(float(off @ off) for off in self.off)
+    def explained_variance(self) -> float:
+        """Fraction of the paths' variance about the centre that the plane explains: 1 - sum (distance |d|)^2 / sum |theta - c|^2."""
+        outside = self.plane.unit**2 * sum(float(one @ one) for one in self.distances)
         away = [np.linalg.norm(one.points - self.plane.centre, axis=1) for one in self.trajectories]
         return 1 - outside / sum(float(distance @ distance) for distance in away)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: the slice, and each path in its coordinates; without the parameters."""
+        """Plain data: the slice, and each path in its coordinates."""
         paths = [
             {
                 "label": one.label,
                 "steps": one.steps,
                 "x": place[:, 0],
                 "y": place[:, 1],
-                "off_plane": off,
+                "off_plane": distance,
                 "loss": one.loss,
                 "end_loss": one.loss[-1],
-                "end_loss_on_plane": shadow,
-                "left": one.left,
+                "end_loss_on_plane": on_plane,
+                "diverged": one.diverged,
             }
-            for one, place, off, shadow in zip(self.trajectories, self.coordinates, self.off, self.shadow, strict=True)
+            for one, place, distance, on_plane in zip(
+                self.trajectories, self.coordinates, self.distances, self.projected_loss, strict=True
+            )
         ]
         return {
             "plane": self.kind,
             "centre": self.trajectories[self.best].label,
-            "held": self.held,
+            "explained_variance": self.explained_variance,
             "samples": self.samples,
             "x": self.x,
             "y": self.y,
@@ -131,7 +133,7 @@ class Landscape:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For an .npz: the slice, the plane (centre, directions), labels, and steps_k, path_k (T, 2), off_k, loss_k of each training."""
+        """Arrays for an .npz: the slice, the plane, labels, and of each training steps_k, path_k (T, 2), distance_k, loss_k."""
         found = {
             "x": self.x,
             "y": self.y,
@@ -142,7 +144,7 @@ class Landscape:
         }
         for k, one in enumerate(self.trajectories):
             found |= {f"steps_{k}": one.steps, f"path_{k}": self.coordinates[k]}
-            found |= {f"off_{k}": self.off[k], f"loss_{k}": one.loss}
+            found |= {f"distance_{k}": self.distances[k], f"loss_{k}": one.loss}
         return found
 
 
@@ -160,9 +162,9 @@ def principal_plane(points: np.ndarray, centre: np.ndarray) -> Plane:
     """
     away = np.asarray(points, dtype=np.float64) - np.asarray(centre, dtype=np.float64)
     squares, vectors = np.linalg.eigh(away @ away.T)
-    if len(squares) < 2 or not squares[-2] > FLAT**2 * squares[-1]:
+    if len(squares) < 2 or not squares[-2] > MIN_ASPECT**2 * squares[-1]:
         raise InputError(
-            f"the {len(away)} points of the paths lie on one line, which is no plane: give more steps or another "
+            f"the {len(away)} points of the paths lie on one line and span no plane: give more steps or another "
             'optimizer, or take the plane "random"'
         )
     directions = np.linalg.qr((vectors[:, :-3:-1].T @ away).T)[0].T
@@ -261,19 +263,20 @@ def landscape(
         progress: called with (rows done, rows).
 
     Raises:
-        InputError: arguments out of range; no training stayed; the paths span no plane.
+        InputError: arguments out of range; all trainings diverged; the paths span no plane.
     """
     if kind not in PLANES or points < 2 or not (span is None or (math.isfinite(span) and span > 0)):
         raise InputError(
             f"plane {kind!r}, points {points}, span {span}: give {' or '.join(PLANES)}, at least 2 points, and a finite span > 0"
         )
-    stayed = [k for k, one in enumerate(trajectories) if one.left is None]
-    if not stayed:
-        ends = ", ".join(f"{one.label} at step {one.left}" for one in trajectories) or "none was given"
+    remaining = [k for k, one in enumerate(trajectories) if one.diverged is None]
+    if not remaining:
+        ends = ", ".join(f"{one.label} at step {one.diverged}" for one in trajectories) or "none was given"
         raise InputError(
-            f"no training stayed where the loss is finite and below {LEFT:g} times that at the start ({ends}): lower lr, or raise damping"
+            f"all trainings diverged, to a loss that is not finite or above {DIVERGED:g} times that at the start ({ends}): "
+            "lower lr, or raise damping"
         )
-    best = min(stayed, key=lambda k: float(trajectories[k].loss[-1]))
+    best = min(remaining, key=lambda k: float(trajectories[k].loss[-1]))
     centre = trajectories[best].points[-1]
     everything = np.concatenate([one.points for one in trajectories])
     model = trajectories[best].model
@@ -289,13 +292,13 @@ def landscape(
     x, y = (np.linspace(m - half, m + half, points) for m in middle)
     inputs, targets = subset(task, samples, seed)
     values = loss_slice(model, task.loss, inputs, targets, plane, x, y, workers, progress)
-    shadow = [
+    on_plane = [
         float(loss_slice(model, task.loss, inputs, targets, plane, place[-1:, 0], place[-1:, 1])[0, 0])
         for place, _ in projected
     ]
     return Landscape(
         kind, plane, x, y, values, len(inputs), tuple(trajectories), tuple(place for place, _ in projected),
-        tuple(off for _, off in projected), tuple(shadow), best,
+        tuple(distance for _, distance in projected), tuple(on_plane), best,
     )  # fmt: skip
 
 

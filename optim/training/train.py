@@ -1,4 +1,4 @@
-"""Training a task with any of the optimizers, measured step by step, with exact resume."""
+"""Training of a task with any of the optimizers, timed step by step, resumed bit for bit."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 
 @dataclass
 class History:
-    """What a run did, one entry a step unless said otherwise.
+    """The record of a training; all lists but the last have one entry for each step.
 
     Attributes:
         loss: of the batch, before the update.
-        digital_seconds: s, measured: forward, gradient, curvature, mapping, update.
-        device_seconds: s, measured: what simulating the device took; 0 without a device.
-        analog_seconds: s, physical time of the device.
-        outcome: `Outcome` value of the step.
-        evaluations: (step, test accuracy) pairs, the step counting updates done.
+        digital_seconds: measured time of forward pass, gradient, curvature and update, s.
+        device_seconds: measured time of simulating the device, s; 0 without a device.
+        analog_seconds: physical time of the device, s.
+        outcome: value of the step's `Outcome`.
+        evaluations: (updates done, test accuracy) pairs.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -45,7 +45,7 @@ class History:
 
     @property
     def steps(self) -> int:
-        """Updates done, skipped ones included."""
+        """Number of updates, skipped ones included."""
         return len(self.loss)
 
     @property
@@ -56,16 +56,16 @@ class History:
         return self.evaluations[-1][1]
 
     def steps_to(self, accuracy: float) -> int | None:
-        """First evaluated step with at least this test accuracy, None if there is none."""
+        """First evaluated step with at least this test accuracy; None if there is none."""
         return next((step for step, value in self.evaluations if value >= accuracy), None)
 
 
 Callback = Callable[[int, History], None]
-"""Called after every step with the number of steps done."""
+"""Called after every step with the number of steps done and the history."""
 
 
 def settings_for(task: Task, optimizer: str) -> dict[str, Any]:
-    """What a named optimizer is set to on this task: its settings in `OPTIMIZERS`, changed by the task's plan.
+    """Settings of a named optimizer on a task: those in `OPTIMIZERS`, with the changes of the task's plan.
 
     Raises:
         InputError: unknown name.
@@ -87,21 +87,19 @@ def train(
     checkpoint_every: int = 100,
     settings: Mapping[str, Any] | None = None,
 ) -> History:
-    """Train for a number of steps and say how it went.
+    """Train for a number of steps.
 
     Args:
-        task: data, network, loss; and by its plan the defaults of steps, batch, evaluate_every and the settings of a
-            named optimizer.
-        optimizer: a name of `OPTIMIZERS`, or a function of the parameters.
-        steps: updates in all, those of an earlier part of the run included.
-        batch: samples a step.
-        seed: of the initial weights and the order of batches. The caller's random state is left alone.
+        task: data, network, loss; its plan has the defaults of steps, batch, evaluate_every and a named optimizer's settings.
+        optimizer: a name of `OPTIMIZERS`, or a function of the parameters that returns an optimizer.
+        steps: total number of updates, those before a resume included.
+        batch: samples of a step.
+        seed: of the initial weights and the order of batches. The caller's random state is not changed.
         device: for a named optimizer that uses one; None is the ideal device.
-        model: network to train in place; by default built by the task from the seed.
+        model: network to train in place; None: built by the task from the seed.
         callbacks: called after every step.
-        evaluate_every: steps between evaluations on the whole test set (also at step 0 and at the end); 0 for the end
-            only.
-        checkpoint: file to save to; if it exists the run goes on from it, bit for bit as if it had not stopped.
+        evaluate_every: steps between evaluations on the whole test set (also at step 0 and at the end); 0: at the end only.
+        checkpoint: file to save to; if it exists, the run is resumed from it, bit for bit.
         checkpoint_every: steps between saves (also at the end).
         settings: of a named optimizer, in place of those of `settings_for`.
 
@@ -157,11 +155,11 @@ def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tenso
     start = time.perf_counter()
     if isinstance(optimizer, NaturalGradient):
 
-        def curved() -> tuple[Tensor, Tensor]:
+        def closure() -> tuple[Tensor, Tensor]:
             outputs = model(inputs)
             return task.loss(outputs, targets), outputs
 
-        loss = optimizer.step(curved)
+        loss = optimizer.step(closure)
         record = optimizer.last
         assert record is not None
         device, analog, outcome = record.device_seconds, record.analog_seconds, record.outcome
@@ -179,7 +177,7 @@ def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tenso
 
 
 def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer, history: History) -> None:
-    """Write the checkpoint, whole or not at all: a run stopped in between leaves the earlier one."""
+    """Write the checkpoint atomically: a run that is stopped meanwhile leaves the earlier one."""
     state = {
         "identity": identity,
         "model": model.state_dict(),
@@ -209,7 +207,7 @@ def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
         return History(**state["history"])
     except InputError:
         raise
-    except Exception as error:  # unpickling errors come in every type; all mean the same here
+    except Exception as error:  # unpickling raises errors of many types, which mean the same here
         raise InputError(
             f"{path} is not a checkpoint that this run can read ({type(error).__name__}: {error}): remove it to start "
             "anew"

@@ -1,4 +1,4 @@
-"""The way of a training through parameter space, with the training loss along it."""
+"""The trajectory of a training through parameter space, with the training loss along it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ...devicemodel.device import Device
 from ..tasks.task import Task
 from .train import train
 
-POINTS = 200
-"""Most points of a path that are kept, evenly over its steps."""
+MAX_POINTS = 200
+"""Largest number of points of a path that are kept, evenly over its steps."""
 SAMPLES = 2048
-"""Training samples that the loss is a mean over, where the task has more."""
+"""Number of training samples of which the loss is the mean, if the task has more."""
 CHUNK = 512
 """Samples in a forward pass."""
-LEFT = 2.0
-"""A training that ends with this many times the loss that it began with, or with none, has left the landscape."""
+DIVERGED = 2.0
+"""A training that ends with more than this many times its first loss has diverged."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """The way of one training through parameter space.
+    """The trajectory of one training.
 
     Attributes:
         label: name of the training.
         steps: (T,) updates done at each point, from 0.
         points: (T, N) trainable parameters in the model's type.
         loss: (T,) of the same training samples at each point, in evaluation mode.
-        left: recorded step from which on the loss was not finite or above `LEFT` times the first; the points end before it. None if it
-            stayed.
+        diverged: recorded step from which on the loss was not finite, or above `DIVERGED` times the first, to the end; the points end
+            before it. None: it did not diverge.
         model: the network at the end.
     """
 
@@ -43,7 +43,7 @@ class Trajectory:
     steps: np.ndarray
     points: np.ndarray
     loss: np.ndarray
-    left: int | None
+    diverged: int | None
     model: nn.Module
 
 
@@ -59,11 +59,11 @@ def follow(
     progress: Callable[[int, int], None] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Trajectory:
-    """Train and keep the way. The initial weights are those that `train` takes for this seed.
+    """Train and record the trajectory. The initial weights are those that `train` takes for this seed.
 
     Args:
         task, optimizer, steps, batch, seed, device, settings: as `train`.
-        samples: training samples for the loss at each point.
+        samples: number of training samples for the loss at each point.
         label: of the trajectory; by default the optimizer's name.
         progress: called with (steps done, steps).
 
@@ -75,12 +75,12 @@ def follow(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = task.model()
-    wanted = set(np.linspace(0, max(steps, 1), min(max(steps, 1), POINTS) + 1).round().astype(int).tolist())
+    wanted = set(np.linspace(0, max(steps, 1), min(max(steps, 1), MAX_POINTS) + 1).round().astype(int).tolist())
     kept: list[tuple[int, np.ndarray, float]] = []
 
     def keep(done: int, _: object = None) -> None:
         if done in wanted:
-            kept.append((done, _vector(model), mean_loss(model, task.loss, inputs, targets)))
+            kept.append((done, _parameter_vector(model), mean_loss(model, task.loss, inputs, targets)))
         if progress is not None:
             progress(done, steps)
 
@@ -98,13 +98,13 @@ def follow(
         settings=settings,
     )
     at, points, loss = (np.array(column) for column in zip(*kept, strict=True))
-    end = _stayed(points, loss)
-    left = int(at[end]) if end < len(at) else None
-    return Trajectory(label or optimizer, at[:end], points[:end], loss[:end], left, model)
+    end = _points_before_divergence(points, loss)
+    diverged = int(at[end]) if end < len(at) else None
+    return Trajectory(label or optimizer, at[:end], points[:end], loss[:end], diverged, model)
 
 
 def subset(task: Task, samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """A fixed choice of at most so many training samples, in their order: inputs and targets."""
+    """Inputs and targets of at most `samples` training samples, a fixed choice, in their order."""
     if samples < 1:
         raise InputError(f"samples is {samples}: give at least 1 training sample for the loss")
     n = len(task.train_inputs)
@@ -127,15 +127,15 @@ def mean_loss(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], inputs
     return sum(parts) / len(inputs)
 
 
-def _stayed(points: np.ndarray, loss: np.ndarray) -> int:
-    """Number of points before the path left for good; excursions from which it came back count as part of it."""
+def _points_before_divergence(points: np.ndarray, loss: np.ndarray) -> int:
+    """Number of points before the path diverged for good; excursions from which it came back are part of it."""
     finite = np.isfinite(points).all(axis=1) & np.isfinite(loss)
     end = len(loss) if finite.all() else int(np.argmin(finite))
-    while end and not abs(loss[end - 1]) <= LEFT * abs(loss[0]):
+    while end and not abs(loss[end - 1]) <= DIVERGED * abs(loss[0]):
         end -= 1
     return end
 
 
-def _vector(model: nn.Module) -> np.ndarray:
+def _parameter_vector(model: nn.Module) -> np.ndarray:
     """The trainable parameters, (N,)."""
     return torch.cat([p.detach().reshape(-1).cpu() for p in model.parameters() if p.requires_grad]).numpy()

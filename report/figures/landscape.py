@@ -70,7 +70,7 @@ def landscape_plot(found: Landscape, title: str) -> Figure:
 def subtitle(found: Landscape) -> str:
     """The kind of plane and the fraction of the paths' variance that it holds."""
     kind = "Principal plane of the paths" if found.kind == "paths" else "Filter-normalised random plane"
-    return f"{kind} through the best end; it holds {percent(found.held)} of their variance"
+    return f"{kind} through the best end; it holds {percent(found.explained_variance)} of their variance"
 
 
 def percent(share: float) -> str:
@@ -104,13 +104,13 @@ def _draw_paths(ax: Axes, found: Landscape) -> list[Line2D]:
     """Draw the paths and marks; returns the handles of the legend."""
     count, handles = len(found.trajectories), []
     for k, (one, place, off, shadow, colour) in enumerate(
-        zip(found.trajectories, found.coordinates, found.off, found.shadow, colours(found), strict=True)
+        zip(found.trajectories, found.coordinates, found.distances, found.projected_loss, colours(found), strict=True)
     ):
         thin = k / max(count - 1, 1)
         width = WIDEST + (NARROWEST - WIDEST) * thin
         ax.plot(*place.T, color="white", linewidth=width + 1.4, solid_joinstyle="round", zorder=3)
         ax.plot(*place.T, color=colour, linewidth=width, solid_joinstyle="round", zorder=4 + k)
-        end = "o" if one.left is None else "X"
+        end = "o" if one.diverged is None else "X"
         size = 11 - 5 * thin
         ax.plot(
             *place[-1], end, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.8, zorder=20 + k
@@ -118,15 +118,15 @@ def _draw_paths(ax: Axes, found: Landscape) -> list[Line2D]:
         name, comma, rest = one.label.partition(",")
         lines = wrap(f"{NAMES.get(name, name)}{comma}{rest}: loss {one.loss[-1]:.3g}", COLUMN)
         lines.append(f"on the plane {shadow:.3g}, {off[-1]:.2g} from it")
-        if one.left is not None:
-            lines.append(f"left before step {one.left}")
+        if one.diverged is not None:
+            lines.append(f"diverged before step {one.diverged}")
         handles.append(
             Line2D([], [], color=colour, linewidth=width, marker=end, markeredgecolor="white", label="\n".join(lines))
         )
     [ring] = ax.plot(
         *found.coordinates[0][0], "o", color="white", markeredgecolor=BLACK, markersize=8, markeredgewidth=1.4, zorder=40
     )  # fmt: skip
-    ring.set_label(f"start: loss {found.trajectories[0].loss[0]:.3g}\n{found.off[0][0]:.2g} from the plane")
+    ring.set_label(f"start: loss {found.trajectories[0].loss[0]:.3g}\n{found.distances[0][0]:.2g} from the plane")
     return [*handles, ring]
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from thermograd.circuits.errors import InputError
 from thermograd.optim.optimizers.registry import OPTIMIZERS
-from thermograd.optim.tasks.mnist import PLAN, VARIABLE, mnist, network
+from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN, mnist, network
 from thermograd.optim.tasks.registry import TASKS, make_task
 from thermograd.optim.tasks.task import EVALUATION_BATCH, Task
 from thermograd.optim.training.train import settings_for, train
@@ -70,10 +70,10 @@ def test_smaller_choices_are_parts_of_larger_ones_and_seeded(path: Path) -> None
 
 
 def test_where_the_data_are(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(PATH_VARIABLE, raising=False)
     with pytest.raises(InputError, match="--data PATH, or the environment variable THERMOGRAD_MNIST"):
         small(None)
-    monkeypatch.setenv(VARIABLE, str(path))
+    monkeypatch.setenv(PATH_VARIABLE, str(path))
     task = small(None)
     assert task.name == small(write_idx(tmp_path / "raw", DATA)).name  # the same images, whatever the file
     np.savez(tmp_path / "others.npz", **arrays(1))
@@ -163,13 +163,13 @@ def test_a_checkpoint_made_with_other_images_is_refused(path: Path, tmp_path: Pa
 
 def real_data() -> Path:
     """Where MNIST is, or the reason to skip."""
-    candidates = [Path(os.environ[name]) / end for name, end in ((VARIABLE, ""), ("THERMOGRAD_DATA", "mnist.npz"))
+    candidates = [Path(os.environ[name]) / end for name, end in ((PATH_VARIABLE, ""), ("THERMOGRAD_DATA", "mnist.npz"))
                   if os.environ.get(name)]  # fmt: skip
     candidates.append(Path(__file__).resolve().parents[3].parent / "shared" / "data" / "mnist.npz")
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    pytest.skip(f"MNIST is not here: set {VARIABLE}, or put mnist.npz into THERMOGRAD_DATA or ../shared/data")
+    pytest.skip(f"MNIST is not here: set {PATH_VARIABLE}, or put mnist.npz into THERMOGRAD_DATA or ../shared/data")
 
 
 @pytest.mark.slow

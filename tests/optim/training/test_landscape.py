@@ -135,7 +135,7 @@ def test_the_slice_has_the_same_bits_on_any_number_of_workers() -> None:
     one, two = (landscape(task, [path], "random", points=7, seed=2, workers=workers) for workers in (1, 2))
     assert np.array_equal(one.loss, two.loss)
     assert np.array_equal(one.plane.directions, two.plane.directions)
-    assert one.shadow == two.shadow
+    assert one.projected_loss == two.projected_loss
     other = landscape(task, [path], "random", points=7, seed=3)
     assert not np.array_equal(one.loss, other.loss)
 
@@ -240,13 +240,13 @@ def test_a_path_goes_from_the_weights_of_the_seed_to_those_that_train_gives(opti
     assert path.steps.tolist() == list(range(13))
     assert done == [(k, 12) for k in range(13)]
     assert path.label == optimizer
-    assert path.left is None
+    assert path.diverged is None
     inputs, targets = subset(task, 300, 3)
     assert path.loss[-1] == pytest.approx(float(task.loss(model(inputs), targets).detach()), rel=1e-6)
 
 
 def test_a_long_path_keeps_points_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "POINTS", 4)
+    monkeypatch.setattr(module, "MAX_POINTS", 4)
     assert follow(digits(), "sgd", 10, samples=50).steps.tolist() == [0, 2, 5, 8, 10]
 
 
@@ -254,15 +254,15 @@ def test_a_training_that_diverges_ends_where_it_left() -> None:
     task = digits(activation="relu")
     good, lost = follow(task, "adam", 8), follow(task, "sgd", 8, settings={"lr": 300.0}, label="too fast")
     gone = follow(task, "tngd", 3, settings={"lr": 1e30})
-    assert good.left is None
-    assert lost.left == 1
-    assert gone.left == 1
+    assert good.diverged is None
+    assert lost.diverged == 1
+    assert gone.diverged == 1
     found = landscape(task, [lost, good, gone], points=5)
     assert found.best == 1
     assert [len(place) for place in found.coordinates] == [1, 9, 1]
     assert np.isfinite(found.loss).all()
-    assert all(np.isfinite(off).all() for off in found.off)
-    with pytest.raises(InputError, match=r"no training stayed.*too fast at step 1.*lower lr"):
+    assert all(np.isfinite(off).all() for off in found.distances)
+    with pytest.raises(InputError, match=r"all trainings diverged.*too fast at step 1.*lower lr"):
         landscape(task, [lost, gone])
 
 
@@ -279,10 +279,10 @@ def test_a_training_that_diverges_ends_where_it_left() -> None:
     ],
 )
 def test_what_counts_as_leaving(loss: list[float], kept: int) -> None:
-    assert module._stayed(np.zeros((len(loss), 2)), np.array(loss, dtype=float)) == kept
+    assert module._points_before_divergence(np.zeros((len(loss), 2)), np.array(loss, dtype=float)) == kept
     points = np.zeros((3, 2))
     points[1] = np.nan
-    assert module._stayed(points, np.ones(3)) == 1
+    assert module._points_before_divergence(points, np.ones(3)) == 1
 
 
 # -------------------------------------------------------------------------------------------------- the landscape
@@ -297,12 +297,12 @@ def test_the_landscape_of_a_bowl_is_consistent() -> None:
     found = landscape(bowl_task(law), paths, points=6)
     assert found.best == 1
     np.testing.assert_array_equal(found.plane.centre, points[1][-1])
-    assert found.off[1][-1] == 0
+    assert found.distances[1][-1] == 0
     everything = np.concatenate(points) - points[1][-1]
     squares = np.linalg.svd(everything, compute_uv=False) ** 2
-    assert found.held == pytest.approx(squares[:2].sum() / squares.sum(), rel=1e-12)
-    assert found.held < 0.99
-    for place, shadow in zip(found.coordinates, found.shadow, strict=True):
+    assert found.explained_variance == pytest.approx(squares[:2].sum() / squares.sum(), rel=1e-12)
+    assert found.explained_variance < 0.99
+    for place, shadow in zip(found.coordinates, found.projected_loss, strict=True):
         away = found.plane.at(*place[-1]) - law.m
         assert shadow == pytest.approx(away @ law.A @ away / 2, rel=1e-12)
     np.testing.assert_allclose(found.loss, bowl_slice(law, found.plane, found.x, found.y), rtol=1e-12)
@@ -324,9 +324,9 @@ def test_paths_in_a_plane_are_held_whole() -> None:
     plane, generator = plane_of(5), np.random.default_rng(1)
     points = np.array([plane.at(a, b) for a, b in generator.standard_normal((8, 2))])
     found = landscape(bowl_task(Quadratic(2)), [trajectory(points)], points=3)
-    assert found.held == pytest.approx(1, abs=1e-12)
+    assert found.explained_variance == pytest.approx(1, abs=1e-12)
     points[2] += 1.0
-    assert landscape(bowl_task(Quadratic(2)), [trajectory(points)], points=3).held < 0.999
+    assert landscape(bowl_task(Quadratic(2)), [trajectory(points)], points=3).explained_variance < 0.999
 
 
 def test_a_random_landscape_holds_what_its_projections_say() -> None:
@@ -335,7 +335,7 @@ def test_a_random_landscape_holds_what_its_projections_say() -> None:
     assert (found.x[0], found.x[-1], found.y[0], found.y[-1]) == (-1, 1, -1, 1)
     away = points - points[-1]
     basis = np.linalg.qr(found.plane.directions.T)[0]
-    assert found.held == pytest.approx(np.sum((away @ basis) ** 2) / np.sum(away**2), rel=1e-10)
+    assert found.explained_variance == pytest.approx(np.sum((away @ basis) ** 2) / np.sum(away**2), rel=1e-10)
     assert found.plane.unit == pytest.approx(np.linalg.norm(points[-1][:2]))  # the one filter of the bowl
 
 

@@ -108,7 +108,7 @@ def test_paths_and_marks_are_at_the_projections(name: str) -> None:
         np.testing.assert_array_equal(path.get_xydata(), place)
         [end] = [line for line in mine if line.get_marker() in ("o", "X")]
         np.testing.assert_array_equal(end.get_xydata(), place[-1:])
-        assert end.get_marker() == ("o" if one.left is None else "X")
+        assert end.get_marker() == ("o" if one.diverged is None else "X")
     [start] = [line for line in drawn if to_hex(line.get_color()) == "#ffffff" and line.get_marker() == "o"]
     np.testing.assert_array_equal(start.get_xydata(), found.coordinates[0][:1])
     assert len(set(colours(found))) == len(found.trajectories)
@@ -119,7 +119,7 @@ def test_the_legend_says_how_each_path_ends() -> None:
     found = sample(("sgd", "tngd, analog time 2"), left=(0,))
     written = [text.get_text().split("\n") for text in landscape_plot(found, TITLE).axes[2].get_legend().get_texts()]
     assert written == [
-        ["SGD: loss 0.01", "on the plane 0.00123, 0.0012 from it", "left before step 7"],
+        ["SGD: loss 0.01", "on the plane 0.00123, 0.0012 from it", "diverged before step 7"],
         ["TNGD, analog time 2: loss 0.02", "on the plane 0.00123, 0.0012 from it"],
         ["start: loss 2.3", "1.6 from the plane"],
     ]
