@@ -18,14 +18,14 @@ from .errors import InputError
 from .files import sha256, write_bytes
 from .parallel import parallel_map, worker_count
 
-Job = TypeVar("Job")
-Value = TypeVar("Value")
-Compute = Callable[[Sequence[Job]], Generator[tuple[int, Value], None, None]]
+_Job = TypeVar("_Job")
+_Value = TypeVar("_Value")
+Compute = Callable[[Sequence[_Job]], Generator[tuple[int, _Value], None, None]]
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,149}")
 
 
 @dataclass(frozen=True)
-class Codec(Generic[Value]):
+class Codec(Generic[_Value]):
     """How results become files.
 
     Attributes:
@@ -35,8 +35,8 @@ class Codec(Generic[Value]):
     """
 
     suffix: str
-    encode: Callable[[Value], bytes]
-    decode: Callable[[bytes], Value | None]
+    encode: Callable[[_Value], bytes]
+    decode: Callable[[bytes], _Value | None]
 
 
 def job_key(*parts: Any) -> str:
@@ -70,7 +70,7 @@ JSON: Codec[Any] = Codec(".json", _encode_json, _decode_json)
 """Plain data as JSON with its checksum. Floats come back with all their bits; tuples come back as lists."""
 
 
-class JobStore(Generic[Value]):
+class JobStore(Generic[_Value]):
     """Results by key.
 
     Args:
@@ -81,7 +81,7 @@ class JobStore(Generic[Value]):
         InputError: a folder that cannot be made.
     """
 
-    def __init__(self, folder: str | Path | None, codec: Codec[Value] = JSON) -> None:
+    def __init__(self, folder: str | Path | None, codec: Codec[_Value] = JSON) -> None:
         self.folder = None if folder is None else Path(folder)
         self.codec = codec
         if self.folder is not None:
@@ -100,7 +100,7 @@ class JobStore(Generic[Value]):
             raise InputError(f"job key {key!r}: 1 to 150 letters, digits or '_.+-' are needed, since it names a file")
         return None if self.folder is None else self.folder / f"{key}{self.codec.suffix}"
 
-    def read(self, key: str) -> Value | None:
+    def read(self, key: str) -> _Value | None:
         """A kept result; None if there is none, or its file is damaged. A result of None is therefore not kept."""
         path = self.path(key)
         try:
@@ -108,7 +108,7 @@ class JobStore(Generic[Value]):
         except OSError:
             return None
 
-    def write(self, key: str, result: Value) -> None:
+    def write(self, key: str, result: _Value) -> None:
         """Keep a result, whole or not at all."""
         path = self.path(key)
         if path is not None:
@@ -116,10 +116,10 @@ class JobStore(Generic[Value]):
 
     def resume(
         self,
-        jobs: Mapping[str, Job],
-        compute: Compute[Job, Value],
+        jobs: Mapping[str, _Job],
+        compute: Compute[_Job, _Value],
         progress: Callable[[int, int], None] | None = None,
-    ) -> Generator[tuple[str, Value], None, None]:
+    ) -> Generator[tuple[str, _Value], None, None]:
         """The results of `jobs`: what is kept, then what `compute` makes of the others, each kept before it is yielded.
 
         Args:
@@ -136,7 +136,7 @@ class JobStore(Generic[Value]):
             if progress is not None:
                 progress(done, len(jobs))
 
-        missing: dict[str, Job] = {}
+        missing: dict[str, _Job] = {}
         for key, job in jobs.items():
             found = self.read(key)
             if found is None:
@@ -156,14 +156,14 @@ class JobStore(Generic[Value]):
 
     def map(
         self,
-        function: Callable[[Job], Value],
-        jobs: Mapping[str, Job],
+        function: Callable[[_Job], _Value],
+        jobs: Mapping[str, _Job],
         workers: int | None = None,
         scheduler: str | None = None,
         *,
         threads: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Generator[tuple[str, Value], None, None]:
+    ) -> Generator[tuple[str, _Value], None, None]:
         """(key, ``function(job)``) of every job: what is kept first, then the others in order of completion, as `parallel_map` runs them.
 
         Args:
@@ -180,7 +180,7 @@ class JobStore(Generic[Value]):
         for key in jobs:
             self.path(key)
 
-        def compute(missing: Sequence[Job]) -> Generator[tuple[int, Value], None, None]:
+        def compute(missing: Sequence[_Job]) -> Generator[tuple[int, _Value], None, None]:
             return parallel_map(
                 _Numbered(function), enumerate(missing), workers, scheduler, ordered=False, threads=threads
             )
@@ -189,11 +189,11 @@ class JobStore(Generic[Value]):
 
 
 @dataclass(frozen=True)
-class _Numbered(Generic[Job, Value]):
+class _Numbered(Generic[_Job, _Value]):
     """A function of a job, taking and returning its index too."""
 
-    function: Callable[[Job], Value]
+    function: Callable[[_Job], _Value]
 
-    def __call__(self, numbered: tuple[int, Job]) -> tuple[int, Value]:
+    def __call__(self, numbered: tuple[int, _Job]) -> tuple[int, _Value]:
         index, job = numbered
         return index, self.function(job)

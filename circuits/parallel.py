@@ -18,22 +18,22 @@ from typing import Any, TypeVar
 
 from .errors import InputError, SimulationError, WorkerDied
 
-Job = TypeVar("Job")
-Value = TypeVar("Value")
+_Job = TypeVar("_Job")
+_Value = TypeVar("_Value")
 _ANSWER_LIMIT = 20.0  # s; a scheduler that has not answered by then is not there
 _WORKERLESS_LIMIT = 300.0  # s; a cluster that grows on demand can need minutes to start its first worker
 
 
 def parallel_map(
-    function: Callable[[Job], Value],
-    jobs: Iterable[Job],
+    function: Callable[[_Job], _Value],
+    jobs: Iterable[_Job],
     workers: int | None = None,
     scheduler: str | None = None,
     *,
     ordered: bool = True,
     threads: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Generator[Value, None, None]:
+) -> Generator[_Value, None, None]:
     """``function(job)`` of every job, in parallel; the same results on any number of workers.
 
     Args:
@@ -85,8 +85,8 @@ def worker_count(workers: int | None, scheduler: str | None) -> int:
 
 
 def remote_map(
-    function: Callable[..., Value], jobs: Iterable[tuple[Any, ...]], address: str
-) -> Generator[tuple[int, Value | Exception], None, None]:
+    function: Callable[..., _Value], jobs: Iterable[tuple[Any, ...]], address: str
+) -> Generator[tuple[int, _Value | Exception], None, None]:
     """``function(*job)`` of every job on a scheduler's workers.
 
     joblib's own dask backend is not used: it waits for ever for a job whose worker was killed (joblib 1.6).
@@ -122,8 +122,8 @@ def _usable_cores() -> int:
 
 
 def _counted(
-    values: Generator[Value, None, None], total: int, progress: Callable[[int, int], None] | None
-) -> Generator[Value, None, None]:
+    values: Generator[_Value, None, None], total: int, progress: Callable[[int, int], None] | None
+) -> Generator[_Value, None, None]:
     with closing(values):
         for done, value in enumerate(values, start=1):
             if progress is not None:
@@ -132,8 +132,8 @@ def _counted(
 
 
 def _local(
-    function: Callable[[Job], Value], jobs: list[Job], count: int, ordered: bool, threads: bool
-) -> Generator[Value, None, None]:
+    function: Callable[[_Job], _Value], jobs: list[_Job], count: int, ordered: bool, threads: bool
+) -> Generator[_Value, None, None]:
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
     from threadpoolctl import threadpool_limits
@@ -158,9 +158,9 @@ def _local(
 
 
 def _remote_values(
-    function: Callable[[Job], Value], jobs: list[Job], address: str, ordered: bool
-) -> Generator[Value, None, None]:
-    early: dict[int, Value] = {}
+    function: Callable[[_Job], _Value], jobs: list[_Job], address: str, ordered: bool
+) -> Generator[_Value, None, None]:
+    early: dict[int, _Value] = {}
     following = 0
     with closing(remote_map(function, ((job,) for job in jobs), address)) as outcomes:
         for index, outcome in outcomes:

@@ -5,7 +5,7 @@ Every netlist of `netlist` is linear, so the whole circuit is
     x' = F x + B u + Bn w,        y = H x + Du u + Dn w
 
 with u the independent sources, w the Johnson currents of the resistors gathered per node, and y the outputs (volts).
-The reduction, in `mna`, removes everything that a source or an algebraic balance fixes and is exact for circuits of
+The reduction, in `reduction`, removes everything that a source or an algebraic balance fixes and is exact for circuits of
 index 1. Sources are constant in time. Dense matrices: up to about 1500 unknowns in a few seconds.
 
 This is the oracle of the compiler's checks; ngspice stays the reference (tests compare the two).
@@ -24,7 +24,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from ..errors import InputError
 from ..netlist.elements import CurrentSource, VoltageSource
 from ..netlist.netlist import Netlist
-from .mna import Reduced, output_rows, reduce_netlist
+from .reduction import Reduced, output_rows, reduce_netlist
 
 Array = NDArray[np.float64]
 #: Above this condition number of the eigenvector matrix the matrix exponential is used instead of the eigenbasis.

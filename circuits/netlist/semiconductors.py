@@ -1,7 +1,7 @@
 """Diodes and transistors: passed through to ngspice, which alone knows their equations.
 
 A device is a record of checked names and numbers and carries its `.model` card as one, so that nothing else of a user's text
-reaches the simulator. The linear engines (`descriptor`, `mna`) reject it by name.
+reaches the simulator. The linear engines (`statespace`, `descriptor`) reject it by name.
 """
 
 from __future__ import annotations

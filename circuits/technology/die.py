@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from ..errors import InputError
 from .parts import Variation
+from .presets import as_technology
 from .technology import Technology
 from .thermal import temperature_at, temperature_map
 
@@ -61,14 +62,14 @@ class Die:
     """The deviations and temperatures of one die.
 
     Args:
-        technology: what it is made of.
+        technology: what it is made of; the name of a preset is taken, too.
         seed: which die, a non-negative integer; None is the die whose parts all have their nominal value.
     """
 
-    def __init__(self, technology: Technology, seed: int | None) -> None:
+    def __init__(self, technology: Technology | str, seed: int | None) -> None:
         if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
             raise InputError(f"die seed must be a non-negative integer or None, got {seed!r}")
-        self.technology = technology
+        self.technology = technology = as_technology(technology)
         self.seed = seed
         self._drawn: dict[str, np.ndarray] = {}
         thermal = technology.thermal

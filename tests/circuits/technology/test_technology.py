@@ -1,15 +1,18 @@
 """Technologies: presets, files, and errors that name the field."""
 
+import inspect
 import math
 import os
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import OpAmp, Resistors
-from thermograd.circuits.technology.presets import PRESETS, preset
+from thermograd.circuits.technology.presets import PRESETS, as_technology, preset
 from thermograd.circuits.technology.technology import Technology
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -226,3 +229,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_record_cannot_be_changed_in_place():
     with pytest.raises(ValueError, match="frozen"):
         preset("ideal").name = "other"
+
+
+def test_a_technology_is_given_as_a_record_or_by_name():
+    record = preset("integrated").replace(name="mine")
+    assert as_technology(record) is record
+    assert as_technology("integrated") is preset("integrated")
+    np.testing.assert_array_equal(
+        Die("integrated", 3).deviates("coupling", (1, 2, 2)), Die(record, 3).deviates("coupling", (1, 2, 2))
+    )
+    for wrong in ("magic", None, {}, 3):
+        with pytest.raises(
+            InputError, match="technology preset .* is unknown; there are: ideal, paper, breadboard, integrated"
+        ):
+            as_technology(wrong)
+
+
+def test_the_signature_is_written_out():
+    assert list(inspect.signature(Technology).parameters) == list(Technology.model_fields)
