@@ -240,7 +240,7 @@ def test_a_technology_is_given_as_a_record_or_by_name():
     )
     for wrong in ("magic", None, {}, 3):
         with pytest.raises(
-            InputError, match="technology preset .* is unknown; there are: ideal, paper, breadboard, integrated"
+            InputError, match=r"technology preset .* is unknown; there are: ideal, paper, breadboard, integrated"
         ):
             as_technology(wrong)
 
