@@ -16,6 +16,7 @@ from thermograd.circuits.ngspice.pool import POOL, Worker
 from thermograd.circuits.ngspice.run import run
 
 from ..networks import differential_array, one_rc, random_rc
+from ..ngspice_command import needs_ngspice
 
 
 def scaled(netlist, factor):
@@ -275,3 +276,8 @@ def test_random_rc_at_two_temperatures_has_the_same_mean():
     hot = Netlist("hot", temperature=400.0)
     hot.add(*rc.netlist)
     assert run(hot, OperatingPoint()).voltages == pytest.approx(cold, rel=1e-12)
+
+
+@needs_ngspice
+def test_the_library_is_there_where_the_command_is():
+    assert find_library()

@@ -24,7 +24,6 @@ from thermograd.circuits.netlist.elements import (
 from thermograd.circuits.netlist.mutual_inductance import MutualInductance
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.netlist.semiconductors import BipolarTransistor, DeviceModel, Diode, Mosfet
-from thermograd.circuits.spice.expressions import parse_number
 from thermograd.circuits.spice.read import parse_spice
 
 positive = st.floats(1e-15, 1e15)
@@ -102,23 +101,6 @@ def test_what_was_written_comes_back(netlist, hierarchical):
                 assert right == pytest.approx(left, abs=1e-9)
             else:
                 assert left == right
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1", 1.0), ("-2.5e-3", -2.5e-3), ("1k", 1e3), ("2meg", 2e6), ("3MEGohm", 3e6), ("10pF", 10e-12), ("1m", 1e-3),
-        ("1M", 1e-3), ("4.7u", 4.7e-6), ("1F", 1e-15), (".5n", 0.5e-9), ("1e3k", 1e6),
-    ],
-)  # fmt: skip
-def test_numbers(text, value):
-    assert parse_number(text) == pytest.approx(value, rel=1e-15)
-
-
-@pytest.mark.parametrize("text", ["", "k", "1.2.3", "nan", "inf", "--1", "{x}", "1_0"])
-def test_what_is_no_number_is_rejected(text):
-    with pytest.raises(InputError, match="is not a number"):
-        parse_number(text)
 
 
 def test_subcircuits_are_flattened_with_names_of_their_own():

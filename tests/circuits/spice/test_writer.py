@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -30,12 +29,11 @@ from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.spice.read import parse_spice
 from thermograd.circuits.spice.writer import DIALECTS
 
+from ..ngspice_command import NGSPICE, needs_ngspice, operating_point
 from .test_round_trip import netlists
 
 BOTH = pytest.mark.parametrize("hierarchical", [False, True])
 ALL = pytest.mark.parametrize("dialect", DIALECTS)
-NGSPICE = shutil.which("ngspice")
-needs_ngspice = pytest.mark.skipif(NGSPICE is None, reason="the ngspice command is not installed")
 
 
 @st.composite
@@ -290,28 +288,15 @@ def test_what_a_dialect_has_no_words_for_is_rejected(dialect):
         two_cells().to_spice(dialect, Transient(1e-3, step=1e-6, noise=True))
 
 
-def voltages(text, nodes, folder):
-    """The operating point that the ngspice command prints."""
-    printed = "\n".join(
-        [".control", "op", "set numdgt=15", *(f"print v({node})" for node in nodes), ".endc", ".end", ""]
-    )
-    path = folder / "deck.cir"
-    path.write_text(text.replace(".op\n", "").replace(".end\n", printed), encoding="utf-8")
-    done = subprocess.run([NGSPICE, "-b", str(path)], capture_output=True, text=True, timeout=60, check=False)
-    found = dict(re.findall(r"^v\((\w+)\) = (\S+)", done.stdout, re.MULTILINE))
-    assert set(found) == set(nodes), done.stdout + done.stderr
-    return np.array([float(found[node]) for node in nodes])
-
-
 @needs_ngspice
 def test_ngspice_finds_the_same_operating_point_in_cells_as_flat(tmp_path):
     netlist, nodes = two_cells(), ("out1", "out2")
-    flat = voltages(netlist.to_spice("ngspice", OperatingPoint()), nodes, tmp_path)
+    flat = operating_point(netlist.to_spice("ngspice", OperatingPoint()), nodes, tmp_path)
     cells = netlist.to_spice("ngspice", OperatingPoint(), hierarchical=True)
-    np.testing.assert_allclose(voltages(cells, nodes, tmp_path), flat, rtol=1e-9)
+    np.testing.assert_allclose(operating_point(cells, nodes, tmp_path), flat, rtol=1e-9)
     altered = cells.replace("RE2 e2 out2 2000.0", "RE2 e2 out2 2010.0")
     assert altered != cells
-    assert np.abs(voltages(altered, nodes, tmp_path) / flat - 1).max() > 1e-6
+    assert np.abs(operating_point(altered, nodes, tmp_path) / flat - 1).max() > 1e-6
 
 
 @needs_ngspice
