@@ -1,7 +1,7 @@
 """Grid search of learning rate, damping and momentum on MNIST, for any of the named optimizers, in runs that may be short.
 
 Scored on 5,000 training images outside of the 10,000 that are trained on, with seeds that no table uses, so that the
-test set stays unseen. Every finished run is kept in a file; a search that was stopped goes on, a larger grid adds to it.
+test set stays unseen. Every finished run is kept in a folder; a search that was stopped goes on, a larger grid adds to it.
 
     python benchmarks/optim/mnist_search.py --data mnist.npz --steps 1560
     python benchmarks/optim/mnist_search.py --data mnist.npz --optimizers tngd --lr 0.1,0.3 --damping 0.1,0.3,1
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
 import math
 import os
 import sys
@@ -22,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.files import output_path, write_text
+from thermograd.circuits.files import output_folder
+from thermograd.circuits.job_store import JobStore, job_key
 from thermograd.cli.options import numbers, seeds
 from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN
 from thermograd.optim.tasks.registry import make_task
@@ -36,7 +35,7 @@ TRAIN, VALIDATION = 10_000, 5_000
 EPOCH = TRAIN // PLAN.batch
 ADAPTIVE = [0.0005, 0.001, 0.002, 0.003, 0.005]
 LR = {"sgd": [0.01, 0.02, 0.05, 0.1, 0.2, 0.3], "adam": ADAPTIVE, "tngd-adam": ADAPTIVE}
-CURVED_LR = [0.03, 0.1, 0.3, 1.0]
+NATURAL_GRADIENT_LR = [0.03, 0.1, 0.3, 1.0]
 """Of the optimizers that `LR` does not name."""
 DAMPING = [0.1, 1.0, 10.0]
 MOMENTUM = [0.0, 0.9]
@@ -72,41 +71,21 @@ def score(path: str, run: dict[str, Any]) -> dict[str, Any]:
 
 def grid(task: Task, optimizer: str, given: dict[str, list[float] | None]) -> list[dict[str, float]]:
     """The settings to try: those given, and the usual ones of what is not given and the optimizer has."""
-    axes = {"lr": given["lr"] or LR.get(optimizer, CURVED_LR)}
+    axes = {"lr": given["lr"] or LR.get(optimizer, NATURAL_GRADIENT_LR)}
     for name, usual in (("damping", DAMPING), ("momentum", MOMENTUM)):
         if name in settings_for(task, optimizer):
             axes[name] = given[name] or usual
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def label(run: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes two runs the same."""
-    return run["optimizer"], run["steps"], run["seed"], tuple(sorted(run["settings"].items()))
-
-
-def search(path: str, task: str, wanted: list[dict[str, Any]], kept: Path, workers: int) -> list[dict[str, Any]]:
-    """The wanted runs' results: those in the file `kept`, and the others, each written there as soon as it is done.
-
-    Args:
-        task: name of the task, which the file must be of.
-    """
-    found: list[dict[str, Any]] = []
-    if kept.exists():
-        content = json.loads(kept.read_text(encoding="utf-8"))
-        if content["task"] != task:
-            raise InputError(f"{kept} is of {content['task']}, not of {task}: give another --out")
-        found = content["runs"]
-    have = {label(run) for run in found}
-    missing = [run for run in wanted if label(run) not in have]
-    done = Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(score)(path, run) for run in missing)
-    for count, run in enumerate(done, 1):
-        found.append(run)
-        write_text(kept, json.dumps({"task": task, "runs": found}, indent=1) + "\n")
-        print(f"\r{count} of {len(missing)} runs", end="", file=sys.stderr, flush=True)
-    if missing:
-        print(file=sys.stderr)
-    asked = {label(run) for run in wanted}
-    return [run for run in found if label(run) in asked]
+def search(path: str, task: str, wanted: list[dict[str, Any]], folder: Path, workers: int) -> list[dict[str, Any]]:
+    """The wanted runs' results: those that the folder keeps, and the others, each kept as soon as it is done."""
+    store: JobStore[dict[str, Any]] = JobStore(folder)
+    jobs = {job_key(task, run): run for run in wanted}
+    counted = lambda done, total: print(f"\r{done} of {total} runs", end="", file=sys.stderr, flush=True)  # noqa: E731
+    found = dict(store.map(lambda run: score(path, run), jobs, workers, progress=counted))
+    print(file=sys.stderr)
+    return [found[key] for key in jobs]
 
 
 def table(runs: list[dict[str, Any]]) -> None:
@@ -146,13 +125,12 @@ def main() -> None:
     parser.add_argument("--momentum", help="values to try, by commas")
     parser.add_argument("--seeds", default="10,11", help="of the trainings, by commas")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("out/mnist_search.json"), help="where the runs are kept")
+    parser.add_argument("--out", type=Path, default=Path("out/mnist_search"), help="folder that keeps the runs")
     asked = parser.parse_args()
     if not asked.data:
         print(f"left out: MNIST is not shipped; give --data or set {PATH_VARIABLE}")
         return
-    kept = output_path(asked.out, (".json",), [Path(asked.data)])
-    assert kept is not None
+    kept = output_folder(asked.out)
     texts = {"lr": asked.lr, "damping": asked.damping, "momentum": asked.momentum}
     given = {name: numbers(f"--{name}", text) if text else None for name, text in texts.items()}
     task = split(asked.data)

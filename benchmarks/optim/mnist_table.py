@@ -1,7 +1,7 @@
 """MNIST by every optimizer, digital and on devices: accuracy, steps, measured time, and what the hardware would take.
 
     thermograd calibrate --technology integrated --out card.json
-    python benchmarks/optim/mnist_table.py --data mnist.npz --card card.json --out out/mnist.json --docs docs/mnist.md
+    python benchmarks/optim/mnist_table.py --data mnist.npz --card card.json --out out/mnist --docs docs/mnist.md
 
 Settings are the task's (`optim/tasks/mnist.py`). Runs of one thread each are kept one by one: a table that was stopped goes on.
 The modelled time is that of a TNGD step in the integrated technology (`devicemodel.cost.model`, dual layout), its derivatives by the
@@ -11,7 +11,6 @@ cost model's host.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -19,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.files import output_path, write_text
+from thermograd.circuits.files import output_folder, write_text
+from thermograd.circuits.job_store import JobStore, job_key
 from thermograd.cli.outputs import complain
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.model import Scenario
@@ -130,7 +129,7 @@ def main() -> None:
     parser.add_argument("--card", help="of the integrated technology; without it that row is left out")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each run (default {STEPS}: five epochs)")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("out/mnist.json"), help="where the runs are kept")
+    parser.add_argument("--out", type=Path, default=Path("out/mnist"), help="folder that keeps the runs")
     parser.add_argument("--why", action="store_true", help="instead: what makes the die's error")
     parser.add_argument("--docs", type=Path, help="page whose table is to be replaced")
     arguments = parser.parse_args()
@@ -143,24 +142,20 @@ def main() -> None:
                 raise InputError("--why is about the calibrated die: give --card")
             write(arguments.docs, "mnist: why", why(arguments.data, DeviceCard.read(arguments.card)))
             return
-        kept = output_path(arguments.out, (".json",))
-        assert kept is not None
-        found: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
-        have = {(run["row"], run["seed"], run["steps"]) for run in found}
-        rows = [row for row, (_, on_die) in ROWS.items() if arguments.card or not on_die]
-        wanted = [(row, seed) for row in rows for seed in SEEDS]
-        missing = [run for run in wanted if (*run, arguments.steps) not in have]
-        runs = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(
-            delayed(one)(arguments.data, arguments.card, row, seed, arguments.steps) for row, seed in missing
+        store: JobStore[dict[str, Any]] = JobStore(output_folder(arguments.out))
+        data, card, steps = arguments.data, arguments.card, arguments.steps
+        runs = [(row, seed) for row, (_, on_die) in ROWS.items() if card is not None or not on_die for seed in SEEDS]
+        task, text = (
+            make_task("mnist", {"path": data}).name,
+            None if card is None else DeviceCard.read(card).model_dump_json(),
         )
-        for count, run in enumerate(runs, 1):
-            found.append(run)
-            write_text(kept, json.dumps(found, indent=1) + "\n")
-            print(f"\r{count} of {len(missing)} runs", end="", file=sys.stderr, flush=True)
+        jobs = {job_key(task, text if ROWS[row][1] else None, row, seed, steps): (row, seed) for row, seed in runs}
+        counted = lambda done, total: print(f"\r{done} of {total} runs", end="", file=sys.stderr, flush=True)  # noqa: E731
+        found = dict(store.map(lambda run: one(data, card, *run, steps), jobs, arguments.workers, progress=counted))
     except InputError as error:
         complain(str(error))
         raise SystemExit(2) from None
-    write(arguments.docs, "mnist: table", table([run for run in found if run["steps"] == arguments.steps]))
+    write(arguments.docs, "mnist: table", table([found[key] for key in jobs]))
 
 
 def write(page: Path | None, name: str, text: str) -> None:

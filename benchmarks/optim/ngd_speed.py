@@ -67,7 +67,7 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
         try:
             return {"memory": measure.memory(task["network"], task["batch"], data, device, methods[0])}
         except measure.FAILURES as error:
-            return {"note": measure.told(error)}
+            return {"note": measure.described(error)}
     made = problem(task["network"], task["batch"], data, device)
     found = {"batch": task["batch"], **measure.taking_turns(made, methods, task["rounds"])}
     if task["what"] == "networks":

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
+from thermograd.circuits.parallel import parallel_map
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.training.train import train
 from thermograd.report.demo.settings import BATCH, STEPS
@@ -50,7 +50,7 @@ def main() -> None:
         for values in itertools.product(*grid.values())
         for seed in SEEDS
     ]
-    scores = Parallel(n_jobs=2)(delayed(score)(*job) for job in jobs)
+    scores = parallel_map(lambda job: score(*job), jobs, workers=2)
     found = defaultdict(list)
     for (optimizer, settings, _), accuracy in zip(jobs, scores, strict=True):
         found[optimizer, tuple(settings.items())].append(100 * accuracy)

@@ -1,4 +1,4 @@
-"""Studies of what training bears."""
+"""Studies of how imperfections of the device affect training."""
 
 import lazy_loader
 

@@ -65,13 +65,13 @@ def prepared(task: Problem, methods: list[Method], notes: dict[str, str]) -> dic
             if not reason:
                 steps[method.name] = method.make(task)
         except FAILURES as error:
-            reason = told(error)
+            reason = described(error)
         if reason:
             notes[method.name] = reason
     return steps
 
 
-def told(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """The first line of what it says."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
@@ -90,7 +90,7 @@ def taking_turns(task: Problem, methods: list[Method], rounds: int) -> dict[str,
             task.restore()
             once = seconds(step, device)
         except FAILURES as error:
-            notes[name] = told(error)
+            notes[name] = described(error)
             del steps[name]
             continue
         finally:

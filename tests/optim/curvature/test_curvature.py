@@ -255,7 +255,7 @@ def batch_norm():
     return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
 
 
-def test_batch_normalisation_is_refused_in_training_and_works_in_evaluation():
+def test_batch_normalisation_raises_in_training_and_works_in_evaluation():
     torch.manual_seed(7)
     model = batch_norm().double()
     x = torch.randn(5, 4, dtype=F64)
@@ -304,7 +304,7 @@ class Noisy(nn.Module):
     ],
     ids=["centred", "functional dropout", "dropout", "coupled loss", "concave", "wavy", "detached"],
 )
-def test_what_has_no_per_sample_curvature_is_refused(build, loss_of, words):
+def test_what_has_no_per_sample_curvature_raises(build, loss_of, words):
     torch.manual_seed(8)
     with pytest.raises(InputError, match=words):
         curvature(build(), torch.randn(5, 4), loss_of)
@@ -324,7 +324,7 @@ def test_a_piecewise_linear_loss_has_a_gradient_but_no_sources(loss_of):
     assert float(flat(ggn.gradient()).norm()) > 0
 
 
-def test_a_penalty_in_the_loss_is_refused():
+def test_a_penalty_in_the_loss_raises():
     model = nn.Linear(4, 2)
     with pytest.raises(InputError, match="other than through the outputs"):
         curvature(model, torch.randn(5, 4), lambda z: z.square().sum() + model.weight.square().sum())
@@ -388,7 +388,7 @@ def test_hooks_are_gone_after_an_error():
     assert (len(module._global_forward_hooks), len(module._global_forward_pre_hooks)) == before
 
 
-def test_dense_of_a_large_model_is_refused():
+def test_dense_of_a_large_model_raises():
     model = nn.Linear(30_000, 1)
     ggn = curvature(model, torch.ones(2, 30_000), lambda z: z.square().sum(), verify=False)
     with pytest.raises(InputError, match="use gram"):

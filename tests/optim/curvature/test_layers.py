@@ -153,8 +153,8 @@ def wrong_bias(model):
     model[0].bias = nn.Parameter(torch.zeros_like(model[0].bias), requires_grad=False)
 
 
-@pytest.mark.parametrize("spoil", [wrong_dilation, wrong_padding, wrong_groups, wrong_bias])
-def test_a_wrong_layer_is_told_from_the_right_one(spoil):
+@pytest.mark.parametrize("change", [wrong_dilation, wrong_padding, wrong_groups, wrong_bias])
+def test_a_wrong_layer_is_distinguished_from_the_right_one(change):
     """The comparison itself: an oracle of a layer with another dilation, padding, order of groups, or without its bias."""
     layer = nn.Conv1d(2, 2, 3, dilation=2, padding=2, groups=2, padding_mode="circular")
     model, x = convolved(layer, (2, 5), 1).double(), seeded(1, 3, 2, 5)
@@ -163,7 +163,7 @@ def test_a_wrong_layer_is_told_from_the_right_one(spoil):
     compare(found, oracle(model, x, squared, parameters))
     other = copy.deepcopy(model)
     trained = list(other.parameters())
-    spoil(other)
+    change(other)
     wrong = oracle(other, x, squared, trained)
     with pytest.raises(AssertionError, match="off by"):
         compare(found, wrong)

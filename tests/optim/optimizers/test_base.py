@@ -343,7 +343,7 @@ def test_levenberg_and_marquardt_judge_a_step_by_the_curvature_before_it(name):
         for _ in range(3):
             optimizer.step(closure_of(model, x, y))
         found.append((flat(model.parameters()), optimizer.last.damping))
-    # three tenths of a Newton step fall short of what the model foretells by less than a tenth: rho is near one, lambda falls
+    # three tenths of a Newton step fall short of what the model predicts by less than a tenth: rho is near one, lambda falls
     assert found[0][1] == found[1][1] == pytest.approx(0.3 * 0.7**2)
     torch.testing.assert_close(
         found[0][0], found[1][0], rtol=1e-3 if name == "warm cg" else 1e-9, atol=1e-3 if name == "warm cg" else 1e-9

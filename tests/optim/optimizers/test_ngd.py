@@ -87,7 +87,7 @@ def test_groups_have_their_own_learning_rate_and_damping():
         optimizer.step(closure_of(model, x, y))
 
 
-def test_without_damping_the_singular_matrix_is_refused():
+def test_without_damping_the_singular_matrix_raises():
     model, x, y = nn.Linear(2, 3), torch.ones(4, 2), torch.tensor([0, 1, 2, 0])
     with pytest.raises(InputError, match=r"singular in float64 and damping is 0\.0: give damping > 0"):
         NGD(model.parameters(), damping=0.0).step(closure_of(model, x, y))
@@ -113,7 +113,7 @@ def test_bad_arguments(options):
         NGD(nn.Linear(2, 2).parameters(), **options)
 
 
-def test_mixed_types_are_refused():
+def test_mixed_types_raise():
     with pytest.raises(InputError, match="float64"):
         NGD([nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1, dtype=torch.float64))])
 

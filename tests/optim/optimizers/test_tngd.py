@@ -277,7 +277,7 @@ def test_bad_arguments(options, words):
         TNGD(nn.Linear(2, 2).parameters(), **options)
 
 
-def test_state_of_another_optimizer_is_refused():
+def test_state_of_another_optimizer_raises():
     model, _, _ = small_problem()
     with pytest.raises(InputError, match="'device'"):
         TNGD(model.parameters()).load_state_dict(torch.optim.SGD(model.parameters(), lr=0.1).state_dict())

@@ -151,7 +151,7 @@ def test_a_task_brings_its_defaults(path: Path) -> None:
         train(task, "adam", 1)
 
 
-def test_a_checkpoint_made_with_other_images_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_made_with_other_images_raises(path: Path, tmp_path: Path) -> None:
     train(small(path), "adam", 2, 8, checkpoint=tmp_path / "run.pt")
     other = dict(DATA)
     other["x_test"] = DATA["x_test"] ^ np.uint8(1)

@@ -356,7 +356,7 @@ def test_bad_arguments_are_named(options: dict[str, object], message: str) -> No
         landscape(bowl_task(Quadratic(2)), [trajectory(points)], **options)  # type: ignore[arg-type]
 
 
-def test_nothing_to_draw_and_planes_that_do_not_fit_are_refused() -> None:
+def test_nothing_to_draw_and_planes_that_do_not_fit_raise() -> None:
     with pytest.raises(InputError, match="none was given"):
         landscape(bowl_task(Quadratic(2)), [])
     with pytest.raises(InputError, match=r"a model of 7 trainable parameters needs \(7,\) and \(2, 7\)"):

@@ -105,7 +105,7 @@ def test_resume_is_bit_exact(tmp_path, optimizer):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(tmp_path):
+def test_a_checkpoint_of_another_run_or_a_broken_one_raises(tmp_path):
     task, file = digits(0), tmp_path / "run.pt"
     train(task, "sgd", 2, checkpoint=file)
     with pytest.raises(InputError, match="optimizer 'sgd' \\(this run: 'adam'\\)"):
