@@ -19,6 +19,8 @@ import thermograd
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["circuits", "compiler", "devicemodel", "optim", "report", "cli"]  # from the ground up
+PUBLIC = ["thermograd", *(f"thermograd.{name}" for name in ("circuits", "compiler", "devicemodel", "optim"))]
+"""The packages that export names."""
 ROOT_FOLDERS = ["benchmarks", "docs", "examples", "tests", "tools"]
 ROOT_FILES = [
     "__init__.py",
@@ -87,11 +89,69 @@ def climbs(path: Path, source: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_public_name_loads_and_is_listed() -> None:
-    for name in thermograd.__all__:
-        assert getattr(thermograd, name) is not None
-    assert set(thermograd.__all__) <= set(dir(thermograd))
-    assert thermograd.__all__ == sorted(thermograd.__all__, key=lambda name: (not name.isupper(), name))
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_loads_and_nothing_else_is_listed(name: str) -> None:
+    package = importlib.import_module(name)
+    if not hasattr(package, "__all__"):
+        pytest.skip(f"{name} exports nothing yet")
+    for public in package.__all__:
+        assert getattr(package, public) is not None
+    assert len(set(package.__all__)) == len(package.__all__) > 10
+    assert set(dir(package)) == set(package.__all__)
+
+
+def test_the_three_kinds_of_users_find_their_names() -> None:
+    designer = {
+        *(
+            "Resistor",
+            "Capacitor",
+            "VoltageSource",
+            "Netlist",
+            "read_spice",
+            "run",
+            "OperatingPoint",
+            "Transient",
+            "Noise",
+            "AC",
+        ),
+        *("Technology", "preset", "Macromodel", "Amplifier", "characterise", "AnalogProgram", "load_program"),
+        *("compile_matrix", "compile_system", "compile_ensemble"),
+    }
+    calibrator = {
+        *("calibrate", "calibrate_from_measurements", "DeviceCard", "Prior", "Outcome", "Solution", "ReadOut")
+    }
+    trainer = {
+        *("NGD", "NGDCG", "NGDWoodbury", "KFAC", "TNGD", "LevenbergMarquardt", "train", "make_task"),
+        *(
+            "IdealDevice",
+            "SurrogateDevice",
+            "SpiceDevice",
+            "FactoredDevice",
+            "DieBatch",
+            "Dense",
+            "LowRank",
+            "Kronecker",
+        ),
+    }
+    assert designer | calibrator | trainer <= set(dir(thermograd))
+
+
+def test_the_type_checker_sees_the_names(tmp_path: Path) -> None:
+    (tmp_path / "use.py").write_text("import thermograd as tg\nx: int = tg.KFAC\ntg.no_such_thing\n", encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        "--follow-imports",
+        "silent",
+    ]
+    run = subprocess.run(
+        [*command, str(tmp_path / "use.py")], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert "type[KFAC]" in run.stdout, run.stdout + run.stderr
+    assert 'Module has no attribute "no_such_thing"' in run.stdout
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
@@ -104,8 +164,10 @@ def test_version_is_that_of_pyproject() -> None:
     assert f"## [{thermograd.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    assert loaded_by("import thermograd").isdisjoint({"torch", "numpy", "scipy", "PySpice", "matplotlib"})
+def test_importing_the_packages_loads_nothing_heavy() -> None:
+    loaded = loaded_by("import " + ", ".join(PUBLIC))
+    assert loaded.isdisjoint({"torch", "numpy", "scipy", "PySpice", "matplotlib", "pydantic"})
+    assert {module for module in loaded if module.startswith("thermograd.")} == set(PUBLIC) - {"thermograd"}
 
 
 @pytest.mark.slow
