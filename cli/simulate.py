@@ -163,11 +163,10 @@ class Simulated:
 
     def _board(self) -> dict[str, Any]:
         from ..devicemodel.devices.circuit import CircuitDevice
-        from ..devicemodel.devices.surrogate import SurrogateDevice
 
         board: dict[str, Any] = {"device": type(self.device).__name__}
-        if isinstance(self.device, SurrogateDevice) and self.device.crossed:
-            board["crossed"] = list(self.device.crossed)
+        if self.solution.violations:
+            board["violations"] = list(self.solution.violations)
         if isinstance(self.device, CircuitDevice):
             board |= {"technology": self.device.technology.name, "die": self.device.die.seed}
             if self.device.program is not None:
@@ -186,7 +185,7 @@ class Simulated:
                 f"relative error {self.relative_error:.3g}, |x - A^-1 b| / |A^-1 b|",
                 f"outcome {solution.outcome.value} after {solution.attempts} attempt(s), {time}{clock}",
                 "on " + ", ".join(str(item) for item in made if item),
-                *(f"outside of the card's range: {bound}" for bound in board.get("crossed", ())),
+                *(f"outside of the card's range: {bound}" for bound in board.get("violations", ())),
             ]
         )
 

@@ -21,8 +21,12 @@ class Outcome(enum.Enum):
     OK = "ok"
     """The reading is within the device's range."""
     CLIPPED = "clipped"
-    """A cell or a converter reached its rail: there is a reading, but a wrong one. Try a smaller drive, more damping or
-    wider rails."""
+    """A cell or a converter is at the end of its range because of the drive, at the least level that was tried or that the DAC resolves:
+    there is a reading, but a wrong one. Try more damping, or wider rails."""
+    OFFSET_CLIPPED = "clipped by offsets"
+    """A cell or a converter is at the end of its range even for b = 0, by what offsets of amplifiers and DAC come to over a
+    small eigenvalue: there is a reading, but it says nothing of b, and no smaller drive helps. Try more damping, parts of less offset, or
+    a DAC of more bits."""
     EXTRAPOLATED = "extrapolated"
     """The reading is within the device's range, but the model was not calibrated for such a run, and was told to answer. Try systems like
     this one in the calibration."""
@@ -35,7 +39,12 @@ class Outcome(enum.Enum):
     @property
     def readable(self) -> bool:
         """True when `Solution.x` is a reading, if perhaps a clipped or an extrapolated one."""
-        return self in (Outcome.OK, Outcome.CLIPPED, Outcome.EXTRAPOLATED)
+        return self in (Outcome.OK, Outcome.CLIPPED, Outcome.OFFSET_CLIPPED, Outcome.EXTRAPOLATED)
+
+    @property
+    def clipped(self) -> bool:
+        """True when a part was at the end of its range, whatever brought it there."""
+        return self in (Outcome.CLIPPED, Outcome.OFFSET_CLIPPED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +55,19 @@ class Solution:
         x: (n,) the reading in problem units, of the type and shape of b. Meaningless unless `outcome.readable`.
         outcome: how the run ended.
         seconds: physical analog time of all attempts, s (inf for a settled run of a device without a clock).
-        attempts: number of analog runs behind this reading (rescaling after a clipped one counts, and so does auto-zero).
+        attempts: number of analog runs behind this reading (rescaling counts, and so does a run without drive).
+        violations: what the run was outside of, of all that the device's card was calibrated for: a sentence for each bound; empty for a
+            device without a card.
+        error_bound: of the numerical error of x, in the Euclidean norm and without noise and quantisation; inf: not proven; None: the
+            device computes none.
     """
 
     x: Tensor
     outcome: Outcome
     seconds: float
     attempts: int = 1
+    violations: tuple[str, ...] = ()
+    error_bound: float | None = None
 
 
 @runtime_checkable

@@ -227,8 +227,12 @@ class Implicit:
         """A x for x of shape (N,)."""
         return self.J.rmatvec(self.J.matvec(x)) + self.damping * x
 
+    def dense(self) -> Tensor:
+        """Not supported, since J is known by its products alone: InputError."""
+        raise InputError("an Implicit system has no entries to write out: give LowRank(J, None, damping)")
 
-LinearSystem = Dense | LowRank | Kronecker
+
+LinearSystem = Dense | LowRank | Kronecker | Implicit
 """What `Device.solve` accepts."""
 
 

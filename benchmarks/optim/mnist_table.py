@@ -25,7 +25,7 @@ from thermograd.circuits.job_store import JobStore, job_key
 from thermograd.cli.outputs import complain
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.model import Scenario
-from thermograd.devicemodel.device import Solution
+from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN
@@ -79,7 +79,7 @@ def one(path: str, card: str | None, row: str, seed: int, steps: int) -> dict[st
         "device_seconds": float(np.mean(history.device_seconds)),
         "analog_seconds": float(np.mean(history.analog_seconds)),
         "hardware_seconds": hardware,
-        "not_readable": sum(outcome not in ("ok", "clipped", "extrapolated") for outcome in history.outcome),
+        "not_readable": sum(not Outcome(outcome).readable for outcome in history.outcome),
     }
 
 

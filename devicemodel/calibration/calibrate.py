@@ -24,9 +24,10 @@ from ...compiler.passes.damp import condition
 from ...compiler.validate import validate, validate_drive
 from ..card import RANGES, DeviceCard, Estimate, HeldOut, Validity
 from ..device import Outcome
-from ..devices.circuit import TARGET, Probe
 from ..devices.spice import SpiceDevice, transient
 from ..devices.surrogate import SurrogateDevice, propagate
+from ..host.auto_range import TARGET
+from ..host.probe import Probe
 from ..systems import Dense
 from .fitting import Conversion, Observation, fit_converter, fit_law, fit_noise
 

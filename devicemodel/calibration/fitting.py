@@ -16,10 +16,10 @@ from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard, Estimate
-from ..devices.circuit import Probe
 from ..devices.surrogate import propagate
 from ..host.converters import code_of, quantise, step_of
 from ..host.nonlinearity import bow, level_error, transition_error
+from ..host.probe import Probe
 from .identifiability import untold
 
 PARAMETERS = {

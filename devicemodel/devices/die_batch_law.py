@@ -10,7 +10,7 @@ numbers, or tensors of shape () or (dies, 1): gradients flow to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -27,6 +27,8 @@ from ..card import RANGES, DeviceCard
 
 PARAMETERS = tuple(RANGES)
 """What of a card is continuous."""
+Parameter = float | Tensor
+"""A number, or a tensor of shape () or (dies, 1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,16 +130,16 @@ class StackedLaw:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
-def parameters_of(card: DeviceCard, given: dict[str, Any], dtype: torch.dtype, dies: int) -> dict[str, Tensor]:
+def parameters_of(
+    card: DeviceCard, given: Mapping[str, Parameter | None], dtype: torch.dtype, dies: int
+) -> dict[str, Tensor]:
     """The card's continuous parameters as tensors of shape () or (dies, 1), with those that are given in their place.
 
     Raises:
-        InputError: a parameter of another name, what is no number or tensor of such a shape, or a value outside of `RANGES`.
+        InputError: what is no number or tensor of such a shape, or a value outside of `RANGES`.
     """
-    for name in given:
-        if name not in PARAMETERS:
-            raise InputError(f"parameter {name!r} is none of a card's continuous ones: {', '.join(PARAMETERS)}")
-    values = {name: getattr(card, name).value for name in PARAMETERS} | given
+    values = {name: getattr(card, name).value for name in PARAMETERS}
+    values |= {name: value for name, value in given.items() if value is not None}
     return {name: _parameter(name, value, dies).to(dtype) for name, value in values.items()}
 
 

@@ -11,7 +11,6 @@ from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.errors import InputError
 from ...circuits.netlist.analyses import OperatingPoint, Transient
 from ...circuits.ngspice.run import run
-from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.layout.extraction import extract_layout
 from ...compiler.program import AnalogProgram
@@ -57,10 +56,9 @@ class SpiceDevice(CircuitDevice):
         layout: bool = False,
         amplifier: AmplifierCell | None = None,
     ) -> None:
-        technology = as_technology(technology)
-        super().__init__(technology, die, fabric, seed, read_out=read_out, layout=layout)
+        super().__init__(technology, die, fabric, seed, read_out, layout)
         self.amplifier, self.simulator = amplifier, ""
-        self.noise = technology.thermal.johnson_noise if noise is None else noise
+        self.noise = self.technology.thermal.johnson_noise if noise is None else noise
         self.timeout = timeout
 
     def _relax(

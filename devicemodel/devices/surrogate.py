@@ -29,16 +29,18 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...circuits.errors import InputError
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
-from ..device import Outcome
+from ..host.calibrated_range import CalibratedRange
 from ..host.readout import ReadOut
 from ..ou import transition
 from ..ou.gaussian import sample
 from ..ou.transition import Transition
+from ..systems import LinearSystem
 from .cell_law import Elements, extracted, schematic
-from .circuit import CircuitDevice
+from .circuit import CircuitDevice, matrix_of
+
+REMEDY = "Calibrate with systems of this kind (systems=)"
 
 
 class SurrogateDevice(CircuitDevice):
@@ -49,11 +51,8 @@ class SurrogateDevice(CircuitDevice):
         die: seed of the die, the same die as `SpiceDevice(card.technology, die)`; None has nominal parts.
         seed: of the noise; runs of one device draw anew.
         read_out, layout: see `CircuitDevice`.
-        extrapolate: True: answer outside of the card's range of validity, too, with the outcome `EXTRAPOLATED`; `crossed` then names the
-            bounds. False: refuse.
-
-    Attributes:
-        crossed: what the last run was outside of, a sentence for each bound.
+        extrapolate: True: answer outside of the card's range of validity, too, with the outcome `EXTRAPOLATED`; the solution's
+            `violations` then name the bounds.
 
     Raises:
         InputError: in `solve` and `evolve`, a system, analog time, temperature, layout or signal level outside of the card's range, with
@@ -69,10 +68,17 @@ class SurrogateDevice(CircuitDevice):
         layout: bool = False,
         extrapolate: bool = False,
     ) -> None:
-        super().__init__(card.technology, die, card.fabric, seed, card.dac, card.adc, read_out, layout)
+        calibrated = CalibratedRange(card, extrapolate, REMEDY)
+        super().__init__(
+            card.technology.model_copy(update={"dac": card.dac, "adc": card.adc}),
+            die,
+            card.fabric,
+            seed,
+            read_out,
+            layout,
+            calibrated,
+        )
         self.card, self.extrapolate = card, extrapolate
-        self.crossed: tuple[str, ...] = ()
-        self._system_crosses: tuple[str, ...] = ()
         self._elements: tuple[AnalogProgram, Elements] | None = None
 
     def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:
@@ -94,24 +100,12 @@ class SurrogateDevice(CircuitDevice):
             self._elements = program, (extracted if self.layout else schematic)(program)
         return self._elements[1]
 
-    def _admit(self, matrix: np.ndarray | None, duration: float) -> None:
+    def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
+        return self.card.validity.crossed_by_system(matrix_of(system))
+
+    def _violations_of_run(self, duration: float) -> tuple[str, ...]:
         validity = self.card.validity
-        system = self._system_crosses if matrix is None else validity.crossed_by_system(matrix)
-        run = validity.crossed_by_run(duration, self.die.temperatures)
-        self._refuse((*system, *run, *validity.crossed_by_layout(self.layout)))
-        self._system_crosses = system
-
-    def _judge(self, peak: float) -> Outcome:
-        self._refuse((*self.crossed, *self.card.validity.crossed_by_level(peak)))
-        return Outcome.EXTRAPOLATED if self.crossed else Outcome.OK
-
-    def _refuse(self, crossed: tuple[str, ...]) -> None:
-        if crossed and not self.extrapolate:
-            raise InputError(
-                f"outside of what this card was calibrated for: {'; '.join(crossed)}. Calibrate with systems of this kind (systems=), or "
-                "pass extrapolate=True (--extrapolate on the command line)"
-            )
-        self.crossed = crossed
+        return (*validity.crossed_by_run(duration, self.die.temperatures), *validity.crossed_by_layout(self.layout))
 
     def _relax(
         self,

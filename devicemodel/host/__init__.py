@@ -1,1 +1,10 @@
-"""The digital side of every device: converters and read-out."""
+"""The digital side of every device, once: converters, read-out, signal level, attempts, refusal, state.
+
+    hosted_device   a `Device` out of a board and the host
+    host            drive, run, read, try again; for one die or for many
+    board           what a device supplies: the physics
+    auto_range      the signal level
+    calibrated_range, converters, nonlinearity, readout, probe
+
+What works around any device from outside, such as digital refinement of its readings, has its place here, too.
+"""

@@ -53,6 +53,7 @@ class Dac:
 
     def __init__(self, converter: Converter, die: Die) -> None:
         self.converter, self._die = converter, die
+        self._gain = 1.0 + converter.gain_error * die.deviates("dac_gain", (1, 1))[0, 0]
 
     def clips(self, volts: np.ndarray) -> bool:
         """Whether any of the voltages asked for is beyond the range."""
@@ -61,13 +62,12 @@ class Dac:
     def convert(self, volts: np.ndarray) -> np.ndarray:
         """(n,) -> (n,): quantised, then with this die's nonlinearity, gain and channel offsets."""
         converter, die = self.converter, self._die
-        gain = 1.0 + converter.gain_error * die.deviates("dac_gain", (1, 1))[0, 0]
         offset = converter.offset * die.deviates("dac_offset", (1, len(volts)))[0]
         level = quantise(volts, converter)
         level = level + bow(level, converter, die, "dac_inl")
         if converter.dnl > 0:
             level = level + step_of(converter) * level_error(code_of(_numbers(volts), converter), converter, die)
-        return gain * level + offset
+        return self._gain * level + offset
 
 
 class Reading(NamedTuple):
@@ -83,6 +83,7 @@ class Adc:
 
     def __init__(self, converter: Converter, die: Die) -> None:
         self.converter, self._die = converter, die
+        self._gain = 1.0 + converter.gain_error * die.deviates("adc_gain", (1, 1))[0, 0]
 
     def gain_for(self, volts: np.ndarray) -> float:
         """Setting of the programmable amplifier: the largest power of two that keeps the reading inside the range."""
@@ -98,9 +99,8 @@ class Adc:
         A channel of NaN reads NaN.
         """
         converter, die = self.converter, self._die
-        error = 1.0 + converter.gain_error * die.deviates("adc_gain", (1, 1))[0, 0]
         offset = converter.offset * die.deviates("adc_offset", (1, len(volts)))[0]
-        seen = error * volts + offset + converter.noise * rng.standard_normal(len(volts))
+        seen = self._gain * volts + offset + converter.noise * rng.standard_normal(len(volts))
         gain = self.gain_for(seen)
         amplified = gain * seen
         # Half a step beyond the last code's own voltage is still that code.

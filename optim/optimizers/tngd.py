@@ -47,7 +47,7 @@ class TNGD(NaturalGradient):
         delay_time: of the run between a reading and the next upload, with the old matrix and drive, in tau. It acts through the state that
             is carried on, so that it needs reset=False and the primal system.
         reset: True starts each run at the gradient; False goes on from the state the device is in (the first run, and
-            the one after a skipped step, start at the gradient). False needs the primal system: the dual cells stand
+            the one after a skipped step or a clipped reading, start at the gradient). False needs the primal system: the dual cells stand
             for the outputs of a batch, so a state carried to the next batch would mean nothing.
         reads: number of readings that are averaged, the first at t.
         read_interval: time between readings, in tau, > 0; for reads > 1 only.
@@ -178,11 +178,11 @@ class TNGD(NaturalGradient):
         fresh = self.reset or not self._carried
         found = self._read(system, g, g if fresh else None)
         seconds, attempts = found.seconds, found.attempts
-        self._carried = found.outcome.readable
-        if self.delay_time > 0 and self._carried:
+        self._carried = found.outcome.readable and not found.outcome.clipped
+        if self.delay_time > 0 and found.outcome.readable:
             late = self.device.evolve(self.delay_time)
             seconds, attempts = seconds + late.seconds, attempts + late.attempts
-            self._carried = late.outcome.readable
+            self._carried = late.outcome.readable and not late.outcome.clipped
         spent = time.perf_counter() - start
         x: list[Tensor] | None = None
         if found.outcome.readable:

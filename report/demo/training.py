@@ -102,7 +102,7 @@ def _train_one(
         "hybrid_seconds": [step * sum(parts.values()) for step in steps],
         "seconds_per_step": parts,
         "skipped": sum(not Outcome(outcome).readable for outcome in history.outcome),
-        "clipped": history.outcome.count("clipped"),
+        "clipped": sum(Outcome(outcome).clipped for outcome in history.outcome),
         "extrapolated": history.outcome.count("extrapolated"),
         "steps_to_95": history.steps_to(0.95),
     }

@@ -94,7 +94,7 @@ def test_a_card_is_not_asked_beyond_its_range_unless_told_to(run: Run) -> None:
     assert "outside of the card's range: 70 unknowns, calibrated for 2 to 64" in out
     assert "the reading is extrapolated" in error
     code, out, _ = run("simulate", "big.npy", "--card", "card.json", "--extrapolate", "--json")
-    assert json.loads(out)["crossed"] == ["70 unknowns, calibrated for 2 to 64"]
+    assert json.loads(out)["violations"] == ["70 unknowns, calibrated for 2 to 64"]
     code, _, error = run("simulate", "big.npy", "--extrapolate")
     assert code == 2
     assert "--extrapolate does not apply to the spice device" in error

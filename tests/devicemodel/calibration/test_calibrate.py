@@ -91,8 +91,8 @@ def test_the_card_says_what_it_has_seen_and_by_what(calibration):
     # So its own systems are within, and a larger one is not.
     device = SurrogateDevice(card, 1)
     for case in cases:
-        device.solve(Dense(torch.tensor(case.matrix)), torch.tensor(case.b), case.duration)
-        assert device.crossed == ()
+        found = device.solve(Dense(torch.tensor(case.matrix)), torch.tensor(case.b), case.duration)
+        assert found.violations == ()
     with pytest.raises(InputError, match="7 unknowns, calibrated for 4 to 6"):
         device.solve(Dense(torch.eye(7, dtype=torch.float64)), torch.ones(7, dtype=torch.float64), 1.0)
 

@@ -17,9 +17,9 @@ from thermograd.devicemodel.calibration.fitting import (
     fit_law,
     fit_noise,
 )
-from thermograd.devicemodel.devices.circuit import Probe
 from thermograd.devicemodel.devices.surrogate import propagate
 from thermograd.devicemodel.host.converters import Adc, Dac
+from thermograd.devicemodel.host.probe import Probe
 
 from ...systems import passive, spd, true_card
 

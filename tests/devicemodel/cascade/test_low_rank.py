@@ -326,7 +326,7 @@ def test_a_network_of_200000_cells_runs_with_no_array_stored():
     assert solution.outcome is Outcome.OK
     # Forty vectors of the cells; one array has sixty-four.
     assert peak < 40 * n * 8 < k * n * 8 <= stored
-    assert device.bound < 1e-9
+    assert solution.error_bound < 1e-8
     # Near the ideal answer, off by the parts' imperfections.
     exact = IdealDevice().solve(LowRank(rows, None, 0.01), b, 50.0).x
     error = float((solution.x - exact).norm() / exact.norm())
@@ -396,7 +396,7 @@ def test_a_card_extrapolates_and_says_so():
     device = FactoredDevice(card, die=2, extrapolate=True)
     solution = device.solve(system, b, 1.0)
     assert solution.outcome is Outcome.EXTRAPOLATED
-    assert device.crossed == ("fabric factored, calibrated as crossbar",)
+    assert solution.violations == ("fabric factored, calibrated as crossbar",)
     # The card of a perfect calibration has its technology's figures.
     torch.testing.assert_close(solution.x, FactoredDevice(INTEGRATED, die=2).solve(system, b, 1.0).x, rtol=0, atol=0)
 
@@ -450,7 +450,7 @@ def test_a_state_that_is_not_finite_is_no_reading(monkeypatch, place):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("state headroom runs", "state lacks state, headroom, runs: give what state_dict"),
+        ("nothing", "state lacks state, without_drive, headroom, runs: give what state_dict"),
         ({"state": torch.tensor([1.0, math.nan])}, r"state\['state'\] is \(2,\) torch.float32: .*finite"),
         ({"state": [1.0, 2.0]}, r"state\['state'\] is list"),
         ({"headroom": math.nan}, r"state\['headroom'\] is nan"),

@@ -233,7 +233,7 @@ def test_auto_zero_of_the_board_in_spice(seed):
 
 def test_a_zero_beyond_the_rail_is_a_clipped_reading():
     technology = IDEAL.replace(opamp__offset=0.1, opamp__output_limit=0.05)
-    assert device(technology, ReadOut(auto_zero=True)).solve(A, B, math.inf).outcome is Outcome.CLIPPED
+    assert device(technology, ReadOut(auto_zero=True)).solve(A, B, math.inf).outcome is Outcome.OFFSET_CLIPPED
 
 
 @pytest.mark.parametrize(

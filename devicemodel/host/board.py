@@ -1,0 +1,84 @@
+"""`Board`: what the host needs of a programmed system, on one die or on many; the physics, and nothing of the host's own work.
+
+A device gives the host a board for each system: what stands for its numbers, and what its voltages do when driven for a time. How strongly
+it is driven, when, how often, and what is made of what is read, is the host's business (`host`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..device import Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Voltages:
+    """What a run of some dies came to.
+
+    Attributes:
+        cells: differential node voltages at the instants of reading, (dies, instants, n) V; nan in all of a die's where its run left the
+            numbers.
+        internal: largest output of amplifiers that are not read, (dies,) V; None where there are none.
+        error: bound of the numerical error of `cells` at the last instant, (dies,) V in the Euclidean norm; None: not known.
+    """
+
+    cells: np.ndarray
+    internal: np.ndarray | None = None
+    error: np.ndarray | None = None
+
+
+class Board(ABC):
+    """A programmed system. Only `relax` has to be written; numbers stand for voltages one to one by default.
+
+    Attributes:
+        size: cells n.
+        tau: s, the time unit of the system.
+        runaway: what a run is that left the numbers.
+    """
+
+    size: int
+    tau: float = 1.0
+    runaway: Outcome = Outcome.UNSTABLE
+
+    @abstractmethod
+    def relax(
+        self,
+        dies: np.ndarray,
+        driven: np.ndarray,
+        start: np.ndarray,
+        spans: tuple[float, ...],
+        streams: Sequence[np.random.Generator],
+    ) -> Voltages:
+        """Let some dies relax.
+
+        Args:
+            dies: their places among the dies of the board, (dies,); [0] for a board of one.
+            driven: voltages at the drive inputs, (dies, n) V; zeros: inputs at ground.
+            start: cell voltages at first, (dies, n) V.
+            spans: times to each reading, tau: up to the first one, from there to the second one, and so on; the first may be inf.
+            streams: of each die's noise.
+        """
+
+    def obstacles(self, duration: float) -> Sequence[Outcome | None]:
+        """For each die what keeps it from running for so long (tau), known before it runs; None: nothing does."""
+        return [None]
+
+    def strongest(self, b: np.ndarray) -> float:
+        """Largest voltage that drives b, (n,), at a level of 1 V for a problem unit."""
+        return float(np.abs(b).max())
+
+    def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Drive voltages for b, (n,), at levels (dies, 1): (dies, n) V."""
+        return level * b
+
+    def volts(self, x: np.ndarray, level: np.ndarray | float) -> np.ndarray:
+        """Cell voltages of problem units."""
+        return np.asarray(x * level)
+
+    def values(self, volts: np.ndarray, level: np.ndarray | float) -> np.ndarray:
+        """Problem units of cell voltages."""
+        return np.asarray(volts / level)

@@ -1,0 +1,276 @@
+"""`Host`: the digital side of a device, for one die or for many: drive, run, read, try again.
+
+    find a level -> DAC -> the board relaxes -> ADC -> within range?  no: another level, again
+                                                                      yes: a reading
+
+The same for every device: a `Board` supplies the physics. Dies do not wait for one another: each has its own converters, level and noise,
+and one that is done is left alone while the others go on.
+
+A reading that is beyond the range after all attempts is followed by a run of b = 0. If that clips, too, the drive is not to blame
+(`Outcome.OFFSET_CLIPPED`), and no level would help.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...circuits.technology.die import Die
+from ...circuits.technology.technology import Technology
+from ..device import Outcome
+from .auto_range import MAX_ATTEMPTS, SPARE, first_level, least_headroom, room, scaled_down
+from .board import Board, Voltages
+from .calibrated_range import CalibratedRange, outcome_of
+from .converters import Adc, Dac, Reading
+from .readout import ReadOut
+
+WITHOUT_DRIVE, EXPLANATION = 0, MAX_ATTEMPTS + 1
+"""Numbers of the noise streams of runs that are not attempts, which count from 1."""
+
+Stream = Callable[[int, int], np.random.Generator]
+"""The noise of one analog run: of a die's place and the number of the attempt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """A run of one die as the ADC saw it.
+
+    Attributes:
+        held: cell voltages within their limits, (instants, n) V, and `samples`, what was read of them.
+        peak: largest voltage of any amplifier, V. room: see `auto_range.room`. clipped: whether anything was beyond its range.
+    """
+
+    held: np.ndarray
+    samples: list[Reading]
+    peak: float
+    room: float
+    clipped: bool
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Of the samples, (n,) V."""
+        volts = [one.volts for one in self.samples]
+        return volts[0] if len(volts) == 1 else np.asarray(np.mean(volts, axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One driven run of one die.
+
+    Attributes:
+        requested, driven: drive voltages before and after the DAC, (n,) V. start: cell voltages at first, (n,) V.
+        clipped: whether anything was beyond its range, the drive included.
+        source: what the board gave, and the die's place in it.
+    """
+
+    requested: np.ndarray
+    driven: np.ndarray
+    start: np.ndarray
+    readings: Readings
+    clipped: bool
+    source: tuple[Voltages, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What the host has of one die after all attempts.
+
+    Attributes:
+        outcome, violations: see `Solution`.
+        attempts: analog runs.
+        headroom: the ranging memory that it leaves; see `auto_range`.
+        level: volts for a problem unit of the last attempt, and `trial`, that attempt; None where there is nothing to read.
+        without_drive: cell voltages at the end of the run without drive, (n,) V; None where there was none.
+        zero: its reading, (n,) V; None without auto-zero.
+    """
+
+    outcome: Outcome
+    attempts: int
+    headroom: float
+    violations: tuple[str, ...] = ()
+    level: float = 1.0
+    trial: Trial | None = None
+    without_drive: np.ndarray | None = None
+    zero: np.ndarray | None = None
+
+
+class Host:
+    """Converters and routine of one die or of many of one technology.
+
+    Args:
+        technology: its converters and limits.
+        dies: one or more.
+        read_out: samples and auto-zero.
+        calibrated: the range of a card.
+    """
+
+    def __init__(
+        self, technology: Technology, dies: Sequence[Die], read_out: ReadOut, calibrated: CalibratedRange
+    ) -> None:
+        self.dies, self.read_out, self.calibrated = dies, read_out, calibrated
+        self.dacs = [Dac(technology.dac, die) for die in dies]
+        self.adcs = [Adc(technology.adc, die) for die in dies]
+        self.amplifier_limit = technology.opamp.output_limit
+        self.limit = min(technology.opamp.output_limit, technology.adc.full_scale)
+        self.full_scale, self.least_headroom = technology.dac.full_scale, least_headroom(technology.dac)
+
+    def run(
+        self,
+        board: Board,
+        b: np.ndarray,
+        start: np.ndarray,
+        without_drive: np.ndarray | None,
+        headroom: Sequence[float],
+        duration: float,
+        stream: Stream,
+        violations: Sequence[tuple[str, ...]],
+    ) -> list[Run]:
+        """Drive, relax and read every die of a board.
+
+        Args:
+            board: programmed.
+            b: (n,) drive. start: (n,) problem units. without_drive: where the last run without drive ended, (n,); None: at zero.
+            headroom: of each die, what its memory says; 1: nothing.
+            duration: tau up to the first sample.
+            stream: noise.
+            violations: of each die, known before it runs.
+
+        Raises:
+            InputError: a run outside of the card's range, unless extrapolation is allowed.
+        """
+        spans, obstacles = self.read_out.spans(duration), board.obstacles(duration)
+        runs: dict[int, Run] = {
+            k: Run(obstacle, 1, headroom[k], violations[k])
+            for k, obstacle in enumerate(obstacles)
+            if obstacle is not None
+        }
+        pending = [k for k in range(len(self.dies)) if k not in runs]
+        strongest, reach = board.strongest(b), float(np.abs(board.volts(start, 1.0)).max())
+        left, clips = np.array(headroom, dtype=float), [0] * len(self.dies)
+        level = np.array([self._first_level(strongest, reach, one) for one in headroom])
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            if not pending:
+                break
+            tried = self._attempt(board, b, start, level, spans, pending, [stream(k, attempt) for k in pending])
+            pending = []
+            for k, trial in tried.items():
+                if trial is None:
+                    runs[k] = Run(board.runaway, attempt, headroom[k], violations[k])
+                    continue
+                last = attempt == MAX_ATTEMPTS
+                if trial.clipped and not last and left[k] > self.least_headroom:
+                    clips[k] += 1
+                    shrink = max(scaled_down(trial.readings.room, clips[k]), self.least_headroom / left[k])
+                    level[k], left[k] = level[k] * shrink, left[k] * shrink
+                    pending.append(k)
+                    continue
+                spare = not trial.clipped and trial.readings.room > SPARE and left[k] < 1
+                if spare and not last and clips[k] == 0:
+                    # Less was made of the range than could be, for the sake of what an earlier system needed: begin as if there was none.
+                    higher = self._first_level(strongest, reach, 1.0)
+                    if higher > level[k]:
+                        level[k], left[k] = higher, 1.0
+                        pending.append(k)
+                        continue
+                texts = violations[k] if trial.clipped else (*violations[k], *self._beyond(k, trial.readings.peak))
+                runs[k] = Run(
+                    outcome=Outcome.CLIPPED if trial.clipped else outcome_of(texts),
+                    attempts=attempt,
+                    headroom=1.0 if trial.clipped else min(1.0, 2 * left[k]) if spare else float(left[k]),
+                    violations=texts,
+                    level=float(level[k]),
+                    trial=trial,
+                )
+        if self.read_out.auto_zero:
+            self._auto_zero(board, runs, without_drive, spans, stream)
+        self._explain(board, runs, spans, stream)
+        return [runs[k] for k in range(len(self.dies))]
+
+    def _attempt(
+        self,
+        board: Board,
+        b: np.ndarray,
+        start: np.ndarray,
+        level: np.ndarray,
+        spans: tuple[float, ...],
+        dies: list[int],
+        streams: list[np.random.Generator],
+    ) -> dict[int, Trial | None]:
+        """One run of some dies at their levels; None for one that left the numbers."""
+        rows = np.array(dies)
+        requested, begin = board.requested(b, level[rows, None]), board.volts(start, level[rows, None])
+        driven = np.stack([self.dacs[k].convert(volts) for k, volts in zip(dies, requested, strict=True)])
+        found = board.relax(rows, driven, begin, spans, streams)
+        tried: dict[int, Trial | None] = {}
+        for place, k in enumerate(dies):
+            tried[k] = None
+            if np.isfinite(found.cells[place]).all():
+                readings = self._read(k, found, place, streams[place])
+                clipped = readings.clipped or self.dacs[k].clips(requested[place])
+                tried[k] = Trial(requested[place], driven[place], begin[place], readings, clipped, (found, place))
+        return tried
+
+    def _auto_zero(
+        self, board: Board, runs: dict[int, Run], start: np.ndarray | None, spans: tuple[float, ...], stream: Stream
+    ) -> None:
+        """Runs with the drive inputs at ground. They go on where the last such run ended, as driven ones do, so that both hold the offsets
+        of the same time."""
+        dies = [k for k, run in sorted(runs.items()) if run.trial is not None]
+        if not dies:
+            return
+        level = np.array([[runs[k].level] for k in dies])
+        begin = np.zeros((len(dies), board.size)) if start is None else board.volts(start, level)
+        streams = [stream(k, WITHOUT_DRIVE) for k in dies]
+        found = board.relax(np.array(dies), np.zeros_like(begin), begin, spans, streams)
+        for place, k in enumerate(dies):
+            zero = self._read(k, found, place, streams[place])
+            runs[k] = dataclasses.replace(
+                runs[k],
+                outcome=Outcome.OFFSET_CLIPPED if zero.clipped else runs[k].outcome,
+                attempts=runs[k].attempts + 1,
+                headroom=1.0 if zero.clipped else runs[k].headroom,
+                without_drive=zero.held[-1],
+                zero=zero.mean,
+            )
+
+    def _explain(self, board: Board, runs: dict[int, Run], spans: tuple[float, ...], stream: Stream) -> None:
+        """Runs of b = 0 from cells at zero, where it is not known yet whether the drive clips, or offsets."""
+        dies = [k for k, run in sorted(runs.items()) if run.outcome is Outcome.CLIPPED]
+        if not dies:
+            return
+        nothing, streams = np.zeros((len(dies), board.size)), [stream(k, EXPLANATION) for k in dies]
+        driven = np.stack([self.dacs[k].convert(volts) for k, volts in zip(dies, nothing, strict=True)])
+        found = board.relax(np.array(dies), driven, nothing, spans, streams)
+        for place, k in enumerate(dies):
+            clipped = self._read(k, found, place, streams[place]).clipped
+            outcome = Outcome.OFFSET_CLIPPED if clipped else Outcome.CLIPPED
+            runs[k] = dataclasses.replace(runs[k], outcome=outcome, attempts=runs[k].attempts + 1)
+
+    def _read(self, k: int, found: Voltages, place: int, stream: np.random.Generator) -> Readings:
+        """What a die's ADC makes of a run."""
+        volts = found.cells[place]
+        inside = 0.0 if found.internal is None else float(found.internal[place])
+        peak, held = float(np.abs(volts).max()), np.clip(volts, -self.limit, self.limit)
+        samples = [self.adcs[k].convert(sample, stream) for sample in held]
+        return Readings(
+            held=held,
+            samples=samples,
+            peak=max(peak, inside),
+            room=room([(peak, self.limit), (inside, self.amplifier_limit)]),
+            # Written so that nan is beyond the range.
+            clipped=not (peak <= self.limit and inside <= self.amplifier_limit) or any(one.clipped for one in samples),
+        )
+
+    def _first_level(self, strongest: float, reach: float, headroom: float) -> float:
+        return first_level(strongest, reach, headroom, self.full_scale, self.limit)
+
+    def _beyond(self, k: int, peak: float) -> tuple[str, ...]:
+        """Violations by the largest voltage of a die's run. InputError unless they are allowed."""
+        texts = self.calibrated.of_level(peak)
+        seed = self.dies[k].seed
+        named = texts if seed is None else tuple(f"die {seed}: {text}" for text in texts)
+        self.calibrated.check(named)
+        return texts

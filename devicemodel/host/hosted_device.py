@@ -1,0 +1,232 @@
+"""`HostedDevice`: a `Device` out of a board and the host: what is loaded, the analog state, the ranging memory, and the noise streams.
+
+A device of one's own derives from it and says which systems it `accepts`, how one is programmed (`_program`), and by that what the
+physics is (`Board`). All else is here, and the same for all devices.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
+from ...circuits.technology.presets import as_technology
+from ...circuits.technology.technology import Technology
+from ..device import Device, Outcome, Solution
+from ..systems import LinearSystem, check_duration, check_vector
+from .board import Board
+from .calibrated_range import CalibratedRange
+from .host import Host
+from .probe import Probe
+from .readout import ReadOut
+
+
+class HostedDevice(Device):
+    """Common part of the devices that are driven and read through converters.
+
+    Args:
+        technology: converters and limits; a preset's name is taken, too.
+        die: seed of the die; None is a die with nominal parts.
+        seed: of the noise, Johnson's and the ADC's. Run number i of the device draws from the stream (seed, die, i).
+        read_out: number of samples, their distance, and auto-zero.
+        calibrated: the range of a card, for a device that has one.
+
+    Attributes:
+        probe: the last run as an oscilloscope would see it; None before there was a reading.
+        age: s since the parts were programmed.
+
+    Raises:
+        InputError: a seed that is not an integer >= 0.
+    """
+
+    kinds = "Dense(A), LowRank(J, H, damping) or Kronecker(A, B, damping)"
+    """What it accepts, for the message about other systems."""
+
+    def __init__(
+        self,
+        technology: Technology | str,
+        die: int | None = None,
+        seed: int = 0,
+        read_out: ReadOut | None = None,
+        calibrated: CalibratedRange | None = None,
+    ) -> None:
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"seed is {seed!r}: give an integer >= 0")
+        self.technology, self.seed, self.read_out = as_technology(technology), seed, read_out or ReadOut()
+        self.die = Die(self.technology, die)
+        self.calibrated = calibrated or CalibratedRange()
+        self.host = Host(self.technology, [self.die], self.read_out, self.calibrated)
+        self.probe: Probe | None = None
+        self.age = 0.0
+        self._board: Board | None = None
+        self._system: LinearSystem | None = None
+        self._drive: Tensor | None = None
+        self._outside: tuple[str, ...] = ()
+        self._state: np.ndarray | None = None
+        self._without_drive: np.ndarray | None = None
+        self._outcome = Outcome.OK
+        self._headroom = 1.0
+        self._runs = 0
+
+    @abstractmethod
+    def accepts(self, system: LinearSystem) -> bool:
+        """See `Device.accepts`."""
+
+    @abstractmethod
+    def _program(self, system: LinearSystem) -> Board:
+        """The board for a system that is accepted. InputError where it cannot be built; nothing has changed then."""
+
+    def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
+        """What a card was not calibrated for, of a system, whatever is run on it."""
+        return ()
+
+    def _violations_of_run(self, duration: float) -> tuple[str, ...]:
+        """What a card was not calibrated for, of a run of `duration` tau, whatever the system."""
+        return ()
+
+    def _board_now(self) -> Board:
+        """The loaded board as it is by now."""
+        assert self._board is not None
+        return self._board
+
+    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        """Program the system, load b, run for `duration` tau and read; see `Device.solve`.
+
+        What a clipped reading left in the cells is discharged before.
+
+        Raises:
+            InputError: a system that is not accepted or cannot be programmed, b or x0 of the wrong length or not finite, a negative
+                duration, a run that the device's card was not calibrated for.
+        """
+        if not self.accepts(system):
+            raise InputError(f"system is a {type(system).__name__}: {type(self).__name__} takes {self.kinds}")
+        check_vector("b", b, system)
+        if x0 is not None:
+            check_vector("x0", x0, system)
+        duration = check_duration(duration)
+        if system is not self._system:
+            outside = self._violations_of_system(system)
+            self._check((*outside, *self._violations_of_run(duration)))
+            self._board = self._program(system)
+            self._system, self._outside, self.age = system, outside, 0.0
+        else:
+            self._check((*self._outside, *self._violations_of_run(duration)))
+        self._drive = b
+        if x0 is not None:
+            self._state, self._without_drive = x0.detach().cpu().double().numpy(), None
+        elif self._outcome.clipped or self._state is None or len(self._state) != system.size:
+            self._state = self._without_drive = None
+        return self._run(b, duration)
+
+    def evolve(self, duration: float) -> Solution:
+        """Let it run on with the loaded system and drive, and read."""
+        if self._board is None or self._drive is None:
+            raise InputError(
+                "the device has no system and drive yet (they are not part of a saved state): call solve first"
+            )
+        duration = check_duration(duration)
+        self._check((*self._outside, *self._violations_of_run(duration)))
+        return self._run(self._drive, duration)
+
+    def idle(self, seconds: float) -> None:
+        """Let time pass without a run: the cells keep their charge, programmed conductances age.
+
+        Raises:
+            InputError: a time that is negative or not finite.
+        """
+        if not (math.isfinite(seconds) and seconds >= 0):
+            raise InputError(f"idle for {seconds!r} s: give a finite time >= 0")
+        self.age += seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """The analog state, the ranging memory and the noise counter."""
+        held = {"state": self._state, "without_drive": self._without_drive}
+        kept = {
+            # The next solve finds the board discharged after a clipped reading.
+            name: None if value is None or self._outcome.clipped else torch.from_numpy(value.copy())
+            for name, value in held.items()
+        }
+        return {**kept, "headroom": self._headroom, "runs": self._runs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state of `state_dict`; the loaded system is not part of it.
+
+        Raises:
+            InputError: not such a state; the message names what is wrong in it.
+        """
+        missing = [key for key in ("state", "without_drive", "headroom", "runs") if key not in state]
+        if missing:
+            raise InputError(
+                f"state lacks {', '.join(missing)}: give what state_dict() of a {type(self).__name__} returned"
+            )
+        held, without_drive = (_vector(key, state[key]) for key in ("state", "without_drive"))
+        headroom, runs = float(state["headroom"]), int(state["runs"])
+        if not 0 < headroom <= 1:
+            raise InputError(f"state['headroom'] is {headroom}: it is above 0 and at most 1")
+        if runs < 0:
+            raise InputError(f"state['runs'] is {runs}: it is an integer >= 0")
+        self._state, self._without_drive, self._headroom, self._runs = held, without_drive, headroom, runs
+        self._board = self._system = self._drive = None
+        self._outcome = Outcome.OK
+
+    def _check(self, violations: tuple[str, ...]) -> None:
+        self.calibrated.check(violations)
+
+    def _run(self, b: Tensor, duration: float) -> Solution:
+        board = self._board_now()
+        state = np.zeros(board.size) if self._state is None else self._state
+        number = self._runs
+
+        def stream(die: int, attempt: int) -> np.random.Generator:
+            return np.random.default_rng([self.seed, self.die.seed or 0, number, attempt])
+
+        [run] = self.host.run(
+            board,
+            b.detach().cpu().double().numpy(),
+            state,
+            self._without_drive,
+            [self._headroom],
+            duration,
+            stream,
+            [(*self._outside, *self._violations_of_run(duration))],
+        )
+        self._runs, self._headroom, self._outcome = number + 1, run.headroom, run.outcome
+        x, error = np.full(board.size, math.nan), None
+        if run.trial is None:
+            # The board is discharged.
+            self._state = self._without_drive = None
+        else:
+            self.probe = Probe.of(run, duration)
+            seen = run.trial.readings
+            x = board.values(seen.mean if run.zero is None else seen.mean - run.zero, run.level)
+            self._state = board.values(seen.held[-1], run.level)
+            if run.without_drive is not None:
+                self._without_drive = board.values(run.without_drive, run.level)
+            voltages, place = run.trial.source
+            if voltages.error is not None:
+                error = float(np.abs(board.values(np.full(board.size, voltages.error[place]), run.level)).max())
+        seconds = run.attempts * sum(self.read_out.spans(duration)) * board.tau
+        if math.isfinite(seconds):
+            # A settled run has no length that a clock could count.
+            self.age += seconds
+        return Solution(
+            torch.from_numpy(x).to(dtype=b.dtype, device=b.device),
+            run.outcome,
+            seconds,
+            run.attempts,
+            run.violations,
+            error,
+        )
+
+
+def _vector(key: str, held: Any) -> np.ndarray | None:
+    if held is not None and not (isinstance(held, Tensor) and held.dim() == 1 and bool(torch.isfinite(held).all())):
+        got = f"{tuple(held.shape)} {held.dtype}" if isinstance(held, Tensor) else type(held).__name__
+        raise InputError(f"state[{key!r}] is {got}: give a (n,) tensor of finite numbers, or None for cells at zero")
+    return None if held is None else held.detach().cpu().double().numpy().copy()
