@@ -100,7 +100,7 @@ def characterise(
 
     Numbers may have SPICE suffixes (46k, 0.2p). --out takes everything but the amplifier from --technology (default: integrated).
     """
-    from ..circuits.amplifiers.characterise import measure
+    from ..circuits.amplifiers.characterise import characterise as measure
     from .hardware import read_technology
 
     if technology is not None and out is None:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from thermograd import compile_matrix
-from thermograd.circuits.amplifiers.characterise import measure
+from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
 from thermograd.circuits.netlist.analyses import OperatingPoint, Transient
@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     )
     columns = compiled(parts).parts.coupling[0].sum(axis=0)
     heaviest = 1.0 / float(columns.max())
-    free, loaded = measure(amplifier), measure(amplifier, load_resistance=heaviest)
+    free, loaded = characterise(amplifier), characterise(amplifier, load_resistance=heaviest)
     program = with_offset(compiled(parts.replace(opamp=loaded.opamp)), loaded.offset)
     found = {
         "one pole": settle(program, b, None),

@@ -12,7 +12,7 @@ import math
 import time
 from pathlib import Path
 
-from thermograd.circuits.amplifiers.characterise import measure
+from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
 
@@ -23,12 +23,12 @@ LOADS = ((math.inf, 0.0), (46e3, 0.0), (10e3, 0.0), (math.inf, 1e-13), (math.inf
 def main() -> None:
     began = time.perf_counter()
     amplifier = Amplifier.read_spice(NETLIST, "two_stage", ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
-    unloaded = Macromodel(measure(amplifier).opamp)
+    unloaded = Macromodel(characterise(amplifier).opamp)
     print(f"  {'load':16}{'':12}{'A0':>8}{'|A| = 1':>11}{'margin':>9}{'swing':>18}{'slew rate':>12}")
     for ohm, farad in LOADS:
         load = f"{'none' if math.isinf(ohm) else f'{ohm / 1e3:g} kohm'}, {1e12 * farad:g} pF"
         for name, cell in (("amplifier", amplifier), ("macromodel", unloaded)):
-            found = measure(cell, load_resistance=ohm, load_capacitance=farad)
+            found = characterise(cell, load_resistance=ohm, load_capacitance=farad)
             low, high = found.swing
             print(
                 f"  {load:16}{name:12}{found.opamp.gain:>8.0f}{found.unity_gain / 1e6:>7.1f} MHz{found.phase_margin:>7.1f} °"

@@ -1,4 +1,4 @@
-"""`characterise`: the figures of a designer's amplifier, measured in ngspice as on a bench, as the record that the compiler takes.
+"""`characterise`: the figures of a designer's amplifier, measured in ngspice as on a bench, as the record of a technology.
 
     gain                |A| at low frequency
     gbw, second_pole    A0 f_1, and f_2: of the law of two poles that has the measured -3 dB frequency, and the measured phase at
@@ -88,11 +88,11 @@ def characterise(
     load_capacitance: float = 0.0,
     temperature: float | None = None,
     timeout: float = 120.0,
-) -> OpAmp:
-    """The figures of an amplifier; see the module's docstring, and `measure` for the curves behind them.
+) -> Characterisation:
+    """The figures of an amplifier, and the curves behind them; see the module's docstring.
 
     Args:
-        amplifier: `cells.Amplifier` for a designer's netlist, or a `cells.Macromodel`.
+        amplifier: an `Amplifier`, for a designer's netlist, or a `Macromodel`.
         outputs: how many it has, 1 or 2; None: as many as the netlist.
         load_resistance, load_capacitance: from each output to ground, ohm and F. Given a resistor, `gain` is that under load, and
             `output_resistance` 0.
@@ -102,18 +102,6 @@ def characterise(
         InputError: a load that is not positive; inputs that are swapped (A0 < 0); a gain below 1.
         SimulationError: ngspice finds no operating point, or its gain never falls to 1.
     """
-    return measure(amplifier, outputs, load_resistance, load_capacitance, temperature, timeout).opamp
-
-
-def measure(
-    amplifier: AmplifierCell,
-    outputs: int | None = None,
-    load_resistance: float = math.inf,
-    load_capacitance: float = 0.0,
-    temperature: float | None = None,
-    timeout: float = 120.0,
-) -> Characterisation:
-    """The figures and the curves; arguments and errors as `characterise`."""
     numbers = all(isinstance(value, int | float) for value in (load_resistance, load_capacitance))
     if not numbers or not load_resistance > 0 or not 0 <= load_capacitance < math.inf:
         raise InputError(
@@ -279,19 +267,19 @@ def _noise(bench: Bench, gbw: float, large: float) -> tuple[Array, Array, float,
 
 
 def _noise_up_to(stop: float, bench: Bench, large: float) -> tuple[Array, Array, float, float, float, float]:
-    frequency, quiet, low = bench.noise(SMALL, 0.1, stop)
-    _, loud, high = bench.noise(large, 0.1, stop)
+    frequency, with_small, low = bench.noise(SMALL, 0.1, stop)
+    _, with_large, high = bench.noise(large, 0.1, stop)
     # S = e^2 + outputs i^2 |Z|^2.
-    current = (loud**2 - quiet**2) / (bench.outputs * (high**2 - low**2))
-    voltage = quiet**2 - bench.outputs * current * low**2
-    heard = (current > 0) & (current * bench.outputs * high**2 > NEGLIGIBLE * np.maximum(voltage, 0.0))
+    current = (with_large**2 - with_small**2) / (bench.outputs * (high**2 - low**2))
+    voltage = with_small**2 - bench.outputs * current * low**2
+    significant = (current > 0) & (current * bench.outputs * high**2 > NEGLIGIBLE * np.maximum(voltage, 0.0))
     # White noise is there throughout; what shows at the highest frequencies alone comes through the inputs' capacitances.
-    white = bool(heard[frequency > 1e-2 * frequency[-1]].all())
+    white = bool(significant[frequency > 1e-2 * frequency[-1]].all())
     of_voltage = of_current = (0.0, 0.0)
-    if np.all(voltage > 1e-6 * quiet**2):
+    if np.all(voltage > 1e-6 * with_small**2):
         of_voltage = _white_and_flicker(frequency, voltage)
-    if white and heard.sum() >= FEWEST:
-        of_current = _white_and_flicker(frequency[heard], current[heard])
+    if white and significant.sum() >= FEWEST:
+        of_current = _white_and_flicker(frequency[significant], current[significant])
     volts = np.sqrt(np.maximum(voltage, 0.0))
     return frequency, volts, math.sqrt(of_voltage[0]), of_voltage[1], math.sqrt(of_current[0]), of_current[1]
 

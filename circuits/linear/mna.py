@@ -46,7 +46,7 @@ from ..netlist.topology import UnionFind
 
 Array = NDArray[np.float64]
 RANK_TOLERANCE = 1e-11
-"""Relative, after scaling: parts within 1e11 of each other are told apart."""
+"""Relative, after scaling: parts within 1e11 of each other are distinguished."""
 
 
 @dataclass(frozen=True, eq=False)

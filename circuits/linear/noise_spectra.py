@@ -13,8 +13,8 @@ Solid-State Circuits 6:204, 1971.) Over a band,
     Cov_ij = integral from f_lo to f_hi of Re S_ij(f) df,
 
 which from 0 to infinity is the stationary covariance, the solution of the Lyapunov equation in `statespace`: two
-computations that share the netlist and nothing else. The imaginary part is odd in frequency; it is what tells
-v_i(t + tau) v_j(t) from its mirror image in time. At one temperature a network of R, L and C alone has S = 4 k T Re Z,
+computations that share the netlist and nothing else. The imaginary part is odd in frequency; it is what
+distinguishes v_i(t + tau) v_j(t) from its mirror image in time. At one temperature a network of R, L and C alone has S = 4 k T Re Z,
 real and symmetric (detailed balance); a temperature gradient makes it complex.
 """
 

@@ -1,6 +1,6 @@
 """A linear netlist as state-space matrices, by modified nodal analysis, and the exact law of its linear SDE.
 
-Every netlist of `netlist` is linear, so the whole circuit is
+A circuit of linear parts is
 
     x' = F x + B u + Bn w,        y = H x + Du u + Dn w
 
@@ -195,18 +195,18 @@ class StateSpace:
         start = self.initial if x0 is None else np.asarray(x0, dtype=float)
         if start.shape != (self.size,):
             raise InputError(f"x0: shape {start.shape}, but the circuit has {self.size} states")
-        push = self.B @ drive
+        forcing = self.B @ drive
         if self.size == 0:
             return np.zeros((len(times), 0))
         modes = self._modes
         if modes is None:
-            return np.stack([self._by_expm(time, start, push) for time in times])
+            return np.stack([self._by_expm(time, start, forcing) for time in times])
         values, vectors, inverse = modes
         exponent = np.multiply.outer(times, values)
         # (exp(lambda t) - 1) / lambda, and t where lambda = 0
         safe = np.where(exponent == 0.0, 1.0, exponent)
         growth = times[:, None] * np.where(exponent == 0.0, 1.0, np.expm1(safe) / safe)
-        amplitudes = np.exp(exponent) * (inverse @ start) + growth * (inverse @ push)
+        amplitudes = np.exp(exponent) * (inverse @ start) + growth * (inverse @ forcing)
         return np.ascontiguousarray((amplitudes @ vectors.T).real)
 
     @cached_property
@@ -216,10 +216,10 @@ class StateSpace:
             return None
         return values.astype(np.complex128), vectors.astype(np.complex128), np.linalg.inv(vectors).astype(np.complex128)
 
-    def _by_expm(self, time: float, start: Array, push: Array) -> Array:
+    def _by_expm(self, time: float, start: Array, forcing: Array) -> Array:
         augmented = np.zeros((self.size + 1, self.size + 1))
         augmented[:-1, :-1] = self.F * time
-        augmented[:-1, -1] = push * time
+        augmented[:-1, -1] = forcing * time
         return (expm(augmented) @ np.append(start, 1.0))[:-1]
 
     def state_from(self, voltages: Mapping[str, float], u: ArrayLike | Mapping[str, float] | None = None) -> Array:

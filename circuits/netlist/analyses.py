@@ -33,7 +33,7 @@ class HasCards(Protocol):
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """The direct-current solution. ngspice also finds unstable equilibria: check eigenvalues with `statespace`.
+    """The direct-current solution. ngspice also finds unstable equilibria: check the eigenvalues of its `StateSpace`.
 
     Args:
         nodes: whose voltages to return; None: all.
@@ -59,7 +59,7 @@ class Transient:
     their period as well, since their phase error adds up.
 
     With noise the steps are all equal to `step`, and the Johnson noise of all noisy resistors is injected as correlated
-    node currents (see `noise`); the rows are t = step, 2 step, ... and the first sample of noise is zero, so discard a
+    node currents (see `linear.johnson`); the rows are t = step, 2 step, ... and the first sample of noise is zero, so discard a
     burn-in of several time constants.
 
     Args:

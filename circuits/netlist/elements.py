@@ -162,7 +162,7 @@ class Resistor(Element):
         """The ngspice line."""
         text = f"{self.name} {self.a} {self.b} {self.resistance!r}"
         if self.temperature is not None and self.temperature != ambient:
-            text += f" dtemp={self.temperature - ambient!r}"  # ngspice 39's .noise heeds dtemp and ignores temp
+            text += f" dtemp={self.temperature - ambient!r}"  # ngspice 39's .noise uses dtemp and ignores temp
         return text if self.noisy else text + " noisy=0"
 
 
@@ -392,4 +392,4 @@ KINDS: tuple[type[Element], ...] = (
     *(Resistor, Capacitor, Inductor, VoltageSource, CurrentSource),
     *(VCVS, VCCS, CCVS, CCCS),
 )
-"""The kinds of linear parts; mutual inductances are in `spice_coupling`, what is not linear in `spice_devices`."""
+"""The kinds of linear parts; mutual inductances are in `mutual_inductance`, nonlinear parts in `limiting` and `semiconductors`."""

@@ -224,7 +224,7 @@ class Netlist:
         """The netlist as a text file: title, comments, parts in order, temperature, the analysis' cards if one is given, ``.end``.
 
         The same netlist always gives the same text; numbers keep their 17 significant digits. A resistor's own temperature and
-        `noisy=False` are written in the dialect's words (ngspice: ``dtemp=``, the distance from the netlist's, and ``noisy=0``).
+        `noisy=False` are written in the dialect's syntax (ngspice: ``dtemp=``, the distance from the netlist's, and ``noisy=0``).
         Diodes and transistors are written for ngspice only, since the simulators' models differ.
         LTspice and Xyce keep ``ic=`` in force in an operating point, so it is left out where the analysis starts with one.
 
@@ -235,7 +235,7 @@ class Netlist:
                 outside or the analysis name, the others stay local. Else a flat list.
 
         Raises:
-            InputError: an unknown dialect; an analysis that it has no words for.
+            InputError: an unknown dialect; an analysis that it does not support.
             NetlistError: hierarchical, and a part refers to one in another group; a diode or transistor in another dialect.
         """
         # Bound late: spice knows netlist, and not the reverse.

@@ -32,7 +32,7 @@ LEVELS: dict[str, frozenset[int]] = {
     "SW": frozenset({1}),
 }
 """Kind of model -> the levels that are taken."""
-#: ngspice would measure a device's parameters at the netlist's own temperature unless it is told its usual 27 C.
+#: ngspice would measure a device's parameters at the netlist's own temperature unless its usual 27 C is set.
 NOMINAL_CELSIUS = 27.0
 #: Newton's test, which linear circuits do without (see `analyses`).
 NEWTON = "reltol=1e-05 vntol=1e-08 abstol=1e-12"
@@ -248,7 +248,7 @@ def reject_devices(elements: Iterable[Element], engine: str) -> None:
     for element in elements:
         if isinstance(element, Device):
             raise NetlistError(
-                f"{element.name} is a {type(element).__name__}, which is not linear: the {engine} cannot take it, only ngspice "
+                f"{element.name} is a {type(element).__name__}, which is not linear: the {engine} does not support it, only ngspice "
                 "does (circuits.ngspice.run.run)"
             )
         if isinstance(element, Behavioural):

@@ -14,10 +14,10 @@ Array = NDArray[np.float64]
 def resample(time: Array, values: Array, corners: Array, grid: Array) -> Array:
     """Values (points, nodes) at increasing `time` (points,), interpolated at `grid` (m,); (m, nodes).
 
-    Between two corners curves are smooth; one spline across them would swing, by hundreds of volts where an edge is short.
+    Between two corners curves are smooth; one spline across them would overshoot, by hundreds of volts where an edge is short.
 
     Args:
-        corners: (k,) times at which a source bends; the simulator has a point there.
+        corners: (k,) times at which a source's waveform has a corner; the simulator has a point there.
     """
     rows = np.abs(time[:, None] - corners[None, :]).argmin(axis=0) if len(corners) else np.zeros(0, dtype=int)
     edges = np.unique(np.concatenate([[0], rows, [len(time) - 1]]))

@@ -190,10 +190,10 @@ def _prepare(
 
 
 def _corners(netlist: Netlist, analysis: Transient) -> Array:
-    """Times at which a source bends, within the run.
+    """Times at which a source's waveform has a corner, within the run.
 
     Raises:
-        InputError: some are so close that ngspice would merge them, and with them a whole pulse, without a word.
+        InputError: some are so close that ngspice would merge them, and with them a whole pulse, silently.
     """
     shortest = 1.5 * float(analysis.step or 0.0) if analysis.noise else analysis.shortest
     sources: list[VoltageSource | CurrentSource] = [*netlist.of(VoltageSource), *netlist.of(CurrentSource)]
@@ -204,7 +204,7 @@ def _corners(netlist: Netlist, analysis: Transient) -> Array:
         if gap < shortest * (1 - 1e-9):
             raise InputError(
                 f"{source.name}: points of its waveform at {start:g} s are {gap:.3g} s apart, but in a transient of "
-                f"{analysis.stop:g} s ngspice tells apart only points {shortest:.3g} s from each other; give slower edges, or a shorter "
+                f"{analysis.stop:g} s ngspice distinguishes only points {shortest:.3g} s from each other; give slower edges, or a shorter "
                 "stop"
             )
         found.update(times)

@@ -44,7 +44,9 @@ class Simulator:
         from PySpice.Spice.NgSpice.Shared import NgSpiceCommandError, NgSpiceShared, ffi
 
         NgSpiceShared.LIBRARY_PATH = library
-        logging.disable(logging.CRITICAL)  # PySpice logs harmless notes as errors; what ngspice says is kept by `say`
+        logging.disable(
+            logging.CRITICAL
+        )  # PySpice logs harmless notes as errors; what ngspice says is kept by `printed`
         try:
             self.shared = NgSpiceShared.new_instance()
         except OSError as error:
@@ -61,18 +63,18 @@ class Simulator:
         except self._command_error:
             pass  # judged by the return code (a NameError of PySpice's, not caught here) and by the vectors
         except NameError as error:
-            raise Rejected(f"ngspice command {text!r} failed: {error}; it printed: {self._said()}") from None
-        return self.say()
+            raise Rejected(f"ngspice command {text!r} failed: {error}; it printed: {self._printed_line()}") from None
+        return self.printed()
 
-    def say(self) -> list[str]:
+    def printed(self) -> list[str]:
         """The lines that the last call printed, appended to the job's log."""
         lines = self.shared.stdout.splitlines() + self.shared.stderr.splitlines()
         lines = [line.strip() for line in lines if line.strip() and not line.startswith("Reference value")]
         self.log.extend(lines)
         return lines
 
-    def _said(self) -> str:
-        return " | ".join(self.say()) or "nothing"
+    def _printed_line(self) -> str:
+        return " | ".join(self.printed()) or "nothing"
 
     def load(self, deck: str, noisy: bool) -> None:
         """Load a deck; Rejected if ngspice complains about anything at all."""
@@ -83,8 +85,8 @@ class Simulator:
         self.shared.clear_output()
         failed = self.shared._ngspice_shared.ngSpice_Circ(self._ffi.new("char *[]", self._deck))
         if failed:
-            raise Rejected(f"ngspice could not load the netlist; it printed: {self._said()}")
-        complaints = [line for line in self.say() if not line.startswith(_HARMLESS_AT_LOAD)]
+            raise Rejected(f"ngspice could not load the netlist; it printed: {self._printed_line()}")
+        complaints = [line for line in self.printed() if not line.startswith(_HARMLESS_AT_LOAD)]
         if not complaints:
             return
         words = " | ".join(complaints)

@@ -123,7 +123,7 @@ def temperature_after(card: Card, celsius: float, scope: Scope) -> float:
 
 
 def check_device_options(card: Card, scope: Scope) -> None:
-    """Raise at options that would change the devices, since the parts here do not heed them."""
+    """Raise at options that would change the devices, which the parts here do not follow."""
     for word in card.words[1:]:
         name, _, value = word.partition("=")
         if name.lower() in _CHANGES_DEVICES:

@@ -82,7 +82,7 @@ def read_subcircuit(text: str, lines: list[Line] | None, name: str) -> tuple[Net
         InputError: there is no sub-circuit of that name; as `parse_spice`.
     """
     parser = Parser(enumerate(text.splitlines()[1:], start=2) if lines is None else lines)
-    for card in parser.top.cards:  # left aside with the parts outside, its models would be missed without a word
+    for card in parser.top.cards:  # left aside with the parts outside, its models would be missed silently
         if card.words[0].lower() in INCLUSIONS:
             raise not_supported(card)
     inner = parser.definitions.get(name.lower())

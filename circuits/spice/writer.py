@@ -52,7 +52,7 @@ class Dialect:
         """The analysis' cards, and the `.print` without which `ngspice -b` runs nothing but an operating point.
 
         Raises:
-            InputError: one that this dialect has no words for.
+            InputError: one that this dialect does not support.
         """
         cards = list(analysis.cards())
         if isinstance(analysis, Transient | AC) and analysis.nodes:
@@ -85,7 +85,7 @@ class LTspice(Dialect):
         return element.line(ambient)
 
     def options(self, netlist: Netlist) -> list[str]:
-        """Temperature, and ideal inductors: LTspice gives each 1 mohm in series and a damping resistor unless told otherwise."""
+        """Temperature, and ideal inductors: LTspice gives each 1 mohm in series and a damping resistor by default."""
         celsius = netlist.temperature - constants.zero_Celsius
         cards = [f".temp {celsius!r}", f".options tnom={celsius!r}"]
         if netlist.of(Inductor):
@@ -137,7 +137,7 @@ class Xyce(Dialect):
         return [_noise(analysis, self.name), ".print noise format=csv precision=15 onoise inoise"]
 
     def notes(self, netlist: Netlist) -> list[str]:
-        """The resistors that are noiseless here, for which Xyce has no word."""
+        """The resistors that are noiseless here, which Xyce does not support."""
         silent = [element.name for element in netlist.of(Resistor) if not element.noisy]
         if not silent:
             return []
@@ -155,7 +155,7 @@ def write_spice(
     """The text file of a netlist, as `Netlist.to_spice` describes it.
 
     Raises:
-        InputError: an unknown dialect; an analysis that it has no words for.
+        InputError: an unknown dialect; an analysis that it does not support.
         NetlistError: hierarchical, and a part refers to one in another group; a diode or transistor in another dialect.
     """
     known = DIALECTS.get(dialect) if isinstance(dialect, str) else None

@@ -52,7 +52,7 @@ class Technology(Record):
 
     @classmethod
     def read(cls, path: str | Path) -> Technology:
-        """Read a TOML or JSON file, told apart by its suffix. Fields left out keep their default."""
+        """Read a TOML or JSON file, as its suffix says. Fields left out keep their default."""
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ def amplifier_plot(measured: Characterisation, title: str) -> Figure:
     Marked are the -3 dB point, unity gain with the phase margin, and the noise's corner.
 
     Args:
-        measured: what `circuits.amplifiers.characterise.measure` returned.
+        measured: what `circuits.amplifiers.characterise` returned.
         title: which amplifier, in what conditions.
     """
     figure = Figure(figsize=(WIDE, 4.6), layout="constrained")
