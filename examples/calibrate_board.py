@@ -1,4 +1,4 @@
-"""R3 and the capacitors of a real board from its noise: which measurements tell them, and which only seem to.
+"""R3 and the capacitors of a real board from its noise: which measurements identify them, and which only seem to.
 
     python examples/calibrate_board.py --data ../shared/data --plot out/calibration.png        (a minute and a half on one core)
 
@@ -27,16 +27,14 @@ from typing import Any
 
 import numpy as np
 
-from thermograd.circuits.linear.noise_spectra import noise_covariance, noise_spectrum
-from thermograd.circuits.netlist.elements import VCVS, Resistor
-from thermograd.circuits.netlist.netlist import Netlist
+from thermograd.circuits import VCVS, Netlist, Resistor, noise_covariance, noise_spectrum
 from thermograd.devicemodel.calibration.measured.calibrate import calibrate_from_measurements, check_measurements
 from thermograd.devicemodel.calibration.measured.measurements import Measurements
 from thermograd.devicemodel.calibration.measured.result import LabCalibration
 
 PICKUP = (800.0, 1600.0)  # Hz
 SOUGHT = ("R3", "C1", "C2")
-#: What is said of the start: nominal parts, the drives as computed, and 0.3 uV/rtHz of noise after the network.
+#: Starting values: nominal parts, the drives as computed, and 0.3 uV/rtHz of noise after the network.
 START = {"gain_A": 1.0, "gain_B": 1.0, "own_noise": 3e-7, "common_noise": 3e-7}
 FREE = {
     "A": (*SOUGHT, "gain_A"),

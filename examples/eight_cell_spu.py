@@ -31,11 +31,7 @@ from typing import Any
 import numpy as np
 
 from thermograd import AnalogProgram, Technology, compile_matrix
-from thermograd.circuits.linear.johnson import johnson_currents
-from thermograd.circuits.linear.statespace import StateSpace, state_space
-from thermograd.circuits.netlist.analyses import Transient
-from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.ngspice.run_many import run_many
+from thermograd.circuits import StateSpace, Transient, johnson_currents, run, run_many, state_space
 
 CELLS = 8
 BOLTZMANN = 1.380649e-23  # J/K

@@ -9,8 +9,8 @@ place of backward, so that schedules, gradient accumulation, logs, evaluation, c
 is ever left in `.grad`: what clips (`max_grad_norm`) is the optimizer's `clip`.
 
 Trained are the head and the last `--layers` layers; embeddings stay frozen. With `--data` (a file in SQuAD's format) the task is to find an
-answer's first and last token, which are two softmax heads over positions: logits stacked to (b, 2, T). Without, it is to tell
-of which of two groups of tokens a sequence of random length holds more.
+answer's first and last token, which are two softmax heads over positions: logits stacked to (b, 2, T). Without, it is to classify
+which of two groups of tokens is more frequent in a sequence of random length.
 
 Needs `pip install 'thermograd[llm]'`.
 """

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import thermograd as tg
-from thermograd.optim.tasks.digits import digits
+from thermograd.optim import digits
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "ngd": (tg.NGD, {"lr": 0.3, "damping": 0.3}),

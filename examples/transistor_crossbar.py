@@ -1,9 +1,9 @@
-"""Eight unknowns solved by an array whose amplifiers are made of transistors, and how well its error was foretold.
+"""Eight unknowns solved by an array whose amplifiers are transistor circuits, and its predicted error.
 
     python examples/transistor_crossbar.py --plot out/transistors.png        (about 5 s)
 
-A two-stage Miller amplifier (`amplifiers/two_stage.cir`, level 1 MOS models) is measured on ngspice's bench; its figures become the
-technology of a compiled single-ended array of 8 unknowns; and the array is simulated with the transistors themselves in the place of
+A two-stage Miller amplifier (`amplifiers/two_stage.cir`, level 1 MOS models) is measured in ngspice; its parameters become the
+technology of a compiled single-ended array of 8 unknowns; and the array is simulated with the transistors in place of
 every amplifier, integrators and inverters alike. Four predictions of where it settles, from coarse to fine:
 
     ideal        A^-1 b
@@ -25,17 +25,22 @@ from typing import Any
 import numpy as np
 
 from thermograd import compile_matrix
-from thermograd.circuits.amplifiers.characterise import characterise
-from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel
-from thermograd.circuits.amplifiers.user_netlist import Amplifier
-from thermograd.circuits.netlist.analyses import OperatingPoint, Transient
-from thermograd.circuits.netlist.elements import VoltageSource
-from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.netlist.semiconductors import Mosfet
-from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.technology.parts import Capacitors, Resistors
-from thermograd.circuits.technology.technology import Technology
-from thermograd.compiler.program import AnalogProgram
+from thermograd.circuits import (
+    Amplifier,
+    AmplifierCell,
+    Capacitors,
+    Macromodel,
+    Mosfet,
+    Netlist,
+    OperatingPoint,
+    Resistors,
+    Technology,
+    Transient,
+    VoltageSource,
+    characterise,
+    run,
+)
+from thermograd.compiler import AnalogProgram
 
 AMPLIFIER = Path(__file__).parent / "amplifiers" / "two_stage.cir"
 UNIT_RESISTOR, UNIT_CAPACITOR = 1e5, 1e-11  # ohm, F
@@ -167,7 +172,7 @@ def _plot(
         )
     right.axhline(0.0, color="grey", linewidth=0.7)
     right.set(xlabel="unknown", ylabel="error, 10⁻³ of |A⁻¹b|", xticks=places)
-    right.set_title("error, simulated and foretold", loc="left", fontsize=10)
+    right.set_title("error, simulated and predicted", loc="left", fontsize=10)
     right.legend(frameon=False)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)

@@ -33,13 +33,20 @@ from typing import Any
 
 import numpy as np
 
-from thermograd.circuits.linear.johnson import johnson_currents
-from thermograd.circuits.linear.statespace import StateSpace, state_space
-from thermograd.circuits.netlist.analyses import Noise, Transient
-from thermograd.circuits.netlist.elements import VCVS, Capacitor, Resistor, VoltageSource
-from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.ngspice.run_many import run_many
+from thermograd.circuits import (
+    VCVS,
+    Capacitor,
+    Netlist,
+    Noise,
+    Resistor,
+    StateSpace,
+    Transient,
+    VoltageSource,
+    johnson_currents,
+    run,
+    run_many,
+    state_space,
+)
 
 BOLTZMANN = 1.380649e-23  # J/K
 
@@ -67,7 +74,7 @@ def find_data(option: Path | None) -> Path:
     """The folder of the board's files.
 
     Raises:
-        FileNotFoundError: nobody said where it is, or it is not there.
+        FileNotFoundError: no path is given, or the file is missing.
     """
     given = option if option is not None else os.environ.get("THERMOGRAD_DATA")
     if not given:
@@ -228,7 +235,7 @@ def noise_spectra(netlist: Netlist) -> tuple[np.ndarray, np.ndarray]:
 
 
 def noise_covariance(frequency: np.ndarray, density: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(2, 2) covariance of the band; the difference of the nodes tells their correlation."""
+    """(2, 2) covariance of the band; the difference of the nodes gives their correlation."""
     points = np.concatenate([[low], frequency[(frequency > low) & (frequency < high)], [high]])
     one, two, difference = (
         np.trapezoid(np.exp(np.interp(np.log(points), np.log(frequency), np.log(d))), points) for d in density.T

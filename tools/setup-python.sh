@@ -54,7 +54,7 @@ pip_install() {
     fi
 }
 
-# uv does not read pip's settings; a mirror, a wheel folder or a certificate that pip was told of holds for uv too.
+# uv does not read pip's settings; a mirror, a wheel folder or a certificate configured for pip applies to uv too.
 adopt_pip_settings() {
     local settings
     settings=$("$python" -m pip config list 2>/dev/null) || return 0

@@ -116,7 +116,7 @@ def test_picture_of_the_processing_unit(inverted):
 
 
 @pytest.mark.parametrize("arguments", [["--runs", "0"], ["--steps", "10"]])
-def test_unusable_settings_are_refused(spu, arguments, capsys):
+def test_unusable_settings_are_rejected(spu, arguments, capsys):
     with pytest.raises(SystemExit):
         spu.main(arguments)
     assert "--runs needs at least 1 and --steps at least 2000" in capsys.readouterr().err
@@ -197,9 +197,9 @@ def test_picture_of_the_board(compared):
 @pytest.mark.parametrize("given", [[], ["--data", "nowhere/at/all"]])
 def test_missing_data_is_named_with_both_ways_to_give_it(board, given, capsys, monkeypatch):
     monkeypatch.delenv("THERMOGRAD_DATA", raising=False)
-    with pytest.raises(SystemExit) as refusal:
+    with pytest.raises(SystemExit) as exit:
         board.main(given)
-    assert refusal.value.code == 2
+    assert exit.value.code == 2
     message = capsys.readouterr().err
     assert "--data FOLDER" in message
     assert "THERMOGRAD_DATA" in message
@@ -214,7 +214,7 @@ def transistors(tmp_path_factory):
 
 
 def test_transistor_array_settles_where_its_amplifiers_figures_say(transistors):
-    """The error that transistors make, 1e-3, is foretold to 1 % by the macromodel and to 10 % by gain and offset alone."""
+    """The error that transistors make, 1e-3, is predicted to 1 % by the macromodel and to 10 % by gain and offset alone."""
     _, figures, picture = transistors
     error = float(np.linalg.norm(figures["errors"]["transistors"]))
     assert 5e-4 < error < 2e-3
