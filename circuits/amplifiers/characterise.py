@@ -39,17 +39,17 @@ Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 START, STOP = 1e-6, 1e11
 """Range of the sweep, Hz."""
-FLAT = 20.0
+MIN_POLE_RATIO = 20.0
 """Least distance of the dominant pole from its start: |A| there is A0 to 0.1 %."""
 SMALL, LARGE = 1e3, 1e6
 """Resistors of the bench where a current into the inputs shall not count, and where it shall, ohm."""
 PROBE_LOAD = 1e3
 """The further load that shows the output resistance, ohm."""
-LARGEST_LEVEL = 200.0
+MAX_LEVEL = 200.0
 """Source voltage up to which the end of the output's range is looked for, V."""
 NEGLIGIBLE = 1e-3
 """Share of a noise density that counts as none."""
-FEWEST = 8
+MIN_POINTS = 8
 """Points of a spectrum that a fit needs."""
 
 
@@ -191,9 +191,9 @@ def _crossings(frequency: Array, response: ComplexArray) -> tuple[float, float, 
     curve = CubicSpline(place[: first + 1], size[: first + 1])
     half = size[0] - math.log(2) / 2
     corner_at = int(np.flatnonzero(size <= half)[0])
-    if first < 2 or frequency[corner_at] < FLAT * frequency[0]:
+    if first < 2 or frequency[corner_at] < MIN_POLE_RATIO * frequency[0]:
         raise SimulationError(
-            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; that must be above {FLAT * START:g} Hz to be measured"
+            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; that must be above {MIN_POLE_RATIO * START:g} Hz to be measured"
         )
     corner = brentq(lambda x: float(curve(x)) - half, place[corner_at - 1], place[corner_at])
     unity = brentq(lambda x: float(curve(x)), place[first - 1], place[first])
@@ -228,9 +228,9 @@ def _swing(bench: Bench, a0: float) -> tuple[float, float]:
         low, high = 0.0, 0.25
         while excess(high) > 0:
             low, high = high, 2 * high
-            if high > LARGEST_LEVEL:
+            if high > MAX_LEVEL:
                 raise SimulationError(
-                    f"the output has no end up to {LARGEST_LEVEL:g} V; an ideal amplifier has nothing to measure"
+                    f"the output has no end up to {MAX_LEVEL:g} V; an ideal amplifier has nothing to measure"
                 )
         edge = brentq(excess, low, high, xtol=1e-4 * high, rtol=1e-4)
         found.append(bench.rest(SMALL, sign * edge)["out"])
@@ -278,7 +278,7 @@ def _noise_up_to(stop: float, bench: Bench, large: float) -> tuple[Array, Array,
     of_voltage = of_current = (0.0, 0.0)
     if np.all(voltage > 1e-6 * with_small**2):
         of_voltage = _white_and_flicker(frequency, voltage)
-    if white and significant.sum() >= FEWEST:
+    if white and significant.sum() >= MIN_POINTS:
         of_current = _white_and_flicker(frequency[significant], current[significant])
     volts = np.sqrt(np.maximum(voltage, 0.0))
     return frequency, volts, math.sqrt(of_voltage[0]), of_voltage[1], math.sqrt(of_current[0]), of_current[1]
@@ -297,7 +297,7 @@ def _white_and_flicker(frequency: Array, density: Array) -> tuple[float, float]:
         corner = slope / white if white > 0 else math.inf
         lowest = max(frequency[0], min(3e-3 * corner, 1e-2 * frequency[-1]))
         near = (frequency >= lowest) & (frequency < 300 * max(corner, lowest))
-        if near.sum() < FEWEST or np.array_equal(near, kept):
+        if near.sum() < MIN_POINTS or np.array_equal(near, kept):
             break
         kept = near
     if not white > 0:

@@ -24,7 +24,7 @@ RESISTOR = 1e3
 """Of the bench, ohm."""
 STEP = 0.8
 """Half of the step, as a share of the output limit."""
-SEEN = 0.02
+MIN_SLOWING = 0.02
 """Least share by which a limit must slow the step to be seen."""
 
 
@@ -45,7 +45,7 @@ def find_slew(bench: Bench, opamp: OpAmp) -> float:
             return math.log(_rise(dataclasses.replace(plain, amplifier=limited), opamp, amplitude) / taken)
 
         free = _rise(dataclasses.replace(plain, amplifier=Macromodel(model)), opamp, amplitude)
-        if taken < free * (1 + SEEN):
+        if taken < free * (1 + MIN_SLOWING):
             continue
         # Full overdrive all the way would take this rate; it is never less, and where the limit hardly counts much more.
         low = math.log(0.9 * 0.3 * 2 * abs(amplitude) / taken)

@@ -30,7 +30,7 @@ from ..netlist.netlist import Netlist
 from .statespace import StateSpace, state_space
 
 Array = NDArray[np.float64]
-LARGEST_BIAS = 0.02
+MAX_BIAS = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,10 @@ def johnson_currents(netlist: Netlist, step: float) -> NoiseCurrents:
     if not space.is_stable:
         raise InputError(f"thermal noise needs a stable circuit, but {space.eigenvalues[0]:.6g} 1/s does not decay")
     covariance, bias = discrete_covariance(space, step)
-    if bias > LARGEST_BIAS:
+    if bias > MAX_BIAS:
         raise InputError(
             f"noise step = {step:g} s is too long for this circuit: the covariance would be {100 * bias:.1f} % off "
-            f"(limit {100 * LARGEST_BIAS:g} %); use step <= {_longest_step(space, step):.3g} s"
+            f"(limit {100 * MAX_BIAS:g} %); use step <= {_longest_step(space, step):.3g} s"
         )
     return NoiseCurrents(space.noise_nodes, _root(covariance), float(step), bias)
 
@@ -125,7 +125,7 @@ def _longest_step(space: StateSpace, step: float) -> float:
     """A step whose bias is inside the limit, by halving."""
     for _ in range(60):
         step /= 2
-        if discrete_covariance(space, step)[1] <= LARGEST_BIAS:
+        if discrete_covariance(space, step)[1] <= MAX_BIAS:
             break
     return step
 

@@ -47,11 +47,11 @@ Injected: TypeAlias = Mapping[Reading, float] | ArrayLike
 #: A circuit of these alone cannot be unstable, and is spared the dense matrices of that test.
 _PASSIVE = (Resistor, Capacitor, Inductor, VoltageSource, CurrentSource)
 #: Error wanted of a band's integral, relative to the standard deviations; and the one above which it is an error.
-_TOLERANCE, _LARGEST_ERROR = 1e-8, 1e-5
+_TOLERANCE, _MAX_ERROR = 1e-8, 1e-5
 #: Share of a variance that white noise, taken over the circuit's own bandwidth, may have and still pass as rounding.
 _WHITE = 1e-9
 #: Distance of break points around a resonance, in half-widths: each is this times the one before.
-_SPREAD = 8.0
+_BREAK_RATIO = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +300,7 @@ def _integrate(system: _System, band: tuple[float, float], eigenvalues: ComplexA
     if math.isinf(high):
         tail, more = _quadrature(beyond, 0.0, 1.0, ())
         total, error = total + tail, error + more
-    if error > _LARGEST_ERROR:
+    if error > _MAX_ERROR:
         raise InputError(
             f"band = ({low:g}, {high:g}) Hz: the integral is only known to {error:.1g} of the variances, since the circuit's equations are "
             "ill-conditioned there; use a narrower band, or parts of closer size"
@@ -338,7 +338,7 @@ def _break_points(eigenvalues: ComplexArray, low: float, high: float) -> list[fl
         centre, width = value.imag / 2 / math.pi, abs(value.real) / 2 / math.pi
         while 0.0 < width < centre:
             found.extend((width, point) for point in (centre - width, centre, centre + width))
-            width *= _SPREAD
+            width *= _BREAK_RATIO
     fastest = max((point for _, point in found), default=max(low, 1.0))
     end = high if math.isfinite(high) else max(2 * fastest, 2 * low)
     kept: list[float] = []

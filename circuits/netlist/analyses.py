@@ -18,9 +18,9 @@ Array: TypeAlias = NDArray[np.float64]
 #: noise at nodes that settle to zero, and cuts the time step for ever. pivtol: a small conductance is not singular.
 _EXACT = ".options reltol=2 vntol=1 pivtol=1e-30"
 #: First step of an adaptive transient, relative to `stop`, times 100 (ngspice starts with a hundredth of this).
-_START = 1e-7
+_FIRST_STEP = 1e-7
 #: Default largest step of an adaptive transient is stop / this.
-_COARSEST = 100
+_MIN_STEPS = 100
 
 
 class HasCards(Protocol):
@@ -113,7 +113,7 @@ class Transient:
     @property
     def shortest(self) -> float:
         """Distance in s below which ngspice takes two points of a waveform for one, where there is no noise."""
-        return 2 * _START * self.stop
+        return 2 * _FIRST_STEP * self.stop
 
     def cards(self) -> tuple[str, ...]:
         """ngspice cards. `minbreak` only takes effect with the `.tran` card and `run`, not with the `tran` command."""
@@ -128,8 +128,8 @@ class Transient:
                 f"{_EXACT} method=trap minbreak={1.5 * h!r} trtol=1e6 chgtol=1",
                 f".tran {h * (100 / 1024)!r} {end!r} 0 {h!r}{uic}",
             )
-        first = _START * self.stop
-        coarsest = self.stop / _COARSEST if self.step is None else self.step
+        first = _FIRST_STEP * self.stop
+        coarsest = self.stop / _MIN_STEPS if self.step is None else self.step
         # Only the step control is wanted: its limit is trtol * reltol, with absolute floors below any signal that counts, but
         # above the rounding of volts and milliamperes: a node that symmetry keeps at zero must not set the step.
         return (

@@ -26,7 +26,7 @@ CHANNELS = 15  # at most, per filesource: time and 15 numbers fit the 511 charac
 _HARMLESS_AT_LOAD = ("Note: No compatibility mode", "Note: can't find init file", "Circuit:", "Using ", "Compatibility")
 #: What makes a run's vectors worthless although ngspice delivers them: a missing value taken as 1 mOhm, and an operating
 #: point that every method failed to find before the last one, a pseudo-transient, stopped somewhere.
-_WORTHLESS = ("resistance to low", "source stepping failed")
+_INVALIDATING = ("resistance to low", "source stepping failed")
 
 
 class Rejected(Exception):
@@ -132,7 +132,7 @@ def serve(simulator: Simulator, job: dict[str, Any], arrays: list[Array]) -> tup
         plots = simulator.plots()
         log = list(simulator.log)
         words = " | ".join(log) or "nothing"
-        if not plots or any(phrase in words for phrase in _WORTHLESS):
+        if not plots or any(phrase in words for phrase in _INVALIDATING):
             raise Rejected(f"ngspice produced no result; it printed: {words}")
         found: dict[str, Array] = {}
         for plot in plots:  # a noise analysis has its totals in one plot and its spectra in the other

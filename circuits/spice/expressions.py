@@ -35,8 +35,8 @@ _FUNCTIONS: dict[str, tuple[int, int, Callable[..., float]]] = {
 }
 """Name -> fewest and most arguments, and what to call; log is the natural logarithm, as in ngspice."""
 #: Bound on brackets, signs and parameters within parameters, far below where Python's own stack would end.
-_DEEPEST = 50
-_LONGEST = 1000
+_MAX_DEPTH = 50
+_MAX_LENGTH = 1000
 
 
 def parse_number(text: str) -> float:
@@ -162,9 +162,9 @@ class _Parser:
     def __init__(self, text: str, scope: Scope) -> None:
         self.text, self.scope, self.place = text, scope, 0
         self.shown = text.replace(BLANK, " ").strip()
-        if len(text) > _LONGEST:
+        if len(text) > _MAX_LENGTH:
             raise InputError(
-                f"an expression of {len(text)} characters: at most {_LONGEST} are read; split it by .param"
+                f"an expression of {len(text)} characters, but at most {_MAX_LENGTH} are allowed; split it by .param"
             )
         self.tokens: list[tuple[str, str]] = []
         at, end = 0, len(text.rstrip(f"{BLANK} \t"))
@@ -211,8 +211,8 @@ class _Parser:
         level = self.scope.level
         level[0] += 1
         try:
-            if level[0] > _DEEPEST:
-                raise InputError(f"expression {self.shown[:80]!r}: nested more than {_DEEPEST} deep; simplify it")
+            if level[0] > _MAX_DEPTH:
+                raise InputError(f"expression {self.shown[:80]!r}: nested more than {_MAX_DEPTH} deep; simplify it")
             sign = self.take("+", "-")
             if sign:
                 return self.signed() if sign == "+" else -self.signed()

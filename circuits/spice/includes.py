@@ -12,10 +12,10 @@ from .lexer import Line, without_comment
 _INCLUDE = re.compile(r"\s*\.(include|incl|inc|lib)(?![A-Za-z0-9_])(.*)", re.IGNORECASE)
 _SECTION = re.compile(r"\s*\.(lib|endl)(?![A-Za-z0-9_])(.*)", re.IGNORECASE)
 _WORD = re.compile(r"\s*(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
-_DEEPEST = 10
+_MAX_DEPTH = 10
 #: Files that include one another twice double with every level; these bounds are what ends that.
-_MOST_FILES = 200
-_MOST_BYTES = 64 * 1024 * 1024
+_MAX_FILES = 200
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 def read_file(path: str | Path, folder: str | Path | None) -> tuple[str, list[Line] | None]:
@@ -70,8 +70,8 @@ class _Includer:
             is_library = match[1].lower() == "lib"
             if len(words) != 1 + is_library:
                 raise fault("write .include FILE, or .lib FILE SECTION")
-            if depth >= _DEEPEST:
-                raise fault(f"files include one another more than {_DEEPEST} deep; does one include itself?")
+            if depth >= _MAX_DEPTH:
+                raise fault(f"files include one another more than {_MAX_DEPTH} deep; does one include itself?")
             path = self.find(words[0], home)
             if path is None:
                 raise fault(
@@ -82,9 +82,9 @@ class _Includer:
             except (OSError, ValueError) as error:
                 raise fault(f"{words[0]!r} cannot be read: {error}") from None
             self.files, self.bytes = self.files + 1, self.bytes + len(text)
-            if self.files > _MOST_FILES or self.bytes > _MOST_BYTES:
+            if self.files > _MAX_FILES or self.bytes > _MAX_BYTES:
                 raise fault(
-                    f"more than {_MOST_FILES} files or {_MOST_BYTES >> 20} MiB are included; put them together yourself"
+                    f"more than {_MAX_FILES} files or {_MAX_BYTES >> 20} MiB are included; put them together yourself"
                 )
             shown = str(path.relative_to(self.folder))
             inner: list[Line] = [
@@ -130,6 +130,6 @@ def _section(lines: list[Line], name: str, missing: InputError) -> list[Line]:
 def _text(path: Path) -> str:
     if not path.is_file():
         raise ValueError("it is no file")
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"it has more than {_MAX_BYTES >> 20} MiB")
     return path.read_text(encoding="utf-8-sig")

@@ -37,9 +37,9 @@ _REMEDIES = {
     ".global": "give each sub-circuit a port for the node instead; only ground (0) is known everywhere",
     ".func": "write the expression out; there are sqrt, exp, log, abs, min, max",
 }
-_DEEPEST = 20
+_MAX_DEPTH = 20
 #: Cards that instances may bring in all, so that ten lines cannot unfold into 1e20 parts.
-_MOST_CARDS = 2_000_000
+_MAX_CARDS = 2_000_000
 
 
 def not_supported(card: Card) -> InputError:
@@ -56,7 +56,7 @@ class Parser:
         self.definitions: dict[str, Definition] = {}
         self.scope = Scope()
         self.models: dict[str, DeviceModel] = {}
-        self.left = _MOST_CARDS
+        self.left = _MAX_CARDS
         self.origins: dict[str, tuple[str, str]] = {}
         # Cards of a flat netlist are used as they come, since keeping 1e5 of them costs more than reading them.
         self.flat = all(card.words[0].lower() in _PASSED_OVER for card in dots)
@@ -172,11 +172,11 @@ class Parser:
             )
         if len(plain) - 1 != len(inner.ports):
             raise card.error(f"sub-circuit {inner.name} has {len(inner.ports)} ports, {len(plain) - 1} nodes are given")
-        if depth >= _DEEPEST:
-            raise card.error(f"sub-circuits nested more than {_DEEPEST} deep: does one contain itself?")
+        if depth >= _MAX_DEPTH:
+            raise card.error(f"sub-circuits nested more than {_MAX_DEPTH} deep: does one contain itself?")
         self.left -= 1 + len(inner.cards)
         if self.left < 0:
-            raise card.error(f"sub-circuits unfold into more than {_MOST_CARDS} cards; use fewer instances")
+            raise card.error(f"sub-circuits unfold into more than {_MAX_CARDS} cards; use fewer instances")
         inside = Scope(scope)
         for word, source in inner.formals:
             inside.define(word, source)

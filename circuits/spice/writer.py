@@ -21,9 +21,9 @@ from ..netlist.waveforms import waveform_text
 
 _WIDTH = 120
 #: Neither simulator's step control was tried here, so the largest step alone must give the accuracy.
-_COARSEST = 1000
-_FIRST = 1e-7
-_NAMED = 6
+_MIN_STEPS = 1000
+_FIRST_STEP = 1e-7
+_MAX_NAMED = 6
 
 
 class Dialect:
@@ -128,7 +128,7 @@ class Xyce(Dialect):
             uic = " uic" if analysis.use_initial else ""
             return [
                 ".options timeint method=trap reltol=1e-06 abstol=1e-09",
-                f".tran {_FIRST * analysis.stop!r} {analysis.stop!r} 0 {step!r}{uic}",
+                f".tran {_FIRST_STEP * analysis.stop!r} {analysis.stop!r} 0 {step!r}{uic}",
                 *_wrapped([".print tran format=csv precision=15", *_voltages(analysis.nodes)]),
             ]
         if isinstance(analysis, AC):
@@ -141,7 +141,9 @@ class Xyce(Dialect):
         silent = [element.name for element in netlist.of(Resistor) if not element.noisy]
         if not silent:
             return []
-        named = ", ".join(silent[:_NAMED]) + (f" and {len(silent) - _NAMED} more" if len(silent) > _NAMED else "")
+        named = ", ".join(silent[:_MAX_NAMED]) + (
+            f" and {len(silent) - _MAX_NAMED} more" if len(silent) > _MAX_NAMED else ""
+        )
         return [f"Xyce has no noiseless resistors: a noise analysis counts {named}, which should make none"]
 
 
@@ -238,7 +240,7 @@ def _largest_step(analysis: Transient, dialect: str) -> float:
             f"Transient.noise = True cannot be written for {dialect}: no text makes thermal noise in the time domain; "
             "write Noise(...), or run the transient by circuits.ngspice.run"
         )
-    return min(analysis.step or analysis.stop, analysis.stop / _COARSEST)
+    return min(analysis.step or analysis.stop, analysis.stop / _MIN_STEPS)
 
 
 def _ac(analysis: AC) -> str:

@@ -84,7 +84,7 @@ def test_small_signals_obey_the_two_pole_law_and_the_state_space_engine_agrees(s
         solved = np.linalg.solve(circuit.at(s[k]).toarray(), circuit.input.toarray()[:, 0])
         assert solved[circuit.index["out"]] == pytest.approx(found.voltages["out"][k], rel=1e-6)
     if math.isfinite(second_pole):
-        with pytest.raises(AssertionError):  # the check tells the second pole apart
+        with pytest.raises(AssertionError):  # the check sees the second pole
             np.testing.assert_allclose(gain, 1e4 / (1 + s * 1e4 / (2 * np.pi * 1e6)), rtol=1e-2)
 
 

@@ -78,9 +78,9 @@ def test_bias_of_an_oscillator_is_what_the_recursion_gives(phase):
 
 
 def test_too_long_a_step_is_rejected_and_the_one_named_works():
-    with pytest.raises(InputError, match="use step <= ") as refusal:
+    with pytest.raises(InputError, match="use step <= ") as error:
         johnson_currents(tank(), 1e-7)
-    step = float(str(refusal.value).split("use step <= ")[1].split()[0])
+    step = float(str(error.value).split("use step <= ")[1].split()[0])
     assert 1e-9 < step < 1e-7
     assert johnson_currents(tank(), 0.99 * step).bias <= 0.02
 

@@ -11,8 +11,9 @@ from thermograd.circuits.errors import InputError, NetlistError, SimulationError
 from thermograd.circuits.linear.descriptor import describe_netlist
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
+from thermograd.circuits.netlist.elements import Resistor, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
-from thermograd.circuits.netlist.semiconductors import BipolarTransistor, DeviceModel, Diode, Mosfet
+from thermograd.circuits.netlist.semiconductors import BipolarTransistor, DeviceModel, Diode, Mosfet, Switch
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.spice.read import parse_spice
 
@@ -204,3 +205,21 @@ def test_no_name_of_a_device_can_carry_a_command(bad):
         BipolarTransistor("Q1", "a", "b", "0", DeviceModel("qm", "NPN"), substrate="QM")
     with pytest.raises(InputError, match="all ends"):
         Mosfet("M1", "a", "a", "a", "a", model)
+
+
+def test_switch_closes_above_its_threshold_and_opens_below():
+    model = DeviceModel("sw", "SW", {"ron": 1.0, "roff": 1e6, "vt": 0.5, "vh": 0.1})
+    netlist = Netlist("switch")
+    wave = ((0.0, 0.0), (1e-6, 1.0), (2e-6, 0.0))
+    netlist.add(
+        VoltageSource("VC", "c", "0", 0.0, waveform=wave),
+        VoltageSource("V1", "x", "0", 1.0),
+        Switch("S1", "x", "out", "c", "0", model),
+        Resistor("R1", "out", "0", 1.0),
+    )
+    found = run(netlist, Transient(2e-6, step=1e-9, nodes=("out",), use_initial=False))
+    on = found.voltages["out"] > 0.1
+    # Closed from 0.6 V on the way up until 0.4 V on the way down.
+    assert found.time[on].min() == pytest.approx(0.6e-6, rel=0.01)
+    assert found.time[on].max() == pytest.approx(1.6e-6, rel=0.01)
+    assert found.voltages["out"][on].max() == pytest.approx(0.5, rel=1e-6)

@@ -56,7 +56,7 @@ class Covariance:
         return within(self.value, law, self.error)
 
     def resolves(self, law, share):
-        """Whether the run is so long that it tells the variances within `share`, and its steps so short that they do not matter."""
+        """Whether the run is so long that it determines the variances within `share`, and its steps so short that they do not matter."""
         short = (np.abs(self.limit - law) < 0.5 * self.error).all()
         return bool(short and (4 * np.diag(self.error) < share * np.diag(law)).all())
 
@@ -274,7 +274,7 @@ def test_averaging_for_a_time_t_leaves_sqrt_2_tau_over_t():
 
 @pytest.mark.slow
 def test_time_averages_of_a_network_have_2_kt_over_g_t():
-    """Johnson noise tells G by averages, although no covariance of voltages does: 2 kT G^-1 / T for T long against every time constant."""
+    """G is identifiable from averages of Johnson noise, although not from any covariance of voltages: 2 kT G^-1 / T for T long against every time constant."""
     rc = random_rc(3, 9, volts=0.0, spread=0.4, coupled=3.0)
     h, slow = 0.05 / rc.rates[-1], 1 / rc.rates[0]
     length = round(40 * slow / h)
@@ -318,7 +318,7 @@ def test_cross_spectra_are_real_at_one_temperature_and_not_under_a_gradient():
         law = noise_spectrum(gradient, outputs, f[used]).density[:, 0, 1].imag
         own = noise_spectrum(netlist, outputs, f[used]).density
         power = (own[:, 0, 0] * own[:, 1, 1]).real - own[:, 0, 1].real ** 2 + own[:, 0, 1].imag ** 2
-        # A Hann window makes neighbouring frequencies depend on each other: 1.94 of them tell as much as one.
+        # A Hann window makes neighbouring frequencies depend on each other: 1.94 of them count as one.
         variance = power / (2 * len(a)) * 1.94
         weight = law / variance
         return (weight @ cross.imag) / (weight @ law), 1 / np.sqrt(weight @ law)

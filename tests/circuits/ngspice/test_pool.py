@@ -49,7 +49,7 @@ def test_frames_carry_what_was_put_in(header, arrays):
         read_frame(stream)
 
 
-def test_a_corrupt_stream_is_told():
+def test_a_corrupt_stream_raises():
     with pytest.raises(ValueError, match="corrupt"):
         read_frame(io.BytesIO(b"\xff" * 16))
     with pytest.raises(EOFError):

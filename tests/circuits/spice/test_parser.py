@@ -80,7 +80,7 @@ from thermograd.circuits.spice.read import parse_spice
         ("R1 a 0 1k m=2", r"line 2 .*'m' is not supported"),
     ],
 )  # fmt: skip
-def test_each_refusal_names_its_line(cards, message):
+def test_each_message_names_its_line(cards, message):
     with pytest.raises(InputError, match=message):
         parse_spice(f"title\n{cards}\n")
 
@@ -146,10 +146,10 @@ CARD = re.compile(
 @given(texts)
 def test_any_text_is_a_netlist_of_clean_cards_or_an_input_error(text):
     try:
-        netlist, refusal = parse_spice(text), "line 1"
+        netlist, message = parse_spice(text), "line 1"
     except InputError as error:
-        netlist, refusal = Netlist("none"), str(error)
-    assert re.match(r"line \d", refusal)
+        netlist, message = Netlist("none"), str(error)
+    assert re.match(r"line \d", message)
     *parts, last = netlist.cards()
     assert re.fullmatch(r"\.options temp=\S+ tnom=\S+", last)
     for card in parts:

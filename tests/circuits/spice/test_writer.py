@@ -116,7 +116,7 @@ def test_every_text_is_the_same_circuit(dialect, hierarchical, netlist):
 
 @ALL
 @BOTH
-def test_one_altered_value_or_wire_is_told_apart(dialect, hierarchical):
+def test_one_altered_value_or_wire_is_a_difference(dialect, hierarchical):
     netlist = two_cells()
     text = netlist.to_spice(dialect, hierarchical=hierarchical)
     for old, new in (("R1 in1 mid1 1000.0", "R1 in1 mid1 1000.0000000000001"), ("C2 out2 0 ", "C2 x2 0 ")):
@@ -277,7 +277,7 @@ def test_an_unknown_dialect_is_rejected(dialect):
 
 
 @pytest.mark.parametrize("dialect", ["ltspice", "xyce"])
-def test_what_a_dialect_has_no_words_for_is_rejected(dialect):
+def test_what_a_dialect_does_not_support_is_rejected(dialect):
     class Own:
         def cards(self):
             return (".shell",)
