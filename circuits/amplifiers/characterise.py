@@ -193,7 +193,8 @@ def _crossings(frequency: Array, response: ComplexArray) -> tuple[float, float, 
     corner_at = int(np.flatnonzero(size <= half)[0])
     if first < 2 or frequency[corner_at] < MIN_POLE_RATIO * frequency[0]:
         raise SimulationError(
-            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; that must be above {MIN_POLE_RATIO * START:g} Hz to be measured"
+            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; to be measured it must do so above "
+            f"{MIN_POLE_RATIO * START:g} Hz"
         )
     corner = brentq(lambda x: float(curve(x)) - half, place[corner_at - 1], place[corner_at])
     unity = brentq(lambda x: float(curve(x)), place[first - 1], place[first])

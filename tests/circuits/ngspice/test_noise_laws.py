@@ -274,7 +274,7 @@ def test_averaging_for_a_time_t_leaves_sqrt_2_tau_over_t():
 
 @pytest.mark.slow
 def test_time_averages_of_a_network_have_2_kt_over_g_t():
-    """G is identifiable from averages of Johnson noise, although not from any covariance of voltages: 2 kT G^-1 / T for T long against every time constant."""
+    """Averages over a time T long against every time constant have 2 kT G^-1 / T, which identifies G; no covariance of voltages does."""
     rc = random_rc(3, 9, volts=0.0, spread=0.4, coupled=3.0)
     h, slow = 0.05 / rc.rates[-1], 1 / rc.rates[0]
     length = round(40 * slow / h)
