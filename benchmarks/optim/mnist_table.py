@@ -28,6 +28,7 @@ from thermograd.devicemodel.cost.model import Scenario
 from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.optim.optimizers.step import usable
 from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN
 from thermograd.optim.tasks.registry import make_task
 from thermograd.optim.training.train import train
@@ -79,7 +80,7 @@ def one(path: str, card: str | None, row: str, seed: int, steps: int) -> dict[st
         "device_seconds": float(np.mean(history.device_seconds)),
         "analog_seconds": float(np.mean(history.analog_seconds)),
         "hardware_seconds": hardware,
-        "not_readable": sum(not Outcome(outcome).readable for outcome in history.outcome),
+        "skipped": sum(not usable(Outcome(outcome)) for outcome in history.outcome),
     }
 
 
@@ -185,7 +186,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {row} | {np.mean(values):.2f}{spread} | {steps} | {digital:.1f} | {device:.1f} | "
             + (f"{1e6 * hardware:.0f} | " if hardware is not None else "- | ")
-            + f"{np.mean([run['not_readable'] for run in group]):.0f} |"
+            + f"{np.mean([run['skipped'] for run in group]):.0f} |"
         )
     return "\n".join(lines) + "\n"
 

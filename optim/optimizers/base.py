@@ -32,6 +32,9 @@ from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number
 from .step import Direction, StepRecord
 
+_HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED)
+"""Outcomes without a step that more damping may avoid."""
+
 
 class NaturalGradient(Optimizer):
     """Base class: runs the closure, builds the curvature, applies the direction that a subclass finds.
@@ -138,8 +141,9 @@ class NaturalGradient(Optimizer):
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """Make one update.
 
-        A loss, a curvature or a reading that is not finite leaves parameters and moments unchanged (`last.outcome`). The first step, and
-        the first on a batch of another shape, also verify the curvature against the model's backward pass (`Curvature.verify`).
+        A loss or a curvature that is not finite, and a reading that is not usable, leave parameters and moments unchanged
+        (`last.outcome`). The first step, and the first on a batch of another shape, also verify the curvature against the model's
+        backward pass (`Curvature.verify`).
 
         Args:
             closure: runs the model on a batch and returns (loss, outputs), outputs of shape (b, ...); it must not call
@@ -174,6 +178,8 @@ class NaturalGradient(Optimizer):
                 self._update(self._clipped(direction.x))
             if adapting and factor is not None:
                 self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared], graph)
+        elif isinstance(self.policy, LevenbergMarquardt) and direction.outcome in _HELPED_BY_DAMPING:
+            self._adapted = self.policy.updated(dampings[0], change=math.inf, predicted=0.0)
         by_blocks = [one for one in curvatures if isinstance(one, DetachedFactor) or self._uses_blocks(one)]
         fallbacks = tuple(by_blocks[0].fallbacks) if by_blocks else ()
         if fallbacks and self._steps == 0:

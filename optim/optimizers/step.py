@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ...devicemodel.device import Outcome
+
+_SEVERITY = [
+    Outcome.OK,
+    Outcome.EXTRAPOLATED,
+    Outcome.CLIPPED,
+    Outcome.OFFSET_CLIPPED,
+    Outcome.UNSTABLE,
+    Outcome.NOT_FINITE,
+]
+
+
+def usable(outcome: Outcome) -> bool:
+    """Whether a step may be taken with the reading: there is one, and it depends on the drive."""
+    return outcome.readable and outcome is not Outcome.OFFSET_CLIPPED
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The one that says most about a direction that is made of several readings; OK for none."""
+    return max(outcomes, key=_SEVERITY.index, default=Outcome.OK)
 
 
 @dataclass(frozen=True)
@@ -15,7 +35,7 @@ class StepRecord:
 
     Attributes:
         loss: of the batch, before the update.
-        outcome: of the device (OK for a digital solution). Nothing was updated unless `outcome.readable`.
+        outcome: of the device (OK for a digital solution). Parameters are updated only if it is `usable`.
         cells: size of the system that was solved; 0 if none was.
         analog_seconds: physical time of the device, delays included, s.
         attempts: number of runs of the device.
@@ -40,7 +60,7 @@ class StepRecord:
     @property
     def applied(self) -> bool:
         """Whether the parameters were updated."""
-        return self.outcome.readable
+        return usable(self.outcome)
 
 
 @dataclass(frozen=True, eq=False)

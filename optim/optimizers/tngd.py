@@ -33,7 +33,7 @@ from ..curvature.kronecker import kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_number
-from .step import Direction
+from .step import Direction, usable, worst
 
 EMA_DECAY, READ_INTERVAL = 0.95, 1.0
 
@@ -56,8 +56,9 @@ class TNGD(NaturalGradient):
             with the two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
         ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
 
-    A clipped reading is applied, an unstable or non-finite one skipped; `last` records it. `state_dict` holds the
-    device's state, so a resumed run is bit-exact.
+    A step with a reading that the drive clipped is taken. One with a reading that does not depend on the drive (`Outcome.OFFSET_CLIPPED`)
+    or with none (unstable, not finite) is skipped; `last.outcome` records it, and `LevenbergMarquardt` raises the damping. `state_dict`
+    holds the device's state, so that a resumed run is bit-exact.
 
     Raises:
         InputError: arguments out of range, incompatible or without effect; in `step`, as `Curvature` and `Device.solve`.
@@ -157,13 +158,13 @@ class TNGD(NaturalGradient):
         start = time.perf_counter()
         found = self._read(Dense(A, floor=damping), s, s)
         spent = time.perf_counter() - start
-        x = factor.rmatvec(found.x) if found.outcome.readable else None
+        x = factor.rmatvec(found.x) if usable(found.outcome) else None
         return Direction(x, found.outcome, factor.cells, found.seconds, found.attempts, spent)
 
     def _primal(self, factor: Factor, damping: float) -> Direction:
         gradient = factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
-        system: LowRank | Implicit
+        system: LinearSystem
         products = FlatFactor(factor)
         if damping > 0 and self.device.accepts(system := Implicit(products, damping)):
             finite = all_finite(products.gram())
@@ -179,13 +180,13 @@ class TNGD(NaturalGradient):
         found = self._read(system, g, g if fresh else None)
         seconds, attempts = found.seconds, found.attempts
         self._carried = found.outcome.readable and not found.outcome.clipped
-        if self.delay_time > 0 and found.outcome.readable:
+        if self.delay_time > 0 and usable(found.outcome):
             late = self.device.evolve(self.delay_time)
             seconds, attempts = seconds + late.seconds, attempts + late.attempts
             self._carried = late.outcome.readable and not late.outcome.clipped
         spent = time.perf_counter() - start
         x: list[Tensor] | None = None
-        if found.outcome.readable:
+        if usable(found.outcome):
             pieces = found.x.split([part.numel() for part in gradient])
             x = [piece.reshape(part.shape) for piece, part in zip(pieces, gradient, strict=True)]
         return Direction(x, found.outcome, g.numel(), seconds, attempts, spent)
@@ -204,20 +205,20 @@ class TNGD(NaturalGradient):
             one = self._read(system, g, g)
             spent += time.perf_counter() - start
             cells, seconds, attempts = cells + system.size, seconds + one.seconds, attempts + one.attempts
-            if not one.outcome.readable:
-                return Direction(None, one.outcome, cells, seconds, attempts, spent)
-            outcome = outcome if one.outcome is Outcome.OK else one.outcome
+            outcome = worst((outcome, one.outcome))
+            if not usable(outcome):
+                return Direction(None, outcome, cells, seconds, attempts, spent)
             block.scatter(one.x, found)
         return Direction(found, outcome, cells, seconds, attempts, spent)
 
-    def _read(self, system: LinearSystem | Implicit, b: Tensor, x0: Tensor | None) -> Solution:
-        """The mean of `reads` readings, with the last outcome that was not OK."""
+    def _read(self, system: LinearSystem, b: Tensor, x0: Tensor | None) -> Solution:
+        """The mean of `reads` readings, with the worst of their outcomes."""
         first = self.device.solve(system, b, self.duration, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         for _ in range(self.reads - 1):
-            if not outcome.readable:
+            if not usable(outcome):
                 break
             late = self.device.evolve(self.read_interval)
             total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
-            outcome = outcome if late.outcome is Outcome.OK else late.outcome
+            outcome = worst((outcome, late.outcome))
         return Solution(total / self.reads, outcome, seconds, attempts)

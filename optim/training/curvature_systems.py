@@ -51,11 +51,11 @@ class RecordingDevice:
         self.solutions: list[Solution] = []
         self._count = 0
 
-    def accepts(self, system: LinearSystem | Implicit) -> bool:
+    def accepts(self, system: LinearSystem) -> bool:
         """Whether the device accepts the system, and it can be written out."""
         return not isinstance(system, Implicit) and self.device.accepts(system)
 
-    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Solve, and record the system if this call was chosen. InputError for a system that is not accepted."""
         if isinstance(system, Implicit):
             raise InputError("system is an Implicit: it has no entries to keep; give a Dense, a LowRank or a Kronecker")

@@ -21,6 +21,7 @@ from ...devicemodel.devices.surrogate import SurrogateDevice
 from ...devicemodel.systems import Dense
 from ...optim.codesign.knobs import KNOBS
 from ...optim.codesign.study import run_study
+from ...optim.optimizers.step import usable
 from ...optim.tasks.digits import digits
 from ...optim.training.curvature_systems import CurvatureSystem, RecordingDevice
 from ...optim.training.train import History, train
@@ -101,8 +102,8 @@ def _train_one(
         ],
         "hybrid_seconds": [step * sum(parts.values()) for step in steps],
         "seconds_per_step": parts,
-        "skipped": sum(not Outcome(outcome).readable for outcome in history.outcome),
-        "clipped": sum(Outcome(outcome).clipped for outcome in history.outcome),
+        "skipped": sum(not usable(Outcome(outcome)) for outcome in history.outcome),
+        "clipped": history.outcome.count(Outcome.CLIPPED.value),
         "extrapolated": history.outcome.count("extrapolated"),
         "steps_to_95": history.steps_to(0.95),
     }

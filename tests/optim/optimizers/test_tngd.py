@@ -14,6 +14,8 @@ from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.systems import Dense, Implicit, LowRank
+from thermograd.optim.optimizers.damping import LevenbergMarquardt
+from thermograd.optim.optimizers.step import worst
 from thermograd.optim.optimizers.tngd import TNGD
 
 from ..oracle import dense_ggn, flat
@@ -137,6 +139,7 @@ class Scripted:
         (Outcome.OK, 1.0, True),
         (Outcome.CLIPPED, 1.0, True),
         (Outcome.UNSTABLE, 1.0, False),
+        (Outcome.OFFSET_CLIPPED, 1.0, False),
         (Outcome.NOT_FINITE, 1.0, False),
         (Outcome.OK, math.nan, False),
     ],
@@ -152,6 +155,44 @@ def test_bad_readings_leave_parameters_and_moments_alone(outcome, value, applied
     assert optimizer.last.outcome is (Outcome.NOT_FINITE if math.isnan(value) else outcome)
     assert optimizer.last.attempts == 3
     assert bool(optimizer.state) is (applied and update == "adam")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "factor"),
+    [
+        (Outcome.OFFSET_CLIPPED, 1 / 0.7),  # their remedy is more damping
+        (Outcome.UNSTABLE, 1 / 0.7),
+        (Outcome.NOT_FINITE, 1.0),
+    ],
+)
+def test_an_adapted_damping_rises_where_a_reading_needs_more(outcome, factor):
+    model, x, y = small_problem()
+    optimizer = TNGD(model.parameters(), device=Scripted(outcome, 1.0), damping=LevenbergMarquardt(0.3, factor=0.7))
+    for k in range(3):
+        optimizer.step(closure_of(model, x, y))
+        assert optimizer.last.damping == pytest.approx(0.3 * factor**k)
+
+
+def test_the_outcome_of_several_readings_is_the_worst():
+    """Not the last: a clipped reading followed by one that is merely extrapolated is a clipped one."""
+
+    class Series(Scripted):
+        def solve(self, system, b, duration, x0=None):
+            self.b = b
+            return self.evolve(duration)
+
+        def evolve(self, duration):
+            return Solution(torch.ones_like(self.b), self.outcome.pop(0), 1e-6)
+
+    model, x, y = small_problem()
+    device = Series([Outcome.CLIPPED, Outcome.EXTRAPOLATED, Outcome.OK])
+    optimizer = TNGD(model.parameters(), device=device, reads=3)
+    optimizer.step(closure_of(model, x, y))
+    assert optimizer.last.outcome is Outcome.CLIPPED
+    assert [worst(pair) for pair in ([], [Outcome.OK, Outcome.EXTRAPOLATED], [Outcome.UNSTABLE, Outcome.CLIPPED])] == [
+        Outcome.OK, Outcome.EXTRAPOLATED, Outcome.UNSTABLE,
+    ]  # fmt: skip
+    assert {worst([outcome]) for outcome in Outcome} == set(Outcome)
 
 
 def test_what_the_device_is_given():
