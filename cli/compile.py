@@ -196,23 +196,22 @@ class _Described(NamedTuple):
 def _compile(
     system: Any, fabric: str, technology: Any, b: Any, rounding: str, seed: int, programs: int, options: dict[str, Any]
 ) -> Sequence[AnalogProgram]:
-    from types import SimpleNamespace
-
     from ..compiler.compile import compile_matrix, compile_system
     from ..compiler.ensemble import compile_ensemble
+    from ..compiler.linear_system import LinearSystem
 
     if programs > 1 and rounding != "stochastic":
         raise InputError(
             f"--programs {programs}: with {rounding} rounding all would be identical; add --rounding stochastic"
         )
-    if not isinstance(system, SimpleNamespace):
+    if not isinstance(system, LinearSystem):
         if programs > 1:
             return compile_ensemble(system, programs, fabric, technology, b=b, seed=seed, **options)
         return (compile_matrix(system, fabric, technology, b=b, rounding=rounding, seed=seed, **options),)
-    for name, value in (options | {"programs": programs > 1}).items():
-        if value and name != "damping":  # the damping is part of the system already
-            raise InputError(f"--{name} does not apply to factors; leave it out, or multiply the factors")
-    return (compile_system(system, fabric, technology, b=b, rounding=rounding, seed=seed),)
+    if programs > 1:
+        raise InputError("--programs does not apply to factors; leave it out, or multiply the factors")
+    options = {name: value for name, value in options.items() if name != "damping"}  # part of the system already
+    return (compile_system(system, fabric, technology, b=b, rounding=rounding, seed=seed, **options),)
 
 
 def _mean_error(compiled: Sequence[AnalogProgram]) -> float | None:

@@ -13,7 +13,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,17 +78,28 @@ def read_problem(path: Path, damping: float) -> tuple[Any, np.ndarray | None]:
                 )
             own = float(arrays["damping"].item())
         drive = _flat(arrays["b"]) if "b" in arrays else None
-        if "J" in arrays:
-            return SimpleNamespace(J=arrays["J"], H=arrays.get("H"), damping=own + damping), drive
-        if "A" in arrays and "B" in arrays:
-            return SimpleNamespace(A=arrays["A"], B=arrays["B"], damping=own + damping), drive
+        if "J" in arrays or {"A", "B"} <= set(arrays):
+            return _system(arrays, own + damping), drive
         if "A" in arrays and own:
-            return SimpleNamespace(A=arrays["A"] + own * np.eye(len(arrays["A"])), damping=0.0), drive
+            return arrays["A"] + own * np.eye(len(arrays["A"])), drive
     if path.suffix.lower() == ".mtx":
         sparse_matrix = _sparse_market(path)
         if sparse_matrix is not None:
             return sparse_matrix, None
     return read_matrix(path)
+
+
+def _system(arrays: dict[str, np.ndarray], damping: float) -> Any:
+    """J^T H J + damping, or A (x) B + damping."""
+    import torch
+
+    from ..compiler.validate import matrix_of
+    from ..devicemodel.systems import Kronecker, LowRank
+
+    given = {name: torch.from_numpy(matrix_of(name, arrays[name])) for name in "JHAB" if name in arrays}
+    if "J" in given:
+        return LowRank(given["J"], given.get("H"), damping)
+    return Kronecker(given["A"], given["B"], damping)
 
 
 def _sparse_market(path: Path) -> Any:
@@ -117,7 +127,7 @@ def read_systems(paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
     Raises:
         InputError: no file, an array is missing, A is not symmetric positive definite, or the length of b differs.
     """
-    from ..compiler.passes.damp import condition
+    from ..compiler.passes.damp import damp
     from ..compiler.validate import validate, validate_drive
 
     files: list[Path] = []
@@ -134,7 +144,7 @@ def read_systems(paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
         if b is None:
             raise InputError(f"system file {str(file)!r} must hold two arrays, A and b: np.savez(path, A=A, b=b)")
         try:
-            systems.append((condition(validate(matrix), 0.0), validate_drive(b, len(matrix))))
+            systems.append((damp(validate(matrix), 0.0), validate_drive(b, len(matrix))))
         except InputError as error:
             raise InputError(f"system file {str(file)!r}: {error}") from None
     return systems

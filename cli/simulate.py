@@ -229,11 +229,11 @@ def _solve(device: Device, a: np.ndarray, b: np.ndarray | None, damping: float, 
     import numpy as np
     import torch
 
-    from ..compiler.passes.damp import condition
+    from ..compiler.passes.damp import damp
     from ..compiler.validate import validate, validate_drive
     from ..devicemodel.systems import Dense
 
-    matrix = condition(validate(a), damping)
+    matrix = damp(validate(a), damping)
     drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
     slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
     chosen = SETTLING_TIMES * slow if duration is None else duration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,23 @@ import numpy as np
 from ..circuits.errors import InputError
 from ..circuits.technology.presets import as_technology
 from ..circuits.technology.technology import Technology
-from .fabrics.cascade import Factored
-from .fabrics.registry import fabric_named
+from .fabrics.registry import fabric_named, fabric_names
+from .factors import multiplied
 from .h_matrix import lambda_star
+from .linear_system import FactoredSystem, LinearSystem
 from .matrices import Matrix, dense, scaled
-from .passes.choose_fabric import realise
-from .passes.damp import condition
+from .passes.choose_fabric import choose_fabric
+from .passes.damp import damp
+from .passes.equilibrate import jacobi_scaling
 from .passes.prune import prune as prune_couplings
 from .passes.rounding import rounded
 from .passes.signal_level import require_stable, signal_level
 from .passes.verify import verify
-from .products import Product, as_system
 from .program import AnalogProgram
-from .validate import validate
+from .validate import check_damping, validate
+
+LARGEST_PRODUCT = 3000
+"""Most unknowns of a system that is compiled from its factors."""
 
 
 def compile_matrix(
@@ -59,9 +64,10 @@ def compile_matrix(
         InputError: the matrix, damping, fabric or technology is unusable; the message names the entry.
         UnrealisableError: this fabric, or this technology's rounding, cannot hold the matrix.
     """
-    technology = _technology(technology)
-    _refuse_systems(matrix)
-    target = condition(validate(matrix), damping)
+    if isinstance(matrix, LinearSystem):
+        raise InputError(f"matrix is a {type(matrix).__name__}; use compile_system, which takes systems")
+    technology = as_technology(technology)
+    target = damp(validate(matrix), damping)
     pruned = prune_couplings(target, prune)
     program = _place(pruned.matrix, fabric, technology, float(damping), equilibrate, rounding, b, seed)
     program = dataclasses.replace(program, pruned=pruned.removed, prune_bound=pruned.bound)
@@ -74,47 +80,63 @@ def compile_system(
     technology: Technology | str = "ideal",
     b: Any = None,
     check: bool = True,
+    equilibrate: bool = False,
+    prune: float = 0.0,
     rounding: str = "nearest",
     seed: int = 0,
 ) -> AnalogProgram:
     """Map a linear system, given as a matrix or by its factors, onto a circuit.
 
     Args:
-        system: `Dense(A)`, `LowRank(J, H, damping)` for J^T H J + damping, or `Kronecker(A, B, damping)` for A (x) B + damping.
-        fabric: as in `compile_matrix`, and "factored": a cascade of one array for each factor. "auto" takes the cascade where it
-            needs fewer resistors than the multiplied-out array.
-        technology, b, check, rounding, seed: as in `compile_matrix`; a cascade takes "nearest" and "stochastic".
+        system: a `LinearSystem`, as those of `devicemodel.systems`: `Dense(A)`, `LowRank(J, H, damping)` for J^T H J + damping,
+            `Kronecker(A, B, damping)` for A (x) B + damping; or a matrix as `compile_matrix` takes it.
+        fabric: as in `compile_matrix`, and, for a `FactoredSystem`, one that takes factors ("factored", a cascade of one array for each
+            factor). "auto" takes the cascade where it needs fewer resistors than the multiplied-out array.
+        technology, b, check, seed: as in `compile_matrix`.
+        equilibrate: as in `compile_matrix`; in a cascade the outer factors and the damping are scaled.
+        prune: as in `compile_matrix`. A cascade has no couplings to leave out: "auto" multiplies the factors out instead.
+        rounding: as in `compile_matrix`; a cascade supports "nearest" and "stochastic".
 
     Raises:
-        InputError, UnrealisableError: as `compile_matrix`.
+        InputError, UnrealisableError: as `compile_matrix`; `prune` or rounding="solution" with a fabric that takes factors.
     """
-    technology = _technology(technology)
-    given = as_system(system)
-    if not isinstance(given, Product):
-        return compile_matrix(given, fabric, technology, b=b, check=check, rounding=rounding, seed=seed)
-    target = condition(given.dense(), 0.0)
+    technology, cascades = as_technology(technology), fabric_names("takes_factors")
+    if prune and fabric in cascades:
+        raise InputError(
+            f"prune={prune!r} leaves out couplings of the matrix, and fabric {fabric} has none: its arrays hold factors; leave prune out, "
+            "or use fabric='auto', which multiplies the factors out"
+        )
+    if not isinstance(system, FactoredSystem):
+        matrix, damping = _written_out(system)
+        return compile_matrix(matrix, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed)
+    if system.size > LARGEST_PRODUCT:
+        raise InputError(
+            f"the system has {system.size} unknowns; at most {LARGEST_PRODUCT} can be compiled from factors: errors are stated against the "
+            "multiplied-out matrix, which the compiler holds once"
+        )
+    factors, damping = system.factors(), check_damping(system.damping)
+    target = damp(multiplied(factors), damping)
     array = len(target) * (len(target) + 1)
-    cheaper = given.resistors() < array
-    if fabric not in ("auto", "factored") or (fabric == "auto" and not cheaper):
-        product = given.dense() - given.damping * np.eye(len(target))
-        return compile_matrix(product, fabric, technology, given.damping, b, check, rounding=rounding, seed=seed)
-    chosen = fabric_named("factored")
-    assert isinstance(chosen, Factored)
-    parts, unit = chosen.place_factors(given.factors, given.damping, technology)
-    asked = "it was asked for; " if fabric == "factored" else ""
+    cascade = fabric_named(fabric if fabric in cascades else cascades[0])
+    resistors = cascade.resistor_count(factors)
+    if fabric not in cascades and (fabric != "auto" or prune or resistors >= array):
+        product = target - damping * np.eye(len(target))
+        return compile_matrix(product, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed)
+    scaling = jacobi_scaling(target) if equilibrate else np.ones(len(target))
+    parts, unit = cascade.place_factors(factors, damping, scaling, technology)
+    asked = "it was asked for; " if fabric != "auto" else ""
     program = AnalogProgram(
         technology=technology,
-        fabric_name=chosen.name,
+        fabric_name=cascade.name,
         target=target,
-        damping=given.damping,
-        scaling=np.ones(len(target)),
+        damping=damping,
+        scaling=scaling,
         conductance_unit=unit,
         volts_per_unit=1.0,
-        parts=rounded(parts, chosen, technology, np.ones(len(target)), rounding, b, seed),
+        parts=rounded(parts, cascade, technology, scaling, rounding, b, seed),
         rounding=rounding,
         lambda_star=lambda_star(target),
-        reason=f"{asked}a cascade of {len(given.factors)} arrays takes {2 * given.resistors()} resistors, the multiplied-out "
-        f"crossbar {2 * array}",
+        reason=f"{asked}a cascade of {len(factors)} arrays takes {2 * resistors} resistors, the multiplied-out crossbar {2 * array}",
     )
     return _finished(program, b, check)
 
@@ -123,10 +145,10 @@ def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
     """The passes up to rounding, at 1 V a problem unit: what a device runs at each programming.
 
     Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
-    which a device must not do. A board that is told an indefinite matrix takes it, and runs away.
+    which a device must not do. A board is unstable when programmed with an indefinite matrix.
 
     Raises:
-        InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics refuse.
+        InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics reject.
     """
     return _place(validate(matrix), fabric, technology, 0.0)
 
@@ -141,7 +163,7 @@ def _place(
     b: Any = None,
     seed: int = 0,
 ) -> AnalogProgram:
-    choice = realise(target, fabric, equilibrate)
+    choice = choose_fabric(target, fabric, equilibrate)
     if not choice.fabric.keeps_sparse:
         target = dense(target)
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)
@@ -168,10 +190,16 @@ def _finished(program: AnalogProgram, b: Any, check: bool) -> AnalogProgram:
     return program
 
 
-def _refuse_systems(matrix: Any) -> None:
-    if any(hasattr(matrix, name) for name in ("J", "A")) and not hasattr(matrix, "shape"):
-        raise InputError(f"matrix is a {type(matrix).__name__}; use compile_system, which takes systems")
-
-
-def _technology(technology: Technology | str) -> Technology:
-    return as_technology(technology)
+def _written_out(system: Any) -> tuple[Any, float]:
+    """The matrix without its damping, and the damping, of a system that is not given by factors."""
+    if not isinstance(system, LinearSystem):
+        if hasattr(system, "shape") or isinstance(system, Sequence):
+            return system, 0.0
+        raise InputError(
+            f"system is a {type(system).__name__}: give a matrix or a LinearSystem, such as Dense(A), LowRank(J, H, damping) or "
+            "Kronecker(A, B, damping)"
+        )
+    whole, damping = system.dense(), check_damping(system.damping)
+    if hasattr(whole, "detach"):
+        whole = whole.detach().cpu().numpy()
+    return (whole - damping * np.eye(len(whole)) if damping else whole), damping

@@ -1,8 +1,9 @@
-"""First pass: is this a matrix that any fabric could realise?"""
+"""First pass: is this a matrix that any fabric could realise? And the checks of numbers, vectors and factors that go with it."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 import numpy as np
 from scipy import sparse
@@ -27,7 +28,6 @@ def validate(matrix: Any) -> Matrix:
     if is_sparse(matrix):
         return _validate_sparse(matrix)
     a = real_array("matrix", "an array of real numbers, (n, n)", matrix)
-    tolerance = symmetry_of(matrix)
     if a.ndim != 2 or a.shape[0] != a.shape[1]:
         raise InputError(f"matrix must be square, (n, n); got shape {a.shape}")
     if a.size == 0:
@@ -37,9 +37,7 @@ def validate(matrix: Any) -> Matrix:
         raise InputError(f"matrix entry [{i}, {j}] is {a[i, j]}; all entries must be finite")
     i, j = np.unravel_index(np.argmax(np.abs(a)), a.shape)
     _check_size(int(i), int(j), float(a[i, j]))
-    skew = np.abs(a - a.T)
-    row, column = np.unravel_index(np.argmax(skew), skew.shape)
-    _check_symmetry(int(row), int(column), float(a[row, column]), float(a[column, row]), abs(float(a[i, j])), tolerance)
+    check_symmetric("matrix", a, symmetry_tolerance(matrix))
     return (a + a.T) / 2
 
 
@@ -68,7 +66,8 @@ def _validate_sparse(matrix: Any) -> Matrix:
     if skew.nnz:
         k = int(np.argmax(skew.data))
         row, column = int(skew.row[k]), int(skew.col[k])
-        _check_symmetry(row, column, float(a[row, column]), float(a[column, row]), abs(largest), symmetry_of(matrix))
+        if float(skew.data[k]) > symmetry_tolerance(matrix) * abs(largest):
+            _raise_skew("matrix", (row, column), float(a[row, column]), float(a[column, row]))
     symmetric = sparse.csr_array((a + a.T) / 2)
     symmetric.eliminate_zeros()
     return symmetric
@@ -84,20 +83,98 @@ def _check_size(i: int, j: int, largest: float) -> None:
         )
 
 
-def symmetry_of(matrix: Any) -> float:
-    """The tolerance of symmetry, relative, for the type in which a matrix was given."""
+def symmetry_tolerance(matrix: Any) -> float:
+    """Largest |A - A^T|, relative to the largest entry, that counts as rounding of the type in which a matrix is given.
+
+    Args:
+        matrix: numpy, scipy sparse or torch; without a dtype it is taken to be of double precision.
+    """
     name = str(getattr(matrix, "dtype", "float64")).removeprefix("torch.")
     if name == "bfloat16":
         return ROUNDINGS * 2.0**-7
     return max(SYMMETRY, ROUNDINGS * float(np.finfo(name).eps)) if name in ("float32", "float16") else SYMMETRY
 
 
-def _check_symmetry(i: int, j: int, one: float, other: float, largest: float, tolerance: float) -> None:
-    if abs(one - other) > tolerance * largest:
-        raise InputError(
-            f"matrix is not symmetric: entry [{i}, {j}] is {one:.9g} but [{j}, {i}] is {other:.9g}; "
-            "pass (A + A.T) / 2 if the difference is rounding"
-        )
+def check_symmetric(name: str, value: Any, tolerance: float | None = None) -> None:
+    """Raise unless a matrix, or each of a batch, is symmetric: max |A - A^T| <= tolerance * max |A|.
+
+    Args:
+        name: what the message calls it.
+        value: finite, (..., n, n), numpy or torch.
+        tolerance: default `symmetry_tolerance` of the value's own type.
+
+    Raises:
+        InputError: names the pair of entries that differ most.
+    """
+    if bool((value == value.mT).all()):
+        return
+    limit = symmetry_tolerance(value) if tolerance is None else tolerance
+    skew, size = abs(value - value.mT), abs(value)
+    # torch names the maximum over several axes amax
+    largest = size.amax((-2, -1)) if hasattr(size, "amax") else size.max(axis=(-2, -1))
+    excess = skew - limit * largest[..., None, None]
+    if float(excess.max()) > 0:
+        where = tuple(int(k) for k in np.unravel_index(int(excess.argmax()), tuple(excess.shape)))
+        across = (*where[:-2], where[-1], where[-2])
+        _raise_skew(name, where, float(value[where]), float(value[across]))
+
+
+def _raise_skew(name: str, where: tuple[int, ...], one: float, other: float) -> NoReturn:
+    across = [*where[:-2], where[-1], where[-2]]
+    raise InputError(
+        f"{name} is not symmetric: {name}{list(where)} = {one:.9g} but {name}{across} = {other:.9g}; "
+        f"symmetrise it, ({name} + {name}.T) / 2, if the difference is rounding"
+    )
+
+
+def semidefinite(name: str, value: Any) -> np.ndarray:
+    """A symmetric positive semi-definite matrix as float64, (n, n), numpy.
+
+    Both are judged to the rounding of the type in which it is given. The two halves are averaged, and negative eigenvalues, which are
+    rounding, are set to zero.
+
+    Args:
+        name: what messages call it.
+        value: (n, n), array-like or a torch tensor.
+
+    Raises:
+        InputError: not a matrix of finite real numbers, not symmetric, or an eigenvalue that is negative beyond rounding.
+    """
+    tolerance, array = symmetry_tolerance(value), matrix_of(name, value)
+    largest = float(np.abs(array).max(initial=0.0))
+    if (
+        array.shape[0] == array.shape[1]
+        and np.isfinite(array).all()
+        and np.abs(array - array.T).max(initial=0.0) <= tolerance * largest
+    ):
+        array = (array + array.T) / 2
+    try:
+        checked: np.ndarray = validate(array)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    values, vectors = np.linalg.eigh(checked)
+    if values[0] < -max(1e-10, tolerance) * abs(values[-1]):
+        raise InputError(f"{name} has the eigenvalue {values[0]:.4g}; it must be positive semi-definite")
+    return checked if values[0] >= 0 else (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+
+def matrix_of(name: str, value: Any) -> np.ndarray:
+    """An array-like or a torch tensor, on any device and with or without gradient, as a float64 matrix; InputError if it is none."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.double() if value.is_floating_point() else value
+    array = real_array(name, "an array of real numbers", value)
+    if array.ndim != 2:
+        raise InputError(f"{name} has shape {array.shape}; it must be a matrix")
+    return array
+
+
+def check_damping(damping: float) -> float:
+    """The damping as a float; InputError unless it is finite and >= 0."""
+    real = isinstance(damping, int | float | np.integer | np.floating)
+    if not (real and 0 <= damping <= sys.float_info.max):
+        raise InputError(f"damping must be a finite number >= 0, got {damping!r}")
+    return float(damping)
 
 
 def validate_drive(b: Any, size: int) -> np.ndarray:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from ..circuits.errors import InputError
+from ..compiler.factors import kronecker_factors, low_rank_factors
+from ..compiler.validate import check_symmetric
 
 DENSE_LIMIT = 20_000
 """Largest N for which `LowRank.dense()` forms the N x N matrix (3.2 GB in float64)."""
@@ -40,7 +42,7 @@ class Dense:
 
     def __post_init__(self) -> None:
         _check_matrix("A", self.A)
-        _check_symmetric("A", self.A)
+        check_symmetric("A", self.A)
         if not (math.isfinite(self.floor) and self.floor >= 0):
             raise InputError(f"floor is {self.floor}: give a finite number >= 0 that no eigenvalue of A is below")
 
@@ -53,6 +55,15 @@ class Dense:
     def dtype(self) -> torch.dtype:
         """float32 or float64."""
         return self.A.dtype
+
+    @property
+    def damping(self) -> float:
+        """0: none is known apart from A."""
+        return 0.0
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of A, (n,)."""
+        return self.A.diagonal()
 
     def dense(self) -> Tensor:
         """The matrix, (n, n)."""
@@ -89,7 +100,7 @@ class LowRank:
                     f"H is {tuple(self.H.shape)} {self.H.dtype} but J is {tuple(self.J.shape)} {self.J.dtype}: give H "
                     f"as ({self.J.shape[0]}, {self.J.shape[0]}) in J's type, or None for the identity"
                 )
-            _check_symmetric("H", self.H)
+            check_symmetric("H", self.H)
         if not (math.isfinite(self.damping) and self.damping >= 0):
             raise InputError(f"damping is {self.damping}: give a finite number >= 0")
 
@@ -112,6 +123,15 @@ class LowRank:
             )
         HJ = self.J if self.H is None else self.H @ self.J
         return self.J.mT @ HJ + self.damping * torch.eye(self.size, dtype=self.dtype, device=self.J.device)
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of A, (N,)."""
+        HJ = self.J if self.H is None else self.H @ self.J
+        return (self.J * HJ).sum(0) + self.damping
+
+    def factors(self) -> tuple[Any, ...]:
+        """J^T, H, J (without H two), scipy sparse; InputError where H is not positive semi-definite."""
+        return low_rank_factors(self.J, self.H)
 
     def matvec(self, x: Tensor) -> Tensor:
         """A x for x of shape (N,) or (..., N), in O(k N)."""
@@ -140,7 +160,7 @@ class Kronecker:
     def __post_init__(self) -> None:
         for name, factor in (("A", self.A), ("B", self.B)):
             _check_matrix(name, factor)
-            _check_symmetric(name, factor)
+            check_symmetric(name, factor)
         if self.A.dtype != self.B.dtype:
             raise InputError(f"A is {self.A.dtype} but B is {self.B.dtype}: give both in one type")
         if not (math.isfinite(self.damping) and self.damping >= 0):
@@ -165,6 +185,14 @@ class Kronecker:
             )
         eye = torch.eye(self.size, dtype=self.dtype, device=self.A.device)
         return torch.kron(self.A, self.B) + self.damping * eye
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of A (x) B + damping I, (p q,)."""
+        return torch.outer(self.A.diagonal(), self.B.diagonal()).reshape(-1) + self.damping
+
+    def factors(self) -> tuple[Any, ...]:
+        """A (x) 1 and 1 (x) B, scipy sparse; InputError where one is not positive semi-definite."""
+        return kronecker_factors(self.A, self.B)
 
     def matvec(self, x: Tensor) -> Tensor:
         """A x for x of shape (p q,) or (..., p q), in O(p q (p + q))."""
@@ -270,19 +298,4 @@ def _check_finite(name: str, value: Tensor) -> None:
         where = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
         raise InputError(
             f"{name}{list(where)} is {value[where].item()}: every entry must be finite (a diverged model?)"
-        )
-
-
-def _check_symmetric(name: str, value: Tensor) -> None:
-    if torch.equal(value, value.mT):
-        return
-    # rounding of a Gram product leaves about n eps; anything above is a different matrix
-    difference = (value - value.mT).abs()
-    tolerance = 1e3 * torch.finfo(value.dtype).eps * float(value.abs().max())
-    if float(difference.max()) > tolerance:
-        i, j = divmod(int(difference.argmax()), value.shape[1])
-        upper, lower = value[i, j].item(), value[j, i].item()
-        raise InputError(
-            f"{name} is not symmetric: {name}[{i}, {j}] = {upper:.9g} but {name}[{j}, {i}] = {lower:.9g}; symmetrise "
-            f"it, ({name} + {name}.T) / 2, if the difference is rounding"
         )

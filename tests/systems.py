@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.matrices import comparison_matrix
 from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
+from thermograd.devicemodel.systems import Kronecker, LowRank
 
 
 def spd(n: int, condition: float, seed: int) -> np.ndarray:
@@ -27,6 +29,20 @@ def passive(n: int, margin: float, seed: int) -> np.ndarray:
     a = (a + a.T) / 2
     np.fill_diagonal(a, rng.uniform(0.5, 2.0, n))
     return a + (margin - np.linalg.eigvalsh(comparison_matrix(a))[0]) * np.eye(n)
+
+
+def low_rank(J: object, H: object = None, damping: float = 0.0) -> LowRank:
+    """J^T H J + damping from arrays."""
+    return LowRank(_tensor(J), None if H is None else _tensor(H), damping)
+
+
+def kronecker(A: object, B: object, damping: float = 0.0) -> Kronecker:
+    """A (x) B + damping from arrays."""
+    return Kronecker(_tensor(A), _tensor(B), damping)
+
+
+def _tensor(values: object) -> torch.Tensor:
+    return torch.tensor(np.asarray(values, dtype=float))
 
 
 def true_card(technology: Technology, fabric: str = "crossbar", **changes: float) -> DeviceCard:

@@ -78,9 +78,17 @@ class Fabric(abc.ABC):
         """Nominal parts for the scaled matrix D A D, and the physical unit (S, 1/H or F) that one problem unit became."""
 
     def place_factors(
-        self, factors: tuple[sparse.csr_array, ...], damping: float, technology: Technology
+        self, factors: tuple[sparse.csr_array, ...], damping: float, scaling: np.ndarray, technology: Technology
     ) -> tuple[Any, float]:
-        """As `place`, for factors[0] @ factors[1] @ ... + damping with unit scaling; where it `takes_factors`."""
+        """As `place`, for D (factors[0] @ factors[1] @ ... + damping) D; where it `takes_factors`.
+
+        Args:
+            factors: unscaled, with outer sides n. damping: problem units. scaling: d, (n,).
+        """
+        raise UnrealisableError(f"fabric {self.name} does not take a matrix by its factors")
+
+    def resistor_count(self, factors: tuple[sparse.csr_array, ...]) -> int:
+        """Resistors of one rail that hold these factors; where it `takes_factors`."""
         raise UnrealisableError(f"fabric {self.name} does not take a matrix by its factors")
 
     def tau(self, unit: float, technology: Technology) -> float:

@@ -164,17 +164,19 @@ class Factored(Fabric):
         raise UnrealisableError(f"fabric factored cannot realise a matrix: {self.scaling(scaled)[1]}")
 
     def place_factors(
-        self, factors: tuple[sparse.csr_array, ...], damping: float, technology: Technology
+        self, factors: tuple[sparse.csr_array, ...], damping: float, scaling: np.ndarray, technology: Technology
     ) -> tuple[FactoredParts, float]:
-        """Parts for factors[0] @ factors[1] @ ... + damping.
+        """See `Fabric.place_factors`: (D F_1) F_2 ... (F_T D) + damping D^2.
 
         The largest entry of each factor becomes one unit resistor. Feedback resistors are set so that no stage amplifies: the
-        spectral norm of each is one, and a stage's output stays within its input's Euclidean norm.
+        spectral norm of each is one, and a stage's output stays within its input's Euclidean norm. Capacitors in proportion to d_i^2 keep
+        the path of the unscaled problem.
         """
-        largest = 1.0 / technology.resistors.unit
-        n = factors[0].shape[0]
+        largest, n = 1.0 / technology.resistors.unit, len(scaling)
+        outer = [_rows_scaled(factors[0], scaling), *factors[1:]]
+        outer[-1] = _columns_scaled(outer[-1], scaling)
         arrays, feedback, unit = [], [], 1.0
-        for stage, factor in enumerate(reversed(factors)):
+        for stage, factor in enumerate(reversed(outer)):
             share = largest / float(abs(factor).max())
             array = sparse.csr_array(share * factor)
             unit *= share
@@ -187,12 +189,18 @@ class Factored(Fabric):
         parts = FactoredParts(
             arrays=tuple(arrays),
             feedback=tuple(feedback),
-            damping=np.full(n, unit * damping),
+            damping=unit * damping * scaling**2,
             drive=np.full(n, drive),
-            capacitance=np.full(n, technology.capacitors.unit),
+            capacitance=technology.capacitors.unit * scaling**2,
             drive_nominal=drive,
         )
         return parts, unit
+
+    def resistor_count(self, factors: tuple[sparse.csr_array, ...]) -> int:
+        """Arrays, feedback, damping and input."""
+        n = factors[0].shape[0]
+        feedback = sum(factor.shape[0] for factor in factors[1:])
+        return sum(int(factor.nnz) for factor in factors) + feedback + 2 * n
 
     def settling(self, parts: FactoredParts, smallest: float, unit: float, technology: Technology) -> float:
         """1 / Re of the slowest pole of the loop."""
@@ -317,6 +325,18 @@ def _rows(array: sparse.csr_array) -> Iterator[list[tuple[int, float]]]:
     for start, end in zip(array.indptr[:-1], array.indptr[1:], strict=True):
         pairs = zip(array.indices[start:end].tolist(), array.data[start:end].tolist(), strict=True)
         yield sorted((j, value) for j, value in pairs if value)
+
+
+def _rows_scaled(array: sparse.csr_array, scaling: np.ndarray) -> sparse.csr_array:
+    scaled = array.copy()
+    scaled.data = scaled.data * np.repeat(scaling, np.diff(array.indptr))
+    return scaled
+
+
+def _columns_scaled(array: sparse.csr_array, scaling: np.ndarray) -> sparse.csr_array:
+    scaled = array.copy()
+    scaled.data = scaled.data * scaling[array.indices]
+    return scaled
 
 
 def _row_sums(array: sparse.csr_array) -> np.ndarray:

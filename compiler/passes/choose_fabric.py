@@ -10,11 +10,12 @@ from ...circuits.errors import UnrealisableError
 from ..fabrics.base import Fabric
 from ..fabrics.registry import fabric_named, fabric_names
 from ..h_matrix import lambda_star
-from ..matrices import Matrix, diagonal
+from ..matrices import Matrix
+from .equilibrate import jacobi_scaling
 
 
 @dataclass(frozen=True)
-class Realisation:
+class Choice:
     """The choice: a fabric, the scaling d (n,), lambda* (problem units), and the reason in words."""
 
     fabric: Fabric
@@ -23,7 +24,7 @@ class Realisation:
     reason: str
 
 
-def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisation:
+def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Choice:
     """Choose the fabric (`auto`: the first automatic one that fits, passive before active) or check the one asked for.
 
     Args:
@@ -44,27 +45,19 @@ def realise(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Realisati
                 f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric='crossbar', which realises any sign"
             )
         needed = lambda_star(matrix)
-        scaling = _equilibrated(chosen, matrix, scaling) if equilibrate else scaling
+        scaling = jacobi_scaling(matrix) if equilibrate and chosen.active else scaling
         needs = _needs(needed, matrix) if chosen.active else ""
-        return Realisation(chosen, scaling, needed, f"it was asked for; {reason}{needs}")
+        return Choice(chosen, scaling, needed, f"it was asked for; {reason}{needs}")
     passed_over: list[str] = []
     for name in fabric_names("automatic"):
         candidate = fabric_named(name)
         scaling, reason = candidate.scaling(matrix)
         if scaling is not None:
             needed = lambda_star(matrix) if candidate.active else 0.0
-            scaling = _equilibrated(candidate, matrix, scaling) if equilibrate else scaling
-            return Realisation(candidate, scaling, needed, "; ".join([reason, *passed_over]))
+            scaling = jacobi_scaling(matrix) if equilibrate and candidate.active else scaling
+            return Choice(candidate, scaling, needed, "; ".join([reason, *passed_over]))
         passed_over.append(f"not {name}: {reason}")
     raise UnrealisableError(f"no fabric can realise this matrix: {'; '.join(passed_over)}")
-
-
-def _equilibrated(fabric: Fabric, matrix: Matrix, scaling: np.ndarray) -> np.ndarray:
-    own = diagonal(matrix)
-    if not fabric.active or own.min() <= 0:
-        return scaling
-    jacobi = 1.0 / np.sqrt(own)
-    return np.asarray(jacobi / jacobi.max())
 
 
 def _needs(needed: float, matrix: Matrix) -> str:

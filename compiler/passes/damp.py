@@ -1,16 +1,13 @@
-"""Second pass: damping, and the proof that the damped matrix has an equilibrium to find."""
+"""Second pass: damping, and the check that the damped matrix is positive definite, so that the circuit has a stable rest."""
 
 from __future__ import annotations
 
-import sys
-
-import numpy as np
-
 from ...circuits.errors import InputError
 from ..matrices import Matrix, is_positive_definite, largest_entry, smallest_eigenvalue, with_diagonal_added
+from ..validate import check_damping
 
 
-def condition(matrix: Matrix, damping: float) -> Matrix:
+def damp(matrix: Matrix, damping: float) -> Matrix:
     """A + damping * I, checked to be positive definite.
 
     Raises:
@@ -26,11 +23,3 @@ def condition(matrix: Matrix, damping: float) -> Matrix:
         f"the circuit would have no stable equilibrium. Use damping > {max(-smallest, 0.0):.4g}"
         + (", for example 1e-3 of the mean diagonal" if kind == "singular" else "")
     )
-
-
-def check_damping(damping: float) -> float:
-    """The damping as a float; InputError unless it is finite and >= 0."""
-    real = isinstance(damping, int | float | np.integer | np.floating)
-    if not (real and 0 <= damping <= sys.float_info.max):
-        raise InputError(f"damping must be a finite number >= 0, got {damping!r}")
-    return float(damping)

@@ -20,7 +20,7 @@ from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...circuits.version import __version__
 from ...compiler.compile import lay_out
-from ...compiler.passes.damp import condition
+from ...compiler.passes.damp import damp
 from ...compiler.validate import validate, validate_drive
 from ..card import RANGES, DeviceCard, Estimate, HeldOut, Validity
 from ..device import Outcome
@@ -231,7 +231,7 @@ def _cases(
                 )
             count += 1
     for k, (given, drive) in enumerate(systems):
-        matrix = condition(validate(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given), 0.0)
+        matrix = damp(validate(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given), 0.0)
         b = validate_drive(drive.detach().cpu().numpy() if isinstance(drive, torch.Tensor) else drive, len(matrix))
         slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
         if k % 3 == 0:

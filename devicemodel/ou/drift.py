@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...compiler.validate import check_symmetric
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,19 +115,6 @@ def check_square(name: str, value: Tensor) -> None:
     check_tensor(name, value, 2)
     if value.shape[-1] != value.shape[-2]:
         raise InputError(f"{name} has shape {tuple(value.shape)}: give square matrices, (..., n, n)")
-
-
-def check_symmetric(name: str, value: Tensor) -> None:
-    """InputError unless the matrices are symmetric up to rounding."""
-    difference = (value - value.mT).abs()
-    # as in systems.py: the rounding of a long product is let pass, another matrix is not
-    if bool((difference.amax((-2, -1)) > 1e3 * torch.finfo(value.dtype).eps * value.abs().amax((-2, -1))).any()):
-        where = tuple(torch.nonzero(difference == difference.max())[0].tolist())
-        across = (*where[:-2], where[-1], where[-2])
-        raise InputError(
-            f"{name} is not symmetric: {name}{list(where)} = {value[where].item():.9g} but {name}{list(across)} = "
-            f"{value[across].item():.9g}; symmetrise it, ({name} + {name}.mT) / 2, if the difference is rounding"
-        )
 
 
 def check_alike(name: str, value: Tensor, other_name: str, other: Tensor) -> None:

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...compiler.validate import check_symmetric
 from ..systems import Dense, Kronecker, LinearSystem, LowRank
-from .drift import KroneckerDrift, LowRankDrift, check_alike, check_square, check_symmetric, check_tensor
+from .drift import KroneckerDrift, LowRankDrift, check_alike, check_square, check_tensor
 from .gaussian import DENSE_LIMIT, Covariance, Gaussian, batch_of
 from .general import GeneralLaw
 from .inertia import Inertia

@@ -158,9 +158,12 @@ def test_compile_takes_systems_by_their_factors(run: Run) -> None:
     assert json.loads(out)["report"]["damping"] == 1.0
     code, out, _ = run("compile", save("kfac.npz", A=A, B=A, damping=0.1), "--fabric", "factored", "--json")
     assert json.loads(out)["report"]["unknowns"] == 9
-    code, _, error = run("compile", "ggn.npz", "--prune", "0.1")
-    assert (code, is_one_line(error)) == (2, True)
-    assert "factors" in error
+    code, out, _ = run("compile", "ggn.npz", "--prune", "0.1", "--equilibrate", "--json")
+    assert json.loads(out)["report"]["fabric"] == "crossbar"
+    for options in (["--fabric", "factored", "--prune", "0.1"], ["--programs", "2", "--rounding", "stochastic"]):
+        code, _, error = run("compile", "ggn.npz", *options)
+        assert (code, is_one_line(error)) == (2, True)
+        assert "factors" in error
 
 
 def test_compile_keeps_a_sparse_matrix_sparse(run: Run) -> None:

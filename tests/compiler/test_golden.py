@@ -10,7 +10,6 @@ import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +21,8 @@ from thermograd.circuits.spice.writer import DIALECTS
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.program import AnalogProgram
+
+from ..systems import low_rank
 
 FOLDER = Path(__file__).parent / "golden"
 IDEAL = preset("ideal")
@@ -53,7 +54,7 @@ def program_of(fabric: str, n: int) -> AnalogProgram:
     """The compiled matrix with round values."""
     if fabric == "factored":
         technology = IDEAL.replace(resistors__unit=UNIT[n])
-        system = SimpleNamespace(J=np.array(ROWS[n]), H=None, damping=1.0)
+        system = low_rank(J=np.array(ROWS[n]), H=None, damping=1.0)
         program = compile_system(system, fabric, technology, b=B[n])
         parts = dataclasses.replace(
             program.parts, feedback=(np.array([1 / FEEDBACK[n]]),), damping=np.full(n, 1 / DAMPING[n])

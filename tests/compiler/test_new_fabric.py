@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.netlist.analyses import OperatingPoint
@@ -19,6 +20,7 @@ from thermograd.compiler.layout.extraction import extracted_netlist
 from thermograd.compiler.layout.tiling import place_on_tiles
 from thermograd.compiler.passes.verify import VerificationError, verify
 from thermograd.compiler.program_io import load_program
+from thermograd.devicemodel.systems import LowRank
 
 from ..systems import spd
 from ..toy_fabric import TransconductorRC
@@ -154,8 +156,5 @@ def test_what_it_does_not_offer_is_an_error_that_says_who_does():
 
 
 def test_a_system_by_its_factors_is_multiplied_out_for_it():
-    class LowRank:
-        J, H, damping = np.random.default_rng(0).standard_normal((2, N)), None, 0.5
-
-    program = compile_system(LowRank(), TOY)
-    np.testing.assert_allclose(program.matrix, LowRank.J.T @ LowRank.J + 0.5 * np.eye(N), rtol=1e-12)
+    system = LowRank(torch.tensor(np.random.default_rng(0).standard_normal((2, N))), None, 0.5)
+    np.testing.assert_allclose(compile_system(system, TOY).matrix, system.dense(), rtol=1e-12)

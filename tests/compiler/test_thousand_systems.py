@@ -6,7 +6,6 @@ The text is solved by tests/compiler/oracle.py, which shares no code with the pa
 from __future__ import annotations
 
 import collections
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from thermograd.circuits.technology.presets import PRESETS
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.fabrics.registry import fabric_names
 
+from ..systems import kronecker, low_rank
 from .oracle import maxwell_matrix, operating_point, settled_flux_readings
 
 SYSTEMS = 1000
@@ -136,11 +136,11 @@ def test_factored_systems_too():
             n, rows = int(rng.integers(2, 25)), int(rng.integers(1, 6))
             h = rng.standard_normal((rows, rows))
             core = None if k % 2 else h @ h.T
-            system = SimpleNamespace(J=rng.standard_normal((rows, n)), H=core, damping=float(10 ** rng.uniform(-3, 1)))
+            system = low_rank(J=rng.standard_normal((rows, n)), H=core, damping=float(10 ** rng.uniform(-3, 1)))
         else:
             p, q = rng.integers(1, 5, 2)
             factors = [rng.standard_normal((m, m)) for m in (p, q)]
-            system = SimpleNamespace(
+            system = kronecker(
                 A=factors[0] @ factors[0].T, B=factors[1] @ factors[1].T, damping=float(10 ** rng.uniform(-2, 1))
             )
         try:

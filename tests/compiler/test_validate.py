@@ -1,5 +1,7 @@
 """The first pass: what is taken, and what is refused by name."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from thermograd.circuits.errors import InputError
-from thermograd.compiler.validate import LARGEST, SYMMETRY, validate, validate_drive
+from thermograd.compiler.validate import (
+    LARGEST,
+    SYMMETRY,
+    check_symmetric,
+    symmetry_tolerance,
+    validate,
+    validate_drive,
+)
 
 
 def broken(i, j, value):
@@ -27,7 +36,7 @@ def broken(i, j, value):
         (np.zeros((3, 3)), "zero everywhere.*damping"),
         (broken(1, 2, np.nan), r"entry \[1, 2\] is nan"),
         (broken(2, 0, -np.inf), r"entry \[2, 0\] is -inf"),
-        (broken(0, 2, 0.5), r"not symmetric: entry \[0, 2\] is 0.5 but \[2, 0\] is 0"),
+        (broken(0, 2, 0.5), r"not symmetric: matrix\[0, 2\] = 0.5 but matrix\[2, 0\] = 0;"),
         (broken(1, 1, 1e200), r"entry \[1, 1\].*1e\+200.*units"),
         ([[1e-300]], r"entry \[0, 0\].*1e-300.*units"),
         ([[10**400]], "real numbers.*too large"),
@@ -51,6 +60,32 @@ def test_rounding_is_averaged_away_and_more_than_rounding_is_not():
     a[0, 1] += SYMMETRY * 3
     with pytest.raises(InputError, match="not symmetric"):
         validate(a)
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.tensor])
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+def test_each_matrix_of_a_batch_is_held_against_its_own_size(make, batch):
+    matrices = np.broadcast_to([[2.0, 1.0], [1.0, 3.0]], (*batch, 2, 2)).copy()
+    check_symmetric("A", make(matrices))
+    matrices[..., 0, 1] += 0.5 * SYMMETRY * 3
+    check_symmetric("A", make(matrices))
+    last = tuple(length - 1 for length in batch)
+    matrices[last] *= 1e-3
+    matrices[(*last, 0, 1)] += 3 * SYMMETRY * 1e-3 * 3
+    with pytest.raises(InputError, match=re.escape(f"A is not symmetric: A{[*last, 0, 1]} = ")):
+        check_symmetric("A", make(matrices))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_tolerance_is_that_of_the_type(dtype):
+    matrix = torch.tensor([[1.0, 1.0], [1.0, 1.0]], dtype=dtype)
+    tolerance = symmetry_tolerance(matrix)
+    assert tolerance == symmetry_tolerance(matrix.numpy()) == (1e-8 if dtype == torch.float64 else 1e3 * 2.0**-23)
+    matrix[0, 1] += 0.9 * tolerance
+    check_symmetric("A", matrix)
+    matrix[0, 1] += 0.3 * tolerance
+    with pytest.raises(InputError, match="not symmetric"):
+        check_symmetric("A", matrix)
 
 
 def test_what_is_returned_is_a_copy():

@@ -16,7 +16,7 @@ from thermograd.compiler.analysis.dissipation import dissipation, equilibrium, h
 from thermograd.compiler.analysis.electrothermal import ThermalOutcome, self_heated
 from thermograd.compiler.compile import compile_matrix, compile_system
 
-from ...systems import passive, spd
+from ...systems import low_rank, passive, spd
 from ..oracle import operating_point
 
 FABRICS = ("rc", "dual_rail", "crossbar")
@@ -375,12 +375,8 @@ def test_any_thermal_figures_end_in_an_outcome(fabric, thermal, tc1, tc2, level)
 
 def test_fabrics_without_such_resistors_are_refused():
     matrix = matrix_for("rc")
-
-    class LowRank:
-        J, H, damping = np.ones((1, 5)), None, 1.0
-
     programs = [compile_matrix(matrix, name) for name in ("lc", "spu", "crossbar_single")]
-    for program in (*programs, compile_system(LowRank(), "factored")):
+    for program in (*programs, compile_system(low_rank(np.ones((1, 5)), damping=1.0), "factored")):
         with pytest.raises(UnrealisableError, match=f"fabric {program.fabric_name} has no resistors with places"):
             self_heated(program, Die(IDEAL, None), B)
         with pytest.raises(UnrealisableError, match="the heat is known for rc, dual_rail, crossbar"):

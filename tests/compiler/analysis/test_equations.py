@@ -4,7 +4,6 @@ import dataclasses
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +21,8 @@ from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.matrices import dense
 from thermograd.compiler.passes.verify import VerificationError
 from thermograd.compiler.program import AnalogProgram
+
+from ...systems import kronecker, low_rank
 
 FABRICS = ["rc", "dual_rail", "crossbar", "crossbar_single", "factored", "lc", "spu"]
 NEGATIVE_ONLY = ("rc", "spu")
@@ -48,7 +49,7 @@ def program_of(fabric, n, technology="ideal", seed=0):
     signs = [-1] * m if fabric in NEGATIVE_ONLY else [1 - 2 * ((k + 1) % 3 > 0) for k in range(m)]
     technology = TECHNOLOGIES[technology]
     if fabric == "factored":
-        system = SimpleNamespace(J=rng.standard_normal((n, n)), H=dominant(signs, seed), damping=0.5)
+        system = low_rank(J=rng.standard_normal((n, n)), H=dominant(signs, seed), damping=0.5)
         return compile_system(system, "factored", technology)
     return compile_matrix(dominant(signs, seed), fabric, technology)
 
@@ -117,7 +118,7 @@ def test_netlist_and_law_agree_exactly_at_random_rational_points(fabric):
 
 
 def test_kronecker_products_are_proved():
-    system = SimpleNamespace(A=dominant([-1]), B=dominant([1, -1, 0]), damping=0.1)
+    system = kronecker(A=dominant([-1]), B=dominant([1, -1, 0]), damping=0.1)
     assert derive_equations(compile_system(system, "factored", "breadboard")).proved
 
 
@@ -303,7 +304,7 @@ def test_latex_is_balanced_and_has_a_line_for_each_equation(fabric):
 def test_seven_unknowns_are_refused():
     with pytest.raises(InputError, match=r"at most 6 .* has 7 unknowns; .*verify"):
         derive_equations(program_of("rc", 7))
-    wide = SimpleNamespace(J=np.random.default_rng(0).standard_normal((7, 2)), H=None, damping=0.5)
+    wide = low_rank(J=np.random.default_rng(0).standard_normal((7, 2)), H=None, damping=0.5)
     with pytest.raises(InputError, match="factor of 7 rows"):
         derive_equations(compile_system(wide, "factored"))
 
@@ -323,7 +324,7 @@ def test_any_pattern_of_signs_and_zeros_is_proved(signs, fabric, technology):
     if fabric in NEGATIVE_ONLY:
         signs = [-abs(sign) for sign in signs]
     if fabric == "factored":
-        system = SimpleNamespace(J=np.sign(dominant(signs))[:3], H=None, damping=0.5)
+        system = low_rank(J=np.sign(dominant(signs))[:3], H=None, damping=0.5)
         program = compile_system(system, "factored", TECHNOLOGIES[technology])
     else:
         program = compile_matrix(dominant(signs), fabric, TECHNOLOGIES[technology])

@@ -10,7 +10,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.sensitivity import sensitivities
 from thermograd.compiler.compile import compile_matrix, compile_system
 
-from ...systems import passive, spd
+from ...systems import low_rank, passive, spd
 from ..passes.test_equilibrate import graded
 
 PRECISE = preset("breadboard").replace(resistors__series=None)
@@ -96,8 +96,6 @@ def test_scaled_unknowns_have_the_same_sensitivities():
 
 
 def test_what_has_none_says_none():
-    class LowRank:
-        J, H, damping = np.ones((1, 4)), None, 1.0
-
-    assert sensitivities(compile_system(LowRank(), "factored")) is None
-    assert compile_system(LowRank(), "factored").report.most_sensitive == ()
+    program = compile_system(low_rank(np.ones((1, 4)), damping=1.0), "factored")
+    assert sensitivities(program) is None
+    assert program.report.most_sensitive == ()

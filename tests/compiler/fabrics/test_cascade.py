@@ -1,7 +1,5 @@
 """Systems by their factors: the cascade solves without ever holding the product, counts its parts, and refuses to oscillate."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,8 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
-from thermograd.compiler.products import as_system
+from thermograd.compiler.factors import multiplied
+from thermograd.compiler.linear_system import FactoredSystem, LinearSystem
 from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
 
@@ -28,11 +27,16 @@ def low_rank(core=True, damping=0.5):
     return LowRank(torch.tensor(J), torch.tensor(H) if core else None, damping)
 
 
-def test_the_devices_systems_are_understood():
-    torch.testing.assert_close(torch.tensor(as_system(low_rank()).dense()), low_rank().dense())
-    a, b = torch.tensor(H), torch.eye(2, dtype=torch.float64) * 0.7
-    torch.testing.assert_close(torch.tensor(as_system(Kronecker(a, b, 0.1)).dense()), Kronecker(a, b, 0.1).dense())
-    np.testing.assert_array_equal(as_system(Dense(a)), H)
+@pytest.mark.parametrize(
+    "system", [low_rank(), low_rank(core=False), Kronecker(torch.tensor(H), torch.eye(2).double(), 0.1)]
+)
+def test_the_devices_systems_are_factored_systems(system):
+    assert isinstance(system, FactoredSystem)
+    assert isinstance(Dense(torch.tensor(H)), LinearSystem)
+    assert not isinstance(Dense(torch.tensor(H)), FactoredSystem)
+    whole = multiplied(system.factors()) + system.damping * np.eye(system.size)
+    np.testing.assert_allclose(whole, system.dense(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(system.diagonal(), system.dense().diagonal(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("technology", ["ideal", "breadboard", "integrated"])
@@ -73,7 +77,7 @@ def test_finite_gain_takes_the_share_that_the_law_says():
 
 
 def test_auto_takes_the_cheaper_of_cascade_and_array():
-    wide, square = low_rank(), SimpleNamespace(J=RNG.standard_normal((9, 10)), H=None, damping=1.0)
+    wide, square = low_rank(), LowRank(torch.tensor(RNG.standard_normal((9, 10))), None, 1.0)
     assert compile_system(wide).fabric_name == "factored"
     assert "takes" in compile_system(wide).reason
     assert compile_system(square).fabric_name == "crossbar"
@@ -83,7 +87,7 @@ def test_auto_takes_the_cheaper_of_cascade_and_array():
 
 def test_amplifiers_that_are_too_slow_for_the_loop_are_refused():
     """The verdict on the poles is that of the whole netlist's state space."""
-    wide = SimpleNamespace(J=np.random.default_rng(3).standard_normal((3, 40)), H=H, damping=0.5)
+    wide = LowRank(torch.tensor(np.random.default_rng(3).standard_normal((3, 40))), torch.tensor(H), 0.5)
     verdicts = set()
     for gbw in np.logspace(4, 8, 5):
         technology = IDEAL.replace(opamp__gbw=float(gbw), opamp__gain=1e5)
@@ -108,21 +112,54 @@ def test_amplifiers_that_are_too_slow_for_the_loop_are_refused():
 @pytest.mark.parametrize(
     ("system", "message"),
     [
-        (SimpleNamespace(J=np.ones((2, 3)), H=np.eye(3), damping=1.0), r"H must be \(2, 2\)"),
-        (SimpleNamespace(J=np.ones((2, 3)), H=-np.eye(2), damping=1.0), "positive semi-definite"),
-        (SimpleNamespace(J=np.full((2, 3), np.nan), H=None, damping=1.0), "finite"),
-        (SimpleNamespace(J=np.zeros((2, 3)), H=None, damping=1.0), "zero everywhere"),
-        (SimpleNamespace(J=np.ones((2, 3)), H=None, damping=-1.0), "damping must be"),
-        (SimpleNamespace(J=np.ones((2, 3)), H=None, damping=0.0), "damping >"),
-        (SimpleNamespace(J=np.ones(3), H=None, damping=1.0), "must be a matrix"),
-        (SimpleNamespace(A=np.eye(2), B=np.array([[1.0, 1.0], [0.0, 1.0]]), damping=1.0), "B: matrix is not symmetric"),
-        (SimpleNamespace(J=np.ones((1, 4000)), H=None, damping=1.0), "at most 3000"),
-        (SimpleNamespace(x=1), "give Dense"),
+        (LowRank(torch.ones(2, 3).double(), -torch.eye(2).double(), 1.0), "positive semi-definite"),
+        (LowRank(torch.zeros(2, 3).double(), None, 1.0), "zero everywhere"),
+        (LowRank(torch.ones(2, 3).double(), None, 0.0), "damping >"),
+        (LowRank(torch.ones(1, 4000).double(), None, 1.0), "at most 3000"),
+        (object(), "give a matrix or a LinearSystem"),
     ],
 )
-def test_what_is_no_system_is_refused(system, message):
+def test_a_system_that_no_cascade_can_hold_is_an_error(system, message):
     with pytest.raises(InputError, match=message):
         compile_system(system, "factored")
+
+
+def test_what_a_cascade_cannot_do_is_an_error_that_says_so():
+    for options, message in (
+        ({"prune": 0.1}, "holds? factors; leave prune out"),
+        ({"rounding": "solution"}, "not supported by fabric"),
+    ):
+        technology = IDEAL.replace(resistors__bits=8)
+        with pytest.raises(InputError, match=message):
+            compile_system(low_rank(), "factored", technology, **options)
+    assert compile_system(low_rank(), prune=1e-3).fabric_name == "crossbar"
+    assert compile_system(low_rank()).fabric_name == "factored"
+
+
+def test_an_equilibrated_cascade_holds_the_same_matrix_with_a_unit_diagonal():
+    grades = np.logspace(0, -1.5, 10)
+    system = LowRank(torch.tensor(J * grades), torch.tensor(H), 0.01)
+    plain, scaled = (compile_system(system, "factored", b=B, equilibrate=flag) for flag in (False, True))
+    np.testing.assert_array_equal(plain.scaling, 1.0)
+    np.testing.assert_allclose(scaled.matrix, system.dense(), rtol=1e-9, atol=1e-9)
+    held = scaled.scaling[:, None] * system.dense().numpy() * scaled.scaling
+    np.testing.assert_allclose(np.diag(held), held[0, 0], rtol=1e-12)
+    volts = run(scaled.netlist(B), scaled.analysis()).voltages
+    exact = np.linalg.solve(system.dense().numpy(), B)
+    assert np.linalg.norm(scaled.decode(volts) - exact) < 1e-5 * np.linalg.norm(exact)
+
+
+def test_equilibrate_and_prune_reach_the_multiplied_out_matrix():
+    system = low_rank()
+    one = compile_system(system, "crossbar", equilibrate=True, prune=0.3)
+    other = compile_matrix(
+        system.dense().numpy() - 0.5 * np.eye(10), "crossbar", damping=0.5, equilibrate=True, prune=0.3
+    )
+    assert one.pruned == other.pruned > 0
+    np.testing.assert_allclose(one.scaling, other.scaling, rtol=1e-12)
+    assert not np.allclose(one.scaling, 1.0)
+    dense = compile_system(Dense(torch.tensor(H)), "crossbar", equilibrate=True)
+    np.testing.assert_array_equal(dense.scaling, compile_matrix(H, "crossbar", equilibrate=True).scaling)
 
 
 def test_a_matrix_has_no_factors_and_a_cascade_has_no_dies():
@@ -134,7 +171,7 @@ def test_a_matrix_has_no_factors_and_a_cascade_has_no_dies():
 
 def test_no_stage_passes_the_rail():
     technology = IDEAL.replace(opamp__gain=1e5, dac__full_scale=10.0)
-    wide = SimpleNamespace(J=np.ones((1, 36)), H=None, damping=0.5)
+    wide = LowRank(torch.ones(1, 36).double(), None, 0.5)
     for b in (np.ones(36), None):
         program = compile_system(wide, "factored", technology, b=b)
         drive = np.ones(36) if b is not None else np.ones(36) / 6  # of unit norm
@@ -153,13 +190,6 @@ def test_a_factor_in_single_precision_is_definite_to_its_own_rounding():
     assert compile_matrix(gram).size == compile_system(gram).size == 12
     with pytest.raises(InputError, match="not symmetric"):
         compile_matrix(gram.double())
-
-
-@pytest.mark.parametrize("name", ["J", "H"])
-def test_complex_factors_are_refused(name):
-    given = {"J": J, "H": H, "damping": 0.5}
-    with pytest.raises(InputError, match="complex"):
-        compile_system(SimpleNamespace(**(given | {name: given[name] * (1 + 0j)})))
 
 
 def test_the_damping_stays_what_it_was_whichever_fabric_takes_the_system():

@@ -2,7 +2,6 @@
 
 import re
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.extraction import extract_layout, extracted_netlist
 
-from ...systems import passive, spd
+from ...systems import low_rank, passive, spd
 from ..oracle import operating_point
 
 ARRAYS = fabric_names("has_layout")
@@ -184,7 +183,7 @@ def test_other_amplifiers_fit_between_the_same_lines():
 def test_fabrics_without_a_layout_say_which_have_one(fabric):
     matrix = 2 * np.diag(np.diag(passive(3, 0.4, 1))) - np.abs(passive(3, 0.4, 1))
     if fabric == "factored":
-        program = compile_system(SimpleNamespace(J=np.eye(2, 3), H=None, damping=0.5), "factored")
+        program = compile_system(low_rank(J=np.eye(2, 3), H=None, damping=0.5), "factored")
     else:
         program = compile_matrix(matrix, fabric)
     with pytest.raises(UnrealisableError, match=rf"fabric {fabric} has no layout.*crossbar or crossbar_single"):

@@ -256,7 +256,7 @@ def test_unusable_arguments_are_named(arguments: dict, words: str) -> None:
 
 
 def test_an_unusable_matrix_is_named() -> None:
-    with pytest.raises(InputError, match=r"not symmetric: entry \[0, 1\]"):
+    with pytest.raises(InputError, match=r"not symmetric: matrix\[0, 1\]"):
         place_on_tiles(np.array([[1.0, 2.0], [0.0, 1.0]]), 1)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.compiler.h_matrix import lambda_star
 from thermograd.compiler.matrices import comparison_matrix
-from thermograd.compiler.passes.choose_fabric import realise
+from thermograd.compiler.passes.choose_fabric import choose_fabric
 
 from ...systems import passive, spd
 
@@ -34,42 +34,42 @@ def test_lambda_star_is_the_least_damping_that_makes_the_matrix_passive(n, seed)
     a = spd(n, 100.0, seed)
     needed = lambda_star(a)
     assume(needed > 0)
-    realise(a + 1.0001 * needed * np.eye(n), "dual_rail")
+    choose_fabric(a + 1.0001 * needed * np.eye(n), "dual_rail")
     with pytest.raises(UnrealisableError):
-        realise(a + 0.9999 * needed * np.eye(n), "dual_rail")
+        choose_fabric(a + 0.9999 * needed * np.eye(n), "dual_rail")
 
 
 @settings(max_examples=40)
 @given(n=st.integers(1, 12), seed=st.integers(0, 999), margin=st.floats(1e-6, 1.0))
 def test_the_scaling_leaves_a_positive_conductance_to_ground_in_every_row(n, seed, margin):
     a = passive(n, margin, seed)
-    d = realise(a, "auto").scaling
+    d = choose_fabric(a, "auto").scaling
     assert (d > 0).all()
     assert d.max() == 1.0
     assert (comparison_matrix(a * np.outer(d, d)).sum(axis=1) > 0).all()
 
 
 def test_auto_is_passive_where_it_can_be():
-    assert realise(np.array([[1.0, -0.5], [-0.5, 1.0]]), "auto").fabric.name == "rc"
-    assert realise(np.array([[1.0, 0.5], [0.5, 1.0]]), "auto").fabric.name == "dual_rail"
-    choice = realise(NEEDS_AMPLIFIERS, "auto")
+    assert choose_fabric(np.array([[1.0, -0.5], [-0.5, 1.0]]), "auto").fabric.name == "rc"
+    assert choose_fabric(np.array([[1.0, 0.5], [0.5, 1.0]]), "auto").fabric.name == "dual_rail"
+    choice = choose_fabric(NEEDS_AMPLIFIERS, "auto")
     assert choice.fabric.name == "crossbar"
     np.testing.assert_array_equal(choice.scaling, 1.0)
 
 
 def test_the_reason_holds_lambda_star_in_numbers():
-    assert "lambda* = 0.8, 0.8 times the mean diagonal)" in realise(NEEDS_AMPLIFIERS, "auto").reason
-    assert "it was asked for" in realise(np.eye(2), "crossbar").reason
+    assert "lambda* = 0.8, 0.8 times the mean diagonal)" in choose_fabric(NEEDS_AMPLIFIERS, "auto").reason
+    assert "it was asked for" in choose_fabric(np.eye(2), "crossbar").reason
     with pytest.raises(UnrealisableError, match=re.escape("lambda* = 0.8, 0.8 times the mean diagonal")):
-        realise(NEEDS_AMPLIFIERS, "dual_rail")
+        choose_fabric(NEEDS_AMPLIFIERS, "dual_rail")
 
 
 def test_any_definite_matrix_finds_a_fabric():
     for n in range(1, 13):
-        assert realise(spd(n, 1e4, n), "auto").lambda_star >= 0
+        assert choose_fabric(spd(n, 1e4, n), "auto").lambda_star >= 0
 
 
 @pytest.mark.parametrize("name", ["rx", "", None, 3, ["crossbar"]])
 def test_an_unknown_fabric_lists_those_there_are(name):
     with pytest.raises(InputError, match=r"unknown.*auto, rc, dual_rail, crossbar"):
-        realise(np.eye(2), name)
+        choose_fabric(np.eye(2), name)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.compiler.matrices import is_positive_definite
-from thermograd.compiler.passes.damp import condition
+from thermograd.compiler.passes.damp import damp
 
 
 def symmetric(n, seed):
@@ -18,7 +18,7 @@ def symmetric(n, seed):
 
 
 def test_damping_is_added_to_the_diagonal():
-    np.testing.assert_array_equal(condition(np.eye(2), 0.5), 1.5 * np.eye(2))
+    np.testing.assert_array_equal(damp(np.eye(2), 0.5), 1.5 * np.eye(2))
 
 
 @settings(max_examples=40)
@@ -34,21 +34,21 @@ def test_definite_means_a_positive_smallest_eigenvalue(n, seed, shift):
 def test_the_damping_that_the_error_asks_for_is_enough(n, seed):
     a = symmetric(n, seed) - np.eye(n)
     with pytest.raises(InputError, match="smallest eigenvalue") as caught:
-        condition(a - 10 * np.eye(n), 0.0)
+        damp(a - 10 * np.eye(n), 0.0)
     needed = float(re.search(r"Use damping > ([0-9.e+]+[0-9])", str(caught.value)).group(1))
-    condition(a - 10 * np.eye(n), needed * 1.001)
+    damp(a - 10 * np.eye(n), needed * 1.001)
     with pytest.raises(InputError):
-        condition(a - 10 * np.eye(n), needed * 0.999)
+        damp(a - 10 * np.eye(n), needed * 0.999)
 
 
 def test_singular_and_indefinite_are_told_apart():
     with pytest.raises(InputError, match="singular"):
-        condition(np.ones((2, 2)), 0.0)
+        damp(np.ones((2, 2)), 0.0)
     with pytest.raises(InputError, match="indefinite"):
-        condition(np.array([[1.0, 2.0], [2.0, 1.0]]), 0.5)
+        damp(np.array([[1.0, 2.0], [2.0, 1.0]]), 0.5)
 
 
 @pytest.mark.parametrize("damping", [-1e-9, np.nan, np.inf, "1", None, 1j, np.complex128(1), 10**400, [0.1]])
 def test_a_damping_that_is_no_number_is_refused(damping):
     with pytest.raises(InputError, match="damping must be a finite number >= 0"):
-        condition(np.eye(2), damping)
+        damp(np.eye(2), damping)

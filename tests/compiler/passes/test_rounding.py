@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 import itertools
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,12 +18,12 @@ from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.ensemble import compile_ensemble, mean_solution_error
 from thermograd.compiler.fabrics.cascade import FactoredParts
 from thermograd.compiler.fabrics.registry import fabric_named
+from thermograd.compiler.factors import low_rank_factors
 from thermograd.compiler.matrices import scaled
-from thermograd.compiler.passes.choose_fabric import realise
+from thermograd.compiler.passes.choose_fabric import choose_fabric
 from thermograd.compiler.passes.quantise import nearest, quantise
 from thermograd.compiler.passes.rounding import neighbours, round_for_solution, round_stochastically, rounded
 from thermograd.compiler.passes.verify import verify
-from thermograd.compiler.products import as_system
 
 from ...systems import passive, spd
 
@@ -45,7 +44,7 @@ def matrix_for(fabric, n, seed):
 
 def unrounded(matrix, fabric, technology):
     """The program before rounding, and what `rounded` needs."""
-    choice = realise(matrix, fabric)
+    choice = choose_fabric(matrix, fabric)
     parts, _ = choice.fabric.place(scaled(matrix, choice.scaling, choice.scaling), choice.scaling, technology)
     return parts, choice.fabric, technology, choice.scaling
 
@@ -324,9 +323,8 @@ def test_without_a_series_or_bits_nothing_changes():
 
 
 def factored_parts():
-    jacobian = np.random.default_rng(0).standard_normal((3, 5))
-    system = as_system(SimpleNamespace(J=jacobian, H=None, damping=0.5))
-    return fabric_named("factored").place_factors(system.factors, system.damping, technology_of(bits=5))[0]
+    factors = low_rank_factors(np.random.default_rng(0).standard_normal((3, 5)))
+    return fabric_named("factored").place_factors(factors, 0.5, np.ones(5), technology_of(bits=5))[0]
 
 
 def test_a_cascade_is_rounded_at_random_without_bias_but_not_for_a_solution():
