@@ -249,12 +249,12 @@ def reject_devices(elements: Iterable[Element], engine: str) -> None:
         if isinstance(element, Device):
             raise NetlistError(
                 f"{element.name} is a {type(element).__name__}, which is not linear: the {engine} does not support it, only ngspice "
-                "does (circuits.ngspice.run.run)"
+                "does (circuits.run)"
             )
         if isinstance(element, Behavioural):
             raise NetlistError(
                 f"{element.name} is a {type(element).__name__}, which is not linear: give the {engine} netlist.linearised(), or "
-                "simulate it in ngspice (circuits.ngspice.run.run)"
+                "simulate it in ngspice (circuits.run)"
             )
 
 

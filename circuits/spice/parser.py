@@ -30,7 +30,7 @@ _REMEDIES = {
     ),
     **dict.fromkeys(
         (".control", ".endc", ".exec", ".shell"),
-        "commands are not run; remove the block and ask for the analysis by circuits.ngspice.run.run",
+        "commands are not run; remove the block and ask for the analysis by circuits.run",
     ),
     ".ic": "give the initial value to the part: C1 a b 1n ic=0.5, L1 a b 1u ic=1m",
     ".nodeset": "it is not needed to describe the circuit; remove it",

@@ -21,7 +21,7 @@ def parse_spice(text: str) -> Netlist:
     The first line is the title. Supported cards: R, C, L, K, V, I, E, G, F, H, D, Q, M, S and X, ``.subckt`` with parameters,
     ``.param`` with expressions in braces or quotes (numbers, parameters, ``+ - * / ** ( )``, sqrt, exp, log, abs, min, max),
     ``.model`` of type D, NPN, PNP, NMOS, PMOS and SW, ``.temp`` and ``.options temp=``. Analyses, outputs and other options are
-    ignored: ask for an analysis by `circuits.ngspice.run.run`. Sources have dc and ac values and ``pwl`` waveforms. Initial
+    ignored: ask for an analysis by `circuits.run`. Sources have dc and ac values and ``pwl`` waveforms. Initial
     values stand at the part (``C1 a b 1n ic=0.5``); ``.ic`` is not supported. Sub-circuits become part of their names: R1 in X2 is
     R1_X2.
 

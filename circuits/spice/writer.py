@@ -238,7 +238,7 @@ def _largest_step(analysis: Transient, dialect: str) -> float:
     if analysis.noise:
         raise InputError(
             f"Transient.noise = True cannot be written for {dialect}: no text makes thermal noise in the time domain; "
-            "write Noise(...), or run the transient by circuits.ngspice.run"
+            "write Noise(...), or run the transient by circuits.run"
         )
     return min(analysis.step or analysis.stop, analysis.stop / _MIN_STEPS)
 

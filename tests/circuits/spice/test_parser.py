@@ -47,7 +47,7 @@ from thermograd.circuits.spice.read import parse_spice
         (".nodeset v(a)=1", r"line 2"),
         (".global vdd", r"line 2 .*port"),
         (".func f(x) {x}", r"line 2 .*write the expression out"),
-        (".control\nshell rm x\n.endc", r"line 2 .*circuits.ngspice.run.run"),
+        (".control\nshell rm x\n.endc", r"line 2 .*circuits.run"),
         (".exec ls", r"line 2 .*not run"),
         (".unknown", r"line 2 .*remove it"),
         ("shell ls", r"line 2 .*words are missing"),
