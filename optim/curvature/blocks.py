@@ -30,7 +30,7 @@ _PAIR_COST = 1.5
 """Cost of a multiply-add in many small products, relative to that in a large one."""
 
 
-class Block(ABC):
+class ParameterBlock(ABC):
     """The columns of M of up to two parameters.
 
     Args:
@@ -63,12 +63,12 @@ class Block(ABC):
     def rows(self) -> list[Tensor]:
         """M_p, (k, numel) for each of `indices`."""
 
-    def without_graph(self) -> Block:
+    def without_graph(self) -> ParameterBlock:
         """The same block, holding no autograd graph."""
         return self
 
 
-class LayerBlock(Block):
+class LayerBlock(ParameterBlock):
     """The parameters of one layer, by the inputs and sensitivities of its calls.
 
     Args:
@@ -150,7 +150,7 @@ class PaddedBlock(LayerBlock):
     """A block of sequences of several lengths, padded: sensitivities at the padding are zero, inputs there mean nothing."""
 
 
-class RowsBlock(Block):
+class RowsBlock(ParameterBlock):
     """Parameters with M_p written out.
 
     Args:

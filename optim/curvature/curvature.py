@@ -23,7 +23,7 @@ from ...circuits.errors import InputError
 from .assignment import Assignment, assign
 from .autograd_graph import leaves_bypassing
 from .batch import Batch
-from .blocks import Block, RowsBlock
+from .blocks import ParameterBlock, RowsBlock
 from .factor import DetachedFactor, Factor, filled
 from .likelihood import Likelihood, require_likelihood
 from .likelihood_detection import detect_likelihood
@@ -228,7 +228,7 @@ class Curvature(Factor):
         self._verified[self.call_shapes] = self._assignment.unbatched
 
     @cached_property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ParameterBlock]:
         """The blocks of columns, from one backward pass of all directions or one of each."""
         m = self.loss.factor.shape[-1]
         sinks = [
@@ -266,7 +266,7 @@ class Curvature(Factor):
             found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
             fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
 
-    def _explicit(self) -> list[Block]:
+    def _explicit(self) -> list[ParameterBlock]:
         """Blocks of the parameters without a direct form, sample by sample."""
         if not self.fallbacks:
             return []

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from .blocks import Block, LayerBlock, RowsBlock
+from .blocks import LayerBlock, ParameterBlock, RowsBlock
 from .curvature import Curvature
 from .factor import DetachedFactor
 
@@ -41,7 +41,7 @@ def gather_factors(factor: Curvature | DetachedFactor, in_range: bool, group: An
     count = len(samples)
     gradients = [_all_gather(part, group) for part in factor.gradient()]
     sources: list[Tensor] | list[None] = _all_gather(factor.sources, group) if in_range else [None] * count
-    blocks: list[list[Block]] = [[] for _ in range(count)]
+    blocks: list[list[ParameterBlock]] = [[] for _ in range(count)]
     for block in factor.blocks:
         for own, one in zip(blocks, _gather_block(block, count, group), strict=True):
             own.append(one)
@@ -67,7 +67,7 @@ def mean(value: float, device: torch.device, group: Any) -> float:
     return float(total) / dist.get_world_size(group)
 
 
-def _gather_block(block: Block, count: int, group: Any) -> Sequence[Block]:
+def _gather_block(block: ParameterBlock, count: int, group: Any) -> Sequence[ParameterBlock]:
     if isinstance(block, RowsBlock):
         parts = zip(*(_all_gather(rows, group) for rows in block.M), strict=True)
         return [type(block)(block.weight, block.bias, rows, block.b) for rows in parts]

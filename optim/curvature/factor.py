@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from .blocks import Block, stripes
+from .blocks import ParameterBlock, stripes
 from .loss_hessian import LossCurvature
 
 DENSE_PARAMETERS = 20_000
@@ -43,7 +43,7 @@ class Factor(ABC):
 
     @property
     @abstractmethod
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ParameterBlock]:
         """Blocks of columns, of the parameters that the outputs depend on."""
 
     @property
@@ -148,7 +148,7 @@ class DetachedFactor(Factor):
         self,
         parameters: list[Tensor],
         dtype: torch.dtype,
-        blocks: list[Block],
+        blocks: list[ParameterBlock],
         loss: LossCurvature,
         sources: Tensor | None,
         gradient: list[Tensor],
@@ -168,7 +168,7 @@ class DetachedFactor(Factor):
         return self.loss.factor.shape[-1]
 
     @property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ParameterBlock]:
         """Blocks of columns."""
         return self._blocks
 

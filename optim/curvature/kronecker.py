@@ -25,7 +25,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...devicemodel.systems import Kronecker, LinearSystem, LowRank
 from .batch import all_finite
-from .blocks import Block, LayerBlock, LayerRowsBlock, PaddedBlock
+from .blocks import LayerBlock, LayerRowsBlock, PaddedBlock, ParameterBlock
 from .factor import Factor
 from .layers import MatrixUse
 
@@ -126,7 +126,7 @@ def kronecker_blocks(
     return found
 
 
-def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
+def _factors(block: ParameterBlock) -> tuple[Tensor, Tensor] | None:
     """(B, A) of a matrix layer without groups; None for any other."""
     if isinstance(block, LayerRowsBlock):
         raise InputError(
@@ -161,7 +161,7 @@ def _factors(block: Block) -> tuple[Tensor, Tensor] | None:
     return B / positions, A / block.b
 
 
-def _whole(block: Block, factor: Factor) -> list[WholeBlock]:
+def _whole(block: ParameterBlock, factor: Factor) -> list[WholeBlock]:
     found = []
     for i in block.indices:
         entries = factor.cells * factor.parameters[i].numel()

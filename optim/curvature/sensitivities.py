@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .blocks import MAX_ENTRIES, Block, LayerBlock, LayerRowsBlock, by_rows
+from .blocks import MAX_ENTRIES, LayerBlock, LayerRowsBlock, ParameterBlock, by_rows
 from .layers import EmbeddingUse, MatrixUse, Use
 
 
@@ -32,7 +32,7 @@ class Sink(ABC):
         """Receive D of each call for these directions, (b, directions, ...)."""
 
     @abstractmethod
-    def block(self) -> Block:
+    def block(self) -> ParameterBlock:
         """The block of what was received."""
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from .blocks import Block, LayerBlock, LayerRowsBlock, PaddedBlock, RowsBlock
+from .blocks import LayerBlock, LayerRowsBlock, PaddedBlock, ParameterBlock, RowsBlock
 from .factor import Factor
 from .layers import ConvolutionUse, Use
 
@@ -48,7 +48,7 @@ class StackedFactor(Factor):
         return self.parts[0].directions
 
     @cached_property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ParameterBlock]:
         """The parts' blocks, stacked."""
         first = self.parts[0]
         if any(part.directions != first.directions or len(part.blocks) != len(first.blocks) for part in self.parts):
@@ -57,7 +57,7 @@ class StackedFactor(Factor):
                 f"{[len(part.blocks) for part in self.parts]} blocks: micro-batches must run the same layers and have as many outputs"
             )
         roots = [math.sqrt(weight) for weight in self.weights]
-        found: list[Block] = []
+        found: list[ParameterBlock] = []
         for group in zip(*(part.blocks for part in self.parts), strict=True):
             found += _stacked(group, roots, self.scales)
         return found
@@ -92,7 +92,7 @@ class StackedFactor(Factor):
         return [part * math.sqrt(c) for part, c in zip(x, self.scales, strict=True)]
 
 
-def _stacked(group: tuple[Block, ...], roots: list[float], scales: list[float]) -> list[Block]:
+def _stacked(group: tuple[ParameterBlock, ...], roots: list[float], scales: list[float]) -> list[ParameterBlock]:
     """The blocks of one layer or parameter in all parts, as one; as two where weight and bias differ in scale.
 
     Rows are written out where the parts' inputs cannot be stacked, such as images of several sizes.
