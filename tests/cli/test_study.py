@@ -55,3 +55,15 @@ BAD: dict[str, tuple[list[str], str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
     assert_rejected(files, *BAD[case])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "leave one of them out"),
+        (["--levels", "2.5"], "whole number of bits"),
+    ],
+)
+def test_what_a_study_of_a_card_rejects(files: Run, arguments: list[str], words: str) -> None:
+    card().write("card.json")
+    assert_rejected(files, ["study", "adc", "--card", "card.json", *arguments], words)

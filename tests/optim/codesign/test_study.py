@@ -53,6 +53,15 @@ def test_results_do_not_depend_on_the_number_of_workers():
     assert one == two
 
 
+@pytest.mark.slow
+def test_a_scheduler_gives_the_same_results():
+    distributed = pytest.importorskip("distributed")
+    small = {**SMALL, "levels": (4,)}
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        there = run_study("adc", CARD, **small, scheduler=cluster.scheduler_address)
+    assert there == run_study("adc", CARD, **small, workers=1)
+
+
 def test_a_study_that_was_stopped_goes_on(tmp_path, trained, monkeypatch):
     """What is kept is not trained again; a damaged or torn file is; another setting is another job."""
     steps = []
