@@ -250,8 +250,8 @@ def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> t
     from ..devicemodel.devices.spice import transient
 
     program = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False).on(device.die)
-    analysis = transient(program, stop, device.noise)
-    seed = device.seed if device.noise else None
+    analysis = transient(program, stop, device.johnson_noise)
+    seed = device.seed if device.johnson_noise else None
     result = run(program.netlist(b), analysis, seed=seed, timeout=device.timeout)
     thin = slice(None, None, max(1, len(result.time) // 2000))
     time, x = result.time[thin] / program.tau, program.decode(result.voltages)[:, thin]

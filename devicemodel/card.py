@@ -17,7 +17,6 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from ..circuits.errors import InputError
 from ..circuits.files import first_problem, read_checksummed, write_checksummed
 from ..circuits.records import Record
-from ..circuits.technology.converters import Converter
 from ..circuits.technology.technology import Technology
 from ..compiler.fabrics.registry import fabric_names
 
@@ -77,9 +76,33 @@ RANGES = {
     "mismatch": Range(0.0, 2.0),
     "capacitor_mismatch": Range(0.0, 2.0),
     "offset": Range(0.0, 1.0),
-    "noise": Range(0.0, 1e12),
+    "noise_power": Range(0.0, 1e12),
 }
 """Of a card's fitted parameters, in their units: far beyond any technology's, and where the laws of dies still are finite."""
+
+
+STAND_INS = {
+    "opamp.gain": "leak=1 / gain",
+    "opamp.gbw": "lag=1 / (2 pi gbw)",
+    "opamp.second_pole": "pole=1 / (2 pi second_pole)",
+    "opamp.offset_mismatch": "offset=...",
+    "resistors.mismatch": "mismatch=...",
+    "capacitors.mismatch": "capacitor_mismatch=...",
+}
+"""Figures of a technology in whose place a card has a parameter of its own."""
+UNMODELLED = (
+    "slew",
+    "output_resistance",
+    "bias_current",
+    "noise_voltage",
+    "noise_voltage_corner",
+    "noise_current",
+    "noise_current_corner",
+    "common_mode_gain",
+    "common_mode_gbw",
+    "common_mode_offset",
+)
+"""Of an amplifier's figures, those that devices of a card do not have."""
 
 
 class Estimate(Record):
@@ -90,6 +113,10 @@ class Estimate(Record):
 
     def __str__(self) -> str:
         return f"{self.value:.5g} +- {self.std:.2g}"
+
+
+Parameter = float | Estimate
+"""A fitted parameter's value, or with its uncertainty."""
 
 
 class HeldOut(Record):
@@ -149,7 +176,7 @@ class Validity(Record):
                 )
         return self
 
-    def crossed_by_system(self, matrix: np.ndarray) -> tuple[str, ...]:
+    def violations_by_system(self, matrix: np.ndarray) -> tuple[str, ...]:
         """A sentence for each bound that a symmetric matrix (n, n) is beyond."""
         sizes, found = np.abs(np.linalg.eigvalsh(matrix)), []
         condition = float(sizes.max() / sizes.min()) if sizes.min() > 0 else math.inf
@@ -160,7 +187,7 @@ class Validity(Record):
             found.append(f"condition number {condition:.4g}, calibrated for at most {worst:.4g}")
         return tuple(found)
 
-    def crossed_by_run(self, duration: float, temperatures: np.ndarray) -> tuple[str, ...]:
+    def violations_by_run(self, duration: float, temperatures: np.ndarray) -> tuple[str, ...]:
         """A sentence for each bound that an analog time (tau) and the temperatures (K) of a die are beyond."""
         found = []
         if self.duration is not None and duration > self.duration * (1 + SLACK):
@@ -172,13 +199,13 @@ class Validity(Record):
                 found.append(f"a die of {least:.4g} to {most:.4g} K, calibrated for {coldest:.4g} to {hottest:.4g} K")
         return tuple(found)
 
-    def crossed_by_layout(self, layout: bool) -> tuple[str, ...]:
+    def violations_by_layout(self, layout: bool) -> tuple[str, ...]:
         """A sentence if the device has a layout and the circuits had none."""
         # Cards that recorded an analog time, and not this, are older than the field: of schematics, since no other were fitted.
         schematics = self.layout is False or (self.layout is None and self.duration is not None)
         return ("an array with its layout, calibrated on schematics",) if layout and schematics else ()
 
-    def crossed_by_level(self, volts: float) -> tuple[str, ...]:
+    def violations_by_level(self, volts: float) -> tuple[str, ...]:
         """A sentence if the largest node voltage (V) of a run is beyond its bound."""
         if self.level is None or volts <= self.level * (1 + SLACK):
             return ()
@@ -190,6 +217,8 @@ class DeviceCard(Record):
 
     format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
     technology: Technology
+    """Parts, limits and temperatures as the data sheets give them; its DAC and ADC as they were fitted. Where the card has a parameter for
+    a figure of the technology (see `STAND_INS`), the card's is used."""
     fabric: str
     gain: Estimate
     """Gain of the drive path."""
@@ -207,14 +236,10 @@ class DeviceCard(Record):
     """Standard deviation of ln C of a part."""
     offset: Estimate
     """Standard deviation of the amplifiers' input offset, V."""
-    noise: Estimate
-    """Johnson noise power over the law's."""
-    dac: Converter
-    """Drive converter, fitted from requested and measured drive."""
-    adc: Converter
-    """Reading converter, fitted from measured and read voltages."""
-    untold: tuple[str, ...] = ()
-    """Parameters that the fitted runs could not tell, in words; empty where each is told."""
+    noise_power: Estimate
+    """Power of the Johnson noise, over that of Nyquist's law."""
+    unidentifiable: tuple[str, ...] = ()
+    """Parameters that the fitted runs do not identify, in words; empty where each is."""
     held_out: HeldOut
     validity: Validity
     provenance: dict[str, str | int | float | list[int]]
@@ -241,7 +266,7 @@ class DeviceCard(Record):
         held = self.held_out
         return [
             *fitted,
-            *(("not told", text) for text in self.untold),
+            *(("not identified", text) for text in self.unidentifiable),
             ("explained variance, held-out systems", _share(held.explained_variance)),
             ("explained variance, held-out dies", _share(held.explained_variance_new_dies)),
             ("error of SPICE's solutions", f"{held.spice_error:.3g} (relative rms)"),
@@ -253,22 +278,68 @@ class DeviceCard(Record):
             ),
         ]
 
-    def replace(self, **changes: Any) -> DeviceCard:
-        """A copy for a what-if: a fitted parameter by its value (`mismatch=0.05`), converters and technology as records.
+    def replace(
+        self,
+        *,
+        technology: Technology | None = None,
+        gain: Parameter | None = None,
+        leak: Parameter | None = None,
+        lag: Parameter | None = None,
+        pole: Parameter | None = None,
+        clamp: float | None = None,
+        mismatch: Parameter | None = None,
+        capacitor_mismatch: Parameter | None = None,
+        offset: Parameter | None = None,
+        noise_power: Parameter | None = None,
+        validity: Validity | None = None,
+    ) -> DeviceCard:
+        """A copy for a what-if: fitted parameters by their values, `technology=card.technology.replace(adc__bits=4)` for the rest.
 
         Raises:
-            InputError: no such parameter, or a value out of range.
+            InputError: a value out of range; a technology with another figure that the card has a parameter for, or that its devices do not
+                have at all.
         """
-        data: dict[str, Any] = dict(self)
-        for key, value in changes.items():
-            if key not in data:
-                raise InputError(f"card has no parameter {key!r}; there are {', '.join(data)}")
-            fitted = isinstance(data[key], Estimate) and not isinstance(value, Estimate)
-            data[key] = {"value": value, "std": 0.0} if fitted else value
+        given = {
+            "gain": gain,
+            "leak": leak,
+            "lag": lag,
+            "pole": pole,
+            "mismatch": mismatch,
+            "capacitor_mismatch": capacitor_mismatch,
+            "offset": offset,
+            "noise_power": noise_power,
+        }
+        changes: dict[str, Any] = {
+            name: value if isinstance(value, Estimate) else {"value": value, "std": 0.0}
+            for name, value in given.items()
+            if value is not None
+        }
+        if technology is not None:
+            self._check_technology(technology)
+        others = {"technology": technology, "clamp": clamp, "validity": validity}
+        changes |= {name: value for name, value in others.items() if value is not None}
         try:
-            return DeviceCard(**data)
+            return DeviceCard(**(dict(self) | changes))
         except ValidationError as error:
             raise InputError(f"card {first_problem(error)}") from None
+
+    def _check_technology(self, other: Technology) -> None:
+        if not isinstance(other, Technology):
+            raise InputError(f"technology is a {type(other).__name__}: give card.technology.replace(...)")
+        for path, stand_in in STAND_INS.items():
+            part, name = path.split(".")
+            now, then = (getattr(getattr(one, part), name) for one in (self.technology, other))
+            if now != then:
+                raise InputError(
+                    f"technology.{path} is {then:g} in place of {now:g}, but a card has a parameter of its own for it: replace({stand_in})"
+                )
+        for name in UNMODELLED:
+            now, then = (getattr(one.opamp, name) for one in (self.technology, other))
+            if now != then:
+                raise InputError(
+                    f"technology.opamp.{name} is {then:g} in place of {now:g}, which a card's devices do not have: calibrate that "
+                    "technology, or use SpiceDevice with amplifier=Macromodel(...)"
+                )
 
     def write(self, path: str | Path) -> None:
         """Write JSON with its digest, atomically."""

@@ -55,13 +55,11 @@ def true_card(technology: Technology, fabric: str = "crossbar", **changes: float
         "mismatch": technology.resistors.mismatch,
         "capacitor_mismatch": technology.capacitors.mismatch,
         "offset": technology.opamp.offset_mismatch,
-        "noise": 1.0,
+        "noise_power": 1.0,
     } | changes
     return DeviceCard(
         technology=technology,
         fabric=fabric,
-        dac=technology.dac,
-        adc=technology.adc,
         held_out=HeldOut(
             systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
         ),

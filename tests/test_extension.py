@@ -69,7 +69,7 @@ def test_the_fabric_goes_from_matrix_to_simulator():
 
 def test_the_fabric_is_a_device_in_spice():
     for die, tolerance in ((None, 1e-6), (3, 0.2)):
-        device = SpiceDevice(PERFECT.replace(resistors__tolerance=0.02), die, "gm_c", noise=False)
+        device = SpiceDevice(PERFECT.replace(resistors__tolerance=0.02), die, "gm_c", johnson_noise=False)
         found = device.solve(Dense(torch.from_numpy(A)), torch.from_numpy(B), math.inf)
         assert found.outcome is Outcome.OK
         np.testing.assert_allclose(found.x, EXACT, atol=tolerance)
@@ -103,6 +103,6 @@ def test_the_device_is_driven_and_read_as_all_are():
 def test_both_take_a_training_step():
     digital = step(IdealDevice())
     np.testing.assert_allclose(step(ToyDevice(PERFECT)), digital, rtol=1e-9)
-    np.testing.assert_allclose(step(SpiceDevice(PERFECT, None, "gm_c", noise=False)), digital, rtol=1e-5)
+    np.testing.assert_allclose(step(SpiceDevice(PERFECT, None, "gm_c", johnson_noise=False)), digital, rtol=1e-5)
     # Negative control: converters of three bits make another step.
     assert not np.allclose(step(ToyDevice(PERFECT.replace(dac__bits=3, adc__bits=3))), digital, rtol=1e-2)

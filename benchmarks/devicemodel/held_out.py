@@ -146,7 +146,9 @@ def noise(technology: Technology, card: DeviceCard) -> dict[str, Any]:
         zero = np.zeros(8)
         duration = SLOW_TIMES * question.program.settling_time / question.program.tau
         questions.append(question)
-        jobs.append((question.program.circuit(zero, zero), transient(question.program, duration, noise=True), die))
+        jobs.append(
+            (question.program.circuit(zero, zero), transient(question.program, duration, johnson_noise=True), die)
+        )
     for k, found in run_many(jobs, timeout=600.0):
         question = questions[k]
         assert isinstance(found, TransientResult)

@@ -94,13 +94,13 @@ def why(path: str, card: DeviceCard, steps: tuple[int, ...] = (5, 15, 25)) -> st
             return super().solve(system, b, duration, x0=x0)
 
     train(make_task("mnist", {"path": path}), "tngd", max(steps) + 1, seed=0, device=Watched(), evaluate_every=0)
-    fine = card.dac.model_copy(update={"bits": 14, "offset": 0.0, "gain_error": 0.0})
-    codes = card.technology.resistors.model_copy(update={"bits": 14})
+    codes = card.technology.replace(resistors__bits=14)
+    fine = codes.replace(dac__bits=14, dac__offset=0.0, dac__gain_error=0.0)
     changes: dict[str, Any] = {}
     better = {"as calibrated": changes}
     for name, change in (
-        ("14-bit conductances", {"technology": card.technology.model_copy(update={"resistors": codes})}),
-        ("and 14-bit DAC without offset", {"dac": fine}),
+        ("14-bit conductances", {"technology": codes}),
+        ("and 14-bit DAC without offset", {"technology": fine}),
         ("and cells without offset", {"offset": 0.0}),
         ("and without leak", {"leak": 0.0}),
         ("and without mismatch", {"mismatch": 0.0}),

@@ -130,7 +130,7 @@ def calibrate_with_evidence(
 
     def simulate(case: Case, noise: bool) -> tuple[np.ndarray, SpiceDevice]:
         noisy = noise and len(case.b) <= NOISY_UNKNOWNS
-        device = SpiceDevice(technology, case.die, fabric, noise=noisy, amplifier=amplifier)
+        device = SpiceDevice(technology, case.die, fabric, johnson_noise=noisy, amplifier=amplifier)
         solution = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration)
         if solution.outcome is not Outcome.OK:
             raise InputError(
@@ -147,22 +147,26 @@ def calibrate_with_evidence(
         probes.append((device.die, device.probe))
     blank = _blank(technology, fabric, fitted, amplifier)
     report("fit", 0, 1)
-    estimates, untold = fit_law(blank, observations)
+    estimates, unidentifiable = fit_law(blank, observations)
     dac, adc = (
         _converter(nominal, kind, probes) for nominal, kind in ((technology.dac, "dac"), (technology.adc, "adc"))
     )
-    untold += tuple(f"{kind}: not told by these runs" for kind, found in (("dac", dac), ("adc", adc)) if found is None)
-    card = blank.replace(
-        dac=dac or _perfect(technology.dac),
-        adc=adc or _perfect(technology.adc),
-        untold=untold,
-        **{name: _possible(name, estimate) for name, estimate in estimates.items()},
+    unidentifiable += tuple(
+        f"{kind}: not identified by these runs" for kind, found in (("dac", dac), ("adc", adc)) if found is None
+    )
+    fitted_converters = {"dac": dac or _perfect(technology.dac), "adc": adc or _perfect(technology.adc)}
+    card = blank.model_copy(
+        update={
+            "technology": technology.model_copy(update=fitted_converters),
+            "unidentifiable": unidentifiable,
+            **{name: _possible(name, estimate) for name, estimate in estimates.items()},
+        }
     )
     report("fit", 1, 1)
     if technology.thermal.johnson_noise:
-        card = card.model_copy(update={"noise": _noise(card, seed, dies, workers, report)})
+        card = card.model_copy(update={"noise_power": _noise(card, seed, dies, workers, report)})
     else:
-        card = card.replace(noise=0.0)
+        card = card.replace(noise_power=0.0)
     tested = _parallel(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
     devices = [device for _, device in (*runs, *tested)]
     card = card.model_copy(update={"validity": _validity(technology, [*fitted, *held], devices)})
@@ -285,9 +289,7 @@ def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifie
         mismatch=zero,
         capacitor_mismatch=zero,
         offset=zero,
-        noise=zero,
-        dac=technology.dac,
-        adc=technology.adc,
+        noise_power=zero,
         held_out=HeldOut(
             systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
         ),
@@ -339,11 +341,11 @@ def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int, repor
     def record(job: tuple[Any, float, int]) -> tuple[np.ndarray, np.ndarray, float]:
         program, duration, noise_seed = job
         zero = np.zeros(program.size)
-        result = run(program.circuit(zero, zero), transient(program, duration, noise=True), seed=noise_seed)
+        result = run(program.circuit(zero, zero), transient(program, duration, johnson_noise=True), seed=noise_seed)
         volts = np.array([result.voltages[node] for node in program.nodes])
         # The first ten slow times are the way from zero to equilibrium.
         settled = (volts[0::2] - volts[1::2])[:, int(volts.shape[1] * 10 / slow_times) :]
-        unit = card.replace(noise=1.0)
+        unit = card.replace(noise_power=1.0)
         _, covariance = propagate(program, zero, zero, np.inf, unit, noisy=True)
         assert covariance is not None
         return settled, covariance.numpy(), slow_times / 2

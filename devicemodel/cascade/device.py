@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...circuits.errors import InputError
+from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ..card import DeviceCard
 from ..device import Outcome
@@ -124,27 +125,23 @@ class FactoredDevice(HostedDevice):
 
     def __init__(
         self,
-        parts: Technology | DeviceCard,
+        parts: Technology | str | DeviceCard,
         die: int | None = None,
         seed: int = 0,
         extrapolate: bool = False,
         read_out: ReadOut | None = None,
     ) -> None:
-        if not isinstance(parts, Technology | DeviceCard):
-            raise InputError(f"parts is a {type(parts).__name__}: give a Technology or a DeviceCard")
+        if not isinstance(parts, Technology | DeviceCard | str):
+            raise InputError(f"parts is a {type(parts).__name__}: give a Technology, a preset's name or a DeviceCard")
         self.card = card = parts if isinstance(parts, DeviceCard) else None
-        technology = (
-            parts.technology.model_copy(update={"dac": parts.dac, "adc": parts.adc})
-            if isinstance(parts, DeviceCard)
-            else parts
-        )
+        technology = parts.technology if isinstance(parts, DeviceCard) else as_technology(parts)
         super().__init__(
             technology, die, seed, read_out, CalibratedRange(card, extrapolate, "Give the card's technology")
         )
         clamp, noise, self._leak, self._gain = math.inf, 1.0, 1 / technology.opamp.gain, 1.0
         scatter = (technology.resistors.mismatch, technology.capacitors.mismatch, technology.opamp.offset_mismatch)
         if card is not None:
-            clamp, noise, self._leak, self._gain = card.clamp, card.noise.value, card.leak.value, card.gain.value
+            clamp, noise, self._leak, self._gain = card.clamp, card.noise_power.value, card.leak.value, card.gain.value
             scatter = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
         self._scatter, self._clamp = Scatter(*scatter), clamp * technology.opamp.output_limit
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
@@ -185,7 +182,7 @@ class FactoredDevice(HostedDevice):
         return tuple(found)
 
     def _violations_of_run(self, duration: float) -> tuple[str, ...]:
-        return () if self.card is None else self.card.validity.crossed_by_run(duration, np.array(self.die.ambient))
+        return () if self.card is None else self.card.validity.violations_by_run(duration, np.array(self.die.ambient))
 
 
 def _shifted(value: float, exponent: int) -> float:

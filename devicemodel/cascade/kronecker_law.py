@@ -59,14 +59,14 @@ class KroneckerLaw:
     Args:
         array: the parts.
         leak: 1 / A0.
-        noise: Johnson noise power over the law's; 0 is silent.
+        noise_power: of Johnson noise, over the law's; 0 is silent.
 
     Attributes:
         flow: F. stable, settles: see `KroneckerFlow`.
     """
 
-    def __init__(self, array: KroneckerArray, leak: float, noise: float = 0.0) -> None:
-        self.array, self.noise, self.flow = array, noise, KroneckerFlow(array, leak)
+    def __init__(self, array: KroneckerArray, leak: float, noise_power: float = 0.0) -> None:
+        self.array, self.noise_power, self.flow = array, noise_power, KroneckerFlow(array, leak)
         flow, self._shape = self.flow, array.shape
         self.stable, self.settles = flow.stable, flow.settles
         self._stage_offset = flow.gain * flow.stage_load * array.stage_offsets.reshape(self._shape)
@@ -104,10 +104,10 @@ class KroneckerLaw:
     def fluctuation(self, t: float, rng: np.random.Generator) -> np.ndarray:
         """A draw of what noise has added after t tau, (N,) V."""
         flow, array = self.flow, self.array
-        if self.noise == 0 or t == 0:
+        if self.noise_power == 0 or t == 0:
             return np.zeros(array.size)
         times, weights = self._times(min(t, QUIET / flow.slowest) if self.settles else t)
-        density = 4 * Boltzmann * array.die.ambient * self.noise / array.tau
+        density = 4 * Boltzmann * array.die.ambient * self.noise_power / array.tau
         cells, stages = rng.standard_normal((2, len(times), *self._shape))
         cells *= np.sqrt(density * flow.load)
         cells += flow.last(flow.gain * np.sqrt(density * flow.stage_load) * stages)

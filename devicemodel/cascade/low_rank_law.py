@@ -80,7 +80,7 @@ class FactoredLaw:
     Args:
         array: the parts.
         leak: 1 / A0.
-        noise: Johnson noise power over the law's; 0 is silent.
+        noise_power: of Johnson noise, over the law's; 0 is silent.
 
     Attributes:
         leak_rate: Delta, (N,) 1/tau. inertia: M, (N,) F. load: L, (N,) S.
@@ -88,8 +88,8 @@ class FactoredLaw:
         stable: whether no mode grows, settles: whether all decay; judged with the middle of Delta's interval for its scatter.
     """
 
-    def __init__(self, array: FactoredArray, leak: float, noise: float = 0.0) -> None:
-        self.array, self.leak, self.noise = array, leak, noise
+    def __init__(self, array: FactoredArray, leak: float, noise_power: float = 0.0) -> None:
+        self.array, self.leak, self.noise_power = array, leak, noise_power
         self.inertia = array.capacitance * (1 + leak)
         self._proven: dict[float, bool] = {}
         self._interval()
@@ -142,7 +142,7 @@ class FactoredLaw:
 
     def fluctuation(self, t: float, rng: np.random.Generator) -> np.ndarray:
         """A draw of what noise has added after t tau, (N,) V."""
-        if self.noise == 0 or t == 0:
+        if self.noise_power == 0 or t == 0:
             return np.zeros(self.array.size)
         rate, k = float(self.leak_rate.mean()), self.array.rows
         cells = np.sqrt(_phi(2 * self.leak_rate, t) * self._cell_noise) * rng.standard_normal(self.array.size)
@@ -216,7 +216,7 @@ class FactoredLaw:
         self.load, self.leak_rate, self._cell_noise = np.empty(n), np.empty(n), np.empty(n)
         self._moments, self._alike = np.zeros((2, self._terms, k, k))
         self._row_sums, gram_rows, gram_last, self._row_noise = np.zeros(k), *np.zeros((3, k, k))
-        density = 4 * Boltzmann * array.die.ambient * self.noise
+        density = 4 * Boltzmann * array.die.ambient * self.noise_power
         for part in array.blocks():
             first, last = array.conductances(FIRST, part), array.conductances(LAST, part)
             pull = array.tau / self.inertia[part]
@@ -239,7 +239,7 @@ class FactoredLaw:
     def _stages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """K, q and the noise of the last stage's outputs, V^2 per tau."""
         array, e = self.array, self.leak
-        density = 4 * Boltzmann * array.die.ambient * self.noise / array.tau
+        density = 4 * Boltzmann * array.die.ambient * self.noise_power / array.tau
         load = self._row_sums + array.feedback[0]
         gain = 1 / (array.feedback[0] + e * load)
         offset, white = gain * load * array.stage_offsets[0], np.diag(density * gain**2 * load)

@@ -81,7 +81,7 @@ class DieBatch:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}: give torch.float32 or torch.float64")
         self.card, self.dtype, self.progress = card, dtype, progress
-        self.technology = card.technology.model_copy(update={"dac": card.dac, "adc": card.adc})
+        self.technology = card.technology
         self.dies = [Die(self.technology, die) for die in _seeds(dies)]
         self._host = Host(self.technology, self.dies, ReadOut(), CalibratedRange(card, extrapolate, REMEDY))
         self._stacks: dict[int, Stack] = {}
@@ -104,7 +104,7 @@ class DieBatch:
         mismatch: Parameter | None = None,
         capacitor_mismatch: Parameter | None = None,
         offset: Parameter | None = None,
-        noise: Parameter | None = None,
+        noise_power: Parameter | None = None,
     ) -> BatchSolution:
         """Program A, load b, run for `duration` tau from x0 and read, on every die; see `Device.solve`.
 
@@ -112,7 +112,7 @@ class DieBatch:
             system: what is programmed, or its matrix A, (n, n). b: (n,) drive. x0: (n,); None: zeros.
             duration: tau; math.inf: at rest.
             seed: of the noise, as that of `SurrogateDevice`.
-            gain, leak, lag, pole, mismatch, capacitor_mismatch, offset, noise: in place of the card's value, a number or a tensor of
+            gain, leak, lag, pole, mismatch, capacitor_mismatch, offset, noise_power: in place of the card's value, a number or a tensor of
                 shape () or (dies, 1). Gradients flow from `x` to them; converters pass them unchanged (straight-through), and signal
                 levels count as constants.
 
@@ -132,7 +132,7 @@ class DieBatch:
             "mismatch": mismatch,
             "capacitor_mismatch": capacitor_mismatch,
             "offset": offset,
-            "noise": noise,
+            "noise_power": noise_power,
         }
         values = parameters_of(self.card, given, self.dtype, len(self))
         violations = self._violations(a, duration)
@@ -143,7 +143,7 @@ class DieBatch:
                 self.dies, cast("ArrayParts", program.parts), program.fabric.symmetric, self.dtype, self.progress
             )
             self._stacks[len(a)] = stacked
-        noisy = self.technology.thermal.johnson_noise and bool((values["noise"] > 0).any())
+        noisy = self.technology.thermal.johnson_noise and bool((values["noise_power"] > 0).any())
         clamp = self.card.clamp * self.technology.opamp.output_limit
         board = DieBatchBoard(program, stacked_law(program, stacked, values), clamp, duration, noisy)
 
@@ -164,8 +164,8 @@ class DieBatch:
     def _violations(self, a: np.ndarray, duration: float) -> list[tuple[str, ...]]:
         """For each die what the system and the run are outside of. InputError unless that is allowed."""
         validity = self.card.validity
-        system = validity.crossed_by_system(a)
-        found = [(*system, *validity.crossed_by_run(duration, die.temperatures)) for die in self.dies]
+        system = validity.violations_by_system(a)
+        found = [(*system, *validity.violations_by_run(duration, die.temperatures)) for die in self.dies]
         self._host.calibrated.check(tuple(dict.fromkeys(text for die in found for text in die)))
         return found
 

@@ -209,7 +209,7 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
     if bool((second > 0).any()):
         # Where there is no second pole there need not be a bend.
         fast = fast - (second * capacitance / torch.where(bend > 0, bend, 1.0)).unsqueeze(-1) * stiffness
-    noise = p["noise"].reshape(*p["noise"].shape, 1) if p["noise"].ndim else p["noise"]
+    noise = p["noise_power"].reshape(*p["noise_power"].shape, 1) if p["noise_power"].ndim else p["noise_power"]
     spread = slow @ torch.linalg.solve_ex(fast, (noise * heard).mT)[0].mT
     return StackedLaw(
         drift=-slow @ stiffness,

@@ -32,8 +32,8 @@ class IdealDevice:
     """Perfect cells with an optional white noise.
 
     Args:
-        noise: kappa0 >= 0 in problem units squared per tau; 0 is deterministic.
-        seed: needed when noise > 0. Run number i of the device draws from the counter-based stream (seed, i), so that a
+        kappa0: >= 0, strength of the white noise N(0, 2 kappa0 dt), problem units squared per tau; 0 is deterministic.
+        seed: needed when kappa0 > 0. Run number i of the device draws from the counter-based stream (seed, i), so that a
             resumed run continues bit for bit.
         tau: s, time constant of a cell; the paper's 1 kOhm and 1 nF by default. Enters only `Solution.seconds`.
 
@@ -42,19 +42,19 @@ class IdealDevice:
     `NOT_FINITE` for duration = inf when a mode of eigenvalue zero is driven or noisy: it has no settled state.
 
     Raises:
-        InputError: noise negative or without a seed, tau <= 0.
+        InputError: kappa0 negative or without a seed, tau <= 0.
     """
 
-    def __init__(self, noise: float = 0.0, seed: int | None = None, tau: float = 1e-6) -> None:
-        if not (math.isfinite(noise) and noise >= 0):
-            raise InputError(f"noise is {noise}: kappa0 must be a finite number >= 0")
-        if noise > 0 and seed is None:
-            raise InputError("a noisy device needs a seed: IdealDevice(noise=..., seed=0)")
+    def __init__(self, kappa0: float = 0.0, seed: int | None = None, tau: float = 1e-6) -> None:
+        if not (math.isfinite(kappa0) and kappa0 >= 0):
+            raise InputError(f"kappa0 is {kappa0}: give a finite number >= 0")
+        if kappa0 > 0 and seed is None:
+            raise InputError("a noisy device needs a seed: IdealDevice(kappa0=..., seed=0)")
         if seed is not None and seed < 0:
             raise InputError(f"seed is {seed}: give an integer >= 0")
         if not (math.isfinite(tau) and tau > 0):
             raise InputError(f"tau is {tau}: give seconds > 0")
-        self.noise, self.seed, self.tau = float(noise), seed, float(tau)
+        self.kappa0, self.seed, self.tau = float(kappa0), seed, float(tau)
         self._runs = 0
         self._state: Tensor | None = None  # float64, whatever the problem's type
         self._loaded: tuple[_Law, Tensor, torch.dtype] | None = None
@@ -88,15 +88,15 @@ class IdealDevice:
         spectrum, b, dtype = self._loaded
         # b carries the rounding of the problem's own type; only a drive above it can charge a free mode for ever
         xi: Tensor | None = None
-        if self.noise > 0:
+        if self.kappa0 > 0:
             xi = torch.randn(b.shape, dtype=torch.float64, generator=self._stream()).to(b.device)
         tolerance = 1e-4 if dtype == torch.float32 else 1e-7
         if isinstance(spectrum, ProductLaw | ShiftedLaw):
-            x, settled = spectrum.state(self._state, b, t, self.noise, xi), True
+            x, settled = spectrum.state(self._state, b, t, self.kappa0, xi), True
         else:
             x, settled = _mean(spectrum, self._state, b, t, tolerance)
             if xi is not None:
-                noise, noise_settled = _fluctuation(spectrum, xi, self.noise, t)
+                noise, noise_settled = _fluctuation(spectrum, xi, self.kappa0, t)
                 x, settled = x + noise, settled and noise_settled
         self._runs += 1
         outcome = Outcome.OK

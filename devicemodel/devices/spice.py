@@ -29,7 +29,7 @@ class SpiceDevice(CircuitDevice):
         technology: its parts.
         die: seed of the die; None has nominal parts.
         fabric: "auto", "rc", "dual_rail" or "crossbar".
-        noise: Johnson noise in the transient, on one time step of half the fastest time constant; default as the technology
+        johnson_noise: Johnson noise in the transient, on one time step of half the fastest time constant; default as the technology
             says. A settled run (duration = inf) is an operating point and has none.
         timeout: seconds that one simulation may take.
         seed: of the noise; runs of one device draw anew.
@@ -49,7 +49,7 @@ class SpiceDevice(CircuitDevice):
         technology: Technology | str,
         die: int | None = None,
         fabric: str = "auto",
-        noise: bool | None = None,
+        johnson_noise: bool | None = None,
         timeout: float = 300.0,
         seed: int = 0,
         read_out: ReadOut | None = None,
@@ -58,7 +58,7 @@ class SpiceDevice(CircuitDevice):
     ) -> None:
         super().__init__(technology, die, fabric, seed, read_out, layout)
         self.amplifier, self.simulator = amplifier, ""
-        self.noise = self.technology.thermal.johnson_noise if noise is None else noise
+        self.johnson_noise = self.technology.thermal.johnson_noise if johnson_noise is None else johnson_noise
         self.timeout = timeout
 
     def _relax(
@@ -78,8 +78,8 @@ class SpiceDevice(CircuitDevice):
             rest = run(netlist, OperatingPoint(nodes=program.nodes), timeout=self.timeout)
             self.simulator = rest.ngspice_version
             return np.tile(program.cell_volts(rest.voltages), (len(spans), 1))
-        analysis, rows = sampled(program, spans, self.noise)
-        seed = int(rng.integers(2**31)) if self.noise else None
+        analysis, rows = sampled(program, spans, self.johnson_noise)
+        seed = int(rng.integers(2**31)) if self.johnson_noise else None
         result = run(netlist, analysis, seed=seed, timeout=self.timeout)
         self.simulator = result.ngspice_version
         volts = program.cell_volts(result.voltages)
@@ -92,12 +92,14 @@ class SpiceDevice(CircuitDevice):
         return np.asarray(curve(times).T)
 
 
-def transient(program: AnalogProgram, duration: float, noise: bool) -> Transient:
+def transient(program: AnalogProgram, duration: float, johnson_noise: bool) -> Transient:
     """The analysis that follows a program for `duration` tau; with noise, on a uniform grid that resolves the fastest mode."""
-    return sampled(program, (duration,), noise)[0]
+    return sampled(program, (duration,), johnson_noise)[0]
 
 
-def sampled(program: AnalogProgram, spans: tuple[float, ...], noise: bool) -> tuple[Transient, np.ndarray | None]:
+def sampled(
+    program: AnalogProgram, spans: tuple[float, ...], johnson_noise: bool
+) -> tuple[Transient, np.ndarray | None]:
     """The analysis that follows a program over spans of time (tau), all but the first alike, and the row of each of their ends.
 
     Rows count the start as 0. They are None without noise, where the simulator chooses its steps. With noise the ends have to be
@@ -105,7 +107,7 @@ def sampled(program: AnalogProgram, spans: tuple[float, ...], noise: bool) -> tu
     thousandths of a span.
     """
     stop = sum(spans) * program.tau
-    if not noise:
+    if not johnson_noise:
         return Transient(stop, nodes=program.nodes, tolerance=TOLERANCE), None
     law = program.behaviour
     fastest = 1.0 / float(np.abs(np.linalg.eigvals(law.conductance / law.capacitance[:, None])).max())
@@ -134,6 +136,6 @@ def _bearable(points: int, spans: tuple[float, ...]) -> int:
     if points > MAX_NOISE_POINTS:
         raise InputError(
             f"{sum(spans):g} tau take {points} noise steps (at most {MAX_NOISE_POINTS}); use a shorter duration, samples "
-            "further apart, or noise=False"
+            "further apart, or johnson_noise=False"
         )
     return points

@@ -70,7 +70,7 @@ class SurrogateDevice(CircuitDevice):
     ) -> None:
         calibrated = CalibratedRange(card, extrapolate, REMEDY)
         super().__init__(
-            card.technology.model_copy(update={"dac": card.dac, "adc": card.adc}),
+            card.technology,
             die,
             card.fabric,
             seed,
@@ -101,11 +101,14 @@ class SurrogateDevice(CircuitDevice):
         return self._elements[1]
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
-        return self.card.validity.crossed_by_system(matrix_of(system))
+        return self.card.validity.violations_by_system(matrix_of(system))
 
     def _violations_of_run(self, duration: float) -> tuple[str, ...]:
         validity = self.card.validity
-        return (*validity.crossed_by_run(duration, self.die.temperatures), *validity.crossed_by_layout(self.layout))
+        return (
+            *validity.violations_by_run(duration, self.die.temperatures),
+            *validity.violations_by_layout(self.layout),
+        )
 
     def _relax(
         self,
@@ -119,7 +122,7 @@ class SurrogateDevice(CircuitDevice):
         nowhere = np.full((len(spans), program.size), np.nan)
         if not found.is_finite:
             return nowhere
-        noisy = self.technology.thermal.johnson_noise and self.card.noise.value > 0
+        noisy = self.technology.thermal.johnson_noise and self.card.noise_power.value > 0
         generator = torch.Generator().manual_seed(int(rng.integers(2**63))) if noisy else None
         steps: dict[float, Transition] = {}
         volts, samples = found.slow_start(state) if spans[0] > 0 else state, []
@@ -184,7 +187,7 @@ def propagate(
     NaN, without covariance, for the settled state of a law that has none.
     """
     found = law(program, currents, card)
-    step = found.over(duration, program.tau, noisy and card.noise.value > 0)
+    step = found.over(duration, program.tau, noisy and card.noise_power.value > 0)
     if not step.settled:
         return np.full(program.size, np.nan), None
     start = found.slow_start(state) if duration > 0 else state
@@ -210,7 +213,7 @@ def law(program: AnalogProgram, currents: np.ndarray, card: DeviceCard, elements
     slow = np.linalg.inv(inertia - bend @ np.linalg.solve(inertia, stiffness))
     # Without a gain-bandwidth product the second pole has nothing to act together with.
     third = second * capacitance @ np.linalg.solve(bend, stiffness) if second > 0 else 0.0
-    heard = slow @ (card.noise.value * parts.noise) @ np.linalg.inv(inertia - third).T
+    heard = slow @ (card.noise_power.value * parts.noise) @ np.linalg.inv(inertia - third).T
     return Law(
         drift=-slow @ stiffness,
         drive=slow @ (card.gain.value * parts.drive * currents + load @ program.parts.offset),

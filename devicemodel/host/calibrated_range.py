@@ -37,7 +37,7 @@ class CalibratedRange:
 
     def of_level(self, volts: float) -> tuple[str, ...]:
         """Violations by a run whose largest voltage was `volts`."""
-        return () if self.card is None else self.card.validity.crossed_by_level(volts)
+        return () if self.card is None else self.card.validity.violations_by_level(volts)
 
 
 def outcome_of(violations: tuple[str, ...]) -> Outcome:

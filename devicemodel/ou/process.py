@@ -101,40 +101,45 @@ class OU:
         _ = self.batch
 
     @classmethod
-    def of_system(cls, system: LinearSystem, drive: Tensor | PiecewiseConstant, noise: float = 0.0) -> OU:
+    def of_system(cls, system: LinearSystem, drive: Tensor | PiecewiseConstant, kappa0: float = 0.0) -> OU:
         """The law of an ideal device: dx = -(A x - b) dt + N(0, 2 kappa0 dt).
 
         Args:
             system: A, as a device is programmed with it.
             drive: b.
-            noise: kappa0 >= 0.
+            kappa0: >= 0.
 
         Raises:
             InputError: another system; as `OU`.
         """
         if not isinstance(system, Dense | LowRank | Kronecker):
             raise InputError(f"system is a {type(system).__name__}: give a Dense, a LowRank or a Kronecker system")
-        if not (isinstance(noise, Real) and 0 <= noise < math.inf):
-            raise InputError(f"noise is {noise!r}: give a finite number >= 0")
+        if not (isinstance(kappa0, Real) and 0 <= kappa0 < math.inf):
+            raise InputError(f"kappa0 is {kappa0!r}: give a finite number >= 0")
         if isinstance(system, Dense):
-            return cls(system.A, drive, 2 * noise)
+            return cls(system.A, drive, 2 * kappa0)
         if isinstance(system, Kronecker):
-            return cls(KroneckerDrift(system.A, system.B, system.damping), drive, 2 * noise)
-        return cls(LowRankDrift(system.J, system.H, system.damping), drive, 2 * noise)
+            return cls(KroneckerDrift(system.A, system.B, system.damping), drive, 2 * kappa0)
+        return cls(LowRankDrift(system.J, system.H, system.damping), drive, 2 * kappa0)
 
     @classmethod
     def underdamped(
-        cls, mass: Tensor, friction: Tensor, stiffness: Tensor, force: Tensor | None = None, noise: Tensor | None = None
+        cls,
+        mass: Tensor,
+        friction: Tensor,
+        stiffness: Tensor,
+        force: Tensor | None = None,
+        diffusion: Tensor | None = None,
     ) -> OU:
         """M q'' + G q' + K q = f + white noise of the force, as the first-order system of the 2 n states (q, q').
 
         An LC circuit has q the fluxes of its nodes, M its capacitances, G its conductances and K its inverse inductances. At one
-        temperature the noise is 2 kT G (Johnson, Nyquist), and the settled law is kT K^-1 for q and kT M^-1 for q'.
+        temperature its diffusion is 2 kT G (Johnson, Nyquist), and the settled law is kT K^-1 for q and kT M^-1 for q'.
 
         Args:
             mass, friction, stiffness: M, G, K, (..., n, n); M invertible.
             force: f, (..., n); None is none.
-            noise: covariance rate of the force, (..., n, n); None is none.
+            diffusion: covariance rate of the force's white noise, (..., n, n); None is none.
 
         Raises:
             InputError: wrong shapes or types; a mass that is singular up to the rounding of its type, whatever the units of its states.
@@ -147,7 +152,7 @@ class OU:
                 )
             check_alike(name, value, "mass", mass)
         n, eye = mass.shape[-1], torch.eye(mass.shape[-1], dtype=mass.dtype, device=mass.device)
-        given = {"force": (force, (n,)), "noise": (noise, (n, n))}
+        given = {"force": (force, (n,)), "diffusion": (diffusion, (n, n))}
         for name, (part, shape) in given.items():
             if part is not None:
                 check_tensor(name, part, len(shape))
@@ -156,7 +161,7 @@ class OU:
                     raise InputError(f"{name} has shape {tuple(part.shape)}: the {n} states take (..., {wanted})")
                 check_alike(name, part, "mass", mass)
         of_vectors = [force.shape[:-1]] if force is not None else []
-        matrices = (mass, friction, stiffness) if noise is None else (mass, friction, stiffness, noise)
+        matrices = (mass, friction, stiffness) if diffusion is None else (mass, friction, stiffness, diffusion)
         batch_of(*of_vectors, *(value.shape[:-2] for value in matrices))
         inertia = Inertia(mass)
         restoring, losses = inertia.solve(stiffness), inertia.solve(friction)
@@ -166,10 +171,10 @@ class OU:
         if force is not None:
             push = inertia.solve(force.unsqueeze(-1)).squeeze(-1)
             drive = torch.cat([torch.zeros_like(push), push], -1)
-        if noise is None:
+        if diffusion is None:
             return cls(drift, drive)
-        check_symmetric("noise", noise)
-        kicks = inertia.solve(inertia.solve(noise).mT)
+        check_symmetric("diffusion", diffusion)
+        kicks = inertia.solve(inertia.solve(diffusion).mT)
         return cls(drift, drive, torch.nn.functional.pad((kicks + kicks.mT) / 2, (n, 0, n, 0)))
 
     @property

@@ -36,11 +36,11 @@ class ProductLaw:
         """J J^T."""
         return Gram(self.system.J.gram())
 
-    def state(self, x0: Tensor, b: Tensor, t: float, noise: float, xi: Tensor | None) -> Tensor:
+    def state(self, x0: Tensor, b: Tensor, t: float, kappa0: float, xi: Tensor | None) -> Tensor:
         """x(t), (N,) float64, from x0 under the drive b, for the standard normal numbers xi (None: the mean)."""
         if t == 0:
             return x0.clone()
-        terms = _terms(x0, b, t, noise, xi)
+        terms = _terms(x0, b, t, kappa0, xi)
         J, damping = self.system.J, float(self.system.damping)
         at_damping = torch.tensor(damping, dtype=torch.float64, device=b.device)
         outside = torch.zeros_like(b)
@@ -64,21 +64,21 @@ class ShiftedLaw:
         K.diagonal().sub_(system.floor)
         self.gram = Gram(K)
 
-    def state(self, x0: Tensor, b: Tensor, t: float, noise: float, xi: Tensor | None) -> Tensor:
+    def state(self, x0: Tensor, b: Tensor, t: float, kappa0: float, xi: Tensor | None) -> Tensor:
         """x(t), (k,) float64; see `ProductLaw.state`."""
         if t == 0:
             return x0.clone()
-        terms, tolerance = _terms(x0, b, t, noise, xi), _TOLERANCE[self.system.dtype]
+        terms, tolerance = _terms(x0, b, t, kappa0, xi), _TOLERANCE[self.system.dtype]
         return self.gram.inside(terms, self.system.floor, tolerance, _method(self.gram)).coefficients
 
 
-def _terms(x0: Tensor, b: Tensor, t: float, noise: float, xi: Tensor | None) -> list[tuple[Function, Tensor]]:
+def _terms(x0: Tensor, b: Tensor, t: float, kappa0: float, xi: Tensor | None) -> list[tuple[Function, Tensor]]:
     """Functions of A and what they are applied to; one vector where drive and start are equal."""
     terms: list[tuple[Function, Tensor]] = [(Response(t), b)]
     if math.isfinite(t):
         terms.append((Decay(t), b if torch.equal(x0, b) else x0))
     if xi is not None:
-        terms.append((Spread(t, 2 * noise), xi))
+        terms.append((Spread(t, 2 * kappa0), xi))
     return terms
 
 

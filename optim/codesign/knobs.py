@@ -51,7 +51,7 @@ def _isolation(card: DeviceCard, level: float) -> DeviceCard:
 def _adc(card: DeviceCard, level: float) -> DeviceCard:
     if level != int(level):
         raise InputError(f"an ADC has a whole number of bits, not {level:g}")
-    return card.replace(adc=card.adc.model_copy(update={"bits": int(level)}))
+    return card.replace(technology=card.technology.replace(adc__bits=int(level)))
 
 
 def _spread(card: DeviceCard, _: float) -> float:

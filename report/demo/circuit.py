@@ -71,7 +71,7 @@ def transient_stage(system: CurvatureSystem, technology: Technology, die: int, s
     )
     duration = DURATION
     circuit = program.netlist(system.b, x0=system.b)
-    analysis = transient(program, duration, noise=True)
+    analysis = transient(program, duration, johnson_noise=True)
     result = run(circuit, analysis, seed=die, timeout=600.0)
     x = program.decode(result.voltages)
     space = state_space(circuit, {f"x{i + 1}": rails(i) for i in range(n)})

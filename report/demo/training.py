@@ -145,7 +145,7 @@ def loop_stage(card: DeviceCard, systems: list[CurvatureSystem], report: Progres
         exact = np.linalg.solve(system.matrix, system.b)
         start = torch.from_numpy(system.start)
         x, spent = {}, {}
-        spice = SpiceDevice(card.technology, die, card.fabric, noise=False, timeout=600.0)
+        spice = SpiceDevice(card.technology, die, card.fabric, johnson_noise=False, timeout=600.0)
         for name, device in (("spice", spice), ("surrogate", SurrogateDevice(card, die, extrapolate=True))):
             begin = time.perf_counter()
             x[name] = device.solve(*args, x0=start).x.numpy()

@@ -62,9 +62,7 @@ def card(explained: float = 0.99) -> Any:
         mismatch=Estimate(value=board.resistors.tolerance, std=0.0),
         capacitor_mismatch=zero,
         offset=zero,
-        noise=Estimate(value=1.0, std=0.0),
-        dac=board.dac,
-        adc=board.adc,
+        noise_power=Estimate(value=1.0, std=0.0),
         held_out=HeldOut(
             systems=4, explained_variance=explained, explained_variance_new_dies=0.9, spice_error=0.1, residual=0.01
         ),

@@ -17,7 +17,7 @@ from ..systems import true_card
 TECHNOLOGY = preset("breadboard")
 DEVICES = {
     "ideal": (IdealDevice, {"Dense", "LowRank", "Kronecker", "Implicit"}),
-    "spice": (lambda: SpiceDevice(TECHNOLOGY, noise=False), {"Dense", "LowRank", "Kronecker"}),
+    "spice": (lambda: SpiceDevice(TECHNOLOGY, johnson_noise=False), {"Dense", "LowRank", "Kronecker"}),
     "surrogate": (
         lambda: SurrogateDevice(true_card(TECHNOLOGY), extrapolate=True),
         {"Dense", "LowRank", "Kronecker"},

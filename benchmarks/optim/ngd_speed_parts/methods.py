@@ -242,7 +242,7 @@ def explicit_jacobian(problem: Problem) -> Step:
 
 
 def tngd(system: str, noise: float) -> Callable[[Problem], Step]:
-    device = partial(IdealDevice, noise=noise, seed=0)
+    device = partial(IdealDevice, kappa0=noise, seed=0)
     return partial(ours, "tngd:TNGD", duration=TIME, device=device, system=system)
 
 

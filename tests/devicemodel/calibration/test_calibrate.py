@@ -71,7 +71,7 @@ def test_the_technologys_own_figures_are_found(calibration):
     assert card.leak.value == pytest.approx(1 / technology.opamp.gain, rel=0.15)
     assert card.offset.value == pytest.approx(technology.opamp.offset, rel=0.15)
     assert card.lag.value == pytest.approx(1 / (2 * math.pi * technology.opamp.gbw), rel=0.05)
-    assert abs(card.noise.value - 1.0) < 4 * card.noise.std
+    assert abs(card.noise_power.value - 1.0) < 4 * card.noise_power.std
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_where_there_is_nothing_to_explain_it_is_said(tmp_path):
     card = calibrate("integrated", **SMALL | {"sizes": (1,)})
     assert math.isnan(card.held_out.explained_variance)
     assert math.isnan(card.held_out.explained_variance_new_dies)
-    assert "dac: not told by these runs" in card.untold
+    assert "dac: not identified by these runs" in card.unidentifiable
     card.write(tmp_path / "card.json")
     assert DeviceCard.read(tmp_path / "card.json").validity.unknowns == (1, 1)
 

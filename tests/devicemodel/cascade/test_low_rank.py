@@ -473,7 +473,7 @@ def test_a_state_that_is_none_is_refused_and_leaves_the_device_as_it_was(change,
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: FactoredDevice("integrated"), "give a Technology or a DeviceCard"),
+        (lambda: FactoredDevice(3), "parts is a int: give a Technology, a preset's name or a DeviceCard"),
         (lambda: FactoredDevice(IDEAL, seed=-1), "seed is -1"),
         (lambda: FactoredDevice(IDEAL).evolve(1.0), "call solve first"),
         (

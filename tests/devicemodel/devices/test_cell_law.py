@@ -151,7 +151,7 @@ def test_held_out_arrays_agree_with_ngspice_on_the_extracted_netlist(seed):
     a, b = spd(5, 15.0, seed), torch.tensor(np.random.default_rng(seed).standard_normal(5))
     system, card = Dense(torch.tensor(a)), true_card(technology)
     for duration in (2.0, math.inf):
-        spice = SpiceDevice(technology, 3, "crossbar", noise=False, layout=True).solve(system, b, duration).x
+        spice = SpiceDevice(technology, 3, "crossbar", johnson_noise=False, layout=True).solve(system, b, duration).x
         twin, plain = (SurrogateDevice(card, 3, layout=wired).solve(system, b, duration).x for wired in (True, False))
         # Left: the rails' mismatch, 1 %, in second order.
         assert float((twin - spice).norm()) < 1e-3 * float(spice.norm())
@@ -204,7 +204,7 @@ def test_a_second_pole_in_ngspice_and_in_the_surrogate():
     )
     system = Dense(torch.tensor(spd(4, 10.0, 5)))
     b = torch.tensor([1.0, -0.4, 0.3, 0.7], dtype=torch.float64)
-    board = SpiceDevice(technology, 3, "crossbar", noise=False, amplifier=Macromodel(technology.opamp))
+    board = SpiceDevice(technology, 3, "crossbar", johnson_noise=False, amplifier=Macromodel(technology.opamp))
     spice = board.solve(system, b, 0.5).x
     cards = [true_card(technology, pole=pole) for pole in (1 / (2 * math.pi * 3e7), 0.0)]
     twin, plain = (SurrogateDevice(card, 3).solve(system, b, 0.5).x for card in cards)

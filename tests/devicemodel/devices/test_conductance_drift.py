@@ -31,7 +31,9 @@ def read(device, duration=math.inf):
 
 def programmed(technology, die=3, kind=SurrogateDevice):
     device = (
-        kind(true_card(technology), die) if kind is SurrogateDevice else kind(technology, die, "crossbar", noise=False)
+        kind(true_card(technology), die)
+        if kind is SurrogateDevice
+        else kind(technology, die, "crossbar", johnson_noise=False)
     )
     device.system = Dense(A)
     read(device)

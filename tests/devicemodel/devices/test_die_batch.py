@@ -91,7 +91,7 @@ def test_order_and_company_of_the_dies_do_not_matter():
 
 
 @pytest.mark.parametrize(
-    "parameter", ["gain", "leak", "lag", "pole", "mismatch", "capacitor_mismatch", "offset", "noise"]
+    "parameter", ["gain", "leak", "lag", "pole", "mismatch", "capacitor_mismatch", "offset", "noise_power"]
 )
 def test_gradients_are_those_of_finite_differences(parameter):
     """With ideal converters, since real ones pass gradients unchanged, and rails so wide that the host keeps its first level."""
@@ -178,7 +178,7 @@ def test_progress_counts_the_dies_once():
         ({"seed": 1.5}, "seed is 1.5: give an integer >= 0"),
         ({"mismatch": math.nan}, "parameter mismatch is nan: give a number from 0 to 2"),
         ({"mismatch": 500.0}, "parameter mismatch is 500: give a number from 0 to 2"),
-        ({"noise": -1.0}, "parameter noise is -1: give a number from 0"),
+        ({"noise_power": -1.0}, "parameter noise_power is -1: give a number from 0"),
         ({"gain": 0.0}, "parameter gain is 0: give a number above 0"),
         ({"mismatch": "much"}, "parameter mismatch is 'much': give a number"),
         ({"mismatch": torch.full((5,), 0.01)}, r"parameter mismatch has shape \(5,\).*shape \(2, 1\)"),
@@ -307,10 +307,13 @@ def test_a_singular_covariance_is_factored_and_leaves_the_others_alone(dtype):
 
 
 def test_noise_in_place_of_the_cards_is_heard():
-    silent, (a, b) = SPREAD.replace(noise=0.0, adc=SPREAD.adc.model_copy(update={"bits": None})), system(4, "crossbar")
-    quiet, loud = (DieBatch(silent, range(2)).solve(a, b, 5.0, **given).x for given in ({}, {"noise": 1e4}))
+    silent, (a, b) = (
+        SPREAD.replace(noise_power=0.0, technology=SPREAD.technology.replace(adc__bits=None)),
+        system(4, "crossbar"),
+    )
+    quiet, loud = (DieBatch(silent, range(2)).solve(a, b, 5.0, **given).x for given in ({}, {"noise_power": 1e4}))
     torch.testing.assert_close(
-        loud, DieBatch(silent.replace(noise=1e4), range(2)).solve(a, b, 5.0).x, rtol=1e-12, atol=0
+        loud, DieBatch(silent.replace(noise_power=1e4), range(2)).solve(a, b, 5.0).x, rtol=1e-12, atol=0
     )
     assert not torch.equal(quiet, loud)
 

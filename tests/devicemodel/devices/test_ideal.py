@@ -78,7 +78,7 @@ def test_kronecker_factors_give_the_path_of_their_product(p, q, t, seed):
 def test_noise_has_the_transition_covariance(kind, t):
     J, _, b, _ = draw(3, 2, 4)
     system = LowRank(J, None, 0.0 if "no" in kind else 0.5)
-    device = IdealDevice(noise=0.1, seed=7)
+    device = IdealDevice(kappa0=0.1, seed=7)
     A = system.dense()
     run = Dense(A) if kind == "dense" else system
     zero = torch.zeros(4, dtype=F64)
@@ -144,7 +144,7 @@ def test_a_driven_free_mode_has_no_settled_state():
         settled = device.solve(system, inside, math.inf, x0=torch.zeros(4, dtype=F64))
         assert settled.outcome is Outcome.OK
         torch.testing.assert_close(settled.x, torch.linalg.pinv(LowRank(J).dense()) @ inside)
-        noisy = IdealDevice(noise=1e-3, seed=0)
+        noisy = IdealDevice(kappa0=1e-3, seed=0)
         assert noisy.solve(system, inside, math.inf).outcome is Outcome.NOT_FINITE
         assert noisy.solve(system, inside, 1.0).outcome is Outcome.OK
 
@@ -158,11 +158,11 @@ def test_a_growing_mode_is_unstable():
 def test_noise_is_a_function_of_seed_and_run_number_and_resumes():
     J, _, b, _ = draw(10, 2, 4)
     system = LowRank(J, None, 1.0)
-    first, second, other = (IdealDevice(noise=0.1, seed=seed) for seed in (4, 4, 5))
+    first, second, other = (IdealDevice(kappa0=0.1, seed=seed) for seed in (4, 4, 5))
     runs = [first.solve(system, b, 1.0).x for _ in range(4)]
     for run in runs[:2]:
         assert torch.equal(second.solve(system, b, 1.0).x, run)
-    resumed = IdealDevice(noise=0.1, seed=4)
+    resumed = IdealDevice(kappa0=0.1, seed=4)
     resumed.load_state_dict(second.state_dict())
     for run in runs[2:]:
         assert torch.equal(resumed.solve(system, b, 1.0).x, run)
@@ -176,7 +176,7 @@ def test_seconds_and_protocol():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"noise": -1.0}, {"noise": 0.1}, {"noise": math.nan}, {"seed": -1}, {"tau": 0.0}]
+    "arguments", [{"kappa0": -1.0}, {"kappa0": 0.1}, {"kappa0": math.nan}, {"seed": -1}, {"tau": 0.0}]
 )
 def test_bad_arguments(arguments):
     with pytest.raises(InputError):

@@ -53,7 +53,7 @@ def test_it_is_a_device():
 def test_perfect_parts_solve_the_system(n, condition, seed):
     a, b = problem(n, condition, seed)
     exact = np.linalg.solve(a, b)
-    x = solved(SpiceDevice(IDEAL, noise=False), a, b, 30 * slow_time(a))
+    x = solved(SpiceDevice(IDEAL, johnson_noise=False), a, b, 30 * slow_time(a))
     assert np.linalg.norm(x - exact) < 1e-4 * np.linalg.norm(exact)
 
 
@@ -61,7 +61,7 @@ def test_perfect_parts_solve_the_system(n, condition, seed):
 @pytest.mark.parametrize(("n", "condition", "seed"), SYSTEMS)
 def test_finite_gain_errs_by_the_first_order_formula(n, condition, seed):
     a, b = problem(n, condition, seed)
-    device = SpiceDevice(IDEAL.replace(opamp__gain=1e4), fabric="crossbar", noise=False)
+    device = SpiceDevice(IDEAL.replace(opamp__gain=1e4), fabric="crossbar", johnson_noise=False)
     x = solved(device, a, b, 30 * slow_time(a))
     error, formula = x - np.linalg.solve(a, b), -np.linalg.solve(a, load(a) * x) / 1e4
     assert np.linalg.norm(error - formula) < 0.02 * np.linalg.norm(formula)
@@ -73,7 +73,7 @@ def test_finite_gain_errs_by_the_first_order_formula(n, condition, seed):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_offsets_shift_the_solution_by_the_first_order_formula(seed):
     a, b = problem(6, 20.0, seed)
-    device = SpiceDevice(IDEAL.replace(opamp__offset=1e-3), die=seed, fabric="crossbar", noise=False)
+    device = SpiceDevice(IDEAL.replace(opamp__offset=1e-3), die=seed, fabric="crossbar", johnson_noise=False)
     x = solved(device, a, b, math.inf)
     level = float(np.median(device.probe.requested * np.abs(a).max() / b))  # volts a problem unit
     offset = 1e-3 * Die(IDEAL, seed).deviates("offset", (1, 6))[0]
@@ -86,14 +86,14 @@ def test_bandwidth_slows_the_way_but_not_the_end():
     # tau -> tau + D / omega_t: of first order in 1 / (omega_t tau) = 0.02 here.
     a, b = problem(4, 5.0, 3)
     technology = IDEAL.replace(opamp__gbw=50 / (2 * math.pi * 1e-6))
-    device = SpiceDevice(technology, fabric="crossbar", noise=False)
+    device = SpiceDevice(technology, fabric="crossbar", johnson_noise=False)
     t = 1.0 / np.abs(a).max()
-    early, ideal = solved(device, a, b, t), solved(SpiceDevice(IDEAL, fabric="crossbar", noise=False), a, b, t)
+    early, ideal = solved(device, a, b, t), solved(SpiceDevice(IDEAL, fabric="crossbar", johnson_noise=False), a, b, t)
     inertia = 1 + load(a) / np.abs(a).max() / 50  # capacitance over its own, g_unit = 1 mS and C = 1 nF
     rate, modes = np.linalg.eig(a / inertia[:, None])
     slowed = (modes @ np.diag((1 - np.exp(-rate * t)) / rate) @ np.linalg.inv(modes) @ (b / inertia)).real
     assert np.linalg.norm(early - slowed) < 0.2 * np.linalg.norm(early - ideal)
-    late = solved(SpiceDevice(technology, fabric="crossbar", noise=False), a, b, 40 * slow_time(a))
+    late = solved(SpiceDevice(technology, fabric="crossbar", johnson_noise=False), a, b, 40 * slow_time(a))
     np.testing.assert_allclose(late, np.linalg.solve(a, b), rtol=1e-4)
 
 
@@ -120,9 +120,9 @@ def test_one_seed_is_one_die_in_spice_and_in_the_surrogate(fabric):
 
 def test_a_run_goes_on_where_the_last_one_ended():
     a, b = problem(4, 5.0, 3)
-    device = SpiceDevice(IDEAL, noise=False)
+    device = SpiceDevice(IDEAL, johnson_noise=False)
     solved(device, a, b, 0.4)
-    whole = solved(SpiceDevice(IDEAL, noise=False), a, b, 1.0)
+    whole = solved(SpiceDevice(IDEAL, johnson_noise=False), a, b, 1.0)
     np.testing.assert_allclose(device.evolve(0.6).x, whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
 
 
@@ -145,7 +145,9 @@ def test_settled_noise_of_a_crossbar_obeys_its_lyapunov_law_and_no_simpler_one()
     program = lay_out(a, "crossbar", technology)
     slow, slow_times = slow_time(a), 2000.0
     zero = np.zeros(3)
-    result = run(program.circuit(zero, zero), transient(program, slow_times * slow, noise=True), seed=11, timeout=300)
+    result = run(
+        program.circuit(zero, zero), transient(program, slow_times * slow, johnson_noise=True), seed=11, timeout=300
+    )
     volts = np.array([result.voltages[node] for node in program.nodes])
     waves = (volts[0::2] - volts[1::2])[:, volts.shape[1] // 100 :]  # 20 slow times of burn-in
     seen = waves @ waves.T / waves.shape[1]
@@ -171,8 +173,8 @@ def test_settled_noise_of_a_crossbar_obeys_its_lyapunov_law_and_no_simpler_one()
 
 def test_too_long_a_noisy_run_is_refused_with_a_remedy():
     a, b = problem(3, 3.0, 1)
-    with pytest.raises(InputError, match=r"noise steps.*noise=False"):
-        solved(SpiceDevice(IDEAL, noise=True), a, b, 1e6)
+    with pytest.raises(InputError, match=r"noise steps.*johnson_noise=False"):
+        solved(SpiceDevice(IDEAL, johnson_noise=True), a, b, 1e6)
 
 
 def test_no_time_needs_no_simulator():

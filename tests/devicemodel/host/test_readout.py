@@ -107,9 +107,9 @@ def test_the_run_goes_on_while_it_is_read_and_its_time_counts():
 
 def test_samples_of_spice_are_those_of_runs_of_their_own():
     a = Dense(torch.tensor(spd(3, 5.0, 1)))
-    plain = SpiceDevice(IDEAL, noise=False)
+    plain = SpiceDevice(IDEAL, johnson_noise=False)
     ends = [plain.solve(a, B, t, x0=torch.zeros_like(B)).x for t in (0.4, 0.9, 1.4)]
-    board = SpiceDevice(IDEAL, noise=False, read_out=ReadOut(3, 0.5))
+    board = SpiceDevice(IDEAL, johnson_noise=False, read_out=ReadOut(3, 0.5))
     np.testing.assert_allclose(board.solve(a, B, 0.4).x, sum(ends) / 3, rtol=1e-4)
     np.testing.assert_allclose(board.probe.start, 0.0)
     settled = SpiceDevice(IDEAL, read_out=ReadOut(3, 0.5)).solve(a, B, math.inf).x
@@ -128,7 +128,7 @@ def test_noisy_samples_of_spice_lie_on_the_grid_of_its_noise(first, interval, sa
     spans = (first, *[interval] * (samples - 1))
     if sum(spans) == 0:
         return
-    analysis, rows = sampled(program, spans, noise=True)
+    analysis, rows = sampled(program, spans, johnson_noise=True)
     behaviour = program.behaviour
     fastest = 1 / np.abs(np.linalg.eigvals(behaviour.conductance / behaviour.capacitance[:, None])).max()
     assert analysis.step <= 0.5 * fastest * (1 + 1e-9)
@@ -142,7 +142,7 @@ def test_noisy_samples_of_spice_lie_on_the_grid_of_its_noise(first, interval, sa
 def test_samples_of_spice_are_correlated_as_the_law_says():
     program = lay_out(np.array([[1.0, 0.6], [0.6, 1.0]]), "crossbar", NOISY)
     spans = (20.0, *[0.8] * 6000)
-    analysis, rows = sampled(program, spans, noise=True)
+    analysis, rows = sampled(program, spans, johnson_noise=True)
     zero = np.zeros(2)
     result = run(program.circuit(zero, zero), analysis, seed=5, timeout=300)
     volts = program.cell_volts(result.voltages)[:, rows - 1]
@@ -163,7 +163,7 @@ def test_samples_of_spice_are_correlated_as_the_law_says():
 def test_samples_too_close_for_a_grid_of_noise_are_refused():
     program = lay_out(spd(4, 5.0, 1), "crossbar", NOISY)
     with pytest.raises(InputError, match="noise steps"):
-        sampled(program, (10.0, 1e-6, 1e-6), noise=True)
+        sampled(program, (10.0, 1e-6, 1e-6), johnson_noise=True)
 
 
 # Auto-zero
@@ -224,7 +224,7 @@ def test_auto_zero_of_the_board_in_spice(seed):
     exact = torch.linalg.solve(a.A, b)
 
     def left(read_out):
-        board = SpiceDevice(OFFSETS, seed, "crossbar", noise=False, read_out=read_out)
+        board = SpiceDevice(OFFSETS, seed, "crossbar", johnson_noise=False, read_out=read_out)
         return float((board.solve(a, b, math.inf).x - exact).norm() / exact.norm())
 
     assert left(ReadOut(auto_zero=True)) < 1e-6

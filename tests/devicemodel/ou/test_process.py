@@ -221,7 +221,7 @@ def test_equipartition_of_a_gigahertz_circuit_in_si_units():
     C = np.diag([1e-12, 2e-12])
     G = 1e-4 * np.array([[2.0, -0.5], [-0.5, 1.5]])
     K = 1e9 * np.array([[2.0, -1.0], [-1.0, 3.0]])
-    settled = OU.underdamped(tensor(C), tensor(G), tensor(K), noise=tensor(2 * kT * G)).stationary()
+    settled = OU.underdamped(tensor(C), tensor(G), tensor(K), diffusion=tensor(2 * kT * G)).stationary()
     np.testing.assert_allclose(settled.covariance[:2, :2], kT * np.linalg.inv(K), rtol=1e-8)
     np.testing.assert_allclose(settled.covariance[2:, 2:], kT * np.linalg.inv(C), rtol=1e-8, atol=1e-8 * kT / 1e-12)
     x = settled.sample(torch.Generator().manual_seed(0), 20_000).numpy()
@@ -239,7 +239,7 @@ def test_devices_systems():
     J, b, x0 = (torch.randn(*s, generator=g, dtype=F64) for s in ((2, 6), (6,), (6,)))
     P, Q = (tensor(oracle.drift(n, 0, "symmetric")) for n in (2, 3))
     for system in (LowRank(J, torch.diag(tensor([1.0, 3.0])), 0.2), Kronecker(P, Q, 0.1), Dense(J.mT @ J)):
-        found = OU.of_system(system, b, noise=0.3).marginal(x0, 0.7)
+        found = OU.of_system(system, b, kappa0=0.3).marginal(x0, 0.7)
         torch.testing.assert_close(found.mean, IdealDevice().solve(system, b, 0.7, x0=x0).x, rtol=1e-9, atol=1e-9)
         expected = oracle.covariance(system.dense().numpy(), 0.6 * np.eye(6), 0.7)
         np.testing.assert_allclose(found.covariance, expected, rtol=0, atol=1e-9 * expected.max())
@@ -281,7 +281,7 @@ eye = torch.eye(2, dtype=F64)
         (lambda: OU(eye.expand(3, 2, 2)).trajectory(torch.ones(2, 2, dtype=F64), 0.1, 3), r"x0 has the batch \(2,\)"),
         (lambda: OU(eye, diffusion="a"), "diffusion is 'a': give a finite number"),
         (lambda: OU.of_system(3, torch.ones(2, dtype=F64)), "system is a int: give a Dense"),
-        (lambda: OU.of_system(Dense(eye), torch.ones(2, dtype=F64), "a"), "noise is 'a'"),
+        (lambda: OU.of_system(Dense(eye), torch.ones(2, dtype=F64), "a"), "kappa0 is 'a'"),
         (
             lambda: OU(eye, diffusion=1.0).marginal(torch.ones(2, dtype=F64), 1.0).sample(None),
             "generator is None: give",
@@ -292,9 +292,12 @@ eye = torch.eye(2, dtype=F64)
             r"force has shape \(3,\): the 2 states take \(\.\.\., 2\)",
         ),
         (lambda: OU.underdamped(eye, eye, eye, torch.ones(2)), "force is torch.float32 .* mass is torch.float64"),
-        (lambda: OU.underdamped(eye, eye, eye, noise=0.1), "noise is float: give a float32 or float64 tensor"),
-        (lambda: OU.underdamped(eye, eye, eye, noise=torch.ones(3, 3, dtype=F64)), r"noise has shape \(3, 3\)"),
-        (lambda: OU.underdamped(eye, eye, eye, noise=tensor([[1.0, 1.0], [0.0, 1.0]])), "noise is not symmetric"),
+        (lambda: OU.underdamped(eye, eye, eye, diffusion=0.1), "diffusion is float: give a float32 or float64 tensor"),
+        (lambda: OU.underdamped(eye, eye, eye, diffusion=torch.ones(3, 3, dtype=F64)), r"diffusion has shape \(3, 3\)"),
+        (
+            lambda: OU.underdamped(eye, eye, eye, diffusion=tensor([[1.0, 1.0], [0.0, 1.0]])),
+            "diffusion is not symmetric",
+        ),
         (lambda: OU.underdamped(eye.expand(3, 2, 2), eye, eye, torch.ones(4, 2, dtype=F64)), "batches of .* do not go"),
         (
             lambda: OU(tensor([[1.0, 1.0], [1.0, 1.0 + 4e-16]]), diffusion=1.0).stationary(),

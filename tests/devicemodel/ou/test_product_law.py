@@ -63,7 +63,7 @@ def test_it_is_the_system_written_out(k, more, damping, t, noise, same, seed):
     x0 = b if same else x0
     systems = (LowRank(J, None, damping), Implicit(Products(J), damping))
     written, implicit = (
-        IdealDevice(noise=noise, seed=4 if noise else None).solve(system, b, t, x0=x0) for system in systems
+        IdealDevice(kappa0=noise, seed=4 if noise else None).solve(system, b, t, x0=x0) for system in systems
     )
     assert written.outcome is implicit.outcome is Outcome.OK
     torch.testing.assert_close(implicit.x, written.x, rtol=1e-8, atol=1e-8 * float(written.x.abs().max()))
@@ -74,12 +74,12 @@ def test_it_is_the_system_written_out(k, more, damping, t, noise, same, seed):
 def test_many_rows_go_through_lanczos_to_the_same_reading(dtype, tolerance, t):
     J, b, _ = problem(400, 1500, 1, dtype)
     J = J / float(torch.linalg.matrix_norm(J.double(), 2)) * 3
-    written = IdealDevice(noise=1e-4, seed=2).solve(LowRank(J.double(), None, 0.05), b.double(), t, x0=b.double())
-    device = IdealDevice(noise=1e-4, seed=2)
+    written = IdealDevice(kappa0=1e-4, seed=2).solve(LowRank(J.double(), None, 0.05), b.double(), t, x0=b.double())
+    device = IdealDevice(kappa0=1e-4, seed=2)
     implicit = device.solve(Implicit(Products(J), 0.05), b, t, x0=b)
     assert float((implicit.x - written.x).norm() / written.x.norm()) < tolerance
     assert "eigen" not in device._loaded[0].gram.__dict__  # it was not the eigenvalues
-    other = IdealDevice(noise=1e-4, seed=3).solve(Implicit(Products(J), 0.05), b, t, x0=b)
+    other = IdealDevice(kappa0=1e-4, seed=3).solve(Implicit(Products(J), 0.05), b, t, x0=b)
     assert float((other.x - written.x).norm() / written.x.norm()) > 10 * tolerance
 
 
@@ -87,10 +87,10 @@ def test_it_runs_on_and_resumes_as_any_other():
     J, b, _ = problem(3, 9, 5)
     found = []
     for system in (LowRank(J, None, 0.1), Implicit(Products(J), 0.1)):
-        device = IdealDevice(noise=1e-3, seed=1)
+        device = IdealDevice(kappa0=1e-3, seed=1)
         device.solve(system, b, 0.7)
         device.evolve(0.4)
-        again = IdealDevice(noise=1e-3, seed=1)
+        again = IdealDevice(kappa0=1e-3, seed=1)
         again.load_state_dict(device.state_dict())
         found.append(again.solve(system, 2 * b, 0.3).x)
     torch.testing.assert_close(found[0], found[1])
@@ -107,7 +107,7 @@ def test_a_dense_system_with_a_floor_has_the_reading_that_its_eigenvalues_give(k
         b, x0 = torch.randn(2, k, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
         for start in (b, x0):
             found = [
-                IdealDevice(noise=1e-3, seed=2).solve(system, b, t, x0=start)
+                IdealDevice(kappa0=1e-3, seed=2).solve(system, b, t, x0=start)
                 for system in (Dense(A), Dense(A, floor=0.05), Dense(A, floor=0.3))
             ]
             assert found[1].outcome is Outcome.OK

@@ -30,7 +30,7 @@ def kinds(dtype=F64):
     C = np.diag([0.5, 2.0])
     johnson = np.linalg.solve(C, symmetric)
     J, P, Q = np.array([[1.0, -2.0, 0.5]]), symmetric, np.array([[1.2]])
-    oscillator = OU.underdamped(torch.eye(1, dtype=F64), tensor([[0.4]]), tensor([[9.0]]), noise=tensor([[0.8]]))
+    oscillator = OU.underdamped(torch.eye(1, dtype=F64), tensor([[0.4]]), tensor([[9.0]]), diffusion=tensor([[0.8]]))
     return {
         "independent modes": (tensor(symmetric, dtype), 0.7, symmetric, 0.7 * np.eye(2)),
         "detailed balance": (

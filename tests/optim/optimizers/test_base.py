@@ -62,7 +62,7 @@ def made(name, model, **changes):
     kind, options = KINDS[name]
     options = {"lr": 0.3, "damping": 0.2, **options, **changes}
     if options.get("device") == "noisy":
-        options |= {"device": IdealDevice(noise=1e-4, seed=1), "duration": 4.0}
+        options |= {"device": IdealDevice(kappa0=1e-4, seed=1), "duration": 4.0}
     return kind(model.parameters(), **options)
 
 
@@ -251,7 +251,7 @@ def test_noise_reaches_the_parameters_with_the_laws_covariance():
     steps = []
     for seed in range(runs):
         model.load_state_dict(start)
-        device = IdealDevice(noise=kappa, seed=seed)
+        device = IdealDevice(kappa0=kappa, seed=seed)
         optimizer = TNGD(model.parameters(), lr=1.0, damping=0.2, duration=t, device=device, system="primal")
         steps.append(moved(optimizer, model, closure_of(model, x, y)))
     w, V = torch.linalg.eigh(A)

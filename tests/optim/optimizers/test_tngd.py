@@ -247,7 +247,7 @@ def test_noise_reaches_the_parameters_and_repeats_with_its_seed():
 def test_a_resumed_run_is_bit_exact(options):
     def build():
         model, x, y = small_problem(torch.float32)
-        optimizer = TNGD(model.parameters(), lr=0.05, damping=0.1, device=IdealDevice(noise=1e-3, seed=3), **options)
+        optimizer = TNGD(model.parameters(), lr=0.05, damping=0.1, device=IdealDevice(kappa0=1e-3, seed=3), **options)
         return model, optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9), closure_of(model, x, y)
 
     model, optimizer, scheduler, closure = build()

@@ -80,7 +80,7 @@ def test_the_callers_random_state_is_left_alone():
 @pytest.mark.parametrize("optimizer", ["adam", "dual", "carried"])
 def test_resume_is_bit_exact(tmp_path, optimizer):
     def factory(params):
-        device = IdealDevice(noise=1e-4, seed=9)
+        device = IdealDevice(kappa0=1e-4, seed=9)
         if optimizer == "dual":
             return TNGD(params, lr=0.01, duration=20.0, update="adam", device=device)
         return TNGD(params, lr=0.1, duration=1.0, delay_time=0.5, reset=False, system="primal", device=device)
