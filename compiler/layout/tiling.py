@@ -4,10 +4,8 @@ With relative weights w_ij = |K_ij| / max |K| of the couplings K that the parts 
 
     sum over couplings between tiles of (w_ij + 0.01),
 
-weight first, and of cuts of one weight the one with fewer wires. Parts without a coupling between them share a tile only as
-room allows (best fit, decreasing), and one that fits a tile is never cut; a larger one is cut into as few tiles as can hold it, by
-recursive bisection: an order of the cells (reverse Cuthill-McKee, or that smoothed over the graph), its best cut, then the moves of
-Kernighan and Lin (1970) one cell at a time, as Fiduccia and Mattheyses (1982) do. Nothing is drawn at random.
+weight first, and of cuts of one weight the one with fewer wires (`partition`). Couplings without a path between them share a tile only as
+room allows.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -27,13 +24,10 @@ from ...circuits.errors import InputError
 from ..matrices import Matrix, dense, is_sparse, upper_entries
 from ..program import AnalogProgram
 from ..validate import validate
+from .partition import labels, partition
 
 WIRE = 0.01
 """What a coupling between tiles costs besides its relative weight."""
-SMOOTHINGS = 100
-"""Steps of diffusion that turn an order into one near the Fiedler vector's."""
-PASSES = 6
-"""Most passes of moves over one cut; nearly all of the gain is in the first two."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Placement:
     @cached_property
     def tile_of(self) -> np.ndarray:
         """(n,) the tile of each unknown."""
-        return _labels(self.size, [np.array(tile) for tile in self.tiles])
+        return labels(self.size, [np.array(tile) for tile in self.tiles])
 
     @cached_property
     def by_tile(self) -> tuple[int, ...]:
@@ -156,10 +150,10 @@ def place_on_tiles(program_or_matrix: Any, tile: int, fan_out: int | None = None
     order, bandwidth = _banded(size, first, second)
 
     def placed(cost: np.ndarray) -> Placement:
-        tiles = _partition(_adjacency(size, first, second, cost), tile)
+        tiles = partition(_adjacency(size, first, second, cost), tile)
         position = np.argsort(order)
         tiles = sorted((np.sort(cells) for cells in tiles), key=lambda cells: float(position[cells].mean()))
-        label = _labels(size, tiles)
+        label = labels(size, tiles)
         cut = label[first] != label[second]
         ends = np.concatenate([label[first[cut]], label[second[cut]]])
         degree = np.bincount(np.concatenate([first, second]), minlength=size)
@@ -242,13 +236,6 @@ def _at_least(name: str, value: Any, least: int, what: str) -> int:
     return number
 
 
-def _labels(size: int, tiles: list[np.ndarray]) -> np.ndarray:
-    label = np.empty(size, dtype=int)
-    for number, cells in enumerate(tiles):
-        label[cells] = number
-    return label
-
-
 def _listed(numbers: tuple[int, ...], what: str) -> str:
     shown = ", ".join(str(number + 1) for number in numbers[:6])
     return f"{what}{'s' if len(numbers) > 1 else ''} {shown}" + (f" and {len(numbers) - 6} more" * (len(numbers) > 6))
@@ -267,156 +254,3 @@ def _banded(size: int, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarra
     before = int(np.abs(first - second).max(initial=0))
     after = int(np.abs(position[first] - position[second]).max(initial=0))
     return (order, (before, after)) if after < before else (np.arange(size), (before, before))
-
-
-def _partition(graph: sparse.csr_array, tile: int) -> list[np.ndarray]:
-    """The cells of each tile, at most `tile` each."""
-    _, component = csgraph.connected_components(graph, directed=False)
-    by_component = np.argsort(component, kind="stable")
-    starts = np.flatnonzero(np.diff(component[by_component], prepend=-1, append=component.max() + 1))
-    pieces: list[np.ndarray] = []
-    for start, end in pairwise(starts.tolist()):
-        pieces += _pieces(graph, by_component[start:end], tile)
-    return _improve(graph, _pack(pieces, tile), tile)
-
-
-def _pieces(graph: sparse.csr_array, cells: np.ndarray, tile: int) -> list[np.ndarray]:
-    """Recursive bisection of `cells` into as few pieces as can hold them."""
-    if tile == 1:
-        return list(cells[:, None])
-    done, open_ = [], [(cells, graph[cells][:, cells])] if len(cells) > tile else [(cells, graph)]
-    while open_:
-        cells, inner = open_.pop()
-        if len(cells) <= tile:
-            done.append(cells)
-            continue
-        side = _bisect(inner, tile)
-        for half in (np.flatnonzero(side), np.flatnonzero(~side)):
-            open_.append((cells[half], inner[half][:, half] if len(half) > tile else inner))
-    return done
-
-
-def _pack(pieces: list[np.ndarray], tile: int) -> list[np.ndarray]:
-    """Pieces onto shared tiles: the largest first, each where it leaves the least room."""
-    tiles: list[list[np.ndarray]] = []
-    with_room: dict[int, list[int]] = {}
-    for piece in sorted(pieces, key=lambda cells: (-len(cells), int(cells.min()))):
-        room = min((room for room in with_room if room >= len(piece)), default=0)
-        if room:
-            at = with_room[room].pop()
-            if not with_room[room]:
-                del with_room[room]
-        else:
-            at, room = len(tiles), tile
-            tiles.append([])
-        tiles[at].append(piece)
-        if room > len(piece):
-            with_room.setdefault(room - len(piece), []).append(at)
-    return [np.concatenate(parts) for parts in tiles]
-
-
-def _bisect(graph: sparse.csr_array, tile: int) -> np.ndarray:
-    """(m,) bool: the cheapest cut found whose sides fit on ceil(m / tile) tiles between them."""
-    size = graph.shape[0]
-    tiles = -(-size // tile)
-    least, most = size - (tiles - tiles // 2) * tile, (tiles // 2) * tile
-    best, found = np.inf, np.zeros(size, dtype=bool)
-    cuthill = np.asarray(csgraph.reverse_cuthill_mckee(graph, symmetric_mode=True), dtype=int)
-    smooth = np.argsort(_smooth(graph, cuthill), kind="stable")
-    # Backwards the sizes of the sides are exchanged, which is nothing new where both are for as many tiles.
-    for order in (cuthill, smooth) if tiles % 2 == 0 else (cuthill, cuthill[::-1], smooth, smooth[::-1]):
-        side = _refine(graph, _best_cut(graph, order, least, most), least, most)
-        cost = _cost(graph, side)
-        if cost < best - 1e-12:
-            best, found = cost, side
-    return found
-
-
-def _cost(graph: sparse.csr_array, side: np.ndarray) -> float:
-    return float(side @ (graph @ (~side).astype(float)))
-
-
-def _smooth(graph: sparse.csr_array, order: np.ndarray) -> np.ndarray:
-    """The positions in an order after some diffusion over the graph: near its Fiedler vector, without an eigensolver."""
-    size = graph.shape[0]
-    degree = np.asarray(graph.sum(axis=1)).ravel()
-    degree[degree == 0] = 1.0
-    vector = np.empty(size)
-    vector[order] = np.linspace(-1.0, 1.0, size)
-    for _ in range(SMOOTHINGS):
-        vector = 0.5 * (vector + (graph @ vector) / degree)
-        vector -= (degree @ vector) / degree.sum()
-    return vector
-
-
-def _best_cut(graph: sparse.csr_array, order: np.ndarray, least: int, most: int) -> np.ndarray:
-    """The first cells of an order, between `least` and `most` of them, with the cheapest cut."""
-    size = len(order)
-    position = np.empty(size, dtype=int)
-    position[order] = np.arange(size)
-    entries = graph.tocoo()
-    change = np.where(position[entries.row] < position[entries.col], entries.data, -entries.data)
-    along = np.cumsum(np.bincount(entries.row, change, size)[order])
-    count = least + int(np.argmin(along[least - 1 : most]))
-    side = np.zeros(size, dtype=bool)
-    side[order[:count]] = True
-    return side
-
-
-def _refine(graph: sparse.csr_array, side: np.ndarray, least: int, most: int) -> np.ndarray:
-    """Moves of one cell at a time, the best (or least bad) first and each cell once a pass; a pass keeps its best moment."""
-    size = len(side)
-    patience = 30 + size // 20
-    starts, columns, costs = graph.indptr.tolist(), graph.indices, graph.data
-    sign = np.where(side, 1.0, -1.0)
-    for _ in range(PASSES):
-        gain = -sign * (graph @ sign)
-        leaving, entering = np.where(sign > 0, gain, -np.inf), np.where(sign < 0, gain, -np.inf)
-        count = int((sign > 0).sum())
-        saved, best, kept = 0.0, 1e-9, 0
-        moved: list[int] = []
-        while len(moved) - kept < patience:
-            # One cell too many is passed through on the way to a swap.
-            out = int(leaving.argmax()) if count >= least and count > 0 else -1
-            into = int(entering.argmax()) if count <= most and count < size else -1
-            loss = leaving[out] if out >= 0 else -np.inf
-            win = entering[into] if into >= 0 else -np.inf
-            if loss == win == -np.inf:
-                break
-            cell = out if loss >= win else into
-            saved += float(max(loss, win))
-            count += -1 if loss >= win else 1
-            sign[cell] = -sign[cell]
-            leaving[cell] = entering[cell] = -np.inf
-            near = slice(starts[cell], starts[cell + 1])
-            at = columns[near]
-            change = (2.0 * sign[cell]) * costs[near] * sign[at]
-            leaving[at] -= change
-            entering[at] -= change
-            moved.append(cell)
-            if saved > best and least <= count <= most:
-                best, kept = saved, len(moved)
-        undone = moved[kept:]
-        sign[undone] = -sign[undone]
-        if not kept:
-            break
-    return np.asarray(sign > 0)
-
-
-def _improve(graph: sparse.csr_array, tiles: list[np.ndarray], tile: int) -> list[np.ndarray]:
-    """Moves and swaps between the pairs of tiles with the costliest couplings between them."""
-    count = len(tiles)
-    if count < 2 or tile == 1:
-        return tiles
-    label = _labels(graph.shape[0], tiles)
-    entries = graph.tocoo()
-    rows, columns = label[entries.row], label[entries.col]
-    between = sparse.csr_array(sparse.coo_array((entries.data, (rows, columns)), shape=(count, count)))
-    one, other, cost = upper_entries(between)
-    for k in np.argsort(-cost, kind="stable")[: 3 * count].tolist():
-        a, b = int(one[k]), int(other[k])
-        cells = np.concatenate([tiles[a], tiles[b]])
-        side = np.arange(len(cells)) < len(tiles[a])
-        side = _refine(graph[cells][:, cells], side, max(len(cells) - tile, 1), min(tile, len(cells) - 1))
-        tiles[a], tiles[b] = cells[side], cells[~side]
-    return tiles
