@@ -17,7 +17,7 @@ LABELS = {
     "parameters": ("parameters N", ""),
     "batch": ("batch b", ""),
     "outputs": ("outputs dz", ""),
-    "duration": ("analog time (τ)", ""),
+    "duration": ("duration (τ)", ""),
     "bits": ("bits of all numbers", ""),
     "rate": ("rate of the link", "bit/s"),
     "converters": ("converters of a kind, shared by the cells", ""),

@@ -118,6 +118,6 @@ def settling_plot(time: np.ndarray, x: np.ndarray, exact: np.ndarray, title: str
         colour = CYCLE[count % len(CYCLE)]
         ax.axhline(exact[i], color=colour, linewidth=0.8, linestyle=":")
         ax.plot(time, x[i], color=colour, linewidth=1.1, linestyle="-" if count < len(CYCLE) else "--", label=f"x[{i}]")
-    ax.set(xlabel="analog time (τ)", ylabel="x (problem units)", title=title, xlim=(0, float(time[-1])))
+    ax.set(xlabel="time (τ)", ylabel="x (problem units)", title=title, xlim=(0, float(time[-1])))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="dotted: A⁻¹ b")
     return figure
