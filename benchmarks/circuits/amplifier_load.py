@@ -1,4 +1,4 @@
-"""In which load should an amplifier be measured? examples/amplifiers/two_stage.cir in some, beside the macromodel of its unloaded figures.
+"""Load of an amplifier's measurement: examples/amplifiers/two_stage.cir under several loads, and the macromodel of its unloaded parameters.
 
     python benchmarks/circuits/amplifier_load.py
 

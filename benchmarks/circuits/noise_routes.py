@@ -130,7 +130,7 @@ def wound(netlist: Netlist) -> Netlist:
 
 
 def circuits() -> list[Circuit]:
-    """The ten of the table."""
+    """The ten circuits of the table."""
     return [
         rc_node(),
         rc_network(),
@@ -156,7 +156,7 @@ class Agreement:
 
 
 def measure(circuit: Circuit, seed: int) -> Agreement:
-    """The routes on one circuit."""
+    """Compare the routes on one circuit."""
     law = np.diag(noise_covariance(circuit.netlist, circuit.outputs))
     space = state_space(circuit.netlist, {str(i): pair for i, pair in enumerate(circuit.outputs)})
     step = circuit.step / float(np.abs(space.eigenvalues).max())

@@ -1,4 +1,4 @@
-"""What the worker processes cost: the same netlists through the pool and through plain `ngspice -b`, two at a time.
+"""Overhead of the worker processes: the same netlists through the pool and through plain `ngspice -b`, two at a time.
 
     python benchmarks/circuits/pool_throughput.py [--jobs 12] [--rounds 3]
 

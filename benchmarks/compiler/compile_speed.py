@@ -1,4 +1,4 @@
-"""How long compiling takes against what ngspice needs to load the result, and a large sparse network.
+"""Compile time relative to ngspice's time to load the result, and of a large sparse network.
 
     python benchmarks/compiler/compile_speed.py [--unknowns 256] [--sparse 10000] [--rounds 7]
 

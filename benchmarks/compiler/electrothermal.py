@@ -1,10 +1,10 @@
-"""What the die's temperature does to the solution, for each named thermal situation: an 8-unknown crossbar of technology `integrated`.
+"""Effect of the die's temperature on the solution, for each thermal preset: an 8-unknown crossbar of technology `integrated`.
 
     python benchmarks/compiler/electrothermal.py
 
 First table: one program, one die without mismatch, at its electro-thermal steady state. Hottest and coldest cell and their spread; the
-rise by the program's own heat; the scale s that fits x best to the solution x0 of the same parts at their reference temperature, less
-one; what is left, |x - s x0| / |x0|; and how the search for the steady temperature ended. Second: medians over systems, for the fabrics.
+rise by self-heating; the best common factor s against the solution x0 of the same parts at their reference temperature, minus
+one; the distortion |x - s x0| / |x0|; and how the search for the steady temperature ended. Second: medians over systems, for the fabrics.
 """
 
 from __future__ import annotations

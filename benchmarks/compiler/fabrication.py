@@ -1,10 +1,10 @@
-"""What die-to-die variation, gradient and mismatch each do to the solution: 8 unknowns, technology `integrated`, 400 dies.
+"""Effect of die-to-die variation, gradient and mismatch on the solution: 8 unknowns, technology `integrated`, 400 dies.
 
     python benchmarks/compiler/fabrication.py
 
-Each die solves a system of its own, without rounding, drift or offsets, and is held against the nominal parts of the same system, whose
+Each die solves a system of its own, without rounding, drift or offsets, and is compared with the nominal parts of the same system, whose
 solution is x0. Rms over dies, in percent, with standard errors: the error |x - x0| / |x0|; its part of scale, s - 1 with the factor s that
-fits x best to s x0; what is left, the distortion |x - s x0| / |x0|; and the change of the slowest time constant's logarithm.
+fits x best to s x0; the distortion |x - s x0| / |x0|; and the change of the slowest time constant's logarithm.
 """
 
 from __future__ import annotations

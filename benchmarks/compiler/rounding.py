@@ -1,4 +1,4 @@
-"""What rounding the component values differently does to the solution, measured on the realised matrix of the compiled programs.
+"""Effect of the rounding method on the solution, measured on the realised matrix of the compiled programs.
 
     python benchmarks/compiler/rounding.py
 
@@ -40,7 +40,7 @@ def dense_system(n: int, condition: float, rng: np.random.Generator) -> np.ndarr
 
 
 def passive_system(n: int, condition: float, signed: bool, rng: np.random.Generator) -> np.ndarray:
-    """A Laplacian of random weights and legs; the condition number is met without signs, and a bound with them."""
+    """A Laplacian of random weights and ground conductances; the condition number is met without signs, and a bound with them."""
     weights = np.triu(rng.uniform(size=(n, n)), 1)
     weights += weights.T
     signs = np.triu(rng.choice([-1.0, 1.0], (n, n)) if signed else -np.ones((n, n)), 1)

@@ -1,11 +1,11 @@
-"""How large an array may be: what its layout does to A^-1 b, from the law of the extracted netlist (`compiler/layout/effect.py`).
+"""Size limit of an array: the effect of its layout on A^-1 b, from the law of the extracted netlist (`compiler/layout/effect.py`).
 
     python benchmarks/compiler/wire_resistance.py [--plot docs/layout.png]
 
 First table: wires alone, random systems of condition number 10 with random eigenvectors, 10 kOhm for the largest entry. Relative error of
 A^-1 b, median over systems with its standard error (bootstrap) and the quartiles; the same after the one factor that fits best; and the
-estimate of first order. Then: how the error grows, and the size at which it reaches 1 %; a denser kind of matrix; what each record of
-technology `integrated` does alone, and all together.
+estimate of first order. Then: how the error grows, and the size at which it reaches 1 %; a denser kind of matrix; the effect of each
+record of technology `integrated` alone, and of all together.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def correlated(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def errors(program: AnalogProgram, b: np.ndarray) -> tuple[float, float]:
-    """Relative error of the extracted netlist's solution, and what is left of it after the factor that fits best."""
+    """Relative error of the extracted netlist's solution, and the same after the best common factor."""
     exact, found = np.linalg.solve(program.target, b), np.linalg.solve(layout_matrix(program), b)
     scale = float(found @ exact / (found @ found))
     length = float(np.linalg.norm(exact))

@@ -1,11 +1,11 @@
-"""What a step of TNGD takes in time and energy, and which part is the bottleneck (`devicemodel/cost/model.py`).
+"""Time and energy of a step of TNGD, part by part, with the bottleneck (`devicemodel/cost/model.py`).
 
     python benchmarks/devicemodel/cost.py [--plot docs/cost.png]
 
-First the paper's machine (arXiv:2405.13817) part by part in the three layouts, beside the operations that its digital rivals need on
-the same host; then the time of the derivatives as measured on this machine, against the model; then where the bottleneck changes hands.
+First the paper's machine (arXiv:2405.13817) part by part in the three layouts, and the operations of digital optimizers on
+the same host; then the time of the derivatives as measured on this machine, against the model; then where the bottleneck changes.
 
-`--survey ADCsurvey_rev20250609.xlsx` (of github.com/bmurmann/ADC-survey) prints the medians behind the converters' figures instead.
+`--survey ADCsurvey_rev20250609.xlsx` (of github.com/bmurmann/ADC-survey) prints the medians of the converters' parameters instead.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
 HIDDEN = (32, 128, 512)
 
 
-def rivals(host: Host) -> list[tuple[str, float]]:
+def digital_optimizers(host: Host) -> list[tuple[str, float]]:
     """Seconds of one step of the digital optimizers, by operations; the leading terms of the paper's table of complexities."""
     k, gradient = BATCH * OUTPUTS, 6.0 * BATCH * N
     jacobian = derivative_flops("factored", N, BATCH, OUTPUTS)
@@ -135,7 +135,7 @@ def survey(path: Path) -> None:
         )
 
 
-def told(changes: list[Handover]) -> str:
+def described(changes: list[Handover]) -> str:
     return "; ".join(f"{c.before} -> {c.after} at {c.value:.4g}" for c in changes) or "no change"
 
 
@@ -171,7 +171,7 @@ def main() -> None:
             print(f"{scenario.cost()}\n")
     device = PAPER.cost()
     print("one step on the same host, operations / rate")
-    for name, seconds in rivals(PAPER.host):
+    for name, seconds in digital_optimizers(PAPER.host):
         print(f"  {name:24}{seconds:>10.3g} s")
     print(f"  {'TNGD, derivatives':24}{device.part('derivatives').seconds:>10.3g} s")
     print(f"  {'TNGD, all':24}{device.seconds:>10.3g} s\n")
@@ -191,11 +191,11 @@ def main() -> None:
             codes = Scenario(n, BATCH, k // BATCH, layout).cost().part("programming").seconds
             rate = f"{flops / seconds:.2g}"
             print(f"  {layout:10}{n:>8}{k:>6}{1e3 * seconds:>9.3g} ms{flops:>12.3g}{rate:>10}{1e3 * codes:>14.3g} ms")
-    print("\nwhere the bottleneck changes hands")
+    print("\nwhere the bottleneck changes")
     for title, scenario, knob, low, high, energy in PANELS:
-        print(f"  {title}, {knob} {low:g} to {high:g}: {told(handovers(scenario, knob, low, high, energy))}")
+        print(f"  {title}, {knob} {low:g} to {high:g}: {described(handovers(scenario, knob, low, high, energy))}")
     for title, scenario, knob, low, high, energy in MORE:
-        print(f"  {title}, {knob} {low:g} to {high:g}: {told(handovers(scenario, knob, low, high, energy))}")
+        print(f"  {title}, {knob} {low:g} to {high:g}: {described(handovers(scenario, knob, low, high, energy))}")
     if path is not None:
         picture().savefig(path, dpi=150)
         print(f"\nwrote {path}")

@@ -1,4 +1,4 @@
-"""How fast many dies are: one system on 1,000 dies in one call, and the same statistics from ngspice.
+"""Speed of many dies: one system on 1,000 dies in one call, and the same statistics from ngspice.
 
     python benchmarks/devicemodel/die_batch.py        (about a minute on two cores)
 

@@ -1,10 +1,10 @@
-"""How well a calibrated surrogate stands for the circuit: ngspice against it on dies and systems that the fit has not seen.
+"""Accuracy of a calibrated surrogate: compared with ngspice on held-out dies and systems.
 
     python benchmarks/devicemodel/held_out.py --plot docs/held_out.png        (about a minute on two cores)
 
-For three technologies, from precise to poor, a card is calibrated (dies 1 to 3, up to 16 unknowns, seed 0) and then asked, die for die:
+For three technologies, from precise to poor, a card is calibrated (dies 1 to 3, up to 16 unknowns, seed 0) and then compared, die by die:
 
-    solutions   the error vector x - A^-1 b at rest, 8, 16 and 32 unknowns, condition number 5 to 100: share of its variance explained
+    solutions   the error vector x - A^-1 b at rest, 8, 16 and 32 unknowns, condition number 5 to 100: explained fraction of its variance
     settling    the curve of every unknown after a step of the drive: largest distance from ngspice's, as a share of the largest step
     noise       standard deviation of every cell in long seeded transients, surrogate over ngspice
     dies        the distribution of the solution's error over 600 dies in ngspice against 4,000 others of the surrogate: of its norm, and of
@@ -65,7 +65,7 @@ class Question:
 
 
 def ask(technology: Technology, n: int, die: int, rng: np.random.Generator, condition: float) -> Question:
-    """A random system at half of the rail."""
+    """A random system at half of the output limit."""
     matrix, b = random_system(n, condition, False, rng), rng.standard_normal(n)
     solution = np.linalg.solve(matrix, b)
     nominal = lay_out(matrix, "crossbar", technology).at_scale(
@@ -75,8 +75,8 @@ def ask(technology: Technology, n: int, die: int, rng: np.random.Generator, cond
     return Question(nominal, nominal.on(Die(technology, die)), nominal.currents(b), exact, die)
 
 
-def foretold(question: Question, card: DeviceCard) -> AnalogProgram:
-    """The question's program as the card has this die."""
+def predicted(question: Question, card: DeviceCard) -> AnalogProgram:
+    """The question's program with the card's parameters on this die."""
     die = Die(card.technology, question.die)
     return question.nominal.on(die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
 
@@ -98,7 +98,7 @@ def solutions(technology: Technology, card: DeviceCard) -> dict[int, dict[str, A
         size = [float(np.linalg.norm(q.exact)) for q in questions]
         spice = np.array([(q.program.cell_volts(volts[k]) - q.exact) / size[k] for k, q in enumerate(questions)])
         surrogate = np.array(
-            [(at_rest(foretold(q, card), q.currents, card) - q.exact) / size[k] for k, q in enumerate(questions)]
+            [(at_rest(predicted(q, card), q.currents, card) - q.exact) / size[k] for k, q in enumerate(questions)]
         )
         draws = np.random.default_rng(5).integers(SYSTEMS, size=(500, SYSTEMS))
         spread = np.std([explained(spice[rows], surrogate[rows]) for rows in draws])
@@ -126,14 +126,16 @@ def settling(technology: Technology, card: DeviceCard) -> dict[str, Any]:
     analysis = Transient(duration * program.tau, nodes=program.nodes, samples=CURVE_POINTS + 1, tolerance=1e-7)
     curves = program.cell_volts(run(netlist, analysis).voltages)
     times = np.linspace(0.0, duration, CURVE_POINTS + 1)
-    fitted = foretold(question, card)
-    told = np.stack([propagate(fitted, question.currents, np.zeros(8), t, card, noisy=False)[0] for t in times], axis=1)
+    fitted = predicted(question, card)
+    modelled = np.stack(
+        [propagate(fitted, question.currents, np.zeros(8), t, card, noisy=False)[0] for t in times], axis=1
+    )
     largest = float(np.abs(curves[:, -1]).max())
     return {
         "times": times,
         "spice": curves,
-        "surrogate": told,
-        "off": float(np.abs(curves - told).max() / largest),
+        "surrogate": modelled,
+        "off": float(np.abs(curves - modelled).max() / largest),
     }
 
 
@@ -153,7 +155,7 @@ def noise(technology: Technology, card: DeviceCard) -> dict[str, Any]:
         question = questions[k]
         assert isinstance(found, TransientResult)
         volts = question.program.cell_volts(found.voltages)[:, -int(len(found.time) * 0.97) :]
-        _, covariance = propagate(foretold(question, card), np.zeros(8), np.zeros(8), np.inf, card, noisy=True)
+        _, covariance = propagate(predicted(question, card), np.zeros(8), np.zeros(8), np.inf, card, noisy=True)
         assert covariance is not None
         variance.append(volts.var(axis=1))
         expected.append(np.diag(covariance.numpy()))
@@ -174,14 +176,14 @@ def distribution(technology: Technology, card: DeviceCard, first: int) -> dict[s
     for k, found in run_many(jobs):
         spice[k] = (programs[k].cell_volts(found.voltages) - base.exact) / size  # type: ignore[union-attr]
 
-    def told(used: DeviceCard) -> np.ndarray:
+    def errors_with(used: DeviceCard) -> np.ndarray:
         questions = (
             Question(base.nominal, base.program, base.currents, base.exact, die)
             for die in range(10_000, 10_000 + OTHER_DIES)
         )
-        return np.array([(at_rest(foretold(q, used), q.currents, used) - q.exact) / size for q in questions])
+        return np.array([(at_rest(predicted(q, used), q.currents, used) - q.exact) / size for q in questions])
 
-    right, wrong = told(card), told(card.replace(mismatch=1.2 * card.mismatch.value))
+    right, wrong = errors_with(card), errors_with(card.replace(mismatch=1.2 * card.mismatch.value))
     return {
         "spice": np.linalg.norm(spice, axis=1),
         "surrogate": np.linalg.norm(right, axis=1),
@@ -255,8 +257,8 @@ def _plot(path: Path, results: dict[str, dict[str, Any]]) -> None:
         left.plot(ends, ends, color="grey", linewidth=0.7, zorder=0)
         left.set(xlabel="ngspice: error of x (%)", ylabel=f"{name}\n\nsurrogate: error of x (%)")
         left.legend(frameon=False, fontsize=8, handletextpad=0.1)
-        times, curves, told = (found["settling"][key] for key in ("times", "spice", "surrogate"))
-        for k, (curve, law_curve) in enumerate(zip(curves, told, strict=True)):
+        times, curves, modelled = (found["settling"][key] for key in ("times", "spice", "surrogate"))
+        for k, (curve, law_curve) in enumerate(zip(curves, modelled, strict=True)):
             middle.plot(times, curve, color=f"C{k}", linewidth=2.5, alpha=0.35)
             middle.plot(times, law_curve, color=f"C{k}", linewidth=0.8)
         middle.set(xlabel="time (τ)", ylabel="cell (V)", xlim=(0, times[-1]))

@@ -1,10 +1,10 @@
-"""Exact paths of an Ornstein-Uhlenbeck process: speed and law against thermox, and where Lanczos' method overtakes eigenvalues.
+"""Exact paths of an Ornstein-Uhlenbeck process: speed and law against thermox, and the crossover of Lanczos' method and eigenvalues.
 
     python benchmarks/devicemodel/ou_speed.py          # with thermox where it is installed: pip install 'thermograd[bench]'
 
-Contenders take turns within a round, so that whatever else the machine does meets all of them; the tables give medians over the rounds,
+Methods are interleaved within a round, so that other load of the machine affects all of them; the tables give medians over the rounds,
 and the extremes in brackets. Each number of threads is a process of its own, kept to as many cores. float32, the default of both.
-Two threads want two idle cores: where something else runs on one of them, torch's threads wait for each other, and the figures say so.
+Two threads need two idle cores: with other load on one of them, torch's threads wait for each other, which the results show.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ TILTED = np.array([[1.0, 0.5], [0.5, 3.0]])
 Timings = dict[str, list[float]]
 
 
-def taking_turns(contenders: dict[str, Callable[[], object]], rounds: int) -> Timings:
-    """Milliseconds of each contender in each round, after one call that is not counted."""
-    for run in contenders.values():
+def taking_turns(methods: dict[str, Callable[[], object]], rounds: int) -> Timings:
+    """Milliseconds of each method in each round, after one call that is not counted."""
+    for run in methods.values():
         run()
-    timings: Timings = {name: [] for name in contenders}
+    timings: Timings = {name: [] for name in methods}
     for _ in range(rounds):
-        for name, run in contenders.items():
+        for name, run in methods.items():
             began = time.perf_counter()
             run()
             timings[name].append(1e3 * (time.perf_counter() - began))
@@ -96,15 +96,15 @@ def theirs(d: int) -> tuple[dict[str, Callable[[], object]], float]:
         )
         return lambda: sample(next(keys)).block_until_ready()
 
-    contenders = {"thermox scan": path(False), "thermox associative": path(True)}
+    methods = {"thermox scan": path(False), "thermox associative": path(True)}
     began = time.perf_counter()
-    for run in contenders.values():
+    for run in methods.values():
         run()
-    return contenders, time.perf_counter() - began
+    return methods, time.perf_counter() - began
 
 
 def set_up(d: int) -> dict[str, Callable[[], object]]:
-    """What precedes the first path."""
+    """Set-up before the first path."""
     A = symmetric_drift(d)
     made: dict[str, Callable[[], object]] = {
         "symmetric": lambda: OU(A, diffusion=2.0).trajectory(torch.zeros(d), STEP, 1, torch.Generator()),
@@ -125,11 +125,11 @@ def paths() -> None:
     """In a process of its own: timings of all sizes, as JSON."""
     found = {}
     for d, rounds in SIZES.items():
-        contenders, first = ours(d), 0.0
+        methods, first = ours(d), 0.0
         if find_spec("thermox"):
-            rivals, first = theirs(d)
-            contenders |= rivals
-        found[d] = {"paths": taking_turns(contenders, rounds), "first": first, "set-up": taking_turns(set_up(d), 3)}
+            others, first = theirs(d)
+            methods |= others
+        found[d] = {"paths": taking_turns(methods, rounds), "first": first, "set-up": taking_turns(set_up(d), 3)}
     print(json.dumps(found))
 
 
@@ -156,20 +156,20 @@ def cell(values: list[float]) -> str:
 def print_paths(threads: int, found: dict[int, dict]) -> None:
     print(f"\n{COUNT} consecutive states, {threads} thread{'s' if threads > 1 else ''}, ms\n")
     names = list(next(iter(found.values()))["paths"])
-    rivals = [name for name in names if name.startswith("thermox")]
+    others = [name for name in names if name.startswith("thermox")]
     print(f"{'d':>6}" + "".join(f"{name:>28}" for name in names))
     for d, one in found.items():
         print(f"{d:>6}" + "".join(f"{cell(one['paths'][name]):>28}" for name in names))
     print("\nset-up, ms\n")
     for d, one in found.items():
         parts = [f"{name} {cell(values)}" for name, values in one["set-up"].items()]
-        print(f"{d:>6}  " + ", ".join(parts) + (f"; thermox' first paths {one['first']:.1f} s" if rivals else ""))
-    if rivals:
+        print(f"{d:>6}  " + ", ".join(parts) + (f"; thermox' first paths {one['first']:.1f} s" if others else ""))
+    if others:
         print("\nthe faster of thermox' two over ours\n")
         for d, one in found.items():
             medians = {name: statistics.median(values) for name, values in one["paths"].items()}
-            best = min(medians[name] for name in rivals)
-            ratios = [f"{name} {best / medians[name]:.1f}" for name in names if name not in rivals]
+            best = min(medians[name] for name in others)
+            ratios = [f"{name} {best / medians[name]:.1f}" for name in names if name not in others]
             print(f"{d:>6}  " + ", ".join(ratios))
 
 
@@ -191,14 +191,14 @@ def print_laws() -> None:
 
 
 def relative(covariance: np.ndarray, A: np.ndarray, D: np.ndarray) -> float:
-    """Of the covariance of x(8), from S' = -A S - S A^T + D: S(t) = S - E S E^T with S the settled one."""
+    """Relative error of the covariance of x(8), from S' = -A S - S A^T + D: S(t) = S - E S E^T with S the settled one."""
     settled, E = linalg.solve_continuous_lyapunov(A, D), linalg.expm(-8.0 * A)
     law = settled - E @ settled @ E.T
     return float(np.linalg.norm(covariance - law) / np.linalg.norm(law))
 
 
 def error(x: np.ndarray, A: np.ndarray, D: np.ndarray) -> float:
-    """Of draws with mean zero."""
+    """Relative error of the covariance of samples with mean zero."""
     return relative(x.T @ x / len(x), A, D)
 
 

@@ -1,8 +1,8 @@
-"""What an analog tile costs over plain torch with the same DAC, noise and ADC.
+"""Overhead of an analog tile over plain torch with the same DAC, noise and ADC.
 
     python benchmarks/devicemodel/tile.py        (some ten seconds)
 
-512 x 512, technology `integrated` (8 bits), batches of 1, 64 and 1024. Contenders take turns in one process; medians in ms, and the
+512 x 512, technology `integrated` (8 bits), batches of 1, 64 and 1024. Methods are interleaved in one process; medians in ms, and the
 extremes. `plain` is what one writes by hand: round, multiply, add Gaussian noise of one size, round, with no die behind it.
 """
 

@@ -1,7 +1,7 @@
 """Grid search of learning rate, damping and momentum on MNIST, for any of the named optimizers, in runs that may be short.
 
 Scored on 5,000 training images outside of the 10,000 that are trained on, with seeds that no table uses, so that the
-test set stays unseen. Every finished run is kept in a folder; a search that was stopped goes on, a larger grid adds to it.
+test set is held out. Every finished run is kept in a folder; an interrupted search resumes, a larger grid extends it.
 
     python benchmarks/optim/mnist_search.py --data mnist.npz --steps 1560
     python benchmarks/optim/mnist_search.py --data mnist.npz --optimizers tngd --lr 0.1,0.3 --damping 0.1,0.3,1
@@ -70,7 +70,7 @@ def score(path: str, run: dict[str, Any]) -> dict[str, Any]:
 
 
 def grid(task: Task, optimizer: str, given: dict[str, list[float] | None]) -> list[dict[str, float]]:
-    """The settings to try: those given, and the usual ones of what is not given and the optimizer has."""
+    """The settings to try: those given, and the usual ones for the optimizer's other settings."""
     axes = {"lr": given["lr"] or LR.get(optimizer, NATURAL_GRADIENT_LR)}
     for name, usual in (("damping", DAMPING), ("momentum", MOMENTUM)):
         if name in settings_for(task, optimizer):
@@ -79,7 +79,7 @@ def grid(task: Task, optimizer: str, given: dict[str, list[float] | None]) -> li
 
 
 def search(path: str, task: str, wanted: list[dict[str, Any]], folder: Path, workers: int) -> list[dict[str, Any]]:
-    """The wanted runs' results: those that the folder keeps, and the others, each kept as soon as it is done."""
+    """Results of the runs: those stored in the folder, and the others, each stored as soon as it is done."""
     store: JobStore[dict[str, Any]] = JobStore(folder)
     jobs = {job_key(task, run): run for run in wanted}
     counted = lambda done, total: print(f"\r{done} of {total} runs", end="", file=sys.stderr, flush=True)  # noqa: E731

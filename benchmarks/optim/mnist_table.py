@@ -1,9 +1,9 @@
-"""MNIST by every optimizer, digital and on devices: accuracy, steps, measured time, and what the hardware would take.
+"""All optimizers on MNIST, digital and on devices: accuracy, steps, measured time, and modelled time of the hardware.
 
     thermograd calibrate --technology integrated --out card.json
     python benchmarks/optim/mnist_table.py --data mnist.npz --card card.json --out out/mnist --docs docs/mnist.md
 
-Settings are the task's (`optim/tasks/mnist.py`). Runs of one thread each are kept one by one: a table that was stopped goes on.
+Settings are the task's (`optim/tasks/mnist.py`). Runs of one thread each are stored one by one: an interrupted table resumes.
 The modelled time is that of a TNGD step in the integrated technology (`devicemodel.cost.model`, dual layout), its derivatives by the
 cost model's host.
 """
@@ -85,7 +85,7 @@ def one(path: str, card: str | None, row: str, seed: int, steps: int) -> dict[st
 
 
 def why(path: str, card: DeviceCard, steps: tuple[int, ...] = (5, 15, 25)) -> str:
-    """How far one die is from the solution of the systems that an ideal device meets, as one part of it after the other is made better."""
+    """Error of one die on the systems of an ideal device's training, with one imperfection after the other removed."""
     met: list[tuple[Any, ...]] = []
 
     class Watched(IdealDevice):
@@ -160,7 +160,7 @@ def main() -> None:
 
 
 def write(page: Path | None, name: str, text: str) -> None:
-    """On the screen, and into a page where there is one."""
+    """Print the table, and write it into a page if one is given."""
     print("\n" + text)
     if page is not None:
         write_text(page, filled(page.read_text(encoding="utf-8"), name, text))

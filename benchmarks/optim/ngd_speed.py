@@ -1,22 +1,22 @@
-r"""Speed of a natural-gradient step beside its rivals, as a multiple of one step of Adam on the same network and batch.
+r"""Speed of a natural-gradient step and its alternatives, as a multiple of one step of Adam on the same network and batch.
 
     python benchmarks/optim/ngd_speed.py [--mnist mnist.npz]            # six networks, b = 64: times and errors
     python benchmarks/optim/ngd_speed.py --growth --batches --memory    # N from 1e4 to 1e7; b from 16 to 256; peaks of memory
     python benchmarks/optim/ngd_speed.py --crossing                     # Gram matrix against conjugate gradients, b from 64 to 1024
     python benchmarks/optim/ngd_speed.py --all --out out/speed --docs docs/speed.md
 
-curvlinops takes part where it is installed, or found under --path:
+curvlinops is included if it is installed, or found under --path:
 
     pip install --no-deps --target LIB -c constraints.txt \
         curvlinops-for-pytorch backpack-for-pytorch einconv einops linear-operator opt-einsum tqdm unfoldnd
     python benchmarks/optim/ngd_speed.py --path LIB
 
-Methods take turns, in another order in each round; tables give medians of the ratio within a round, quartiles in brackets. Each network is
-measured in a process of its own, after 50 steps of training. float32, damping 0.01, ten outputs. A step is all that the optimizer does:
-forward pass, loss, gradient, curvature, solution, update. The error is that of the step against the same law in float64
-(`ngd_speed_parts/reference.py`). Two threads want two idle cores: where something else runs on one of them, torch's threads wait for each
-other and the figures say so (`--threads 1` suffers least). Machines, versions and loads are in the JSON. Figures of an earlier run in --out
-are kept where this run does not measure them anew.
+Methods are interleaved, in another order in each round; tables give medians of the ratio within a round, quartiles in brackets. Each
+network is measured in a process of its own, after 50 steps of training. float32, damping 0.01, ten outputs. A step is everything that the
+optimizer does: forward pass, loss, gradient, curvature, solution, update. The error is that of the step against the same law in float64
+(`ngd_speed_parts/reference.py`). Two threads need two idle cores: with other load on one of them, torch's threads wait for each other
+(`--threads 1` suffers least). Machines, versions and loads are in the JSON. Results of an earlier run in --out are kept unless this run
+measures them again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_process(task: dict[str, Any], path: Path | None) -> dict[str, Any]:
-    """`worker` in a process of its own; a note where it came to nothing (out of memory, as a rule)."""
+    """`worker` in a process of its own; a note where it fails (usually out of memory)."""
     threads = {"OMP_NUM_THREADS": str(task["threads"])} if task["threads"] else {}
     command = [sys.executable, "-W", "ignore", __file__, "--worker", json.dumps(task)]
     try:
@@ -141,7 +141,7 @@ def peaks(task: dict[str, Any], methods: list[Method], path: Path | None) -> dic
 
 
 def machine(device: str, threads: int | None) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine and versions of the measurement."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -232,7 +232,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def check(options: argparse.Namespace) -> None:
-    """InputError before minutes are spent."""
+    """Raise InputError before the measurements."""
     known = [method.name for method in METHODS]
     unknown = [name for name in options.methods or [] if name not in known]
     if unknown:

@@ -1,6 +1,6 @@
 """Grid search of each optimizer's settings on the digits task at the demo's batch and length.
 
-Scored on a validation part of the training set, with seeds that no table uses, so that the test set stays unseen.
+Scored on a validation part of the training set, with seeds that no table uses, so that the test set is held out.
 
     python benchmarks/optim/tune_digits.py
 """

@@ -1,4 +1,4 @@
-"""What is measured of a problem's methods: time of a step in turns, error of a step, memory of a step."""
+"""Time, error and memory of a step of each method."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def seconds(step: Callable[[], object], device: torch.device) -> float:
-    """Of one call."""
+    """Seconds of one call."""
     synchronise(device)
     began = time.perf_counter()
     step()
@@ -55,7 +55,7 @@ def seconds(step: Callable[[], object], device: torch.device) -> float:
 
 
 def prepared(task: Problem, methods: list[Method], notes: dict[str, str]) -> dict[str, Step]:
-    """Their steps; why there is none goes into `notes`."""
+    """The steps of the methods; reasons for missing ones are added to `notes`."""
     memory, steps = memory_left(), {}
     if task.x.device.type == "cuda":
         memory = 0.5 * torch.cuda.mem_get_info(task.x.device)[0]
@@ -72,7 +72,7 @@ def prepared(task: Problem, methods: list[Method], notes: dict[str, str]) -> dic
 
 
 def described(error: BaseException) -> str:
-    """The first line of what it says."""
+    """The first line of the error's message."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -134,7 +134,7 @@ def ratios(times: dict[str, list[float | None]], base: str = "Adam") -> dict[str
 
 
 def errors(task: Problem, methods: list[Method]) -> dict[str, dict[str, float]]:
-    """|x - x_ref| / |x_ref| of each method that has a law, by damping."""
+    """|x - x_ref| / |x_ref| of each method that has a reference, by damping."""
     if task.size > LARGEST:
         return {}
     reference = Reference(task)

@@ -1,6 +1,6 @@
 """The methods compared: a list, so that a line adds one.
 
-Each makes whole steps: forward pass, loss, gradient, solution, update. Those with a package that is missing, or with more memory than the
+Each makes whole steps: forward pass, loss, gradient, solution, update. Methods whose package is missing, or that need more memory than the
 machine has, are left out with a note.
 """
 
@@ -197,7 +197,7 @@ def curvlinops_cg(problem: Problem, steps: int) -> Step:
 
 
 def curvlinops_kfac(problem: Problem) -> Step:
-    """K-FAC from one drawn label a sample, weight and bias together, damped as Martens and Grosse do; inverted at each step."""
+    """K-FAC from one Monte-Carlo label per sample, weight and bias together, damped as Martens and Grosse do; inverted at each step."""
     from curvlinops import KFACInverseLinearOperator, KFACLinearOperator
 
     def step() -> float:

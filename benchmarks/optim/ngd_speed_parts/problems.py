@@ -1,4 +1,4 @@
-"""What the step is measured on: networks with ten outputs, batches of 28 x 28 images, and a short training beforehand."""
+"""The problems: networks with ten outputs, batches of 28 x 28 images, and a short training beforehand."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Images:
     y: Tensor
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Drawn without replacement."""
+        """A batch, drawn without replacement."""
         rows = torch.randperm(len(self.y), generator=generator)[:size]
         return self.x[rows], self.y[rows]
 
@@ -138,12 +138,12 @@ class Problem:
 
     @property
     def size(self) -> int:
-        """N."""
+        """Number of parameters N."""
         return sum(p.numel() for p in self.parameters)
 
     @property
     def jacobian_bytes(self) -> int:
-        """Of the explicit (b c, N) Jacobian in float32."""
+        """Size of the explicit (b c, N) Jacobian in float32."""
         return 4 * len(self.y) * OUTPUTS * self.size
 
     def closure(self) -> tuple[Tensor, Tensor]:
@@ -152,7 +152,7 @@ class Problem:
         return LOSS(outputs, self.y), outputs
 
     def restore(self) -> None:
-        """Back to the parameters at the start."""
+        """Reset the parameters to the start."""
         with torch.no_grad():
             for p, value in zip(self.parameters, self.start, strict=True):
                 p.copy_(value)

@@ -1,4 +1,4 @@
-"""The step in float64, from rows of the Jacobian one by one: what the others' steps are compared with.
+"""The step in float64, from rows of the Jacobian one by one: the reference of all steps.
 
     x(t) = J^T y(t),   dy/dt = -((lambda I + H K) y - r),   y(0) = r,   K = J J^T
 
@@ -50,7 +50,7 @@ class Reference:
         self.HK = torch.stack([hessian(column.reshape(b, c)).reshape(-1) for column in K]).mT  # K is symmetric
 
     def rows(self, samples: range) -> Tensor:
-        """Of J, (c n, N)."""
+        """Rows of J, (c n, N)."""
         size = sum(p.numel() for p in self.parameters)
         J = torch.empty(len(samples) * OUTPUTS, size, dtype=torch.float64, device=self.x.device)
         for place, i in enumerate(samples):

@@ -1,4 +1,4 @@
-"""The figures as Markdown tables, as a picture, and inside a page of the documentation."""
+"""Results as Markdown tables, as a picture, and within a page of the documentation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def in_order(names: set[str]) -> list[str]:
-    """As in the list of methods; others behind."""
+    """In the order of the list of methods, others last."""
     known = [method.name for method in METHODS]
     return [name for name in known if name in names] + sorted(names - set(known))
 
@@ -91,7 +91,7 @@ def ratio_rows(columns: dict[str, dict[str, Any]]) -> list[list[str]]:
 
 
 def cell_ms(times: list[float | None]) -> str:
-    """ms; wide quartiles of Adam tell of a busy machine."""
+    """Milliseconds with quartiles."""
     return cell(quartiles([1e3 * t for t in times if t is not None]))
 
 
@@ -99,15 +99,15 @@ def networks(columns: dict[str, dict[str, Any]]) -> str:
     """Multiples of a step of Adam, and errors of the step, by network."""
     head = [f"{name} ({column['parameters']:,})" for name, column in columns.items()]
     text = table(["method", *head], ratio_rows(columns)) + left_out(columns)
-    judged = {name: column["errors"] for name, column in columns.items() if column.get("errors")}
-    if judged:
+    measured = {name: column["errors"] for name, column in columns.items() if column.get("errors")}
+    if measured:
         both = [f"{damping:g}" for damping in DAMPINGS]
         rows = [
-            [name, *(" / ".join(scientific(one.get(name, {}).get(d)) for d in both) for one in judged.values())]
-            for name in in_order({name for one in judged.values() for name in one})
+            [name, *(" / ".join(scientific(one.get(name, {}).get(d)) for d in both) for one in measured.values())]
+            for name in in_order({name for one in measured.values() for name in one})
         ]
         text += f"\nRelative error of the step, damping {' / '.join(both)}:\n\n"
-        text += table(["method", *judged], rows)
+        text += table(["method", *measured], rows)
     return text
 
 
