@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from .systems import Implicit, LinearSystem
+from ..compiler.linear_system import LinearSystem
 
 
 class Outcome(enum.Enum):
@@ -74,11 +74,11 @@ class Solution:
 class Device(Protocol):
     """A machine that relaxes by dx/dt = -(A x - b) + noise and is read after a given time."""
 
-    def accepts(self, system: LinearSystem | Implicit) -> bool:
+    def accepts(self, system: LinearSystem) -> bool:
         """Whether the device can be programmed with a system of this kind, whatever its numbers are. `solve` raises for any other."""
         ...
 
-    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Program the system, load the drive, run and read.
 
         Args:

@@ -1,8 +1,10 @@
-"""The linear systems a device can be programmed with: checked records, no physics.
+"""The linear systems of the torch floors: checked records, no physics, each a `compiler.linear_system.LinearSystem`.
 
-A device relaxes by dx/dt = -(A x - b). `Dense` gives A itself, `LowRank` gives A = J^T H J + damping I by its factors,
-so that the N x N matrix is never formed (the three resistor arrays J, H, J^T of the paper), and `Kronecker` gives
-A (x) B + damping I, the form of a layer's K-FAC curvature.
+A device relaxes by dx/dt = -(A x - b), a process by the same drift. `Dense` gives A itself, `LowRank` gives A = J^T H J + damping I by its
+factors, so that the N x N matrix is never formed (the three resistor arrays J, H, J^T of the paper), `Kronecker` gives A (x) B + damping I,
+the form of a layer's K-FAC curvature, and `Implicit` gives J^T J + damping I with J known by its products alone.
+
+Factors may be batches, with leading axes that broadcast; a device takes one system at a time, `ou.process.OU` takes batches.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from torch import Tensor
 
 from ..circuits.errors import InputError
 from ..compiler.factors import kronecker_factors, low_rank_factors
-from ..compiler.validate import check_symmetric
+from ..compiler.linear_system import LinearSystem
+from ..compiler.validate import check_damping, check_symmetric
+from .checks import batch_of, check_alike, check_square, check_tensor
 
 DENSE_LIMIT = 20_000
-"""Largest N for which `LowRank.dense()` forms the N x N matrix (3.2 GB in float64)."""
+"""Largest N for which the N x N matrix is written out (3.2 GB in float64)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +31,8 @@ class Dense:
     """A system given by its matrix.
 
     Args:
-        A: (n, n) symmetric matrix, float32 or float64. Positive semi-definiteness is the device's business: a device
-            given an indefinite matrix answers `Outcome.UNSTABLE`.
+        A: (..., n, n) symmetric, float32 or float64. It need not be positive semi-definite: a device that is programmed with an indefinite
+            matrix answers `Outcome.UNSTABLE`.
         floor: >= 0, where no eigenvalue is known to be below it, as of K + floor I with K a Gram matrix. It is taken at its word, by
             `IdealDevice` alone, which then need not look for the eigenvalues; 0 says nothing.
 
@@ -41,15 +45,20 @@ class Dense:
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_matrix("A", self.A)
+        check_square("A", self.A)
         check_symmetric("A", self.A)
         if not (math.isfinite(self.floor) and self.floor >= 0):
             raise InputError(f"floor is {self.floor}: give a finite number >= 0 that no eigenvalue of A is below")
 
     @property
     def size(self) -> int:
-        """Number of cells n."""
-        return self.A.shape[0]
+        """Number of unknowns n."""
+        return self.A.shape[-1]
+
+    @property
+    def batch(self) -> torch.Size:
+        """Leading axes."""
+        return self.A.shape[:-2]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -57,21 +66,26 @@ class Dense:
         return self.A.dtype
 
     @property
+    def device(self) -> torch.device:
+        """Where the matrix is."""
+        return self.A.device
+
+    @property
     def damping(self) -> float:
         """0: none is known apart from A."""
         return 0.0
 
+    def matvec(self, x: Tensor) -> Tensor:
+        """A x for x of shape (..., n)."""
+        return _times(self.A, x)
+
     def diagonal(self) -> Tensor:
-        """The diagonal of A, (n,)."""
-        return self.A.diagonal()
+        """The diagonal of A, (..., n)."""
+        return self.A.diagonal(dim1=-2, dim2=-1)
 
     def dense(self) -> Tensor:
-        """The matrix, (n, n)."""
+        """The matrix, (..., n, n)."""
         return self.A
-
-    def matvec(self, x: Tensor) -> Tensor:
-        """A x for x of shape (n,) or (..., n)."""
-        return x @ self.A.mT
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +93,8 @@ class LowRank:
     """A = J^T H J + damping I, kept as its factors.
 
     Args:
-        J: (k, N), float32 or float64, one row for each output of the batch.
-        H: (k, k) symmetric, or None for the identity.
+        J: (..., k, N), float32 or float64, one row for each output of the batch.
+        H: (..., k, k) symmetric, or None for the identity.
         damping: lambda >= 0, in the units of A.
 
     Raises:
@@ -92,53 +106,60 @@ class LowRank:
     damping: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_matrix("J", self.J, square=False)
+        check_tensor("J", self.J, 2)
         if self.H is not None:
-            _check_matrix("H", self.H)
-            if self.H.shape[0] != self.J.shape[0] or self.H.dtype != self.J.dtype:
+            check_square("H", self.H)
+            if self.H.shape[-1] != self.J.shape[-2]:
                 raise InputError(
-                    f"H is {tuple(self.H.shape)} {self.H.dtype} but J is {tuple(self.J.shape)} {self.J.dtype}: give H "
-                    f"as ({self.J.shape[0]}, {self.J.shape[0]}) in J's type, or None for the identity"
+                    f"H has shape {tuple(self.H.shape)} but J {tuple(self.J.shape)}: H must be ({self.J.shape[-2]}, "
+                    f"{self.J.shape[-2]}), or None for the identity"
                 )
+            check_alike("H", self.H, "J", self.J)
             check_symmetric("H", self.H)
-        if not (math.isfinite(self.damping) and self.damping >= 0):
-            raise InputError(f"damping is {self.damping}: give a finite number >= 0")
+        _ = self.batch
+        check_damping(self.damping)
 
     @property
     def size(self) -> int:
-        """Number of cells N."""
-        return self.J.shape[1]
+        """Number of unknowns N."""
+        return self.J.shape[-1]
+
+    @property
+    def batch(self) -> torch.Size:
+        """Leading axes."""
+        return _common(self.J, *([] if self.H is None else [self.H]))
 
     @property
     def dtype(self) -> torch.dtype:
         """float32 or float64."""
         return self.J.dtype
 
-    def dense(self) -> Tensor:
-        """The (N, N) matrix. InputError above `DENSE_LIMIT` cells."""
-        if self.size > DENSE_LIMIT:
-            raise InputError(
-                f"the dense matrix of {self.size} cells would hold {self.size**2:.1e} entries (at most {DENSE_LIMIT} "
-                "cells): use matvec, or a device that takes the factors"
-            )
-        HJ = self.J if self.H is None else self.H @ self.J
-        return self.J.mT @ HJ + self.damping * torch.eye(self.size, dtype=self.dtype, device=self.J.device)
-
-    def diagonal(self) -> Tensor:
-        """The diagonal of A, (N,)."""
-        HJ = self.J if self.H is None else self.H @ self.J
-        return (self.J * HJ).sum(0) + self.damping
-
-    def factors(self) -> tuple[Any, ...]:
-        """J^T, H, J (without H two), scipy sparse; InputError where H is not positive semi-definite."""
-        return low_rank_factors(self.J, self.H)
+    @property
+    def device(self) -> torch.device:
+        """Where the factors are."""
+        return self.J.device
 
     def matvec(self, x: Tensor) -> Tensor:
-        """A x for x of shape (N,) or (..., N), in O(k N)."""
-        y = x @ self.J.mT
+        """A x for x of shape (..., N), in O(k N)."""
+        y = _times(self.J, x)
         if self.H is not None:
-            y = y @ self.H.mT
-        return y @ self.J + self.damping * x
+            y = _times(self.H, y)
+        return _times(self.J.mT, y) + self.damping * x
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of A, (..., N)."""
+        HJ = self.J if self.H is None else self.H @ self.J
+        return (self.J * HJ).sum(-2) + self.damping
+
+    def dense(self) -> Tensor:
+        """The matrix, (..., N, N). InputError above `DENSE_LIMIT` unknowns."""
+        _check_dense(self.size)
+        HJ = self.J if self.H is None else self.H @ self.J
+        return self.J.mT @ HJ + self.damping * torch.eye(self.size, dtype=self.dtype, device=self.device)
+
+    def factors(self) -> tuple[Any, ...]:
+        """J^T, H, J (without H two), scipy sparse; InputError where H is not positive semi-definite, and of a batch."""
+        return low_rank_factors(self.J, self.H)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +167,7 @@ class Kronecker:
     """A (x) B + damping I, kept as its factors: x = vec(X) row by row, (A (x) B) vec(X) = vec(A X B).
 
     Args:
-        A: (p, p) symmetric, float32 or float64. B: (q, q) symmetric, of the same type.
+        A: (..., p, p) symmetric, float32 or float64. B: (..., q, q) symmetric, of the same type.
         damping: lambda >= 0, in the units of A (x) B.
 
     Raises:
@@ -159,45 +180,52 @@ class Kronecker:
 
     def __post_init__(self) -> None:
         for name, factor in (("A", self.A), ("B", self.B)):
-            _check_matrix(name, factor)
+            check_square(name, factor)
             check_symmetric(name, factor)
-        if self.A.dtype != self.B.dtype:
-            raise InputError(f"A is {self.A.dtype} but B is {self.B.dtype}: give both in one type")
-        if not (math.isfinite(self.damping) and self.damping >= 0):
-            raise InputError(f"damping is {self.damping}: give a finite number >= 0")
+        check_alike("B", self.B, "A", self.A)
+        _ = self.batch
+        check_damping(self.damping)
 
     @property
     def size(self) -> int:
-        """Number of cells p q."""
-        return self.A.shape[0] * self.B.shape[0]
+        """Number of unknowns p q."""
+        return self.A.shape[-1] * self.B.shape[-1]
+
+    @property
+    def batch(self) -> torch.Size:
+        """Leading axes."""
+        return _common(self.A, self.B)
 
     @property
     def dtype(self) -> torch.dtype:
         """float32 or float64."""
         return self.A.dtype
 
-    def dense(self) -> Tensor:
-        """The (p q, p q) matrix. InputError above `DENSE_LIMIT` cells."""
-        if self.size > DENSE_LIMIT:
-            raise InputError(
-                f"the dense matrix of {self.size} cells would hold {self.size**2:.1e} entries (at most {DENSE_LIMIT} "
-                "cells): use matvec, or a device that takes the factors"
-            )
-        eye = torch.eye(self.size, dtype=self.dtype, device=self.A.device)
-        return torch.kron(self.A, self.B) + self.damping * eye
-
-    def diagonal(self) -> Tensor:
-        """The diagonal of A (x) B + damping I, (p q,)."""
-        return torch.outer(self.A.diagonal(), self.B.diagonal()).reshape(-1) + self.damping
-
-    def factors(self) -> tuple[Any, ...]:
-        """A (x) 1 and 1 (x) B, scipy sparse; InputError where one is not positive semi-definite."""
-        return kronecker_factors(self.A, self.B)
+    @property
+    def device(self) -> torch.device:
+        """Where the factors are."""
+        return self.A.device
 
     def matvec(self, x: Tensor) -> Tensor:
-        """A x for x of shape (p q,) or (..., p q), in O(p q (p + q))."""
-        X = x.reshape(*x.shape[:-1], self.A.shape[0], self.B.shape[0])
-        return (self.A @ X @ self.B).reshape(x.shape) + self.damping * x
+        """A x for x of shape (..., p q), in O(p q (p + q))."""
+        X = x.reshape(*x.shape[:-1], self.A.shape[-1], self.B.shape[-1])
+        return (self.A @ X @ self.B).flatten(-2) + self.damping * x
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of A (x) B + damping I, (..., p q)."""
+        a, b = (factor.diagonal(dim1=-2, dim2=-1) for factor in (self.A, self.B))
+        return (a.unsqueeze(-1) * b.unsqueeze(-2)).flatten(-2) + self.damping
+
+    def dense(self) -> Tensor:
+        """The matrix, (..., p q, p q). InputError above `DENSE_LIMIT` unknowns."""
+        _check_dense(self.size)
+        entries = self.A[..., :, None, :, None] * self.B[..., None, :, None, :]
+        product = entries.reshape(*entries.shape[:-4], self.size, self.size)
+        return product + self.damping * torch.eye(self.size, dtype=self.dtype, device=self.device)
+
+    def factors(self) -> tuple[Any, ...]:
+        """A (x) 1 and 1 (x) B, scipy sparse; InputError where one is not positive semi-definite, and of a batch."""
+        return kronecker_factors(self.A, self.B)
 
 
 @runtime_checkable
@@ -231,7 +259,7 @@ class Implicit:
         damping: lambda > 0.
 
     Raises:
-        InputError: damping not positive or not finite.
+        InputError: damping not positive or not finite; in `diagonal` and `dense`, always.
     """
 
     J: RowProducts
@@ -243,8 +271,13 @@ class Implicit:
 
     @property
     def size(self) -> int:
-        """Number of cells N."""
+        """Number of unknowns N."""
         return self.J.shape[1]
+
+    @property
+    def batch(self) -> torch.Size:
+        """None."""
+        return torch.Size()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -255,47 +288,39 @@ class Implicit:
         """A x for x of shape (N,)."""
         return self.J.rmatvec(self.J.matvec(x)) + self.damping * x
 
+    def diagonal(self) -> Tensor:
+        """Not supported: InputError."""
+        raise InputError("the diagonal of an Implicit system is not known: give LowRank(J, None, damping)")
+
     def dense(self) -> Tensor:
-        """Not supported, since J is known by its products alone: InputError."""
+        """Not supported: InputError."""
         raise InputError("an Implicit system has no entries to write out: give LowRank(J, None, damping)")
 
 
-LinearSystem = Dense | LowRank | Kronecker | Implicit
-"""What `Device.solve` accepts."""
-
-
-def check_vector(name: str, value: Tensor, system: LinearSystem | Implicit) -> None:
-    """InputError unless `value` is a finite (n,) vector in the type of the system."""
-    if not isinstance(value, Tensor) or value.shape != (system.size,) or value.dtype != system.dtype:
+def check_vector(name: str, value: Tensor, system: LinearSystem) -> None:
+    """InputError unless `value` is a finite (n,) vector in the type of the system, which is no batch."""
+    batch, dtype = getattr(system, "batch", ()), getattr(system, "dtype", getattr(value, "dtype", None))
+    if tuple(batch):
+        raise InputError(f"the system is a batch of shape {tuple(batch)}: a device takes one system at a time")
+    if not isinstance(value, Tensor) or value.shape != (system.size,) or value.dtype != dtype:
         got = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(f"{name} is {got}: the system takes a tensor of shape ({system.size},) and type {dtype}")
+    check_tensor(name, value, 1)
+
+
+def _times(matrix: Tensor, x: Tensor) -> Tensor:
+    """Matrices (..., m, n) times vectors (..., n)."""
+    return x @ matrix.mT if matrix.dim() == 2 else (matrix @ x.unsqueeze(-1)).squeeze(-1)
+
+
+def _common(*factors: Tensor) -> torch.Size:
+    """Batch that the leading axes of matrices broadcast to."""
+    return batch_of(*(factor.shape[:-2] for factor in factors))
+
+
+def _check_dense(size: int) -> None:
+    if size > DENSE_LIMIT:
         raise InputError(
-            f"{name} is {got}: the system takes a tensor of shape ({system.size},) and type {system.dtype}"
-        )
-    _check_finite(name, value)
-
-
-def check_duration(duration: float) -> float:
-    """The duration as a float; InputError unless it is >= 0 (inf means settled)."""
-    duration = float(duration)
-    if math.isnan(duration) or duration < 0:
-        raise InputError(f"duration is {duration}: give a number of tau >= 0, or math.inf for the settled state")
-    return duration
-
-
-def _check_matrix(name: str, value: Tensor, square: bool = True) -> None:
-    if not isinstance(value, Tensor) or value.dim() != 2 or value.dtype not in (torch.float32, torch.float64):
-        got = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-        raise InputError(f"{name} is {got}: give a 2-D tensor of float32 or float64")
-    if 0 in value.shape or (square and value.shape[0] != value.shape[1]):
-        raise InputError(
-            f"{name} has shape {tuple(value.shape)}: give a {'square ' if square else ''}matrix with at least one entry"
-        )
-    _check_finite(name, value)
-
-
-def _check_finite(name: str, value: Tensor) -> None:
-    if not math.isfinite(float(value.sum())) and not torch.isfinite(value).all():
-        where = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
-        raise InputError(
-            f"{name}{list(where)} is {value[where].item()}: every entry must be finite (a diverged model?)"
+            f"the dense matrix of {size} unknowns would hold {size**2:.1e} entries (at most {DENSE_LIMIT} unknowns): use matvec, or a "
+            "device that takes the factors"
         )

@@ -20,13 +20,14 @@ import numpy as np
 from ...circuits.errors import InputError
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
+from ...compiler.linear_system import LinearSystem
 from ..card import DeviceCard
 from ..device import Outcome
 from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
-from ..systems import Kronecker, LinearSystem, LowRank
+from ..systems import Kronecker, LowRank
 from .cells import Scatter
 from .kronecker_array import KroneckerArray
 from .kronecker_law import KroneckerLaw

@@ -17,13 +17,14 @@ from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.registry import fabric_names
+from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ..device import Outcome
 from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
-from ..systems import Dense, Kronecker, LinearSystem, LowRank
+from ..systems import Implicit
 from .conductance_drift import aged
 
 Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], np.random.Generator], np.ndarray]
@@ -134,7 +135,7 @@ class CircuitDevice(HostedDevice):
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for systems that can be written out, entry by entry; see `Device.accepts`."""
-        return isinstance(system, Dense | LowRank | Kronecker)
+        return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
         nominal = lay_out(matrix_of(system), self.fabric, self.technology)

@@ -22,13 +22,14 @@ from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.array import ArrayParts
+from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import real_array, validate
 from ..card import DeviceCard
+from ..checks import check_duration
 from ..device import Outcome
 from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host, Run
 from ..host.readout import ReadOut
-from ..systems import Dense, Kronecker, LowRank, check_duration
 from .die_batch_board import DieBatchBoard, DifferentiableVoltages
 from .die_batch_law import Parameter, Stack, parameters_of, stack, stacked_law
 from .surrogate import REMEDY
@@ -207,7 +208,7 @@ def _checked(system: Any, b: Any, x0: Any, duration: float) -> tuple[np.ndarray,
             name, "an array of real numbers", value.detach().cpu() if isinstance(value, Tensor) else value
         )
 
-    matrix = system.dense() if isinstance(system, Dense | LowRank | Kronecker) else system
+    matrix = system.dense() if isinstance(system, LinearSystem) else system
     a, drive = array("A", matrix), array("b", b)
     start = np.zeros(drive.shape) if x0 is None else array("x0", x0)
     if a.ndim != 2 or a.shape[0] != a.shape[1] or drive.shape != a.shape[:1] or start.shape != drive.shape:

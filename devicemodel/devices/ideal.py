@@ -21,9 +21,11 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...compiler.linear_system import LinearSystem
+from ..checks import check_duration
 from ..device import Outcome, Solution
 from ..ou.product_law import LARGE, ProductLaw, ShiftedLaw
-from ..systems import Dense, Implicit, Kronecker, LinearSystem, LowRank, check_duration, check_vector
+from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector
 
 Scalar = Callable[[Tensor], Tensor]
 
@@ -59,11 +61,11 @@ class IdealDevice:
         self._state: Tensor | None = None  # float64, whatever the problem's type
         self._loaded: tuple[_Law, Tensor, torch.dtype] | None = None
 
-    def accepts(self, system: LinearSystem | Implicit) -> bool:
-        """True for every system of `devicemodel.systems`; see `Device.accepts`."""
-        return isinstance(system, Dense | LowRank | Kronecker | Implicit)
+    def accepts(self, system: LinearSystem) -> bool:
+        """True for every linear system; see `Device.accepts`."""
+        return isinstance(system, LinearSystem)
 
-    def solve(self, system: LinearSystem | Implicit, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Run the exact law; see `Device.solve`. Takes an `Implicit` system, too."""
         if not self.accepts(system):
             raise InputError(
@@ -176,7 +178,7 @@ class _Spectrum:
         return float((v - inside).norm())
 
 
-def _spectrum(system: LinearSystem | Implicit) -> _Law:
+def _spectrum(system: LinearSystem) -> _Law:
     if isinstance(system, Implicit):
         return ProductLaw(system)
     if isinstance(system, Dense) and system.floor > 0 and system.size >= LARGE:
@@ -208,7 +210,7 @@ def _spectrum(system: LinearSystem | Implicit) -> _Law:
             None,
         )
     else:
-        A = system.A.detach().double()
+        A = system.dense().detach().double()
     w, V = torch.linalg.eigh((A + A.mT) / 2)
     return _Spectrum(lambda v: V.mT @ v, lambda c: V @ c, w, torch.ones_like(w), None)
 

@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..host.calibrated_range import CalibratedRange
@@ -36,7 +37,6 @@ from ..host.readout import ReadOut
 from ..ou import transition
 from ..ou.gaussian import sample
 from ..ou.transition import Transition
-from ..systems import LinearSystem
 from .cell_law import Elements, extracted, schematic
 from .circuit import CircuitDevice, matrix_of
 

@@ -18,8 +18,10 @@ from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
+from ...compiler.linear_system import LinearSystem
+from ..checks import check_duration
 from ..device import Device, Outcome, Solution
-from ..systems import LinearSystem, check_duration, check_vector
+from ..systems import check_vector
 from .board import Board
 from .calibrated_range import CalibratedRange
 from .host import Host

@@ -11,7 +11,6 @@
 `transition` and `sample` are the plain functions that a device calls.
 """
 
-from .drift import KroneckerDrift, LowRankDrift
 from .gaussian import Gaussian, sample
 from .gram import Gram, GramSum
 from .process import OU, PiecewiseConstant
@@ -22,8 +21,6 @@ __all__ = [
     "Gaussian",
     "Gram",
     "GramSum",
-    "KroneckerDrift",
-    "LowRankDrift",
     "PiecewiseConstant",
     "Transition",
     "sample",

@@ -130,14 +130,3 @@ def rows(matrix: Tensor, vectors: Tensor) -> Tensor:
     if matrix.dim() == 2:
         return vectors @ matrix.mT
     return (vectors.unsqueeze(-2) @ matrix.mT).squeeze(-2)
-
-
-def batch_of(*parts: torch.Size | tuple[int, ...]) -> torch.Size:
-    """The common batch shape. InputError where two do not broadcast."""
-    try:
-        return torch.broadcast_shapes(*parts)
-    except RuntimeError:
-        raise InputError(
-            f"batches of {', '.join(str(tuple(part)) for part in parts)} do not go together: each must be 1 or equal, counted "
-            "from the right"
-        ) from None

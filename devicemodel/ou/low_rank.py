@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from .drift import LowRankDrift
+from ..systems import LowRank
 from .functions import Decay, Function, Response, Spread
 from .gaussian import normal, rows
 from .gram import Gram
@@ -38,12 +38,10 @@ class LowRankLaw(SpectralLaw):
         rate: of the noise, D = rate I.
     """
 
-    def __init__(self, drift: LowRankDrift, rate: float) -> None:
+    def __init__(self, drift: LowRank, rate: float) -> None:
         self.J, self.damping, self.rate = drift.J, float(drift.damping), rate
         self.root = None if drift.H is None else _root(drift.H)
-        self.batch = drift.J.shape[:-2]
-        if drift.H is not None:
-            self.batch = torch.broadcast_shapes(self.batch, drift.H.shape[:-2])
+        self.batch = drift.batch
 
     @cached_property
     def gram(self) -> Gram:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .drift import KroneckerDrift
+from ..systems import Kronecker
 from .general import GeneralLaw
 from .spectral import DenseBasis, KroneckerBasis, ModeLaw
 
@@ -37,7 +37,7 @@ def law_of_matrix(drift: Tensor, diffusion: Tensor | float) -> ModeLaw | General
     return GeneralLaw(A, noise)
 
 
-def law_of_product(drift: KroneckerDrift, rate: float) -> ModeLaw:
+def law_of_product(drift: Kronecker, rate: float) -> ModeLaw:
     """The eigenvalues of A (x) B + damping are a_i b_j + damping, its eigenvectors products of those of A and of B."""
     (a, U), (b, V) = (torch.linalg.eigh((f.double() + f.double().mT) / 2) for f in (drift.A, drift.B))
     values = (a.unsqueeze(-1) * b.unsqueeze(-2)).flatten(-2) + drift.damping

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...compiler.validate import check_symmetric
-from ..systems import Dense, Kronecker, LinearSystem, LowRank
-from .drift import KroneckerDrift, LowRankDrift, check_alike, check_square, check_tensor
-from .gaussian import DENSE_LIMIT, Covariance, Gaussian, batch_of
+from ..checks import batch_of, check_alike, check_square, check_tensor
+from ..systems import Dense, Kronecker, LowRank
+from .gaussian import DENSE_LIMIT, Covariance, Gaussian
 from .general import GeneralLaw
 from .inertia import Inertia
 from .low_rank import LowRankLaw
@@ -30,7 +30,7 @@ from .recurrence import merged
 from .spectral import SpectralLaw
 from .transition import Transition
 
-Drift = Tensor | LowRankDrift | KroneckerDrift
+Drift = Tensor | Dense | LowRank | Kronecker
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class OU:
     process stands for the numbers they held when first used.
 
     Args:
-        drift: A, (..., n, n), float32 or float64, any square matrix; or `LowRankDrift`, `KroneckerDrift`.
+        drift: A, (..., n, n), float32 or float64, any square matrix; or a `Dense`, `LowRank` or `Kronecker` system.
         drive: u, (..., n), or `PiecewiseConstant`; None is no drive.
         diffusion: D, (..., n, n), symmetric positive semi-definite; or a number c >= 0 for c I, which factored drifts need. (The
             paper's N(0, 2 kappa0 dt) is D = 2 kappa0.)
@@ -91,6 +91,10 @@ class OU:
     def __post_init__(self) -> None:
         if isinstance(self.drift, Tensor):
             check_square("drift", self.drift)
+        elif not isinstance(self.drift, Dense | LowRank | Kronecker):
+            raise InputError(
+                f"drift is a {type(self.drift).__name__}: give a square matrix, or a Dense, LowRank or Kronecker system"
+            )
         for u in self._drives:
             check_tensor("drive", u, 1)
             self._check_vector("drive", u)
@@ -101,7 +105,9 @@ class OU:
         _ = self.batch
 
     @classmethod
-    def of_system(cls, system: LinearSystem, drive: Tensor | PiecewiseConstant, kappa0: float = 0.0) -> OU:
+    def of_system(
+        cls, system: Dense | LowRank | Kronecker, drive: Tensor | PiecewiseConstant, kappa0: float = 0.0
+    ) -> OU:
         """The law of an ideal device: dx = -(A x - b) dt + N(0, 2 kappa0 dt).
 
         Args:
@@ -116,11 +122,7 @@ class OU:
             raise InputError(f"system is a {type(system).__name__}: give a Dense, a LowRank or a Kronecker system")
         if not (isinstance(kappa0, Real) and 0 <= kappa0 < math.inf):
             raise InputError(f"kappa0 is {kappa0!r}: give a finite number >= 0")
-        if isinstance(system, Dense):
-            return cls(system.A, drive, 2 * kappa0)
-        if isinstance(system, Kronecker):
-            return cls(KroneckerDrift(system.A, system.B, system.damping), drive, 2 * kappa0)
-        return cls(LowRankDrift(system.J, system.H, system.damping), drive, 2 * kappa0)
+        return cls(system, drive, 2 * kappa0)
 
     @classmethod
     def underdamped(
@@ -195,7 +197,7 @@ class OU:
     @cached_property
     def batch(self) -> torch.Size:
         """Common batch shape of drift, drive and diffusion."""
-        of_drift = self.drift.shape[:-2] if isinstance(self.drift, Tensor) else _batch_of_factors(self.drift)
+        of_drift = self.drift.shape[:-2] if isinstance(self.drift, Tensor) else self.drift.batch
         noise = [self.diffusion.shape[:-2]] if isinstance(self.diffusion, Tensor) else []
         return batch_of(of_drift, *(u.shape[:-1] for u in self._drives), *noise)
 
@@ -290,11 +292,12 @@ class OU:
 
     @cached_property
     def _law(self) -> SpectralLaw | GeneralLaw:
-        if isinstance(self.drift, Tensor):
-            return law_of_matrix(self.drift, self.diffusion)
+        if isinstance(self.drift, Tensor | Dense):
+            A = self.drift if isinstance(self.drift, Tensor) else self.drift.A
+            return law_of_matrix(A, self.diffusion)
         if isinstance(self.diffusion, Tensor):
             raise InputError("a factored drift takes the same noise in every state: give diffusion as a number")
-        if isinstance(self.drift, KroneckerDrift):
+        if isinstance(self.drift, Kronecker):
             return law_of_product(self.drift, self.diffusion)
         if self.drift.J.shape[-2] < self.size:
             return LowRankLaw(self.drift, self.diffusion)
@@ -378,12 +381,6 @@ class OU:
             raise InputError(
                 f"diffusion has the eigenvalue {float(values.min()):.3g}: a covariance has none below zero; check its signs"
             )
-
-
-def _batch_of_factors(drift: LowRankDrift | KroneckerDrift) -> torch.Size:
-    if isinstance(drift, KroneckerDrift):
-        return batch_of(drift.A.shape[:-2], drift.B.shape[:-2])
-    return batch_of(drift.J.shape[:-2], *([] if drift.H is None else [drift.H.shape[:-2]]))
 
 
 def _time(name: str, value: float, settled: bool = True) -> float:

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from ...devicemodel.systems import Kronecker, LinearSystem, LowRank
+from ...compiler.linear_system import LinearSystem
+from ...devicemodel.systems import Kronecker, LowRank
 from .batch import all_finite
 from .blocks import LayerBlock, LayerRowsBlock, PaddedBlock, ParameterBlock
 from .factor import Factor

@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...compiler.linear_system import LinearSystem
 from ...devicemodel.device import Device, Outcome, Solution
 from ...devicemodel.devices.ideal import IdealDevice
-from ...devicemodel.systems import Dense, Implicit, LinearSystem, LowRank
+from ...devicemodel.systems import Dense, Implicit, LowRank
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
 from ..curvature.factor import Factor, FlatFactor

@@ -10,9 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...compiler.linear_system import LinearSystem
 from ...devicemodel.device import Device, Solution
 from ...devicemodel.devices.ideal import IdealDevice
-from ...devicemodel.systems import Implicit, LinearSystem
+from ...devicemodel.systems import Implicit
 from ..tasks.task import Task
 from .train import train
 

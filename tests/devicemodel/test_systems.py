@@ -8,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.devicemodel.systems import Dense, Kronecker, LowRank, check_duration, check_vector
+from thermograd.compiler.linear_system import FactoredSystem, LinearSystem
+from thermograd.devicemodel.checks import check_duration
+from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.ou.process import OU
+from thermograd.devicemodel.systems import Dense, Implicit, Kronecker, LowRank, check_vector
 
 
 @given(k=st.integers(1, 6), n=st.integers(1, 6), core=st.booleans(), damping=st.floats(0, 10), seed=st.integers(0, 999))
@@ -48,7 +52,7 @@ def test_kronecker_is_its_dense_matrix(p, q, damping, seed):
         ((torch.ones(2, 3), torch.eye(2)), "A has shape.*square"),
         ((torch.eye(2), torch.tensor([[1.0, 1.0], [0.0, 1.0]])), "B is not symmetric"),
         ((torch.eye(2), torch.eye(2, dtype=torch.float64)), "in one type"),
-        ((torch.eye(2), torch.eye(2), -1.0), "damping is -1.0"),
+        ((torch.eye(2), torch.eye(2), -1.0), "damping must be .* got -1.0"),
     ],
 )
 def test_kronecker_refuses(arguments, words):
@@ -61,7 +65,7 @@ def test_kronecker_refuses(arguments, words):
     [
         (torch.zeros(2, 3), "square"),
         (torch.zeros(0, 0), "at least one entry"),
-        (torch.zeros(3), "2-D"),
+        (torch.zeros(3), "of 2 axes"),
         (torch.eye(2, dtype=torch.int64), "float32 or float64"),
         ([[1.0]], "list"),
         (torch.tensor([[1.0, 0.0], [0.0, math.nan]]), r"A\[1, 1\] is nan"),
@@ -76,11 +80,11 @@ def test_dense_refuses_and_names_the_entry(A, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((torch.ones(2, 3), torch.eye(3), 0.0), r"give H as \(2, 2\)"),
+        ((torch.ones(2, 3), torch.eye(3), 0.0), r"H must be \(2, 2\)"),
         ((torch.ones(2, 3), torch.eye(2, dtype=torch.float64), 0.0), "float64"),
         ((torch.ones(2, 3), torch.tensor([[1.0, 1.0], [0.0, 1.0]]), 0.0), "not symmetric"),
-        ((torch.ones(2, 3), None, -1.0), "damping is -1.0"),
-        ((torch.ones(2, 3), None, math.inf), "damping is inf"),
+        ((torch.ones(2, 3), None, -1.0), "damping must be .* got -1.0"),
+        ((torch.ones(2, 3), None, math.inf), "damping must be .* got inf"),
         ((torch.full((2, 3), math.inf), None, 0.0), r"J\[0, 0\] is inf"),
     ],
 )
@@ -114,3 +118,73 @@ def test_vectors_and_durations():
     for bad in (-1.0, math.nan):
         with pytest.raises(InputError, match="duration"):
             check_duration(bad)
+
+
+BATCHES = {
+    "dense": lambda g: Dense((lambda M: M @ M.mT)(torch.randn(3, 4, 4, generator=g, dtype=torch.float64))),
+    "low rank": lambda g: LowRank(
+        torch.randn(3, 2, 5, generator=g, dtype=torch.float64), torch.eye(2, dtype=torch.float64) * 2, 0.3
+    ),
+    "many middles": lambda g: LowRank(
+        torch.randn(2, 5, generator=g, dtype=torch.float64),
+        torch.diag_embed(torch.rand(3, 2, generator=g, dtype=torch.float64)),
+    ),
+    "kronecker": lambda g: Kronecker(
+        torch.diag_embed(torch.rand(3, 2, generator=g, dtype=torch.float64)),
+        torch.ones(2, 2, dtype=torch.float64),
+        0.1,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BATCHES)
+def test_a_batch_is_its_members(kind):
+    g = torch.Generator().manual_seed(3)
+    system = BATCHES[kind](g)
+    assert isinstance(system, LinearSystem)
+    assert system.batch == (3,)
+    n = system.size
+    x, whole = torch.randn(3, n, generator=g, dtype=torch.float64), system.dense().expand(3, n, n)
+    torch.testing.assert_close(system.matvec(x), torch.einsum("bij,bj->bi", whole, x))
+    torch.testing.assert_close(system.diagonal().expand(3, n), whole.diagonal(dim1=-2, dim2=-1))
+    with pytest.raises(InputError, match=r"a batch of shape \(3,\): a device takes one"):
+        IdealDevice().solve(system, x[0], 1.0)
+    process = OU(system, x, 0.1)
+    alone = [OU(whole[k], x[k], 0.1).marginal(torch.zeros(n, dtype=torch.float64), 0.7) for k in range(3)]
+    found = process.marginal(torch.zeros(n, dtype=torch.float64), 0.7)
+    torch.testing.assert_close(found.mean, torch.stack([one.mean for one in alone]))
+    torch.testing.assert_close(found.variance, torch.stack([one.variance for one in alone]))
+
+
+def test_factors_multiply_to_the_matrix_and_are_checked():
+    g = torch.Generator().manual_seed(4)
+    J, M = torch.randn(2, 5, generator=g, dtype=torch.float64), torch.randn(2, 2, generator=g, dtype=torch.float64)
+    for system in (LowRank(J, M @ M.mT, 0.3), LowRank(J, None, 0.3), Kronecker(M @ M.mT, M @ M.mT, 0.2)):
+        assert isinstance(system, FactoredSystem)
+        product = torch.eye(system.size, dtype=torch.float64).numpy()
+        for factor in system.factors():
+            product = product @ factor.toarray() if product.shape[1] == factor.shape[0] else None
+        whole = system.dense().numpy() - system.damping * torch.eye(system.size, dtype=torch.float64).numpy()
+        torch.testing.assert_close(torch.tensor(product), torch.tensor(whole), rtol=1e-12, atol=1e-12)
+    with pytest.raises(InputError, match="H has the eigenvalue"):
+        LowRank(J, torch.diag(torch.tensor([1.0, -1.0], dtype=torch.float64))).factors()
+
+
+def test_an_implicit_system_has_products_alone():
+    class Rows:
+        J = torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.float64)
+        shape, dtype = (1, 3), torch.float64
+
+        def matvec(self, v):
+            return self.J @ v
+
+        def rmatvec(self, u):
+            return self.J.mT @ u
+
+    system = Implicit(Rows(), 0.5)
+    assert isinstance(system, LinearSystem)
+    x = torch.tensor([1.0, -1.0, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(system.matvec(x), LowRank(Rows.J, None, 0.5).matvec(x))
+    for method in (system.dense, system.diagonal):
+        with pytest.raises(InputError, match="Implicit system"):
+            method()

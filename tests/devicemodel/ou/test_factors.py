@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
-from thermograd.devicemodel.ou.drift import KroneckerDrift, LowRankDrift
 from thermograd.devicemodel.ou.process import OU
+from thermograd.devicemodel.systems import Kronecker, LowRank
 
 from . import oracle
 
@@ -26,14 +26,14 @@ def low_rank(g, k, n, core, damping, batch=()):
     half = draw(g, *batch, k, max(1, k - 1) if core == "singular" else k)
     H = None if core == "none" else half @ half.mT
     dense = J.mT @ (J if H is None else H @ J) + damping * torch.eye(n, dtype=F64)
-    return LowRankDrift(J, H, damping), dense
+    return LowRank(J, H, damping), dense
 
 
 def kronecker(g, p, q, damping, batch=()):
     halves = draw(g, *batch, p, p), draw(g, *batch, q, q)
     A, B = (half @ half.mT for half in halves)
     product = (A[..., :, None, :, None] * B[..., None, :, None, :]).flatten(-4, -3).flatten(-2, -1)
-    return KroneckerDrift(A, B, damping), product + damping * torch.eye(p * q, dtype=F64)
+    return Kronecker(A, B, damping), product + damping * torch.eye(p * q, dtype=F64)
 
 
 def assert_same(found, expected):
@@ -95,14 +95,14 @@ def test_another_damping_is_told_from_it():
     g = torch.Generator().manual_seed(0)
     drift, dense = low_rank(g, 2, 5, "none", 0.5)
     with pytest.raises(AssertionError):
-        assert_same_process(g, LowRankDrift(drift.J, None, 0.5 + 1e-6), dense, 0.5)
+        assert_same_process(g, LowRank(drift.J, None, 0.5 + 1e-6), dense, 0.5)
 
 
 @pytest.mark.parametrize("t", [2.0, math.inf])
 def test_a_large_gram_matrix_goes_through_lanczos_to_the_same_law(t):
     g, k, n = torch.Generator().manual_seed(1), 650, 700
     J = torch.logspace(0, -2, k, dtype=F64).unsqueeze(-1) * draw(g, k, n) / math.sqrt(n)
-    process, x0, xi = OU(LowRankDrift(J, damping=0.3), draw(g, n), 0.6), draw(g, n), draw(g, n)
+    process, x0, xi = OU(LowRank(J, damping=0.3), draw(g, n), 0.6), draw(g, n), draw(g, n)
     taken = process.marginal(x0, t).mean, process.marginal(x0, t).law.draw(xi)
     gram = process._law.gram
     assert "eigen" not in gram.__dict__
@@ -116,7 +116,7 @@ def test_a_hundred_thousand_states_need_no_matrix():
     g = torch.Generator().manual_seed(0)
     n = 100_000
     J = torch.randn(3, n, generator=g) / math.sqrt(n)
-    process = OU(LowRankDrift(J, damping=0.1), torch.ones(n), 0.5)
+    process = OU(LowRank(J, damping=0.1), torch.ones(n), 0.5)
     law = process.marginal(torch.zeros(n), 2.0)
     assert law.variance.shape == (n,)
     assert law.sample(g).shape == (n,)
@@ -138,19 +138,19 @@ def test_stiff_directions_survive_float32():
     g = torch.Generator().manual_seed(5)
     J = 10 * torch.randn(20, 9000, generator=g) / math.sqrt(9000)
     b = J.mT @ torch.randn(20, generator=g)
-    found = OU(LowRankDrift(J, damping=0.01), b).stationary().mean.double()
-    exact = OU(LowRankDrift(J.double(), damping=0.01), b.double()).stationary().mean
+    found = OU(LowRank(J, damping=0.01), b).stationary().mean.double()
+    exact = OU(LowRank(J.double(), damping=0.01), b.double()).stationary().mean
     assert float((found - exact).norm() / exact.norm()) < 1e-6
 
 
 def test_an_indefinite_core_is_refused():
-    drift = LowRankDrift(torch.ones(2, 3, dtype=F64), torch.diag(torch.tensor([1.0, -1.0], dtype=F64)), 0.1)
+    drift = LowRank(torch.ones(2, 3, dtype=F64), torch.diag(torch.tensor([1.0, -1.0], dtype=F64)), 0.1)
     with pytest.raises(InputError, match=r"eigenvalue -1: .*give the dense matrix"):
         OU(drift).marginal(torch.zeros(3, dtype=F64), 1.0)
 
 
 def test_vec_goes_by_rows():
     A, B = np.array([[2.0, 0.5], [0.5, 1.0]]), oracle.drift(3, 0, "symmetric")
-    drift = KroneckerDrift(torch.tensor(A), torch.tensor(B))
+    drift = Kronecker(torch.tensor(A), torch.tensor(B))
     step = OU(drift).transition(0.3).propagator
     np.testing.assert_allclose(step, oracle.linalg.expm(-0.3 * np.kron(A, B)), rtol=1e-9, atol=1e-12)

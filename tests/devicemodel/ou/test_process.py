@@ -12,7 +12,6 @@ from scipy import linalg
 
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.devices.ideal import IdealDevice
-from thermograd.devicemodel.ou.drift import KroneckerDrift, LowRankDrift
 from thermograd.devicemodel.ou.process import OU, PiecewiseConstant
 from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
 
@@ -322,12 +321,12 @@ eye = torch.eye(2, dtype=F64)
         (lambda: OU.underdamped(0 * eye, eye, eye), "mass is singular: .* is 0 of the largest, and torch.float64"),
         (lambda: OU.underdamped(torch.ones(2, 2, dtype=F64), eye, eye), "mass is singular"),
         (lambda: OU.underdamped(eye, torch.ones(3, 3, dtype=F64), eye), "friction has shape"),
-        (lambda: OU(LowRankDrift(torch.ones(1, 2, dtype=F64)), diffusion=eye).stationary(), "diffusion as a number"),
-        (lambda: OU(LowRankDrift(torch.ones(1, 2, dtype=F64)), diffusion=1.0).stationary(), "no settled state"),
-        (lambda: LowRankDrift(torch.ones(1, 2), damping=-1.0), "damping is -1.0"),
-        (lambda: LowRankDrift(torch.ones(1, 2), torch.ones(2, 2)), r"H must be \(1, 1\)"),
-        (lambda: KroneckerDrift(torch.eye(2), eye), "B is .*float64.* but A is .*float32"),
-        (lambda: KroneckerDrift(tensor([[1.0, 2.0], [0.0, 1.0]]), eye), "A is not symmetric"),
+        (lambda: OU(LowRank(torch.ones(1, 2, dtype=F64)), diffusion=eye).stationary(), "diffusion as a number"),
+        (lambda: OU(LowRank(torch.ones(1, 2, dtype=F64)), diffusion=1.0).stationary(), "no settled state"),
+        (lambda: LowRank(torch.ones(1, 2), damping=-1.0), "damping must be .* got -1.0"),
+        (lambda: LowRank(torch.ones(1, 2), torch.ones(2, 2)), r"H must be \(1, 1\)"),
+        (lambda: Kronecker(torch.eye(2), eye), "B is .*float64.* but A is .*float32"),
+        (lambda: Kronecker(tensor([[1.0, 2.0], [0.0, 1.0]]), eye), "A is not symmetric"),
     ],
 )
 def test_bad_input_is_named_with_its_remedy(make, message):

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg
 
-from thermograd.devicemodel.ou.drift import KroneckerDrift, LowRankDrift
 from thermograd.devicemodel.ou.process import OU, PiecewiseConstant
 from thermograd.devicemodel.ou.recent import KEPT
+from thermograd.devicemodel.systems import Kronecker, LowRank
 
 from . import oracle
 from .oracle import SHEAR, UNEQUAL
@@ -47,9 +47,9 @@ def kinds(dtype=F64):
             oscillator.drift.numpy(),
             oscillator.diffusion.numpy(),
         ),
-        "low rank": (LowRankDrift(tensor(J, dtype), damping=0.3), 0.7, J.T @ J + 0.3 * np.eye(3), 0.7 * np.eye(3)),
+        "low rank": (LowRank(tensor(J, dtype), damping=0.3), 0.7, J.T @ J + 0.3 * np.eye(3), 0.7 * np.eye(3)),
         "Kronecker": (
-            KroneckerDrift(tensor(P, dtype), tensor(Q, dtype), 0.1),
+            Kronecker(tensor(P, dtype), tensor(Q, dtype), 0.1),
             0.7,
             1.2 * P + 0.1 * np.eye(2),
             0.7 * np.eye(2),
