@@ -89,7 +89,7 @@ def compile_system(
 
     Args:
         system: a `LinearSystem`, as those of `devicemodel.systems`: `Dense(A)`, `LowRank(J, H, damping)` for J^T H J + damping,
-            `Kronecker(A, B, damping)` for A (x) B + damping; or a matrix as `compile_matrix` takes it.
+            `Kronecker(A, B, damping)` for A (x) B + damping; or a matrix as in `compile_matrix`.
         fabric: as in `compile_matrix`, and, for a `FactoredSystem`, one that takes factors ("factored", a cascade of one array for each
             factor). "auto" takes the cascade where it needs fewer resistors than the multiplied-out array.
         technology, b, check, seed: as in `compile_matrix`.
@@ -141,7 +141,7 @@ def compile_system(
     return _finished(program, b, check)
 
 
-def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
+def lay_out(matrix: Any, fabric: str = "auto", technology: Technology | str = "ideal") -> AnalogProgram:
     """The passes up to rounding, at 1 V a problem unit: what a device runs at each programming.
 
     Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
@@ -150,7 +150,7 @@ def lay_out(matrix: Any, fabric: str, technology: Technology) -> AnalogProgram:
     Raises:
         InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics reject.
     """
-    return _place(validate(matrix), fabric, technology, 0.0)
+    return _place(validate(matrix), fabric, as_technology(technology), 0.0)
 
 
 def _place(

@@ -1,6 +1,6 @@
-"""Dense or sparse symmetric matrices behind the few questions that the compiler asks of them.
+"""Dense and sparse symmetric matrices behind one interface.
 
-Dense ones are numpy arrays, sparse ones `scipy.sparse.csr_array`; every function takes either and gives back the same kind.
+Dense ones are numpy arrays, sparse ones `scipy.sparse.csr_array`; every function accepts either and returns the same kind.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ PROBES = 32
 
 
 def is_sparse(matrix: Matrix) -> bool:
-    """Whether the matrix is a sparse one."""
+    """Whether the matrix is sparse."""
     return sparse.issparse(matrix)
 
 
 def dense(matrix: Matrix) -> np.ndarray:
-    """As a numpy array."""
+    """The matrix as a numpy array."""
     return np.asarray(matrix.toarray() if is_sparse(matrix) else matrix)
 
 
 def diagonal(matrix: Matrix) -> np.ndarray:
-    """(n,)."""
+    """The diagonal, (n,)."""
     return np.asarray(matrix.diagonal())
 
 
@@ -134,7 +134,7 @@ def dominance(matrix: Matrix) -> np.ndarray | None:
 
 
 def smallest_eigenvalue(matrix: Matrix) -> float:
-    """Of a symmetric matrix; for a sparse one to about six digits."""
+    """Smallest eigenvalue of a symmetric matrix; to about six digits if it is sparse."""
     if not is_sparse(matrix):
         return float(np.linalg.eigvalsh(matrix)[0])
     if matrix.shape[0] <= DIRECT:
@@ -147,7 +147,7 @@ def smallest_eigenvalue(matrix: Matrix) -> float:
 
 
 def largest_eigenvalue(matrix: Matrix) -> float:
-    """Of a symmetric matrix; for a sparse one to about six digits."""
+    """Largest eigenvalue of a symmetric matrix; to about six digits if it is sparse."""
     if not is_sparse(matrix) or matrix.shape[0] <= DIRECT:
         return float(np.linalg.eigvalsh(dense(matrix))[-1])
     return float(_extreme(matrix, which="LA"))
@@ -193,7 +193,7 @@ def _extreme(matrix: Matrix, **options: Any) -> float:
             sparse.csc_array(matrix), k=1, v0=start, tol=1e-6, return_eigenvectors=False, **options
         )
     except sparse_linalg.ArpackNoConvergence:
-        # Gershgorin's bound: only used to tell how much damping would surely be enough
+        # Gershgorin's bound: only used to state how much damping is surely enough
         own = diagonal(matrix)
         off = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(own)
         return float((own - off).min() if options.get("which") != "LA" else (own + off).max())
@@ -230,5 +230,5 @@ def relative_inverse_bound(found: Matrix, wanted: Matrix) -> float:
 
 
 def frobenius(matrix: Matrix) -> float:
-    """Frobenius norm."""
+    """Frobenius norm of the matrix."""
     return float(sparse_linalg.norm(matrix) if is_sparse(matrix) else np.linalg.norm(matrix))

@@ -115,7 +115,7 @@ class Parts(abc.ABC):
     @property
     @abc.abstractmethod
     def rails(self) -> int:
-        """Nodes that carry one unknown: 1 or 2."""
+        """Number of nodes that carry one unknown, 1 or 2."""
 
     # A record's field can stand in for these two, which it could not for a property.
     drive_nominal = 0.0
@@ -190,7 +190,7 @@ class Parts(abc.ABC):
         Args:
             die: of the technology that the parts were placed for.
             mismatch, capacitor_mismatch: relative standard deviations; offset: V. They default to the technology's; a calibrated surrogate
-                passes those of its card. Lot and gradient are always the technology's.
+                passes those of its card. Die-to-die variation and gradient are always the technology's.
         """
         raise UnrealisableError(f"{type(self).__name__} cannot be put on a die yet")
 
@@ -224,7 +224,7 @@ class Parts(abc.ABC):
 
     @abc.abstractmethod
     def code_count(self) -> int:
-        """How many numbers program the matrix."""
+        """Number of values that program the matrix."""
 
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:
         """Most heat of all resistors together at rest, W; 0 where none has a voltage at rest.

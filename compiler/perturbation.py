@@ -65,7 +65,7 @@ class Perturbation:
         y = self.x / self.scaling
         return column * np.abs(y[i] + p * y[j])
 
-    def leg(self, i: np.ndarray) -> np.ndarray:
+    def ground(self, i: np.ndarray) -> np.ndarray:
         """l = r = e_i: a part from cell i to ground."""
         own = np.sqrt(self._square[i, i])
         return own * (own if self.x is None else np.abs((self.x / self.scaling)[i]))

@@ -69,7 +69,7 @@ class AnalogProgram:
 
     @property
     def fabric(self) -> Fabric:
-        """The fabric's rules."""
+        """The fabric of that name."""
         return fabric_named(self.fabric_name)
 
     @property
@@ -266,8 +266,8 @@ class AnalogProgram:
     def decode_covariance(self, covariance: Any, temperature: float | None = None) -> np.ndarray:
         """A^-1, (n, n), from the stationary covariance of the cells' voltages under Johnson noise.
 
-        A^-1 = u (d r) Cov (d r)^T / (rails k T), since the state's covariance is k T (u D A D)^-1 a rail: fluctuation tells the
-        inverse.
+        A^-1 = u (d r) Cov (d r)^T / (rails k T), since the state's covariance is k T (u D A D)^-1 a rail: the inverse is in the
+        fluctuations.
 
         Args:
             covariance: (n, n) V^2, of the voltages of `readouts` in their order, without a drive.
@@ -315,7 +315,7 @@ class AnalogProgram:
                 f"fabric {self.fabric_name} has no dies yet: their deviates are those of resistor arrays and networks; "
                 f"use {' or '.join(fabric_names('has_dies'))}"
             )
-        # Where a die sits, and how hot it gets, is its own affair; its parts must be the program's.
+        # A die may have another place and temperature, but its parts must be the program's.
         same = die.technology.model_copy(update={"thermal": self.technology.thermal})
         if die.technology is not self.technology and same != self.technology:
             raise InputError(

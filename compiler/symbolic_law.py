@@ -110,7 +110,7 @@ class SymbolicLaw:
         return made
 
     def rights(self) -> list[Expr]:
-        """What the cells' equations are equal to."""
+        """Right-hand sides of the cells' equations."""
         return [sum(each.coefficient() * each.variable for each in line.right) for line in self.cells]
 
     def admittance(self) -> list[list[Expr]]:
@@ -159,13 +159,13 @@ class SymbolicLaw:
         couplings = {
             (i, j): branch(kind, (i + 1, j + 1), w) for (i, j), w in weights.items() if w > 0 and self.signs[i, j]
         }
-        for i, leg in enumerate(ground):
+        for i, weight in enumerate(ground):
             joined = [
                 (j, couplings[min(i, j), max(i, j)]) for j in range(len(ground)) if (min(i, j), max(i, j)) in couplings
             ]
             own = [y for _, y in joined]
-            if leg > 0:
-                own.append(branch(kind + "G", (i + 1,), leg))
+            if weight > 0:
+                own.append(branch(kind + "G", (i + 1,), weight))
             yield own, joined
 
     def coupled(
@@ -213,7 +213,7 @@ class SymbolicLaw:
 
         Args:
             coupled: what flows into the summing node. inputs: the conductances that make L, without the input resistor.
-            capacitance: F. drive: conductance of the input resistor and what the host takes it for, S.
+            capacitance: F. drive: conductance of the input resistor and what the host assumes for it, S.
             rails: 1 or 2. damping: conductance from the output to the summing node, S.
         """
         import sympy

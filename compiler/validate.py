@@ -1,4 +1,4 @@
-"""First pass: is this a matrix that any fabric could realise? And the checks of numbers, vectors and factors that go with it."""
+"""Checks of matrices, right-hand sides, factors and damping, with messages that name the entry."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is asked of a compiled program: report, sensitivities, equations, electro-thermal equilibrium."""
+"""Analyses of a compiled program: report, sensitivities, equations, heat and electro-thermal equilibrium."""

@@ -1,7 +1,7 @@
 """Electro-thermal analysis: a program's own heat warms its resistors, which changes the solution and the heat.
 
 Heat p(T) -> temperature T = T_amb + G^-1 (h + p) (`circuits.technology.thermal`) -> parts at T -> voltages -> heat is a fixed-point
-problem. Drive currents make heat in proportion to R, voltages to 1 / R, so a temperature coefficient of the matching sign feeds back
+problem. Drive currents make heat in proportion to R, voltages to 1 / R, so a temperature coefficient of the right sign feeds back
 positively; past a fold no steady temperature exists: thermal runaway.
 
 This is the designer's analysis and solves A x = b to know the voltages. It must not be used on the path of a simulated device.
@@ -70,7 +70,7 @@ class ElectroThermal:
 
     @property
     def spread(self) -> float:
-        """Hottest less coldest cell, K."""
+        """Temperature of the hottest cell less that of the coldest, K."""
         return float(np.ptp(self.temperatures))
 
     @property
@@ -142,7 +142,7 @@ class _Search:
         self.first_power: float | None = None
 
     def run(self, most: int) -> ElectroThermal:
-        if not self._bearable(self.background):
+        if not self._within_limit(self.background):
             return self._ended(
                 ThermalOutcome.RUNAWAY,
                 f"without the program's own heat the die is already hotter than {self.limit:g} K: lower thermal.power, "
@@ -173,7 +173,7 @@ class _Search:
             weight = min(self.weight, LARGEST_STEP / size) if size > 0 else self.weight
             if self._near(size, size / earlier, weight):
                 self.temperatures = wanted
-                return self._settled() if self._bearable(wanted) else self._too_hot()
+                return self._settled() if self._within_limit(wanted) else self._over_limit()
             swings = float((step * before).sum()) < 0
             if swings and size > earlier / 2:
                 self.weight /= 2
@@ -184,8 +184,8 @@ class _Search:
                     f"each degree makes more than a degree ({size / earlier:.3g} times as far from balance as an iteration before)"
                 )
             self.temperatures = self.temperatures + weight * step
-            if not self._bearable(self.temperatures):
-                return self._too_hot()
+            if not self._within_limit(self.temperatures):
+                return self._over_limit()
         return self._ended(
             ThermalOutcome.NOT_CONVERGED,
             f"{most} iterations were not enough, the last changed a cell by {self.residual:.3g} K: allow more iterations, start with a "
@@ -198,7 +198,7 @@ class _Search:
             return True
         return rate < 1 and size * max(1.0, weight / (1 - rate)) <= self.tolerance
 
-    def _bearable(self, temperatures: np.ndarray) -> bool:
+    def _within_limit(self, temperatures: np.ndarray) -> bool:
         return bool(np.isfinite(temperatures).all() and temperatures.max() <= self.limit)
 
     def _on(self, temperatures: np.ndarray) -> AnalogProgram:
@@ -225,7 +225,7 @@ class _Search:
             "that hold there, or lower the signal level",
         )
 
-    def _too_hot(self) -> ElectroThermal:
+    def _over_limit(self) -> ElectroThermal:
         return self._runaway(f"a cell passed {self.limit:g} K")
 
     def _runaway(self, how: str) -> ElectroThermal:

@@ -1,12 +1,12 @@
-"""Which parts matter: the first-order change of the solution with each component value.
+"""The most sensitive parts: the first-order change of the solution with each component value.
 
 A part whose conductance g deviates by a share delta moves the realised matrix by delta g dK, and the solution by
 
     dx = -A^-1 D^-1 (g dK) D^-1 x / u * delta,     K = u D A D.
 
 An input resistor of cell i scales its drive, dx = A^-1 e_i b_i delta, and an inverter's two resistors all negative entries of a
-column. A crosspoint (i, j) has dK = e_i e_j^T, a passive branch (e_i + p e_j)(e_i + p e_j)^T with p its polarity, a leg e_i e_i^T. The
-sensitivity of a part is |dx| / |x| for delta = 1: for one b, or as the rms over all b of one length,
+column. A crosspoint (i, j) has dK = e_i e_j^T, a passive branch (e_i + p e_j)(e_i + p e_j)^T with p its polarity, a part to ground
+e_i e_i^T. The sensitivity of a part is |dx| / |x| for delta = 1: for one b, or as the rms over all b of one length,
 ||A^-1 dA A^-1||_F / ||A^-1||_F. Parts' deviations being independent, a tolerance sigma of all of them makes an rms error of sigma times
 the root sum of squares of the sensitivities.
 """
@@ -25,7 +25,7 @@ from ..report import Sensitivity
 from ..validate import validate_drive
 
 SHOWN = 10
-"""Parts that a report lists."""
+"""Number of parts that a report lists."""
 LARGEST = 1000
 """Unknowns up to which sensitivities are worked out; they need the inverse matrix."""
 

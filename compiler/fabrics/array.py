@@ -91,7 +91,7 @@ class ArrayParts(Parts):
 
     @property
     def rails(self) -> int:
-        """1 or 2."""
+        """Number of rails, 1 or 2."""
         return len(self.coupling)
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
@@ -123,26 +123,26 @@ class ArrayParts(Parts):
         return dataclasses.replace(changed, drive=np.broadcast_to(drive, self.drive.shape).copy())
 
     def stamps(self) -> Stamps:
-        """Branches of a network, or single entries."""
+        """Stamps of branches, or of single entries."""
         first, second = self.distinct()
         make = Stamps.of_branches if self.symmetric else Stamps.of_entries
         return make(first, second, self.polarity[first, second], self.size)
 
     def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Matrix:
-        """Entry by entry."""
+        """Each entry is one conductance."""
         return entry_bound(wanted, ratio, step, self.symmetric)
 
     def capacitances(self) -> np.ndarray:
-        """Mean of the rails."""
+        """Capacitances of the cells, mean of the rails."""
         return np.asarray(self.capacitance.mean(axis=0))
 
     def rail_values(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Every kind of part."""
+        """Couplings, parts to ground and the others, by name."""
         for name in ("coupling", "ground", "drive", "capacitance"):
             yield name, getattr(self, name)
 
     def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row i and column j."""
+        """Places in row i and column j."""
         place = (np.arange(self.size) + 0.5) / self.size
         return place[:, None], place[None, :]
 

@@ -1,4 +1,4 @@
-"""`Fabric`: one kind of circuit that a matrix can become, and what it tells the compiler's passes.
+"""`Fabric`: one kind of circuit that a matrix can become, and what the compiler's passes ask of it.
 
 A fabric turns a scaled matrix S = D A D into parts (`place`), parts into a netlist (`lower`), and states the law that the netlist must then
 be found to obey (`admittance`). Cell i is read as the voltage between two nodes (`readout`) and driven by a current (`drives` says through
@@ -37,11 +37,11 @@ class Fabric(abc.ABC):
     name: str
     """Registered name."""
     title: str
-    """What it is, in a few words."""
+    """Description in a few words."""
     parts_type: ClassVar[type[Parts]]
     """The record of its component values."""
     unit: str = "S"
-    """Of what a matrix entry becomes: S, 1/H or F."""
+    """Unit of what a matrix entry becomes: S, 1/H or F."""
     symmetric: bool
     """Whether the coupling (i, j) is the same physical part as (j, i)."""
     active: bool

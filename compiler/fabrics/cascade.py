@@ -61,12 +61,12 @@ class FactoredParts(Parts):
 
     @property
     def rails(self) -> int:
-        """2."""
+        """Number of rails, 2."""
         return 2
 
     @property
     def symbolic_size(self) -> int:
-        """Cells, or rows of the largest array."""
+        """Number of cells, or rows of the largest array."""
         return max(self.size, *(array.shape[0] for array in self.arrays))
 
     def stages(self) -> list[np.ndarray]:
@@ -98,7 +98,7 @@ class FactoredParts(Parts):
         return wide - exact + np.diag(self.damping * ratio + step)
 
     def capacitances(self) -> np.ndarray:
-        """Those of the integrators."""
+        """Capacitances of the integrators."""
         return self.capacitance
 
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -110,7 +110,7 @@ class FactoredParts(Parts):
         yield "amplifier", np.ones(self.size + sum(len(feedback) for feedback in self.feedback))
 
     def code_count(self) -> int:
-        """One an entry of each factor."""
+        """One value an entry of each factor."""
         return sum(int(np.prod(array.shape)) for array in self.arrays)
 
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:
@@ -197,7 +197,7 @@ class Factored(Fabric):
         return parts, unit
 
     def resistor_count(self, factors: tuple[sparse.csr_array, ...]) -> int:
-        """Arrays, feedback, damping and input."""
+        """Resistors of arrays, feedback, damping and inputs."""
         n = factors[0].shape[0]
         feedback = sum(factor.shape[0] for factor in factors[1:])
         return sum(int(factor.nnz) for factor in factors) + feedback + 2 * n
@@ -239,7 +239,7 @@ class Factored(Fabric):
         return np.linalg.eigvals(flow)
 
     def admittance(self, parts: FactoredParts, technology: Technology, s: complex) -> np.ndarray:
-        """The law of the module's docstring."""
+        """Y(s) of the law in the module's docstring."""
         opamp = technology.opamp
         error = 1.0 / min(opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * opamp.gbw)
         return self._static(parts, error) + np.diag(s * parts.capacitance * (1 + error))

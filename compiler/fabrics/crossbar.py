@@ -59,7 +59,7 @@ class CrossbarParts(ArrayParts):
         yield "amplifier", np.ones(self.size + len(used))
 
     def code_count(self) -> int:
-        """One a crosspoint."""
+        """One value a crosspoint."""
         return self.size**2
 
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:
@@ -172,7 +172,7 @@ class Crossbar(Fabric):
         return 1.0 / float(np.linalg.eigvals(self.realised(parts, technology) / effective[:, None]).real.min())
 
     def realised(self, parts: CrossbarParts, technology: Technology) -> np.ndarray:
-        """K with what a finite gain adds."""
+        """K, with the contribution of a finite gain."""
         return self._static(parts, 1.0 / technology.opamp.gain)
 
     def is_stable(self, parts: CrossbarParts, technology: Technology) -> bool:
@@ -183,7 +183,7 @@ class Crossbar(Fabric):
         return bool(np.linalg.eigvals(conductance / parts.capacitance.mean(axis=0)[:, None]).real.min() > 0)
 
     def admittance(self, parts: CrossbarParts, technology: Technology, s: complex) -> np.ndarray:
-        """The law of the module's docstring."""
+        """Y(s) of the law in the module's docstring."""
         opamp, law = technology.opamp, self._law(parts)
         error = 1.0 / min(opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * opamp.gbw)
         return self._static(parts, error) + np.diag(s * law.capacitance * (1 + error))

@@ -70,7 +70,7 @@ class DualRailParts(ArrayParts):
         yield Effect(names, self.coupling.mean(axis=0)[i, j], perturbation.branch(i, j, self.polarity[i, j]))
         ground = self.ground.mean(axis=0)
         present = np.flatnonzero(ground)
-        yield Effect([f"RG{a + 1}" for a in present], ground[present], perturbation.leg(present))
+        yield Effect([f"RG{a + 1}" for a in present], ground[present], perturbation.ground(present))
 
     def write_law(self, law: SymbolicLaw) -> None:
         """s C v + K v = I."""
@@ -112,15 +112,15 @@ class DualRail(Fabric):
         return parts, unit
 
     def settling(self, parts: DualRailParts, smallest: float, unit: float, technology: Technology) -> float:
-        """tau / lambda_min."""
+        """tau / lambda_min, s."""
         return self.tau(unit, technology) / smallest
 
     def realised(self, parts: DualRailParts, technology: Technology) -> np.ndarray:
-        """K."""
+        """The conductance matrix K."""
         return self.behaviour(parts).conductance
 
     def admittance(self, parts: DualRailParts, technology: Technology, s: complex) -> np.ndarray:
-        """K + s C of the differential mode."""
+        """Y(s) = K + s C of the differential mode."""
         law = self.behaviour(parts)
         return law.conductance + s * np.diag(law.capacitance)
 

@@ -4,11 +4,11 @@ With node fluxes phi (phi' = v), inverse-inductance matrix Gamma = u D A D, capa
 
     C phi'' + G phi' + Gamma phi = I + noise,     mean Gamma^-1 I,     Cov(phi) = k T Gamma^-1,     Cov(v) = k T C^-1
 
-whatever the damping is: it is the source of the noise as well (2 k T for the difference of two rails). Conditions: as `rc`, and by a
-second rail also couplings of either sign whose comparison matrix is positive definite. Parts: an inductor a coupling and a cell, a
-capacitor and a damping resistor a cell, twice on two rails. A cell's flux is read as the current of its leg to ground, phi = L_g i, by a
-probe of 1 ohm. Time constants: the slowest mode decays with 2 / gamma where it swings, else with gamma / omega^2; gamma is that of a unit
-cell with Q = 1. First-order errors: the inductors' own deviations; their winding resistance makes the mean droop after L / R, so a
+whatever the damping is: it is the source of the noise as well (2 k T for the difference of two rails). Conditions: as `rc`, and with a
+second rail also couplings of either sign whose comparison matrix is positive definite. Parts: an inductor for each coupling and each cell,
+a capacitor and a damping resistor for each cell, twice on two rails. A cell's flux is read as the current of its inductor to ground,
+phi = L_g i, by a probe of 1 ohm. Time constants: the slowest mode decays with 2 / gamma where it oscillates, else with gamma / omega^2;
+gamma is that of a unit cell with Q = 1. First-order errors: the inductors' own deviations; their winding resistance makes the mean droop after L / R, so a
 reading is a transient's, and there is no operating point (a mesh of ideal inductors holds any current).
 """
 
@@ -36,7 +36,7 @@ from .base import Fabric, group_name, pair_drives
 from .network import Network, branches
 
 PROBE = 1.0
-"""Transresistance of the probe of a cell's leg current, ohm."""
+"""Transresistance of the probe of the current to ground, ohm."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Oscillators(Network):
     kind: ClassVar[Kind] = "inductor"
 
     def capacitances(self) -> np.ndarray:
-        """Mean of the rails."""
+        """Capacitances of the cells, mean of the rails."""
         return np.asarray(self.storage.mean(axis=0))
 
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -107,12 +107,14 @@ class LC(Fabric):
             ground_temperature=np.full(len(ground), ambient),
         )
         if (parts.ground <= 0).any():
-            raise UnrealisableError("fabric lc: a cell has no leg to ground to be read by; add damping to the matrix")
+            raise UnrealisableError(
+                "fabric lc: a cell has no inductor to ground to be read by; add damping to the matrix"
+            )
         return parts, unit
 
     @staticmethod
     def _damping(technology: Technology) -> float:
-        """gamma, 1/s."""
+        """Damping rate gamma, 1/s."""
         return 1.0 / math.sqrt(technology.inductors.unit * technology.capacitors.unit)
 
     def tau(self, unit: float, technology: Technology) -> float:
@@ -126,7 +128,7 @@ class LC(Fabric):
         return 1.0 / half if square >= half**2 else (half + math.sqrt(half**2 - square)) / square
 
     def realised(self, parts: Oscillators, technology: Technology) -> Matrix:
-        """Gamma."""
+        """The matrix Gamma of inverse inductances."""
         return parts.matrix()
 
     def admittance(self, parts: Oscillators, technology: Technology, s: complex) -> Matrix:
@@ -162,7 +164,7 @@ class LC(Fabric):
         state: np.ndarray,
         amplifier: AmplifierCell | None = None,
     ) -> None:
-        """Coupling inductors; for each node its leg with the probe, capacitor, damping resistor and current source."""
+        """Coupling inductors; for each node its inductor to ground with the probe, capacitor, damping resistor and current source."""
         if np.any(state):
             raise UnrealisableError(
                 "fabric lc starts from rest: its fluxes are not charges that a host can set; leave x0 out"

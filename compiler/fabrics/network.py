@@ -51,7 +51,7 @@ class Network(Parts):
 
     @property
     def rails(self) -> int:
-        """1 or 2."""
+        """Number of rails, 1 or 2."""
         return len(self.ground)
 
     def matrix(self, coupling: np.ndarray | None = None, ground: np.ndarray | None = None) -> sparse.csr_array:
@@ -70,16 +70,16 @@ class Network(Parts):
         return self
 
     def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Any:
-        """0: nothing is rounded."""
+        """0, since nothing is rounded."""
         return 0.0
 
     def rail_values(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Every kind of part."""
+        """Couplings, parts to ground and the others, by name."""
         for name in ("coupling", "ground", "storage", "shunt"):
             yield name, getattr(self, name)
 
     def code_count(self) -> int:
-        """One a part."""
+        """One value a part."""
         return int(np.count_nonzero(self.coupling[0])) + int(np.count_nonzero(self.ground[0]))
 
     def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
@@ -90,7 +90,7 @@ class Network(Parts):
         yield Effect(names, self.coupling.mean(axis=0), perturbation.branch(i, j, self.polarity))
         ground = self.ground.mean(axis=0)
         present = np.flatnonzero(ground)
-        yield Effect([f"{letter}G{a + 1}" for a in present], ground[present], perturbation.leg(present))
+        yield Effect([f"{letter}G{a + 1}" for a in present], ground[present], perturbation.ground(present))
 
     def branch_weights(self) -> dict[tuple[int, int], float]:
         """(i, j), i < j -> weight of the coupling on the first rail."""

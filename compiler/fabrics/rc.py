@@ -47,11 +47,11 @@ class ResistorNetwork(Network):
         )
 
     def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """All resistors."""
+        """All resistors are rounded."""
         return self.with_conductances(change(self.conductances()))
 
     def stamps(self) -> Stamps:
-        """Two-terminal parts."""
+        """Stamps of two-terminal parts."""
         return Stamps.of_branches(self.first, self.second, self.polarity, self.size)
 
     def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Any:
@@ -59,7 +59,7 @@ class ResistorNetwork(Network):
         return entry_bound(wanted, ratio, step, symmetric=True)
 
     def capacitances(self) -> np.ndarray:
-        """Mean of the rails."""
+        """Capacitances of the cells, mean of the rails."""
         return np.asarray(self.storage.mean(axis=0))
 
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -69,7 +69,7 @@ class ResistorNetwork(Network):
         yield "capacitor", self.storage.ravel()
 
     def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row i and column j, i < j."""
+        """Places in row i and column j, i < j."""
         place = (np.arange(self.size) + 0.5) / self.size
         return place[self.first], place[self.second]
 
@@ -162,7 +162,7 @@ class RC(Fabric):
         return parts, unit
 
     def settling(self, parts: ResistorNetwork, smallest: float, unit: float, technology: Technology) -> float:
-        """tau / lambda_min."""
+        """tau / lambda_min, s."""
         return self.tau(unit, technology) / smallest
 
     def realised(self, parts: ResistorNetwork, technology: Technology) -> Matrix:
@@ -170,7 +170,7 @@ class RC(Fabric):
         return parts.matrix()
 
     def admittance(self, parts: ResistorNetwork, technology: Technology, s: complex) -> Matrix:
-        """K + s C."""
+        """Y(s) = K + s C."""
         return with_diagonal_added(parts.matrix(), np.real(s) * parts.storage[0])
 
     def behaviour(self, parts: ResistorNetwork) -> Behaviour:

@@ -92,7 +92,7 @@ class SPU(Fabric):
         return parts, unit
 
     def tau(self, unit: float, technology: Technology) -> float:
-        """R C of unit curvature."""
+        """Time constant R C of unit curvature, s."""
         return technology.resistors.unit * unit
 
     def settling(self, parts: CoupledCells, smallest: float, unit: float, technology: Technology) -> float:
@@ -102,11 +102,11 @@ class SPU(Fabric):
         return max(2 * resistance * largest, technology.inductors.unit / resistance)
 
     def realised(self, parts: CoupledCells, technology: Technology) -> Matrix:
-        """C."""
+        """The capacitance matrix."""
         return parts.matrix()
 
     def admittance(self, parts: CoupledCells, technology: Technology, s: complex) -> Matrix:
-        """s C + 1/R + 1/(s L)."""
+        """Y(s) = s C + 1/R + 1/(s L)."""
         own = parts.shunt[0] + 1.0 / (np.real(s) * parts.storage[0])
         return with_diagonal_added(np.real(s) * parts.matrix(), own)
 

@@ -1,4 +1,4 @@
-"""What the layout of an array does to its matrix: the law of the netlists of `extraction`, whose geometry is told there.
+"""What the layout of an array does to its matrix: the law of the netlists of `extraction`, which describes the geometry.
 
 Exactly. The lines' taps are the nodes of a passive network whose terminals are the column drivers, at voltages v, and the amplifiers'
 inputs, at voltages e. With a_f the taps of a family f of column lines (rails of a pair: one, single-ended: p and n), and b those of the

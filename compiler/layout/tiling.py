@@ -212,8 +212,8 @@ def couplings_of(program_or_matrix: Any) -> tuple[int, np.ndarray, np.ndarray, n
         matrix = validate(program_or_matrix)
         return (matrix.shape[0], *upper_entries(matrix))
     program = program_or_matrix
-    stiffness = program.fabric.realised(program.parts, program.technology)
-    first, second, values = upper_entries((stiffness + stiffness.T) / 2)
+    realised = program.fabric.realised(program.parts, program.technology)
+    first, second, values = upper_entries((realised + realised.T) / 2)
     # The products of a cascade leave rounding where the matrix has none.
     meant = _entries(program.target, first, second) != 0
     return program.size, first[meant], second[meant], values[meant]

@@ -1,4 +1,4 @@
-"""Third pass: which fabric, and with which scaling of the unknowns."""
+"""Choice of the fabric, and of the scaling of the unknowns with which it holds the matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second pass: damping, and the check that the damped matrix is positive definite, so that the circuit has a stable rest."""
+"""Damping, and the check that the damped matrix is positive definite, so that the circuit has a stable rest."""
 
 from __future__ import annotations
 

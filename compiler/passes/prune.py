@@ -1,4 +1,4 @@
-"""Conditioning: couplings too small to matter are left out, within a bound on what that does to the solution.
+"""Pruning: couplings too small to matter are left out, within a bound on what that does to the solution.
 
 With A - E in place of A and x' the solution of (A - E) x' = b, x' - x = (A - E)^-1 E x, so that in the Euclidean norm
 

@@ -1,4 +1,4 @@
-"""Fourth pass: every value becomes one that can be bought, or a code that can be programmed."""
+"""Quantisation: every value becomes one that can be bought, or a code that can be programmed."""
 
 from __future__ import annotations
 

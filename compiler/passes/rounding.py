@@ -1,4 +1,4 @@
-"""Fourth pass, other ways: component values rounded for the solution's sake, or at random without bias.
+"""Rounding other than to the nearest: component values rounded for the solution's sake, or at random without bias.
 
 `quantise` takes the nearest value of each part by itself. What is asked of the circuit is its solution, though, and there single errors
 may cancel. With the realised conductance matrix M instead of K = u D A D, and input resistors r times as conductive as they should be,

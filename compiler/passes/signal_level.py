@@ -1,4 +1,4 @@
-"""Fifth pass: is the rounded circuit still stable, and at which voltages shall it work?"""
+"""Signal level: whether the rounded circuit is stable, and at which voltages it works."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def require_stable(program: AnalogProgram) -> None:
             f"(opamp.gbw, now {program.technology.opamp.gbw:.3g} Hz), larger capacitors, or fabric='crossbar'"
         )
     raise UnrealisableError(
-        f"rounded to {rounding}, the matrix has an eigenvalue of {smallest:.4g} and the circuit would run away; use more "
+        f"rounded to {rounding}, the matrix has an eigenvalue of {smallest:.4g} and the circuit is unstable; use more "
         f"bits (or a finer series), or at least {-smallest:.4g} more damping"
     )
 

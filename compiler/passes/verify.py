@@ -1,4 +1,4 @@
-"""Last pass: the emitted netlist, parsed back from its text, is the circuit that was intended.
+"""Verification: the emitted netlist, parsed back from its text, is the circuit that was intended.
 
 Two comparisons, one for each half of the way. The parts' matrix, storage and drive are held against the matrix to be realised, up to
 the rounding of the parts. Then the text of the netlist is read by a parser that knows nothing of fabrics, becomes the matrices of modified
@@ -143,16 +143,16 @@ def _compare(name: str, found: Any, wanted: Any, allowed: Any) -> None:
         if excess.nnz and float(excess.max()) > slack:
             entries = excess.tocoo()
             k = int(np.argmax(entries.data))
-            _refuse(name, (int(entries.row[k]), int(entries.col[k])), found, wanted, float(excess.max()))
+            _raise_difference(name, (int(entries.row[k]), int(entries.col[k])), found, wanted, float(excess.max()))
         return
     found, wanted = dense(found), np.asarray(wanted)
     excess = np.abs(found - wanted) - np.asarray(allowed) - TOLERANCE * float(np.abs(wanted).max())
     if (excess > 0).any():
         place = tuple(int(k) for k in np.unravel_index(np.argmax(excess), excess.shape))
-        _refuse(name, place, found, wanted, float(excess[place]))
+        _raise_difference(name, place, found, wanted, float(excess[place]))
 
 
-def _refuse(name: str, place: tuple[int, ...], found: Any, wanted: Any, excess: float) -> None:
+def _raise_difference(name: str, place: tuple[int, ...], found: Any, wanted: Any, excess: float) -> None:
     index = place if len(place) > 1 else place[0]
     raise VerificationError(
         f"{name}{list(place)} of the parts is {found[index]:.6g}, but the matrix needs "

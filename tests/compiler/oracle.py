@@ -94,13 +94,13 @@ def settled_flux_readings(text: str) -> dict[str, float]:
                 if place is not None:
                     current[place] += sign * _dc(card)
     flux = np.linalg.solve(gamma, current)
-    legs = {card[1]: float(card[3]) for card in cards if card[0].startswith("LG")}
+    grounded = {card[1]: float(card[3]) for card in cards if card[0].startswith("LG")}
     sources = {card[0]: card for card in cards if card[0][0] == "V"}
     readings = {}
     for card in cards:
         if card[0][0] == "H":
             source = sources[card[3]]
-            readings[card[1]] = float(card[4]) * flux[index[source[1]]] / legs[source[2]]
+            readings[card[1]] = float(card[4]) * flux[index[source[1]]] / grounded[source[2]]
     return readings
 
 

@@ -201,7 +201,7 @@ def first_order(program, slopes, b):
         return -down * ((row + 0.5) / n - 0.5) - across * ((column + 0.5) / n - 0.5)
 
     for i in range(n):
-        # A leg is what the couplings leave of the diagonal, and sits on the diagonal.
+        # A resistor to ground is what the couplings leave of the diagonal, and sits on the diagonal.
         change[i, i] += share(i, i) * (network[i, i] - np.abs(np.delete(network[i], i)).sum())
         for j in range(i + 1, n):
             branch = np.zeros(n)
@@ -279,9 +279,9 @@ def test_every_part_has_the_variation_gradient_and_mismatch_of_its_place(fabric,
         for field, shape in (("drive", (rails, n)), ("inverter", (2, n))):
             np.testing.assert_allclose(logs(field), expected(place, 1.0, die.deviates(field, shape)), atol=1e-12)
     else:
-        legs = nominal.parts.ground > 0
+        grounded = nominal.parts.ground > 0
         wanted = expected(place, place, die.deviates("ground", (rails, n)))
-        np.testing.assert_allclose(logs("ground")[legs], wanted[legs], atol=1e-12)
+        np.testing.assert_allclose(logs("ground")[grounded], wanted[grounded], atol=1e-12)
     down, across = 0.03 * die.deviates("capacitor_gradient", (1, 2))[0]
     shared = 0.1 * die.deviates("capacitor_die_to_die", (1, 1))[0, 0]
     column = np.ones(n) if fabric.startswith("crossbar") else place

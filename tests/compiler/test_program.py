@@ -93,12 +93,12 @@ def test_the_same_program_always_gives_the_same_text():
     assert program_of("crossbar").to_spice(B) == program_of("crossbar").to_spice(B)
 
 
-def test_another_dialect_is_refused():
+def test_another_dialect_is_rejected():
     with pytest.raises(InputError, match="ngspice"):
         program_of("crossbar").to_spice(B, dialect="hspice")
 
 
-def test_drive_and_state_of_the_wrong_length_are_refused():
+def test_drive_and_state_of_the_wrong_length_are_rejected():
     program = program_of("crossbar")
     with pytest.raises(InputError, match="4 unknowns"):
         program.to_spice([1.0, 2.0])
@@ -120,7 +120,7 @@ def test_decode_takes_waveforms_other_spellings_and_other_nodes():
     ("change", "message"),
     [({"m2": "x"}, "number"), ({"m2": [1.0, 2.0]}, "equal length"), ({"m2": 1j}, "number")],
 )
-def test_decode_refuses_what_is_no_voltage(change, message):
+def test_decode_rejects_what_is_no_voltage(change, message):
     program = program_of("dual_rail")
     with pytest.raises(InputError, match=message):
         program.decode(dict.fromkeys(program.nodes, 0.0) | change)
@@ -143,7 +143,7 @@ def test_the_solution_does_not_depend_on_the_signal_level(level):
 
 
 @pytest.mark.parametrize("level", [0.0, -1.0, np.nan, np.inf])
-def test_an_impossible_signal_level_is_refused(level):
+def test_an_impossible_signal_level_is_rejected(level):
     with pytest.raises(InputError, match="volts_per_unit"):
         program_of("crossbar").at_scale(level)
 
@@ -229,7 +229,7 @@ def test_a_damaged_file_is_an_input_error(tmp_path, damage, message):
 
 
 @pytest.mark.parametrize("path", ["", "."])
-def test_a_path_that_names_no_file_is_refused(path):
+def test_a_path_that_names_no_file_is_rejected(path):
     with pytest.raises(InputError, match="names no file"):
         load_program(path)
 
@@ -274,7 +274,7 @@ def test_no_drive_leaves_a_level_that_is_safe():
     assert program.volts_per_unit == same.volts_per_unit < 1e-6
 
 
-def test_a_die_of_other_parts_is_refused_and_one_of_another_place_is_not():
+def test_a_die_of_other_parts_is_rejected_and_one_of_another_place_is_not():
     program = program_of("crossbar")
     with pytest.raises(InputError, match="made of other parts"):
         program.on(Die(preset("breadboard"), 1))

@@ -1,4 +1,4 @@
-"""A thousand random systems over all fabrics: the emitted text solves the system within the predicted bound, or a typed refusal.
+"""A thousand random systems over all fabrics: the emitted text solves the system within the predicted bound, or a typed rejection.
 
 The text is solved by tests/compiler/oracle.py, which shares no code with the package.
 """
@@ -68,9 +68,9 @@ def technology(rng):
     return preset
 
 
-def assert_remedies(refusals):
-    """Each refusal says what to do."""
-    assert [text for text in refusals if not any(word in text.lower() for word in ("use ", "add ", "give "))] == []
+def assert_remedies(rejections):
+    """Each rejection says what to do."""
+    assert [text for text in rejections if not any(word in text.lower() for word in ("use ", "add ", "give "))] == []
 
 
 def check(program, b, a):
@@ -92,8 +92,8 @@ def check(program, b, a):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fabric", ["auto", *(name for name in fabric_names() if name != "factored")])
-def test_a_right_circuit_or_a_typed_refusal(fabric):
-    outcomes, refusals = collections.Counter(), []
+def test_a_right_circuit_or_a_typed_rejection(fabric):
+    outcomes, rejections = collections.Counter(), []
 
     @settings(max_examples=SYSTEMS // 7 + 1, derandomize=True, database=None)
     @given(seed=st.integers(0, 2**40))
@@ -110,9 +110,9 @@ def test_a_right_circuit_or_a_typed_refusal(fabric):
         try:
             drive = None if fabric == "spu" else b
             program = compile_matrix(given_matrix, fabric, parts, damping, b=drive, **options)
-        except InputError as refusal:
-            outcomes["refused"] += 1
-            refusals.append(str(refusal))
+        except InputError as rejection:
+            outcomes["rejected"] += 1
+            rejections.append(str(rejection))
             return
         assert kind != "indefinite" or np.linalg.eigvalsh(a)[0] > 0
         target = program.target.toarray() if sparse.issparse(program.target) else program.target
@@ -122,13 +122,13 @@ def test_a_right_circuit_or_a_typed_refusal(fabric):
         outcomes["compiled"] += 1
 
     one()
-    assert_remedies(refusals)
+    assert_remedies(rejections)
     assert outcomes["compiled"] > 15, outcomes
 
 
 @pytest.mark.slow
 def test_factored_systems_too():
-    refusals = []
+    rejections = []
     for k in range(60):
         rng = np.random.default_rng([7, k])
         b = None
@@ -145,12 +145,12 @@ def test_factored_systems_too():
             )
         try:
             program = compile_system(system, "factored", technology(rng))
-        except InputError as refusal:
-            refusals.append(str(refusal))
+        except InputError as rejection:
+            rejections.append(str(rejection))
             continue
         b = rng.standard_normal(program.size)
         check(program, b, program.target)
-    assert_remedies(refusals)
+    assert_remedies(rejections)
 
 
 def test_a_wrong_circuit_would_be_seen():

@@ -1,4 +1,4 @@
-"""The first pass: what is taken, and what is refused by name."""
+"""The first pass: what is taken, and what is rejected by name."""
 
 import re
 
@@ -48,7 +48,7 @@ def broken(i, j, value):
         (torch.eye(2, requires_grad=True), "detach"),
     ],
 )
-def test_a_matrix_no_fabric_takes_is_refused_by_name(matrix, message):
+def test_a_matrix_no_fabric_takes_is_rejected_by_name(matrix, message):
     with pytest.raises(InputError, match=message):
         validate(matrix)
 
@@ -130,6 +130,6 @@ def test_any_array_is_symmetric_afterwards_or_an_input_error(array):
         (torch.ones(3, requires_grad=True), "detach"),
     ],
 )
-def test_a_right_hand_side_that_does_not_fit_is_refused_by_name(b, message):
+def test_a_right_hand_side_that_does_not_fit_is_rejected_by_name(b, message):
     with pytest.raises(InputError, match=message):
         validate_drive(b, 3)

@@ -285,7 +285,7 @@ def test_just_below_the_fold_it_converges_and_just_above_it_runs_away(fabric):
         assert "lower the signal level" in above.reason
 
 
-def test_a_linear_runaway_is_told_from_its_growth_before_the_limit():
+def test_a_linear_runaway_is_distinguished_from_its_growth_before_the_limit():
     # D = q (1 + a D) has no root for q a > 1, and its distance from balance grows by q a each time.
     found = self_heated(*one_cell("rc", 5.0, tc1=0.02), limit=1e6)
     assert found.outcome is ThermalOutcome.CONVERGED
@@ -373,7 +373,7 @@ def test_any_thermal_figures_end_in_an_outcome(fabric, thermal, tc1, tc2, level)
 # Arguments
 
 
-def test_fabrics_without_such_resistors_are_refused():
+def test_fabrics_without_such_resistors_are_rejected():
     matrix = matrix_for("rc")
     programs = [compile_matrix(matrix, name) for name in ("lc", "spu", "crossbar_single")]
     for program in (*programs, compile_system(low_rank(np.ones((1, 5)), damping=1.0), "factored")):
@@ -401,6 +401,6 @@ def test_an_argument_out_of_range_is_named(change, message):
 
 
 @pytest.mark.parametrize("x", [np.zeros(4), [0, 0, np.nan, 0, 0], ["a"] * 5])
-def test_a_solution_that_does_not_fit_is_refused(x):
+def test_a_solution_that_does_not_fit_is_rejected(x):
     with pytest.raises(InputError, match="x must"):
         dissipation(compiled("rc"), x, B)

@@ -1,4 +1,4 @@
-"""Equations in symbols: proved for what was compiled, worked out by hand for the smallest, refused for whatever was changed."""
+"""Equations in symbols: proved for what was compiled, worked out by hand for the smallest, rejected for whatever was changed."""
 
 import dataclasses
 import re
@@ -127,9 +127,9 @@ def test_rc_of_two_is_what_a_hand_derives():
     assert str(equations) == (
         "C_1 s v_1 + (1/R_12 + 1/RG_1) v_1 - v_2/R_12 = I_1\nC_2 s v_2 + (1/R_12 + 1/RG_2) v_2 - v_1/R_12 = I_2"
     )
-    s, c, r, leg, v, u, i = sympy.symbols("s C_1 R_12 RG_1 v_1 v_2 I_1")
-    # Kirchhoff at p1: what the source delivers leaves through the capacitor, the leg and the coupling.
-    assert sympy.expand(equations.equations[0].lhs - (s * c * v + v / leg + (v - u) / r)) == 0
+    s, c, r, grounded, v, u, i = sympy.symbols("s C_1 R_12 RG_1 v_1 v_2 I_1")
+    # Kirchhoff at p1: what the source delivers leaves through the capacitor, the resistor to ground and the coupling.
+    assert sympy.expand(equations.equations[0].lhs - (s * c * v + v / grounded + (v - u) / r)) == 0
     assert equations.equations[0].rhs == i
     assert equations.symbols[c] == (pytest.approx(1e-9), "F")
     assert {quantity.unit for quantity in equations.symbols.values()} == {"F", "ohm"}
@@ -201,7 +201,7 @@ def test_an_unchanged_copy_passes(fabric):
 @pytest.mark.parametrize("technology", ["ideal", "breadboard"])
 @pytest.mark.parametrize("rails", [("R1_2p",), ("R1_2p", "R1_2m")])
 @pytest.mark.parametrize("fabric", ["dual_rail", "crossbar"])
-def test_swapped_wires_are_refused(fabric, rails, technology):
+def test_swapped_wires_are_rejected(fabric, rails, technology):
     swap = {"p2": "m2", "m2": "p2"}
 
     def change(part):
@@ -216,7 +216,7 @@ def test_swapped_wires_are_refused(fabric, rails, technology):
 
 
 @pytest.mark.parametrize(("fabric", "name"), [("crossbar", "E1p"), ("crossbar_single", "E2"), ("factored", "ES1_1p")])
-def test_a_changed_polarity_of_an_amplifier_is_refused(fabric, name):
+def test_a_changed_polarity_of_an_amplifier_is_rejected(fabric, name):
     def change(part):
         return dataclasses.replace(part, gain=-part.gain) if part.name == name else part
 
@@ -242,7 +242,7 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("fabric", "name"), MISSING)
-def test_a_missing_part_is_refused(fabric, name):
+def test_a_missing_part_is_rejected(fabric, name):
     program = program_of(fabric, 3, "breadboard")
     assert name in program.netlist()
     with pytest.raises(VerificationError, match=r"cell \d, coefficient of v_\d: netlist less law is"):
@@ -257,7 +257,7 @@ def test_a_circuit_whose_rails_do_not_part_is_given_up_in_bounded_time():
 
 @pytest.mark.parametrize("fabric", ["dual_rail", "crossbar"])
 @pytest.mark.parametrize(("name", "field"), [("R1_2p", "resistance"), ("C1m", "capacitance")])
-def test_a_changed_value_is_refused(fabric, name, field):
+def test_a_changed_value_is_rejected(fabric, name, field):
     def change(part):
         return dataclasses.replace(part, **{field: getattr(part, field) * 1.0001}) if part.name == name else part
 
@@ -265,7 +265,7 @@ def test_a_changed_value_is_refused(fabric, name, field):
         derive_equations(altered(program_of(fabric, 2), change))
 
 
-def test_an_amplifier_of_another_gain_is_refused():
+def test_an_amplifier_of_another_gain_is_rejected():
     def change(part):
         return dataclasses.replace(part, transconductance=part.transconductance * 1.1) if part.name == "G2" else part
 
@@ -273,7 +273,7 @@ def test_an_amplifier_of_another_gain_is_refused():
         derive_equations(altered(program_of("crossbar", 2, "slow"), change))
 
 
-def test_parts_of_another_matrix_are_refused():
+def test_parts_of_another_matrix_are_rejected():
     program = program_of("crossbar", 2)
     polarity = program.parts.polarity.copy()
     polarity[0, 1] *= -1
@@ -301,7 +301,7 @@ def test_latex_is_balanced_and_has_a_line_for_each_equation(fabric):
     assert re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", re.sub(r"\\[a-z]+(\{aligned\})?", "", text)) == []
 
 
-def test_seven_unknowns_are_refused():
+def test_seven_unknowns_are_rejected():
     with pytest.raises(InputError, match=r"at most 6 .* has 7 unknowns; .*verify"):
         derive_equations(program_of("rc", 7))
     wide = low_rank(J=np.random.default_rng(0).standard_normal((7, 2)), H=None, damping=0.5)
@@ -310,7 +310,7 @@ def test_seven_unknowns_are_refused():
 
 
 @pytest.mark.parametrize(("fabric", "why"), [("dual_rail", "rails differ"), ("crossbar_single", "offsets")])
-def test_a_die_is_refused(fabric, why):
+def test_a_die_is_rejected(fabric, why):
     program = program_of(fabric, 2, "breadboard")
     with pytest.raises(InputError, match=rf"{why}.*before .on\(die\)"):
         derive_equations(program.on(Die(program.technology, 1)))

@@ -35,7 +35,7 @@ def covariance(program):
 
 
 def test_dual_rail_joins_like_rails_for_negative_entries_and_opposite_ones_for_positive():
-    # All rows alike, so the scaling is 1; the largest conductance (1 mS) is the leg of 2 - 0.5 - 0.5.
+    # All rows alike, so the scaling is 1; the largest conductance (1 mS) is the one to ground, 2 - 0.5 - 0.5.
     netlist = compile_matrix([[2.0, -0.5, 0.5], [-0.5, 2.0, -0.5], [0.5, -0.5, 2.0]], "dual_rail").netlist()
     expected = {
         ("p1", "p2"): 0.5,

@@ -1,4 +1,4 @@
-"""Systems by their factors: the cascade solves without ever holding the product, counts its parts, and refuses to oscillate."""
+"""Systems by their factors: the cascade solves without ever holding the product, counts its parts, and must not oscillate."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_auto_takes_the_cheaper_of_cascade_and_array():
     assert compile_system(wide, "crossbar").fabric_name == "crossbar"
 
 
-def test_amplifiers_that_are_too_slow_for_the_loop_are_refused():
+def test_amplifiers_that_are_too_slow_for_the_loop_are_rejected():
     """The verdict on the poles is that of the whole netlist's state space."""
     wide = LowRank(torch.tensor(np.random.default_rng(3).standard_normal((3, 40))), torch.tensor(H), 0.5)
     verdicts = set()

@@ -1,4 +1,4 @@
-"""`lc` and `spu`: fluctuation tells the inverse, whatever the damping is; and the mean flux is the solution."""
+"""`lc` and `spu`: the inverse is in the fluctuations, whatever the damping is; and the mean flux is the solution."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_the_covariance_of_johnson_noise_is_the_inverse_whatever_the_damping(n, 
     np.testing.assert_allclose(found, np.linalg.inv(a), rtol=1e-6, atol=1e-7 * np.abs(np.linalg.inv(a)).max())
 
 
-def test_a_hotter_circuit_and_a_wrong_temperature_are_told_apart():
+def test_a_hotter_circuit_and_a_wrong_temperature_are_distinguished():
     a = m_matrix(3, 5)
     hot = IDEAL.replace(thermal__ambient=400.0)
     program = compile_matrix(a, "spu", hot)
@@ -88,16 +88,16 @@ def test_a_mode_that_has_died_out_does_not_set_the_steps(ratio):
     np.testing.assert_allclose(x, [1.0, 1 / ratio], rtol=1e-4)
 
 
-def test_a_covariance_fabric_refuses_what_its_mean_cannot_tell():
+def test_a_covariance_fabric_rejects_what_its_mean_does_not_hold():
     program = compile_matrix(m_matrix(2, 1), "spu")
-    for refused in (
+    for rejected in (
         lambda: program.to_spice([1.0, 1.0]),
         lambda: program.netlist([1.0, 1.0]),
         lambda: program.decode({"p1": 1.0, "p2": 2.0}),
         lambda: compile_matrix(m_matrix(2, 1), "spu", b=[1.0, 1.0]),
     ):
         with pytest.raises(InputError, match=r"spu .*(decode_covariance|leave b out)"):
-            refused()
+            rejected()
 
 
 def test_the_spectrum_that_the_file_asks_for_is_an_entry_of_the_inverse():
@@ -140,7 +140,7 @@ def test_ngspice_noise_of_an_spu_is_the_inverse_within_its_statistics():
     assert np.linalg.norm(0.5 * found - inverse) / np.linalg.norm(inverse) > 3 * expected
 
 
-def test_what_oscillators_refuse():
+def test_what_oscillators_reject():
     for fabric in ("lc", "spu"):
         with pytest.raises(UnrealisableError, match="no dies yet"):
             compile_matrix(m_matrix(2, 1), fabric).on(Die(IDEAL, 1))

@@ -79,7 +79,7 @@ def test_a_lines_delay_makes_one_unknown_oscillate_beyond_rouths_limit(fabric):
         assert space.is_stable == stable
         assert abs(space.eigenvalues[0].imag) > 0.1 / (resistance * capacitance)
         assert state_space(program.netlist()).is_stable
-        # Its equilibrium exists all the same, and no operating point tells the two apart.
+        # Its equilibrium exists all the same, and no operating point distinguishes the two.
         assert at_rest(program, [1.0])[0] == pytest.approx(beta, rel=1e-6)
         assert layout_effect(program).stable == stable
         assert ("UNSTABLE" in str(layout_effect(program))) == (not stable)

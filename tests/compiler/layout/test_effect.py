@@ -68,7 +68,7 @@ def test_the_law_is_the_netlists_at_every_frequency(fabric, changes):
         "dac__capacitance",
     ],
 )
-def test_a_law_with_one_record_half_a_percent_off_is_told_from_it(field):
+def test_a_law_with_one_record_half_a_percent_off_is_distinguished_from_it(field):
     # Negative control: each part is in the comparison, and seen to ten digits at least.
     program = lay_out(with_zeros(4, 3), "crossbar_single", ALL)
     part, name = field.split("__")

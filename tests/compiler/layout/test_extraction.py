@@ -190,7 +190,7 @@ def test_fabrics_without_a_layout_say_which_have_one(fabric):
         extracted_netlist(program)
 
 
-def test_the_netlist_of_another_program_is_refused():
+def test_the_netlist_of_another_program_is_rejected():
     small, large = (lay_out(spd(n, 10.0, 1), "crossbar", IDEAL) for n in (2, 3))
     with pytest.raises(InputError, match="lacks line m3 of the program"):
         extract_layout(small.netlist(), large)
@@ -241,15 +241,15 @@ def test_sixty_four_unknowns_are_a_matter_of_a_second():
 def test_wires_and_switches_are_as_warm_as_their_crosspoint():
     technology = IDEAL.replace(**LAYOUT, thermal__to_hot=1e-2, thermal__hot_temperature=400.0)
     program = lay_out(spd(4, 10.0, 2), "crossbar", technology).on(Die(technology, None))
-    netlist, hot = extracted_netlist(program), program.parts.coupling_temperature
-    assert np.ptp(hot) > 5
+    netlist, kelvin = extracted_netlist(program), program.parts.coupling_temperature
+    assert np.ptp(kelvin) > 5
     for i, j in ((0, 0), (3, 1), (1, 3)):
         place = f"{i + 1}_{j + 1}"
         names = (f"RWp{j + 1}_{i + 1}", f"RWem{i + 1}_{j + 1}", f"RS{place}p", f"R{place}p")
         open_switch = links(netlist, rf"RL{place}p[pm]")
         assert len(open_switch) == 1
         for name in (*names, *open_switch):
-            assert netlist[name].temperature == hot[i, j]
+            assert netlist[name].temperature == kelvin[i, j]
     assert all(part.noisy for part in netlist.of(Resistor) if not part.name.startswith("RA"))
 
 

@@ -41,7 +41,7 @@ def test_the_damping_that_the_error_asks_for_is_enough(n, seed):
         damp(a - 10 * np.eye(n), needed * 0.999)
 
 
-def test_singular_and_indefinite_are_told_apart():
+def test_singular_and_indefinite_are_distinguished():
     with pytest.raises(InputError, match="singular"):
         damp(np.ones((2, 2)), 0.0)
     with pytest.raises(InputError, match="indefinite"):
@@ -49,6 +49,6 @@ def test_singular_and_indefinite_are_told_apart():
 
 
 @pytest.mark.parametrize("damping", [-1e-9, np.nan, np.inf, "1", None, 1j, np.complex128(1), 10**400, [0.1]])
-def test_a_damping_that_is_no_number_is_refused(damping):
+def test_a_damping_that_is_no_number_is_rejected(damping):
     with pytest.raises(InputError, match="damping must be a finite number >= 0"):
         damp(np.eye(2), damping)

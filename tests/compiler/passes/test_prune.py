@@ -57,6 +57,6 @@ def test_a_pruned_program_says_so_and_has_fewer_parts():
 
 
 @pytest.mark.parametrize("change", [-0.1, 1.0, float("nan"), "0.1", None])
-def test_a_change_out_of_range_is_refused(change):
+def test_a_change_out_of_range_is_rejected(change):
     with pytest.raises(InputError, match=r"prune is .*give the relative change"):
         prune(np.eye(2), change)

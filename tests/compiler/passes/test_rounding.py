@@ -124,7 +124,7 @@ def test_it_is_never_worse_than_the_nearest_values(fabric, n, seed, resistors, w
     b = np.random.default_rng(seed).standard_normal(n) if with_b else None
     close, found = (program_of(matrix, fabric, technology, rounding, b) for rounding in ("nearest", "solution"))
     if not close.is_stable():
-        return  # then any stable choice will do, and the caller refuses an unstable one
+        return  # then any stable choice will do, and the caller rejects an unstable one
     assert found.is_stable()
     assert error(found, b) <= error(close, b) * (1 + 1e-9) + 1e-12
     wanted = unrounded(matrix, fabric, technology)[0]
@@ -154,9 +154,9 @@ def test_the_best_of_all_choices_is_found_where_they_can_be_counted(fabric, with
 
 def all_choices(parts, fabric, resistors):
     """Every rounding of n = 2 parts, made without the code under test but for `neighbours`."""
-    coupled, legs = parts.coupling[0], parts.ground[0]
+    coupled, grounded = parts.coupling[0], parts.ground[0]
     places = [("coupling", place) for place in np.argwhere(coupled > 0)]
-    places += [("ground", place) for place in np.argwhere(legs > 0)]
+    places += [("ground", place) for place in np.argwhere(grounded > 0)]
     if fabric.symmetric and coupled.ndim == 2:
         places = [(name, place) for name, place in places if name == "ground" or place[0] < place[1]]
     for choice in itertools.product([0, 1], repeat=len(places)):
@@ -348,7 +348,7 @@ def test_coils_and_capacitors_stay_as_they_are(fabric):
         rounded(*given_parts, "solution")
 
 
-def test_bad_arguments_are_refused(monkeypatch):
+def test_bad_arguments_are_rejected(monkeypatch):
     given_parts = unrounded(spd(4, 10.0, 0), "crossbar", technology_of(bits=5))
     with pytest.raises(InputError, match="rounding 'up' is unknown"):
         rounded(*given_parts, "up")
@@ -387,7 +387,7 @@ def test_an_ensemble_is_reproducible_and_grows_by_appending():
     assert (more[2].parts.coupling != more[3].parts.coupling).any()
 
 
-def test_an_ensemble_refuses_bad_counts_and_unstable_members():
+def test_an_ensemble_rejects_bad_counts_and_unstable_members():
     with pytest.raises(InputError, match="programs is 0"):
         compile_ensemble(np.eye(2), 0)
     with pytest.raises(InputError, match="seed is -1"):

@@ -1,4 +1,4 @@
-"""Verification passes what was compiled, and refuses whatever was changed behind its back."""
+"""Verification passes what was compiled, and rejects whatever was changed behind its back."""
 
 import dataclasses
 
@@ -56,7 +56,7 @@ def test_what_was_compiled_passes(fabric, technology):
 
 @pytest.mark.parametrize("fabric", FABRICS)
 @pytest.mark.parametrize("technology", TECHNOLOGIES)
-def test_a_swapped_polarity_in_the_parts_is_refused(fabric, technology):
+def test_a_swapped_polarity_in_the_parts_is_rejected(fabric, technology):
     program = program_of(fabric, technology)
     polarity = program.parts.polarity.copy()
     polarity[0, 1] *= -1
@@ -66,7 +66,7 @@ def test_a_swapped_polarity_in_the_parts_is_refused(fabric, technology):
 
 
 @pytest.mark.parametrize("fabric", FABRICS)
-def test_a_changed_resistor_in_the_parts_is_refused(fabric):
+def test_a_changed_resistor_in_the_parts_is_rejected(fabric):
     program = program_of(fabric)
     with pytest.raises(VerificationError):
         verify(tampered(program, coupling=scaled(program.parts.coupling, (0, 1, 2), 1.001)))
@@ -83,19 +83,19 @@ def test_rounding_hides_no_gross_change(technology):
 
 
 @pytest.mark.parametrize("fabric", FABRICS)
-def test_a_changed_capacitor_in_the_parts_is_refused(fabric):
+def test_a_changed_capacitor_in_the_parts_is_rejected(fabric):
     program = program_of(fabric)
     with pytest.raises(VerificationError, match=r"C\[3\]"):
         verify(tampered(program, capacitance=scaled(program.parts.capacitance, (slice(None), 3), 1.001)))
 
 
-def test_a_changed_input_resistor_is_refused():
+def test_a_changed_input_resistor_is_rejected():
     program = program_of("crossbar")
     with pytest.raises(VerificationError, match="drive"):
         verify(tampered(program, drive=scaled(program.parts.drive, (slice(None), 3), 1.001)))
 
 
-def test_a_program_that_forgot_its_scale_is_refused():
+def test_a_program_that_forgot_its_scale_is_rejected():
     program = program_of("dual_rail")
     with pytest.raises(VerificationError):
         verify(dataclasses.replace(program, conductance_unit=2 * program.conductance_unit))
@@ -105,7 +105,7 @@ def test_a_program_that_forgot_its_scale_is_refused():
 
 @pytest.mark.parametrize("fabric", FABRICS)
 @pytest.mark.parametrize(("name", "field"), [("R1_2p", "resistance"), ("C3m", "capacitance")])
-def test_a_changed_part_in_the_netlist_is_refused(fabric, name, field):
+def test_a_changed_part_in_the_netlist_is_rejected(fabric, name, field):
     def change(part):
         return dataclasses.replace(part, **{field: getattr(part, field) * 1.001}) if part.name == name else part
 
@@ -115,7 +115,7 @@ def test_a_changed_part_in_the_netlist_is_refused(fabric, name, field):
 
 
 @pytest.mark.parametrize("fabric", FABRICS)
-def test_swapped_wires_in_the_netlist_are_refused(fabric):
+def test_swapped_wires_in_the_netlist_are_rejected(fabric):
     swap = {"p2": "m2", "m2": "p2"}
 
     def change(part):
@@ -127,7 +127,7 @@ def test_swapped_wires_in_the_netlist_are_refused(fabric):
 
 
 @pytest.mark.parametrize("missing", ["R1_2p", "C3m"])
-def test_a_missing_part_is_refused(missing):
+def test_a_missing_part_is_rejected(missing):
     def change(part):
         if part.name != missing:
             return part
