@@ -8,8 +8,8 @@ whatever the damping is: it is the source of the noise as well (2 k T for the di
 second rail also couplings of either sign whose comparison matrix is positive definite. Parts: an inductor for each coupling and each cell,
 a capacitor and a damping resistor for each cell, twice on two rails. A cell's flux is read as the current of its inductor to ground,
 phi = L_g i, by a probe of 1 ohm. Time constants: the slowest mode decays with 2 / gamma where it oscillates, else with gamma / omega^2;
-gamma is that of a unit cell with Q = 1. First-order errors: the inductors' own deviations; their winding resistance makes the mean droop after L / R, so a
-reading is a transient's, and there is no operating point (a mesh of ideal inductors holds any current).
+gamma is that of a unit cell with Q = 1. First-order errors: the inductors' own deviations; their winding resistance makes the mean droop
+after L / R, so that a reading is a transient's, and there is no operating point (a mesh of ideal inductors holds any current).
 """
 
 from __future__ import annotations
