@@ -106,8 +106,8 @@ class AnalogProgram:
     def matrix(self) -> Matrix:
         """The matrix really realised, (n, n) in problem units: the circuit settles at matrix^-1 b, offsets aside.
 
-        M = diag(drive d g)^-1 (K + L / A0) diag(d)^-1: rounding, mismatch, drift and the amplifiers' finite gain are
-        in it. For n nominal, unrounded parts and ideal amplifiers it is `target`. Sparse where the target is.
+        M = diag(drive d g)^-1 (K + L / A0) diag(d)^-1: rounding, mismatch, temperature and the amplifiers' finite gain are
+        in it. For nominal, unrounded parts and ideal amplifiers it is `target`. Sparse where the target is.
         """
         realised = self.fabric.realised(self.parts, self.technology)
         realised = realised if is_sparse(self.target) else dense(realised)

@@ -37,7 +37,7 @@ _LONGEST = 300
 
 @dataclass(frozen=True, eq=False)
 class Equations:
-    """What `derive_equations` returns; prints as text, one line a cell.
+    """What `derive_equations` returns; prints as text, one line per cell.
 
     Attributes:
         equations: for each cell the equation sum_j Y_ij(s) v_j = I_i that follows from the netlist, a sympy Eq.

@@ -110,7 +110,7 @@ class FactoredParts(Parts):
         yield "amplifier", np.ones(self.size + sum(len(feedback) for feedback in self.feedback))
 
     def code_count(self) -> int:
-        """One value an entry of each factor."""
+        """One value per entry of each factor."""
         return sum(int(np.prod(array.shape)) for array in self.arrays)
 
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:

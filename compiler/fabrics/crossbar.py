@@ -1,7 +1,7 @@
 """`crossbar` and `crossbar_single`: op-amp integrators with a resistor at each crosspoint; they realise any sign.
 
 Fully differential (`crossbar`): integrator i has input nodes ep_i, em_i and outputs p_i, m_i. A positive entry joins p_j to ep_i and
-m_j to em_i, a negative one swaps the rails; the drive comes through one input resistor a rail. With amplifiers of gain A0,
+m_j to em_i, a negative one swaps the rails; the drive comes through one input resistor per rail. With amplifiers of gain A0,
 gain-bandwidth w = 2 pi GBW (rad/s) and offset Vos, eps(s) = 1/A0 + s/w and L = diag(sum_j |K_ij| + g_in):
 
     [s C (1 + eps) + eps L + K] v = I + L Vos.
@@ -11,7 +11,7 @@ inverter h_j, n_j of two unit resistors, whose gain is -1 / (1 + 2 eps):
 
     [s C (1 + eps) + eps L + K_pos - |K_neg| / (1 + 2 eps)] v = I + L Vos.
 
-Conditions: A positive definite. Parts: a resistor (two) an entry and a cell, a capacitor (two) and an amplifier a cell, and the
+Conditions: A positive definite. Parts: a resistor (two) per entry and per cell, a capacitor (two) and an amplifier per cell, and the
 inverters. Time constants (C + L / w) / (g lambda). First-order errors: static -K^-1 (L [+ 2 |K_neg|]) v / A0, offset K^-1 L Vos;
 bandwidth slows and adds no static error. The stationary covariance solves A S + S A^T = 4 (k T / C) D (differential, D = L in units of
 one resistor) and is no multiple of A^-1.
@@ -59,7 +59,7 @@ class CrossbarParts(ArrayParts):
         yield "amplifier", np.ones(self.size + len(used))
 
     def code_count(self) -> int:
-        """One value a crosspoint."""
+        """One value per crosspoint."""
         return self.size**2
 
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:

@@ -5,8 +5,8 @@ opposite rails, what is left of the diagonal goes to ground:
 
     C_i dv_i/dt = -g sum_j (D A D)_ij v_j + I_i + noise,    Cov(v) = 2 k T diag(C)^-1 at one temperature.
 
-Conditions: A symmetric, its comparison matrix positive definite (see `passes.h_matrix`). Parts: two resistors a coupling, two
-resistors and two capacitors a cell. Time constants C / (g lambda). First-order errors: the mean deviation of the two resistors of a
+Conditions: A symmetric, its comparison matrix positive definite (see `h_matrix`). Parts: two resistors per coupling, two
+resistors and two capacitors per cell. Time constants C / (g lambda). First-order errors: the mean deviation of the two resistors of a
 pair; their difference couples into the common mode and acts in second order. Capacitors in proportion to d_i^2 make x = D y follow
 dx/dt = -(A x - b) / tau, the path of the unscaled problem.
 """

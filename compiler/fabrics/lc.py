@@ -144,7 +144,7 @@ class LC(Fabric):
         return pairs, 1.0 / parts.ground.mean(axis=0) / PROBE
 
     def drives(self, parts: Oscillators) -> list[dict[str, float]]:
-        """One current source a node."""
+        """One current source per node."""
         return pair_drives("I", parts.size, 1.0, parts.rails)
 
     def analysis(

@@ -79,7 +79,7 @@ class Network(Parts):
             yield name, getattr(self, name)
 
     def code_count(self) -> int:
-        """One value a part."""
+        """One value per part."""
         return int(np.count_nonzero(self.coupling[0])) + int(np.count_nonzero(self.ground[0]))
 
     def effects(self, perturbation: Perturbation) -> Iterator[Effect]:

@@ -3,7 +3,7 @@
     C_i dv_i/dt = -g sum_j (D A D)_ij v_j + I_i + Johnson noise,    mean (D A D)^-1 I / g,    Cov(v) = k T diag(C)^-1
 
 Conditions: A symmetric, A_ij <= 0 off the diagonal, comparison matrix positive definite (a nonsingular M-matrix). Parts: a resistor
-a coupling, a resistor and a capacitor a cell. Time constants C / (g lambda). First-order errors: each resistor's deviation enters
+per coupling, a resistor and a capacitor per cell. Time constants C / (g lambda). First-order errors: each resistor's deviation enters
 K by its own conductance; there is no amplifier. Capacitors in proportion to d_i^2 keep the path of the unscaled problem.
 """
 
@@ -185,7 +185,7 @@ class RC(Fabric):
         )
 
     def drives(self, parts: ResistorNetwork) -> list[dict[str, float]]:
-        """One current source a cell."""
+        """One current source per cell."""
         return pair_drives("I", parts.size, 1.0, 1)
 
     def lower(

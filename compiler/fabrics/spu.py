@@ -6,7 +6,7 @@ With the Maxwell capacitance matrix C = u D A D, an inductor L and a resistor R 
 
 and (S R / 2) C^-1 with an injected white noise current of two-sided density S at each node instead (Melanson et al., Nature
 Communications 16:3757, 2025, where the cells are joined all to all by switched capacitors). Conditions: A a nonsingular M-matrix, as
-`rc`. Parts: a capacitor a coupling; a capacitor, an inductor and a resistor a cell. Time constant 2 R C. The mean is zero at rest, so a
+`rc`. Parts: a capacitor per coupling; a capacitor, an inductor and a resistor per cell. Time constant 2 R C. The mean is zero at rest, so a
 drive is no part of it. First-order errors: each capacitor's deviation enters C; parasitics to ground add to the diagonal.
 """
 
@@ -111,7 +111,7 @@ class SPU(Fabric):
         return with_diagonal_added(np.real(s) * parts.matrix(), own)
 
     def drives(self, parts: CoupledCells) -> list[dict[str, float]]:
-        """The noise ports: one current source a cell."""
+        """The noise ports: one current source per cell."""
         return pair_drives("I", parts.size, 1.0, 1)
 
     def analysis(

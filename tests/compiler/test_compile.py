@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.presets import preset
-from thermograd.compiler.compile import compile_matrix, lay_out
+from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
+from thermograd.compiler.linear_system import FactoredSystem, LinearSystem
 
 from ..systems import passive, spd
 from .oracle import operating_point
@@ -157,3 +159,40 @@ def test_a_passive_circuit_whose_resistors_to_ground_are_rounded_away_is_rejecte
     a = np.ones((3, 3)) + 1.001 * np.eye(3)
     with pytest.raises(UnrealisableError, match=r"4 bit codes.*float.*crossbar"):
         compile_matrix(a, "dual_rail", preset("ideal").replace(resistors__bits=4))
+
+
+class Ladder:
+    """F_1 F_2 F_3 + damping in numpy alone: whatever satisfies the protocol is a system."""
+
+    size, damping = 6, 0.25
+
+    def __init__(self, factored: bool) -> None:
+        step = sparse.csr_array(np.eye(5, 6) - np.eye(5, 6, 1))
+        self.parts = (sparse.csr_array(step.T), sparse.csr_array(np.diag([1.0, 2.0, 1.0, 0.5, 1.0])), step)
+        if factored:
+            self.factors = lambda: self.parts
+
+    def dense(self):
+        return (self.parts[0] @ self.parts[1] @ self.parts[2]).toarray() + self.damping * np.eye(6)
+
+    def matvec(self, x):
+        return x @ self.dense()
+
+    def diagonal(self):
+        return np.diag(self.dense())
+
+
+@pytest.mark.parametrize(("factored", "fabrics"), [(True, {"factored", "rc", "crossbar"}), (False, {"rc", "crossbar"})])
+def test_a_system_needs_no_torch_and_no_certain_class(factored, fabrics):
+    system = Ladder(factored)
+    assert isinstance(system, LinearSystem)
+    assert isinstance(system, FactoredSystem) == factored
+    for fabric in fabrics:
+        program = compile_system(system, fabric)
+        np.testing.assert_allclose(program.matrix, system.dense(), rtol=1e-9, atol=1e-12)
+        assert program.damping == 0.25
+    with pytest.raises(InputError, match="matrix is a Ladder; use compile_system"):
+        compile_matrix(system)
+    if not factored:
+        with pytest.raises(UnrealisableError, match="not by its factors"):
+            compile_system(system, "factored")
