@@ -1,12 +1,12 @@
 from .analysis.describe import describe as describe
-from .analysis.dissipation import dissipation as dissipation
-from .analysis.dissipation import equilibrium as equilibrium
-from .analysis.dissipation import heat_map as heat_map
 from .analysis.electrothermal import ElectroThermal as ElectroThermal
 from .analysis.electrothermal import ThermalOutcome as ThermalOutcome
 from .analysis.electrothermal import self_heated as self_heated
 from .analysis.equations import Equations as Equations
 from .analysis.equations import derive_equations as derive_equations
+from .analysis.heat import dissipation as dissipation
+from .analysis.heat import equilibrium as equilibrium
+from .analysis.heat import heat_map as heat_map
 from .analysis.sensitivity import Sensitivities as Sensitivities
 from .analysis.sensitivity import sensitivities as sensitivities
 from .compile import compile_matrix as compile_matrix

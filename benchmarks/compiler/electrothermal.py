@@ -17,8 +17,8 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import SITUATIONS, preset
 from thermograd.circuits.technology.thermal import time_constants
-from thermograd.compiler.analysis.dissipation import equilibrium
 from thermograd.compiler.analysis.electrothermal import ElectroThermal, self_heated
+from thermograd.compiler.analysis.heat import equilibrium
 from thermograd.compiler.compile import compile_matrix
 
 UNKNOWNS, CONDITION = 8, 10.0

@@ -1,1 +1,5 @@
 """Analyses of a compiled program: report, sensitivities, equations, heat and electro-thermal equilibrium."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

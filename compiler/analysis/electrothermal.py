@@ -20,7 +20,7 @@ from ...circuits.technology.die import TEMPERATURE_FACTOR_FLOOR, Die
 from ...circuits.technology.thermal import temperature_map
 from ..program import AnalogProgram
 from ..validate import validate_drive
-from .dissipation import equilibrium, heat_map, require_resistors
+from .heat import equilibrium, heat_map, require_resistors
 
 LARGEST_STEP = 50.0
 """Most K that any cell changes in one iteration: a strong negative feedback overshoots, and a limit on that is no runaway."""

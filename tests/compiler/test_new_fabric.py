@@ -12,8 +12,8 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.describe import describe
-from thermograd.compiler.analysis.dissipation import dissipation, equilibrium
 from thermograd.compiler.analysis.equations import derive_equations
+from thermograd.compiler.analysis.heat import dissipation, equilibrium
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.fabrics.registry import fabric_named, fabric_names, register_fabric, registered_fabric
 from thermograd.compiler.layout.extraction import extracted_netlist

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from joblib import Parallel, delayed
 from scipy import sparse
 
+from thermograd.circuits.errors import UnrealisableError
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.technology.die import Die
@@ -287,6 +288,25 @@ def test_every_part_has_the_variation_gradient_and_mismatch_of_its_place(fabric,
     column = np.ones(n) if fabric.startswith("crossbar") else place
     wanted = shared + down * (place - 0.5) + across * (column - 0.5) + 0.01 * die.deviates("capacitor", (rails, n))
     np.testing.assert_allclose(-logs("storage" if fabric == "rc" else "capacitance"), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_programmed_conductances_age_by_the_dies_own_deviates_and_nothing_else_does(fabric):
+    n, die = 5, Die(ALL, 3)
+    parts = lay_out(matrix_for(fabric, n), fabric, ALL).parts
+    later, rails = parts.aged(die, lambda z: np.exp(-0.1 - 0.02 * z)), parts.rails
+    z = die.deviates("coupling_ageing", (rails, n, n))
+    if fabric == "rc":
+        z = z[:, parts.first, parts.second]
+    elif fabric == "dual_rail":  # one resistor joins i and j
+        z = np.where(np.triu(np.ones((n, n))) > 0, z, z.transpose(0, 2, 1))
+    np.testing.assert_allclose(later.coupling, parts.coupling * np.exp(-0.1 - 0.02 * z), rtol=1e-12)
+    z = die.deviates("ground_ageing", (rails, n))
+    np.testing.assert_allclose(later.ground, parts.ground * np.exp(-0.1 - 0.02 * z), rtol=1e-12)
+    for field in ("storage",) if fabric == "rc" else ("drive", "capacitance", "inverter"):
+        np.testing.assert_array_equal(getattr(later, field), getattr(parts, field))
+    with pytest.raises(UnrealisableError, match="Oscillators has no programmed conductances"):
+        lay_out(matrix_for("rc", n), "lc", ALL).parts.aged(die, np.exp)
 
 
 def test_any_number_of_workers_makes_the_same_netlists():

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 
-def test_dir_is_the_public_names_and_each_loads():
-    package = importlib.import_module("thermograd.compiler")
+@pytest.mark.parametrize("name", ["compiler", "compiler.analysis", "compiler.fabrics", "compiler.layout"])
+def test_dir_is_the_public_names_and_each_loads(name):
+    package = importlib.import_module(f"thermograd.{name}")
     assert dir(package) == sorted(package.__all__)
     for public in package.__all__:
         assert getattr(package, public).__module__.startswith("thermograd.compiler")

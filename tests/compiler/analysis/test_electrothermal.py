@@ -12,8 +12,8 @@ from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import preset, thermal_preset
-from thermograd.compiler.analysis.dissipation import dissipation, equilibrium, heat_map
 from thermograd.compiler.analysis.electrothermal import ThermalOutcome, self_heated
+from thermograd.compiler.analysis.heat import dissipation, equilibrium, heat_map
 from thermograd.compiler.compile import compile_matrix, compile_system
 
 from ...systems import low_rank, passive, spd

@@ -1,0 +1,25 @@
+from .describe import describe as describe
+from .electrothermal import ElectroThermal as ElectroThermal
+from .electrothermal import ThermalOutcome as ThermalOutcome
+from .electrothermal import self_heated as self_heated
+from .equations import Equations as Equations
+from .equations import derive_equations as derive_equations
+from .heat import dissipation as dissipation
+from .heat import equilibrium as equilibrium
+from .heat import heat_map as heat_map
+from .sensitivity import Sensitivities as Sensitivities
+from .sensitivity import sensitivities as sensitivities
+
+__all__ = [
+    "ElectroThermal",
+    "Equations",
+    "Sensitivities",
+    "ThermalOutcome",
+    "derive_equations",
+    "describe",
+    "dissipation",
+    "equilibrium",
+    "heat_map",
+    "self_heated",
+    "sensitivities",
+]
