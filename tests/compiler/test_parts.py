@@ -295,13 +295,13 @@ def test_programmed_conductances_age_by_the_dies_own_deviates_and_nothing_else_d
     n, die = 5, Die(ALL, 3)
     parts = lay_out(matrix_for(fabric, n), fabric, ALL).parts
     later, rails = parts.aged(die, lambda z: np.exp(-0.1 - 0.02 * z)), parts.rails
-    z = die.deviates("coupling_ageing", (rails, n, n))
+    z = die.deviates("coupling_conductance_drift", (rails, n, n))
     if fabric == "rc":
         z = z[:, parts.first, parts.second]
     elif fabric == "dual_rail":  # one resistor joins i and j
         z = np.where(np.triu(np.ones((n, n))) > 0, z, z.transpose(0, 2, 1))
     np.testing.assert_allclose(later.coupling, parts.coupling * np.exp(-0.1 - 0.02 * z), rtol=1e-12)
-    z = die.deviates("ground_ageing", (rails, n))
+    z = die.deviates("ground_conductance_drift", (rails, n))
     np.testing.assert_allclose(later.ground, parts.ground * np.exp(-0.1 - 0.02 * z), rtol=1e-12)
     for field in ("storage",) if fabric == "rc" else ("drive", "capacitance", "inverter"):
         np.testing.assert_array_equal(getattr(later, field), getattr(parts, field))
