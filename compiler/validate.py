@@ -141,12 +141,8 @@ def semidefinite(name: str, value: Any) -> np.ndarray:
         InputError: not a matrix of finite real numbers, not symmetric, or an eigenvalue that is negative beyond rounding.
     """
     tolerance, array = symmetry_tolerance(value), matrix_of(name, value)
-    largest = float(np.abs(array).max(initial=0.0))
-    if (
-        array.shape[0] == array.shape[1]
-        and np.isfinite(array).all()
-        and np.abs(array - array.T).max(initial=0.0) <= tolerance * largest
-    ):
+    if array.shape[0] == array.shape[1] and array.size and np.isfinite(array).all():
+        check_symmetric(name, array, tolerance)
         array = (array + array.T) / 2
     try:
         checked: np.ndarray = validate(array)

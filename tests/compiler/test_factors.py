@@ -32,7 +32,7 @@ def test_the_factors_multiply_to_the_matrix(as_given):
         ((np.ones(3), None), "must be a matrix"),
         ((J * (1 + 0j), None), "J must be .* complex"),
         ((J, H * (1 + 0j)), "H must be .* complex"),
-        ((J, np.triu(np.ones((3, 3)))), "H: matrix is not symmetric"),
+        ((J, np.triu(np.ones((3, 3)))), "H is not symmetric"),
     ],
 )
 def test_what_is_no_low_rank_factor_is_an_error(given, message):
@@ -41,7 +41,7 @@ def test_what_is_no_low_rank_factor_is_an_error(given, message):
 
 
 def test_what_is_no_kronecker_factor_is_an_error():
-    with pytest.raises(InputError, match=r"B: matrix is not symmetric: matrix\[0, 1\] = 1 but matrix\[1, 0\] = 0"):
+    with pytest.raises(InputError, match=r"B is not symmetric: B\[0, 1\] = 1 but B\[1, 0\] = 0"):
         kronecker_factors(np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]))
 
 
