@@ -38,7 +38,7 @@ from .devicemodel.calibration.calibrate import calibrate as calibrate
 from .devicemodel.calibration.measured.calibrate import calibrate_from_measurements as calibrate_from_measurements
 from .devicemodel.calibration.measured.result import Prior as Prior
 from .devicemodel.card import DeviceCard as DeviceCard
-from .devicemodel.cascade.device import FactoredDevice as FactoredDevice
+from .devicemodel.cascade.device import CascadeDevice as CascadeDevice
 from .devicemodel.device import Outcome as Outcome
 from .devicemodel.device import Solution as Solution
 from .devicemodel.devices.die_batch import DieBatch as DieBatch
@@ -73,12 +73,12 @@ __all__ = [
     "AnalogProgram",
     "AnalogTile",
     "Capacitor",
+    "CascadeDevice",
     "CurrentSource",
     "Dense",
     "DeviceCard",
     "Die",
     "DieBatch",
-    "FactoredDevice",
     "IdealDevice",
     "Inductor",
     "InputError",

@@ -126,7 +126,7 @@ def test_the_three_kinds_of_users_find_their_names() -> None:
             "IdealDevice",
             "SurrogateDevice",
             "SpiceDevice",
-            "FactoredDevice",
+            "CascadeDevice",
             "DieBatch",
             "Dense",
             "LowRank",

@@ -1,4 +1,4 @@
-"""`FactoredCells`: what every cell of a fabric of arrays has for itself on one die, however the arrays before it are wired.
+"""`Cells`: what every cell of a fabric of arrays has for itself on one die, however the arrays before it are wired.
 
 Each cell is an integrator on two rails: a pair of capacitors, of damping resistors and of input resistors, and an amplifier. Pairs of
 resistors in arrays deviate in ln R by sigma / sqrt(2) to first order, since a differential law sees the mean of the two.
@@ -24,12 +24,16 @@ from ...circuits.technology.die import Die
 from ...circuits.technology.e_series import preferred_conductance
 from ...compiler.passes.quantise import nearest
 
+BLOCK = 2**16
+"""Entries of an array that are made at a time."""
+FIRST, LAST = 0, 1
+"""The arrays before the summing amplifiers and before the cells."""
 _LEAST = 1e-300
 """Of the largest entry of a factor: conductances for smaller ones would overflow on their way."""
 
 
 @dataclass(frozen=True)
-class Scatter:
+class StandardDeviations:
     """Standard deviations of ln R and ln C of a part, and of an amplifier's input offset, V."""
 
     resistor: float
@@ -37,11 +41,11 @@ class Scatter:
     offset: float
 
 
-class FactoredCells:
+class Cells:
     """The cells' own parts.
 
     Args:
-        die: where they are. scatter: of the parts about their nominal values.
+        die: where they are. deviations: of the parts.
         size: cells N. damping: of the system.
 
     Attributes:
@@ -53,8 +57,8 @@ class FactoredCells:
     exponent: int
     unit: float
 
-    def __init__(self, die: Die, scatter: Scatter, size: int, damping: float) -> None:
-        self.die, self.size, self._scatter, self._damping = die, size, scatter, damping
+    def __init__(self, die: Die, deviations: StandardDeviations, size: int, damping: float) -> None:
+        self.die, self.size, self._deviations, self._damping = die, size, deviations, damping
         self._resistors = die.technology.resistors
         self._shift = float(die.resistor_shift(np.array(0.5), np.array(0.5)))
         self._drift = float(die.temperature_factor(np.array(die.ambient)))
@@ -69,7 +73,7 @@ class FactoredCells:
     @property
     def mismatch(self) -> float:
         """Standard deviation of ln R of a pair of resistors."""
-        return 0.0 if self.die.seed is None else self._scatter.resistor / math.sqrt(2.0)
+        return 0.0 if self.die.seed is None else self._deviations.resistor / math.sqrt(2.0)
 
     @cached_property
     def damping(self) -> np.ndarray:
@@ -94,15 +98,15 @@ class FactoredCells:
         deviate = self.die.deviates("capacitor", (2, self.size))
         shift = float(self.die.capacitor_shift(np.array(0.5), np.array(0.5)))
         unit = self.die.technology.capacitors.unit
-        return np.asarray(unit * np.exp(self._scatter.capacitor * deviate + shift).mean(axis=0))
+        return np.asarray(unit * np.exp(self._deviations.capacitor * deviate + shift).mean(axis=0))
 
     @cached_property
     def offset(self) -> np.ndarray:
         """(N,) V, of the integrators."""
-        return self._scatter.offset * self.die.deviates("offset", (1, self.size))[0]
+        return self._deviations.offset * self.die.deviates("offset", (1, self.size))[0]
 
     def _pairs(self, part: str, nominal: np.ndarray) -> np.ndarray:
-        factor = np.exp(-self._scatter.resistor * self.die.deviates(part, (2, self.size)) - self._shift).mean(axis=0)
+        factor = np.exp(-self._deviations.resistor * self.die.deviates(part, (2, self.size)) - self._shift).mean(axis=0)
         return self._rounded(nominal) * factor / self._drift
 
     def _made(self, nominal: np.ndarray, deviate: np.ndarray | None) -> np.ndarray:

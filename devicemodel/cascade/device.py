@@ -1,9 +1,9 @@
-"""`FactoredDevice`: a device of N cells behind arrays of a matrix's factors, for the N of a whole network or of a layer.
+"""`CascadeDevice`: a device of N cells behind arrays of a matrix's factors, for the N of a whole network or of a layer.
 
 A = J^T H J + damping is the paper's device, three arrays J, H, J^T; A (x) B + damping, a layer's K-FAC curvature, has an array B for each
 row of cells and an array A for each column (`kronecker_array` says why). It takes the factors and never multiplies them out:
-`low_rank_array` and `kronecker_array` make the parts of the die block by block, from counters, and `low_rank_law` and `kronecker_law` move
-the cells. The host's side is that of every device (`host.hosted_device`).
+`low_rank_array` and `kronecker_array` make the parts of the die block by block, from counters, and `low_rank_dynamics` and
+`kronecker_dynamics` move the cells. The host's side is that of every device (`host.hosted_device`).
 
     x(t) = v(t) / level,     C dv/dt = -(product of the arrays + g_damp + L / A0) v + I + offsets + Johnson noise
 
@@ -28,11 +28,11 @@ from ..host.calibrated_range import CalibratedRange
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
 from ..systems import Kronecker, LowRank
-from .cells import Scatter
+from .cells import StandardDeviations
 from .kronecker_array import KroneckerArray
-from .kronecker_law import KroneckerLaw
-from .low_rank_array import FactoredArray
-from .low_rank_law import FactoredLaw
+from .kronecker_dynamics import KroneckerDynamics
+from .low_rank_array import LowRankArray
+from .low_rank_dynamics import LowRankDynamics
 
 STILL = 1e-30
 """Units of the law's time in which nothing moves."""
@@ -43,30 +43,30 @@ class CascadeBoard(Board):
     """A programmed system.
 
     Args:
-        law: of its arrays. Its unit of time is 2^-e tau, with e the exponent that the arrays split off, and b is taken in that unit.
+        dynamics: of its arrays. Its unit of time is 2^-e tau, with e the exponent that the arrays split off, and b is taken in that unit.
         gain: of the drive path. clamp: where amplifiers hold their outputs, V.
     """
 
     runaway = Outcome.NOT_FINITE
 
-    def __init__(self, law: FactoredLaw | KroneckerLaw, gain: float, clamp: float) -> None:
-        self.law, self._gain, self._clamp = law, gain, clamp
-        self.size, self.tau = law.array.size, _shifted(law.array.tau, law.array.exponent)
+    def __init__(self, dynamics: LowRankDynamics | KroneckerDynamics, gain: float, clamp: float) -> None:
+        self.dynamics, self._gain, self._clamp = dynamics, gain, clamp
+        self.size, self.tau = dynamics.array.size, _shifted(dynamics.array.tau, dynamics.array.exponent)
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
         """See `Board`."""
-        if not self.law.stable:
+        if not self.dynamics.stable:
             return [Outcome.UNSTABLE]
-        return [Outcome.NOT_FINITE if math.isinf(self._own(duration)) and not self.law.settles else None]
+        return [Outcome.NOT_FINITE if math.isinf(self._own(duration)) and not self.dynamics.settles else None]
 
     def strongest(self, b: np.ndarray) -> float:
         """See `Board`."""
-        array = self.law.array
+        array = self.dynamics.array
         return array.unit / array.drive_nominal * float(np.abs(np.ldexp(b, -array.exponent)).max())
 
     def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:
         """See `Board`."""
-        array = self.law.array
+        array = self.dynamics.array
         return np.asarray(array.unit * level / array.drive_nominal * np.ldexp(b, -array.exponent))
 
     def relax(
@@ -78,12 +78,12 @@ class CascadeBoard(Board):
         streams: Sequence[np.random.Generator],
     ) -> Voltages:
         """See `Board`."""
-        [drive], [volts], [stream], law = driven, start, streams, self.law
-        currents, cells, internal, error = self._gain * drive * law.array.drive_nominal, [], 0.0, 0.0
+        [drive], [volts], [stream], dynamics = driven, start, streams, self.dynamics
+        currents, cells, internal, error = self._gain * drive * dynamics.array.drive_nominal, [], 0.0, 0.0
         for span in spans:
             t = self._own(span)
-            motion = law.motion(currents, volts, t)
-            volts = motion.volts + law.fluctuation(t, stream)
+            motion = dynamics.motion(currents, volts, t)
+            volts = motion.volts + dynamics.fluctuation(t, stream)
             if not all(np.isfinite(values).all() for values in (volts, motion.stages)):
                 return Voltages(np.full((1, len(spans), self.size), math.nan))
             volts = np.clip(volts, -self._clamp, self._clamp)
@@ -95,11 +95,11 @@ class CascadeBoard(Board):
 
     def _own(self, duration: float) -> float:
         """A time in tau in the unit of the law."""
-        own = _shifted(duration, self.law.array.exponent)
+        own = _shifted(duration, self.dynamics.array.exponent)
         return 0.0 if own < STILL else own
 
 
-class FactoredDevice(HostedDevice):
+class CascadeDevice(HostedDevice):
     """A device that is programmed with the factors of a low-rank or a Kronecker system.
 
     Args:
@@ -112,9 +112,9 @@ class FactoredDevice(HostedDevice):
         read_out: see `HostedDevice`.
 
     Attributes:
-        law: of the programmed system, in its own unit of time, `law.array.tau`; None at first.
+        dynamics: of the programmed system, in its own unit of time, `dynamics.array.tau`; None at first.
 
-    The solution's `error_bound` is that of the law's mean, see `low_rank_law.Motion`.
+    The solution's `error_bound` is that of the law's mean, see `contour.Motion`.
 
     Raises:
         InputError: a seed that is not an integer >= 0. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong
@@ -140,17 +140,17 @@ class FactoredDevice(HostedDevice):
             technology, die, seed, read_out, CalibratedRange(card, extrapolate, "Give the card's technology")
         )
         clamp, noise, self._leak, self._gain = math.inf, 1.0, 1 / technology.opamp.gain, 1.0
-        scatter = (technology.resistors.mismatch, technology.capacitors.mismatch, technology.opamp.offset_mismatch)
+        deviations = (technology.resistors.mismatch, technology.capacitors.mismatch, technology.opamp.offset_mismatch)
         if card is not None:
             clamp, noise, self._leak, self._gain = card.clamp, card.noise_power.value, card.leak.value, card.gain.value
-            scatter = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
-        self._scatter, self._clamp = Scatter(*scatter), clamp * technology.opamp.output_limit
+            deviations = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+        self._deviations, self._clamp = StandardDeviations(*deviations), clamp * technology.opamp.output_limit
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
 
     @property
-    def law(self) -> FactoredLaw | KroneckerLaw | None:
+    def dynamics(self) -> LowRankDynamics | KroneckerDynamics | None:
         """Of what is loaded."""
-        return self._board.law if isinstance(self._board, CascadeBoard) else None
+        return self._board.dynamics if isinstance(self._board, CascadeBoard) else None
 
     @property
     def tau(self) -> float:
@@ -164,13 +164,13 @@ class FactoredDevice(HostedDevice):
         return isinstance(system, LowRank | Kronecker)
 
     def _program(self, system: LinearSystem) -> CascadeBoard:
-        law: FactoredLaw | KroneckerLaw
+        dynamics: LowRankDynamics | KroneckerDynamics
         if isinstance(system, LowRank):
-            law = FactoredLaw(FactoredArray(system, self.die, self._scatter), self._leak, self._noise)
+            dynamics = LowRankDynamics(LowRankArray(system, self.die, self._deviations), self._leak, self._noise)
         else:
             assert isinstance(system, Kronecker)
-            law = KroneckerLaw(KroneckerArray(system, self.die, self._scatter), self._leak, self._noise)
-        return CascadeBoard(law, self._gain, self._clamp)
+            dynamics = KroneckerDynamics(KroneckerArray(system, self.die, self._deviations), self._leak, self._noise)
+        return CascadeBoard(dynamics, self._gain, self._clamp)
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
         """A condition number would need the matrix, and is not looked at."""

@@ -25,8 +25,7 @@ import numpy as np
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
 from ..systems import Kronecker
-from .cells import FactoredCells, Scatter, largest_entry
-from .low_rank_array import BLOCK, FIRST, LAST
+from .cells import BLOCK, FIRST, LAST, Cells, StandardDeviations, largest_entry
 
 SIDE = 2**16
 """Most rows of A or B: channels of one copy."""
@@ -34,13 +33,13 @@ _ARRAYS = 2**32
 """Channels of one array."""
 
 
-class KroneckerArray(FactoredCells):
+class KroneckerArray(Cells):
     """All parts of the fabric for one Kronecker system.
 
     Args:
         system: A of (p, p), B of (q, q) and damping. Conductances are positive multiples of it: no definiteness is needed here.
         die: where they are.
-        scatter: of the parts about their nominal values.
+        deviations: of the parts.
         block: conductances that are made at a time, one copy at least.
 
     Attributes:
@@ -50,8 +49,8 @@ class KroneckerArray(FactoredCells):
         InputError: A or B zero everywhere, or of more than `SIDE` rows.
     """
 
-    def __init__(self, system: Kronecker, die: Die, scatter: Scatter, block: int = BLOCK) -> None:
-        super().__init__(die, scatter, system.size, system.damping)
+    def __init__(self, system: Kronecker, die: Die, deviations: StandardDeviations, block: int = BLOCK) -> None:
+        super().__init__(die, deviations, system.size, system.damping)
         self.shape, self._block = (len(system.A), len(system.B)), block
         if max(self.shape) > SIDE:
             raise InputError(f"A and B have {self.shape[0]} and {self.shape[1]} rows: give factors of at most {SIDE}")
@@ -101,4 +100,4 @@ class KroneckerArray(FactoredCells):
     @cached_property
     def stage_offsets(self) -> np.ndarray:
         """(N,) V, of the summing amplifiers."""
-        return self._scatter.offset * self.die.deviates_of("offset", np.array(2 * _ARRAYS), np.arange(self.size))
+        return self._deviations.offset * self.die.deviates_of("offset", np.array(2 * _ARRAYS), np.arange(self.size))

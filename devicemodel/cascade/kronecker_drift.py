@@ -1,4 +1,4 @@
-"""`KroneckerFlow`: the drift of cells behind arrays of A and B, applied and inverted without writing it out.
+"""`KroneckerDrift`: the drift of cells behind arrays of A and B, applied and inverted without writing it out.
 
 At rest of its amplifiers, with L_1 and L_2 the row sums of the arrays, f the stage's feedback and e = 1/A0, the law of `fabrics.factored`
 reads for the cells X, in units of tau,
@@ -9,20 +9,20 @@ reads for the cells X, in units of tau,
 with G_1 = diag(B^(i)) over rows of cells and G_2 = diag(A^(j)) over columns. F x takes N (p + q) products, after the conductances of all
 copies have been made; a pass serves all vectors that are given to it at a time.
 
-No moments of N cells are as few as those of a low-rank system are (`factored_law`), since every copy is another. But F is near to
+No moments of N cells are as few as those of a low-rank system are (`low_rank_dynamics`), since every copy is another. But F is near to
 
     F_0 = -p_0 [d_0 + A_0 (x) B_0 / phi_0],
 
-known by the eigenvalues of the factors. A resolvent (z - F)^-1 x is found by GMRES of Y. Saad and M. H. Schultz, SIAM J. Sci. Stat. Comput.
-7, 856 (1986), preconditioned from the right by (z - F_0)^-1: some ten passes. What it leaves is known from one more.
+known by the eigenvalues of the factors. A resolvent (z - F)^-1 x is found by GMRES, preconditioned by (z - F_0)^-1, in some ten passes
+(`krylov`). What it leaves is known from one more.
 
 Enclosure. With |X| = max_j |A^(j) - A_0|, |Y| = max_i |B^(i) - B_0| and the largest relative deviation d of 1 / Phi,
 
     |F_S - F_S0| <= E = max |D - d_0| + [(|A_0| + |X|) (1 + d) (|B_0| + |Y|) - |A_0| |B_0|] / phi_0     for F = -P F_S,
 
 so that the numerical range of P^(1/2) F P^(-1/2) lies within max P E of the interval of F_0 stretched by P. The distance from there bounds
-resolvents in the norm |P^(-1/2) v|. If it is all to the left of 0, every mode decays. If not, the modes nearest to growth are sought
-(E. R. Davidson, J. Comput. Phys. 17, 87 (1975)), an estimate and no proof.
+resolvents in the norm |P^(-1/2) v|. If it is all to the left of 0, every mode decays. If not, the modes nearest to growth are sought, an
+estimate and no proof.
 """
 
 from __future__ import annotations
@@ -31,25 +31,13 @@ from functools import cached_property
 
 import numpy as np
 
+from .cells import FIRST, LAST
+from .contour import spectral_bound
 from .kronecker_array import KroneckerArray
-from .low_rank_array import FIRST, LAST
-from .low_rank_law import spectral_bound
-
-RESTART = 10
-"""Krylov vectors of each of many resolvents that are held at a time."""
-VECTORS = 160
-"""Krylov vectors of all resolvents together, if there are few."""
-CYCLES = 20
-"""Most restarts."""
-SEARCHED = 8
-"""Modes nearest to growth that are sought together."""
-ROUNDS = 20
-"""Most passes of the search."""
-ROUNDING = 2e-16
-"""Relative error of a pass, times sqrt(p + q)."""
+from .krylov import SEARCHED, away, nearest_to_growth, resolve
 
 
-class KroneckerFlow:
+class KroneckerDrift:
     """F of one array.
 
     Args:
@@ -115,25 +103,11 @@ class KroneckerFlow:
     def near(self, z: np.ndarray, X: np.ndarray, floor: float = 0.0) -> np.ndarray:
         """(z - F_0)^-1 X for X of (s, p, q), one z for each, (s, 1, 1); no mode is divided by less than the floor."""
         modes = self._turned(X, self._left, self._right)
-        return self._turned(modes / _away(z + self.rates, floor), self._left.T, self._right.T)
+        return self._turned(modes / away(z + self.rates, floor), self._left.T, self._right.T)
 
     def resolve(self, z: np.ndarray, right: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-        """(z - F)^-1 of right sides (s, p, q), one for each z, (s,).
-
-        Returns:
-            What was found, (s, p, q), and the Euclidean norm of what it leaves of each right side, (s,).
-        """
-        z = z[:, None, None]
-        found, rest, size = np.zeros(right.shape, complex), right.astype(complex), _sizes(right)
-        left = size
-        for _ in range(CYCLES):
-            step = self._cycle(z, rest, tolerance * size)
-            rest = right - z * (found + step) + self.apply(found + step)
-            before, left = left, _sizes(rest)
-            found += step
-            if (left <= tolerance * size).all() or (left > before / 2).all():
-                break
-        return found, left
+        """(z - F)^-1 of right sides (s, p, q), one for each z, (s,), and what is left of each; see `krylov.resolve`."""
+        return resolve(self.apply, self.near, z, right, tolerance)
 
     def distance(self, z: np.ndarray) -> np.ndarray:
         """From z to where modes can be; below 0 inside of it."""
@@ -141,25 +115,11 @@ class KroneckerFlow:
 
     @cached_property
     def modes(self) -> np.ndarray:
-        """Eigenvalues of F nearest to growth, at most `SEARCHED` of them, 1/tau."""
-        p, q = self.array.shape
+        """Eigenvalues of F nearest to growth, 1/tau; an estimate (see `krylov`)."""
+        q, least = self.array.shape[1], 1e-12 * self.fastest
         slow = np.argsort(self.rates, axis=None)[:SEARCHED]
-        fresh = np.einsum("is,js->sij", self._left[:, slow // q], self._right[:, slow % q]).reshape(len(slow), -1)
-        basis, moved, least = np.empty((0, p * q)), np.empty((0, p * q)), 1e-12 * self.fastest
-        for _ in range(ROUNDS):
-            basis = np.concatenate([basis, fresh])
-            moved = np.concatenate([moved, self.apply(fresh.reshape(-1, p, q)).reshape(fresh.shape)])
-            values, vectors = np.linalg.eig(basis @ moved.T)
-            first = np.argsort(-values.real)[:SEARCHED]
-            values, vectors = values[first], vectors[:, first]
-            rest = vectors.T @ moved - values[:, None] * (vectors.T @ basis)
-            if np.linalg.norm(rest[0]) <= 0.05 * abs(values[0].real) or len(basis) == p * q:
-                break
-            step = self.near(values[:, None, None], rest.reshape(-1, p, q), 0.1 * self.radius + least)
-            fresh = _orthonormal(np.concatenate([step.real, step.imag]).reshape(-1, p * q), basis)[:SEARCHED]
-            if not len(fresh):
-                break
-        return np.asarray(values)
+        start = np.einsum("is,js->sij", self._left[:, slow // q], self._right[:, slow % q])
+        return nearest_to_growth(self.apply, lambda z, X: self.near(z, X, 0.1 * self.radius + least), start)
 
     def _through(self, which: int, signals: np.ndarray) -> np.ndarray:
         """Each copy times the signals of (copies, s, columns)."""
@@ -174,52 +134,6 @@ class KroneckerFlow:
             return np.asarray(self._turned(X.real, left, right) + 1j * self._turned(X.imag, left, right))
         return np.asarray(left.T @ (X @ right))
 
-    def _cycle(self, z: np.ndarray, rest: np.ndarray, enough: np.ndarray) -> np.ndarray:
-        """What the best vectors of Krylov spaces add to solutions that leave `rest`."""
-        count, size = len(rest), _sizes(rest)
-        length = max(RESTART, VECTORS // count)
-        basis = [rest / _away(size, 1e-300)[:, None, None]]
-        H = np.zeros((count, length + 1, length), complex)
-        goal = np.zeros((count, length + 1), complex)
-        goal[:, 0] = size
-        for i in range(length):
-            ahead = self.near(z, basis[i])
-            ahead = z * ahead - self.apply(ahead)
-            for j, vector in enumerate(basis):
-                H[:, j, i] = np.einsum("spq,spq->s", vector.conj(), ahead)
-                ahead -= H[:, j, i, None, None] * vector
-            H[:, i + 1, i] = norm = _sizes(ahead)
-            part, wanted = H[:, : i + 2, : i + 1], goal[:, : i + 2]
-            best = np.einsum("sij,sj->si", np.linalg.pinv(part), wanted)
-            left = np.linalg.norm(wanted - np.einsum("sij,sj->si", part, best), axis=1)
-            if (left <= enough / 2).all() or i + 1 == length:
-                break
-            basis.append(ahead / _away(norm, 1e-300)[:, None, None])
-        inner = sum((best[:, j, None, None] * vector for j, vector in enumerate(basis)), np.zeros_like(rest))
-        return self.near(z, inner)
-
 
 def _middle(values: np.ndarray) -> float:
     return float(values.min() + values.max()) / 2
-
-
-def _sizes(X: np.ndarray) -> np.ndarray:
-    """Euclidean norms, (s,)."""
-    return np.asarray(np.sqrt(np.einsum("spq,spq->s", X, X.conj()).real))
-
-
-def _away(values: np.ndarray, floor: float) -> np.ndarray:
-    """Values whose magnitudes are no smaller than the floor."""
-    return np.where(np.abs(values) < floor, floor, values)
-
-
-def _orthonormal(rows: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of what the rows add to one that is there."""
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1), 1e-300)[:, None]
-    for _ in range(2):
-        rows = rows - rows @ basis.T @ basis
-    values, turned = np.linalg.eigh(rows @ rows.T)
-    keep = np.flatnonzero(values > 1e-12)[::-1]
-    rows = (turned[:, keep] / np.sqrt(values[keep])).T @ rows
-    rows = rows - rows @ basis.T @ basis
-    return np.asarray(np.linalg.qr(rows.T)[0].T)

@@ -1,4 +1,4 @@
-"""`FactoredArray`: the resistors of the arrays J, H, J^T on one die, made from counters when they are needed.
+"""`LowRankArray`: the resistors of the arrays J, H, J^T on one die, made from counters when they are needed.
 
 The first array has the conductances G_1 = share J o exp(-s z_1), the last one G_3^T of the same nominal values has resistors of its own,
 so that the board's matrix G_3 W G_1 is not symmetric. Each conductance is there twice, on two rails; a differential law sees the mean of
@@ -6,7 +6,7 @@ the pair, whose ln deviates by sigma / sqrt(2) to first order. A pair's deviate 
 it is computed block by block and nothing of size k x N is kept, apart from the J that the caller holds.
 
 Values are `fabrics.factored`'s: the largest entry of each factor is one unit resistor, feedback conductances are the spectral norms.
-What the cells have for themselves is `factored_cells`'.
+What the cells have for themselves is `cells`'.
 """
 
 from __future__ import annotations
@@ -19,23 +19,19 @@ import numpy as np
 
 from ...circuits.technology.die import Die
 from ..systems import LowRank
-from .cells import FactoredCells, Scatter, largest_entry
+from .cells import BLOCK, Cells, StandardDeviations, largest_entry
 
-BLOCK = 2**16
-"""Entries of an array that are made at a time."""
-FIRST, LAST = 0, 1
-"""The arrays J and J^T."""
 _ARRAYS = 2**32
 """Channels of one array; places of the middle array and of the feedback resistors come after those of the first two."""
 
 
-class FactoredArray(FactoredCells):
+class LowRankArray(Cells):
     """All parts of the fabric for one low-rank system.
 
     Args:
         system: J of (k, N), H and damping. Conductances are positive multiples of it: H needs no definiteness here.
         die: where they are.
-        scatter: of the parts about their nominal values.
+        deviations: of the parts.
         block: entries of J that are worked on at a time.
 
     Attributes:
@@ -45,8 +41,8 @@ class FactoredArray(FactoredCells):
         InputError: J or H is zero everywhere.
     """
 
-    def __init__(self, system: LowRank, die: Die, scatter: Scatter, block: int = BLOCK) -> None:
-        super().__init__(die, scatter, system.size, system.damping)
+    def __init__(self, system: LowRank, die: Die, deviations: StandardDeviations, block: int = BLOCK) -> None:
+        super().__init__(die, deviations, system.size, system.damping)
         self._J, self._block = system.J.detach().cpu(), block
         self.rows = self._J.shape[0]
         largest, (mantissa, exponent) = self._largest, largest_entry("J", self._J)
@@ -105,7 +101,7 @@ class FactoredArray(FactoredCells):
     def stage_offsets(self) -> list[np.ndarray]:
         """(k,) V, of each stage of summing amplifiers."""
         deviates = (self.die.deviates_of("offset", _stage(t), np.arange(self.rows)) for t in range(len(self._feedback)))
-        return [self._scatter.offset * z for z in deviates]
+        return [self._deviations.offset * z for z in deviates]
 
     def _spectral_norm(self) -> float:
         """Of share J, by its Gram matrix on the shorter side."""

@@ -4,7 +4,7 @@
     response   (1 - e^{-a t}) / a             what a constant drive has put in
     spread     sqrt(D (1 - e^{-2 a t}) / 2a)  standard deviation of what noise of rate D has put in
 
-Each has its `slope`, (f(c) - f(c + w)) / w, in a form without cancellation, and for the error bound of `contour` its `modulus`, a bound
+Each has its `slope`, (f(c) - f(c + w)) / w, in a form without cancellation, and for `lanczos_bound` its `modulus`, a bound
 of |f(x + iy)|: decay, response and the square of spread are integrals int e^{-a s} dmu(s) of a positive measure, so that their
 size at x + iy is at most their value at x.
 """
@@ -89,7 +89,7 @@ class Spread:
 
 
 Bounded = Decay | Response | Spread
-"""The functions for which `contour` has an error bound."""
+"""The functions for which `lanczos_bound` has an error bound."""
 
 
 def phi(a: Tensor, t: float) -> Tensor:

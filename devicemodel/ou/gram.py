@@ -3,7 +3,8 @@
 For every f,  f(A) v = f(damping) v - J^T s(G) J v,   s(w) = (f(damping) - f(damping + w)) / w  (the `slope` of f),
 
 so that everything happens on k numbers; J is used once on the way in and once on the way out, by the caller. s(G) y is taken by an
-eigendecomposition, or, for few vectors and a large k, by Lanczos' method, which stops when its error bound (`contour`) is small enough.
+eigendecomposition, or, for few vectors and a large k, by Lanczos' method, which stops when its error bound is small enough: see
+`lanczos_bound`.
 
 In the space of the rows themselves,  f(G + damping) y = f(damping) y - G s(G) y,  by the same s(G) y; its error is at most sqrt |G| times
 that of J^T s(G) y.
@@ -19,9 +20,9 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from .contour import lanczos_bound
 from .functions import Bounded, Function
 from .gaussian import rows
+from .lanczos_bound import lanczos_bound
 
 ROWS_PER_VECTOR = 320
 """A Gram matrix of at least this many rows for each vector is worth Lanczos' method (measured: docs/ou.md)."""
@@ -38,7 +39,7 @@ class GramSum:
 
     Attributes:
         coefficients: (..., k).
-        bound: (...), see `contour`; 0 for an eigendecomposition, which has rounding alone.
+        bound: (...), see `lanczos_bound`; 0 for an eigendecomposition, which has rounding alone.
         steps: of Lanczos' method; 0 for an eigendecomposition.
     """
 

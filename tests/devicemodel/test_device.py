@@ -5,7 +5,7 @@ import torch
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.cascade.device import FactoredDevice
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Device
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
@@ -22,7 +22,7 @@ DEVICES = {
         lambda: SurrogateDevice(true_card(TECHNOLOGY), extrapolate=True),
         {"Dense", "LowRank", "Kronecker"},
     ),
-    "cascade": (lambda: FactoredDevice(TECHNOLOGY), {"LowRank", "Kronecker"}),
+    "cascade": (lambda: CascadeDevice(TECHNOLOGY), {"LowRank", "Kronecker"}),
 }
 
 

@@ -13,7 +13,7 @@ import torch
 
 from thermograd.circuits import Macromodel
 from thermograd.compiler import compile_matrix, lay_out
-from thermograd.devicemodel.cascade.device import FactoredDevice
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.cost.model import KNOBS, Scenario, handovers, step_cost, step_time, sweep
 from thermograd.devicemodel.cost.workload import compiled_array
 from thermograd.devicemodel.devices.die_batch import DieBatch
@@ -143,7 +143,7 @@ def factored(which: int, technology: str, die: int | None, by_card: bool) -> Ite
     board = technology_of(technology)
     system = factors()[which]
     b = torch.linspace(-1, 1, 12, dtype=torch.float64)
-    device = FactoredDevice(card_of(board, "crossbar") if by_card else board, die, seed=1, extrapolate=by_card)
+    device = CascadeDevice(card_of(board, "crossbar") if by_card else board, die, seed=1, extrapolate=by_card)
     runs = [(system, b, 20.0, None), (system, 1e3 * b, 0.3, None), (system, 1e-3 * b, math.inf, None)]
     yield "runs.npz", sequence(device, [*runs, (system, b, 1.0, b), (system, b, 5.0, None)])
 

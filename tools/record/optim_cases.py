@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from thermograd.devicemodel.cascade.device import FactoredDevice
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.readout import ReadOut
@@ -74,7 +74,7 @@ MAKERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "tngd_kronecker": lambda p: TNGD(p, 0.1, 0.3, duration=3.0, system="kronecker"),
     "tngd_surrogate": lambda p: TNGD(p, 0.1, 0.3, duration=10.0, device=surrogate()),
     "tngd_factored": lambda p: TNGD(
-        p, 0.1, 0.3, duration=5.0, system="kronecker", device=FactoredDevice(UNEVEN, 2, seed=1)
+        p, 0.1, 0.3, duration=5.0, system="kronecker", device=CascadeDevice(UNEVEN, 2, seed=1)
     ),
     "tngd_adapted": lambda p: TNGD(p, 0.5, LevenbergMarquardt(1.0), duration=20.0),
 }

@@ -19,12 +19,11 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_system
 from thermograd.compiler.fabrics.cascade import Factored, FactoredParts
-from thermograd.devicemodel.cascade import kronecker_law as law_module
-from thermograd.devicemodel.cascade.cells import Scatter
-from thermograd.devicemodel.cascade.device import FactoredDevice
+from thermograd.devicemodel.cascade import kronecker_dynamics
+from thermograd.devicemodel.cascade.cells import FIRST, LAST, StandardDeviations
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.cascade.kronecker_array import KroneckerArray
-from thermograd.devicemodel.cascade.kronecker_law import KroneckerLaw
-from thermograd.devicemodel.cascade.low_rank_array import FIRST, LAST
+from thermograd.devicemodel.cascade.kronecker_dynamics import KroneckerDynamics
 from thermograd.devicemodel.device import Device, Outcome
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.systems import Kronecker
@@ -48,7 +47,7 @@ def system_of(p=4, q=5, damping=0.05, seed=1, condition=30.0, scales=(40.0, 0.02
 
 
 def array_of(system, sigma=0.01, offset=1e-3, die=5, technology=IDEAL, **options):
-    return KroneckerArray(system, Die(technology, die), Scatter(sigma, sigma, offset), **options)
+    return KroneckerArray(system, Die(technology, die), StandardDeviations(sigma, sigma, offset), **options)
 
 
 def parts_of(array):
@@ -88,7 +87,7 @@ def dense_motion(F, u, start, t):
 
 def both_motions(system, t, leak=1e-3, **options):
     array = array_of(system, **options)
-    law = KroneckerLaw(array, leak)
+    law = KroneckerDynamics(array, leak)
     t = t * 2.0**array.exponent
     rng = np.random.default_rng(2)
     currents, start = 0.1 * array.drive_nominal * rng.standard_normal(array.size), rng.standard_normal(array.size)
@@ -130,8 +129,8 @@ def test_any_system_moves_as_the_dense_law_does(p, q, damping, sigma, leak, t, s
 
 @pytest.mark.parametrize(("name", "coarse"), [("NODES", 4), ("NODES", 6), ("EXACT", 1e-4), ("EXACT", 1e-6)])
 def test_the_bound_holds_where_the_error_is_far_above_rounding(monkeypatch, name, coarse):
-    monkeypatch.setattr(law_module, name, coarse)
-    monkeypatch.setattr(law_module, "LEAST", 1.0)
+    monkeypatch.setattr(kronecker_dynamics, name, coarse)
+    monkeypatch.setattr(kronecker_dynamics, "LEAST", 1.0)
     for t in (1.0, 10.0):
         motion, exact = both_motions(system_of(damping=0.3), t)
         error = np.linalg.norm(motion.volts - exact)
@@ -144,7 +143,7 @@ def test_the_bound_holds_where_the_error_is_far_above_rounding(monkeypatch, name
 )
 def test_no_resolvent_is_larger_than_the_enclosure_says(p, q, sigma, seed, x):
     array = array_of(system_of(p, q, 0.1, seed), sigma=sigma, die=seed)
-    law = KroneckerLaw(array, 1e-3)
+    law = KroneckerDynamics(array, 1e-3)
     F, _ = dense_law(array, 1e-3)
     z = np.array([x + 0.05j, 1j * x, -x])
     exact = [np.linalg.norm(np.linalg.inv(node * np.eye(len(F)) - F), 2) for node in z]
@@ -155,7 +154,7 @@ def test_no_resolvent_is_larger_than_the_enclosure_says(p, q, sigma, seed, x):
 def test_growth_beyond_what_is_proven_is_judged_by_the_modes(sigma):
     system = system_of(9, 8, 1e-3, condition=1e3)
     array = array_of(system, sigma=sigma)
-    flow = KroneckerLaw(array, 1e-5).flow
+    flow = KroneckerDynamics(array, 1e-5).drift
     assert flow.low < flow.radius
     exact = np.linalg.eigvals(dense_law(array, 1e-5)[0]).real.max()
     assert flow.modes.real.max() == pytest.approx(exact, rel=0.05)
@@ -166,7 +165,7 @@ def test_growth_beyond_what_is_proven_is_judged_by_the_modes(sigma):
 
 def test_stage_outputs_are_those_of_the_state():
     array = array_of(system_of(), offset=1e-3)
-    motion = KroneckerLaw(array, 0.0).motion(np.zeros(array.size), np.ones(array.size), 2.0)
+    motion = KroneckerDynamics(array, 0.0).motion(np.zeros(array.size), np.ones(array.size), 2.0)
     parts = parts_of(array)
     load = abs(parts.arrays[0]).sum(axis=1) + array.feedback
     found = (parts.arrays[0] @ motion.volts + load * array.stage_offsets) / array.feedback
@@ -188,12 +187,12 @@ def test_nominal_parts_are_those_of_the_compiled_netlist_in_ngspice(t):
         circuit = program.decode(voltages)
     else:
         circuit = program.decode({node: values[-1] for node, values in voltages.items()})
-    device = FactoredDevice(technology)
+    device = CascadeDevice(technology)
     found = device.solve(system, b, t, x0=x0).x.numpy()
     assert device.tau == pytest.approx(program.tau, rel=1e-12)
     assert np.linalg.norm(found - circuit) < 2e-5 * np.linalg.norm(circuit)
     # Negative control: what a finite gain takes is far more than that.
-    perfect = FactoredDevice(IDEAL).solve(system, b, t, x0=x0).x.numpy()
+    perfect = CascadeDevice(IDEAL).solve(system, b, t, x0=x0).x.numpy()
     assert np.linalg.norm(perfect - circuit) > 1e-3 * np.linalg.norm(circuit)
 
 
@@ -225,7 +224,7 @@ def test_a_die_is_the_same_however_it_is_cut_into_blocks(die, block):
     for which in (FIRST, LAST):
         parts = [cut.conductances(which, copies) for copies in cut.blocks(which)]
         np.testing.assert_array_equal(np.concatenate(parts), whole.conductances(which, slice(0, cut.copies(which))))
-    ends = [KroneckerLaw(array, 1e-3).motion(np.zeros(20), np.ones(20), 2.0).volts for array in (whole, cut)]
+    ends = [KroneckerDynamics(array, 1e-3).motion(np.zeros(20), np.ones(20), 2.0).volts for array in (whole, cut)]
     np.testing.assert_allclose(ends[1], ends[0], rtol=0, atol=1e-12)
 
 
@@ -281,7 +280,7 @@ def dense_covariance(array, leak, t, summing=True):
 @pytest.mark.parametrize(("damping", "t"), [(0.3, 0.3), (0.3, 8.0), pytest.param(0.02, 60.0, marks=pytest.mark.slow)])
 def test_noise_has_the_covariance_of_all_resistors(damping, t):
     array = array_of(system_of(2, 2, damping), sigma=0.03)
-    found, exact = drawn_covariance(KroneckerLaw(array, 1e-3, 1.0), t), dense_covariance(array, 1e-3, t)
+    found, exact = drawn_covariance(KroneckerDynamics(array, 1e-3, 1.0), t), dense_covariance(array, 1e-3, t)
     scale = np.abs(exact).max()
     np.testing.assert_allclose(found, exact, rtol=0, atol=3e-6 * scale)
     # Negative controls: the cells' own resistors alone; parts without mismatch.
@@ -293,9 +292,9 @@ def test_noise_has_the_covariance_of_all_resistors(damping, t):
 @pytest.mark.parametrize("t", [20.0, 900.0, math.inf])
 def test_noise_is_carried_by_the_dense_law_and_its_times_are_all_of_the_run(t):
     array = array_of(system_of(4, 5, 0.02), sigma=0.02)
-    law = KroneckerLaw(array, 1e-3, 1.0)
+    law = KroneckerDynamics(array, 1e-3, 1.0)
     F, _ = dense_law(array, 1e-3)
-    times, weights = law._times(min(t, law_module.QUIET / law.flow.slowest))
+    times, weights = law._times(min(t, kronecker_dynamics.QUIET / law.drift.slowest))
     exact = np.zeros((20, 20))
     for s, w in zip(times, weights, strict=True):
         exact += w * expm(F * s) @ expm(F * s).T
@@ -312,7 +311,7 @@ def test_a_layer_of_200_by_200_cells_runs_with_no_array_stored():
     p, rng = 200, np.random.default_rng(0)
     system = Kronecker(*(factor(p, 100.0, rng) for _ in range(2)), 0.05)
     b = torch.tensor(rng.standard_normal(p * p))
-    device = FactoredDevice(INTEGRATED.replace(thermal__johnson_noise=False), die=3)
+    device = CascadeDevice(INTEGRATED.replace(thermal__johnson_noise=False), die=3)
     tracemalloc.start()
     solution = device.solve(system, b, 20.0)
     peak = tracemalloc.get_traced_memory()[1]
@@ -329,11 +328,11 @@ def test_a_layer_of_200_by_200_cells_runs_with_no_array_stored():
 def test_perfect_parts_are_the_ideal_device(t):
     system = system_of(6, 4)
     b, x0 = torch.linspace(-1, 2, 24, dtype=torch.float64), torch.ones(24, dtype=torch.float64)
-    found = FactoredDevice(IDEAL).solve(system, b, t, x0=x0).x
+    found = CascadeDevice(IDEAL).solve(system, b, t, x0=x0).x
     exact = IdealDevice().solve(system, b, t, x0=x0).x
     assert float((found - exact).norm()) < 1e-9 * float(exact.norm())
     # Negative control: the factors the other way round.
-    turned = FactoredDevice(IDEAL).solve(Kronecker(system.B, system.A, system.damping), b, t, x0=x0).x
+    turned = CascadeDevice(IDEAL).solve(Kronecker(system.B, system.A, system.damping), b, t, x0=x0).x
     assert t == 0 or float((turned - exact).norm()) > 1e-3 * float(exact.norm())
 
 
@@ -342,29 +341,29 @@ def test_each_factor_has_a_scale_of_its_own(scale):
     system = system_of(3, 4)
     other = Kronecker(system.A * scale, system.B / scale, system.damping)
     b = torch.ones(12, dtype=torch.float64)
-    first, second = (FactoredDevice(INTEGRATED, die=3).solve(each, b, 5.0) for each in (system, other))
+    first, second = (CascadeDevice(INTEGRATED, die=3).solve(each, b, 5.0) for each in (system, other))
     torch.testing.assert_close(second.x, first.x, rtol=1e-9, atol=0)
 
 
 def test_one_die_and_seed_are_one_device_and_a_saved_one_goes_on_as_it_was():
     system, b = system_of(), torch.ones(20, dtype=torch.float64)
-    first, second = (FactoredDevice(INTEGRATED, die=3, seed=1) for _ in range(2))
+    first, second = (CascadeDevice(INTEGRATED, die=3, seed=1) for _ in range(2))
     assert isinstance(first, Device)
     torch.testing.assert_close(first.solve(system, b, 2.0).x, second.solve(system, b, 2.0).x, rtol=0, atol=0)
-    resumed = FactoredDevice(INTEGRATED, die=3, seed=1)
+    resumed = CascadeDevice(INTEGRATED, die=3, seed=1)
     resumed.load_state_dict(first.state_dict())
     on = [device.solve(system, b, 1.0).x for device in (first, resumed)]
     torch.testing.assert_close(on[0], on[1], rtol=0, atol=0)
     fine = INTEGRATED.replace(adc__bits=None)
-    same = FactoredDevice(fine, 3, 1).solve(system, b, 1.0).x
+    same = CascadeDevice(fine, 3, 1).solve(system, b, 1.0).x
     for die, seed in ((4, 1), (3, 2)):
-        assert not torch.equal(FactoredDevice(fine, die, seed).solve(system, b, 1.0).x, same)
+        assert not torch.equal(CascadeDevice(fine, die, seed).solve(system, b, 1.0).x, same)
 
 
 def test_going_on_is_one_longer_run():
     system, b = system_of(), torch.ones(20, dtype=torch.float64)
     technology = IDEAL.replace(resistors__tolerance=0.01, capacitors__tolerance=0.01, opamp__gain=1e3)
-    once, twice = FactoredDevice(technology, die=3), FactoredDevice(technology, die=3)
+    once, twice = CascadeDevice(technology, die=3), CascadeDevice(technology, die=3)
     twice.solve(system, b, 1.0)
     whole = once.solve(system, b, 3.0)
     torch.testing.assert_close(twice.evolve(2.0).x, whole.x, rtol=0, atol=1e-9)
@@ -374,7 +373,7 @@ def test_going_on_is_one_longer_run():
 def test_a_state_beyond_the_rail_is_scaled_down():
     system = system_of(damping=1e-3, condition=1e3)
     b = torch.ones(20, dtype=torch.float64)
-    solution = FactoredDevice(IDEAL).solve(system, b, math.inf)
+    solution = CascadeDevice(IDEAL).solve(system, b, math.inf)
     assert solution.outcome is Outcome.OK
     assert solution.attempts > 1
     torch.testing.assert_close(solution.x, torch.linalg.solve(system.dense(), b), rtol=1e-8, atol=0)
@@ -384,7 +383,7 @@ def test_growing_and_undamped_systems_have_their_outcomes():
     b = torch.ones(9, dtype=torch.float64)
     whole = torch.diag(torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64))
     growing, free = Kronecker(whole, -whole, 0.1), Kronecker(whole, whole, 0.0)
-    device = FactoredDevice(IDEAL)
+    device = CascadeDevice(IDEAL)
     assert device.solve(growing, b, 1.0).outcome is Outcome.UNSTABLE
     assert device.solve(free, b, math.inf).outcome is Outcome.NOT_FINITE
     exact = IdealDevice().solve(free, b, 2.0).x
@@ -394,10 +393,10 @@ def test_growing_and_undamped_systems_have_their_outcomes():
 def test_a_card_extrapolates_and_says_so():
     card, system, b = true_card(INTEGRATED), system_of(), torch.ones(20, dtype=torch.float64)
     with pytest.raises(InputError, match="fabric factored, calibrated as crossbar"):
-        FactoredDevice(card, die=2).solve(system, b, 1.0)
-    solution = FactoredDevice(card, die=2, extrapolate=True).solve(system, b, 1.0)
+        CascadeDevice(card, die=2).solve(system, b, 1.0)
+    solution = CascadeDevice(card, die=2, extrapolate=True).solve(system, b, 1.0)
     assert solution.outcome is Outcome.EXTRAPOLATED
-    torch.testing.assert_close(solution.x, FactoredDevice(INTEGRATED, die=2).solve(system, b, 1.0).x, rtol=0, atol=0)
+    torch.testing.assert_close(solution.x, CascadeDevice(INTEGRATED, die=2).solve(system, b, 1.0).x, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -410,23 +409,23 @@ def test_a_card_extrapolates_and_says_so():
 )
 def test_refusals_name_what_is_wrong(system, words):
     with pytest.raises(InputError, match=words):
-        FactoredDevice(IDEAL).solve(system, torch.ones(4), 1.0)
+        CascadeDevice(IDEAL).solve(system, torch.ones(4), 1.0)
 
 
 @pytest.mark.parametrize("scale", [1e150, 1e10, 2.0**-40, 1e-13, 1e-14, 1e-150])
 @pytest.mark.parametrize("t", [3.0, math.inf])
 def test_a_common_factor_of_system_and_drive_is_not_seen(scale, t):
     system, b = system_of(scales=(1.0, 1.0), damping=0.1), torch.linspace(-1, 2, 20, dtype=torch.float64)
-    found = FactoredDevice(INTEGRATED, die=1).solve(system, b, t)
+    found = CascadeDevice(INTEGRATED, die=1).solve(system, b, t)
     scaled = Kronecker(system.A * scale, system.B * scale, system.damping * scale**2)
-    other = FactoredDevice(INTEGRATED, die=1).solve(scaled, b * scale**2, t / scale**2)
+    other = CascadeDevice(INTEGRATED, die=1).solve(scaled, b * scale**2, t / scale**2)
     assert (other.outcome, found.outcome) == (Outcome.OK, Outcome.OK)
     # A reading is a code: rounding may move it to the next.
     assert float((other.x - found.x).norm()) < 2e-2 * float(found.x.norm())
     exact = IdealDevice().solve(system, b, t).x
     assert float((other.x - exact).norm()) < 0.2 * float(exact.norm())
     # Negative control: the factor of the drive alone.
-    unlike = FactoredDevice(INTEGRATED, die=1).solve(system, b * 2.0, t)
+    unlike = CascadeDevice(INTEGRATED, die=1).solve(system, b * 2.0, t)
     assert float((unlike.x - found.x).norm()) > 0.5 * float(found.x.norm())
 
 
@@ -440,9 +439,9 @@ def test_the_bound_is_there_where_damping_is_above_what_mismatch_can_shift():
         (0.01, 20.0, True),
         (0.01, 300.0, False),
     ):
-        device = FactoredDevice(INTEGRATED, die=1)
+        device = CascadeDevice(INTEGRATED, die=1)
         solution = device.solve(system_of(10, 10, damping, condition=100.0, scales=(1.0, 1.0)), b, t)
-        flow = device.law.flow
+        flow = device.dynamics.drift
         assert 0.03 < flow.radius / (flow.high - flow.low) < 0.05
         assert math.isfinite(solution.error_bound) == proven
         assert (flow.low > flow.radius) == (damping == 0.1)

@@ -19,11 +19,11 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_system
 from thermograd.compiler.fabrics.cascade import Factored, FactoredParts
-from thermograd.devicemodel.cascade import low_rank_law as factored_law
-from thermograd.devicemodel.cascade.cells import Scatter
-from thermograd.devicemodel.cascade.device import FactoredDevice
-from thermograd.devicemodel.cascade.low_rank_array import FIRST, LAST, FactoredArray
-from thermograd.devicemodel.cascade.low_rank_law import FactoredLaw
+from thermograd.devicemodel.cascade import low_rank_dynamics
+from thermograd.devicemodel.cascade.cells import FIRST, LAST, StandardDeviations
+from thermograd.devicemodel.cascade.device import CascadeDevice
+from thermograd.devicemodel.cascade.low_rank_array import LowRankArray
+from thermograd.devicemodel.cascade.low_rank_dynamics import LowRankDynamics
 from thermograd.devicemodel.device import Device, Outcome
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.systems import Dense, LowRank
@@ -43,7 +43,7 @@ def system_of(n=20, k=4, core=True, damping=0.5, seed=1):
 
 
 def array_of(system, sigma=0.01, offset=1e-3, die=5, technology=IDEAL, **options):
-    return FactoredArray(system, Die(technology, die), Scatter(sigma, sigma, offset), **options)
+    return LowRankArray(system, Die(technology, die), StandardDeviations(sigma, sigma, offset), **options)
 
 
 def parts_of(array):
@@ -84,7 +84,7 @@ def dense_motion(F, u, start, t):
 
 def both_motions(system, t, leak=1e-3, **options):
     array = array_of(system, **options)
-    law = FactoredLaw(array, leak)
+    law = LowRankDynamics(array, leak)
     t = t * 2.0**array.exponent
     rng = np.random.default_rng(2)
     currents, start = 0.1 * array.drive_nominal * rng.standard_normal(array.size), rng.standard_normal(array.size)
@@ -129,7 +129,7 @@ def test_any_system_moves_as_the_dense_law_does(n, k, core, damping, sigma, leak
 
 @pytest.mark.parametrize(("name", "few"), [("NODES", 4), ("NODES", 8), ("POLYNOMIALS", 2), ("POLYNOMIALS", 4)])
 def test_the_bound_holds_where_the_error_is_far_above_rounding(monkeypatch, name, few):
-    monkeypatch.setattr(factored_law, name, few)
+    monkeypatch.setattr(low_rank_dynamics, name, few)
     for t in (1.0, 10.0):
         motion, exact = both_motions(system_of(), t, sigma=0.002 if name == "NODES" else 0.01)
         error = np.linalg.norm(motion.volts - exact)
@@ -141,7 +141,7 @@ def test_the_bound_holds_where_the_error_is_far_above_rounding(monkeypatch, name
 def test_norms_are_bounded_from_above_and_closely(k, scale, seed):
     rng = np.random.default_rng(seed)
     X = scale * (rng.standard_normal((3, k, k)) + 1j * rng.standard_normal((3, k, k)))
-    exact, found = np.linalg.norm(X, 2, axis=(1, 2)), factored_law.spectral_bound(X)
+    exact, found = np.linalg.norm(X, 2, axis=(1, 2)), low_rank_dynamics.spectral_bound(X)
     assert (exact <= found * (1 + 1e-12)).all()
     assert (found <= exact * k ** (1 / 32) * (1 + 1e-12)).all()
 
@@ -149,7 +149,7 @@ def test_norms_are_bounded_from_above_and_closely(k, scale, seed):
 def test_stage_outputs_are_those_of_the_state():
     system = system_of()
     array = array_of(system, offset=0.0)
-    motion = FactoredLaw(array, 0.0).motion(np.zeros(array.size), np.ones(array.size), 2.0)
+    motion = LowRankDynamics(array, 0.0).motion(np.zeros(array.size), np.ones(array.size), 2.0)
     first = array.conductances(FIRST, slice(0, array.size)) @ motion.volts / array.feedback[0]
     np.testing.assert_allclose(motion.stages, np.r_[first, array.middle @ first / array.feedback[1]], atol=1e-10)
 
@@ -170,12 +170,12 @@ def test_nominal_parts_are_those_of_the_compiled_netlist_in_ngspice(core, t):
         circuit = program.decode(voltages)
     else:
         circuit = program.decode({node: values[-1] for node, values in voltages.items()})
-    device = FactoredDevice(technology)
+    device = CascadeDevice(technology)
     found = device.solve(system, b, t, x0=x0).x.numpy()
     assert device.tau == pytest.approx(program.tau, rel=1e-12)
     assert np.linalg.norm(found - circuit) < 2e-5 * np.linalg.norm(circuit)
     # Negative control: what a finite gain takes is far more than that.
-    perfect = FactoredDevice(IDEAL).solve(system, b, t, x0=x0).x.numpy()
+    perfect = CascadeDevice(IDEAL).solve(system, b, t, x0=x0).x.numpy()
     assert np.linalg.norm(perfect - circuit) > 1e-3 * np.linalg.norm(circuit)
 
 
@@ -230,7 +230,7 @@ def test_a_die_is_the_same_however_it_is_cut_into_blocks(die, block):
         parts = [cut.conductances(which, cells) for cells in cut.blocks()]
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole.conductances(which, slice(0, 17)))
     drive, start = np.zeros(17), np.ones(17)
-    ends = [FactoredLaw(array, 1e-3).motion(drive, start, 2.0).volts for array in (whole, cut)]
+    ends = [LowRankDynamics(array, 1e-3).motion(drive, start, 2.0).volts for array in (whole, cut)]
     np.testing.assert_allclose(ends[1], ends[0], rtol=0, atol=1e-11)
 
 
@@ -287,11 +287,11 @@ def dense_covariance(array, leak, t, summing=True):
 @pytest.mark.parametrize("t", [0.3, 4.0])
 def test_noise_has_the_covariance_of_all_resistors(core, t):
     system = system_of(9, 3, core)
-    array = FactoredArray(system, Die(IDEAL, 5), Scatter(0.02, 0.0, 0.0))
+    array = LowRankArray(system, Die(IDEAL, 5), StandardDeviations(0.02, 0.0, 0.0))
     # With unlike arrays, but damping and capacitors alike, the law is exact.
     array.damping = np.full(9, array.unit * 0.5)
     leak = 1e-8  # the fabric's own idea of an ideal amplifier
-    found, exact = drawn_covariance(FactoredLaw(array, leak, 1.0), t), dense_covariance(array, leak, t)
+    found, exact = drawn_covariance(LowRankDynamics(array, leak, 1.0), t), dense_covariance(array, leak, t)
     scale = np.abs(exact).max()
     np.testing.assert_allclose(found, exact, rtol=0, atol=1e-5 * scale)
     # Negative control: the cells' own resistors alone.
@@ -301,7 +301,7 @@ def test_noise_has_the_covariance_of_all_resistors(core, t):
 def test_scatter_of_the_damping_costs_the_noise_no_more_than_itself():
     system = system_of(9, 3)
     array = array_of(system, sigma=0.02)
-    law = FactoredLaw(array, 1e-4, 1.0)
+    law = LowRankDynamics(array, 1e-4, 1.0)
     exact = dense_covariance(array, 1e-4, 2.0)
     spread = np.ptp(law.leak_rate) / law.leak_rate.mean()
     assert np.abs(drawn_covariance(law, 2.0) - exact).max() < spread * np.abs(exact).max()
@@ -313,14 +313,14 @@ def test_a_network_of_200000_cells_runs_with_no_array_stored():
     rng = np.random.default_rng(0)
     rows = torch.tensor(rng.standard_normal((k, n), dtype=np.float32)) / math.sqrt(n)
     rows *= torch.logspace(0, -2, k)[:, None]
-    device = FactoredDevice(INTEGRATED, die=3)
+    device = CascadeDevice(INTEGRATED, die=3)
     b = torch.tensor(rng.standard_normal(n, dtype=np.float32))
     tracemalloc.start()
     solution = device.solve(LowRank(rows, None, 0.01), b, 50.0)
     peak = tracemalloc.get_traced_memory()[1]
     # Negative control: one array, stored.
     tracemalloc.reset_peak()
-    device.law.array.conductances(FIRST, slice(0, n))
+    device.dynamics.array.conductances(FIRST, slice(0, n))
     stored = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert solution.outcome is Outcome.OK
@@ -338,30 +338,30 @@ def test_a_network_of_200000_cells_runs_with_no_array_stored():
 def test_perfect_parts_are_the_ideal_device(core, t):
     system = system_of(core=core)
     b, x0 = torch.linspace(-1, 2, 20, dtype=torch.float64), torch.ones(20, dtype=torch.float64)
-    found = FactoredDevice(IDEAL).solve(system, b, t, x0=x0).x
+    found = CascadeDevice(IDEAL).solve(system, b, t, x0=x0).x
     exact = IdealDevice().solve(system, b, t, x0=x0).x
     assert float((found - exact).norm()) < 1e-9 * float(exact.norm())
 
 
 def test_one_die_and_seed_are_one_device_and_a_saved_one_goes_on_as_it_was():
     system, b = system_of(), torch.ones(20, dtype=torch.float64)
-    first, second = (FactoredDevice(INTEGRATED, die=3, seed=1) for _ in range(2))
+    first, second = (CascadeDevice(INTEGRATED, die=3, seed=1) for _ in range(2))
     assert isinstance(first, Device)
     torch.testing.assert_close(first.solve(system, b, 2.0).x, second.solve(system, b, 2.0).x, rtol=0, atol=0)
-    resumed = FactoredDevice(INTEGRATED, die=3, seed=1)
+    resumed = CascadeDevice(INTEGRATED, die=3, seed=1)
     resumed.load_state_dict(first.state_dict())
     on = [device.solve(system, b, 1.0).x for device in (first, resumed)]
     torch.testing.assert_close(on[0], on[1], rtol=0, atol=0)
     for die, seed in ((4, 1), (3, 2)):
-        other = FactoredDevice(INTEGRATED.replace(adc__bits=None), die, seed)
-        same = FactoredDevice(INTEGRATED.replace(adc__bits=None), 3, 1)
+        other = CascadeDevice(INTEGRATED.replace(adc__bits=None), die, seed)
+        same = CascadeDevice(INTEGRATED.replace(adc__bits=None), 3, 1)
         assert not torch.equal(other.solve(system, b, 1.0).x, same.solve(system, b, 1.0).x)
 
 
 def test_going_on_is_one_longer_run():
     system, b = system_of(), torch.ones(20, dtype=torch.float64)
     technology = IDEAL.replace(resistors__tolerance=0.01, capacitors__tolerance=0.01, opamp__gain=1e3)
-    once, twice = FactoredDevice(technology, die=3), FactoredDevice(technology, die=3)
+    once, twice = CascadeDevice(technology, die=3), CascadeDevice(technology, die=3)
     twice.solve(system, b, 1.0)
     whole = once.solve(system, b, 3.0)
     assert whole.seconds == pytest.approx(3.0 * once.tau * whole.attempts)
@@ -372,7 +372,7 @@ def test_going_on_is_one_longer_run():
 def test_a_state_beyond_the_rail_is_scaled_down():
     system = LowRank(0.01 * system_of().J, None, 1e-3)
     b = torch.ones(20, dtype=torch.float64)
-    solution = FactoredDevice(IDEAL).solve(system, b, math.inf)
+    solution = CascadeDevice(IDEAL).solve(system, b, math.inf)
     assert solution.outcome is Outcome.OK
     assert solution.attempts > 1
     torch.testing.assert_close(solution.x, torch.linalg.solve(system.dense(), b), rtol=1e-8, atol=0)
@@ -382,7 +382,7 @@ def test_growing_and_undamped_systems_have_their_outcomes():
     b = torch.ones(20, dtype=torch.float64)
     growing = LowRank(system_of().J, -torch.eye(4, dtype=torch.float64), 0.1)
     free = LowRank(system_of().J, None, 0.0)
-    device = FactoredDevice(IDEAL)
+    device = CascadeDevice(IDEAL)
     assert device.solve(growing, b, 1.0).outcome is Outcome.UNSTABLE
     assert device.solve(free, b, math.inf).outcome is Outcome.NOT_FINITE
     exact = IdealDevice().solve(free, b, 2.0).x
@@ -392,22 +392,22 @@ def test_growing_and_undamped_systems_have_their_outcomes():
 def test_a_card_extrapolates_and_says_so():
     card, system, b = true_card(INTEGRATED), system_of(), torch.ones(20, dtype=torch.float64)
     with pytest.raises(InputError, match="fabric factored, calibrated as crossbar"):
-        FactoredDevice(card, die=2).solve(system, b, 1.0)
-    device = FactoredDevice(card, die=2, extrapolate=True)
+        CascadeDevice(card, die=2).solve(system, b, 1.0)
+    device = CascadeDevice(card, die=2, extrapolate=True)
     solution = device.solve(system, b, 1.0)
     assert solution.outcome is Outcome.EXTRAPOLATED
     assert solution.violations == ("fabric factored, calibrated as crossbar",)
     # The card of a perfect calibration has its technology's figures.
-    torch.testing.assert_close(solution.x, FactoredDevice(INTEGRATED, die=2).solve(system, b, 1.0).x, rtol=0, atol=0)
+    torch.testing.assert_close(solution.x, CascadeDevice(INTEGRATED, die=2).solve(system, b, 1.0).x, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("scale", [1e150, 1e10, 2.0**-40, 1e-14, 1e-150])
 @pytest.mark.parametrize("t", [0.4, 20.0, math.inf])
 def test_a_common_factor_of_system_and_drive_is_not_seen(scale, t):
     system, b = system_of(), torch.linspace(-1, 2, 20, dtype=torch.float64)
-    found = FactoredDevice(INTEGRATED, die=1).solve(system, b, t)
+    found = CascadeDevice(INTEGRATED, die=1).solve(system, b, t)
     scaled = LowRank(system.J * scale, system.H, system.damping * scale**2)
-    device = FactoredDevice(INTEGRATED, die=1)
+    device = CascadeDevice(INTEGRATED, die=1)
     other = device.solve(scaled, b * scale**2, t / scale**2)
     assert (other.outcome, found.outcome) == (Outcome.OK, Outcome.OK)
     assert other.seconds == pytest.approx(found.seconds, rel=1e-12)
@@ -415,12 +415,12 @@ def test_a_common_factor_of_system_and_drive_is_not_seen(scale, t):
     # A reading is a code: rounding may move it to the next.
     assert float((other.x - found.x).norm()) < 2e-2 * float(found.x.norm())
     # Negative control: the same factors with another damping, above what a code may be off by.
-    more = FactoredDevice(INTEGRATED, die=1).solve(LowRank(system.J, system.H, 2 * system.damping), b, t)
+    more = CascadeDevice(INTEGRATED, die=1).solve(LowRank(system.J, system.H, 2 * system.damping), b, t)
     assert t < 1 or float((more.x - found.x).norm()) > 5e-2 * float(found.x.norm())
 
 
 def test_a_run_far_too_short_leaves_the_cells_where_they_are():
-    device, start = FactoredDevice(IDEAL), torch.linspace(-1, 1, 20, dtype=torch.float64)
+    device, start = CascadeDevice(IDEAL), torch.linspace(-1, 1, 20, dtype=torch.float64)
     system = system_of()
     small = LowRank(system.J * 1e-160, system.H, 0.0)
     solution = device.solve(small, torch.zeros(20, dtype=torch.float64), 20.0, x0=start)
@@ -429,16 +429,16 @@ def test_a_run_far_too_short_leaves_the_cells_where_they_are():
 
 @pytest.mark.parametrize("place", ["volts", "stages"])
 def test_a_state_that_is_not_finite_is_no_reading(monkeypatch, place):
-    device, b = FactoredDevice(INTEGRATED, die=1), torch.ones(20, dtype=torch.float64)
+    device, b = CascadeDevice(INTEGRATED, die=1), torch.ones(20, dtype=torch.float64)
     assert device.solve(system_of(), b, 1.0).outcome is Outcome.OK
-    motion = device.law.motion
+    motion = device.dynamics.motion
 
     def broken(*arguments):
         found = motion(*arguments)
         getattr(found, place)[0] = math.nan
         return found
 
-    monkeypatch.setattr(device.law, "motion", broken)
+    monkeypatch.setattr(device.dynamics, "motion", broken)
     solution = device.evolve(1.0)
     assert solution.outcome is Outcome.NOT_FINITE
     assert torch.isnan(solution.x).all()
@@ -458,7 +458,7 @@ def test_a_state_that_is_not_finite_is_no_reading(monkeypatch, place):
     ],
 )
 def test_a_state_that_is_none_is_refused_and_leaves_the_device_as_it_was(change, words):
-    device, b = FactoredDevice(INTEGRATED, die=1), torch.ones(20, dtype=torch.float64)
+    device, b = CascadeDevice(INTEGRATED, die=1), torch.ones(20, dtype=torch.float64)
     device.solve(system_of(), b, 1.0)
     before = device.state_dict()
     given = {} if isinstance(change, str) else before | change
@@ -473,31 +473,31 @@ def test_a_state_that_is_none_is_refused_and_leaves_the_device_as_it_was(change,
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: FactoredDevice(3), "parts is a int: give a Technology, a preset's name or a DeviceCard"),
-        (lambda: FactoredDevice(IDEAL, seed=-1), "seed is -1"),
-        (lambda: FactoredDevice(IDEAL).evolve(1.0), "call solve first"),
+        (lambda: CascadeDevice(3), "parts is a int: give a Technology, a preset's name or a DeviceCard"),
+        (lambda: CascadeDevice(IDEAL, seed=-1), "seed is -1"),
+        (lambda: CascadeDevice(IDEAL).evolve(1.0), "call solve first"),
         (
-            lambda: FactoredDevice(IDEAL).solve(Dense(torch.eye(2)), torch.ones(2), 1.0),
+            lambda: CascadeDevice(IDEAL).solve(Dense(torch.eye(2)), torch.ones(2), 1.0),
             "system is a Dense: .*Kronecker",
         ),
-        (lambda: FactoredDevice(IDEAL).solve(LowRank(torch.zeros(1, 2)), torch.ones(2), 1.0), "J is zero everywhere"),
-        (lambda: FactoredDevice(IDEAL).tau, "call solve first"),
+        (lambda: CascadeDevice(IDEAL).solve(LowRank(torch.zeros(1, 2)), torch.ones(2), 1.0), "J is zero everywhere"),
+        (lambda: CascadeDevice(IDEAL).tau, "call solve first"),
         (
-            lambda: FactoredDevice(IDEAL).solve(
+            lambda: CascadeDevice(IDEAL).solve(
                 LowRank(torch.full((1, 2), 1e-305, dtype=torch.float64)), torch.ones(2, dtype=torch.float64), 1.0
             ),
             "largest entry of J is 1e-305: give one from 1e-300",
         ),
         (
-            lambda: FactoredDevice(IDEAL).solve(
+            lambda: CascadeDevice(IDEAL).solve(
                 LowRank(torch.full((1, 2), 1e-160, dtype=torch.float64), None, 1.0),
                 torch.ones(2, dtype=torch.float64),
                 1.0,
             ),
             "damping is 1 where the factors' product is about",
         ),
-        (lambda: FactoredDevice(IDEAL).solve(LowRank(torch.ones(1, 2)), torch.ones(3), 1.0), r"shape \(2,\)"),
-        (lambda: FactoredDevice(IDEAL).solve(LowRank(torch.ones(1, 2)), torch.ones(2), -1.0), "duration is -1"),
+        (lambda: CascadeDevice(IDEAL).solve(LowRank(torch.ones(1, 2)), torch.ones(3), 1.0), r"shape \(2,\)"),
+        (lambda: CascadeDevice(IDEAL).solve(LowRank(torch.ones(1, 2)), torch.ones(2), -1.0), "duration is -1"),
     ],
 )
 def test_refusals_name_what_is_wrong(call, words):

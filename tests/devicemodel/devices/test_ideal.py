@@ -125,7 +125,7 @@ def test_settled_state_solves_and_zero_time_returns_the_start_exactly():
         assert torch.equal(IdealDevice().solve(system, b.to(dtype), 0.0, x0=x0.to(dtype)).x, x0.to(dtype))
 
 
-def test_small_damping_keeps_its_digits_in_the_low_rank_law():
+def test_small_damping_keeps_its_digits_in_the_low_rank_dynamics():
     J, _, b, x0 = draw(8, 3, 9)
     J[2] = J[1] + 1e-6 * J[2]  # a singular value of about 1e-6
     system = LowRank(J, None, 1e-3)

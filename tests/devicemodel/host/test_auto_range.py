@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.cascade.device import FactoredDevice
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
@@ -40,7 +40,7 @@ DEVICES = {
         Dense(torch.tensor(spd(3, 4.0, 1))),
         flat,
     ),
-    "cascade": (lambda: FactoredDevice(BOARD, 1), LowRank(J, None, 0.7), lambda: LowRank(J, None, 1e-3)),
+    "cascade": (lambda: CascadeDevice(BOARD, 1), LowRank(J, None, 0.7), lambda: LowRank(J, None, 1e-3)),
 }
 
 
@@ -94,7 +94,7 @@ def test_a_drive_that_clips_is_told_from_offsets_that_do(name):
     silent = BOARD.replace(opamp__offset=0.0, dac__offset=0.0, dac__bits=None, opamp__gain=1e9)
     make = {
         "surrogate": lambda: SurrogateDevice(true_card(silent, leak=0.0).replace(clamp=1.01), None, extrapolate=True),
-        "cascade": lambda: FactoredDevice(true_card(silent, leak=0.0).replace(clamp=1.01), None, extrapolate=True),
+        "cascade": lambda: CascadeDevice(true_card(silent, leak=0.0).replace(clamp=1.01), None, extrapolate=True),
     }[name]
     found = make().solve(LowRank(J, None, 1e-9), B, math.inf)
     assert found.outcome is Outcome.CLIPPED

@@ -1,4 +1,4 @@
-"""`FactoredLaw`: the exact motion of cells behind three arrays, for any number of them, without an N x N or a stored k x N matrix.
+"""`LowRankDynamics`: the exact motion of cells behind three arrays, for any number of them, without an N x N or a stored k x N matrix.
 
 With L_t the row sums of array t, f_t its stage's feedback and e = 1/A0, the law of `fabrics.factored` at rest of its amplifiers reads, in
 units of tau,
@@ -36,14 +36,12 @@ from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
 from ..ou import transition
-from .low_rank_array import FIRST, LAST, FactoredArray
+from .cells import FIRST, LAST
+from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hyperbola, left_out, nodes, spectral_bound
+from .low_rank_array import LowRankArray
 
 NODES = 24
 """In the upper half plane."""
-STEP, WIDTH, ANGLE = 1.08179214, 4.49207528, 1.17210423
-"""Weideman and Trefethen's hyperbola: h = STEP / NODES, mu = WIDTH NODES / t, and its angle."""
-INNER = 0.2
-"""How much larger the angle of the narrower hyperbola is; at pi/2 it would be the axis."""
 SAMPLES = 4 * NODES
 """Of the narrower hyperbola."""
 BATCH = 2**17
@@ -55,26 +53,9 @@ SPREAD = 8.0
 """Standard deviations of mismatch in the interval of Delta."""
 AT_REST = 100.0
 """Decay rate times t beyond which nothing of the start is left, e^-100 = 4e-44."""
-ROUNDING = 2e-16
-"""Relative error of a node's linear system, times sqrt(k)."""
 
 
-@dataclass(frozen=True)
-class Motion:
-    """Where the cells are after some time.
-
-    Attributes:
-        volts: (N,) V. stages: outputs of the summing amplifiers, one stage after the other, V.
-        bound: of the error of `volts`, V in the Euclidean norm; the rounding in it is an estimate.
-            inf: mismatch keeps it from being proven.
-    """
-
-    volts: np.ndarray
-    stages: np.ndarray
-    bound: float
-
-
-class FactoredLaw:
+class LowRankDynamics:
     """The law of one array.
 
     Args:
@@ -88,7 +69,7 @@ class FactoredLaw:
         stable: whether no mode grows, settles: whether all decay; judged with the middle of Delta's interval for its scatter.
     """
 
-    def __init__(self, array: FactoredArray, leak: float, noise_power: float = 0.0) -> None:
+    def __init__(self, array: LowRankArray, leak: float, noise_power: float = 0.0) -> None:
         self.array, self.leak, self.noise_power = array, leak, noise_power
         self.inertia = array.capacitance * (1 + leak)
         self._proven: dict[float, bool] = {}
@@ -130,9 +111,7 @@ class FactoredLaw:
             bound = float((resolvent * residual).sum())
             return self._sum(vectors, weight, scales, solved, bound)
         self._require_inside(t)
-        z, slope = hyperbola(WIDTH * NODES / t, ANGLE, (np.arange(NODES) + 0.5) * STEP / NODES)
-        # Twice the real part: conjugate nodes.
-        weight = slope * np.exp(z * t) * (STEP / NODES) / (1j * math.pi)
+        z, weight = nodes(t, NODES, STEP, WIDTH, ANGLE)
         scales = np.stack([np.ones_like(z), 1 / z])
         solved = self._solve(z, np.einsum("psk,sq->pqk", drawn, scales), 1 / z)
         resolvent, residual = self._norms(z, solved, scales, vectors)
@@ -303,10 +282,7 @@ class FactoredLaw:
             self._proven[t] = all(self._stays_inside(path[some], weigh) for some in batches)
         if not self._proven[t]:
             return math.inf
-        total, decay, response = 0.0, np.exp(path * t), np.expm1(path * t) / path
-        for node, w in ((z, weight / 2), (z.conj(), weight.conj() / 2)):
-            poles = 1 / (node[None, :] - path[:, None])
-            decay, response = decay - poles @ w, response - poles @ (w / node)
+        total, (decay, response) = 0.0, left_out(path, t, z, weight)
         for some in batches:
             for vector, moved, error, through in zip(
                 vectors, drawn.swapaxes(0, 1), (decay, response), (0.0, 1.0), strict=True
@@ -320,8 +296,7 @@ class FactoredLaw:
 
     def _require_inside(self, t: float) -> None:
         """InputError unless the modes of uniform Delta are inside the narrower hyperbola."""
-        # A point is inside where the hyperbola through it has a larger angle.
-        if float(np.arcsin(1 + self._modes * t / (WIDTH * NODES) + 0j).real.min()) < ANGLE + INNER:
+        if angle_of(-self._modes, WIDTH * NODES / t) < ANGLE + INNER:
             raise InputError(
                 "the parts' mismatch makes modes of this system swing too fast for the law of the factored array: lower the mismatch, "
                 "raise the damping, or give Dense(system.dense()) to a device for dense systems"
@@ -366,11 +341,6 @@ class _Solved:
     sent: np.ndarray
 
 
-def hyperbola(mu: float, angle: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """z = mu (1 + sin(i theta - angle)) and dz/dtheta."""
-    return mu * (1 + np.sin(1j * theta - angle)), 1j * mu * np.cos(1j * theta - angle)
-
-
 def _distance(z: np.ndarray, low: float, high: float) -> np.ndarray:
     """From -z to the interval."""
     return np.asarray(np.abs(-z - np.clip(-z.real, low, high)))
@@ -380,16 +350,6 @@ def _root(gram: np.ndarray) -> np.ndarray:
     """S with S^T S = gram."""
     values, basis = np.linalg.eigh(gram)
     return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * basis.T)
-
-
-def spectral_bound(X: np.ndarray) -> np.ndarray:
-    """Upper bound of the spectral norms of matrices (..., k, k), k^(1/32) too large at most: |X|^16 = |(X^H X)^8|, by Frobenius' norm."""
-    size = np.linalg.norm(X, axis=(-2, -1))
-    scaled = X / np.where(size > 0, size, 1.0)[..., None, None]
-    power = scaled.conj().swapaxes(-1, -2) @ scaled
-    for _ in range(3):
-        power = power @ power
-    return np.asarray(size * np.linalg.norm(power, axis=(-2, -1)) ** (1 / 16))
 
 
 def _phi(a: np.ndarray, t: float) -> np.ndarray:

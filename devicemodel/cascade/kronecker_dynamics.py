@@ -1,12 +1,12 @@
-"""`KroneckerLaw`: the exact motion of cells behind arrays of A and B, for any number of them, by resolvents of `KroneckerFlow`.
+"""`KroneckerDynamics`: the exact motion of cells behind arrays of A and B, for any number of them, by resolvents of `KroneckerDrift`.
 
-Mean. As in `factored_law`: x(t) = (1 / 2 pi i) int e^{zt} (z - F)^-1 (x_0 + u / z) dz, on the hyperbola and with the weights of
+Mean. As in `low_rank_dynamics`: x(t) = (1 / 2 pi i) int e^{zt} (z - F)^-1 (x_0 + u / z) dz, on the hyperbola and with the weights of
 J. A. C. Weideman and L. N. Trefethen, Math. Comp. 76, 1341 (2007). A settled state is the one node z = 0. The nodes' resolvents are found
 together, so that one pass over the arrays serves them all.
 
 Error bound. What GMRES leaves of each resolvent, through the resolvent's bound; and |f - r| of the sum over nodes r against f, through
 that bound along a narrower hyperbola, in sampled points; the best of a few. Where mismatch lets modes be outside of all of them
-(`KroneckerFlow.distance`), the bound is infinite, and the modes found nearest to growth are what is looked at.
+(`KroneckerDrift.distance`), the bound is infinite, and the modes found nearest to growth are what is looked at.
 
 Noise. Every resistor's: 4 k T L a cell (two rails), and that of each summing amplifier, 4 k T (L_1 + f), through what follows:
 
@@ -25,9 +25,9 @@ import numpy as np
 from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
+from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hyperbola, left_out, nodes
 from .kronecker_array import KroneckerArray
-from .kronecker_drift import ROUNDING, KroneckerFlow
-from .low_rank_law import ANGLE, INNER, STEP, WIDTH, Motion, hyperbola
+from .kronecker_drift import KroneckerDrift
 
 NODES = 16
 """In the upper half plane."""
@@ -53,7 +53,7 @@ LEAST = 1e-6
 """What is left where it has failed."""
 
 
-class KroneckerLaw:
+class KroneckerDynamics:
     """The law of one array.
 
     Args:
@@ -62,17 +62,17 @@ class KroneckerLaw:
         noise_power: of Johnson noise, over the law's; 0 is silent.
 
     Attributes:
-        flow: F. stable, settles: see `KroneckerFlow`.
+        drift: F. stable, settles: see `KroneckerDrift`.
     """
 
     def __init__(self, array: KroneckerArray, leak: float, noise_power: float = 0.0) -> None:
-        self.array, self.noise_power, self.flow = array, noise_power, KroneckerFlow(array, leak)
-        flow, self._shape = self.flow, array.shape
-        self.stable, self.settles = flow.stable, flow.settles
-        self._stage_offset = flow.gain * flow.stage_load * array.stage_offsets.reshape(self._shape)
-        sent = flow.last(self._stage_offset[None])[0] if self._stage_offset.any() else 0.0
-        self._offset = flow.pull * (flow.load * array.offset.reshape(self._shape) - sent)
-        self._stretch = math.sqrt(float(flow.pull.max() / flow.pull.min()))
+        self.array, self.noise_power, self.drift = array, noise_power, KroneckerDrift(array, leak)
+        drift, self._shape = self.drift, array.shape
+        self.stable, self.settles = drift.stable, drift.settles
+        self._stage_offset = drift.gain * drift.stage_load * array.stage_offsets.reshape(self._shape)
+        sent = drift.last(self._stage_offset[None])[0] if self._stage_offset.any() else 0.0
+        self._offset = drift.pull * (drift.load * array.offset.reshape(self._shape) - sent)
+        self._stretch = math.sqrt(float(drift.pull.max() / drift.pull.min()))
 
     def motion(self, currents: np.ndarray, start: np.ndarray, t: float) -> Motion:
         """The mean after t tau.
@@ -83,16 +83,16 @@ class KroneckerLaw:
         Raises:
             InputError: an unstable law; inf where there is no settled state; modes that mismatch makes swing, or that GMRES fails at.
         """
-        flow, array = self.flow, self.array
+        drift, array = self.drift, self.array
         if not self.stable:
             raise InputError("the law has a growing mode: more damping is needed")
         x = start.reshape(self._shape)
         if t == 0:
             return self._motion(x.copy(), 0.0)
-        u = flow.pull * (currents * array.drive / array.drive_nominal).reshape(self._shape) + self._offset
-        if math.isinf(t) or t * flow.slowest > AT_REST:
+        u = drift.pull * (currents * array.drive / array.drive_nominal).reshape(self._shape) + self._offset
+        if math.isinf(t) or t * drift.slowest > AT_REST:
             return self._at_rest(x, u, t)
-        z, weight = _nodes(t, STEP, WIDTH, ANGLE)
+        z, weight = nodes(t, NODES, STEP, WIDTH, ANGLE)
         outside = self._quadrature(t, z, weight, float(np.linalg.norm(x)), float(np.linalg.norm(u)))
         if math.isinf(outside):
             self._require_inside(WIDTH * NODES / t, ANGLE)
@@ -103,19 +103,19 @@ class KroneckerLaw:
 
     def fluctuation(self, t: float, rng: np.random.Generator) -> np.ndarray:
         """A draw of what noise has added after t tau, (N,) V."""
-        flow, array = self.flow, self.array
+        drift, array = self.drift, self.array
         if self.noise_power == 0 or t == 0:
             return np.zeros(array.size)
-        times, weights = self._times(min(t, QUIET / flow.slowest) if self.settles else t)
+        times, weights = self._times(min(t, QUIET / drift.slowest) if self.settles else t)
         density = 4 * Boltzmann * array.die.ambient * self.noise_power / array.tau
         cells, stages = rng.standard_normal((2, len(times), *self._shape))
-        cells *= np.sqrt(density * flow.load)
-        cells += flow.last(flow.gain * np.sqrt(density * flow.stage_load) * stages)
-        cells *= flow.pull * np.sqrt(weights)[:, None, None]
+        cells *= np.sqrt(density * drift.load)
+        cells += drift.last(drift.gain * np.sqrt(density * drift.stage_load) * stages)
+        cells *= drift.pull * np.sqrt(weights)[:, None, None]
         return self._carried(times, cells).ravel()
 
     def _motion(self, volts: np.ndarray, bound: float) -> Motion:
-        stages = self.flow.gain * self.flow.first(volts[None])[0] + self._stage_offset
+        stages = self.drift.gain * self.drift.first(volts[None])[0] + self._stage_offset
         return Motion(volts.ravel(), stages.ravel(), bound)
 
     def _at_rest(self, x: np.ndarray, u: np.ndarray, t: float) -> Motion:
@@ -123,15 +123,15 @@ class KroneckerLaw:
             raise InputError("there is no settled state: damping or 1/A0 must be above 0")
         z = np.zeros(1, dtype=complex)
         found, left = self._resolve(z, u[None], EXACT)
-        volts, margin = found[0].real, float(self.flow.distance(z)[0])
+        volts, margin = found[0].real, float(self.drift.distance(z)[0])
         bound = float((self._resolvent(z) * left)[0])
         if margin > 0:
             bound += self._stretch * math.exp(-margin * t) * float(np.linalg.norm(x - volts))
         return self._motion(volts, bound)
 
     def _resolve(self, z: np.ndarray, right: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-        """`KroneckerFlow.resolve`, what is left with its rounding, (s,)."""
-        found, left = self.flow.resolve(z, right, tolerance)
+        """`KroneckerDrift.resolve`, what is left with its rounding, (s,)."""
+        found, left = self.drift.resolve(z, right, tolerance)
         size, reached = (np.linalg.norm(value.reshape(len(z), -1), axis=1) for value in (right, found))
         if (left > LEAST * size).any():
             raise InputError(
@@ -140,32 +140,28 @@ class KroneckerLaw:
                 "mismatch, raise the damping, or give Dense(system.dense()) to a device for dense systems"
             )
         rounding = ROUNDING * math.sqrt(sum(self._shape))
-        return found, left + rounding * (size + (np.abs(z) + self.flow.fastest) * reached)
+        return found, left + rounding * (size + (np.abs(z) + self.drift.fastest) * reached)
 
     def _resolvent(self, z: np.ndarray) -> np.ndarray:
         """Bound of |(z - F)^-1|; inf where there can be modes."""
-        distance = self.flow.distance(z)
+        distance = self.drift.distance(z)
         return np.where(distance > 0, self._stretch / np.maximum(distance, 1e-300), math.inf)
 
     def _quadrature(self, t: float, z: np.ndarray, weight: np.ndarray, start: float, drive: float) -> float:
         """Bound of what the sum over nodes leaves out, of vectors of these norms."""
         # Out to where the modes are far behind.
-        reach, bounds = math.asinh(1e3 * (1 + t * self.flow.fastest)), []
+        reach, bounds = math.asinh(1e3 * (1 + t * self.drift.fastest)), []
         theta = (np.arange(SAMPLES) + 0.5) * reach / SAMPLES
         for inner in INNERS:
             path, length = hyperbola(WIDTH * NODES / t, ANGLE + inner, theta)
-            decay, response = np.exp(path * t), np.expm1(path * t) / path
-            for node, w in ((z, weight / 2), (z.conj(), weight.conj() / 2)):
-                poles = 1 / (node - path[:, None])
-                decay, response = decay - poles @ w, response - poles @ (w / node)
+            decay, response = left_out(path, t, z, weight)
             missed = np.abs(decay) * start + np.abs(response) * drive
             bounds.append(float((missed * self._resolvent(path) * np.abs(length)).sum()) * reach / SAMPLES / math.pi)
         return min(bounds)
 
     def _require_inside(self, mu: float, angle: float) -> None:
         """InputError unless the modes nearest to growth are well inside of the hyperbola."""
-        # A point is inside where the hyperbola through it has a larger angle.
-        if float(np.arcsin(1 - self.flow.modes / mu + 0j).real.min()) < angle + INNER:
+        if angle_of(self.drift.modes, mu) < angle + INNER:
             raise InputError(
                 "the parts' mismatch makes modes of this system swing too fast for the law of A (x) B: lower the mismatch, "
                 "raise the damping, or give Dense(system.dense()) to a device for dense systems"
@@ -173,7 +169,7 @@ class KroneckerLaw:
 
     def _times(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and weights of an integral over 0 to t, the latest interval first."""
-        halvings = max(0, math.ceil(math.log2(t * self.flow.fastest)))
+        halvings = max(0, math.ceil(math.log2(t * self.drift.fastest)))
         ends = np.append(t * 0.5 ** np.arange(halvings + 1), 0.0)
         x, w = np.polynomial.legendre.leggauss(GAUSS)
         middle, half = (ends[:-1] + ends[1:]) / 2, (ends[:-1] - ends[1:]) / 2
@@ -185,19 +181,13 @@ class KroneckerLaw:
         for first in range(0, len(times) - GAUSS, group):
             some = slice(first, min(first + group, len(times) - GAUSS))
             end = times[some].max()
-            z, weight = _nodes(end, LONG_STEP, LONG_WIDTH, LONG_ANGLE)
-            if (self.flow.distance(z) <= 0).any():
+            z, weight = nodes(end, NODES, LONG_STEP, LONG_WIDTH, LONG_ANGLE)
+            if (self.drift.distance(z) <= 0).any():
                 self._require_inside(LONG_WIDTH * NODES / end, LONG_ANGLE)
             shares = weight[:, None] * np.exp(z[:, None] * (times[some] - end))
             found, _ = self._resolve(z, np.einsum("zs,spq->zpq", shares, sources[some]), NOISY)
             total += found.sum(axis=0).real
         times, sources, polynomial = times[-GAUSS:], sources[-GAUSS:], np.zeros((1, *self._shape))
         for n in range(DEGREE, -1, -1):
-            polynomial = np.einsum("s,spq->pq", times**n / math.factorial(n), sources) + self.flow.apply(polynomial)
+            polynomial = np.einsum("s,spq->pq", times**n / math.factorial(n), sources) + self.drift.apply(polynomial)
         return np.asarray(total + polynomial[0])
-
-
-def _nodes(t: float, step: float, width: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of the upper half plane and weights of e^{zt} dz / (pi i): twice the real part stands for the conjugate nodes."""
-    z, slope = hyperbola(width * NODES / t, angle, (np.arange(NODES) + 0.5) * step / NODES)
-    return z, slope * np.exp(z * t) * (step / NODES) / (1j * math.pi)
