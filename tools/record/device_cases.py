@@ -33,8 +33,11 @@ Solve = tuple[Any, Any, float, Any]
 """System, drive, duration and initial state of one solve."""
 
 
-def sequence(device: Any, runs: Sequence[Solve]) -> dict[str, Any]:
-    """Readings, times and outcomes of solves on one device, one after the other, a further run, and the state."""
+def sequence(device: Any, runs: Sequence[Solve], idle: bool = False) -> dict[str, Any]:
+    """Readings, times and outcomes of solves on one device, one after the other, a further run, the state, and a solve from it.
+
+    `idle`: after a further solve and 1000 s without one.
+    """
     found: dict[str, Any] = {}
 
     def keep(name: str, solution: Any) -> None:
@@ -55,7 +58,7 @@ def sequence(device: Any, runs: Sequence[Solve]) -> dict[str, Any]:
     found["state"] = {key: value for key, value in saved.items() if value is not None}
     device.load_state_dict(saved)
     system, b, duration, _ = runs[0]
-    if hasattr(device, "idle"):
+    if idle:
         device.solve(system, b, 2.0)
         device.idle(1e3)
     keep("resumed", device.solve(system, b, duration))
@@ -79,7 +82,7 @@ def surrogate(fabric: str, technology: str, die: int | None, options: dict[str, 
     changes = {key: options.pop(key) for key in ("clamp", "noise_power", "leak") if key in options}
     card = card_of(technology_of(technology), fabric, **changes)
     device = SurrogateDevice(card, die, seed=3, extrapolate=True, **options)
-    yield "runs.npz", sequence(device, plan(fabric))
+    yield "runs.npz", sequence(device, plan(fabric), idle=True)
 
 
 def outside() -> Items:
@@ -100,7 +103,7 @@ def spice(fabric: str, technology: str, die: int | None, options: dict[str, Any]
         options["amplifier"] = Macromodel(board.opamp)
     runs = plan(fabric, (3, 3, 2))
     device = SpiceDevice(board, die, fabric, seed=2, **options)
-    yield "runs.npz", sequence(device, [runs[0], runs[1], runs[4]])
+    yield "runs.npz", sequence(device, [runs[0], runs[1], runs[4]], idle=True)
 
 
 class Rows:
