@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,11 +72,17 @@ def commanded(arguments: str) -> Items:
                 code = thermograd(line.split())
             text = f"exit {code}\n{out.getvalue()}\n--- stderr\n{err.getvalue()}"
             yield f"output{k or ''}.txt", scrubbed(text, folder)
+        texts = []
         for path in sorted(Path("out").rglob("*.*")):
+            name = f"files/{path.relative_to('out')}"
             if path.suffix == ".npz":
-                yield f"files/{path.relative_to('out')}", dict(np.load(path))
+                yield name, dict(np.load(path))
             elif path.suffix not in (".png", ".pt"):
-                yield f"files/{path.relative_to('out')}.txt", scrubbed(path.read_text(encoding="utf-8"), folder)
+                texts.append((scrubbed(name, folder), scrubbed(path.read_text(encoding="utf-8"), folder)))
+        count: Counter[str] = Counter()
+        for name, text in sorted(texts):
+            yield f"{name.replace('DIGEST', str(count[name]))}.txt", text
+            count[name] += 1
 
 
 def path_matrix(n: int) -> str:
