@@ -30,7 +30,7 @@ import numpy as np
 from thermograd.circuits import VCVS, Netlist, Resistor, noise_covariance, noise_spectrum
 from thermograd.devicemodel.calibration.measured.calibrate import calibrate_from_measurements, check_measurements
 from thermograd.devicemodel.calibration.measured.measurements import Measurements
-from thermograd.devicemodel.calibration.measured.result import LabCalibration
+from thermograd.devicemodel.calibration.measured.result import CircuitCalibration
 
 PICKUP = (800.0, 1600.0)  # Hz
 SOUGHT = ("R3", "C1", "C2")
@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     def circuit(values: Mapping[str, float]) -> Netlist:
         return model(meter, values)
 
-    found: dict[str, LabCalibration] = {}
+    found: dict[str, CircuitCalibration] = {}
     for name in arguments.only or plan:
         seen, unseen = plan[name]
         card = calibrate_from_measurements(
@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     return figures
 
 
-def show(name: str, card: LabCalibration, meter: dict[str, float]) -> None:
+def show(name: str, card: CircuitCalibration, meter: dict[str, float]) -> None:
     print(f"\n{name}  {', '.join(FREE[name])}")
     for what, text in card.summary():
         known = ""
@@ -231,9 +231,9 @@ def draw(path: Path, figures: dict[str, Any]) -> None:
             place = row + 0.2 * (shift - 1)
             error = 0.0 if value.std is None else value.std / known
             right.errorbar(value.value / known, place, xerr=error, fmt="Dsv"[shift], color=colours[name], markersize=5)
-            for rival in card.rivals:
+            for other in card.alternatives:
                 right.plot(
-                    rival[part] / known, place, "Dsv"[shift], color=colours[name], fillstyle="none", markersize=5
+                    other[part] / known, place, "Dsv"[shift], color=colours[name], fillstyle="none", markersize=5
                 )
     for ax in (left, middle):
         ax.axvspan(PICKUP[0] / 1e3, PICKUP[1] / 1e3, color=grey, alpha=0.2, linewidth=0)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,21 +12,23 @@ import torch
 from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError
 from ...circuits.ngspice.run import run
+from ...circuits.parallel import parallel_map
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...circuits.version import __version__
 from ...compiler.compile import lay_out
-from ...compiler.passes.damp import damp
-from ...compiler.validate import validate, validate_drive
+from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ..card import RANGES, DeviceCard, Estimate, HeldOut, Validity
 from ..device import Outcome
 from ..devices.spice import SpiceDevice, transient
-from ..devices.surrogate import SurrogateDevice, propagate
+from ..devices.surrogate import propagate
 from ..host.auto_range import TARGET
 from ..host.probe import Probe
 from ..systems import Dense
+from .cases import Case, make_cases, random_system
+from .evidence import Calibration, compare, summarised
 from .fitting import Conversion, Observation, fit_converter, fit_law, fit_noise
 
 Progress = Callable[[str, int, int], None]
@@ -36,52 +36,46 @@ Progress = Callable[[str, int, int], None]
 
 NOISY_UNKNOWNS = 24
 """Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
-
-
 INSIDE = 0.98
 """Share of a converter's range within which `fit_converter` looks at readings."""
-
 CLAMP = 1.013
-"""Where the output of a `Macromodel` at its rail ends, over the rail: to some tenths of a percent, which gain and slew rate decide."""
+"""Where the output of a `Macromodel` at its limit ends, over the limit: to some tenths of a percent, which gain and slew rate decide."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One system for one die: A (n, n), b (n,), analog time in tau."""
+def calibrate(
+    technology: Technology | str,
+    fabric: str = "crossbar",
+    seed: int = 0,
+    systems: Sequence[tuple[Any, Any]] = (),
+    sizes: Sequence[int] = (4, 8, 12, 16),
+    dies: Sequence[int] = (1, 2, 3),
+    new_dies: Sequence[int] = (101, 102),
+    workers: int | None = None,
+    progress: Progress | None = None,
+    amplifier: AmplifierCell | None = None,
+) -> DeviceCard:
+    """Run ngspice on random systems and on the real ones given, fit a card, and test it on what was held out.
 
-    matrix: np.ndarray
-    b: np.ndarray
-    duration: float
-    die: int
-    real: bool = False
+    Args:
+        technology: what to calibrate, or a preset's name.
+        fabric: one that `can_calibrate`: "crossbar" or "dual_rail".
+        seed: of the random systems; same seed, same card.
+        systems: real systems (A, b), A symmetric positive definite, a matrix or a `LinearSystem`; of every three, one is fitted and two
+            are held out.
+        sizes: unknowns of the random systems; two of each size are fitted and two held out.
+        dies: seeds of the dies that are fitted. new_dies: those that are only tested.
+        workers: simulations at a time; None: one for each core.
+        progress: called with (stage, done, total).
+        amplifier: what stands for each amplifier in SPICE, as in `SpiceDevice`. Of a `Macromodel` the second pole goes into the card as
+            the technology has it, since it moves no reading by enough to be fitted, and so does its output limit.
 
-    @property
-    def solution(self) -> np.ndarray:
-        """A^-1 b, the reference against which both devices' errors are taken."""
-        return np.linalg.solve(self.matrix, self.b)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A held-out case: error vectors x - A^-1 b of SPICE and surrogate, relative to |A^-1 b|, (n,) each."""
-
-    case: Case
-    spice: np.ndarray
-    surrogate: np.ndarray
-    new_die: bool
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A card and the held-out comparisons behind its figures."""
-
-    card: DeviceCard
-    comparisons: tuple[Comparison, ...]
-
-
-def calibrate(technology: Technology | str, **options: Any) -> DeviceCard:
-    """Calibrate a surrogate against ngspice; the options are those of `calibrate_with_evidence`."""
-    return calibrate_with_evidence(technology, **options).card
+    Raises:
+        InputError: an unusable technology, system, fabric, list of dies or number of workers.
+        SimulationError: ngspice failed.
+    """
+    return calibrate_with_evidence(
+        technology, fabric, seed, systems, sizes, dies, new_dies, workers, progress, amplifier
+    ).card
 
 
 def calibrate_with_evidence(
@@ -92,31 +86,14 @@ def calibrate_with_evidence(
     sizes: Sequence[int] = (4, 8, 12, 16),
     dies: Sequence[int] = (1, 2, 3),
     new_dies: Sequence[int] = (101, 102),
-    workers: int = 2,
+    workers: int | None = None,
     progress: Progress | None = None,
     amplifier: AmplifierCell | None = None,
 ) -> Calibration:
-    """Run ngspice on random systems and on the real ones given, fit a card, and test it on what was held out.
-
-    Args:
-        technology: what to calibrate, or a preset's name.
-        fabric: "crossbar" or "dual_rail".
-        seed: of the random systems; same seed, same card.
-        systems: real systems (A, b), A symmetric positive definite; of every three, one is fitted and two are held out.
-        sizes: unknowns of the random systems; two of each size are fitted and two held out.
-        dies: seeds of the dies that are fitted. new_dies: those that are only tested.
-        workers: simulations at a time.
-        progress: called with (stage, done, total).
-        amplifier: what stands for each amplifier in SPICE, as in `SpiceDevice`. Of a `Macromodel` the second pole goes into the card as
-            the technology has it, since it moves no reading by enough to be fitted, and so does that it holds its rail.
-
-    Raises:
-        InputError: an unusable technology, system, fabric or list of dies.
-        SimulationError: ngspice failed.
-    """
+    """As `calibrate`, with the comparisons behind the card's figures."""
     technology = as_technology(technology)
-    if fabric not in ("crossbar", "dual_rail"):
-        raise InputError(f"fabric {fabric!r} cannot be calibrated; use 'crossbar' or 'dual_rail'")
+    if fabric not in (known := fabric_names("can_calibrate")):
+        raise InputError(f"fabric {fabric!r} cannot be calibrated; use {' or '.join(map(repr, known))}")
     if not dies or not new_dies or set(dies) & set(new_dies):
         raise InputError(
             f"dies {list(dies)} and new_dies {list(new_dies)} must both be non-empty, without common seeds"
@@ -126,7 +103,7 @@ def calibrate_with_evidence(
     if seed < 0:
         raise InputError(f"seed is {seed}: give an integer >= 0")
     report = progress or (lambda stage, done, total: None)
-    fitted, held = _cases(fabric, seed, systems, sizes, dies, new_dies)
+    fitted, held = make_cases(fabric, seed, systems, sizes, dies, new_dies)
 
     def simulate(case: Case, noise: bool) -> tuple[np.ndarray, SpiceDevice]:
         noisy = noise and len(case.b) <= NOISY_UNKNOWNS
@@ -139,7 +116,7 @@ def calibrate_with_evidence(
             )
         return solution.x.numpy(), device
 
-    runs = _parallel(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
+    runs = _run_all(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
     observations, probes = [], []
     for case, (_, device) in zip(fitted, runs, strict=True):
         assert device.probe is not None
@@ -167,15 +144,13 @@ def calibrate_with_evidence(
         card = card.model_copy(update={"noise_power": _noise(card, seed, dies, workers, report)})
     else:
         card = card.replace(noise_power=0.0)
-    tested = _parallel(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
+    tested = _run_all(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
     devices = [device for _, device in (*runs, *tested)]
     card = card.model_copy(update={"validity": _validity(technology, [*fitted, *held], devices)})
-    comparisons = tuple(
-        _compare(case, x, card, case.die in new_dies) for case, (x, _) in zip(held, tested, strict=True)
-    )
+    comparisons = tuple(compare(case, x, card, case.die in new_dies) for case, (x, _) in zip(held, tested, strict=True))
     card = card.model_copy(
         update={
-            "held_out": _held_out(comparisons),
+            "held_out": summarised(comparisons),
             "provenance": {
                 "simulator": f"ngspice {devices[0].simulator}",
                 "thermograd": __version__,
@@ -190,60 +165,6 @@ def calibrate_with_evidence(
         }
     )
     return Calibration(card, comparisons)
-
-
-def random_system(n: int, condition: float, passive: bool, rng: np.random.Generator) -> np.ndarray:
-    """A random symmetric positive definite matrix (n, n) of mixed signs, with mean diagonal one.
-
-    Eigenvalues are log-uniform over the condition number in a random basis; `passive` scales the couplings until positive resistors
-    can realise the matrix, which bounds its condition.
-    """
-    basis, _ = np.linalg.qr(rng.standard_normal((n, n)))
-    eigenvalues = np.concatenate([[1.0, condition], condition ** rng.uniform(size=max(0, n - 2))])[:n]
-    a = (basis * eigenvalues) @ basis.T
-    a *= n / np.trace(a)
-    if passive:
-        off = a - np.diag(np.diag(a))
-        share = np.abs(off).sum(axis=1) / np.diag(a)
-        a = np.diag(np.diag(a)) + off * (0.8 / max(1.0, float(share.max())))
-    return (a + a.T) / 2
-
-
-def _cases(
-    fabric: str,
-    seed: int,
-    systems: Sequence[tuple[Any, Any]],
-    sizes: Sequence[int],
-    dies: Sequence[int],
-    new_dies: Sequence[int],
-) -> tuple[list[Case], list[Case]]:
-    rng = np.random.default_rng([seed, 4242])
-    fitted: list[Case] = []
-    held: list[Case] = []
-    count = 0
-    for n in sizes:
-        for k in range(4):
-            matrix = random_system(int(n), float(rng.uniform(5, 100)), fabric == "dual_rail", rng)
-            b, slow = rng.standard_normal(int(n)), 1.0 / float(np.linalg.eigvalsh(matrix)[0])
-            if k < 2:
-                # An early time shows capacitors and bandwidth, a late one resistors, gain and offset.
-                die = dies[count % len(dies)]
-                fitted += [Case(matrix, b, time, die) for time in (1.0, 8 * slow)]
-            else:
-                held.append(
-                    Case(matrix, b, 8 * slow, dies[count % len(dies)] if k == 2 else new_dies[count % len(new_dies)])
-                )
-            count += 1
-    for k, (given, drive) in enumerate(systems):
-        matrix = damp(validate(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given), 0.0)
-        b = validate_drive(drive.detach().cpu().numpy() if isinstance(drive, torch.Tensor) else drive, len(matrix))
-        slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
-        if k % 3 == 0:
-            fitted.append(Case(matrix, b, 5 * slow, dies[k % len(dies)], real=True))
-        else:
-            die = dies[k % len(dies)] if k % 3 == 1 else new_dies[k % len(new_dies)]
-            held.append(Case(matrix, b, 5 * slow, die, real=True))
-    return fitted, held
 
 
 def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[SpiceDevice]) -> Validity:
@@ -327,13 +248,13 @@ def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]
     return fit_converter(nominal, kind, readings)
 
 
-def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int, report: Progress) -> Estimate:
+def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int | None, report: Progress) -> Estimate:
     """Thermal noise of small systems at rest, one long seeded transient a die."""
     technology, rng = card.technology, np.random.default_rng([seed, 4343])
     slow_times = 600.0
     jobs = []
     for die in dies:
-        matrix = random_system(6, 5.0, card.fabric == "dual_rail", rng)
+        matrix = random_system(6, 5.0, not fabric_named(card.fabric).active, rng)
         slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
         program = lay_out(matrix, card.fabric, technology).on(Die(technology, die))
         jobs.append((program, slow_times * slow, int(rng.integers(2**31))))
@@ -350,39 +271,14 @@ def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int, repor
         assert covariance is not None
         return settled, covariance.numpy(), slow_times / 2
 
-    return fit_noise(_parallel(record, jobs, workers, "noise runs", report))
+    return fit_noise(_run_all(record, jobs, workers, "noise runs", report))
 
 
-def _compare(case: Case, x: np.ndarray, card: DeviceCard, new_die: bool) -> Comparison:
-    device = SurrogateDevice(card, case.die, seed=1)  # the noise must not be SPICE's own draw
-    predicted = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration).x.numpy()
-    scale = float(np.linalg.norm(case.solution))
-    return Comparison(case, (x - case.solution) / scale, (predicted - case.solution) / scale, new_die)
-
-
-def explained_variance(comparisons: Sequence[Comparison]) -> float:
-    """1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean(e_spice)|^2 over the comparisons; nan: nothing to explain; see `HeldOut`."""
-    left = sum(float(np.sum((item.spice - item.surrogate) ** 2)) for item in comparisons)
-    total = sum(float(np.sum((item.spice - item.spice.mean()) ** 2)) for item in comparisons)
-    return 1.0 - left / total if total > 0 else math.nan
-
-
-def _held_out(comparisons: Sequence[Comparison]) -> HeldOut:
-    return HeldOut(
-        systems=len(comparisons),
-        explained_variance=explained_variance([item for item in comparisons if not item.new_die]),
-        explained_variance_new_dies=explained_variance([item for item in comparisons if item.new_die]),
-        spice_error=float(np.sqrt(np.mean([np.sum(item.spice**2) for item in comparisons]))),
-        residual=float(np.sqrt(np.mean([np.sum((item.spice - item.surrogate) ** 2) for item in comparisons]))),
-    )
-
-
-def _parallel(work: Callable[[Any], Any], jobs: Sequence[Any], workers: int, stage: str, report: Progress) -> list[Any]:
+def _run_all(
+    work: Callable[[Any], Any], jobs: Sequence[Any], workers: int | None, stage: str, report: Progress
+) -> list[Any]:
     """Results in the order of the jobs; threads, since each waits for a simulator process of its own."""
-    results: list[Any] = []
     report(stage, 0, len(jobs))
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        for done, result in enumerate(pool.map(work, jobs), start=1):
-            results.append(result)
-            report(stage, done, len(jobs))
-    return results
+    return list(
+        parallel_map(work, jobs, workers, threads=True, progress=lambda done, total: report(stage, done, total))
+    )

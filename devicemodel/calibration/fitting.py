@@ -14,19 +14,20 @@ from scipy.optimize import least_squares
 
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
+from ...compiler.fabrics.registry import fabric_named
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard, Estimate
 from ..devices.surrogate import propagate
 from ..host.converters import code_of, quantise, step_of
 from ..host.nonlinearity import bow, level_error, transition_error
 from ..host.probe import Probe
-from .identifiability import untold
+from .identifiability import unidentifiable
 
 PARAMETERS = {
-    "crossbar": ("gain", "leak", "lag", "mismatch", "capacitor_mismatch", "offset"),
-    "dual_rail": ("gain", "mismatch", "capacitor_mismatch"),
+    True: ("gain", "leak", "lag", "mismatch", "capacitor_mismatch", "offset"),
+    False: ("gain", "mismatch", "capacitor_mismatch"),
 }
-"""What there is to fit in each fabric: a passive one has no amplifiers."""
+"""What there is to fit in fabrics with amplifiers and in those without."""
 
 SIMULATED = 1e-5
 """Relative error of a simulated reading, that of its time steps: a fit is not taken to know better."""
@@ -53,7 +54,7 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         Estimates of the fabric's parameters with standard uncertainties from the Jacobian at the optimum; and what the runs cannot tell,
         in words: parameters whose uncertainty moves readings by more than some tenths of a percent.
     """
-    names = PARAMETERS[blank.fabric]
+    names = PARAMETERS[fabric_named(blank.fabric).active]
     tau = float(np.median([run.nominal.tau for run in observations]))
     # Sizes at which each parameter moves a reading by some tenths of a percent: the unknowns are then of order one.
     typical = {
@@ -75,15 +76,15 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * theta])
 
     fit = least_squares(residual, np.zeros(len(names)), method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
-    told, left = fit.jac[: -len(names)], fit.fun[: -len(names)]
+    jacobian, left = fit.jac[: -len(names)], fit.fun[: -len(names)]
     freedom = max(1, len(left) - len(names))
-    covariance = np.linalg.pinv(told.T @ told) * float(left @ left) / freedom
+    covariance = np.linalg.pinv(jacobian.T @ jacobian) * float(left @ left) / freedom
     values, stds = start + scale * fit.x, scale * np.sqrt(np.diag(covariance))
     estimates = {name: Estimate(value=float(v), std=float(s)) for name, v, s in zip(names, values, stds, strict=True)}
     spread = max(float(np.sqrt(left @ left / freedom)), SIMULATED)
-    groups = untold(told / spread, names)
+    groups = unidentifiable(jacobian / spread, names)
     return estimates, tuple(
-        f"{', '.join(group.values)}: {'only together' if group.only_as else 'not told by these runs'}"
+        f"{', '.join(group.values)}: {'only together' if group.identified_as else 'not identified by these runs'}"
         for group in groups
     )
 

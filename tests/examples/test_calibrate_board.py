@@ -12,7 +12,7 @@ import pytest
 
 from thermograd.circuits.linear.noise_spectra import noise_spectrum
 from thermograd.devicemodel.calibration.measured.measurements import read_measurements
-from thermograd.devicemodel.calibration.measured.result import LabCalibration, Verdict
+from thermograd.devicemodel.calibration.measured.result import CircuitCalibration, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def test_what_is_written_can_be_read(calibrated):
     figures, out = calibrated
     assert read_measurements(out / "spectrum.csv").content == figures["spectrum"].content
     assert read_measurements(out / "correlation.csv").content == figures["correlation"].content
-    assert LabCalibration.read(out / "calibration_C.json") == figures["cards"]["C"]
+    assert CircuitCalibration.read(out / "calibration_C.json") == figures["cards"]["C"]
     assert (out / "lab.png").read_bytes().startswith(b"\x89PNG")
 
 

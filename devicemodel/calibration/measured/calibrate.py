@@ -3,10 +3,10 @@
 The model is the circuit's own law: cross-spectra and band covariances of its thermal noise (`circuits.linear.noise_spectra`), and its mean
 response to constant sources (`circuits.linear.statespace`). The logarithms of the free values maximise the likelihood of `likelihood`, by
 Fisher scoring in a trust region; their covariance is the inverse of the Fisher information, in which a prior is one more measurement.
-Eigenvectors of that information say which values the data cannot tell (`identifiability`).
+Eigenvectors of that information say which values the data do not identify (`identifiability`).
 
 A likelihood may have several maxima, of which the Fisher information knows one: the search is repeated from other starting values, and a
-maximum of nearly the same height elsewhere is a rival, which the result names.
+maximum of nearly the same height elsewhere is an alternative, which the result names.
 
 Data that are held out never enter the fit. With residuals z and sensitivities A there, and I the fit's information, the prediction's
 error is part of their covariance, so that chi^2 = z^T (1 + A I^-1 A^T)^-1 z = z^T z - z^T A (I + A^T A)^-1 A^T z.
@@ -28,10 +28,10 @@ from scipy.stats import gamma
 from ....circuits.errors import InputError
 from ....circuits.netlist.netlist import Netlist
 from ....circuits.version import __version__
-from ..identifiability import LIMIT, standard_errors, untold
+from ..identifiability import LIMIT, standard_errors, unidentifiable
 from .measurements import Measurements, read_measurements
 from .problem import Model, Point, Problem, free_values
-from .result import Check, LabCalibration, Prior, Residual, Source, Validity, Value, Verdict
+from .result import Check, CircuitCalibration, DataRange, DataSource, Prior, Residual, Value, Verdict
 
 __all__ = ["calibrate_from_measurements", "check_measurements"]
 
@@ -39,12 +39,10 @@ Array = NDArray[np.float64]
 Table: TypeAlias = Measurements | str | Path
 SUSPECT = 1e-3
 """Probability of the fitted data's chi^2 below which the circuit is taken to be wrong."""
-RIVAL = 2.0
-"""By how much ln L of a rival is at most below the best one's: its values are within two standard errors, were the likelihood normal."""
+ALTERNATIVE = 2.0
+"""How far ln L of an alternative is below the best one's at most: its values are within two standard errors, were the likelihood normal."""
 _SPREAD = math.log(10.0)  # other starting values are up to this off, in either direction
-_GRADIENT = (
-    1e-3  # a direction that counts as told, of strength 1 / LIMIT or more, is then within 5e-4 of its standard error
-)
+_GRADIENT = 1e-3  # a direction that counts as identified, of strength 1 / LIMIT or more, is then within 5e-4 of its standard error
 _DEPENDENT = 1e-5  # share of the largest singular value below which one is that of rounding
 _NOTHING = 1e-6  # information of a value known to a factor of e^1000, which makes every information matrix invertible
 
@@ -57,7 +55,7 @@ def calibrate_from_measurements(
     priors: Mapping[str, Prior] | None = None,
     starts: int = 4,
     seed: int = 0,
-) -> LabCalibration:
+) -> CircuitCalibration:
     """Fit values of a circuit to measurements by maximum likelihood, and test it on what was held out.
 
     Args:
@@ -86,22 +84,22 @@ def calibrate_from_measurements(
         raise InputError("tables: none; give at least one table of measurements to fit")
     problem = Problem(build, start, fitted, known)
     problem.at(problem.origin).sensitivity  # noqa: B018  an unusable start is the caller's error, a later one is a step too far
-    best, success, rivals = _search(problem, starts, np.random.default_rng(seed))
+    best, success, alternatives = _search(problem, starts, np.random.default_rng(seed))
     factor = best.sensitivity
     std, _ = standard_errors(factor)
     chi_squared = float(best.residual @ best.residual)
     freedom = max(1, len(factor) - int(np.linalg.matrix_rank(factor, rtol=_DEPENDENT)))
     fit = Check(
         chi_squared=chi_squared,
-        freedom=freedom,
+        degrees_of_freedom=freedom,
         p_value=_p_value(chi_squared, freedom, problem.spread),
-        beyond=0,
+        outside=0,
         residuals=_residuals(problem.labels, best.residual),
     )
-    information, validity = factor.T @ factor, _validity(fitted, best.netlist.temperature)
-    held = _check(Problem(build, best.values, tested, {}), information, validity) if tested else None
-    return LabCalibration(
-        verdict=_verdict(success, fit, held, bool(rivals), bool(np.any(std > LIMIT))),
+    information, data_range = factor.T @ factor, _validity(fitted, best.netlist.temperature)
+    held = _check(Problem(build, best.values, tested, {}), information, data_range) if tested else None
+    return CircuitCalibration(
+        verdict=_verdict(success, fit, held, bool(alternatives), bool(np.any(std > LIMIT))),
         values=tuple(
             Value(
                 name=name,
@@ -112,14 +110,14 @@ def calibrate_from_measurements(
             )
             for (name, value), error in zip(best.values.items(), std.tolist(), strict=True)
         ),
-        rivals=rivals,
+        alternatives=alternatives,
         information=_as_tuples(information),
-        untold=untold(factor[: len(factor) - len(known)], list(start)),
+        unidentifiable=unidentifiable(factor[: len(factor) - len(known)], list(start)),
         fit=fit,
         held_out=held,
-        validity=validity,
+        data_range=data_range,
         sources=tuple(
-            Source(name=t.source, kind=t.kind, rows=len(t), sha256=t.sha256, held_out=held)
+            DataSource(name=t.source, kind=t.kind, rows=len(t), sha256=t.sha256, held_out=held)
             for group, held in ((fitted, False), (tested, True))
             for t in group
         ),
@@ -148,12 +146,12 @@ def _search(
         )
         found.append((problem.at(result.x), bool(result.success)))
     best, success = min(found, key=lambda pair: pair[0].cost)
-    rivals: list[Point] = []
+    others: list[Point] = []
     for point, _ in sorted(found, key=lambda pair: pair[0].cost):
-        near = any(_distance(point, other) < 2.0 for other in (best, *rivals))
-        if point.cost < best.cost + RIVAL and not near:
-            rivals.append(point)
-    return best, success, tuple(point.values for point in rivals)
+        near = any(_distance(point, other) < 2.0 for other in (best, *others))
+        if point.cost < best.cost + ALTERNATIVE and not near:
+            others.append(point)
+    return best, success, tuple(point.values for point in others)
 
 
 def _distance(one: Point, other: Point) -> float:
@@ -162,19 +160,19 @@ def _distance(one: Point, other: Point) -> float:
     return min(float(np.linalg.norm(point.sensitivity @ way)) for point in (one, other))
 
 
-def _verdict(success: bool, fit: Check, held: Check | None, rivals: bool, unknown: bool) -> Verdict:
+def _verdict(success: bool, fit: Check, held: Check | None, ambiguous: bool, unknown: bool) -> Verdict:
     if not success:
         return Verdict.NOT_CONVERGED
     if fit.p_value < SUSPECT:
         return Verdict.MISFIT
     if held is not None and held.p_value < SUSPECT:
         return Verdict.CONTRADICTED
-    if rivals:
-        return Verdict.RIVALS
-    return Verdict.UNTOLD if unknown else Verdict.OK
+    if ambiguous:
+        return Verdict.AMBIGUOUS
+    return Verdict.UNIDENTIFIABLE if unknown else Verdict.OK
 
 
-def check_measurements(card: LabCalibration, model: Model, tables: Sequence[Table]) -> Check:
+def check_measurements(card: CircuitCalibration, model: Model, tables: Sequence[Table]) -> Check:
     """Measurements that were not fitted against a calibrated circuit; the error of the calibrated values is part of the residuals'.
 
     Args:
@@ -194,10 +192,10 @@ def check_measurements(card: LabCalibration, model: Model, tables: Sequence[Tabl
         raise InputError(
             "model: not the one that was calibrated, since its netlist at the calibrated values differs; give that one"
         )
-    return _check(problem, np.array(card.information), card.validity)
+    return _check(problem, np.array(card.information), card.data_range)
 
 
-def _check(problem: Problem, information: Array, validity: Validity) -> Check:
+def _check(problem: Problem, information: Array, data_range: DataRange) -> Check:
     """Measurements at calibrated values of a given information."""
     point = problem.at(problem.origin)
     z, a = point.residual, point.sensitivity
@@ -207,9 +205,9 @@ def _check(problem: Problem, information: Array, validity: Validity) -> Check:
     error = np.sqrt(1.0 + np.einsum("rp,pr->r", a, np.linalg.solve(known, a.T)))
     return Check(
         chi_squared=chi_squared,
-        freedom=len(z),
+        degrees_of_freedom=len(z),
         p_value=_p_value(chi_squared, len(z), problem.spread),
-        beyond=sum(_beyond(table, validity) for table in problem.tables),
+        outside=sum(_outside(table, data_range) for table in problem.tables),
         residuals=_residuals(problem.labels, z / error),
     )
 
@@ -218,9 +216,9 @@ def _table(item: Table) -> Measurements:
     return item if isinstance(item, Measurements) else read_measurements(item)
 
 
-def _p_value(chi_squared: float, freedom: int, spread: Array) -> float:
+def _p_value(chi_squared: float, degrees_of_freedom: int, spread: Array) -> float:
     """Upper tail of the gamma distribution that has chi^2's mean and variance; it is chi^2's own where every residual is normal."""
-    shape = freedom / float(spread.mean())
+    shape = degrees_of_freedom / float(spread.mean())
     return float(gamma.sf(chi_squared, shape, scale=float(spread.mean())))
 
 
@@ -245,18 +243,18 @@ _SPANS = {
 }
 
 
-def _validity(tables: Sequence[Measurements], temperature: float) -> Validity:
+def _validity(tables: Sequence[Measurements], temperature: float) -> DataRange:
     spans: dict[str, tuple[float, float] | None] = {}
     for field, names in _SPANS.items():
         seen = [t.columns[name] for t in tables for name in names if name in t.columns]
         magnitude = np.abs(np.concatenate(seen)) if seen else np.zeros(0)
         spans[field] = (float(magnitude.min()), float(magnitude.max())) if seen else None
-    return Validity(**spans, temperature=temperature)
+    return DataRange(**spans, temperature=temperature)
 
 
-def _beyond(table: Measurements, validity: Validity) -> int:
+def _outside(table: Measurements, data_range: DataRange) -> int:
     """Rows at frequencies or times that the fit has not seen."""
-    span = validity.time_s if table.kind == "trace" else validity.frequency_hz
+    span = data_range.time_s if table.kind == "trace" else data_range.frequency_hz
     names = _SPANS["time_s" if table.kind == "trace" else "frequency_hz"]
     points = np.column_stack([table.columns[name] for name in names if name in table.columns])
     if span is None:

@@ -1,4 +1,4 @@
-"""`LabCalibration`: what measurements told of a circuit's values, how sure it is, and where it comes from, as JSON.
+"""`CircuitCalibration`: a circuit's values from measurements, how sure it is, and where it comes from, as JSON.
 
 As in a device card's file, a `digest`, the SHA-256 of all the rest in canonical form, finds a file that was cut or edited; it is no
 signature.
@@ -19,11 +19,11 @@ from ....circuits.errors import InputError
 from ....circuits.files import first_problem, read_checksummed, write_checksummed
 from ....circuits.records import Record
 from ...card import Whole
-from ..identifiability import Untold, standard_errors
+from ..identifiability import Unidentifiable, standard_errors
 
-__all__ = ["Check", "LabCalibration", "Prior", "Residual", "Source", "Validity", "Value", "Verdict"]
+__all__ = ["Check", "CircuitCalibration", "DataRange", "DataSource", "Prior", "Residual", "Value", "Verdict"]
 
-FORMAT = 1
+FORMAT = 2
 ROUNDING = 1e-9
 """Share of the largest eigenvalue of an information matrix by which its smallest one may lie below zero."""
 _SHA = r"^[0-9a-f]{64}$"
@@ -34,10 +34,10 @@ class Verdict(Enum):
     """What became of a fit; the first that applies, from the bottom."""
 
     OK = "ok"
-    UNTOLD = "untold"
-    """The data do not tell every value: see `untold`; measure what depends on it, or hold a value by a prior."""
-    RIVALS = "rivals"
-    """Other values explain the data as well: see `rivals`; a prior, or further data, must decide between them."""
+    UNIDENTIFIABLE = "unidentifiable"
+    """The data do not identify every value: see `unidentifiable`; measure what depends on it, or hold a value by a prior."""
+    AMBIGUOUS = "ambiguous"
+    """Other values explain the data as well: see `alternatives`; a prior, or further data, must decide between them."""
     CONTRADICTED = "contradicted"
     """The fitted data are explained, the held-out ones are not (p < 0.001): the values stand for something that the circuit lacks."""
     MISFIT = "misfit"
@@ -59,13 +59,13 @@ class Value(Record):
     name: str
     value: float = Field(allow_inf_nan=False)
     std: float | None = Field(ge=0, allow_inf_nan=False)
-    """Standard error from the Fisher information; None: the data do not tell it (see `untold`)."""
+    """Standard error from the Fisher information; None: the data do not identify it (see `unidentifiable`)."""
     start: float = Field(allow_inf_nan=False)
     """Where the search began."""
     prior: Prior | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:.5g} " + ("(not told by the data)" if self.std is None else f"+- {self.std:.2g}")
+        return f"{self.value:.5g} " + ("(not identified by the data)" if self.std is None else f"+- {self.std:.2g}")
 
 
 class Residual(Record):
@@ -80,25 +80,25 @@ class Check(Record):
 
     chi_squared: float = Field(ge=0, allow_inf_nan=False)
     """z^T (1 + A I^-1 A^T)^-1 z of held-out data, whose second term is the error of the fitted values; z^T z of fitted ones."""
-    freedom: int = Field(ge=1)
+    degrees_of_freedom: int = Field(ge=1)
     """Its expectation: the number of residuals, of fitted data less the number of combinations fitted."""
     p_value: float = Field(ge=0, le=1)
     """Probability of a chi^2 as large or larger if the circuit is right."""
-    beyond: int = Field(ge=0)
+    outside: int = Field(ge=0)
     """Rows outside the range of frequencies and times that were fitted."""
     residuals: tuple[Residual, ...]
 
     @property
     def scatter(self) -> float:
-        """sqrt(chi^2 / freedom): by so much the scatter exceeds the errors stated."""
-        return math.sqrt(self.chi_squared / self.freedom)
+        """sqrt(chi^2 / degrees of freedom): by so much the scatter exceeds the errors stated."""
+        return math.sqrt(self.chi_squared / self.degrees_of_freedom)
 
     def __str__(self) -> str:
-        beyond = f", {self.beyond} rows beyond the fitted range" if self.beyond else ""
-        return f"chi^2 = {self.chi_squared:.1f} for {self.freedom}, p = {self.p_value:.2g}{beyond}"
+        outside = f", {self.outside} rows outside of the fitted range" if self.outside else ""
+        return f"chi^2 = {self.chi_squared:.1f} for {self.degrees_of_freedom}, p = {self.p_value:.2g}{outside}"
 
 
-class Validity(Record):
+class DataRange(Record):
     """What the fitted data span; None: no such data."""
 
     frequency_hz: Range
@@ -112,7 +112,7 @@ class Validity(Record):
     """Of the netlist, K."""
 
 
-class Source(Record):
+class DataSource(Record):
     """A table that was used."""
 
     name: str
@@ -122,22 +122,22 @@ class Source(Record):
     held_out: bool
 
 
-class LabCalibration(Record):
+class CircuitCalibration(Record):
     """A circuit's values calibrated against measurements."""
 
     format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
     verdict: Verdict
     values: tuple[Value, ...]
-    rivals: tuple[dict[str, float], ...]
+    alternatives: tuple[dict[str, float], ...]
     """Other maxima of the likelihood, at most a factor of e^2 below this one."""
     information: tuple[tuple[float, ...], ...]
     """(p, p) Fisher information of ln|value|, with that of the priors."""
-    untold: tuple[Untold, ...]
-    """What the data alone, without the priors, do not tell."""
+    unidentifiable: tuple[Unidentifiable, ...]
+    """What the data alone, without the priors, do not identify."""
     fit: Check
     held_out: Check | None
-    validity: Validity
-    sources: tuple[Source, ...]
+    data_range: DataRange
+    sources: tuple[DataSource, ...]
     netlist_sha256: str = Field(pattern=_SHA)
     """Of the calibrated netlist's ngspice text."""
     version: str
@@ -154,7 +154,7 @@ class LabCalibration(Record):
         strengths = np.linalg.eigvalsh(matrix)
         if strengths[0] < -ROUNDING * max(strengths[-1], 0.0):
             raise ValueError(
-                f"information has the eigenvalue {strengths[0]:.3g}: data can tell nothing of a combination, 0, but not less"
+                f"information has the eigenvalue {strengths[0]:.3g}: of a combination that data say nothing of it is 0, and never less"
             )
         return self
 
@@ -171,13 +171,13 @@ class LabCalibration(Record):
 
     @property
     def covariance(self) -> NDArray[np.float64]:
-        """(p, p) of ln|value|, in the combinations that are told."""
+        """(p, p) of ln|value|, in the combinations that are identified."""
         strengths, vectors = np.linalg.eigh(np.array(self.information))
         return standard_errors(np.sqrt(np.maximum(strengths, 0.0))[:, None] * vectors.T)[1]
 
     @property
     def correlation(self) -> NDArray[np.float64]:
-        """(p, p) correlations of the fitted logarithms; 0 for a value of which nothing is told."""
+        """(p, p) correlations of the fitted logarithms; 0 for a value of which nothing is known."""
         covariance = self.covariance
         std = np.sqrt(np.diag(covariance))
         scale = np.where(std > 0.0, std, 1.0)
@@ -185,14 +185,14 @@ class LabCalibration(Record):
 
     def summary(self) -> list[tuple[str, str]]:
         """(name, value) rows for people."""
-        span = self.validity
+        span = self.data_range
         limits = [("Hz", span.frequency_hz), ("s", span.time_s)]
         return [
             *((value.name, str(value)) for value in self.values),
-            *(("not told by the data alone", str(group)) for group in self.untold),
+            *(("not identified by the data alone", str(group)) for group in self.unidentifiable),
             *(
-                ("as likely", ", ".join(f"{name} = {value:.4g}" for name, value in rival.items()))
-                for rival in self.rivals
+                ("as likely", ", ".join(f"{name} = {value:.4g}" for name, value in other.items()))
+                for other in self.alternatives
             ),
             ("verdict", self.verdict.value),
             ("fitted data", str(self.fit)),
@@ -208,14 +208,14 @@ class LabCalibration(Record):
         write_checksummed(path, self)
 
     @classmethod
-    def read(cls, path: str | Path) -> LabCalibration:
+    def read(cls, path: str | Path) -> CircuitCalibration:
         """Read what `write` wrote.
 
         Raises:
             InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
         """
-        data = read_checksummed(path, "lab calibration", FORMAT, "calibrate again")
+        data = read_checksummed(path, "circuit calibration", FORMAT, "calibrate again")
         try:
             return cls(**data)
         except ValidationError as error:
-            raise InputError(f"lab calibration {str(path)!r}: {first_problem(error)}; calibrate again") from None
+            raise InputError(f"circuit calibration {str(path)!r}: {first_problem(error)}; calibrate again") from None

@@ -53,9 +53,9 @@ def blank(fabric, technology=TECHNOLOGY):
 
 @pytest.mark.parametrize("fabric", ["crossbar", "dual_rail"])
 def test_parameters_of_perfect_data_are_found_exactly(fabric):
-    fitted, untold = fit_law(blank(fabric), observations(fabric))
-    assert untold == ()
-    assert set(fitted) == set(PARAMETERS[fabric])
+    fitted, unidentifiable = fit_law(blank(fabric), observations(fabric))
+    assert unidentifiable == ()
+    assert set(fitted) == set(PARAMETERS[fabric == "crossbar"])
     for name, estimate in fitted.items():
         assert estimate.value == pytest.approx(TRUTH[name], rel=1e-4), name
 
@@ -95,11 +95,14 @@ def test_what_the_runs_cannot_tell_is_said():
     """Readings at rest hold neither the bandwidth nor the capacitors; without deviates there is no mismatch or offset to see."""
     late = [item for item in observations("crossbar") if item.probe.duration > 10]
     rested = [dataclasses.replace(item, probe=dataclasses.replace(item.probe, duration=np.inf)) for item in late]
-    _, untold = fit_law(blank("crossbar"), rested)
-    assert sorted(untold) == ["capacitor_mismatch: not told by these runs", "lag: not told by these runs"]
+    _, unidentifiable = fit_law(blank("crossbar"), rested)
+    assert sorted(unidentifiable) == [
+        "capacitor_mismatch: not identified by these runs",
+        "lag: not identified by these runs",
+    ]
     same = [dataclasses.replace(item, die=Die(TECHNOLOGY, None)) for item in observations("crossbar")]
-    _, untold = fit_law(blank("crossbar"), same)
-    assert {text.split(":")[0] for text in untold} >= {"mismatch", "capacitor_mismatch", "offset"}
+    _, unidentifiable = fit_law(blank("crossbar"), same)
+    assert {text.split(":")[0] for text in unidentifiable} >= {"mismatch", "capacitor_mismatch", "offset"}
     assert fit_law(blank("crossbar"), observations("crossbar"))[1] == ()
 
 

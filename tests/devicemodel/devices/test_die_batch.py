@@ -15,7 +15,7 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset, thermal_preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
-from thermograd.devicemodel.calibration.calibrate import random_system
+from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.card import DeviceCard, Validity
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices import die_batch, die_batch_board

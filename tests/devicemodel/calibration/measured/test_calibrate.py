@@ -16,7 +16,7 @@ from thermograd.circuits.netlist.elements import VCVS, Capacitor, Resistor, Volt
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.devicemodel.calibration.measured.calibrate import calibrate_from_measurements, check_measurements
 from thermograd.devicemodel.calibration.measured.measurements import Measurements
-from thermograd.devicemodel.calibration.measured.result import LabCalibration, Prior, Verdict
+from thermograd.devicemodel.calibration.measured.result import CircuitCalibration, Prior, Verdict
 
 BOLTZMANN = 1.380649e-23
 KELVIN = 300.0
@@ -75,14 +75,14 @@ def test_values_are_recovered_within_their_errors():
     rest, held = draw(np.random.default_rng(1)).split(5)
     card = calibrate_from_measurements(netlist(OFF), SOUGHT, [rest], [held], starts=2)
     assert card.verdict is Verdict.OK
-    assert card.untold == card.rivals == ()
+    assert card.unidentifiable == card.alternatives == ()
     for name in SOUGHT:
         assert abs(pull(card, name)) < 3
         assert card[name].std < 0.1 * card[name].value
     assert card.fit.p_value > 0.01
     assert card.held_out.p_value > 0.01
-    assert card.held_out.freedom == len(held) + len(held) // 3  # each cross-spectrum counts twice
-    assert card.validity.frequency_hz == (rest.columns["frequency_hz"].min(), rest.columns["frequency_hz"].max())
+    assert card.held_out.degrees_of_freedom == len(held) + len(held) // 3  # each cross-spectrum counts twice
+    assert card.data_range.frequency_hz == (rest.columns["frequency_hz"].min(), rest.columns["frequency_hz"].max())
     np.testing.assert_allclose(np.diag(card.correlation), 1.0)
 
 
@@ -122,7 +122,7 @@ def test_p_values_are_uniform(bootstrap):
     normalised = np.array([[r.value for r in card.held_out.residuals] for card in bootstrap])
     assert np.mean(normalised**2) == pytest.approx(1.0, abs=4 * math.sqrt(2.06 / normalised.size))
     # The error of the calibrated values is part of it: without it the law is rejected.
-    raw = [card.held_out.chi_squared / card.held_out.freedom for card in bootstrap]
+    raw = [card.held_out.chi_squared / card.held_out.degrees_of_freedom for card in bootstrap]
     assert np.mean(raw) == pytest.approx(1.0, abs=4 * math.sqrt(2.06 / normalised.size))
 
 
@@ -151,7 +151,7 @@ def test_what_fits_and_still_predicts_wrongly_is_called_so():
     card = calibrate_from_measurements(netlist(TRUE), SOUGHT, [table.take(~high)], [table.take(high)], starts=0)
     assert card.fit.p_value > 0.01
     assert card.held_out.p_value < 1e-6
-    assert card.held_out.beyond == high.sum()
+    assert card.held_out.outside == high.sum()
     assert card.verdict is Verdict.CONTRADICTED
 
 
@@ -179,10 +179,13 @@ def test_what_cannot_be_told_is_named():
     start = {"R3": 8e3, "C2": 1.2e-9, "E1": 1.5, "R9": 1e3}
     table = step_response(np.random.default_rng(4))
     card = calibrate_from_measurements(divider(start), list(start), [table], starts=1)
-    assert card.verdict is Verdict.UNTOLD
-    assert card.rivals == ()  # other points of the same valley are no rivals
-    assert [(set(group.values), group.only_as) for group in card.untold] == [({"R3", "C2"}, ("R3*C2",)), ({"R9"}, ())]
-    assert str(card.untold[0]) == "R3 and C2: only as R3*C2"
+    assert card.verdict is Verdict.UNIDENTIFIABLE
+    assert card.alternatives == ()  # other points of the same valley are no alternatives
+    assert [(set(group.values), group.identified_as) for group in card.unidentifiable] == [
+        ({"R3", "C2"}, ("R3*C2",)),
+        ({"R9"}, ()),
+    ]
+    assert str(card.unidentifiable[0]) == "R3 and C2: only as R3*C2"
     assert [card[name].std is None for name in start] == [True, True, False, True]
     assert card["R3"].value * card["C2"].value == pytest.approx(1e-5, rel=5e-3)
     assert abs(pull(card, "E1", {"E1": 2.0})) < 3.5
@@ -197,7 +200,7 @@ def test_a_multimeter_tells_the_pair_apart():
     assert card["R3"].value == pytest.approx(1.01e4, rel=1e-3)
     assert card["R3"].std == pytest.approx(2e2, rel=0.01)
     assert card["C2"].std / card["C2"].value == pytest.approx(0.02, rel=0.05)
-    assert card.untold[0].only_as == ("R3*C2",)  # the data alone still do not tell
+    assert card.unidentifiable[0].identified_as == ("R3*C2",)  # the data alone still do not tell
     assert card["R3"].prior == prior["R3"]
     assert card.correlation[0, 1] < -0.9
 
@@ -222,9 +225,9 @@ def test_a_second_maximum_is_named():
         averages=100,
     )
     card = calibrate_from_measurements(sum_of_both, {"C1": 3e-9, "C2": 3e-9}, [table], starts=4)
-    assert card.verdict is Verdict.RIVALS
-    assert len(card.rivals) == 1
-    assert card.rivals[0]["C1"] == pytest.approx(card["C2"].value, rel=1e-3)
+    assert card.verdict is Verdict.AMBIGUOUS
+    assert len(card.alternatives) == 1
+    assert card.alternatives[0]["C1"] == pytest.approx(card["C2"].value, rel=1e-3)
 
 
 @pytest.mark.slow
@@ -253,7 +256,7 @@ def test_covariances_correlations_and_separate_spectra_tell_the_same_circuit():
     for name in SOUGHT:
         assert card[name].value == pytest.approx(TRUE[name], rel=1e-3 * card[name].std / card[name].value + 1e-6)
     assert card.fit.chi_squared < 1e-4
-    assert card.validity.frequency_hz == (0.0, math.inf)
+    assert card.data_range.frequency_hz == (0.0, math.inf)
 
 
 def test_information_is_that_of_whittle_and_cross_spectra_add_to_it():
@@ -277,7 +280,7 @@ def test_the_record_is_read_back_and_checks_new_data(tmp_path):
     rng = np.random.default_rng(9)
     card = calibrate_from_measurements(netlist(OFF), SOUGHT, [draw(rng)], starts=0)
     card.write(tmp_path / "card.json")
-    again = LabCalibration.read(tmp_path / "card.json")
+    again = CircuitCalibration.read(tmp_path / "card.json")
     assert again == card
     assert dict(again.summary())["verdict"] == "ok"
     assert again.sources[0].sha256 == draw(np.random.default_rng(9)).sha256
@@ -293,14 +296,15 @@ def test_the_record_is_read_back_and_checks_new_data(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format 2; this version of thermograd reads 1"),
+        ({"format": 3}, "format 3; this version of thermograd reads 2"),
+        ({"format": 1}, "format 1; this version of thermograd reads 2: calibrate again"),
         ({"format": None}, "format None"),
         ({"verdict": "perfect"}, "field verdict"),
         ({"information": [[1.0]]}, "3 x 3"),
         ({"information": [[1.0, 2.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]}, "symmetric"),
         ({"information": [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]}, "the eigenvalue -1"),
         ({"information": [[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]]}, "the eigenvalue -1"),
-        ({"format": 1.0}, "field format: 1.0 is no integer"),
+        ({"format": 2.0}, "field format: 2.0 is no integer"),
         ({"netlist_sha256": "0"}, "field netlist_sha256"),
         ({"extra": 1}, "field extra"),
     ],
@@ -312,12 +316,12 @@ def test_other_versions_and_spoilt_records_are_refused(change, message, tmp_path
     data["digest"] = hashlib.sha256(canonical.encode()).hexdigest()  # so that the field itself is judged
     (tmp_path / "card.json").write_text(json.dumps(data))
     with pytest.raises(InputError, match=message):
-        LabCalibration.read(tmp_path / "card.json")
+        CircuitCalibration.read(tmp_path / "card.json")
     (tmp_path / "card.json").write_text(card.model_dump_json()[:500])
     with pytest.raises(InputError, match="not valid JSON"):
-        LabCalibration.read(tmp_path / "card.json")
+        CircuitCalibration.read(tmp_path / "card.json")
     with pytest.raises(InputError, match="cannot be read"):
-        LabCalibration.read(tmp_path / "no.json")
+        CircuitCalibration.read(tmp_path / "no.json")
 
 
 def test_an_edited_record_is_noticed(tmp_path):
@@ -332,7 +336,7 @@ def test_an_edited_record_is_noticed(tmp_path):
         assert old in text
         path.write_text(text.replace(old, new))
         with pytest.raises(InputError, match=message):
-            LabCalibration.read(path)
+            CircuitCalibration.read(path)
 
 
 def test_files_are_taken_by_their_path_and_named_with_their_digest(tmp_path):
