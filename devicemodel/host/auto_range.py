@@ -5,8 +5,8 @@ reading within range left over. If a cell passed its limit, level and headroom a
 
 The memory spares most systems of a sequence a clipped attempt, and costs none of them a good reading: what clipped in the end leaves no
 memory behind, and a run that uses little of the range because of a remembered headroom is repeated without it. Then a system starts from
-what its own drive says. Nor does the level fall below `least_headroom`: there the largest drive is one step of the DAC, and a reading would
-hold nothing but rounding.
+what its own drive says. Nor does the level fall below `least_headroom`: there every drive is the least code of the DAC, of either sign, and
+the board would be driven by just these at any lower level.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ OVERSHOOT = 0.25
 
 
 def least_headroom(dac: Converter) -> float:
-    """Headroom at which the largest drive is one step of the DAC; of one without steps, the rounding of double precision."""
-    return max(step_of(dac) / dac.full_scale, float(np.finfo(float).eps))
+    """Headroom at which the largest drive is the DAC's least code, half a step; of one without steps, the rounding of double precision."""
+    return max(step_of(dac) / 2 / dac.full_scale, float(np.finfo(float).eps))
 
 
 def first_level(strongest: float, start: float, headroom: float, full_scale: float, limit: float) -> float:

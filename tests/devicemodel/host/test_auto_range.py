@@ -75,7 +75,7 @@ def test_a_level_that_an_earlier_system_needed_is_raised_again(name, monkeypatch
     assert again is outcome
     assert found < 2 * fine
     assert device.solve(good, B, math.inf).attempts == 1
-    # Negative control: the level that was remembered, as it stands, is one step of the DAC.
+    # Negative control: the level that was remembered, as it stands, is the DAC's least code.
     monkeypatch.setattr(host, "SPARE", math.inf)
     assert error(twin, good)[1] > 5 * fine
 
@@ -117,13 +117,16 @@ def test_dies_of_a_batch_are_told_apart_as_single_ones_are():
     assert torch.equal(batch.solve(good, B, math.inf).x, before.x)
 
 
-def test_the_least_headroom_is_one_step_of_the_dac():
+def test_the_least_headroom_is_the_least_code_of_the_dac():
     dac = BOARD.dac.model_copy(update={"bits": 3, "full_scale": 2.0})
-    assert least_headroom(dac) == pytest.approx(2 / 7)
+    assert least_headroom(dac) == pytest.approx(1 / 7)
     assert least_headroom(dac.model_copy(update={"bits": None})) == np.finfo(float).eps
     device = SurrogateDevice(true_card(BOARD.replace(dac__bits=3)), 1, extrapolate=True)
     device.solve(flat(), B, math.inf)
-    assert np.abs(device.probe.requested).max() == pytest.approx(2 / 7)
+    assert np.abs(device.probe.requested).max() == pytest.approx(1 / 7)
+    # Below it nothing changes on the board.
+    converted = [device.host.dacs[0].convert(level * np.array([1.0, -0.4, 0.7])) for level in (1 / 7, 1 / 70)]
+    np.testing.assert_array_equal(*converted)
 
 
 def test_levels():
