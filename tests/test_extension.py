@@ -81,7 +81,7 @@ def test_the_fabric_is_a_device_in_spice():
 
 
 def test_the_device_is_driven_and_read_as_all_are():
-    device = ToyDevice(preset("integrated"), die=2, read_out=ReadOut(samples=3, interval=0.1, auto_zero=True))
+    device = ToyDevice(preset("integrated"), die=2, read_out=ReadOut(reads=3, interval=0.1, auto_zero=True))
     assert isinstance(device, Device)
     found = device.solve(Dense(torch.from_numpy(A)), torch.from_numpy(B), 20.0)
     assert found.outcome is Outcome.OK

@@ -36,7 +36,7 @@ class HostedDevice(Device):
         technology: converters and limits; a preset's name is taken, too.
         die: seed of the die; None is a die with nominal parts.
         seed: of the noise, Johnson's and the ADC's. Run number i of the device draws from the stream (seed, die, i).
-        read_out: number of samples, their distance, and auto-zero.
+        read_out: number of reads, their distance, and auto-zero.
         calibrated: the range of a card, for a device that has one.
 
     Attributes:

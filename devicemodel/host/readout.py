@@ -22,27 +22,29 @@ from ...circuits.errors import InputError
 
 @dataclass(frozen=True)
 class ReadOut:
-    """Samples of one run, and whether a run without drive is subtracted.
+    """Reads of one run, and whether a run without drive is subtracted.
 
     Args:
-        samples: conversions of each cell that are averaged; the first one at the end of the analog time.
+        reads: conversions of each cell that are averaged; the first one at the end of the run.
         interval: from one to the next, tau, in which the circuit runs on. 0: conversions of one held voltage.
         auto_zero: subtract a reading without drive. It takes a run of its own.
 
     Raises:
-        InputError: fewer than one sample, or an interval that is negative or not finite.
+        InputError: fewer than one read; an interval that is negative or not finite, or between the reads of one that is alone.
     """
 
-    samples: int = 1
+    reads: int = 1
     interval: float = 0.0
     auto_zero: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.samples, int) or self.samples < 1:
-            raise InputError(f"samples is {self.samples!r}: give an integer >= 1")
+        if not isinstance(self.reads, int) or self.reads < 1:
+            raise InputError(f"reads is {self.reads!r}: give an integer >= 1")
         if not (math.isfinite(self.interval) and self.interval >= 0):
-            raise InputError(f"interval is {self.interval!r}: give finite tau >= 0 between samples")
+            raise InputError(f"interval is {self.interval!r}: give finite tau >= 0 between reads")
+        if self.interval > 0 and self.reads == 1:
+            raise InputError(f"interval is {self.interval} with a single read: give reads >= 2, or no interval")
 
     def spans(self, duration: float) -> tuple[float, ...]:
         """Times between readings, tau: that up to the first one, `duration`, and those from each to the next."""
-        return (duration, *[self.interval] * (self.samples - 1))
+        return (duration, *[self.interval] * (self.reads - 1))

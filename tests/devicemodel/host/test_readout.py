@@ -238,7 +238,8 @@ def test_a_zero_beyond_the_rail_is_a_clipped_reading():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"samples": 0}, "samples is 0"), ({"samples": 2.0}, "samples is 2.0"), ({"interval": -1.0}, "interval is -1"),
+    [({"reads": 0}, "reads is 0"), ({"reads": 2.0}, "reads is 2.0"), ({"interval": -1.0}, "interval is -1"),
+     ({"interval": 0.5}, "interval is 0.5 with a single read"),
      ({"interval": math.inf}, "interval is inf"), ({"interval": math.nan}, "interval is nan")],
 )  # fmt: skip
 def test_an_impossible_read_out_is_named(options, message):
