@@ -24,9 +24,9 @@ from thermograd.circuits.technology.die import Die
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.calibration.calibrate import calibrate
 from thermograd.devicemodel.calibration.cases import random_system
+from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
-from thermograd.devicemodel.devices.surrogate import propagate
 from thermograd.devicemodel.systems import Dense
 
 DIES, DURATION, CONDITION, ROUNDS = 1000, 20.0, 20.0, 5

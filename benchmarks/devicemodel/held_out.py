@@ -35,8 +35,8 @@ from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.calibration.calibrate import calibrate
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.card import DeviceCard
+from thermograd.devicemodel.devices.cell_law import cell_law, propagate
 from thermograd.devicemodel.devices.spice import transient
-from thermograd.devicemodel.devices.surrogate import law, propagate
 
 INTEGRATED = preset("integrated")
 TECHNOLOGIES = (
@@ -84,7 +84,7 @@ def predicted(question: Question, card: DeviceCard) -> AnalogProgram:
 
 def at_rest(program: AnalogProgram, currents: np.ndarray, card: DeviceCard) -> np.ndarray:
     """Settled voltages of the surrogate."""
-    drift, drive, *_ = law(program, currents, card)
+    drift, drive, *_ = cell_law(program, currents, card)
     return np.linalg.solve(-drift, drive)
 
 

@@ -22,8 +22,8 @@ from ...compiler.compile import lay_out
 from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ..card import RANGES, DeviceCard, Estimate, HeldOut, Validity
 from ..device import Outcome
+from ..devices.cell_law import propagate
 from ..devices.spice import SpiceDevice, transient
-from ..devices.surrogate import propagate
 from ..host.auto_range import TARGET
 from ..host.probe import Probe
 from ..systems import Dense

@@ -17,7 +17,7 @@ from ...circuits.technology.die import Die
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard, Estimate
-from ..devices.surrogate import propagate
+from ..devices.cell_law import propagate
 from ..host.converters import code_of, quantise, step_of
 from ..host.nonlinearity import bow, level_error, transition_error
 from ..host.probe import Probe

@@ -169,16 +169,16 @@ def _stable(law: StackedLaw) -> np.ndarray:
     """(dies,) what `AnalogProgram.is_stable` says of each; False for a law that is not finite."""
     fine = _finite(*law.tensors().values())
     if law.active:
-        return fine & _positive(law.stiffness, law.capacitance)
-    compared = [comparison_matrix(one) for one in law.stiffness.detach().double().numpy()]
+        return fine & _positive(law.conductance, law.capacitance)
+    compared = [comparison_matrix(one) for one in law.conductance.detach().double().numpy()]
     return fine & _definite(torch.from_numpy(np.stack(compared)))
 
 
-def _positive(matrix: Tensor, inertia: Tensor) -> np.ndarray:
-    """(dies,) whether inertia^-1 matrix has eigenvalues of positive real part alone; False where an entry is not finite."""
+def _positive(matrix: Tensor, effective_capacitance: Tensor) -> np.ndarray:
+    """(dies,) whether effective_capacitance^-1 matrix has eigenvalues of positive real part alone; False where an entry is not finite."""
     positive = _definite(matrix)
-    for k in np.flatnonzero(~positive & _finite(matrix, inertia)):
-        ratio = matrix[k].detach().double() / inertia[k].detach().double().unsqueeze(-1)
+    for k in np.flatnonzero(~positive & _finite(matrix, effective_capacitance)):
+        ratio = matrix[k].detach().double() / effective_capacitance[k].detach().double().unsqueeze(-1)
         positive[k] = bool(np.linalg.eigvals(ratio.numpy()).real.min() > 0)
     return positive
 

@@ -4,7 +4,7 @@ Deviates and temperatures are those of `circuits.technology.die`, drawn once for
 
     conductance = nominal exp(-mismatch z - shift) / drift,        capacitance = nominal exp(capacitor_mismatch z + shift),
 
-as in `ArrayParts.on_die`, and the law is that of `surrogate.law` without a layout (tests hold both against each other). Parameters are
+as in `ArrayParts.on_die`, and the law is that of `cell_law.cell_law` without a layout (tests hold both against each other). Parameters are
 numbers, or tensors of shape () or (dies, 1): gradients flow to them.
 """
 
@@ -39,7 +39,7 @@ class Stack:
         coupling, ground, drive, capacitor: standard normal deviates, (dies, rails, n, n) or (dies, rails, n); offset: (dies, n).
         coupling_factor, ground_factor, drive_factor: what temperature, shift and gradient make of conductances, (dies, n, n) or (dies, n);
         capacitor_factor: of capacitances, (dies, n).
-        coupling_heat, ground_heat, drive_heat: temperatures, K, of the same shapes.
+        coupling_temperature, ground_temperature, drive_temperature: temperatures, K, of the same shapes.
     """
 
     coupling: Tensor
@@ -51,9 +51,9 @@ class Stack:
     ground_factor: Tensor
     drive_factor: Tensor
     capacitor_factor: Tensor
-    coupling_heat: Tensor
-    ground_heat: Tensor
-    drive_heat: Tensor
+    coupling_temperature: Tensor
+    ground_temperature: Tensor
+    drive_temperature: Tensor
 
 
 def stack(
@@ -69,25 +69,25 @@ def stack(
     columns: dict[str, list[np.ndarray]] = {name: [] for name in Stack.__dataclass_fields__}
     for count, die in enumerate(dies, start=1):
         coupling = die.deviates("coupling", (rails, n, n))
-        hot = die.temperature_of(place[:, None], place[None, :])
+        temperature = die.temperature_of(place[:, None], place[None, :])
         shift = die.resistor_shift(place[:, None], place[None, :])
         if symmetric:
             coupling = np.where(upper, coupling, coupling.transpose(0, 2, 1))
-            hot, shift = np.where(upper, hot, hot.T), np.where(upper, shift, shift.T)
-        legs, inputs = die.temperature_of(place, place), die.temperature_of(place, edge)
+            temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
+        ground, inputs = die.temperature_of(place, place), die.temperature_of(place, edge)
         drawn = {
             "coupling": coupling,
             "ground": die.deviates("ground", (rails, n)),
             "drive": die.deviates("drive", (rails, n)),
             "capacitor": die.deviates("capacitor", (rails, n)),
             "offset": die.deviates("offset", (1, n))[0],
-            "coupling_factor": np.exp(-shift) / die.temperature_factor(hot),
-            "ground_factor": np.exp(-die.resistor_shift(place, place)) / die.temperature_factor(legs),
+            "coupling_factor": np.exp(-shift) / die.temperature_factor(temperature),
+            "ground_factor": np.exp(-die.resistor_shift(place, place)) / die.temperature_factor(ground),
             "drive_factor": np.exp(-die.resistor_shift(place, edge)) / die.temperature_factor(inputs),
             "capacitor_factor": np.exp(die.capacitor_shift(place, edge if parts.drive_nominal else place)),
-            "coupling_heat": hot,
-            "ground_heat": legs,
-            "drive_heat": inputs,
+            "coupling_temperature": temperature,
+            "ground_temperature": ground,
+            "drive_temperature": inputs,
         }
         for name, values in drawn.items():
             columns[name].append(values)
@@ -98,13 +98,13 @@ def stack(
 
 @dataclass(frozen=True, eq=False)
 class StackedLaw:
-    """dv/dt = F v + u + white noise of covariance Q dt of many dies; see `surrogate.Law`.
+    """dv/dt = F v + u + white noise of covariance Q dt of many dies; see `cell_law.CellLaw`.
 
     Attributes:
         drift: F, (dies, n, n) 1/s. delay: D, (dies, n) s, a diagonal. slow: what turns currents into dv/dt, (dies, n, n) 1/F.
         driven: (dies, n): gain times realised over nominal drive. pushed: L Vos, (dies, n) A.
         diffusion: Q, (dies, n, n) V^2/s.
-        stiffness: what has to be positive for the circuit to be stable, (dies, n, n) S: K + L / A0 with the technology's A0, or, in
+        conductance: what has to be positive for the circuit to be stable, (dies, n, n) S: K + L / A0 with the technology's A0, or, in
             passive fabrics, K, whose comparison matrix does. capacitance: (dies, n) F.
         active: whether amplifiers hold the state.
     """
@@ -115,7 +115,7 @@ class StackedLaw:
     driven: Tensor
     pushed: Tensor
     diffusion: Tensor
-    stiffness: Tensor
+    conductance: Tensor
     capacitance: Tensor
     active: bool
 
@@ -182,43 +182,45 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
     capacitor = capacitor.reshape(*capacitor.shape, 1) if capacitor.ndim else capacitor
     capacitance = (nominal(parts.capacitance) * torch.exp(capacitor * stacked.capacitor)).mean(1)
     capacitance = capacitance * stacked.capacitor_factor
-    polarity, noisy = nominal(parts.polarity), coupling * stacked.coupling_heat
+    polarity, noisy = nominal(parts.polarity), coupling * stacked.coupling_temperature
     rails = len(parts.drive)
     if parts.drive_nominal:  # amplifiers hold the state
         drive = (nominal(parts.drive) * torch.exp(-wide * stacked.drive)).mean(1) * stacked.drive_factor
         load = coupling.sum(-1) + drive
-        stiffness, driven = polarity * coupling, drive / parts.drive_nominal
-        heard = torch.diag_embed(2 * rails * Boltzmann * (noisy.sum(-1) + drive * stacked.drive_heat))
+        conductance, driven = polarity * coupling, drive / parts.drive_nominal
+        noise_psd = torch.diag_embed(2 * rails * Boltzmann * (noisy.sum(-1) + drive * stacked.drive_temperature))
     else:
         ground = (nominal(parts.ground) * torch.exp(-wide * stacked.ground)).mean(1) * stacked.ground_factor
         load, driven = torch.zeros_like(ground), torch.ones_like(ground)
-        stiffness = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
-        legs = torch.diag_embed(ground * stacked.ground_heat + noisy.sum(-1))
-        heard = 2 * rails * Boltzmann * (polarity * noisy + legs)
-    judged = stiffness
+        conductance = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
+        on_diagonal = torch.diag_embed(ground * stacked.ground_temperature + noisy.sum(-1))
+        noise_psd = 2 * rails * Boltzmann * (polarity * noisy + on_diagonal)
+    judged = conductance
     if parts.drive_nominal:
-        judged = stiffness + torch.diag_embed(load / program.technology.opamp.gain)
+        judged = conductance + torch.diag_embed(load / program.technology.opamp.gain)
     first, second = p["lag"] + p["leak"] * p["pole"], p["lag"] * p["pole"]
-    stiffness = stiffness + torch.diag_embed(p["leak"] * load)
-    inertia = (1 + p["leak"]) * capacitance + first * load
-    bend = first * capacitance + second * load
-    delay = bend / inertia
+    conductance = conductance + torch.diag_embed(p["leak"] * load)
+    effective_capacitance = (1 + p["leak"]) * capacitance + first * load
+    second_order = first * capacitance + second * load
+    delay = second_order / effective_capacitance
     # A die whose parts are beyond the numbers must not stop the others: its law is not finite, which the host sees.
-    slow, _ = torch.linalg.inv_ex(torch.diag_embed(inertia) - delay.unsqueeze(-1) * stiffness)
-    fast = torch.diag_embed(inertia)
+    slow, _ = torch.linalg.inv_ex(torch.diag_embed(effective_capacitance) - delay.unsqueeze(-1) * conductance)
+    fast = torch.diag_embed(effective_capacitance)
     if bool((second > 0).any()):
-        # Where there is no second pole there need not be a bend.
-        fast = fast - (second * capacitance / torch.where(bend > 0, bend, 1.0)).unsqueeze(-1) * stiffness
+        # Where there is no second pole second_order may be zero.
+        fast = (
+            fast - (second * capacitance / torch.where(second_order > 0, second_order, 1.0)).unsqueeze(-1) * conductance
+        )
     noise = p["noise_power"].reshape(*p["noise_power"].shape, 1) if p["noise_power"].ndim else p["noise_power"]
-    spread = slow @ torch.linalg.solve_ex(fast, (noise * heard).mT)[0].mT
+    spread = slow @ torch.linalg.solve_ex(fast, (noise * noise_psd).mT)[0].mT
     return StackedLaw(
-        drift=-slow @ stiffness,
+        drift=-slow @ conductance,
         delay=delay,
         slow=slow,
         driven=p["gain"] * driven,
         pushed=load * p["offset"] * stacked.offset,
         diffusion=(spread + spread.mT) / 2,
-        stiffness=judged,
+        conductance=judged,
         capacitance=capacitance,
         active=parts.drive_nominal > 0,
     )

@@ -17,7 +17,7 @@ from thermograd.devicemodel.calibration.fitting import (
     fit_law,
     fit_noise,
 )
-from thermograd.devicemodel.devices.surrogate import propagate
+from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.host.converters import Adc, Dac
 from thermograd.devicemodel.host.probe import Probe
 

@@ -17,9 +17,10 @@ from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
 from thermograd.compiler.layout.effect import layout_matrix
 from thermograd.compiler.layout.extraction import extract_layout
-from thermograd.devicemodel.devices.cell_law import extracted, schematic
+from thermograd.devicemodel.devices.cell_coefficients import extracted, schematic
+from thermograd.devicemodel.devices.cell_law import cell_law
 from thermograd.devicemodel.devices.spice import SpiceDevice
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice, law
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 
 from ...systems import spd, true_card
@@ -81,7 +82,7 @@ def covariance(found, program):
 def test_the_layouts_law_is_that_of_the_extracted_netlist(n, duration):
     program, currents, start, space = circuit(WIRED, n, 2, layout=True)
     card = true_card(WIRED)
-    wired, plain = (law(program, currents, card, elements(program)) for elements in (extracted, schematic))
+    wired, plain = (cell_law(program, currents, card, elements(program)) for elements in (extracted, schematic))
     with_layout, without = misses(space, program, start, duration, wired, plain)
     # What is left is how the netlist charges its parasitic capacitances at the start: rows at ground, columns at the driver's voltage.
     assert with_layout < 5e-5
@@ -90,10 +91,10 @@ def test_the_layouts_law_is_that_of_the_extracted_netlist(n, duration):
 
 def test_at_rest_it_is_the_compilers_layout_matrix():
     program, currents, _, _ = circuit(WIRED, 6, 4, layout=True)
-    found = law(program, currents, true_card(WIRED, offset=0.0), extracted(program))
+    found = cell_law(program, currents, true_card(WIRED, offset=0.0), extracted(program))
     b = currents / (program.conductance_unit * program.volts_per_unit * program.scaling)
     volts = np.linalg.solve(-found.drift, found.drive) - np.linalg.solve(
-        -found.drift, law(program, 0 * currents, true_card(WIRED), extracted(program)).drive
+        -found.drift, cell_law(program, 0 * currents, true_card(WIRED), extracted(program)).drive
     )
     np.testing.assert_allclose(
         volts * program.scaling / program.volts_per_unit, np.linalg.solve(layout_matrix(program), b), rtol=1e-9
@@ -114,7 +115,7 @@ def test_parasitic_capacitances_slow_the_way():
     without = {f"wires__{name}_capacitance": 0.0 for name in ("segment", "crosspoint", "input")}
     bare, *_ = circuit(heavy.replace(**without), 8, 2, layout=True)
     card = true_card(heavy)
-    laws = [law(item, currents, card, extracted(item)) for item in (program, bare)]
+    laws = [cell_law(item, currents, card, extracted(item)) for item in (program, bare)]
     found, ignorant = misses(space, program, start, 0.3, *laws)
     assert found < 3e-6
     assert ignorant > 50 * found
@@ -125,12 +126,14 @@ def test_noise_of_the_extracted_netlist():
     technology = WIRED.replace(thermal__to_hot=1e-3, thermal__hot_temperature=400.0)
     program, currents, _, space = circuit(technology, 5, 2, layout=True)
     truth, card = space.covariance(), true_card(technology)
-    wired, plain = (covariance(law(program, currents, card, one(program)), program) for one in (extracted, schematic))
+    wired, plain = (
+        covariance(cell_law(program, currents, card, one(program)), program) for one in (extracted, schematic)
+    )
     np.testing.assert_allclose(wired, truth, rtol=0, atol=2e-3 * np.abs(truth).max())
     assert np.abs(plain - truth).max() > 5e-3 * np.abs(truth).max()
     # At one temperature Nyquist's theorem is exact.
     program, currents, _, space = circuit(WIRED.replace(thermal__to_hot=0.0), 5, 2, layout=True)
-    law_alone = covariance(law(program, currents, true_card(WIRED), extracted(program)), program)
+    law_alone = covariance(cell_law(program, currents, true_card(WIRED), extracted(program)), program)
     np.testing.assert_allclose(law_alone, space.covariance(), rtol=0, atol=2e-4 * np.abs(truth).max())
 
 
@@ -140,7 +143,15 @@ def test_without_a_layout_to_speak_of_it_is_the_schematic(n, seed):
     none = preset("ideal")
     program = lay_out(spd(n, 20.0, seed), "crossbar", none.replace(wires__segment_resistance=1e-9))
     plain, wired = schematic(program), extracted(program)
-    for name in ("stiffness", "load", "drive", "capacitance", "noise", "coupled_capacitance", "load_capacitance"):
+    for name in (
+        "conductance",
+        "load",
+        "drive",
+        "capacitance",
+        "current_noise",
+        "coupled_capacitance",
+        "load_capacitance",
+    ):
         a, b = getattr(plain, name), getattr(wired, name)
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-9 * (np.abs(a).max() or 1.0))
 
@@ -174,7 +185,7 @@ def test_the_amplifiers_own_states_are_not_missed(second_pole, duration):
     technology = EVEN.replace(opamp__second_pole=second_pole)
     program, currents, start, space = circuit(technology, 8, 2, amplifier=Macromodel(technology.opamp))
     card = true_card(technology, pole=1 / (2 * math.pi * second_pole))
-    found = law(program, currents, card)
+    found = cell_law(program, currents, card)
     # Negative control: without the delay, what is left is of first order in the amplifiers' time constants.
     (reduced,) = misses(space, program, start, duration, found)
     assert reduced < 2e-6
@@ -186,7 +197,7 @@ def test_a_second_pole_is_seen_and_is_the_right_one():
     technology = EVEN.replace(opamp__gbw=1e8, opamp__second_pole=3e7)
     program, currents, start, space = circuit(technology, 6, 2, amplifier=Macromodel(technology.opamp))
     poles = [factor / (2 * math.pi * 3e7) for factor in (1.0, 0.0, 0.5, 2.0)]
-    laws = [law(program, currents, true_card(technology, pole=pole)) for pole in poles]
+    laws = [cell_law(program, currents, true_card(technology, pole=pole)) for pole in poles]
     right, *wrong = misses(space, program, start, 1.0, *laws)
     assert right < 1e-4
     assert min(wrong) > 3 * right
@@ -217,7 +228,7 @@ def test_noise_is_that_of_amplifiers_with_their_own_states(second_pole):
     technology = EVEN.replace(opamp__second_pole=second_pole)
     program, currents, _, space = circuit(technology, 6, 2, amplifier=Macromodel(technology.opamp))
     card, truth = true_card(technology, pole=1 / (2 * math.pi * second_pole)), space.covariance()
-    found = law(program, currents, card)
+    found = cell_law(program, currents, card)
     np.testing.assert_allclose(covariance(found, program), truth, rtol=0, atol=1e-5 * np.abs(truth).max())
     # Negative control: white noise into the slowed cells alone, as if the amplifiers heard nothing.
     slow = np.linalg.inv(np.diag(program.behaviour.capacitance) + card.lag.value * np.diag(program.behaviour.load))

@@ -19,9 +19,10 @@ from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.card import DeviceCard, Validity
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices import die_batch, die_batch_board
+from thermograd.devicemodel.devices.cell_law import cell_law
 from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.die_batch_law import parameters_of, stack, stacked_law
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice, law
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 
 from ...systems import true_card
@@ -75,7 +76,7 @@ def test_laws_of_a_stack_are_those_of_the_dies(fabric, n, seed):
     together = stacked_law(nominal, stacked, parameters_of(card, {}, torch.float64, 2))
     for k, die in enumerate(dies):
         program = nominal.on(die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
-        alone = law(program, currents, card)
+        alone = cell_law(program, currents, card)
         np.testing.assert_allclose(together.drift[k], alone.drift, rtol=1e-9, atol=1e-12 * np.abs(alone.drift).max())
         np.testing.assert_allclose(np.diag(together.delay[k].numpy()), alone.delay, rtol=1e-9, atol=1e-30)
         np.testing.assert_allclose(
@@ -287,7 +288,7 @@ def test_a_die_whose_law_is_not_finite_has_no_reading(monkeypatch):
     def spoilt(*arguments):
         law = stacked_law(*arguments)
         law.drift[1, 0, 0] = math.nan
-        law.stiffness[1, 0, 0] = math.nan
+        law.conductance[1, 0, 0] = math.nan
         return law
 
     monkeypatch.setattr(die_batch, "stacked_law", spoilt)

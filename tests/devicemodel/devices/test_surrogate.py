@@ -16,9 +16,10 @@ from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
 from thermograd.devicemodel.card import Estimate, Validity
 from thermograd.devicemodel.device import Outcome
+from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice, propagate
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 
 from ...systems import passive, spd, true_card

@@ -14,8 +14,9 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.device import Outcome
+from thermograd.devicemodel.devices.cell_law import cell_law
 from thermograd.devicemodel.devices.spice import SpiceDevice, sampled
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice, law
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.systems import Dense
 
@@ -41,7 +42,7 @@ def error(technology, read_out, duration=math.inf, wanted=EXACT):
 
 def noise_law(program, card):
     """(drift in units of 1 / tau, stationary covariance) of the voltages."""
-    found = law(program, np.zeros(program.size), card)
+    found = cell_law(program, np.zeros(program.size), card)
     return found.drift * program.tau, solve_continuous_lyapunov(found.drift, -found.diffusion)
 
 
