@@ -163,6 +163,17 @@ class CascadeDevice(HostedDevice):
         """True for systems that are given by factors; see `Device.accepts`."""
         return isinstance(system, LowRank | Kronecker)
 
+    def idle(self, seconds: float) -> None:
+        """See `HostedDevice.idle`. InputError also for a technology whose conductances drift: here they keep the values programmed."""
+        resistors = self.technology.resistors
+        if resistors.conductance_drift or resistors.conductance_drift_spread:
+            raise InputError(
+                f"technology {self.technology.name} has resistors.conductance_drift = {resistors.conductance_drift:g} and "
+                f"conductance_drift_spread = {resistors.conductance_drift_spread:g}, which arrays of factors do not model: use a "
+                "SurrogateDevice or a SpiceDevice, or set both to 0"
+            )
+        super().idle(seconds)
+
     def _program(self, system: LinearSystem) -> CascadeBoard:
         dynamics: LowRankDynamics | KroneckerDynamics
         if isinstance(system, LowRank):

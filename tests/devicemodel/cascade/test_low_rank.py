@@ -503,3 +503,14 @@ def test_a_state_that_is_none_is_refused_and_leaves_the_device_as_it_was(change,
 def test_refusals_name_what_is_wrong(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_idle_says_that_conductances_do_not_drift_here():
+    """Negative control: a technology whose conductances keep their values."""
+    device = CascadeDevice(INTEGRATED)
+    device.idle(3600.0)
+    assert device.age == 3600.0
+    for changes in ({"resistors__conductance_drift": 0.05}, {"resistors__conductance_drift_spread": 0.01}):
+        drifting = CascadeDevice(INTEGRATED.replace(**changes))
+        with pytest.raises(InputError, match="which arrays of factors do not model: use a SurrogateDevice"):
+            drifting.idle(3600.0)
