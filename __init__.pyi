@@ -34,9 +34,9 @@ from .compiler.compile import compile_system as compile_system
 from .compiler.ensemble import compile_ensemble as compile_ensemble
 from .compiler.program import AnalogProgram as AnalogProgram
 from .compiler.program_io import load_program as load_program
-from .devicemodel.calibration.calibrate import calibrate as calibrate
 from .devicemodel.calibration.measured.calibrate import calibrate_from_measurements as calibrate_from_measurements
 from .devicemodel.calibration.measured.result import Prior as Prior
+from .devicemodel.calibration.simulated import calibrate as calibrate
 from .devicemodel.card import DeviceCard as DeviceCard
 from .devicemodel.cascade.device import CascadeDevice as CascadeDevice
 from .devicemodel.device import Outcome as Outcome

@@ -16,7 +16,7 @@ from .outputs import emit, note, show
 if TYPE_CHECKING:
     from ..circuits.technology.technology import Technology
     from ..devicemodel.cost.model import Scenario, StepCost
-    from ..devicemodel.cost.workload import Array
+    from ..devicemodel.cost.workload import SolverArray
 
 BASE = "paper"
 ROWS = 7
@@ -88,11 +88,11 @@ def cost(
         raise InputError("--plot draws a sweep: add --sweep KNOB=LOW:HIGH, such as --sweep rate=1G:1000T")
     if digital is not None and host_rate is not None:
         raise InputError("--digital takes the place of --host-rate: leave one of them out")
-    from ..devicemodel.cost.model import Host, Scenario
+    from ..devicemodel.cost.model import DigitalHost, Scenario
     from .hardware import read_technology
 
     seconds = None if digital is None else suffixed("--digital", digital)
-    default = Host()
+    default = DigitalHost()
     power = default.power if host_power is None else host_power
     if program is not None:
         given = {
@@ -118,7 +118,7 @@ def cost(
         layout=layout,
         technology=read_technology(technology or BASE),
         duration=duration,
-        host=Host(default.rate if host_rate is None else suffixed("--host-rate", host_rate), power),
+        host=DigitalHost(default.rate if host_rate is None else suffixed("--host-rate", host_rate), power),
         digital_seconds=seconds,
         attempts=attempts,
     )
@@ -206,7 +206,7 @@ def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
     }
 
 
-def _show(found: StepCost, array: Array, title: str) -> None:
+def _show(found: StepCost, array: SolverArray, title: str) -> None:
     from ..devicemodel.cost.model import share
     from ..report.formatting import engineering
 
@@ -271,7 +271,7 @@ def _remark(technology: Technology) -> None:
         note(f"technology {technology.name} does not state {', '.join(unstated)}, which count as free")
 
 
-def _data(found: StepCost, array: Array) -> dict[str, Any]:
+def _data(found: StepCost, array: SolverArray) -> dict[str, Any]:
     import dataclasses
 
     return found.to_dict() | {"array": dataclasses.asdict(array)}

@@ -86,7 +86,7 @@ def make_card(
     technology: Technology, fabric: str, seed: int, systems: Sequence[tuple[Any, Any]], quick: bool, workers: int
 ) -> DeviceCard:
     """Calibrate against ngspice, with progress bars; `quick` takes fewer and smaller systems."""
-    from ..devicemodel.calibration.calibrate import calibrate_with_evidence
+    from ..devicemodel.calibration.simulated import calibrate_with_evidence
 
     fewer: dict[str, Any] = {"sizes": (4, 8), "dies": (1, 2), "new_dies": (101,)} if quick else {}
     with progress() as report:

@@ -21,7 +21,7 @@ import torch
 from matplotlib.figure import Figure
 
 from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.cost.model import Handover, Host, Scenario, handovers
+from thermograd.devicemodel.cost.model import DigitalHost, Handover, Scenario, handovers
 from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
@@ -64,7 +64,7 @@ MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
 HIDDEN = (32, 128, 512)
 
 
-def digital_optimizers(host: Host) -> list[tuple[str, float]]:
+def digital_optimizers(host: DigitalHost) -> list[tuple[str, float]]:
     """Seconds of one step of the digital optimizers, by operations; the leading terms of the paper's table of complexities."""
     k, gradient = BATCH * OUTPUTS, 6.0 * BATCH * N
     jacobian = derivative_flops("factored", N, BATCH, OUTPUTS)

@@ -22,8 +22,8 @@ import torch
 
 from thermograd.circuits.technology.die import Die
 from thermograd.compiler.compile import lay_out
-from thermograd.devicemodel.calibration.calibrate import calibrate
 from thermograd.devicemodel.calibration.cases import random_system
+from thermograd.devicemodel.calibration.simulated import calibrate
 from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice

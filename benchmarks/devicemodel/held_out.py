@@ -32,8 +32,8 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.program import AnalogProgram
-from thermograd.devicemodel.calibration.calibrate import calibrate
 from thermograd.devicemodel.calibration.cases import random_system
+from thermograd.devicemodel.calibration.simulated import calibrate
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.cell_law import cell_law, propagate
 from thermograd.devicemodel.devices.spice import transient

@@ -35,7 +35,7 @@ import torch
 from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
-from ..ou import transition
+from ..ou.doubling import transition
 from .cells import FIRST, LAST
 from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hyperbola, left_out, nodes, spectral_bound
 from .low_rank_array import LowRankArray

@@ -1,1 +1,5 @@
 """Time and energy of a step on the hybrid machine."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

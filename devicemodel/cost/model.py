@@ -29,7 +29,7 @@ from ...circuits.errors import InputError
 from ...circuits.technology.converters import Converter, Link
 from ...circuits.technology.presets import preset
 from ...circuits.technology.technology import Technology
-from .workload import Array, derivative_flops, planned_array, require_amount, require_count
+from .workload import SolverArray, derivative_flops, planned_array, require_amount, require_count
 
 PARTS = ("derivatives", "programming", "transfers", "DAC", "settling", "ADC")
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Part:
+class CostItem:
     """One part of a step: s and J."""
 
     name: str
@@ -55,7 +55,7 @@ class Part:
 class StepCost:
     """What a step takes, in the order of `PARTS`; prints as a table."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[CostItem, ...]
 
     @property
     def seconds(self) -> float:
@@ -82,7 +82,7 @@ class StepCost:
         """Name of the group that takes most energy."""
         return _largest(self.groups(energy=True))
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> CostItem:
         """One of `PARTS`."""
         return self.parts[PARTS.index(name)]
 
@@ -115,7 +115,7 @@ def _largest(groups: dict[str, float]) -> str:
 
 
 @dataclass(frozen=True)
-class Host:
+class DigitalHost:
     """The digital computer beside the array.
 
     Attributes:
@@ -136,7 +136,7 @@ class Host:
 
 
 def step_cost(
-    array: Array,
+    array: SolverArray,
     technology: Technology,
     analog_seconds: float,
     digital_seconds: float = 0.0,
@@ -165,26 +165,26 @@ def step_cost(
     watts = array.amplifiers * technology.opamp.power + array.heat
     return StepCost(
         (
-            Part("derivatives", digital_seconds, host_power * digital_seconds),
-            Part(
+            CostItem("derivatives", digital_seconds, host_power * digital_seconds),
+            CostItem(
                 "programming",
                 array.codes * link.word / link.rate,
                 array.codes * (link.word * link.energy + written),
             ),
-            Part("transfers", words * link.word / link.rate, words * link.word * link.energy),
+            CostItem("transfers", words * link.word / link.rate, words * link.word * link.energy),
             _conversions("DAC", technology.dac, array.cells, attempts),
-            Part("settling", analog_seconds, watts * analog_seconds),
+            CostItem("settling", analog_seconds, watts * analog_seconds),
             _conversions("ADC", technology.adc, array.cells, attempts),
         )
     )
 
 
-def _conversions(name: str, converter: Converter, cells: int, attempts: int) -> Part:
+def _conversions(name: str, converter: Converter, cells: int, attempts: int) -> CostItem:
     """One conversion of each cell in each attempt, as many at a time as there are converters."""
     turns = math.ceil(cells / converter.count) if converter.count else min(cells, 1)
     # Without quantisation there are no conversion steps to pay for.
     steps = 0 if converter.bits is None else 2**converter.bits
-    return Part(name, attempts * turns / converter.rate, attempts * cells * steps * converter.figure_of_merit)
+    return CostItem(name, attempts * turns / converter.rate, attempts * cells * steps * converter.figure_of_merit)
 
 
 @dataclass(frozen=True)
@@ -207,11 +207,11 @@ class Scenario:
     layout: str = "factored"
     technology: Technology = dataclasses.field(default_factory=lambda: preset("paper"))
     duration: float = 50.0
-    host: Host = Host()
+    host: DigitalHost = DigitalHost()
     digital_seconds: float | None = None
     attempts: int = 1
 
-    def array(self) -> Array:
+    def array(self) -> SolverArray:
         """The array that this layout needs."""
         return planned_array(self.layout, self.parameters, self.batch, self.outputs, self.technology)
 
@@ -353,7 +353,7 @@ def step_time(cells: int, analog_seconds: float, link: Link, digital: float = 0.
         digital: measured time of gradient, Gram matrix and map-back on the host, s.
         attempts: analog runs behind the reading; each loads the drive and is read.
     """
-    array = Array(cells, cells * (cells + 1) // 2, amplifiers=0, tau=0.0, heat=0.0)
+    array = SolverArray(cells, cells * (cells + 1) // 2, amplifiers=0, tau=0.0, heat=0.0)
     cost = step_cost(array, Technology(link=link), analog_seconds, digital, attempts=attempts)
     one_way = cost.part("transfers").seconds / 2
     return StepTime(digital, cost.part("programming").seconds, one_way, analog_seconds, one_way)

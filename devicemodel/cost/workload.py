@@ -31,7 +31,7 @@ LAYOUTS: tuple[str, ...] = get_args(Layout)
 
 
 @dataclass(frozen=True)
-class Array:
+class SolverArray:
     """What of an array takes time and energy.
 
     Attributes:
@@ -49,7 +49,7 @@ class Array:
     heat: float
 
 
-def planned_array(layout: str, parameters: int, batch: int, outputs: int, technology: Technology) -> Array:
+def planned_array(layout: str, parameters: int, batch: int, outputs: int, technology: Technology) -> SolverArray:
     """The array of a step before there is a matrix; tau = R C of the technology's units.
 
     The heat assumes entries and signals that are Gaussian. The largest of m has z_m standard deviations (`largest_deviate`), and is one
@@ -79,16 +79,16 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
     volts = technology.opamp.output_limit / 2 / largest_deviate(cells)
     driven = technology.dac.full_scale / largest_deviate(cells)
     heat = places * conductance * volts**2 / 2 + cells * unit * driven**2 / 2
-    return Array(cells, codes, amplifiers, technology.resistors.unit * technology.capacitors.unit, heat)
+    return SolverArray(cells, codes, amplifiers, technology.resistors.unit * technology.capacitors.unit, heat)
 
 
-def compiled_array(program: AnalogProgram) -> Array:
+def compiled_array(program: AnalogProgram) -> SolverArray:
     """The array of a compiled program: its own tau and parts, and the most heat that its resistors make (`Report.resistor_power`).
 
     Codes: each factor's entries in a cascade, each part of a network, n (n + 1) / 2 where one code sets a symmetric pair, else n^2.
     """
     report = program.report
-    return Array(
+    return SolverArray(
         program.size, program.parts.code_count(), report.parts.get("amplifier", 0), program.tau, report.resistor_power
     )
 

@@ -1,1 +1,5 @@
 """The devices: ideal, SPICE, surrogate, tile, and batches of dies."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

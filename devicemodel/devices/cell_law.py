@@ -30,8 +30,7 @@ import torch
 
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
-from ..ou import transition
-from ..ou.transition import Transition
+from ..ou.doubling import Transition, transition
 from .cell_coefficients import CellCoefficients, schematic
 
 

@@ -17,9 +17,8 @@ from ...compiler.matrices import comparison_matrix
 from ...compiler.program import AnalogProgram
 from ..device import Outcome
 from ..host.board import Voltages
-from ..ou import transition
+from ..ou.doubling import Transition, transition
 from ..ou.gaussian import root
-from ..ou.transition import Transition
 from .circuit import ProgramUnits
 from .die_batch_law import StackedLaw
 

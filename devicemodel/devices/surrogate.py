@@ -14,8 +14,8 @@ from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..host.calibrated_range import CalibratedRange
 from ..host.readout import ReadOut
+from ..ou.doubling import Transition
 from ..ou.gaussian import sample
-from ..ou.transition import Transition
 from .cell_coefficients import CellCoefficients, extracted, schematic
 from .cell_law import cell_law
 from .circuit import CircuitDevice, matrix_of

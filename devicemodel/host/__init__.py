@@ -8,3 +8,7 @@
 
 What works around any device from outside, such as digital refinement of its readings, has its place here, too.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,18 +11,6 @@
 `transition` and `sample` are the plain functions that a device calls.
 """
 
-from .gaussian import Gaussian, sample
-from .gram import Gram, GramSum
-from .process import OU, PiecewiseConstant
-from .transition import Transition, transition
+import lazy_loader
 
-__all__ = [
-    "OU",
-    "Gaussian",
-    "Gram",
-    "GramSum",
-    "PiecewiseConstant",
-    "Transition",
-    "sample",
-    "transition",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from .doubling import Transition, integrate
 from .gaussian import Covariance, DenseCovariance, normal, root, rows
 from .recent import Recent
 from .recurrence import block_length, matrix_recurrence, power, runs
-from .transition import Transition, integrate
 
 SWEEPS = 60
 FOLLOWED = 1e-12

@@ -21,6 +21,7 @@ from ...circuits.errors import InputError
 from ...compiler.validate import check_symmetric
 from ..checks import batch_of, check_alike, check_square, check_tensor
 from ..systems import Dense, Kronecker, LowRank
+from .doubling import Transition
 from .gaussian import DENSE_LIMIT, Covariance, Gaussian
 from .general import GeneralLaw
 from .inertia import Inertia
@@ -28,7 +29,6 @@ from .low_rank import LowRankLaw
 from .modes import law_of_matrix, law_of_product
 from .recurrence import merged
 from .spectral import SpectralLaw
-from .transition import Transition
 
 Drift = Tensor | Dense | LowRank | Kronecker
 

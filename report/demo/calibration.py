@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from ...circuits.technology.technology import Technology
-from ...devicemodel.calibration.calibrate import calibrate_with_evidence
 from ...devicemodel.calibration.evidence import Calibration
+from ...devicemodel.calibration.simulated import calibrate_with_evidence
 from ...optim.tasks.digits import digits
 from ...optim.training.curvature_systems import CurvatureSystem, curvature_systems
 from .settings import (

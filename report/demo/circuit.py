@@ -19,7 +19,7 @@ from ...compiler.fabrics.base import rails
 from ...compiler.h_matrix import lambda_star
 from ...compiler.passes.verify import verify
 from ...devicemodel.devices.spice import transient
-from ...devicemodel.ou import transition
+from ...devicemodel.ou.doubling import transition
 from ...optim.training.curvature_systems import CurvatureSystem
 from .settings import (
     DAMPING,

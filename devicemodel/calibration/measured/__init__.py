@@ -1,1 +1,5 @@
 """Calibration of a circuit's values from laboratory measurements."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

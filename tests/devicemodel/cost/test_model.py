@@ -19,7 +19,7 @@ from thermograd.devicemodel.cost.model import (
     KNOBS,
     PARTS,
     WHOLE,
-    Host,
+    DigitalHost,
     Scenario,
     StepCost,
     handovers,
@@ -28,7 +28,7 @@ from thermograd.devicemodel.cost.model import (
     step_time,
     sweep,
 )
-from thermograd.devicemodel.cost.workload import LAYOUTS, Array
+from thermograd.devicemodel.cost.workload import LAYOUTS, SolverArray
 
 PAPER, INTEGRATED = preset("paper"), preset("integrated")
 LARGE = Scenario(100_000, 32, 20)
@@ -42,7 +42,7 @@ scenarios = st.builds(
     layout=st.sampled_from(LAYOUTS),
     technology=st.sampled_from([PAPER, INTEGRATED, PAPER.replace(adc__count=8, adc__rate=1e6, dac__count=3, dac__rate=2e6)]),
     duration=st.floats(0.0, 1e4),
-    host=st.builds(Host, rate=st.floats(1e6, 1e18), power=st.floats(0, 1e4)),
+    host=st.builds(DigitalHost, rate=st.floats(1e6, 1e18), power=st.floats(0, 1e4)),
     attempts=st.integers(1, 5),
 )  # fmt: skip
 
@@ -117,7 +117,7 @@ def test_doubling_the_rate_halves_the_transfers_and_nothing_else(scenario: Scena
 
 @given(scenarios)
 def test_a_fast_link_host_and_converters_leave_the_settling(scenario: Scenario) -> None:
-    fast = dataclasses.replace(scenario, host=Host(rate=math.inf))
+    fast = dataclasses.replace(scenario, host=DigitalHost(rate=math.inf))
     cost = changed(fast, link__rate=math.inf, dac__rate=math.inf, adc__rate=math.inf)
     assert cost.seconds == times(cost)["settling"] == times(scenario.cost())["settling"]
     held = changed(fast, link__rate=math.inf, dac__rate=math.inf, adc__rate=1e6)  # negative control: the ADC is left
@@ -160,7 +160,7 @@ def test_bits_of_all_numbers(scenario: Scenario, bits: int) -> None:
 
 @given(cells=st.integers(1, 10**6), count=st.integers(1, 10**4), rate=st.floats(1.0, 1e10), attempts=st.integers(1, 4))
 def test_shared_converters_take_turns(cells: int, count: int, rate: float, attempts: int) -> None:
-    array = Array(cells, 1, 0, 1e-6, 0.0)
+    array = SolverArray(cells, 1, 0, 1e-6, 0.0)
     shared = step_cost(array, PAPER.replace(adc__count=count, adc__rate=rate), 0.0, attempts=attempts)
     turns = shared.part("ADC").seconds * rate / attempts
     assert turns == pytest.approx(round(turns), rel=1e-9)
@@ -181,7 +181,7 @@ def test_attempts_repeat_all_but_derivatives_and_programming(scenario: Scenario,
 
 
 def test_energy_of_the_settling_is_power_and_heat_for_its_time() -> None:
-    array = Array(cells=10, codes=100, amplifiers=12, tau=1e-6, heat=0.3)
+    array = SolverArray(cells=10, codes=100, amplifiers=12, tau=1e-6, heat=0.3)
     technology = PAPER.replace(opamp__power=0.05)
     assert step_cost(array, technology, 2e-5).part("settling").joules == pytest.approx((12 * 0.05 + 0.3) * 2e-5)
     hot, cold = (changed(LARGE, resistors__unit=ohm, capacitors__unit=1e-6 / ohm) for ohm in (1e3, 1e5))
@@ -189,7 +189,7 @@ def test_energy_of_the_settling_is_power_and_heat_for_its_time() -> None:
 
 
 def test_measured_derivatives_take_the_place_of_the_model() -> None:
-    measured = dataclasses.replace(LARGE, digital_seconds=0.25, host=Host(power=100.0)).cost()
+    measured = dataclasses.replace(LARGE, digital_seconds=0.25, host=DigitalHost(power=100.0)).cost()
     assert (times(measured)["derivatives"], energies(measured)["derivatives"]) == (0.25, 25.0)
     assert measured.bottleneck == "derivatives"
 
@@ -297,7 +297,7 @@ def test_the_table_has_every_part_and_the_bottleneck() -> None:
     assert [line.split()[0] for line in lines[1:-1]] == [*PARTS, "total"]
     assert lines[-1] == "bottleneck: programming in time, derivatives in energy"
     assert len({len(line) for line in lines[:-1]}) == 1
-    free = step_cost(Array(1, 0, 0, 1.0, 0.0), preset("ideal").replace(link__rate=math.inf), 0.0)
+    free = step_cost(SolverArray(1, 0, 0, 1.0, 0.0), preset("ideal").replace(link__rate=math.inf), 0.0)
     assert free.seconds == free.joules == 0
     assert str(free).count(" -") >= 2 * len(PARTS)
 
@@ -309,15 +309,15 @@ def test_plain_data_has_the_parts_and_sums() -> None:
     assert sum(part["joules"] for part in data["parts"].values()) == pytest.approx(data["joules"])
 
 
-ARRAY = Array(1, 1, 1, 1.0, 0.0)
+ARRAY = SolverArray(1, 1, 1, 1.0, 0.0)
 BAD: dict[str, tuple[Callable[[], object], str]] = {
     "analog": (lambda: step_cost(ARRAY, PAPER, -1.0), r"analog_seconds is -1\.0: give a finite number >= 0, in s"),
     "endless": (lambda: step_cost(ARRAY, PAPER, math.inf), "analog_seconds is inf"),
     "digital": (lambda: step_cost(ARRAY, PAPER, 0.0, math.nan), "digital_seconds is nan"),
     "power": (lambda: step_cost(ARRAY, PAPER, 0.0, 0.0, -5.0), "host_power is -5"),
     "attempts": (lambda: step_cost(ARRAY, PAPER, 0.0, attempts=0), "attempts is 0: give an integer >= 1"),
-    "host": (lambda: Host(rate=0.0), r"rate of the host is 0\.0: give operations per second"),
-    "host's power": (lambda: Host(power=math.inf), "power of the host is inf"),
+    "host": (lambda: DigitalHost(rate=0.0), r"rate of the host is 0\.0: give operations per second"),
+    "host's power": (lambda: DigitalHost(power=math.inf), "power of the host is inf"),
     "time": (lambda: Scenario(1, 1, 1, duration=-1.0).cost(), r"duration is -1\.0: .* in tau"),
     "layout": (lambda: Scenario(1, 1, 1, layout="round").cost(), "layout 'round'"),
     "knob": (lambda: LARGE.turned("volume", 1), "knob 'volume' is unknown; there are: parameters, batch"),

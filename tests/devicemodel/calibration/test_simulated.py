@@ -12,9 +12,9 @@ from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.calibration.calibrate import calibrate, calibrate_with_evidence
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.calibration.evidence import Comparison, explained_variance
+from thermograd.devicemodel.calibration.simulated import calibrate, calibrate_with_evidence
 from thermograd.devicemodel.card import RANGES, DeviceCard
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, linalg
 
-from thermograd.devicemodel.ou import transition
+from thermograd.devicemodel.ou.doubling import transition
 from thermograd.devicemodel.ou.gaussian import sample
 
 from ...systems import spd

@@ -1,0 +1,113 @@
+from .calibration.cases import random_system as random_system
+from .calibration.evidence import Calibration as Calibration
+from .calibration.evidence import Comparison as Comparison
+from .calibration.evidence import explained_variance as explained_variance
+from .calibration.identifiability import Unidentifiable as Unidentifiable
+from .calibration.measured.calibrate import calibrate_from_measurements as calibrate_from_measurements
+from .calibration.measured.calibrate import check_measurements as check_measurements
+from .calibration.measured.measurements import Measurements as Measurements
+from .calibration.measured.measurements import read_measurements as read_measurements
+from .calibration.measured.result import Check as Check
+from .calibration.measured.result import CircuitCalibration as CircuitCalibration
+from .calibration.measured.result import Prior as Prior
+from .calibration.measured.result import Verdict as Verdict
+from .calibration.simulated import calibrate as calibrate
+from .calibration.simulated import calibrate_with_evidence as calibrate_with_evidence
+from .card import DeviceCard as DeviceCard
+from .card import Estimate as Estimate
+from .card import HeldOut as HeldOut
+from .card import Validity as Validity
+from .cascade.device import CascadeDevice as CascadeDevice
+from .cost.model import DigitalHost as DigitalHost
+from .cost.model import Handover as Handover
+from .cost.model import Scenario as Scenario
+from .cost.model import StepCost as StepCost
+from .cost.model import StepTime as StepTime
+from .cost.model import handovers as handovers
+from .cost.model import step_cost as step_cost
+from .cost.model import step_time as step_time
+from .cost.model import sweep as sweep
+from .cost.workload import SolverArray as SolverArray
+from .cost.workload import compiled_array as compiled_array
+from .device import Device as Device
+from .device import Outcome as Outcome
+from .device import Solution as Solution
+from .devices.die_batch import BatchSolution as BatchSolution
+from .devices.die_batch import DieBatch as DieBatch
+from .devices.ideal import IdealDevice as IdealDevice
+from .devices.spice import SpiceDevice as SpiceDevice
+from .devices.surrogate import SurrogateDevice as SurrogateDevice
+from .devices.tile import AnalogTile as AnalogTile
+from .host.board import Board as Board
+from .host.board import Voltages as Voltages
+from .host.hosted_device import HostedDevice as HostedDevice
+from .host.probe import Probe as Probe
+from .host.readout import ReadOut as ReadOut
+from .ou.doubling import Transition as Transition
+from .ou.doubling import transition as transition
+from .ou.gaussian import Gaussian as Gaussian
+from .ou.process import OU as OU
+from .ou.process import PiecewiseConstant as PiecewiseConstant
+from .systems import Dense as Dense
+from .systems import Implicit as Implicit
+from .systems import Kronecker as Kronecker
+from .systems import LowRank as LowRank
+from .systems import RowProducts as RowProducts
+
+__all__ = [
+    "OU",
+    "AnalogTile",
+    "BatchSolution",
+    "Board",
+    "Calibration",
+    "CascadeDevice",
+    "Check",
+    "CircuitCalibration",
+    "Comparison",
+    "Dense",
+    "Device",
+    "DeviceCard",
+    "DieBatch",
+    "DigitalHost",
+    "Estimate",
+    "Gaussian",
+    "Handover",
+    "HeldOut",
+    "HostedDevice",
+    "IdealDevice",
+    "Implicit",
+    "Kronecker",
+    "LowRank",
+    "Measurements",
+    "Outcome",
+    "PiecewiseConstant",
+    "Prior",
+    "Probe",
+    "ReadOut",
+    "RowProducts",
+    "Scenario",
+    "Solution",
+    "SolverArray",
+    "SpiceDevice",
+    "StepCost",
+    "StepTime",
+    "SurrogateDevice",
+    "Transition",
+    "Unidentifiable",
+    "Validity",
+    "Verdict",
+    "Voltages",
+    "calibrate",
+    "calibrate_from_measurements",
+    "calibrate_with_evidence",
+    "check_measurements",
+    "compiled_array",
+    "explained_variance",
+    "handovers",
+    "random_system",
+    "read_measurements",
+    "step_cost",
+    "step_time",
+    "sweep",
+    "transition",
+]

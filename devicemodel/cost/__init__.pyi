@@ -1,0 +1,33 @@
+from .model import CostItem as CostItem
+from .model import DigitalHost as DigitalHost
+from .model import Handover as Handover
+from .model import Scenario as Scenario
+from .model import StepCost as StepCost
+from .model import StepTime as StepTime
+from .model import handovers as handovers
+from .model import knob_values as knob_values
+from .model import step_cost as step_cost
+from .model import step_time as step_time
+from .model import sweep as sweep
+from .workload import SolverArray as SolverArray
+from .workload import compiled_array as compiled_array
+from .workload import derivative_flops as derivative_flops
+from .workload import planned_array as planned_array
+
+__all__ = [
+    "CostItem",
+    "DigitalHost",
+    "Handover",
+    "Scenario",
+    "SolverArray",
+    "StepCost",
+    "StepTime",
+    "compiled_array",
+    "derivative_flops",
+    "handovers",
+    "knob_values",
+    "planned_array",
+    "step_cost",
+    "step_time",
+    "sweep",
+]
