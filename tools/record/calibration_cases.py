@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from thermograd.circuits import Capacitor, Macromodel, Netlist, Resistor, noise_spectrum
-from thermograd.devicemodel.calibration.measured.calibrate import calibrate_from_measurements, check_measurements
-from thermograd.devicemodel.calibration.measured.measurements import Measurements, read_measurements
-from thermograd.devicemodel.calibration.simulated import calibrate_with_evidence
+from thermograd.devicemodel import (
+    Measurements,
+    calibrate_from_measurements,
+    calibrate_with_evidence,
+    check_measurements,
+    read_measurements,
+)
 
 from .inputs import system_of, technology_of
 from .store import Case, Items

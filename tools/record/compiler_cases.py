@@ -36,7 +36,7 @@ from thermograd.compiler import (
     self_heated,
     sensitivities,
 )
-from thermograd.devicemodel.systems import LowRank
+from thermograd.devicemodel import LowRank
 
 from .inputs import DIALECTS, FABRICS, UNEVEN, factors, system_of, technology_of
 from .store import Case, Items

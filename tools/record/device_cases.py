@@ -13,17 +13,26 @@ import torch
 
 from thermograd.circuits import Macromodel
 from thermograd.compiler import compile_matrix, lay_out
-from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.cost.model import KNOBS, Scenario, handovers, step_cost, step_time, sweep
-from thermograd.devicemodel.cost.workload import compiled_array
-from thermograd.devicemodel.devices.die_batch import DieBatch
-from thermograd.devicemodel.devices.ideal import IdealDevice
-from thermograd.devicemodel.devices.spice import SpiceDevice
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice
-from thermograd.devicemodel.devices.tile import AnalogTile
-from thermograd.devicemodel.host.readout import ReadOut
-from thermograd.devicemodel.ou.process import OU, PiecewiseConstant
-from thermograd.devicemodel.systems import Dense, Implicit
+from thermograd.devicemodel import (
+    OU,
+    AnalogTile,
+    CascadeDevice,
+    Dense,
+    DieBatch,
+    IdealDevice,
+    Implicit,
+    PiecewiseConstant,
+    ReadOut,
+    Scenario,
+    SpiceDevice,
+    SurrogateDevice,
+    compiled_array,
+    handovers,
+    step_cost,
+    step_time,
+    sweep,
+)
+from thermograd.devicemodel.cost.model import KNOBS
 
 from .compiler_cases import figures
 from .inputs import UNEVEN, card_of, factors, system_of, technology_of

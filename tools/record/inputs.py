@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from thermograd.circuits import Technology, preset, thermal_preset
-from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
-from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
+from thermograd.devicemodel import Dense, DeviceCard, Estimate, HeldOut, Kronecker, LowRank, Validity
 
 ROOT = Path(__file__).resolve().parents[2]
 DIALECTS = ("ngspice", "ltspice", "xyce")

@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.devices.ideal import IdealDevice
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice
-from thermograd.devicemodel.host.readout import ReadOut
+from thermograd.devicemodel import CascadeDevice, IdealDevice, ReadOut, SurrogateDevice
 from thermograd.optim import (
     KFAC,
     NGD,
