@@ -1,4 +1,4 @@
-"""`DeviceCard`: what calibration learnt about a device, with its uncertainty, its limits and where it comes from.
+"""`DeviceCard`: the calibrated parameters of a device, with their uncertainties, their range of validity and their provenance.
 
 A card's file is JSON with a `digest`, the SHA-256 of all the rest in canonical form (keys sorted, no blanks). It finds a file that was cut,
 mistyped or edited; it is no signature, since whoever changes a card on purpose can also compute its digest. Reading takes numbers and
@@ -30,7 +30,7 @@ SLACK = 1e-6
 
 
 def _number(value: Any) -> Any:
-    """Refuses what pydantic would make a number of: "0.1", or true."""
+    """Reject what pydantic would convert to a number: "0.1", or true."""
     if isinstance(value, bool) or (isinstance(value, str) and value not in NOT_FINITE):
         raise ValueError(f"{value!r:.60} is no number; give one without quotes")
     return value
@@ -49,7 +49,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class Range(NamedTuple):
-    """What a parameter can be."""
+    """Range of the values that a parameter may have."""
 
     least: float
     most: float
@@ -57,7 +57,7 @@ class Range(NamedTuple):
     """Whether `least` itself is excluded."""
 
     def __contains__(self, value: object) -> bool:
-        """False for nan."""
+        """Whether a value is in the range; False for nan."""
         if not isinstance(value, float | int):
             return False
         return (self.least < value if self.open else self.least <= value) and value <= self.most
@@ -128,9 +128,9 @@ class HeldOut(Record):
 
     systems: Whole = Field(ge=0)
     explained_variance: Number = Field(le=1)
-    """On the dies that were fitted."""
+    """Explained variance on the dies that were fitted."""
     explained_variance_new_dies: Number = Field(le=1)
-    """On dies that were not."""
+    """Explained variance on dies that were not fitted."""
     spice_error: Number = Field(ge=0, allow_inf_nan=False)
     """Relative rms error of SPICE's solutions."""
     residual: Number = Field(ge=0, allow_inf_nan=False)
@@ -159,7 +159,7 @@ class Validity(Record):
     duration: Number | None = Field(None, gt=0)
     """Longest analog time, tau; inf: up to rest. What is shorter lies between a fitted run and its start, which is known."""
     level: Number | None = Field(None, gt=0)
-    """Largest node voltage, V; the rail where it came within the share of it that auto-ranging aims at."""
+    """Largest node voltage, V; the output limit where it came within the share of it that auto-ranging aims at."""
     temperature: tuple[Number, Number] | None = None
     """Temperatures over the dies, K."""
     layout: bool | None = Field(None, strict=True)
@@ -169,7 +169,7 @@ class Validity(Record):
     def _in_order(self) -> Self:
         for name, least in (("unknowns", 1), ("condition_number", 1), ("temperature", 0)):
             span = getattr(self, name)
-            # Written so that nan is refused.
+            # Written so that nan raises.
             if span is not None and not least <= span[0] <= span[1]:
                 raise ValueError(
                     f"{name} is {span[0]:g} to {span[1]:g}: give two numbers >= {least}, the lower one first"
@@ -229,7 +229,7 @@ class DeviceCard(Record):
     pole: Estimate = Estimate(value=0.0, std=0.0)
     """1 / (2 pi f_2) of the amplifiers' second pole f_2, s; 0: none."""
     clamp: Number = Field(math.inf, ge=1)
-    """Where amplifiers hold their outputs, over the rail, so that a host sees no more of how far a drive would take them; inf: nowhere."""
+    """Voltage at which amplifiers saturate, over their output limit, so that a host does not see how far they would go; inf: none."""
     mismatch: Estimate
     """Standard deviation of ln R of a part."""
     capacitor_mismatch: Estimate
@@ -261,7 +261,7 @@ class DeviceCard(Record):
         return fabric
 
     def summary(self) -> list[tuple[str, str]]:
-        """(name, value) rows for people."""
+        """Rows (name, value) of a printed summary."""
         fitted = [(name, str(value)) for name, value in self if isinstance(value, Estimate)]
         held = self.held_out
         return [
@@ -347,7 +347,7 @@ class DeviceCard(Record):
 
     @classmethod
     def read(cls, path: str | Path) -> DeviceCard:
-        """Read what `write` wrote.
+        """Read a card that `write` saved.
 
         Raises:
             InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.

@@ -22,14 +22,14 @@ class Outcome(enum.Enum):
     """The reading is within the device's range."""
     CLIPPED = "clipped"
     """A cell or a converter is at the end of its range because of the drive, at the least level that was tried or that the DAC resolves:
-    there is a reading, but a wrong one. Try more damping, or wider rails."""
+    there is a reading, but a wrong one. Try more damping, or amplifiers and converters of a wider range."""
     OFFSET_CLIPPED = "clipped by offsets"
     """A cell or a converter is at the end of its range even for b = 0, by what offsets of amplifiers and DAC come to over a
     small eigenvalue: there is a reading, but it says nothing of b, and no smaller drive helps. Try more damping, parts of less offset, or
     a DAC of more bits."""
     EXTRAPOLATED = "extrapolated"
-    """The reading is within the device's range, but the model was not calibrated for such a run, and was told to answer. Try systems like
-    this one in the calibration."""
+    """The reading is within the device's range, but the model was not calibrated for such a run. Try systems like this one in the
+    calibration."""
     UNSTABLE = "unstable"
     """The programmed matrix has a growing mode. Try more damping, or finer programming."""
     NOT_FINITE = "not finite"
@@ -49,7 +49,7 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """One reading of the device.
+    """One reading of a device.
 
     Attributes:
         x: (n,) the reading in problem units, of the type and shape of b. Meaningless unless `outcome.readable`.

@@ -57,7 +57,7 @@ class Dense:
 
     @property
     def batch(self) -> torch.Size:
-        """Leading axes."""
+        """Shape of the leading axes."""
         return self.A.shape[:-2]
 
     @property
@@ -126,7 +126,7 @@ class LowRank:
 
     @property
     def batch(self) -> torch.Size:
-        """Leading axes."""
+        """Shape of the leading axes."""
         return _common(self.J, *([] if self.H is None else [self.H]))
 
     @property
@@ -193,7 +193,7 @@ class Kronecker:
 
     @property
     def batch(self) -> torch.Size:
-        """Leading axes."""
+        """Shape of the leading axes."""
         return _common(self.A, self.B)
 
     @property
@@ -238,7 +238,7 @@ class RowProducts(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of vectors of N."""
+        """Type of vectors of N."""
 
     def gram(self) -> Tensor:
         """J J^T, (k, k) float64."""
@@ -276,7 +276,7 @@ class Implicit:
 
     @property
     def batch(self) -> torch.Size:
-        """None."""
+        """No leading axes."""
         return torch.Size()
 
     @property

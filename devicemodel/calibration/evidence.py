@@ -49,7 +49,7 @@ def explained_variance(comparisons: Sequence[Comparison]) -> float:
 
 
 def summarised(comparisons: Sequence[Comparison]) -> HeldOut:
-    """Their figures, for the card."""
+    """The figures of merit that the card records."""
     return HeldOut(
         systems=len(comparisons),
         explained_variance=explained_variance([item for item in comparisons if not item.new_die]),

@@ -32,7 +32,7 @@ class Unidentifiable(Record):
     """Values that the data do not identify one by one."""
 
     values: tuple[str, ...]
-    """Their names."""
+    """Names of the values."""
     identified_as: tuple[str, ...]
     """The independent combinations of them that the data do identify, such as "R3*C2"; none: nothing."""
     std: float | None

@@ -181,13 +181,13 @@ def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[S
         for case, values in zip(cases, spectra, strict=True)
     )
     peak = max(float(np.abs(device.probe.settled).max()) for device in devices if device.probe is not None)
-    rail = min(technology.opamp.output_limit, technology.adc.full_scale)
+    limit = min(technology.opamp.output_limit, technology.adc.full_scale)
     kelvin, spread = Die(technology, None).temperatures, 4 * technology.thermal.ambient_rms
     return Validity(
         unknowns=(min(sizes), max(sizes)),
         condition_number=(min(conditions), max(conditions)),
         duration=longest,
-        level=rail if peak >= TARGET * rail else peak,
+        level=limit if peak >= TARGET * limit else peak,
         temperature=(max(0.0, float(kelvin.min()) - spread), float(kelvin.max()) + spread),
         layout=False,
     )

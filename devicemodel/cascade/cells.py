@@ -42,7 +42,7 @@ class StandardDeviations:
 
 
 class Cells:
-    """The cells' own parts.
+    """The parts that each cell has for itself.
 
     Args:
         die: where they are. deviations: of the parts.
@@ -77,7 +77,7 @@ class Cells:
 
     @cached_property
     def damping(self) -> np.ndarray:
-        """(N,) S. InputError where it is beyond all numbers beside the factors."""
+        """Conductances of the damping resistors, (N,) S. InputError where they overflow beside the factors."""
         try:
             conductance = self.unit * math.ldexp(self._damping, -self.exponent)
         except OverflowError:
@@ -89,12 +89,12 @@ class Cells:
 
     @cached_property
     def drive(self) -> np.ndarray:
-        """(N,) S, input resistors."""
+        """Conductances of the input resistors, (N,) S."""
         return self._pairs("drive", np.full(self.size, self.drive_nominal))
 
     @cached_property
     def capacitance(self) -> np.ndarray:
-        """(N,) F."""
+        """Capacitances of the integrators, (N,) F."""
         deviate = self.die.deviates("capacitor", (2, self.size))
         shift = float(self.die.capacitor_shift(np.array(0.5), np.array(0.5)))
         unit = self.die.technology.capacitors.unit
@@ -102,7 +102,7 @@ class Cells:
 
     @cached_property
     def offset(self) -> np.ndarray:
-        """(N,) V, of the integrators."""
+        """Input offset voltages of the integrators, (N,) V."""
         return self._deviations.offset * self.die.deviates("offset", (1, self.size))[0]
 
     def _pairs(self, part: str, nominal: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ FABRIC = "factored"
 
 
 class CascadeBoard(Board):
-    """A programmed system.
+    """A system programmed into the arrays of its factors.
 
     Args:
         dynamics: of its arrays. Its unit of time is 2^-e tau, with e the exponent that the arrays split off, and b is taken in that unit.
@@ -118,8 +118,8 @@ class CascadeDevice(HostedDevice):
 
     Raises:
         InputError: a seed that is not an integer >= 0. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong
-            length or not finite, a negative duration, a factor zero everywhere or of no usable size, mismatch so large that modes swing,
-            a card without `extrapolate`.
+            length or not finite, a negative duration, a factor that is zero everywhere or out of range, mismatch that makes modes
+            oscillate, a card without `extrapolate`.
     """
 
     kinds = "LowRank(J, H, damping) or Kronecker(A, B, damping), whose factors are its arrays; give another one to a SurrogateDevice"
@@ -149,7 +149,7 @@ class CascadeDevice(HostedDevice):
 
     @property
     def dynamics(self) -> LowRankDynamics | KroneckerDynamics | None:
-        """Of what is loaded."""
+        """The dynamics of the loaded system; None before there is one."""
         return self._board.dynamics if isinstance(self._board, CascadeBoard) else None
 
     @property

@@ -30,7 +30,7 @@ from .cells import BLOCK, FIRST, LAST, Cells, StandardDeviations, largest_entry
 SIDE = 2**16
 """Most rows of A or B: channels of one copy."""
 _ARRAYS = 2**32
-"""Channels of one array."""
+"""Number of channels reserved for each array."""
 
 
 class KroneckerArray(Cells):
@@ -69,11 +69,11 @@ class KroneckerArray(Cells):
         return self._nominal[array]
 
     def copies(self, array: int) -> int:
-        """p of B, q of A."""
+        """Number of copies of an array: p of B, q of A."""
         return self.shape[array]
 
     def blocks(self, array: int) -> Iterator[slice]:
-        """Ranges of an array's copies."""
+        """Ranges of the copies of an array that are made at a time."""
         width = max(1, self._block // self._nominal[array].size)
         for start in range(0, self.copies(array), width):
             yield slice(start, min(start + width, self.copies(array)))

@@ -38,7 +38,7 @@ from .krylov import SEARCHED, away, nearest_to_growth, resolve
 
 
 class KroneckerDrift:
-    """F of one array.
+    """The drift matrix F of one array.
 
     Args:
         array: the parts.

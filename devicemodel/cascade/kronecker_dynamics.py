@@ -30,7 +30,7 @@ from .kronecker_array import KroneckerArray
 from .kronecker_drift import KroneckerDrift
 
 NODES = 16
-"""In the upper half plane."""
+"""Quadrature nodes in the upper half plane."""
 LONG_STEP, LONG_WIDTH, LONG_ANGLE = 4.02594584, 0.64394073, 0.99170041
 """STEP, WIDTH and ANGLE for times of a ratio up to 16; 16 nodes leave 5e-7."""
 INTERVALS = 4
@@ -42,7 +42,7 @@ DEGREE = 12
 INNERS = (0.15, 0.2, 0.25, 0.3)
 """How much larger angles of narrower hyperbolas are: a larger one bounds more closely, if modes are known to be inside of it."""
 SAMPLES = 8 * NODES
-"""Of a narrower hyperbola."""
+"""Samples of a narrower hyperbola, along which the error is bounded."""
 AT_REST = 40.0
 """Decay rate times t beyond which a run is a settled one; what is left of the start, e^-40 = 4e-18, is in the bound."""
 QUIET = 12.0
@@ -50,11 +50,11 @@ QUIET = 12.0
 EXACT, NOISY = 1e-13, 1e-8
 """What GMRES may leave of right sides, of the mean and of noise."""
 LEAST = 1e-6
-"""What is left where it has failed."""
+"""Relative residual of GMRES above which a run raises."""
 
 
 class KroneckerDynamics:
-    """The law of one array.
+    """Mean and noise of the cells behind one array.
 
     Args:
         array: the parts.
@@ -75,13 +75,14 @@ class KroneckerDynamics:
         self._stretch = math.sqrt(float(drift.pull.max() / drift.pull.min()))
 
     def motion(self, currents: np.ndarray, start: np.ndarray, t: float) -> Motion:
-        """The mean after t tau.
+        """The mean cell voltages after t tau.
 
         Args:
             currents: differential drive, (N,) A. start: (N,) V. t: tau; inf for the settled state.
 
         Raises:
-            InputError: an unstable law; inf where there is no settled state; modes that mismatch makes swing, or that GMRES fails at.
+            InputError: an unstable law; inf where there is no settled state; oscillatory modes caused by mismatch; GMRES does not
+                converge.
         """
         drift, array = self.drift, self.array
         if not self.stable:
@@ -163,7 +164,7 @@ class KroneckerDynamics:
         """InputError unless the modes nearest to growth are well inside of the hyperbola."""
         if angle_of(self.drift.modes, mu) < angle + INNER:
             raise InputError(
-                "the parts' mismatch makes modes of this system swing too fast for the law of A (x) B: lower the mismatch, "
+                "the mismatch of the parts makes modes of this system oscillate too fast for the law of A (x) B: lower the mismatch, "
                 "raise the damping, or give Dense(system.dense()) to a device for dense systems"
             )
 

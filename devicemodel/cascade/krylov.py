@@ -21,11 +21,11 @@ RESTART = 10
 VECTORS = 160
 """Krylov vectors of all resolvents together, if there are few."""
 CYCLES = 20
-"""Most restarts."""
+"""Maximum number of restarts."""
 SEARCHED = 8
 """Modes nearest to growth that are sought together."""
 ROUNDS = 20
-"""Most passes of the search."""
+"""Maximum number of passes of the search."""
 
 Product = Callable[[np.ndarray], np.ndarray]
 """F X for X of (s, p, q)."""

@@ -60,7 +60,7 @@ class LowRankArray(Cells):
         self._feedback = feedback
 
     def blocks(self) -> Iterator[slice]:
-        """Ranges of cells."""
+        """Ranges of the cells that are made at a time."""
         width = max(1, self._block // self.rows)
         for start in range(0, self.size, width):
             yield slice(start, min(start + width, self.size))

@@ -41,13 +41,13 @@ from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hype
 from .low_rank_array import LowRankArray
 
 NODES = 24
-"""In the upper half plane."""
+"""Quadrature nodes in the upper half plane."""
 SAMPLES = 4 * NODES
-"""Of the narrower hyperbola."""
+"""Samples of the narrower hyperbola, along which the error is bounded."""
 BATCH = 2**17
 """Entries of k x k matrices on the narrower hyperbola that are held at a time."""
 POLYNOMIALS = 64
-"""Most terms of Z."""
+"""Maximum number of Chebyshev terms of Z."""
 RESIDUAL = 1e-13
 SPREAD = 8.0
 """Standard deviations of mismatch in the interval of Delta."""
@@ -56,7 +56,7 @@ AT_REST = 100.0
 
 
 class LowRankDynamics:
-    """The law of one array.
+    """Mean and noise of the cells behind one array.
 
     Args:
         array: the parts.
@@ -85,13 +85,13 @@ class LowRankDynamics:
         self.settles = self._slowest > 1e-12 * self._fastest
 
     def motion(self, currents: np.ndarray, start: np.ndarray, t: float) -> Motion:
-        """The mean after t tau.
+        """The mean cell voltages after t tau.
 
         Args:
             currents: differential drive, (N,) A. start: (N,) V. t: tau; inf for the settled state.
 
         Raises:
-            InputError: an unstable law; inf where there is no settled state; modes that mismatch makes swing.
+            InputError: an unstable law; inf where there is no settled state; oscillatory modes caused by mismatch.
         """
         array = self.array
         pull = array.tau / self.inertia
@@ -190,7 +190,7 @@ class LowRankDynamics:
         return np.stack(found[: self._terms])
 
     def _gather(self) -> None:
-        """The pass over both arrays."""
+        """One pass over both arrays: loads, moments and noise."""
         array, k, n = self.array, self.array.rows, self.array.size
         self.load, self.leak_rate, self._cell_noise = np.empty(n), np.empty(n), np.empty(n)
         self._moments, self._alike = np.zeros((2, self._terms, k, k))
@@ -298,7 +298,7 @@ class LowRankDynamics:
         """InputError unless the modes of uniform Delta are inside the narrower hyperbola."""
         if angle_of(-self._modes, WIDTH * NODES / t) < ANGLE + INNER:
             raise InputError(
-                "the parts' mismatch makes modes of this system swing too fast for the law of the factored array: lower the mismatch, "
+                "the mismatch of the parts makes modes of this system oscillate too fast for the law of the cascade: lower the mismatch, "
                 "raise the damping, or give Dense(system.dense()) to a device for dense systems"
             )
 

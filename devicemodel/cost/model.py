@@ -44,7 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class CostItem:
-    """One part of a step: s and J."""
+    """Time (s) and energy (J) of one part of a step."""
 
     name: str
     seconds: float
@@ -59,12 +59,12 @@ class StepCost:
 
     @property
     def seconds(self) -> float:
-        """Their sum: nothing is overlapped."""
+        """Total time, s: the parts follow one another."""
         return math.fsum(part.seconds for part in self.parts)
 
     @property
     def joules(self) -> float:
-        """Their sum."""
+        """Total energy, J."""
         return math.fsum(part.joules for part in self.parts)
 
     def groups(self, energy: bool = False) -> dict[str, float]:
@@ -83,7 +83,7 @@ class StepCost:
         return _largest(self.groups(energy=True))
 
     def part(self, name: str) -> CostItem:
-        """One of `PARTS`."""
+        """The part of this name (`PARTS`)."""
         return self.parts[PARTS.index(name)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def step_cost(
     host_power: float = 0.0,
     attempts: int = 1,
 ) -> StepCost:
-    """Cost of one step with this array.
+    """Time and energy of one step with this array.
 
     Args:
         array: `planned_array` or `compiled_array`.
@@ -233,7 +233,7 @@ class Scenario:
         """The scenario with one of `KNOBS` set.
 
         Raises:
-            InputError: no such knob; a whole number is needed; the technology refuses the value.
+            InputError: no such knob; a whole number is needed; a value that the technology does not allow.
         """
         if knob not in KNOBS:
             raise InputError(f"knob {knob!r} is unknown; there are: {', '.join(KNOBS)}")
@@ -339,7 +339,7 @@ class StepTime:
 
     @property
     def total(self) -> float:
-        """Their sum: nothing is overlapped."""
+        """Total time, s: the parts follow one another."""
         return self.digital + self.programming + self.drive + self.analog + self.reading
 
 

@@ -53,7 +53,7 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
     """The array of a step before there is a matrix; tau = R C of the technology's units.
 
     The heat assumes entries and signals that are Gaussian. The largest of m has z_m standard deviations (`largest_deviate`), and is one
-    unit conductance g, half of the rail V, or the DAC's full scale F:
+    unit conductance g, half of the output limit V, or the DAC's full scale F:
 
         P = places g sqrt(2 / pi) / z_places (V / 2 z_cells)^2 / 2 + cells g (F / z_cells)^2 / 2
 
@@ -62,7 +62,7 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
     Args:
         layout: "factored", "dense" or "dual".
         parameters, batch, outputs: N, b and dz, at least 1.
-        technology: unit resistor and capacitor, rail, and full scale of the DAC.
+        technology: unit resistor and capacitor, output limit, and full scale of the DAC.
 
     Raises:
         InputError: an unknown layout, or a size below 1.

@@ -47,7 +47,7 @@ class CellCoefficients:
 
 
 def schematic(program: AnalogProgram) -> CellCoefficients:
-    """Those of the schematic netlist."""
+    """Coefficients of the schematic netlist."""
     law = program.behaviour
     nothing = np.zeros_like(law.conductance)
     return CellCoefficients(
@@ -56,7 +56,7 @@ def schematic(program: AnalogProgram) -> CellCoefficients:
 
 
 def extracted(program: AnalogProgram) -> CellCoefficients:
-    """Those of the extracted netlist: wires, switches, parasitic capacitances and the DACs' outputs in them.
+    """Coefficients of the extracted netlist: wires, switches, parasitic capacitances and the DACs' outputs in them.
 
     Raises:
         UnrealisableError: a fabric without a layout.

@@ -49,7 +49,7 @@ class CellLaw(NamedTuple):
 
     @property
     def is_finite(self) -> bool:
-        """Whether every entry is."""
+        """Whether every entry is finite."""
         return all(bool(np.isfinite(values).all()) for values in self)
 
     def slow_start(self, state: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ class ProgramUnits(Board):
 
 
 class ProgramBoard(ProgramUnits):
-    """A program on one die.
+    """A program on one die, as a board.
 
     Args:
         program: as the die has it. stable: whether the circuit can be run at all. relax: the circuit's response.
@@ -130,7 +130,7 @@ class CircuitDevice(HostedDevice):
 
     @property
     def program(self) -> AnalogProgram | None:
-        """What is loaded."""
+        """The loaded program; None before there is one."""
         return self._board.program if isinstance(self._board, ProgramBoard) else None
 
     def accepts(self, system: LinearSystem) -> bool:

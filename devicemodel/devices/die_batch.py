@@ -37,7 +37,7 @@ from .surrogate import REMEDY
 
 @dataclass(frozen=True, eq=False)
 class BatchSolution:
-    """Readings of many dies.
+    """Readings of one system on many dies.
 
     Attributes:
         x: (dies, n), problem units; nan where a die is unstable.
@@ -54,7 +54,7 @@ class BatchSolution:
 
 
 class DieBatch:
-    """Dies of one card.
+    """Many dies of one calibrated device.
 
     Args:
         card: of fabric crossbar or dual_rail.

@@ -26,7 +26,7 @@ from ...compiler.program import AnalogProgram
 from ..card import RANGES, DeviceCard
 
 PARAMETERS = tuple(RANGES)
-"""What of a card is continuous."""
+"""The continuous parameters of a card."""
 Parameter = float | Tensor
 """A number, or a tensor of shape () or (dies, 1)."""
 
@@ -120,13 +120,13 @@ class StackedLaw:
     active: bool
 
     def of(self, rows: np.ndarray) -> StackedLaw:
-        """That of some of the dies."""
+        """The law of some of the dies."""
         picked = torch.from_numpy(rows)
         some: dict[str, Any] = {name: value[picked] for name, value in self.tensors().items()}
         return replace(self, **some)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Those attributes that have a row for each die."""
+        """The attributes that have a row for each die."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
@@ -144,7 +144,7 @@ def parameters_of(
 
 
 def _parameter(name: str, value: Any, dies: int) -> Tensor:
-    """One of them, in the type it has."""
+    """A checked parameter, in its own type."""
     if not isinstance(value, Tensor):
         try:
             value = torch.tensor(float(value), dtype=torch.float64)

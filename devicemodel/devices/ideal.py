@@ -115,7 +115,7 @@ class IdealDevice:
         return {"state": None if self._state is None else self._state.clone(), "runs": self._runs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
+        """Restore a state of `state_dict`."""
         self._state = None if state["state"] is None else state["state"].clone()
         self._runs = int(state["runs"])
         self._loaded = None
@@ -219,7 +219,7 @@ _Law = _Spectrum | ProductLaw | ShiftedLaw
 
 
 def _mean(spectrum: _Spectrum, x0: Tensor, b: Tensor, t: float, tolerance: float) -> tuple[Tensor, bool]:
-    """m(t) and whether it exists."""
+    """The mean m(t), and whether it exists."""
     if t == 0:
         return x0.clone(), True  # exactly, with no round trip through the eigenvectors
     if math.isinf(t):

@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 
 
 class SpiceDevice(CircuitDevice):
-    """A board in ngspice.
+    """A device that ngspice simulates.
 
     Args:
         technology: its parts.
@@ -116,7 +116,7 @@ def sampled(
     short, long = sorted((first, interval))
     if short > 0:
         # Best common measure of both spans: each at least a step.
-        fewest = _bearable(math.ceil(max(points * long / stop, long / short)), spans)
+        fewest = _check_step_count(math.ceil(max(points * long / stop, long / short)), spans)
         counts = np.arange(fewest, 2 * fewest + 1)
         ratio = counts * (short / long)
         many = int(counts[np.argmin(np.abs(ratio - np.rint(ratio)))])
@@ -128,10 +128,10 @@ def sampled(
     else:
         steps, each, step = points, 0, stop / points
     rows = steps + each * np.arange(len(spans))
-    return Transient(_bearable(rows[-1], spans) * step, step=step, nodes=program.nodes, noise=True), rows
+    return Transient(_check_step_count(rows[-1], spans) * step, step=step, nodes=program.nodes, noise=True), rows
 
 
-def _bearable(points: int, spans: tuple[float, ...]) -> int:
+def _check_step_count(points: int, spans: tuple[float, ...]) -> int:
     """The number of noise steps that spans of time take, if it is not too large."""
     if points > MAX_NOISE_POINTS:
         raise InputError(

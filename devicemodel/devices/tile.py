@@ -33,7 +33,7 @@ from ..host.converters import step_of
 
 
 class AnalogTile(torch.nn.Module):
-    """One array on one die.
+    """One array on one die, as a torch module.
 
     Args:
         weight: W, (out, in).

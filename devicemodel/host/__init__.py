@@ -1,4 +1,4 @@
-"""The digital side of every device, once: converters, read-out, signal level, attempts, refusal, state.
+"""The digital side of every device, once: converters, read-out, signal level, attempts, calibrated range, state.
 
     hosted_device   a `Device` out of a board and the host
     host            drive, run, read, try again; for one die or for many

@@ -17,11 +17,11 @@ from ..device import Outcome
 
 @dataclass(frozen=True, eq=False)
 class Voltages:
-    """What a run of some dies came to.
+    """Voltages of a run of some dies.
 
     Attributes:
-        cells: differential node voltages at the instants of reading, (dies, instants, n) V; nan in all of a die's where its run left the
-            numbers.
+        cells: differential node voltages at the instants of reading, (dies, instants, n) V; nan in all of a die's where its run is not
+            finite.
         internal: largest output of amplifiers that are not read, (dies,) V; None where there are none.
         error: bound of the numerical error of `cells` at the last instant, (dies,) V in the Euclidean norm; None: not known.
     """
@@ -37,7 +37,7 @@ class Board(ABC):
     Attributes:
         size: cells n.
         tau: s, the time unit of the system.
-        runaway: what a run is that left the numbers.
+        runaway: outcome of a run that is not finite.
     """
 
     size: int
@@ -53,7 +53,7 @@ class Board(ABC):
         spans: tuple[float, ...],
         streams: Sequence[np.random.Generator],
     ) -> Voltages:
-        """Let some dies relax.
+        """Run some dies: drive them and let them relax.
 
         Args:
             dies: their places among the dies of the board, (dies,); [0] for a board of one.
@@ -64,7 +64,7 @@ class Board(ABC):
         """
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
-        """For each die what keeps it from running for so long (tau), known before it runs; None: nothing does."""
+        """For each die the outcome that is known before it runs for `duration` tau, such as UNSTABLE; None: it can run."""
         return [None]
 
     def strongest(self, b: np.ndarray) -> float:
@@ -76,9 +76,9 @@ class Board(ABC):
         return level * b
 
     def volts(self, x: np.ndarray, level: np.ndarray | float) -> np.ndarray:
-        """Cell voltages of problem units."""
+        """Cell voltages, V, that represent x at a level."""
         return np.asarray(x * level)
 
     def values(self, volts: np.ndarray, level: np.ndarray | float) -> np.ndarray:
-        """Problem units of cell voltages."""
+        """Values in problem units that cell voltages represent at a level."""
         return np.asarray(volts / level)

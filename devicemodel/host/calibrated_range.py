@@ -1,4 +1,4 @@
-"""`CalibratedRange`: what a device does with a run that its card was not calibrated for: raises, or answers and says so."""
+"""`CalibratedRange`: a run that the card was not calibrated for raises, or is answered with the outcome EXTRAPOLATED."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Readings:
 
     @property
     def mean(self) -> np.ndarray:
-        """Of the samples, (n,) V."""
+        """Mean of the samples, (n,) V."""
         volts = [one.volts for one in self.samples]
         return volts[0] if len(volts) == 1 else np.asarray(np.mean(volts, axis=0))
 
@@ -76,7 +76,7 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What the host has of one die after all attempts.
+    """The result of one die after all attempts.
 
     Attributes:
         outcome, violations: see `Solution`.
@@ -199,7 +199,7 @@ class Host:
         dies: list[int],
         streams: list[np.random.Generator],
     ) -> dict[int, Trial | None]:
-        """One run of some dies at their levels; None for one that left the numbers."""
+        """One run of some dies at their levels; None for one that is not finite."""
         rows = np.array(dies)
         requested, begin = board.requested(b, level[rows, None]), board.volts(start, level[rows, None])
         driven = np.stack([self.dacs[k].convert(volts) for k, volts in zip(dies, requested, strict=True)])
@@ -250,7 +250,7 @@ class Host:
             runs[k] = dataclasses.replace(runs[k], outcome=outcome, attempts=runs[k].attempts + 1)
 
     def _read(self, k: int, found: Voltages, place: int, stream: np.random.Generator) -> Readings:
-        """What a die's ADC makes of a run."""
+        """Readings of a die's ADC after a run."""
         volts = found.cells[place]
         inside = 0.0 if found.internal is None else float(found.internal[place])
         peak, held = float(np.abs(volts).max()), np.clip(volts, -self.limit, self.limit)
@@ -268,7 +268,7 @@ class Host:
         return first_level(strongest, reach, headroom, self.full_scale, self.limit)
 
     def _beyond(self, k: int, peak: float) -> tuple[str, ...]:
-        """Violations by the largest voltage of a die's run. InputError unless they are allowed."""
+        """Violations of the validity range by the largest voltage of a die's run. InputError unless extrapolation is allowed."""
         texts = self.calibrated.of_level(peak)
         seed = self.dies[k].seed
         named = texts if seed is None else tuple(f"die {seed}: {text}" for text in texts)

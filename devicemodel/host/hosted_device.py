@@ -85,15 +85,15 @@ class HostedDevice(Device):
         """The board for a system that is accepted. InputError where it cannot be built; nothing has changed then."""
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
-        """What a card was not calibrated for, of a system, whatever is run on it."""
+        """Violations of the card's validity range by a system."""
         return ()
 
     def _violations_of_run(self, duration: float) -> tuple[str, ...]:
-        """What a card was not calibrated for, of a run of `duration` tau, whatever the system."""
+        """Violations of the card's validity range by a run of `duration` tau."""
         return ()
 
     def _board_now(self) -> Board:
-        """The loaded board as it is by now."""
+        """The loaded board in its present state of ageing."""
         assert self._board is not None
         return self._board
 
@@ -127,7 +127,7 @@ class HostedDevice(Device):
         return self._run(b, duration)
 
     def evolve(self, duration: float) -> Solution:
-        """Let it run on with the loaded system and drive, and read."""
+        """Continue the run with the loaded system and drive for `duration` tau, and read."""
         if self._board is None or self._drive is None:
             raise InputError(
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
@@ -157,7 +157,7 @@ class HostedDevice(Device):
         return {**kept, "headroom": self._headroom, "runs": self._runs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`; the loaded system is not part of it.
+        """Restore a state of `state_dict`; the loaded system is not part of it.
 
         Raises:
             InputError: not such a state; the message names what is wrong in it.

@@ -172,7 +172,7 @@ def _at_damping(terms: Sequence[tuple[Bounded, Tensor]], damping: float) -> Tens
 
 
 def _total(parts: Sequence[Tensor]) -> Tensor:
-    """Of at least one."""
+    """Sum of the parts, of which there is at least one."""
     return sum(parts[1:], parts[0])
 
 

@@ -31,7 +31,7 @@ TOLERANCE = {torch.float32: 1e-7, torch.float64: 1e-9}
 
 
 class LowRankLaw(SpectralLaw):
-    """The law of a low-rank drift.
+    """The laws of a process with a low-rank drift.
 
     Args:
         drift: J with fewer rows than columns, H, damping.

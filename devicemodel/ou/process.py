@@ -191,7 +191,7 @@ class OU:
 
     @property
     def device(self) -> torch.device:
-        """Where it is computed."""
+        """Device on which the process is computed."""
         return self.drift.device
 
     @cached_property

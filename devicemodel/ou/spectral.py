@@ -28,7 +28,7 @@ class SpectralLaw(ABC):
     """What `OU` asks of a drift, for drifts that functions can be taken of. Vectors are float64 but in `walk`."""
 
     rate: float
-    """Of the noise: D = rate V V^T."""
+    """Noise rate: D = rate V V^T."""
     batch: torch.Size
 
     @abstractmethod

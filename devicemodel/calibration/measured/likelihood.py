@@ -54,7 +54,7 @@ class Block(Protocol):
         ...
 
     def residual(self, model: NDArray[Any]) -> Array:
-        """z, (rows,)."""
+        """Whitened residuals z, (rows,)."""
         ...
 
     def whiten(self, model: NDArray[Any], change: NDArray[Any]) -> Array:
@@ -63,7 +63,7 @@ class Block(Protocol):
 
 
 def blocks_of(table: Measurements) -> list[Block]:
-    """A table's blocks.
+    """The likelihood blocks of a table of measurements.
 
     Raises:
         InputError: a cross-spectrum without the spectra of its two voltages, with another number of averages or above their geometric mean.

@@ -39,7 +39,7 @@ _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """One table: checked, in memory.
+    """One checked table of measurements in memory.
 
     Attributes:
         kind: "trace", "spectrum", "covariance" or "correlation".
@@ -261,7 +261,7 @@ def _checked(cells: Mapping[str, list[Any]], source: str, place: Callable[[int],
         else:
             columns[name] = np.full(rows, column.default)
     _check_rows(kind, columns, source, place)
-    _refuse_twice(kind, columns, source, place)
+    _reject_duplicates(kind, columns, source, place)
     table = Measurements(kind, columns, source, "")
     return Measurements(kind, columns, source, table.content)
 
@@ -308,7 +308,9 @@ def _check_rows(kind: str, columns: Mapping[str, NDArray[Any]], source: str, pla
         raise InputError(f"{source}, {place(int(np.argmax(bad)))}: {what}")
 
 
-def _refuse_twice(kind: str, columns: Mapping[str, NDArray[Any]], source: str, place: Callable[[int], str]) -> None:
+def _reject_duplicates(
+    kind: str, columns: Mapping[str, NDArray[Any]], source: str, place: Callable[[int], str]
+) -> None:
     numbers = [columns[name].tolist() for name in KEYS[kind] if not SCHEMAS[kind][name].text]
     voltages = [columns[name].tolist() for name in KEYS[kind] if SCHEMAS[kind][name].text]
     seen: dict[tuple[Any, ...], int] = {}

@@ -93,7 +93,7 @@ class Problem:
         return self._last
 
     def values(self, x: Array) -> dict[str, float]:
-        """Name -> value."""
+        """The parameter values at x, by name."""
         return dict(zip(self.names, (self.sign * np.exp(x)).tolist(), strict=True))
 
     def predict(self, x: Array) -> tuple[Netlist, list[NDArray[Any]]]:

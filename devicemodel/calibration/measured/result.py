@@ -104,16 +104,16 @@ class DataRange(Record):
     frequency_hz: Range
     time_s: Range
     volts: Range
-    """Of traces."""
+    """Range of the voltages of traces, V."""
     density_v2_per_hz: Range
     covariance_v2: Range
-    """Magnitudes."""
+    """Range of the magnitudes of covariances, V^2."""
     temperature: float
-    """Of the netlist, K."""
+    """Temperature of the netlist, K."""
 
 
 class DataSource(Record):
-    """A table that was used."""
+    """A table of measurements that was fitted or held out."""
 
     name: str
     kind: str
@@ -141,7 +141,7 @@ class CircuitCalibration(Record):
     netlist_sha256: str = Field(pattern=_SHA)
     """Of the calibrated netlist's ngspice text."""
     version: str
-    """Of thermograd."""
+    """Version of thermograd."""
 
     @model_validator(mode="after")
     def _square(self) -> Self:
@@ -166,7 +166,7 @@ class CircuitCalibration(Record):
 
     @property
     def estimates(self) -> dict[str, float]:
-        """Name -> value."""
+        """The fitted values, by name."""
         return {value.name: value.value for value in self.values}
 
     @property
@@ -184,7 +184,7 @@ class CircuitCalibration(Record):
         return np.asarray(covariance / scale[:, None] / scale)
 
     def summary(self) -> list[tuple[str, str]]:
-        """(name, value) rows for people."""
+        """Rows (name, value) of a printed summary."""
         span = self.data_range
         limits = [("Hz", span.frequency_hz), ("s", span.time_s)]
         return [
@@ -209,7 +209,7 @@ class CircuitCalibration(Record):
 
     @classmethod
     def read(cls, path: str | Path) -> CircuitCalibration:
-        """Read what `write` wrote.
+        """Read a calibration that `write` saved.
 
         Raises:
             InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.

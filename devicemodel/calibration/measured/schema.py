@@ -33,7 +33,7 @@ class Column:
 
     @property
     def range(self) -> str:
-        """The allowed values in words."""
+        """The allowed values, for error messages."""
         if self.text:
             return "a node's name, or two of them as 'n1-n2'"
         low = "" if self.low == -math.inf else f" {'>' if self.strict else '>='} {self.low:g}"
@@ -102,7 +102,7 @@ def nodes_of(voltage: str) -> tuple[str, str]:
 
 
 def kind_of(names: Iterable[str], source: str) -> str:
-    """The kind whose columns these are."""
+    """The kind of table that has these columns."""
     given = set(names)
     for kind, schema in SCHEMAS.items():
         allowed = {*schema, "rel_std"} if kind == "spectrum" else set(schema)
