@@ -134,6 +134,8 @@ class CascadeDevice(HostedDevice):
     ) -> None:
         if not isinstance(parts, Technology | DeviceCard | str):
             raise InputError(f"parts is a {type(parts).__name__}: give a Technology, a preset's name or a DeviceCard")
+        if extrapolate and not isinstance(parts, DeviceCard):
+            raise InputError("extrapolate=True with a technology: only a card has a validity range; leave it out")
         self.card = card = parts if isinstance(parts, DeviceCard) else None
         technology = parts.technology if isinstance(parts, DeviceCard) else as_technology(parts)
         super().__init__(

@@ -216,10 +216,11 @@ class TNGD(NaturalGradient):
         """The mean of `reads` readings, with the worst of their outcomes."""
         first = self.device.solve(system, b, self.duration, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
+        violations = first.violations
         for _ in range(self.reads - 1):
             if not usable(outcome):
                 break
             late = self.device.evolve(self.read_interval)
             total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
-            outcome = worst((outcome, late.outcome))
-        return Solution(total / self.reads, outcome, seconds, attempts)
+            outcome, violations = worst((outcome, late.outcome)), (*violations, *late.violations)
+        return Solution(total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)))
