@@ -28,9 +28,7 @@ from typing import Any
 import numpy as np
 
 from thermograd.circuits import VCVS, Netlist, Resistor, noise_covariance, noise_spectrum
-from thermograd.devicemodel.calibration.measured.calibrate import calibrate_from_measurements, check_measurements
-from thermograd.devicemodel.calibration.measured.measurements import Measurements
-from thermograd.devicemodel.calibration.measured.result import CircuitCalibration
+from thermograd.devicemodel import CircuitCalibration, Measurements, calibrate_from_measurements, check_measurements
 
 PICKUP = (800.0, 1600.0)  # Hz
 SOUGHT = ("R3", "C1", "C2")
