@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ..checks import batch_of
 from .doubling import Transition, integrate
 from .gaussian import Covariance, DenseCovariance, normal, root, rows
 from .recent import Recent
@@ -38,7 +39,7 @@ class GeneralLaw:
         self.drift = -drift * row / column
         self.diffusion = None if diffusion is None else diffusion / (row * column)
         batches = [self.drift.shape[:-2]] + ([] if diffusion is None else [diffusion.shape[:-2]])
-        self.batch = torch.broadcast_shapes(*batches)
+        self.batch = batch_of(*batches)
         self.differentiable = self.drift.requires_grad or (diffusion is not None and diffusion.requires_grad)
         self._transitions: Recent[Transition] = Recent()
         self._steppers: Recent[_Stepper] = Recent()
@@ -76,7 +77,7 @@ class GeneralLaw:
         """States (..., T, n) after each of the steps, in the type of x."""
         pieces, scale = [], self.scale.to(x.dtype)
         x, u = x / scale, (u / self.scale).to(x.dtype)
-        batch = torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-1])
+        batch = batch_of(self.batch, x.shape[:-1], u.shape[:-1])
         for step, count in runs(steps):
             stepper = self._stepper(step, block_length(count), x.dtype)
             drive = rows(stepper.response, u).unsqueeze(-2)

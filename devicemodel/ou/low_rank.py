@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ..checks import batch_of
 from ..systems import LowRank
 from .functions import Decay, Function, Response, Spread
 from .gaussian import normal, rows
@@ -98,7 +99,7 @@ class LowRankLaw(SpectralLaw):
             d <- e^{-(damping + w) h} d - s_decay(w) B^T xi - s_response(w) B^T u - s_spread(w) B^T (the step's shock).
         """
         w, B, u = self.gram.eigen[0], self.modes, u.to(x.dtype).unsqueeze(-2)
-        batch = torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-2])
+        batch = batch_of(self.batch, x.shape[:-1], u.shape[:-2])
         pushed = u @ B
         base = torch.full((1,), self.damping, dtype=w.dtype, device=w.device)
         pieces = []

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ..checks import batch_of
 from .functions import Decay, Function, Response, Spread, average_spread, psi
 from .gaussian import Covariance, normal, rows
 from .recent import Recent
@@ -251,7 +252,7 @@ class ModeLaw(SpectralLaw):
     def walk(self, x: Tensor, u: Tensor, steps: Tensor, generator: torch.Generator | None) -> Tensor:
         """States after each step: independent first-order autoregressions of the modes, and one product."""
         grid = self._grid(steps, x.dtype)
-        shape = (*torch.broadcast_shapes(self.batch, x.shape[:-1], u.shape[:-1]), len(steps), self.values.shape[-1])
+        shape = (*batch_of(self.batch, x.shape[:-1], u.shape[:-1]), len(steps), self.values.shape[-1])
         if generator is None:
             modes = x.new_zeros(shape)
         else:

@@ -326,7 +326,7 @@ def test_a_network_of_200000_cells_runs_with_no_array_stored():
     assert solution.outcome is Outcome.OK
     # Forty vectors of the cells; one array has sixty-four.
     assert peak < 40 * n * 8 < k * n * 8 <= stored
-    assert solution.error_bound < 1e-8
+    assert solution.error_bound < 1e-10 * float(solution.x.norm())
     # Near the ideal answer, off by the parts' imperfections.
     exact = IdealDevice().solve(LowRank(rows, None, 0.01), b, 50.0).x
     error = float((solution.x - exact).norm() / exact.norm())
