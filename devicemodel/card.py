@@ -157,7 +157,7 @@ class Validity(Record):
     unknowns: tuple[Whole, Whole]
     condition_number: tuple[Number, Number]
     duration: Number | None = Field(None, gt=0)
-    """Longest analog time, tau; inf: up to rest. What is shorter lies between a fitted run and its start, which is known."""
+    """Longest duration, tau; inf: up to rest. What is shorter lies between a fitted run and its start, which is known."""
     level: Number | None = Field(None, gt=0)
     """Largest node voltage, V; the output limit where it came within the share of it that auto-ranging aims at."""
     temperature: tuple[Number, Number] | None = None
@@ -188,10 +188,10 @@ class Validity(Record):
         return tuple(found)
 
     def violations_by_run(self, duration: float, temperatures: np.ndarray) -> tuple[str, ...]:
-        """A sentence for each bound that an analog time (tau) and the temperatures (K) of a die are beyond."""
+        """A sentence for each bound that a duration (tau) and the temperatures (K) of a die are beyond."""
         found = []
         if self.duration is not None and duration > self.duration * (1 + SLACK):
-            found.append(f"analog time {duration:.4g} tau, calibrated for at most {self.duration:.4g} tau")
+            found.append(f"duration {duration:.4g} tau, calibrated for at most {self.duration:.4g} tau")
         if self.temperature is not None:
             coldest, hottest = self.temperature
             least, most = float(temperatures.min()), float(temperatures.max())
@@ -201,9 +201,7 @@ class Validity(Record):
 
     def violations_by_layout(self, layout: bool) -> tuple[str, ...]:
         """A sentence if the device has a layout and the circuits had none."""
-        # Cards that recorded an analog time, and not this, are older than the field: of schematics, since no other were fitted.
-        schematics = self.layout is False or (self.layout is None and self.duration is not None)
-        return ("an array with its layout, calibrated on schematics",) if layout and schematics else ()
+        return ("an array with its layout, calibrated on schematics",) if layout and self.layout is False else ()
 
     def violations_by_level(self, volts: float) -> tuple[str, ...]:
         """A sentence if the largest node voltage (V) of a run is beyond its bound."""

@@ -17,7 +17,7 @@ from ...compiler.validate import validate, validate_drive
 
 @dataclass(frozen=True)
 class Case:
-    """One system for one die: A (n, n), b (n,), analog time in tau."""
+    """One system for one die: A (n, n), b (n,), duration in tau."""
 
     matrix: np.ndarray
     b: np.ndarray

@@ -9,7 +9,7 @@ words of w bits, converters of r samples/s and m of a kind, E_s joules a convers
 | programming | C w / B | C (w e_b + code bits x write energy) |
 | transfers | a 2 n w / B | a 2 n w e_b |
 | DAC | a ceil(n / m) / r | a n E_s 2^bits |
-| settling | analog time | (amplifiers x their power + heat) x time |
+| settling | duration | (amplifiers x their power + heat) x time |
 | ADC | a ceil(n / m) / r | a n E_s 2^bits |
 
 E_s is Walden's figure of merit (R. H. Walden, IEEE J. Sel. Areas Commun. 17:539, 1999). Nothing overlaps, codes take effect as they arrive,
@@ -148,7 +148,7 @@ def step_cost(
     Args:
         array: `planned_array` or `compiled_array`.
         technology: converters, link, bits and write energy of the codes, power of an amplifier.
-        analog_seconds: physical time of all analog runs, s: analog time x array.tau x attempts.
+        analog_seconds: physical time of all analog runs, s: duration x array.tau x attempts.
         digital_seconds: time of the derivatives on the host, s.
         host_power: W in that time.
         attempts: analog runs behind the reading; each loads the drive and is read.

@@ -38,7 +38,7 @@ class SolverArray:
         cells: unknowns; each is driven by one word and read as one.
         codes: numbers that program the matrix.
         amplifiers: amplifiers that are on while the cells settle.
-        tau: s, the unit of the analog time.
+        tau: s, the unit of the duration.
         heat: W in the resistors while the cells settle.
     """
 

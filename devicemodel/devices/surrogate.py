@@ -35,7 +35,7 @@ class SurrogateDevice(CircuitDevice):
             `violations` then name the bounds.
 
     Raises:
-        InputError: in `solve` and `evolve`, a system, analog time, temperature, layout or signal level outside of the card's range, with
+        InputError: in `solve` and `evolve`, a system, duration, temperature, layout or signal level outside of the card's range, with
             extrapolate=False.
     """
 

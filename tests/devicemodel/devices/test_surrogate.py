@@ -218,7 +218,7 @@ def ask(device, n=6, condition=20.0, duration=5.0):
         ({"n": 3}, "3 unknowns, calibrated for 4 to 8"),
         ({"n": 9}, "9 unknowns, calibrated for 4 to 8"),
         ({"condition": 60.0}, "condition number 60, calibrated for at most 50"),
-        ({"duration": math.inf}, "analog time inf tau, calibrated for at most 20 tau"),
+        ({"duration": math.inf}, "duration inf tau, calibrated for at most 20 tau"),
     ],
 )
 def test_a_card_does_not_answer_for_what_it_has_not_seen_unless_told_to(question, bound):
@@ -259,7 +259,7 @@ def test_a_refusal_changes_nothing():
         ask(board)
     with pytest.raises(InputError, match="unknowns"):
         ask(device, n=9)
-    with pytest.raises(InputError, match="analog time"):
+    with pytest.raises(InputError, match="duration"):
         device.evolve(21.0)
     assert torch.equal(device.evolve(1.0).x, twin.evolve(1.0).x)
 
