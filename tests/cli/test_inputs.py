@@ -23,7 +23,7 @@ BAD_MATRICES = {
     "one dimension": (np.ones(4), "square"),
     "nan": (np.array([[1.0, 0.0], [0.0, np.nan]]), r"\[1, 1\] is nan"),
     "infinite": (np.array([[1.0, -np.inf], [-np.inf, 1.0]]), r"\[0, 1\] is -inf"),
-    "not symmetric": (np.array([[1.0, 0.5], [0.2, 1.0]]), r"not symmetric.*\[0, 1\].*\(A \+ A\.T\) / 2"),
+    "not symmetric": (np.array([[1.0, 0.5], [0.2, 1.0]]), r"not symmetric.*\[0, 1\].*\(matrix \+ matrix\.T\) / 2"),
     "indefinite": (np.array([[1.0, 2.0], [2.0, 1.0]]), "indefinite.*-1.*damping > 1"),
     "singular": (np.ones((2, 2)), "singular.*damping"),
     "size 0": (np.empty((0, 0)), "size 0"),
