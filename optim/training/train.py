@@ -106,6 +106,12 @@ def train(
     Raises:
         InputError: arguments out of range, or without effect; a checkpoint of another run or not readable.
     """
+    if not isinstance(task, Task):
+        raise InputError(f"task is {task!r}: give a Task, such as make_task('digits')")
+    if not isinstance(optimizer, str) and (isinstance(optimizer, Optimizer) or not callable(optimizer)):
+        raise InputError(
+            f"optimizer is of type {type(optimizer).__name__}: give a name, or a function of the parameters that returns an optimizer"
+        )
     steps = task.plan.steps if steps is None else steps
     batch = task.plan.batch if batch is None else batch
     evaluate_every = task.plan.evaluate_every if evaluate_every is None else evaluate_every
@@ -123,6 +129,10 @@ def train(
         "optimizer": str(optimizer) if isinstance(optimizer, str) else "custom",
     }
     identity |= {"batch": batch, "seed": seed}
+    if isinstance(optimizer, str):
+        # The loaded state has those of the first run, and would silently replace others.
+        taken = {**settings_for(task, optimizer), **(settings or {})}
+        identity["settings"] = {name: _plain(value) for name, value in sorted(taken.items())}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = task.model() if model is None else model
@@ -148,6 +158,13 @@ def train(
             for callback in callbacks:
                 callback(done, history)
     return history
+
+
+def _plain(value: Any) -> str:
+    """A setting as text that is the same in every process."""
+    if callable(value):
+        return str(getattr(value, "__qualname__", type(value).__name__))
+    return repr(value)
 
 
 def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tensor, Tensor], history: History) -> None:

@@ -112,6 +112,10 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_raises(tmp_path):
         train(task, "adam", 2, checkpoint=file)
     with pytest.raises(InputError, match="seed 0"):
         train(task, "sgd", 2, seed=1, checkpoint=file)
+    # The settings that a state holds would replace others without a word.
+    with pytest.raises(InputError, match=r"settings .*'lr': '0\.5'.* \(this run: .*'lr': '0\.1'"):
+        train(task, "sgd", 2, checkpoint=file, settings={"lr": 0.1})
+    assert train(task, "sgd", 3, checkpoint=file, settings={"lr": 0.5}).steps == 3
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(InputError, match="not a checkpoint"):
         train(task, "sgd", 2, checkpoint=file)
@@ -134,6 +138,10 @@ def test_bad_arguments():
     task = digits(0)
     with pytest.raises(InputError, match="give one of sgd"):
         train(task, "lion", 1)
+    with pytest.raises(InputError, match="task is 'digits': give a Task"):
+        train("digits", "sgd", 1)
+    with pytest.raises(InputError, match="optimizer is of type SGD: give a name, or a function"):
+        train(task, torch.optim.SGD(task.model().parameters()), 1)
     with pytest.raises(InputError, match="does not use a device"):
         make_optimizer("adam", task.model().parameters(), IdealDevice())
     for given in ({"settings": {"lr": 0.1}}, {"device": IdealDevice()}):
