@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import math
 import time
 import warnings
@@ -58,6 +59,12 @@ class NaturalGradient(Optimizer):
 
     def __init__(self, params: Iterable[Any], lr: float, damping: Damping, config: NaturalGradientConfig) -> None:
         check_number("lr", lr, low=0.0)
+        if isinstance(damping, type) or not (
+            isinstance(damping, int | float | LevenbergMarquardt) or callable(damping)
+        ):
+            raise InputError(
+                f"damping is {damping!r}: give a number, a function of the steps done, or LevenbergMarquardt()"
+            )
         self.config = config
         self.policy = damping
         fixed = damping if isinstance(damping, int | float) else None
@@ -86,9 +93,15 @@ class NaturalGradient(Optimizer):
         """Add parameters with settings of their own.
 
         Raises:
-            InputError: a setting out of range, or one that the update does not use.
+            InputError: a setting out of range, one that the update does not use, or an option that is one for all groups.
         """
         config = self.config
+        of_groups = ("params", "lr", "damping", "weight_decay", "momentum", "betas", "eps")
+        for name in inspect.signature(type(self)).parameters:
+            if name in param_group and name not in of_groups:
+                raise InputError(
+                    f"a parameter group has {name}, which is one for all groups: give it to {type(self).__name__}"
+                )
         for name in ("betas", "eps") if config.update == "sgd" else ("momentum",):
             if name in param_group:
                 raise InputError(
@@ -205,7 +218,21 @@ class NaturalGradient(Optimizer):
         return {**super().state_dict(), **own, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a state of `state_dict`."""
+        """Restore a state of `state_dict`.
+
+        Raises:
+            InputError: the state of another optimizer, with other options of groups or another kind of damping.
+        """
+        now, adapts = set(self.defaults), isinstance(self.policy, LevenbergMarquardt)
+        for group in state_dict["param_groups"]:
+            if missing := sorted(now - set(group)):
+                raise InputError(
+                    f"the state's parameter groups have no {', '.join(missing)}: it was saved by another optimizer, or with another update"
+                )
+        if (state_dict.get("adapted") is not None) != adapts or any(
+            (group["damping"] is None) != (self.defaults["damping"] is None) for group in state_dict["param_groups"]
+        ):
+            raise InputError("the state is of another kind of damping (a number, a function or LevenbergMarquardt)")
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
         self._known_curved = bool(state_dict.get("known_curved", False))
         self._steps = int(state_dict.get("steps", 0))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 from ...circuits.errors import InputError
 from ..curvature.curvature import CURVATURE_KINDS, CurvatureKind
-from .damping import check_number
+from .damping import check_count, check_number
 
 Update: TypeAlias = Literal["sgd", "adam"]
 """What takes x in place of the gradient."""
@@ -51,8 +52,9 @@ class NaturalGradientConfig:
     def __post_init__(self) -> None:
         if self.curvature not in CURVATURE_KINDS:
             raise InputError(f"curvature is {self.curvature!r}: give one of {', '.join(CURVATURE_KINDS)}")
-        if self.mc_samples < 1 or self.seed < 0:
-            raise InputError(f"mc_samples is {self.mc_samples}, seed {self.seed}: give mc_samples >= 1 and seed >= 0")
+        check_count("mc_samples", self.mc_samples, "labels drawn for each sample")
+        if not isinstance(self.seed, Integral) or self.seed < 0:
+            raise InputError(f"seed is {self.seed!r}: give an integer >= 0")
         if self.mc_samples > 1 and self.curvature != "mc-fisher":
             raise InputError(
                 f'mc_samples is {self.mc_samples}, but the curvature "{self.curvature}" draws no labels: leave it out, or give '

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 from ...circuits.errors import InputError
@@ -68,9 +69,19 @@ Damping: TypeAlias = float | Callable[[int], float] | LevenbergMarquardt
 
 def check_number(name: str, value: Any, low: float, strict: bool = False, below: float = math.inf) -> float:
     """The value as a float; InputError unless it is finite, >= low (> low where strict) and < below."""
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}: give a number") from None
     if not math.isfinite(number) or number < low or (strict and number == low) or not number < below:
         kind = "number" if below < math.inf else "finite number"
         limit = f" and < {below:g}" if below < math.inf else ""
         raise InputError(f"{name} is {value}: give a {kind} {'>' if strict else '>='} {low:g}{limit}")
     return number
+
+
+def check_count(name: str, value: Any, unit: str) -> int:
+    """The value; InputError unless it is an integer >= 1."""
+    if not isinstance(value, Integral) or value < 1:
+        raise InputError(f"{name} is {value!r}: give an integer >= 1, a number of {unit}")
+    return int(value)

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
@@ -20,7 +19,7 @@ from ..curvature.factor import Factor
 from ..curvature.kronecker import KroneckerBlock, WholeBlock, kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
-from .damping import Damping, check_number
+from .damping import Damping, check_count, check_number
 from .step import Direction
 
 
@@ -56,8 +55,7 @@ class KFAC(NaturalGradient):
         clip: float | None = None,
         process_group: Any = None,
     ) -> None:
-        if refresh < 1:
-            raise InputError(f"refresh is {refresh}: give at least 1 step")
+        check_count("refresh", refresh, "steps")
         check_number("ema_decay", ema_decay, low=0.0, below=1.0)
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group

@@ -23,7 +23,7 @@ from ..curvature.factor import Factor
 from .base import NaturalGradient
 from .cg import conjugate_gradients
 from .config import BETAS, EPS, NaturalGradientConfig, Update
-from .damping import Damping, check_number
+from .damping import Damping, check_count, check_number
 from .dual_solve import solve_dual, solve_out_of_range
 from .step import Direction
 
@@ -90,7 +90,7 @@ class NGDCG(NaturalGradient):
 
     Args:
         params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`.
-        tolerance: of the residual, relative to g.
+        tolerance: of the residual, relative to g, in [0, 1).
         max_iter: limit of iterations.
         warm_start: start from the x of the step before.
 
@@ -118,9 +118,8 @@ class NGDCG(NaturalGradient):
         clip: float | None = None,
         process_group: Any = None,
     ) -> None:
-        check_number("tolerance", tolerance, low=0.0)
-        if max_iter < 1:
-            raise InputError(f"max_iter is {max_iter}: give at least 1 iteration")
+        check_number("tolerance", tolerance, low=0.0, below=1.0)
+        check_count("max_iter", max_iter, "iterations")
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
         )

@@ -64,5 +64,6 @@ def make_optimizer(
     if uses_device(name):
         chosen["device"] = device
     elif device is not None:
-        raise InputError(f"{name} does not use a device: leave device out, or take tngd or tngd-adam")
+        takers = " or ".join(filter(uses_device, OPTIMIZERS))
+        raise InputError(f"{name} does not use a device: leave device out, or take {takers}")
     return kind(params, **chosen)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
+from ...devicemodel.checks import check_duration
 from ...devicemodel.device import Device, Outcome, Solution
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.systems import Dense, Implicit, LowRank
@@ -33,7 +34,7 @@ from ..curvature.factor import Factor, FlatFactor
 from ..curvature.kronecker import kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
-from .damping import Damping, check_number
+from .damping import Damping, check_count, check_number
 from .step import Direction, usable, worst
 
 EMA_DECAY, READ_INTERVAL = 0.95, 1.0
@@ -90,14 +91,15 @@ class TNGD(NaturalGradient):
         clip: float | None = None,
         process_group: Any = None,
     ) -> None:
-        if math.isnan(duration) or duration < 0:
-            raise InputError(f"duration is {duration}: give tau >= 0 (math.inf for the settled state)")
+        duration = check_duration(duration)
         check_number("delay_time", delay_time, low=0.0)
         check_number("read_interval", read_interval, low=0.0, strict=True)
-        if reads < 1 or (reads > 1 and math.isinf(duration)):
-            raise InputError(
-                f"reads is {reads} with duration {duration}: give reads >= 1, and a finite duration to average over readings"
-            )
+        check_count("reads", reads, "readings")
+        if reads > 1 and math.isinf(duration):
+            raise InputError(f"reads is {reads} with duration inf: give a finite duration to average over readings")
+        if device is not None and (isinstance(device, type) or not isinstance(device, Device)):
+            shown = device.__name__ if isinstance(device, type) else repr(device)
+            raise InputError(f"device is {shown}: give a device, such as IdealDevice() or SurrogateDevice(card)")
         if system not in ("dual", "primal", "kronecker"):
             raise InputError(f'system is {system!r}: give "dual", "primal" or "kronecker"')
         if system != "primal" and not reset:
@@ -127,7 +129,7 @@ class TNGD(NaturalGradient):
             raise InputError(
                 'curvature="mc-fisher" needs system="primal" or "kronecker": the gradient is not in the range of the drawn labels'
             )
-        self.duration, self.delay_time, self.reset = float(duration), float(delay_time), reset
+        self.duration, self.delay_time, self.reset = duration, float(delay_time), reset
         self.reads, self.read_interval = reads, float(read_interval)
         self.system, self.ema_decay = system, float(ema_decay)
         self.device: Device = IdealDevice() if device is None else device

@@ -279,6 +279,11 @@ def test_noise_reaches_the_parameters_with_the_laws_covariance():
         ({"betas": (0.5, 0.9)}, "has neither"),
         ({"eps": 1e-3}, "has neither"),
         ({"damping": lambda step: -1.0}, "damping is -1.0"),
+        ({"damping": "adapted"}, r"damping is 'adapted': .*LevenbergMarquardt\(\)"),
+        ({"damping": LevenbergMarquardt}, r"LevenbergMarquardt'>: .*LevenbergMarquardt\(\)"),
+        ({"lr": "fast"}, "lr is 'fast'"),
+        ({"curvature": "mc-fisher", "mc_samples": 1.5}, r"mc_samples is 1\.5: give an integer"),
+        ({"seed": 1.5}, r"seed is 1\.5: give an integer"),
     ],
 )
 def test_bad_options_are_named(options, words):
@@ -317,6 +322,8 @@ def test_every_option_stands_in_the_signature_with_its_default(kind):
         ("sgd", {"weight_decay": -1.0}, "weight_decay is -1"),
         ("adam", {"eps": 0.0}, r"eps is 0\.0"),
         ("sgd", {"lr": math.nan}, "lr is nan"),
+        ("sgd", {"clip": 0.1}, "clip, which is one for all groups: give it to NGD"),
+        ("sgd", {"method": "cg"}, "method, which is one for all groups"),
     ],
 )
 def test_settings_of_a_group_are_heeded_or_raise(update, group, words):
@@ -329,6 +336,25 @@ def test_a_group_has_no_damping_of_its_own_beside_an_adapted_one():
     groups = [{"params": [layer.weight], "damping": 0.1}, {"params": [layer.bias]}]
     with pytest.raises(InputError, match="one for all"):
         NGD(groups, damping=LevenbergMarquardt())
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (lambda params: NGD(params, update="adam"), "no momentum: it was saved by another optimizer, or with another"),
+        (lambda params: torch.optim.Adam(params), "no damping, momentum"),
+        (lambda params: NGD(params, damping=LevenbergMarquardt()), "another kind of damping"),
+        (lambda params: NGD(params, damping=lambda step: 0.1), "another kind of damping"),
+    ],
+)
+def test_the_state_of_another_optimizer_raises(saved, words):
+    layer = nn.Linear(2, 2)
+    optimizer = NGD(layer.parameters(), damping=0.3)
+    with pytest.raises(InputError, match=words):
+        optimizer.load_state_dict(saved(layer.parameters()).state_dict())
+    assert optimizer.param_groups[0]["damping"] == 0.3
+    optimizer.load_state_dict(NGD(layer.parameters(), damping=0.4).state_dict())
+    assert optimizer.param_groups[0]["damping"] == 0.4
 
 
 @pytest.mark.parametrize("name", ["cg", "warm cg", "ngd"])

@@ -95,6 +95,8 @@ def test_averages_move_towards_each_batch():
     torch.testing.assert_close(second.outputs, 0.75 * first.outputs + 0.25 * alone.outputs)
     with pytest.raises(InputError, match=r"ema_decay is 1\.0"):
         kronecker_blocks(curvature_of(model, x, y), state, 1.0)
+    with pytest.raises(InputError, match=r"refresh is 1\.5: give an integer"):
+        KFAC(nn.Linear(2, 2).parameters(), refresh=1.5)
 
 
 def test_a_step_solves_each_blocks_system_and_a_settled_device_takes_the_same():

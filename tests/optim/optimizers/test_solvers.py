@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from thermograd.circuits.errors import InputError
 from thermograd.optim.curvature.factor import Factor
 from thermograd.optim.optimizers import dual_solve as solve
 from thermograd.optim.optimizers import ngd as digital
@@ -131,3 +132,9 @@ def test_where_corrections_do_not_converge_the_matrix_is_made_in_float64(monkeyp
     monkeypatch.setattr(solve, "_refined", lambda *_: None)
     found, _ = step(model, x, y, damping=1e-2)
     assert float((found - exact).norm() / exact.norm()) < 1e-4
+
+
+@pytest.mark.parametrize(("option", "words"), [({"max_iter": 1.5}, "integer >= 1"), ({"tolerance": 1.0}, "and < 1")])
+def test_limits_of_the_iterations_out_of_range_raise(option, words):
+    with pytest.raises(InputError, match=words):
+        NGDCG(nn.Linear(2, 2).parameters(), **option)

@@ -300,6 +300,10 @@ def test_a_softmax_that_saturates_for_good_does_not_stop_the_run():
     [
         ({"duration": -1.0}, "duration"),
         ({"duration": math.nan}, "duration"),
+        ({"duration": "long"}, "duration is 'long'"),
+        ({"reads": 2.5}, r"reads is 2\.5: give an integer"),
+        ({"device": "surrogate"}, "device is 'surrogate': give a device"),
+        ({"device": IdealDevice}, "device is IdealDevice: give a device"),
         ({"delay_time": -1.0}, "delay_time"),
         ({"ema_decay": 0.5}, "averages nothing"),
         ({"ema_decay": 1.0, "system": "kronecker"}, r"ema_decay is 1\.0"),
