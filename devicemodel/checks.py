@@ -56,7 +56,12 @@ def batch_of(*parts: torch.Size | tuple[int, ...]) -> torch.Size:
 
 def check_duration(duration: float) -> float:
     """The duration as a float; InputError unless it is >= 0 (inf means settled)."""
-    duration = float(duration)
+    try:
+        duration = float(duration)
+    except (TypeError, ValueError):
+        duration, given = math.nan, repr(duration)
+    else:
+        given = str(duration)
     if math.isnan(duration) or duration < 0:
-        raise InputError(f"duration is {duration}: give a number of tau >= 0, or math.inf for the settled state")
+        raise InputError(f"duration is {given}: give a number of tau >= 0, or math.inf for the settled state")
     return duration

@@ -81,10 +81,11 @@ class DieBatch:
     ) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}: give torch.float32 or torch.float64")
+        calibrated = CalibratedRange(card, extrapolate, REMEDY)
         self.card, self.dtype, self.progress = card, dtype, progress
         self.technology = card.technology
         self.dies = [Die(self.technology, die) for die in _seeds(dies)]
-        self._host = Host(self.technology, self.dies, ReadOut(), CalibratedRange(card, extrapolate, REMEDY))
+        self._host = Host(self.technology, self.dies, ReadOut(), calibrated)
         self._stacks: dict[int, Stack] = {}
 
     def __len__(self) -> int:

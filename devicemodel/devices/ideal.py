@@ -52,8 +52,8 @@ class IdealDevice:
             raise InputError(f"kappa0 is {kappa0}: give a finite number >= 0")
         if kappa0 > 0 and seed is None:
             raise InputError("a noisy device needs a seed: IdealDevice(kappa0=..., seed=0)")
-        if seed is not None and seed < 0:
-            raise InputError(f"seed is {seed}: give an integer >= 0")
+        if seed is not None and (not isinstance(seed, int) or seed < 0):
+            raise InputError(f"seed is {seed!r}: give an integer >= 0")
         if not (math.isfinite(tau) and tau > 0):
             raise InputError(f"tau is {tau}: give seconds > 0")
         self.kappa0, self.seed, self.tau = float(kappa0), seed, float(tau)

@@ -41,6 +41,7 @@ class SpiceDevice(CircuitDevice):
         simulator: the version that ngspice gave of itself; "" before the first run.
 
     Raises:
+        InputError: as `CircuitDevice`; a timeout that is not positive.
         SimulationError: ngspice failed, was killed or ran out of time; the device stays usable.
     """
 
@@ -59,6 +60,8 @@ class SpiceDevice(CircuitDevice):
         super().__init__(technology, die, fabric, seed, read_out, layout)
         self.amplifier, self.simulator = amplifier, ""
         self.johnson_noise = self.technology.thermal.johnson_noise if johnson_noise is None else johnson_noise
+        if not timeout > 0:
+            raise InputError(f"timeout is {timeout!r}: give seconds > 0")
         self.timeout = timeout
 
     def _relax(

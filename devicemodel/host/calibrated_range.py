@@ -20,11 +20,18 @@ class CalibratedRange:
         card: None for a device without one, which answers always.
         extrapolate: True: answer outside of the range, too.
         remedy: what else can be done, the end of a sentence that begins with a verb.
+
+    Raises:
+        InputError: a card that is no `DeviceCard`.
     """
 
     card: DeviceCard | None = None
     extrapolate: bool = False
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        if self.card is not None and not isinstance(self.card, DeviceCard):
+            raise InputError(f"card is {self.card!r}: give a DeviceCard, from calibrate(...) or DeviceCard.read(path)")
 
     def check(self, violations: tuple[str, ...]) -> None:
         """InputError that names the violations, unless there are none or extrapolation is allowed."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.device import Device, Outcome
+from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
@@ -139,6 +140,14 @@ def test_the_noise_is_the_seeds_and_the_parts_are_the_dies():
     assert not torch.equal(reading(3, 0, silent), reading(4, 0, silent))
     with pytest.raises(InputError, match="seed is -1"):
         SurrogateDevice(true_card(IDEAL), None, seed=-1)
+
+
+def test_what_is_no_card_raises_with_the_remedy():
+    for kind in (SurrogateDevice, lambda card: DieBatch(card, range(2))):
+        with pytest.raises(InputError, match=r"card is 'integrated': give a DeviceCard, from calibrate"):
+            kind("integrated")
+    with pytest.raises(InputError, match="timeout is 0: give seconds > 0"):
+        SpiceDevice(IDEAL, timeout=0)
 
 
 def test_a_state_is_plain_enough_for_torch_load(tmp_path):

@@ -176,7 +176,7 @@ def test_seconds_and_protocol():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"kappa0": -1.0}, {"kappa0": 0.1}, {"kappa0": math.nan}, {"seed": -1}, {"tau": 0.0}]
+    "arguments", [{"kappa0": -1.0}, {"kappa0": 0.1}, {"kappa0": math.nan}, {"seed": -1}, {"seed": 1.5}, {"tau": 0.0}]
 )
 def test_bad_arguments(arguments):
     with pytest.raises(InputError):
