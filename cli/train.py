@@ -43,7 +43,7 @@ app = typer.Typer()
     rich_help_panel=LEARNING,
     epilog=examples(
         "thermograd train --optimizer adam --steps 300",
-        "thermograd train --optimizer tngd --device surrogate --card card.json --die 3 --checkpoint run.pt",
+        "thermograd train --optimizer tngd --device surrogate --card card.json --die 3 --extrapolate --checkpoint run.pt",
         "thermograd train --optimizer tngd --duration 20 --damping 0.1 --json",
         "thermograd train --task mnist --data mnist.npz --optimizer adam --plot out/mnist.png",
     ),
