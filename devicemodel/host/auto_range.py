@@ -30,6 +30,50 @@ def least_headroom(dac: Converter) -> float:
     return max(step_of(dac) / 2 / dac.full_scale, float(np.finfo(float).eps))
 
 
+class LevelSearch:
+    """The search of one die for its signal level.
+
+    Args:
+        strongest, start: largest drive and largest start voltage at a level of 1, V.
+        headroom: what the memory says; 1: nothing.
+        dac: drives and charges the cells.
+        limit: of a cell's voltage, V.
+
+    Attributes:
+        level: volts for a problem unit, of the next attempt. headroom: h of that level.
+    """
+
+    def __init__(self, strongest: float, start: float, headroom: float, dac: Converter, limit: float) -> None:
+        self._strongest, self._start, self._dac, self._limit = strongest, start, dac, limit
+        self._least, self._clips = least_headroom(dac), 0
+        self.headroom, self.level = float(headroom), self._first(headroom)
+
+    def goes_on(self, clipped: bool, room: float) -> bool:
+        """Whether another attempt, at another level, is worth while after one that clipped, or used all but `room` of the range."""
+        if clipped:
+            if self.headroom <= self._least:
+                return False
+            self._clips += 1
+            shrink = max(scaled_down(room, self._clips), self._least / self.headroom)
+            self.level, self.headroom = self.level * shrink, self.headroom * shrink
+            return True
+        if room <= SPARE or self.headroom >= 1 or self._clips:
+            return False
+        # Less was made of the range than could be, for the sake of what an earlier system needed: begin as if there was none.
+        level, self.level = self.level, max(self.level, self._first(1.0))
+        self.headroom = 1.0 if self.level > level else self.headroom
+        return self.level > level
+
+    def memory(self, clipped: bool, room: float) -> float:
+        """Headroom for the next system."""
+        if clipped:
+            return 1.0
+        return min(1.0, 2 * self.headroom) if room > SPARE else self.headroom
+
+    def _first(self, headroom: float) -> float:
+        return first_level(self._strongest, self._start, headroom, self._dac.full_scale, self._limit)
+
+
 def first_level(strongest: float, start: float, headroom: float, full_scale: float, limit: float) -> float:
     """Volts for a problem unit: the DAC at `headroom` times its full scale, or the start at `TARGET` of its range, whichever is less.
 

@@ -21,7 +21,7 @@ import numpy as np
 from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ..device import Outcome
-from .auto_range import MAX_ATTEMPTS, SPARE, first_level, least_headroom, room, scaled_down
+from .auto_range import MAX_ATTEMPTS, LevelSearch, room
 from .board import Board, Voltages
 from .calibrated_range import CalibratedRange, outcome_of
 from .converters import Adc, Dac, Reading
@@ -115,7 +115,7 @@ class Host:
         self.adcs = [Adc(technology.adc, die) for die in dies]
         self.amplifier_limit = technology.opamp.output_limit
         self.limit = min(technology.opamp.output_limit, technology.adc.full_scale)
-        self.full_scale, self.least_headroom = technology.dac.full_scale, least_headroom(technology.dac)
+        self.dac = technology.dac
 
     def run(
         self,
@@ -149,41 +149,25 @@ class Host:
         }
         pending = [k for k in range(len(self.dies)) if k not in runs]
         strongest, reach = board.strongest(b), float(np.abs(board.volts(start, 1.0)).max())
-        left, clips = np.array(headroom, dtype=float), [0] * len(self.dies)
-        level = np.array([self._first_level(strongest, reach, one) for one in headroom])
+        searches = {k: LevelSearch(strongest, reach, headroom[k], self.dac, self.limit) for k in pending}
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if not pending:
                 break
+            level = np.array([[searches[k].level] for k in pending])
             tried = self._attempt(board, b, start, level, spans, pending, [stream(k, attempt) for k in pending])
             pending = []
             for k, trial in tried.items():
                 if trial is None:
                     runs[k] = Run(board.runaway, attempt, headroom[k], violations[k])
                     continue
-                last = attempt == MAX_ATTEMPTS
-                if trial.clipped and not last and left[k] > self.least_headroom:
-                    clips[k] += 1
-                    shrink = max(scaled_down(trial.readings.room, clips[k]), self.least_headroom / left[k])
-                    level[k], left[k] = level[k] * shrink, left[k] * shrink
+                search, clipped, left = searches[k], trial.clipped, trial.readings.room
+                used = search.level
+                if attempt < MAX_ATTEMPTS and search.goes_on(clipped, left):
                     pending.append(k)
                     continue
-                spare = not trial.clipped and trial.readings.room > SPARE and left[k] < 1
-                if spare and not last and clips[k] == 0:
-                    # Less was made of the range than could be, for the sake of what an earlier system needed: begin as if there was none.
-                    higher = self._first_level(strongest, reach, 1.0)
-                    if higher > level[k]:
-                        level[k], left[k] = higher, 1.0
-                        pending.append(k)
-                        continue
-                texts = violations[k] if trial.clipped else (*violations[k], *self._beyond(k, trial.readings.peak))
-                runs[k] = Run(
-                    outcome=Outcome.CLIPPED if trial.clipped else outcome_of(texts),
-                    attempts=attempt,
-                    headroom=1.0 if trial.clipped else min(1.0, 2 * left[k]) if spare else float(left[k]),
-                    violations=texts,
-                    level=float(level[k]),
-                    trial=trial,
-                )
+                texts = violations[k] if clipped else (*violations[k], *self._beyond(k, trial.readings.peak))
+                outcome = Outcome.CLIPPED if clipped else outcome_of(texts)
+                runs[k] = Run(outcome, attempt, search.memory(clipped, left), texts, used, trial)
         if self.read_out.auto_zero:
             self._auto_zero(board, runs, without_drive, spans, stream)
         self._explain(board, runs, spans, stream)
@@ -201,7 +185,7 @@ class Host:
     ) -> dict[int, Trial | None]:
         """One run of some dies at their levels; None for one that is not finite."""
         rows = np.array(dies)
-        requested, begin = board.requested(b, level[rows, None]), board.volts(start, level[rows, None])
+        requested, begin = board.requested(b, level), board.volts(start, level)
         driven = np.stack([self.dacs[k].convert(volts) for k, volts in zip(dies, requested, strict=True)])
         found = board.relax(rows, driven, begin, spans, streams)
         tried: dict[int, Trial | None] = {}
@@ -263,9 +247,6 @@ class Host:
             # Written so that nan is beyond the range.
             clipped=not (peak <= self.limit and inside <= self.amplifier_limit) or any(one.clipped for one in samples),
         )
-
-    def _first_level(self, strongest: float, reach: float, headroom: float) -> float:
-        return first_level(strongest, reach, headroom, self.full_scale, self.limit)
 
     def _beyond(self, k: int, peak: float) -> tuple[str, ...]:
         """Violations of the validity range by the largest voltage of a die's run. InputError unless extrapolation is allowed."""

@@ -14,7 +14,7 @@ from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
-from thermograd.devicemodel.host import auto_range, host
+from thermograd.devicemodel.host import auto_range
 from thermograd.devicemodel.host.auto_range import MAX_ATTEMPTS, first_level, least_headroom, room, scaled_down
 from thermograd.devicemodel.systems import Dense, LowRank
 
@@ -76,7 +76,7 @@ def test_a_level_that_an_earlier_system_needed_is_raised_again(name, monkeypatch
     assert found < 2 * fine
     assert device.solve(good, B, math.inf).attempts == 1
     # Negative control: the level that was remembered, as it stands, is the DAC's least code.
-    monkeypatch.setattr(host, "SPARE", math.inf)
+    monkeypatch.setattr(auto_range, "SPARE", math.inf)
     assert error(twin, good)[1] > 5 * fine
 
 
