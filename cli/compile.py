@@ -124,6 +124,7 @@ def compile_command(
 
     Exit code 1 when the placement exceeds --fan-out.
     """
+    from ..circuits.spice.writer import DIALECTS
     from ..compiler.analysis.describe import describe
     from ..compiler.analysis.equations import derive_equations
     from ..compiler.layout.extraction import extracted_netlist
@@ -138,6 +139,10 @@ def compile_command(
     files, drawn = _files(out, programs, given, suffixes), output_path(picture, PICTURES, given)
     if fan_out is not None and tile is None:
         raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave --fan-out out")
+    if out is None and dialect in DIALECTS and (hierarchical or dialect != "ngspice"):
+        raise InputError(
+            "--dialect and --hierarchical are for the netlist that --out PREFIX writes; add it, or leave them out"
+        )
     options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
     described = [

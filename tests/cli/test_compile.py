@@ -183,6 +183,8 @@ def test_compile_keeps_a_sparse_matrix_sparse(run: Run) -> None:
     [
         ("--rounding coin", "rounding"),
         ("--dialect hspice", "ngspice, ltspice, xyce"),
+        ("--dialect xyce", "add it, or leave them out"),
+        ("--hierarchical", "netlist that --out PREFIX writes"),
         ("--prune 2", "prune"),
         ("--tile 0", "tile"),
         ("--picture a.txt", r"\.png or \.svg"),
