@@ -50,7 +50,7 @@ def compile_matrix(
             M-matrices), dual_rail (passive, either sign), crossbar (op-amps) and what else is registered as `automatic`.
         technology: a `Technology` or the name of a preset.
         damping: lambda >= 0, added to the diagonal.
-        b: a typical right-hand side; sets the signal level so that its solution reaches half of the rail. Without
+        b: a typical right-hand side; sets the signal level so that its solution reaches half of the output limit. Without
             it the level is safe for every b of unit Euclidean norm.
         check: verify the emitted netlist against the intended matrix (see `passes.verify`).
         equilibrate: scale the unknowns to a unit diagonal (Jacobi) in active fabrics, so that couplings of cells of different

@@ -62,8 +62,8 @@ class Report:
         solution_bound: largest possible |x - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, over all b.
         solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F, the relative rms error of the solution over random b.
         slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
-        resistor_power: most heat that the resistors make at rest with no unknown beyond half of the rail and no input beyond the DAC's
-            full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
+        resistor_power: most heat that the resistors make at rest with no unknown beyond half of the output limit and no input beyond the
+            DAC's full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
         error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `describe`; None: none was given.
         layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
@@ -143,6 +143,9 @@ class Report:
             ("resistors", f"{self.smallest_resistor:.4g} to {self.largest_resistor:.4g} ohm"),
             *self._reactive("capacitor", "F"),
             *self._reactive("inductor", "H"),
-            ("power in resistors", f"{self.resistor_power:.3g} W at most, with no unknown beyond half of the rail"),
+            (
+                "power in resistors",
+                f"{self.resistor_power:.3g} W at most, with no unknown beyond half of the output limit",
+            ),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)

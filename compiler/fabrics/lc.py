@@ -151,7 +151,7 @@ class LC(Fabric):
         self, parts: Oscillators, technology: Technology, nodes: tuple[str, ...], settling: Callable[[], float]
     ) -> Analysis:
         """A transient of twelve settling times from rest: a mesh of ideal inductors has no operating point."""
-        # Only where it ends counts, and that is where all swings have died out; a probe carries up to half of the rail.
+        # Only where it ends counts, and that is where all swings have died out; a probe carries up to half of the output limit.
         largest = technology.opamp.output_limit / 2 / PROBE
         return Transient(12 * settling(), nodes=nodes, tolerance=1e-5, smallest_current=1e-9 * largest)
 

@@ -12,7 +12,7 @@ from ..program import AnalogProgram
 from ..validate import validate_drive
 
 HEADROOM = 0.5
-"""Share of the rail that the largest unknown is planned to reach."""
+"""Share of the output limit that the largest unknown is planned to reach."""
 
 
 def require_stable(program: AnalogProgram) -> None:
@@ -45,7 +45,7 @@ def require_stable(program: AnalogProgram) -> None:
 
 
 def signal_level(program: AnalogProgram, b: Any = None) -> float:
-    """Volts (of state) per problem unit, such that neither the amplifiers' rail nor the DAC's full scale is passed.
+    """Volts (of state) per problem unit, such that neither the amplifiers' output limit nor the DAC's full scale is exceeded.
 
     For a given b from its solution; else for the worst b of unit Euclidean norm, max_i ||row_i(A^-1)|| / d_i (bounded by the smallest
     eigenvalue for a sparse matrix).
@@ -75,8 +75,8 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
             float(np.abs(stage @ volts).max()) for stage in (np.eye(program.size), *program.parts.stages())
         )
         largest_drive = float(np.abs(program.scaling * vector).max())
-    rail = HEADROOM * program.technology.opamp.output_limit
-    levels = [rail / largest_read] if largest_read > 0 else []
+    limit = HEADROOM * program.technology.opamp.output_limit
+    levels = [limit / largest_read] if largest_read > 0 else []
     if program.parts.drive_nominal > 0 and largest_drive > 0:
         per_volt = program.parts.drive_nominal / program.conductance_unit
         levels.append(program.technology.dac.full_scale * per_volt / largest_drive)

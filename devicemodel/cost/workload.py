@@ -140,12 +140,12 @@ def sources(layout: str, parameters: int, batch: int, outputs: int) -> int:
 
 
 def require_count(name: str, value: object) -> None:
-    """Refuse what is no integer of at least 1."""
+    """InputError unless it is an integer of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{name} is {value!r}: give an integer >= 1")
 
 
 def require_amount(name: str, value: float, unit: str) -> None:
-    """Refuse what is negative or not finite."""
+    """InputError if it is negative or not finite."""
     if not 0 <= value < math.inf:
         raise InputError(f"{name} is {value}: give a finite number >= 0, in {unit}")
