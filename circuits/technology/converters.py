@@ -13,7 +13,8 @@ from ..records import Record
 class Converter(Record):
     """A digital-to-analog or analog-to-digital converter: uniform quantiser over +-full_scale with its errors.
 
-    Its analog side, in an extracted netlist, is a resistor and a capacitor: a DAC's output, or an ADC's sampling switch and hold capacitor.
+    Its analog side is a resistor and a capacitor: a DAC's output, in the extracted netlist of an array; an ADC's sampling switch and hold
+    capacitor, in a netlist of your own (`sampling.add_sample_and_hold`). `Technology` rejects what a DAC does not have.
     """
 
     bits: int | None = Field(None, ge=1, le=24)
@@ -29,7 +30,7 @@ class Converter(Record):
     dnl: float = Field(0.0, ge=0, le=1.0)
     """Standard deviation of the steps between adjacent codes, LSB: the converter's unit elements scatter by that much."""
     noise: float = Field(0.0, ge=0, le=0.1)
-    """Input-referred noise of one conversion, V rms."""
+    """Input-referred noise of one conversion of an ADC, V rms."""
     max_gain: float = Field(1.0, ge=1, le=4096)
     """Largest gain of the programmable amplifier before an ADC (powers of two up to it); 1 is none."""
     resistance: float = Field(0.0, ge=0, le=1e6)

@@ -141,7 +141,9 @@ def preset(name: str) -> Technology:
     try:
         return PRESETS[name]
     except (KeyError, TypeError):
-        raise InputError(f"technology preset {name!r} is unknown; there are: {', '.join(PRESETS)}") from None
+        file = isinstance(name, str) and name.endswith((".toml", ".json"))
+        remedy = f"; a file is read by Technology.read({name!r})" if file else ""
+        raise InputError(f"technology preset {name!r} is unknown; there are: {', '.join(PRESETS)}{remedy}") from None
 
 
 def thermal_preset(name: str) -> Thermal:
@@ -164,4 +166,6 @@ def as_technology(technology: Technology | str) -> Technology:
     Raises:
         InputError: neither a record nor the name of a preset.
     """
+    if not isinstance(technology, Technology | str):
+        raise InputError(f"technology is a {type(technology).__name__}: give a Technology or the name of a preset")
     return technology if isinstance(technology, Technology) else preset(technology)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import tomli_w
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ..errors import InputError
 from ..files import write_text
@@ -41,6 +41,14 @@ class Technology(Record):
     adc: Converter = Converter()
     link: Link = Link()
     thermal: Thermal = Thermal()
+
+    @model_validator(mode="after")
+    def _dac_has_no_such_part(self) -> Self:
+        for name in ("noise", "max_gain", "leakage"):
+            value, default = getattr(self.dac, name), Converter.model_fields[name].default
+            if value != default:
+                raise ValueError(f"dac.{name} is {value:g}, but only an ADC's is modelled: leave it at {default:g}")
+        return self
 
     if not TYPE_CHECKING:  # type checkers read the signature off the fields
 
@@ -91,7 +99,8 @@ def _explain(error: ValidationError) -> str:
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"]) or "technology"
         what = item["msg"].removeprefix("Value error, ")
-        got = "" if item["type"] in ("missing", "extra_forbidden") else f", got {item['input']!r}"
+        whole = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
+        got = "" if whole else f", got {item['input']!r:.100}"
         remedy = " (remove it or correct its spelling)" if item["type"] == "extra_forbidden" else ""
         problems.append(f"technology field {field}: {what}{got}{remedy}")
     return "; ".join(problems)

@@ -238,11 +238,29 @@ def test_a_technology_is_given_as_a_record_or_by_name():
     np.testing.assert_array_equal(
         Die("integrated", 3).deviates("coupling", (1, 2, 2)), Die(record, 3).deviates("coupling", (1, 2, 2))
     )
-    for wrong in ("magic", None, {}, 3):
+    for wrong in ("magic", "my.toml"):
         with pytest.raises(
             InputError, match=r"technology preset .* is unknown; there are: ideal, paper, breadboard, integrated"
         ):
             as_technology(wrong)
+    with pytest.raises(InputError, match=r"a file is read by Technology.read\('my.toml'\)"):
+        as_technology("my.toml")
+    for wrong in (None, {}, 3):
+        with pytest.raises(InputError, match=f"technology is a {type(wrong).__name__}: give a Technology"):
+            as_technology(wrong)
+
+
+def test_a_dac_has_nothing_of_an_adc_that_no_device_would_heed():
+    for field, value in {"noise": 1e-3, "max_gain": 4.0, "leakage": 1e-9}.items():
+        with pytest.raises(InputError, match=rf"dac\.{field} is .*only an ADC's is modelled"):
+            preset("integrated").replace(**{f"dac__{field}": value})
+        assert getattr(preset("integrated").replace(**{f"adc__{field}": value}).adc, field) == value
+
+
+def test_an_error_of_a_whole_part_does_not_repeat_it():
+    with pytest.raises(InputError, match="offset excludes offset_pelgrom_coefficient") as error:
+        preset("integrated").replace(opamp__offset_pelgrom_coefficient=1e-8)
+    assert "got" not in str(error.value)
 
 
 def test_the_signature_is_written_out():
