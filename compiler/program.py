@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.constants import Boltzmann
 
+from ..circuits.amplifiers.models import AmplifierCell, require_cell
 from ..circuits.bulk import collector_paused
 from ..circuits.errors import InputError, UnrealisableError
 from ..circuits.netlist.analyses import Analysis
@@ -25,9 +26,6 @@ from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
 from .parts import Behaviour, Parts
 from .report import Report
 from .validate import validate_drive
-
-if TYPE_CHECKING:
-    from ..circuits.amplifiers.models import AmplifierCell
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +180,12 @@ class AnalogProgram:
         """The circuit with given differential drive currents (A) and initial differential node voltages (V), (n,) each.
 
         Raises:
-            InputError: an amplifier for a fabric that has none.
+            InputError: an amplifier for a fabric that has none, or something that is no amplifier.
         """
         if amplifier is not None and not self.fabric.active:
             raise InputError(f"fabric {self.fabric_name} has no amplifiers; leave amplifier= out, or use crossbar")
+        if amplifier is not None:
+            require_cell(amplifier)
         netlist = Netlist(
             f"thermograd {self.fabric_name}, {self.size} unknowns, technology {self.technology.name}",
             temperature=self.technology.thermal.ambient,
@@ -230,6 +230,10 @@ class AnalogProgram:
         Raises:
             InputError: a node that carries an unknown is missing.
         """
+        if not isinstance(voltages, Mapping):
+            raise InputError(
+                f"voltages is a {type(voltages).__name__}: give {{node: volts}}, such as the result's .voltages"
+            )
         known = {str(name).lower().removeprefix("v(").removesuffix(")"): value for name, value in voltages.items()}
         self._require_mean("has no solution in its node voltages")
         difference = self.cell_volts(known)

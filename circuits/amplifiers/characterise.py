@@ -30,7 +30,7 @@ from scipy.optimize import brentq
 
 from ..errors import InputError, SimulationError
 from ..technology.parts import OpAmp
-from .models import AmplifierCell
+from .models import AmplifierCell, require_cell
 from .slew_rate import find_slew
 from .testbench import Bench
 from .user_netlist import Amplifier
@@ -99,9 +99,10 @@ def characterise(
         temperature: K; None: that of the netlist, or 300.15. timeout: limit for each of some hundred simulations, s.
 
     Raises:
-        InputError: a load that is not positive; inputs that are swapped (A0 < 0); a gain below 1.
+        InputError: something that is no amplifier; a load that is not positive; inputs that are swapped (A0 < 0); a gain below 1.
         SimulationError: ngspice finds no operating point, or its gain never falls to 1.
     """
+    require_cell(amplifier)
     numbers = all(isinstance(value, int | float) for value in (load_resistance, load_capacitance))
     if not numbers or not load_resistance > 0 or not 0 <= load_capacitance < math.inf:
         raise InputError(

@@ -67,11 +67,28 @@ class AmplifierCell(Protocol):
         ...
 
 
+def require_cell(amplifier: AmplifierCell) -> None:
+    """InputError unless it can be put into a netlist."""
+    if not callable(getattr(amplifier, "add", None)):
+        raise InputError(
+            f"amplifier is a {type(amplifier).__name__}: give Macromodel(technology.opamp), or a netlist of your own by "
+            "Amplifier.read_spice(...)"
+        )
+
+
+def _require_opamp(opamp: OpAmp) -> None:
+    if not isinstance(opamp, OpAmp):
+        raise InputError(f"opamp is a {type(opamp).__name__}: give an OpAmp, such as technology.opamp")
+
+
 @dataclass(frozen=True)
 class OnePole:
     """The linear amplifier of gain A0, gain-bandwidth product and offset."""
 
     opamp: OpAmp
+
+    def __post_init__(self) -> None:
+        _require_opamp(self.opamp)
 
     def add(
         self,
@@ -116,6 +133,7 @@ class Macromodel:
     opamp: OpAmp
 
     def __post_init__(self) -> None:
+        _require_opamp(self.opamp)
         if math.isfinite(self.opamp.slew) and math.isinf(self.opamp.gbw):
             raise InputError(f"opamp.slew = {self.opamp.slew:g} V/s needs a finite opamp.gbw; give both or neither")
 

@@ -140,7 +140,9 @@ def _prepare(
 ) -> tuple[dict[str, Any], list[Array], Finish]:
     """The job's header, its arrays, and the function that turns the answer into a result."""
     if not isinstance(netlist, Netlist):
-        raise InputError(f"netlist = {netlist!r}: a Netlist is needed")
+        raise InputError(
+            f"netlist is a {type(netlist).__name__}: give a Netlist, as those of read_spice(path) and AnalogProgram.netlist(b)"
+        )
     # A transient that starts from given initial values needs no direct-current solution.
     netlist.check(direct_current=not (isinstance(analysis, Transient) and analysis.use_initial))
     if isinstance(analysis, Noise | AC) and (switches := netlist.of(Switch)):

@@ -48,7 +48,10 @@ def fabric_named(name: str) -> Fabric:
     try:
         return _FABRICS[name]
     except (KeyError, TypeError):
-        raise InputError(f"fabric {name!r} is unknown; there are: auto, {', '.join(_FABRICS)}") from None
+        what = (
+            f"{name!r} is unknown" if isinstance(name, str) else f"is a {type(name).__name__}, and its name is needed"
+        )
+        raise InputError(f"fabric {what}; there are: auto, {', '.join(_FABRICS)}") from None
 
 
 def fabric_names(trait: Trait | None = None) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thermograd.circuits.amplifiers.characterise import characterise
+from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import OperatingPoint
@@ -303,3 +305,20 @@ def test_no_solution_within_half_of_the_rail_heats_the_resistors_more_than_the_r
         volts = run(netlist, OperatingPoint()).voltages | {"0": 0.0}
         heats.append(sum((volts[r.a] - volts[r.b]) ** 2 / r.resistance for r in netlist.of(Resistor)))
     assert 0.02 * program.report.resistor_power < max(heats) <= program.report.resistor_power * (1 + 1e-6)
+
+
+def test_what_is_no_amplifier_fabric_or_voltage_is_named_with_a_remedy():
+    program = compile_matrix(spd(3, 5.0, 1), "crossbar", "integrated")
+    for wrong in ("two_stage.cir", program.technology.opamp):
+        with pytest.raises(
+            InputError, match=rf"amplifier is a {type(wrong).__name__}: give Macromodel\(technology.opamp\)"
+        ):
+            program.netlist(np.ones(3), amplifier=wrong)
+    with pytest.raises(InputError, match="opamp is a Technology: give an OpAmp"):
+        Macromodel(program.technology)
+    with pytest.raises(InputError, match="amplifier is a str"):
+        characterise("two_stage.cir")
+    with pytest.raises(InputError, match=r"fabric is a Technology, and its name is needed; there are: auto, rc"):
+        compile_matrix(np.eye(2), program.technology)
+    with pytest.raises(InputError, match=r"voltages is a list: give \{node: volts\}"):
+        program.decode([1.0, 2.0, 3.0])

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeAlias
 
 import numpy as np
@@ -79,7 +79,7 @@ def calibrate_from_measurements(
         raise InputError(f"starts = {starts}, seed = {seed}: integers >= 0 are needed")
     build, start = free_values(model, free)
     known = dict(priors or {})
-    fitted, tested = [_table(item) for item in tables], [_table(item) for item in held_out]
+    fitted, tested = _tables("tables", tables), _tables("held_out", held_out)
     if not fitted:
         raise InputError("tables: none; give at least one table of measurements to fit")
     problem = Problem(build, start, fitted, known)
@@ -184,7 +184,7 @@ def check_measurements(card: CircuitCalibration, model: Model, tables: Sequence[
         InputError: another model than the calibration's, or as `calibrate_from_measurements`.
     """
     build, start = free_values(model, card.estimates)
-    found = [_table(item) for item in tables]
+    found = _tables("tables", tables)
     if not found:
         raise InputError("tables: none; give at least one table of measurements to check")
     problem = Problem(build, start, found, {})
@@ -212,8 +212,10 @@ def _check(problem: Problem, information: Array, data_range: DataRange) -> Check
     )
 
 
-def _table(item: Table) -> Measurements:
-    return item if isinstance(item, Measurements) else read_measurements(item)
+def _tables(name: str, items: Sequence[Table]) -> list[Measurements]:
+    if isinstance(items, str | PurePath | Measurements):  # a text is a sequence, of its letters
+        raise InputError(f"{name} is one {type(items).__name__}: give a list, such as ['spectra.csv']")
+    return [item if isinstance(item, Measurements) else read_measurements(item) for item in items]
 
 
 def _p_value(chi_squared: float, degrees_of_freedom: int, spread: Array) -> float:

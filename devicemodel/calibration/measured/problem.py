@@ -212,6 +212,8 @@ def _check_priors(priors: Mapping[str, Prior], start: Mapping[str, float]) -> No
     for name, prior in priors.items():
         if name not in start:
             raise InputError(f"priors: {name!r} is not free; there are {', '.join(start)}")
+        if not isinstance(prior, Prior):
+            raise InputError(f"priors: {name} is a {type(prior).__name__}; give Prior(value=..., std=...)")
         if prior.value * start[name] <= 0.0 or prior.std >= abs(prior.value):
             raise InputError(
                 f"priors: {name} = {prior.value:g} +- {prior.std:g}, starting at {start[name]:g}; a value of the same sign with a standard "

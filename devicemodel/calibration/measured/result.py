@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from enum import Enum
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,14 @@ class Prior(Record):
 
     value: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
+
+    if not TYPE_CHECKING:  # type checkers read the signature off the fields
+
+        def __init__(self, /, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise InputError(f"prior {first_problem(error)}") from None
 
 
 class Value(Record):

@@ -139,7 +139,7 @@ def test_what_run_rejects():
         run(netlist, Transient(1e-6, step=1e-8, noise=True))
     with pytest.raises(InputError, match="timeout"):
         run(netlist, OperatingPoint(), timeout=0.0)
-    with pytest.raises(InputError, match="a Netlist is needed"):
+    with pytest.raises(InputError, match="give a Netlist, as those of read_spice"):
         run("V1 a 0 1", OperatingPoint())
     with pytest.raises(InputError, match="OperatingPoint, Transient, Noise or AC"):
         run(netlist, ".op")

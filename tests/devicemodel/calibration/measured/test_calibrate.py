@@ -372,6 +372,9 @@ def test_same_seed_same_card():
         ({"priors": {"R3": Prior(value=1e3, std=2e3)}}, "below its magnitude"),
         ({"starts": -1}, "starts = -1"),
         ({"tables": ["no.csv"]}, "cannot be read"),
+        ({"tables": "no.csv"}, r"tables is one str: give a list"),
+        ({"held_out": "no.csv"}, r"held_out is one str: give a list"),
+        ({"priors": {"R3": (1e3, 10.0)}}, r"R3 is a tuple; give Prior"),
     ],
 )
 def test_unusable_requests_are_refused(options, message):
@@ -407,3 +410,8 @@ def test_a_voltage_without_noise_and_other_numbers_of_averages_are_refused():
                             density_v2_per_hz=[3e-17, 3e-17, 1e-17], averages=[9, 8, 9])  # fmt: skip
     with pytest.raises(InputError, match="different numbers of averages"):
         calibrate_from_measurements(circuit, SOUGHT, [table])
+
+
+def test_an_impossible_prior_is_named():
+    with pytest.raises(InputError, match=r"prior field std: .*greater than 0"):
+        Prior(value=1e-9, std=-1e-10)
