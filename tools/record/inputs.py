@@ -71,6 +71,6 @@ def card_of(technology: Technology, fabric: str, **changes: Any) -> DeviceCard:
         clamp=clamp,
         provenance={},
         held_out=HeldOut(systems=0, explained_variance=0, explained_variance_new_dies=0, spice_error=0, residual=0),
-        validity=Validity(unknowns=(1, 8), condition_number=(1.0, 100.0), duration=30.0, level=0.9),
+        validity=Validity(unknowns=(1, 8), condition_number=(1.0, 100.0), duration=30.0, layout=False, level=0.9),
         **parameters,
     )
