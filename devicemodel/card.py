@@ -156,13 +156,13 @@ class Validity(Record):
 
     unknowns: tuple[Whole, Whole]
     condition_number: tuple[Number, Number]
-    duration: Number | None = Field(None, gt=0)
+    duration: Number | None = Field(default=None, gt=0)
     """Longest duration, tau; inf: up to rest. What is shorter lies between a fitted run and its start, which is known."""
-    level: Number | None = Field(None, gt=0)
+    level: Number | None = Field(default=None, gt=0)
     """Largest node voltage, V; the output limit where it came within the share of it that auto-ranging aims at."""
     temperature: tuple[Number, Number] | None = None
     """Temperatures over the dies, K."""
-    layout: bool | None = Field(None, strict=True)
+    layout: bool | None = Field(default=None, strict=True)
     """Whether the circuits had a layout in them."""
 
     @model_validator(mode="after")
@@ -213,7 +213,7 @@ class Validity(Record):
 class DeviceCard(Record):
     """The calibrated parameters of one technology in one fabric."""
 
-    format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
+    format: Whole = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
     technology: Technology
     """Parts, limits and temperatures as the data sheets give them; its DAC and ADC as they were fitted. Where the card has a parameter for
     a figure of the technology (see `STAND_INS`), the card's is used."""
@@ -226,7 +226,7 @@ class DeviceCard(Record):
     """1 / (2 pi GBW), s."""
     pole: Estimate = Estimate(value=0.0, std=0.0)
     """1 / (2 pi f_2) of the amplifiers' second pole f_2, s; 0: none."""
-    clamp: Number = Field(math.inf, ge=1)
+    clamp: Number = Field(default=math.inf, ge=1)
     """Voltage at which amplifiers saturate, over their output limit, so that a host does not see how far they would go; inf: none."""
     mismatch: Estimate
     """Standard deviation of ln R of a part."""

@@ -152,6 +152,16 @@ def test_the_type_checker_sees_the_names(tmp_path: Path) -> None:
     assert 'Module has no attribute "no_such_thing"' in run.stdout
 
 
+def test_type_checkers_see_the_defaults_of_records() -> None:
+    """PEP 681: a default that is no keyword of `Field` is none to editors, nor to mypy without pydantic's plugin: `OpAmp()` lacks 18."""
+    found = []
+    for path in modules():
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field" and node.args:
+                found.append(f"{path}:{node.lineno}")
+    assert not found, f"give default= by keyword: {', '.join(found)}"
+
+
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = thermograd.no_such_thing

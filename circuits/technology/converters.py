@@ -17,33 +17,33 @@ class Converter(Record):
     capacitor, in a netlist of your own (`sampling.add_sample_and_hold`). `Technology` rejects what a DAC does not have.
     """
 
-    bits: int | None = Field(None, ge=1, le=24)
+    bits: int | None = Field(default=None, ge=1, le=24)
     """Resolution; none is a converter without quantisation."""
-    full_scale: float = Field(1.0, gt=0, le=100)
+    full_scale: float = Field(default=1.0, gt=0, le=100)
     """Largest magnitude that is converted, V; beyond it the converter clips."""
-    gain_error: float = Field(0.0, ge=0, le=0.2)
+    gain_error: float = Field(default=0.0, ge=0, le=0.2)
     """Standard deviation over dies of the relative gain error."""
-    offset: float = Field(0.0, ge=0, le=0.1)
+    offset: float = Field(default=0.0, ge=0, le=0.1)
     """Standard deviation over channels of the offset, V."""
-    inl: float = Field(0.0, ge=0, le=0.1)
+    inl: float = Field(default=0.0, ge=0, le=0.1)
     """Standard deviation over channels of the smooth integral nonlinearity's peak, share of full_scale (`host.nonlinearity`)."""
-    dnl: float = Field(0.0, ge=0, le=1.0)
+    dnl: float = Field(default=0.0, ge=0, le=1.0)
     """Standard deviation of the steps between adjacent codes, LSB: the converter's unit elements scatter by that much."""
-    noise: float = Field(0.0, ge=0, le=0.1)
+    noise: float = Field(default=0.0, ge=0, le=0.1)
     """Input-referred noise of one conversion of an ADC, V rms."""
-    max_gain: float = Field(1.0, ge=1, le=4096)
+    max_gain: float = Field(default=1.0, ge=1, le=4096)
     """Largest gain of the programmable amplifier before an ADC (powers of two up to it); 1 is none."""
-    resistance: float = Field(0.0, ge=0, le=1e6)
+    resistance: float = Field(default=0.0, ge=0, le=1e6)
     """Output resistance of a DAC; on-resistance of an ADC's sampling switch, ohm."""
-    capacitance: float = Field(0.0, ge=0, le=1e-3)
+    capacitance: float = Field(default=0.0, ge=0, le=1e-3)
     """Capacitance at a DAC's output; hold capacitor of an ADC, F."""
-    leakage: float = Field(0.0, ge=0, le=1.0)
+    leakage: float = Field(default=0.0, ge=0, le=1.0)
     """Conductance of an ADC's open sampling switch, S."""
-    figure_of_merit: float = Field(0.0, ge=0, le=1e-6)
+    figure_of_merit: float = Field(default=0.0, ge=0, le=1e-6)
     """Walden's figure of merit, J for each of the 2^bits steps of one conversion; 0: not stated, and costs nothing."""
-    rate: float = Field(math.inf, gt=0)
+    rate: float = Field(default=math.inf, gt=0)
     """Conversions a second of one converter; inf: as fast as its words arrive."""
-    count: int | None = Field(None, ge=1)
+    count: int | None = Field(default=None, ge=1)
     """Converters of this kind, which the cells share; none: one for each cell."""
 
     @model_validator(mode="after")
@@ -56,9 +56,9 @@ class Converter(Record):
 class Link(Record):
     """The digital side of the converters, for the timing model."""
 
-    rate: float = Field(50e9, gt=0)
+    rate: float = Field(default=50e9, gt=0)
     """Digital transfer rate, bit/s."""
-    word: int = Field(16, ge=1, le=64)
+    word: int = Field(default=16, ge=1, le=64)
     """Bits that one transferred number takes."""
-    energy: float = Field(0.0, ge=0, le=1e-3)
+    energy: float = Field(default=0.0, ge=0, le=1e-3)
     """J for each bit; 0: not stated, and costs nothing."""

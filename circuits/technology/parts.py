@@ -33,15 +33,15 @@ class Variation(Record):
     mismatch = A / sqrt(2 area); the second one is the gradient's, S = gradient / side of the die.
     """
 
-    tolerance: float = Field(0.0, ge=0, le=0.5)
+    tolerance: float = Field(default=0.0, ge=0, le=0.5)
     """Standard deviation of ln(value / nominal) of each part: 0.01 is 1 % (one sigma). Excludes pelgrom_coefficient and area."""
-    pelgrom_coefficient: float | None = Field(None, gt=0, le=1.0)
+    pelgrom_coefficient: float | None = Field(default=None, gt=0, le=1.0)
     """Pelgrom's coefficient A of a pair, m: 1e-8 m is 1 % um."""
-    area: float | None = Field(None, gt=0, le=1.0)
+    area: float | None = Field(default=None, gt=0, le=1.0)
     """Area of one part, m^2, whatever its value."""
-    die_to_die: float = Field(0.0, ge=0, le=0.5)
+    die_to_die: float = Field(default=0.0, ge=0, le=0.5)
     """Standard deviation over dies of the shift of ln(value) that all parts of a die share."""
-    gradient: float = Field(0.0, ge=0, le=0.5)
+    gradient: float = Field(default=0.0, ge=0, le=0.5)
     """Standard deviation of the change of ln(value) from one edge of a die to the opposite one; each direction has its own."""
 
     @model_validator(mode="after")
@@ -64,26 +64,26 @@ class Variation(Record):
 class Resistors(Variation):
     """The resistors, or programmable conductances, that hold the matrix."""
 
-    unit: float = Field(1e3, gt=0, le=1e9)
+    unit: float = Field(default=1e3, gt=0, le=1e9)
     """Resistance of the largest matrix entry, ohm."""
-    tc1: float = Field(0.0, ge=-0.02, le=0.02)
+    tc1: float = Field(default=0.0, ge=-0.02, le=0.02)
     """Linear temperature coefficient, 1/K."""
-    tc2: float = Field(0.0, ge=-1e-3, le=1e-3)
+    tc2: float = Field(default=0.0, ge=-1e-3, le=1e-3)
     """Quadratic temperature coefficient, 1/K^2."""
     series: Series | None = None
     """Preferred-number series (IEC 60063) that values are rounded to; none: any value can be had."""
-    bits: int | None = Field(None, ge=1, le=24)
+    bits: int | None = Field(default=None, ge=1, le=24)
     """Bits of a programmable conductance, codes uniform from 1/(unit on_off) to 1/unit; none: not programmable."""
-    on_off: float | None = Field(None, gt=1, le=1e9)
+    on_off: float | None = Field(default=None, gt=1, le=1e9)
     """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
-    write_energy: float = Field(0.0, ge=0, le=1e-3)
+    write_energy: float = Field(default=0.0, ge=0, le=1e-3)
     """J for writing each bit of a programmable conductance's code; 0: not stated, and costs nothing."""
-    conductance_drift: float = Field(0.0, ge=-0.5, le=0.5)
+    conductance_drift: float = Field(default=0.0, ge=-0.5, le=0.5)
     """Mean exponent nu of the drift of a programmed conductance, G(t) = G(0) (1 + t / t_0)^-nu
     (`devicemodel.devices.conductance_drift`): phase-change cells 0.049 to 0.1 (V. Joshi et al., Nature Communications 11:2473, 2020)."""
-    conductance_drift_spread: float = Field(0.0, ge=0, le=0.5)
+    conductance_drift_spread: float = Field(default=0.0, ge=0, le=0.5)
     """Standard deviation of nu from part to part; there 0.008 to 0.045."""
-    conductance_drift_time: float = Field(1.0, gt=0, le=1e9)
+    conductance_drift_time: float = Field(default=1.0, gt=0, le=1e9)
     """Time t_0 in that law, s."""
 
     @model_validator(mode="after")
@@ -98,14 +98,14 @@ class Resistors(Variation):
 class Capacitors(Variation):
     """The capacitors that hold the state."""
 
-    unit: float = Field(1e-9, gt=0, le=1.0)
+    unit: float = Field(default=1e-9, gt=0, le=1.0)
     """Capacitance of one state variable, farad."""
 
 
 class Inductors(Record):
     """The inductors of the oscillator fabrics."""
 
-    unit: float = Field(1e-3, gt=0, le=1e3)
+    unit: float = Field(default=1e-3, gt=0, le=1e3)
     """Inductance of the largest matrix entry (`lc`), or of every cell (`spu`), henry."""
 
 
@@ -116,41 +116,41 @@ class OpAmp(Record):
     input, as in data sheets; each is noise^2 (1 + corner / f).
     """
 
-    gain: float = Field(math.inf, gt=1)
+    gain: float = Field(default=math.inf, gt=1)
     """Open-loop gain A0 at DC; inf is an ideal amplifier."""
-    gbw: float = Field(math.inf, gt=0)
+    gbw: float = Field(default=math.inf, gt=0)
     """Gain-bandwidth product A0 f_1 of the dominant pole f_1, Hz; inf is an ideal amplifier."""
-    offset: float = Field(0.0, ge=0, le=0.1)
+    offset: float = Field(default=0.0, ge=0, le=0.1)
     """Standard deviation of the input offset voltage, V. Excludes offset_pelgrom_coefficient and input_area."""
-    offset_pelgrom_coefficient: float | None = Field(None, gt=0, le=1.0)
+    offset_pelgrom_coefficient: float | None = Field(default=None, gt=0, le=1.0)
     """Pelgrom's coefficient A_VT of the input pair, V m: 5e-9 V m is 5 mV um."""
-    input_area: float | None = Field(None, gt=0, le=1.0)
+    input_area: float | None = Field(default=None, gt=0, le=1.0)
     """Gate area W L of one transistor of the input pair, m^2."""
-    output_limit: float = Field(1.0, gt=0, le=100)
+    output_limit: float = Field(default=1.0, gt=0, le=100)
     """Largest output voltage of either sign, differential where there are two outputs, V."""
-    second_pole: float = Field(math.inf, gt=0)
+    second_pole: float = Field(default=math.inf, gt=0)
     """Frequency of the second pole, Hz."""
-    slew: float = Field(math.inf, gt=0)
+    slew: float = Field(default=math.inf, gt=0)
     """Largest rate of change of the output, V/s."""
-    output_resistance: float = Field(0.0, ge=0, le=1e6)
+    output_resistance: float = Field(default=0.0, ge=0, le=1e6)
     """Resistance in series with each output, inside the feedback, ohm."""
-    bias_current: float = Field(0.0, ge=-1e-3, le=1e-3)
+    bias_current: float = Field(default=0.0, ge=-1e-3, le=1e-3)
     """Current that flows into each input, A."""
-    noise_voltage: float = Field(0.0, ge=0, le=1e-3)
+    noise_voltage: float = Field(default=0.0, ge=0, le=1e-3)
     """White noise voltage, V/sqrt(Hz)."""
-    noise_voltage_corner: float = Field(0.0, ge=0, le=1e9)
+    noise_voltage_corner: float = Field(default=0.0, ge=0, le=1e9)
     """Frequency at which the 1/f noise voltage equals the white one, Hz."""
-    noise_current: float = Field(0.0, ge=0, le=1e-3)
+    noise_current: float = Field(default=0.0, ge=0, le=1e-3)
     """White noise current of each input, A/sqrt(Hz)."""
-    noise_current_corner: float = Field(0.0, ge=0, le=1e9)
+    noise_current_corner: float = Field(default=0.0, ge=0, le=1e9)
     """Frequency at which the 1/f noise current equals the white one, Hz."""
-    common_mode_gain: float = Field(math.inf, gt=1)
+    common_mode_gain: float = Field(default=math.inf, gt=1)
     """DC gain of the loop that holds the mean of two outputs; inf holds it ideally."""
-    common_mode_gbw: float = Field(math.inf, gt=0)
+    common_mode_gbw: float = Field(default=math.inf, gt=0)
     """Gain-bandwidth product of that loop, Hz."""
-    common_mode_offset: float = Field(0.0, ge=-10, le=10)
+    common_mode_offset: float = Field(default=0.0, ge=-10, le=10)
     """What that loop holds the mean of the outputs at, V."""
-    power: float = Field(0.0, ge=0, le=100)
+    power: float = Field(default=0.0, ge=0, le=100)
     """Power that it takes from its supplies at rest, W."""
 
     @model_validator(mode="after")
@@ -179,22 +179,22 @@ class OpAmp(Record):
 class Switches(Record):
     """The switches that connect programmable conductances to the lines of an array; in extracted netlists."""
 
-    on_resistance: float = Field(0.0, ge=0, le=1e6)
+    on_resistance: float = Field(default=0.0, ge=0, le=1e6)
     """Resistance of a closed switch, in series with each matrix resistor, ohm."""
-    leakage: float = Field(0.0, ge=0, le=1e-3)
+    leakage: float = Field(default=0.0, ge=0, le=1e-3)
     """Conductance of an open switch, at each place of a crosspoint that holds no resistor, S."""
 
 
 class Wires(Record):
     """The lines of an array and its parasitic capacitances; in extracted netlists."""
 
-    segment_resistance: float = Field(0.0, ge=0, le=1e6)
+    segment_resistance: float = Field(default=0.0, ge=0, le=1e6)
     """Resistance of a line from its amplifier to the first crosspoint, and from each one to the next, ohm."""
-    segment_capacitance: float = Field(0.0, ge=0, le=1e-6)
+    segment_capacitance: float = Field(default=0.0, ge=0, le=1e-6)
     """Capacitance to ground of that segment, F."""
-    crosspoint_capacitance: float = Field(0.0, ge=0, le=1e-6)
+    crosspoint_capacitance: float = Field(default=0.0, ge=0, le=1e-6)
     """Capacitance between a row line and a column line where they cross, F: four times at a crosspoint of a differential array."""
-    input_capacitance: float = Field(0.0, ge=0, le=1e-6)
+    input_capacitance: float = Field(default=0.0, ge=0, le=1e-6)
     """Capacitance to ground of each amplifier's input, F."""
 
 
@@ -203,25 +203,25 @@ class Thermal(Record):
 
     johnson_noise: bool = True
     """Whether resistors make Johnson noise (off: a noiseless world for checks)."""
-    reference: float = Field(300.15, gt=0, le=1000)
+    reference: float = Field(default=300.15, gt=0, le=1000)
     """Temperature at which resistors have their nominal value, K."""
-    ambient: float = Field(300.15, gt=0, le=1000)
+    ambient: float = Field(default=300.15, gt=0, le=1000)
     """Ambient temperature, K."""
-    ambient_rms: float = Field(0.0, ge=0, le=100)
+    ambient_rms: float = Field(default=0.0, ge=0, le=100)
     """Standard deviation over dies of the ambient temperature, K."""
-    cells: int = Field(8, ge=1, le=64)
+    cells: int = Field(default=8, ge=1, le=64)
     """Thermal cells along one side of the die."""
-    to_ambient: float = Field(5e-4, gt=0)
+    to_ambient: float = Field(default=5e-4, gt=0)
     """Thermal conductance from each cell to the ambient, W/K."""
-    to_neighbour: float = Field(0.01, ge=0)
+    to_neighbour: float = Field(default=0.01, ge=0)
     """Thermal conductance between adjacent cells, W/K."""
-    hot_temperature: float = Field(360.0, gt=0, le=1000)
+    hot_temperature: float = Field(default=360.0, gt=0, le=1000)
     """Temperature of the hot neighbour (a GPU beside the die), K."""
-    to_hot: float = Field(0.0, ge=0)
+    to_hot: float = Field(default=0.0, ge=0)
     """Thermal conductance from each cell of the left edge to the hot neighbour, W/K: 0 is perfect isolation."""
-    power: float = Field(0.0, ge=0)
+    power: float = Field(default=0.0, ge=0)
     """Heat made in each cell, W."""
-    heat_capacity: float = Field(2e-4, gt=0)
+    heat_capacity: float = Field(default=2e-4, gt=0)
     """Heat capacity of each cell, J/K; 2e-4 is (5 mm / 8)^2 of silicon, 0.3 mm thick, at 1.63 MJ/(m^3 K)."""
     source: str = ""
     """Where the figures come from."""

@@ -27,7 +27,7 @@ class Technology(Record):
     Raises `InputError` on construction when a field is unknown or out of range, naming it.
     """
 
-    name: str = Field("custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,63}$")
+    name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,63}$")
     """Short name, used in reports."""
     source: str = ""
     """Where the figures come from."""

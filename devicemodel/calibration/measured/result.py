@@ -133,7 +133,7 @@ class DataSource(Record):
 class CircuitCalibration(Record):
     """A circuit's values calibrated against measurements."""
 
-    format: Whole = Field(FORMAT, ge=FORMAT, le=FORMAT)
+    format: Whole = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
     verdict: Verdict
     values: tuple[Value, ...]
     alternatives: tuple[dict[str, float], ...]
