@@ -198,6 +198,8 @@ def _runs(text: str, hardware: dict[str, Any]) -> list[tuple[str, str, dict[str,
                 raise InputError(
                     f"--optimizers: {pair!r} does not apply to {name}; it takes {', '.join(known)}, as lr=0.1"
                 )
+            if key in settings:
+                raise InputError(f"--optimizers: {key} of {name} is given twice; give one of them")
             try:
                 settings[key] = float(value)
             except ValueError:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -34,6 +35,9 @@ from .die_batch_board import DieBatchBoard, DifferentiableVoltages
 from .die_batch_law import Parameter, Stack, parameters_of, stack, stacked_law
 from .surrogate import REMEDY
 
+RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
+"""Numbers on any device, of any real type."""
+
 
 @dataclass(frozen=True, eq=False)
 class BatchSolution:
@@ -51,6 +55,11 @@ class BatchSolution:
     seconds: np.ndarray
     attempts: np.ndarray
     violations: tuple[tuple[str, ...], ...]
+
+    def __repr__(self) -> str:
+        dies, n = self.x.shape
+        counts = ", ".join(f"{outcome.name} {count}" for outcome, count in Counter(self.outcomes).items())
+        return f"BatchSolution({n} unknowns on {dies} dies; outcomes {counts})"
 
 
 class DieBatch:
@@ -93,10 +102,10 @@ class DieBatch:
 
     def solve(
         self,
-        system: Any,
-        b: Any,
+        system: LinearSystem | RealArray,
+        b: RealArray,
         duration: float,
-        x0: Any = None,
+        x0: RealArray | None = None,
         seed: int = 0,
         *,
         gain: Parameter | None = None,
@@ -201,10 +210,12 @@ def _seeds(dies: Sequence[int]) -> Iterator[int]:
             raise InputError(f"dies[{place}] is {die!r:.60}: a die seed must be an integer >= 0") from None
 
 
-def _checked(system: Any, b: Any, x0: Any, duration: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def _checked(
+    system: LinearSystem | RealArray, b: RealArray, x0: RealArray | None, duration: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """A as a symmetric matrix (n, n), b and x0 as vectors (n,), and the duration."""
 
-    def array(name: str, value: Any) -> np.ndarray:
+    def array(name: str, value: RealArray) -> np.ndarray:
         return real_array(
             name, "an array of real numbers", value.detach().cpu() if isinstance(value, Tensor) else value
         )

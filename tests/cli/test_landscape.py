@@ -114,6 +114,7 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "many": (("--optimizers", ",".join(f"sgd:lr={k}" for k in range(1, 10))), "9 are too many for one picture"),
     "setting": (("--optimizers", "sgd:damping=1"), "'damping=1' does not apply to sgd; it takes lr"),
     "no number": (("--optimizers", "ngd:lr=fast"), "'lr=fast' of ngd is not a number"),
+    "given twice": (("--optimizers", "ngd:lr=0.1:lr=0.2"), "lr of ngd is given twice"),
     "no value": (("--optimizers", "ngd:lr"), "'lr' of ngd is not a number"),
     "rate": (("--optimizers", "ngd:lr=-1"), r"lr of ngd is -1\.0; give a finite number > 0"),
     "damping": (("--optimizers", "ngd:damping=nan"), "damping of ngd is nan; give a finite number"),

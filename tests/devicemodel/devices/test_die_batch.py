@@ -189,14 +189,14 @@ def test_progress_counts_the_dies_once():
         ({"duration": -1.0}, "duration"),
     ],
 )
-def test_bad_questions_are_refused(change, message):
+def test_bad_arguments_raise(change, message):
     card, (a, b) = card_of("crossbar"), system(4, "crossbar")
     question = {"system": a, "b": b, "duration": 1.0} | change
     with pytest.raises(InputError, match=message):
         DieBatch(card, range(2), extrapolate=True).solve(**question)
 
 
-def test_bad_dies_and_systems_outside_the_card_are_refused():
+def test_bad_dies_and_systems_outside_the_card_raise():
     card, (a, b) = card_of("crossbar"), system(70, "crossbar")
     with pytest.raises(InputError, match="dies is empty"):
         DieBatch(card, [])
@@ -294,6 +294,7 @@ def test_a_die_whose_law_is_not_finite_has_no_reading(monkeypatch):
     monkeypatch.setattr(die_batch, "stacked_law", spoilt)
     found = DieBatch(SPREAD, range(3)).solve(a, b, 5.0)
     assert found.outcomes == (Outcome.OK, Outcome.UNSTABLE, Outcome.OK)
+    assert repr(found).endswith("on 3 dies; outcomes OK 2, UNSTABLE 1)")
     assert torch.isnan(found.x[1]).all()
     assert torch.equal(found.x[[0, 2]], plain.x[[0, 2]])
 
@@ -307,7 +308,7 @@ def test_a_singular_covariance_is_factored_and_leaves_the_others_alone(dtype):
     torch.testing.assert_close(both @ both.mT, torch.stack([good, singular]), rtol=1e-5, atol=1e-5)
 
 
-def test_noise_in_place_of_the_cards_is_heard():
+def test_noise_in_place_of_the_cards_has_its_effect():
     silent, (a, b) = (
         SPREAD.replace(noise_power=0.0, technology=SPREAD.technology.replace(adc__bits=None)),
         system(4, "crossbar"),
@@ -331,7 +332,7 @@ def test_a_die_without_a_second_pole_next_to_one_that_has_it():
 # Bounds of the card
 
 
-def test_the_bounds_that_each_die_crossed_are_named():
+def test_the_bounds_that_each_die_violates_are_named():
     """One die's temperature says nothing of another's."""
     card, (a, b) = SPREAD, system(4, "crossbar")
     kelvin = [Die(card.technology, die).temperatures for die in range(8)]
