@@ -58,7 +58,7 @@ def compile_matrix(
         prune: relative change of A^-1 b that leaving out small couplings may cause, for any b (see `passes.prune`); 0: none.
         rounding: "nearest"; "solution": the choice that makes the solution's error least, for b if given, else on average over all;
             "stochastic": up or down at random with the right mean, to average over several programs (`ensemble`).
-        seed: of the random choices of the last two.
+        seed: of the draws of "stochastic" rounding, an integer >= 0.
 
     Raises:
         InputError: the matrix, damping, fabric or technology is unusable; the message names the entry.

@@ -226,6 +226,9 @@ def _noise_currents(
     """filesource lines, and samples with a few rows beyond the end so that ngspice never reads past the file."""
     if seed is None:
         raise InputError("Transient(noise=True) needs seed=..., so that the run can be repeated")
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
+    if not whole and not isinstance(seed, np.random.SeedSequence | np.random.Generator):
+        raise InputError(f"seed is {seed!r}: give an integer >= 0, a numpy.random.SeedSequence or a Generator")
     step = float(analysis.step or 0.0)
     if currents is None:
         currents = johnson_currents(netlist, step)

@@ -74,13 +74,13 @@ def rounded(
     Raises:
         InputError: another name, a fabric or a size that does not take this rounding, b unusable, a seed that is negative.
     """
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        raise InputError(f"seed is {seed!r}; give an integer >= 0")
     if rounding == "nearest":
         return quantise(parts, technology.resistors)
     if rounding == "solution":
         return round_for_solution(parts, fabric, technology, scaling, b)
     if rounding == "stochastic":
-        if not (isinstance(seed, int | np.integer) and seed >= 0):
-            raise InputError(f"seed is {seed!r}; give an integer >= 0")
         return round_stochastically(parts, technology.resistors, np.random.default_rng(seed))
     raise InputError(f"rounding {rounding!r} is unknown; there are: nearest, solution, stochastic")
 

@@ -122,7 +122,7 @@ def test_laying_out_and_compiling_give_the_same_parts():
         ({"b": [1.0, np.inf]}, r"b\[1\] is inf"),
         ({"fabric": "rx"}, "fabric 'rx' is unknown.*crossbar"),
         ({"technology": "silicon"}, "technology preset 'silicon'.*integrated"),
-        ({"technology": []}, "technology preset"),
+        ({"technology": []}, "technology is a list: give a Technology or the name"),
         ({"damping": -1.0}, "damping must be"),
     ],
 )

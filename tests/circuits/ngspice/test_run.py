@@ -137,6 +137,9 @@ def test_what_run_rejects():
             run(netlist, analysis)
     with pytest.raises(InputError, match="needs seed"):
         run(netlist, Transient(1e-6, step=1e-8, noise=True))
+    for seed in ("a", -1, 1.5, True):
+        with pytest.raises(InputError, match=f"seed is {seed!r}: give an integer >= 0"):
+            run(netlist, Transient(1e-6, step=1e-8, noise=True), seed=seed)
     with pytest.raises(InputError, match="timeout"):
         run(netlist, OperatingPoint(), timeout=0.0)
     with pytest.raises(InputError, match="give a Netlist, as those of read_spice"):

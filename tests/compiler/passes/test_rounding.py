@@ -352,8 +352,9 @@ def test_bad_arguments_are_rejected(monkeypatch):
     given_parts = unrounded(spd(4, 10.0, 0), "crossbar", technology_of(bits=5))
     with pytest.raises(InputError, match="rounding 'up' is unknown"):
         rounded(*given_parts, "up")
-    with pytest.raises(InputError, match="seed is -1"):
-        rounded(*given_parts, "stochastic", seed=-1)
+    for rounding in ("nearest", "solution", "stochastic"):
+        with pytest.raises(InputError, match="seed is -1"):
+            rounded(*given_parts, rounding, seed=-1)
     with pytest.raises(InputError):
         rounded(*given_parts, "solution", b=np.ones(3))
     monkeypatch.setattr("thermograd.compiler.passes.rounding.LARGEST", 3)
