@@ -5,11 +5,11 @@ outputs an array A of its own before the integrators, so that current A X B come
 
     w_ij = [sum_j' B^(i)_jj' v_ij'] / f_ij,     i_ij = sum_i' A^(j)_ii' w_i'j,
 
-the two arrays 1 (x) B and A (x) 1 of `fabrics.factored`, p q (p + q) pairs of resistors instead of (p q)^2. The copies A^(j) and B^(i) are
+the two arrays 1 (x) B and A (x) 1 of `fabrics.cascade`, p q (p + q) pairs of resistors instead of (p q)^2. The copies A^(j) and B^(i) are
 there all at the same time: one array that served all rows by turns would need sampled voltages, and cells that relax do not wait.
 So each copy is made of resistors of its own, and the board's matrix is not a Kronecker product but near to one, nor is it symmetric.
 
-Values are `fabrics.factored`'s: the largest entries of A and of B are one unit resistor each, whatever their scales, and the feedback
+Values are `fabrics.cascade`'s: the largest entries of A and of B are one unit resistor each, whatever their scales, and the feedback
 conductance is B's spectral norm. A pair's deviate is `Die.deviates_of` its place, (array, copy and row, column), the same for every p and
 q: it is computed some copies at a time, and of the arrays nothing larger than A and B is kept.
 """

@@ -1,6 +1,6 @@
 """`KroneckerDrift`: the drift of cells behind arrays of A and B, applied and inverted without writing it out.
 
-At rest of its amplifiers, with L_1 and L_2 the row sums of the arrays, f the stage's feedback and e = 1/A0, the law of `fabrics.factored`
+At rest of its amplifiers, with L_1 and L_2 the row sums of the arrays, f the stage's feedback and e = 1/A0, the law of `fabrics.cascade`
 reads for the cells X, in units of tau,
 
     dv/dt = F v + u + noise,     F = -P [D + G_2 Phi^-1 G_1],     P = tau / (C (1 + e)),     Phi = f + e (L_1 + f),

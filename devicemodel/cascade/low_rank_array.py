@@ -5,7 +5,7 @@ so that the board's matrix G_3 W G_1 is not symmetric. Each conductance is there
 the pair, whose ln deviates by sigma / sqrt(2) to first order. A pair's deviate is `Die.deviates_of` its place, (array and row, cell):
 it is computed block by block and nothing of size k x N is kept, apart from the J that the caller holds.
 
-Values are `fabrics.factored`'s: the largest entry of each factor is one unit resistor, feedback conductances are the spectral norms.
+Values are `fabrics.cascade`'s: the largest entry of each factor is one unit resistor, feedback conductances are the spectral norms.
 What the cells have for themselves is `cells`'.
 """
 

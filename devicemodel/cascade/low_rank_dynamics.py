@@ -1,6 +1,6 @@
 """`LowRankDynamics`: the exact motion of cells behind three arrays, for any number of them, without an N x N or a stored k x N matrix.
 
-With L_t the row sums of array t, f_t its stage's feedback and e = 1/A0, the law of `fabrics.factored` at rest of its amplifiers reads, in
+With L_t the row sums of array t, f_t its stage's feedback and e = 1/A0, the law of `fabrics.cascade` at rest of its amplifiers reads, in
 units of tau,
 
     dv/dt = F v + u + Lam q + noise,     F = -(Delta + Lam K R),     R = G_1,   Lam = tau M^-1 G_3,   M = C (1 + e),

@@ -60,6 +60,8 @@ class HostedDevice(Device):
     ) -> None:
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed is {seed!r}: give an integer >= 0")
+        if read_out is not None and not isinstance(read_out, ReadOut):
+            raise InputError(f"read_out is {read_out!r}: give a ReadOut, such as ReadOut(reads=4)")
         self.technology, self.seed, self.read_out = as_technology(technology), seed, read_out or ReadOut()
         self.die = Die(self.technology, die)
         self.calibrated = calibrated or CalibratedRange()

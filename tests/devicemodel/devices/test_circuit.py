@@ -148,6 +148,8 @@ def test_what_is_no_card_raises_with_the_remedy():
             kind("integrated")
     with pytest.raises(InputError, match="timeout is 0: give seconds > 0"):
         SpiceDevice(IDEAL, timeout=0)
+    with pytest.raises(InputError, match=r"read_out is 4: give a ReadOut, such as ReadOut\(reads=4\)"):
+        SpiceDevice(IDEAL, read_out=4)
 
 
 def test_a_state_is_plain_enough_for_torch_load(tmp_path):
