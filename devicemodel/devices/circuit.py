@@ -24,7 +24,7 @@ from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
-from ..systems import Implicit
+from ..systems import Dense, Implicit, Kronecker, LowRank
 from .conductance_drift import aged
 
 Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], np.random.Generator], np.ndarray]
@@ -135,6 +135,8 @@ class CircuitDevice(HostedDevice):
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for systems that can be written out, entry by entry; see `Device.accepts`."""
+        if isinstance(system, Dense | LowRank | Kronecker):  # a protocol takes longer to look at
+            return True
         return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:

@@ -108,7 +108,7 @@ class HostedDevice(Device):
             InputError: a system that is not accepted or cannot be programmed, b or x0 of the wrong length or not finite, a negative
                 duration, a run that the device's card was not calibrated for.
         """
-        if not self.accepts(system):
+        if system is not self._system and not self.accepts(system):
             raise InputError(f"system is a {type(system).__name__}: {type(self).__name__} takes {self.kinds}")
         check_vector("b", b, system)
         if x0 is not None:
@@ -116,17 +116,17 @@ class HostedDevice(Device):
         duration = check_duration(duration)
         if system is not self._system:
             outside = self._violations_of_system(system)
-            self._check((*outside, *self._violations_of_run(duration)))
+            violations = self._checked(outside, duration)
             self._board = self._program(system)
             self._system, self._outside, self.age = system, outside, 0.0
         else:
-            self._check((*self._outside, *self._violations_of_run(duration)))
+            violations = self._checked(self._outside, duration)
         self._drive = b
         if x0 is not None:
             self._state, self._without_drive = x0.detach().cpu().double().numpy(), None
         elif self._outcome.clipped or self._state is None or len(self._state) != system.size:
             self._state = self._without_drive = None
-        return self._run(b, duration)
+        return self._run(b, duration, violations)
 
     def evolve(self, duration: float) -> Solution:
         """Continue the run with the loaded system and drive for `duration` tau, and read."""
@@ -135,8 +135,7 @@ class HostedDevice(Device):
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
         duration = check_duration(duration)
-        self._check((*self._outside, *self._violations_of_run(duration)))
-        return self._run(self._drive, duration)
+        return self._run(self._drive, duration, self._checked(self._outside, duration))
 
     def idle(self, seconds: float) -> None:
         """Let time pass without a run: the cells keep their charge, programmed conductances age.
@@ -179,10 +178,13 @@ class HostedDevice(Device):
         self._board = self._system = self._drive = None
         self._outcome = Outcome.OK
 
-    def _check(self, violations: tuple[str, ...]) -> None:
+    def _checked(self, outside: tuple[str, ...], duration: float) -> tuple[str, ...]:
+        """Violations by a system and a run, known before it. InputError unless extrapolation is allowed."""
+        violations = (*outside, *self._violations_of_run(duration))
         self.calibrated.check(violations)
+        return violations
 
-    def _run(self, b: Tensor, duration: float) -> Solution:
+    def _run(self, b: Tensor, duration: float, violations: tuple[str, ...]) -> Solution:
         board = self._board_now()
         state = np.zeros(board.size) if self._state is None else self._state
         number = self._runs
@@ -198,7 +200,7 @@ class HostedDevice(Device):
             [self._headroom],
             duration,
             stream,
-            [(*self._outside, *self._violations_of_run(duration))],
+            [violations],
         )
         self._runs, self._headroom, self._outcome = number + 1, run.headroom, run.outcome
         x, error = np.full(board.size, math.nan), None
