@@ -44,7 +44,7 @@ class HostedDevice(Device):
         age: s since the parts were programmed.
 
     Raises:
-        InputError: a seed that is not an integer >= 0.
+        InputError: a seed that is not an integer >= 0, a read_out that is no `ReadOut`.
     """
 
     kinds = "Dense(A), LowRank(J, H, damping) or Kronecker(A, B, damping)"

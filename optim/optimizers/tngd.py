@@ -216,6 +216,12 @@ class TNGD(NaturalGradient):
 
     def _read(self, system: LinearSystem, b: Tensor, x0: Tensor | None) -> Solution:
         """The mean of `reads` readings, with the worst of their outcomes."""
+        if not self.device.accepts(system):
+            others = " or ".join(repr(name) for name in ("dual", "primal", "kronecker") if name != self.system)
+            raise InputError(
+                f"system={self.system!r} programs a {type(system).__name__}, which a {type(self.device).__name__} does not accept: give "
+                f"system={others}, or another device"
+            )
         first = self.device.solve(system, b, self.duration, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         violations = first.violations

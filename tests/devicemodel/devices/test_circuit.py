@@ -146,6 +146,8 @@ def test_what_is_no_card_raises_with_the_remedy():
     for kind in (SurrogateDevice, lambda card: DieBatch(card, range(2))):
         with pytest.raises(InputError, match=r"card is 'integrated': give a DeviceCard, from calibrate"):
             kind("integrated")
+    with pytest.raises(InputError, match="read_out is 4: give a ReadOut"):
+        SpiceDevice(IDEAL, read_out=4)
     with pytest.raises(InputError, match="timeout is 0: give seconds > 0"):
         SpiceDevice(IDEAL, timeout=0)
     with pytest.raises(InputError, match=r"read_out is 4: give a ReadOut, such as ReadOut\(reads=4\)"):

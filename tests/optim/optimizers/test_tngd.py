@@ -11,6 +11,7 @@ from scipy import linalg
 from torch import nn
 
 from thermograd.circuits.errors import InputError
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.systems import Dense, Implicit, LowRank
@@ -293,6 +294,24 @@ def test_a_softmax_that_saturates_for_good_does_not_stop_the_run():
     assert float(step_of(optimizer, model, closure_of(model, x, wrong)).norm()) > 0
     assert optimizer.last.outcome is Outcome.OK
     assert optimizer.last.cells == 14
+
+
+def test_a_device_that_does_not_accept_the_system_raises_with_the_other_systems():
+    model = nn.Linear(3, 2).double()
+    x, y = torch.randn(4, 3, dtype=torch.float64), torch.tensor([0, 1, 1, 0])
+
+    def closure():
+        outputs = model(x)
+        return torch.nn.functional.cross_entropy(outputs, y), outputs
+
+    def step(**options):
+        optimizer = TNGD(model.parameters(), damping=0.5, device=CascadeDevice("ideal"), **options)
+        optimizer.step(closure)
+        return optimizer.last
+
+    with pytest.raises(InputError, match=r"system='dual' programs a Dense.*CascadeDevice.*'primal' or 'kronecker'"):
+        step()
+    assert step(system="primal").applied
 
 
 @pytest.mark.parametrize(
