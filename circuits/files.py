@@ -94,6 +94,11 @@ def write_checksummed(path: str | Path, record: BaseModel) -> None:
     write_text(path, json.dumps(data | {"digest": _digest(data)}, indent=2, allow_nan=False))
 
 
+def checksum(record: BaseModel) -> str:
+    """The checksum of a record, as `write_checksummed` writes it."""
+    return _digest(json.loads(record.model_dump_json()))
+
+
 def read_checksummed(path: str | Path, what: str, version: int, remedy: str) -> dict[str, Any]:
     """The fields of a record that `write_checksummed` wrote.
 

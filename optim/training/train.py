@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...circuits.errors import InputError
-from ...circuits.files import write_file
+from ...circuits.files import checksum, write_file
 from ...devicemodel.device import Device, Outcome
 from ..optimizers.base import NaturalGradient
 from ..optimizers.registry import make_optimizer, named_optimizer
@@ -130,7 +131,7 @@ def train(
     }
     identity |= {"batch": batch, "seed": seed}
     if isinstance(optimizer, str):
-        # The loaded state has those of the first run, and would silently replace others.
+        # The loaded state has those of the first run, and would replace others without a word.
         taken = {**settings_for(task, optimizer), **(settings or {})}
         identity["settings"] = {name: _plain(value) for name, value in sorted(taken.items())}
     with torch.random.fork_rng(devices=[]):
@@ -143,6 +144,7 @@ def train(
             if isinstance(optimizer, str)
             else optimizer(network.parameters())
         )
+        identity["device"] = _identity(getattr(chosen, "device", None))
         history = History()
         if path is not None and path.exists():
             history = _load(path, identity, network, chosen)
@@ -158,6 +160,35 @@ def train(
             for callback in callbacks:
                 callback(done, history)
     return history
+
+
+def _identity(device: Any) -> dict[str, str]:
+    """What a run's numbers depend on in its device, as text; of a device of one's own, what it holds by the same names."""
+    if device is None:
+        return {}
+    held = getattr(device, "__dict__", {})
+    found = {"type": type(device).__name__}
+    if "die" in held:
+        found["die"] = _plain(getattr(device.die, "seed", None))
+    for name in ("seed", "fabric", "layout", "read_out", "johnson_noise", "kappa0", "tau"):
+        if name in held:
+            found[name] = _plain(held[name])
+    for name in ("card", "technology"):
+        if isinstance(held.get(name), BaseModel):
+            found[name] = f"with checksum {checksum(held[name])[:12]}"
+    return found
+
+
+def _differences(found: Any, own: Any, name: str = "") -> list[str]:
+    """What differs between two identities, entry by entry."""
+    if isinstance(found, dict) and isinstance(own, dict):
+        prefix = f"{name}." if name else ""
+        return [
+            text
+            for key in dict.fromkeys((*found, *own))
+            for text in _differences(found.get(key), own.get(key), f"{prefix}{key}")
+        ]
+    return [] if found == own else [f"{name} {found} (this run: {own})"]
 
 
 def _plain(value: Any) -> str:
@@ -210,11 +241,7 @@ def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
         state = torch.load(path, weights_only=True)  # tensors and plain values only: nothing in the file is run
         found = state["identity"]
         if found != identity:
-            wrong = [
-                f"{key} {found.get(key)!r} (this run: {identity[key]!r})"
-                for key in identity
-                if found.get(key) != identity[key]
-            ]
+            wrong = _differences(found, identity)
             raise InputError(
                 f"the checkpoint {path} is of another run: {', '.join(wrong)}; give another file, or remove it"
             )

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.optim.optimizers.registry import OPTIMIZERS, make_optimizer
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.training.train import train
 
+from ...toy_device import ToyDevice
 from ..oracle import flat
 
 
@@ -108,17 +110,63 @@ def test_resume_is_bit_exact(tmp_path, optimizer):
 def test_a_checkpoint_of_another_run_or_a_broken_one_raises(tmp_path):
     task, file = digits(0), tmp_path / "run.pt"
     train(task, "sgd", 2, checkpoint=file)
-    with pytest.raises(InputError, match="optimizer 'sgd' \\(this run: 'adam'\\)"):
+    with pytest.raises(InputError, match=r"optimizer sgd \(this run: adam\)"):
         train(task, "adam", 2, checkpoint=file)
     with pytest.raises(InputError, match="seed 0"):
         train(task, "sgd", 2, seed=1, checkpoint=file)
     # The settings that a state holds would replace others without a word.
-    with pytest.raises(InputError, match=r"settings .*'lr': '0\.5'.* \(this run: .*'lr': '0\.1'"):
+    with pytest.raises(InputError, match=r"another run: settings\.lr 0\.5 \(this run: 0\.1\); give"):
         train(task, "sgd", 2, checkpoint=file, settings={"lr": 0.1})
     assert train(task, "sgd", 3, checkpoint=file, settings={"lr": 0.5}).steps == 3
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(InputError, match="not a checkpoint"):
         train(task, "sgd", 2, checkpoint=file)
+
+
+def test_a_checkpoint_of_another_device_raises_and_names_what_differs(tmp_path):
+    task, file = digits(0), tmp_path / "run.pt"
+    paper = preset("paper")
+
+    def spent(steps, device):
+        return train(task, "tngd", steps, 2, evaluate_every=0, device=device, checkpoint=file).steps
+
+    assert spent(1, ToyDevice(paper, die=1)) == 1
+    other = paper.replace(opamp__gain=12345.0)
+    for device, difference in (
+        (ToyDevice(paper, die=2), r"device\.die 1 \(this run: 2\)"),
+        (ToyDevice(paper), r"device\.die 1 \(this run: None\)"),
+        (ToyDevice(paper, die=1, seed=7), r"device\.seed 0 \(this run: 7\)"),
+        (ToyDevice(other, die=1), r"device\.technology with checksum \w{12} \(this run: with checksum \w{12}\)"),
+        (IdealDevice(), r"device\.type ToyDevice \(this run: IdealDevice\)"),
+    ):
+        with pytest.raises(InputError, match=difference):
+            spent(2, device)
+    assert spent(2, ToyDevice(paper, die=1)) == 2
+
+
+def test_the_device_of_an_optimizer_function_is_part_of_a_checkpoint_too(tmp_path):
+    task, file = digits(0), tmp_path / "run.pt"
+
+    def run(kappa0):
+        return train(
+            task,
+            lambda params: TNGD(params, duration=5.0, device=IdealDevice(kappa0, seed=1)),
+            1,
+            2,
+            evaluate_every=0,
+            checkpoint=file,
+        )
+
+    run(1e-4)
+    assert run(1e-4).steps == 1
+    with pytest.raises(InputError, match=r"device\.kappa0 0\.0001 \(this run: 0\.001\)"):
+        run(1e-3)
+
+
+def test_no_device_is_the_ideal_device_to_a_checkpoint(tmp_path):
+    task, file = digits(0), tmp_path / "run.pt"
+    train(task, "tngd", 1, 2, evaluate_every=0, checkpoint=file)
+    assert train(task, "tngd", 2, 2, evaluate_every=0, device=IdealDevice(), checkpoint=file).steps == 2
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path):
