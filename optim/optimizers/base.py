@@ -50,12 +50,7 @@ class NaturalGradient(Optimizer):
 
     Raises:
         InputError: a number out of range; parameters that are not all float32, or all float64.
-
-    Attributes:
-        last: `StepRecord` of the latest step, None before the first.
     """
-
-    last: StepRecord | None
 
     def __init__(self, params: Iterable[Any], lr: float, damping: Damping, config: NaturalGradientConfig) -> None:
         check_number("lr", lr, low=0.0)
@@ -74,7 +69,7 @@ class NaturalGradient(Optimizer):
         else:
             of_groups["momentum"] = self.config.momentum
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
-        self.last = None
+        self._last: StepRecord | None = None
         self._known_curved = False
         self._verified_shapes: dict[CallShapes, frozenset[int]] = {}
         self._likelihood: Likelihood | None = None
@@ -88,6 +83,13 @@ class NaturalGradient(Optimizer):
         dtypes = {p.dtype for p in self._parameters()}
         if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
             raise InputError(f"parameters are of {sorted(map(str, dtypes))}: give all in float32, or all in float64")
+
+    @property
+    def last(self) -> StepRecord:
+        """The record of the latest step. InputError before the first."""
+        if self._last is None:
+            raise InputError("the optimizer has made no step yet, of which `last` would be the record: call step first")
+        return self._last
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own.
@@ -198,7 +200,7 @@ class NaturalGradient(Optimizer):
         if fallbacks and self._steps == 0:
             _warn_of_fallbacks(fallbacks, self._parameters())
         self._steps += 1
-        self.last = StepRecord(
+        self._last = StepRecord(
             loss,
             direction.outcome,
             direction.cells,

@@ -209,7 +209,6 @@ def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tenso
 
         loss = optimizer.step(closure)
         record = optimizer.last
-        assert record is not None
         device, analog, outcome = record.device_seconds, record.analog_seconds, record.outcome
     else:
         optimizer.zero_grad()

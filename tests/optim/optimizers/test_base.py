@@ -6,6 +6,7 @@ import gc
 import inspect
 import io
 import math
+import pickle
 import weakref
 
 import pytest
@@ -457,3 +458,20 @@ def test_schedules_that_cycle_momentum_find_it(update):
         group = optimizer.param_groups[0]
         seen.add(group["betas"][0] if update == "adam" else group["momentum"])
     assert len(seen) > 5
+
+
+def test_there_is_no_record_before_the_first_step_and_pickling_needs_none():
+    model = nn.Linear(3, 2)
+    optimizer = NGD(model.parameters())
+    with pytest.raises(InputError, match="no step yet"):
+        _ = optimizer.last
+    state = copy.deepcopy(optimizer.state_dict())
+    pickle.loads(pickle.dumps(optimizer))
+    x = torch.ones(4, 3)
+
+    def closure():
+        outputs = model(x)
+        return outputs.square().mean(), outputs
+
+    assert optimizer.step(closure) == optimizer.last.loss
+    assert set(optimizer.state_dict()) == set(state)
