@@ -317,7 +317,7 @@ class DeviceCard(Record):
         others = {"technology": technology, "clamp": clamp, "validity": validity}
         changes |= {name: value for name, value in others.items() if value is not None}
         try:
-            return DeviceCard(**(dict(self) | changes))
+            return DeviceCard.model_validate(dict(self) | changes)
         except ValidationError as error:
             raise InputError(f"card {first_problem(error)}") from None
 
@@ -353,7 +353,7 @@ class DeviceCard(Record):
         remedy = "calibrate again, or change a card by DeviceCard.read(...).replace(...).write(...)"
         data = read_checksummed(path, "device card", FORMAT, remedy)
         try:
-            return cls(**data)
+            return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(f"device card {str(path)!r}: {first_problem(error)}; calibrate again") from None
 

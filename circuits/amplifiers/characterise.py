@@ -167,7 +167,7 @@ def characterise(
 def _record(**figures: float) -> OpAmp:
     """The record, or in which figure it is no amplifier that an array can use."""
     try:
-        return OpAmp(**figures)
+        return OpAmp.model_validate(figures)
     except ValidationError as error:
         first = error.errors()[0]
         remedy = (

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, ClassVar, Self
 
 import tomli_w
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import InputError
 from ..files import write_text
@@ -26,6 +26,8 @@ class Technology(Record):
 
     Raises `InputError` on construction when a field is unknown or out of range, naming it.
     """
+
+    title_in_errors: ClassVar[str] = "technology"
 
     name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,63}$")
     """Short name, used in reports."""
@@ -49,14 +51,6 @@ class Technology(Record):
             if value != default:
                 raise ValueError(f"dac.{name} is {value:g}, but only an ADC's is modelled: leave it at {default:g}")
         return self
-
-    if not TYPE_CHECKING:  # type checkers read the signature off the fields
-
-        def __init__(self, /, **fields: Any) -> None:
-            try:
-                super().__init__(**fields)
-            except ValidationError as error:
-                raise InputError(_explain(error)) from None
 
     @classmethod
     def read(cls, path: str | Path) -> Technology:
@@ -92,15 +86,3 @@ class Technology(Record):
             else:
                 data[key] = value.model_dump() if isinstance(value, Record) else value
         return type(self)(**data)
-
-
-def _explain(error: ValidationError) -> str:
-    problems = []
-    for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"]) or "technology"
-        what = item["msg"].removeprefix("Value error, ")
-        whole = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
-        got = "" if whole else f", got {item['input']!r:.100}"
-        remedy = " (remove it or correct its spelling)" if item["type"] == "extra_forbidden" else ""
-        problems.append(f"technology field {field}: {what}{got}{remedy}")
-    return "; ".join(problems)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +49,10 @@ class Verdict(Enum):
 class Prior(Record):
     """A part's value as measured on its own, by a multimeter for example, with its standard error."""
 
+    title_in_errors: ClassVar[str] = "prior"
+
     value: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
-
-    if not TYPE_CHECKING:  # type checkers read the signature off the fields
-
-        def __init__(self, /, **fields: Any) -> None:
-            try:
-                super().__init__(**fields)
-            except ValidationError as error:
-                raise InputError(f"prior {first_problem(error)}") from None
 
 
 class Value(Record):
@@ -224,6 +218,6 @@ class CircuitCalibration(Record):
         """
         data = read_checksummed(path, "circuit calibration", FORMAT, "calibrate again")
         try:
-            return cls(**data)
+            return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(f"circuit calibration {str(path)!r}: {first_problem(error)}; calibrate again") from None
