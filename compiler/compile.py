@@ -54,7 +54,8 @@ def compile_matrix(
             it the level is safe for every b of unit Euclidean norm.
         check: verify the emitted netlist against the intended matrix (see `passes.verify`).
         equilibrate: scale the unknowns to a unit diagonal (Jacobi) in active fabrics, so that couplings of cells of different
-            curvature use the same range of conductances. Passive fabrics have a scaling of their own.
+            curvature use the same range of conductances. Passive fabrics have a scaling of their own: one asked for by name raises, one
+            that "auto" chooses keeps it and says so in `reason`.
         prune: relative change of A^-1 b that leaving out small couplings may cause, for any b (see `passes.prune`); 0: none.
         rounding: "nearest"; "solution": the choice that makes the solution's error least, for b if given, else on average over all;
             "stochastic": up or down at random with the right mean, to average over several programs (`ensemble`).

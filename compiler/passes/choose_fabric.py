@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...circuits.errors import UnrealisableError
+from ...circuits.errors import InputError, UnrealisableError
 from ..fabrics.base import Fabric
 from ..fabrics.registry import fabric_named, fabric_names
 from ..h_matrix import lambda_star
@@ -30,14 +30,20 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Cho
     Args:
         matrix: A, symmetric, (n, n).
         fabric: a registered name, or "auto".
-        equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones.
+        equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones. A passive fabric has a scaling of its own, which it
+            keeps where "auto" chooses one; the reason says so.
 
     Raises:
         UnrealisableError: the fabric cannot hold the matrix; names the condition, and what would lift it.
-        InputError: a fabric of that name does not exist.
+        InputError: a fabric of that name does not exist, or it is passive and `equilibrate` is asked for.
     """
     if fabric != "auto":
         chosen = fabric_named(fabric)
+        if equilibrate and not chosen.active:
+            raise InputError(
+                f"equilibrate=True scales the unknowns of active fabrics, and fabric {chosen.name} is passive and has a scaling of its "
+                "own: leave equilibrate out, or use fabric='crossbar'"
+            )
         scaling, reason = chosen.scaling(matrix)
         if scaling is None:
             remedy = "" if chosen.takes_factors else "add damping, or "
@@ -45,7 +51,7 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Cho
                 f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric='crossbar', which realises any sign"
             )
         needed = lambda_star(matrix)
-        scaling = jacobi_scaling(matrix) if equilibrate and chosen.active else scaling
+        scaling = jacobi_scaling(matrix) if equilibrate else scaling
         needs = _needs(needed, matrix) if chosen.active else ""
         return Choice(chosen, scaling, needed, f"it was asked for; {reason}{needs}")
     passed_over: list[str] = []
@@ -55,7 +61,8 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Cho
         if scaling is not None:
             needed = lambda_star(matrix) if candidate.active else 0.0
             scaling = jacobi_scaling(matrix) if equilibrate and candidate.active else scaling
-            return Choice(candidate, scaling, needed, "; ".join([reason, *passed_over]))
+            own = ["its scaling is its own, not equilibrated"] if equilibrate and not candidate.active else []
+            return Choice(candidate, scaling, needed, "; ".join([reason, *passed_over, *own]))
         passed_over.append(f"not {name}: {reason}")
     raise UnrealisableError(f"no fabric can realise this matrix: {'; '.join(passed_over)}")
 

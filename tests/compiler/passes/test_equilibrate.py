@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.passes.verify import verify
 
 from ...systems import passive, spd
@@ -48,7 +50,27 @@ def test_codes_of_few_bits_hold_it_much_better():
     assert scaled < plain / 3
 
 
-def test_passive_fabrics_keep_their_own_scaling():
+@pytest.mark.parametrize("fabric", ["rc", "dual_rail"])
+def test_a_passive_fabric_asked_for_raises(fabric):
+    with pytest.raises(
+        InputError,
+        match=f"equilibrate=True .* fabric {fabric} is passive .*leave equilibrate out, or use fabric='crossbar'",
+    ):
+        compile_matrix(np.diag([2.0, 1.0]), fabric, equilibrate=True)
+    compile_matrix(np.diag([2.0, 1.0]), fabric)
+
+
+def test_a_passive_fabric_that_auto_chooses_keeps_its_own_scaling_and_says_so():
     a = passive(4, 0.3, 1)
-    one, other = (compile_matrix(a, "dual_rail", equilibrate=flag) for flag in (False, True))
+    one, other = (compile_matrix(a, equilibrate=flag) for flag in (False, True))
+    assert not fabric_named(other.fabric_name).active
     np.testing.assert_array_equal(one.scaling, other.scaling)
+    assert other.reason == f"{one.reason}; its scaling is its own, not equilibrated"
+
+
+def test_an_active_fabric_that_auto_chooses_is_equilibrated_and_says_nothing():
+    a = spd(6, 50.0, 2)
+    one, other = (compile_matrix(a, equilibrate=flag) for flag in (False, True))
+    assert fabric_named(other.fabric_name).active
+    assert not np.array_equal(one.scaling, other.scaling)
+    assert other.reason == one.reason
