@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -21,6 +22,8 @@ _EXACT = ".options reltol=2 vntol=1 pivtol=1e-30"
 _FIRST_STEP = 1e-7
 #: Default largest step of an adaptive transient is stop / this.
 _MIN_STEPS = 100
+#: Nodes that a result's repr names.
+_SHOWN = 4
 
 
 class HasCards(Protocol):
@@ -205,26 +208,34 @@ class AC:
 Analysis: TypeAlias = OperatingPoint | Transient | Noise | AC
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class OperatingPointResult:
     """Node voltages in V; `log` holds what ngspice printed."""
 
     voltages: dict[str, float]
     ngspice_version: str = ""
-    log: str = field(default="", repr=False)
+    log: str = ""
+
+    def __repr__(self) -> str:
+        return f"OperatingPointResult({_listed(self.voltages)})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TransientResult:
     """`time` (T,) in s and `voltages` node -> (T,) in V; `log` holds what ngspice printed."""
 
     time: Array
     voltages: dict[str, Array]
     ngspice_version: str = ""
-    log: str = field(default="", repr=False)
+    log: str = ""
+
+    def __repr__(self) -> str:
+        points = len(self.time)
+        end = f" to {self.time[-1]:.4g} s" if points else ""
+        return f"TransientResult({points} points{end}, {_listed(self.voltages)})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoiseResult:
     """`frequency` (F,) in Hz, `density` (F,) in V/sqrt(Hz), `total` in V rms over the range."""
 
@@ -232,20 +243,39 @@ class NoiseResult:
     density: Array
     total: float
     ngspice_version: str = ""
-    log: str = field(default="", repr=False)
+    log: str = ""
+
+    def __repr__(self) -> str:
+        return f"NoiseResult({_swept(self.frequency)}, {self.total:.4g} V rms)"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ACResult:
     """`frequency` (F,) in Hz, `voltages` node -> (F,) complex amplitudes in V."""
 
     frequency: Array
     voltages: dict[str, NDArray[np.complex128]]
     ngspice_version: str = ""
-    log: str = field(default="", repr=False)
+    log: str = ""
+
+    def __repr__(self) -> str:
+        return f"ACResult({_swept(self.frequency)}, {_listed(self.voltages)})"
 
 
 Result: TypeAlias = OperatingPointResult | TransientResult | NoiseResult | ACResult
+
+
+def _listed(nodes: Iterable[str]) -> str:
+    """How many nodes, and the first few by name."""
+    names = list(nodes)
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{len(names)} node{'' if len(names) == 1 else 's'}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _swept(frequency: Array) -> str:
+    """How many points, and the range."""
+    ends = f" from {frequency[0]:.4g} to {frequency[-1]:.4g} Hz" if len(frequency) else ""
+    return f"{len(frequency)} points{ends}"
 
 
 def _positive(what: str, value: float) -> float:
