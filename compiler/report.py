@@ -9,6 +9,9 @@ from typing import Any
 
 from .fabrics.registry import fabric_named
 
+ROUNDING = 1e-14
+"""Relative errors below this are those of double precision, not of the parts."""
+
 
 @dataclass(frozen=True)
 class Sensitivity:
@@ -101,7 +104,7 @@ class Report:
     def _when_there(self) -> Iterator[tuple[str, str]]:
         """The rows that not every program has."""
         if self.error_for_b is not None:
-            yield "error for this b", f"{self.error_for_b:.3g} (relative); nominal parts"
+            yield "error for this b", f"{_relative(self.error_for_b)} (relative); nominal parts"
         if self.layout is not None:
             yield "after layout", str(self.layout)
         if self.pruned:
@@ -118,6 +121,12 @@ class Report:
             low, high = min(values), max(values)
             yield f"{kind}s", f"{low:.4g} {unit}" if low == high else f"{low:.4g} to {high:.4g} {unit}"
 
+    def _solution(self) -> str:
+        """The error over all b; of exact parts both figures are rounding, and their order says nothing."""
+        if max(self.solution_error, self.solution_bound) < ROUNDING:
+            return f"{_relative(self.solution_bound)} (relative)"
+        return f"{_relative(self.solution_error)} (relative, rms over b), at most {_relative(self.solution_bound)}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return dataclasses.asdict(self)
@@ -128,18 +137,15 @@ class Report:
             ("why", self.reason),
             ("lambda*", f"{self.lambda_star:.4g} beyond the damping of {self.damping:.4g}"),
             ("condition number", f"{self.condition_number:.4g}"),
-            ("error of the matrix", f"{self.matrix_error:.3g} (relative, Frobenius)"),
-            (
-                "error of A^-1 b",
-                f"{self.solution_error:.3g} (relative, rms over b), at most {self.solution_bound:.3g}; nominal parts",
-            ),
+            ("error of the matrix", f"{_relative(self.matrix_error)} (relative, Frobenius)"),
+            ("error of A^-1 b", f"{self._solution()}; nominal parts"),
             *self._when_there(),
             ("time", f"tau = {self.tau:.3g} s, slowest time constant {self.slow_time:.3g} s"),
             (
                 "scale",
                 f"{self.volts_per_unit:.4g} V and {self.conductance_unit:.4g} {fabric_named(self.fabric).unit} a problem unit",
             ),
-            ("parts", ", ".join(f"{count} {kind}" for kind, count in self.parts.items())),
+            ("parts", ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in self.parts.items())),
             ("resistors", f"{self.smallest_resistor:.4g} to {self.largest_resistor:.4g} ohm"),
             *self._reactive("capacitor", "F"),
             *self._reactive("inductor", "H"),
@@ -149,3 +155,8 @@ class Report:
             ),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)
+
+
+def _relative(error: float) -> str:
+    """A relative error in digits, unless it is only rounding."""
+    return f"{error:.3g}" if error == 0 or error >= ROUNDING else "rounding of double precision"

@@ -252,6 +252,16 @@ def test_the_report_counts_what_is_in_the_netlist():
         assert fabric in str(report)
 
 
+def test_errors_of_exact_parts_are_shown_as_rounding_and_counts_in_words():
+    exact = str(compile_matrix(passive(4, 0.3, 1), "dual_rail").report)
+    assert "error of A^-1 b  rounding of double precision (relative); nominal parts\n" in exact
+    assert "e-1" not in exact.split("error of the matrix")[1].split("\n")[0]
+    coarse = compile_matrix(passive(4, 0.3, 1), "dual_rail", "integrated").report
+    assert f"error of A^-1 b  {coarse.solution_error:.3g} (relative, rms over b), at most" in str(coarse)
+    assert f"parts  {coarse.parts['resistor']} resistors, 8 capacitors\n" in str(coarse)
+    assert "parts  1 resistor, 1 capacitor\n" in str(dataclasses.replace(coarse, parts={"resistor": 1, "capacitor": 1}))
+
+
 def test_the_reports_solution_error_is_the_rms_over_random_right_hand_sides():
     program = compile_matrix(spd(6, 50.0, 2), "crossbar", "integrated")
     b = np.random.default_rng(1).standard_normal((6, 4000))
