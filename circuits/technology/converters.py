@@ -14,7 +14,8 @@ class Converter(Record):
     """A digital-to-analog or analog-to-digital converter: uniform quantiser over +-full_scale with its errors.
 
     Its analog side is a resistor and a capacitor: a DAC's output, in the extracted netlist of an array; an ADC's sampling switch and hold
-    capacitor, in a netlist of your own (`sampling.add_sample_and_hold`). `Technology` rejects what a DAC does not have.
+    capacitor, in a netlist of your own only (`sampling.add_sample_and_hold`). `Technology` rejects what nothing built from it would heed:
+    a DAC's noise, max_gain and leakage, and an ADC's resistance, capacitance and leakage.
     """
 
     bits: int | None = Field(default=None, ge=1, le=24)
@@ -34,11 +35,11 @@ class Converter(Record):
     max_gain: float = Field(default=1.0, ge=1, le=4096)
     """Largest gain of the programmable amplifier before an ADC (powers of two up to it); 1 is none."""
     resistance: float = Field(default=0.0, ge=0, le=1e6)
-    """Output resistance of a DAC; on-resistance of an ADC's sampling switch, ohm."""
+    """Output resistance of a DAC; on-resistance of the sampling switch in `add_sample_and_hold`, ohm."""
     capacitance: float = Field(default=0.0, ge=0, le=1e-3)
-    """Capacitance at a DAC's output; hold capacitor of an ADC, F."""
+    """Capacitance at a DAC's output; hold capacitor in `add_sample_and_hold`, F."""
     leakage: float = Field(default=0.0, ge=0, le=1.0)
-    """Conductance of an ADC's open sampling switch, S."""
+    """Conductance of the open sampling switch in `add_sample_and_hold`, S."""
     figure_of_merit: float = Field(default=0.0, ge=0, le=1e-6)
     """Walden's figure of merit, J for each of the 2^bits steps of one conversion; 0: not stated, and costs nothing."""
     rate: float = Field(default=math.inf, gt=0)

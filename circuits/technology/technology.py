@@ -20,6 +20,17 @@ from ..records import Record
 from .converters import Converter, Link
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
 
+_UNMODELLED = (
+    ("dac", ("noise", "max_gain", "leakage"), "only an ADC's is modelled", ""),
+    (
+        "adc",
+        ("resistance", "capacitance", "leakage"),
+        "devices and extracted netlists have no sample-and-hold",
+        ", and give sampling.add_sample_and_hold a Converter of its own",
+    ),
+)
+"""Fields of the converters that nothing built from a technology would heed, why, and what to do."""
+
 
 class Technology(Record):
     """Everything that the compiler and the device models need to know about the hardware.
@@ -45,11 +56,12 @@ class Technology(Record):
     thermal: Thermal = Thermal()
 
     @model_validator(mode="after")
-    def _dac_has_no_such_part(self) -> Self:
-        for name in ("noise", "max_gain", "leakage"):
-            value, default = getattr(self.dac, name), Converter.model_fields[name].default
-            if value != default:
-                raise ValueError(f"dac.{name} is {value:g}, but only an ADC's is modelled: leave it at {default:g}")
+    def _converters_have_no_such_part(self) -> Self:
+        for kind, names, why, remedy in _UNMODELLED:
+            for name in names:
+                value, default = getattr(getattr(self, kind), name), Converter.model_fields[name].default
+                if value != default:
+                    raise ValueError(f"{kind}.{name} is {value:g}, but {why}: leave it at {default:g}{remedy}")
         return self
 
     @classmethod

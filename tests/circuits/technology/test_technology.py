@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.converters import Converter
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import OpAmp, Resistors
 from thermograd.circuits.technology.presets import PRESETS, as_technology, preset
@@ -254,7 +255,21 @@ def test_a_dac_has_nothing_of_an_adc_that_no_device_would_heed():
     for field, value in {"noise": 1e-3, "max_gain": 4.0, "leakage": 1e-9}.items():
         with pytest.raises(InputError, match=rf"dac\.{field} is .*only an ADC's is modelled"):
             preset("integrated").replace(**{f"dac__{field}": value})
+    for field, value in {"noise": 1e-3, "max_gain": 4.0}.items():
         assert getattr(preset("integrated").replace(**{f"adc__{field}": value}).adc, field) == value
+
+
+def test_an_adc_has_no_sample_and_hold_that_no_device_would_heed():
+    for field, value in {"resistance": 1e3, "capacitance": 1e-12, "leakage": 1e-9}.items():
+        message = (
+            rf"adc\.{field} is .*no sample-and-hold: leave it at 0, and give sampling\.add_sample_and_hold a Converter"
+        )
+        with pytest.raises(InputError, match=message):
+            preset("integrated").replace(**{f"adc__{field}": value})
+        with pytest.raises(InputError, match=message):
+            Technology(adc=Converter(**{field: value}))
+    for field, value in {"resistance": 50.0, "capacitance": 1e-12}.items():
+        assert getattr(preset("integrated").replace(**{f"dac__{field}": value}).dac, field) == value
 
 
 def test_an_error_of_a_whole_part_does_not_repeat_it():
