@@ -6,6 +6,7 @@ from .amplifiers.models import OnePole as OnePole
 from .amplifiers.user_netlist import Amplifier as Amplifier
 from .errors import InputError as InputError
 from .errors import NetlistError as NetlistError
+from .errors import SchedulerMissing as SchedulerMissing
 from .errors import SimulationError as SimulationError
 from .errors import SimulationTimeout as SimulationTimeout
 from .errors import SimulatorMissing as SimulatorMissing
@@ -116,6 +117,7 @@ __all__ = [
     "Resistor",
     "Resistors",
     "SaturatingVCCS",
+    "SchedulerMissing",
     "SimulationError",
     "SimulationTimeout",
     "SimulatorMissing",

@@ -31,6 +31,10 @@ class SimulatorMissing(SimulationError):
     """libngspice (or a code model it needs) is not on this machine."""
 
 
+class SchedulerMissing(SimulationError):
+    """Nobody answers at the address of a dask.distributed scheduler."""
+
+
 class SimulationTimeout(SimulationError):
     """The job ran past its time limit and its worker was stopped."""
 

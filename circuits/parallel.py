@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, TypeVar
 
-from .errors import InputError, SimulationError, WorkerDied
+from .errors import InputError, SchedulerMissing, SimulationError, WorkerDied
 
 _Job = TypeVar("_Job")
 _Value = TypeVar("_Value")
@@ -227,7 +227,7 @@ def _check_answer(dask: Any, address: str) -> None:
         with ThreadPoolExecutor(1) as thread:  # the caller's own thread may have a loop that runs, as in a notebook
             thread.submit(asyncio.run, connect()).result()
     except (OSError, ValueError, TimeoutError) as error:
-        raise SimulationError(f"no dask scheduler answers at {address!r}: {error}; check the address") from None
+        raise SchedulerMissing(f"no dask scheduler answers at {address!r}: {error}; check the address") from None
 
 
 def _outcome(dask: Any, future: Any, address: str) -> Any:

@@ -1,7 +1,7 @@
 """The `thermograd` command: every step from a matrix to a trained network, from a shell.
 
 Results go to stdout (with `--json` as one document); remarks, progress and errors go to stderr. Exit codes: 0 success,
-1 negative result, 2 bad input or no simulator, 130 interrupted. Heavy packages (torch, scipy, matplotlib) are imported
+1 negative result, 2 bad input, no simulator or no scheduler, 130 interrupted. Heavy packages (torch, scipy, matplotlib) are imported
 inside the commands that need them.
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..circuits.errors import InputError, SimulatorMissing, ThermogradError
+from ..circuits.errors import InputError, SchedulerMissing, SimulatorMissing, ThermogradError
 from . import (
     calibrate,
     characterise,
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         complain(_explain(error))
-        return 2 if isinstance(error, InputError | SimulatorMissing | OSError) else 1
+        return 2 if isinstance(error, InputError | SimulatorMissing | SchedulerMissing | OSError) else 1
 
 
 def _usage_of(error: Any) -> str:

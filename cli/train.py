@@ -197,7 +197,7 @@ def _train(
     report: Progress,
 ) -> Trained:
     from ..optim.optimizers.registry import OPTIMIZERS, uses_device
-    from ..optim.training.train import settings_for, train
+    from ..optim.training.train import CHECKPOINT_EVERY, settings_for, train
     from .experiment import open_task, training_device
 
     task = open_task(name, data)
@@ -232,7 +232,7 @@ def _train(
         device=device,
         callbacks=[lambda done, _: report("training", done, steps)],
         checkpoint=checkpoint,
-        checkpoint_every=max(1, min(100, steps // SAVES)),
+        checkpoint_every=None if checkpoint is None else max(1, min(CHECKPOINT_EVERY, steps // SAVES)),
         settings=chosen,
     )
     asked = {"task": name, "data": data, "optimizer": optimizer, "device": kind, "die": hardware["die"]}

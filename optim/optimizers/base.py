@@ -215,8 +215,13 @@ class NaturalGradient(Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """torch's optimizer state, the step count, the adapted damping, and the state of the labels' generator."""
-        own = {"known_curved": self._known_curved, "steps": self._steps, "adapted": self._adapted}
+        """The class's name, torch's optimizer state, the step count, the adapted damping, and the state of the labels' generator."""
+        own = {
+            "class": type(self).__name__,
+            "known_curved": self._known_curved,
+            "steps": self._steps,
+            "adapted": self._adapted,
+        }
         return {**super().state_dict(), **own, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -225,11 +230,15 @@ class NaturalGradient(Optimizer):
         Raises:
             InputError: the state of another optimizer, with other options of groups or another kind of damping.
         """
+        saved_by = state_dict.get("class")
+        if saved_by != type(self).__name__:
+            source = "was saved by another optimizer" if saved_by is None else f"was saved by {saved_by}"
+            raise InputError(f"the state {source}: give one of {type(self).__name__}.state_dict()")
         now, adapts = set(self.defaults), isinstance(self.policy, LevenbergMarquardt)
         for group in state_dict["param_groups"]:
             if missing := sorted(now - set(group)):
                 raise InputError(
-                    f"the state's parameter groups have no {', '.join(missing)}: it was saved by another optimizer, or with another update"
+                    f"the state's parameter groups have no {', '.join(missing)}: it was saved with another update"
                 )
         if (state_dict.get("adapted") is not None) != adapts or any(
             (group["damping"] is None) != (self.defaults["damping"] is None) for group in state_dict["param_groups"]

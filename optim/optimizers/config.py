@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ...circuits.errors import InputError
 from ..curvature.curvature import CURVATURE_KINDS, CurvatureKind
 from .damping import check_count, check_number
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 Update: TypeAlias = Literal["sgd", "adam"]
 """What takes x in place of the gradient."""
@@ -47,7 +50,7 @@ class NaturalGradientConfig:
     betas: tuple[float, float] = BETAS
     eps: float = EPS
     clip: float | None = None
-    process_group: Any = None
+    process_group: ProcessGroup | None = None
 
     def __post_init__(self) -> None:
         if self.curvature not in CURVATURE_KINDS:
@@ -70,8 +73,10 @@ class NaturalGradientConfig:
 
 def check_moments(update: Update, momentum: float, betas: Sequence[float], eps: float) -> None:
     """InputError for a number out of range, and for one that the update does not use."""
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in (*betas, momentum)):
-        raise InputError(f"betas are {betas}, momentum {momentum}: give numbers in [0, 1)")
+    if not isinstance(betas, Sequence) or isinstance(betas, str) or len(betas) != 2:
+        raise InputError(f"betas is {betas!r}: give two numbers in [0, 1)")
+    for name, value in (("momentum", momentum), ("betas", betas[0]), ("betas", betas[1])):
+        check_number(name, value, low=0.0, below=1.0)
     check_number("eps", eps, low=0.0, strict=update == "adam")
     if update == "adam" and momentum > 0:
         raise InputError(f'momentum is {momentum} with update="adam", which has its own: leave it out')

@@ -70,6 +70,8 @@ Damping: TypeAlias = float | Callable[[int], float] | LevenbergMarquardt
 def check_number(name: str, value: Any, low: float, strict: bool = False, below: float = math.inf) -> float:
     """The value as a float; InputError unless it is finite, >= low (> low where strict) and < below."""
     try:
+        if isinstance(value, str):  # float("0.5") is a number, but nobody computes with the text
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise InputError(f"{name} is {value!r}: give a number") from None

@@ -7,7 +7,7 @@ X = U_B [ (U_B^T G U_A) / (b a^T + lambda) ] U_A^T.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
 from .step import Direction
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 class KFAC(NaturalGradient):
@@ -53,7 +56,7 @@ class KFAC(NaturalGradient):
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
         clip: float | None = None,
-        process_group: Any = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         check_count("refresh", refresh, "steps")
         check_number("ema_decay", ema_decay, low=0.0, below=1.0)

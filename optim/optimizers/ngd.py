@@ -10,7 +10,7 @@ Three ways to x = (C + lambda I)^-1 g, with C = M^T M and k = b m rows:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
 from .dual_solve import solve_dual, solve_out_of_range
 from .step import Direction
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 GRAM_LIMIT = 5000
 """Largest k for which `NGD(method="auto")` forms the Gram matrix; above, conjugate gradients are faster (docs/speed.md)."""
@@ -60,7 +63,7 @@ class NGD(NaturalGradient):
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
         clip: float | None = None,
-        process_group: Any = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         if method not in ("auto", "gram", "cg"):
             raise InputError(f'method is {method!r}: give "auto", "gram" or "cg"')
@@ -116,7 +119,7 @@ class NGDCG(NaturalGradient):
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
         clip: float | None = None,
-        process_group: Any = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         check_number("tolerance", tolerance, low=0.0, below=1.0)
         check_count("max_iter", max_iter, "iterations")
@@ -166,7 +169,7 @@ class NGDWoodbury(NaturalGradient):
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
         clip: float | None = None,
-        process_group: Any = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -36,6 +36,9 @@ from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
 from .step import Direction, usable, worst
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 EMA_DECAY, READ_INTERVAL = 0.95, 1.0
 
@@ -89,7 +92,7 @@ class TNGD(NaturalGradient):
         betas: tuple[float, float] = BETAS,
         eps: float = EPS,
         clip: float | None = None,
-        process_group: Any = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         duration = check_duration(duration)
         check_number("delay_time", delay_time, low=0.0)
@@ -102,6 +105,8 @@ class TNGD(NaturalGradient):
             raise InputError(f"device is {shown}: give a device, such as IdealDevice() or SurrogateDevice(card)")
         if system not in ("dual", "primal", "kronecker"):
             raise InputError(f'system is {system!r}: give "dual", "primal" or "kronecker"')
+        if not isinstance(reset, bool):
+            raise InputError(f"reset is {reset!r}: give True or False")
         if system != "primal" and not reset:
             raise InputError(
                 'reset=False needs system="primal": the dual cells stand for the outputs of one batch, and a state '
@@ -141,8 +146,6 @@ class TNGD(NaturalGradient):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore a state, device included. InputError for the state of another optimizer."""
-        if "device" not in state_dict:
-            raise InputError("the state has no entry 'device': it was not saved by TNGD")
         super().load_state_dict(state_dict)
         self.device.load_state_dict(state_dict["device"])
         self._carried = bool(state_dict["carried"])

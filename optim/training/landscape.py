@@ -263,15 +263,17 @@ def landscape(
         progress: called with (rows done, rows).
 
     Raises:
-        InputError: arguments out of range; all trainings diverged; the paths span no plane.
+        InputError: arguments out of range; no trajectory; all trainings diverged; the paths span no plane.
     """
     if kind not in PLANES or points < 2 or not (span is None or (math.isfinite(span) and span > 0)):
         raise InputError(
             f"plane {kind!r}, points {points}, span {span}: give {' or '.join(PLANES)}, at least 2 points, and a finite span > 0"
         )
+    if not trajectories:
+        raise InputError("trajectories is empty: give at least one, of `follow`")
     remaining = [k for k, one in enumerate(trajectories) if one.diverged is None]
     if not remaining:
-        ends = ", ".join(f"{one.label} at step {one.diverged}" for one in trajectories) or "none was given"
+        ends = ", ".join(f"{one.label} at step {one.diverged}" for one in trajectories)
         raise InputError(
             f"all trainings diverged, to a loss that is not finite or above {DIVERGED:g} times that at the start ({ends}): "
             "lower lr, or raise damping"

@@ -21,6 +21,9 @@ from ..optimizers.base import NaturalGradient
 from ..optimizers.registry import make_optimizer, named_optimizer
 from ..tasks.task import Task
 
+CHECKPOINT_EVERY = 100
+"""Steps between the saves of a training."""
+
 OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 
 
@@ -85,7 +88,7 @@ def train(
     callbacks: Iterable[Callback] = (),
     evaluate_every: int | None = None,
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 100,
+    checkpoint_every: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> History:
     """Train for a number of steps.
@@ -101,7 +104,7 @@ def train(
         callbacks: called after every step.
         evaluate_every: steps between evaluations on the whole test set (also at step 0 and at the end); 0: at the end only.
         checkpoint: file to save to; if it exists, the run is resumed from it, bit for bit.
-        checkpoint_every: steps between saves (also at the end).
+        checkpoint_every: steps between saves (also at the end), 100 by default; with a checkpoint only.
         settings: of a named optimizer, in place of those of `settings_for`.
 
     Raises:
@@ -116,6 +119,9 @@ def train(
     steps = task.plan.steps if steps is None else steps
     batch = task.plan.batch if batch is None else batch
     evaluate_every = task.plan.evaluate_every if evaluate_every is None else evaluate_every
+    if checkpoint is None and checkpoint_every is not None:
+        raise InputError(f"checkpoint_every is {checkpoint_every} without a checkpoint: give the file, or leave it out")
+    checkpoint_every = CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every
     if steps < 1 or batch < 1 or seed < 0 or evaluate_every < 0 or checkpoint_every < 1:
         raise InputError(
             f"steps {steps}, batch {batch}, seed {seed}, evaluate_every {evaluate_every}, checkpoint_every "

@@ -13,7 +13,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from thermograd.circuits import parallel
-from thermograd.circuits.errors import InputError, SimulationError, WorkerDied
+from thermograd.circuits.errors import InputError, SchedulerMissing, WorkerDied
 from thermograd.circuits.parallel import parallel_map
 
 
@@ -142,7 +142,7 @@ def test_leaving_early_drops_the_jobs_that_wait():
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, address):
     pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
     monkeypatch.setattr(parallel, "_ANSWER_LIMIT", 0.5)
-    with pytest.raises(SimulationError, match=f"no dask scheduler answers at '{address}'.*check the address"):
+    with pytest.raises(SchedulerMissing, match=f"no dask scheduler answers at '{address}'.*check the address"):
         next(parallel_map(abs, [1], scheduler=address))
 
 

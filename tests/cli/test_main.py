@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from thermograd.circuits.errors import InputError, SimulationError, SimulationTimeout, SimulatorMissing, WorkerDied
+from thermograd.circuits.errors import (
+    InputError,
+    SchedulerMissing,
+    SimulationError,
+    SimulationTimeout,
+    SimulatorMissing,
+    WorkerDied,
+)
 from thermograd.cli import hardware
 from thermograd.cli import main as cli
 
@@ -87,6 +94,7 @@ def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
     [
         (InputError("bad\n  entry"), 2, "error: bad entry\n"),
         (SimulatorMissing("no libngspice"), 2, "error: no libngspice\n"),
+        (SchedulerMissing("no dask scheduler"), 2, "error: no dask scheduler\n"),
         (SimulationError("ngspice:\nsingular matrix\x1b[31m"), 1, "error: ngspice: singular matrix?[31m\n"),
         (SimulationTimeout("too slow"), 1, "error: too slow\n"),
         (WorkerDied("gone"), 1, "error: gone\n"),

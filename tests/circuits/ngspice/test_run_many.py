@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thermograd.circuits import parallel
-from thermograd.circuits.errors import InputError, NetlistError, SimulationError, SimulationTimeout
+from thermograd.circuits.errors import InputError, NetlistError, SchedulerMissing, SimulationError, SimulationTimeout
 from thermograd.circuits.netlist.analyses import AC, Noise, OperatingPoint, Transient
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.netlist.netlist import Netlist
@@ -142,7 +142,7 @@ def test_a_scheduler_without_workers_is_not_waited_for_for_ever(monkeypatch):
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, address):
     pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
     monkeypatch.setattr(parallel, "_ANSWER_LIMIT", 0.5)
-    with pytest.raises(SimulationError, match=f"no dask scheduler answers at '{address}'.*check the address"):
+    with pytest.raises(SchedulerMissing, match=f"no dask scheduler answers at '{address}'.*check the address"):
         list(run_many(jobs(), scheduler=address))
 
 

@@ -272,7 +272,7 @@ def test_noise_reaches_the_parameters_with_the_laws_covariance():
     [
         ({"curvature": "fischer"}, "curvature is 'fischer'"),
         ({"mc_samples": 0}, "mc_samples is 0"),
-        ({"momentum": 1.0}, "momentum 1.0"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
         ({"momentum": 0.5, "update": "adam"}, "has its own"),
         ({"clip": 0.0}, "clip"),
         ({"weight_decay": -1.0}, "weight_decay"),
@@ -319,7 +319,7 @@ def test_every_option_stands_in_the_signature_with_its_default(kind):
     [
         ("sgd", {"betas": (0.5, 0.9)}, 'betas, which update="sgd" does not use'),
         ("adam", {"momentum": 0.5}, 'momentum, which update="adam" does not use'),
-        ("sgd", {"momentum": 1.5}, r"momentum 1\.5"),
+        ("sgd", {"momentum": 1.5}, r"momentum is 1\.5"),
         ("sgd", {"weight_decay": -1.0}, "weight_decay is -1"),
         ("adam", {"eps": 0.0}, r"eps is 0\.0"),
         ("sgd", {"lr": math.nan}, "lr is nan"),
@@ -342,8 +342,9 @@ def test_a_group_has_no_damping_of_its_own_beside_an_adapted_one():
 @pytest.mark.parametrize(
     ("saved", "words"),
     [
-        (lambda params: NGD(params, update="adam"), "no momentum: it was saved by another optimizer, or with another"),
-        (lambda params: torch.optim.Adam(params), "no damping, momentum"),
+        (lambda params: NGD(params, update="adam"), "no momentum: it was saved with another update"),
+        (lambda params: torch.optim.Adam(params), "was saved by another optimizer: give one of NGD"),
+        (lambda params: TNGD(params), "was saved by TNGD: give one of NGD"),
         (lambda params: NGD(params, damping=LevenbergMarquardt()), "another kind of damping"),
         (lambda params: NGD(params, damping=lambda step: 0.1), "another kind of damping"),
     ],
@@ -475,3 +476,30 @@ def test_there_is_no_record_before_the_first_step_and_pickling_needs_none():
 
     assert optimizer.step(closure) == optimizer.last.loss
     assert set(optimizer.state_dict()) == set(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"momentum": "x"}, "momentum is 'x': give a number"),
+        ({"momentum": "0.5"}, "momentum is '0.5': give a number"),
+        ({"momentum": None}, "momentum is None: give a number"),
+        ({"momentum": 1.0}, r"momentum is 1.0: give a number >= 0 and < 1"),
+        ({"betas": 0.9, "update": "adam"}, "betas is 0.9: give two numbers"),
+        ({"betas": (0.9, "x"), "update": "adam"}, "betas is 'x': give a number"),
+        ({"betas": (0.9, 1.0), "update": "adam"}, r"betas is 1.0: give a number >= 0 and < 1"),
+    ],
+)
+def test_moments_that_are_no_numbers_raise(options, words):
+    layer = nn.Linear(2, 2)
+    with pytest.raises(InputError, match=words):
+        NGD(layer.parameters(), **options)
+    if "update" not in options:
+        with pytest.raises(InputError, match=words):
+            NGD([{"params": layer.parameters(), **options}])
+
+
+@pytest.mark.parametrize("reset", ["no", None, 0])
+def test_a_reset_that_is_neither_true_nor_false_raises(reset):
+    with pytest.raises(InputError, match=f"reset is {reset!r}: give True or False"):
+        TNGD(nn.Linear(2, 2).parameters(), reset=reset, system="primal")

@@ -357,7 +357,7 @@ def test_bad_arguments_are_named(options: dict[str, object], message: str) -> No
 
 
 def test_nothing_to_draw_and_planes_that_do_not_fit_raise() -> None:
-    with pytest.raises(InputError, match="none was given"):
+    with pytest.raises(InputError, match="trajectories is empty: give at least one"):
         landscape(bowl_task(Quadratic(2)), [])
     with pytest.raises(InputError, match=r"a model of 7 trainable parameters needs \(7,\) and \(2, 7\)"):
         bowl_slice(Quadratic(0), plane_of(0, N + 1), np.zeros(1), np.zeros(1))

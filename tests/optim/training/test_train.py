@@ -97,7 +97,15 @@ def test_resume_is_bit_exact(tmp_path, optimizer):
             model = task.model()
             path = file if len(parts) == 2 else None
             history = train(
-                task, choice, steps, 8, seed=0, model=model, evaluate_every=4, checkpoint=path, checkpoint_every=3
+                task,
+                choice,
+                steps,
+                8,
+                seed=0,
+                model=model,
+                evaluate_every=4,
+                checkpoint=path,
+                checkpoint_every=path and 3,
             )
         models.append(model)
         histories.append(history)
@@ -192,6 +200,8 @@ def test_bad_arguments():
         train(task, torch.optim.SGD(task.model().parameters()), 1)
     with pytest.raises(InputError, match="does not use a device"):
         make_optimizer("adam", task.model().parameters(), IdealDevice())
+    with pytest.raises(InputError, match="checkpoint_every is 5 without a checkpoint"):
+        train(task, "sgd", 1, checkpoint_every=5)
     for given in ({"settings": {"lr": 0.1}}, {"device": IdealDevice()}):
         with pytest.raises(InputError, match="put them into the function"):
             train(task, lambda params: torch.optim.SGD(params), 1, **given)
