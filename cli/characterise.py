@@ -30,8 +30,8 @@ app = typer.Typer()
 @app.command(
     rich_help_panel=CIRCUITS,
     epilog=examples(
-        "thermograd characterise two_stage.cir --subckt two_stage --inputs inp,inn --outputs out --supply vdd=0.9 --supply vss=-0.9 "
-        "--load-resistance 46k --out amplifier.toml --plot amplifier.png",
+        "thermograd characterise examples/amplifiers/two_stage.cir --subckt two_stage --inputs inp,inn --outputs out --supply vdd=0.9 "
+        "--supply vss=-0.9 --load-resistance 46k --out amplifier.toml --plot amplifier.png",
         "thermograd characterise ota.cir --subckt ota --inputs p,n --outputs op,on --supply vdd=1.8 --supply vb=650m --reference 0.9 "
         "--include pdk",
         "thermograd compile A.npy --fabric crossbar_single --technology amplifier.toml",

@@ -99,7 +99,8 @@ def _stem(path: str | Path) -> Path:
         raise InputError(f"program path {str(path)!r} names no file; give one such as out/program")
     if path.suffix not in ("", ".json", ".npz"):
         raise InputError(
-            f"program path {str(path)!r} has a dot in its name; .json and .npz are added to it, so leave others out"
+            f"program path {str(path)!r} ends in {path.suffix}, as no program does: give the .json that compile wrote, or, to save one, a "
+            "name without a dot, to which .json and .npz are added"
         )
     return path.with_suffix("")
 

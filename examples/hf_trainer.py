@@ -1,7 +1,7 @@
 """Fine-tuning with transformers' Trainer by natural gradient.
 
     python examples/hf_trainer.py                                            (a tiny random network; needs no data)
-    python examples/hf_trainer.py --model ../shared/data/distil-minilm --data ../shared/data/squad_sample.json --optimizer tngd-adam
+    python examples/hf_trainer.py --model FOLDER --data squad.json --optimizer tngd-adam
     python examples/hf_trainer.py --steps 40 --out out/hf --resume           (goes on from the last checkpoint in out/hf)
 
 The Trainer calls backward in `training_step` and then `optimizer.step()` without a closure. `NaturalTrainer` calls `optimizer.prepare` in

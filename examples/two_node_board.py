@@ -1,6 +1,6 @@
 """A real two-node RC board against its netlist: correlation by band, spectrum, precision against time.
 
-    python examples/two_node_board.py --data ../shared/data --plot out/board.png        (about 15 s on two cores)
+    python examples/two_node_board.py --data FOLDER --plot out/board.png        (about 15 s on two cores)
 
 The board (github.com/colinc86/thermodynamic-solver, data under CC BY 4.0) is a thermodynamic computer of two unknowns. Each node is
 driven by the Johnson noise of its own 10 kOhm resistor, amplified some 1100 times by two op-amp stages:

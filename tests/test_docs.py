@@ -118,3 +118,15 @@ def test_the_compilers_page_lists_the_fabrics_of_the_registry() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=lambda page: page.name)
+def test_no_command_takes_data_from_a_folder_that_a_reader_does_not_have(page):
+    assert "../shared" not in page.read_text(encoding="utf-8")
+
+
+def test_the_help_of_characterise_takes_a_netlist_that_is_here():
+    [path] = re.findall(
+        r"thermograd characterise (\S*two_stage\.cir)", (ROOT / "cli/characterise.py").read_text(encoding="utf-8")
+    )
+    assert (ROOT / path).is_file()

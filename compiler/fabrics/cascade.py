@@ -157,7 +157,9 @@ class Factored(Fabric):
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """A matrix alone has no factors."""
-        return None, "it is given as one matrix and not by its factors; use compile_system(LowRank(...)) or Kronecker"
+        return None, (
+            "it is given as one matrix and not by its factors; use compile_system(LowRank(...)) or Kronecker, or an .npz with J, H, damping"
+        )
 
     def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[FactoredParts, float]:
         """See `place_factors`."""

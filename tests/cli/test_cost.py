@@ -125,6 +125,7 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "program and network": (("--program", "a.json", "--batch", 3), "--batch does not apply to --program"),
     "program and sweep": (("--program", "a.json", "--sweep", "rate=1:2"), "--sweep does not apply to --program"),
     "no program": (("--program", "none.json"), r"none\.json"),
+    "a matrix": (("--program", "A.npy"), r"'A\.npy' ends in \.npy.*give the \.json that compile wrote"),
 }  # fmt: skip
 
 
