@@ -31,17 +31,21 @@ from torch import Tensor
 import thermograd as tg
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a model is a path here
-from transformers import (
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    PreTrainedModel,
-    Trainer,
-    TrainingArguments,
-)
-from transformers.trainer_utils import get_last_checkpoint, set_seed
+
+try:
+    from transformers import (
+        AutoModelForQuestionAnswering,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DistilBertConfig,
+        DistilBertForSequenceClassification,
+        PreTrainedModel,
+        Trainer,
+        TrainingArguments,
+    )
+    from transformers.trainer_utils import get_last_checkpoint, set_seed
+except ModuleNotFoundError as error:
+    raise SystemExit(f"{error}: pip install 'thermograd[llm]'") from None
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "ngd": (tg.NGD, {"damping": 0.1, "lr": 0.2}),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,6 +21,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import thermograd as tg
 from thermograd.optim import digits
+
+try:
+    import lightning
+except ModuleNotFoundError as error:
+    raise SystemExit(f"{error}: pip install 'thermograd[llm]'") from None
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "ngd": (tg.NGD, {"lr": 0.3, "damping": 0.3}),

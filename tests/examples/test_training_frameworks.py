@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,21 @@ EXTRA = "is in the extra thermograd[llm]"
 def example(name, package):
     """The example as a module, where its package is installed."""
     pytest.importorskip(package, reason=f"{package} {EXTRA}")
+    return load(name)
+
+
+def load(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize(("name", "package"), [("hf_trainer", "transformers"), ("lightning_module", "lightning")])
+def test_a_missing_package_is_named_with_the_extra_that_has_it(name, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)  # as if it was not installed
+    with pytest.raises(SystemExit, match=rf"{package}.*pip install 'thermograd\[llm\]'"):
+        load(name)
 
 
 @pytest.mark.slow
