@@ -72,7 +72,7 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         # A search may pass through values that no card can have: a standard deviation near zero, from both sides.
         trial = zip(names, (start + scale * theta).tolist(), strict=True)
         card = blank.model_copy(update={name: Estimate(value=value, std=0.0) for name, value in trial})
-        # The last rows hold a parameter that no run tells where it is, and are too weak to move one that a run tells.
+        # The last rows hold a parameter that no run identifies, and are too weak to move one that a run identifies.
         return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * theta])
 
     fit = least_squares(residual, np.zeros(len(names)), method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)

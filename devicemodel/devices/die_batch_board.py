@@ -130,15 +130,15 @@ def _relaxed(
     draws: Tensor | None,
 ) -> Tensor:
     """Voltages (rows, n) of some dies at the end of the run."""
-    drift, push = law.drift[rows], law.slow[rows] @ (law.driven[rows] * currents + law.pushed[rows]).unsqueeze(-1)
+    drift, forcing = law.drift[rows], law.slow[rows] @ (law.driven[rows] * currents + law.pushed[rows]).unsqueeze(-1)
     if duration == 0:
         return begin
-    rest = -torch.linalg.solve_ex(drift, push)[0].squeeze(-1)
+    rest = -torch.linalg.solve_ex(drift, forcing)[0].squeeze(-1)
     volts = rest
     if move is not None:
         delay = law.delay[rows]
         eye = torch.eye(drift.shape[-1], dtype=drift.dtype)
-        slope, _ = torch.linalg.solve_ex(eye + drift * delay.unsqueeze(-2), drift @ begin.unsqueeze(-1) + push)
+        slope, _ = torch.linalg.solve_ex(eye + drift * delay.unsqueeze(-2), drift @ begin.unsqueeze(-1) + forcing)
         offset = (begin - delay * slope.squeeze(-1) - rest).unsqueeze(-1)
         volts = rest + (move[rows] @ offset).squeeze(-1)
     if factor is not None and draws is not None:

@@ -1,4 +1,4 @@
-"""The converters at the device's edge: what the host asks for and what it gets to see.
+"""The converters at the device's edge: what the host requests and what it reads.
 
 A converter is a uniform quantiser over +-full scale with step 2 FS / (2^bits - 1), whose gain, channel offsets and nonlinearity
 (`linearity`) belong to the die. Inside the range its error is uniform, variance step^2 / 12; outside it clips, and says so.

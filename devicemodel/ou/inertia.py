@@ -30,7 +30,7 @@ class Inertia:
         if not ratio > least:
             raise InputError(
                 f"mass is singular: with its states scaled to one size, its least singular value is {ratio:.1g} of the largest, and "
-                f"{mass.dtype} tells it from 0 above {least:.1g}; eliminate the states that have no inertia first"
+                f"{mass.dtype} distinguishes it from 0 above {least:.1g}; eliminate the states that have no inertia first"
             )
 
     def solve(self, right: Tensor) -> Tensor:

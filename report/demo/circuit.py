@@ -110,8 +110,8 @@ def transient_stage(system: CurvatureSystem, technology: Technology, die: int, s
 def _exact_law(space: StateSpace, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the outputs (V) at equally spaced times, (times, outputs) each, from the initial state."""
     spread = torch.from_numpy(space.Bn @ space.noise_density @ space.Bn.T)
-    drift, push = torch.from_numpy(space.F), torch.from_numpy(space.B @ space.nominal)
-    first, step = (transition(drift, push, float(span), spread) for span in (times[0], times[1] - times[0]))
+    drift, forcing = torch.from_numpy(space.F), torch.from_numpy(space.B @ space.nominal)
+    first, step = (transition(drift, forcing, float(span), spread) for span in (times[0], times[1] - times[0]))
     covariance = first.covariance
     stds = []
     for _ in times:

@@ -70,7 +70,7 @@ def test_a_card_survives_its_file(tmp_path, name):
         (changed(provenance={"who": {"deep": 1}}), "provenance"),
     ],
 )
-def test_a_damaged_card_is_refused_by_name(tmp_path, text, message):
+def test_a_damaged_card_raises_by_name(tmp_path, text, message):
     path = tmp_path / "card.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as caught:
@@ -87,7 +87,7 @@ TEXT = changed()
     kind=st.sampled_from(["cut", "drop", "swap"]),
     letter=st.characters(codec="utf-8"),
 )
-def test_a_file_that_lost_or_changed_a_character_is_refused_or_is_the_same_card(place, kind, letter):
+def test_a_file_that_lost_or_changed_a_character_raises_or_is_the_same_card(place, kind, letter):
     left = {"cut": "", "drop": TEXT[place + 1 :], "swap": letter + TEXT[place + 1 :]}[kind]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "card.json"
@@ -173,7 +173,7 @@ def test_the_summary_names_what_was_fitted():
 SEEN = Validity(unknowns=(4, 16), condition_number=(5.0, 50.0), duration=40.0, level=0.9, temperature=(290.0, 310.0))
 
 
-def crossed(n=8, condition=20.0, duration=5.0, temperatures=(300.0, 305.0), level=0.5):
+def violated(n=8, condition=20.0, duration=5.0, temperatures=(300.0, 305.0), level=0.5):
     system = SEEN.violations_by_system(spd(n, condition, 1))
     return " / ".join(
         (*system, *SEEN.violations_by_run(duration, np.array(temperatures)), *SEEN.violations_by_level(level))
@@ -193,8 +193,8 @@ def crossed(n=8, condition=20.0, duration=5.0, temperatures=(300.0, 305.0), leve
         {"level": 0.9},
     ],
 )
-def test_what_the_fit_has_seen_crosses_nothing(inside):
-    assert crossed(**inside) == ""
+def test_what_the_fit_has_seen_violates_nothing(inside):
+    assert violated(**inside) == ""
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_what_the_fit_has_seen_crosses_nothing(inside):
         ),
     ],
 )
-def test_a_bound_that_is_crossed_is_named(outside, message):
-    assert crossed(**outside) == message
+def test_a_bound_that_is_violated_is_named(outside, message):
+    assert violated(**outside) == message
 
 
 def test_a_singular_system_is_beyond_every_condition_number():
@@ -265,7 +265,7 @@ IMPOSSIBLE_PARTS = [
 
 
 @pytest.mark.parametrize(("change", "message"), IMPOSSIBLE)
-def test_impossible_values_are_refused_by_both_routes(tmp_path, change, message):
+def test_impossible_values_raise_by_both_routes(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         CARD.replace(**change)
     file = {key: value if key == "clamp" else {"value": value, "std": 0.0} for key, value in change.items()}
@@ -275,7 +275,7 @@ def test_impossible_values_are_refused_by_both_routes(tmp_path, change, message)
 
 
 @pytest.mark.parametrize(("kind", "change", "message"), IMPOSSIBLE_PARTS)
-def test_impossible_ranges_and_scores_are_refused_by_both_routes(tmp_path, kind, change, message):
+def test_impossible_ranges_and_scores_raise_by_both_routes(tmp_path, kind, change, message):
     if kind == "validity":
         with pytest.raises(InputError, match=message):
             CARD.replace(validity=KINDS[kind] | change)
@@ -296,7 +296,7 @@ def test_a_score_of_nothing_to_explain_survives_its_file(tmp_path):
     assert dict(read.summary())["explained variance, held-out dies"] == "0.0000"
 
 
-def test_a_layout_is_crossed_by_a_card_of_schematics():
+def test_a_layout_violates_a_card_of_schematics():
     found = [SEEN.model_copy(update={"layout": layout}).violations_by_layout(True) for layout in (True, False, None)]
     assert found == [(), ("an array with its layout, calibrated on schematics",), ()]
     assert SEEN.violations_by_layout(False) == ()

@@ -55,7 +55,7 @@ def test_kronecker_is_its_dense_matrix(p, q, damping, seed):
         ((torch.eye(2), torch.eye(2), -1.0), "damping must be .* got -1.0"),
     ],
 )
-def test_kronecker_refuses(arguments, words):
+def test_kronecker_rejects(arguments, words):
     with pytest.raises(InputError, match=words):
         Kronecker(*arguments)
 
@@ -72,7 +72,7 @@ def test_kronecker_refuses(arguments, words):
         (torch.tensor([[1.0, 0.5], [0.25, 1.0]]), r"A\[0, 1\] = 0.5 but A\[1, 0\] = 0.25"),
     ],
 )
-def test_dense_refuses_and_names_the_entry(A, words):
+def test_dense_rejects_and_names_the_entry(A, words):
     with pytest.raises(InputError, match=words):
         Dense(A)
 
@@ -88,7 +88,7 @@ def test_dense_refuses_and_names_the_entry(A, words):
         ((torch.full((2, 3), math.inf), None, 0.0), r"J\[0, 0\] is inf"),
     ],
 )
-def test_low_rank_refuses(arguments, words):
+def test_low_rank_rejects(arguments, words):
     with pytest.raises(InputError, match=words):
         LowRank(*arguments)
 
@@ -98,7 +98,7 @@ def test_rounding_of_a_gram_product_is_symmetric_enough():
     Dense(J @ J.T)
 
 
-def test_dense_of_a_large_low_rank_system_is_refused_but_matvec_works():
+def test_dense_of_a_large_low_rank_system_raises_but_matvec_works():
     system = LowRank(torch.ones(1, 30_000))
     with pytest.raises(InputError, match="use matvec"):
         system.dense()

@@ -1,4 +1,4 @@
-"""Which combinations of values an information matrix tells, on matrices whose directions are known."""
+"""Which combinations of values an information matrix identifies, on matrices whose directions are known."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from thermograd.devicemodel.calibration.identifiability import LIMIT, standard_e
 
 def test_combinations_are_powers_and_independent_groups():
     rng = np.random.default_rng(0)
-    # Told: ln a + ln b / 2, ln d - ln e, ln f; not: their complements, and c.
-    told = np.array([[1, 0.5, 0, 0, 0, 0], [0, 0, 0, 1, -1, 0], [0, 0, 0, 0, 0, 1.0]])
-    groups = unidentifiable(rng.standard_normal((50, 3)) @ told * 30, list("abcdef"))
+    # Identified: ln a + ln b / 2, ln d - ln e, ln f; not: their complements, and c.
+    identified = np.array([[1, 0.5, 0, 0, 0, 0], [0, 0, 0, 1, -1, 0], [0, 0, 0, 0, 0, 1.0]])
+    groups = unidentifiable(rng.standard_normal((50, 3)) @ identified * 30, list("abcdef"))
     assert [(g.values, g.identified_as) for g in groups] == [
         (("a", "b"), ("a*b^0.5",)),
         (("c",), ()),

@@ -1,4 +1,4 @@
-"""Calibration against ngspice, small but whole: what it predicts, what it refuses, and that a wrong card fails."""
+"""Calibration against ngspice, small but whole: what it predicts, what it rejects, and that a wrong card fails."""
 
 import math
 import re
@@ -141,7 +141,7 @@ def test_random_systems_are_definite_and_of_unit_mean_diagonal(passive):
         ({"systems": [(np.eye(2), np.ones(3))]}, "2 unknowns"),
     ],
 )
-def test_bad_options_are_refused_before_anything_is_simulated(options, message):
+def test_bad_options_raise_before_anything_is_simulated(options, message):
     with pytest.raises(InputError, match=message):
         calibrate(**({"technology": "integrated"} | options))
 

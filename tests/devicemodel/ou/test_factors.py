@@ -143,7 +143,7 @@ def test_stiff_directions_survive_float32():
     assert float((found - exact).norm() / exact.norm()) < 1e-6
 
 
-def test_an_indefinite_core_is_refused():
+def test_an_indefinite_core_raises():
     drift = LowRank(torch.ones(2, 3, dtype=F64), torch.diag(torch.tensor([1.0, -1.0], dtype=F64)), 0.1)
     with pytest.raises(InputError, match=r"eigenvalue -1: .*give the dense matrix"):
         OU(drift).marginal(torch.zeros(3, dtype=F64), 1.0)

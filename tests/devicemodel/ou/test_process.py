@@ -244,7 +244,7 @@ def test_devices_systems():
         np.testing.assert_allclose(found.covariance, expected, rtol=0, atol=1e-9 * expected.max())
 
 
-# What is refused
+# What raises
 
 eye = torch.eye(2, dtype=F64)
 

@@ -99,7 +99,7 @@ def test_it_runs_on_and_resumes_as_any_other():
 @pytest.mark.parametrize("t", [0.0, 0.5, 20.0, math.inf])
 @pytest.mark.parametrize("k", [5, 300])
 def test_a_dense_system_with_a_floor_has_the_reading_that_its_eigenvalues_give(k, t):
-    """Of eight decades, too, where the bound is not met and eigenvalues are taken after all; a floor that is not one is told from it."""
+    """Of eight decades, too, where the bound is not met and eigenvalues are taken after all; a wrong floor gives another reading."""
     for decades in (1.0, 8.0):
         J, _, _ = problem(k, 2 * k, 6, decades=decades)
         K = J @ J.mT / float(torch.linalg.matrix_norm(J, 2)) ** 2

@@ -309,7 +309,7 @@ def test_the_record_is_read_back_and_checks_new_data(tmp_path):
         ({"extra": 1}, "field extra"),
     ],
 )
-def test_other_versions_and_spoilt_records_are_refused(change, message, tmp_path):
+def test_other_versions_and_spoilt_records_raise(change, message, tmp_path):
     card = calibrate_from_measurements(netlist(TRUE), SOUGHT, [draw(np.random.default_rng(0))], starts=0)
     data = json.loads(card.model_dump_json()) | change
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
@@ -377,7 +377,7 @@ def test_same_seed_same_card():
         ({"priors": {"R3": (1e3, 10.0)}}, r"R3 is a tuple; give Prior"),
     ],
 )
-def test_unusable_requests_are_refused(options, message):
+def test_unusable_requests_raise(options, message):
     given = {"model": netlist(TRUE), "free": SOUGHT, "tables": [draw(np.random.default_rng(0))]} | options
     with pytest.raises(InputError, match=message):
         calibrate_from_measurements(**given)
@@ -391,7 +391,7 @@ def test_unusable_requests_are_refused(options, message):
         ([("q", "q", 1e-17)], "no node 'q'"),
     ],
 )
-def test_spectra_that_do_not_belong_together_are_refused(rows, message):
+def test_spectra_that_do_not_belong_together_raise(rows, message):
     first, second, density = zip(*rows, strict=True)
     table = Measurements.of(
         "spectrum", frequency_hz=1e3, node=first, node_b=second, density_v2_per_hz=density, averages=9
@@ -400,7 +400,7 @@ def test_spectra_that_do_not_belong_together_are_refused(rows, message):
         calibrate_from_measurements(netlist(TRUE), SOUGHT, [table])
 
 
-def test_a_voltage_without_noise_and_other_numbers_of_averages_are_refused():
+def test_a_voltage_without_noise_and_other_numbers_of_averages_raise():
     circuit = netlist(TRUE)
     circuit.add(VoltageSource("V1", "quiet", "0", 1.0))
     table = Measurements.of("spectrum", frequency_hz=[1e3], node="quiet", density_v2_per_hz=1e-17, averages=9)

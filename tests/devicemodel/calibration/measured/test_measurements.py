@@ -32,7 +32,7 @@ def file(tmp_path, text, name="table.csv"):
     return path
 
 
-def refusal(tmp_path, text):
+def rejection(tmp_path, text):
     with pytest.raises(InputError) as caught:
         read_measurements(file(tmp_path, text))
     return str(caught.value)
@@ -95,7 +95,7 @@ def test_a_table_with_a_spoilt_place_is_a_table_or_an_input_error(kind, place, s
 
 
 @given(cut=st.integers(0, 10_000))
-def test_a_written_table_that_was_cut_off_is_refused(cut, tmp_path_factory):
+def test_a_written_table_that_was_cut_off_raises(cut, tmp_path_factory):
     path = tmp_path_factory.mktemp("cut") / "t.csv"
     Measurements.of(
         "spectrum", frequency_hz=[1.0, 2.0], node="a", density_v2_per_hz=[1e-12, 2e-12], averages=9.5
@@ -122,12 +122,12 @@ def test_an_edited_row_is_noticed(row, factor, tmp_path_factory):
     assert len(read_measurements(path)) == 3
 
 
-def test_later_versions_and_odd_declarations_are_refused(tmp_path):
-    assert "format '2'; this version of thermograd reads 1" in refusal(
+def test_later_versions_and_odd_declarations_raise(tmp_path):
+    assert "format '2'; this version of thermograd reads 1" in rejection(
         tmp_path, f"# thermograd-measurements 2\n{SPECTRUM}"
     )
-    assert "rows='two'" in refusal(tmp_path, f"# thermograd-measurements 1 rows=two\n{SPECTRUM}")
-    assert "declare 3 rows and have 2" in refusal(tmp_path, f"# thermograd-measurements 1 rows=3\n{SPECTRUM}")
+    assert "rows='two'" in rejection(tmp_path, f"# thermograd-measurements 1 rows=two\n{SPECTRUM}")
+    assert "declare 3 rows and have 2" in rejection(tmp_path, f"# thermograd-measurements 1 rows=3\n{SPECTRUM}")
     kept = read_measurements(
         file(tmp_path, f"# taken on Monday, at 297 K\n# thermograd-measurements 1 rows=2\n{SPECTRUM}")
     )
@@ -164,7 +164,7 @@ def test_later_versions_and_odd_declarations_are_refused(tmp_path):
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_line(text, message, tmp_path):
-    assert re.search(message, refusal(tmp_path, text))
+    assert re.search(message, rejection(tmp_path, text))
 
 
 def test_files_that_are_not_there_or_of_another_kind_are_named(tmp_path):
@@ -180,12 +180,12 @@ def test_relative_errors_stand_for_averages(tmp_path):
     table = read_measurements(file(tmp_path, SPECTRUM.replace("averages", "rel_std").replace(",50", ",0.1")))
     np.testing.assert_allclose(table.columns["averages"], 100.0)
     both = "frequency_hz,node,density_v2_per_hz,averages,rel_std\n1,a,1,4,0.5\n"
-    assert "no kind of table" in refusal(tmp_path, both)
+    assert "no kind of table" in rejection(tmp_path, both)
 
 
-def test_too_many_rows_are_refused_before_they_are_kept(tmp_path, monkeypatch):
+def test_too_many_rows_raise_before_they_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(measurements, "MAX_ROWS", 1)
-    assert "more than 1 rows" in refusal(tmp_path, SPECTRUM)
+    assert "more than 1 rows" in rejection(tmp_path, SPECTRUM)
 
 
 def test_a_split_keeps_the_rows_of_a_frequency_together():
@@ -275,7 +275,7 @@ class TestParquet:
         with pytest.raises(InputError, match=message):
             read_measurements(self.write(tmp_path / "t.parquet", **self.good(**changes)))
 
-    def test_later_versions_edits_and_cuts_are_refused(self, tmp_path):
+    def test_later_versions_edits_and_cuts_raise(self, tmp_path):
         path = tmp_path / "t.parquet"
         self.write(path, {"thermograd-measurements": "thermograd-measurements 2"}, **self.good())
         with pytest.raises(InputError, match="format '2'"):
