@@ -81,7 +81,7 @@ RANGES = {
 """Of a card's fitted parameters, in their units: far beyond any technology's, and where the laws of dies still are finite."""
 
 
-STAND_INS = {
+REPLACED_FIGURES = {
     "opamp.gain": "leak=1 / gain",
     "opamp.gbw": "lag=1 / (2 pi gbw)",
     "opamp.second_pole": "pole=1 / (2 pi second_pole)",
@@ -89,7 +89,7 @@ STAND_INS = {
     "resistors.mismatch": "mismatch=...",
     "capacitors.mismatch": "capacitor_mismatch=...",
 }
-"""Figures of a technology in whose place a card has a parameter of its own."""
+"""Figures of a technology that a parameter of the card replaces, and how to change it there."""
 UNMODELLED = (
     "slew",
     "output_resistance",
@@ -216,7 +216,7 @@ class DeviceCard(Record):
     format: Whole = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
     technology: Technology
     """Parts, limits and temperatures as the data sheets give them; its DAC and ADC as they were fitted. Where the card has a parameter for
-    a figure of the technology (see `STAND_INS`), the card's is used."""
+    a figure of the technology (see `REPLACED_FIGURES`), the card's is used."""
     fabric: str
     gain: Estimate
     """Gain of the drive path."""
@@ -324,12 +324,12 @@ class DeviceCard(Record):
     def _check_technology(self, other: Technology) -> None:
         if not isinstance(other, Technology):
             raise InputError(f"technology is a {type(other).__name__}: give card.technology.replace(...)")
-        for path, stand_in in STAND_INS.items():
+        for path, parameter in REPLACED_FIGURES.items():
             part, name = path.split(".")
             now, then = (getattr(getattr(one, part), name) for one in (self.technology, other))
             if now != then:
                 raise InputError(
-                    f"technology.{path} is {then:g} in place of {now:g}, but a card has a parameter of its own for it: replace({stand_in})"
+                    f"technology.{path} is {then:g} in place of {now:g}, but a card has a parameter of its own for it: replace({parameter})"
                 )
         for name in UNMODELLED:
             now, then = (getattr(one.opamp, name) for one in (self.technology, other))

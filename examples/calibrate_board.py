@@ -2,10 +2,11 @@
 
     python examples/calibrate_board.py --data FOLDER --plot out/calibration.png        (a minute and a half on one core)
 
-The board and its netlist are those of `two_node_board.py` (github.com/colinc86/thermodynamic-solver, data under CC BY 4.0;
-docs/lab.md says what to download). A multimeter measured its parts; here they are unknown, as on a chip, but for R1, R2 and R4. The published
-measurements become two tables of `devicemodel.calibration.measured.measurements`: 41 densities of node 1, with the number of averages that 18 s and a Hann window
-give, and the correlation of the nodes in six bands, with the sampling error that the nominal netlist implies. Four calibrations:
+The board and its netlist are those of `two_node_board.py` (github.com/colinc86/thermodynamic-solver, data under CC BY 4.0; docs/lab.md
+says what to download). A multimeter measured its parts; here they are unknown, as on a chip, but for R1, R2 and R4. The published
+measurements become two tables of `devicemodel.calibration.measured.measurements`: 41 densities of node 1, with the number of averages
+that 18 s and a Hann window give, and the correlation of the nodes in six bands, with the sampling error that the nominal netlist implies.
+Four calibrations:
 
     A  the netlist as drawn, from the spectrum of node 1; the correlations are held out
     B  with white noise after the network (an oscilloscope's), from the same spectrum

@@ -157,7 +157,7 @@ def place_on_tiles(program_or_matrix: Any, tile: int, fan_out: int | None = None
         cut = label[first] != label[second]
         ends = np.concatenate([label[first[cut]], label[second[cut]]])
         degree = np.bincount(np.concatenate([first, second]), minlength=size)
-        hopeless = [] if limit is None else np.flatnonzero(degree > limit + tile - 1).tolist()
+        impossible = [] if limit is None else np.flatnonzero(degree > limit + tile - 1).tolist()
         return Placement(
             size=size,
             tile=tile,
@@ -167,7 +167,7 @@ def place_on_tiles(program_or_matrix: Any, tile: int, fan_out: int | None = None
             crossing_share=float(weights[cut].sum() / weights.sum()) if cut.any() else 0.0,
             outgoing=tuple(np.bincount(ends, minlength=len(tiles)).tolist()),
             fan_out=limit,
-            impossible=tuple(hopeless),
+            impossible=tuple(impossible),
             order=tuple(order.tolist()),
             bandwidth=bandwidth,
         )

@@ -44,7 +44,7 @@ LARGEST = 1000
 """Most unknowns for which values are rounded for the solution: two dense inverses are held."""
 BLOCK = 1024
 """Parts that are chosen together; more are chosen block after block."""
-KICKS, KICKED = 40, 6
+RESTARTS, FLIPS = 40, 6
 """How often the search goes on after random flips, over all blocks; and the number of flips."""
 SWEEPS = 50
 """Most sweeps of flips in one block; they end long before, when no flip helps."""
@@ -233,11 +233,11 @@ def _search(
         better, least = _flipped(Q, slope, before, before)
         choice[block] = better
         yield choice
-        for _ in range(KICKS // len(blocks)):
-            kicked = choice[block]
-            places = rng.choice(len(block), min(len(block), KICKED), replace=False)
-            kicked[places] = ~kicked[places]
-            other, cost = _flipped(Q, slope, before, kicked)
+        for _ in range(RESTARTS // len(blocks)):
+            restart = choice[block]
+            places = rng.choice(len(block), min(len(block), FLIPS), replace=False)
+            restart[places] = ~restart[places]
+            other, cost = _flipped(Q, slope, before, restart)
             if cost < least:
                 better, least = other, cost
                 choice[block] = better

@@ -64,14 +64,14 @@ class LowRankDynamics:
         noise_power: of Johnson noise, over the law's; 0 is silent.
 
     Attributes:
-        leak_rate: Delta, (N,) 1/tau. inertia: M, (N,) F. load: L, (N,) S.
+        leak_rate: Delta, (N,) 1/tau. effective_capacitance: M = C (1 + leak), (N,) F. load: L, (N,) S.
         core: K, (k, k) 1/S. stage_drive: q, (k,) V.
         stable: whether no mode grows, settles: whether all decay; judged with the middle of Delta's interval for its scatter.
     """
 
     def __init__(self, array: LowRankArray, leak: float, noise_power: float = 0.0) -> None:
         self.array, self.leak, self.noise_power = array, leak, noise_power
-        self.inertia = array.capacitance * (1 + leak)
+        self.effective_capacitance = array.capacitance * (1 + leak)
         self._proven: dict[float, bool] = {}
         self._interval()
         self._gather()
@@ -94,7 +94,7 @@ class LowRankDynamics:
             InputError: an unstable law; inf where there is no settled state; oscillatory modes caused by mismatch.
         """
         array = self.array
-        pull = array.tau / self.inertia
+        pull = array.tau / self.effective_capacitance
         u = pull * (currents * array.drive / array.drive_nominal + self.load * array.offset)
         if not self.stable:
             raise InputError("the law has a growing mode: more damping is needed")
@@ -143,7 +143,7 @@ class LowRankDynamics:
         values, basis = np.linalg.eigh((rest + rest.T) / 2)
         c = gain @ self._rows(cells[None], 1)[0, 0] + basis @ (np.sqrt(values.clip(min=0.0)) * rng.standard_normal(k))
         for part in self.array.blocks():
-            cells[part] -= (c @ self.array.conductances(LAST, part)) * self.array.tau / self.inertia[part]
+            cells[part] -= (c @ self.array.conductances(LAST, part)) * self.array.tau / self.effective_capacitance[part]
         return cells
 
     def _interval(self) -> None:
@@ -151,7 +151,7 @@ class LowRankDynamics:
         array, slack = self.array, math.exp(SPREAD * self.array.mismatch)
         known = array.damping + self.leak * (array.damping + array.drive)
         rows = self.leak * array.nominal_loads()
-        pull = array.tau / self.inertia
+        pull = array.tau / self.effective_capacitance
         low, high = float((pull * (known + rows / slack)).min()), float((pull * (known + rows * slack)).max())
         self._low, self._center, self._half = low, (low + high) / 2, (high - low) / 2
         if self._half <= 1e-15 * self._center:
@@ -198,7 +198,7 @@ class LowRankDynamics:
         density = 4 * Boltzmann * array.die.ambient * self.noise_power
         for part in array.blocks():
             first, last = array.conductances(FIRST, part), array.conductances(LAST, part)
-            pull = array.tau / self.inertia[part]
+            pull = array.tau / self.effective_capacitance[part]
             load = np.abs(last).sum(axis=0) + array.damping[part] + array.drive[part]
             self.load[part] = load
             self.leak_rate[part] = pull * (array.damping[part] + self.leak * load)
@@ -326,7 +326,7 @@ class LowRankDynamics:
         sent = (share @ solved.sent).real
         volts = np.empty(self.array.size)
         for part in self.array.blocks():
-            back = (sent @ self.array.conductances(LAST, part)) * (self.array.tau / self.inertia[part])
+            back = (sent @ self.array.conductances(LAST, part)) * (self.array.tau / self.effective_capacitance[part])
             volts[part] = (self._polynomials(part) * (alone @ vectors[:, part] + back)).sum(axis=0)
         return Motion(volts, self._outputs((weight @ solved.y).real), bound)
 

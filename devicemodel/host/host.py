@@ -6,8 +6,8 @@
 The same for every device: a `Board` supplies the physics. Dies do not wait for one another: each has its own converters, level and noise,
 and one that is done is left alone while the others go on.
 
-A reading that is beyond the range after all attempts is followed by a run of b = 0. If that clips, too, the drive is not to blame
-(`Outcome.OFFSET_CLIPPED`), and no level would help.
+A reading that is beyond the range after all attempts is followed by a run of b = 0. If that clips, too, the offsets alone
+exceed the range (`Outcome.OFFSET_CLIPPED`), and no level would help.
 """
 
 from __future__ import annotations

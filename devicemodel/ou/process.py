@@ -171,13 +171,13 @@ class OU:
         drift = torch.cat([torch.cat([zero, speed], -1), torch.cat([restoring, losses], -1)], -2)
         drive = None
         if force is not None:
-            push = inertia.solve(force.unsqueeze(-1)).squeeze(-1)
-            drive = torch.cat([torch.zeros_like(push), push], -1)
+            acceleration = inertia.solve(force.unsqueeze(-1)).squeeze(-1)
+            drive = torch.cat([torch.zeros_like(acceleration), acceleration], -1)
         if diffusion is None:
             return cls(drift, drive)
         check_symmetric("diffusion", diffusion)
-        kicks = inertia.solve(inertia.solve(diffusion).mT)
-        return cls(drift, drive, torch.nn.functional.pad((kicks + kicks.mT) / 2, (n, 0, n, 0)))
+        intensity = inertia.solve(inertia.solve(diffusion).mT)
+        return cls(drift, drive, torch.nn.functional.pad((intensity + intensity.mT) / 2, (n, 0, n, 0)))
 
     @property
     def size(self) -> int:

@@ -407,7 +407,7 @@ def test_a_card_extrapolates_and_says_so():
         (Kronecker(torch.eye(3), torch.eye(2)), r"shape \(6,\)"),
     ],
 )
-def test_refusals_name_what_is_wrong(system, words):
+def test_errors_name_what_is_wrong(system, words):
     with pytest.raises(InputError, match=words):
         CascadeDevice(IDEAL).solve(system, torch.ones(4), 1.0)
 

@@ -89,7 +89,7 @@ def both_motions(system, t, leak=1e-3, **options):
     rng = np.random.default_rng(2)
     currents, start = 0.1 * array.drive_nominal * rng.standard_normal(array.size), rng.standard_normal(array.size)
     F, u = dense_law(array, leak)
-    u = u + array.tau / law.inertia * currents * array.drive / array.drive_nominal
+    u = u + array.tau / law.effective_capacitance * currents * array.drive / array.drive_nominal
     return law.motion(currents, start, t), dense_motion(F, u, start, t)
 
 
@@ -457,7 +457,7 @@ def test_a_state_that_is_not_finite_is_no_reading(monkeypatch, place):
         ({"runs": -1}, r"state\['runs'\] is -1"),
     ],
 )
-def test_a_state_that_is_none_is_refused_and_leaves_the_device_as_it_was(change, words):
+def test_a_state_that_is_none_is_rejected_and_leaves_the_device_as_it_was(change, words):
     device, b = CascadeDevice(INTEGRATED, die=1), torch.ones(20, dtype=torch.float64)
     device.solve(system_of(), b, 1.0)
     before = device.state_dict()
@@ -501,7 +501,7 @@ def test_a_state_that_is_none_is_refused_and_leaves_the_device_as_it_was(change,
         (lambda: CascadeDevice(IDEAL).solve(LowRank(torch.ones(1, 2)), torch.ones(2), -1.0), "duration is -1"),
     ],
 )
-def test_refusals_name_what_is_wrong(call, words):
+def test_errors_name_what_is_wrong(call, words):
     with pytest.raises(InputError, match=words):
         call()
 

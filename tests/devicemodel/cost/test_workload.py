@@ -166,7 +166,7 @@ def test_bad_sizes_are_named(arguments: tuple[str, int, int, int], message: str)
         derivative_flops(*arguments)
 
 
-def test_no_repeats_are_refused() -> None:
+def test_no_repeats_are_rejected() -> None:
     with pytest.raises(InputError, match="repeats is 0"):
         measured_seconds(lambda: None, repeats=0)
     assert math.isfinite(measured_seconds(lambda: None, repeats=1))

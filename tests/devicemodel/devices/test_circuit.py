@@ -204,7 +204,7 @@ def test_an_indefinite_matrix_is_an_outcome(matrix):
     assert SpiceDevice(IDEAL).solve(dense(matrix), vector(1.0, 1.0), 1.0).outcome is Outcome.UNSTABLE
 
 
-def test_a_matrix_that_the_fabric_cannot_hold_is_refused():
+def test_a_matrix_that_the_fabric_cannot_hold_is_rejected():
     with pytest.raises(InputError, match=r"lambda\*"):
         perfect("dual_rail").solve(dense(np.full((3, 3), 0.9) + 0.1 * np.eye(3)), B, 1.0)
 
@@ -229,7 +229,7 @@ def test_bad_input_is_named_and_changes_nothing(change, message):
     np.testing.assert_allclose(device.evolve(0.0).x, before, rtol=1e-12)
 
 
-def test_evolving_an_empty_device_is_refused():
+def test_evolving_an_empty_device_is_rejected():
     with pytest.raises(InputError, match="call solve first"):
         perfect().evolve(1.0)
 

@@ -171,7 +171,7 @@ def test_settled_noise_of_a_crossbar_obeys_its_lyapunov_law_and_no_simpler_one()
         assert misfit(wrong) > 8
 
 
-def test_too_long_a_noisy_run_is_refused_with_a_remedy():
+def test_too_long_a_noisy_run_is_rejected_with_a_remedy():
     a, b = problem(3, 3.0, 1)
     with pytest.raises(InputError, match=r"noise steps.*johnson_noise=False"):
         solved(SpiceDevice(IDEAL, johnson_noise=True), a, b, 1e6)

@@ -253,7 +253,7 @@ def test_temperature_and_level_have_bounds_too():
         ask(SurrogateDevice(narrow(level=0.05), 3))
 
 
-def test_a_refusal_changes_nothing():
+def test_a_rejected_call_changes_nothing():
     device, twin = SurrogateDevice(narrow(), 3), SurrogateDevice(narrow(), 3)
     for board in (device, twin):
         ask(board)
@@ -292,7 +292,7 @@ def test_a_layout_is_beyond_a_card_of_schematics():
 @pytest.mark.parametrize("layout", [False, True])
 @pytest.mark.parametrize("mismatch", [500.0, 1e300])
 def test_a_law_that_is_not_finite_has_no_reading(mismatch, layout):
-    """Of a card that was changed past its checks: the value itself is refused."""
+    """Of a card that was changed past its checks: the value itself is rejected."""
     card = true_card(REAL)
     with pytest.raises(InputError, match="mismatch"):
         card.replace(mismatch=mismatch)

@@ -115,7 +115,7 @@ def test_converters_clip_at_their_ranges():
         ({"technology": "nothing"}, "preset 'nothing' is unknown"),
     ],
 )
-def test_unusable_tiles_are_refused(change, message):
+def test_unusable_tiles_are_rejected(change, message):
     with pytest.raises(InputError, match=message):
         AnalogTile(**({"weight": torch.eye(2), "technology": INTEGRATED} | change))
 
@@ -128,7 +128,7 @@ def test_unusable_tiles_are_refused(change, message):
         ([1.0, 2.0, 3.0, 4.0], "x is a list"),
     ],
 )
-def test_inputs_of_another_width_are_refused(x: object, message: str) -> None:
+def test_inputs_of_another_width_are_rejected(x: object, message: str) -> None:
     tile = AnalogTile(weights(3, 4), "integrated")
     with pytest.raises(InputError, match=message):
         tile(x)

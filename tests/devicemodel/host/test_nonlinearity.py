@@ -156,7 +156,7 @@ def test_clipping_is_reported():
     assert Adc(Converter(bits=8, offset=0.1), DIE).convert(np.array([1.0, -1.0, 1.0, -1.0]), rng).clipped
 
 
-def test_steps_without_codes_are_refused():
+def test_steps_without_codes_are_rejected():
     with pytest.raises(InputError, match="dnl is the scatter of the steps between codes"):
         Technology(dac=Converter.model_construct(dnl=0.1).model_dump())
     with pytest.raises(InputError, match=r"adc\.dnl"):

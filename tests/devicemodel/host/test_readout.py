@@ -161,7 +161,7 @@ def test_samples_of_spice_are_correlated_as_the_law_says():
         assert misfit(wrong) > 5
 
 
-def test_samples_too_close_for_a_grid_of_noise_are_refused():
+def test_samples_too_close_for_a_grid_of_noise_are_rejected():
     program = lay_out(spd(4, 5.0, 1), "crossbar", NOISY)
     with pytest.raises(InputError, match="noise steps"):
         sampled(program, (10.0, 1e-6, 1e-6), johnson_noise=True)
