@@ -20,6 +20,21 @@ def test_help_names_what_there_is(run: Run) -> None:
     assert {*OPTIMIZERS, *DEVICES} <= words(run("train", "--help")[1])
 
 
+def test_a_checkpoint_is_of_one_die_and_one_card(run: Run) -> None:
+    made = card()
+    made.write(Path("card.json"))
+    made.replace(gain=1.01).write(Path("other.json"))
+    rest = ["--steps", "1", "--batch", "2", "--extrapolate", "--checkpoint", "run.pt"]
+    assert run("train", "--card", "card.json", "--die", "1", *rest)[0] == 0
+    assert run("train", "--card", "card.json", "--die", "1", *rest)[0] == 0
+    code, _, error = run("train", "--card", "card.json", "--die", "2", *rest)
+    assert code == 2
+    assert "another run: device.die 1 (this run: 2); give" in " ".join(error.split())
+    code, _, error = run("train", "--card", "other.json", "--die", "1", *rest)
+    assert code == 2
+    assert "another run: device.card with checksum" in " ".join(error.split())
+
+
 def test_training_beyond_a_card_is_asked_for(run: Run) -> None:
     card().write(Path("card.json"))
     arguments = ["train", "--card", "card.json", "--die", "1", "--steps", "2", "--batch", "8"]
