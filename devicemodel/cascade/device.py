@@ -103,7 +103,7 @@ class CascadeDevice(HostedDevice):
     """A device that is programmed with the factors of a low-rank or a Kronecker system.
 
     Args:
-        parts: a technology, whose nominal figures hold; or a calibrated card, of which 1/A0, drive gain, standard deviations, noise power
+        hardware: a technology, whose nominal figures hold; or a calibrated card, of which 1/A0, drive gain, standard deviations, noise power
             and converters are taken. A card is of another fabric, so that a run with one is an extrapolation always.
         die: seed of the die; None has nominal parts.
         seed: of the noise. Run number i of the device draws from the stream (seed, die, i).
@@ -126,18 +126,20 @@ class CascadeDevice(HostedDevice):
 
     def __init__(
         self,
-        parts: Technology | str | DeviceCard,
+        hardware: Technology | str | DeviceCard,
         die: int | None = None,
         seed: int = 0,
         extrapolate: bool = False,
         read_out: ReadOut | None = None,
     ) -> None:
-        if not isinstance(parts, Technology | DeviceCard | str):
-            raise InputError(f"parts is a {type(parts).__name__}: give a Technology, a preset's name or a DeviceCard")
-        if extrapolate and not isinstance(parts, DeviceCard):
+        if not isinstance(hardware, Technology | DeviceCard | str):
+            raise InputError(
+                f"hardware is a {type(hardware).__name__}: give a Technology, a preset's name or a DeviceCard"
+            )
+        if extrapolate and not isinstance(hardware, DeviceCard):
             raise InputError("extrapolate=True with a technology: only a card has a validity range; leave it out")
-        self.card = card = parts if isinstance(parts, DeviceCard) else None
-        technology = parts.technology if isinstance(parts, DeviceCard) else as_technology(parts)
+        self.card = card = hardware if isinstance(hardware, DeviceCard) else None
+        technology = hardware.technology if isinstance(hardware, DeviceCard) else as_technology(hardware)
         super().__init__(
             technology, die, seed, read_out, CalibratedRange(card, extrapolate, "Give the card's technology")
         )

@@ -473,7 +473,7 @@ def test_a_state_that_is_none_is_rejected_and_leaves_the_device_as_it_was(change
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: CascadeDevice(3), "parts is a int: give a Technology, a preset's name or a DeviceCard"),
+        (lambda: CascadeDevice(3), "hardware is a int: give a Technology, a preset's name or a DeviceCard"),
         (lambda: CascadeDevice("integrated", extrapolate=True), "extrapolate=True with a technology"),
         (lambda: CascadeDevice(IDEAL, seed=-1), "seed is -1"),
         (lambda: CascadeDevice(IDEAL).evolve(1.0), "call solve first"),
