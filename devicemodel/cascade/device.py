@@ -103,8 +103,8 @@ class CascadeDevice(HostedDevice):
     """A device that is programmed with the factors of a low-rank or a Kronecker system.
 
     Args:
-        hardware: a technology, whose nominal figures hold; or a calibrated card, of which 1/A0, drive gain, standard deviations, noise power
-            and converters are taken. A card is of another fabric, so that a run with one is an extrapolation always.
+        hardware: a technology, whose nominal figures hold; or a calibrated card, of which 1/A0, drive gain, standard deviations, noise
+            power and converters are taken. A card is of another fabric, so that a run with one is an extrapolation always.
         die: seed of the die; None has nominal parts.
         seed: of the noise. Run number i of the device draws from the stream (seed, die, i).
         extrapolate: True: answer with a card all the same, with the outcome `EXTRAPOLATED`; the solution's `violations` then name what it
