@@ -47,6 +47,7 @@ from .devicemodel.devices.spice import SpiceDevice as SpiceDevice
 from .devicemodel.devices.surrogate import SurrogateDevice as SurrogateDevice
 from .devicemodel.devices.tile import AnalogTile as AnalogTile
 from .devicemodel.host.readout import ReadOut as ReadOut
+from .devicemodel.host.refine import Refined as Refined
 from .devicemodel.systems import Dense as Dense
 from .devicemodel.systems import Kronecker as Kronecker
 from .devicemodel.systems import LowRank as LowRank
@@ -93,6 +94,7 @@ __all__ = [
     "Outcome",
     "Prior",
     "ReadOut",
+    "Refined",
     "Resistor",
     "SimulatorMissing",
     "Solution",

@@ -75,6 +75,14 @@ Extrapolate = Annotated[
         show_default=False,
     ),
 ]
+ReadingName = Annotated[
+    str,
+    typer.Option(
+        "--reading",
+        help="refined: corrected by its digital residual; bare: one reading as it is; auto: refined where the circuit settles.",
+        metavar="NAME",
+    ),
+]
 DieSeed = Annotated[int | None, typer.Option("--die", min=0, help="Seed of the die; default: nominal parts.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of worker processes.")]

@@ -20,6 +20,7 @@ ADVICE = {
     "clipped": "a cell or converter reached its output limit: use more damping, or a technology with a higher limit",
     "clipped by offsets": "a cell or converter is at its limit even for b = 0: use more damping, parts of less offset, or more DAC bits",
     "extrapolated": "the card was not calibrated for such a run: calibrate with systems of this kind (--systems)",
+    "not converged": "the residual is above the tolerance: use more damping, a longer --duration, or a technology with finer programming",
     "unstable": "the programmed matrix has a growing mode: use more damping, or more bits",
     "not finite": "there is no settled state: use damping > 0, or a finite duration",
 }

@@ -25,6 +25,7 @@ from .options import (
     Json,
     Matrix,
     Plot,
+    ReadingName,
     Seed,
     TechnologyName,
     examples,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 SETTLING_TIMES = 10.0
 """Default duration in slow time constants: the remaining settling error is e^-10."""
+READINGS = ("auto", "refined", "bare")
+FLOOR_ROUNDING = 1e-6
+"""Share by which the smallest eigenvalue is taken smaller, for its rounding."""
 CURVE_POINTS = 100
 ROWS = 16
 """Maximum number of unknowns in the table."""
@@ -52,6 +56,7 @@ app = typer.Typer()
         "thermograd simulate A.npy",
         "thermograd simulate A.npy --b b.npy --technology integrated --die 7 --plot settling.png",
         "thermograd simulate A.npy --duration inf --json",
+        "thermograd simulate A.npy --technology integrated --die 7 --reading bare",
         "thermograd simulate A.npy --device surrogate --card card.json --die 7",
     ),
 )
@@ -69,6 +74,7 @@ def simulate(
             metavar="TAU",
         ),
     ] = None,
+    reading: ReadingName = "auto",
     die: DieSeed = None,
     noise: Annotated[
         bool | None, typer.Option("--noise/--no-noise", help="Thermal noise; default: as in the technology.")
@@ -83,7 +89,9 @@ def simulate(
 ) -> None:
     """Solve A x = b on a device (b: all ones unless given) and compare with the exact solution.
 
-    Exit code 1 when the outcome is not ok (clipped, unstable). With --extrapolate, a system outside of the card's range passes with a note.
+    A circuit that is read to its end is programmed with a unit diagonal, read at +b and -b, and corrected twice by its digital residual;
+    --reading bare takes one reading as it is. Exit code 1 when the outcome is not ok (clipped, unstable, not converged). With
+    --extrapolate, a system outside of the card's range passes with a note.
     """
     from .hardware import open_device
     from .inputs import read_matrix, read_vector
@@ -97,7 +105,7 @@ def simulate(
     )
     with progress() as report:
         report("simulating", 0, 1)
-        run = _solve(board, a, drive, damping, duration)
+        run = _solve(board, a, drive, damping, duration, reading)
         outcome = run.solution.outcome
         if picture is not None and outcome.readable:
             run.plot(picture)
@@ -158,7 +166,19 @@ class Simulated:
             "slow_time_tau": self.slow_time,
             "analog_seconds": self.solution.seconds,
             "attempts": self.solution.attempts,
+            **self._refinement(),
             **self._board(),
+        }
+
+    def _refinement(self) -> dict[str, Any]:
+        found = self.solution.refinement
+        if found is None:
+            return {"reading": "bare"}
+        return {
+            "reading": "refined",
+            "residuals": list(found.residuals),
+            "error_bound": found.bound,
+            "digital_products": found.products,
         }
 
     def _board(self) -> dict[str, Any]:
@@ -180,10 +200,13 @@ class Simulated:
         made += [f"die {board['die']}" if board.get("die") is not None else None]
         time = "settled" if math.isinf(self.duration) else f"{self.duration:.4g} tau"
         clock = "" if math.isinf(solution.seconds) else f", {solution.seconds:.3g} s of analog time"
+        refined = solution.refinement
+        residuals = ", ".join(f"{one:.2g}" for one in refined.residuals) if refined else ""
         return "\n".join(
             [
                 f"relative error {self.relative_error:.3g}, |x - A^-1 b| / |A^-1 b|",
                 f"outcome {solution.outcome.value} after {solution.attempts} attempt(s), {time}{clock}",
+                *([f"refined: |b - A x| / |b| {residuals} after each reading"] if refined else []),
                 "on " + ", ".join(str(item) for item in made if item),
                 *(f"outside of the card's range: {bound}" for bound in board.get("violations", ())),
             ]
@@ -225,20 +248,28 @@ class Simulated:
         save(settling_plot(time, x, self.exact, f"{title}, {len(self.b)} unknowns"), path)
 
 
-def _solve(device: Device, a: np.ndarray, b: np.ndarray | None, damping: float, duration: float | None) -> Simulated:
+def _solve(
+    device: Device, a: np.ndarray, b: np.ndarray | None, damping: float, duration: float | None, reading: str
+) -> Simulated:
     import numpy as np
     import torch
 
     from ..compiler.passes.damp import damp
     from ..compiler.validate import validate, validate_drive
+    from ..devicemodel.host.refine import Refined, settles
     from ..devicemodel.systems import Dense
 
+    if reading not in READINGS:
+        raise InputError(f"--reading is {reading!r}: give one of {', '.join(READINGS)}")
     matrix = damp(validate(a), damping)
     drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
-    slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
-    chosen = SETTLING_TIMES * slow if duration is None else duration
-    solution = device.solve(Dense(torch.from_numpy(matrix)), torch.from_numpy(drive), chosen)
-    return Simulated(device, matrix, drive, np.linalg.solve(matrix, drive), float(chosen), slow, solution)
+    least = float(np.linalg.eigvalsh(matrix)[0])
+    chosen = SETTLING_TIMES / least if duration is None else duration
+    refined = reading == "refined" or (reading == "auto" and settles(chosen, least))
+    # The command knows the smallest eigenvalue, as it knows the exact solution, to judge by.
+    system = Dense(torch.from_numpy(matrix), floor=least * (1 - FLOOR_ROUNDING) if least > 0 else 0.0)
+    solution = (Refined(device) if refined else device).solve(system, torch.from_numpy(drive), chosen)
+    return Simulated(device, matrix, drive, np.linalg.solve(matrix, drive), float(chosen), 1.0 / least, solution)
 
 
 def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> tuple[np.ndarray, np.ndarray]:

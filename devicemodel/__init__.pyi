@@ -31,6 +31,7 @@ from .cost.workload import SolverArray as SolverArray
 from .cost.workload import compiled_array as compiled_array
 from .device import Device as Device
 from .device import Outcome as Outcome
+from .device import Refinement as Refinement
 from .device import Solution as Solution
 from .devices.die_batch import BatchSolution as BatchSolution
 from .devices.die_batch import DieBatch as DieBatch
@@ -43,6 +44,7 @@ from .host.board import Voltages as Voltages
 from .host.hosted_device import HostedDevice as HostedDevice
 from .host.probe import Probe as Probe
 from .host.readout import ReadOut as ReadOut
+from .host.refine import Refined as Refined
 from .ou.doubling import Transition as Transition
 from .ou.doubling import transition as transition
 from .ou.gaussian import Gaussian as Gaussian
@@ -84,6 +86,8 @@ __all__ = [
     "Prior",
     "Probe",
     "ReadOut",
+    "Refined",
+    "Refinement",
     "RowProducts",
     "Scenario",
     "Solution",

@@ -7,6 +7,7 @@ are in problem units; a device keeps its analog state between calls, as the cell
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,19 +33,49 @@ class Outcome(enum.Enum):
     calibration."""
     UNSTABLE = "unstable"
     """The programmed matrix has a growing mode. Try more damping, or finer programming."""
+    NOT_CONVERGED = "not converged"
+    """The residual |b - A x| / |b| of a refined reading is above the tolerance: there is a reading, the best of its rounds, but too wrong a
+    one. Try more damping, more rounds, method="fcg", or finer programming."""
     NOT_FINITE = "not finite"
     """There is no settled state to read (a driven cell without restoring force). Try damping > 0, or a finite analog
     time."""
 
     @property
     def readable(self) -> bool:
-        """True when `Solution.x` is a reading, if perhaps a clipped or an extrapolated one."""
-        return self in (Outcome.OK, Outcome.CLIPPED, Outcome.OFFSET_CLIPPED, Outcome.EXTRAPOLATED)
+        """True when `Solution.x` is a reading, if perhaps a clipped, an extrapolated or a bad one."""
+        return self not in (Outcome.UNSTABLE, Outcome.NOT_FINITE)
 
     @property
     def clipped(self) -> bool:
         """True when a part was at the end of its range, whatever brought it there."""
         return self in (Outcome.CLIPPED, Outcome.OFFSET_CLIPPED)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How a refined reading came about (`host.refine`).
+
+    Attributes:
+        residuals: |b - A x| / |b| after the first reading and after each round, with A and b as given.
+        bound: |x - A^-1 b| <= bound in the Euclidean norm, but for the rounding of the products with A; None: no floor of A is known.
+        products: digital products with A.
+        equilibrated: whether the matrix was programmed with a unit diagonal.
+    """
+
+    residuals: tuple[float, ...]
+    bound: float | None
+    products: int
+    equilibrated: bool
+
+    @property
+    def residual(self) -> float:
+        """|b - A x| / |b| of the solution (before it is rounded to the type of b), the smallest of all; inf without a reading."""
+        return min(self.residuals, default=math.inf)
+
+    @property
+    def rounds(self) -> int:
+        """Corrections after the first reading."""
+        return max(0, len(self.residuals) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +91,7 @@ class Solution:
             device without a card.
         error_bound: of the numerical error of x, in the Euclidean norm and without noise and quantisation; inf: not proven; None: the
             device computes none.
+        refinement: of a refined reading; None for a bare one.
     """
 
     x: Tensor
@@ -68,6 +100,7 @@ class Solution:
     attempts: int = 1
     violations: tuple[str, ...] = ()
     error_bound: float | None = None
+    refinement: Refinement | None = None
 
 
 @runtime_checkable

@@ -297,6 +297,39 @@ class Implicit:
         raise InputError("an Implicit system has no entries to write out: give LowRank(J, None, damping)")
 
 
+def eigenvalue_floor(system: LinearSystem) -> float | None:
+    """A number > 0 that no eigenvalue of A is below, from what is known without the eigenvalues of A; None: nothing is.
+
+    The damping, less what negative eigenvalues of the factors can take off it: H's are at least mu, so J^T H J's at least
+    min(0, mu) |J|_F^2.
+    """
+    if isinstance(system, Dense):
+        floor = system.floor
+    elif isinstance(system, Implicit):
+        floor = system.damping
+    elif isinstance(system, LowRank):
+        least = 0.0 if system.H is None else min(0.0, float(torch.linalg.eigvalsh(system.H.double())[..., 0].min()))
+        floor = system.damping + (least * float(system.J.double().square().sum()) if least < 0 else 0.0)
+    elif isinstance(system, Kronecker):
+        ends = [torch.linalg.eigvalsh(factor.double())[..., [0, -1]] for factor in (system.A, system.B)]
+        floor = system.damping + min(0.0, float((ends[0].unsqueeze(-1) * ends[1].unsqueeze(-2)).min()))
+    else:
+        return None
+    return floor if floor > 0 else None
+
+
+def norm_bound(system: LinearSystem) -> float:
+    """A number that no eigenvalue of A is above in size: the largest row sum of |A|, of a low-rank A that of its Gram matrix."""
+    if isinstance(system, Implicit | LowRank):
+        gram = system.J.gram() if isinstance(system, Implicit) else system.J.double() @ system.J.double().mT
+        if isinstance(system, LowRank) and system.H is not None:
+            gram = gram.abs() @ system.H.double().abs()
+        return _row_sum(gram) + system.damping
+    if isinstance(system, Kronecker):
+        return _row_sum(system.A) * _row_sum(system.B) + system.damping
+    return _row_sum(system.dense())
+
+
 def check_vector(name: str, value: Tensor, system: LinearSystem) -> None:
     """InputError unless `value` is a finite (n,) vector in the type of the system, which is no batch."""
     batch, dtype = getattr(system, "batch", ()), getattr(system, "dtype", getattr(value, "dtype", None))
@@ -306,6 +339,11 @@ def check_vector(name: str, value: Tensor, system: LinearSystem) -> None:
         got = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
         raise InputError(f"{name} is {got}: the system takes a tensor of shape ({system.size},) and type {dtype}")
     check_tensor(name, value, 1)
+
+
+def _row_sum(matrix: Tensor) -> float:
+    """Largest sum of absolute values over a row."""
+    return float(matrix.double().abs().sum(-1).max())
 
 
 def _times(matrix: Tensor, x: Tensor) -> Tensor:

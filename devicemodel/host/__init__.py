@@ -6,7 +6,10 @@
     auto_range      the signal level
     calibrated_range, converters, nonlinearity, readout, probe
 
-What works around any device from outside, such as digital refinement of its readings, has its place here, too.
+What works around any device from outside has its place here, too:
+
+    refine          a device whose readings are corrected by a digital residual
+    iterations      the algebra of that
 """
 
 import lazy_loader

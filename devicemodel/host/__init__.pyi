@@ -7,6 +7,7 @@ from .host import Host as Host
 from .hosted_device import HostedDevice as HostedDevice
 from .probe import Probe as Probe
 from .readout import ReadOut as ReadOut
+from .refine import Refined as Refined
 
 __all__ = [
     "Adc",
@@ -17,5 +18,6 @@ __all__ = [
     "HostedDevice",
     "Probe",
     "ReadOut",
+    "Refined",
     "Voltages",
 ]

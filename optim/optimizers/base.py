@@ -33,7 +33,7 @@ from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number
 from .step import Direction, StepRecord
 
-_HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED)
+_HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
 """Outcomes without a step that more damping may avoid."""
 
 
@@ -191,7 +191,10 @@ class NaturalGradient(Optimizer):
             held = torch.autograd._unsafe_preserve_version_counter(tuple(self._parameters()))
             with torch.no_grad(), held if graph else contextlib.nullcontext():
                 self._update(self._clipped(direction.x))
-            if adapting and factor is not None:
+            if direction.retries > 0 and isinstance(self.policy, LevenbergMarquardt):
+                # The device does not bear so little, whatever the quadratic model says.
+                self._adapted = self.policy.updated(dampings[0], change=math.inf, predicted=0.0)
+            elif adapting and factor is not None:
                 self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared], graph)
         elif isinstance(self.policy, LevenbergMarquardt) and direction.outcome in _HELPED_BY_DAMPING:
             self._adapted = self.policy.updated(dampings[0], change=math.inf, predicted=0.0)
@@ -211,6 +214,11 @@ class NaturalGradient(Optimizer):
             damping=dampings[0],
             iterations=direction.iterations,
             fallbacks=fallbacks,
+            reading=direction.reading,
+            retries=direction.retries,
+            rounds=direction.rounds,
+            residual=direction.residual,
+            products=direction.products,
         )
         return loss
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
 from ...devicemodel.device import Outcome
 
+Reading: TypeAlias = Literal["", "bare", "refined", "gradient"]
+"""How the device was read. "gradient": no refined reading converged, and the gradient, over the largest row sum of |A|, took its place (in
+one system at least)."""
 _SEVERITY = [
     Outcome.OK,
     Outcome.EXTRAPOLATED,
     Outcome.CLIPPED,
     Outcome.OFFSET_CLIPPED,
+    Outcome.NOT_CONVERGED,
     Outcome.UNSTABLE,
     Outcome.NOT_FINITE,
 ]
 
 
 def usable(outcome: Outcome) -> bool:
-    """Whether a step may be taken with the reading: there is one, and it depends on the drive."""
-    return outcome.readable and outcome is not Outcome.OFFSET_CLIPPED
+    """Whether a step may be taken with the reading: there is one, it depends on the drive, and is not known to be wrong."""
+    return outcome.readable and outcome not in (Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
@@ -44,6 +49,10 @@ class StepRecord:
         damping: lambda of the step.
         iterations: of an iterative solution; 0 for a direct one.
         fallbacks: positions of the parameters without a direct form, whose Jacobian was taken sample by sample.
+        reading: how the device was read, see `Reading`; "" for a digital solution.
+        retries: how often a refined reading was tried again with more damping, of the system that needed it most often.
+        rounds, residual: of the refined readings, `Refinement`'s largest; 0 and None of bare ones.
+        products: digital products with the systems' matrices.
     """
 
     loss: float
@@ -56,11 +65,16 @@ class StepRecord:
     damping: float = 0.0
     iterations: int = 0
     fallbacks: tuple[int, ...] = ()
+    reading: Reading = ""
+    retries: int = 0
+    rounds: int = 0
+    residual: float | None = None
+    products: int = 0
 
     @property
     def applied(self) -> bool:
         """Whether the parameters were updated."""
-        return usable(self.outcome)
+        return usable(self.outcome) or self.reading == "gradient"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +88,8 @@ class Direction:
     attempts: int = 0
     device_seconds: float = 0.0
     iterations: int = 0
+    reading: Reading = ""
+    retries: int = 0
+    rounds: int = 0
+    residual: float | None = None
+    products: int = 0

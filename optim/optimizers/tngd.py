@@ -14,9 +14,11 @@ white over parameters.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -25,8 +27,9 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...devicemodel.checks import check_duration
-from ...devicemodel.device import Device, Outcome, Solution
+from ...devicemodel.device import Device, Outcome
 from ...devicemodel.devices.ideal import IdealDevice
+from ...devicemodel.host.refine import Refined, settles
 from ...devicemodel.systems import Dense, Implicit, LowRank
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
@@ -35,6 +38,7 @@ from ..curvature.kronecker import kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
+from .reading import ROUNDS, TOLERANCE, Answer, refined
 from .step import Direction, usable, worst
 
 if TYPE_CHECKING:
@@ -60,10 +64,16 @@ class TNGD(NaturalGradient):
         system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" one layer after another
             with the two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
         ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
+        reading: "refined" corrects each reading by its digital residual (`devicemodel.host.refine`), to |b - A x| <= 1e-2 |b|; "bare"
+            takes it as it is. "auto" refines where `duration` is at least the settling time that the damping predicts, 5 / lambda, and one
+            reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD. `last.reading` records
+            which. Give a `Refined` as the device for other rounds, tolerance or method.
 
-    A step with a reading that the drive clipped is taken. One with a reading that does not depend on the drive (`Outcome.OFFSET_CLIPPED`)
-    or with none (unstable, not finite) is skipped; `last.outcome` records it, and `LevenbergMarquardt` raises the damping. `state_dict`
-    holds the device's state, so that a resumed run is bit-exact.
+    A refined reading that does not converge is tried again with 4 and 16 times the damping; if that fails, too, the step is the gradient
+    divided by the largest row sum of |A| (`last.retries`, `last.reading`). A bare step with a reading that the drive clipped is taken. One
+    with a reading that does not depend on the drive (`Outcome.OFFSET_CLIPPED`) or with none (unstable, not finite) is skipped;
+    `last.outcome` records it, and `LevenbergMarquardt` raises the damping. `state_dict` holds the device's state, so that a resumed run is
+    bit-exact.
 
     Raises:
         InputError: arguments out of range, incompatible or without effect; in `step`, as `Curvature` and `Device.solve`.
@@ -82,6 +92,7 @@ class TNGD(NaturalGradient):
         device: Device | None = None,
         system: Literal["dual", "primal", "kronecker"] = "dual",
         ema_decay: float = EMA_DECAY,
+        reading: Literal["auto", "refined", "bare"] = "auto",
         *,
         curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
@@ -126,6 +137,19 @@ class TNGD(NaturalGradient):
             raise InputError(
                 f"read_interval is {read_interval}, but there is one reading: leave it out, or give reads > 1"
             )
+        wrapped = isinstance(device, Refined)
+        if reading not in ("auto", "refined", "bare"):
+            raise InputError(f'reading is {reading!r}: give "auto", "refined" or "bare"')
+        if wrapped and reading == "bare":
+            raise InputError(
+                'reading="bare" with a Refined device: give the device that it refines, or leave reading out'
+            )
+        whole = duration > 0 and reset and reads == 1  # (a delay needs reset=False)
+        if (wrapped or reading == "refined") and not whole:
+            raise InputError(
+                f"refined readings with duration {duration}, reset={reset} and reads {reads}: correction runs overwrite the state, and "
+                'correct what a settled run reads. Give duration > 0, reset=True and one reading, or reading="bare" and a device as it is'
+            )
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
         )
@@ -138,6 +162,8 @@ class TNGD(NaturalGradient):
         self.reads, self.read_interval = reads, float(read_interval)
         self.system, self.ema_decay = system, float(ema_decay)
         self.device: Device = IdealDevice() if device is None else device
+        self.reading = "refined" if wrapped or reading == "refined" else reading if whole else "bare"
+        self._refined = device if isinstance(device, Refined) else Refined(self.device, ROUNDS, TOLERANCE)
         self._carried = False  # whether the device holds a state of the run so far
 
     def state_dict(self) -> dict[str, Any]:
@@ -160,42 +186,45 @@ class TNGD(NaturalGradient):
         A, s = factor.gram(), factor.sources
         if not all_finite(A):
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
-        A.diagonal().add_(damping)
+
+        def system_at(value: float) -> LinearSystem:
+            damped = A.clone()
+            damped.diagonal().add_(value)
+            return Dense(damped, floor=value)
+
         start = time.perf_counter()
-        found = self._read(Dense(A, floor=damping), s, s)
+        found = self._read(system_at, s, damping, s)
         spent = time.perf_counter() - start
-        x = factor.rmatvec(found.x) if usable(found.outcome) else None
-        return Direction(x, found.outcome, factor.cells, found.seconds, found.attempts, spent)
+        return _direction_of(factor.rmatvec(found.x) if found.applies else None, found, factor.cells, spent)
 
     def _primal(self, factor: Factor, damping: float) -> Direction:
         gradient = factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
-        system: LinearSystem
+        system_at: Callable[[float], LinearSystem]
         products = FlatFactor(factor)
-        if damping > 0 and self.device.accepts(system := Implicit(products, damping)):
-            finite = all_finite(products.gram())
+        if damping > 0 and self.device.accepts(Implicit(products, damping)):
+            finite, system_at = all_finite(products.gram()), functools.partial(Implicit, products)
         else:
             J = factor.jacobian()
-            if not all_finite(J):
-                return Direction(None, Outcome.NOT_FINITE, g.numel())
-            system, finite = LowRank(J, None, damping), True
+            finite, system_at = all_finite(J), functools.partial(LowRank, J, None)
         if not finite or not all_finite(g):
             return Direction(None, Outcome.NOT_FINITE, g.numel())
         start = time.perf_counter()
         fresh = self.reset or not self._carried
-        found = self._read(system, g, g if fresh else None)
-        seconds, attempts = found.seconds, found.attempts
+        found = self._read(system_at, g, damping, g if fresh else None)
         self._carried = found.outcome.readable and not found.outcome.clipped
         if self.delay_time > 0 and usable(found.outcome):
             late = self.device.evolve(self.delay_time)
-            seconds, attempts = seconds + late.seconds, attempts + late.attempts
+            found = dataclasses.replace(
+                found, seconds=found.seconds + late.seconds, attempts=found.attempts + late.attempts
+            )
             self._carried = late.outcome.readable and not late.outcome.clipped
         spent = time.perf_counter() - start
         x: list[Tensor] | None = None
-        if usable(found.outcome):
+        if found.applies:
             pieces = found.x.split([part.numel() for part in gradient])
             x = [piece.reshape(part.shape) for piece, part in zip(pieces, gradient, strict=True)]
-        return Direction(x, found.outcome, g.numel(), seconds, attempts, spent)
+        return _direction_of(x, found, g.numel(), spent)
 
     def _kronecker(self, factor: Factor, damping: float) -> Direction:
         """Solve the blocks' systems one after another on the same device, which is reset for each."""
@@ -204,27 +233,35 @@ class TNGD(NaturalGradient):
         if blocks is None:
             return Direction(None, Outcome.NOT_FINITE, 0)
         found = [torch.zeros_like(part) for part in gradient]
-        outcome, cells, seconds, attempts, spent = Outcome.OK, 0, 0.0, 0, 0.0
+        total, cells, spent = Answer(torch.zeros(0), Outcome.OK, 0.0, 0), 0, 0.0
         for block in blocks:
-            system, g = block.system(damping), block.gather(gradient)
+            g = block.gather(gradient)
             start = time.perf_counter()
-            one = self._read(system, g, g)
-            spent += time.perf_counter() - start
-            cells, seconds, attempts = cells + system.size, seconds + one.seconds, attempts + one.attempts
-            outcome = worst((outcome, one.outcome))
-            if not usable(outcome):
-                return Direction(None, outcome, cells, seconds, attempts, spent)
-            block.scatter(one.x, found)
-        return Direction(found, outcome, cells, seconds, attempts, spent)
+            total = self._read(block.system, g, damping, g).after(total)
+            spent, cells = spent + time.perf_counter() - start, cells + len(g)
+            if not total.applies:
+                return _direction_of(None, total, cells, spent)
+            block.scatter(total.x, found)
+        return _direction_of(found, total, cells, spent)
 
-    def _read(self, system: LinearSystem, b: Tensor, x0: Tensor | None) -> Solution:
-        """The mean of `reads` readings, with the worst of their outcomes."""
+    def _refines(self, damping: float) -> bool:
+        """Whether readings with this damping are refined."""
+        return self.reading == "refined" or (self.reading == "auto" and settles(self.duration, damping))
+
+    def _read(self, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, x0: Tensor | None) -> Answer:
+        """A refined reading; or the mean of `reads` bare ones from x0, with the worst of their outcomes.
+
+        Where a refined reading starts from does not matter; from zero, so that the start takes nothing of the range.
+        """
+        system = system_at(damping)
         if not self.device.accepts(system):
             others = " or ".join(repr(name) for name in ("dual", "primal", "kronecker") if name != self.system)
             raise InputError(
-                f"system={self.system!r} programs a {type(system).__name__}, which a {type(self.device).__name__} does not accept: give "
-                f"system={others}, or another device"
+                f"system={self.system!r} programs a {type(system).__name__}, which a {type(self._refined.device).__name__} does not "
+                f"accept: give system={others}, or another device"
             )
+        if self._refines(damping):
+            return refined(self._refined, system_at, b, damping, self.duration)
         first = self.device.solve(system, b, self.duration, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         violations = first.violations
@@ -234,4 +271,21 @@ class TNGD(NaturalGradient):
             late = self.device.evolve(self.read_interval)
             total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
             outcome, violations = worst((outcome, late.outcome)), (*violations, *late.violations)
-        return Solution(total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)))
+        return Answer(total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)))
+
+
+def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: float) -> Direction:
+    """The direction x with what its answer took."""
+    return Direction(
+        x,
+        answer.outcome,
+        cells,
+        answer.seconds,
+        answer.attempts,
+        spent,
+        reading=answer.reading,
+        retries=answer.retries,
+        rounds=answer.rounds,
+        residual=answer.residual,
+        products=answer.products,
+    )

@@ -53,9 +53,17 @@ def test_simulate_runs_ngspice_and_draws_its_waveforms(run: Run) -> None:
     code, out, _ = run(*arguments, "--plot", "x.svg")
     data = json.loads(out)
     assert (code, data["outcome"], data["die"], data["technology"]) == (0, "ok", 7, "integrated")
-    assert 1e-6 < data["relative_error"] < 0.2  # 1 % parts and 8 bit, times the condition number of 3
+    assert data["reading"] == "refined"
+    assert len(data["residuals"]) == data["digital_products"] == 3
+    assert data["relative_error"] < 1e-4
+    assert np.linalg.norm(np.subtract(data["x"], data["exact"])) <= data["error_bound"]
+    bare = json.loads(run(*arguments, "--reading", "bare")[1])
+    assert bare["reading"] == "bare"
+    assert 1e-3 < bare["relative_error"] < 0.2  # 1 % parts and 8 bit, times the condition number of 3
     assert "<svg" in Path("x.svg").read_text(encoding="utf-8")
     assert json.loads(run(*arguments)[1])["x"] == data["x"], "one seed, one die, one noise"
+    early = json.loads(run(*arguments, "--duration", "1")[1])
+    assert early["reading"] == "bare"  # not read to its end
     settled = json.loads(run(*arguments, "--duration", "inf")[1])
     assert settled["duration_tau"] is None
     np.testing.assert_allclose(settled["x"], data["x"], rtol=0.1, atol=0.02)
@@ -111,6 +119,7 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["simulate", "A.npy", "--device", "ideal", "--die", "1"],
         "--die does not apply.*surrogate or spice",
     ),
+    "unknown reading": (["simulate", "A.npy", "--reading", "twice"], "'twice': give one of auto, refined, bare"),
     "no card": (["simulate", "A.npy", "--device", "surrogate"], "needs a card.*calibrate"),
     "missing card": (["simulate", "A.npy", "--card", "none.json"], "'none.json' cannot be read"),
     "negative die": (["simulate", "A.npy", "--die", "-3"], "--die"),

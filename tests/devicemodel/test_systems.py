@@ -12,7 +12,15 @@ from thermograd.compiler.linear_system import FactoredSystem, LinearSystem
 from thermograd.devicemodel.checks import check_duration
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.ou.process import OU
-from thermograd.devicemodel.systems import Dense, Implicit, Kronecker, LowRank, check_vector
+from thermograd.devicemodel.systems import (
+    Dense,
+    Implicit,
+    Kronecker,
+    LowRank,
+    check_vector,
+    eigenvalue_floor,
+    norm_bound,
+)
 
 
 @given(k=st.integers(1, 6), n=st.integers(1, 6), core=st.booleans(), damping=st.floats(0, 10), seed=st.integers(0, 999))
@@ -188,3 +196,46 @@ def test_an_implicit_system_has_products_alone():
     for method in (system.dense, system.diagonal):
         with pytest.raises(InputError, match="Implicit system"):
             method()
+
+
+@given(kind=st.sampled_from(["dense", "low-rank", "weighted", "kronecker", "implicit"]), seed=st.integers(0, 9999))
+@settings(max_examples=80, deadline=None)
+def test_floor_and_norm_bound_hold_between_them_all_eigenvalues(kind, seed):
+    """Also where a factor has negative eigenvalues, which take off from the damping."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    def symmetric(n, share):
+        B = normal(n, n)
+        return B @ B.mT - share * float(seed % 3) * torch.eye(n, dtype=torch.float64)
+
+    J, damping = normal(3, 5), 0.5 + seed % 7
+    system = {
+        "dense": Dense(J.mT @ J + damping * torch.eye(5, dtype=torch.float64), floor=damping * (1 - 1e-9)),
+        "low-rank": LowRank(J, None, damping),
+        "weighted": LowRank(J, symmetric(3, 0.05), damping),
+        "kronecker": Kronecker(symmetric(2, 0.2), symmetric(3, 0.2), damping),
+        "implicit": LowRank(J, None, damping),
+    }[kind]
+    values = torch.linalg.eigvalsh(system.dense())
+    if kind == "implicit":
+
+        class Rows:
+            shape, dtype = J.shape, J.dtype
+            gram = staticmethod(lambda: J @ J.mT)
+
+        system = Implicit(Rows(), damping)
+    floor = eigenvalue_floor(system)
+    if floor is None:
+        assert float(values[0]) < damping  # only negative eigenvalues of a factor can take all of it
+    else:
+        assert 0 < floor <= float(values[0]) * (1 + 1e-9)
+    assert float(values.abs().max()) <= norm_bound(system) * (1 + 1e-9)
+    if kind in ("low-rank", "implicit"):
+        assert floor == damping
+
+
+def test_of_a_matrix_without_more_no_floor_is_known():
+    assert eigenvalue_floor(Dense(torch.eye(2))) is None

@@ -141,6 +141,7 @@ class Scripted:
         (Outcome.CLIPPED, 1.0, True),
         (Outcome.UNSTABLE, 1.0, False),
         (Outcome.OFFSET_CLIPPED, 1.0, False),
+        (Outcome.NOT_CONVERGED, 1.0, False),
         (Outcome.NOT_FINITE, 1.0, False),
         (Outcome.OK, math.nan, False),
     ],
@@ -168,7 +169,8 @@ def test_bad_readings_leave_parameters_and_moments_alone(outcome, value, applied
 )
 def test_an_adapted_damping_rises_where_a_reading_needs_more(outcome, factor):
     model, x, y = small_problem()
-    optimizer = TNGD(model.parameters(), device=Scripted(outcome, 1.0), damping=LevenbergMarquardt(0.3, factor=0.7))
+    damping = LevenbergMarquardt(0.3, factor=0.7)
+    optimizer = TNGD(model.parameters(), device=Scripted(outcome, 1.0), damping=damping, reading="bare")
     for k in range(3):
         optimizer.step(closure_of(model, x, y))
         assert optimizer.last.damping == pytest.approx(0.3 * factor**k)

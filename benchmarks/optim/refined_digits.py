@@ -1,0 +1,178 @@
+"""Digits by exact NGD, and by TNGD on dies of 8 bits and 1 % mismatch, read as they are and refined.
+
+    python benchmarks/optim/refined_digits.py [--card card.json] [--dies 1,2,3] [--seeds 0,1,2] [--out out/refined_digits]
+
+NGD's best damping and rate (0.1, 0.2), and those of the demo (0.3, 0.3); batch 8, 300 steps; every die with every seed. Differences to
+exact NGD are paired by seed, their standard error is over the runs. Rows:
+
+    bare            one reading at the end of the run
+    refined         unit diagonal, read at +b and -b, corrected to |b - A x| <= 1e-2 |b|: TNGD's own
+    2 rounds        the same with two corrections always
+    no die, CG      the control: two rounds of "fcg" with the identity in place of a die, which is plain CG on the unit diagonal
+
+Without a card, one of the integrated preset's own figures. Runs are stored one by one: an interrupted table resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thermograd.circuits.files import output_folder
+from thermograd.circuits.job_store import JobStore, job_key
+from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
+from thermograd.devicemodel.device import Device, Outcome, Solution
+from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.refine import Refined
+from thermograd.optim.optimizers.ngd import NGD
+from thermograd.optim.optimizers.step import StepRecord
+from thermograd.optim.optimizers.tngd import TNGD
+from thermograd.optim.tasks.digits import digits
+from thermograd.optim.training.train import train
+
+SETTINGS = ((0.1, 0.2), (0.3, 0.3))
+"""(damping, rate)."""
+BATCH, STEPS = 8, 300
+TIME_CONSTANTS = 6.0
+"""Length of a run, over that of the damping: 20 tau at 0.3."""
+ROWS = ("exact NGD", "bare", "refined", "2 rounds", "no die, CG")
+ON_A_DIE = ("bare", "refined", "2 rounds")
+
+
+class NoDie(IdealDevice):
+    """Reads what it is driven with."""
+
+    def solve(self, system: Any, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        return Solution(b, Outcome.OK, 0.0)
+
+
+def card_of_preset() -> DeviceCard:
+    """The card that a perfect calibration of the integrated preset would find."""
+    technology = preset("integrated")
+    values = {
+        "gain": 1.0,
+        "leak": 1.0 / technology.opamp.gain,
+        "lag": 1.0 / (2 * math.pi * technology.opamp.gbw),
+        "mismatch": technology.resistors.mismatch,
+        "capacitor_mismatch": technology.capacitors.mismatch,
+        "offset": technology.opamp.offset_mismatch,
+        "noise_power": 1.0,
+    }
+    return DeviceCard(
+        technology=technology,
+        fabric="crossbar",
+        held_out=HeldOut(
+            systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
+        ),
+        validity=Validity(unknowns=(1, 4096), condition_number=(1.0, 1e12)),
+        provenance={"simulator": "none"},
+        **{name: Estimate(value=value, std=0.0) for name, value in values.items()},
+    )
+
+
+def one(card: DeviceCard, row: str, setting: tuple[float, float], seed: int, die: int | None) -> dict[str, Any]:
+    """One training."""
+    torch.set_num_threads(1)
+    damping, rate = setting
+    made: list[NGD | TNGD] = []
+
+    def optimizer(params: Iterable[Tensor]) -> NGD | TNGD:
+        if row == "exact NGD":
+            made.append(NGD(params, lr=rate, damping=damping))
+            return made[0]
+        device: Device = NoDie() if die is None else SurrogateDevice(card, die=die, extrapolate=True)
+        if row == "2 rounds":
+            device = Refined(device, rounds=2)
+        elif die is None:
+            device = Refined(device, rounds=2, method="fcg")
+        duration = TIME_CONSTANTS / damping
+        reading: Any = row if row in ("bare", "refined") else "auto"
+        made.append(TNGD(params, lr=rate, damping=damping, duration=duration, device=device, reading=reading))
+        return made[0]
+
+    records: list[StepRecord] = []
+
+    def record(done: int, history: Any) -> None:
+        last = made[0].last
+        assert last is not None
+        records.append(last)
+
+    history = train(digits(), optimizer, STEPS, BATCH, seed, callbacks=[record], evaluate_every=0)
+    return {
+        "accuracy": history.final_accuracy,
+        "skipped": sum(not one.applied for one in records),
+        "retried": sum(one.retries > 0 and one.reading == "refined" for one in records),
+        "gradient": sum(one.reading == "gradient" for one in records),
+        "runs": float(np.mean([one.attempts for one in records])),
+        "products": float(np.mean([one.products for one in records])),
+        "residual": float(np.median([one.residual or 0.0 for one in records])),
+        "seconds": float(sum(history.digital_seconds) + sum(history.device_seconds)),
+    }
+
+
+def table(found: dict[tuple[Any, ...], dict[str, Any]], seeds: list[int], dies: list[int]) -> str:
+    """Markdown, a table for each setting."""
+    lines = []
+    for setting in SETTINGS:
+        lines += [
+            f"Damping {setting[0]:g}, rate {setting[1]:g}; mean over runs +- its standard error.",
+            "",
+            "| reading | test accuracy, % | difference to exact NGD | worst run | skipped, retried, gradient, % of steps "
+            "| analog runs a step | products a step | median residual | s a training |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        for row in ROWS:
+            keys = [(row, setting, seed, die) for seed in seeds for die in (dies if row in ON_A_DIE else [None])]
+            runs = [found[key] for key in keys]
+            exact = np.array([100 * found["exact NGD", setting, key[2], None]["accuracy"] for key in keys])
+            accuracy = np.array([100 * run["accuracy"] for run in runs])
+            means = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+            rare = ", ".join(f"{100 * means[name] / STEPS:.2g}" for name in ("skipped", "retried", "gradient"))
+            apart = "-" if row == "exact NGD" else _mean(accuracy - exact)
+            lines.append(
+                f"| {row} | {_mean(accuracy)} | {apart} | {accuracy.min():.2f} | {rare} | {means['runs']:.1f} | {means['products']:.1f} "
+                f"| {means['residual']:.2g} | {means['seconds']:.0f} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _mean(values: np.ndarray) -> str:
+    return f"{values.mean():.2f} +- {values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--card", type=Path, help="of the integrated technology; default: the preset's own figures")
+    parser.add_argument("--dies", default="1,2,3")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("out/refined_digits"), help="folder that keeps the runs")
+    arguments = parser.parse_args()
+    card = card_of_preset() if arguments.card is None else DeviceCard.read(arguments.card)
+    dies, seeds = ([int(one) for one in text.split(",")] for text in (arguments.dies, arguments.seeds))
+    store: JobStore[dict[str, Any]] = JobStore(output_folder(arguments.out))
+    runs = [
+        (row, setting, seed, die)
+        for row in ROWS
+        for setting in SETTINGS
+        for seed in seeds
+        for die in (dies if row in ON_A_DIE else [None])
+    ]
+    jobs = {job_key(card.model_dump_json(), STEPS, BATCH, TIME_CONSTANTS, *run): run for run in runs}
+    counted = lambda done, total: print(f"\r{done} of {total} runs", end="", flush=True)  # noqa: E731
+    found = dict(store.map(lambda run: one(card, *run), jobs, arguments.workers, progress=counted))
+    print("\n" + table({run: found[key] for key, run in jobs.items()}, seeds, dies))
+
+
+if __name__ == "__main__":
+    main()

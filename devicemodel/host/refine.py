@@ -1,0 +1,310 @@
+"""`Refined`: a device whose readings are corrected by the residual that a digital product shows.
+
+    unit diagonal -> read at +b and at -b -> r = b - A x, digitally -> the same program solves A d = r -> x + d -> ...
+
+What is left of a first reading's error, of codes, mismatch and settling, is an error of the operator, B for A^-1, and each round multiplies
+it by I - B A. Nothing here solves a system: a round is one product with A, in double precision and with A as it was given, so that the
+residual is an honest error bar,
+
+    |x - A^-1 b| <= |b - A x| / floor
+
+for a symmetric A without an eigenvalue below the floor > 0 (`systems.eigenvalue_floor`). Mixed-precision in-memory computing: M. Le Gallo
+et al., Nature Electronics 1:246 (2018); of analog solvers: npj Unconventional Computing 2 (2025), s44335-025-00044-2.
+
+Equilibrated. The device is programmed with D A D, D = diag(A)^-1/2, of unit diagonal, on its equal capacitors, and runs for max A_ii times
+the duration in its own unit of time, which is about as much shorter: the seconds stay. So the path from x0 to the solution is another one
+than that of A. (The compiler's `equilibrate` makes the capacitors unequal and keeps the path, on a board made to order.)
+
+Chopped. Half the difference of readings at b and at -b is free of every constant error and of even-order nonlinearity, and has half the
+variance of one reading.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...circuits.errors import InputError
+from ...compiler.linear_system import LinearSystem
+from ...compiler.validate import check_damping
+from ..checks import check_duration
+from ..device import Device, Outcome, Refinement, Solution
+from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector, eigenvalue_floor
+from .iterations import Iterated, Product, flexible_cg, richardson
+
+METHODS: dict[str, Callable[[Product, Any, Tensor, int, float], Iterated]] = {
+    "richardson": richardson,
+    "fcg": flexible_cg,
+}
+ROUNDS, MAX_ROUNDS = 2, 20
+"""Rounds without a number and without a tolerance, and the most for a tolerance alone."""
+SETTLED = 5.0
+"""Slowest time constants after which a circuit counts as settled, to e^-5 = 0.7 %."""
+LARGEST_EXPONENT = 1000
+"""Of two, by which a drive is amplified digitally."""
+WRITTEN_OUT = 4096
+"""Most unknowns of a system given by factors that is written out, to be equilibrated."""
+
+
+def settles(duration: float, floor: float) -> bool:
+    """Whether a run of `duration` tau is read at its end: `SETTLED` time constants of a mode of eigenvalue `floor` >= 0."""
+    return floor > 0 and duration >= SETTLED / floor
+
+
+class Refined:
+    """A `Device` that refines the readings of another one.
+
+    Args:
+        device: any device. It keeps its own analog state, which correction runs overwrite.
+        rounds: corrections after the first reading, at most. Default: 2, or with a tolerance 20.
+        tolerance: |b - A x| / |b| at which to stop. None: after the rounds alone.
+        chopped: read at b and at -b.
+        equilibrate: program D A D. `Dense` systems are scaled exactly; a `LowRank` or `Kronecker` one of up to 4096 unknowns is written
+            out for it, if the device takes a `Dense`. What cannot be scaled is programmed as it is (D A D of a damped product of factors
+            has no such factors): an `Implicit`, larger systems, devices that take factors alone, a diagonal that is not positive.
+            `Solution.refinement.equilibrated` says which.
+        method: "richardson", or "fcg": flexible conjugate gradients with the device as preconditioner, for a stable device whose
+            error is too large for Richardson's iteration.
+        added_damping: >= 0, added to the diagonal of the programmed matrix (of ones, where it is equilibrated) and of no other: "fcg"
+            goes on towards the system as it was given, with a device that would be unstable without it.
+
+    A `Solution` has the x of the smallest residual, and `refinement`; runs, seconds and violations are those of all readings. Its outcome
+    is OK (EXTRAPOLATED) if the residual is within the tolerance, whatever a single reading clipped at; else that of a clipped reading, or
+    `NOT_CONVERGED`. Without a tolerance a reading that is worse than x = 0, |b - A x| >= |b|, has not converged. `UNSTABLE` and
+    `NOT_FINITE` are the device's: program it with more damping.
+
+    Iteration stops early where three rounds brought no smaller residual, as at the device's noise.
+
+    Raises:
+        InputError: rounds < 0, a tolerance not in (0, 1), an unknown method; in `solve`, as the device.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        rounds: int | None = None,
+        tolerance: float | None = None,
+        chopped: bool = True,
+        equilibrate: bool = True,
+        method: Literal["richardson", "fcg"] = "richardson",
+        added_damping: float = 0.0,
+    ) -> None:
+        if rounds is not None and (not isinstance(rounds, int) or rounds < 0):
+            raise InputError(f"rounds is {rounds!r}: give an integer >= 0")
+        if tolerance is not None and not 0 < tolerance < 1:
+            raise InputError(f"tolerance is {tolerance!r}: give |b - A x| / |b| above 0 and below 1, such as 1e-3")
+        if method not in METHODS:
+            raise InputError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
+        check_damping(added_damping)
+        if isinstance(device, type) or not isinstance(device, Device):
+            raise InputError(f"device is {device!r}: give a device, such as SurrogateDevice(card)")
+        if isinstance(device, Refined):
+            raise InputError("device is Refined: give the device that it refines")
+        self.device = device
+        self.rounds = (ROUNDS if tolerance is None else MAX_ROUNDS) if rounds is None else rounds
+        self.tolerance, self.chopped, self.equilibrate, self.method = tolerance, chopped, equilibrate, method
+        self.added_damping = added_damping
+        self._system: LinearSystem | None = None
+        self._loaded: _Loaded | None = None
+        self._drive: Tensor | None = None
+
+    def accepts(self, system: LinearSystem) -> bool:
+        """As the device; see `Device.accepts`."""
+        return self.device.accepts(system)
+
+    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        """Program the system once, read and refine; see `Device.solve`.
+
+        Args:
+            duration: of each run, in tau of A.
+            x0: (n,) state of the cells before the first reading (-x0 before that at -b); None: zeros, since no earlier state is left.
+
+        Raises:
+            InputError: as the device's own `solve`.
+        """
+        if not self.accepts(system):
+            # The device says best what it takes.
+            self.device.solve(system, b, duration, x0=x0)
+            raise InputError(f"system is a {type(system).__name__}, which the device does not accept")
+        check_vector("b", b, system)
+        if x0 is not None:
+            check_vector("x0", x0, system)
+        check_duration(duration)
+        if system is not self._system:
+            self._system, self._loaded = system, self._load(system)
+        self._drive = b
+        assert self._loaded is not None
+        return self._refine(self._loaded, b, duration, x0)
+
+    def evolve(self, duration: float) -> Solution:
+        """Read and refine once more with the loaded system and drive, runs of `duration` tau each. InputError when nothing is loaded."""
+        if self._loaded is None or self._drive is None:
+            raise InputError(
+                "the device has no system and drive yet (they are not part of a saved state): call solve first"
+            )
+        return self._refine(self._loaded, self._drive, check_duration(duration), None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The device's own state."""
+        return {"device": self.device.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state of `state_dict`; the loaded system is not part of it. InputError for another one."""
+        if "device" not in state:
+            raise InputError("state lacks device: give what state_dict() of a Refined returned")
+        self.device.load_state_dict(state["device"])
+        self._system = self._loaded = self._drive = None
+
+    def _load(self, system: LinearSystem) -> _Loaded:
+        floor, product = eigenvalue_floor(system), _product(system)
+        scaling = self._scaling(system) if self.equilibrate else None
+        if scaling is None:
+            return _Loaded(_damped(system, self.added_damping), product, floor, None, 1.0)
+        dense = system.dense().detach().double()
+        largest = 1 / float(scaling.min()) ** 2
+        # Symmetric to the rounding of its own type is not so to that of double precision.
+        scaled = Dense((dense + dense.mT) / 2 * torch.outer(scaling, scaling), floor=(floor or 0.0) / largest)
+        return _Loaded(_damped(scaled, self.added_damping), product, floor, scaling, largest)
+
+    def _scaling(self, system: LinearSystem) -> Tensor | None:
+        """D, (n,) float64; None where the system is programmed as it is."""
+        if isinstance(system, Implicit):
+            return None
+        written = isinstance(system, Dense) or system.size <= WRITTEN_OUT
+        if not (written and self.device.accepts(Dense(torch.eye(1, dtype=torch.float64)))):
+            return None
+        diagonal: Tensor = system.diagonal().detach().double()
+        return diagonal.rsqrt() if float(diagonal.min()) > 0 else None
+
+    def _refine(self, loaded: _Loaded, b: Tensor, duration: float, x0: Tensor | None) -> Solution:
+        drive = b.detach().double()
+        if not bool(drive.any()):
+            # x = 0 has no residual.
+            return Solution(
+                torch.zeros_like(b),
+                Outcome.OK,
+                0.0,
+                0,
+                refinement=Refinement((0.0,), 0.0, 0, loaded.scaling is not None),
+            )
+        readings = _Readings(self.device, loaded, drive, duration, x0, self.chopped)
+        found = METHODS[self.method](loaded.product, readings.read, drive, self.rounds, self.tolerance or 0.0)
+        x = found.x.to(dtype=b.dtype)
+        residual = min(found.residuals, default=math.inf)
+        bound = None
+        if loaded.floor is not None and found.residuals:
+            bound = residual * float(drive.norm()) / loaded.floor + float((x.double() - found.x).norm())
+        return Solution(
+            x,
+            self._outcome(readings, found.complete, residual),
+            readings.seconds,
+            readings.attempts,
+            tuple(dict.fromkeys(readings.violations)),
+            refinement=Refinement(found.residuals, bound, found.products, loaded.scaling is not None),
+        )
+
+    def _outcome(self, readings: _Readings, complete: bool, residual: float) -> Outcome:
+        met = readings.outcomes
+        if not complete:
+            return met[-1]
+        good = Outcome.EXTRAPOLATED if Outcome.EXTRAPOLATED in met else Outcome.OK
+        if self.tolerance is not None and residual <= self.tolerance:
+            return good
+        for clipped in (Outcome.OFFSET_CLIPPED, Outcome.CLIPPED):
+            if clipped in met:
+                return clipped
+        return Outcome.NOT_CONVERGED if self.tolerance is not None or not residual < 1 else good
+
+
+class _Loaded(NamedTuple):
+    """A system as the host holds it: `programmed` on the device, with D = `scaling`, for `stretch` times the duration."""
+
+    programmed: LinearSystem
+    product: Product
+    floor: float | None
+    scaling: Tensor | None
+    stretch: float
+
+
+class _Readings:
+    """The readings behind one solution.
+
+    Attributes:
+        outcomes, attempts, seconds, violations: of all runs.
+    """
+
+    def __init__(
+        self, device: Device, loaded: _Loaded, b: Tensor, duration: float, x0: Tensor | None, chopped: bool
+    ) -> None:
+        self._device, self._loaded, self._chopped = device, loaded, chopped
+        self._duration = duration * loaded.stretch
+        one = torch.ones_like(b) if loaded.scaling is None else loaded.scaling
+        self._scaling, self._exponent = one, _exponent(one * b)
+        self._start = None if x0 is None else x0.detach().double() / one
+        self.outcomes: list[Outcome] = []
+        self.attempts, self.seconds = 0, 0.0
+        self.violations: list[str] = []
+
+    def read(self, r: Tensor) -> Tensor | None:
+        """D times the reading of D A D y = D r, (n,) float64; None: the device gave none.
+
+        The drive is as large as that of b, by a power of two: a device with a noise of its own in problem units sees no smaller signal.
+        """
+        drive = self._scaling * r
+        factor = math.ldexp(1.0, min(self._exponent - _exponent(drive), LARGEST_EXPONENT))
+        drive = drive * factor
+        start, self._start = torch.zeros_like(drive) if self._start is None else self._start, None
+        reading = self._run(drive, start)
+        if reading is not None and self._chopped:
+            other = self._run(-drive, -start)
+            reading = None if other is None else (reading - other) / 2
+        return None if reading is None else self._scaling * reading / factor
+
+    def _run(self, drive: Tensor, start: Tensor) -> Tensor | None:
+        programmed = self._loaded.programmed
+        dtype: torch.dtype = getattr(programmed, "dtype", torch.float64)
+        found = self._device.solve(programmed, drive.to(dtype), self._duration, x0=start.to(dtype))
+        self.outcomes.append(found.outcome)
+        self.attempts, self.seconds = self.attempts + found.attempts, self.seconds + found.seconds
+        self.violations += found.violations
+        return found.x.double() if found.outcome.readable else None
+
+
+def _damped(system: LinearSystem, more: float) -> LinearSystem:
+    """A + more I, of the same kind. InputError for a kind of unknown records."""
+    if more == 0:
+        return system
+    if isinstance(system, Dense):
+        A = system.A.clone()
+        A.diagonal().add_(more)
+        return Dense(A, floor=system.floor + more if system.floor > 0 else 0.0)
+    if isinstance(system, LowRank | Kronecker | Implicit):
+        return dataclasses.replace(system, damping=system.damping + more)
+    raise InputError(f"added_damping with a {type(system).__name__}: give Dense(system.dense())")
+
+
+def _product(system: LinearSystem) -> Product:
+    """x -> A x in double precision, of the numbers that the system holds; of other kinds in the system's own."""
+    if isinstance(system, Dense):
+        A = system.A.detach().double()
+        return lambda x: A @ x
+    if isinstance(system, LowRank):
+        J, H, damping = system.J.detach().double(), system.H, system.damping
+        middle = None if H is None else H.detach().double()
+        return lambda x: J.mT @ (J @ x if middle is None else middle @ (J @ x)) + damping * x
+    if isinstance(system, Kronecker):
+        left, right = system.A.detach().double(), system.B.detach().double()
+        shape, damping = (len(left), len(right)), system.damping
+        return lambda x: (left @ x.reshape(shape) @ right).flatten() + damping * x
+    dtype: torch.dtype = getattr(system, "dtype", torch.float64)
+    return lambda x: system.matvec(x.to(dtype)).double()
+
+
+def _exponent(vector: Tensor) -> int:
+    """Of two, of the largest entry; 0 of a vector of zeros."""
+    return math.frexp(float(vector.abs().max()))[1]

@@ -1,0 +1,92 @@
+"""Refined readings of an optimizer's systems, and what is done where one does not converge.
+
+    refine (A + lambda I) x = b -> not converged: with more damping, twice -> x = b / (largest row sum of |A + lambda I|)
+
+The last is a step of gradient descent that is no longer than one with the exact curvature along any direction could be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ...compiler.linear_system import LinearSystem
+from ...devicemodel.device import Outcome
+from ...devicemodel.host.refine import Refined
+from ...devicemodel.systems import norm_bound
+from .step import Reading, usable, worst
+
+TOLERANCE, ROUNDS = 1e-2, 8
+"""Of a refined reading: |b - A x| / |b|, and the most corrections for it."""
+RAISE, RETRIES = 4.0, 2
+"""Factor of the damping of a further try, and number of such tries."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the device made of one system, or of several (fields as in `Solution` and `StepRecord`)."""
+
+    x: Tensor
+    outcome: Outcome
+    seconds: float
+    attempts: int
+    violations: tuple[str, ...] = ()
+    reading: Reading = "bare"
+    retries: int = 0
+    rounds: int = 0
+    residual: float | None = None
+    products: int = 0
+
+    @property
+    def applies(self) -> bool:
+        """Whether a step may be taken with x."""
+        return self.reading == "gradient" or usable(self.outcome)
+
+    def after(self, earlier: Answer) -> Answer:
+        """This x, and what both took."""
+        residuals = [one for one in (self.residual, earlier.residual) if one is not None]
+        return Answer(
+            self.x,
+            worst((self.outcome, earlier.outcome)),
+            self.seconds + earlier.seconds,
+            self.attempts + earlier.attempts,
+            tuple(dict.fromkeys((*earlier.violations, *self.violations))),
+            "gradient" if "gradient" in (self.reading, earlier.reading) else self.reading,
+            max(self.retries, earlier.retries),
+            max(self.rounds, earlier.rounds),
+            max(residuals, default=None),
+            self.products + earlier.products,
+        )
+
+
+def refined(
+    device: Refined, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, duration: float
+) -> Answer:
+    """A refined reading of (A + damping I) x = b, with more damping, or the scaled gradient.
+
+    Args:
+        system_at: the system for a damping.
+        b: (n,). duration: of each run, tau.
+    """
+    total = Answer(b, Outcome.OK, 0.0, 0)
+    for retries in range(1 + (RETRIES if damping > 0 else 0)):
+        found = device.solve(system_at(damping * RAISE**retries), b, duration)
+        assert found.refinement is not None
+        total = Answer(
+            found.x,
+            found.outcome,
+            total.seconds + found.seconds,
+            total.attempts + found.attempts,
+            tuple(dict.fromkeys((*total.violations, *found.violations))),
+            "refined",
+            retries,
+            found.refinement.rounds,
+            found.refinement.residual,
+            total.products + found.refinement.products,
+        )
+        if found.outcome in (Outcome.OK, Outcome.EXTRAPOLATED):
+            return total
+    return dataclasses.replace(total, x=b / norm_bound(system_at(damping)), reading="gradient")

@@ -1,0 +1,216 @@
+"""Refined readings in TNGD: when they are taken, that they make a step of exact NGD of a real die, and what is done where they fail."""
+
+import io
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.cascade.device import CascadeDevice
+from thermograd.devicemodel.device import Outcome, Solution
+from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.refine import Refined
+from thermograd.devicemodel.systems import Implicit
+from thermograd.optim.optimizers.damping import LevenbergMarquardt
+from thermograd.optim.optimizers.reading import RAISE, RETRIES
+from thermograd.optim.optimizers.tngd import TNGD
+
+from ...systems import true_card
+from ..oracle import dense_ggn, flat
+from .test_ngd import closure_of, step_of
+from .test_tngd import small_problem
+
+DAMPING = 0.3
+
+
+def die(seed=1):
+    return SurrogateDevice(true_card(preset("integrated")), die=seed, extrapolate=True)
+
+
+def exact_step(model, x, y, damping=DAMPING):
+    """-(G + damping)^-1 g of the oracle."""
+    G, g = dense_ggn(model, x, lambda z: F.cross_entropy(z, y))
+    return -torch.linalg.solve(G + damping * torch.eye(len(g), dtype=G.dtype), g)
+
+
+@pytest.mark.parametrize(
+    ("damping", "options", "reading"),
+    [
+        (0.1, {"duration": 50.0}, "refined"),  # five time constants
+        (0.1, {"duration": 49.0}, "bare"),
+        (0.1, {"duration": math.inf}, "refined"),
+        (0.0, {"duration": math.inf}, "bare"),  # no floor is known
+        (0.1, {"duration": 0.0}, "bare"),
+        (0.1, {"duration": 1.0, "reading": "refined"}, "refined"),
+        (0.1, {"duration": math.inf, "reading": "bare"}, "bare"),
+        (0.1, {"duration": 50.0, "reads": 2}, "bare"),
+        (0.1, {"duration": 50.0, "reset": False, "system": "primal"}, "bare"),
+        (0.1, {"duration": 1.0, "device": Refined(IdealDevice(), rounds=1)}, "refined"),
+        (LevenbergMarquardt(0.1), {"duration": 50.0}, "refined"),
+    ],
+)
+def test_a_circuit_that_is_read_to_its_end_is_refined(damping, options, reading):
+    model, x, y = small_problem()
+    optimizer = TNGD(model.parameters(), damping=damping, **options)
+    optimizer.step(closure_of(model, x, y))
+    assert optimizer.last.reading == reading
+    assert (optimizer.last.residual is not None) is (reading == "refined")
+
+
+@pytest.mark.parametrize("system", ["dual", "primal"])
+def test_a_refined_die_takes_the_exact_step_and_a_bare_one_does_not(system):
+    off = {}
+    for kind in ("bare", "refined", "more"):
+        model, x, y = small_problem()
+        device = Refined(die(), rounds=4) if kind == "more" else die()
+        reading = "bare" if kind == "bare" else "auto"
+        optimizer = TNGD(
+            model.parameters(), lr=1.0, damping=DAMPING, duration=40.0, system=system, device=device, reading=reading
+        )
+        expected = exact_step(model, x, y)
+        found = step_of(optimizer, model, closure_of(model, x, y))
+        off[kind] = float((found - expected).norm() / expected.norm())
+        last = optimizer.last
+        assert last.outcome in (Outcome.OK, Outcome.EXTRAPOLATED)
+        if kind != "bare":
+            assert last.residual < 1e-2
+            assert last.products == last.rounds + 1
+            assert last.attempts >= 2 * (last.rounds + 1)
+    assert off["bare"] > 1e-2
+    assert off["refined"] < 0.3 * off["bare"]
+    assert off["more"] < 1e-3
+
+
+def test_kronecker_blocks_are_refined_one_by_one():
+    steps = {}
+    for kind, device in {"ideal": IdealDevice(), "die": CascadeDevice("integrated", die=1)}.items():
+        model, x, y = small_problem()
+        optimizer = TNGD(model.parameters(), lr=1.0, damping=DAMPING, duration=40.0, system="kronecker", device=device)
+        steps[kind] = step_of(optimizer, model, closure_of(model, x, y))
+        assert optimizer.last.reading == "refined"
+        assert optimizer.last.residual <= 1e-2
+        assert optimizer.last.products >= 3  # one a block at least
+    off = float((steps["die"] - steps["ideal"]).norm() / steps["ideal"].norm())
+    assert 0 < off < 3e-2
+
+
+class Weak:
+    """A device that answers with `outcome` below a damping, and solves above it."""
+
+    def __init__(self, least, outcome=Outcome.UNSTABLE):
+        self.least, self.outcome = least, outcome
+        self.ideal = IdealDevice()
+
+    def accepts(self, system):
+        return not isinstance(system, Implicit)
+
+    def solve(self, system, b, duration, x0=None):
+        if float(torch.linalg.eigvalsh(system.dense())[0]) < self.least:
+            return Solution(torch.zeros_like(b), self.outcome, 1.0, 1)
+        return self.ideal.solve(system, b, duration, x0)
+
+    def evolve(self, duration):
+        raise AssertionError("not asked to run on")
+
+    def state_dict(self):
+        return self.ideal.state_dict()
+
+    def load_state_dict(self, state):
+        self.ideal.load_state_dict(state)
+
+
+def weak(least, outcome=Outcome.UNSTABLE):
+    """Without a unit diagonal, in which the damping would be another number."""
+    return Refined(Weak(least, outcome), rounds=3, tolerance=1e-6, equilibrate=False)
+
+
+@pytest.mark.parametrize("system", ["dual", "primal"])
+@pytest.mark.parametrize("retries", range(RETRIES + 1))
+def test_what_does_not_converge_is_tried_with_more_damping(retries, system):
+    model, x, y = small_problem()
+    least = DAMPING * RAISE**retries * 0.99
+    optimizer = TNGD(model.parameters(), lr=1.0, damping=DAMPING, duration=math.inf, system=system, device=weak(least))
+    expected = exact_step(model, x, y, DAMPING * RAISE**retries)
+    found = step_of(optimizer, model, closure_of(model, x, y))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-7)
+    last = optimizer.last
+    assert (last.retries, last.reading, last.outcome) == (retries, "refined", Outcome.OK)
+    assert last.damping == DAMPING
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNSTABLE, Outcome.CLIPPED, Outcome.OFFSET_CLIPPED])
+@pytest.mark.parametrize("system", ["dual", "primal"])
+def test_then_the_step_is_the_gradient_at_the_scale_of_the_curvature(system, outcome):
+    model, x, y = small_problem()
+    G, g = dense_ggn(model, x, lambda z: F.cross_entropy(z, y))
+    optimizer = TNGD(
+        model.parameters(), lr=1.0, damping=DAMPING, duration=20.0, system=system, device=weak(1e9, outcome)
+    )
+    found = -step_of(optimizer, model, closure_of(model, x, y))
+    last = optimizer.last
+    assert (last.retries, last.reading, last.outcome, last.applied) == (RETRIES, "gradient", outcome, True)
+    assert last.analog_seconds == pytest.approx(last.attempts)
+    # Along the gradient, and no longer than 1 / (largest eigenvalue) of it.
+    size = float(found.norm() / g.norm())
+    torch.testing.assert_close(found, size * g, rtol=1e-6, atol=1e-9)
+    top = float(torch.linalg.eigvalsh(G)[-1]) + DAMPING
+    assert 0.05 / top < size <= (1 + 1e-9) / top
+
+
+def test_an_adapted_damping_rises_where_the_die_needs_more():
+    model, x, y = small_problem()
+    optimizer = TNGD(
+        model.parameters(), damping=LevenbergMarquardt(DAMPING, factor=0.7), duration=math.inf, device=weak(2 * DAMPING)
+    )
+    optimizer.step(closure_of(model, x, y))
+    assert optimizer.last.retries == 1
+    optimizer.step(closure_of(model, x, y))
+    assert optimizer.last.damping == pytest.approx(DAMPING / 0.7)
+
+
+def test_a_resumed_refined_run_is_bit_exact():
+    def build():
+        model, x, y = small_problem(torch.float32)
+        return (
+            model,
+            TNGD(model.parameters(), lr=0.1, damping=DAMPING, duration=40.0, device=die()),
+            closure_of(model, x, y),
+        )
+
+    model, optimizer, closure = build()
+    buffer = io.BytesIO()
+    for step in range(4):
+        if step == 2:
+            torch.save([model.state_dict(), optimizer.state_dict()], buffer)
+        optimizer.step(closure)
+    resumed, other, again = build()
+    other.step(again)
+    buffer.seek(0)
+    for part, state in zip((resumed, other), torch.load(buffer, weights_only=True), strict=True):
+        part.load_state_dict(state)
+    for _ in range(2):
+        other.step(again)
+    assert torch.equal(flat(resumed.parameters()), flat(model.parameters()))
+    assert other.last.residual == optimizer.last.residual
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"reading": "twice"}, "twice"),
+        ({"reading": "refined", "reset": False, "system": "primal"}, "overwrite the state"),
+        ({"reading": "refined", "reset": False, "system": "primal", "delay_time": 1.0}, "overwrite the state"),
+        ({"reading": "refined", "reads": 2}, "overwrite the state"),
+        ({"reading": "refined", "duration": 0.0}, "duration > 0"),
+        ({"device": Refined(IdealDevice()), "reset": False, "system": "primal"}, "overwrite the state"),
+        ({"device": Refined(IdealDevice()), "reading": "bare"}, "the device that it refines"),
+    ],
+)
+def test_bad_arguments(options, words):
+    with pytest.raises(InputError, match=words):
+        TNGD(nn.Linear(2, 2).parameters(), **options)
