@@ -33,9 +33,6 @@ from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number
 from .step import Direction, StepRecord
 
-_HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
-"""Outcomes without a step that more damping may avoid."""
-
 
 class NaturalGradient(Optimizer):
     """Base class: runs the closure, builds the curvature, applies the direction that a subclass finds.
@@ -183,7 +180,7 @@ class NaturalGradient(Optimizer):
         if direction.x is not None and not all_finite(*direction.x):
             direction = dataclasses.replace(direction, x=None, outcome=Outcome.NOT_FINITE)
         if direction.x is not None:
-            adapting = isinstance(self.policy, LevenbergMarquardt) and factor is not None
+            adapting = isinstance(self.policy, LevenbergMarquardt) and not direction.needs_damping
             before = [p.detach().clone() for p in self._parameters()] if adapting else []
             slope = factor.gradient() if adapting and factor is not None else []
             # Products through the graph are needed once more at the old parameters.
@@ -191,12 +188,9 @@ class NaturalGradient(Optimizer):
             held = torch.autograd._unsafe_preserve_version_counter(tuple(self._parameters()))
             with torch.no_grad(), held if graph else contextlib.nullcontext():
                 self._update(self._clipped(direction.x))
-            if direction.retries > 0 and isinstance(self.policy, LevenbergMarquardt):
-                # The device does not bear so little, whatever the quadratic model says.
-                self._adapted = self.policy.updated(dampings[0], change=math.inf, predicted=0.0)
-            elif adapting and factor is not None:
+            if adapting and factor is not None:
                 self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared], graph)
-        elif isinstance(self.policy, LevenbergMarquardt) and direction.outcome in _HELPED_BY_DAMPING:
+        if isinstance(self.policy, LevenbergMarquardt) and direction.needs_damping:
             self._adapted = self.policy.updated(dampings[0], change=math.inf, predicted=0.0)
         by_blocks = [one for one in curvatures if isinstance(one, DetachedFactor) or self._uses_blocks(one)]
         fallbacks = tuple(by_blocks[0].fallbacks) if by_blocks else ()
@@ -214,11 +208,7 @@ class NaturalGradient(Optimizer):
             damping=dampings[0],
             iterations=direction.iterations,
             fallbacks=fallbacks,
-            reading=direction.reading,
-            retries=direction.retries,
-            rounds=direction.rounds,
-            residual=direction.residual,
-            products=direction.products,
+            **direction.of_readings(),
         )
         return loss
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
@@ -22,6 +22,11 @@ _SEVERITY = [
     Outcome.UNSTABLE,
     Outcome.NOT_FINITE,
 ]
+
+
+_HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
+"""Outcomes without a step that more damping may avoid."""
+_OF_READINGS = ("reading", "retries", "rounds", "residual", "products")
 
 
 def usable(outcome: Outcome) -> bool:
@@ -93,3 +98,12 @@ class Direction:
     rounds: int = 0
     residual: float | None = None
     products: int = 0
+
+    @property
+    def needs_damping(self) -> bool:
+        """Whether the device does not bear the damping of the step: it took more, or gave no reading for want of it."""
+        return self.retries > 0 or (self.x is None and self.outcome in _HELPED_BY_DAMPING)
+
+    def of_readings(self) -> dict[str, Any]:
+        """The fields of a `StepRecord` that tell how the device was read."""
+        return {name: getattr(self, name) for name in _OF_READINGS}
