@@ -8,7 +8,8 @@ exact NGD are paired by seed, their standard error is over the runs. Rows:
     bare            one reading at the end of the run
     refined         unit diagonal, read at +b and -b, corrected to |b - A x| <= 1e-2 |b|: TNGD's own
     2 rounds        the same with two corrections always
-    no die, CG      the control: two rounds of "fcg" with the identity in place of a die, which is plain CG on the unit diagonal
+    CG, 2 rounds    a control: two rounds of "fcg" with the identity in place of a die, which is plain CG on the unit diagonal
+    CG to 1e-2      the other: as many rounds of it as the refined die's residual takes
 
 Without a card, one of the integrated preset's own figures. Runs are stored one by one: an interrupted table resumes.
 """
@@ -34,6 +35,7 @@ from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.optim.optimizers.ngd import NGD
+from thermograd.optim.optimizers.reading import TOLERANCE
 from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
@@ -42,9 +44,11 @@ from thermograd.optim.training.train import train
 SETTINGS = ((0.1, 0.2), (0.3, 0.3))
 """(damping, rate)."""
 BATCH, STEPS = 8, 300
+UNKNOWNS = 80
+"""Of the dual system, 10 outputs for each of a batch."""
 TIME_CONSTANTS = 6.0
 """Length of a run, over that of the damping: 20 tau at 0.3."""
-ROWS = ("exact NGD", "bare", "refined", "2 rounds", "no die, CG")
+ROWS = ("exact NGD", "bare", "refined", "2 rounds", "CG, 2 rounds", "CG to 1e-2")
 ON_A_DIE = ("bare", "refined", "2 rounds")
 
 
@@ -92,8 +96,10 @@ def one(card: DeviceCard, row: str, setting: tuple[float, float], seed: int, die
         device: Device = NoDie() if die is None else SurrogateDevice(card, die=die, extrapolate=True)
         if row == "2 rounds":
             device = Refined(device, rounds=2)
-        elif die is None:
+        elif row == "CG, 2 rounds":
             device = Refined(device, rounds=2, method="fcg")
+        elif row == "CG to 1e-2":
+            device = Refined(device, rounds=UNKNOWNS, tolerance=TOLERANCE, method="fcg")
         duration = TIME_CONSTANTS / damping
         reading: Any = row if row in ("bare", "refined") else "auto"
         made.append(TNGD(params, lr=rate, damping=damping, duration=duration, device=device, reading=reading))
