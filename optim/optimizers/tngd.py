@@ -64,10 +64,10 @@ class TNGD(NaturalGradient):
         system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" one layer after another
             with the two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
         ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
-        reading: "refined" corrects each reading by its digital residual (`devicemodel.host.refine`), to |b - A x| <= 1e-2 |b|; "bare"
-            takes it as it is. "auto" refines where `duration` is at least the settling time that the damping predicts, 5 / lambda, and one
-            reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD. `last.reading` records
-            which. Give a `Refined` as the device for other rounds, tolerance or method.
+        reading: "bare" takes each reading as the device gives it; "refined" corrects it by its residual (`devicemodel.host.refine`),
+            to |b - A x| <= 1e-2 |b|. "auto" refines where `duration` is at least the settling time that the damping predicts, 5 / lambda,
+            and one reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD. `last.reading`
+            records which. Give a `Refined` as the device for other rounds, tolerance or method.
 
     A refined reading that does not converge is tried again with 4 and 16 times the damping; if that fails, too, the step is the gradient
     divided by the largest row sum of |A| (`last.retries`, `last.reading`). A bare step with a reading that the drive clipped is taken. One
@@ -92,7 +92,7 @@ class TNGD(NaturalGradient):
         device: Device | None = None,
         system: Literal["dual", "primal", "kronecker"] = "dual",
         ema_decay: float = EMA_DECAY,
-        reading: Literal["auto", "refined", "bare"] = "auto",
+        reading: Literal["auto", "refined", "bare"] = "bare",
         *,
         curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
@@ -140,10 +140,6 @@ class TNGD(NaturalGradient):
         wrapped = isinstance(device, Refined)
         if reading not in ("auto", "refined", "bare"):
             raise InputError(f'reading is {reading!r}: give "auto", "refined" or "bare"')
-        if wrapped and reading == "bare":
-            raise InputError(
-                'reading="bare" with a Refined device: give the device that it refines, or leave reading out'
-            )
         whole = duration > 0 and reset and reads == 1  # (a delay needs reset=False)
         if (wrapped or reading == "refined") and not whole:
             raise InputError(
