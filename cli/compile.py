@@ -16,7 +16,7 @@ from .outputs import complain, emit, note, say, show, to_json
 if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
     from ..compiler.program import AnalogProgram
-    from ..compiler.report import Report
+    from ..compiler.program_report import Report
 
 SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
 EXTRACTED = ".extracted.cir"

@@ -38,9 +38,9 @@ from .passes.verify import verify as verify
 from .program import AnalogProgram as AnalogProgram
 from .program_io import load_program as load_program
 from .program_io import save_program as save_program
-from .report import LayoutEffect as LayoutEffect
-from .report import Report as Report
-from .report import Sensitivity as Sensitivity
+from .program_report import LayoutEffect as LayoutEffect
+from .program_report import Report as Report
+from .program_report import Sensitivity as Sensitivity
 
 __all__ = [
     "AnalogProgram",

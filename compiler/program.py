@@ -24,7 +24,7 @@ from .fabrics.base import Fabric
 from .fabrics.registry import fabric_named, fabric_names
 from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
 from .parts import Behaviour, Parts
-from .report import Report
+from .program_report import Report
 from .validate import validate_drive
 
 

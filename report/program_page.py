@@ -16,7 +16,7 @@ from .template import page_from
 if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
     from ..compiler.program import AnalogProgram
-    from ..compiler.report import Report
+    from ..compiler.program_report import Report
 
 NETLIST_LINES, BILL_LINES = 400, 40
 UNITS = {"resistor": "Ω", "capacitor": "F", "inductor": "H"}

@@ -101,11 +101,9 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
 
 
 def test_a_path_that_does_not_exist_is_seen() -> None:
-    text = (
-        "see `circuits/cells/`, `test_layout_law.py`, `out/report.html`, `A / B`, `docs/no.png` and `circuits/files.py`"
-    )
-    assert named(text) == ["circuits/cells/", "test_layout_law.py", "docs/no.png", "circuits/files.py"]
-    assert not list(ROOT.glob("circuits/cells"))
+    text = "see `circuits/no_such_room/`, `test_layout_law.py`, `out/report.html`, `A / B`, `docs/no.png` and `circuits/files.py`"
+    assert named(text) == ["circuits/no_such_room/", "test_layout_law.py", "docs/no.png", "circuits/files.py"]
+    assert not list(ROOT.glob("circuits/no_such_room"))
 
 
 def test_the_compilers_page_lists_the_fabrics_of_the_registry() -> None:

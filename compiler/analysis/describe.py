@@ -17,7 +17,7 @@ from ..matrices import (
     solution_error,
 )
 from ..program import AnalogProgram
-from ..report import Report
+from ..program_report import Report
 from .sensitivity import sensitivities
 
 

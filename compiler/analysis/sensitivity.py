@@ -21,7 +21,7 @@ import numpy as np
 from ..matrices import dense, solver
 from ..perturbation import Perturbation
 from ..program import AnalogProgram
-from ..report import Sensitivity
+from ..program_report import Sensitivity
 from ..validate import validate_drive
 
 SHOWN = 10

@@ -44,7 +44,7 @@ from ...circuits.linear.statespace import state_space
 from ..fabrics.array import ArrayParts
 from ..matrices import relative_inverse_error, scaled, solution_error
 from ..program import AnalogProgram
-from ..report import LayoutEffect
+from ..program_report import LayoutEffect
 from .extraction import extracted_netlist, require_array
 
 JUDGED = 600
