@@ -33,6 +33,8 @@ from .device import Device as Device
 from .device import Outcome as Outcome
 from .device import Refinement as Refinement
 from .device import Solution as Solution
+from .device import SolvesMany as SolvesMany
+from .device import solve_many as solve_many
 from .devices.die_batch import BatchSolution as BatchSolution
 from .devices.die_batch import DieBatch as DieBatch
 from .devices.ideal import IdealDevice as IdealDevice
@@ -92,6 +94,7 @@ __all__ = [
     "Scenario",
     "Solution",
     "SolverArray",
+    "SolvesMany",
     "SpiceDevice",
     "StepCost",
     "StepTime",
@@ -110,6 +113,7 @@ __all__ = [
     "handovers",
     "random_system",
     "read_measurements",
+    "solve_many",
     "step_cost",
     "step_time",
     "sweep",

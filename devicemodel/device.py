@@ -11,8 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
+from ..circuits.errors import InputError
 from ..compiler.linear_system import LinearSystem
 
 
@@ -136,3 +138,43 @@ class Device(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state; the continuation is bit-exact."""
         ...
+
+
+@runtime_checkable
+class SolvesMany(Protocol):
+    """A device that takes many drives of one program at once; see `solve_many`."""
+
+    def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
+        """One run for each row of b, with the solutions of as many calls of `solve`, one after the other."""
+        ...
+
+
+def solve_many(
+    device: Device, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None
+) -> list[Solution]:
+    """Program the system once and run it for many drives, by the device's own `solve_many` if it has one.
+
+    The same solutions as m calls of `device.solve(system, b[i], duration, x0=x0[i])`, noise included: a run begins at its own start,
+    the ranging memory goes on from run to run, and the device is left in the state of the last one.
+
+    Args:
+        device: any.
+        system, duration: see `Device.solve`.
+        b: (m, n) drives. x0: (m, n) initial states; None: zeros.
+
+    Raises:
+        InputError: b without two axes, x0 of another shape; else as `Device.solve`.
+    """
+    starts = check_rows(b, x0)
+    if isinstance(device, SolvesMany):
+        return device.solve_many(system, b, duration, starts)
+    return [device.solve(system, row, duration, x0=start) for row, start in zip(b, starts, strict=True)]
+
+
+def check_rows(b: Tensor, x0: Tensor | None) -> Tensor:
+    """Start states (m, n) of drives b. InputError unless b has two axes and x0 the same shape."""
+    if b.dim() != 2:
+        raise InputError(f"b has shape {tuple(b.shape)}: give (m, n), one drive a row")
+    if x0 is not None and x0.shape != b.shape:
+        raise InputError(f"x0 has shape {tuple(x0.shape)} but b {tuple(b.shape)}: give one start state for each drive")
+    return torch.zeros_like(b) if x0 is None else x0

@@ -33,7 +33,7 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import check_damping
 from ..checks import check_duration
-from ..device import Device, Outcome, Refinement, Solution
+from ..device import Device, Outcome, Refinement, Solution, solve_many
 from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector, eigenvalue_floor
 from .iterations import Iterated, Product, flexible_cg, richardson
 
@@ -259,20 +259,26 @@ class _Readings:
         factor = math.ldexp(1.0, min(self._exponent - _exponent(drive), LARGEST_EXPONENT))
         drive = drive * factor
         start, self._start = torch.zeros_like(drive) if self._start is None else self._start, None
-        reading = self._run(drive, start)
-        if reading is not None and self._chopped:
-            other = self._run(-drive, -start)
-            reading = None if other is None else (reading - other) / 2
-        return None if reading is None else self._scaling * reading / factor
+        signs = [1, -1] if self._chopped else [1]
+        readings = self._runs(
+            torch.stack([sign * drive for sign in signs]), torch.stack([sign * start for sign in signs])
+        )
+        if readings is None:
+            return None
+        mean = torch.stack([sign * reading for sign, reading in zip(signs, readings, strict=True)]).mean(0)
+        return self._scaling * mean / factor
 
-    def _run(self, drive: Tensor, start: Tensor) -> Tensor | None:
+    def _runs(self, drives: Tensor, starts: Tensor) -> list[Tensor] | None:
         programmed = self._loaded.programmed
         dtype: torch.dtype = getattr(programmed, "dtype", torch.float64)
-        found = self._device.solve(programmed, drive.to(dtype), self._duration, x0=start.to(dtype))
-        self.outcomes.append(found.outcome)
-        self.attempts, self.seconds = self.attempts + found.attempts, self.seconds + found.seconds
-        self.violations += found.violations
-        return found.x.double() if found.outcome.readable else None
+        found = solve_many(self._device, programmed, drives.to(dtype), self._duration, starts.to(dtype))
+        for one in found:
+            self.outcomes.append(one.outcome)
+            self.attempts, self.seconds = self.attempts + one.attempts, self.seconds + one.seconds
+            self.violations += one.violations
+            if not one.outcome.readable:
+                return None
+        return [one.x.double() for one in found]
 
 
 def _damped(system: LinearSystem, more: float) -> LinearSystem:

@@ -6,7 +6,7 @@ import torch
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.device import Device
+from thermograd.devicemodel.device import Device, solve_many
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
@@ -66,3 +66,44 @@ def test_a_device_accepts_what_it_solves_and_nothing_else(name):
         else:
             with pytest.raises(InputError, match=f"system is a {kind}"):
                 device.solve(system, b, 1.0)
+
+
+class Counting(IdealDevice):
+    """Has no way of its own to take many drives."""
+
+    runs = 0
+
+    def solve(self, system, b, duration, x0=None):
+        self.runs += 1
+        return super().solve(system, b, duration, x0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Counting(kappa0=1e-3, seed=4),
+        lambda: SurrogateDevice(true_card(preset("integrated")), die=3, extrapolate=True),
+    ],
+    ids=["ideal", "surrogate"],
+)
+def test_many_drives_are_as_many_solves(make):
+    """Bit for bit in all but the order of sums: the same noise, the same ranging, the same state afterwards."""
+    generator = torch.Generator().manual_seed(7)
+    root = torch.randn(6, 6, dtype=torch.float64, generator=generator)
+    system = Dense(root @ root.T + torch.eye(6, dtype=torch.float64))
+    b = torch.randn(5, 6, dtype=torch.float64, generator=generator)
+    b[3] *= 40
+    starts = 0.1 * torch.randn(5, 6, dtype=torch.float64, generator=generator)
+    for x0 in (None, starts):
+        one, many = make(), make()
+        rows = torch.zeros_like(b) if x0 is None else x0
+        expected = [one.solve(system, row, 2.0, x0=start) for row, start in zip(b, rows, strict=True)]
+        found = solve_many(many, system, b, 2.0, x0)
+        for a, e in zip(found, expected, strict=True):
+            torch.testing.assert_close(a.x, e.x, rtol=1e-9, atol=1e-12)
+            assert (a.outcome, a.attempts, a.seconds) == (e.outcome, e.attempts, e.seconds)
+        torch.testing.assert_close(many.evolve(0.5).x, one.evolve(0.5).x, rtol=1e-9, atol=1e-12)
+    with pytest.raises(InputError, match="one drive a row"):
+        solve_many(make(), system, b[0], 2.0)
+    with pytest.raises(InputError, match="one start state for each drive"):
+        solve_many(make(), system, b, 2.0, starts[:2])
