@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,8 @@ from torch import Tensor
 
 from thermograd.circuits.files import output_folder
 from thermograd.circuits.job_store import JobStore, job_key
-from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
-from thermograd.devicemodel.device import Device, Outcome, Solution
-from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.card import DeviceCard
+from thermograd.devicemodel.device import Device
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.optim.optimizers.ngd import NGD
@@ -40,6 +39,10 @@ from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.training.train import train
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from dies import NoDie, card_of_preset
 
 SETTINGS = ((0.1, 0.2), (0.3, 0.3))
 """(damping, rate)."""
@@ -50,37 +53,6 @@ TIME_CONSTANTS = 6.0
 """Length of a run, over that of the damping: 20 tau at 0.3."""
 ROWS = ("exact NGD", "bare", "refined", "2 rounds", "CG, 2 rounds", "CG to 1e-2")
 ON_A_DIE = ("bare", "refined", "2 rounds")
-
-
-class NoDie(IdealDevice):
-    """Reads what it is driven with."""
-
-    def solve(self, system: Any, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
-        return Solution(b, Outcome.OK, 0.0)
-
-
-def card_of_preset() -> DeviceCard:
-    """The card that a perfect calibration of the integrated preset would find."""
-    technology = preset("integrated")
-    values = {
-        "gain": 1.0,
-        "leak": 1.0 / technology.opamp.gain,
-        "lag": 1.0 / (2 * math.pi * technology.opamp.gbw),
-        "mismatch": technology.resistors.mismatch,
-        "capacitor_mismatch": technology.capacitors.mismatch,
-        "offset": technology.opamp.offset_mismatch,
-        "noise_power": 1.0,
-    }
-    return DeviceCard(
-        technology=technology,
-        fabric="crossbar",
-        held_out=HeldOut(
-            systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
-        ),
-        validity=Validity(unknowns=(1, 4096), condition_number=(1.0, 1e12)),
-        provenance={"simulator": "none"},
-        **{name: Estimate(value=value, std=0.0) for name, value in values.items()},
-    )
 
 
 def one(card: DeviceCard, row: str, setting: tuple[float, float], seed: int, die: int | None) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""What the benchmarks of trained dies share: a card without a calibration, a device without a die, means with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from torch import Tensor
+
+from thermograd.circuits.technology.presets import preset
+from thermograd.circuits.technology.technology import Technology
+from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
+from thermograd.devicemodel.device import Outcome, Solution
+from thermograd.devicemodel.devices.ideal import IdealDevice
+
+
+class NoDie(IdealDevice):
+    """Reads what it is driven with: flexible CG preconditioned by it is plain CG."""
+
+    def solve(self, system: Any, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+        return Solution(b, Outcome.OK, 0.0)
+
+
+def card_of(technology: Technology) -> DeviceCard:
+    """The card that a perfect calibration of a technology with amplifiers would find."""
+    values = {
+        "gain": 1.0,
+        "leak": 1.0 / technology.opamp.gain,
+        "lag": 1.0 / (2 * math.pi * technology.opamp.gbw),
+        "mismatch": technology.resistors.mismatch,
+        "capacitor_mismatch": technology.capacitors.mismatch,
+        "offset": technology.opamp.offset_mismatch,
+        "noise_power": 1.0,
+    }
+    return DeviceCard(
+        technology=technology,
+        fabric="crossbar",
+        held_out=HeldOut(
+            systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
+        ),
+        validity=Validity(unknowns=(1, 4096), condition_number=(1.0, 1e12)),
+        provenance={"simulator": "none"},
+        **{name: Estimate(value=value, std=0.0) for name, value in values.items()},
+    )
+
+
+def card_of_preset() -> DeviceCard:
+    """That of the integrated preset."""
+    return card_of(preset("integrated"))
+
+
+def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Mean of independent values, and half the width of its interval by Student's t (nan for one value)."""
+    found = np.asarray(values, dtype=float)
+    if len(found) < 2:
+        return float(found.mean()), math.nan
+    error = found.std(ddof=1) / math.sqrt(len(found))
+    return float(found.mean()), float(stats.t.ppf((1 + level) / 2, len(found) - 1) * error)
