@@ -1,29 +1,28 @@
 """The digital side of iterative refinement: A x = b by products with A and a reading for each residual.
 
-A reading z = read(r) is what a device makes of A z = r: about A^-1 r, but neither symmetric nor linear nor the same twice.
+A reading z of r is what a device makes of A z = r: about A^-1 r, but neither symmetric nor linear nor the same twice. An iteration is a
+generator, which yields r and is sent z: so the readings of many iterations can be taken in one call of the device.
 
-    Richardson      x <- x + read(b - A x)                                     error <- (I - B A) error, for a linear reading B
+    Richardson      x <- x + reading of b - A x                                error <- (I - B A) error, for a linear reading B
     flexible CG     the A-norm of the error is minimised along each reading, made A-orthogonal to all earlier ones
     GCR             |b - A x| is minimised over all readings
 
 Richardson converges where the spectral radius of I - B A is below one. Flexible CG (Y. Notay, SIAM J. Sci. Comput. 22:1444, 2000) takes any
-B of positive definite symmetric part; with read(r) = r it is the conjugate gradient method. Where it meets r^T z <= 0 or no curvature, or
+B of positive definite symmetric part; with z = r it is the conjugate gradient method. Where it meets r^T z <= 0 or no curvature, or
 the residual stalls, the readings so far are kept and GCR goes on (S. Eisenstat, H. Elman, M. Schultz, SIAM J. Numer. Anal. 20:345, 1983).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 Product = Callable[[Tensor], Tensor]
 """x (n,) -> A x, float64."""
-Reading = Callable[[Tensor], Tensor | None]
-"""r (n,) -> what a device makes of A z = r, float64; None: nothing."""
-
 STALL, CG_STALL = 3, 10
 """Rounds without a smaller residual after which Richardson's iteration is given up, and GCR takes over from CG (whose residual may rise for
 some rounds, while the A-norm of the error falls)."""
@@ -46,12 +45,16 @@ class Iterated:
     complete: bool
 
 
-def richardson(product: Product, read: Reading, b: Tensor, rounds: int, tolerance: float) -> Iterated:
+Iteration: TypeAlias = Generator[Tensor, Tensor | None, Iterated]
+"""Yields r, (n,) float64, and is sent what a device makes of A z = r, of the same kind, or None: nothing."""
+
+
+def richardson(product: Product, b: Tensor, rounds: int, tolerance: float) -> Iteration:
     """At most 1 + `rounds` readings, until |b - A x| <= tolerance |b|, b != 0."""
     x, best, r, scale = torch.zeros_like(b), torch.zeros_like(b), b, float(b.norm())
     residuals: list[float] = []
     for _ in range(1 + rounds):
-        z = read(r)
+        z = yield r
         if z is None:
             return Iterated(best, tuple(residuals), len(residuals), False)
         x = x + z
@@ -64,13 +67,13 @@ def richardson(product: Product, read: Reading, b: Tensor, rounds: int, toleranc
     return Iterated(best, tuple(residuals), len(residuals), True)
 
 
-def flexible_cg(product: Product, read: Reading, b: Tensor, rounds: int, tolerance: float) -> Iterated:
+def flexible_cg(product: Product, b: Tensor, rounds: int, tolerance: float) -> Iteration:
     """As `richardson`. A round takes one product, and the residual that ends the iteration one more."""
     x, best, r, scale = torch.zeros_like(b), torch.zeros_like(b), b, float(b.norm())
     residuals: list[float] = []
     space, products = Space(), 0
     for k in range(1 + rounds):
-        z = read(r)
+        z = yield r
         if z is None:
             return Iterated(best, tuple(residuals), products, False)
         q = product(z)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -33,11 +33,11 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import check_damping
 from ..checks import check_duration
-from ..device import Device, Outcome, Refinement, Solution, solve_many
+from ..device import Device, Outcome, Refinement, Solution, check_rows, solve_many
 from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector, eigenvalue_floor
-from .iterations import Iterated, Product, flexible_cg, richardson
+from .iterations import Iterated, Iteration, Product, flexible_cg, richardson
 
-METHODS: dict[str, Callable[[Product, Any, Tensor, int, float], Iterated]] = {
+METHODS: dict[str, Callable[[Product, Tensor, int, float], Iteration]] = {
     "richardson": richardson,
     "fcg": flexible_cg,
 }
@@ -134,12 +134,25 @@ class Refined:
         check_vector("b", b, system)
         if x0 is not None:
             check_vector("x0", x0, system)
+        starts = torch.zeros_like(b) if x0 is None else x0
+        return self.solve_many(system, b.unsqueeze(0), duration, starts.unsqueeze(0))[0]
+
+    def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
+        """Program the system once and refine many readings together; see `device.solve_many`.
+
+        The device is asked for the readings of one round of all drives in one call, so that they are in another order than those of as many
+        calls of `solve`, which for a device with noise is another draw.
+        """
+        starts = check_rows(b, x0)
+        for row, start in zip(b, starts, strict=True):
+            check_vector("b", row, system)
+            check_vector("x0", start, system)
         check_duration(duration)
         if system is not self._system:
             self._system, self._loaded = system, self._load(system)
-        self._drive = b
+        self._drive = b[-1] if len(b) else None
         assert self._loaded is not None
-        return self._refine(self._loaded, b, duration, x0)
+        return self._refine(self._loaded, b, duration, starts)
 
     def evolve(self, duration: float) -> Solution:
         """Read and refine once more with the loaded system and drive, runs of `duration` tau each. InputError when nothing is loaded."""
@@ -147,7 +160,8 @@ class Refined:
             raise InputError(
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
-        return self._refine(self._loaded, self._drive, check_duration(duration), None)
+        drive = self._drive.unsqueeze(0)
+        return self._refine(self._loaded, drive, check_duration(duration), torch.zeros_like(drive))[0]
 
     def state_dict(self) -> dict[str, Any]:
         """The device's own state."""
@@ -181,31 +195,50 @@ class Refined:
         diagonal: Tensor = system.diagonal().detach().double()
         return diagonal.rsqrt() if float(diagonal.min()) > 0 else None
 
-    def _refine(self, loaded: _Loaded, b: Tensor, duration: float, x0: Tensor | None) -> Solution:
-        drive = b.detach().double()
-        if not bool(drive.any()):
-            # x = 0 has no residual.
+    def _refine(self, loaded: _Loaded, b: Tensor, duration: float, x0: Tensor) -> list[Solution]:
+        drives, starts = b.detach().double(), x0.detach().double()
+        readings = [_Readings(loaded, row, start, self.chopped) for row, start in zip(drives, starts, strict=True)]
+        # x = 0 has no residual where there is no drive.
+        driven = [i for i, row in enumerate(drives) if bool(row.any())]
+        method = METHODS[self.method]
+        iterations = {i: method(loaded.product, drives[i], self.rounds, self.tolerance or 0.0) for i in driven}
+        residuals = {i: next(iteration) for i, iteration in iterations.items()}
+        ended: dict[int, Iterated] = {}
+        while residuals:
+            runs = [run for i, r in residuals.items() for run in readings[i].runs(r)]
+            found = iter(self._run(loaded, runs, duration))
+            for i in list(residuals):
+                try:
+                    residuals[i] = iterations[i].send(readings[i].reading(found))
+                except StopIteration as end:
+                    ended[i] = end.value
+                    del residuals[i]
+        return [self._solution(loaded, row, readings[i], ended.get(i)) for i, row in enumerate(b)]
+
+    def _run(self, loaded: _Loaded, runs: Sequence[tuple[Tensor, Tensor]], duration: float) -> list[Solution]:
+        """One run for each drive and its start, in the coordinates of the programmed matrix."""
+        dtype: torch.dtype = getattr(loaded.programmed, "dtype", torch.float64)
+        drives, starts = (torch.stack(part).to(dtype) for part in zip(*runs, strict=True))
+        return solve_many(self.device, loaded.programmed, drives, duration * loaded.stretch, starts)
+
+    def _solution(self, loaded: _Loaded, b: Tensor, readings: _Readings, found: Iterated | None) -> Solution:
+        equilibrated = loaded.scaling is not None
+        if found is None:
             return Solution(
-                torch.zeros_like(b),
-                Outcome.OK,
-                0.0,
-                0,
-                refinement=Refinement((0.0,), 0.0, 0, loaded.scaling is not None),
+                torch.zeros_like(b), Outcome.OK, 0.0, 0, refinement=Refinement((0.0,), 0.0, 0, equilibrated)
             )
-        readings = _Readings(self.device, loaded, drive, duration, x0, self.chopped)
-        found = METHODS[self.method](loaded.product, readings.read, drive, self.rounds, self.tolerance or 0.0)
         x = found.x.to(dtype=b.dtype)
         residual = min(found.residuals, default=math.inf)
         bound = None
         if loaded.floor is not None and found.residuals:
-            bound = residual * float(drive.norm()) / loaded.floor + float((x.double() - found.x).norm())
+            bound = residual * float(b.double().norm()) / loaded.floor + float((x.double() - found.x).norm())
         return Solution(
             x,
             self._outcome(readings, found.complete, residual),
             readings.seconds,
             readings.attempts,
             tuple(dict.fromkeys(readings.violations)),
-            refinement=Refinement(found.residuals, bound, found.products, loaded.scaling is not None),
+            refinement=Refinement(found.residuals, bound, found.products, equilibrated),
         )
 
     def _outcome(self, readings: _Readings, complete: bool, residual: float) -> Outcome:
@@ -238,47 +271,35 @@ class _Readings:
         outcomes, attempts, seconds, violations: of all runs.
     """
 
-    def __init__(
-        self, device: Device, loaded: _Loaded, b: Tensor, duration: float, x0: Tensor | None, chopped: bool
-    ) -> None:
-        self._device, self._loaded, self._chopped = device, loaded, chopped
-        self._duration = duration * loaded.stretch
+    def __init__(self, loaded: _Loaded, b: Tensor, start: Tensor, chopped: bool) -> None:
         one = torch.ones_like(b) if loaded.scaling is None else loaded.scaling
-        self._scaling, self._exponent = one, _exponent(one * b)
-        self._start = None if x0 is None else x0.detach().double() / one
+        self._scaling, self._exponent, self._factor = one, _exponent(one * b), 1.0
+        self._start, self._signs = start / one, (1, -1) if chopped else (1,)
         self.outcomes: list[Outcome] = []
         self.attempts, self.seconds = 0, 0.0
         self.violations: list[str] = []
 
-    def read(self, r: Tensor) -> Tensor | None:
-        """D times the reading of D A D y = D r, (n,) float64; None: the device gave none.
+    def runs(self, r: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Drives and starts of the runs that read D A D y = D r, (n,) float64.
 
         The drive is as large as that of b, by a power of two: a device with a noise of its own in problem units sees no smaller signal.
         """
         drive = self._scaling * r
-        factor = math.ldexp(1.0, min(self._exponent - _exponent(drive), LARGEST_EXPONENT))
-        drive = drive * factor
-        start, self._start = torch.zeros_like(drive) if self._start is None else self._start, None
-        signs = [1, -1] if self._chopped else [1]
-        readings = self._runs(
-            torch.stack([sign * drive for sign in signs]), torch.stack([sign * start for sign in signs])
-        )
-        if readings is None:
-            return None
-        mean = torch.stack([sign * reading for sign, reading in zip(signs, readings, strict=True)]).mean(0)
-        return self._scaling * mean / factor
+        self._factor = math.ldexp(1.0, min(self._exponent - _exponent(drive), LARGEST_EXPONENT))
+        start, self._start = self._start, torch.zeros_like(drive)
+        return [(sign * self._factor * drive, sign * start) for sign in self._signs]
 
-    def _runs(self, drives: Tensor, starts: Tensor) -> list[Tensor] | None:
-        programmed = self._loaded.programmed
-        dtype: torch.dtype = getattr(programmed, "dtype", torch.float64)
-        found = solve_many(self._device, programmed, drives.to(dtype), self._duration, starts.to(dtype))
-        for one in found:
+    def reading(self, found: Iterator[Solution]) -> Tensor | None:
+        """D y by the next of the runs found, (n,) float64; None: the device gave none."""
+        solutions = [next(found) for _ in self._signs]
+        for one in solutions:
             self.outcomes.append(one.outcome)
             self.attempts, self.seconds = self.attempts + one.attempts, self.seconds + one.seconds
             self.violations += one.violations
             if not one.outcome.readable:
                 return None
-        return [one.x.double() for one in found]
+        mean = torch.stack([sign * one.x.double() for sign, one in zip(self._signs, solutions, strict=True)]).mean(0)
+        return self._scaling * mean / self._factor
 
 
 def _damped(system: LinearSystem, more: float) -> LinearSystem:

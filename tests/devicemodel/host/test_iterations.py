@@ -25,7 +25,17 @@ def perturbed_inverse(A, share, seed):
 
 def iterate(method, A, B, b, rounds, tolerance=0.0):
     A, B = torch.from_numpy(np.asarray(A)), torch.from_numpy(np.asarray(B))
-    return METHODS[method](lambda x: A @ x, lambda r: B @ r, torch.from_numpy(b), rounds, tolerance)
+    return answered(METHODS[method](lambda x: A @ x, torch.from_numpy(b), rounds, tolerance), lambda r: B @ r)
+
+
+def answered(iteration, read):
+    """Where an iteration ends with the readings of `read`."""
+    r = next(iteration)
+    while True:
+        try:
+            r = iteration.send(read(r))
+        except StopIteration as end:
+            return end.value
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -109,7 +119,8 @@ def test_where_cg_fails_gcr_minimises_the_residual(die):
 def test_a_reading_that_fails_ends_it(method):
     A, b = problem()
     answers = iter([torch.from_numpy(b), None])
-    found = METHODS[method](lambda x: torch.from_numpy(A) @ x, lambda r: next(answers), torch.from_numpy(b), 5, 1e-9)
+    iteration = METHODS[method](lambda x: torch.from_numpy(A) @ x, torch.from_numpy(b), 5, 1e-9)
+    found = answered(iteration, lambda r: next(answers))
     assert not found.complete
     assert len(found.residuals) == 1
 

@@ -289,6 +289,28 @@ def test_a_die_with_more_damping_preconditions_what_it_cannot_hold():
         torch.testing.assert_close(more, 0.25 * torch.eye(kind.size, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["richardson", "fcg"])
+def test_many_drives_are_refined_as_one_by_one(method):
+    """Each stops by itself; one call of the device a round."""
+    rng = np.random.default_rng(5)
+    system = Dense(torch.from_numpy(spd(8, 30.0, 1)), floor=0.1)
+    b = torch.from_numpy(rng.standard_normal((4, 8)) * np.array([[1.0], [1e-3], [0.0], [1e3]]))
+    starts = torch.from_numpy(rng.standard_normal((4, 8)))
+    refined = Refined(die := LinearDie(0.02), tolerance=1e-6, method=method)
+    together = refined.solve_many(system, b, 20.0, starts)
+    calls = len(die.calls)
+    apart = [refined.solve(system, row, 20.0, start) for row, start in zip(b, starts, strict=True)]
+    assert len({one.refinement.rounds for one in together}) > 1
+    assert len(die.calls) == 2 * calls
+    for one, other in zip(together, apart, strict=True):
+        assert torch.equal(one.x, other.x)
+        assert (one.outcome, one.attempts, one.seconds, one.refinement) == (
+            other.outcome, other.attempts, other.seconds, other.refinement
+        )  # fmt: skip
+    with pytest.raises(InputError, match="one drive a row"):
+        refined.solve_many(system, b[0], 20.0)
+
+
 def test_a_tolerance_is_kept_or_reported():
     system, b = dense()
     good = Refined(LinearDie(0.01), tolerance=1e-4).solve(system, b, math.inf)
