@@ -41,6 +41,7 @@ from .program_io import save_program as save_program
 from .program_report import LayoutEffect as LayoutEffect
 from .program_report import Report as Report
 from .program_report import Sensitivity as Sensitivity
+from .programming import Programming as Programming
 
 __all__ = [
     "AnalogProgram",
@@ -54,6 +55,7 @@ __all__ = [
     "LinearSystem",
     "Parts",
     "Placement",
+    "Programming",
     "Report",
     "Sensitivities",
     "Sensitivity",

@@ -142,8 +142,14 @@ def compile_system(
     return _finished(program, b, check)
 
 
-def lay_out(matrix: Any, fabric: str = "auto", technology: Technology | str = "ideal") -> AnalogProgram:
+def lay_out(
+    matrix: Any, fabric: str = "auto", technology: Technology | str = "ideal", leak: float = 0.0
+) -> AnalogProgram:
     """The passes up to rounding, at 1 V a problem unit: what a device runs at each programming.
+
+    Args:
+        matrix, fabric, technology: see `compile_matrix`.
+        leak: 1 / A0 of the amplifiers whose leak is taken off the diagonal before rounding (`Programming`); 0: none.
 
     Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
     which a device must not do. A board is unstable when programmed with an indefinite matrix.
@@ -151,7 +157,7 @@ def lay_out(matrix: Any, fabric: str = "auto", technology: Technology | str = "i
     Raises:
         InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics reject.
     """
-    return _place(validate(matrix), fabric, as_technology(technology), 0.0)
+    return _place(validate(matrix), fabric, as_technology(technology), 0.0, leak=leak)
 
 
 def _place(
@@ -163,11 +169,14 @@ def _place(
     rounding: str = "nearest",
     b: Any = None,
     seed: int = 0,
+    leak: float = 0.0,
 ) -> AnalogProgram:
     choice = choose_fabric(target, fabric, equilibrate)
     if not choice.fabric.keeps_sparse:
         target = dense(target)
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)
+    if leak:
+        parts = choice.fabric.without_leak(parts, leak)
     return AnalogProgram(
         technology=technology,
         fabric_name=choice.fabric.name,

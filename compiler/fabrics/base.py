@@ -114,6 +114,10 @@ class Fabric(abc.ABC):
     def admittance(self, parts: Any, technology: Technology, s: complex) -> Matrix:
         """Y(s), (n, n) in A/V: the drive currents that hold the cells' read voltages. s in 1/s; `verify` asks for real ones."""
 
+    def without_leak(self, parts: Any, leak: float) -> Any:
+        """Parts whose matrix, with what amplifiers of gain 1 / `leak` add to it, is that of `parts`; `parts` where they add nothing."""
+        return parts
+
     def drive(self, parts: Any) -> np.ndarray:
         """(n,) current really driven over the nominal one; ones where sources are the drive."""
         return np.ones(parts.size)

@@ -19,6 +19,7 @@ one resistor) and is no multiple of A^-1.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -195,6 +196,15 @@ class Crossbar(Fabric):
             given, back = parts.inverter
             conductance = np.where(conductance < 0, conductance * given / (back + error * (given + back)), conductance)
         return conductance + np.diag(error * law.load)
+
+    def without_leak(self, parts: CrossbarParts, leak: float) -> CrossbarParts:
+        """K_ii less L_i / A0, down to zero: k + (l + k) / A0 = K_ii with l all of L_i but the entry k itself."""
+        coupling, places = parts.coupling.copy(), np.arange(parts.size)
+        own = coupling[:, places, places]
+        positive = parts.polarity[places, places] > 0
+        others = coupling.sum(axis=2) - own + parts.drive
+        coupling[:, places, places] = np.where(positive, np.maximum(own - leak * others, 0.0) / (1 + leak), own)
+        return dataclasses.replace(parts, coupling=coupling)
 
     def drive(self, parts: CrossbarParts) -> np.ndarray:
         """Input resistors against the host's idea of them."""

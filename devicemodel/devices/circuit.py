@@ -19,6 +19,7 @@ from ...compiler.compile import lay_out
 from ...compiler.fabrics.registry import fabric_names
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
+from ...compiler.programming import Programming
 from ..device import Outcome
 from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
@@ -99,12 +100,13 @@ class CircuitDevice(HostedDevice):
         seed, read_out, calibrated: see `HostedDevice`.
         layout: True: the array with its wires, switches, parasitic capacitances and DAC outputs (`compiler.layout.extraction`), not the
             schematic; of fabrics that have a layout alone.
+        programming: what is done beyond the nearest codes.
 
     Attributes:
         program: as it is loaded, with the parts of the die and of their age; None at first.
 
     Raises:
-        InputError: a seed that is not an integer >= 0, an unknown fabric, or one without a layout.
+        InputError: a seed that is not an integer >= 0, an unknown fabric, or one without a layout, a programming that is no `Programming`.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class CircuitDevice(HostedDevice):
         read_out: ReadOut | None = None,
         layout: bool = False,
         calibrated: CalibratedRange | None = None,
+        programming: Programming | None = None,
     ) -> None:
         if fabric not in (known := ("auto", *fabric_names("has_device_model"))):
             raise InputError(f"fabric {fabric!r} has no device model; there are: {', '.join(known)}")
@@ -125,7 +128,11 @@ class CircuitDevice(HostedDevice):
                 f"{' or '.join(map(repr, laid_out))}"
             )
         super().__init__(technology, die, seed, read_out, calibrated)
-        self.fabric, self.layout = fabric, layout
+        if programming is not None and not isinstance(programming, Programming):
+            raise InputError(
+                f"programming is {programming!r}: give a Programming, such as Programming(compensate_leak=True)"
+            )
+        self.fabric, self.layout, self.programming = fabric, layout, programming or Programming()
         self._fresh: AnalogProgram | None = None
 
     @property
@@ -140,9 +147,22 @@ class CircuitDevice(HostedDevice):
         return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
-        nominal = lay_out(matrix_of(system), self.fabric, self.technology)
-        self._fresh = self._fabricated(nominal)
+        matrix, compensates = matrix_of(system), self.programming.compensate_leak
+        board = self._programmed(matrix, self._leak() if compensates else 0.0)
+        if board.stable or not compensates:
+            return board
+        # The cells ran away, which took a run to see.
+        board = self._programmed(matrix, 0.0)
+        board.spent_runs = 1
+        return board
+
+    def _programmed(self, matrix: np.ndarray, leak: float) -> ProgramBoard:
+        self._fresh = self._fabricated(lay_out(matrix, self.fabric, self.technology, leak))
         return self._board_of(self._fresh)
+
+    def _leak(self) -> float:
+        """Nominal 1 / A0 of the amplifiers."""
+        return 1.0 / self.technology.opamp.gain
 
     def _board_of(self, program: AnalogProgram) -> ProgramBoard:
         return ProgramBoard(program, self._is_stable(program), self._relax)

@@ -14,6 +14,7 @@ from ...circuits.ngspice.run import run
 from ...circuits.technology.technology import Technology
 from ...compiler.layout.extraction import extract_layout
 from ...compiler.program import AnalogProgram
+from ...compiler.programming import Programming
 from ..host.readout import ReadOut
 from .circuit import CircuitDevice
 
@@ -33,8 +34,8 @@ class SpiceDevice(CircuitDevice):
             says. A settled run (duration = inf) is an operating point and has none.
         timeout: seconds that one simulation may take.
         seed: of the noise; runs of one device draw anew.
-        read_out, layout: see `CircuitDevice`. Several samples of a noisy run lie on its grid of time steps; those of a settled run are one
-            and the same voltage.
+        read_out, layout, programming: see `CircuitDevice`. Several samples of a noisy run lie on its grid of time steps; those of a
+            settled run are one and the same voltage.
         amplifier: what stands for each amplifier, such as `Macromodel(technology.opamp)`; None: the linear one-pole amplifier.
 
     Attributes:
@@ -56,8 +57,9 @@ class SpiceDevice(CircuitDevice):
         read_out: ReadOut | None = None,
         layout: bool = False,
         amplifier: AmplifierCell | None = None,
+        programming: Programming | None = None,
     ) -> None:
-        super().__init__(technology, die, fabric, seed, read_out, layout)
+        super().__init__(technology, die, fabric, seed, read_out, layout, programming=programming)
         self.amplifier, self.simulator = amplifier, ""
         self.johnson_noise = self.technology.thermal.johnson_noise if johnson_noise is None else johnson_noise
         if not timeout > 0:

@@ -11,6 +11,7 @@ import torch
 
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
+from ...compiler.programming import Programming
 from ..card import DeviceCard
 from ..host.calibrated_range import CalibratedRange
 from ..host.readout import ReadOut
@@ -30,7 +31,7 @@ class SurrogateDevice(CircuitDevice):
         card: from `calibrate` or `DeviceCard.read`.
         die: seed of the die, the same die as `SpiceDevice(card.technology, die)`; None has nominal parts.
         seed: of the noise; runs of one device draw anew.
-        read_out, layout: see `CircuitDevice`.
+        read_out, layout, programming: see `CircuitDevice`.
         extrapolate: True: answer outside of the card's range of validity, too, with the outcome `EXTRAPOLATED`; the solution's
             `violations` then name the bounds.
 
@@ -47,6 +48,7 @@ class SurrogateDevice(CircuitDevice):
         read_out: ReadOut | None = None,
         layout: bool = False,
         extrapolate: bool = False,
+        programming: Programming | None = None,
     ) -> None:
         calibrated = CalibratedRange(card, extrapolate, REMEDY)
         super().__init__(
@@ -57,6 +59,7 @@ class SurrogateDevice(CircuitDevice):
             read_out,
             layout,
             calibrated,
+            programming,
         )
         self.card, self.extrapolate = card, extrapolate
         self._coefficients: tuple[AnalogProgram, CellCoefficients] | None = None
@@ -64,6 +67,9 @@ class SurrogateDevice(CircuitDevice):
     def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:
         card = self.card
         return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+
+    def _leak(self) -> float:
+        return self.card.leak.value
 
     def _is_stable(self, program: AnalogProgram) -> bool:
         if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):

@@ -38,11 +38,13 @@ class Board(ABC):
         size: cells n.
         tau: s, the time unit of the system.
         runaway: outcome of a run that is not finite.
+        spent_runs: runs that it took to find this programming; counted with its first one.
     """
 
     size: int
     tau: float = 1.0
     runaway: Outcome = Outcome.UNSTABLE
+    spent_runs: int = 0
 
     @abstractmethod
     def relax(

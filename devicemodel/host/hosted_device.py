@@ -217,7 +217,8 @@ class HostedDevice(Device):
             voltages, place = run.trial.source
             if voltages.error is not None:
                 error = float(np.abs(board.values(np.full(board.size, voltages.error[place]), run.level)).max())
-        seconds = run.attempts * sum(self.read_out.spans(duration)) * board.tau
+        attempts, board.spent_runs = run.attempts + board.spent_runs, 0
+        seconds = attempts * sum(self.read_out.spans(duration)) * board.tau
         if math.isfinite(seconds):
             # A settled run has no length that a clock could count.
             self.age += seconds
@@ -225,7 +226,7 @@ class HostedDevice(Device):
             torch.from_numpy(x).to(dtype=b.dtype, device=b.device),
             run.outcome,
             seconds,
-            run.attempts,
+            attempts,
             run.violations,
             error,
         )
