@@ -29,13 +29,14 @@ from .cost.model import step_time as step_time
 from .cost.model import sweep as sweep
 from .cost.workload import SolverArray as SolverArray
 from .cost.workload import compiled_array as compiled_array
+from .device import BatchSolution as BatchSolution
 from .device import Device as Device
+from .device import DeviceBatch as DeviceBatch
 from .device import Outcome as Outcome
 from .device import Refinement as Refinement
 from .device import Solution as Solution
 from .device import SolvesMany as SolvesMany
 from .device import solve_many as solve_many
-from .devices.die_batch import BatchSolution as BatchSolution
 from .devices.die_batch import DieBatch as DieBatch
 from .devices.ideal import IdealDevice as IdealDevice
 from .devices.spice import SpiceDevice as SpiceDevice
@@ -70,6 +71,7 @@ __all__ = [
     "Comparison",
     "Dense",
     "Device",
+    "DeviceBatch",
     "DeviceCard",
     "DieBatch",
     "DigitalHost",

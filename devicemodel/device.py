@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,6 +108,46 @@ class Solution:
     refinement: Refinement | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class BatchSolution:
+    """Readings of one system on many dies.
+
+    Attributes:
+        x: (dies, n), problem units; nan where a die is unstable.
+        outcomes: one for each die.
+        seconds: (dies,) physical analog time of all attempts, s. attempts: (dies,) analog runs that each took.
+        violations: for each die what its run was outside of; see `Solution.violations`.
+        refinements: one for each die, of refined readings; None for bare ones.
+    """
+
+    x: Tensor
+    outcomes: tuple[Outcome, ...]
+    seconds: np.ndarray
+    attempts: np.ndarray
+    violations: tuple[tuple[str, ...], ...]
+    refinements: tuple[Refinement | None, ...] | None = None
+
+    @classmethod
+    def of(cls, solutions: Sequence[Solution]) -> BatchSolution:
+        """The solutions of refined dies, one for each."""
+        unread = [not one.outcome.readable for one in solutions]
+        x = torch.stack([one.x for one in solutions])
+        x[torch.tensor(unread)] = math.nan
+        return cls(
+            x,
+            tuple(one.outcome for one in solutions),
+            np.array([one.seconds for one in solutions]),
+            np.array([one.attempts for one in solutions]),
+            tuple(one.violations for one in solutions),
+            tuple(one.refinement for one in solutions),
+        )
+
+    def __repr__(self) -> str:
+        dies, n = self.x.shape
+        counts = ", ".join(f"{outcome.name} {count}" for outcome, count in Counter(self.outcomes).items())
+        return f"BatchSolution({n} unknowns on {dies} dies; outcomes {counts})"
+
+
 @runtime_checkable
 class Device(Protocol):
     """A machine that relaxes by dx/dt = -(A x - b) + noise and is read after a given time."""
@@ -146,6 +189,28 @@ class SolvesMany(Protocol):
 
     def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
         """One run for each row of b, with the solutions of as many calls of `solve`, one after the other."""
+        ...
+
+
+RunRows: TypeAlias = Callable[[Sequence[int], Tensor, Tensor], Sequence[Solution]]
+"""Numbers of the rows, their drives and their start states, (m, n) each -> a solution for each: runs of one number follow one another, and
+those of earlier calls."""
+
+
+@runtime_checkable
+class DeviceBatch(Protocol):
+    """Many dies that are programmed together, each of which can be driven with a drive of its own."""
+
+    def __len__(self) -> int:
+        """Number of dies."""
+        ...
+
+    def accepts(self, system: LinearSystem) -> bool:
+        """As `Device.accepts`."""
+        ...
+
+    def program(self, system: LinearSystem, duration: float, seed: int) -> RunRows:
+        """New dies programmed with a system, for runs of `duration` tau and noise of a seed: a row's number is the die's place."""
         ...
 
 

@@ -2,7 +2,6 @@ from .cell_coefficients import CellCoefficients as CellCoefficients
 from .cell_law import CellLaw as CellLaw
 from .cell_law import propagate as propagate
 from .circuit import CircuitDevice as CircuitDevice
-from .die_batch import BatchSolution as BatchSolution
 from .die_batch import DieBatch as DieBatch
 from .ideal import IdealDevice as IdealDevice
 from .spice import SpiceDevice as SpiceDevice
@@ -11,7 +10,6 @@ from .tile import AnalogTile as AnalogTile
 
 __all__ = [
     "AnalogTile",
-    "BatchSolution",
     "CellCoefficients",
     "CellLaw",
     "CircuitDevice",

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -27,7 +25,7 @@ from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import real_array, validate
 from ..card import DeviceCard
 from ..checks import check_duration
-from ..device import Outcome
+from ..device import BatchSolution
 from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host, Run
 from ..host.readout import ReadOut
@@ -37,29 +35,6 @@ from .surrogate import REMEDY
 
 RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
 """Numbers on any device, of any real type."""
-
-
-@dataclass(frozen=True, eq=False)
-class BatchSolution:
-    """Readings of one system on many dies.
-
-    Attributes:
-        x: (dies, n), problem units; nan where a die is unstable.
-        outcomes: one for each die.
-        seconds: (dies,) physical analog time of all attempts, s. attempts: (dies,) analog runs that each took.
-        violations: for each die what its run was outside of; see `Solution.violations`.
-    """
-
-    x: Tensor
-    outcomes: tuple[Outcome, ...]
-    seconds: np.ndarray
-    attempts: np.ndarray
-    violations: tuple[tuple[str, ...], ...]
-
-    def __repr__(self) -> str:
-        dies, n = self.x.shape
-        counts = ", ".join(f"{outcome.name} {count}" for outcome, count in Counter(self.outcomes).items())
-        return f"BatchSolution({n} unknowns on {dies} dies; outcomes {counts})"
 
 
 class DieBatch:

@@ -17,14 +17,16 @@ than that of A. (The compiler's `equilibrate` makes the capacitors unequal and k
 
 Chopped. Half the difference of readings at b and at -b is free of every constant error and of even-order nonlinearity, and has half the
 variance of one reading.
+
+A batch of dies is refined side by side, each die with its own residual, rounds and outcome.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast, overload
 
 import torch
 from torch import Tensor
@@ -33,10 +35,11 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import check_damping
 from ..checks import check_duration
-from ..device import Device, Outcome, Refinement, Solution, check_rows, solve_many
+from ..device import BatchSolution, Device, DeviceBatch, Outcome, Refinement, RunRows, Solution, check_rows, solve_many
 from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector, eigenvalue_floor
 from .iterations import Iterated, Iteration, Product, flexible_cg, richardson
 
+DeviceT = TypeVar("DeviceT", bound=Device | DeviceBatch, covariant=True)
 METHODS: dict[str, Callable[[Product, Tensor, int, float], Iteration]] = {
     "richardson": richardson,
     "fcg": flexible_cg,
@@ -56,11 +59,12 @@ def settles(duration: float, floor: float) -> bool:
     return floor > 0 and duration >= SETTLED / floor
 
 
-class Refined:
-    """A `Device` that refines the readings of another one.
+class Refined(Generic[DeviceT]):
+    """A `Device` that refines the readings of another one, or of all dies of a batch.
 
     Args:
-        device: any device. It keeps its own analog state, which correction runs overwrite.
+        device: any device. It keeps its own analog state, which correction runs overwrite. Or a `DeviceBatch`, such as `DieBatch`:
+            `solve` refines all of its dies in one call, each as `Refined` does a new device of that die.
         rounds: corrections after the first reading, at most. Default: 2, or with a tolerance 20.
         tolerance: |b - A x| / |b| at which to stop. None: after the rounds alone.
         chopped: read at b and at -b.
@@ -86,7 +90,7 @@ class Refined:
 
     def __init__(
         self,
-        device: Device,
+        device: DeviceT,
         rounds: int | None = None,
         tolerance: float | None = None,
         chopped: bool = True,
@@ -101,11 +105,11 @@ class Refined:
         if method not in METHODS:
             raise InputError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
         check_damping(added_damping)
-        if isinstance(device, type) or not isinstance(device, Device):
+        if isinstance(device, type) or not isinstance(device, Device | DeviceBatch):
             raise InputError(f"device is {device!r}: give a device, such as SurrogateDevice(card)")
         if isinstance(device, Refined):
             raise InputError("device is Refined: give the device that it refines")
-        self.device = device
+        self.device: DeviceT = device
         self.rounds = (ROUNDS if tolerance is None else MAX_ROUNDS) if rounds is None else rounds
         self.tolerance, self.chopped, self.equilibrate, self.method = tolerance, chopped, equilibrate, method
         self.added_damping = added_damping
@@ -117,25 +121,52 @@ class Refined:
         """As the device; see `Device.accepts`."""
         return self.device.accepts(system)
 
-    def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
+    @overload
+    def solve(
+        self: Refined[Device], system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None
+    ) -> Solution: ...
+
+    @overload
+    def solve(
+        self: Refined[DeviceBatch],
+        system: LinearSystem,
+        b: Tensor,
+        duration: float,
+        x0: Tensor | None = None,
+        seed: int = 0,
+    ) -> BatchSolution: ...
+
+    def solve(
+        self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None, seed: int = 0
+    ) -> Solution | BatchSolution:
         """Program the system once, read and refine; see `Device.solve`.
 
         Args:
             duration: of each run, in tau of A.
             x0: (n,) state of the cells before the first reading (-x0 before that at -b); None: zeros, since no earlier state is left.
+            seed: of a batch's noise, as that of `SurrogateDevice`. Another device has its own.
 
         Raises:
             InputError: as the device's own `solve`.
         """
+        batch = self.device if isinstance(self.device, DeviceBatch) else None
+        if batch is None and seed != 0:
+            raise InputError(f"seed is {seed!r}: the noise of a {type(self.device).__name__} has a seed of its own")
         if not self.accepts(system):
-            # The device says best what it takes.
-            self.device.solve(system, b, duration, x0=x0)
+            if batch is None:
+                # The device says best what it takes.
+                self._single().solve(system, b, duration, x0=x0)
             raise InputError(f"system is a {type(system).__name__}, which the device does not accept")
         check_vector("b", b, system)
         if x0 is not None:
             check_vector("x0", x0, system)
         starts = torch.zeros_like(b) if x0 is None else x0
-        return self.solve_many(system, b.unsqueeze(0), duration, starts.unsqueeze(0))[0]
+        if batch is None:
+            return self.solve_many(system, b.unsqueeze(0), duration, starts.unsqueeze(0))[0]
+        loaded = self._loaded_with(system)
+        run = batch.program(loaded.programmed, check_duration(duration) * loaded.stretch, seed)
+        rows = (len(batch), -1)
+        return BatchSolution.of(self._refine(loaded, b.expand(rows), starts.expand(rows), run))
 
     def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
         """Program the system once and refine many readings together; see `device.solve_many`.
@@ -148,11 +179,9 @@ class Refined:
             check_vector("b", row, system)
             check_vector("x0", start, system)
         check_duration(duration)
-        if system is not self._system:
-            self._system, self._loaded = system, self._load(system)
+        loaded, device = self._loaded_with(system), self._single()
         self._drive = b[-1] if len(b) else None
-        assert self._loaded is not None
-        return self._refine(self._loaded, b, duration, starts)
+        return self._refine(loaded, b, starts, _one_device(device, loaded, duration))
 
     def evolve(self, duration: float) -> Solution:
         """Read and refine once more with the loaded system and drive, runs of `duration` tau each. InputError when nothing is loaded."""
@@ -160,19 +189,30 @@ class Refined:
             raise InputError(
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
-        drive = self._drive.unsqueeze(0)
-        return self._refine(self._loaded, drive, check_duration(duration), torch.zeros_like(drive))[0]
+        drive, run = self._drive.unsqueeze(0), _one_device(self._single(), self._loaded, check_duration(duration))
+        return self._refine(self._loaded, drive, torch.zeros_like(drive), run)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """The device's own state."""
-        return {"device": self.device.state_dict()}
+        return {"device": self._single().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state of `state_dict`; the loaded system is not part of it. InputError for another one."""
         if "device" not in state:
             raise InputError("state lacks device: give what state_dict() of a Refined returned")
-        self.device.load_state_dict(state["device"])
+        self._single().load_state_dict(state["device"])
         self._system = self._loaded = self._drive = None
+
+    def _single(self) -> Device:
+        """The device, which keeps its state between calls. InputError for a batch, which keeps none."""
+        if isinstance(self.device, DeviceBatch):
+            raise InputError(f"device is a {type(self.device).__name__}, whose dies are new in each call: call solve")
+        return cast("Device", self.device)
+
+    def _loaded_with(self, system: LinearSystem) -> _Loaded:
+        if self._loaded is None or system is not self._system:
+            self._system, self._loaded = system, self._load(system)
+        return self._loaded
 
     def _load(self, system: LinearSystem) -> _Loaded:
         floor, product = eigenvalue_floor(system), _product(system)
@@ -195,7 +235,7 @@ class Refined:
         diagonal: Tensor = system.diagonal().detach().double()
         return diagonal.rsqrt() if float(diagonal.min()) > 0 else None
 
-    def _refine(self, loaded: _Loaded, b: Tensor, duration: float, x0: Tensor) -> list[Solution]:
+    def _refine(self, loaded: _Loaded, b: Tensor, x0: Tensor, run: RunRows) -> list[Solution]:
         drives, starts = b.detach().double(), x0.detach().double()
         readings = [_Readings(loaded, row, start, self.chopped) for row, start in zip(drives, starts, strict=True)]
         # x = 0 has no residual where there is no drive.
@@ -204,9 +244,11 @@ class Refined:
         iterations = {i: method(loaded.product, drives[i], self.rounds, self.tolerance or 0.0) for i in driven}
         residuals = {i: next(iteration) for i, iteration in iterations.items()}
         ended: dict[int, Iterated] = {}
+        dtype: torch.dtype = getattr(loaded.programmed, "dtype", torch.float64)
         while residuals:
-            runs = [run for i, r in residuals.items() for run in readings[i].runs(r)]
-            found = iter(self._run(loaded, runs, duration))
+            asked = [(i, *runs) for i, r in residuals.items() for runs in readings[i].runs(r)]
+            rows, *parts = zip(*asked, strict=True)
+            found = iter(run(rows, *(torch.stack(part).to(dtype) for part in parts)))
             for i in list(residuals):
                 try:
                     residuals[i] = iterations[i].send(readings[i].reading(found))
@@ -214,12 +256,6 @@ class Refined:
                     ended[i] = end.value
                     del residuals[i]
         return [self._solution(loaded, row, readings[i], ended.get(i)) for i, row in enumerate(b)]
-
-    def _run(self, loaded: _Loaded, runs: Sequence[tuple[Tensor, Tensor]], duration: float) -> list[Solution]:
-        """One run for each drive and its start, in the coordinates of the programmed matrix."""
-        dtype: torch.dtype = getattr(loaded.programmed, "dtype", torch.float64)
-        drives, starts = (torch.stack(part).to(dtype) for part in zip(*runs, strict=True))
-        return solve_many(self.device, loaded.programmed, drives, duration * loaded.stretch, starts)
 
     def _solution(self, loaded: _Loaded, b: Tensor, readings: _Readings, found: Iterated | None) -> Solution:
         equilibrated = loaded.scaling is not None
@@ -300,6 +336,11 @@ class _Readings:
                 return None
         mean = torch.stack([sign * one.x.double() for sign, one in zip(self._signs, solutions, strict=True)]).mean(0)
         return self._scaling * mean / self._factor
+
+
+def _one_device(device: Device, loaded: _Loaded, duration: float) -> RunRows:
+    """The runs of all rows by one device, for `duration` tau of A."""
+    return lambda rows, drives, starts: solve_many(device, loaded.programmed, drives, duration * loaded.stretch, starts)
 
 
 def _damped(system: LinearSystem, more: float) -> LinearSystem:
