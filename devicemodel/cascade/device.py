@@ -59,10 +59,10 @@ class CascadeBoard(Board):
             return [Outcome.UNSTABLE]
         return [Outcome.NOT_FINITE if math.isinf(self._own(duration)) and not self.dynamics.settles else None]
 
-    def strongest(self, b: np.ndarray) -> float:
+    def strongest(self, b: np.ndarray) -> np.ndarray:
         """See `Board`."""
         array = self.dynamics.array
-        return array.unit / array.drive_nominal * float(np.abs(np.ldexp(b, -array.exponent)).max())
+        return np.asarray(array.unit / array.drive_nominal * np.abs(np.ldexp(b, -array.exponent)).max(axis=-1))
 
     def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:
         """See `Board`."""

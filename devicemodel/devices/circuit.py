@@ -44,10 +44,10 @@ class ProgramUnits(Board):
         self.amperes_per_volt = program.parts.drive_nominal or 1.0 / program.technology.resistors.unit
         """Drive current of a cell for a volt at its input, A/V."""
 
-    def strongest(self, b: np.ndarray) -> float:
+    def strongest(self, b: np.ndarray) -> np.ndarray:
         """See `Board`."""
         program = self.program
-        return program.conductance_unit / self.amperes_per_volt * float(np.abs(program.scaling * b).max())
+        return np.asarray(program.conductance_unit / self.amperes_per_volt * np.abs(program.scaling * b).max(axis=-1))
 
     def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:
         """See `Board`."""

@@ -69,12 +69,12 @@ class Board(ABC):
         """For each die the outcome that is known before it runs for `duration` tau, such as UNSTABLE; None: it can run."""
         return [None]
 
-    def strongest(self, b: np.ndarray) -> float:
-        """Largest voltage that drives b, (n,), at a level of 1 V for a problem unit."""
-        return float(np.abs(b).max())
+    def strongest(self, b: np.ndarray) -> np.ndarray:
+        """Largest voltages that drive b, (dies, n), at a level of 1 V for a problem unit: (dies,) V."""
+        return np.asarray(np.abs(b).max(axis=-1))
 
     def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """Drive voltages for b, (n,), at levels (dies, 1): (dies, n) V."""
+        """Drive voltages for b, (dies, n), at levels (dies, 1): (dies, n) V."""
         return level * b
 
     def volts(self, x: np.ndarray, level: np.ndarray | float) -> np.ndarray:

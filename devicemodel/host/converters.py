@@ -7,6 +7,7 @@ A converter is a uniform quantiser over +-full scale with step 2 FS / (2^bits - 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,13 +62,23 @@ class Dac:
 
     def convert(self, volts: np.ndarray) -> np.ndarray:
         """(n,) -> (n,): quantised, then with this die's nonlinearity, gain and channel offsets."""
-        converter, die = self.converter, self._die
-        offset = converter.offset * die.deviates("dac_offset", (1, len(volts)))[0]
+        return Dac.convert_all([self], volts[None])[0]
+
+    @staticmethod
+    def convert_all(dacs: Sequence[Dac], volts: np.ndarray) -> np.ndarray:
+        """As `convert`, a row for each of the converters, which are of one kind: (m, n) -> (m, n)."""
+        converter, channels = dacs[0].converter, volts.shape[1]
+        offset = converter.offset * _rows(dacs, "dac_offset", channels)
         level = quantise(volts, converter)
-        level = level + bow(level, converter, die, "dac_inl")
+        if converter.inl > 0:
+            level = level + np.stack(
+                [bow(row, converter, dac._die, "dac_inl") for dac, row in zip(dacs, level, strict=True)]
+            )
         if converter.dnl > 0:
-            level = level + step_of(converter) * level_error(code_of(_numbers(volts), converter), converter, die)
-        return self._gain * level + offset
+            codes = code_of(_numbers(volts), converter)
+            errors = [level_error(row, converter, dac._die) for dac, row in zip(dacs, codes, strict=True)]
+            level = level + step_of(converter) * np.stack(errors)
+        return np.array([[dac._gain] for dac in dacs]) * level + offset
 
 
 class Reading(NamedTuple):
@@ -87,32 +98,54 @@ class Adc:
 
     def gain_for(self, volts: np.ndarray) -> float:
         """Setting of the programmable amplifier: the largest power of two that keeps the reading inside the range."""
-        peak = float(np.abs(volts).max(initial=0.0))
-        if peak == 0 or self.converter.max_gain < 2:
-            return 1.0
-        _, exponent = math.frexp(min(self.converter.full_scale / peak, self.converter.max_gain))
-        return 2.0 ** max(0, exponent - 1)
+        return float(_gains(volts[None], self.converter)[0, 0])
 
     def convert(self, volts: np.ndarray, rng: np.random.Generator) -> Reading:
         """(n,) -> (n,): channel offset and noise at the input, then amplified, bent by the nonlinearity, quantised and scaled back.
 
         A channel of NaN reads NaN.
         """
-        converter, die = self.converter, self._die
-        offset = converter.offset * die.deviates("adc_offset", (1, len(volts)))[0]
-        seen = self._gain * volts + offset + converter.noise * rng.standard_normal(len(volts))
-        gain = self.gain_for(seen)
-        amplified = gain * seen
+        return Adc.convert_all([self], volts[None], [rng])[0]
+
+    @staticmethod
+    def convert_all(adcs: Sequence[Adc], volts: np.ndarray, streams: Sequence[np.random.Generator]) -> list[Reading]:
+        """As `convert`, (m, n) volts, a row for each of the converters, which are of one kind."""
+        converter, channels = adcs[0].converter, volts.shape[1]
+        offset = converter.offset * _rows(adcs, "adc_offset", channels)
+        noise = np.stack([rng.standard_normal(channels) for rng in streams])
+        seen = np.array([[adc._gain] for adc in adcs]) * volts + offset + converter.noise * noise
+        gains = _gains(seen, converter)
+        amplified = gains * seen
         # Half a step beyond the last code's own voltage is still that code.
-        clipped = bool(
-            np.abs(amplified).max(initial=0.0) > converter.full_scale * (1 + ROUNDING) + step_of(converter) / 2
-        )
-        # A transition that lies higher by the bow is met by a voltage that is lower by it.
-        bent = amplified - bow(amplified, converter, die, "adc_inl")
+        limit = converter.full_scale * (1 + ROUNDING) + step_of(converter) / 2
+        clipped = np.abs(amplified).max(axis=1, initial=0.0) > limit
+        bent = amplified
+        if converter.inl > 0:
+            # A transition that lies higher by the bow is met by a voltage that is lower by it.
+            bows = [bow(row, converter, adc._die, "adc_inl") for adc, row in zip(adcs, amplified, strict=True)]
+            bent = amplified - np.stack(bows)
         if converter.dnl > 0:
-            level = _unless_nan(bent, volts_of(approximate(bent, converter, die), converter))
-            return Reading(level / gain, gain, clipped)
-        return Reading(quantise(bent, converter) / gain, gain, clipped)
+            codes = np.stack([approximate(row, converter, adc._die) for adc, row in zip(adcs, bent, strict=True)])
+            level = _unless_nan(bent, volts_of(codes, converter))
+        else:
+            level = quantise(bent, converter)
+        read = level / gains
+        return [Reading(read[k], float(gains[k, 0]), bool(clipped[k])) for k in range(len(adcs))]
+
+
+def _rows(converters: Sequence[Dac] | Sequence[Adc], part: str, channels: int) -> np.ndarray:
+    """(m, n) deviates of the channels, a row for each converter."""
+    return np.stack([one._die.deviates(part, (1, channels))[0] for one in converters])
+
+
+def _gains(volts: np.ndarray, converter: Converter) -> np.ndarray:
+    """(m, 1) settings of the amplifiers for readings (m, n)."""
+    peak = np.abs(volts).max(axis=1, initial=0.0, keepdims=True)
+    if converter.max_gain < 2:
+        return np.ones_like(peak)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        _, exponent = np.frexp(np.minimum(converter.full_scale / peak, converter.max_gain))
+    return np.where(peak > 0, np.ldexp(1.0, np.maximum(0, exponent - 1)), 1.0)
 
 
 def _numbers(volts: np.ndarray) -> np.ndarray:

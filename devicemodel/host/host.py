@@ -127,34 +127,43 @@ class Host:
         duration: float,
         stream: Stream,
         violations: Sequence[tuple[str, ...]],
+        among: Sequence[int] | None = None,
     ) -> list[Run]:
-        """Drive, relax and read every die of a board.
+        """Drive, relax and read every die of a board, or some of them.
 
         Args:
             board: programmed.
-            b: (n,) drive. start: (n,) problem units. without_drive: where the last run without drive ended, (n,); None: at zero.
+            b: drive, (n,), or (dies, n), a row for each die of the board. start: of the same shape, problem units.
+            without_drive: where the last run without drive ended, (n,); None: at zero.
             headroom: of each die, what its memory says; 1: nothing.
             duration: tau up to the first sample.
             stream: noise.
             violations: of each die, known before it runs.
+            among: places of the dies to run; None: all.
 
         Raises:
             InputError: a run outside of the card's range, unless extrapolation is allowed.
         """
         spans, obstacles = self.read_out.spans(duration), board.obstacles(duration)
-        runs: dict[int, Run] = {
-            k: Run(obstacle, 1, headroom[k], violations[k])
-            for k, obstacle in enumerate(obstacles)
-            if obstacle is not None
+        chosen = range(len(self.dies)) if among is None else among
+        runs: dict[int, Run] = {}
+        for k in chosen:
+            obstacle = obstacles[k]
+            if obstacle is not None:
+                runs[k] = Run(obstacle, 1, headroom[k], violations[k])
+        pending = [k for k in chosen if k not in runs]
+        b, start = (np.broadcast_to(row, (len(self.dies), board.size)) for row in (b, start))
+        strongest, reach = board.strongest(b), np.abs(board.volts(start, 1.0)).max(axis=1)
+        searches = {
+            k: LevelSearch(float(strongest[k]), float(reach[k]), headroom[k], self.dac, self.limit) for k in pending
         }
-        pending = [k for k in range(len(self.dies)) if k not in runs]
-        strongest, reach = board.strongest(b), float(np.abs(board.volts(start, 1.0)).max())
-        searches = {k: LevelSearch(strongest, reach, headroom[k], self.dac, self.limit) for k in pending}
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if not pending:
                 break
             level = np.array([[searches[k].level] for k in pending])
-            tried = self._attempt(board, b, start, level, spans, pending, [stream(k, attempt) for k in pending])
+            tried = self._attempt(
+                board, b[pending], start[pending], level, spans, pending, [stream(k, attempt) for k in pending]
+            )
             pending = []
             for k, trial in tried.items():
                 if trial is None:
@@ -171,7 +180,7 @@ class Host:
         if self.read_out.auto_zero:
             self._auto_zero(board, runs, without_drive, spans, stream)
         self._explain(board, runs, spans, stream)
-        return [runs[k] for k in range(len(self.dies))]
+        return [runs[k] for k in chosen]
 
     def _attempt(
         self,
@@ -186,15 +195,14 @@ class Host:
         """One run of some dies at their levels; None for one that is not finite."""
         rows = np.array(dies)
         requested, begin = board.requested(b, level), board.volts(start, level)
-        driven = np.stack([self.dacs[k].convert(volts) for k, volts in zip(dies, requested, strict=True)])
+        driven = Dac.convert_all([self.dacs[k] for k in dies], requested)
         found = board.relax(rows, driven, begin, spans, streams)
-        tried: dict[int, Trial | None] = {}
-        for place, k in enumerate(dies):
-            tried[k] = None
-            if np.isfinite(found.cells[place]).all():
-                readings = self._read(k, found, place, streams[place])
-                clipped = readings.clipped or self.dacs[k].clips(requested[place])
-                tried[k] = Trial(requested[place], driven[place], begin[place], readings, clipped, (found, place))
+        tried: dict[int, Trial | None] = dict.fromkeys(dies)
+        finite = np.flatnonzero(np.isfinite(found.cells).all(axis=(1, 2)))
+        for place, readings in zip(finite, self._read(dies, found, finite, streams), strict=True):
+            k = dies[place]
+            clipped = readings.clipped or self.dacs[k].clips(requested[place])
+            tried[k] = Trial(requested[place], driven[place], begin[place], readings, clipped, (found, int(place)))
         return tried
 
     def _auto_zero(
@@ -209,8 +217,7 @@ class Host:
         begin = np.zeros((len(dies), board.size)) if start is None else board.volts(start, level)
         streams = [stream(k, WITHOUT_DRIVE) for k in dies]
         found = board.relax(np.array(dies), np.zeros_like(begin), begin, spans, streams)
-        for place, k in enumerate(dies):
-            zero = self._read(k, found, place, streams[place])
+        for k, zero in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
             runs[k] = dataclasses.replace(
                 runs[k],
                 outcome=Outcome.OFFSET_CLIPPED if zero.clipped else runs[k].outcome,
@@ -226,27 +233,35 @@ class Host:
         if not dies:
             return
         nothing, streams = np.zeros((len(dies), board.size)), [stream(k, EXPLANATION) for k in dies]
-        driven = np.stack([self.dacs[k].convert(volts) for k, volts in zip(dies, nothing, strict=True)])
+        driven = Dac.convert_all([self.dacs[k] for k in dies], nothing)
         found = board.relax(np.array(dies), driven, nothing, spans, streams)
-        for place, k in enumerate(dies):
-            clipped = self._read(k, found, place, streams[place]).clipped
-            outcome = Outcome.OFFSET_CLIPPED if clipped else Outcome.CLIPPED
+        for k, readings in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
+            outcome = Outcome.OFFSET_CLIPPED if readings.clipped else Outcome.CLIPPED
             runs[k] = dataclasses.replace(runs[k], outcome=outcome, attempts=runs[k].attempts + 1)
 
-    def _read(self, k: int, found: Voltages, place: int, stream: np.random.Generator) -> Readings:
-        """Readings of a die's ADC after a run."""
-        volts = found.cells[place]
-        inside = 0.0 if found.internal is None else float(found.internal[place])
-        peak, held = float(np.abs(volts).max()), np.clip(volts, -self.limit, self.limit)
-        samples = [self.adcs[k].convert(sample, stream) for sample in held]
-        return Readings(
-            held=held,
-            samples=samples,
-            peak=max(peak, inside),
-            room=room([(peak, self.limit), (inside, self.amplifier_limit)]),
-            # Written so that nan is beyond the range.
-            clipped=not (peak <= self.limit and inside <= self.amplifier_limit) or any(one.clipped for one in samples),
-        )
+    def _read(
+        self, dies: Sequence[int], found: Voltages, places: np.ndarray, streams: Sequence[np.random.Generator]
+    ) -> list[Readings]:
+        """Readings of the ADCs after a run of some dies, of those at `places` among them."""
+        if not len(places):
+            return []
+        cells = found.cells[places]
+        inside = np.zeros(len(places)) if found.internal is None else found.internal[places]
+        peaks, held = np.abs(cells).max(axis=(1, 2)), np.clip(cells, -self.limit, self.limit)
+        adcs, noise = [self.adcs[dies[place]] for place in places], [streams[place] for place in places]
+        samples = [Adc.convert_all(adcs, held[:, instant], noise) for instant in range(held.shape[1])]
+        return [
+            Readings(
+                held=held[row],
+                samples=[instant[row] for instant in samples],
+                peak=float(max(peak, internal)),
+                room=room([(float(peak), self.limit), (float(internal), self.amplifier_limit)]),
+                # Written so that nan is beyond the range.
+                clipped=not (peak <= self.limit and internal <= self.amplifier_limit)
+                or any(instant[row].clipped for instant in samples),
+            )
+            for row, (peak, internal) in enumerate(zip(peaks, inside, strict=True))
+        ]
 
     def _beyond(self, k: int, peak: float) -> tuple[str, ...]:
         """Violations of the validity range by the largest voltage of a die's run. InputError unless extrapolation is allowed."""
