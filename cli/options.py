@@ -75,13 +75,13 @@ Extrapolate = Annotated[
         show_default=False,
     ),
 ]
-ReadingName = Annotated[
-    str,
-    typer.Option(
-        "--reading",
-        help="refined: corrected by its digital residual; bare: one reading as it is; auto: refined where the circuit settles.",
-        metavar="NAME",
-    ),
+_READING = "--reading"
+_READING_HELP = (
+    "refined: corrected by its digital residual; bare: one reading as it is; auto: refined where the circuit settles."
+)
+ReadingName = Annotated[str, typer.Option(_READING, help=_READING_HELP, metavar="NAME")]
+ReadingChoice = Annotated[
+    str | None, typer.Option(_READING, help=f"{_READING_HELP} Default: auto (tngd).", metavar="NAME")
 ]
 DieSeed = Annotated[int | None, typer.Option("--die", min=0, help="Seed of the die; default: nominal parts.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]

@@ -56,7 +56,7 @@ app = typer.Typer()
         "thermograd simulate A.npy",
         "thermograd simulate A.npy --b b.npy --technology integrated --die 7 --plot settling.png",
         "thermograd simulate A.npy --duration inf --json",
-        "thermograd simulate A.npy --technology integrated --die 7 --reading refined",
+        "thermograd simulate A.npy --technology integrated --die 7 --reading bare",
         "thermograd simulate A.npy --device surrogate --card card.json --die 7",
     ),
 )
@@ -74,7 +74,7 @@ def simulate(
             metavar="TAU",
         ),
     ] = None,
-    reading: ReadingName = "bare",
+    reading: ReadingName = "auto",
     die: DieSeed = None,
     noise: Annotated[
         bool | None, typer.Option("--noise/--no-noise", help="Thermal noise; default: as in the technology.")
@@ -89,8 +89,8 @@ def simulate(
 ) -> None:
     """Solve A x = b on a device (b: all ones unless given) and compare with the exact solution.
 
-    --reading refined programs a unit diagonal, reads at +b and -b, and corrects twice by the digital residual; auto does so for a circuit
-    that is read to its end. Exit code 1 when the outcome is not ok (clipped, unstable, not converged). With
+    A circuit that is read to its end is refined: programmed with a unit diagonal, read at +b and -b, and corrected twice by the digital
+    residual. --reading bare takes one reading as it is. Exit code 1 when the outcome is not ok (clipped, unstable, not converged). With
     --extrapolate, a system outside of the card's range passes with a note.
     """
     from .hardware import open_device

@@ -36,6 +36,14 @@ def study(
     dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
     steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of each training.")] = 300,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 8,
+    reading: Annotated[
+        str,
+        typer.Option(
+            "--reading",
+            help="refined: corrected by its digital residual; bare: one reading as it is; both.",
+            metavar="NAME",
+        ),
+    ] = "both",
     within: Annotated[
         float, typer.Option("--within", min=0.0, help="Tolerated loss of accuracy against the ideal device.")
     ] = 0.02,
@@ -54,18 +62,20 @@ def study(
     ] = Path("out/study"),
     json: Json = False,
 ) -> None:
-    """Train at each level of an imperfection on several dies: how much of it is tolerable?
+    """Train at each level of an imperfection on several dies, read in both ways: how much of it is tolerable?
 
     Without --card, a quick calibration of the technology (default: integrated) is made first and kept in the folder.
     Exit code 1 when no level is --within of the ideal device's accuracy.
     """
     from ..devicemodel.card import DeviceCard
     from ..optim.codesign.knobs import KNOBS
-    from ..optim.codesign.study import run_study
+    from ..optim.codesign.study import READINGS, run_study
     from .hardware import make_card, read_technology
 
     if name not in KNOBS:
         raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
+    if reading not in ("both", *READINGS):
+        raise InputError(f"--reading is {reading!r}: give one of both, {', '.join(READINGS)}")
     chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
     if card is not None and technology is not None:
         raise InputError("--card already holds its technology; leave --technology out")
@@ -87,6 +97,7 @@ def study(
         results = run_study(
             name, calibrated, chosen, places, steps, batch, seed, workers, target,
             progress=lambda done, total: report(f"study: {name}", done, total), scheduler=scheduler,
+            readings=READINGS if reading == "both" else (reading,),
         )  # fmt: skip
     from ..report.figures.study import study_plot
     from ..report.figures.style import save
@@ -98,10 +109,14 @@ def study(
         emit(results.to_dict() | {"files": [data, picture]})
     else:
         knob = results.knob
-        rows = [(f"{shown:.4g}", f"{100 * mean:.2f}", f"{100 * std:.2f}") for shown, mean, std in results.rows()]
+        rows = [
+            (f"{shown:.4g}", way, f"{100 * mean:.2f}", f"{100 * std:.2f}")
+            for way in results.readings
+            for shown, mean, std in results.rows(way)
+        ]
         show(
             f"{knob.title}: ideal device {100 * results.baseline:.2f} %",
-            (f"{knob.axis} ({knob.unit})", "accuracy, %", "std over dies"),
+            (f"{knob.axis} ({knob.unit})", "reading", "accuracy, %", "std over dies"),
             rows,
         )
         steps_beyond = sum(run.outcomes.get("extrapolated", 0) for run in results.runs)
@@ -110,7 +125,7 @@ def study(
                 f"{steps_beyond} of {steps * len(results.runs)} steps were outside of the range that the card was calibrated for"
             )
         note(f"wrote {data}, {picture}")
-    if not any(mean >= results.baseline - within for _, mean, _ in results.rows()):
+    if not any(mean >= results.baseline - within for way in results.readings for _, mean, _ in results.rows(way)):
         complain(
             f"no level of {name} stays within {within:g} of the ideal device's accuracy {results.baseline:.4f}; "
             "try gentler --levels"

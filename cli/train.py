@@ -22,6 +22,7 @@ from .options import (
     Extrapolate,
     Json,
     Plot,
+    ReadingChoice,
     Seed,
     TechnologyName,
     examples,
@@ -84,6 +85,7 @@ def train(
     duration: Annotated[
         float | None, typer.Option("--duration", help="Tau before the reading (tngd); inf is settled.")
     ] = None,
+    reading: ReadingChoice = None,
     seed: Seed = 0,
     checkpoint: Annotated[
         Path | None,
@@ -103,7 +105,7 @@ def train(
     given = [card, data, Path(technology or "")]
     picture, history = output_path(plot, PICTURES, given), output_path(out, (".json",), given)
     saved = output_path(checkpoint, inputs=[*given, history])
-    settings = {"lr": lr, "damping": damping, "duration": duration}
+    settings = {"lr": lr, "damping": damping, "duration": duration, "reading": reading}
     hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
     try:
         with progress() as report:
@@ -158,6 +160,7 @@ class Trained:
             ("test accuracy", f"{100 * history.final_accuracy:.2f} %"),
             ("loss, mean of the last tenth", f"{sum(tail) / len(tail):.4g}"),
             ("steps to 95 %", "not reached" if reached is None else str(reached)),
+            *self._readings(),
             ("outcomes", ", ".join(f"{outcome} {count}" for outcome, count in Counter(history.outcome).items())),
             (
                 "computed in",
@@ -165,6 +168,15 @@ class Trained:
             ),
             ("analog time", f"{sum(history.analog_seconds):.3g} s"),
         ]
+
+    def _readings(self) -> list[tuple[str, str]]:
+        history = self.history
+        if not any(history.reading):
+            return []
+        counted = Counter(history.reading)
+        text = ", ".join(f"{name} {counted[name]}" for name in ("bare", "refined", "gradient") if counted[name])
+        retried = sum(count > 0 for count in history.retries)
+        return [("readings", text + (f"; {retried} tried again with more damping" if retried else ""))]
 
     def problem(self, require: float) -> str:
         """Why this training counts as failed, with the remedy; empty if it does not."""
@@ -191,7 +203,7 @@ def _train(
     steps: int | None,
     batch: int | None,
     seed: int,
-    settings: dict[str, float | None],
+    settings: dict[str, float | str | None],
     hardware: dict[str, Any],
     checkpoint: Path | None,
     report: Progress,

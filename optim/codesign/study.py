@@ -1,11 +1,13 @@
-"""Studies: how much of an imperfection does training tolerate?
+"""Studies: how much of an imperfection does training tolerate, with refined readings and without?
 
-Each study turns one knob of a calibrated card and trains the task to its end on several dies at every level. Runs are independent jobs
-whose results are kept as they come, so that a study that was stopped goes on where it was.
+Each study turns one knob of a calibrated card and trains the task to its end on several dies at every level, once with refined readings and
+once with bare ones (`TNGD`). Runs are independent jobs whose results are kept as they come, so that a study that was stopped goes on where
+it was.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +27,16 @@ from ..training.threads import one_thread
 from ..training.train import train
 from .knobs import KNOBS, Knob
 
+READINGS = ("refined", "bare")
+"""How a study's dies are read."""
+
 
 @dataclass(frozen=True)
 class StudyRun:
     """One training on one die.
 
     Attributes:
+        reading: "refined" or "bare".
         level: setting of the knob.
         shown: value on the axis.
         die: seed of the die.
@@ -38,8 +44,10 @@ class StudyRun:
         accuracy: on the test set, at the end.
         loss: mean of the last tenth of the steps.
         outcomes: number of steps by how the device's run ended.
+        gradient: number of steps for which no reading converged, and the gradient was taken.
     """
 
+    reading: str
     level: float
     shown: float
     die: int
@@ -47,6 +55,7 @@ class StudyRun:
     accuracy: float
     loss: float
     outcomes: dict[str, int]
+    gradient: int
 
 
 @dataclass(frozen=True)
@@ -56,13 +65,15 @@ class Study:
     Attributes:
         name: of the knob.
         levels: its settings.
-        baseline: mean accuracy of the ideal device with the same settings and seeds.
+        readings: how the dies were read.
+        baseline: mean accuracy of the ideal device, read bare, with the same settings and seeds.
         steps, batch: of each training.
-        runs: by level, then by die.
+        runs: by reading, then by level, then by die.
     """
 
     name: str
     levels: tuple[float, ...]
+    readings: tuple[str, ...]
     baseline: float
     steps: int
     batch: int
@@ -73,11 +84,11 @@ class Study:
         """What was varied."""
         return KNOBS[self.name]
 
-    def rows(self) -> list[tuple[float, float, float]]:
-        """(value on the axis, mean accuracy, its standard deviation over dies) for each level."""
+    def rows(self, reading: str) -> list[tuple[float, float, float]]:
+        """(value on the axis, mean accuracy, its standard deviation over dies) for each level, of dies that were read so."""
         rows = []
         for level in self.levels:
-            runs = [run for run in self.runs if run.level == level]
+            runs = [run for run in self.runs if (run.reading, run.level) == (reading, level)]
             accuracy = [run.accuracy for run in runs]
             spread = float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else 0.0
             rows.append((runs[0].shown, float(np.mean(accuracy)), spread))
@@ -93,10 +104,15 @@ class Study:
             "unit": knob.unit,
             "log": knob.log,
             "levels": list(self.levels),
+            "readings": list(self.readings),
             "baseline": self.baseline,
             "steps": self.steps,
             "batch": self.batch,
-            "rows": [{"shown": x, "mean": mean, "std": std} for x, mean, std in self.rows()],
+            "rows": [
+                {"reading": reading, "shown": x, "mean": mean, "std": std}
+                for reading in self.readings
+                for x, mean, std in self.rows(reading)
+            ],
             "runs": [asdict(run) for run in self.runs],
         }
 
@@ -114,8 +130,9 @@ def run_study(
     progress: Callable[[int, int], None] | None = None,
     settings: Mapping[str, Any] | None = None,
     scheduler: str | None = None,
+    readings: Sequence[str] = READINGS,
 ) -> Study:
-    """Train the digits task at each level of a knob on each die.
+    """Train the digits task at each level of a knob on each die, read in each way.
 
     A study asks about devices that nobody has calibrated: it extrapolates from the card, and counts the steps that did so.
 
@@ -130,11 +147,13 @@ def run_study(
         out: folder whose sub-folder of the study's name keeps the results; runs that are found there (same card, settings, seeds and
             version of thermograd) are not repeated. None: nothing is kept.
         progress: called with (runs done, runs in all).
-        settings: of `TNGD`, as plain data (what JSON can hold), in place of those of `settings_for`.
+        settings: of `TNGD`, as plain data (what JSON can hold), in place of those of `settings_for`; all but the reading.
         scheduler: address of a dask.distributed scheduler; None: this machine.
+        readings: how the dies are read, of "refined" and "bare".
 
     Raises:
-        InputError: unknown study; no levels or dies; a level that occurs twice, or that the card does not allow; and as `parallel_map`.
+        InputError: unknown study; no levels, dies or readings; a level that occurs twice, or that the card does not allow; and as
+            `parallel_map`.
         SimulationError: no scheduler answers at the address.
     """
     if name not in KNOBS:
@@ -149,15 +168,21 @@ def run_study(
         raise InputError(
             f"study {name}: dies {list(dies)}, steps {steps}, batch {batch}, seed {seed}; give a die, steps and batch >= 1, seed >= 0"
         )
+    asked = dict(settings or {})
+    if not readings or not set(readings) <= set(READINGS) or len(set(readings)) < len(readings) or "reading" in asked:
+        raise InputError(
+            f"study {name}: readings {list(readings)}, settings {asked}; give readings, each once, of {', '.join(READINGS)}, and "
+            "no reading in settings"
+        )
     cards = {level: knob.card_at(card, level) for level in chosen}
-    shared = {"steps": steps, "batch": batch, "settings": dict(settings or {})}
+    shared = {"steps": steps, "batch": batch}
     jobs: list[tuple[float | None, dict[str, Any]]] = []
-    for level in (None, *chosen):  # None: the ideal device
+    for reading, level in (("bare", None), *itertools.product(readings, chosen)):  # None: the ideal device
         for k, die in enumerate(dies):
             device: dict[str, Any] = {"card": None, "die": None}
             if level is not None:
                 device = {"card": cards[level].model_dump_json(), "die": int(die)}
-            jobs.append((level, {**shared, **device, "seed": seed + k}))
+            jobs.append((level, {**shared, **device, "settings": {**asked, "reading": reading}, "seed": seed + k}))
     keys = [job_key(__version__, job) for _, job in jobs]
     store: JobStore[dict[str, Any]] = JobStore(None if out is None else Path(out) / name)
     if progress is not None:
@@ -172,12 +197,13 @@ def run_study(
         if level is None:
             ideal.append(results[key]["accuracy"])
         else:
-            runs.append(StudyRun(level, knob.shown(cards[level], level), job["die"], job["seed"], **results[key]))
-    return Study(name, chosen, float(np.mean(ideal)), steps, batch, tuple(runs))
+            reading, shown = job["settings"]["reading"], knob.shown(cards[level], level)
+            runs.append(StudyRun(reading, level, shown, job["die"], job["seed"], **results[key]))
+    return Study(name, chosen, tuple(readings), float(np.mean(ideal)), steps, batch, tuple(runs))
 
 
 def _train_once(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Accuracy, loss and outcomes of a training (`StudyRun`); without a card on the ideal device."""
+    """What a `StudyRun` says of a training; without a card on the ideal device."""
     steps, seed, device = job["steps"], job["seed"], None
     if job["card"] is not None:
         device = SurrogateDevice(DeviceCard(**json.loads(job["card"])), job["die"], seed, extrapolate=True)
@@ -190,4 +216,5 @@ def _train_once(job: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": history.final_accuracy,
         "loss": float(np.mean(history.loss[-max(1, steps // 10) :])),
         "outcomes": outcomes,
+        "gradient": history.reading.count("gradient"),
     }

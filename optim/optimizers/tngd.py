@@ -65,7 +65,7 @@ class TNGD(NaturalGradient):
             with the two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
         ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
         reading: "bare" takes each reading as the device gives it; "refined" corrects it by its residual (`devicemodel.host.refine`),
-            to |b - A x| <= 1e-2 |b|. "auto" refines where `duration` is at least the settling time that the damping predicts, 5 / lambda,
+            to |b - A x| <= 1e-2 |b|. "auto" (default) refines where `duration` is at least the settling time that the damping predicts, 5 / lambda,
             and one reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD. `last.reading`
             records which. Give a `Refined` as the device for other rounds, tolerance or method.
 
@@ -92,7 +92,7 @@ class TNGD(NaturalGradient):
         device: Device | None = None,
         system: Literal["dual", "primal", "kronecker"] = "dual",
         ema_decay: float = EMA_DECAY,
-        reading: Literal["auto", "refined", "bare"] = "bare",
+        reading: Literal["auto", "refined", "bare"] = "auto",
         *,
         curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,

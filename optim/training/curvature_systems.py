@@ -94,7 +94,7 @@ def curvature_systems(
         steps: step numbers, from 0.
         batch: samples of a step; a system has batch * (outputs - 1) unknowns for cross-entropy.
         seed: of weights and batches.
-        settings: of `TNGD`, in place of those of `settings_for`.
+        settings: of `TNGD`, in place of those of `settings_for`; readings are bare, so that the systems are those of the training.
 
     Raises:
         InputError: no steps, or a negative one.
@@ -102,5 +102,6 @@ def curvature_systems(
     if not steps or min(steps) < 0:
         raise InputError(f"steps are {list(steps)}; give at least one step number >= 0")
     recorder = RecordingDevice(IdealDevice(), set(steps))
-    train(task, "tngd", max(steps) + 1, batch, seed, device=recorder, evaluate_every=0, settings=settings)
+    chosen = {**(settings or {}), "reading": "bare"}
+    train(task, "tngd", max(steps) + 1, batch, seed, device=recorder, evaluate_every=0, settings=chosen)
     return recorder.systems

@@ -29,7 +29,7 @@ OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 
 @dataclass
 class History:
-    """The record of a training; all lists but the last have one entry for each step.
+    """The record of a training; all lists but that of evaluations have one entry for each step.
 
     Attributes:
         loss: of the batch, before the update.
@@ -37,6 +37,8 @@ class History:
         device_seconds: measured time of simulating the device, s; 0 without a device.
         analog_seconds: physical time of the device, s.
         outcome: value of the step's `Outcome`.
+        reading: how the step's device was read (`optimizers.step.Reading`); "" without a device.
+        retries: how often a refined reading was tried again with more damping.
         evaluations: (updates done, test accuracy) pairs.
     """
 
@@ -45,6 +47,8 @@ class History:
     device_seconds: list[float] = field(default_factory=list)
     analog_seconds: list[float] = field(default_factory=list)
     outcome: list[str] = field(default_factory=list)
+    reading: list[str] = field(default_factory=list)
+    retries: list[int] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
 
     @property
@@ -216,12 +220,16 @@ def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tenso
         loss = optimizer.step(closure)
         record = optimizer.last
         device, analog, outcome = record.device_seconds, record.analog_seconds, record.outcome
+        history.reading.append(record.reading)
+        history.retries.append(record.retries)
     else:
         optimizer.zero_grad()
         value = task.loss(model(inputs), targets)
         value.backward()
         optimizer.step()
         loss, device, analog, outcome = float(value.detach()), 0.0, 0.0, Outcome.OK
+        history.reading.append("")
+        history.retries.append(0)
     history.loss.append(loss)
     history.digital_seconds.append(time.perf_counter() - start - device)
     history.device_seconds.append(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -99,10 +100,10 @@ def loop_facts(loop: dict[str, Any]) -> dict[str, float]:
 
 
 def study_rows(study: dict[str, Any]) -> list[dict[str, Any]]:
-    """For each level: label, mean and standard deviation of the accuracy over dies, worst die, steps not ok."""
+    """For each reading and level: label, mean and standard deviation of the accuracy over dies, worst die, steps not ok."""
     rows = []
-    for level in study["levels"]:
-        runs = [run for run in study["runs"] if run["level"] == level]
+    for reading, level in itertools.product(study["readings"], study["levels"]):
+        runs = [run for run in study["runs"] if (run["reading"], run["level"]) == (reading, level)]
         if not runs:
             continue
         accuracy = [float(run["accuracy"]) for run in runs]
@@ -115,6 +116,7 @@ def study_rows(study: dict[str, Any]) -> list[dict[str, Any]]:
         share = study.get("unit") in ("1", "", None)
         rows.append(
             {
+                "reading": reading,
                 "level": float(level),
                 "label": f"{100 * shown:.3g} %" if share else f"{shown:.3g} {study['unit']}",
                 "mean": float(np.mean(accuracy)),

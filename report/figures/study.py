@@ -1,4 +1,4 @@
-"""Accuracy against one imperfection."""
+"""Accuracy against one imperfection, with refined readings and with bare ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import offset_copy
@@ -13,15 +14,21 @@ from matplotlib.transforms import offset_copy
 from .style import (
     BLACK,
     BLUE,
+    ORANGE,
     SKY,
+    VERMILLION,
     accuracy_axis,
+    label_ends,
     styled,
 )
+
+_COLOURS = {"refined": (BLUE, SKY, -6), "bare": (VERMILLION, ORANGE, 6)}
+"""Of the means and of the single dies, and how far beside the mean these stand, points: else its bar would hide them."""
 
 
 @styled
 def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
-    """Final accuracy against one imperfection: mean and range over dies, each die, and the ideal device.
+    """Final accuracy against one imperfection, for each reading: mean and range over dies, each die, and the ideal device.
 
     Args:
         study: `Study.to_dict()`.
@@ -40,20 +47,11 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
         ax.set_xscale("symlog", linthresh=span[0], linscale=0.6)
     elif logarithmic:
         ax.set_xscale("log")
-    accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
-    means = [float(np.mean(group)) for group in accuracy]
-    # Worst to best die: a standard deviation would exceed the scale where some dies train and others do not.
-    reach = np.array([[mean - min(group), max(group) - mean] for mean, group in zip(means, accuracy, strict=True)]).T
     ax.axhline(float(study["baseline"]), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    for value, group in zip(values, accuracy, strict=True):
-        beside = offset_copy(ax.transData, figure, x=-6, units="points")  # else the error bar would hide them
-        ax.plot(
-            [value] * len(group), group, "o", markersize=4, color=SKY, markeredgewidth=0, transform=beside, zorder=2
-        )
-    ax.errorbar(
-        values, means, np.maximum(reach, 0.0), color=BLUE, marker="o", markersize=4.5,
-        linewidth=1.2, elinewidth=1.2, capsize=3, zorder=3,
-    )  # fmt: skip
+    ends, rising = [], False
+    for reading in study["readings"]:
+        ends.append(_draw_reading(ax, reading, [run for run in runs if run["reading"] == reading]))
+        rising = rising or ends[-1][1]
     accuracy_axis(ax, [*accuracy_range(study), *limits], room=0.09)
     unit = "%" if percent else study["unit"]
     ax.set(title=study.get("title") or study["name"], xlabel=f"{study['axis']} ({unit})")
@@ -61,13 +59,35 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
     ax.margins(x=0.09)
-    rising = bool(means) and means[-1] > means[0]  # the label goes where the curve is low
+    # The label goes where the curves are low.
     ax.annotate(
         f"ideal device {100 * float(study['baseline']):.1f} %", (0.02 if rising else 0.98, float(study["baseline"])),
         xycoords=ax.get_yaxis_transform(), xytext=(0, 3), textcoords="offset points",
         ha="left" if rising else "right", va="bottom", fontsize=8.5, color=BLACK,
     )  # fmt: skip
+    if len(ends) > 1:
+        label_ends(ax, [(mean, reading, _COLOURS[reading][0]) for mean, _, reading in ends], gap=0.09)
     return figure
+
+
+def _draw_reading(ax: Axes, reading: str, runs: list[dict[str, Any]]) -> tuple[float, bool, str]:
+    """Draw the dies of one reading; the last mean, whether it is above the first one, and the reading."""
+    colour, pale, aside = _COLOURS[reading]
+    values = sorted({_shown(run) for run in runs})
+    accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
+    means = [float(np.mean(group)) for group in accuracy]
+    # Worst to best die: a standard deviation would exceed the scale where some dies train and others do not.
+    reach = np.array([[mean - min(group), max(group) - mean] for mean, group in zip(means, accuracy, strict=True)]).T
+    beside = offset_copy(ax.transData, ax.get_figure(root=True), x=aside, units="points")
+    for value, group in zip(values, accuracy, strict=True):
+        ax.plot(
+            [value] * len(group), group, "o", markersize=4, color=pale, markeredgewidth=0, transform=beside, zorder=2
+        )
+    ax.errorbar(
+        values, means, np.maximum(reach, 0.0), color=colour, marker="o", markersize=4.5,
+        linewidth=1.2, elinewidth=1.2, capsize=3, zorder=3,
+    )  # fmt: skip
+    return means[-1], means[-1] > means[0], reading
 
 
 def accuracy_range(study: dict[str, Any]) -> tuple[float, float]:

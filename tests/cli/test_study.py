@@ -38,7 +38,9 @@ def test_study_writes_its_results_and_resumes(run: Run) -> None:
     code, out, error = run(*arguments)
     assert code == 0, error
     data = json.loads(out)
-    assert [run["level"] for run in data["runs"]] == [2, 2, 10, 10]
+    assert [(run["reading"], run["level"]) for run in data["runs"]] == [
+        (reading, level) for reading in ("refined", "bare") for level in (2, 2, 10, 10)
+    ]
     assert json.loads(Path("s/adc.json").read_text(encoding="utf-8"))["runs"] == data["runs"]
     assert Path("s/adc.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(run(*arguments)[1]) == data
@@ -47,6 +49,7 @@ def test_study_writes_its_results_and_resumes(run: Run) -> None:
 
 BAD: dict[str, tuple[list[str], str]] = {
     "unknown study": (["study", "weather"], "'weather' is unknown; there are: tolerance"),
+    "reading": (["study", "adc", "--reading", "twice"], "--reading is 'twice'"),
     "levels": (["study", "adc", "--levels", "3,four"], "'four' is not a number"),
     "dies": (["study", "adc", "--dies", "1,2.5"], "2.5 is not a seed"),
 }

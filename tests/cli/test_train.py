@@ -90,6 +90,9 @@ def test_train_on_a_surrogate(run: Run) -> None:
     data = json.loads(out)
     assert code == 0, error
     assert (data["device"], data["die"], data["settings"]["duration"]) == ("surrogate", 1, 5.0)
+    assert data["reading"] == ["bare"] * 3  # not read to its end
+    assert json.loads(run(*arguments, "--reading", "refined", "--json")[1])["reading"] == ["refined"] * 3
+    assert "refined 3" in run(*arguments, "--reading", "refined")[1]
     assert run("train", "--card", "card.json", "--technology", "paper")[0] == 2
     code, _, error = run(*arguments, "--require", "0.999")
     assert code == 1
@@ -124,6 +127,8 @@ BAD: dict[str, tuple[list[str], str]] = {
     "unknown optimizer": (["train", "--optimizer", "lion"], "'lion': give one of sgd"),
     "sgd has no damping": (["train", "--optimizer", "sgd", "--damping", "1"], "--damping does not apply to sgd"),
     "adam has no device": (["train", "--optimizer", "adam", "--device", "ideal"], "--device does not apply to adam"),
+    "adam has no reading": (["train", "--optimizer", "adam", "--reading", "bare"], "--reading does not apply to adam"),
+    "reading": (["train", "--reading", "twice"], "reading is 'twice'"),
     "learning rate": (["train", "--optimizer", "sgd", "--lr", "-1"], "--lr is -1"),
     "batch too large": (["train", "--batch", "100000"], "100000"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -295,14 +296,15 @@ def _study(name: str, rng: np.random.Generator) -> dict[str, Any]:
     title, axis, unit, logarithmic, levels = LEVELS[name]
     harm = {"tolerance": 3.0, "isolation": 0.002, "adc": 0.0}[name]
     runs = []
-    for level, shown in levels:
-        loss = (
+    for reading, (level, shown) in itertools.product(("refined", "bare"), levels):
+        loss = (2.0 if reading == "bare" else 1.0) * (
             0.8 * 2.0 ** (-1.7 * level) if name == "adc" else harm * shown**1.9 if name == "tolerance" else harm * shown
         )
         for die in (1, 2, 3):
             accuracy = float(np.clip(0.966 - loss * rng.uniform(0.7, 1.3) + 0.003 * rng.standard_normal(), 0.1, 1))
             runs.append(
                 {
+                    "reading": reading,
                     "level": level,
                     "shown": shown,
                     "die": die,
@@ -310,6 +312,7 @@ def _study(name: str, rng: np.random.Generator) -> dict[str, Any]:
                     "accuracy": accuracy,
                     "loss": 0.1,
                     "outcomes": {"ok": 299, "clipped": 1},
+                    "gradient": 0,
                 }
             )
     check = {"level": levels[2][0], "die": 1, "difference": 0.0061} if name == "tolerance" else None
@@ -320,6 +323,7 @@ def _study(name: str, rng: np.random.Generator) -> dict[str, Any]:
         "unit": unit,
         "log": logarithmic,
         "levels": [level for level, _ in levels],
+        "readings": ["refined", "bare"],
         "baseline": 0.9676,
         "steps": 300,
         "batch": 6,

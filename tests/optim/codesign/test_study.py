@@ -18,7 +18,7 @@ from thermograd.optim.training.train import train
 from ...systems import true_card
 
 CARD = true_card(PRESETS["integrated"])
-SMALL = {"levels": (2, 8), "dies": (3, 4), "steps": 3, "batch": 2, "seed": 5}
+SMALL = {"levels": (2, 8), "dies": (3, 4), "steps": 3, "batch": 2, "seed": 5, "readings": ("bare",)}
 
 
 @pytest.fixture
@@ -33,6 +33,7 @@ def test_runs_are_trainings_on_the_dies_and_the_baseline_on_the_ideal_device():
     settings = {"duration": 5.0, "lr": 0.2}
     found = run_study("adc", CARD, **SMALL, workers=1, settings=settings)
     assert [(run.level, run.die, run.seed) for run in found.runs] == [(2, 3, 5), (2, 4, 6), (8, 3, 5), (8, 4, 6)]
+    settings = {**settings, "reading": "bare"}
     with one_thread():
         card = KNOBS["adc"].card_at(CARD, 8)
         device = SurrogateDevice(card, 4, 6, extrapolate=True)
@@ -42,9 +43,22 @@ def test_runs_are_trainings_on_the_dies_and_the_baseline_on_the_ideal_device():
     assert sum(found.runs[-1].outcomes.values()) == 3
     assert found.baseline == np.mean([history.final_accuracy for history in ideal])
     accuracies = [run.accuracy for run in found.runs[2:]]
-    assert found.rows()[1] == (8, np.mean(accuracies), np.std(accuracies, ddof=1))
-    other = run_study("adc", CARD, **SMALL, workers=1, settings={**settings, "lr": 0.4})
+    assert found.rows("bare")[1] == (8, np.mean(accuracies), np.std(accuracies, ddof=1))
+    other = run_study("adc", CARD, **SMALL, workers=1, settings={"duration": 5.0, "lr": 0.4})
     assert other.runs != found.runs
+
+
+def test_both_readings_share_levels_dies_and_baseline():
+    """At two bits of the ADC the first reading is wrong by far more than the refined one."""
+    settings = {"duration": 20.0, "damping": 0.3}
+    asked = {**SMALL, "levels": (3,), "batch": 8, "readings": ("refined", "bare")}
+    both = run_study("adc", CARD, **asked, workers=1, settings=settings)
+    bare = run_study("adc", CARD, **{**asked, "readings": ("bare",)}, workers=1, settings=settings)
+    assert [(run.reading, run.die) for run in both.runs] == [("refined", 3), ("refined", 4), ("bare", 3), ("bare", 4)]
+    assert both.runs[2:] == bare.runs
+    assert both.baseline == bare.baseline
+    assert both.rows("refined") != both.rows("bare")
+    assert {row["reading"] for row in both.to_dict()["rows"]} == {"refined", "bare"}
 
 
 @pytest.mark.slow
@@ -113,6 +127,9 @@ def test_what_was_finished_before_a_crash_is_kept(tmp_path, monkeypatch):
         ({"workers": 0}, "workers = 0"),
         ({"workers": 2, "scheduler": "tcp://host:8786"}, "leave one of them out"),
         ({"settings": {"damping": lambda step: 0.1}}, "plain data|numbers, strings"),
+        ({"readings": ()}, "give readings, each once, of refined, bare"),
+        ({"readings": ("twice",)}, "give readings, each once, of refined, bare"),
+        ({"settings": {"reading": "bare"}}, "no reading in settings"),
         ({"settings": {"wieght_decay": 0.1}}, "wieght_decay is not a setting of the optimizer tngd"),
     ],
 )

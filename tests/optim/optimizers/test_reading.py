@@ -57,7 +57,7 @@ def exact_step(model, x, y, damping=DAMPING):
 )
 def test_a_circuit_that_is_read_to_its_end_is_refined(damping, options, reading):
     model, x, y = small_problem()
-    optimizer = TNGD(model.parameters(), damping=damping, **{"reading": "auto"} | options)
+    optimizer = TNGD(model.parameters(), damping=damping, **options)
     optimizer.step(closure_of(model, x, y))
     assert optimizer.last.reading == reading
     assert (optimizer.last.residual is not None) is (reading == "refined")

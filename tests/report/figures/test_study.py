@@ -18,15 +18,17 @@ SMALL = sample_results(unknowns=6, points=40)
 def test_a_study_shows_mean_spread_dies_and_baseline(k: int) -> None:
     study = SMALL["studies"][k]
     ax = study_plot(study).axes[0]
-    bars = ax.containers[0]
     low, high = accuracy_range(study)
-    x, y = bars.lines[0].get_data()
-    for value, mean in zip(x, y, strict=True):
-        runs = [run["accuracy"] for run in study["runs"] if run["shown"] == value]
-        assert mean == pytest.approx(sum(runs) / 3)
-        assert low <= min(runs)
-        assert max(runs) <= high
-    assert list(x) == sorted({run["shown"] for run in study["runs"]})
+    assert len(ax.containers) == len(study["readings"])
+    for reading, bars in zip(study["readings"], ax.containers, strict=True):
+        x, y = bars.lines[0].get_data()
+        for value, mean in zip(x, y, strict=True):
+            runs = [run["accuracy"] for run in study["runs"] if (run["reading"], run["shown"]) == (reading, value)]
+            assert mean == pytest.approx(sum(runs) / 3)
+            assert low <= min(runs)
+            assert max(runs) <= high
+        assert list(x) == sorted({run["shown"] for run in study["runs"]})
+        assert any(label.get_text() == reading for label in ax.texts)
     assert any(list(line.get_ydata()) == [study["baseline"]] * 2 for line in ax.lines)
     bottom, top = ax.get_ylim()
     assert bottom < low
