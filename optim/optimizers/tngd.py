@@ -65,9 +65,9 @@ class TNGD(NaturalGradient):
             with the two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
         ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
         reading: "bare" takes each reading as the device gives it; "refined" corrects it by its residual (`devicemodel.host.refine`),
-            to |b - A x| <= 1e-2 |b|. "auto" (default) refines where `duration` is at least the settling time that the damping predicts, 5 / lambda,
-            and one reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD. `last.reading`
-            records which. Give a `Refined` as the device for other rounds, tolerance or method.
+            to |b - A x| <= 1e-2 |b|. "auto", the default, refines where `duration` is at least the settling time that the damping predicts,
+            5 / lambda, and one reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD.
+            `last.reading` records which. Give a `Refined` as the device for other rounds, tolerance or method.
 
     A refined reading that does not converge is tried again with 4 and 16 times the damping; if that fails, too, the step is the gradient
     divided by the largest row sum of |A| (`last.retries`, `last.reading`). A bare step with a reading that the drive clipped is taken. One
