@@ -23,10 +23,9 @@ A batch of dies is refined side by side, each die with its own residual, rounds 
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import torch
 from torch import Tensor
@@ -36,8 +35,9 @@ from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import check_damping
 from ..checks import check_duration
 from ..device import BatchSolution, Device, DeviceBatch, Outcome, Refinement, RunRows, Solution, check_rows, solve_many
-from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector, eigenvalue_floor
+from ..systems import check_vector
 from .iterations import Iterated, Iteration, Product, flexible_cg, richardson
+from .loaded import Loaded, load
 
 DeviceT = TypeVar("DeviceT", bound=Device | DeviceBatch, covariant=True)
 METHODS: dict[str, Callable[[Product, Tensor, int, float], Iteration]] = {
@@ -50,8 +50,6 @@ SETTLED = 5.0
 """Slowest time constants after which a circuit counts as settled, to e^-5 = 0.7 %."""
 LARGEST_EXPONENT = 1000
 """Of two, by which a drive is amplified digitally."""
-WRITTEN_OUT = 4096
-"""Most unknowns of a system given by factors that is written out, to be equilibrated."""
 
 
 def settles(duration: float, floor: float) -> bool:
@@ -76,6 +74,9 @@ class Refined(Generic[DeviceT]):
             error is too large for Richardson's iteration.
         added_damping: >= 0, added to the diagonal of the programmed matrix (of ones, where it is equilibrated) and of no other: "fcg"
             goes on towards the system as it was given, with a device that would be unstable without it.
+        deflation: m, number of eigenvectors of D A D, those of the largest eigenvalues, which are solved for digitally while the device
+            holds the rest (`host.deflation`); for systems that are written out. Its products, some 3 m + 10 for a program and 4 m / n
+            for a reading, are counted; 16 n m bytes are kept with the program.
 
     A `Solution` has the x of the smallest residual, and `refinement`; runs, seconds and violations are those of all readings. Its outcome
     is OK (EXTRAPOLATED) if the residual is within the tolerance, whatever a single reading clipped at; else that of a clipped reading, or
@@ -85,7 +86,8 @@ class Refined(Generic[DeviceT]):
     Iteration stops early where three rounds brought no smaller residual, as at the device's noise.
 
     Raises:
-        InputError: rounds < 0, a tolerance not in (0, 1), an unknown method; in `solve`, as the device.
+        InputError: rounds < 0, a tolerance not in (0, 1), an unknown method, deflation < 0; in `solve`, as the device, and where deflation
+            finds no written-out system of more than m unknowns.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Refined(Generic[DeviceT]):
         equilibrate: bool = True,
         method: Literal["richardson", "fcg"] = "richardson",
         added_damping: float = 0.0,
+        deflation: int = 0,
     ) -> None:
         if rounds is not None and (not isinstance(rounds, int) or rounds < 0):
             raise InputError(f"rounds is {rounds!r}: give an integer >= 0")
@@ -105,6 +108,8 @@ class Refined(Generic[DeviceT]):
         if method not in METHODS:
             raise InputError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
         check_damping(added_damping)
+        if not isinstance(deflation, int) or isinstance(deflation, bool) or deflation < 0:
+            raise InputError(f"deflation is {deflation!r}: give a number of eigenvectors >= 0")
         if isinstance(device, type) or not isinstance(device, Device | DeviceBatch):
             raise InputError(f"device is {device!r}: give a device, such as SurrogateDevice(card)")
         if isinstance(device, Refined):
@@ -112,9 +117,10 @@ class Refined(Generic[DeviceT]):
         self.device: DeviceT = device
         self.rounds = (ROUNDS if tolerance is None else MAX_ROUNDS) if rounds is None else rounds
         self.tolerance, self.chopped, self.equilibrate, self.method = tolerance, chopped, equilibrate, method
-        self.added_damping = added_damping
+        self.added_damping, self.deflation = added_damping, deflation
         self._system: LinearSystem | None = None
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
+        self._spent = 0  # products to be counted with the next solution
         self._drive: Tensor | None = None
 
     def accepts(self, system: LinearSystem) -> bool:
@@ -165,8 +171,8 @@ class Refined(Generic[DeviceT]):
             return self.solve_many(system, b.unsqueeze(0), duration, starts.unsqueeze(0))[0]
         loaded = self._loaded_with(system)
         run = batch.program(loaded.programmed, check_duration(duration) * loaded.stretch, seed)
-        rows = (len(batch), -1)
-        return BatchSolution.of(self._refine(loaded, b.expand(rows), starts.expand(rows), run))
+        rows, spent = (len(batch), -1), [loaded.products_of_loading] * len(batch)
+        return BatchSolution.of(self._refine(loaded, b.expand(rows), starts.expand(rows), run, spent))
 
     def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
         """Program the system once and refine many readings together; see `device.solve_many`.
@@ -181,7 +187,7 @@ class Refined(Generic[DeviceT]):
         check_duration(duration)
         loaded, device = self._loaded_with(system), self._single()
         self._drive = b[-1] if len(b) else None
-        return self._refine(loaded, b, starts, _one_device(device, loaded, duration))
+        return self._refine(loaded, b, starts, _one_device(device, loaded, duration), self._spent_by_first(len(b)))
 
     def evolve(self, duration: float) -> Solution:
         """Read and refine once more with the loaded system and drive, runs of `duration` tau each. InputError when nothing is loaded."""
@@ -190,7 +196,7 @@ class Refined(Generic[DeviceT]):
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
         drive, run = self._drive.unsqueeze(0), _one_device(self._single(), self._loaded, check_duration(duration))
-        return self._refine(self._loaded, drive, torch.zeros_like(drive), run)[0]
+        return self._refine(self._loaded, drive, torch.zeros_like(drive), run, [0])[0]
 
     def state_dict(self) -> dict[str, Any]:
         """The device's own state."""
@@ -209,33 +215,21 @@ class Refined(Generic[DeviceT]):
             raise InputError(f"device is a {type(self.device).__name__}, whose dies are new in each call: call solve")
         return cast("Device", self.device)
 
-    def _loaded_with(self, system: LinearSystem) -> _Loaded:
+    def _loaded_with(self, system: LinearSystem) -> Loaded:
         if self._loaded is None or system is not self._system:
-            self._system, self._loaded = system, self._load(system)
+            self._loaded = load(system, self.device, self.equilibrate, self.added_damping, self.deflation)
+            self._system, self._spent = system, self._loaded.products_of_loading
         return self._loaded
 
-    def _load(self, system: LinearSystem) -> _Loaded:
-        floor, product = eigenvalue_floor(system), _product(system)
-        scaling = self._scaling(system) if self.equilibrate else None
-        if scaling is None:
-            return _Loaded(_damped(system, self.added_damping), product, floor, None, 1.0)
-        dense = system.dense().detach().double()
-        largest = 1 / float(scaling.min()) ** 2
-        # Symmetric to the rounding of its own type is not so to that of double precision.
-        scaled = Dense((dense + dense.mT) / 2 * torch.outer(scaling, scaling), floor=(floor or 0.0) / largest)
-        return _Loaded(_damped(scaled, self.added_damping), product, floor, scaling, largest)
+    def _spent_by_first(self, count: int) -> list[int]:
+        """Products of loading for each of the next solutions: those that were not counted yet, with the first one."""
+        if not count:
+            return []
+        spent, self._spent = self._spent, 0
+        return [spent, *[0] * (count - 1)]
 
-    def _scaling(self, system: LinearSystem) -> Tensor | None:
-        """D, (n,) float64; None where the system is programmed as it is."""
-        if isinstance(system, Implicit):
-            return None
-        written = isinstance(system, Dense) or system.size <= WRITTEN_OUT
-        if not (written and self.device.accepts(Dense(torch.eye(1, dtype=torch.float64)))):
-            return None
-        diagonal: Tensor = system.diagonal().detach().double()
-        return diagonal.rsqrt() if float(diagonal.min()) > 0 else None
-
-    def _refine(self, loaded: _Loaded, b: Tensor, x0: Tensor, run: RunRows) -> list[Solution]:
+    def _refine(self, loaded: Loaded, b: Tensor, x0: Tensor, run: RunRows, spent: Sequence[int]) -> list[Solution]:
+        """Refined readings of rows of drives; `spent`: products that are counted with each."""
         drives, starts = b.detach().double(), x0.detach().double()
         readings = [_Readings(loaded, row, start, self.chopped) for row, start in zip(drives, starts, strict=True)]
         # x = 0 has no residual where there is no drive.
@@ -255,14 +249,13 @@ class Refined(Generic[DeviceT]):
                 except StopIteration as end:
                     ended[i] = end.value
                     del residuals[i]
-        return [self._solution(loaded, row, readings[i], ended.get(i)) for i, row in enumerate(b)]
+        return [self._solution(loaded, row, readings[i], ended.get(i), spent[i]) for i, row in enumerate(b)]
 
-    def _solution(self, loaded: _Loaded, b: Tensor, readings: _Readings, found: Iterated | None) -> Solution:
-        equilibrated = loaded.scaling is not None
+    def _solution(self, loaded: Loaded, b: Tensor, readings: _Readings, found: Iterated | None, spent: int) -> Solution:
         if found is None:
-            return Solution(
-                torch.zeros_like(b), Outcome.OK, 0.0, 0, refinement=Refinement((0.0,), 0.0, 0, equilibrated)
-            )
+            nothing = Refinement((0.0,), 0.0, spent, loaded.equilibrated)
+            return Solution(torch.zeros_like(b), Outcome.OK, 0.0, 0, refinement=nothing)
+        products = spent + found.products + loaded.products(readings.count)
         x = found.x.to(dtype=b.dtype)
         residual = min(found.residuals, default=math.inf)
         bound = None
@@ -274,7 +267,7 @@ class Refined(Generic[DeviceT]):
             readings.seconds,
             readings.attempts,
             tuple(dict.fromkeys(readings.violations)),
-            refinement=Refinement(found.residuals, bound, found.products, equilibrated),
+            refinement=Refinement(found.residuals, bound, products, loaded.equilibrated),
         )
 
     def _outcome(self, readings: _Readings, complete: bool, residual: float) -> Outcome:
@@ -290,43 +283,32 @@ class Refined(Generic[DeviceT]):
         return Outcome.NOT_CONVERGED if self.tolerance is not None or not residual < 1 else good
 
 
-class _Loaded(NamedTuple):
-    """A system as the host holds it: `programmed` on the device, with D = `scaling`, for `stretch` times the duration."""
-
-    programmed: LinearSystem
-    product: Product
-    floor: float | None
-    scaling: Tensor | None
-    stretch: float
-
-
 class _Readings:
     """The readings behind one solution.
 
     Attributes:
-        outcomes, attempts, seconds, violations: of all runs.
+        outcomes, attempts, seconds, violations: of all runs. count: answers.
     """
 
-    def __init__(self, loaded: _Loaded, b: Tensor, start: Tensor, chopped: bool) -> None:
-        one = torch.ones_like(b) if loaded.scaling is None else loaded.scaling
-        self._scaling, self._exponent, self._factor = one, _exponent(one * b), 1.0
-        self._start, self._signs = start / one, (1, -1) if chopped else (1,)
+    def __init__(self, loaded: Loaded, b: Tensor, start: Tensor, chopped: bool) -> None:
+        self._loaded, self._exponent, self._factor = loaded, _exponent(loaded.drive(b)), 1.0
+        self._r, self._start, self._signs = b, loaded.start(start), (1, -1) if chopped else (1,)
         self.outcomes: list[Outcome] = []
-        self.attempts, self.seconds = 0, 0.0
+        self.attempts, self.seconds, self.count = 0, 0.0, 0
         self.violations: list[str] = []
 
     def runs(self, r: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Drives and starts of the runs that read D A D y = D r, (n,) float64.
+        """Drives and starts of the runs that read for a residual r, (n,) float64.
 
         The drive is as large as that of b, by a power of two: a device with a noise of its own in problem units sees no smaller signal.
         """
-        drive = self._scaling * r
+        drive, self._r = self._loaded.drive(r), r
         self._factor = math.ldexp(1.0, min(self._exponent - _exponent(drive), LARGEST_EXPONENT))
         start, self._start = self._start, torch.zeros_like(drive)
         return [(sign * self._factor * drive, sign * start) for sign in self._signs]
 
     def reading(self, found: Iterator[Solution]) -> Tensor | None:
-        """D y by the next of the runs found, (n,) float64; None: the device gave none."""
+        """What of x the next of the runs found say, (n,) float64; None: the device gave none."""
         solutions = [next(found) for _ in self._signs]
         for one in solutions:
             self.outcomes.append(one.outcome)
@@ -335,42 +317,13 @@ class _Readings:
             if not one.outcome.readable:
                 return None
         mean = torch.stack([sign * one.x.double() for sign, one in zip(self._signs, solutions, strict=True)]).mean(0)
-        return self._scaling * mean / self._factor
+        self.count += 1
+        return self._loaded.answer(self._r, mean / self._factor)
 
 
-def _one_device(device: Device, loaded: _Loaded, duration: float) -> RunRows:
+def _one_device(device: Device, loaded: Loaded, duration: float) -> RunRows:
     """The runs of all rows by one device, for `duration` tau of A."""
     return lambda rows, drives, starts: solve_many(device, loaded.programmed, drives, duration * loaded.stretch, starts)
-
-
-def _damped(system: LinearSystem, more: float) -> LinearSystem:
-    """A + more I, of the same kind. InputError for a kind of unknown records."""
-    if more == 0:
-        return system
-    if isinstance(system, Dense):
-        A = system.A.clone()
-        A.diagonal().add_(more)
-        return Dense(A, floor=system.floor + more if system.floor > 0 else 0.0)
-    if isinstance(system, LowRank | Kronecker | Implicit):
-        return dataclasses.replace(system, damping=system.damping + more)
-    raise InputError(f"added_damping with a {type(system).__name__}: give Dense(system.dense())")
-
-
-def _product(system: LinearSystem) -> Product:
-    """x -> A x in double precision, of the numbers that the system holds; of other kinds in the system's own."""
-    if isinstance(system, Dense):
-        A = system.A.detach().double()
-        return lambda x: A @ x
-    if isinstance(system, LowRank):
-        J, H, damping = system.J.detach().double(), system.H, system.damping
-        middle = None if H is None else H.detach().double()
-        return lambda x: J.mT @ (J @ x if middle is None else middle @ (J @ x)) + damping * x
-    if isinstance(system, Kronecker):
-        left, right = system.A.detach().double(), system.B.detach().double()
-        shape, damping = (len(left), len(right)), system.damping
-        return lambda x: (left @ x.reshape(shape) @ right).flatten() + damping * x
-    dtype: torch.dtype = getattr(system, "dtype", torch.float64)
-    return lambda x: system.matvec(x.to(dtype)).double()
 
 
 def _exponent(vector: Tensor) -> int:

@@ -17,7 +17,7 @@ from thermograd.devicemodel.device import Device, Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
-from thermograd.devicemodel.host import refine
+from thermograd.devicemodel.host import loaded
 from thermograd.devicemodel.host.refine import Refined, settles
 from thermograd.devicemodel.systems import Dense, Implicit, Kronecker, LowRank
 
@@ -136,7 +136,7 @@ def test_of_another_matrix_the_bound_fails(monkeypatch):
     """Negative control: fed the residual of another matrix the iteration is content, and the true error is beyond the bound."""
     system, b = dense()
     other, _ = dense(seed=8)
-    monkeypatch.setattr(refine, "_product", lambda _: other.matvec)
+    monkeypatch.setattr(loaded, "product_with", lambda _: other.matvec)
     found = Refined(LinearDie(0.0), rounds=20, method="fcg", tolerance=1e-8).solve(system, b, math.inf)
     assert found.outcome is Outcome.OK
     with pytest.raises(AssertionError):
