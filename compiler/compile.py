@@ -18,6 +18,7 @@ from .linear_system import FactoredSystem, LinearSystem
 from .matrices import Matrix, dense, scaled
 from .passes.choose_fabric import choose_fabric
 from .passes.damp import damp
+from .passes.drive_resistors import with_drive_resistors
 from .passes.equilibrate import jacobi_scaling
 from .passes.prune import prune as prune_couplings
 from .passes.rounding import rounded
@@ -51,7 +52,8 @@ def compile_matrix(
         technology: a `Technology` or the name of a preset.
         damping: lambda >= 0, added to the diagonal.
         b: a typical right-hand side; sets the signal level so that its solution reaches half of the output limit. Without
-            it the level is safe for every b of unit Euclidean norm.
+            it the level is safe for every b of unit Euclidean norm. At that level the largest input resistors that the technology has
+            (`resistors.drive_ranges`) are taken with which the DAC stays within its full scale.
         check: verify the emitted netlist against the intended matrix (see `passes.verify`).
         equilibrate: scale the unknowns to a unit diagonal (Jacobi) in active fabrics, so that couplings of cells of different
             curvature use the same range of conductances. Passive fabrics have a scaling of their own: one asked for by name raises, one
@@ -194,7 +196,7 @@ def _place(
 
 def _finished(program: AnalogProgram, b: Any, check: bool) -> AnalogProgram:
     require_stable(program)
-    program = program.at_scale(signal_level(program, b))
+    program = with_drive_resistors(program.at_scale(signal_level(program, b)), b)
     if check:
         verify(program)
     return program

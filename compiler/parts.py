@@ -121,6 +121,16 @@ class Parts(abc.ABC):
     drive_nominal = 0.0
     """Conductance that the host assumes for every input resistor, S; 0 where currents are the drive."""
 
+    def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> Self:
+        """These parts with other input resistors; where there are any.
+
+        Args:
+            conductance: of each input resistor, S, nominally.
+            die: whose resistors they are, as in `on_die`; None: nominal ones.
+            mismatch: relative standard deviation; default the technology's.
+        """
+        raise UnrealisableError(f"{type(self).__name__} has no input resistors: currents are its drive")
+
     @cached_property
     def offset(self) -> np.ndarray:
         """Input offset voltages of the amplifiers, (n,) V."""

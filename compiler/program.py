@@ -329,6 +329,18 @@ class AnalogProgram:
         parts = self.parts.on_die(die, mismatch, capacitor_mismatch, offset)
         return dataclasses.replace(self, parts=parts)
 
+    def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> AnalogProgram:
+        """The same program with other input resistors, all else as it is; itself where currents are the drive.
+
+        Args:
+            conductance: of each input resistor, S, nominally.
+            die: whose resistors they are, for a program `on` it; None: nominal ones.
+            mismatch: their relative standard deviation; default the technology's.
+        """
+        if not self.parts.drive_nominal:
+            return self
+        return dataclasses.replace(self, parts=self.parts.with_drive(conductance, die, mismatch))
+
     def save(self, path: str | Path) -> None:
         """See `program_io.save_program`."""
         importlib.import_module(".program_io", __package__).save_program(self, path)

@@ -69,6 +69,8 @@ class Report:
             DAC's full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
         error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `describe`; None: none was given.
         layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
+        drive_resistor: nominal input resistor of each cell; None where currents are the drive.
+        dac_share: largest drive voltage over the DAC's full scale, for the b of `describe`, or, without one, for the worst of unit norm.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
         tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
         most_sensitive: the parts that matter most (`analysis.sensitivity`), with their effect on A^-1 b.
@@ -100,6 +102,8 @@ class Report:
     bill: tuple[tuple[str, float, int], ...]
     error_for_b: float | None = None
     layout: LayoutEffect | None = None
+    drive_resistor: float | None = None
+    dac_share: float | None = None
 
     def _when_there(self) -> Iterator[tuple[str, str]]:
         """The rows that not every program has."""
@@ -107,6 +111,12 @@ class Report:
             yield "error for this b", f"{_relative(self.error_for_b)} (relative); nominal parts"
         if self.layout is not None:
             yield "after layout", str(self.layout)
+        if self.drive_resistor is not None and self.dac_share is not None:
+            whose = "a b of unit norm" if self.error_for_b is None else "this b"
+            yield (
+                "drive",
+                f"through {self.drive_resistor:.4g} ohm, DAC at {self.dac_share:.3g} of its full scale for {whose}",
+            )
         if self.pruned:
             yield "pruned", f"{self.pruned} couplings, which changes A^-1 b by at most {self.prune_bound:.3g}"
         if self.tolerance_error:

@@ -43,6 +43,7 @@ STREAMS = {
     "adc_step": 20,
     "coupling_conductance_drift": 21,
     "ground_conductance_drift": 22,
+    "drive_ranges": 23,
 }
 
 TEMPERATURE_FACTOR_FLOOR = 0.05

@@ -76,6 +76,9 @@ class Resistors(Variation):
     """Bits of a programmable conductance, codes uniform from 1/(unit on_off) to 1/unit; none: not programmable."""
     on_off: float | None = Field(default=None, gt=1, le=1e9)
     """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
+    drive_ranges: int = Field(default=1, ge=1, le=16)
+    """Input resistors that each cell of an active array can be driven through: unit, 2 unit, 4 unit, ...; chosen is the largest at which no
+    drive is beyond the DAC's full scale (`drive_resistors`). In passive fabrics, driven by currents, the full-scale current is halved."""
     write_energy: float = Field(default=0.0, ge=0, le=1e-3)
     """J for writing each bit of a programmable conductance's code; 0: not stated, and costs nothing."""
     conductance_drift: float = Field(default=0.0, ge=-0.5, le=0.5)

@@ -16,6 +16,7 @@ from ..matrices import (
     smallest_eigenvalue,
     solution_error,
 )
+from ..passes.drive_resistors import dac_share
 from ..program import AnalogProgram
 from ..program_report import Report
 from .sensitivity import sensitivities
@@ -65,6 +66,8 @@ def describe(program: AnalogProgram, b: Any = None, layout: bool = False) -> Rep
         bill=bill,
         error_for_b=None if drive is None else solution_error(target, program.emitted_matrix, drive),
         layout=layout_effect(program, drive) if layout else None,
+        drive_resistor=1.0 / program.parts.drive_nominal if program.parts.drive_nominal else None,
+        dac_share=dac_share(program, drive),
     )
 
 

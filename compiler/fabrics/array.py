@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from ...circuits.technology.die import Die
+from ...circuits.technology.drive_resistors import drive_range_of
 from ..matrices import Matrix
 from ..parts import Parts, Stamps, entry_bound
 
@@ -185,9 +186,7 @@ class ArrayParts(Parts):
             ground=self.ground
             * np.exp(-sigma * die.deviates("ground", (count, n)) - ground_shift)
             / die.temperature_factor(ground_temperature),
-            drive=self.drive
-            * np.exp(-sigma * die.deviates("drive", (count, n)) - drive_shift)
-            / die.temperature_factor(drive_temperature),
+            drive=self._drive_on(die, sigma),
             capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n)) + capacitor_shift),
             offset=sigma_v * die.deviates("offset", (1, n))[0],
             inverter=self.inverter
@@ -198,3 +197,28 @@ class ArrayParts(Parts):
             ground_temperature=ground_temperature,
             drive_temperature=drive_temperature,
         )
+
+    def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> Self:
+        """See `Parts.with_drive`. Resistors of each range are parts of their own, with deviates of their own."""
+        if not self.drive_nominal:
+            return super().with_drive(conductance, die, mismatch)
+        nominal = dataclasses.replace(self, drive=np.full_like(self.drive, conductance), drive_nominal=conductance)
+        if die is None:
+            return nominal
+        sigma = die.technology.resistors.mismatch if mismatch is None else mismatch
+        return dataclasses.replace(nominal, drive=nominal._drive_on(die, sigma))
+
+    def _drive_on(self, die: Die, sigma: float) -> np.ndarray:
+        """The nominal input resistors as a die has them, (rails, n) S."""
+        n, count = self.size, self.rails
+        place, edge = (np.arange(n) + 0.5) / n, np.ones(n)
+        spread = np.exp(-sigma * drive_deviates(die, self.drive_nominal, count, n) - die.resistor_shift(place, edge))
+        return np.asarray(self.drive * spread / die.temperature_factor(die.temperature_of(place, edge)))
+
+
+def drive_deviates(die: Die, conductance: float, rails: int, n: int) -> np.ndarray:
+    """Standard normal deviates of the input resistors of this nominal conductance (S), (rails, n)."""
+    place = drive_range_of(conductance, die.technology.resistors) if conductance > 0 else 0
+    if place == 0:
+        return die.deviates("drive", (rails, n))
+    return die.deviates("drive_ranges", (place, rails, n))[place - 1]

@@ -28,6 +28,7 @@ from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, OnePole
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.die import Die
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..matrices import Matrix
@@ -63,6 +64,10 @@ class FactoredParts(Parts):
     def rails(self) -> int:
         """Number of rails, 2."""
         return 2
+
+    def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> FactoredParts:
+        """See `Parts.with_drive`; nominal parts alone."""
+        return dataclasses.replace(self, drive=np.full_like(self.drive, conductance), drive_nominal=conductance)
 
     @property
     def symbolic_size(self) -> int:

@@ -10,6 +10,7 @@ from ...circuits.errors import InputError, UnrealisableError
 from ..matrices import dense, is_sparse, smallest_eigenvalue, solver
 from ..program import AnalogProgram
 from ..validate import validate_drive
+from .drive_resistors import largest_drive
 
 HEADROOM = 0.5
 """Share of the output limit that the largest unknown is planned to reach."""
@@ -45,7 +46,8 @@ def require_stable(program: AnalogProgram) -> None:
 
 
 def signal_level(program: AnalogProgram, b: Any = None) -> float:
-    """Volts (of state) per problem unit, such that neither the amplifiers' output limit nor the DAC's full scale is exceeded.
+    """Volts (of state) per problem unit, such that neither the amplifiers' output limit nor the DAC's full scale is exceeded
+    with the input resistors that the program has.
 
     For a given b from its solution; else for the worst b of unit Euclidean norm, max_i ||row_i(A^-1)|| / d_i (bounded by the smallest
     eigenvalue for a sparse matrix).
@@ -68,16 +70,15 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
             )
             shown = np.ones(len(rows))
         largest_read = float((rows / shown).max())
-        largest_drive = float(program.scaling.max())
     else:
         volts = solver(program.target)(vector) / shown
         largest_read = max(
             float(np.abs(stage @ volts).max()) for stage in (np.eye(program.size), *program.parts.stages())
         )
-        largest_drive = float(np.abs(program.scaling * vector).max())
     limit = HEADROOM * program.technology.opamp.output_limit
     levels = [limit / largest_read] if largest_read > 0 else []
-    if program.parts.drive_nominal > 0 and largest_drive > 0:
+    driven = largest_drive(program, vector)
+    if program.parts.drive_nominal > 0 and driven > 0:
         per_volt = program.parts.drive_nominal / program.conductance_unit
-        levels.append(program.technology.dac.full_scale * per_volt / largest_drive)
+        levels.append(program.technology.dac.full_scale * per_volt / driven)
     return min(levels, default=1.0)

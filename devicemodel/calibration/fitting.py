@@ -14,6 +14,7 @@ from scipy.optimize import least_squares
 
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
+from ...circuits.technology.drive_resistors import drive_conductances
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard, Estimate
@@ -90,8 +91,11 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
 
 
 def _mismatch(run: Observation, card: DeviceCard) -> np.ndarray:
-    program = run.nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
-    per_volt = run.nominal.parts.drive_nominal or 1.0 / run.nominal.technology.resistors.unit
+    nominal, resistors, chosen = run.nominal, run.nominal.technology.resistors, run.probe.drive_range
+    if chosen and nominal.parts.drive_nominal:
+        nominal = nominal.with_drive(float(drive_conductances(resistors)[chosen]))
+    program = nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+    per_volt = nominal.parts.drive_nominal or 1.0 / (resistors.unit * 2.0**chosen)
     predicted, _ = propagate(
         program, run.probe.driven * per_volt, run.probe.start, run.probe.duration, card, noisy=False
     )

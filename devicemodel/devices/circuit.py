@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ...circuits.errors import InputError
+from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.registry import fabric_names
@@ -36,12 +37,19 @@ class ProgramUnits(Board):
     """A board whose numbers stand for voltages as a program's do.
 
     Args:
-        program: laid out.
+        program: laid out, with input resistors of the range `drive_range`, where it has any.
+        drive_range: 0: unit, 1: 2 unit, ...
     """
 
-    def __init__(self, program: AnalogProgram) -> None:
+    def __init__(self, program: AnalogProgram, drive_range: int = 0) -> None:
         self.program, self.size, self.tau = program, program.size, program.tau
-        self.amperes_per_volt = program.parts.drive_nominal or 1.0 / program.technology.resistors.unit
+        resistors = program.technology.resistors
+        nominal = drive_conductances(resistors)
+        # Of a circuit that currents drive, the full-scale current has ranges.
+        if not program.parts.drive_nominal:
+            nominal = 1.0 / (resistors.unit * 2.0 ** np.arange(resistors.drive_ranges))
+        self.drive_gains = tuple((nominal[0] / nominal).tolist())
+        self.amperes_per_volt = program.parts.drive_nominal or float(nominal[drive_range])
         """Drive current of a cell for a volt at its input, A/V."""
 
     def strongest(self, b: np.ndarray) -> np.ndarray:
@@ -67,11 +75,29 @@ class ProgramBoard(ProgramUnits):
 
     Args:
         program: as the die has it. stable: whether the circuit can be run at all. relax: the circuit's response.
+        with_drive: the program with input resistors of a nominal conductance (S), as the die has them.
+        drive_range: of the program's input resistors.
     """
 
-    def __init__(self, program: AnalogProgram, stable: bool, relax: Relax) -> None:
-        super().__init__(program)
-        self.stable, self._relax = stable, relax
+    def __init__(
+        self,
+        program: AnalogProgram,
+        stable: bool,
+        relax: Relax,
+        with_drive: Callable[[AnalogProgram, float], AnalogProgram],
+        drive_range: int = 0,
+    ) -> None:
+        super().__init__(program, drive_range)
+        self.stable, self._relax, self._with_drive = stable, relax, with_drive
+        self._ranges: dict[int, ProgramBoard] = {drive_range: self}
+
+    def in_range(self, place: int) -> ProgramBoard:
+        """See `Board`."""
+        if place not in self._ranges:
+            conductance = float(drive_conductances(self.program.technology.resistors)[place])
+            program = self._with_drive(self.program, conductance)
+            self._ranges[place] = ProgramBoard(program, self.stable, self._relax, self._with_drive, place)
+        return self._ranges[place]
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
         """See `Board`."""
@@ -165,7 +191,10 @@ class CircuitDevice(HostedDevice):
         return 1.0 / self.technology.opamp.gain
 
     def _board_of(self, program: AnalogProgram) -> ProgramBoard:
-        return ProgramBoard(program, self._is_stable(program), self._relax)
+        board = ProgramBoard(program, True, self._relax, self._with_drive)
+        # The largest input resistors load the amplifiers least, so that a finite gain damps least.
+        board.stable = self._is_stable(board.in_range(len(board.drive_gains) - 1).program)
+        return board
 
     def _board_now(self) -> Board:
         assert self._fresh is not None
@@ -177,6 +206,10 @@ class CircuitDevice(HostedDevice):
     def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:
         """The program as this die has it."""
         return nominal.on(self.die)
+
+    def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:
+        """The program, as this die has it, with other input resistors."""
+        return program.with_drive(conductance, self.die)
 
     def _is_stable(self, program: AnalogProgram) -> bool:
         """Whether the circuit can be run at all."""

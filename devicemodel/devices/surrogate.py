@@ -71,6 +71,9 @@ class SurrogateDevice(CircuitDevice):
     def _leak(self) -> float:
         return self.card.leak.value
 
+    def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:
+        return program.with_drive(conductance, self.die, self.card.mismatch.value)
+
     def _is_stable(self, program: AnalogProgram) -> bool:
         if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):
             return False

@@ -38,14 +38,17 @@ class LevelSearch:
         headroom: what the memory says; 1: nothing.
         dac: drives and charges the cells.
         limit: of a cell's voltage, V.
+        gain: what the largest input resistors make of a drive voltage, at least 1: by that much the level may fall further.
 
     Attributes:
         level: volts for a problem unit, of the next attempt. headroom: h of that level.
     """
 
-    def __init__(self, strongest: float, start: float, headroom: float, dac: Converter, limit: float) -> None:
+    def __init__(
+        self, strongest: float, start: float, headroom: float, dac: Converter, limit: float, gain: float = 1.0
+    ) -> None:
         self._strongest, self._start, self._dac, self._limit = strongest, start, dac, limit
-        self._least, self._clips = least_headroom(dac), 0
+        self._least, self._clips = least_headroom(dac) / gain, 0
         self.headroom, self.level = float(headroom), self._first(headroom)
 
     def goes_on(self, clipped: bool, room: float) -> bool:

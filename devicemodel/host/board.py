@@ -39,12 +39,18 @@ class Board(ABC):
         tau: s, the time unit of the system.
         runaway: outcome of a run that is not finite.
         spent_runs: runs that it took to find this programming; counted with its first one.
+        drive_gains: what each range of the input resistors makes of the drive voltages of the first, for the same drive; ascending, from 1.
     """
 
     size: int
     tau: float = 1.0
     runaway: Outcome = Outcome.UNSTABLE
     spent_runs: int = 0
+    drive_gains: tuple[float, ...] = (1.0,)
+
+    def in_range(self, place: int) -> Board:
+        """The board with its input resistors in the range of that place in `drive_gains`; itself for the first."""
+        return self
 
     @abstractmethod
     def relax(
@@ -70,7 +76,7 @@ class Board(ABC):
         return [None]
 
     def strongest(self, b: np.ndarray) -> np.ndarray:
-        """Largest voltages that drive b, (dies, n), at a level of 1 V for a problem unit: (dies,) V."""
+        """Largest voltages that drive b, (dies, n), at a level of 1 V for a problem unit in the first range: (dies,) V."""
         return np.asarray(np.abs(b).max(axis=-1))
 
     def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ exceed the range (`Outcome.OFFSET_CLIPPED`), and no level would help.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..device import Outcome
 from .auto_range import MAX_ATTEMPTS, LevelSearch, room
 from .board import Board, Voltages
 from .calibrated_range import CalibratedRange, outcome_of
-from .converters import Adc, Dac, Reading
+from .converters import ROUNDING, Adc, Dac, Reading
 from .readout import ReadOut
 
 WITHOUT_DRIVE, EXPLANATION = 0, MAX_ATTEMPTS + 1
@@ -64,6 +64,7 @@ class Trial:
         requested, driven: drive voltages before and after the DAC, (n,) V. start: cell voltages at first, (n,) V.
         clipped: whether anything was beyond its range, the drive included.
         source: what the board gave, and the die's place in it.
+        drive_range: place of the range of the input resistors in `Board.drive_gains`.
     """
 
     requested: np.ndarray
@@ -72,6 +73,7 @@ class Trial:
     readings: Readings
     clipped: bool
     source: tuple[Voltages, int]
+    drive_range: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +156,10 @@ class Host:
         pending = [k for k in chosen if k not in runs]
         b, start = (np.broadcast_to(row, (len(self.dies), board.size)) for row in (b, start))
         strongest, reach = board.strongest(b), np.abs(board.volts(start, 1.0)).max(axis=1)
+        gain = board.drive_gains[-1]
         searches = {
-            k: LevelSearch(float(strongest[k]), float(reach[k]), headroom[k], self.dac, self.limit) for k in pending
+            k: LevelSearch(float(strongest[k]), float(reach[k]), headroom[k], self.dac, self.limit, gain)
+            for k in pending
         }
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if not pending:
@@ -192,17 +196,25 @@ class Host:
         dies: list[int],
         streams: list[np.random.Generator],
     ) -> dict[int, Trial | None]:
-        """One run of some dies at their levels; None for one that is not finite."""
-        rows = np.array(dies)
-        requested, begin = board.requested(b, level), board.volts(start, level)
-        driven = Dac.convert_all([self.dacs[k] for k in dies], requested)
-        found = board.relax(rows, driven, begin, spans, streams)
+        """One run of some dies at their levels; None for one that is not finite.
+
+        Each die drives its cells through the largest input resistors at which no voltage is beyond the DAC's full scale: known before it
+        runs.
+        """
+        volts = board.strongest(b)[:, None] * level * np.array(board.drive_gains)
+        within = (volts <= self.dac.full_scale * (1 + ROUNDING)).sum(axis=1)
         tried: dict[int, Trial | None] = dict.fromkeys(dies)
-        finite = np.flatnonzero(np.isfinite(found.cells).all(axis=(1, 2)))
-        for place, readings in zip(finite, self._read(dies, found, finite, streams), strict=True):
-            k = dies[place]
-            clipped = readings.clipped or self.dacs[k].clips(requested[place])
-            tried[k] = Trial(requested[place], driven[place], begin[place], readings, clipped, (found, int(place)))
+        for chosen, rows in _grouped(np.maximum(within - 1, 0)):
+            ranged, some = board.in_range(chosen), [dies[row] for row in rows]
+            noise = [streams[row] for row in rows]
+            requested, begin = ranged.requested(b[rows], level[rows]), ranged.volts(start[rows], level[rows])
+            driven = Dac.convert_all([self.dacs[k] for k in some], requested)
+            found = ranged.relax(np.array(some), driven, begin, spans, noise)
+            finite = np.flatnonzero(np.isfinite(found.cells).all(axis=(1, 2)))
+            for place, readings in zip(finite, self._read(some, found, finite, noise), strict=True):
+                k, source = some[place], (found, int(place))
+                clipped = readings.clipped or self.dacs[k].clips(requested[place])
+                tried[k] = Trial(requested[place], driven[place], begin[place], readings, clipped, source, chosen)
         return tried
 
     def _auto_zero(
@@ -210,34 +222,34 @@ class Host:
     ) -> None:
         """Runs with the drive inputs at ground. They go on where the last such run ended, as driven ones do, so that both hold the offsets
         of the same time."""
-        dies = [k for k, run in sorted(runs.items()) if run.trial is not None]
-        if not dies:
-            return
-        level = np.array([[runs[k].level] for k in dies])
-        begin = np.zeros((len(dies), board.size)) if start is None else board.volts(start, level)
-        streams = [stream(k, WITHOUT_DRIVE) for k in dies]
-        found = board.relax(np.array(dies), np.zeros_like(begin), begin, spans, streams)
-        for k, zero in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
-            runs[k] = dataclasses.replace(
-                runs[k],
-                outcome=Outcome.OFFSET_CLIPPED if zero.clipped else runs[k].outcome,
-                attempts=runs[k].attempts + 1,
-                headroom=1.0 if zero.clipped else runs[k].headroom,
-                without_drive=zero.held[-1],
-                zero=zero.mean,
-            )
+        started = {k: run.trial for k, run in sorted(runs.items()) if run.trial is not None}
+        for ranged, dies in _as_driven(board, started):
+            level = np.array([[runs[k].level] for k in dies])
+            begin = np.zeros((len(dies), board.size)) if start is None else board.volts(start, level)
+            streams = [stream(k, WITHOUT_DRIVE) for k in dies]
+            found = ranged.relax(np.array(dies), np.zeros_like(begin), begin, spans, streams)
+            for k, zero in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
+                runs[k] = dataclasses.replace(
+                    runs[k],
+                    outcome=Outcome.OFFSET_CLIPPED if zero.clipped else runs[k].outcome,
+                    attempts=runs[k].attempts + 1,
+                    headroom=1.0 if zero.clipped else runs[k].headroom,
+                    without_drive=zero.held[-1],
+                    zero=zero.mean,
+                )
 
     def _explain(self, board: Board, runs: dict[int, Run], spans: tuple[float, ...], stream: Stream) -> None:
         """Runs of b = 0 from cells at zero, where it is not known yet whether the drive clips, or offsets."""
-        dies = [k for k, run in sorted(runs.items()) if run.outcome is Outcome.CLIPPED]
-        if not dies:
-            return
-        nothing, streams = np.zeros((len(dies), board.size)), [stream(k, EXPLANATION) for k in dies]
-        driven = Dac.convert_all([self.dacs[k] for k in dies], nothing)
-        found = board.relax(np.array(dies), driven, nothing, spans, streams)
-        for k, readings in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
-            outcome = Outcome.OFFSET_CLIPPED if readings.clipped else Outcome.CLIPPED
-            runs[k] = dataclasses.replace(runs[k], outcome=outcome, attempts=runs[k].attempts + 1)
+        unclear = {
+            k: run.trial for k, run in sorted(runs.items()) if run.outcome is Outcome.CLIPPED and run.trial is not None
+        }
+        for ranged, dies in _as_driven(board, unclear):
+            nothing, streams = np.zeros((len(dies), board.size)), [stream(k, EXPLANATION) for k in dies]
+            driven = Dac.convert_all([self.dacs[k] for k in dies], nothing)
+            found = ranged.relax(np.array(dies), driven, nothing, spans, streams)
+            for k, readings in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
+                outcome = Outcome.OFFSET_CLIPPED if readings.clipped else Outcome.CLIPPED
+                runs[k] = dataclasses.replace(runs[k], outcome=outcome, attempts=runs[k].attempts + 1)
 
     def _read(
         self, dies: Sequence[int], found: Voltages, places: np.ndarray, streams: Sequence[np.random.Generator]
@@ -270,3 +282,16 @@ class Host:
         named = texts if seed is None else tuple(f"die {seed}: {text}" for text in texts)
         self.calibrated.check(named)
         return texts
+
+
+def _grouped(ranges: np.ndarray) -> Iterator[tuple[int, list[int]]]:
+    """Each range with the places, in order, that are in it."""
+    for chosen in np.unique(ranges).tolist():
+        yield chosen, np.flatnonzero(ranges == chosen).tolist()
+
+
+def _as_driven(board: Board, trials: dict[int, Trial]) -> Iterator[tuple[Board, list[int]]]:
+    """The board in each range that trials were driven in, and their dies."""
+    dies = list(trials)
+    for chosen, places in _grouped(np.array([trial.drive_range for trial in trials.values()], dtype=int)):
+        yield board.in_range(chosen), [dies[place] for place in places]

@@ -20,6 +20,7 @@ class Probe:
         duration: of the run up to the first sample, tau.
         adc_gain: setting of the amplifier before the ADC, at the first sample.
         zero: what the run without drive read, (n,) V; None without auto-zero.
+        drive_range: of the input resistors, from 0: unit, 2 unit, ...
     """
 
     requested: np.ndarray
@@ -30,6 +31,7 @@ class Probe:
     duration: float
     adc_gain: float
     zero: np.ndarray | None = None
+    drive_range: int = 0
 
     @classmethod
     def of(cls, run: Run, duration: float) -> Probe:
@@ -38,4 +40,14 @@ class Probe:
         assert trial is not None
         seen = trial.readings
         settled, gain = seen.held.mean(axis=0), seen.samples[0].gain
-        return cls(trial.requested, trial.driven, trial.start, settled, seen.mean, duration, gain, run.zero)
+        return cls(
+            trial.requested,
+            trial.driven,
+            trial.start,
+            settled,
+            seen.mean,
+            duration,
+            gain,
+            run.zero,
+            trial.drive_range,
+        )
