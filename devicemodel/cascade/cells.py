@@ -21,7 +21,9 @@ import torch
 
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
+from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.e_series import preferred_conductance
+from ...compiler.fabrics.array import drive_deviates
 from ...compiler.passes.quantise import nearest
 
 BLOCK = 2**16
@@ -46,7 +48,7 @@ class Cells:
 
     Args:
         die: where they are. deviations: of the parts.
-        size: cells N. damping: of the system.
+        size: cells N. damping: of the system. drive_range: of the input resistors, from 0.
 
     Attributes:
         exponent: e; set by the fabric, as is
@@ -57,13 +59,15 @@ class Cells:
     exponent: int
     unit: float
 
-    def __init__(self, die: Die, deviations: StandardDeviations, size: int, damping: float) -> None:
+    def __init__(
+        self, die: Die, deviations: StandardDeviations, size: int, damping: float, drive_range: int = 0
+    ) -> None:
         self.die, self.size, self._deviations, self._damping = die, size, deviations, damping
         self._resistors = die.technology.resistors
         self._shift = float(die.resistor_shift(np.array(0.5), np.array(0.5)))
         self._drift = float(die.temperature_factor(np.array(die.ambient)))
-        self._largest = 1.0 / self._resistors.unit
-        self.drive_nominal = self._preferred(self._largest)
+        self._largest, self._drive_range = 1.0 / self._resistors.unit, drive_range
+        self.drive_nominal = float(drive_conductances(self._resistors)[drive_range])
 
     @property
     def tau(self) -> float:
@@ -90,7 +94,10 @@ class Cells:
     @cached_property
     def drive(self) -> np.ndarray:
         """Conductances of the input resistors, (N,) S."""
-        return self._pairs("drive", np.full(self.size, self.drive_nominal))
+        nominal = np.full(self.size, self.drive_nominal)
+        # Resistors of the first range are programmed as the array's are, to its largest code.
+        made = nominal if self._drive_range else self._rounded(nominal)
+        return self._spread(made, drive_deviates(self.die, self.drive_nominal, 2, self.size))
 
     @cached_property
     def capacitance(self) -> np.ndarray:
@@ -106,8 +113,11 @@ class Cells:
         return self._deviations.offset * self.die.deviates("offset", (1, self.size))[0]
 
     def _pairs(self, part: str, nominal: np.ndarray) -> np.ndarray:
-        factor = np.exp(-self._deviations.resistor * self.die.deviates(part, (2, self.size)) - self._shift).mean(axis=0)
-        return self._rounded(nominal) * factor / self._drift
+        return self._spread(self._rounded(nominal), self.die.deviates(part, (2, self.size)))
+
+    def _spread(self, conductance: np.ndarray, deviate: np.ndarray) -> np.ndarray:
+        factor = np.exp(-self._deviations.resistor * deviate - self._shift).mean(axis=0)
+        return np.asarray(conductance * factor / self._drift)
 
     def _made(self, nominal: np.ndarray, deviate: np.ndarray | None) -> np.ndarray:
         values = np.sign(nominal) * self._rounded(np.abs(nominal)) * (np.exp(-self._shift) / self._drift)

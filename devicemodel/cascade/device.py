@@ -13,11 +13,12 @@ Left out, since the law is one of slow cells: amplifiers' bandwidth and slew rat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ...circuits.errors import InputError
+from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.linear_system import LinearSystem
@@ -34,6 +35,8 @@ from .kronecker_dynamics import KroneckerDynamics
 from .low_rank_array import LowRankArray
 from .low_rank_dynamics import LowRankDynamics
 
+Dynamics = LowRankDynamics | KroneckerDynamics
+"""The law of the cells behind the arrays of a system's factors."""
 STILL = 1e-30
 """Units of the law's time in which nothing moves."""
 FABRIC = "factored"
@@ -45,13 +48,26 @@ class CascadeBoard(Board):
     Args:
         dynamics: of its arrays. Its unit of time is 2^-e tau, with e the exponent that the arrays split off, and b is taken in that unit.
         gain: of the drive path. clamp: where amplifiers hold their outputs, V.
+        make: the dynamics with input resistors of a range.
+        drive_gains: of all ranges, see `Board`.
     """
 
     runaway = Outcome.NOT_FINITE
 
-    def __init__(self, dynamics: LowRankDynamics | KroneckerDynamics, gain: float, clamp: float) -> None:
-        self.dynamics, self._gain, self._clamp = dynamics, gain, clamp
+    def __init__(
+        self, dynamics: Dynamics, gain: float, clamp: float, make: Callable[[int], Dynamics], drive_gains: np.ndarray
+    ) -> None:
+        self.dynamics, self._gain, self._clamp, self._make = dynamics, gain, clamp, make
         self.size, self.tau = dynamics.array.size, _shifted(dynamics.array.tau, dynamics.array.exponent)
+        self._gains, self.drive_gains = drive_gains, tuple(drive_gains.tolist())
+        self._ranges: dict[int, CascadeBoard] = {0: self}
+
+    def in_range(self, place: int) -> CascadeBoard:
+        """See `Board`."""
+        if place not in self._ranges:
+            board = CascadeBoard(self._make(place), self._gain, self._clamp, self._make, self._gains)
+            self._ranges[place] = board
+        return self._ranges[place]
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
         """See `Board`."""
@@ -152,7 +168,7 @@ class CascadeDevice(HostedDevice):
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
 
     @property
-    def dynamics(self) -> LowRankDynamics | KroneckerDynamics | None:
+    def dynamics(self) -> Dynamics | None:
         """The dynamics of the loaded system; None before there is one."""
         return self._board.dynamics if isinstance(self._board, CascadeBoard) else None
 
@@ -179,13 +195,16 @@ class CascadeDevice(HostedDevice):
         super().idle(seconds)
 
     def _program(self, system: LinearSystem) -> CascadeBoard:
-        dynamics: LowRankDynamics | KroneckerDynamics
-        if isinstance(system, LowRank):
-            dynamics = LowRankDynamics(LowRankArray(system, self.die, self._deviations), self._leak, self._noise)
-        else:
+        def make(drive_range: int) -> Dynamics:
+            if isinstance(system, LowRank):
+                low_rank = LowRankArray(system, self.die, self._deviations, drive_range=drive_range)
+                return LowRankDynamics(low_rank, self._leak, self._noise)
             assert isinstance(system, Kronecker)
-            dynamics = KroneckerDynamics(KroneckerArray(system, self.die, self._deviations), self._leak, self._noise)
-        return CascadeBoard(dynamics, self._gain, self._clamp)
+            kronecker = KroneckerArray(system, self.die, self._deviations, drive_range=drive_range)
+            return KroneckerDynamics(kronecker, self._leak, self._noise)
+
+        conductances = drive_conductances(self.technology.resistors)
+        return CascadeBoard(make(0), self._gain, self._clamp, make, conductances[0] / conductances)
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
         """A condition number would need the matrix, and is not looked at."""

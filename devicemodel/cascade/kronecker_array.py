@@ -40,7 +40,7 @@ class KroneckerArray(Cells):
         system: A of (p, p), B of (q, q) and damping. Conductances are positive multiples of it: no definiteness is needed here.
         die: where they are.
         deviations: of the parts.
-        block: conductances that are made at a time, one copy at least.
+        block: conductances that are made at a time, one copy at least. drive_range: of the input resistors, from 0.
 
     Attributes:
         shape: (p, q) of the cells.
@@ -49,8 +49,15 @@ class KroneckerArray(Cells):
         InputError: A or B zero everywhere, or of more than `SIDE` rows.
     """
 
-    def __init__(self, system: Kronecker, die: Die, deviations: StandardDeviations, block: int = BLOCK) -> None:
-        super().__init__(die, deviations, system.size, system.damping)
+    def __init__(
+        self,
+        system: Kronecker,
+        die: Die,
+        deviations: StandardDeviations,
+        block: int = BLOCK,
+        drive_range: int = 0,
+    ) -> None:
+        super().__init__(die, deviations, system.size, system.damping, drive_range)
         self.shape, self._block = (len(system.A), len(system.B)), block
         if max(self.shape) > SIDE:
             raise InputError(f"A and B have {self.shape[0]} and {self.shape[1]} rows: give factors of at most {SIDE}")

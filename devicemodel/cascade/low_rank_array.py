@@ -32,7 +32,7 @@ class LowRankArray(Cells):
         system: J of (k, N), H and damping. Conductances are positive multiples of it: H needs no definiteness here.
         die: where they are.
         deviations: of the parts.
-        block: entries of J that are worked on at a time.
+        block: entries of J that are worked on at a time. drive_range: of the input resistors, from 0.
 
     Attributes:
         rows: k.
@@ -41,8 +41,15 @@ class LowRankArray(Cells):
         InputError: J or H is zero everywhere.
     """
 
-    def __init__(self, system: LowRank, die: Die, deviations: StandardDeviations, block: int = BLOCK) -> None:
-        super().__init__(die, deviations, system.size, system.damping)
+    def __init__(
+        self,
+        system: LowRank,
+        die: Die,
+        deviations: StandardDeviations,
+        block: int = BLOCK,
+        drive_range: int = 0,
+    ) -> None:
+        super().__init__(die, deviations, system.size, system.damping, drive_range)
         self._J, self._block = system.J.detach().cpu(), block
         self.rows = self._J.shape[0]
         largest, (mantissa, exponent) = self._largest, largest_entry("J", self._J)

@@ -48,14 +48,14 @@ class ProgramUnits(Board):
         # Of a circuit that currents drive, the full-scale current has ranges.
         if not program.parts.drive_nominal:
             nominal = 1.0 / (resistors.unit * 2.0 ** np.arange(resistors.drive_ranges))
-        self.drive_gains = tuple((nominal[0] / nominal).tolist())
+        self.drive_gains, self._first = tuple((nominal[0] / nominal).tolist()), float(nominal[0])
         self.amperes_per_volt = program.parts.drive_nominal or float(nominal[drive_range])
         """Drive current of a cell for a volt at its input, A/V."""
 
     def strongest(self, b: np.ndarray) -> np.ndarray:
         """See `Board`."""
         program = self.program
-        return np.asarray(program.conductance_unit / self.amperes_per_volt * np.abs(program.scaling * b).max(axis=-1))
+        return np.asarray(program.conductance_unit / self._first * np.abs(program.scaling * b).max(axis=-1))
 
     def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:
         """See `Board`."""

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
+from ...circuits.technology.drive_resistors import drive_conductances
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.array import ArrayParts
 from ...compiler.linear_system import LinearSystem
+from ...compiler.program import AnalogProgram
 from ...compiler.validate import real_array, validate
 from ..card import DeviceCard
 from ..checks import check_duration
@@ -30,7 +32,7 @@ from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host, Run
 from ..host.readout import ReadOut
 from .die_batch_board import DieBatchBoard, DifferentiableVoltages
-from .die_batch_law import Parameter, Stack, parameters_of, stack, stacked_law
+from .die_batch_law import Parameter, Stack, StackedLaw, parameters_of, stack, stacked_law, with_drive
 from .surrogate import REMEDY
 
 RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
@@ -131,7 +133,19 @@ class DieBatch:
             self._stacks[len(a)] = stacked
         noisy = self.technology.thermal.johnson_noise and bool((values["noise_power"] > 0).any())
         clamp = self.card.clamp * self.technology.opamp.output_limit
-        board = DieBatchBoard(program, stacked_law(program, stacked, values), clamp, duration, noisy)
+
+        ranges = drive_conductances(self.technology.resistors)
+
+        def in_range(place: int) -> tuple[AnalogProgram, StackedLaw]:
+            if place == 0 or not program.parts.drive_nominal:
+                return program, stacked_law(program, stacked, values)
+            other = program.with_drive(float(ranges[place]))
+            drawn = with_drive(stacked, self.dies, cast("ArrayParts", other.parts))
+            return other, stacked_law(other, drawn, values)
+
+        # With the largest input resistors, which load the amplifiers least, it shows which dies are stable.
+        last = len(ranges) - 1
+        board = DieBatchBoard(*in_range(last), clamp, duration, noisy, in_range, last)
 
         def stream(die: int, attempt: int) -> np.random.Generator:
             return np.random.default_rng([seed, self.dies[die].seed or 0, 0, attempt])

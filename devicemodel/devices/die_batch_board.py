@@ -6,7 +6,7 @@ Where a die settles is the equilibrium of its own law, with its own parts; the m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ from ..ou.doubling import Transition, transition
 from ..ou.gaussian import root
 from .circuit import ProgramUnits
 from .die_batch_law import StackedLaw
+
+LawInRange = Callable[[int], tuple[AnalogProgram, StackedLaw]]
+"""The nominal program, and the law of all dies, with input resistors of a range."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,10 +43,22 @@ class DieBatchBoard(ProgramUnits):
     Args:
         program: nominal. law: of all dies. clamp: where amplifiers hold their outputs, V.
         duration: tau. noisy: whether there is thermal noise.
+        law_in_range: the program and its law with input resistors of another range; None: there is one range.
+        drive_range: of the program's input resistors.
     """
 
-    def __init__(self, program: AnalogProgram, law: StackedLaw, clamp: float, duration: float, noisy: bool) -> None:
-        super().__init__(program)
+    def __init__(
+        self,
+        program: AnalogProgram,
+        law: StackedLaw,
+        clamp: float,
+        duration: float,
+        noisy: bool,
+        law_in_range: LawInRange | None = None,
+        drive_range: int = 0,
+    ) -> None:
+        super().__init__(program, drive_range)
+        self._law_in_range, self._ranges = law_in_range, {drive_range: self}
         count = len(law.drift)
         self._clamp, self._duration, self._noisy, self._dtype = clamp, duration, noisy, law.drift.dtype
         alive = np.flatnonzero(_stable(law))
@@ -52,6 +67,15 @@ class DieBatchBoard(ProgramUnits):
         self._law, alive = law.of(held), alive[held]
         self._place = np.full(count, -1)
         self._place[alive] = np.arange(len(alive))
+
+    def in_range(self, place: int) -> DieBatchBoard:
+        """See `Board`."""
+        if place not in self._ranges:
+            assert self._law_in_range is not None
+            program, law = self._law_in_range(place)
+            board = DieBatchBoard(program, law, self._clamp, self._duration, self._noisy, self._law_in_range, place)
+            self._ranges[place] = board
+        return self._ranges[place]
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
         """See `Board`."""
@@ -71,7 +95,8 @@ class DieBatchBoard(ProgramUnits):
         draws = torch.stack([_draw(one, self.size) for one in streams]).to(self._dtype) if self._noisy else None
         picked = torch.from_numpy(self._place[dies])
         volts = _relaxed(self._law, self._move, self._factor, picked, currents, begin, self._duration, draws)
-        volts = volts.clamp(-self._clamp, self._clamp)
+        # A die that is unstable in this range alone has no place among the law's.
+        volts = volts.clamp(-self._clamp, self._clamp).where(picked.unsqueeze(-1) >= 0, math.nan)
         return DifferentiableVoltages(cells=volts.detach().double().numpy()[:, None], tensor=volts)
 
 

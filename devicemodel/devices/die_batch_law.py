@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
-from ...compiler.fabrics.array import ArrayParts
+from ...compiler.fabrics.array import ArrayParts, drive_deviates
 from ...compiler.program import AnalogProgram
 from ..card import RANGES, DeviceCard
 
@@ -94,6 +94,13 @@ def stack(
         if progress is not None:
             progress(count, len(dies))
     return Stack(**{name: torch.from_numpy(np.stack(values)).to(dtype) for name, values in columns.items()})
+
+
+def with_drive(stacked: Stack, dies: Sequence[Die], parts: ArrayParts) -> Stack:
+    """A stack of the same dies with the deviates of other input resistors, those of `parts`."""
+    rails, n = parts.drive.shape
+    drawn = np.stack([drive_deviates(die, parts.drive_nominal, rails, n) for die in dies])
+    return replace(stacked, drive=torch.from_numpy(drawn).to(stacked.drive.dtype))
 
 
 @dataclass(frozen=True, eq=False)
