@@ -57,7 +57,7 @@ def landscape(
         str,
         typer.Option(
             "--optimizers",
-            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, each with optional settings: "
+            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam, tngd-kfac, each with optional settings: "
             "sgd:lr=0.1,tngd:damping=1:duration=5.",
             metavar="LIST",
         ),

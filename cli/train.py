@@ -65,7 +65,8 @@ def train(
         ),
     ] = None,
     optimizer: Annotated[
-        str, typer.Option("--optimizer", help="sgd, adam, ngd, ngd-cg, kfac, tngd or tngd-adam.", metavar="NAME")
+        str,
+        typer.Option("--optimizer", help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam or tngd-kfac.", metavar="NAME"),
     ] = "tngd",
     device: DeviceName = None,
     card: Card = None,

@@ -45,6 +45,8 @@ from .devices.tile import AnalogTile as AnalogTile
 from .host.board import Board as Board
 from .host.board import Voltages as Voltages
 from .host.hosted_device import HostedDevice as HostedDevice
+from .host.kronecker_columns import KroneckerColumns as KroneckerColumns
+from .host.kronecker_columns import factored_damping as factored_damping
 from .host.probe import Probe as Probe
 from .host.readout import ReadOut as ReadOut
 from .host.refine import Refined as Refined
@@ -83,6 +85,7 @@ __all__ = [
     "IdealDevice",
     "Implicit",
     "Kronecker",
+    "KroneckerColumns",
     "LowRank",
     "Measurements",
     "Outcome",
@@ -112,6 +115,7 @@ __all__ = [
     "check_measurements",
     "compiled_array",
     "explained_variance",
+    "factored_damping",
     "handovers",
     "random_system",
     "read_measurements",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -54,6 +54,22 @@ class Outcome(enum.Enum):
     def clipped(self) -> bool:
         """True when a part was at the end of its range, whatever brought it there."""
         return self in (Outcome.CLIPPED, Outcome.OFFSET_CLIPPED)
+
+
+_SEVERITY = [
+    Outcome.OK,
+    Outcome.EXTRAPOLATED,
+    Outcome.CLIPPED,
+    Outcome.OFFSET_CLIPPED,
+    Outcome.NOT_CONVERGED,
+    Outcome.UNSTABLE,
+    Outcome.NOT_FINITE,
+]
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The one that says most about a solution that is made of several readings; OK for none."""
+    return max(outcomes, key=_SEVERITY.index, default=Outcome.OK)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ What works around any device from outside has its place here, too:
 
     refine          a device whose readings are corrected by a digital residual
     iterations      the algebra of that
+    kronecker_columns   a device for Kronecker systems out of one that is as wide as the factors
 """
 
 import lazy_loader

@@ -49,7 +49,7 @@ class KroneckerBlock:
     outputs: Tensor
     inputs: Tensor
 
-    def system(self, damping: float) -> LinearSystem:
+    def system(self, damping: float) -> Kronecker:
         """B (x) A + damping I."""
         return Kronecker(self.outputs, self.inputs, damping)
 

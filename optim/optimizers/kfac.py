@@ -1,18 +1,23 @@
 """K-FAC: the natural gradient with Kronecker factors, layer by layer, solved digitally.
 
 x_l = (B (x) A + lambda I)^-1 g_l exactly, by the eigenvectors of both factors: with G_l the gradient as a matrix,
-X = U_B [ (U_B^T G U_A) / (b a^T + lambda) ] U_A^T.
+X = U_B [ (U_B^T G U_A) / (b a^T + lambda) ] U_A^T. With factored damping each factor has its own,
+(B + sqrt(lambda) / pi I) (x) (A + pi sqrt(lambda) I), pi^2 the ratio of their mean eigenvalues (J. Martens and R. Grosse, arXiv 1503.05671,
+section 6.3): the system that a device of the factors' width can solve (`devicemodel.host.kronecker_columns`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
+from ...devicemodel.host.kronecker_columns import trace_ratio
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
 from ..curvature.factor import Factor
@@ -34,6 +39,8 @@ class KFAC(NaturalGradient):
             K-FAC: one backward pass for the factors.
         ema_decay: of the factors' exponential moving averages, in [0, 1).
         refresh: steps between eigendecompositions of the factors.
+        factored_damping: True: damps each factor in place of their product, as `TNGD(system="kfac")` does. Parameters without factors keep
+            the damping lambda.
 
     Raises:
         InputError: arguments out of range; in `step`, as `Curvature` and `kronecker_blocks`.
@@ -46,6 +53,7 @@ class KFAC(NaturalGradient):
         damping: Damping = 0.01,
         ema_decay: float = 0.95,
         refresh: int = 10,
+        factored_damping: bool = False,
         *,
         curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
@@ -60,11 +68,13 @@ class KFAC(NaturalGradient):
     ) -> None:
         check_count("refresh", refresh, "steps")
         check_number("ema_decay", ema_decay, low=0.0, below=1.0)
+        if not isinstance(factored_damping, bool):
+            raise InputError(f"factored_damping is {factored_damping!r}: give True or False")
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
         )
         super().__init__(params, lr, damping, config)
-        self.ema_decay, self.refresh = float(ema_decay), refresh
+        self.ema_decay, self.refresh, self.factored_damping = float(ema_decay), refresh, factored_damping
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
         check_number("damping", damping, low=0.0, strict=True)
@@ -92,7 +102,13 @@ class KFAC(NaturalGradient):
             state["basis"] = [*_eigenvectors(block.outputs), *_eigenvectors(block.inputs)]
         b, U, a, V = state["basis"]
         G = g.reshape(len(b), len(a))
-        inner = (U.mT @ G @ V) / (torch.outer(b.clamp(min=0), a.clamp(min=0)) + damping)
+        b, a = b.clamp(min=0), a.clamp(min=0)
+        if self.factored_damping:
+            s, pi = math.sqrt(damping), trace_ratio(b, a)
+            eigenvalues = torch.outer(pi * b + s, a / pi + s)
+        else:
+            eigenvalues = torch.outer(b, a) + damping
+        inner = (U.mT @ G @ V) / eigenvalues
         return (U @ inner @ V.mT).reshape(-1)
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ...compiler.linear_system import LinearSystem
-from ...devicemodel.device import Outcome
+from ...devicemodel.device import Device, Outcome, Solution, worst
+from ...devicemodel.host.kronecker_columns import KroneckerColumns
 from ...devicemodel.host.refine import Refined
 from ...devicemodel.systems import norm_bound
-from .step import Reading, usable, worst
+from .step import Reading, usable
 
 TOLERANCE, ROUNDS = 1e-2, 8
 """Of a refined reading: |b - A x| / |b|, and the most corrections for it."""
@@ -62,12 +64,49 @@ class Answer:
         )
 
 
+class Columns(NamedTuple):
+    """The devices of Kronecker systems that are read column by column: as they are, and refined."""
+
+    bare: Device
+    refined: Device
+
+
+def by_columns(device: Device, refining: Refined, factored: bool) -> Columns:
+    """Devices that solve a layer's system by columns.
+
+    Args:
+        refining: of the device, with the options of refined readings.
+        factored: whether the system has factored damping, and each column is refined with its factor. False: each reading of all columns
+            preconditions the system as it is, to which `refining`'s rounds go.
+    """
+    bare = KroneckerColumns(device)
+    if factored:
+        return Columns(bare, KroneckerColumns(refining))
+    once = Refined(
+        refining.device,
+        rounds=0,
+        chopped=refining.chopped,
+        equilibrate=refining.equilibrate,
+        added_damping=refining.added_damping,
+        deflation=refining.deflation,
+    )
+    method = refining.method if device is refining else "fcg"
+    columns = KroneckerColumns(once, factored_damping=True)
+    return Columns(bare, Refined(columns, refining.rounds, refining.tolerance, chopped=False, method=method))
+
+
+def as_it_is(found: Solution) -> Answer:
+    """A bare reading."""
+    return Answer(found.x, found.outcome, found.seconds, found.attempts, found.violations)
+
+
 def refined(
-    device: Refined, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, duration: float
+    device: Device, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, duration: float
 ) -> Answer:
     """A refined reading of (A + damping I) x = b, with more damping, or the scaled gradient.
 
     Args:
+        device: whose solutions have a `Refinement`.
         system_at: the system for a damping.
         b: (n,). duration: of each run, tau.
     """

@@ -24,6 +24,10 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "kfac": (KFAC, {"lr": 0.3, "damping": 0.3, "curvature": "mc-fisher"}),
     "tngd": (TNGD, {"lr": 0.3, "damping": 0.3, "momentum": 0.0, "duration": 20.0, "reading": "auto"}),
     "tngd-adam": (TNGD, {"lr": 0.01, "damping": 0.3, "duration": 20.0, "reading": "auto", "update": "adam"}),
+    "tngd-kfac": (
+        TNGD,
+        {"lr": 0.3, "damping": 0.3, "duration": 20.0, "reading": "auto", "system": "kfac", "curvature": "mc-fisher"},
+    ),
 }
 """Class and settings of each. The settings are from a short search on the digits task at batch 16: one or two seeds for each
 setting, TNGD's learning rate and damping taken over from NGD. A task's plan may have others (`training.train.settings_for`)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -13,17 +12,6 @@ from ...devicemodel.device import Outcome
 Reading: TypeAlias = Literal["", "bare", "refined", "gradient"]
 """How the device was read. "gradient": no refined reading converged, and the gradient, over the largest row sum of |A|, took its place (in
 one system at least)."""
-_SEVERITY = [
-    Outcome.OK,
-    Outcome.EXTRAPOLATED,
-    Outcome.CLIPPED,
-    Outcome.OFFSET_CLIPPED,
-    Outcome.NOT_CONVERGED,
-    Outcome.UNSTABLE,
-    Outcome.NOT_FINITE,
-]
-
-
 _HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
 """Outcomes without a step that more damping may avoid."""
 _OF_READINGS = ("reading", "retries", "rounds", "residual", "products")
@@ -32,11 +20,6 @@ _OF_READINGS = ("reading", "retries", "rounds", "residual", "products")
 def usable(outcome: Outcome) -> bool:
     """Whether a step may be taken with the reading: there is one, it depends on the drive, and is not known to be wrong."""
     return outcome.readable and outcome not in (Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
-
-
-def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The one that says most about a direction that is made of several readings; OK for none."""
-    return max(outcomes, key=_SEVERITY.index, default=Outcome.OK)
 
 
 @dataclass(frozen=True)

@@ -27,24 +27,27 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...devicemodel.checks import check_duration
-from ...devicemodel.device import Device, Outcome
+from ...devicemodel.device import Device, Outcome, worst
 from ...devicemodel.devices.ideal import IdealDevice
+from ...devicemodel.host.kronecker_columns import factored_damping
 from ...devicemodel.host.refine import Refined, settles
 from ...devicemodel.systems import Dense, Implicit, LowRank
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
 from ..curvature.factor import Factor, FlatFactor
-from ..curvature.kronecker import kronecker_blocks
+from ..curvature.kronecker import KroneckerBlock, kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
-from .reading import ROUNDS, TOLERANCE, Answer, refined
-from .step import Direction, usable, worst
+from .reading import ROUNDS, TOLERANCE, Answer, as_it_is, by_columns, refined
+from .step import Direction, usable
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 EMA_DECAY, READ_INTERVAL = 0.95, 1.0
+SYSTEMS, FACTORED = ("dual", "primal", "kronecker", "kfac"), ("kronecker", "kfac")
+"""What can be programmed, and which of it by the layers' Kronecker factors."""
 
 
 class TNGD(NaturalGradient):
@@ -62,12 +65,16 @@ class TNGD(NaturalGradient):
         read_interval: time between readings, in tau, > 0; for reads > 1 only.
         device: any `Device`; None: `IdealDevice()`.
         system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" one layer after another
-            with the two factors of its block (thermodynamic K-FAC, arXiv 2502.08603).
-        ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for system="kronecker" only.
+            with the two factors of its block in a cascade, "kfac" with one factor after the other on an array as wide as it, column by
+            column (`KroneckerColumns`; thermodynamic K-FAC, arXiv 2502.08603); a layer without factors is read as one system.
+        ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for "kronecker" and "kfac" only.
         reading: "bare" takes each reading as the device gives it; "refined" corrects it by its residual (`devicemodel.host.refine`),
             to |b - A x| <= 1e-2 |b|. "auto", the default, refines where `duration` is at least the settling time that the damping predicts,
             5 / lambda, and one reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD.
             `last.reading` records which. Give a `Refined` as the device for other rounds, tolerance or method.
+        factored_damping: for system="kfac" only. True: each factor has its own damping, the system of `KFAC(factored_damping=True)`, both
+            with eigenvalues from sqrt(lambda) on, so that "auto" refines from 5 / sqrt(lambda) on. False: that of `KFAC()`, to which
+            readings with factored damping are refined by products with the factors, by flexible conjugate gradients ("fcg").
 
     A refined reading that does not converge is tried again with 4 and 16 times the damping; if that fails, too, the step is the gradient
     divided by the largest row sum of |A| (`last.retries`, `last.reading`). A bare step with a reading that the drive clipped is taken. One
@@ -90,9 +97,10 @@ class TNGD(NaturalGradient):
         reads: int = 1,
         read_interval: float = READ_INTERVAL,
         device: Device | None = None,
-        system: Literal["dual", "primal", "kronecker"] = "dual",
+        system: Literal["dual", "primal", "kronecker", "kfac"] = "dual",
         ema_decay: float = EMA_DECAY,
         reading: Literal["auto", "refined", "bare"] = "auto",
+        factored_damping: bool = True,
         *,
         curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
@@ -114,8 +122,8 @@ class TNGD(NaturalGradient):
         if device is not None and (isinstance(device, type) or not isinstance(device, Device)):
             shown = device.__name__ if isinstance(device, type) else repr(device)
             raise InputError(f"device is {shown}: give a device, such as IdealDevice() or SurrogateDevice(card)")
-        if system not in ("dual", "primal", "kronecker"):
-            raise InputError(f'system is {system!r}: give "dual", "primal" or "kronecker"')
+        if system not in SYSTEMS:
+            raise InputError(f"system is {system!r}: give one of {', '.join(map(repr, SYSTEMS))}")
         if not isinstance(reset, bool):
             raise InputError(f"reset is {reset!r}: give True or False")
         if system != "primal" and not reset:
@@ -129,9 +137,9 @@ class TNGD(NaturalGradient):
                 'reset=False and system="primal"'
             )
         check_number("ema_decay", ema_decay, low=0.0, below=1.0)
-        if ema_decay != EMA_DECAY and system != "kronecker":
+        if ema_decay != EMA_DECAY and system not in FACTORED:
             raise InputError(
-                f'ema_decay is {ema_decay} with system="{system}", which averages nothing: leave it out, or give system="kronecker"'
+                f'ema_decay is {ema_decay} with system="{system}", which averages nothing: leave it out, or give "kronecker" or "kfac"'
             )
         if read_interval != READ_INTERVAL and reads == 1:
             raise InputError(
@@ -140,8 +148,18 @@ class TNGD(NaturalGradient):
         wrapped = isinstance(device, Refined)
         if reading not in ("auto", "refined", "bare"):
             raise InputError(f'reading is {reading!r}: give "auto", "refined" or "bare"')
+        if not isinstance(factored_damping, bool):
+            raise InputError(f"factored_damping is {factored_damping!r}: give True or False")
+        if not factored_damping and (system != "kfac" or (reading == "bare" and not wrapped)):
+            raise InputError(
+                f'factored_damping=False with system="{system}" and reading="{reading}": it is for refined readings of system="kfac"'
+            )
+        if system == "kfac" and reads > 1:
+            raise InputError(
+                f'reads is {reads} with system="kfac", whose columns are run one after another: leave it out, or give the device a ReadOut'
+            )
         whole = duration > 0 and reset and reads == 1  # (a delay needs reset=False)
-        if (wrapped or reading == "refined") and not whole:
+        if (wrapped or reading == "refined" or not factored_damping) and not whole:
             raise InputError(
                 f"refined readings with duration {duration}, reset={reset} and reads {reads}: correction runs overwrite the state, and "
                 'correct what a settled run reads. Give duration > 0, reset=True and one reading, or reading="bare" and a device as it is'
@@ -160,6 +178,10 @@ class TNGD(NaturalGradient):
         self.device: Device = IdealDevice() if device is None else device
         self.reading = "refined" if wrapped or reading == "refined" else reading if whole else "bare"
         self._refined = device if isinstance(device, Refined) else Refined(self.device, ROUNDS, TOLERANCE)
+        self.factored_damping = factored_damping
+        if system == "kfac":
+            self._columns = by_columns(self.device, self._refined, factored_damping)
+            self.reading = self.reading if factored_damping else "refined"
         self._carried = False  # whether the device holds a state of the run so far
 
     def state_dict(self) -> dict[str, Any]:
@@ -173,10 +195,11 @@ class TNGD(NaturalGradient):
         self._carried = bool(state_dict["carried"])
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
-        return {"dual": self._dual, "primal": self._primal, "kronecker": self._kronecker}[self.system](factor, damping)
+        solvers = {"dual": self._dual, "primal": self._primal}
+        return solvers.get(self.system, self._by_layers)(factor, damping)
 
     def _keeps_sensitivities(self) -> bool:
-        return self.system == "kronecker"
+        return self.system in FACTORED
 
     def _dual(self, factor: Factor, damping: float) -> Direction:
         A, s = factor.gram(), factor.sources
@@ -222,7 +245,7 @@ class TNGD(NaturalGradient):
             x = [piece.reshape(part.shape) for piece, part in zip(pieces, gradient, strict=True)]
         return _direction_of(x, found, g.numel(), spent)
 
-    def _kronecker(self, factor: Factor, damping: float) -> Direction:
+    def _by_layers(self, factor: Factor, damping: float) -> Direction:
         """Solve the blocks' systems one after another on the same device, which is reset for each."""
         gradient = factor.gradient()
         blocks = kronecker_blocks(factor, self.state, self.ema_decay) if all_finite(*gradient) else None
@@ -233,16 +256,31 @@ class TNGD(NaturalGradient):
         for block in blocks:
             g = block.gather(gradient)
             start = time.perf_counter()
-            total = self._read(block.system, g, damping, g).after(total)
+            if self.system == "kfac" and isinstance(block, KroneckerBlock):
+                total = self._read_columns(block, g, damping).after(total)
+            else:
+                total = self._read(block.system, g, damping, g).after(total)
             spent, cells = spent + time.perf_counter() - start, cells + len(g)
             if not total.applies:
                 return _direction_of(None, total, cells, spent)
             block.scatter(total.x, found)
         return _direction_of(found, total, cells, spent)
 
+    def _read_columns(self, block: KroneckerBlock, g: Tensor, damping: float) -> Answer:
+        """A layer's reading by its factors."""
+
+        def system_at(value: float) -> LinearSystem:
+            system = block.system(value)
+            return factored_damping(system) if self.factored_damping else system
+
+        if self._refines(damping):
+            return refined(self._columns.refined, system_at, g, damping, self.duration)
+        return as_it_is(self._columns.bare.solve(system_at(damping), g, self.duration, x0=g))
+
     def _refines(self, damping: float) -> bool:
         """Whether readings with this damping are refined."""
-        return self.reading == "refined" or (self.reading == "auto" and settles(self.duration, damping))
+        floor = math.sqrt(damping) if self.system == "kfac" else damping
+        return self.reading == "refined" or (self.reading == "auto" and settles(self.duration, floor))
 
     def _read(self, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, x0: Tensor | None) -> Answer:
         """A refined reading; or the mean of `reads` bare ones from x0, with the worst of their outcomes.
@@ -251,7 +289,7 @@ class TNGD(NaturalGradient):
         """
         system = system_at(damping)
         if not self.device.accepts(system):
-            others = " or ".join(repr(name) for name in ("dual", "primal", "kronecker") if name != self.system)
+            others = " or ".join(repr(name) for name in SYSTEMS if name != self.system)
             raise InputError(
                 f"system={self.system!r} programs a {type(system).__name__}, which a {type(self._refined.device).__name__} does not "
                 f"accept: give system={others}, or another device"

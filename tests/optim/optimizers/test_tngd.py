@@ -12,11 +12,10 @@ from torch import nn
 
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.device import Outcome, Solution
+from thermograd.devicemodel.device import Outcome, Solution, worst
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.systems import Dense, Implicit, LowRank
 from thermograd.optim.optimizers.damping import LevenbergMarquardt
-from thermograd.optim.optimizers.step import worst
 from thermograd.optim.optimizers.tngd import TNGD
 
 from ..oracle import dense_ggn, flat
