@@ -42,6 +42,10 @@ from .devices.ideal import IdealDevice as IdealDevice
 from .devices.spice import SpiceDevice as SpiceDevice
 from .devices.surrogate import SurrogateDevice as SurrogateDevice
 from .devices.tile import AnalogTile as AnalogTile
+from .error_budget.budget import ErrorBudget as ErrorBudget
+from .error_budget.budget import Problem as Problem
+from .error_budget.budget import error_budget as error_budget
+from .error_budget.hardware import Hardware as Hardware
 from .host.board import Board as Board
 from .host.board import Voltages as Voltages
 from .host.hosted_device import HostedDevice as HostedDevice
@@ -77,9 +81,11 @@ __all__ = [
     "DeviceCard",
     "DieBatch",
     "DigitalHost",
+    "ErrorBudget",
     "Estimate",
     "Gaussian",
     "Handover",
+    "Hardware",
     "HeldOut",
     "HostedDevice",
     "IdealDevice",
@@ -92,6 +98,7 @@ __all__ = [
     "PiecewiseConstant",
     "Prior",
     "Probe",
+    "Problem",
     "ReadOut",
     "Refined",
     "Refinement",
@@ -114,6 +121,7 @@ __all__ = [
     "calibrate_with_evidence",
     "check_measurements",
     "compiled_array",
+    "error_budget",
     "explained_variance",
     "factored_damping",
     "handovers",

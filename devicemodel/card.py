@@ -18,7 +18,7 @@ from ..circuits.errors import InputError
 from ..circuits.files import first_problem, read_checksummed, write_checksummed
 from ..circuits.records import Record
 from ..circuits.technology.technology import Technology
-from ..compiler.fabrics.registry import fabric_names
+from ..compiler.fabrics.registry import fabric_named, fabric_names
 
 FORMAT = 3
 
@@ -338,6 +338,38 @@ class DeviceCard(Record):
                     f"technology.opamp.{name} is {then:g} in place of {now:g}, which a card's devices do not have: calibrate that "
                     "technology, or use SpiceDevice with amplifier=Macromodel(...)"
                 )
+
+    @classmethod
+    def uncalibrated(cls, technology: Technology, fabric: str = "crossbar") -> DeviceCard:
+        """The card that a perfect calibration would find: the technology's own figures, and no bounds of validity, since none was tried.
+
+        Amplifiers' figures that devices of a card do not have (`UNMODELLED`) are left out, and all of them in a passive fabric.
+        """
+        opamp, active = technology.opamp, fabric_named(fabric).active
+        values = {
+            "gain": 1.0,
+            "leak": 1 / opamp.gain if active else 0.0,
+            "lag": 1 / (2 * math.pi * opamp.gbw) if active else 0.0,
+            "pole": 1 / (2 * math.pi * opamp.second_pole) if active else 0.0,
+            "mismatch": technology.resistors.mismatch,
+            "capacitor_mismatch": technology.capacitors.mismatch,
+            "offset": opamp.offset_mismatch if active else 0.0,
+            "noise_power": 1.0,
+        }
+        return cls(
+            technology=technology,
+            fabric=fabric,
+            held_out=HeldOut(
+                systems=0,
+                explained_variance=math.nan,
+                explained_variance_new_dies=math.nan,
+                spice_error=0.0,
+                residual=0.0,
+            ),
+            validity=Validity(unknowns=(1, 10**6), condition_number=(1.0, math.inf)),
+            provenance={"calibration": "none: the technology's own figures"},
+            **{name: Estimate(value=value, std=0.0) for name, value in values.items()},
+        )
 
     def write(self, path: str | Path) -> None:
         """Write JSON with its digest, atomically."""

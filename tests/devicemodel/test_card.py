@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Converter
 from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.card import DeviceCard, Estimate, Validity
+from thermograd.devicemodel.card import RANGES, DeviceCard, Estimate, Validity
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 
@@ -300,3 +300,18 @@ def test_a_layout_violates_a_card_of_schematics():
     found = [SEEN.model_copy(update={"layout": layout}).violations_by_layout(True) for layout in (True, False, None)]
     assert found == [(), ("an array with its layout, calibrated on schematics",), ()]
     assert SEEN.violations_by_layout(False) == ()
+
+
+def test_an_uncalibrated_card_has_the_figures_of_its_technology() -> None:
+    technology = preset("integrated")
+    card = DeviceCard.uncalibrated(technology)
+    pole = 1 / (2 * math.pi * technology.opamp.second_pole)
+    wanted = true_card(technology, pole=pole)
+    for name in RANGES:
+        assert getattr(card, name) == getattr(wanted, name), name
+    passive = DeviceCard.uncalibrated(technology, "dual_rail")
+    assert (passive.leak.value, passive.lag.value, passive.offset.value) == (0.0, 0.0, 0.0)
+    assert card.validity.violations_by_system(np.diag([1e-9, 1.0])) == ()
+    assert card.provenance == {"calibration": "none: the technology's own figures"}
+    with pytest.raises(InputError, match="is .lc.: give one of"):
+        DeviceCard.uncalibrated(technology, "lc")
