@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -27,11 +28,12 @@ from ...compiler.program import AnalogProgram
 from ...compiler.validate import real_array, validate
 from ..card import DeviceCard
 from ..checks import check_duration
-from ..device import BatchSolution
+from ..device import BatchSolution, RunRows, Solution
 from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host, Run
 from ..host.readout import ReadOut
-from .die_batch_board import DieBatchBoard, DifferentiableVoltages
+from ..systems import Implicit
+from .die_batch_board import DieBatchBoard, DifferentiableVoltages, Law
 from .die_batch_law import Parameter, Stack, StackedLaw, parameters_of, stack, stacked_law, with_drive
 from .surrogate import REMEDY
 
@@ -73,6 +75,7 @@ class DieBatch:
         self.dies = [Die(self.technology, die) for die in _seeds(dies)]
         self._host = Host(self.technology, self.dies, ReadOut(), calibrated)
         self._stacks: dict[int, Stack] = {}
+        self._kept: tuple[np.ndarray, float, DieBatchBoard, list[tuple[str, ...]]] | None = None
 
     def __len__(self) -> int:
         return len(self.dies)
@@ -110,8 +113,7 @@ class DieBatch:
                 that does not clip.
         """
         a, drive, start, duration = _checked(system, b, x0, duration)
-        if not isinstance(seed, int | np.integer) or seed < 0:
-            raise InputError(f"seed is {seed!r}: give an integer >= 0")
+        seed = _checked_seed(seed)
         given = {
             "gain": gain,
             "leak": leak,
@@ -122,6 +124,49 @@ class DieBatch:
             "offset": offset,
             "noise_power": noise_power,
         }
+        board, violations = self._loaded(a, duration, {name: one for name, one in given.items() if one is not None})
+        runs = _Runs(self._host, board, duration, violations, seed).take(range(len(self)), drive, start)
+        attempts = np.array([run.attempts for run in runs])
+        return BatchSolution(
+            self._readings(board, runs),
+            tuple(run.outcome for run in runs),
+            attempts * duration * board.tau,
+            attempts,
+            tuple(run.violations for run in runs),
+        )
+
+    def accepts(self, system: LinearSystem) -> bool:
+        """True for systems that can be written out, entry by entry."""
+        return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
+
+    def program(self, system: LinearSystem, duration: float, seed: int) -> RunRows:
+        """New dies programmed with a system; see `DeviceBatch.program`. InputError as `solve`."""
+        n = system.size
+        a, _, _, duration = _checked(system, np.zeros(n), None, duration)
+        board, violations = self._loaded(a, duration, {})
+        state = _Runs(self._host, board, duration, violations, _checked_seed(seed))
+
+        def run(rows: Sequence[int], drives: Tensor, starts: Tensor) -> list[Solution]:
+            found: dict[int, Solution] = {}
+            for turn in _turns(rows):
+                dies = [rows[i] for i in turn]
+                b, start = np.zeros((len(self), n)), np.zeros((len(self), n))
+                b[dies], start[dies] = (values[turn].detach().cpu().double().numpy() for values in (drives, starts))
+                solutions = _solutions(board, state.take(dies, b, start), duration)
+                found |= dict(zip(turn, solutions, strict=True))
+            return [found[i] for i in range(len(rows))]
+
+        return run
+
+    def _loaded(
+        self, a: np.ndarray, duration: float, given: Mapping[str, Parameter]
+    ) -> tuple[DieBatchBoard, list[tuple[str, ...]]]:
+        """The dies programmed with A for runs of `duration` tau, and what they are outside of; with the card's parameters kept until
+        another A or duration."""
+        if not given and self._kept is not None:
+            matrix, span, board, violations = self._kept
+            if span == duration and np.array_equal(matrix, a):
+                return board, violations
         values = parameters_of(self.card, given, self.dtype, len(self))
         violations = self._violations(a, duration)
         program = lay_out(a, self.card.fabric, self.technology)
@@ -131,35 +176,27 @@ class DieBatch:
                 self.dies, cast("ArrayParts", program.parts), program.fabric.symmetric, self.dtype, self.progress
             )
             self._stacks[len(a)] = stacked
-        noisy = self.technology.thermal.johnson_noise and bool((values["noise_power"] > 0).any())
-        clamp = self.card.clamp * self.technology.opamp.output_limit
-
         ranges = drive_conductances(self.technology.resistors)
 
-        def in_range(place: int) -> tuple[AnalogProgram, StackedLaw]:
-            if place == 0 or not program.parts.drive_nominal:
-                return program, stacked_law(program, stacked, values)
-            other = program.with_drive(float(ranges[place]))
-            drawn = with_drive(stacked, self.dies, cast("ArrayParts", other.parts))
-            return other, stacked_law(other, drawn, values)
+        def in_range(place: int) -> tuple[AnalogProgram, Law]:
+            ranged, drawn = program, stacked
+            if place > 0 and program.parts.drive_nominal:
+                ranged = program.with_drive(float(ranges[place]))
+                drawn = with_drive(stacked, self.dies, cast("ArrayParts", ranged.parts))
 
+            def law(dies: slice) -> StackedLaw:
+                own = {name: value[dies] if value.ndim else value for name, value in values.items()}
+                return stacked_law(ranged, drawn.of(dies), own)
+
+            return ranged, law
+
+        noisy = self.technology.thermal.johnson_noise and bool((values["noise_power"] > 0).any())
+        clamp = self.card.clamp * self.technology.opamp.output_limit
         # With the largest input resistors, which load the amplifiers least, it shows which dies are stable.
-        last = len(ranges) - 1
-        board = DieBatchBoard(*in_range(last), clamp, duration, noisy, in_range, last)
-
-        def stream(die: int, attempt: int) -> np.random.Generator:
-            return np.random.default_rng([seed, self.dies[die].seed or 0, 0, attempt])
-
-        fresh = [1.0] * len(self)
-        runs = self._host.run(board, drive, start, None, fresh, duration, stream, violations)
-        attempts = np.array([run.attempts for run in runs])
-        return BatchSolution(
-            self._readings(board, runs),
-            tuple(run.outcome for run in runs),
-            attempts * duration * program.tau,
-            attempts,
-            tuple(run.violations for run in runs),
-        )
+        board = DieBatchBoard(in_range, len(self), len(ranges) - 1, clamp, duration, noisy)
+        if not given:
+            self._kept = (a, duration, board, violations)
+        return board, violations
 
     def _violations(self, a: np.ndarray, duration: float) -> list[tuple[str, ...]]:
         """For each die what the system and the run are outside of. InputError unless that is allowed."""
@@ -184,6 +221,59 @@ class DieBatch:
         if found:
             x = x.index_put((torch.tensor(list(found)),), torch.stack(list(found.values())))
         return x
+
+
+class _Runs:
+    """Runs of new dies of a batch on one board: their ranging memory and their noise go on from run to run."""
+
+    def __init__(
+        self, host: Host, board: DieBatchBoard, duration: float, violations: Sequence[tuple[str, ...]], seed: int
+    ) -> None:
+        self._host, self._board, self._duration, self._violations = host, board, duration, violations
+        self._seed, self._headroom, self._count = seed, [1.0] * len(host.dies), [0] * len(host.dies)
+
+    def take(self, dies: Sequence[int], b: np.ndarray, start: np.ndarray) -> list[Run]:
+        """A run of some dies; see `Host.run`."""
+        runs = self._host.run(
+            self._board, b, start, None, self._headroom, self._duration, self._stream, self._violations, among=dies
+        )
+        for die, run in zip(dies, runs, strict=True):
+            self._headroom[die], self._count[die] = run.headroom, self._count[die] + 1
+        return runs
+
+    def _stream(self, die: int, attempt: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, self._host.dies[die].seed or 0, self._count[die], attempt])
+
+
+def _turns(rows: Sequence[int]) -> list[list[int]]:
+    """Places of `rows` in as few groups as have no row twice, in order."""
+    turns: list[list[int]] = []
+    met: Counter[int] = Counter()
+    for place, row in enumerate(rows):
+        if met[row] == len(turns):
+            turns.append([])
+        turns[met[row]].append(place)
+        met[row] += 1
+    return turns
+
+
+def _solutions(board: DieBatchBoard, runs: Sequence[Run], duration: float) -> list[Solution]:
+    """What a device would answer for each run."""
+    read = np.full((len(runs), board.size), math.nan)
+    for place, run in enumerate(runs):
+        if run.trial is not None:
+            read[place] = run.trial.readings.mean
+    x = torch.from_numpy(board.values(read, np.array([[run.level] for run in runs])))
+    return [
+        Solution(x[place], run.outcome, run.attempts * duration * board.tau, run.attempts, run.violations)
+        for place, run in enumerate(runs)
+    ]
+
+
+def _checked_seed(seed: int) -> int:
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed is {seed!r}: give an integer >= 0")
+    return int(seed)
 
 
 def _seeds(dies: Sequence[int]) -> Iterator[int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +19,17 @@ from ...compiler.matrices import comparison_matrix
 from ...compiler.program import AnalogProgram
 from ..device import Outcome
 from ..host.board import Voltages
-from ..ou.doubling import Transition, transition
-from ..ou.gaussian import root
+from ..ou.doubling import Transition, integrate
+from ..ou.gaussian import root, rows
 from .circuit import ProgramUnits
 from .die_batch_law import StackedLaw
 
-LawInRange = Callable[[int], tuple[AnalogProgram, StackedLaw]]
-"""The nominal program, and the law of all dies, with input resistors of a range."""
+Law = Callable[[slice], StackedLaw]
+"""The law of the dies from one place to another."""
+LawInRange = Callable[[int], tuple[AnalogProgram, Law]]
+"""The nominal program, and the law of its dies, with input resistors of a range."""
+AT_ONCE = 1 << 16
+"""Matrix entries of the dies whose law is computed together: a processor's second-level cache holds some such arrays."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,46 +46,62 @@ class DifferentiableVoltages(Voltages):
 class DieBatchBoard(ProgramUnits):
     """The dies of a batch, programmed for runs of one duration.
 
+    What a run takes of a die's law, R, T and X below, is computed once; a run is then three products,
+
+        v(t) = X v(0) + R (driven i + pushed) + T xi,        X = E (1 - D W F),    R = K'^-1 - E (D W slow + K'^-1),    W = (1 + F D)^-1,
+
+    with E = exp(F t), T T^T the covariance, and v(0) - D dv/dt(0) the start of the slow motion (`cell_law`).
+
     Args:
-        program: nominal. law: of all dies. clamp: where amplifiers hold their outputs, V.
-        duration: tau. noisy: whether there is thermal noise.
-        law_in_range: the program and its law with input resistors of another range; None: there is one range.
-        drive_range: of the program's input resistors.
+        law_in_range: of the dies. dies: their number. drive_range: of the input resistors.
+        clamp: where amplifiers hold their outputs, V. duration: tau. noisy: whether there is thermal noise.
     """
 
     def __init__(
-        self,
-        program: AnalogProgram,
-        law: StackedLaw,
-        clamp: float,
-        duration: float,
-        noisy: bool,
-        law_in_range: LawInRange | None = None,
-        drive_range: int = 0,
+        self, law_in_range: LawInRange, dies: int, drive_range: int, clamp: float, duration: float, noisy: bool
     ) -> None:
+        program, self._law = law_in_range(drive_range)
         super().__init__(program, drive_range)
-        self._law_in_range, self._ranges = law_in_range, {drive_range: self}
-        count = len(law.drift)
-        self._clamp, self._duration, self._noisy, self._dtype = clamp, duration, noisy, law.drift.dtype
-        alive = np.flatnonzero(_stable(law))
-        law = law.of(alive)
-        held, self._move, self._factor = _transition(law, program.tau, duration, noisy)
-        self._law, alive = law.of(held), alive[held]
-        self._place = np.full(count, -1)
-        self._place[alive] = np.arange(len(alive))
+        self._ranges = {drive_range: self}
+        self._law_in_range, self._dies = law_in_range, dies
+        self._clamp, self._duration, self._noisy = clamp, duration, noisy
 
     def in_range(self, place: int) -> DieBatchBoard:
         """See `Board`."""
         if place not in self._ranges:
-            assert self._law_in_range is not None
-            program, law = self._law_in_range(place)
-            board = DieBatchBoard(program, law, self._clamp, self._duration, self._noisy, self._law_in_range, place)
-            self._ranges[place] = board
+            given = (self._clamp, self._duration, self._noisy)
+            self._ranges[place] = DieBatchBoard(self._law_in_range, self._dies, place, *given)
         return self._ranges[place]
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
         """See `Board`."""
-        return [None if place >= 0 else Outcome.UNSTABLE for place in self._place]
+        return [None if can else Outcome.UNSTABLE for can in self._can_run]
+
+    @cached_property
+    def _can_run(self) -> np.ndarray:
+        """(dies,) whether a die can be run at all. With input resistors to choose from, those of this range show it."""
+        if len(self.drive_gains) == 1:
+            return self._responses[0] >= 0
+        return np.concatenate([_stable(self._law(some)) for some in self._portions()])
+
+    @cached_property
+    def _responses(self) -> tuple[np.ndarray, _Response]:
+        """(dies,) places of the dies among the responses, -1 for those without one, and the responses."""
+        parts, alive = [], []
+        for some in self._portions():
+            law = self._law(some)
+            stable = np.flatnonzero(_stable(law))
+            held, part = _response(law.of(stable), self.tau, self._duration, self._noisy)
+            parts.append(part)
+            alive.append(some.start + stable[held])
+        places, found = np.full(self._dies, -1), np.concatenate(alive)
+        places[found] = np.arange(len(found))
+        return places, _Response.joined(parts)
+
+    def _portions(self) -> list[slice]:
+        """The dies, some at a time."""
+        step = max(1, AT_ONCE // self.size**2)
+        return [slice(first, min(first + step, self._dies)) for first in range(0, self._dies, step)]
 
     def relax(
         self,
@@ -90,32 +112,93 @@ class DieBatchBoard(ProgramUnits):
         streams: Sequence[np.random.Generator],
     ) -> DifferentiableVoltages:
         """See `Board`; one span, of the board's duration."""
-        begin = torch.from_numpy(start).to(self._dtype)
-        currents = torch.from_numpy(driven * self.amperes_per_volt).to(self._dtype)
-        draws = torch.stack([_draw(one, self.size) for one in streams]).to(self._dtype) if self._noisy else None
-        picked = torch.from_numpy(self._place[dies])
-        volts = _relaxed(self._law, self._move, self._factor, picked, currents, begin, self._duration, draws)
-        # A die that is unstable in this range alone has no place among the law's.
-        volts = volts.clamp(-self._clamp, self._clamp).where(picked.unsqueeze(-1) >= 0, math.nan)
+        places, responses = self._responses
+        held = places[dies] >= 0
+        response, dtype = responses.of(places[dies][held]), responses.driven.dtype
+        currents = torch.from_numpy(driven[held] * self.amperes_per_volt).to(dtype)
+        # Also where it is not used, since the ADC's noise follows in the same stream.
+        draws = torch.stack([_draw(one, self.size) for one in streams]).to(dtype)[held] if self._noisy else None
+        begin = torch.from_numpy(start[held]).to(dtype) if start.any() else None
+        volts = response.volts(currents, begin, draws).clamp(-self._clamp, self._clamp)
+        if not held.all():
+            # A die may be unstable in this range alone.
+            every = torch.full((len(dies), self.size), math.nan, dtype=dtype)
+            volts = every.index_put((torch.from_numpy(np.flatnonzero(held)),), volts)
         return DifferentiableVoltages(cells=volts.detach().double().numpy()[:, None], tensor=volts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Response:
+    """What dies make of a run: `start` is X, (dies, n, n), or None where nothing of the start is left; `current` R, V/A, (dies, n, n), or
+    None for a run of no length; `driven`, `pushed` (dies, n); `noise` T, (dies, n, n), None without."""
+
+    start: Tensor | None
+    current: Tensor | None
+    noise: Tensor | None
+    driven: Tensor
+    pushed: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Response]) -> _Response:
+        """The dies of all parts."""
+        if len(parts) == 1:
+            return parts[0]
+        # One without dies has neither noise nor response.
+        found = {name: [vars(part)[name] for part in parts if vars(part)[name] is not None] for name in vars(parts[0])}
+        columns: dict[str, Any] = {name: torch.cat(column) if column else None for name, column in found.items()}
+        return cls(**columns)
+
+    def of(self, places: np.ndarray) -> _Response:
+        """Some of the dies."""
+        if len(places) == len(self.driven) and bool((places == np.arange(len(places))).all()):
+            return self
+        some: dict[str, Any] = {name: None if one is None else one[places] for name, one in vars(self).items()}
+        return _Response(**some)
+
+    def volts(self, currents: Tensor, begin: Tensor | None, draws: Tensor | None) -> Tensor:
+        """Cell voltages (dies, n) at the end of a run from `begin`, None: from zero."""
+        volts = torch.zeros_like(currents)
+        if self.current is not None:
+            volts = rows(self.current, self.driven * currents + self.pushed)
+        if begin is not None and self.start is not None:
+            volts = volts + rows(self.start, begin)
+        if draws is not None and self.noise is not None:
+            volts = volts + rows(self.noise, draws)
+        return volts
+
+
+def _response(law: StackedLaw, tau: float, duration: float, noisy: bool) -> tuple[np.ndarray, _Response]:
+    """The dies that have a state after that time, (m,) places, and what they make of a run of it."""
+    every = np.arange(len(law.drift))
+    if duration == 0 or not len(every):
+        eye = torch.eye(law.drift.shape[-1], dtype=law.drift.dtype).expand_as(law.drift)
+        return every, _Response(eye, None, None, law.driven, law.pushed)
+    if math.isinf(duration) and not noisy:
+        held, move, noise = np.flatnonzero(_positive(-law.drift, torch.ones_like(law.delay))), None, None
+    else:
+        held, move, noise = _transition(law, tau, duration, noisy)
+    law = law.of(held)
+    rest = -torch.linalg.solve_ex(law.drift, law.slow)[0]
+    if move is None:
+        return held, _Response(None, rest, noise, law.driven, law.pushed)
+    n, delay = law.drift.shape[-1], law.delay.unsqueeze(-1)
+    eye = torch.eye(n, dtype=law.drift.dtype)
+    slope, _ = torch.linalg.solve_ex(eye + law.drift * law.delay.unsqueeze(-2), torch.cat([law.drift, law.slow], -1))
+    start = move @ (eye - delay * slope[..., :n])
+    return held, _Response(start, rest - move @ (delay * slope[..., n:] + rest), noise, law.driven, law.pushed)
 
 
 def _transition(
     law: StackedLaw, tau: float, duration: float, noisy: bool
 ) -> tuple[np.ndarray, Tensor | None, Tensor | None]:
-    """The dies that have a state after that time, (m,) places, and of them propagators (None: all of the start is gone) and factors of
-    the covariances (None: no noise), (m, n, n)."""
-    every = np.arange(len(law.drift))
-    if duration == 0 or not len(every):
-        return every, torch.eye(law.drift.shape[-1], dtype=law.drift.dtype).expand_as(law.drift), None
-    if math.isinf(duration) and not noisy:
-        return np.flatnonzero(_positive(-law.drift, torch.ones_like(law.delay))), None, None
-    rows, steps = _steps(law, tau, duration, noisy)
-    if not len(rows):
-        return rows, None, None
+    """The dies whose law converges, (m,) places, and of them propagators (None: all of the start is gone) and factors of the covariances
+    (None: no noise), (m, n, n)."""
+    found, steps = _steps(law, tau, duration, noisy)
+    if not len(found):
+        return found, None, None
     move = torch.cat([step.propagator for step in steps])
-    found = [step.covariance for step in steps if step.covariance is not None]
-    return rows, None if math.isinf(duration) else move, _factor(torch.cat(found)) if found else None
+    covariances = [step.covariance for step in steps if step.covariance is not None]
+    return found, None if math.isinf(duration) else move, _factor(torch.cat(covariances)) if covariances else None
 
 
 def _steps(law: StackedLaw, tau: float, duration: float, noisy: bool) -> tuple[np.ndarray, list[Transition]]:
@@ -124,7 +207,8 @@ def _steps(law: StackedLaw, tau: float, duration: float, noisy: bool) -> tuple[n
     def over(rows: np.ndarray) -> Transition:
         some = law.of(rows)
         diffusion = some.diffusion * tau if noisy else None
-        return transition(some.drift * tau, torch.zeros_like(some.delay), duration, diffusion)
+        # No drive: the response to it is that at rest, and what the propagator leaves of it.
+        return integrate(some.drift * tau, some.drift[..., :0], duration, diffusion)
 
     every = np.arange(len(law.drift))
     step = over(every)
@@ -142,33 +226,6 @@ def _finite(*values: Tensor | None) -> np.ndarray:
     """(dies,) whether every entry of theirs is."""
     checks = [torch.isfinite(value.detach()).flatten(1).all(1) for value in values if value is not None]
     return np.asarray(torch.stack(checks).all(0).numpy())
-
-
-def _relaxed(
-    law: StackedLaw,
-    move: Tensor | None,
-    factor: Tensor | None,
-    rows: Tensor,
-    currents: Tensor,
-    begin: Tensor,
-    duration: float,
-    draws: Tensor | None,
-) -> Tensor:
-    """Voltages (rows, n) of some dies at the end of the run."""
-    drift, forcing = law.drift[rows], law.slow[rows] @ (law.driven[rows] * currents + law.pushed[rows]).unsqueeze(-1)
-    if duration == 0:
-        return begin
-    rest = -torch.linalg.solve_ex(drift, forcing)[0].squeeze(-1)
-    volts = rest
-    if move is not None:
-        delay = law.delay[rows]
-        eye = torch.eye(drift.shape[-1], dtype=drift.dtype)
-        slope, _ = torch.linalg.solve_ex(eye + drift * delay.unsqueeze(-2), drift @ begin.unsqueeze(-1) + forcing)
-        offset = (begin - delay * slope.squeeze(-1) - rest).unsqueeze(-1)
-        volts = rest + (move[rows] @ offset).squeeze(-1)
-    if factor is not None and draws is not None:
-        volts = volts + (factor[rows] @ draws.unsqueeze(-1)).squeeze(-1)
-    return volts
 
 
 def _draw(noise: np.random.Generator, n: int) -> Tensor:

@@ -55,6 +55,10 @@ class Stack:
     ground_temperature: Tensor
     drive_temperature: Tensor
 
+    def of(self, dies: slice) -> Stack:
+        """The dies from one place to another."""
+        return Stack(**{name: values[dies] for name, values in vars(self).items()})
+
 
 def stack(
     dies: Sequence[Die],

@@ -191,11 +191,12 @@ class Refined(Generic[DeviceT]):
 
     def evolve(self, duration: float) -> Solution:
         """Read and refine once more with the loaded system and drive, runs of `duration` tau each. InputError when nothing is loaded."""
+        device = self._single()
         if self._loaded is None or self._drive is None:
             raise InputError(
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
-        drive, run = self._drive.unsqueeze(0), _one_device(self._single(), self._loaded, check_duration(duration))
+        drive, run = self._drive.unsqueeze(0), _one_device(device, self._loaded, check_duration(duration))
         return self._refine(self._loaded, drive, torch.zeros_like(drive), run, [0])[0]
 
     def state_dict(self) -> dict[str, Any]:
