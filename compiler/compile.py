@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..circuits.errors import InputError
+from ..circuits.errors import InputError, UnrealisableError
 from ..circuits.technology.presets import as_technology
 from ..circuits.technology.technology import Technology
 from .fabrics.registry import fabric_named, fabric_names
@@ -121,8 +121,13 @@ def compile_system(
     target = damp(multiplied(factors), damping)
     array = len(target) * (len(target) + 1)
     cascade = fabric_named(fabric if fabric in cascades else cascades[0])
+    sliced = technology.resistors.slices > 1 and not cascade.has_slices
+    if sliced and fabric in cascades:
+        raise UnrealisableError(
+            f"fabric {fabric} has one slice: set resistors.slices to 1, or use fabric={' or '.join(map(repr, fabric_names('has_slices')))}"
+        )
     resistors = cascade.resistor_count(factors)
-    if fabric not in cascades and (fabric != "auto" or prune or resistors >= array):
+    if fabric not in cascades and (fabric != "auto" or prune or sliced or resistors >= array):
         product = target - damping * np.eye(len(target))
         return compile_matrix(product, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed)
     scaling = jacobi_scaling(target) if equilibrate else np.ones(len(target))
@@ -173,7 +178,7 @@ def _place(
     seed: int = 0,
     leak: float = 0.0,
 ) -> AnalogProgram:
-    choice = choose_fabric(target, fabric, equilibrate)
+    choice = choose_fabric(target, fabric, equilibrate, technology.resistors.slices)
     if not choice.fabric.keeps_sparse:
         target = dense(target)
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)

@@ -9,7 +9,7 @@ twice; the differential law sees the mean of the two, their difference enters in
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -158,6 +158,14 @@ class Parts(abc.ABC):
     def with_conductances(self, values: np.ndarray) -> Self:
         """These parts with other values, (m,) S, of `conductances`, on all rails; nothing else changes."""
         raise UnrealisableError(f"{type(self).__name__} has no resistors that add to the matrix one by one")
+
+    def entries(self) -> np.ndarray:
+        """Signed conductances of an array's crosspoints, of the first slice, (n, n) S; one rail's, both are alike."""
+        raise UnrealisableError(f"{type(self).__name__} is no array of crosspoints")
+
+    def with_entries(self, entries: Sequence[np.ndarray]) -> Self:
+        """These parts with other crosspoints on all rails: one array (n, n) of signed conductances, S, for each slice."""
+        raise UnrealisableError(f"{type(self).__name__} is no array of crosspoints")
 
     def stamps(self) -> Stamps | None:
         """How `conductances` add to the matrix; None where they do not add one by one, as in products."""

@@ -18,7 +18,7 @@ from ..circuits.technology.technology import Technology
 from .fabrics.registry import fabric_named
 from .program import AnalogProgram
 
-FORMAT = 3
+FORMAT = 4
 """Version of the saved form."""
 
 

@@ -44,6 +44,8 @@ STREAMS = {
     "coupling_conductance_drift": 21,
     "ground_conductance_drift": 22,
     "drive_ranges": 23,
+    "second_slice": 24,
+    "second_slice_conductance_drift": 25,
 }
 
 TEMPERATURE_FACTOR_FLOOR = 0.05

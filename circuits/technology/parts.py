@@ -76,6 +76,9 @@ class Resistors(Variation):
     """Bits of a programmable conductance, codes uniform from 1/(unit on_off) to 1/unit; none: not programmable."""
     on_off: float | None = Field(default=None, gt=1, le=1e9)
     """Largest over smallest programmable conductance; none: codes start at 0. Below the smallest, a part is left out."""
+    slices: int = Field(default=1, ge=1, le=2)
+    """Programmable resistors at each crosspoint of a `crossbar`. The second one, of unit 2^bits unit, is programmed to what the first one
+    lacks (`compiler.slices`): known values bring some 2^bits times more resolution, unknown mismatch none."""
     drive_ranges: int = Field(default=1, ge=1, le=16)
     """Input resistors that each cell of an active array can be driven through: unit, 2 unit, 4 unit, ...; chosen is the largest at which no
     drive is beyond the DAC's full scale (`drive_resistors`). In passive fabrics, driven by currents, the full-scale current is halved."""
@@ -95,6 +98,18 @@ class Resistors(Variation):
             raise ValueError("series and bits exclude each other: set one of them to none")
         if self.on_off is not None and self.bits is None:
             raise ValueError("on_off is the range of programmable conductances: set bits, too")
+        if self.slices == 2 and self.bits is None:
+            raise ValueError("slices = 2 are two programmable conductances at each crosspoint: set bits, too")
+        if (
+            self.slices == 2
+            and self.on_off is not None
+            and self.bits is not None
+            and self.on_off < 2 ** (self.bits - 1)
+        ):
+            raise ValueError(
+                f"slices = 2 with on_off = {self.on_off:g}: a second slice does not reach over half of the smallest conductance; "
+                f"at least 2^(bits - 1) = {2 ** (self.bits - 1)} is needed"
+            )
         return self
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -30,7 +30,8 @@ class ArrayParts(Parts):
         offset: (n,) input offset voltages of the amplifiers, V.
         inverter: (2, n) input and feedback conductances of each column's inverter, S, and inverter_offset: (n,) its offset, V; used
             where there is one rail.
-        coupling_temperature: (n, n) K. ground_temperature, drive_temperature: (n,) K.
+        second, second_polarity: as coupling and polarity, of the second slice's resistors; (1, 0, 0) and (0, 0) where there is one slice.
+        coupling_temperature: (n, n) K, of both slices. ground_temperature, drive_temperature: (n,) K.
     """
 
     symmetric: ClassVar[bool] = False
@@ -48,6 +49,8 @@ class ArrayParts(Parts):
     coupling_temperature: np.ndarray
     ground_temperature: np.ndarray
     drive_temperature: np.ndarray
+    second: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((1, 0, 0)))
+    second_polarity: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0), dtype=np.int8))
 
     @classmethod
     def nominal(
@@ -95,6 +98,11 @@ class ArrayParts(Parts):
         """Number of rails, 1 or 2."""
         return len(self.coupling)
 
+    @property
+    def slices(self) -> int:
+        """Resistors at each crosspoint, 1 or 2."""
+        return 2 if self.second.size else 1
+
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each resistor of one rail that the matrix has, each part once."""
         first, second = np.nonzero(np.triu(self.polarity, 1) if self.symmetric else self.polarity)
@@ -116,6 +124,19 @@ class ArrayParts(Parts):
             coupling=np.broadcast_to(coupling, self.coupling.shape).copy(),
             ground=np.broadcast_to(ground, self.ground.shape).copy(),
         )
+
+    def entries(self) -> np.ndarray:
+        """See `Parts.entries`."""
+        return self.polarity * self.coupling[0]
+
+    def with_entries(self, entries: Sequence[np.ndarray]) -> Self:
+        """See `Parts.with_entries`."""
+        values = [np.broadcast_to(np.abs(signed), self.coupling.shape).copy() for signed in entries]
+        signs = [np.sign(signed).astype(np.int8) for signed in entries]
+        changed = dataclasses.replace(self, coupling=values[0], polarity=signs[0])
+        if len(entries) == 1:
+            return changed
+        return dataclasses.replace(changed, second=values[1], second_polarity=signs[1])
 
     def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
         """Couplings and resistors to ground, then input resistors."""
@@ -141,6 +162,8 @@ class ArrayParts(Parts):
         """Couplings, parts to ground and the others, by name."""
         for name in ("coupling", "ground", "drive", "capacitance"):
             yield name, getattr(self, name)
+        if self.slices == 2:
+            yield "second", self.second
 
     def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
         """Places in row i and column j."""
@@ -155,7 +178,10 @@ class ArrayParts(Parts):
             # One part joins i and j, and it is the one above the diagonal.
             deviate = np.where(np.triu(np.ones((n, n), dtype=bool)), deviate, deviate.transpose(0, 2, 1))
         ground = self.ground * left(die.deviates("ground_conductance_drift", (count, n)))
-        return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground)
+        second = self.second
+        if self.slices == 2:
+            second = second * left(die.deviates("second_slice_conductance_drift", second.shape))
+        return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground, second=second)
 
     def on_die(
         self,
@@ -180,8 +206,13 @@ class ArrayParts(Parts):
             upper = np.triu(np.ones((n, n), dtype=bool))
             deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
             temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
+        second = self.second
+        if self.slices == 2:
+            spread = np.exp(-sigma * die.deviates("second_slice", second.shape) - shift)
+            second = second * spread / die.temperature_factor(temperature)
         return dataclasses.replace(
             self,
+            second=second,
             coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.temperature_factor(temperature),
             ground=self.ground
             * np.exp(-sigma * die.deviates("ground", (count, n)) - ground_shift)

@@ -62,6 +62,8 @@ class Fabric(abc.ABC):
     """Whether its parts can be put on a die (`Parts.on_die`)."""
     has_layout: bool = False
     """Whether it is an array of crosspoints with `ArrayParts`, whose wires, switches and parasitics `compiler.layout` extracts."""
+    has_slices: bool = False
+    """Whether a crosspoint may have a second resistor (`resistors.slices`)."""
     takes_factors: bool = False
     """Whether it takes a product by its factors (`place_factors`) in place of a matrix."""
     schematic: Literal["network", "array"] | None = None

@@ -6,6 +6,8 @@ gain-bandwidth w = 2 pi GBW (rad/s) and offset Vos, eps(s) = 1/A0 + s/w and L = 
 
     [s C (1 + eps) + eps L + K] v = I + L Vos.
 
+It may have two slices, a second resistor at each crosspoint (`crossbar_parts`).
+
 Single-ended (`crossbar_single`): half the parts, inverting integrators e_i, p_i, and for each column with a negative entry one
 inverter h_j, n_j of two unit resistors, whose gain is -1 / (1 + 2 eps):
 
@@ -21,8 +23,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.constants import Boltzmann
@@ -34,97 +34,9 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..matrices import Matrix, dense, is_positive_definite
-from ..parts import Behaviour, Dissipation
-from ..perturbation import Effect, Perturbation
-from ..symbolic_law import Expr, Line, SymbolicLaw, Term, term
-from .array import ArrayParts
+from ..parts import Behaviour
 from .base import LARGEST_DENSE, Fabric, group_name, pair_drives, rails
-
-
-@dataclass(frozen=True)
-class CrossbarParts(ArrayParts):
-    """Crosspoint and input resistors, integrators and, with one rail, inverters."""
-
-    def inverted(self) -> np.ndarray:
-        """The columns (k,) that have an inverter: with one rail, those with a negative entry."""
-        if self.rails == 2:
-            return np.zeros(0, dtype=np.intp)
-        return np.flatnonzero((self.polarity < 0).any(axis=0))
-
-    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Resistors, capacitors, amplifiers."""
-        present = np.concatenate([(self.coupling * np.abs(self.polarity)).ravel(), self.drive.ravel()])
-        used = self.inverted()
-        yield "resistor", np.concatenate([1.0 / present[present > 0], 1.0 / self.inverter[:, used].ravel()])
-        yield "capacitor", self.capacitance.ravel()
-        yield "amplifier", np.ones(self.size + len(used))
-
-    def code_count(self) -> int:
-        """One value per crosspoint."""
-        return self.size**2
-
-    def dissipation_bound(self, volts: float, drive_volts: float) -> float:
-        """A crosspoint's resistor spans a cell's output and a virtual ground."""
-        held = float((self.coupling * np.abs(self.polarity)).sum()) + float(self.inverter[:, self.inverted()].sum())
-        return held * (volts / self.rails) ** 2 + float(self.drive.sum()) * (drive_volts / self.rails) ** 2
-
-    def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
-        """g (p v_j - e_i)^2 and g (V_i + e_i)^2 over rails^2, with e = Vos - v / A0 and V the sources; inverters are not counted."""
-        rail, present = volts / self.rails, self.coupling * np.abs(self.polarity)
-        summing = (self.offset - volts / gain) / self.rails
-        source = currents / self.drive_nominal / self.rails
-        across = self.polarity * rail[None, :] - summing[:, None]
-        return Dissipation(
-            coupling=present * across**2, ground=np.zeros_like(self.ground), drive=self.drive * (source + summing) ** 2
-        )
-
-    def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
-        """Input resistors, those of inverters, crosspoints."""
-        drive, used = self.drive.mean(axis=0), self.inverted()
-        yield Effect([f"RB{i + 1}" for i in range(self.size)], drive, perturbation.drive(drive))
-        if len(used):
-            for letter, values in zip("IF", self.inverter[:, used], strict=True):
-                yield Effect([f"R{letter}{j + 1}" for j in used], values, perturbation.inverter(used, values))
-        i, j = np.nonzero(self.coupling[0] * self.polarity)
-        names = [f"R{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)]
-        yield Effect(names, self.coupling.mean(axis=0)[i, j], perturbation.entry(i, j))
-
-    def write_law(self, law: SymbolicLaw) -> None:
-        """[s C (1 + eps) + eps L] v + K v = I; with one rail negative entries see the output of an inverter."""
-        law.amplifier_error()
-        inverted = self._write_inverters(law) if self.rails == 1 else {}
-        rows = [self._symbolic_row(law, i, inverted) for i in range(self.size)]
-        for i, (coupled, conductances) in enumerate(rows):
-            drive = (float(self.drive[0, i]), self.drive_nominal)
-            law.integrator(i, coupled, conductances, float(self.capacitance[0, i]), drive, self.rails)
-
-    def _write_inverters(self, law: SymbolicLaw) -> dict[int, Expr]:
-        """n_j = -v_j / (1 + 2 eps) by column."""
-        import sympy
-
-        outputs: dict[int, Expr] = {}
-        negative = (law.signs < 0) & (self.coupling[0] > 0)
-        for j in np.flatnonzero(negative.any(axis=0)).tolist():
-            outputs[j] = law.symbol(f"n_{j + 1}", f"n_{{{j + 1}}}")
-            left = Term(sympy.Integer(1), ((sympy.Integer(1), 2 * law.eps),), outputs[j])
-            law.definitions.append(Line((left,), (term(law.volts[j], -sympy.Integer(1)),)))
-            for name in (f"RI{j + 1}", f"RF{j + 1}"):
-                law.part("RI", (j + 1,), 1.0 / self.drive_nominal, name)
-            law.amplifier(f"i{j + 1}", 1)
-        return outputs
-
-    def _symbolic_row(self, law: SymbolicLaw, i: int, inverted: dict[int, Expr]) -> tuple[list[Term], list[Expr]]:
-        """The terms sigma_ij G_ij v_j of a row, and its conductances."""
-        terms, conductances = [], []
-        for j in range(self.size):
-            if self.coupling[0, i, j] > 0 and law.signs[i, j]:
-                y = 1 / law.part("R", (i + 1, j + 1), 1.0 / float(self.coupling[0, i, j]))
-                conductances.append(y)
-                if j in inverted and law.signs[i, j] < 0:
-                    terms.append(Term(y, (), inverted[j]))
-                else:
-                    terms.append(Term(int(law.signs[i, j]) * y, (), law.volts[j]))
-        return terms, conductances
+from .crossbar_parts import CrossbarParts
 
 
 class Crossbar(Fabric):
@@ -138,6 +50,7 @@ class Crossbar(Fabric):
     def __init__(self, rail_count: int) -> None:
         self.rail_count = rail_count
         self.name = "crossbar" if rail_count == 2 else "crossbar_single"
+        self.has_slices = rail_count == 2
         self.automatic = self.has_device_model = self.can_calibrate = rail_count == 2  # no model has inverters
         self.title = f"op-amp integrator array, {'fully differential' if rail_count == 2 else 'single-ended'}"
 
@@ -219,11 +132,11 @@ class Crossbar(Fabric):
         return self._law(parts)
 
     def _law(self, parts: CrossbarParts) -> Behaviour:
-        """K = polarity * coupling, L = row sums and input resistor, both as the mean of the rails."""
-        coupling, drive = parts.coupling.mean(axis=0), parts.drive.mean(axis=0)
+        """K = sum over slices of sign * conductance, L = row sums and input resistor, both as the mean of the rails."""
+        coupling, drive = parts.total(), parts.drive.mean(axis=0)
         heat = (coupling * parts.coupling_temperature).sum(axis=1) + drive * parts.drive_temperature
         return Behaviour(
-            conductance=parts.polarity * coupling,
+            conductance=parts.matrix(),
             load=coupling.sum(axis=1) + drive,
             drive=drive / parts.drive_nominal,
             capacitance=parts.capacitance.mean(axis=0),
@@ -275,20 +188,23 @@ class Crossbar(Fabric):
         n, single = parts.size, self.rail_count == 1
         plus, minus = [f"p{j + 1}" for j in range(n)], [f"{'n' if single else 'm'}{j + 1}" for j in range(n)]
         columns = [str(j + 1) for j in range(n)]
+        slices = []
         with np.errstate(divide="ignore"):
-            ohms = 1.0 / parts.coupling
+            for letters, values, signs in parts.by_slice():
+                slices.append((letters, 1.0 / values, signs))
         rows = []
         for i in range(n):
-            signs, kelvin = parts.polarity[i].tolist(), parts.coupling_temperature[i].tolist()
-            row = []
-            for rail in range(self.rail_count):
-                summing = f"e{i + 1}" if single else f"e{'pm'[rail]}{i + 1}"
-                like, unlike = (plus, minus) if rail == 0 else (minus, plus)
-                start, end = f"R{i + 1}_", "" if single else "pm"[rail]
-                for j, ohm in enumerate(ohms[rail, i].tolist()):
-                    if signs[j] and ohm < math.inf:
-                        source = like[j] if signs[j] > 0 else unlike[j]
-                        row.append(Resistor(f"{start}{columns[j]}{end}", source, summing, ohm, kelvin[j]))
+            kelvin, row = parts.coupling_temperature[i].tolist(), []
+            for letters, ohms, polarity in slices:
+                signs = polarity[i].tolist()
+                for rail in range(self.rail_count):
+                    summing = f"e{i + 1}" if single else f"e{'pm'[rail]}{i + 1}"
+                    like, unlike = (plus, minus) if rail == 0 else (minus, plus)
+                    start, end = f"{letters}{i + 1}_", "" if single else "pm"[rail]
+                    for j, ohm in enumerate(ohms[rail, i].tolist()):
+                        if signs[j] and ohm < math.inf:
+                            source = like[j] if signs[j] > 0 else unlike[j]
+                            row.append(Resistor(f"{start}{columns[j]}{end}", source, summing, ohm, kelvin[j]))
             rows.append(row)
         return rows
 

@@ -25,6 +25,7 @@ Trait = Literal[
     "can_calibrate",
     "has_dies",
     "has_layout",
+    "has_slices",
     "takes_factors",
     "active",
     "symmetric",

@@ -17,7 +17,9 @@ inputs are K(s) v - L(s) e. Amplifiers hold e = -eps v, eps = 1/A0 + s/w, so tha
 with full matrices K and L in place of the signed conductances and of their row sums. Rows are virtual grounds, so what an open switch
 loads them with is in L and divided by A0; but what it passes on from its column is in K. In pairs of lines of opposite voltage this makes
 -leakage sign(K_ij) at an entry in use, and nothing at an unused one, where the places cancel; a single-ended column without inverter
-gets +leakage at its unused entries.
+gets +leakage at its unused entries. A second slice has places, switches and capacitances of its own beside the first one's, at the same
+taps, and adds to T and S: its resistors are some 2^b times as large, so that what a leakage takes off an entry in use is as much larger a
+share of its codes.
 
 To first order in R. With rows at ground, the current of line j past segment k is v_j sum_(i >= k) T_ij, so that tap i lacks
 R v_j sum_i' N_ii' T_i'j. The current of row i raises its tap j by R sum_j' Q_jj' K_ij' v_j', and T_ij takes its share of that back:
@@ -41,6 +43,7 @@ from scipy.sparse import linalg as sparse_linalg
 
 from ...circuits.amplifiers.models import IDEAL_GAIN
 from ...circuits.linear.statespace import state_space
+from ...circuits.technology.technology import Switches
 from ..fabrics.array import ArrayParts
 from ..matrices import relative_inverse_error, scaled, solution_error
 from ..program import AnalogProgram
@@ -129,12 +132,12 @@ def layout_effect(program: AnalogProgram, b: np.ndarray | None = None) -> Layout
 
 def _column_families(program: AnalogProgram, parts: ArrayParts, s: complex) -> list[_Columns]:
     technology, polarity = program.technology, parts.polarity
-    switches, wires = technology.switches, technology.wires
-    closed = (parts.coupling / (1.0 + parts.coupling * switches.on_resistance)).mean(axis=0)
+    wires = technology.wires
     beside = s * wires.crosspoint_capacitance
-    like, cross = (
-        np.where((sign * polarity > 0) & (closed > 0), closed, switches.leakage) + beside for sign in (1, -1)
-    )
+    like, cross = (one + beside for one in _places(parts.coupling, polarity, technology.switches))
+    if parts.slices == 2:
+        second = _places(parts.second, parts.second_polarity, technology.switches)
+        like, cross = (first + (other + beside) for first, other in zip((like, cross), second, strict=True))
     if parts.rails == 2:
         return [_Columns(like + cross, like - cross, np.ones(parts.size))]
     inverted = (polarity < 0).any(axis=0)
@@ -143,6 +146,13 @@ def _column_families(program: AnalogProgram, parts: ArrayParts, s: complex) -> l
     ratio = given / (back + gain * (given + back + s * wires.input_capacitance))
     cross = cross * inverted
     return [_Columns(like, like, np.ones(parts.size)), _Columns(cross, cross, -ratio)]
+
+
+def _places(conductance: np.ndarray, polarity: np.ndarray, switches: Switches) -> tuple[np.ndarray, np.ndarray]:
+    """Conductances of a slice's like and unlike places, (n, n) S each: with the resistor and a closed switch, or an open one."""
+    closed = (conductance / (1.0 + conductance * switches.on_resistance)).mean(axis=0)
+    like, cross = (np.where((sign * polarity > 0) & (closed > 0), closed, switches.leakage) for sign in (1, -1))
+    return like, cross
 
 
 def _eliminated(families: list[_Columns], ohm: float, beside: complex) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ Geometry, n unknowns; rows and columns count from 1:
 So each line has n segments and n taps, `p2_1` being line p2 at row 1 and `e1_2` line e1 at column 2, and the way from driver j to amplifier
 i is i + n + 1 - j segments: n + 1 for every diagonal entry. Between the array's edges and the amplifiers there is no further wire. The two
 rails of a pair run side by side: a differential crosspoint (i, j) has four places, (p_j or m_j) x (ep_i or em_i), at the same taps, and
-at most two of them hold resistors. In a single-ended array places are on (p_j, e_i), and on (n_j, e_i) where column j has an inverter.
+at most two of them hold resistors. A second slice has four more, at the same taps. In a single-ended array places are on (p_j, e_i), and on (n_j, e_i) where column j has an inverter.
 
 What is put in, each part only where its record in `Technology` is not zero:
 
@@ -25,6 +25,7 @@ What is put in, each part only where its record in `Technology` is not zero:
     RS<i>_<j>...   closed switch in series with resistor R<i>_<j>..., between it and the row line
     RL<i>_<j>...   open switch at each place without a resistor; ends in the rails of column and row line, as in RL1_2pm
     CX<i>_<j>...   between the two lines, at each place
+    RST, RLT, CXT  the same of a second slice's resistors RT<i>_<j>...
     CI<node>       from an amplifier's input to ground, at the amplifier; of inverters, too
     RD<k>, CD<k>   output of the DAC behind source VB<k>: in series, and to ground after it
 
@@ -50,7 +51,7 @@ from ..fabrics.base import group_name
 from ..fabrics.registry import fabric_names
 from ..program import AnalogProgram
 
-_COUPLING, _INVERTER = re.compile(r"R\d+_\d+[pm]?"), re.compile(r"RI\d+")
+_COUPLING, _INVERTER = re.compile(r"R(T?)\d+_\d+[pm]?"), re.compile(r"RI\d+")
 
 
 def require_array(program: AnalogProgram) -> ArrayParts:
@@ -107,12 +108,19 @@ def _is_coupling(element: Element) -> TypeGuard[Resistor]:
     return isinstance(element, Resistor) and _COUPLING.fullmatch(element.name) is not None
 
 
+def _slice_of(coupling: Resistor) -> str:
+    """What the names of a slice's parts have after their first letters: "", or "T" for the second slice."""
+    found = _COUPLING.fullmatch(coupling.name)
+    return found[1] if found is not None else ""
+
+
 class _Layout:
     """Lines, taps and places of one array."""
 
     def __init__(self, netlist: Netlist, program: AnalogProgram) -> None:
         parts, self.technology = require_array(program), program.technology
         self.netlist, self.size = netlist, parts.size
+        self.slices = ("", "T")[: parts.slices]
         self.temperatures: list[list[float]] = parts.coupling_temperature.tolist()
         self.drives = {name for drive in program.fabric.drives(parts) for name in drive}
         there, numbers = set(netlist.nodes), range(1, self.size + 1)
@@ -144,10 +152,10 @@ class _Layout:
     def extracted(self) -> Netlist:
         schematic = self.netlist
         out = Netlist(f"{schematic.title}, extracted", schematic.temperature, (*schematic.comments, *self._header()))
-        used: set[tuple[str, str]] = set()
+        used: set[tuple[str, str, str]] = set()
         for element in schematic:
             if _is_coupling(element):
-                used.add((element.a, element.b))
+                used.add((_slice_of(element), element.a, element.b))
             out.add(*self._in_place(element), group=schematic.group_of(element.name))
         for i in range(self.size):
             out.add(*self._row(i, used), group=group_name(i))
@@ -199,17 +207,19 @@ class _Layout:
         if farad := self.technology.wires.input_capacitance:
             yield Capacitor(f"CI{node}", node, "0", farad)
 
-    def _row(self, i: int, used: set[tuple[str, str]]) -> Iterator[Element]:
+    def _row(self, i: int, used: set[tuple[str, str, str]]) -> Iterator[Element]:
         """What the layout adds at row i: its places, its lines, and the segments of the columns there."""
         leakage, farad = self.technology.switches.leakage, self.technology.wires.crosspoint_capacitance
         rows = [(line, rail) for line, (rail, k) in self.rows.items() if k == i]
         for column, (letter, j) in self.columns.items():
             for row, rail in rows:
-                place, ends = f"{i + 1}_{j + 1}{letter}{rail}", (self._tap(column, i), self._tap(row, j))
-                if leakage and (column, row) not in used:
-                    yield Resistor(f"RL{place}", *ends, 1.0 / leakage, self.temperatures[i][j])
-                if farad:
-                    yield Capacitor(f"CX{place}", *ends, farad, self.start[column])
+                ends = self._tap(column, i), self._tap(row, j)
+                for part in self.slices:
+                    place = f"{part}{i + 1}_{j + 1}{letter}{rail}"
+                    if leakage and (part, column, row) not in used:
+                        yield Resistor(f"RL{place}", *ends, 1.0 / leakage, self.temperatures[i][j])
+                    if farad:
+                        yield Capacitor(f"CX{place}", *ends, farad, self.start[column])
         for row, _ in rows:
             for j in range(self.size):
                 yield from self._segment(row, j, j + 1, self.temperatures[i][j])

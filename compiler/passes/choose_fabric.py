@@ -24,7 +24,7 @@ class Choice:
     reason: str
 
 
-def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Choice:
+def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False, slices: int = 1) -> Choice:
     """Choose the fabric (`auto`: the first automatic one that fits, passive before active) or check the one asked for.
 
     Args:
@@ -32,6 +32,7 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Cho
         fabric: a registered name, or "auto".
         equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones. A passive fabric has a scaling of its own, which it
             keeps where "auto" chooses one; the reason says so.
+        slices: programmable resistors at each crosspoint; with two of them fabrics that have one are no choice.
 
     Raises:
         UnrealisableError: the fabric cannot hold the matrix; names the condition, and what would lift it.
@@ -43,6 +44,11 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Cho
             raise InputError(
                 f"equilibrate=True scales the unknowns of active fabrics, and fabric {chosen.name} is passive and has a scaling of its "
                 "own: leave equilibrate out, or use fabric='crossbar'"
+            )
+        if slices > 1 and not chosen.has_slices:
+            raise UnrealisableError(
+                f"fabric {chosen.name} has one slice: set resistors.slices to 1, or use fabric="
+                f"{' or '.join(map(repr, fabric_names('has_slices')))}"
             )
         scaling, reason = chosen.scaling(matrix)
         if scaling is None:
@@ -57,6 +63,9 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False) -> Cho
     passed_over: list[str] = []
     for name in fabric_names("automatic"):
         candidate = fabric_named(name)
+        if slices > 1 and not candidate.has_slices:
+            passed_over.append(f"not {name}: it has one slice")
+            continue
         scaling, reason = candidate.scaling(matrix)
         if scaling is not None:
             needed = lambda_star(matrix) if candidate.active else 0.0

@@ -35,6 +35,7 @@ from ..matrices import dense
 from ..parts import Parts
 from ..validate import validate_drive
 from .quantise import code_step, is_discrete, nearest, quantise, smallest_code
+from .slices import choose_codes
 
 P = TypeVar("P", bound=Parts)
 
@@ -76,8 +77,15 @@ def rounded(
     """
     if not (isinstance(seed, int | np.integer) and seed >= 0):
         raise InputError(f"seed is {seed!r}; give an integer >= 0")
+    resistors = technology.resistors
+    if resistors.slices == 2 and rounding in ("solution", "stochastic"):
+        raise InputError(
+            f"rounding={rounding!r} chooses among the codes of one slice, and technology {technology.name} has two: use "
+            "rounding='nearest', or set resistors.slices to 1"
+        )
     if rounding == "nearest":
-        return quantise(parts, technology.resistors)
+        near = quantise(parts, resistors)
+        return near if resistors.slices == 1 else near.with_entries(choose_codes(parts.entries(), resistors))
     if rounding == "solution":
         return round_for_solution(parts, fabric, technology, scaling, b)
     if rounding == "stochastic":

@@ -29,6 +29,7 @@ from ...circuits.technology.parts import OpAmp, Resistors
 from ..matrices import dense, is_sparse, largest_entry, scaled
 from ..program import AnalogProgram
 from .quantise import code_step, is_discrete, smallest_code
+from .slices import slices_of
 
 TOLERANCE = 1e-9
 """Largest difference, relative to the largest entry, that counts as rounding of the arithmetic."""
@@ -175,7 +176,8 @@ def _rounding(program: AnalogProgram, wanted: Any) -> Any:
     if not is_discrete(resistors):
         return 0.0
     ratio = _relative_rounding(resistors)
-    step = 0.0 if resistors.bits is None else max(code_step(resistors), smallest_code(resistors)) / 2
+    finest = slices_of(resistors)[-1]
+    step = 0.0 if resistors.bits is None else max(code_step(finest), smallest_code(finest)) / 2
     if program.rounding != "nearest":
         step, ratio = 2 * step, (1 + ratio) ** 2 - 1
     return program.parts.rounding_bound(wanted, ratio, step)
