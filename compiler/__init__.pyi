@@ -41,11 +41,13 @@ from .program_io import save_program as save_program
 from .program_report import LayoutEffect as LayoutEffect
 from .program_report import Report as Report
 from .program_report import Sensitivity as Sensitivity
+from .programming import CellTable as CellTable
 from .programming import Programming as Programming
 
 __all__ = [
     "AnalogProgram",
     "Behaviour",
+    "CellTable",
     "Dissipation",
     "ElectroThermal",
     "Equations",

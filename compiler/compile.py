@@ -23,8 +23,10 @@ from .passes.equilibrate import jacobi_scaling
 from .passes.prune import prune as prune_couplings
 from .passes.rounding import rounded
 from .passes.signal_level import require_stable, signal_level
+from .passes.verified_codes import with_verified_codes
 from .passes.verify import verify
 from .program import AnalogProgram
+from .programming import CellTable
 from .validate import check_damping, validate
 
 LARGEST_PRODUCT = 3000
@@ -150,13 +152,18 @@ def compile_system(
 
 
 def lay_out(
-    matrix: Any, fabric: str = "auto", technology: Technology | str = "ideal", leak: float = 0.0
+    matrix: Any,
+    fabric: str = "auto",
+    technology: Technology | str = "ideal",
+    leak: float = 0.0,
+    cells: CellTable | None = None,
 ) -> AnalogProgram:
     """The passes up to rounding, at 1 V a problem unit: what a device runs at each programming.
 
     Args:
         matrix, fabric, technology: see `compile_matrix`.
         leak: 1 / A0 of the amplifiers whose leak is taken off the diagonal before rounding (`Programming`); 0: none.
+        cells: measured values of the die's crosspoints, by which codes are chosen (`passes.verified_codes`); None: the nearest codes.
 
     Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
     which a device must not do. A board is unstable when programmed with an indefinite matrix.
@@ -164,7 +171,7 @@ def lay_out(
     Raises:
         InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics reject.
     """
-    return _place(validate(matrix), fabric, as_technology(technology), 0.0, leak=leak)
+    return _place(validate(matrix), fabric, as_technology(technology), 0.0, leak=leak, cells=cells)
 
 
 def _place(
@@ -177,6 +184,7 @@ def _place(
     b: Any = None,
     seed: int = 0,
     leak: float = 0.0,
+    cells: CellTable | None = None,
 ) -> AnalogProgram:
     choice = choose_fabric(target, fabric, equilibrate, technology.resistors.slices)
     if not choice.fabric.keeps_sparse:
@@ -184,6 +192,10 @@ def _place(
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)
     if leak:
         parts = choice.fabric.without_leak(parts, leak)
+    if cells is None:
+        parts = rounded(parts, choice.fabric, technology, choice.scaling, rounding, b, seed)
+    else:
+        parts, unit = with_verified_codes(parts, unit, cells, technology.resistors)
     return AnalogProgram(
         technology=technology,
         fabric_name=choice.fabric.name,
@@ -192,7 +204,7 @@ def _place(
         scaling=choice.scaling,
         conductance_unit=unit,
         volts_per_unit=1.0,
-        parts=rounded(parts, choice.fabric, technology, choice.scaling, rounding, b, seed),
+        parts=parts,
         rounding=rounding,
         lambda_star=choice.lambda_star,
         reason=choice.reason,

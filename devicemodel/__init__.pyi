@@ -37,6 +37,7 @@ from .device import Refinement as Refinement
 from .device import Solution as Solution
 from .device import SolvesMany as SolvesMany
 from .device import solve_many as solve_many
+from .devices.cell_measurement import measure_cells as measure_cells
 from .devices.die_batch import DieBatch as DieBatch
 from .devices.ideal import IdealDevice as IdealDevice
 from .devices.spice import SpiceDevice as SpiceDevice
@@ -125,6 +126,7 @@ __all__ = [
     "explained_variance",
     "factored_damping",
     "handovers",
+    "measure_cells",
     "random_system",
     "read_measurements",
     "solve_many",

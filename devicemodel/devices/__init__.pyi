@@ -1,6 +1,7 @@
 from .cell_coefficients import CellCoefficients as CellCoefficients
 from .cell_law import CellLaw as CellLaw
 from .cell_law import propagate as propagate
+from .cell_measurement import measure_cells as measure_cells
 from .circuit import CircuitDevice as CircuitDevice
 from .die_batch import DieBatch as DieBatch
 from .ideal import IdealDevice as IdealDevice
@@ -17,5 +18,6 @@ __all__ = [
     "IdealDevice",
     "SpiceDevice",
     "SurrogateDevice",
+    "measure_cells",
     "propagate",
 ]

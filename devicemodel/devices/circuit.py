@@ -174,7 +174,7 @@ class CircuitDevice(HostedDevice):
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
         matrix, compensates = matrix_of(system), self.programming.compensate_leak
-        board = self._programmed(matrix, self._leak() if compensates else 0.0)
+        board = self._programmed(matrix, self.nominal_leak if compensates else 0.0)
         if board.stable or not compensates:
             return board
         # The cells ran away, which took a run to see.
@@ -183,11 +183,16 @@ class CircuitDevice(HostedDevice):
         return board
 
     def _programmed(self, matrix: np.ndarray, leak: float) -> ProgramBoard:
-        self._fresh = self._fabricated(lay_out(matrix, self.fabric, self.technology, leak))
+        self._fresh = self._fabricated(lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells))
         return self._board_of(self._fresh)
 
-    def _leak(self) -> float:
-        """Nominal 1 / A0 of the amplifiers."""
+    def board_of(self, nominal: AnalogProgram) -> ProgramBoard:
+        """A nominal program, such as one of a test matrix, on this die; what is loaded stays."""
+        return self._board_of(self._fabricated(nominal))
+
+    @property
+    def nominal_leak(self) -> float:
+        """1 / A0 of the amplifiers, as far as the host knows it."""
         return 1.0 / self.technology.opamp.gain
 
     def _board_of(self, program: AnalogProgram) -> ProgramBoard:

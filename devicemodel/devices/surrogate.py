@@ -68,7 +68,9 @@ class SurrogateDevice(CircuitDevice):
         card = self.card
         return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
 
-    def _leak(self) -> float:
+    @property
+    def nominal_leak(self) -> float:
+        """1 / A0, the card's."""
         return self.card.leak.value
 
     def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:

@@ -1,0 +1,42 @@
+"""Codes for cells of measured values: write-and-verify, from a table of the die (`programming.CellTable`).
+
+A crosspoint that holds f times the nominal conductance of its code is given the code nearest to wanted / f. So the largest entry, on a
+crosspoint of small f, would ask for more than there is: the unit of the matrix is taken such that
+
+    unit = (largest conductance) / max_ij (|S_ij| / f_ij).
+
+Of two slices the second one is given what the first one, as measured, leaves (`slices`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...circuits.errors import InputError
+from ...circuits.technology.parts import Resistors
+from ..fabrics.array import ArrayParts
+from ..parts import Parts
+from ..programming import CellTable
+from .slices import choose_codes
+
+
+def with_verified_codes(parts: Parts, unit: float, cells: CellTable, resistors: Resistors) -> tuple[ArrayParts, float]:
+    """Parts of chosen codes, and the unit that a problem unit became.
+
+    Args:
+        parts: nominal, before rounding; of `unit`, S for a problem unit.
+        cells: of the die, measured.
+        resistors: codes that can be had.
+
+    Raises:
+        InputError: parts that are no array of single crosspoints, or larger than the table.
+    """
+    if not isinstance(parts, ArrayParts) or parts.symmetric:
+        raise InputError("cells holds measured crosspoints, which the fabric does not have: give fabric='crossbar'")
+    if parts.size > cells.size:
+        raise InputError(
+            f"cells was measured for {cells.size} unknowns, the system has {parts.size}: measure_cells(device, {parts.size})"
+        )
+    wanted, factors = parts.entries(), cells.factors[:, : parts.size, : parts.size].astype(float)
+    scale = 1.0 / (resistors.unit * float((np.abs(wanted) / factors[0]).max()))
+    return parts.with_entries(choose_codes(scale * wanted, resistors, factors)), scale * unit

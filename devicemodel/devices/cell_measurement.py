@@ -1,0 +1,184 @@
+"""`measure_cells`: what each crosspoint of a die holds, measured through the device's own DACs and ADCs, for write-and-verify.
+
+What an array of integrators lets one see is its voltages at rest. So test matrices are programmed, of codes that the host chooses:
+senders P with a diagonal alone, and receivers with a diagonal and an entry in each column of P, all of the same code c. Driven at one
+sender j by u volts, with L the conductance at an amplifier's input and A0 its gain,
+
+    (g_jj + L_j / A0) v_j = g_in,j u,                     v_j / u   = g_in,j / (g_jj + L_j / A0)
+    (g_ii + L_i / A0) v_i = -g_ij v_j,                   -v_i / v_j = g_ij / (g_ii + L_i / A0),              i not in P,
+
+and all else is at rest. With L / A0 known from the codes and the nominal gain, to the mismatch of a sum, both ratios together give each g
+over the g_in of its row: and that is all that counts, since a row is driven through g_in. Gains of DAC and ADC are those of
+the later readings, too, so that what is measured makes those right; in the second ratio they cancel. Offsets cancel in the difference
+of readings at u and -u.
+
+Quantisation is averaged over levels u: sums of readings at `levels` codes of the DAC. The code c is the one nearest to 0.618 of the
+largest, so that voltages are 1.6 times the levels: what the ADC rounds off then goes through all fractions of its step as the level
+goes from code to code, and the mean of it falls about as 1 / levels. With a code of a simple ratio it would be the same at each.
+
+Columns of sqrt(n) senders are programmed at once, first of neighbours and then of cells that are sqrt(n) apart: two cells are never
+in one block of both kinds, so that every crosspoint is measured, most of them twice.
+
+The factor is a crosspoint's own, whatever its code: that is how the parts of a die deviate here. A second slice is not measured: its own
+mismatch is a share of less than a code of the first one. Wires are not in this law.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...circuits.errors import InputError
+from ...circuits.technology.converters import Converter
+from ...compiler.compile import lay_out
+from ...compiler.fabrics.array import ArrayParts
+from ...compiler.passes.quantise import is_discrete, nearest
+from ...compiler.program import AnalogProgram
+from ...compiler.programming import CellTable
+from ..host.converters import quantise, step_of
+from .circuit import CircuitDevice, ProgramBoard
+
+SHARE = (math.sqrt(5) - 1) / 2
+"""Of the largest conductance that a measured crosspoint is given."""
+RANGE = 0.85
+"""Share of the limit that the largest voltage is planned at: parts may deviate by what is left."""
+DURATION = 25.0
+"""Of a run, tau: a cell of that conductance has settled to e^-15."""
+STREAM = 100
+"""Number of these runs' noise streams, beyond those of attempts."""
+
+
+def measure_cells(device: CircuitDevice, size: int, levels: int = 32) -> CellTable:
+    """Measure the crosspoints of a device's array.
+
+    Args:
+        device: with fabric "crossbar", without layout. What is loaded, its state and its noise stay as they are.
+        size: cells n >= 2 of the array.
+        levels: of the drive, each with either sign, for each column. With converters of 8 bits, 32 make factors right to 4e-4
+            (one standard deviation), a fifth of half a code of 8 bits.
+
+    Raises:
+        InputError: another fabric, a layout, a size below 2, no levels; a reading beyond the range, where parts deviate by more than 15 %.
+    """
+    if device.fabric != "crossbar" or device.layout:
+        raise InputError(
+            f"measure_cells with fabric {device.fabric!r}, layout={device.layout}: its law is that of fabric 'crossbar' without layout"
+        )
+    for name, value, least in (("size", size, 2), ("levels", levels, 1)):
+        if not isinstance(value, int) or value < least:
+            raise InputError(f"{name} is {value!r}: give an integer >= {least}")
+    bench = _Bench(device, size, levels)
+    width = math.isqrt(size - 1) + 1
+    cells = np.arange(size)
+    found = [bench.ratios([cells[key == k] for k in range(key.max() + 1)]) for key in (cells // width, cells % width)]
+    own = np.mean([sent for sent, _ in found], axis=0)
+    # Conductances over the full one, in units of the row's input resistor.
+    code, leak = bench.code, device.nominal_leak
+    diagonal = 1.0 / own - leak * (code + 1.0)
+    both = np.stack([bench.received(ratio, diagonal, leak) for _, ratio in found])
+    known = np.isfinite(both)
+    factors = np.where(known, both, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1) / code
+    np.fill_diagonal(factors, diagonal / code)
+    apart = np.diff(both, axis=0) / code
+    twice = apart[np.isfinite(apart)]
+    return CellTable(
+        factors=factors[None].astype(np.float32),
+        # Half of the difference of two measurements has the standard error of their mean.
+        repeatability=float(np.sqrt(np.mean(twice**2)) / 2) if len(twice) else math.nan,
+        runs=bench.runs,
+        seconds=bench.runs * DURATION * bench.tau,
+        conversions=2 * size * bench.runs,
+        programmings=bench.programmings,
+        codes=bench.codes,
+    )
+
+
+def _levels(largest: float, count: int, dac: Converter, adc: Converter) -> np.ndarray:
+    """Drive levels, V, down from the largest one to no less than half of it, of codes about as far apart as those of the ADC."""
+    step = step_of(dac)
+    spacing = max(step, step_of(adc)) if step == 0 else max(1, round(step_of(adc) / step)) * step
+    if spacing == 0 or spacing * count > largest / 2:
+        spacing = largest / 2 / count
+    return quantise(largest - spacing * np.arange(count), dac)
+
+
+class _Bench:
+    """Test matrices on a device, and readings of them.
+
+    Attributes:
+        code: c, over the largest conductance. tau: s.
+        runs, programmings, codes: so far.
+    """
+
+    def __init__(self, device: CircuitDevice, size: int, levels: int) -> None:
+        technology = device.technology
+        self._device, self._size = device, size
+        self._blank = lay_out(np.eye(size), "crossbar", technology)
+        self.tau = self._blank.tau
+        full = 1.0 / technology.resistors.unit
+        value = np.array([SHARE * full])
+        self._conductance = float(
+            (nearest(value, technology.resistors) if is_discrete(technology.resistors) else value)[0]
+        )
+        self.code = self._conductance / full
+        largest = min(technology.dac.full_scale, RANGE * device.host.limit * self.code)
+        self._levels = _levels(largest, levels, technology.dac, technology.adc)
+        self.runs = self.programmings = self.codes = 0
+        self._loaded = np.zeros((size, size), dtype=bool)
+
+    def ratios(self, blocks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """v_j / u, (n,), and -v_i / v_j, (n, n), with each block as senders in turn; nan among cells of one block."""
+        n = self._size
+        sent, received = np.full(n, np.nan), np.full((n, n), np.nan)
+        for block in blocks:
+            board = self._device.board_of(self._program(block))
+            others = np.setdiff1d(np.arange(n), block)
+            for j in block:
+                volts = self._read(board, int(j))
+                sent[j] = volts[j] / self._levels.sum()
+                received[others, j] = -volts[others] / volts[j]
+        return sent, received
+
+    def received(self, ratio: np.ndarray, diagonal: np.ndarray, leak: float) -> np.ndarray:
+        """g_ij over the full conductance from -v_i / v_j, (n, n), with g_ii known."""
+        # A receiver has an entry for each sender of the block, which are those without a ratio.
+        senders = np.isnan(ratio).sum(axis=0)
+        return ratio * (diagonal[:, None] + leak * (1.0 + self.code * (1 + senders)))
+
+    def _program(self, block: np.ndarray) -> AnalogProgram:
+        n = self._size
+        present = np.eye(n, dtype=bool)
+        present[:, block] = True
+        present[np.ix_(block, block)] = np.eye(len(block), dtype=bool)
+        self.programmings, self.codes = self.programmings + 1, self.codes + int((present != self._loaded).sum())
+        self._loaded = present
+        parts = self._blank.parts
+        assert isinstance(parts, ArrayParts)
+        entries = [self._conductance * present, np.zeros((n, n))][: parts.slices]
+        return dataclasses.replace(self._blank, parts=parts.with_entries(entries))
+
+    def _read(self, board: ProgramBoard, j: int) -> np.ndarray:
+        """Sum over levels of half the difference of readings at u and -u, (n,) V."""
+        device, total = self._device, np.zeros(self._size)
+        for sign, level in self._drives():
+            requested = np.zeros(self._size)
+            requested[j] = sign * level
+            rng = np.random.default_rng([device.seed, device.die.seed or 0, self.runs, STREAM])
+            self.runs += 1
+            driven = device.host.dacs[0].convert(requested)
+            found = board.relax(np.array([0]), driven[None], np.zeros((1, self._size)), (DURATION,), [rng])
+            reading = device.host.adcs[0].convert(found.cells[0, 0], rng)
+            if reading.clipped or not np.isfinite(reading.volts).all():
+                raise InputError(
+                    f"measure_cells: cells read {np.abs(found.cells).max():.3g} V when cell {j} is driven by {level:.3g} V, beyond the "
+                    f"range of {device.host.limit:.3g} V: parts of this die deviate by more than {1 - RANGE:.0%}"
+                )
+            total += sign * reading.volts / 2
+        return total
+
+    def _drives(self) -> Iterator[tuple[int, float]]:
+        for level in self._levels:
+            yield from ((1, float(level)), (-1, float(level)))
