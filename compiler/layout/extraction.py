@@ -16,7 +16,8 @@ Geometry, n unknowns; rows and columns count from 1:
 So each line has n segments and n taps, `p2_1` being line p2 at row 1 and `e1_2` line e1 at column 2, and the way from driver j to amplifier
 i is i + n + 1 - j segments: n + 1 for every diagonal entry. Between the array's edges and the amplifiers there is no further wire. The two
 rails of a pair run side by side: a differential crosspoint (i, j) has four places, (p_j or m_j) x (ep_i or em_i), at the same taps, and
-at most two of them hold resistors. A second slice has four more, at the same taps. In a single-ended array places are on (p_j, e_i), and on (n_j, e_i) where column j has an inverter.
+at most two of them hold resistors; a second slice has four more. In a single-ended array places are on (p_j, e_i), and on (n_j, e_i) where
+column j has an inverter.
 
 What is put in, each part only where its record in `Technology` is not zero:
 

@@ -133,9 +133,9 @@ class CascadeDevice(HostedDevice):
     The solution's `error_bound` is that of the law's mean, see `contour.Motion`.
 
     Raises:
-        InputError: a seed that is not an integer >= 0. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong
-            length or not finite, a negative duration, a factor that is zero everywhere or out of range, mismatch that makes modes
-            oscillate, a card without `extrapolate`.
+        InputError: a seed that is not an integer >= 0, a technology of two slices. In `solve`, another system than a `LowRank` or a
+            `Kronecker`, b or x0 of the wrong length or not finite, a negative duration, a factor that is zero everywhere or out of range,
+            mismatch that makes modes oscillate, a card without `extrapolate`.
     """
 
     kinds = "LowRank(J, H, damping) or Kronecker(A, B, damping), whose factors are its arrays; give another one to a SurrogateDevice"
@@ -156,6 +156,11 @@ class CascadeDevice(HostedDevice):
             raise InputError("extrapolate=True with a technology: only a card has a validity range; leave it out")
         self.card = card = hardware if isinstance(hardware, DeviceCard) else None
         technology = hardware.technology if isinstance(hardware, DeviceCard) else as_technology(hardware)
+        if technology.resistors.slices > 1:
+            raise InputError(
+                f"technology {technology.name} has resistors.slices = {technology.resistors.slices}, and arrays of factors have one slice: "
+                "set it to 1, or use a SurrogateDevice or a SpiceDevice"
+            )
         super().__init__(
             technology, die, seed, read_out, CalibratedRange(card, extrapolate, "Give the card's technology")
         )

@@ -37,6 +37,7 @@ class Stack:
 
     Attributes:
         coupling, ground, drive, capacitor: standard normal deviates, (dies, rails, n, n) or (dies, rails, n); offset: (dies, n).
+        second: of the second slice's resistors, as coupling; (dies, 1, 0, 0) where there is one slice.
         coupling_factor, ground_factor, drive_factor: what temperature, shift and gradient make of conductances, (dies, n, n) or (dies, n);
         capacitor_factor: of capacitances, (dies, n).
         coupling_temperature, ground_temperature, drive_temperature: temperatures, K, of the same shapes.
@@ -54,6 +55,7 @@ class Stack:
     coupling_temperature: Tensor
     ground_temperature: Tensor
     drive_temperature: Tensor
+    second: Tensor
 
     def of(self, dies: slice) -> Stack:
         """The dies from one place to another."""
@@ -92,6 +94,7 @@ def stack(
             "coupling_temperature": temperature,
             "ground_temperature": ground,
             "drive_temperature": inputs,
+            "second": die.deviates("second_slice", parts.second.shape) if parts.slices == 2 else parts.second,
         }
         for name, values in drawn.items():
             columns[name].append(values)
@@ -193,12 +196,17 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
     capacitor = capacitor.reshape(*capacitor.shape, 1) if capacitor.ndim else capacitor
     capacitance = (nominal(parts.capacitance) * torch.exp(capacitor * stacked.capacitor)).mean(1)
     capacitance = capacitance * stacked.capacitor_factor
-    polarity, noisy = nominal(parts.polarity), coupling * stacked.coupling_temperature
+    polarity = nominal(parts.polarity)
+    signed = polarity * coupling
+    if parts.slices == 2:
+        fine = (nominal(parts.second) * torch.exp(-wider * stacked.second)).mean(1) * stacked.coupling_factor
+        signed, coupling = signed + nominal(parts.second_polarity) * fine, coupling + fine
+    noisy = coupling * stacked.coupling_temperature
     rails = len(parts.drive)
     if parts.drive_nominal:  # amplifiers hold the state
         drive = (nominal(parts.drive) * torch.exp(-wide * stacked.drive)).mean(1) * stacked.drive_factor
         load = coupling.sum(-1) + drive
-        conductance, driven = polarity * coupling, drive / parts.drive_nominal
+        conductance, driven = signed, drive / parts.drive_nominal
         noise_psd = torch.diag_embed(2 * rails * Boltzmann * (noisy.sum(-1) + drive * stacked.drive_temperature))
     else:
         ground = (nominal(parts.ground) * torch.exp(-wide * stacked.ground)).mean(1) * stacked.ground_factor

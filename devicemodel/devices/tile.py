@@ -44,7 +44,8 @@ class AnalogTile(torch.nn.Module):
         dtype: of the arithmetic.
 
     Raises:
-        InputError: a weight that is no matrix of finite numbers, or all zero; a range or time that is not > 0; converters with inl or dnl.
+        InputError: a weight that is no matrix of finite numbers, or all zero; a range or time that is not > 0; converters with inl or
+            dnl; a technology of two slices.
     """
 
     matrix: Tensor
@@ -81,6 +82,8 @@ class AnalogTile(torch.nn.Module):
             raise InputError("a tile's converters have no inl and dnl: set those of dac and adc to 0")
         if board.resistors.series is not None:
             raise InputError("a tile's conductances are programmed: set resistors.series to none")
+        if board.resistors.slices > 1:
+            raise InputError("a tile's weights have one slice: set resistors.slices to 1")
         self.technology, self.die = board, Die(board, die)
         self._dac_step = step_of(board.dac)
         self._adc_step = step_of(board.adc)

@@ -75,9 +75,17 @@ def text_of(fabric: str, n: int, dialect: str, hierarchical: bool = False) -> st
     return program.netlist(B[n]).to_spice(dialect, analysis, hierarchical)
 
 
+def sliced_program() -> AnalogProgram:
+    """A crossbar of two slices of two bits: codes of 6, 3 and 2 kohm, and of 24, 12 and 8 kohm, with second slices of either sign."""
+    technology = IDEAL.replace(resistors__unit=2e3, resistors__bits=2, resistors__slices=2)
+    program = compile_matrix([[1.0, -0.6], [-0.6, 0.8]], "crossbar", technology, b=B[2])
+    return dataclasses.replace(program, volts_per_unit=0.25)
+
+
 def golden_texts() -> dict[str, str]:
     """File name -> text."""
     texts = {f"{f}_n{n}_{dialect}.cir": text_of(f, n, dialect) for f, n in CASES for dialect in DIALECTS}
+    texts |= {f"crossbar_two_slices_n2_{dialect}.cir": sliced_program().to_spice(B[2], dialect) for dialect in DIALECTS}
     return texts | {"crossbar_n2_hierarchical_ngspice.cir": text_of("crossbar", 2, "ngspice", hierarchical=True)}
 
 
@@ -104,6 +112,17 @@ def test_the_circuit_on_file_solves_its_system(fabric, n, dialect):
     state = np.linalg.solve(law.at(1.0 if fabric == "lc" else 0.0).toarray(), law.input @ sources)
     x = program.decode(dict(zip(law.nodes, state, strict=False)))
     np.testing.assert_allclose(np.array(program.target) @ x, B[n], atol=1e-5)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_two_slices_on_file_hold_the_sum_of_their_codes(dialect):
+    """K = [[1, -7/12], [-7/12, 10/12]] of a unit of 1/2000 S: each entry's codes by hand, solved here."""
+    netlist = parse_spice((FOLDER / f"crossbar_two_slices_n2_{dialect}.cir").read_text(encoding="utf-8"))
+    law = describe_netlist(netlist)
+    sources = np.array([netlist[name].dc for name in law.sources])
+    state = np.linalg.solve(law.at(0.0).toarray(), law.input @ sources)
+    x = sliced_program().decode(dict(zip(law.nodes, state, strict=False)))
+    np.testing.assert_allclose(np.array([[1.0, -7 / 12], [-7 / 12, 10 / 12]]) @ x, B[2], atol=1e-6)
 
 
 def main() -> None:
