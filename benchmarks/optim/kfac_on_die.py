@@ -1,0 +1,204 @@
+"""K-FAC on dies of 8 bits and 1 % mismatch, layer by layer and column by column, against digital K-FAC of the same damping.
+
+    python benchmarks/optim/kfac_on_die.py [--task digits] [--dies 1,2,3] [--seeds 0,1,2] [--out out/kfac_on_die]
+    python benchmarks/optim/kfac_on_die.py --task mnist --data mnist.npz --steps 200
+
+Three tables: two dampings of the factors (`KFAC(factored_damping=True)`; the settings of `train` and the best of a short search), and the
+damping of their product (`KFAC()`), to which a die that holds the damped factors is refined. Every die with every seed; differences to the
+digital optimizer are paired by seed, with their 95 % interval over the runs by Student's t. Rows:
+
+    digital         eigenvectors of the factors, renewed in every step
+    bare            one reading a column, at the end of its run
+    refined         each column corrected to |b - A x| <= 1e-2 |b|; for the product, all columns together
+    2 rounds of CG  a control: two rounds of "fcg" with the identity in place of a die, which is plain CG on the unit diagonal
+    CG to 1e-2      the other: as many rounds of it as the refined die's residual takes
+
+A product is one with a factor, for one column; for the damping of the product, one with both, for all columns. Without a card, one of the
+integrated preset's own figures. Runs are stored one by one: an interrupted table resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thermograd.circuits.files import output_folder
+from thermograd.circuits.job_store import JobStore, job_key
+from thermograd.devicemodel.card import DeviceCard
+from thermograd.devicemodel.device import Device
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.refine import Refined
+from thermograd.optim.optimizers.kfac import KFAC
+from thermograd.optim.optimizers.reading import TOLERANCE
+from thermograd.optim.optimizers.step import StepRecord
+from thermograd.optim.optimizers.tngd import TNGD
+from thermograd.optim.tasks.registry import make_task
+from thermograd.optim.tasks.task import Task
+from thermograd.optim.training.train import train
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from dies import NoDie, card_of_preset, interval
+
+
+class Setting(NamedTuple):
+    """Of a table: whether each factor is damped, or their product; lambda; the learning rate."""
+
+    factored: bool
+    damping: float
+    rate: float
+
+
+SETTINGS = {
+    "digits": (Setting(True, 0.3, 0.3), Setting(True, 0.03, 0.05), Setting(False, 0.1, 0.05)),
+    "mnist": (Setting(True, 0.1, 0.03),),
+}
+BATCH, STEPS = {"digits": 8, "mnist": 64}, {"digits": 300, "mnist": 780}
+CURVATURE: Any = "mc-fisher"
+TIME_CONSTANTS = 6.0
+"""Length of a run, over that of the factors' floor, sqrt(damping): 11 tau at 0.3."""
+CONTROL_ROUNDS = 2
+MOST_ROUNDS = 2000
+ROWS = ("digital", "bare", "refined", "2 rounds of CG", "CG to 1e-2")
+ON_A_DIE = ("bare", "refined")
+
+
+def rows_of(setting: Setting, asked: list[str]) -> tuple[str, ...]:
+    """The rows of a table: without factored damping there is no bare reading of the system."""
+    return tuple(row for row in ROWS if row == "digital" or (row in asked and (setting.factored or row != "bare")))
+
+
+def one(
+    task: Task, card: DeviceCard, row: str, setting: Setting, seed: int, die: int | None, steps: int
+) -> dict[str, Any]:
+    """One training."""
+    torch.set_num_threads(1)
+    factored, damping, rate = setting
+    made: list[KFAC | TNGD] = []
+
+    def optimizer(params: Iterable[Tensor]) -> KFAC | TNGD:
+        if row == "digital":
+            made.append(KFAC(params, rate, damping, refresh=1, factored_damping=factored, curvature=CURVATURE))
+            return made[0]
+        device: Device = NoDie() if die is None else SurrogateDevice(card, die=die, extrapolate=True)
+        if row == "2 rounds of CG":
+            device = Refined(device, rounds=CONTROL_ROUNDS, method="fcg")
+        elif row == "CG to 1e-2":
+            device = Refined(device, rounds=MOST_ROUNDS, tolerance=TOLERANCE, method="fcg")
+        # Plain CG takes the damped product as it is.
+        by_columns = factored or die is not None
+        made.append(
+            TNGD(
+                params,
+                rate,
+                damping,
+                duration=TIME_CONSTANTS / math.sqrt(damping),
+                device=device,
+                system="kfac" if by_columns else "kronecker",
+                reading="bare" if row == "bare" else "refined",
+                curvature=CURVATURE,
+                factored_damping=factored or not by_columns,
+            )
+        )
+        return made[0]
+
+    records: list[StepRecord] = []
+
+    def record(done: int, history: Any) -> None:
+        records.append(made[0].last)
+
+    history = train(task, optimizer, steps, BATCH[task_name(task)], seed, callbacks=[record], evaluate_every=0)
+    return {
+        "accuracy": history.final_accuracy,
+        "skipped": sum(not one.applied for one in records),
+        "retried": sum(one.retries > 0 and one.reading == "refined" for one in records),
+        "gradient": sum(one.reading == "gradient" for one in records),
+        "runs": float(np.mean([one.attempts for one in records])) if die is not None else 0.0,
+        "products": float(np.mean([one.products for one in records])),
+        "rounds": float(np.mean([one.rounds for one in records])),
+        "residual": float(np.median([one.residual or 0.0 for one in records])),
+        "seconds": float(sum(history.digital_seconds) + sum(history.device_seconds)),
+    }
+
+
+def task_name(task: Task) -> str:
+    """By which the task was made."""
+    return task.name.split("(")[0]
+
+
+def table(
+    found: dict[tuple[Any, ...], dict[str, Any]],
+    setting: Setting,
+    rows: tuple[str, ...],
+    seeds: list[int],
+    dies: list[int],
+    steps: int,
+) -> str:
+    """Markdown."""
+    what = "of each factor" if setting.factored else "of the factors' product"
+    lines = [
+        f"Damping {what}, {setting.damping:g}, rate {setting.rate:g}.",
+        "",
+        "| reading | test accuracy, % | difference to digital, 95 % | worst run | skipped, retried, gradient, % of steps "
+        "| analog runs a step | products a step | most rounds | residual | s a training |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        keys = [(row, setting, seed, die) for seed in seeds for die in (dies if row in ON_A_DIE else [None])]
+        runs = [found[key] for key in keys]
+        digital = np.array([100 * found["digital", setting, key[2], None]["accuracy"] for key in keys])
+        accuracy = np.array([100 * run["accuracy"] for run in runs])
+        means = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+        rare = ", ".join(f"{100 * means[name] / steps:.2g}" for name in ("skipped", "retried", "gradient"))
+        apart, width = interval(accuracy - digital)
+        difference = "-" if row == "digital" else f"{apart:+.2f} +- {width:.2f}"
+        lines.append(
+            f"| {row} | {accuracy.mean():.2f} | {difference} | {accuracy.min():.2f} | {rare} | {means['runs']:.0f} "
+            f"| {means['products']:.0f} | {means['rounds']:.1f} | {means['residual']:.2g} | {means['seconds']:.0f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--task", choices=tuple(SETTINGS), default="digits")
+    parser.add_argument("--data", type=Path, help="of mnist")
+    parser.add_argument("--card", type=Path, help="of the integrated technology; default: the preset's own figures")
+    parser.add_argument("--dies", default="1,2,3")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--rows", default=",".join(ROWS), help="of each table; always with digital")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("out/kfac_on_die"), help="folder that keeps the runs")
+    arguments = parser.parse_args()
+    card = card_of_preset() if arguments.card is None else DeviceCard.read(arguments.card)
+    task = make_task(arguments.task, {"path": str(arguments.data)} if arguments.data else {})
+    dies, seeds = ([int(one) for one in text.split(",")] for text in (arguments.dies, arguments.seeds))
+    steps = arguments.steps or STEPS[arguments.task]
+    store: JobStore[dict[str, Any]] = JobStore(output_folder(arguments.out))
+    runs = [
+        (row, setting, seed, die)
+        for setting in SETTINGS[arguments.task]
+        for row in rows_of(setting, arguments.rows.split(","))
+        for seed in seeds
+        for die in (dies if row in ON_A_DIE else [None])
+    ]
+    jobs = {job_key(card.model_dump_json(), task.name, steps, CURVATURE, TIME_CONSTANTS, *run): run for run in runs}
+    counted = lambda done, total: print(f"\r{done} of {total} runs", end="", flush=True)  # noqa: E731
+    found = dict(store.map(lambda run: one(task, card, *run, steps), jobs, arguments.workers, progress=counted))
+    results = {run: found[key] for key, run in jobs.items()}
+    print()
+    for setting in SETTINGS[arguments.task]:
+        print(table(results, setting, rows_of(setting, arguments.rows.split(",")), seeds, dies, steps))
+
+
+if __name__ == "__main__":
+    main()
