@@ -40,12 +40,14 @@ class CellLaw(NamedTuple):
     Attributes:
         drift: F, (n, n) 1/s. drive: u, (n,) V/s. diffusion: Q, (n, n) V^2/s.
         delay: D, (n, n) s: a circuit at v_0 sets out as if it were at v_0 - D dv/dt (see `slow_start`).
+        slow: (n, n) 1/F, u for a force of one ampere, as `force` gives it.
     """
 
     drift: np.ndarray
     drive: np.ndarray
     diffusion: np.ndarray
     delay: np.ndarray
+    slow: np.ndarray
 
     @property
     def is_finite(self) -> bool:
@@ -94,10 +96,17 @@ def cell_law(
     noise_psd = slow @ (card.noise_power.value * cells.current_noise) @ np.linalg.inv(effective_capacitance - third).T
     return CellLaw(
         drift=-slow @ conductance,
-        drive=slow @ (card.gain.value * cells.drive * currents + load @ program.parts.offset),
+        drive=slow @ force(program, currents, card, cells),
         diffusion=(noise_psd + noise_psd.T) / 2,
         delay=np.linalg.solve(effective_capacitance, second_order),
+        slow=slow,
     )
+
+
+def force(program: AnalogProgram, currents: np.ndarray, card: DeviceCard, cells: CellCoefficients) -> np.ndarray:
+    """gain drive I + L Vos, A, for currents (n,) or rows (m, n)."""
+    offsets = cells.load @ program.parts.offset
+    return np.asarray(card.gain.value * cells.drive * currents + offsets)
 
 
 def propagate(

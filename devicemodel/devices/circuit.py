@@ -29,7 +29,7 @@ from ..host.readout import ReadOut
 from ..systems import Dense, Implicit, Kronecker, LowRank
 from .conductance_drift import aged
 
-Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], np.random.Generator], np.ndarray]
+Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator]], np.ndarray]
 """See `CircuitDevice._relax`."""
 
 
@@ -112,8 +112,7 @@ class ProgramBoard(ProgramUnits):
         streams: Sequence[np.random.Generator],
     ) -> Voltages:
         """See `Board`."""
-        [volts], [state], [stream] = driven, start, streams
-        return Voltages(self._relax(self.program, volts * self.amperes_per_volt, state, spans, stream)[None])
+        return Voltages(self._relax(self.program, driven * self.amperes_per_volt, start, spans, streams))
 
 
 class CircuitDevice(HostedDevice):
@@ -226,9 +225,10 @@ class CircuitDevice(HostedDevice):
         currents: np.ndarray,
         state: np.ndarray,
         spans: tuple[float, ...],
-        rng: np.random.Generator,
+        streams: Sequence[np.random.Generator],
     ) -> np.ndarray:
-        """Differential node voltages (m, n) at m instants: after spans[0] tau from voltages `state`, after spans[1] more, ..."""
+        """Differential node voltages (runs, m, n) of runs at m instants: after spans[0] tau from voltages `state`, (runs, n), under
+        currents (runs, n), after spans[1] more, ..."""
         raise NotImplementedError
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -72,8 +73,20 @@ class SpiceDevice(CircuitDevice):
         currents: np.ndarray,
         state: np.ndarray,
         spans: tuple[float, ...],
+        streams: Sequence[np.random.Generator],
+    ) -> np.ndarray:
+        rows = zip(currents, state, streams, strict=True)
+        return np.stack([self._simulated(program, drive, start, spans, rng) for drive, start, rng in rows])
+
+    def _simulated(
+        self,
+        program: AnalogProgram,
+        currents: np.ndarray,
+        state: np.ndarray,
+        spans: tuple[float, ...],
         rng: np.random.Generator,
     ) -> np.ndarray:
+        """Voltages (m, n) of one run."""
         if sum(spans) == 0:
             return np.tile(state, (len(spans), 1))
         netlist = program.circuit(currents, state, self.amplifier)

@@ -6,6 +6,8 @@ calibration measures as the residual.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -15,12 +17,14 @@ from ...compiler.programming import Programming
 from ..card import DeviceCard
 from ..host.calibrated_range import CalibratedRange
 from ..host.readout import ReadOut
-from ..ou.doubling import Transition
-from ..ou.gaussian import sample
-from .cell_coefficients import CellCoefficients, extracted, schematic
-from .cell_law import cell_law
-from .circuit import CircuitDevice, matrix_of
+from .cell_coefficients import extracted, schematic
+from .cell_law import cell_law, force
+from .circuit import CircuitDevice, ProgramBoard, matrix_of
+from .dense_law import DenseLaw
+from .krylov_law import KrylovLaw
 
+WRITTEN_OUT = 128
+"""Most unknowns of a program whose transitions are written out."""
 REMEDY = "Calibrate with systems of this kind (systems=)"
 
 
@@ -62,7 +66,7 @@ class SurrogateDevice(CircuitDevice):
             programming,
         )
         self.card, self.extrapolate = card, extrapolate
-        self._coefficients: tuple[AnalogProgram, CellCoefficients] | None = None
+        self._laws: dict[AnalogProgram, DenseLaw | KrylovLaw | None] = {}
 
     def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:
         card = self.card
@@ -76,20 +80,34 @@ class SurrogateDevice(CircuitDevice):
     def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:
         return program.with_drive(conductance, self.die, self.card.mismatch.value)
 
+    def _board_of(self, program: AnalogProgram) -> ProgramBoard:
+        self._laws.clear()
+        return super()._board_of(program)
+
     def _is_stable(self, program: AnalogProgram) -> bool:
         if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):
             return False
+        law = self._law_of(program)
+        if isinstance(law, KrylovLaw) and program.fabric.active:
+            return law.stable
         if not self.layout:
             return program.is_stable()
         # Oscillations of the lines' own capacitances are beyond this law; `layout_effect` judges them.
-        drift = cell_law(program, np.zeros(program.size), self.card, self._coefficients_of(program)).drift
-        return bool(np.isfinite(drift).all() and np.linalg.eigvals(drift).real.max() < 0)
+        return law is not None and law.stable
 
-    def _coefficients_of(self, program: AnalogProgram) -> CellCoefficients:
-        # A layout costs far more than a run: keep that of the loaded program.
-        if self._coefficients is None or self._coefficients[0] is not program:
-            self._coefficients = program, (extracted if self.layout else schematic)(program)
-        return self._coefficients[1]
+    def _law_of(self, program: AnalogProgram) -> DenseLaw | KrylovLaw | None:
+        """The law of a program of the loaded system, kept; None where it is not finite."""
+        if program not in self._laws:
+            self._laws[program] = self._law(program)
+        return self._laws[program]
+
+    def _law(self, program: AnalogProgram) -> DenseLaw | KrylovLaw | None:
+        cells = (extracted if self.layout else schematic)(program)
+        noisy = self.technology.thermal.johnson_noise and self.card.noise_power.value > 0
+        if program.size > WRITTEN_OUT:
+            return KrylovLaw(program, self.card, cells, noisy)
+        found = cell_law(program, np.zeros(program.size), self.card, cells)
+        return DenseLaw(found, cells, program.tau, noisy) if found.is_finite else None
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
         return self.card.validity.violations_by_system(matrix_of(system))
@@ -107,30 +125,23 @@ class SurrogateDevice(CircuitDevice):
         currents: np.ndarray,
         state: np.ndarray,
         spans: tuple[float, ...],
-        rng: np.random.Generator,
+        streams: Sequence[np.random.Generator],
     ) -> np.ndarray:
-        found = cell_law(program, currents, self.card, self._coefficients_of(program))
-        nowhere = np.full((len(spans), program.size), np.nan)
-        if not found.is_finite:
+        law, nowhere = self._law_of(program), np.full((len(currents), len(spans), program.size), np.nan)
+        if law is None:
             return nowhere
-        noisy = self.technology.thermal.johnson_noise and self.card.noise_power.value > 0
-        generator = torch.Generator().manual_seed(int(rng.integers(2**63))) if noisy else None
-        steps: dict[float, Transition] = {}
-        volts, samples = found.slow_start(state) if spans[0] > 0 else state, []
+        forces = torch.from_numpy(force(program, currents, self.card, law.cells))
+        noise = [torch.Generator().manual_seed(int(rng.integers(2**63))) for rng in streams] if law.noisy else []
+        volts, samples = torch.from_numpy(state), []
+        if spans[0] > 0:
+            volts = law.slow_start(volts, forces)
         for span in spans:
             if span > 0:
-                step = steps[span] = steps.get(span) or found.over(span, program.tau, noisy)
-                if not (step.settled and _finite(step)):
+                mean = law.mean(volts, forces, span)
+                disturbed = law.noise(span, noise) if noise else None
+                if mean is None:
                     return nowhere
-                volts = step.propagator.numpy() @ volts + step.mean.numpy()
-                if step.covariance is not None and generator is not None:
-                    volts = volts + sample(step.covariance, generator).numpy()
+                volts = mean if disturbed is None else mean + disturbed
             samples.append(volts)
         held = self.card.clamp * self.technology.opamp.output_limit
-        return np.clip(samples, -held, held)
-
-
-def _finite(step: Transition) -> bool:
-    """Whether a transition stayed within the numbers, as that of a mode that grows for long does not."""
-    parts = [part for part in (step.propagator, step.mean, step.covariance) if part is not None]
-    return all(bool(torch.isfinite(part).all()) for part in parts)
+        return np.clip(torch.stack(samples, dim=1).numpy(), -held, held)

@@ -92,7 +92,7 @@ def test_a_device_that_cannot_find_a_level_says_clipped():
         """Its amplifiers sit at their rails, whatever the drive."""
 
         def _relax(self, program, currents, state, spans, rng):
-            return np.full((len(spans), program.size), 3.0)
+            return np.full((len(currents), len(spans), program.size), 3.0)
 
     solution = Stuck(true_card(IDEAL), None).solve(A, B, 1.0)
     assert solution.outcome is Outcome.OFFSET_CLIPPED

@@ -1,0 +1,295 @@
+"""`KrylovLaw`: the law of a large program's cells, by factorisations that are kept with it and a few products for each run.
+
+In units of tau, with X = M - Q K', Q = P M^-1 and the forces f = gain drive I + L Vos of `cell_law`, F = -X^-1 K':
+
+    at rest      K' v = f                                                        one LU factorisation
+    on the way   v_rest + exp(F t) (v(0) - v_rest)                               R = (X + gamma K')^-1 X, see `ou.shift_invert`
+    start        v(0) = v_0 - D s,  (X - K' D) s = f - K' v_0,  D = M^-1 P       another
+    noise        sum_k w_k^1/2 exp(F s_k) Y M^-1 S^1/2 z_k                       see `ou.exponential_sum`
+
+Y = 1 + A / 2 + 3 A^2 / 8, A = M^-1 (Q + T P^-1) K', is the root of what amplifiers' lag makes of the noise, to second order; at rest the noise
+is drawn by a series (`ou.shift_invert`). What this cannot do (lags that are not small, states that grow before they decay, transients that
+need too many products) is computed with matrices written out, as for a small program.
+
+How fast all modes decay is proven by a Cholesky factor of the symmetric part of M^-1/2 K' M^-1/2 - mu: then every state of the law without
+lag shrinks by exp(-mu t) or more, in the norm |M^1/2 v|. Lag quickens decay, in second order of lag over time constant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...compiler.program import AnalogProgram
+from ..card import DeviceCard
+from ..ou.exponential_sum import exponential_sum
+from ..ou.gaussian import normal, root, rows
+from ..ou.recent import Recent
+from ..ou.shift_invert import ShiftInvert
+from .cell_coefficients import CellCoefficients
+from .cell_law import cell_law
+from .dense_law import DenseLaw
+
+RELATIVE = 1e-10
+"""Of voltages."""
+ACCURACY, FINEST = 1e-11, 1e-14
+"""Of a transient, relative to the voltages at rest and at first: as a rule, and where they are much larger than those on the way."""
+LARGEST_LAG = 0.2
+"""Amplifiers' lag times the fastest rate up to which the noise is expanded in it."""
+SETTLED = 1e-12
+PROVEN = (0.9, 0.5, 0.0)
+"""Shares of the slowest rate as estimated that are tried as rate of decay."""
+ESTIMATE = 8
+"""Steps of the Arnoldi iterations that estimate the fastest and the slowest rate."""
+AT_REST = 3.5
+"""Slowest time constants after which noise is what it is at rest, to 1e-3 of its power."""
+NOISE_ACCURACY = 0.05
+"""Of the noise of the fastest modes, whose power is that of the slowest over the ratio of rates."""
+
+Part = Tensor
+"""(n,) a diagonal, or (n, n)."""
+
+
+class KrylovLaw:
+    """Runs of one program; as `DenseLaw`.
+
+    Args:
+        program: on its die. card: its amplifiers. cells: its coefficients. noisy: whether there is thermal noise.
+    """
+
+    def __init__(self, program: AnalogProgram, card: DeviceCard, cells: CellCoefficients, noisy: bool) -> None:
+        self.cells, self.noisy, self._program, self._card, self._tau = cells, noisy, program, card, program.tau
+        leak, lag, pole = card.leak.value, card.lag.value, card.pole.value
+        first, second = (lag + leak * pole) / self._tau, lag * pole / self._tau**2
+        load, capacitance, coupled, loaded = _alike(
+            [cells.load, cells.capacitance, cells.coupled_capacitance, cells.load_capacitance]
+        )
+        capacitance, coupled, loaded = (part / self._tau for part in (capacitance, coupled, loaded))
+        self._conductance = torch.from_numpy(cells.conductance) + _full(leak * load)
+        self._capacitance = (1 + leak) * capacitance + coupled + leak * loaded + first * load
+        second_order = first * (capacitance + loaded) + second * load
+        self._delay = _solved(self._capacitance, second_order)
+        self._lag = _solved_right(second_order, self._capacitance)
+        noisy_lag = self._lag + _solved_right(second * capacitance, second_order) if second > 0 else self._lag
+        self._noise_lag = _solved(self._capacitance, noisy_lag)
+        self._slowed = _full(self._capacitance) - _times(self._lag, self._conductance)
+        self._sums: Recent[tuple[np.ndarray, np.ndarray] | None] = Recent()
+
+    @cached_property
+    def stable(self) -> bool:
+        """Whether every mode decays."""
+        return self._decay is not None or self._eigenvalues_decay()
+
+    def slow_start(self, state: Tensor, force: Tensor) -> Tensor:
+        """See `DenseLaw`."""
+        slope = _lu_rows(self._start_factors, force - rows(self._conductance, state))
+        return state - _times_rows(self._delay, slope)
+
+    def mean(self, start: Tensor, force: Tensor, duration: float) -> Tensor | None:
+        """See `DenseLaw`."""
+        rest = _lu_rows(self._factors, force)
+        if not bool(torch.isfinite(rest).all()):
+            return None
+        if math.isinf(duration):
+            return rest
+        if self._decay is not None and math.exp(-self._decay * duration) * self._spread < SETTLED:
+            return rest
+        left, times = start - rest, torch.full((len(start),), duration, dtype=start.dtype)
+        scale = torch.maximum(rest.norm(dim=1), start.norm(dim=1))
+        # Shortly after the start there is little of the state at rest, which then is a difference of large numbers.
+        for accuracy in (ACCURACY, FINEST):
+            moved = self._shift_invert.exponential(left, times, accuracy * scale)
+            if moved is not None and bool((accuracy * scale <= RELATIVE * (rest + moved).norm(dim=1)).all()):
+                return rest + moved
+        return self._written_out.mean(start, force, duration)
+
+    def noise(self, duration: float, generators: Sequence[torch.Generator]) -> Tensor | None:
+        """See `DenseLaw`."""
+        slowest, _ = self._rates
+        if not self._expands:
+            return self._written_out.noise(duration, generators)
+        if duration * slowest > AT_REST:
+            moved = self._at_rest(generators)
+        else:
+            moved = self._on_the_way(duration, generators)
+        return self._written_out.noise(duration, generators) if moved is None else moved
+
+    def _at_rest(self, generators: Sequence[torch.Generator]) -> Tensor | None:
+        if self._series is None:
+            return None
+        terms, alpha = self._series
+        return self._shift_invert.at_rest(self._pushes(terms + 1, generators), alpha)
+
+    def _on_the_way(self, duration: float, generators: Sequence[torch.Generator]) -> Tensor | None:
+        slowest, fastest = self._rates
+        terms = self._sums.get(duration, lambda: exponential_sum(slowest, fastest, duration))
+        if terms is None:
+            return None
+        instants, weights = (torch.from_numpy(part).repeat(len(generators)) for part in terms)
+        pushes = self._pushes(len(terms[0]), generators).transpose(0, 1).flatten(0, 1) * weights.sqrt().unsqueeze(1)
+        tolerance = NOISE_ACCURACY * math.sqrt(slowest / fastest) * pushes.norm(dim=1)
+        moved = self._shift_invert.exponential(pushes, instants, tolerance)
+        return None if moved is None else moved.reshape(len(generators), -1, pushes.shape[1]).sum(1)
+
+    def _pushes(self, count: int, generators: Sequence[torch.Generator]) -> Tensor:
+        """(count, runs, n) draws of the covariance Q that noise grows by in a tau."""
+        n = len(self._conductance)
+        draws = torch.stack([normal((count, n), one, self._conductance) for one in generators], dim=1)
+        pushes = _times_rows(self._noise_root, draws)
+        lagged = self._lagging(pushes)
+        return pushes + lagged / 2 + 3 / 8 * self._lagging(lagged)
+
+    def _lagging(self, vectors: Tensor) -> Tensor:
+        return _times_rows(self._noise_lag, rows(self._conductance, vectors))
+
+    @cached_property
+    def _expands(self) -> bool:
+        """Whether amplifiers' lag is small enough for the noise to be expanded in it."""
+        lag = self._noise_lag if self._noise_lag.dim() == 1 else self._noise_lag.diagonal()
+        capacitance = self._capacitance if self._capacitance.dim() == 1 else self._capacitance.diagonal()
+        return self.stable and float((lag * capacitance).abs().max()) * self._rates[1] <= LARGEST_LAG
+
+    @cached_property
+    def _noise_root(self) -> Part:
+        """M^-1 S^1/2."""
+        power = self._card.noise_power.value / self._tau
+        [noise] = _alike([self.cells.current_noise])
+        if noise.dim() == 1 and self._capacitance.dim() == 1:
+            return (power * noise).sqrt() / self._capacitance
+        return _solved(self._capacitance, root(power * _full(noise)))
+
+    @cached_property
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        """LU of K'."""
+        return torch.linalg.lu_factor(self._conductance)
+
+    @cached_property
+    def _start_factors(self) -> tuple[Tensor, Tensor]:
+        """LU of X - K' D."""
+        delayed = self._conductance * self._delay if self._delay.dim() == 1 else self._conductance @ self._delay
+        return torch.linalg.lu_factor(self._slowed - delayed)
+
+    @cached_property
+    def _rates(self) -> tuple[float, float]:
+        """Slowest and fastest rate, 1 / tau, with some margin; estimates, on which speed depends and the noise to within its accuracy."""
+        n = len(self._conductance)
+        begin = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        fastest = _largest(lambda v: _solved(self._capacitance, self._conductance @ v), begin)
+        slowest = 1 / _largest(lambda v: _lu_rows(self._factors, _times(self._capacitance, v)[None])[0], begin)
+        return slowest / 1.05, 1.1 * fastest
+
+    @cached_property
+    def _decay(self) -> float | None:
+        """mu; None: no rate was proven."""
+        if self._capacitance.dim() == 1:
+            scale = self._capacitance.rsqrt()
+            symmetric = (self._conductance + self._conductance.mT).mul_(0.5).mul_(scale.unsqueeze(1)).mul_(scale)
+        else:
+            symmetric = torch.linalg.solve(self._slowed, self._conductance)
+            symmetric = (symmetric + symmetric.mT) / 2
+        slowest, fastest = self._rates
+        if not math.isfinite(slowest + fastest) or not float(symmetric.diagonal().min()) > 0:
+            return None
+        margin = len(symmetric) * torch.finfo(torch.float64).eps * fastest
+        last = 0.0
+        for share in PROVEN:
+            rate = share * slowest + margin
+            symmetric.diagonal().sub_(rate - last)
+            last = rate
+            if int(torch.linalg.cholesky_ex(symmetric)[1]) == 0:
+                return share * slowest
+        return None
+
+    def _eigenvalues_decay(self) -> bool:
+        inertia = self._capacitance if self._capacitance.dim() == 1 else self._slowed
+        drift = _solved(inertia, self._conductance)
+        return bool(torch.isfinite(drift).all()) and float(torch.linalg.eigvals(drift).real.min()) > 0
+
+    @cached_property
+    def _spread(self) -> float:
+        """Of the norm in which decay is proven."""
+        if self._capacitance.dim() == 2:
+            return 1.0
+        diagonal = self._capacitance
+        return math.sqrt(float(diagonal.max() / diagonal.min()))
+
+    @cached_property
+    def _shift_invert(self) -> ShiftInvert:
+        slowest, fastest = self._rates
+        gamma = 1 / math.sqrt(slowest * fastest)
+        resolvent = torch.linalg.solve(self._slowed + gamma * self._conductance, self._slowed)
+        return ShiftInvert(resolvent, gamma, self._decay or 0.0)
+
+    @cached_property
+    def _series(self) -> tuple[int, float] | None:
+        """See `ShiftInvert.terms`; None also where states that grow at first make more of what is cut off than the rates say."""
+        found = self._shift_invert.terms(*self._rates)
+        if found is None or self._decay is not None:
+            return found
+        seen = self._shift_invert.left_over(found[0], len(self._conductance))
+        return found if seen <= 1 - 1 / found[1] ** 2 else None
+
+    @cached_property
+    def _written_out(self) -> DenseLaw:
+        nothing = np.zeros(self._program.size)
+        law = cell_law(self._program, nothing, self._card, self.cells)
+        return DenseLaw(law, self.cells, self._tau, self.noisy)
+
+
+def _alike(parts: list[np.ndarray]) -> list[Tensor]:
+    """Matrices (n, n) as their diagonals (n,), if all are diagonal."""
+    diagonals = [part.diagonal() for part in parts]
+    if all(np.count_nonzero(part) == np.count_nonzero(own) for part, own in zip(parts, diagonals, strict=True)):
+        return [torch.from_numpy(own.copy()) for own in diagonals]
+    return [torch.from_numpy(part) for part in parts]
+
+
+def _full(part: Part) -> Tensor:
+    return torch.diag(part) if part.dim() == 1 else part
+
+
+def _times(part: Part, other: Tensor) -> Tensor:
+    """part @ other, (n, m) or (n,)."""
+    if part.dim() == 2:
+        return part @ other
+    return part * other if other.dim() == 1 else part.unsqueeze(1) * other
+
+
+def _times_rows(part: Part, vectors: Tensor) -> Tensor:
+    """part v for each row v, (m, n)."""
+    return rows(part, vectors) if part.dim() == 2 else vectors * part
+
+
+def _solved(part: Part, other: Tensor) -> Tensor:
+    """part^-1 @ other; of two diagonals a diagonal."""
+    if part.dim() == 2:
+        return torch.linalg.solve(part, other)
+    return other / part if other.dim() == 1 else other / part.unsqueeze(1)
+
+
+def _solved_right(other: Part, part: Part) -> Part:
+    """other @ part^-1, both diagonals or neither."""
+    return torch.linalg.solve(part, other, left=False) if part.dim() == 2 else other / part
+
+
+def _lu_rows(factors: tuple[Tensor, Tensor], vectors: Tensor) -> Tensor:
+    """The solution for each row, (m, n)."""
+    return torch.linalg.lu_solve(*factors, vectors.mT).mT
+
+
+def _largest(product: Callable[[Tensor], Tensor], start: Tensor) -> float:
+    """Largest modulus of an eigenvalue, from below, by an Arnoldi iteration."""
+    basis, H = [start / start.norm()], np.zeros((ESTIMATE + 1, ESTIMATE))
+    for j in range(min(ESTIMATE, len(start))):
+        w = product(basis[-1])
+        for i, v in enumerate(basis):
+            H[i, j] = float(v @ w)
+            w = w - H[i, j] * v
+        H[j + 1, j] = float(w.norm())
+        basis.append(w / H[j + 1, j])
+    return float(np.abs(np.linalg.eigvals(H[:ESTIMATE])).max()) if np.isfinite(H).all() else math.nan
