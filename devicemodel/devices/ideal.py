@@ -115,7 +115,9 @@ class IdealDevice:
         return {"state": None if self._state is None else self._state.clone(), "runs": self._runs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore a state of `state_dict`."""
+        """Restore a state of `state_dict`. InputError for that of another device."""
+        if missing := [key for key in ("state", "runs") if key not in state]:
+            raise InputError(f"state lacks {', '.join(missing)}: give what state_dict() of an IdealDevice returned")
         self._state = None if state["state"] is None else state["state"].clone()
         self._runs = int(state["runs"])
         self._loaded = None

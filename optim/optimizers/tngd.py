@@ -18,6 +18,7 @@ import dataclasses
 import functools
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +31,7 @@ from ...devicemodel.checks import check_duration
 from ...devicemodel.device import Device, Outcome, worst
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.host.kronecker_columns import factored_damping
-from ...devicemodel.host.refine import Refined, settles
+from ...devicemodel.host.refine import SETTLED, Refined, settles
 from ...devicemodel.systems import Dense, Implicit, LowRank
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
@@ -182,6 +183,7 @@ class TNGD(NaturalGradient):
         if system == "kfac":
             self._columns = by_columns(self.device, self._refined, factored_damping)
             self.reading = self.reading if factored_damping else "refined"
+        self._settled = False
         self._carried = False  # whether the device holds a state of the run so far
 
     def state_dict(self) -> dict[str, Any]:
@@ -278,9 +280,19 @@ class TNGD(NaturalGradient):
         return as_it_is(self._columns.bare.solve(system_at(damping), g, self.duration, x0=g))
 
     def _refines(self, damping: float) -> bool:
-        """Whether readings with this damping are refined."""
+        """Whether readings with this damping are refined; a warning where a damping that falls has ended it."""
+        if self.reading != "auto":
+            return self.reading == "refined"
         floor = math.sqrt(damping) if self.system == "kfac" else damping
-        return self.reading == "refined" or (self.reading == "auto" and settles(self.duration, floor))
+        settled = settles(self.duration, floor)
+        if self._settled and not settled:
+            warnings.warn(
+                f"at damping {damping:.3g} a run of {self.duration:g} tau does not settle any more, and readings are bare from now on: "
+                f'give reading="refined", or duration={SETTLED / floor:.3g} at least for this damping',
+                stacklevel=2,
+            )
+        self._settled = settled
+        return settled
 
     def _read(self, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, x0: Tensor | None) -> Answer:
         """A refined reading; or the mean of `reads` bare ones from x0, with the worst of their outcomes.

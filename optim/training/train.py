@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from ...circuits.errors import InputError
 from ...circuits.files import checksum, write_file
 from ...devicemodel.device import Device, Outcome
+from ...devicemodel.host.refine import Refined
 from ..optimizers.base import NaturalGradient
 from ..optimizers.registry import make_optimizer, named_optimizer
 from ..tasks.task import Task
@@ -172,17 +173,23 @@ def train(
     return history
 
 
-def _identity(device: Any) -> dict[str, str]:
+_OF_DEVICES = ("seed", "fabric", "layout", "read_out", "johnson_noise", "kappa0", "tau", "programming")
+_OF_REFINED = ("rounds", "tolerance", "chopped", "equilibrate", "method", "added_damping", "deflation")
+
+
+def _identity(device: Any) -> dict[str, Any]:
     """What a run's numbers depend on in its device, as text; of a device of one's own, what it holds by the same names."""
     if device is None:
         return {}
     held = getattr(device, "__dict__", {})
-    found = {"type": type(device).__name__}
+    found: dict[str, Any] = {"type": type(device).__name__}
     if "die" in held:
         found["die"] = _plain(getattr(device.die, "seed", None))
-    for name in ("seed", "fabric", "layout", "read_out", "johnson_noise", "kappa0", "tau"):
+    for name in (*_OF_DEVICES, *_OF_REFINED) if isinstance(device, Refined) else _OF_DEVICES:
         if name in held:
             found[name] = _plain(held[name])
+    if isinstance(held.get("device"), Device):
+        found["device"] = _identity(held["device"])
     for name in ("card", "technology"):
         if isinstance(held.get(name), BaseModel):
             found[name] = f"with checksum {checksum(held[name])[:12]}"

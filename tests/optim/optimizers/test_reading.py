@@ -1,5 +1,6 @@
 """Refined readings in TNGD: when they are taken, that they make a step of exact NGD of a real die, and what is done where they fail."""
 
+import contextlib
 import io
 import math
 
@@ -180,6 +181,23 @@ def test_an_adapted_damping_rises_where_the_die_needs_more():
     assert optimizer.last.retries == 1
     optimizer.step(closure_of(model, x, y))
     assert optimizer.last.damping == pytest.approx(DAMPING / 0.7)
+
+
+@pytest.mark.parametrize(("system", "floor"), [("dual", 0.2), ("kfac", 0.05)])
+def test_a_damping_that_falls_below_what_settles_warns(system, floor):
+    """Runs of 24 tau settle from 5 / 24 on, and of the factors from the square of it."""
+    model, x, y = small_problem()
+    closure = closure_of(model, x, y)
+    falling = [2 * floor, 1.1 * floor, 0.8 * floor, 0.7 * floor, 2 * floor]
+    optimizer = TNGD(model.parameters(), damping=lambda step: falling[step], duration=24.0, system=system)
+    readings = []
+    for step in range(len(falling)):
+        with (
+            pytest.warns(UserWarning, match="readings are bare from now on") if step == 2 else contextlib.nullcontext()
+        ):
+            optimizer.step(closure)
+        readings.append(optimizer.last.reading)
+    assert readings == ["refined", "refined", "bare", "bare", "refined"]
 
 
 def test_a_resumed_refined_run_is_bit_exact():

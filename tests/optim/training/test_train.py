@@ -9,6 +9,7 @@ import torch
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.host.refine import Refined
 from thermograd.optim.optimizers.registry import OPTIMIZERS, make_optimizer
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
@@ -150,6 +151,25 @@ def test_a_checkpoint_of_another_device_raises_and_names_what_differs(tmp_path):
         with pytest.raises(InputError, match=difference):
             spent(2, device)
     assert spent(2, ToyDevice(paper, die=1)) == 2
+
+
+def test_so_does_one_of_another_device_that_is_refined(tmp_path):
+    task, file = digits(0), tmp_path / "run.pt"
+    paper = preset("paper")
+
+    def spent(steps, device):
+        return train(task, "tngd", steps, 2, evaluate_every=0, device=device, checkpoint=file).steps
+
+    assert spent(1, Refined(ToyDevice(paper, die=1), rounds=1)) == 1
+    for device, difference in (
+        (Refined(ToyDevice(paper, die=2), rounds=1), r"device\.device\.die 1 \(this run: 2\)"),
+        (Refined(ToyDevice(paper, die=1), rounds=2), r"device\.rounds 1 \(this run: 2\)"),
+        (Refined(ToyDevice(paper, die=1), rounds=1, method="fcg"), r"device\.method 'richardson' \(this run: 'fcg'\)"),
+        (ToyDevice(paper, die=1), r"device\.type Refined \(this run: ToyDevice\)"),
+    ):
+        with pytest.raises(InputError, match=difference):
+            spent(2, device)
+    assert spent(2, Refined(ToyDevice(paper, die=1), rounds=1)) == 2
 
 
 def test_the_device_of_an_optimizer_function_is_part_of_a_checkpoint_too(tmp_path):
