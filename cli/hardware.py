@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 DEVICES = {
     "ideal": frozenset[str](),
-    "surrogate": frozenset({"card", "die", "noise", "extrapolate"}),
-    "spice": frozenset({"technology", "fabric", "die", "noise"}),
+    "surrogate": frozenset({"card", "die", "noise", "extrapolate", "layout"}),
+    "spice": frozenset({"technology", "fabric", "die", "noise", "layout"}),
 }
 """The devices by name, with the options that apply to each."""
 
@@ -44,6 +44,7 @@ def open_device(
     card: Path | None = None,
     seed: int = 0,
     extrapolate: bool | None = None,
+    layout: bool | None = None,
 ) -> Device:
     """The device that the options describe.
 
@@ -53,7 +54,7 @@ def open_device(
     if kind not in DEVICES:
         raise InputError(f"device {kind!r} is unknown; there are: {', '.join(DEVICES)}")
     given = {"technology": technology, "fabric": fabric, "die": die, "noise": noise, "card": card}
-    given["extrapolate"] = extrapolate
+    given |= {"extrapolate": extrapolate, "layout": layout}
     for option, value in given.items():
         if value is not None and option not in DEVICES[kind]:
             takers = " or ".join(name for name, options in DEVICES.items() if option in options)
@@ -68,7 +69,9 @@ def open_device(
 
         if fabric not in (None, "auto"):
             fabric_named(fabric)
-        return SpiceDevice(read_technology(technology or "ideal"), die, fabric or "auto", noise, seed=seed)
+        return SpiceDevice(
+            read_technology(technology or "ideal"), die, fabric or "auto", noise, seed=seed, layout=bool(layout)
+        )
     from ..devicemodel.card import DeviceCard
     from ..devicemodel.devices.surrogate import SurrogateDevice
 
@@ -79,7 +82,7 @@ def open_device(
     read = DeviceCard.read(card)
     if noise is not None:
         read = read.replace(technology=read.technology.replace(thermal__johnson_noise=noise))
-    return SurrogateDevice(read, die, seed, extrapolate=bool(extrapolate))
+    return SurrogateDevice(read, die, seed, layout=bool(layout), extrapolate=bool(extrapolate))
 
 
 def make_card(

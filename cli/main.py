@@ -22,6 +22,7 @@ from . import (
     cost,
     demo,
     doctor,
+    error_budget,
     landscape,
     simulate,
     study,
@@ -30,7 +31,20 @@ from . import (
 )
 from .outputs import complain, note, say
 
-COMMANDS = (compile, simulate, characterise, calibrate, train, study, landscape, cost, doctor, technology, demo)
+COMMANDS = (
+    compile,
+    simulate,
+    characterise,
+    calibrate,
+    train,
+    study,
+    landscape,
+    error_budget,
+    cost,
+    doctor,
+    technology,
+    demo,
+)
 """A module for each command, in the order of the help."""
 # Newer versions of typer vendor click; BadParameter has the same base class with either.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]

@@ -83,6 +83,10 @@ ReadingName = Annotated[str, typer.Option(_READING, help=_READING_HELP, metavar=
 ReadingChoice = Annotated[
     str | None, typer.Option(_READING, help=f"{_READING_HELP} Default: auto (tngd).", metavar="NAME")
 ]
+Layout = Annotated[
+    bool, typer.Option("--layout", help="The array with its wires and switches (of crossbar).", show_default=False)
+]
+Page = Annotated[Path | None, typer.Option("--page", help="Page with the causes of the error: .html.", metavar="FILE")]
 DieSeed = Annotated[int | None, typer.Option("--die", min=0, help="Seed of the die; default: nominal parts.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of worker processes.")]

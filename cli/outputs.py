@@ -64,6 +64,33 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     console().print(table)
 
 
+def show_causes(budget: dict[str, Any], of: str) -> None:
+    """Print a table for bare and one for refined readings.
+
+    Args:
+        budget: `ErrorBudget.to_dict()`.
+        of: what was solved, a few words.
+    """
+    from ..report.error_budget import COLUMNS, heading_of, rows_of, title_of
+
+    note(title_of(budget, of))
+    for reading in budget["readings"]:
+        show(heading_of(budget, reading), COLUMNS, rows_of(budget, reading))
+
+
+def write_causes(budget: dict[str, Any], of: str, picture: Path | None, page: Path | None) -> list[Path]:
+    """Draw the causes and write their page, where a path is given; the files."""
+    from ..report.error_budget import title_of, write_page
+    from ..report.figures.error_budget import error_budget_plot
+    from ..report.figures.style import save
+
+    if picture is not None:
+        save(error_budget_plot(budget, title_of(budget, of)), picture)
+    if page is not None:
+        write_page(budget, of, page)
+    return [path for path in (picture, page) if path is not None]
+
+
 def emit(data: Any) -> None:
     """Print the result as one JSON document. Numbers that JSON lacks (nan, inf) become null."""
     sys.stdout.write(to_json(data))

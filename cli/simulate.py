@@ -23,14 +23,17 @@ from .options import (
     Extrapolate,
     FabricCommand,
     Json,
+    Layout,
     Matrix,
+    Page,
     Plot,
     ReadingName,
     Seed,
     TechnologyName,
     examples,
+    seeds,
 )
-from .outputs import ADVICE, complain, emit, note, progress, say, show
+from .outputs import ADVICE, Progress, complain, emit, note, progress, say, show, show_causes, write_causes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +61,8 @@ app = typer.Typer()
         "thermograd simulate A.npy --duration inf --json",
         "thermograd simulate A.npy --technology integrated --die 7 --reading bare",
         "thermograd simulate A.npy --device surrogate --card card.json --die 7",
+        "thermograd simulate A.npy --technology integrated --die 7 --why --plot causes.png",
+        "thermograd simulate A.npy --card card.json --why --dies 1,2,3,4,5 --layout --page causes.html",
     ),
 )
 def simulate(
@@ -83,6 +88,14 @@ def simulate(
     device: DeviceName = None,
     card: Card = None,
     extrapolate: Extrapolate = None,
+    layout: Layout = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="The causes of the error: each taken out, alone, and one after the other.")
+    ] = False,
+    dies: Annotated[
+        str | None, typer.Option("--dies", help="With --why: seeds of several dies, such as 1,2,3.", metavar="LIST")
+    ] = None,
+    page: Page = None,
     plot: Plot = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the solution: .npz or .csv.", metavar="FILE")] = None,
     json: Json = False,
@@ -92,6 +105,9 @@ def simulate(
     A circuit that is read to its end is refined: programmed with a unit diagonal, read at +b and -b, and corrected twice by the digital
     residual. --reading bare takes one reading as it is. Exit code 1 when the outcome is not ok (clipped, unstable, not converged). With
     --extrapolate, a system outside of the card's range passes with a note.
+
+    --why ranks what makes the error, of bare and of refined readings; --plot then draws that. In ngspice it takes some hundred simulations
+    for each die: for larger systems give a --card.
     """
     from .hardware import open_device
     from .inputs import read_matrix, read_vector
@@ -100,27 +116,40 @@ def simulate(
     drive = drive if b is None else read_vector(b)
     given = [matrix, b, card, Path(technology or "")]
     picture, target = output_path(plot, PICTURES, given), output_path(out, (".npz", ".csv"), given)
+    shown = output_path(page, (".html",), given)
+    for option, value in (("--dies", dies), ("--page", page)):
+        if value is not None and not why:
+            raise InputError(f"{option} is about the causes of the error: add --why, or leave it out")
     board = open_device(
-        device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate
-    )
+        device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate,
+        layout or None,
+    )  # fmt: skip
+    places = [die] if dies is None else seeds("--dies", dies)
     with progress() as report:
         report("simulating", 0, 1)
         run = _solve(board, a, drive, damping, duration, reading)
         outcome = run.solution.outcome
-        if picture is not None and outcome.readable:
+        if picture is not None and outcome.readable and not why:
             run.plot(picture)
         report("simulating", 1, 1)
+        causes = run.causes(places, seed, report) if why else None
     if target is not None and outcome.readable:
         run.write(target)
-    files = [path for path in (picture, target) if path is not None and outcome.readable]
+    of, files = f"{len(run.b)} unknowns", [target] if target is not None and outcome.readable else []
+    if causes is not None:
+        files += write_causes(causes, of, picture, shown)
+    elif picture is not None and outcome.readable:
+        files.append(picture)
     if json:
-        emit(run.to_dict() | {"files": files})
+        emit(run.to_dict() | {"files": files} | ({"causes": causes} if why else {}))
     else:
         rows = [(i, f"{x:.6g}", f"{exact:.6g}") for i, (x, exact) in enumerate(zip(run.x, run.exact, strict=True))]
         show("", ("", "x", "exact"), rows[:ROWS])
         if len(rows) > ROWS:
             note(f"and {len(rows) - ROWS} more; --out FILE.csv writes all")
         say(run.summary())
+        if causes is not None:
+            show_causes(causes, of)
         for path in files:
             note(f"wrote {path}")
     if outcome.value != "ok":
@@ -212,6 +241,28 @@ class Simulated:
             ]
         )
 
+    def causes(self, dies: list[int | None] | list[int], seed: int, report: Progress) -> dict[str, Any]:
+        """`ErrorBudget.to_dict()` of this system on dies of this device's kind. InputError for the ideal device."""
+        import torch
+
+        from ..devicemodel.devices.spice import SpiceDevice
+        from ..devicemodel.devices.surrogate import SurrogateDevice
+        from ..devicemodel.error_budget.budget import Problem, error_budget
+        from ..devicemodel.error_budget.hardware import Hardware
+        from ..devicemodel.systems import Dense
+
+        device, problem = self.device, Problem(Dense(torch.from_numpy(self.matrix)), torch.from_numpy(self.b))
+        if isinstance(device, SurrogateDevice):
+            hardware = Hardware(device.card, self.duration, layout=device.layout)
+        elif isinstance(device, SpiceDevice):
+            technology = device.technology.replace(thermal__johnson_noise=device.johnson_noise)
+            hardware = Hardware(technology, self.duration, device.fabric, device.layout)
+        else:
+            raise InputError("--why does not apply to the ideal device, which makes no error; leave it out")
+        return error_budget(
+            hardware, [problem], dies, seed=seed, progress=lambda done, total: report("causes", done, total)
+        ).to_dict()
+
     def write(self, path: Path) -> None:
         """x, exact solution, A and b as .npz, or a table of the vectors as .csv."""
         import numpy as np
@@ -278,12 +329,14 @@ def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> t
 
     from ..circuits.ngspice.run import run
     from ..compiler.compile import compile_matrix
+    from ..compiler.layout.extraction import extract_layout
     from ..devicemodel.devices.spice import transient
 
     program = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False).on(device.die)
     analysis = transient(program, stop, device.johnson_noise)
     seed = device.seed if device.johnson_noise else None
-    result = run(program.netlist(b), analysis, seed=seed, timeout=device.timeout)
+    netlist = extract_layout(program.netlist(b), program) if device.layout else program.netlist(b)
+    result = run(netlist, analysis, seed=seed, timeout=device.timeout)
     thin = slice(None, None, max(1, len(result.time) // 2000))
     time, x = result.time[thin] / program.tau, program.decode(result.voltages)[:, thin]
     return np.append(0.0, time), np.hstack(

@@ -25,6 +25,7 @@ from .tasks.task import Task as Task
 from .training.curvature_systems import CurvatureSystem as CurvatureSystem
 from .training.curvature_systems import RecordingDevice as RecordingDevice
 from .training.curvature_systems import curvature_systems as curvature_systems
+from .training.error_budget import training_error_budget as training_error_budget
 from .training.landscape import Landscape as Landscape
 from .training.landscape import landscape as landscape
 from .training.train import History as History
@@ -68,4 +69,5 @@ __all__ = [
     "run_study",
     "settings_for",
     "train",
+    "training_error_budget",
 ]

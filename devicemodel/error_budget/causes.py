@@ -50,7 +50,7 @@ MISMATCH = Cause(
 CODES = Cause(
     "codes",
     "rounding of the matrix to codes or preferred values",
-    common=_of("resistors", None, "bits", "on_off", "series"),
+    common={**_of("resistors", None, "bits", "on_off", "series"), "resistors__slices": 1},
 )
 DRIFT = Cause(
     "drift",

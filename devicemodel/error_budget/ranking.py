@@ -65,7 +65,7 @@ class Ranking:
         return math.fsum(one.share for one in self.contributions)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: median, least and largest of each error."""
+        """Plain data for JSON: a summary of each error."""
         return {
             "total": summary(self.total),
             "ideal": summary(self.ideal),
@@ -84,9 +84,14 @@ class Ranking:
         }
 
 
-def summary(errors: Errors) -> dict[str, float]:
-    """Median, least and largest."""
-    return {"median": median(errors), "least": float(errors.min()), "most": float(errors.max())}
+def summary(errors: Errors) -> dict[str, Any]:
+    """Median, least and largest of all, and the median over dies for each problem."""
+    return {
+        "median": median(errors),
+        "least": float(errors.min()),
+        "most": float(errors.max()),
+        "systems": [median(column) for column in errors.T],
+    }
 
 
 def median(errors: Errors) -> float:

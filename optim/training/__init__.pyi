@@ -1,6 +1,7 @@
 from .curvature_systems import CurvatureSystem as CurvatureSystem
 from .curvature_systems import RecordingDevice as RecordingDevice
 from .curvature_systems import curvature_systems as curvature_systems
+from .error_budget import training_error_budget as training_error_budget
 from .landscape import Landscape as Landscape
 from .landscape import Plane as Plane
 from .landscape import landscape as landscape
@@ -26,4 +27,5 @@ __all__ = [
     "random_plane",
     "settings_for",
     "train",
+    "training_error_budget",
 ]

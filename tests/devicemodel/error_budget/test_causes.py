@@ -26,7 +26,8 @@ from ...systems import spd
 CONVERTER = ("full_scale", "noise", "max_gain", "leakage", "figure_of_merit", "rate", "count")
 HARMLESS = {
     *(f"{part}__unit" for part in ("resistors", "capacitors", "inductors")),
-    *("resistors__write_energy", "resistors__conductance_drift_time", "opamp__output_limit", "opamp__power"),
+    *("resistors__write_energy", "resistors__conductance_drift_time", "resistors__drive_ranges"),
+    *("opamp__output_limit", "opamp__power"),
     *(f"dac__{name}" for name in CONVERTER),
     *(f"adc__{name}" for name in (*CONVERTER, "resistance", "capacitance") if name != "noise"),
     # What only an amplifier's macromodel has.
@@ -39,6 +40,7 @@ noise and an ADC's resistance.)"""
 BY_TEMPERATURE = "thermal__"
 """The thermal figures act through temperature coefficients and Johnson noise."""
 EVERYTHING = preset("integrated").replace(
+    resistors__slices=2,
     resistors__die_to_die=0.02,
     resistors__gradient=0.02,
     resistors__conductance_drift=0.05,
