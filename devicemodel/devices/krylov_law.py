@@ -7,9 +7,9 @@ In units of tau, with X = M - Q K', Q = P M^-1 and the forces f = gain drive I +
     start        v(0) = v_0 - D s,  (X - K' D) s = f - K' v_0,  D = M^-1 P       another
     noise        sum_k w_k^1/2 exp(F s_k) Y M^-1 S^1/2 z_k                       see `ou.exponential_sum`
 
-Y = 1 + A / 2 + 3 A^2 / 8, A = M^-1 (Q + T P^-1) K', is the root of what amplifiers' lag makes of the noise, to second order; at rest the noise
-is drawn by a series (`ou.shift_invert`). What this cannot do (lags that are not small, states that grow before they decay, transients that
-need too many products) is computed with matrices written out, as for a small program.
+Y = 1 + A / 2 + 3 A^2 / 8, A = M^-1 (Q + T P^-1) K', is the root of what amplifiers' lag makes of the noise, to second order; at rest the
+noise is drawn by a series (`ou.shift_invert`). What this cannot do (lags that are not small, states that grow before they decay, transients
+that need too many products) is computed with matrices written out, as for a small program.
 
 How fast all modes decay is proven by a Cholesky factor of the symmetric part of M^-1/2 K' M^-1/2 - mu: then every state of the law without
 lag shrinks by exp(-mu t) or more, in the norm |M^1/2 v|. Lag quickens decay, in second order of lag over time constant.

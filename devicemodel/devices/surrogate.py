@@ -82,7 +82,10 @@ class SurrogateDevice(CircuitDevice):
 
     def _board_of(self, program: AnalogProgram) -> ProgramBoard:
         self._laws.clear()
-        return super()._board_of(program)
+        board, resistors = super()._board_of(program), self.technology.resistors
+        # Conductances that drift do so from run to run.
+        board.takes_rows = not (resistors.conductance_drift or resistors.conductance_drift_spread)
+        return board
 
     def _is_stable(self, program: AnalogProgram) -> bool:
         if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):

@@ -38,6 +38,7 @@ class Board(ABC):
         size: cells n.
         tau: s, the time unit of the system.
         runaway: outcome of a run that is not finite.
+        takes_rows: whether `relax` takes several runs of its one die at once, as if each was of a die of its own.
         spent_runs: runs that it took to find this programming; counted with its first one.
         drive_gains: what each range of the input resistors makes of the drive voltages of the first, for the same drive; ascending, from 1.
     """
@@ -45,6 +46,7 @@ class Board(ABC):
     size: int
     tau: float = 1.0
     runaway: Outcome = Outcome.UNSTABLE
+    takes_rows: bool = False
     spent_runs: int = 0
     drive_gains: tuple[float, ...] = (1.0,)
 

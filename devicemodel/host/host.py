@@ -147,6 +147,9 @@ class Host:
             InputError: a run outside of the card's range, unless extrapolation is allowed.
         """
         spans, obstacles = self.read_out.spans(duration), board.obstacles(duration)
+        if board.takes_rows:
+            [obstacle] = obstacles
+            obstacles = [obstacle] * len(self.dies)
         chosen = range(len(self.dies)) if among is None else among
         runs: dict[int, Run] = {}
         for k in chosen:

@@ -20,11 +20,11 @@ from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
-from ..device import Device, Outcome, Solution
+from ..device import Device, Outcome, Solution, check_rows
 from ..systems import check_vector
 from .board import Board
 from .calibrated_range import CalibratedRange
-from .host import Host
+from .host import Host, Run
 from .probe import Probe
 from .readout import ReadOut
 
@@ -77,6 +77,7 @@ class HostedDevice(Device):
         self._outcome = Outcome.OK
         self._headroom = 1.0
         self._runs = 0
+        self._steady = False
 
     @abstractmethod
     def accepts(self, system: LinearSystem) -> bool:
@@ -108,25 +109,44 @@ class HostedDevice(Device):
             InputError: a system that is not accepted or cannot be programmed, b or x0 of the wrong length or not finite, a negative
                 duration, a run that the device's card was not calibrated for.
         """
-        if system is not self._system and not self.accepts(system):
-            raise InputError(f"system is a {type(system).__name__}: {type(self).__name__} takes {self.kinds}")
-        check_vector("b", b, system)
-        if x0 is not None:
-            check_vector("x0", x0, system)
+        self._check(system, b, x0)
         duration = check_duration(duration)
-        if system is not self._system:
-            outside = self._violations_of_system(system)
-            violations = self._checked(outside, duration)
-            self._board = self._program(system)
-            self._system, self._outside, self.age = system, outside, 0.0
-        else:
-            violations = self._checked(self._outside, duration)
+        violations = self._loaded_with(system, duration)
         self._drive = b
         if x0 is not None:
-            self._state, self._without_drive = x0.detach().cpu().double().numpy(), None
+            self._state, self._without_drive = _array(x0), None
         elif self._outcome.clipped or self._state is None or len(self._state) != system.size:
             self._state = self._without_drive = None
         return self._run(b, duration, violations)
+
+    def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
+        """See `device.solve_many`. Runs that begin with the same ranging memory are computed together, if the board takes them so.
+
+        Raises:
+            InputError: as `solve`.
+        """
+        starts = check_rows(b, x0)
+        for row, start in zip(b, starts, strict=True):
+            self._check(system, row, start)
+        duration = check_duration(duration)
+        violations = self._loaded_with(system, duration)
+        if not self._board_now().takes_rows:
+            return [self.solve(system, row, duration, x0=start) for row, start in zip(b, starts, strict=True)]
+        found: list[Solution] = []
+        while len(found) < len(b):
+            # The memory that a run leaves is the next one's: while it moves, they have to wait for one another.
+            rows = slice(len(found), None if self._steady else len(found) + 1)
+            for row, start, run in zip(
+                b[rows],
+                starts[rows],
+                self._runs_of(_array(b[rows]), _array(starts[rows]), None, duration, violations),
+                strict=True,
+            ):
+                self._drive, self._state, self._without_drive = row, _array(start), None
+                found.append(self._heeded(run, row, duration))
+                if not self._steady:
+                    break
+        return found
 
     def evolve(self, duration: float) -> Solution:
         """Continue the run with the loaded system and drive for `duration` tau, and read."""
@@ -184,25 +204,51 @@ class HostedDevice(Device):
         self.calibrated.check(violations)
         return violations
 
+    def _check(self, system: LinearSystem, b: Tensor, x0: Tensor | None) -> None:
+        if system is not self._system and not self.accepts(system):
+            raise InputError(f"system is a {type(system).__name__}: {type(self).__name__} takes {self.kinds}")
+        check_vector("b", b, system)
+        if x0 is not None:
+            check_vector("x0", x0, system)
+
+    def _loaded_with(self, system: LinearSystem, duration: float) -> tuple[str, ...]:
+        """Program the system, unless it is loaded. The violations of a run."""
+        if system is self._system:
+            return self._checked(self._outside, duration)
+        outside = self._violations_of_system(system)
+        violations = self._checked(outside, duration)
+        self._board = self._program(system)
+        self._system, self._outside, self.age = system, outside, 0.0
+        return violations
+
     def _run(self, b: Tensor, duration: float, violations: tuple[str, ...]) -> Solution:
+        state = np.zeros(self._board_now().size) if self._state is None else self._state
+        [run] = self._runs_of(_array(b)[None], state[None], self._without_drive, duration, violations)
+        return self._heeded(run, b, duration)
+
+    def _runs_of(
+        self,
+        b: np.ndarray,
+        starts: np.ndarray,
+        without_drive: np.ndarray | None,
+        duration: float,
+        violations: tuple[str, ...],
+    ) -> list[Run]:
+        """One run for each row of b and of the starts, (m, n), with the ranging memory as it is."""
+        board, number, count = self._board_now(), self._runs, len(b)
+        host = self.host if count == 1 else Host(self.technology, [self.die] * count, self.read_out, self.calibrated)
+
+        def stream(place: int, attempt: int) -> np.random.Generator:
+            return np.random.default_rng([self.seed, self.die.seed or 0, number + place, attempt])
+
+        memory, told = [self._headroom] * count, [violations] * count
+        return host.run(board, b, starts, without_drive, memory, duration, stream, told)
+
+    def _heeded(self, run: Run, b: Tensor, duration: float) -> Solution:
+        """The solution of a run, whose state and memory are the device's from now on."""
         board = self._board_now()
-        state = np.zeros(board.size) if self._state is None else self._state
-        number = self._runs
-
-        def stream(die: int, attempt: int) -> np.random.Generator:
-            return np.random.default_rng([self.seed, self.die.seed or 0, number, attempt])
-
-        [run] = self.host.run(
-            board,
-            b.detach().cpu().double().numpy(),
-            state,
-            self._without_drive,
-            [self._headroom],
-            duration,
-            stream,
-            [violations],
-        )
-        self._runs, self._headroom, self._outcome = number + 1, run.headroom, run.outcome
+        self._steady = run.headroom == self._headroom
+        self._runs, self._headroom, self._outcome = self._runs + 1, run.headroom, run.outcome
         x, error = np.full(board.size, math.nan), None
         if run.trial is None:
             # The board is discharged.
@@ -230,6 +276,10 @@ class HostedDevice(Device):
             run.violations,
             error,
         )
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().double().numpy()
 
 
 def _vector(key: str, held: Any) -> np.ndarray | None:
