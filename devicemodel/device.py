@@ -113,6 +113,8 @@ class Solution:
         error_bound: of the numerical error of x, in the Euclidean norm and without noise and quantisation; inf: not proven; None: the
             device computes none.
         refinement: of a refined reading; None for a bare one.
+        products: digital products with A that the device's own host made for it, as for the bias of offset nulling; 0 for most. Of a
+            refined reading they are among `refinement.products`.
     """
 
     x: Tensor
@@ -122,6 +124,7 @@ class Solution:
     violations: tuple[str, ...] = ()
     error_bound: float | None = None
     refinement: Refinement | None = None
+    products: int = 0
 
 
 @dataclass(frozen=True, eq=False)

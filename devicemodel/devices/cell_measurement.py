@@ -89,8 +89,8 @@ def measure_cells(device: CircuitDevice, size: int, levels: int = 32) -> CellTab
         # Half of the difference of two measurements has the standard error of their mean.
         repeatability=float(np.sqrt(np.mean(twice**2)) / 2) if len(twice) else math.nan,
         runs=bench.runs,
-        seconds=bench.runs * DURATION * bench.tau,
-        conversions=2 * size * bench.runs,
+        seconds=bench.runs * sum(device.read_out.spans(DURATION)) * bench.tau,
+        conversions=(1 + device.read_out.reads) * size * bench.runs,
         programmings=bench.programmings,
         codes=bench.codes,
     )
@@ -168,15 +168,14 @@ class _Bench:
             requested[j] = sign * level
             rng = np.random.default_rng([device.seed, device.die.seed or 0, self.runs, STREAM])
             self.runs += 1
-            driven = device.host.dacs[0].convert(requested)
-            found = board.relax(np.array([0]), driven[None], np.zeros((1, self._size)), (DURATION,), [rng])
-            reading = device.host.adcs[0].convert(found.cells[0, 0], rng)
-            if reading.clipped or not np.isfinite(reading.volts).all():
+            seen = device.host.respond(board, requested, DURATION, rng)
+            if seen is None or seen.clipped:
+                read = "no finite voltage" if seen is None else f"{seen.peak:.3g} V"
                 raise InputError(
-                    f"measure_cells: cells read {np.abs(found.cells).max():.3g} V when cell {j} is driven by {level:.3g} V, beyond the "
-                    f"range of {device.host.limit:.3g} V: parts of this die deviate by more than {1 - RANGE:.0%}"
+                    f"measure_cells: cells show {read} when cell {j} is driven by {level:.3g} V, beyond the range of "
+                    f"{device.host.limit:.3g} V: parts of this die deviate by more than {1 - RANGE:.0%}"
                 )
-            total += sign * reading.volts / 2
+            total += sign * seen.mean / 2
         return total
 
     def _drives(self) -> Iterator[tuple[int, float]]:

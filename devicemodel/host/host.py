@@ -189,6 +189,24 @@ class Host:
         self._explain(board, runs, spans, stream)
         return [runs[k] for k in chosen]
 
+    def respond(
+        self, board: Board, requested: np.ndarray, duration: float, stream: np.random.Generator
+    ) -> Readings | None:
+        """What the first die's ADCs read after a run from cells at zero, driven by voltages that its DACs are asked for.
+
+        Args:
+            board: programmed, able to run.
+            requested: (n,) V.
+            duration: tau up to the first sample.
+            stream: noise.
+
+        Returns:
+            The readings; None of a run that is not finite.
+        """
+        driven = Dac.convert_all(self.dacs[:1], requested[None])
+        found = board.relax(np.zeros(1, int), driven, np.zeros_like(driven), self.read_out.spans(duration), [stream])
+        return self._read([0], found, np.zeros(1, int), [stream])[0] if np.isfinite(found.cells).all() else None
+
     def _attempt(
         self,
         board: Board,
@@ -248,7 +266,9 @@ class Host:
         }
         for ranged, dies in _as_driven(board, unclear):
             nothing, streams = np.zeros((len(dies), board.size)), [stream(k, EXPLANATION) for k in dies]
-            driven = Dac.convert_all([self.dacs[k] for k in dies], nothing)
+            # A board that is nulled has its bias at b = 0, too.
+            requested = ranged.requested(nothing, np.ones((len(dies), 1)))
+            driven = Dac.convert_all([self.dacs[k] for k in dies], requested)
             found = ranged.relax(np.array(dies), driven, nothing, spans, streams)
             for k, readings in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
                 outcome = Outcome.OFFSET_CLIPPED if readings.clipped else Outcome.CLIPPED

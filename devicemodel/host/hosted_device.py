@@ -24,7 +24,9 @@ from ..device import Device, Outcome, Solution, check_rows
 from ..systems import check_vector
 from .board import Board
 from .calibrated_range import CalibratedRange
-from .host import Host, Run
+from .host import EXPLANATION, Host, Run
+from .loaded import damped
+from .offset_nulling import BiasSearch, NulledBoard, Nulling
 from .probe import Probe
 from .readout import ReadOut
 
@@ -72,6 +74,8 @@ class HostedDevice(Device):
         self._system: LinearSystem | None = None
         self._drive: Tensor | None = None
         self._outside: tuple[str, ...] = ()
+        self._nulling: Nulling | None = None
+        self._products = 0  # to be counted with the next solution
         self._state: np.ndarray | None = None
         self._without_drive: np.ndarray | None = None
         self._outcome = Outcome.OK
@@ -219,7 +223,31 @@ class HostedDevice(Device):
         violations = self._checked(outside, duration)
         self._board = self._program(system)
         self._system, self._outside, self.age = system, outside, 0.0
+        if self.read_out.null_offsets:
+            self._null(self._board, system, duration)
         return violations
+
+    def _null(self, board: Board, system: LinearSystem, duration: float) -> None:
+        """Find the bias of a board that was just programmed; none where it cannot run."""
+        self._nulling = None
+        if duration == 0 or board.obstacles(duration)[0] is not None:
+            return
+        dtype, number = getattr(system, "dtype", torch.float64), self._runs
+
+        def product(x: np.ndarray) -> np.ndarray:
+            image: Tensor = system.matvec(torch.from_numpy(x).to(dtype))
+            return image.detach().cpu().double().numpy()
+
+        def stream(step: int) -> np.random.Generator:
+            return np.random.default_rng([self.seed, self.die.seed or 0, number, EXPLANATION + 1 + step])
+
+        scale = float(system.diagonal().max())
+        search = BiasSearch(
+            self.host, lambda more: self._program(damped(system, more)), product, scale, duration, stream
+        )
+        found = self._nulling = search.found_for(board)
+        self._board, self._products = found.board, self._products + found.products
+        found.board.spent_runs += found.runs
 
     def _run(self, b: Tensor, duration: float, violations: tuple[str, ...]) -> Solution:
         state = np.zeros(self._board_now().size) if self._state is None else self._state
@@ -242,6 +270,8 @@ class HostedDevice(Device):
             return np.random.default_rng([self.seed, self.die.seed or 0, number + place, attempt])
 
         memory, told = [self._headroom] * count, [violations] * count
+        if self._nulling is not None:
+            board = NulledBoard(board, self._nulling.bias, self.technology.dac.full_scale)
         return host.run(board, b, starts, without_drive, memory, duration, stream, told)
 
     def _heeded(self, run: Run, b: Tensor, duration: float) -> Solution:
@@ -268,6 +298,7 @@ class HostedDevice(Device):
         if math.isfinite(seconds):
             # A settled run has no length that a clock could count.
             self.age += seconds
+        products, self._products = self._products, 0
         return Solution(
             torch.from_numpy(x).to(dtype=b.dtype, device=b.device),
             run.outcome,
@@ -275,6 +306,7 @@ class HostedDevice(Device):
             attempts,
             run.violations,
             error,
+            products=products,
         )
 
 

@@ -93,7 +93,7 @@ def load(
         )
     scaling = _unit_diagonal(system.diagonal()) if equilibrate and written else None
     if scaling is None and not deflation:
-        return Loaded(product, floor, _damped(system, added_damping), 1.0, None)
+        return Loaded(product, floor, damped(system, added_damping), 1.0, None)
     dense = system.dense().detach().double()
     # Symmetric to the rounding of its own type is not so to that of double precision.
     matrix, largest = (dense + dense.mT) / 2, 1.0
@@ -101,7 +101,7 @@ def load(
         matrix, largest = matrix * torch.outer(scaling, scaling), 1 / float(scaling.min()) ** 2
     lowest = (floor or 0.0) / largest
     if not deflation:
-        return Loaded(product, floor, _damped(Dense(matrix, floor=lowest), added_damping), largest, scaling)
+        return Loaded(product, floor, damped(Dense(matrix, floor=lowest), added_damping), largest, scaling)
     taken = Deflation.of(matrix, deflation)
     rest, lowest = taken.rest, min(lowest, max(0.0, taken.replaced))
     inner = _unit_diagonal(rest.diagonal()) if equilibrate else None
@@ -109,7 +109,7 @@ def load(
         rest, lowest = rest * torch.outer(inner, inner), lowest * float(inner.min()) ** 2
         # The rest has no slower mode in this many of its own units than A has in one of its.
         largest = 1 / float((inner if scaling is None else inner * scaling).min()) ** 2
-    programmed = _damped(Dense(rest, floor=lowest), added_damping)
+    programmed = damped(Dense(rest, floor=lowest), added_damping)
     return Loaded(product, floor, programmed, largest, scaling, taken, inner)
 
 
@@ -144,7 +144,7 @@ def _unit_diagonal(diagonal: Tensor) -> Tensor | None:
     return values.rsqrt() if float(values.min()) > 0 else None
 
 
-def _damped(system: LinearSystem, more: float) -> LinearSystem:
+def damped(system: LinearSystem, more: float) -> LinearSystem:
     """A + more I, of the same kind. InputError for a kind of unknown records."""
     if more == 0:
         return system
@@ -154,7 +154,7 @@ def _damped(system: LinearSystem, more: float) -> LinearSystem:
         return Dense(A, floor=system.floor + more if system.floor > 0 else 0.0)
     if isinstance(system, LowRank | Kronecker | Implicit):
         return dataclasses.replace(system, damping=system.damping + more)
-    raise InputError(f"added_damping with a {type(system).__name__}: give Dense(system.dense())")
+    raise InputError(f"more damping for a {type(system).__name__}: give Dense(system.dense())")
 
 
 def _times(scaling: Tensor | None, x: Tensor) -> Tensor:

@@ -28,14 +28,18 @@ class ReadOut:
         reads: conversions of each cell that are averaged; the first one at the end of the run.
         interval: from one to the next, tau, in which the circuit runs on. 0: conversions of one held voltage.
         auto_zero: subtract a reading without drive. It takes a run of its own.
+        null_offsets: find a bias drive for each program from readings at b = 0, and add it to every drive (`offset_nulling`). It takes
+            some runs and as many products with A, once for a program. Not with auto_zero, whose run has the drive inputs at ground.
 
     Raises:
-        InputError: fewer than one read; an interval that is negative or not finite, or between the reads of one that is alone.
+        InputError: auto_zero with null_offsets; fewer than one read; an interval that is negative or not finite, or between the reads of
+            one that is alone.
     """
 
     reads: int = 1
     interval: float = 0.0
     auto_zero: bool = False
+    null_offsets: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.reads, int) or self.reads < 1:
@@ -44,6 +48,8 @@ class ReadOut:
             raise InputError(f"interval is {self.interval!r}: give finite tau >= 0 between reads")
         if self.interval > 0 and self.reads == 1:
             raise InputError(f"interval is {self.interval} with a single read: give reads >= 2, or no interval")
+        if self.auto_zero and self.null_offsets:
+            raise InputError("auto_zero reads without the bias that null_offsets drives with: give one of them")
 
     def spans(self, duration: float) -> tuple[float, ...]:
         """Times between readings, tau: that up to the first one, `duration`, and those from each to the next."""

@@ -256,7 +256,7 @@ class Refined(Generic[DeviceT]):
         if found is None:
             nothing = Refinement((0.0,), 0.0, spent, loaded.equilibrated)
             return Solution(torch.zeros_like(b), Outcome.OK, 0.0, 0, refinement=nothing)
-        products = spent + found.products + loaded.products(readings.count)
+        products = spent + found.products + loaded.products(readings.count) + readings.products
         x = found.x.to(dtype=b.dtype)
         residual = min(found.residuals, default=math.inf)
         bound = None
@@ -288,14 +288,14 @@ class _Readings:
     """The readings behind one solution.
 
     Attributes:
-        outcomes, attempts, seconds, violations: of all runs. count: answers.
+        outcomes, attempts, seconds, violations, products: of all runs. count: answers.
     """
 
     def __init__(self, loaded: Loaded, b: Tensor, start: Tensor, chopped: bool) -> None:
         self._loaded, self._exponent, self._factor = loaded, _exponent(loaded.drive(b)), 1.0
         self._r, self._start, self._signs = b, loaded.start(start), (1, -1) if chopped else (1,)
         self.outcomes: list[Outcome] = []
-        self.attempts, self.seconds, self.count = 0, 0.0, 0
+        self.attempts, self.seconds, self.count, self.products = 0, 0.0, 0, 0
         self.violations: list[str] = []
 
     def runs(self, r: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -315,6 +315,7 @@ class _Readings:
             self.outcomes.append(one.outcome)
             self.attempts, self.seconds = self.attempts + one.attempts, self.seconds + one.seconds
             self.violations += one.violations
+            self.products += one.products
             if not one.outcome.readable:
                 return None
         mean = torch.stack([sign * one.x.double() for sign, one in zip(self._signs, solutions, strict=True)]).mean(0)
