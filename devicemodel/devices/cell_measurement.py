@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -136,8 +135,7 @@ class _Bench:
         for block in blocks:
             board = self._device.board_of(self._program(block))
             others = np.setdiff1d(np.arange(n), block)
-            for j in block:
-                volts = self._read(board, int(j))
+            for j, volts in zip(block, self._read(board, block), strict=True):
                 sent[j] = volts[j] / self._levels.sum()
                 received[others, j] = -volts[others] / volts[j]
         return sent, received
@@ -160,24 +158,24 @@ class _Bench:
         entries = [self._conductance * present, np.zeros((n, n))][: parts.slices]
         return dataclasses.replace(self._blank, parts=parts.with_entries(entries))
 
-    def _read(self, board: ProgramBoard, j: int) -> np.ndarray:
-        """Sum over levels of half the difference of readings at u and -u, (n,) V."""
-        device, total = self._device, np.zeros(self._size)
-        for sign, level in self._drives():
-            requested = np.zeros(self._size)
-            requested[j] = sign * level
-            rng = np.random.default_rng([device.seed, device.die.seed or 0, self.runs, STREAM])
-            self.runs += 1
-            seen = device.host.respond(board, requested, DURATION, rng)
+    def _read(self, board: ProgramBoard, block: np.ndarray) -> np.ndarray:
+        """Sums over levels of half the differences of readings at u and -u, (senders, n) V, each sender driven alone."""
+        device, signed = self._device, np.concatenate([self._levels, -self._levels])
+        requested = np.zeros((len(block), len(signed), self._size))
+        requested[np.arange(len(block)), :, block] = signed
+        rows = requested.reshape(-1, self._size)
+        noise = [
+            np.random.default_rng([device.seed, device.die.seed or 0, self.runs + k, STREAM]) for k in range(len(rows))
+        ]
+        self.runs += len(rows)
+        total = np.zeros_like(requested)
+        for place, seen in enumerate(device.host.respond(board, rows, DURATION, noise)):
+            j, k = divmod(place, len(signed))
             if seen is None or seen.clipped:
                 read = "no finite voltage" if seen is None else f"{seen.peak:.3g} V"
                 raise InputError(
-                    f"measure_cells: cells show {read} when cell {j} is driven by {level:.3g} V, beyond the range of "
+                    f"measure_cells: cells show {read} when cell {block[j]} is driven by {abs(signed[k]):.3g} V, beyond the range of "
                     f"{device.host.limit:.3g} V: parts of this die deviate by more than {1 - RANGE:.0%}"
                 )
-            total += sign * seen.mean / 2
-        return total
-
-    def _drives(self) -> Iterator[tuple[int, float]]:
-        for level in self._levels:
-            yield from ((1, float(level)), (-1, float(level)))
+            total[j, k] = seen.mean
+        return np.asarray((np.sign(signed)[:, None] * total).sum(axis=1) / 2)

@@ -190,22 +190,30 @@ class Host:
         return [runs[k] for k in chosen]
 
     def respond(
-        self, board: Board, requested: np.ndarray, duration: float, stream: np.random.Generator
-    ) -> Readings | None:
-        """What the first die's ADCs read after a run from cells at zero, driven by voltages that its DACs are asked for.
+        self, board: Board, requested: np.ndarray, duration: float, streams: Sequence[np.random.Generator]
+    ) -> list[Readings | None]:
+        """What the first die's ADCs read after runs from cells at zero, each driven by voltages that its DACs are asked for.
 
         Args:
             board: programmed, able to run.
-            requested: (n,) V.
+            requested: (runs, n) V.
             duration: tau up to the first sample.
-            stream: noise.
+            streams: noise of each run.
 
         Returns:
-            The readings; None of a run that is not finite.
+            The readings of each run; None of one that is not finite.
         """
-        driven = Dac.convert_all(self.dacs[:1], requested[None])
-        found = board.relax(np.zeros(1, int), driven, np.zeros_like(driven), self.read_out.spans(duration), [stream])
-        return self._read([0], found, np.zeros(1, int), [stream])[0] if np.isfinite(found.cells).all() else None
+        if len(requested) > 1 and not board.takes_rows:
+            rows = zip(requested, streams, strict=True)
+            return [self.respond(board, row[None], duration, [stream])[0] for row, stream in rows]
+        count, spans = len(requested), self.read_out.spans(duration)
+        driven = Dac.convert_all(self.dacs[:1] * count, requested)
+        found = board.relax(np.zeros(count, int), driven, np.zeros_like(driven), spans, streams)
+        finite = np.flatnonzero(np.isfinite(found.cells).all(axis=(1, 2)))
+        seen: list[Readings | None] = [None] * count
+        for place, readings in zip(finite, self._read([0] * count, found, finite, streams), strict=True):
+            seen[place] = readings
+        return seen
 
     def _attempt(
         self,

@@ -65,6 +65,7 @@ class NulledBoard(Board):
     def __init__(self, board: Board, bias: np.ndarray, full_scale: float) -> None:
         self.board, self.bias, self._full_scale = board, bias, full_scale
         self.size, self.tau, self.runaway = board.size, board.tau, board.runaway
+        self.takes_rows = board.takes_rows
         largest = float(np.abs(bias).max())
         # Ranges in which the bias leaves enough of the DAC to the drive.
         fitting = [gain for gain in board.drive_gains if gain * largest <= SHARE * full_scale]
@@ -154,7 +155,7 @@ class BiasSearch:
         """The bias of the smallest reading; True with the one given, where that reading clips."""
         best, least, since, limit = bias, np.inf, 0, SHARE * self._host.dac.full_scale
         for _ in range(STEPS):
-            seen = self._host.respond(board, bias, self._duration, self._stream(self._runs))
+            [seen] = self._host.respond(board, bias[None], self._duration, [self._stream(self._runs)])
             self._runs += 1
             if seen is None or seen.clipped:
                 return best, least == np.inf

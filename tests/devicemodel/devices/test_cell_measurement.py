@@ -110,7 +110,7 @@ class Blind:
     """A board that shows nothing but voltages."""
 
     def __init__(self, board):
-        self.relax = board.relax
+        self.relax, self.takes_rows = board.relax, board.takes_rows
 
 
 def test_it_sees_voltages_alone(monkeypatch):
