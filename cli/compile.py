@@ -36,6 +36,8 @@ app = typer.Typer()
         "thermograd compile A.npy --technology integrated --rounding solution --tile 16 --picture coupling.svg",
         "thermograd compile A.npy --fabric crossbar --technology integrated --extracted --out array",
         "thermograd compile A.npy --technology integrated --rounding stochastic --programs 8 --out mean",
+        "thermograd compile A.npy --technology integrated --slices 2 --out fine",
+        "thermograd compile A.npy --b b.npy --technology integrated --drive-ranges 8 --out board",
         "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
         "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
     ),
@@ -69,6 +71,24 @@ def compile_command(
     rounding: Annotated[
         str, typer.Option("--rounding", help="nearest, solution (least error of A^-1 b) or stochastic.", metavar="NAME")
     ] = "nearest",
+    slices: Annotated[
+        int | None,
+        typer.Option(
+            "--slices",
+            help="Programmable resistors at each crosspoint ({has_slices}), 1 or 2, in place of the technology's.",
+            min=1,
+            max=2,
+        ),
+    ] = None,
+    drive_ranges: Annotated[
+        int | None,
+        typer.Option(
+            "--drive-ranges",
+            help="Input resistors to choose from (unit, 2 unit, 4 unit, ...), in place of the technology's.",
+            min=1,
+            max=16,
+        ),
+    ] = None,
     seed: Seed = 0,
     programs: Annotated[
         int,
@@ -134,6 +154,8 @@ def compile_command(
     system, drive = read_problem(matrix, damping)
     drive = drive if b is None else read_vector(b)
     board = read_technology(technology or "ideal")
+    changes = {"resistors__slices": slices, "resistors__drive_ranges": drive_ranges}
+    board = board.replace(**{name: value for name, value in changes.items() if value is not None})
     given = [matrix, b, Path(technology or "")]
     suffixes = (*SUFFIXES, EXTRACTED) if extracted else SUFFIXES
     files, drawn = _files(out, programs, given, suffixes), output_path(picture, PICTURES, given)

@@ -108,7 +108,8 @@ def array_picture(program: AnalogProgram, title: str) -> Figure:
     double, n = "ep1" in netlist.nodes, program.size
     inverted = [i + 1 for i in range(n) if f"n{i + 1}" in netlist.nodes]
     columns = [f"{rail}{i + 1}" for i in range(n) for rail in "pmn" if f"{rail}{i + 1}" in netlist.nodes]
-    pitch, group, left = 1.5, 5.4 if double else 4.2, 3.1
+    sliced = any(part.name.startswith("RT") for part in netlist.elements)
+    pitch, group, left = 2.9 if sliced else 1.5, 5.4 if double else 4.2, 4.4 if sliced else 3.1
     across = {name: left + pitch * k for k, name in enumerate(columns)}
     right = left + pitch * len(columns) + 0.5
     width = max(right + 3.9, 9.0, BLOCK * min(len(inverted), 3))
@@ -126,9 +127,11 @@ def array_picture(program: AnalogProgram, title: str) -> Figure:
         label(ax, x, -0.4, name, ha="center", fontsize=8.5, color=rail_colour(name))
     for part in netlist.elements:
         if isinstance(part, Resistor) and part.b in lines and part.a in across:
-            x, y = across[part.a], lines[part.b]
-            resistor(ax, (x, y + 0.62), (x + 0.62, y), dots=True)
-            label(ax, x + 0.56, y + 0.24, f"{part.name}\n{value_of(part)}", va="bottom", fontsize=6.3)
+            x, y, text = across[part.a], lines[part.b], f"{part.name}\n{value_of(part)}"
+            # A second slice's resistor stands on the other side of its column.
+            side, beside, ha = (-1, -0.74, "right") if part.name.startswith("RT") else (1, 0.56, "left")
+            resistor(ax, (x, y + 0.62), (x + side * 0.62, y), dots=True)
+            label(ax, x + beside, y + 0.24, text, va="bottom", ha=ha, fontsize=6.3)
     for name, y in lines.items():
         drive = parts["RB" + (f"{name[2:]}{name[1]}" if double else name[1:])]
         resistor(ax, (0.75, y), (2.15, y))
