@@ -243,3 +243,20 @@ BAD: dict[str, tuple[list[str], str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
     assert_rejected(files, *BAD[case])
+
+
+def test_slices_and_drive_ranges_stand_in_for_the_technologys(run: Run) -> None:
+    board = ("--fabric", "crossbar", "--technology", "integrated", "--slices", "2", "--drive-ranges", "8")
+    code, out, _ = run(
+        "compile", save("A.npy", A), "--b", save("b.npy", np.asarray(B)), *board, "--out", "fine", "--json"
+    )
+    report = json.loads(out)["report"]
+    assert code == 0
+    ratio = report["drive_resistor"] / 1e4
+    assert ratio == 2.0 ** round(np.log2(ratio))
+    assert 0 < report["dac_share"] <= 1
+    assert "\nRT1_" in Path("fine.cir").read_text(encoding="utf-8")
+    assert f"resistor,{report['drive_resistor']!r},ohm" in Path("fine.bom.csv").read_text(encoding="utf-8")
+    assert_rejected(
+        run, ["compile", "A.npy", "--fabric", "rc", "--technology", "integrated", "--slices", "2"], "one slice"
+    )
