@@ -20,6 +20,7 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
+from thermograd.compiler.fabrics.array import ArrayParts
 from thermograd.compiler.layout.effect import layout_matrix
 from thermograd.compiler.passes.slices import choose_codes
 from thermograd.compiler.program import AnalogProgram
@@ -44,7 +45,8 @@ def cells_of(program: AnalogProgram, die: Die, error: float) -> np.ndarray:
     """(1, n, n) factors of the first slice's cells, with a relative error."""
     n = program.size
     ones = program.parts.with_entries([np.ones((n, n))] * program.technology.resistors.slices).on_die(die)
-    first = next(iter(ones.by_slice()))[1].mean(axis=0)
+    assert isinstance(ones, ArrayParts)
+    first = ones.coupling.mean(axis=0)
     return (first * (1 + error * np.random.default_rng([die.seed or 0, 5]).standard_normal((n, n))))[None]
 
 
