@@ -81,12 +81,15 @@ class Refinement:
         bound: |x - A^-1 b| <= bound in the Euclidean norm, but for the rounding of the products with A; None: no floor of A is known.
         products: digital products with A.
         equilibrated: whether the matrix was programmed with a unit diagonal.
+        programmings: systems that were programmed for it: 0 where a program that was there already served, for this system or, by
+            `program_every`, for an earlier one.
     """
 
     residuals: tuple[float, ...]
     bound: float | None
     products: int
     equilibrated: bool
+    programmings: int = 0
 
     @property
     def residual(self) -> float:

@@ -166,4 +166,5 @@ def _refinement(parts: Sequence[Refinement]) -> Refinement | None:
         None,
         sum(part.products for part in parts),
         all(part.equilibrated for part in parts),
+        sum(part.programmings for part in parts),
     )

@@ -30,11 +30,12 @@ class Loaded:
     """A system and its program.
 
     Attributes:
-        product: x -> A x of the system, float64. floor: no eigenvalue of A is below it; None: not known.
+        kind: type of the system. product: x -> A x of the system, float64. floor: no eigenvalue of A is below it; None: not known.
         programmed: on the device, for `stretch` times the duration.
         scaling: D, (n,); None: ones. deflation: of D A D; None: there is none. rest_scaling: D' of what deflation leaves; None: ones.
     """
 
+    kind: type
     product: Product
     floor: float | None
     programmed: LinearSystem
@@ -42,6 +43,14 @@ class Loaded:
     scaling: Tensor | None
     deflation: Deflation | None = None
     rest_scaling: Tensor | None = None
+
+    def serves(self, system: LinearSystem) -> bool:
+        """Whether the program can be used for another system: one of the same kind and size."""
+        return self.kind is type(system) and system.size == self.programmed.size
+
+    def for_system(self, system: LinearSystem) -> Loaded:
+        """The same program, for the residuals of another system."""
+        return dataclasses.replace(self, product=product_with(system), floor=eigenvalue_floor(system))
 
     @property
     def equilibrated(self) -> bool:
@@ -93,7 +102,7 @@ def load(
         )
     scaling = _unit_diagonal(system.diagonal()) if equilibrate and written else None
     if scaling is None and not deflation:
-        return Loaded(product, floor, damped(system, added_damping), 1.0, None)
+        return Loaded(type(system), product, floor, damped(system, added_damping), 1.0, None)
     dense = system.dense().detach().double()
     # Symmetric to the rounding of its own type is not so to that of double precision.
     matrix, largest = (dense + dense.mT) / 2, 1.0
@@ -101,7 +110,9 @@ def load(
         matrix, largest = matrix * torch.outer(scaling, scaling), 1 / float(scaling.min()) ** 2
     lowest = (floor or 0.0) / largest
     if not deflation:
-        return Loaded(product, floor, damped(Dense(matrix, floor=lowest), added_damping), largest, scaling)
+        return Loaded(
+            type(system), product, floor, damped(Dense(matrix, floor=lowest), added_damping), largest, scaling
+        )
     taken = Deflation.of(matrix, deflation)
     rest, lowest = taken.rest, min(lowest, max(0.0, taken.replaced))
     inner = _unit_diagonal(rest.diagonal()) if equilibrate else None
@@ -110,7 +121,7 @@ def load(
         # The rest has no slower mode in this many of its own units than A has in one of its.
         largest = 1 / float((inner if scaling is None else inner * scaling).min()) ** 2
     programmed = damped(Dense(rest, floor=lowest), added_damping)
-    return Loaded(product, floor, programmed, largest, scaling, taken, inner)
+    return Loaded(type(system), product, floor, programmed, largest, scaling, taken, inner)
 
 
 def product_with(system: LinearSystem) -> Product:

@@ -23,6 +23,7 @@ A batch of dies is refined side by side, each die with its own residual, rounds 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Literal, TypeVar, cast, overload
@@ -77,6 +78,9 @@ class Refined(Generic[DeviceT]):
         deflation: m, number of eigenvectors of D A D, those of the largest eigenvalues, which are solved for digitally while the device
             holds the rest (`host.deflation`); for systems that are written out. Its products, some 3 m + 10 for a program and 4 m / n
             for a reading, are counted; 16 n m bytes are kept with the program.
+        program_every: m: of new systems of one kind and size every m-th is programmed, and those in between are refined, by residuals
+            of their own, with the program of an earlier one. One that does not converge so is programmed after all. For systems that
+            change slowly from one to the next; with one device, which starts anew from a saved state.
 
     A `Solution` has the x of the smallest residual, and `refinement`; runs, seconds and violations are those of all readings. Its outcome
     is OK (EXTRAPOLATED) if the residual is within the tolerance, whatever a single reading clipped at; else that of a clipped reading, or
@@ -86,7 +90,8 @@ class Refined(Generic[DeviceT]):
     Iteration stops early where three rounds brought no smaller residual, as at the device's noise.
 
     Raises:
-        InputError: rounds < 0, a tolerance not in (0, 1), an unknown method, deflation < 0; in `solve`, as the device, and where deflation
+        InputError: rounds < 0, a tolerance not in (0, 1), an unknown method, deflation < 0, program_every < 1, or above it with a
+            batch; in `solve`, as the device, and where deflation
             finds no written-out system of more than m unknowns.
     """
 
@@ -100,6 +105,7 @@ class Refined(Generic[DeviceT]):
         method: Literal["richardson", "fcg"] = "richardson",
         added_damping: float = 0.0,
         deflation: int = 0,
+        program_every: int = 1,
     ) -> None:
         if rounds is not None and (not isinstance(rounds, int) or rounds < 0):
             raise InputError(f"rounds is {rounds!r}: give an integer >= 0")
@@ -110,6 +116,12 @@ class Refined(Generic[DeviceT]):
         check_damping(added_damping)
         if not isinstance(deflation, int) or isinstance(deflation, bool) or deflation < 0:
             raise InputError(f"deflation is {deflation!r}: give a number of eigenvectors >= 0")
+        if not isinstance(program_every, int) or isinstance(program_every, bool) or program_every < 1:
+            raise InputError(f"program_every is {program_every!r}: give a number of systems >= 1")
+        if program_every > 1 and isinstance(device, DeviceBatch):
+            raise InputError(
+                f"program_every is {program_every} with a {type(device).__name__}, whose dies are new in each call: leave it out"
+            )
         if isinstance(device, type) or not isinstance(device, Device | DeviceBatch):
             raise InputError(f"device is {device!r}: give a device, such as SurrogateDevice(card)")
         if isinstance(device, Refined):
@@ -117,7 +129,8 @@ class Refined(Generic[DeviceT]):
         self.device: DeviceT = device
         self.rounds = (ROUNDS if tolerance is None else MAX_ROUNDS) if rounds is None else rounds
         self.tolerance, self.chopped, self.equilibrate, self.method = tolerance, chopped, equilibrate, method
-        self.added_damping, self.deflation = added_damping, deflation
+        self.added_damping, self.deflation, self.program_every = added_damping, deflation, program_every
+        self._served = 0  # systems that the loaded program was used for
         self._system: LinearSystem | None = None
         self._loaded: Loaded | None = None
         self._spent = 0  # products to be counted with the next solution
@@ -172,7 +185,8 @@ class Refined(Generic[DeviceT]):
         loaded = self._loaded_with(system)
         run = batch.program(loaded.programmed, check_duration(duration) * loaded.stretch, seed)
         rows, spent = (len(batch), -1), [loaded.products_of_loading] * len(batch)
-        return BatchSolution.of(self._refine(loaded, b.expand(rows), starts.expand(rows), run, spent))
+        found = self._refine(loaded, b.expand(rows), starts.expand(rows), run, spent)
+        return BatchSolution.of([_programmed(one, True) for one in found])
 
     def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
         """Program the system once and refine many readings together; see `device.solve_many`.
@@ -185,9 +199,22 @@ class Refined(Generic[DeviceT]):
             check_vector("b", row, system)
             check_vector("x0", start, system)
         check_duration(duration)
-        loaded, device = self._loaded_with(system), self._single()
+        device, known = self._single(), system is self._system
+        loaded = self._loaded_with(system)
         self._drive = b[-1] if len(b) else None
-        return self._refine(loaded, b, starts, _one_device(device, loaded, duration), self._spent_by_first(len(b)))
+        found = self._refine(loaded, b, starts, _one_device(device, loaded, duration), self._spent_by_first(len(b)))
+        programmed = self._served == 1 and not known
+        poor = [i for i, one in enumerate(found) if one.outcome not in (Outcome.OK, Outcome.EXTRAPOLATED)]
+        if self._served > 1 and poor:
+            # The program may be too old for it.
+            loaded, programmed = self._load(system), True
+            run, spent = _one_device(device, loaded, duration), self._spent_by_first(len(poor))
+            for i, one in zip(poor, self._refine(loaded, b[poor], starts[poor], run, spent), strict=True):
+                found[i] = _both(found[i], one)
+            if any(found[i].outcome not in (Outcome.OK, Outcome.EXTRAPOLATED) for i in poor):
+                # What is tried next is another system, such as one of more damping.
+                self._served = self.program_every
+        return [_programmed(one, i == 0 and programmed) for i, one in enumerate(found)]
 
     def evolve(self, duration: float) -> Solution:
         """Read and refine once more with the loaded system and drive, runs of `duration` tau each. InputError when nothing is loaded."""
@@ -209,6 +236,7 @@ class Refined(Generic[DeviceT]):
             raise InputError("state lacks device: give what state_dict() of a Refined returned")
         self._single().load_state_dict(state["device"])
         self._system = self._loaded = self._drive = None
+        self._served = 0
 
     def _single(self) -> Device:
         """The device, which keeps its state between calls. InputError for a batch, which keeps none."""
@@ -217,9 +245,16 @@ class Refined(Generic[DeviceT]):
         return cast("Device", self.device)
 
     def _loaded_with(self, system: LinearSystem) -> Loaded:
-        if self._loaded is None or system is not self._system:
-            self._loaded = load(system, self.device, self.equilibrate, self.added_damping, self.deflation)
-            self._system, self._spent = system, self._loaded.products_of_loading
+        if self._loaded is not None and system is self._system:
+            return self._loaded
+        if self._loaded is None or self._served >= self.program_every or not self._loaded.serves(system):
+            return self._load(system)
+        self._system, self._loaded, self._served = system, self._loaded.for_system(system), self._served + 1
+        return self._loaded
+
+    def _load(self, system: LinearSystem) -> Loaded:
+        self._loaded = load(system, self.device, self.equilibrate, self.added_damping, self.deflation)
+        self._system, self._served, self._spent = system, 1, self._loaded.products_of_loading
         return self._loaded
 
     def _spent_by_first(self, count: int) -> list[int]:
@@ -321,6 +356,25 @@ class _Readings:
         mean = torch.stack([sign * one.x.double() for sign, one in zip(self._signs, solutions, strict=True)]).mean(0)
         self.count += 1
         return self._loaded.answer(self._r, mean / self._factor)
+
+
+def _both(first: Solution, then: Solution) -> Solution:
+    """The second solution, with what both took."""
+    assert first.refinement is not None
+    assert then.refinement is not None
+    return dataclasses.replace(
+        then,
+        seconds=first.seconds + then.seconds,
+        attempts=first.attempts + then.attempts,
+        violations=tuple(dict.fromkeys((*first.violations, *then.violations))),
+        refinement=dataclasses.replace(then.refinement, products=first.refinement.products + then.refinement.products),
+    )
+
+
+def _programmed(solution: Solution, programmed: bool) -> Solution:
+    if not programmed or solution.refinement is None:
+        return solution
+    return dataclasses.replace(solution, refinement=dataclasses.replace(solution.refinement, programmings=1))
 
 
 def _one_device(device: Device, loaded: Loaded, duration: float) -> RunRows:

@@ -41,6 +41,7 @@ class Answer:
     rounds: int = 0
     residual: float | None = None
     products: int = 0
+    programmings: int = 0
 
     @property
     def applies(self) -> bool:
@@ -61,6 +62,7 @@ class Answer:
             max(self.rounds, earlier.rounds),
             max(residuals, default=None),
             self.products + earlier.products,
+            self.programmings + earlier.programmings,
         )
 
 
@@ -125,6 +127,7 @@ def refined(
             found.refinement.rounds,
             found.refinement.residual,
             total.products + found.refinement.products,
+            total.programmings + found.refinement.programmings,
         )
         if found.outcome in (Outcome.OK, Outcome.EXTRAPOLATED):
             return total

@@ -14,7 +14,7 @@ Reading: TypeAlias = Literal["", "bare", "refined", "gradient"]
 one system at least)."""
 _HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
 """Outcomes without a step that more damping may avoid."""
-_OF_READINGS = ("reading", "retries", "rounds", "residual", "products")
+_OF_READINGS = ("reading", "retries", "rounds", "residual", "products", "programmings")
 
 
 def usable(outcome: Outcome) -> bool:
@@ -40,7 +40,7 @@ class StepRecord:
         reading: how the device was read, see `Reading`; "" for a digital solution.
         retries: how often a refined reading was tried again with more damping, of the system that needed it most often.
         rounds, residual: of the refined readings, `Refinement`'s largest; 0 and None of bare ones.
-        products: digital products with the systems' matrices.
+        products: digital products with the systems' matrices. programmings: of the device, for refined readings (`Refinement`).
     """
 
     loss: float
@@ -58,6 +58,7 @@ class StepRecord:
     rounds: int = 0
     residual: float | None = None
     products: int = 0
+    programmings: int = 0
 
     @property
     def applied(self) -> bool:
@@ -81,6 +82,7 @@ class Direction:
     rounds: int = 0
     residual: float | None = None
     products: int = 0
+    programmings: int = 0
 
     @property
     def needs_damping(self) -> bool:

@@ -76,6 +76,10 @@ class TNGD(NaturalGradient):
         factored_damping: for system="kfac" only. True: each factor has its own damping, the system of `KFAC(factored_damping=True)`, both
             with eigenvalues from sqrt(lambda) on, so that "auto" refines from 5 / sqrt(lambda) on. False: that of `KFAC()`, to which
             readings with factored damping are refined by products with the factors, by flexible conjugate gradients ("fcg").
+        program_every: m: the device is programmed at every m-th step, and read in between with the program that it has, refined by the
+            residuals of the step's own system (`Refined`, which takes it as well); where that does not converge it is programmed. For
+            refined readings of system="primal", which changes slowly: dual cells stand for the outputs of one batch, and layers take turns
+            on one device.
 
     A refined reading that does not converge is tried again with 4 and 16 times the damping; if that fails, too, the step is the gradient
     divided by the largest row sum of |A| (`last.retries`, `last.reading`). A bare step with a reading that the drive clipped is taken. One
@@ -102,6 +106,7 @@ class TNGD(NaturalGradient):
         ema_decay: float = EMA_DECAY,
         reading: Literal["auto", "refined", "bare"] = "auto",
         factored_damping: bool = True,
+        program_every: int = 1,
         *,
         curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
@@ -165,6 +170,7 @@ class TNGD(NaturalGradient):
                 f"refined readings with duration {duration}, reset={reset} and reads {reads}: correction runs overwrite the state, and "
                 'correct what a settled run reads. Give duration > 0, reset=True and one reading, or reading="bare" and a device as it is'
             )
+        kept = _program_every(program_every, device, system, reading if whole else "bare")
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
         )
@@ -178,7 +184,9 @@ class TNGD(NaturalGradient):
         self.system, self.ema_decay = system, float(ema_decay)
         self.device: Device = IdealDevice() if device is None else device
         self.reading = "refined" if wrapped or reading == "refined" else reading if whole else "bare"
-        self._refined = device if isinstance(device, Refined) else Refined(self.device, ROUNDS, TOLERANCE)
+        self._refined = (
+            device if isinstance(device, Refined) else Refined(self.device, ROUNDS, TOLERANCE, program_every=kept)
+        )
         self.factored_damping = factored_damping
         if system == "kfac":
             self._columns = by_columns(self.device, self._refined, factored_damping)
@@ -320,6 +328,29 @@ class TNGD(NaturalGradient):
         return Answer(total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)))
 
 
+def _program_every(value: int, device: Device | None, system: str, reading: str) -> int:
+    """The option, checked, of TNGD or of the `Refined` that is its device. InputError where it would have no effect or no meaning."""
+    check_count("program_every", value, "steps")
+    wrapped = isinstance(device, Refined)
+    if wrapped and value != 1:
+        raise InputError(f"program_every is {value} with a Refined device: give it to Refined")
+    kept = device.program_every if isinstance(device, Refined) else value
+    if kept > 1 and system != "primal":
+        why = (
+            "the dual cells stand for the outputs of one batch, and its program says nothing of the next one's"
+            if system == "dual"
+            else "layers take turns on one device, which holds one program"
+        )
+        raise InputError(
+            f'program_every is {kept} with system="{system}": {why}; give system="primal", or leave it out'
+        )
+    if kept > 1 and reading == "bare" and not wrapped:
+        raise InputError(
+            f"program_every is {kept} with bare readings, which have no residual to correct them: leave it out"
+        )
+    return kept
+
+
 def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: float) -> Direction:
     """The direction x with what its answer took."""
     return Direction(
@@ -334,4 +365,5 @@ def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: flo
         rounds=answer.rounds,
         residual=answer.residual,
         products=answer.products,
+        programmings=answer.programmings,
     )

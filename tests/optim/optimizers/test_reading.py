@@ -240,3 +240,46 @@ def test_a_resumed_refined_run_is_bit_exact():
 def test_bad_arguments(options, words):
     with pytest.raises(InputError, match=words):
         TNGD(nn.Linear(2, 2).parameters(), **options)
+
+
+def test_primal_systems_are_programmed_every_few_steps():
+    """The same path as with a program a step, to the tolerance of the readings; the dual system's program says nothing of the next."""
+    ends = {}
+    for every in (1, 4):
+        model, x, y = small_problem()
+        optimizer = TNGD(
+            model.parameters(),
+            lr=0.2,
+            damping=1.0,
+            duration=math.inf,
+            system="primal",
+            device=die(),
+            program_every=every,
+        )
+        programmings = []
+        for _ in range(8):
+            optimizer.step(closure_of(model, x, y))
+            assert optimizer.last.residual <= 1e-2
+            programmings.append(optimizer.last.programmings)
+        assert programmings == [int(k % every == 0) for k in range(8)]
+        ends[every] = flat(model.parameters()).detach()
+    start = flat(small_problem()[0].parameters()).detach()
+    assert float((ends[4] - ends[1]).norm()) < 0.02 * float((ends[1] - start).norm())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"program_every": 0}, "program_every is 0"),
+        ({"program_every": 2}, 'system="dual": the dual cells stand for'),
+        ({"program_every": 2, "system": "kronecker"}, "layers take turns"),
+        ({"program_every": 2, "system": "primal", "reading": "bare"}, "bare readings"),
+        ({"program_every": 2, "system": "primal", "reset": False}, "bare readings"),
+        ({"device": Refined(IdealDevice(), program_every=2)}, 'system="dual"'),
+        ({"program_every": 2, "system": "primal", "device": Refined(IdealDevice())}, "give it to Refined"),
+    ],
+)
+def test_when_every_step_has_to_be_programmed(options, words):
+    model = small_problem()[0]
+    with pytest.raises(InputError, match=words):
+        TNGD(model.parameters(), **options)
