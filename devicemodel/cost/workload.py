@@ -62,10 +62,10 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
     Args:
         layout: "factored", "dense" or "dual".
         parameters, batch, outputs: N, b and dz, at least 1.
-        technology: unit resistor and capacitor, output limit, and full scale of the DAC.
+        technology: unit resistor and capacitor, slices, output limit, and full scale of the DAC.
 
     Raises:
-        InputError: an unknown layout, or a size below 1.
+        InputError: an unknown layout, one whose arrays have a single slice with a technology of two, or a size below 1.
     """
     n, k = parameters, sources(layout, parameters, batch, outputs)
     if layout == "factored":
@@ -74,6 +74,14 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
         cells, codes, amplifiers, places = n, n * n, n, n * n
     else:
         cells, codes, amplifiers, places = k, k * (k + 1) // 2, k, k * k  # one code sets both places of a pair
+    slices = technology.resistors.slices
+    if slices > 1:
+        if layout == "factored":
+            raise InputError(
+                "layout 'factored' has arrays of one slice: set resistors.slices to 1, or take another layout"
+            )
+        # A second slice holds what a place really lacks, which is its own.
+        codes = slices * places
     unit = 1.0 / technology.resistors.unit
     conductance = unit * math.sqrt(2 / math.pi) / largest_deviate(places)
     volts = technology.opamp.output_limit / 2 / largest_deviate(cells)

@@ -26,13 +26,9 @@ from thermograd.compiler.passes.slices import choose_codes, slices_of
 from thermograd.compiler.passes.verify import VerificationError, verify
 from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.devices.die_batch import DieBatch
-from thermograd.devicemodel.devices.spice import SpiceDevice
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.devices.tile import AnalogTile
-from thermograd.devicemodel.systems import Dense
 
-from ..systems import low_rank, spd, true_card
+from ..systems import low_rank, spd
 from .layout.layouts import ALL, at_rest, with_zeros
 from .oracle import operating_point
 
@@ -262,43 +258,6 @@ def test_every_place_of_both_slices_is_in_the_extracted_netlist():
             for kind in ("RS", "RL", "CX")
         }
         assert count == {"RS": used, "RL": 36 - used, "CX": 36}
-
-
-# Devices
-
-
-@pytest.mark.parametrize("n", [4, 8])
-@pytest.mark.parametrize("layout", [False, True])
-def test_spice_and_surrogate_are_one_die(n, layout):
-    quiet = TWO.replace(
-        dac__bits=None, adc__bits=None, adc__noise=0.0, thermal=TWO.thermal.model_copy(update={"johnson_noise": False})
-    )
-    a, b = spd(n, 8.0, n), np.random.default_rng(n).standard_normal(n)
-    system, drive = Dense(torch.from_numpy(a)), torch.from_numpy(b)
-    card = true_card(quiet)
-    devices = [
-        SpiceDevice(quiet, 5, "crossbar", layout=layout),
-        SurrogateDevice(card, 5, layout=layout, extrapolate=True),
-    ]
-    by_spice, alone = (device.solve(system, drive, 60.0).x for device in devices)
-    assert devices[1].program.parts.slices == 2
-    scale = float(alone.norm())
-    assert float((by_spice - alone).norm()) < 1e-3 * scale
-    # Negative control: one slice on the same die is farther off.
-    single = true_card(quiet.replace(resistors__slices=1))
-    other = SurrogateDevice(single, 5, layout=layout, extrapolate=True).solve(system, drive, 60.0).x
-    assert float((by_spice - other).norm()) > 2e-3 * scale
-
-
-def test_a_batch_reads_what_each_device_reads():
-    a, b = spd(5, 8.0, 1), np.random.default_rng(1).standard_normal(5)
-    drifting = TWO.replace(resistors__die_to_die=0.05, resistors__gradient=0.02)
-    card = true_card(drifting)
-    together = DieBatch(card, [0, 7], extrapolate=True).solve(a, b, 3.0, seed=2)
-    for place, die in enumerate((0, 7)):
-        device = SurrogateDevice(card, die, seed=2, extrapolate=True)
-        alone = device.solve(Dense(torch.from_numpy(a)), torch.from_numpy(b), 3.0)
-        torch.testing.assert_close(together.x[place], alone.x, rtol=1e-9, atol=1e-9)
 
 
 def test_a_second_slice_drifts_as_a_die_of_its_own_parts():

@@ -65,6 +65,14 @@ def test_other_compiled_fabrics(n: int) -> None:
     assert (sparse.codes, sparse.amplifiers) == (n - 1 + n, 0)  # a chain of resistors, and a leg at each node
 
 
+def test_a_second_slice_has_codes_of_its_own() -> None:
+    sliced = preset("integrated").replace(resistors__slices=2)
+    assert planned_array("dense", 5, 1, 1, sliced).codes == planned_array("dual", 9, 5, 1, sliced).codes == 50
+    assert compiled_array(compile_matrix(spd(5, 5.0, 1), "crossbar", sliced)).codes == 50
+    with pytest.raises(InputError, match="arrays of one slice"):
+        planned_array("factored", 5, 1, 1, sliced)
+
+
 def test_tau_of_a_program_is_its_own() -> None:
     """The largest entry becomes the unit resistor: tau = R C max|A|, where a plan takes R C."""
     a = spd(4, 10.0, seed=0)
