@@ -52,8 +52,8 @@ def test_every_third_system_is_programmed_and_each_is_solved():
 def test_an_old_program_takes_more_rounds():
     rounds = []
     for every in (1, 4):
-        refined = Refined(LinearDie(0.001), tolerance=1e-6, program_every=every)
-        found = [refined.solve(*drifting(k, 0.1), math.inf).refinement.rounds for k in range(4)]
+        refined = Refined(LinearDie(0.001), rounds=30, tolerance=1e-6, program_every=every)
+        found = [refined.solve(*drifting(k), math.inf).refinement.rounds for k in range(4)]
         rounds.append(found)
     assert rounds[0][0] == rounds[1][0]
     assert rounds[1][3] > rounds[1][1] > rounds[1][0]
