@@ -18,7 +18,7 @@ from .card import Estimate as Estimate
 from .card import HeldOut as HeldOut
 from .card import Validity as Validity
 from .cascade.device import CascadeDevice as CascadeDevice
-from .cost.model import DigitalHost as DigitalHost
+from .cost.digital_host import DigitalHost as DigitalHost
 from .cost.model import Handover as Handover
 from .cost.model import Scenario as Scenario
 from .cost.model import StepCost as StepCost
@@ -27,6 +27,7 @@ from .cost.model import handovers as handovers
 from .cost.model import step_cost as step_cost
 from .cost.model import step_time as step_time
 from .cost.model import sweep as sweep
+from .cost.refinement import ReadingPlan as ReadingPlan
 from .cost.workload import SolverArray as SolverArray
 from .cost.workload import compiled_array as compiled_array
 from .device import BatchSolution as BatchSolution
@@ -101,6 +102,7 @@ __all__ = [
     "Probe",
     "Problem",
     "ReadOut",
+    "ReadingPlan",
     "Refined",
     "Refinement",
     "RowProducts",

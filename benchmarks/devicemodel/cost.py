@@ -21,7 +21,8 @@ import torch
 from matplotlib.figure import Figure
 
 from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.cost.model import DigitalHost, Handover, Scenario, handovers
+from thermograd.devicemodel.cost.digital_host import DigitalHost
+from thermograd.devicemodel.cost.model import Handover, Scenario, handovers
 from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature

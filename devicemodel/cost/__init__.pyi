@@ -1,5 +1,7 @@
+from .digital_host import DigitalHost as DigitalHost
+from .digital_host import HostWork as HostWork
 from .model import CostItem as CostItem
-from .model import DigitalHost as DigitalHost
+from .model import Counts as Counts
 from .model import Handover as Handover
 from .model import Scenario as Scenario
 from .model import StepCost as StepCost
@@ -9,6 +11,8 @@ from .model import knob_values as knob_values
 from .model import step_cost as step_cost
 from .model import step_time as step_time
 from .model import sweep as sweep
+from .refinement import ReadingPlan as ReadingPlan
+from .refinement import product_work as product_work
 from .workload import SolverArray as SolverArray
 from .workload import compiled_array as compiled_array
 from .workload import derivative_flops as derivative_flops
@@ -16,8 +20,11 @@ from .workload import planned_array as planned_array
 
 __all__ = [
     "CostItem",
+    "Counts",
     "DigitalHost",
     "Handover",
+    "HostWork",
+    "ReadingPlan",
     "Scenario",
     "SolverArray",
     "StepCost",
@@ -27,6 +34,7 @@ __all__ = [
     "handovers",
     "knob_values",
     "planned_array",
+    "product_work",
     "step_cost",
     "step_time",
     "sweep",

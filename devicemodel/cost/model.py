@@ -1,7 +1,7 @@
 """Time and energy of one step on the hybrid machine, part by part: which part is the bottleneck, and where that changes.
 
 The timing model of arXiv:2405.13817, with energies. An array of n cells and C codes (`workload`), a link of B bit/s that takes e_b a bit in
-words of w bits, converters of r samples/s and m of a kind, E_s joules a conversion step; a attempts behind the reading:
+words of w bits, converters of r samples/s and m of a kind, E_s joules a conversion step; a runs behind the solution (`refinement`):
 
 | part | time | energy |
 |---|---|---|
@@ -11,6 +11,7 @@ words of w bits, converters of r samples/s and m of a kind, E_s joules a convers
 | DAC | a ceil(n / m) / r | a n E_s 2^bits |
 | settling | duration | (amplifiers x their power + heat) x time |
 | ADC | a ceil(n / m) / r | a n E_s 2^bits |
+| residuals | operations / host's rate, or bytes / its bandwidth | host's power x time |
 
 E_s is Walden's figure of merit (R. H. Walden, IEEE J. Sel. Areas Commun. 17:539, 1999). Nothing overlaps, codes take effect as they arrive,
 amplifiers and host are off when they are not needed. Where the technology states no figure (0, or an infinite rate), a part costs nothing.
@@ -29,15 +30,18 @@ from ...circuits.errors import InputError
 from ...circuits.technology.converters import Converter, Link
 from ...circuits.technology.presets import preset
 from ...circuits.technology.technology import Technology
+from .digital_host import DigitalHost, HostWork
+from .refinement import ReadingPlan, product_work, scaling_work
 from .workload import SolverArray, derivative_flops, planned_array, require_amount, require_count
 
-PARTS = ("derivatives", "programming", "transfers", "DAC", "settling", "ADC")
+PARTS = ("derivatives", "programming", "transfers", "DAC", "settling", "ADC", "residuals")
 GROUPS: dict[str, tuple[str, ...]] = {
     "derivatives": ("derivatives",),
     "programming": ("programming",),
     "transfers": ("transfers",),
     "converters": ("DAC", "ADC"),
     "settling": ("settling",),
+    "residuals": ("residuals",),
 }
 """What competes for being the bottleneck: both kinds of converters together."""
 
@@ -52,10 +56,31 @@ class CostItem:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What is done in a step.
+
+    Attributes:
+        codes: written to the array. runs: of the array. conversions: of all DACs, and as many of all ADCs.
+        work: of the host, on residuals.
+    """
+
+    codes: int
+    runs: int
+    conversions: int
+    work: HostWork
+
+    def to_dict(self) -> dict[str, int]:
+        """Plain data for JSON."""
+        found = {"codes": self.codes, "runs": self.runs, "conversions": self.conversions}
+        return found | dataclasses.asdict(self.work)
+
+
+@dataclass(frozen=True)
 class StepCost:
-    """What a step takes, in the order of `PARTS`; prints as a table."""
+    """What a step takes, in the order of `PARTS`, and how much of what is done; prints as a table."""
 
     parts: tuple[CostItem, ...]
+    counts: Counts
 
     @property
     def seconds(self) -> float:
@@ -94,6 +119,7 @@ class StepCost:
             "joules": self.joules,
             "bottleneck": self.bottleneck,
             "energy_bottleneck": self.energy_bottleneck,
+            "counts": self.counts.to_dict(),
         }
 
     def __str__(self) -> str:
@@ -114,34 +140,14 @@ def _largest(groups: dict[str, float]) -> str:
     return max(groups, key=lambda name: groups[name])
 
 
-@dataclass(frozen=True)
-class DigitalHost:
-    """The digital computer beside the array.
-
-    Attributes:
-        rate: operations that it does in a second. Default: 30 % of the 19.5 TFLOP/s (single precision) of an A100's data sheet.
-        power: W while it computes. Default: that data sheet's 400 W.
-
-    Raises:
-        InputError: a rate that is not positive, a power that is negative or not finite.
-    """
-
-    rate: float = 0.3 * 19.5e12
-    power: float = 400.0
-
-    def __post_init__(self) -> None:
-        if not self.rate > 0:
-            raise InputError(f"rate of the host is {self.rate}: give operations per second, > 0")
-        require_amount("power of the host", self.power, "W")
-
-
 def step_cost(
     array: SolverArray,
     technology: Technology,
     analog_seconds: float,
     digital_seconds: float = 0.0,
-    host_power: float = 0.0,
+    host: DigitalHost | None = None,
     attempts: int = 1,
+    work: HostWork | None = None,
 ) -> StepCost:
     """Time and energy of one step with this array.
 
@@ -150,22 +156,24 @@ def step_cost(
         technology: converters, link, bits and write energy of the codes, power of an amplifier.
         analog_seconds: physical time of all analog runs, s: duration x array.tau x attempts.
         digital_seconds: time of the derivatives on the host, s.
-        host_power: W in that time.
-        attempts: analog runs behind the reading; each loads the drive and is read.
+        host: its power in that time, and what computes the residuals; None: `DigitalHost()`.
+        attempts: analog runs behind the solution; each loads the drive and is read.
+        work: on the residuals; None: none.
 
     Raises:
         InputError: a negative or infinite argument, attempts < 1.
     """
     require_amount("analog_seconds", analog_seconds, "s")
     require_amount("digital_seconds", digital_seconds, "s")
-    require_amount("host_power", host_power, "W")
     require_count("attempts", attempts)
     link, words = technology.link, 2 * array.cells * attempts
     written = (technology.resistors.bits or link.word) * technology.resistors.write_energy
     watts = array.amplifiers * technology.opamp.power + array.heat
+    work, host = work or HostWork(), host or DigitalHost()
+    residuals = host.seconds(work)
     return StepCost(
         (
-            CostItem("derivatives", digital_seconds, host_power * digital_seconds),
+            CostItem("derivatives", digital_seconds, host.power * digital_seconds),
             CostItem(
                 "programming",
                 array.codes * link.word / link.rate,
@@ -175,7 +183,9 @@ def step_cost(
             _conversions("DAC", technology.dac, array.cells, attempts),
             CostItem("settling", analog_seconds, watts * analog_seconds),
             _conversions("ADC", technology.adc, array.cells, attempts),
-        )
+            CostItem("residuals", residuals, host.power * residuals),
+        ),
+        Counts(array.codes, attempts, attempts * array.cells, work),
     )
 
 
@@ -198,7 +208,8 @@ class Scenario:
         duration: of a run, tau.
         host: what computes the derivatives, if they are not measured.
         digital_seconds: measured time of the derivatives, s; None: derived from their operations and the host's rate.
-        attempts: analog runs behind a reading.
+        attempts: analog runs until a signal level is found.
+        reading: bare, or refined, of so many such runs and products.
     """
 
     parameters: int
@@ -207,9 +218,10 @@ class Scenario:
     layout: str = "factored"
     technology: Technology = dataclasses.field(default_factory=lambda: preset("paper"))
     duration: float = 50.0
-    host: DigitalHost = DigitalHost()
+    host: DigitalHost = dataclasses.field(default_factory=DigitalHost)
     digital_seconds: float | None = None
     attempts: int = 1
+    reading: ReadingPlan = dataclasses.field(default_factory=ReadingPlan)
 
     def array(self) -> SolverArray:
         """The array that this layout needs."""
@@ -226,8 +238,13 @@ class Scenario:
             work = derivative_flops(self.layout, self.parameters, self.batch, self.outputs)
             digital = work / self.host.rate
         require_amount("duration", self.duration, "tau")
-        analog = self.duration * array.tau * self.attempts
-        return step_cost(array, self.technology, analog, digital, self.host.power, self.attempts)
+        runs = self.reading.runs * self.attempts
+        analog = self.duration * array.tau * runs
+        return step_cost(array, self.technology, analog, digital, self.host, runs, self._work(array))
+
+    def _work(self, array: SolverArray) -> HostWork:
+        product = product_work(self.layout, self.parameters, self.batch, self.outputs)
+        return self.reading.work(product, HostWork() if self.layout == "factored" else scaling_work(array.cells))
 
     def turned(self, knob: str, value: float) -> Scenario:
         """The scenario with one of `KNOBS` set.

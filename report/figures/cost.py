@@ -10,9 +10,9 @@ from matplotlib.transforms import blended_transform_factory
 
 from ...devicemodel.cost.model import GROUPS, Scenario, handovers, knob_values, sweep
 from ..formatting import engineering
-from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, WIDE, styled
+from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, WIDE, styled
 
-COLOURS = dict(zip(GROUPS, (BLUE, VERMILLION, PURPLE, GREEN, ORANGE), strict=True))
+COLOURS = dict(zip(GROUPS, (BLUE, VERMILLION, PURPLE, GREEN, ORANGE, SKY), strict=True))
 LABELS = {
     "parameters": ("parameters N", ""),
     "batch": ("batch b", ""),

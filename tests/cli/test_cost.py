@@ -14,6 +14,7 @@ from thermograd.circuits.spice.expressions import parse_number
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario, handovers, knob_values, sweep
+from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.report.figures.cost import COLOURS, sweep_plot
 
 from .command_line import Run
@@ -27,7 +28,7 @@ def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
     assert re.search(r"\bcost\b", run("--help")[1])
     code, text, error = run("cost", "--help")
     assert (code, error) == (0, "")
-    assert text.split("Examples")[1].count("thermograd cost") == 4
+    assert text.split("Examples")[1].count("thermograd cost") == 5
 
 
 def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) -> None:
@@ -217,3 +218,78 @@ def test_no_text_is_on_another_or_outside(case: str) -> None:
         assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text
         for other, beside in boxes[:k]:
             assert not box.overlaps(beside), (text, other)
+
+
+# ------------------------------------------------------------------------------------------------------ refined readings
+
+
+def test_rounds_are_compared_with_a_bare_reading(run: Run) -> None:
+    arguments = (
+        "cost",
+        "--parameters",
+        "29k",
+        "--batch",
+        64,
+        "--outputs",
+        9,
+        "--layout",
+        "dual",
+        "--technology",
+        "integrated",
+    )
+    code, out, error = run(*arguments, "--rounds", "4,0,1", "--json")
+    assert (code, error) == (0, "")
+    data = json.loads(out)
+    assert [one["rounds"] for one in data["readings"]] == [None, 0, 1, 4]
+    assert [one["counts"]["runs"] for one in data["readings"]] == [1, 2, 4, 10]
+    assert [one["counts"]["products"] for one in data["readings"]] == [0, 1, 2, 5]
+    assert [one["counts"]["conversions"] for one in data["readings"]] == [576, 1152, 2304, 5760]
+    scenario = Scenario(29_000, 64, 9, "dual", preset("integrated"), reading=ReadingPlan(4))
+    assert data["counts"] == scenario.cost().counts.to_dict()
+    assert data["seconds"] == scenario.cost().seconds == data["readings"][-1]["seconds"]
+    code, out, error = run(*arguments, "--rounds", "1")
+    assert (code, error) == (0, "")
+    assert re.search(r"│ residuals +│", out)
+    assert re.search(r"│ bare +│ 1 +│ 576 +│ 0 ", out)
+    assert re.search(r"│ 1 round +│ 4 +│ 2304 +│ 2 ", out)
+    assert "bare  " not in run(*arguments)[1].split("bottleneck")[1]
+
+
+def test_rounds_and_host_of_a_compiled_program(run: Run) -> None:
+    np.save("A.npy", np.array([[2.0, 0.5], [0.5, 1.0]]))
+    assert run("compile", "A.npy", "--fabric", "crossbar", "--technology", "integrated", "--out", "board")[0] == 0
+    arguments = (
+        "cost",
+        "--program",
+        "board.json",
+        "--rounds",
+        "2",
+        "--host-rate",
+        "1G",
+        "--host-bandwidth",
+        "64",
+        "--host-power",
+        3,
+    )
+    code, out, error = run(*arguments, "--json")
+    assert (code, error) == (0, "")
+    data = json.loads(out)
+    # Three products of 4 numbers and the scaling of 4, which go both ways: 3 x 32 + 64 bytes at 64 a second.
+    assert data["parts"]["residuals"] == pytest.approx({"seconds": 2.5, "joules": 7.5})
+    assert data["counts"]["runs"] == 6
+    assert "2 rounds" in run(*arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--rounds", "1.5"), r"--rounds: 1\.5 is no number of rounds"),
+        (("--rounds", "-1"), "--rounds: -1 is no number of rounds"),
+        (("--rounds", "x"), "--rounds: 'x' is not a number"),
+        (("--host-bandwidth", "0"), "bandwidth of the host is 0"),
+    ],
+)
+def test_bad_readings_are_named(run: Run, option: tuple[str, str], message: str) -> None:
+    code, out, error = run("cost", *NETWORK, *option)
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert re.search(message, error), error

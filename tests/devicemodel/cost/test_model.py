@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Link
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.cost.digital_host import DigitalHost
 from thermograd.devicemodel.cost.model import (
     GROUPS,
     KNOBS,
     PARTS,
     WHOLE,
-    DigitalHost,
     Scenario,
     StepCost,
     handovers,
@@ -28,6 +28,7 @@ from thermograd.devicemodel.cost.model import (
     step_time,
     sweep,
 )
+from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.devicemodel.cost.workload import LAYOUTS, SolverArray
 
 PAPER, INTEGRATED = preset("paper"), preset("integrated")
@@ -42,8 +43,9 @@ scenarios = st.builds(
     layout=st.sampled_from(LAYOUTS),
     technology=st.sampled_from([PAPER, INTEGRATED, PAPER.replace(adc__count=8, adc__rate=1e6, dac__count=3, dac__rate=2e6)]),
     duration=st.floats(0.0, 1e4),
-    host=st.builds(DigitalHost, rate=st.floats(1e6, 1e18), power=st.floats(0, 1e4)),
+    host=st.builds(DigitalHost, rate=st.floats(1e6, 1e18), power=st.floats(0, 1e4), bandwidth=st.floats(1e6, 1e15)),
     attempts=st.integers(1, 5),
+    reading=st.builds(ReadingPlan, rounds=st.none() | st.integers(0, 20), chopped=st.booleans()),
 )  # fmt: skip
 
 
@@ -117,7 +119,7 @@ def test_doubling_the_rate_halves_the_transfers_and_nothing_else(scenario: Scena
 
 @given(scenarios)
 def test_a_fast_link_host_and_converters_leave_the_settling(scenario: Scenario) -> None:
-    fast = dataclasses.replace(scenario, host=DigitalHost(rate=math.inf))
+    fast = dataclasses.replace(scenario, host=DigitalHost(rate=math.inf, bandwidth=math.inf))
     cost = changed(fast, link__rate=math.inf, dac__rate=math.inf, adc__rate=math.inf)
     assert cost.seconds == times(cost)["settling"] == times(scenario.cost())["settling"]
     held = changed(fast, link__rate=math.inf, dac__rate=math.inf, adc__rate=1e6)  # negative control: the ADC is left
@@ -172,10 +174,10 @@ def test_shared_converters_take_turns(cells: int, count: int, rate: float, attem
 
 
 @given(scenarios, st.integers(2, 4))
-def test_attempts_repeat_all_but_derivatives_and_programming(scenario: Scenario, factor: int) -> None:
+def test_attempts_repeat_what_the_array_does_and_not_its_programming(scenario: Scenario, factor: int) -> None:
     once, more = scenario.cost(), dataclasses.replace(scenario, attempts=factor * scenario.attempts).cost()
     for name in PARTS:
-        ratio = 1 if name in ("derivatives", "programming") else factor
+        ratio = 1 if name in ("derivatives", "programming", "residuals") else factor
         assert times(more)[name] == pytest.approx(ratio * times(once)[name], rel=1e-12)
         assert energies(more)[name] == pytest.approx(ratio * energies(once)[name], rel=1e-12)
 
@@ -314,7 +316,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "analog": (lambda: step_cost(ARRAY, PAPER, -1.0), r"analog_seconds is -1\.0: give a finite number >= 0, in s"),
     "endless": (lambda: step_cost(ARRAY, PAPER, math.inf), "analog_seconds is inf"),
     "digital": (lambda: step_cost(ARRAY, PAPER, 0.0, math.nan), "digital_seconds is nan"),
-    "power": (lambda: step_cost(ARRAY, PAPER, 0.0, 0.0, -5.0), "host_power is -5"),
+    "host's bandwidth": (lambda: DigitalHost(bandwidth=0.0), r"bandwidth of the host is 0\.0: give bytes per second"),
     "attempts": (lambda: step_cost(ARRAY, PAPER, 0.0, attempts=0), "attempts is 0: give an integer >= 1"),
     "host": (lambda: DigitalHost(rate=0.0), r"rate of the host is 0\.0: give operations per second"),
     "host's power": (lambda: DigitalHost(power=math.inf), "power of the host is inf"),
