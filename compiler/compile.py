@@ -166,12 +166,13 @@ def lay_out(
         cells: measured values of the die's crosspoints, by which codes are chosen (`passes.verified_codes`); None: the nearest codes.
 
     Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
-    which a device must not do. A board is unstable when programmed with an indefinite matrix.
+    which a device must not do. A board is unstable when programmed with an indefinite matrix. Nor is the program's `lambda_star` computed
+    for an active fabric, which takes eigenvalues: it is nan.
 
     Raises:
         InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics reject.
     """
-    return _place(validate(matrix), fabric, as_technology(technology), 0.0, leak=leak, cells=cells)
+    return _place(validate(matrix), fabric, as_technology(technology), 0.0, leak=leak, cells=cells, explain=False)
 
 
 def _place(
@@ -185,8 +186,9 @@ def _place(
     seed: int = 0,
     leak: float = 0.0,
     cells: CellTable | None = None,
+    explain: bool = True,
 ) -> AnalogProgram:
-    choice = choose_fabric(target, fabric, equilibrate, technology.resistors.slices)
+    choice = choose_fabric(target, fabric, equilibrate, technology.resistors.slices, explain)
     if not choice.fabric.keeps_sparse:
         target = dense(target)
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)

@@ -45,7 +45,7 @@ class AnalogProgram:
         conductance_unit: S (1/H in `lc`, F in `spu`) that one problem unit of D A D became.
         volts_per_unit: V that one unit of y = x / d becomes.
         parts: the component values.
-        lambda_star: further damping that positive resistors alone would need, problem units.
+        lambda_star: further damping that positive resistors alone would need, problem units; nan where it was not computed.
         reason: why this fabric, in words.
         pruned, prune_bound: couplings left out of `target`, and the largest relative change of A^-1 b that this makes.
         rounding: how the parts were rounded: "nearest", "solution" or "stochastic".

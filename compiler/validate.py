@@ -37,6 +37,8 @@ def validate(matrix: Any) -> Matrix:
         raise InputError(f"matrix entry [{i}, {j}] is {a[i, j]}; all entries must be finite")
     i, j = np.unravel_index(np.argmax(np.abs(a)), a.shape)
     _check_size(int(i), int(j), float(a[i, j]))
+    if np.array_equal(a, a.T):
+        return a
     check_symmetric("matrix", a, symmetry_tolerance(matrix))
     return (a + a.T) / 2
 

@@ -33,8 +33,9 @@ class Dense:
     Args:
         A: (..., n, n) symmetric, float32 or float64. It need not be positive semi-definite: a device that is programmed with an indefinite
             matrix answers `Outcome.UNSTABLE`.
-        floor: >= 0, where no eigenvalue is known to be below it, as of K + floor I with K a Gram matrix. It is taken at its word, by
-            `IdealDevice` alone, which then need not look for the eigenvalues; 0 says nothing.
+        floor: >= 0, where no eigenvalue is known to be below it, as of K + floor I with K a Gram matrix. It is taken at its word: by
+            `IdealDevice` and a card's validity range, which then need not look for the eigenvalues, and by `Refined` for its error bound.
+            0 says nothing.
 
     Raises:
         InputError: A is not a square, finite, symmetric floating-point matrix (the message names the first bad entry); floor negative

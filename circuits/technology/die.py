@@ -8,7 +8,8 @@ netlists and the surrogate both ask here, so that one seed means the same die in
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import ndtri
@@ -18,6 +19,8 @@ from .parts import Variation
 from .presets import as_technology
 from .technology import Technology
 from .thermal import temperature_at, temperature_map
+
+T = TypeVar("T")
 
 # Stream numbers are part of the meaning of a seed: never renumber, only append.
 STREAMS = {
@@ -75,6 +78,7 @@ class Die:
         self.technology = technology = as_technology(technology)
         self.seed = seed
         self._drawn: dict[str, np.ndarray] = {}
+        self._kept: dict[str, tuple[Hashable, Any]] = {}
         thermal = technology.thermal
         self.ambient = thermal.ambient + thermal.ambient_rms * float(self.deviates("ambient", (1, 1))[0, 0])
         self.temperatures = temperature_map(thermal, self.ambient)
@@ -91,6 +95,18 @@ class Die:
             size = shape if known is None else tuple(map(max, known.shape, shape))
             known = self._drawn[part] = self._draw(STREAMS[part], size)
         return known[tuple(slice(extent) for extent in shape)]
+
+    def kept(self, name: str, key: Hashable, make: Callable[[], T]) -> T:
+        """What follows from this die and a key alone: computed once, and kept until it is asked for with another key.
+
+        Args:
+            name: of what it is. It must not be changed in place.
+        """
+        known = self._kept.get(name)
+        if known is None or known[0] != key:
+            known = self._kept[name] = (key, make())
+        found: T = known[1]
+        return found
 
     def deviates_at(self, part: str, rail: int, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Those of `deviates` at the places (rail, row, column), (m,), without holding all n^2 of them."""
@@ -166,7 +182,7 @@ class Die:
             bad = grid[~(np.isfinite(grid) & (grid > 0))][0]
             raise InputError(f"temperatures hold {bad} K; all must be finite and above 0 K")
         other = copy.copy(self)
-        other.temperatures = grid
+        other.temperatures, other._kept = grid, {}
         return other
 
     def temperature_factor(self, temperature: np.ndarray) -> np.ndarray:

@@ -108,15 +108,26 @@ class ArrayParts(Parts):
         first, second = np.nonzero(np.triu(self.polarity, 1) if self.symmetric else self.polarity)
         return first, second
 
+    @property
+    def _full(self) -> bool:
+        """Whether each place has a resistor of its own, so that parts need not be gathered."""
+        return not self.symmetric and bool(self.polarity.all())
+
     def conductances(self) -> np.ndarray:
         """Couplings, then resistors to ground."""
+        if self._full:
+            return np.concatenate([self.coupling[0].ravel(), self.ground[0]])
         return np.concatenate([self.coupling[0][self.distinct()], self.ground[0]])
 
     def with_conductances(self, values: np.ndarray) -> Self:
         """See `Parts.with_conductances`."""
-        first, second = self.distinct()
-        coupling, ground = np.zeros((self.size, self.size)), values[len(first) :]
-        coupling[first, second] = values[: len(first)]
+        shape = (self.size, self.size)
+        if self._full:
+            coupling, ground = values[: self.size**2].reshape(shape), values[self.size**2 :]
+        else:
+            first, second = self.distinct()
+            coupling, ground = np.zeros(shape), values[len(first) :]
+            coupling[first, second] = values[: len(first)]
         if self.symmetric:
             coupling += coupling.T
         return dataclasses.replace(
@@ -196,24 +207,20 @@ class ArrayParts(Parts):
         sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
         sigma_v = technology.opamp.offset_mismatch if offset is None else offset
         place, edge = (np.arange(n) + 0.5) / n, np.ones(n)
-        temperature, shift = (of(*self.coupling_places()) for of in (die.temperature_of, die.resistor_shift))
+        temperature, shift, coupling_factor, temperature_factor = die.kept(
+            "coupling", (self.rails, n, self.symmetric, sigma), lambda: self._coupling_on(die, sigma)
+        )
         ground_temperature, drive_temperature = die.temperature_of(place, place), die.temperature_of(place, edge)
         ground_shift, drive_shift = die.resistor_shift(place, place), die.resistor_shift(place, edge)
         capacitor_shift = die.capacitor_shift(place, edge if self.drive_nominal else place)
-        count = self.rails
-        deviate = die.deviates("coupling", (count, n, n))
-        if self.symmetric:
-            upper = np.triu(np.ones((n, n), dtype=bool))
-            deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
-            temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
-        second = self.second
+        count, second, coupling = self.rails, self.second, self.coupling * coupling_factor
         if self.slices == 2:
             spread = np.exp(-sigma * die.deviates("second_slice", second.shape) - shift)
-            second = second * spread / die.temperature_factor(temperature)
+            second = second * spread / temperature_factor
         return dataclasses.replace(
             self,
             second=second,
-            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.temperature_factor(temperature),
+            coupling=coupling if (temperature_factor == 1.0).all() else coupling / temperature_factor,
             ground=self.ground
             * np.exp(-sigma * die.deviates("ground", (count, n)) - ground_shift)
             / die.temperature_factor(ground_temperature),
@@ -228,6 +235,18 @@ class ArrayParts(Parts):
             ground_temperature=ground_temperature,
             drive_temperature=drive_temperature,
         )
+
+    def _coupling_on(self, die: Die, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Temperatures and shifts of the crosspoints, (n, n), factors of their conductances, (rails, n, n), and of their resistances by
+        temperature, (n, n)."""
+        n = self.size
+        temperature, shift = (of(*self.coupling_places()) for of in (die.temperature_of, die.resistor_shift))
+        deviate = die.deviates("coupling", (self.rails, n, n))
+        if self.symmetric:
+            upper = np.triu(np.ones((n, n), dtype=bool))
+            deviate = np.where(upper, deviate, deviate.transpose(0, 2, 1))
+            temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
+        return temperature, shift, np.exp(-sigma * deviate - shift), die.temperature_factor(temperature)
 
     def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> Self:
         """See `Parts.with_drive`. Resistors of each range are parts of their own, with deviates of their own."""

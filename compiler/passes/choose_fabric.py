@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from .equilibrate import jacobi_scaling
 
 @dataclass(frozen=True)
 class Choice:
-    """The choice: a fabric, the scaling d (n,), lambda* (problem units), and the reason in words."""
+    """The choice: a fabric, the scaling d (n,), lambda* (problem units; nan: not computed), and the reason in words."""
 
     fabric: Fabric
     scaling: np.ndarray
@@ -24,7 +25,9 @@ class Choice:
     reason: str
 
 
-def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False, slices: int = 1) -> Choice:
+def choose_fabric(
+    matrix: Matrix, fabric: str, equilibrate: bool = False, slices: int = 1, explain: bool = True
+) -> Choice:
     """Choose the fabric (`auto`: the first automatic one that fits, passive before active) or check the one asked for.
 
     Args:
@@ -33,6 +36,7 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False, slices
         equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones. A passive fabric has a scaling of its own, which it
             keeps where "auto" chooses one; the reason says so.
         slices: programmable resistors at each crosspoint; with two of them fabrics that have one are no choice.
+        explain: False: spare the eigenvalues that lambda* takes in an active fabric. It is nan, and the reason does not name it.
 
     Raises:
         UnrealisableError: the fabric cannot hold the matrix; names the condition, and what would lift it.
@@ -56,9 +60,9 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False, slices
             raise UnrealisableError(
                 f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric='crossbar', which realises any sign"
             )
-        needed = lambda_star(matrix)
+        needed = lambda_star(matrix) if explain else math.nan
         scaling = jacobi_scaling(matrix) if equilibrate else scaling
-        needs = _needs(needed, matrix) if chosen.active else ""
+        needs = _needs(needed, matrix) if chosen.active and explain else ""
         return Choice(chosen, scaling, needed, f"it was asked for; {reason}{needs}")
     passed_over: list[str] = []
     for name in fabric_names("automatic"):
@@ -68,7 +72,7 @@ def choose_fabric(matrix: Matrix, fabric: str, equilibrate: bool = False, slices
             continue
         scaling, reason = candidate.scaling(matrix)
         if scaling is not None:
-            needed = lambda_star(matrix) if candidate.active else 0.0
+            needed = 0.0 if not candidate.active else lambda_star(matrix) if explain else math.nan
             scaling = jacobi_scaling(matrix) if equilibrate and candidate.active else scaling
             own = ["its scaling is its own, not equilibrated"] if equilibrate and not candidate.active else []
             return Choice(candidate, scaling, needed, "; ".join([reason, *passed_over, *own]))

@@ -45,8 +45,15 @@ def nearest(conductance: np.ndarray, resistors: Resistors) -> np.ndarray:
     """The nearest conductances that can be had, of the same shape; 0 stays 0."""
     if resistors.bits is not None:
         smallest, step = smallest_code(resistors), code_step(resistors)
-        coded = smallest + np.round(np.maximum(conductance - smallest, 0.0) / step) * step
-        return np.where(conductance < smallest / 2, 0.0, coded)
+        coded = np.array(conductance, dtype=float)
+        coded -= smallest
+        np.maximum(coded, 0.0, out=coded)
+        coded /= step
+        np.round(coded, out=coded)
+        coded *= step
+        coded += smallest
+        coded[conductance < smallest / 2] = 0.0
+        return coded
     rounded = np.zeros_like(conductance)
     present = conductance > 0
     assert resistors.series is not None

@@ -35,6 +35,7 @@ class CellCoefficients:
         capacitance: C, (n, n) F, of the integrators alone.
         coupled_capacitance, load_capacitance: K_1 and L_1, (n, n) F.
         current_noise: (n, n) two-sided density of the differential noise currents, A^2/Hz.
+        uncoupled: whether L and C are known to be diagonal, and K_1 and L_1 zero.
     """
 
     conductance: np.ndarray
@@ -44,6 +45,7 @@ class CellCoefficients:
     coupled_capacitance: np.ndarray
     load_capacitance: np.ndarray
     current_noise: np.ndarray
+    uncoupled: bool = False
 
 
 def schematic(program: AnalogProgram) -> CellCoefficients:
@@ -51,7 +53,14 @@ def schematic(program: AnalogProgram) -> CellCoefficients:
     law = program.behaviour
     nothing = np.zeros_like(law.conductance)
     return CellCoefficients(
-        law.conductance, np.diag(law.load), law.drive, np.diag(law.capacitance), nothing, nothing, law.noise
+        law.conductance,
+        np.diag(law.load),
+        law.drive,
+        np.diag(law.capacitance),
+        nothing,
+        nothing,
+        law.noise,
+        uncoupled=True,
     )
 
 
@@ -72,6 +81,7 @@ def extracted(program: AnalogProgram) -> CellCoefficients:
     kelvin = np.diag(plain.current_noise) / (2 * rails * Boltzmann * np.diag(plain.load))
     return dataclasses.replace(
         plain,
+        uncoupled=False,
         conductance=coupled,
         load=full,
         drive=plain.drive * passed,

@@ -159,6 +159,7 @@ class CircuitDevice(HostedDevice):
             )
         self.fabric, self.layout, self.programming = fabric, layout, programming or Programming()
         self._fresh: AnalogProgram | None = None
+        self._matrix: tuple[LinearSystem, np.ndarray] | None = None
 
     @property
     def program(self) -> AnalogProgram | None:
@@ -172,7 +173,7 @@ class CircuitDevice(HostedDevice):
         return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
-        matrix, compensates = matrix_of(system), self.programming.compensate_leak
+        matrix, compensates = self._matrix_of(system), self.programming.compensate_leak
         board = self._programmed(matrix, self.nominal_leak if compensates else 0.0)
         if board.stable or not compensates:
             return board
@@ -180,6 +181,12 @@ class CircuitDevice(HostedDevice):
         board = self._programmed(matrix, 0.0)
         board.spent_runs = 1
         return board
+
+    def _matrix_of(self, system: LinearSystem) -> np.ndarray:
+        # Of the system that is looked at before it is programmed.
+        if self._matrix is None or self._matrix[0] is not system:
+            self._matrix = system, matrix_of(system)
+        return self._matrix[1]
 
     def _programmed(self, matrix: np.ndarray, leak: float) -> ProgramBoard:
         self._fresh = self._fabricated(lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells))

@@ -51,8 +51,14 @@ class DenseLaw:
         slope = rows(self._drift, state) + rows(self._slow, force)
         return state - rows(self._delay, torch.linalg.solve(eye + self._drift @ self._delay, slope.mT).mT)
 
-    def mean(self, start: Tensor, force: Tensor, duration: float) -> Tensor | None:
-        """Voltages (m, n) after `duration` tau from starts (m, n) under forces (m, n) A; None: there are none."""
+    def mean(self, start: Tensor, force: Tensor, duration: float, standing: bool = False) -> Tensor | None:
+        """Voltages (m, n) after `duration` tau from starts (m, n) under forces (m, n) A; None: there are none.
+
+        Args:
+            standing: whether cells stand still at first (`slow_start`).
+        """
+        if standing:
+            start = self.slow_start(start, force)
         span = self._span(duration)
         return None if span is None else rows(span.propagator, start) + rows(span.response, rows(self._slow, force))
 

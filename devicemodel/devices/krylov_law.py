@@ -30,7 +30,7 @@ from ..card import DeviceCard
 from ..ou.exponential_sum import exponential_sum
 from ..ou.gaussian import normal, root, rows
 from ..ou.recent import Recent
-from ..ou.shift_invert import ShiftInvert
+from ..ou.shift_invert import ShiftInvert, terms
 from .cell_coefficients import CellCoefficients
 from .cell_law import cell_law
 from .dense_law import DenseLaw
@@ -44,7 +44,7 @@ LARGEST_LAG = 0.2
 SETTLED = 1e-12
 PROVEN = (0.9, 0.5, 0.0)
 """Shares of the slowest rate as estimated that are tried as rate of decay."""
-ESTIMATE = 8
+ESTIMATE = 6
 """Steps of the Arnoldi iterations that estimate the fastest and the slowest rate."""
 AT_REST = 3.5
 """Slowest time constants after which noise is what it is at rest, to 1e-3 of its power."""
@@ -66,18 +66,17 @@ class KrylovLaw:
         self.cells, self.noisy, self._program, self._card, self._tau = cells, noisy, program, card, program.tau
         leak, lag, pole = card.leak.value, card.lag.value, card.pole.value
         first, second = (lag + leak * pole) / self._tau, lag * pole / self._tau**2
-        load, capacitance, coupled, loaded = _alike(
-            [cells.load, cells.capacitance, cells.coupled_capacitance, cells.load_capacitance]
-        )
+        parts = [cells.load, cells.capacitance, cells.coupled_capacitance, cells.load_capacitance]
+        load, capacitance, coupled, loaded = (_part(one, cells.uncoupled) for one in parts)
         capacitance, coupled, loaded = (part / self._tau for part in (capacitance, coupled, loaded))
-        self._conductance = torch.from_numpy(cells.conductance) + _full(leak * load)
+        self._conductance = _plus(torch.from_numpy(cells.conductance).clone(), leak * load)
         self._capacitance = (1 + leak) * capacitance + coupled + leak * loaded + first * load
         second_order = first * (capacitance + loaded) + second * load
         self._delay = _solved(self._capacitance, second_order)
         self._lag = _solved_right(second_order, self._capacitance)
         noisy_lag = self._lag + _solved_right(second * capacitance, second_order) if second > 0 else self._lag
         self._noise_lag = _solved(self._capacitance, noisy_lag)
-        self._slowed = _full(self._capacitance) - _times(self._lag, self._conductance)
+        self._slowed = _plus(_times(-self._lag, self._conductance), self._capacitance)
         self._sums: Recent[tuple[np.ndarray, np.ndarray] | None] = Recent()
 
     @cached_property
@@ -90,15 +89,15 @@ class KrylovLaw:
         slope = _lu_rows(self._start_factors, force - rows(self._conductance, state))
         return state - _times_rows(self._delay, slope)
 
-    def mean(self, start: Tensor, force: Tensor, duration: float) -> Tensor | None:
+    def mean(self, start: Tensor, force: Tensor, duration: float, standing: bool = False) -> Tensor | None:
         """See `DenseLaw`."""
         rest = _lu_rows(self._factors, force)
         if not bool(torch.isfinite(rest).all()):
             return None
-        if math.isinf(duration):
+        if self._settles(duration):
             return rest
-        if self._decay is not None and math.exp(-self._decay * duration) * self._spread < SETTLED:
-            return rest
+        if standing:
+            start = self.slow_start(start, force)
         left, times = start - rest, torch.full((len(start),), duration, dtype=start.dtype)
         scale = torch.maximum(rest.norm(dim=1), start.norm(dim=1))
         # Shortly after the start there is little of the state at rest, which then is a difference of large numbers.
@@ -114,26 +113,26 @@ class KrylovLaw:
         if not self._expands:
             return self._written_out.noise(duration, generators)
         if duration * slowest > AT_REST:
-            moved = self._at_rest(generators)
+            moved = self._at_rest(duration, generators)
         else:
             moved = self._on_the_way(duration, generators)
         return self._written_out.noise(duration, generators) if moved is None else moved
 
-    def _at_rest(self, generators: Sequence[torch.Generator]) -> Tensor | None:
+    def _at_rest(self, duration: float, generators: Sequence[torch.Generator]) -> Tensor | None:
         if self._series is None:
             return None
-        terms, alpha = self._series
-        return self._shift_invert.at_rest(self._pushes(terms + 1, generators), alpha)
+        count, alpha = self._series
+        return self._noisy(duration).at_rest(self._pushes(count + 1, generators), alpha)
 
     def _on_the_way(self, duration: float, generators: Sequence[torch.Generator]) -> Tensor | None:
         slowest, fastest = self._rates
-        terms = self._sums.get(duration, lambda: exponential_sum(slowest, fastest, duration))
-        if terms is None:
+        found = self._sums.get(duration, lambda: exponential_sum(slowest, fastest, duration))
+        if found is None:
             return None
-        instants, weights = (torch.from_numpy(part).repeat(len(generators)) for part in terms)
-        pushes = self._pushes(len(terms[0]), generators).transpose(0, 1).flatten(0, 1) * weights.sqrt().unsqueeze(1)
+        instants, weights = (torch.from_numpy(part).repeat(len(generators)) for part in found)
+        pushes = self._pushes(len(found[0]), generators).transpose(0, 1).flatten(0, 1) * weights.sqrt().unsqueeze(1)
         tolerance = NOISE_ACCURACY * math.sqrt(slowest / fastest) * pushes.norm(dim=1)
-        moved = self._shift_invert.exponential(pushes, instants, tolerance)
+        moved = self._noisy(duration).exponential(pushes, instants, tolerance)
         return None if moved is None else moved.reshape(len(generators), -1, pushes.shape[1]).sum(1)
 
     def _pushes(self, count: int, generators: Sequence[torch.Generator]) -> Tensor:
@@ -158,10 +157,10 @@ class KrylovLaw:
     def _noise_root(self) -> Part:
         """M^-1 S^1/2."""
         power = self._card.noise_power.value / self._tau
-        [noise] = _alike([self.cells.current_noise])
-        if noise.dim() == 1 and self._capacitance.dim() == 1:
+        noise = _part(self.cells.current_noise, self.cells.uncoupled and self._program.fabric.active)
+        if noise.dim() == 1:
             return (power * noise).sqrt() / self._capacitance
-        return _solved(self._capacitance, root(power * _full(noise)))
+        return _solved(self._capacitance, root(power * noise))
 
     @cached_property
     def _factors(self) -> tuple[Tensor, Tensor]:
@@ -220,15 +219,36 @@ class KrylovLaw:
 
     @cached_property
     def _shift_invert(self) -> ShiftInvert:
+        return self._shifted(torch.float64)
+
+    @cached_property
+    def _single(self) -> ShiftInvert:
+        return self._shifted(torch.float32)
+
+    def _noisy(self, duration: float) -> ShiftInvert:
+        """Single precision is enough for noise, where no transient needs the other one."""
+        return self._single if self._settles(duration) else self._shift_invert
+
+    def _settles(self, duration: float) -> bool:
+        """Whether nothing of the start is left."""
+        if math.isinf(duration):
+            return True
+        return self._decay is not None and math.exp(-self._decay * duration) * self._spread < SETTLED
+
+    def _shifted(self, dtype: torch.dtype) -> ShiftInvert:
         slowest, fastest = self._rates
         gamma = 1 / math.sqrt(slowest * fastest)
-        resolvent = torch.linalg.solve(self._slowed + gamma * self._conductance, self._slowed)
-        return ShiftInvert(resolvent, gamma, self._decay or 0.0)
+        slowed = self._slowed.to(dtype)
+        # In units of its own, since farads and siemens are small numbers.
+        scale = float(slowed.abs().max())
+        matrix = torch.add(slowed / scale, self._conductance.to(dtype) / scale, alpha=gamma)
+        return ShiftInvert(torch.linalg.solve(matrix, slowed / scale), gamma, self._decay or 0.0)
 
     @cached_property
     def _series(self) -> tuple[int, float] | None:
-        """See `ShiftInvert.terms`; None also where states that grow at first make more of what is cut off than the rates say."""
-        found = self._shift_invert.terms(*self._rates)
+        """See `shift_invert.terms`; None also where states that grow at first make more of what is cut off than the rates say."""
+        slowest, fastest = self._rates
+        found = terms(1 / math.sqrt(slowest * fastest), slowest, fastest)
         if found is None or self._decay is not None:
             return found
         seen = self._shift_invert.left_over(found[0], len(self._conductance))
@@ -241,16 +261,16 @@ class KrylovLaw:
         return DenseLaw(law, self.cells, self._tau, self.noisy)
 
 
-def _alike(parts: list[np.ndarray]) -> list[Tensor]:
-    """Matrices (n, n) as their diagonals (n,), if all are diagonal."""
-    diagonals = [part.diagonal() for part in parts]
-    if all(np.count_nonzero(part) == np.count_nonzero(own) for part, own in zip(parts, diagonals, strict=True)):
-        return [torch.from_numpy(own.copy()) for own in diagonals]
-    return [torch.from_numpy(part) for part in parts]
+def _part(values: np.ndarray, diagonal: bool) -> Part:
+    return torch.from_numpy(values.diagonal().copy() if diagonal else values)
 
 
-def _full(part: Part) -> Tensor:
-    return torch.diag(part) if part.dim() == 1 else part
+def _plus(matrix: Tensor, part: Part) -> Tensor:
+    """matrix + part, in the place of the first."""
+    if part.dim() == 2:
+        return matrix.add_(part)
+    matrix.diagonal().add_(part)
+    return matrix
 
 
 def _times(part: Part, other: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ from ...compiler.programming import Programming
 from ..card import DeviceCard
 from ..host.calibrated_range import CalibratedRange
 from ..host.readout import ReadOut
+from ..systems import Dense
 from .cell_coefficients import extracted, schematic
 from .cell_law import cell_law, force
-from .circuit import CircuitDevice, ProgramBoard, matrix_of
+from .circuit import CircuitDevice, ProgramBoard
 from .dense_law import DenseLaw
 from .krylov_law import KrylovLaw
 
@@ -113,7 +114,8 @@ class SurrogateDevice(CircuitDevice):
         return DenseLaw(found, cells, program.tau, noisy) if found.is_finite else None
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
-        return self.card.validity.violations_by_system(matrix_of(system))
+        floor = system.floor if isinstance(system, Dense) else 0.0
+        return self.card.validity.violations_by_system(self._matrix_of(system), floor)
 
     def _violations_of_run(self, duration: float) -> tuple[str, ...]:
         validity = self.card.validity
@@ -136,11 +138,9 @@ class SurrogateDevice(CircuitDevice):
         forces = torch.from_numpy(force(program, currents, self.card, law.cells))
         noise = [torch.Generator().manual_seed(int(rng.integers(2**63))) for rng in streams] if law.noisy else []
         volts, samples = torch.from_numpy(state), []
-        if spans[0] > 0:
-            volts = law.slow_start(volts, forces)
-        for span in spans:
+        for place, span in enumerate(spans):
             if span > 0:
-                mean = law.mean(volts, forces, span)
+                mean = law.mean(volts, forces, span, standing=place == 0)
                 disturbed = law.noise(span, noise) if noise else None
                 if mean is None:
                     return nowhere

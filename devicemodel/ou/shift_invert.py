@@ -22,7 +22,7 @@ it would be largest.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.linalg
@@ -30,7 +30,8 @@ import torch
 from torch import Tensor
 
 MAX_STEPS = 60
-FIRST_CHECK, CHECK_EVERY = 5, 4
+CHECKS = (5, 8, 12, 16, 20, 25, 30, 36, 43, 51, 60)
+"""Steps at which the residual is looked at, of a time that was not asked for before."""
 INSTANTS = 4
 """Parts of [0, t] at whose ends the residual is looked at."""
 CUT = 4e-3
@@ -50,21 +51,23 @@ class ShiftInvert:
     resolvent: Tensor
     gamma: float
     decay: float = 0.0
+    _steps: dict[float, int] = field(default_factory=dict)
 
     def exponential(self, vectors: Tensor, times: Tensor, tolerance: Tensor) -> Tensor | None:
         """exp(F t_k) w_k for the rows w_k of `vectors`, (k, n), with times (k,) > 0.
 
         None: not to `tolerance`, (k,) absolute, in `MAX_STEPS`.
         """
+        vectors = vectors.to(self.resolvent.dtype)
         count, n = vectors.shape
         sizes = vectors.norm(dim=1)
         bases = vectors.new_empty(count, min(MAX_STEPS, n) + 1, n)
         bases[:, 0] = vectors / torch.where(sizes > 0, sizes, 1.0).unsqueeze(1)
         H, done = np.zeros((count, MAX_STEPS + 1, MAX_STEPS)), [size == 0 for size in sizes.tolist()]
-        found = torch.zeros_like(vectors)
+        found, checks = torch.zeros_like(vectors), self._checks(times)
         for m in range(1, min(MAX_STEPS, n) + 1):
             images = bases[:, m - 1] @ self.resolvent.mT
-            check = m == n or (m >= FIRST_CHECK and (m - FIRST_CHECK) % CHECK_EVERY == 0)
+            check = m == n or m in checks
             for k in range(count):
                 if done[k]:
                     continue
@@ -73,11 +76,19 @@ class ShiftInvert:
                     time, size, limit = float(times[k]), float(sizes[k]), float(tolerance[k])
                     weights = self._weights(H[k, : m + 1, :m], time, limit / size)
                     if weights is not None:
-                        found[k] = size * (torch.from_numpy(weights) @ bases[k, :m])
+                        found[k] = size * (torch.from_numpy(weights).to(found.dtype) @ bases[k, :m])
                         done[k] = True
+                        self._steps[time] = m
             if all(done):
-                return found
+                return found.to(torch.float64)
         return None
+
+    def _checks(self, times: Tensor) -> set[int]:
+        """At first by and by; then about where it ended the last time."""
+        known = [self._steps.get(time) for time in set(times.tolist())]
+        if None in known:
+            return set(CHECKS)
+        return {m for last in known if last is not None for m in range(last - 1, MAX_STEPS + 1, 2)}
 
     def _weights(self, H: np.ndarray, time: float, tolerance: float) -> np.ndarray | None:
         """exp(t G) e_1, (m,), or None where the residual says no."""
@@ -94,16 +105,6 @@ class ShiftInvert:
             worst = max(worst, abs(float(last @ state)) * left)
         return state if worst <= tolerance and np.isfinite(state).all() else None
 
-    def terms(self, slowest: float, fastest: float) -> tuple[int, float] | None:
-        """m and alpha of a draw for rates between two, 1 / time; None: more than `MOST_TERMS`."""
-        c = max(abs((1 - self.gamma * rate) / (1 + self.gamma * rate)) for rate in (slowest, fastest)) ** 2
-        for m in range(1, MOST_TERMS + 1):
-            # The largest of c^m (c_max - c) / (1 - c_max) is at c = c_max m / (m + 1).
-            inner = c * m / (m + 1)
-            if inner**m * (c - inner) / (1 - c) <= CUT:
-                return m, 1 / math.sqrt(1 - c)
-        return None
-
     def left_over(self, m: int, n: int) -> float:
         """The m-th root of |C^m w|^2 / |w|^2 for a random w, (n,); of a normal F at most c^2."""
         w = torch.randn(1, n, dtype=self.resolvent.dtype, generator=torch.Generator().manual_seed(1))
@@ -114,10 +115,22 @@ class ShiftInvert:
 
     def at_rest(self, pushes: Tensor, alpha: float) -> Tensor:
         """Draws (r, n) of the law at rest from pushes (m + 1, r, n) of covariance Q."""
+        pushes = pushes.to(self.resolvent.dtype)
         x = alpha * pushes[-1]
         for k in range(len(pushes) - 2, -1, -1):
             x = x - 2 * (x @ self.resolvent.mT) + pushes[k]
-        return math.sqrt(2 * self.gamma) * (x @ self.resolvent.mT)
+        return math.sqrt(2 * self.gamma) * (x @ self.resolvent.mT).double()
+
+
+def terms(gamma: float, slowest: float, fastest: float) -> tuple[int, float] | None:
+    """m and alpha of draws at rest for rates between two, 1 / time; None: more than `MOST_TERMS`."""
+    c = max(abs((1 - gamma * rate) / (1 + gamma * rate)) for rate in (slowest, fastest)) ** 2
+    for m in range(1, MOST_TERMS + 1):
+        # The largest of x^m (c - x) / (1 - c) over x up to c is at c m / (m + 1).
+        inner = c * m / (m + 1)
+        if inner**m * (c - inner) / (1 - c) <= CUT:
+            return m, 1 / math.sqrt(1 - c)
+    return None
 
 
 def _orthogonalised(image: Tensor, basis: Tensor, m: int) -> np.ndarray:

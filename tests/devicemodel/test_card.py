@@ -221,6 +221,17 @@ def test_a_singular_system_is_beyond_every_condition_number():
     assert "condition number inf" in SEEN.violations_by_system(np.zeros((5, 5)))[0]
 
 
+@settings(max_examples=50)
+@given(n=st.integers(4, 16), condition=st.floats(1.0, 200.0), seed=st.integers(0, 1000))
+def test_what_is_proven_without_eigenvalues_is_what_they_say(n, condition, seed):
+    matrix = spd(n, condition, seed)
+    violations = SEEN.violations_by_system(matrix)
+    assert bool(violations) == (np.linalg.cond(matrix) > 50.0 * (1 + 1e-6))
+    # A floor of all eigenvalues is taken at its word, and says nothing where it is too low.
+    assert SEEN.violations_by_system(matrix, np.linalg.eigvalsh(matrix)[0] / 2) == violations
+    assert SEEN.violations_by_system(matrix, 1e3) == ()
+
+
 def test_bounds_that_were_not_recorded_are_not_looked_at():
     bare = Validity(unknowns=(4, 16), condition_number=(5.0, 50.0))
     assert bare.violations_by_run(math.inf, np.array([4.0])) == ()

@@ -177,3 +177,20 @@ def test_numbered_deviates_are_normal_independent_and_belong_to_their_place():
     shuffled = np.random.default_rng(0).permutation(200_000)[:500]
     np.testing.assert_array_equal(die.deviates_of("dac_step", channel[shuffled], number[shuffled]), z[shuffled])
     assert not Die(preset("ideal"), None).deviates_of("dac_step", channel, number).any()
+
+
+def test_what_follows_from_a_die_is_kept_until_it_is_another_ones():
+    die, made = Die(preset("ideal").replace(thermal__cells=2), 1), []
+
+    def make():
+        made.append(0)
+        return np.zeros(3)
+
+    first = die.kept("a", 1, make)
+    assert die.kept("a", 1, make) is first
+    assert die.kept("a", 2, make) is not first
+    assert die.kept("b", 2, make) is not first
+    assert len(made) == 3
+    # Of another temperature, what was kept is not true any more.
+    assert die.at(np.full((2, 2), 350.0)).kept("b", 2, make) is not die.kept("b", 2, make)
+    assert len(made) == 4
