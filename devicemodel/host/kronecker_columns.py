@@ -26,8 +26,9 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
-from ..device import Device, Refinement, Solution, solve_many, worst
+from ..device import Device, Refinement, Solution, check_rows, solve_many, worst
 from ..systems import Dense, Kronecker, check_vector
+from .loaded import Loaded, load
 
 
 def factored_damping(system: Kronecker) -> Kronecker:
@@ -65,13 +66,18 @@ class KroneckerColumns:
     Args:
         device: any that takes a `Dense`.
         factored_damping: True: a damped system A (x) B + damping I is answered with factored damping. That is not its solution, but
-            preconditions it: `Refined(KroneckerColumns(device, True), method="fcg", chopped=False)` goes on to the solution.
+            preconditions it: `Refined(KroneckerColumns(device, True, True), method="fcg")` goes on to the solution.
+        equilibrate: program each factor with a unit diagonal, D F D, for max F_ii times the duration, as `Refined` does; for a device
+            that is not `Refined` itself.
+
+    Attributes:
+        programmings: factors that were programmed so far.
 
     Raises:
         InputError: a device that takes no `Dense`; in `solve`, a damped system unless factored_damping.
     """
 
-    def __init__(self, device: Device, factored_damping: bool = False) -> None:
+    def __init__(self, device: Device, factored_damping: bool = False, equilibrate: bool = False) -> None:
         if isinstance(device, type) or not isinstance(device, Device):
             raise InputError(f"device is {device!r}: give a device, such as SurrogateDevice(card)")
         if not device.accepts(Dense(torch.eye(1, dtype=torch.float64))):
@@ -79,8 +85,9 @@ class KroneckerColumns:
                 f"device is a {type(device).__name__}, which takes no Dense(A): give one that is programmed with a matrix, such as "
                 "SurrogateDevice(card)"
             )
-        self.device, self.factored_damping = device, factored_damping
-        self._loaded: tuple[LinearSystem, Dense, Dense] | None = None
+        self.device, self.factored_damping, self.equilibrate = device, factored_damping, equilibrate
+        self.programmings = 0
+        self._loaded: tuple[LinearSystem, Loaded, Loaded] | None = None
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for `Kronecker` systems; see `Device.accepts`."""
@@ -97,24 +104,35 @@ class KroneckerColumns:
         Raises:
             InputError: as the device's own `solve`.
         """
-        if not isinstance(system, Kronecker):
-            raise InputError(f"system is a {type(system).__name__}: KroneckerColumns takes Kronecker(A, B, damping)")
         check_vector("b", b, system)
         if x0 is not None:
             check_vector("x0", x0, system)
+        return self.solve_many(system, b.unsqueeze(0), duration, None if x0 is None else x0.unsqueeze(0))[0]
+
+    def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
+        """Two programs for all drives, (m, p q): see `device.solve_many`. The runs of all with one, then those of all with the other."""
+        if not isinstance(system, Kronecker):
+            raise InputError(f"system is a {type(system).__name__}: KroneckerColumns takes Kronecker(A, B, damping)")
+        starts = check_rows(b, x0)
+        for row, start in zip(b, starts, strict=True):
+            check_vector("b", row, system)
+            check_vector("x0", start, system)
         check_duration(duration)
         if self._loaded is None or self._loaded[0] is not system:
             self._loaded = system, *self._factors(system)
         _, A, B = self._loaded
-        started = x0 is not None and bool(x0.any())
-        G = b.reshape(A.size, B.size)
-        rows = solve_many(self.device, B, G, duration, x0.reshape(G.shape) if x0 is not None and started else None)
-        if not all(one.outcome.readable for one in rows):
-            return _combined(torch.full_like(b, math.nan), rows)
-        Y = torch.stack([one.x for one in rows]).mT.contiguous()
-        columns = solve_many(self.device, A, Y, duration, Y if started else None)
-        X = torch.stack([one.x for one in columns]).mT
-        return _combined(X.reshape(-1), [*rows, *columns])
+        shape = (-1, system.A.shape[-1], system.B.shape[-1])
+        G, X0 = b.reshape(shape), starts.reshape(shape)
+        rows, Y = self._run(B, G, duration, X0)
+        found = [_combined(torch.full_like(one, math.nan), some) for one, some in zip(b, rows, strict=True)]
+        if kept := [i for i, some in enumerate(rows) if all(one.outcome.readable for one in some)]:
+            Y = Y[kept].mT.contiguous()
+            # A run that starts from zero does so with both factors.
+            moving = X0[kept].flatten(1).any(dim=1)[:, None, None]
+            columns, X = self._run(A, Y, duration, torch.where(moving, Y, 0.0))
+            for i, some, x in zip(kept, columns, X.mT, strict=True):
+                found[i] = _combined(x.reshape(-1), [*rows[i], *some])
+        return found
 
     def evolve(self, duration: float) -> Solution:
         """Not supported, since the states of all columns but the last are gone: InputError."""
@@ -131,7 +149,7 @@ class KroneckerColumns:
         self.device.load_state_dict(state["device"])
         self._loaded = None
 
-    def _factors(self, system: Kronecker) -> tuple[Dense, Dense]:
+    def _factors(self, system: Kronecker) -> tuple[Loaded, Loaded]:
         floor = 0.0
         if system.damping > 0:
             if not self.factored_damping:
@@ -140,7 +158,21 @@ class KroneckerColumns:
                     "factored_damping(system), or KroneckerColumns(device, factored_damping=True) as a preconditioner"
                 )
             floor, system = math.sqrt(system.damping), factored_damping(system)
-        return Dense(system.A, floor=floor), Dense(system.B, floor=floor)
+        A, B = (load(Dense(one, floor=floor), self.device, self.equilibrate, 0.0, 0) for one in (system.A, system.B))
+        return A, B
+
+    def _run(
+        self, factor: Loaded, drives: Tensor, duration: float, starts: Tensor
+    ) -> tuple[list[list[Solution]], Tensor]:
+        """One run with a factor for each row of the drives, (m, rows, n), and what was read, of the same shape."""
+        self.programmings += 1
+        n, dtype = drives.shape[-1], getattr(factor.programmed, "dtype", drives.dtype)
+        flat = drives.reshape(-1, n)
+        given, begin = factor.drive(flat).to(dtype), factor.start(starts.reshape(-1, n)).to(dtype)
+        found = solve_many(self.device, factor.programmed, given, duration * factor.stretch, begin)
+        x = factor.answer(flat, torch.stack([one.x for one in found])).to(drives.dtype)
+        count = drives.shape[1]
+        return [found[i : i + count] for i in range(0, len(found), count)], x.reshape(drives.shape)
 
 
 def _combined(x: Tensor, solutions: Sequence[Solution]) -> Solution:
@@ -152,6 +184,7 @@ def _combined(x: Tensor, solutions: Sequence[Solution]) -> Solution:
         sum(one.attempts for one in solutions),
         tuple(dict.fromkeys(text for one in solutions for text in one.violations)),
         refinement=_refinement([one.refinement for one in solutions if one.refinement is not None]),
+        products=sum(one.products for one in solutions),
     )
 
 

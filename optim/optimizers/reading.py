@@ -67,13 +67,14 @@ class Answer:
 
 
 class Columns(NamedTuple):
-    """The devices of Kronecker systems that are read column by column: as they are, and refined."""
+    """The devices of Kronecker systems that are read column by column: as they are, refined, and what is programmed for the latter."""
 
     bare: Device
     refined: Device
+    programmed: KroneckerColumns
 
 
-def by_columns(device: Device, refining: Refined, factored: bool) -> Columns:
+def by_columns(device: Device, refining: Refined[Device], factored: bool) -> Columns:
     """Devices that solve a layer's system by columns.
 
     Args:
@@ -83,18 +84,19 @@ def by_columns(device: Device, refining: Refined, factored: bool) -> Columns:
     """
     bare = KroneckerColumns(device)
     if factored:
-        return Columns(bare, KroneckerColumns(refining))
-    once = Refined(
-        refining.device,
-        rounds=0,
+        columns = KroneckerColumns(refining)
+        return Columns(bare, columns, columns)
+    columns = KroneckerColumns(refining.device, factored_damping=True, equilibrate=refining.equilibrate)
+    further = Refined(
+        columns,
+        refining.rounds,
+        refining.tolerance,
         chopped=refining.chopped,
-        equilibrate=refining.equilibrate,
+        method=refining.method if device is refining else "fcg",
         added_damping=refining.added_damping,
         deflation=refining.deflation,
     )
-    method = refining.method if device is refining else "fcg"
-    columns = KroneckerColumns(once, factored_damping=True)
-    return Columns(bare, Refined(columns, refining.rounds, refining.tolerance, chopped=False, method=method))
+    return Columns(bare, further, columns)
 
 
 def as_it_is(found: Solution) -> Answer:

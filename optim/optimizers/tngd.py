@@ -284,7 +284,9 @@ class TNGD(NaturalGradient):
             return factored_damping(system) if self.factored_damping else system
 
         if self._refines(damping):
-            return refined(self._columns.refined, system_at, g, damping, self.duration)
+            before = self._columns.programmed.programmings
+            found = refined(self._columns.refined, system_at, g, damping, self.duration)
+            return dataclasses.replace(found, programmings=self._columns.programmed.programmings - before)
         return as_it_is(self._columns.bare.solve(system_at(damping), g, self.duration, x0=g))
 
     def _refines(self, damping: float) -> bool:

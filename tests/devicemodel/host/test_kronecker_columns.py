@@ -111,15 +111,52 @@ def test_each_column_of_a_die_is_refined():
     assert found.refinement.residual <= 1e-4
 
 
+class Poor(IdealDevice):
+    """Solves, settled, a matrix each of whose entries is off by a normal share."""
+
+    def __init__(self):
+        super().__init__()
+        self.programmed = []
+
+    def solve(self, system, b, duration, x0=None):
+        self.programmed.append((system.A, duration))
+        off = torch.from_numpy(np.random.default_rng([7, system.size]).standard_normal(system.A.shape))
+        x = torch.linalg.solve(system.A.double() * (1 + 0.03 * off), b.double()).to(b.dtype)
+        return Solution(x, Outcome.EXTRAPOLATED, 1.0, 2, ("far off",), products=1)
+
+
+def test_many_drives_share_the_programs():
+    system = kronecker(*factors())
+    b = torch.stack([drive(seed) for seed in range(3)])
+    columns = KroneckerColumns(Poor())
+    together = columns.solve_many(system, b, 20.0, torch.stack([b[0], 0 * b[1], b[2]]))
+    assert columns.programmings == 2
+    for one, row, start in zip(together, b, (b[0], None, b[2]), strict=True):
+        alone = columns.solve(system, row, 20.0, start)
+        assert torch.equal(one.x, alone.x)
+        assert (one.attempts, one.seconds, one.violations) == (alone.attempts, alone.seconds, alone.violations)
+        assert one.products == P + Q  # of the device's own host
+    exact = KroneckerColumns(IdealDevice()).solve_many(system, b, 0.7, torch.stack([b[0], 0 * b[1], b[2]]))
+    for one, row, start in zip(exact, b, (b[0], None, b[2]), strict=True):
+        torch.testing.assert_close(one.x, KroneckerColumns(IdealDevice()).solve(system, row, 0.7, start).x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_factors_are_programmed_with_a_unit_diagonal_where_asked(dtype):
+    (A, B), b = factors(), drive()
+    system = Kronecker(*(torch.tensor(one, dtype=dtype) for one in (A, B)))
+    device = Poor()
+    found = KroneckerColumns(device, equilibrate=True).solve(system, b.to(dtype), 20.0)
+    assert found.x.dtype == dtype
+    for (matrix, duration), whole in zip((device.programmed[0], device.programmed[-1]), (B, A), strict=True):
+        np.testing.assert_allclose(matrix.diagonal(), 1.0, rtol=1e-6)
+        assert duration == pytest.approx(20.0 * whole.diagonal().max(), rel=1e-6)
+    exact = KroneckerColumns(IdealDevice(), equilibrate=True).solve(system, b.to(dtype), math.inf)
+    assert off(exact.x, np.linalg.solve(np.kron(A, B), b)) < (1e-4 if dtype == torch.float32 else 1e-10)
+
+
 def test_all_columns_are_counted():
     """As of runs of single columns, on a device that answers the same in any order."""
-
-    class Poor(IdealDevice):
-        def solve(self, system, b, duration, x0=None):
-            off = torch.from_numpy(np.random.default_rng([7, system.size]).standard_normal(system.A.shape))
-            x = torch.linalg.solve(system.A * (1 + 0.03 * off), b)
-            return Solution(x, Outcome.EXTRAPOLATED, 1.0, 2, ("far off",))
-
     (A, B), b = factors(), drive()
     refined = Refined(Poor(), tolerance=1e-4)
     found = KroneckerColumns(refined).solve(kronecker(A, B), b, 60.0)
@@ -133,6 +170,7 @@ def test_all_columns_are_counted():
     assert found.seconds == pytest.approx(sum(one.seconds for one in parts))
     refinement = found.refinement
     assert refinement.products == sum(one.refinement.products for one in parts)
+    assert refinement.programmings == 2
     assert refinement.rounds == max(one.refinement.rounds for one in parts) > 1
     assert refinement.residual == max(one.refinement.residual for one in parts) <= 1e-4
     assert list(refinement.residuals) == sorted(refinement.residuals, reverse=True)
@@ -150,8 +188,10 @@ def test_a_die_by_columns_preconditions_the_damped_system():
     A, B, damping = spd(6, 100.0, 1), spd(8, 100.0, 2), 0.3
     system, b = kronecker(A, B, damping), drive(n=48)
     expected = np.linalg.solve(np.kron(A, B) + damping * np.eye(48), b)
-    columns = KroneckerColumns(Refined(die(), rounds=0), factored_damping=True)
-    found = Refined(columns, rounds=48, tolerance=1e-6, chopped=False, method="fcg").solve(system, b, 600.0)
+    columns = KroneckerColumns(die(), factored_damping=True, equilibrate=True)
+    found = Refined(columns, rounds=48, tolerance=1e-6, method="fcg").solve(system, b, 100.0)
+    # Two programs a reading, which serve both signs.
+    assert columns.programmings == 2 * len(found.refinement.residuals)
     plain = Refined(NoDie(), rounds=400, tolerance=1e-6, method="fcg").solve(system, b, 1.0)
     assert found.outcome is plain.outcome is Outcome.OK
     assert found.refinement.residual < 1e-6

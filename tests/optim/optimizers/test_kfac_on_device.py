@@ -127,6 +127,7 @@ def test_a_refined_die_takes_the_digital_step_and_a_bare_one_does_not(factored):
     assert last.products > 4
     assert last.attempts >= 2 * (5 + 7 + 3 + 6)  # every column, at both signs
     assert last.analog_seconds > 0
+    assert last.programmings == 4 if factored else last.programmings > 4  # two layers, two factors, each round anew
     bare, optimizer = steps_of(TNGD, device=die(), reading="bare", **options)
     assert optimizer.last.reading == "bare"
     assert off(bare, expected) > 1e-2
