@@ -3,7 +3,9 @@
     python benchmarks/devicemodel/cost.py [--plot docs/cost.png]
 
 First the paper's machine (arXiv:2405.13817) part by part in the three layouts, and the operations of digital optimizers on
-the same host; then the time of the derivatives as measured on this machine, against the model; then where the bottleneck changes.
+the same host; then the time of the derivatives as measured on this machine, against the model; then where the bottleneck changes; then
+a cheaper die and more rounds: what a solution to |b - A x| <= 1e-3 |b| takes on dies of fewer or more bits, with the rounds and runs that
+surrogates of five dies really need for it on a system of a training.
 
 `--survey ADCsurvey_rev20250609.xlsx` (of github.com/bmurmann/ADC-survey) prints the medians of the converters' parameters instead.
 """
@@ -15,20 +17,29 @@ import platform
 import statistics
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.digital_host import DigitalHost
-from thermograd.devicemodel.cost.model import Handover, Scenario, handovers
-from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds
+from thermograd.devicemodel.cost.model import GROUPS, Handover, Scenario, StepCost, handovers, step_cost
+from thermograd.devicemodel.cost.refinement import ReadingPlan, scaling_work, written_out
+from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds, planned_array
+from thermograd.devicemodel.device import Outcome
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.refine import Refined
+from thermograd.devicemodel.systems import Dense
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
 from thermograd.optim.tasks.digits import digits
-from thermograd.report.figures.cost import draw_sweep, legend
-from thermograd.report.figures.style import WIDE, styled
+from thermograd.optim.training.curvature_systems import curvature_systems
+from thermograd.report.figures.cost import COLOURS, draw_sweep, legend
+from thermograd.report.figures.style import BLACK, WIDE, styled
 
 N, BATCH, OUTPUTS, CG_STEPS = 100_000, 32, 20, 200
 """The largest network of the paper's figure 2."""
@@ -63,6 +74,70 @@ MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
 )
 """As `PANELS`, in numbers alone."""
 HIDDEN = (32, 128, 512)
+
+
+BITS, DIES, TOLERANCE, MOST = tuple(range(3, 13)), (1, 2, 3, 4, 5), 1e-3, 20
+"""Of codes and converters; seeds; |b - A x| / |b|; rounds."""
+STEP, SAMPLES_A_STEP, DURATION = 50, 16, 20.0
+"""Of the training whose system is solved, and of a run, tau."""
+
+
+class Weighed(NamedTuple):
+    """A solution to the tolerance on dies of some bits: medians over those that get there, and what they cost."""
+
+    bits: int
+    converged: int
+    rounds: int
+    runs: int
+    cost: StepCost
+
+
+def weighed() -> list[Weighed]:
+    """A cheaper die and more rounds."""
+    [system] = curvature_systems(digits(), [STEP], SAMPLES_A_STEP)
+    matrix, b = Dense(torch.from_numpy(system.matrix)), torch.from_numpy(system.b)
+    found = []
+    for bits in BITS:
+        technology = preset("integrated").replace(resistors__bits=bits, dac__bits=bits, adc__bits=bits, link__word=16)
+        card, array = DeviceCard.uncalibrated(technology), planned_array("dual", 1, 1, len(system.b), technology)
+        solutions = [Refined(SurrogateDevice(card, die), MOST, TOLERANCE).solve(matrix, b, DURATION) for die in DIES]
+        good = [one for one in solutions if one.outcome is Outcome.OK]
+        if not good:
+            print(f"  {bits:>2} bits: none of {len(DIES)} dies gets there in {MOST} rounds")
+            continue
+        rounds = statistics.median_high(one.refinement.rounds for one in good if one.refinement)
+        runs = statistics.median_high(one.attempts for one in good)
+        work = ReadingPlan(rounds).work(written_out(array.cells), scaling_work(array.cells))
+        cost = step_cost(array, technology, DURATION * array.tau * runs, attempts=runs, work=work)
+        found.append(Weighed(bits, len(good), rounds, runs, cost))
+        groups = cost.groups(energy=True)
+        print(
+            f"  {bits:>2} bits: {len(good)} of {len(DIES)} dies, {rounds} rounds, {runs} runs, {cost.seconds:.3g} s, {cost.joules:.3g} J: "
+            + ", ".join(f"{name} {groups[name]:.2g}" for name in groups if name != "derivatives")
+        )
+    return found
+
+
+def draw_weighed(ax: Axes, found: list[Weighed]) -> None:
+    """Energy by part over the bits, the number of rounds above."""
+    bits = [one.bits for one in found]
+    for name in GROUPS:
+        line = [one.cost.groups(energy=True)[name] for one in found]
+        if max(line) > 0:
+            ax.plot(bits, line, color=COLOURS[name], linewidth=1.6)
+    total = [one.cost.joules for one in found]
+    ax.plot(bits, total, color=BLACK, linewidth=1.0, linestyle=(0, (4, 2)))
+    for one in found:
+        ax.annotate(
+            f"{one.rounds}",
+            (one.bits, one.cost.joules),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+        )
+    ax.set(yscale="log", xlabel="bits of codes and converters (above: rounds)", ylabel="energy of a solution (J)")
+    ax.set_ylim(top=4 * max(total))
 
 
 def digital_optimizers(host: DigitalHost) -> list[tuple[str, float]]:
@@ -141,11 +216,14 @@ def described(changes: list[Handover]) -> str:
 
 
 @styled
-def picture() -> Figure:
-    figure = Figure(figsize=(1.4 * WIDE, 4.2), layout="constrained")
-    for ax, (title, scenario, knob, low, high, energy) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+def picture(found: list[Weighed]) -> Figure:
+    figure = Figure(figsize=(1.05 * WIDE, 7.6), layout="constrained")
+    *swept, last = figure.subplots(2, 2).ravel()
+    for ax, (title, scenario, knob, low, high, energy) in zip(swept, PANELS, strict=True):
         draw_sweep(ax, scenario, knob, low, high, energy)
         ax.set_title(title)
+    draw_weighed(last, found)
+    last.set_title(f"Energy: a system of digits to {TOLERANCE:g}, refined")
     legend(figure)
     return figure
 
@@ -197,8 +275,12 @@ def main() -> None:
         print(f"  {title}, {knob} {low:g} to {high:g}: {described(handovers(scenario, knob, low, high, energy))}")
     for title, scenario, knob, low, high, energy in MORE:
         print(f"  {title}, {knob} {low:g} to {high:g}: {described(handovers(scenario, knob, low, high, energy))}")
+    print(
+        f"\na solution to |b - A x| <= {TOLERANCE:g} |b|, system of step {STEP} of digits, 1 % mismatch, {DURATION:g} tau a run"
+    )
+    found = weighed()
     if path is not None:
-        picture().savefig(path, dpi=150)
+        picture(found).savefig(path, dpi=150)
         print(f"\nwrote {path}")
 
 

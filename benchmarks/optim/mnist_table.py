@@ -34,8 +34,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.cli.outputs import complain
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.model import Scenario
-from thermograd.devicemodel.device import Device, Solution
-from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.device import Device
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.optim.optimizers.reading import TOLERANCE
@@ -137,44 +136,6 @@ def one(path: str, card: DeviceCard, row: str, seed: int, die: int | None, steps
     }
 
 
-def why(path: str, card: DeviceCard, steps: tuple[int, ...] = (5, 15, 25)) -> str:
-    """Error of one die on the systems of an ideal device's training, with one imperfection after the other removed."""
-    met: list[tuple[Any, ...]] = []
-
-    class Watched(IdealDevice):
-        def solve(self, system: Any, b: torch.Tensor, duration: float, x0: torch.Tensor | None = None) -> Solution:
-            met.append((system, b, duration, x0))
-            return super().solve(system, b, duration, x0=x0)
-
-    train(make_task("mnist", {"path": path}), "tngd", max(steps) + 1, seed=0, device=Watched(), evaluate_every=0)
-    codes = card.technology.replace(resistors__bits=14)
-    fine = codes.replace(dac__bits=14, dac__offset=0.0, dac__gain_error=0.0)
-    changes: dict[str, Any] = {}
-    better = {"as calibrated": changes}
-    for name, change in (
-        ("14-bit conductances", {"technology": codes}),
-        ("and 14-bit DAC without offset", {"technology": fine}),
-        ("and cells without offset", {"offset": 0.0}),
-        ("and without leak", {"leak": 0.0}),
-        ("and without mismatch", {"mismatch": 0.0}),
-    ):
-        changes = {**changes, **change}
-        better[name] = changes
-    tops = ", ".join(f"{float(torch.linalg.eigvalsh(met[k][0].dense())[-1]):.0f}" for k in steps)
-    lines = [f"Relative error of the reading; largest eigenvalues {tops} beside a damping of 1.", ""]
-    lines += ["| die 0 | " + " | ".join(f"step {k}" for k in steps) + " |", "|---" * (1 + len(steps)) + "|"]
-    for name, made in better.items():
-        cells = []
-        for k in steps:
-            system, b, duration, x0 = met[k]
-            exact = torch.linalg.solve(system.dense(), b)
-            found = SurrogateDevice(card.replace(**made), die=0, extrapolate=True).solve(system, b, duration, x0=x0)
-            off = float((found.x - exact).norm() / exact.norm())
-            cells.append(f"{off:.2g}" if found.outcome.readable else found.outcome.value)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
@@ -188,7 +149,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("out/mnist"), help="folder that keeps the runs")
     parser.add_argument("--kept", action="store_true", help="run nothing: the table of the runs that the folder keeps")
-    parser.add_argument("--why", action="store_true", help="instead: what makes the die's error")
     parser.add_argument("--docs", type=Path, help="page whose table is to be replaced")
     arguments = parser.parse_args()
     if arguments.data is None:
@@ -196,9 +156,6 @@ def main() -> None:
         return
     try:
         card = card_of_preset() if arguments.card is None else DeviceCard.read(arguments.card)
-        if arguments.why:
-            write(arguments.docs, "mnist: why", why(arguments.data, card))
-            return
         store: JobStore[dict[str, Any]] = JobStore(output_folder(arguments.out))
         rows = list(ROWS) if arguments.rows is None else [one.strip() for one in arguments.rows.split(";")]
         if unknown := [row for row in rows if row not in ROWS]:
