@@ -35,9 +35,9 @@ from .cell_coefficients import CellCoefficients
 from .cell_law import cell_law
 from .dense_law import DenseLaw
 
-RELATIVE = 1e-10
+RELATIVE = 3e-10
 """Of voltages."""
-ACCURACY, FINEST = 1e-11, 1e-14
+ACCURACY, FINEST = 1e-10, 1e-14
 """Of a transient, relative to the voltages at rest and at first: as a rule, and where they are much larger than those on the way."""
 LARGEST_LAG = 0.2
 """Amplifiers' lag times the fastest rate up to which the noise is expanded in it."""

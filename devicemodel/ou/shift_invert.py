@@ -32,6 +32,8 @@ from torch import Tensor
 MAX_STEPS = 60
 CHECKS = (5, 8, 12, 16, 20, 25, 30, 36, 43, 51, 60)
 """Steps at which the residual is looked at, of a time that was not asked for before."""
+CANCELLED = 0.05
+"""Share of an image that is new, below which it is made orthogonal once more."""
 INSTANTS = 4
 """Parts of [0, t] at whose ends the residual is looked at."""
 CUT = 4e-3
@@ -135,12 +137,14 @@ def terms(gamma: float, slowest: float, fastest: float) -> tuple[int, float] | N
 
 def _orthogonalised(image: Tensor, basis: Tensor, m: int) -> np.ndarray:
     """Coefficients (m + 1,) of an image in the basis, to which what is new in it is appended, of unit length."""
-    held, shares = basis[:m], torch.zeros(m, dtype=image.dtype)
-    # Twice is enough (W. Kahan, in B. Parlett, The Symmetric Eigenvalue Problem, 1980).
-    for _ in range(2):
-        share = torch.mv(held, image)
-        image = torch.addmv(image, held.mT, share, alpha=-1)
-        shares = shares + share
-    length = float(image.norm())
+    held = basis[:m]
+    size, shares = float(torch.linalg.vector_norm(image)), torch.mv(held, image)
+    image = torch.addmv(image, held.mT, shares, alpha=-1)
+    length = float(torch.linalg.vector_norm(image))
+    if length < CANCELLED * size:
+        # Twice is enough (W. Kahan, in B. Parlett, The Symmetric Eigenvalue Problem, 1980).
+        more = torch.mv(held, image)
+        image, shares = torch.addmv(image, held.mT, more, alpha=-1), shares + more
+        length = float(torch.linalg.vector_norm(image))
     torch.mul(image, 1 / length if length > 0 else 0.0, out=basis[m])
     return np.append(shares.numpy(), length)
