@@ -34,6 +34,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.cli.outputs import complain
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.model import Scenario
+from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.devicemodel.device import Device
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
@@ -203,7 +204,6 @@ def table(runs: list[dict[str, Any]]) -> str:
         "|---" * 13 + "|",
     ]
     exact = {run["seed"]: 100 * run["accuracy"] for run in runs if run["row"] == EXACT}
-    hardware = hardware_seconds()
     for row, asked in ROWS.items():
         group = [run for run in runs if run["row"] == row]
         if not group:
@@ -234,16 +234,19 @@ def table(runs: list[dict[str, Any]]) -> str:
         cells.append(
             f"{np.median([one[0] for one in known]):.2g} ({max(one[1] for one in known):.2g})" if known else "-"
         )
-        modelled = f"{1e6 * hardware:.0f}" if asked.reading == "bare" else "-"
+        products = float(np.median([run["products"] for run in group]))
+        modelled = f"{1e6 * hardware_seconds(products):.0f}" if asked.reading and asked.rounds is None else "-"
         cells += [f"{digital:.1f}", f"{device:.1f}" if asked.reading else "-", modelled]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def hardware_seconds() -> float:
-    """Modelled time of a TNGD step with a bare reading, s."""
+def hardware_seconds(products: float) -> float:
+    """Modelled time of a TNGD step, s: bare without digital products, else refined with as many rounds as they are of, less the first."""
     parameters = sum(p.numel() for p in network().parameters())
-    return Scenario(parameters, PLAN.batch, 10, "dual", preset("integrated"), duration=20.0).cost().seconds
+    plan = ReadingPlan(round(products) - 1) if products else ReadingPlan()
+    scenario = Scenario(parameters, PLAN.batch, 10, "dual", preset("integrated"), duration=20.0, reading=plan)
+    return scenario.cost().seconds
 
 
 if __name__ == "__main__":
