@@ -13,15 +13,17 @@ from ...optim.training.curvature_systems import CurvatureSystem, curvature_syste
 from .settings import (
     BATCH,
     DIES,
-    SETTINGS,
+    Plan,
     Progress,
 )
 
 
-def calibration_stage(technology: Technology, system: CurvatureSystem, workers: int, report: Progress) -> Calibration:
+def calibration_stage(
+    technology: Technology, system: CurvatureSystem, plan: Plan, workers: int, report: Progress
+) -> Calibration:
     """Calibrate on random systems, and on curvature systems of the size that training uses."""
     task = digits()
-    real = curvature_systems(task, [2, 20, 60, 120, 200, 300], BATCH, seed=7, settings=SETTINGS["tngd"])
+    real = curvature_systems(task, [2, 20, 60, 120, 200, 300], BATCH, seed=7, settings=plan.settings("tngd"))
     systems = [(item.matrix, item.b) for item in [system, *real]]
     return calibrate_with_evidence(
         technology,

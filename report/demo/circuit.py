@@ -21,14 +21,10 @@ from ...compiler.passes.verify import verify
 from ...devicemodel.devices.spice import transient
 from ...devicemodel.ou.doubling import transition
 from ...optim.training.curvature_systems import CurvatureSystem
-from .settings import (
-    DAMPING,
-    DURATION,
-    SHOWN_IMAGES,
-)
+from .settings import SHOWN_IMAGES, Plan
 
 
-def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) -> dict[str, Any]:
+def matrix_stage(system: CurvatureSystem, technology: Technology, plan: Plan, folder: Path) -> dict[str, Any]:
     """Compile the system, verify the netlist and write it."""
     program = compile_matrix(system.matrix, "auto", technology, b=system.b, check=False)
     verified = verify(program)
@@ -36,7 +32,7 @@ def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) 
     write_text(folder / "curvature.cir", netlist)
     program.save(folder / "curvature")
     lines = netlist.splitlines()
-    undamped = system.matrix - DAMPING * np.eye(len(system.b))
+    undamped = system.matrix - plan.damping * np.eye(len(system.b))
     return {
         "source": (
             f"The dual curvature system of a batch of {SHOWN_IMAGES} handwritten digits after {system.step} natural-gradient steps: "
@@ -45,7 +41,7 @@ def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) 
         ),
         "unknowns": program.size,
         "batch": SHOWN_IMAGES,
-        "damping": DAMPING,
+        "damping": plan.damping,
         "step": system.step,
         "A": system.matrix.tolist(),
         "b": system.b.tolist(),
@@ -62,14 +58,16 @@ def matrix_stage(system: CurvatureSystem, technology: Technology, folder: Path) 
     }
 
 
-def transient_stage(system: CurvatureSystem, technology: Technology, die: int, shown: int = 6) -> dict[str, Any]:
+def transient_stage(
+    system: CurvatureSystem, technology: Technology, plan: Plan, die: int, shown: int = 6
+) -> dict[str, Any]:
     """One noisy ngspice transient from the gradient to the solution on a die, and the exact law of the same netlist."""
     n = len(system.b)
     program = compile_matrix(system.matrix, "crossbar", technology, b=system.b, check=False).on(Die(technology, die))
     program = program.at_scale(
         min(program.volts_per_unit, 0.5 * technology.opamp.output_limit / float(np.abs(system.b).max()))
     )
-    duration = DURATION
+    duration = plan.duration
     circuit = program.netlist(system.b, x0=system.b)
     analysis = transient(program, duration, johnson_noise=True)
     result = run(circuit, analysis, seed=die, timeout=600.0)

@@ -16,6 +16,7 @@ from ..figures.calibration import calibration_plot, loop_plot
 from ..figures.cell import cell_plot
 from ..figures.matrix import matrix_plot
 from ..figures.overview import overview_figure
+from ..figures.refinement import refinement_plot
 from ..figures.settling import transient_plot
 from ..figures.study import accuracy_range, study_plot
 from ..figures.style import save, to_svg
@@ -24,7 +25,7 @@ from ..template import page_from
 from .statistics import EXPLAINED_BAR, facts
 from .summary import summary
 
-PARTS = ("matrix", "transient", "calibration", "training", "loop", "studies")
+PARTS = ("matrix", "transient", "calibration", "refinement", "training", "loop", "studies")
 
 
 def write_report(results: dict[str, Any], path: Path | str) -> None:
@@ -49,6 +50,8 @@ def render(results: dict[str, Any]) -> str:
         given["training"] = None
     if given["calibration"] and not given["calibration"]["comparisons"]:
         given["calibration"] = None
+    if given["refinement"] and not any(die["kind"] == "spice" for die in given["refinement"]["dies"]):
+        given["refinement"] = None
     if given["loop"] and not given["loop"]["systems"]:
         given["loop"] = None
     return page_from(
@@ -75,6 +78,8 @@ def _figures(results: dict[str, Any]) -> dict[str, Markup]:
         )
     if calibration := results["calibration"]:
         figures["calibration"] = calibration_plot(calibration), "Surrogate's error against the error of ngspice"
+    if refinement := results["refinement"]:
+        figures["refinement"] = refinement_plot(refinement), "Error of refined readings against rounds, logarithmic"
     if training := results["training"]:
         figures["training"] = training_plot(training), "Test accuracy against steps and against time"
     if loop := results["loop"]:

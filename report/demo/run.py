@@ -1,4 +1,4 @@
-"""The demo, end to end on real data: matrix, netlist, ngspice, calibration, training, SPICE in the loop, studies.
+"""The demo, end to end on real data: matrix, netlist, ngspice, calibration, refined readings, training, SPICE in the loop, studies.
 
 All results of the report come from here; `run_demo` writes `report.json`, `report.html` and its first picture, the netlist, the
 program and the card.
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ...circuits.errors import InputError
 from ...circuits.files import write_text
 from ...circuits.technology.presets import preset
 from ...circuits.version import __version__
@@ -24,29 +25,40 @@ from ...optim.tasks.digits import digits
 from ...optim.training.curvature_systems import curvature_systems
 from .calibration import calibration_results, calibration_stage
 from .circuit import matrix_stage, transient_stage
+from .loop import loop_stage
 from .page import write_overview, write_report
+from .refinement import refinement_stage
 from .settings import (
     DIES,
+    PLANS,
     SEEDS,
-    SETTINGS,
     SHOWN_IMAGES,
     TECHNOLOGY,
     Progress,
 )
-from .training import loop_stage, studies_stage, training_stage
+from .training import studies_stage, training_stage
 
 
-def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, workers: int = 2) -> dict[str, Any]:
+def run_demo(
+    out: str | Path = "out/demo", progress: Progress | None = None, workers: int = 2, reading: str = "both"
+) -> dict[str, Any]:
     """Run everything and write the report into a folder.
 
     Args:
         out: folder, made if need be. Finished runs of the studies in it are reused.
         progress: called with (stage, done, total).
         workers: processes for training and simulation.
+        reading: of the dies that train: "both" compares "refined" and "bare"; see `settings.PLANS`.
 
     Returns:
         The results as written to report.json.
+
+    Raises:
+        InputError: an unknown reading.
     """
+    if reading not in PLANS:
+        raise InputError(f"reading is {reading!r}: give one of {', '.join(PLANS)}")
+    plan = PLANS[reading]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     report = progress or (lambda stage, done, total: None)
@@ -54,23 +66,26 @@ def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, wor
     results: dict[str, Any] = {}
     with seconds("a real curvature matrix"):
         report("a real curvature matrix", 0, 1)
-        system = curvature_systems(digits(), [5], SHOWN_IMAGES, settings=SETTINGS["tngd"])[0]
-        results["matrix"] = matrix_stage(system, technology, folder)
+        system = curvature_systems(digits(), [5], SHOWN_IMAGES, settings=plan.settings("tngd"))[0]
+        results["matrix"] = matrix_stage(system, technology, plan, folder)
         report("a real curvature matrix", 1, 1)
     with seconds("ngspice with thermal noise"):
         report("ngspice with thermal noise", 0, 1)
-        results["transient"] = transient_stage(system, technology, DIES[0])
+        results["transient"] = transient_stage(system, technology, plan, DIES[0])
         report("ngspice with thermal noise", 1, 1)
     with seconds("calibration"):
-        calibration = calibration_stage(technology, system, workers, report)
+        calibration = calibration_stage(technology, system, plan, workers, report)
         calibration.card.write(folder / "card.json")
         results["calibration"] = calibration_results(calibration)
+    if "refined" in plan.readings:
+        with seconds("refined readings"):
+            results["refinement"] = refinement_stage(calibration.card, plan, workers, report)
     with seconds("training"):
-        results["training"], systems = training_stage(calibration.card, workers, report)
+        results["training"], systems = training_stage(calibration.card, plan, workers, report)
     with seconds("SPICE in the loop"):
-        results["loop"] = loop_stage(calibration.card, systems, report)
+        results["loop"] = loop_stage(calibration.card, systems, plan, workers, report)
     with seconds("studies"):
-        results["studies"] = studies_stage(calibration.card, folder, workers, report)
+        results["studies"] = studies_stage(calibration.card, plan, folder, workers, report)
     results["meta"] = {
         "version": __version__,
         "seed": SEEDS[0],
@@ -80,7 +95,7 @@ def run_demo(out: str | Path = "out/demo", progress: Progress | None = None, wor
         "cores": os.cpu_count(),
         "seconds": seconds.spent,
         "total_seconds": sum(seconds.spent.values()),
-        "command": "thermograd demo",
+        "command": "thermograd demo" + ("" if reading == "both" else f" --reading {reading}"),
     }
     write_text(folder / "report.json", json.dumps(results))
     write_report(results, folder / "report.html")

@@ -35,20 +35,18 @@ def explained_variance(comparisons: Sequence[dict[str, Any]]) -> tuple[float, fl
     return value, float(np.std(resampled, ddof=1)) if len(left) > 1 else math.nan
 
 
-def paired_difference(
-    training: dict[str, Any], left: tuple[str, bool], right: tuple[str, bool]
-) -> dict[str, Any] | None:
-    """Mean over common seeds of the difference in final accuracy between two kinds of runs, a kind being (optimizer, on dies).
+def paired_difference(training: dict[str, Any], left: tuple[str, str], right: tuple[str, str]) -> dict[str, Any] | None:
+    """Mean over common seeds of the difference in final accuracy between two kinds of runs, (optimizer, reading of dies or "" without).
 
     Returns:
         mean, its standard error, the number of seeds, and whether the difference is beyond the two-sided 95 % range
         of Student's t; None without common seeds.
     """
 
-    def finals(kind: tuple[str, bool]) -> dict[int, float]:
+    def finals(kind: tuple[str, str]) -> dict[int, float]:
         by_seed: dict[int, list[float]] = {}
         for run in training["runs"]:
-            if (run["optimizer"], run.get("die") is not None) == kind:
+            if (run["optimizer"], run["reading"] if run.get("die") is not None else "") == kind:
                 by_seed.setdefault(run["seed"], []).append(float(run["accuracy"][-1]))
         return {seed: float(np.mean(values)) for seed, values in by_seed.items()}
 
@@ -73,12 +71,15 @@ def facts(results: dict[str, Any]) -> dict[str, Any]:
         sets["real"] = [c for c in calibration["comparisons"] if c.get("real")]
         found["explained"] = {name: explained_variance(items) for name, items in sets.items()}
         found["systems"] = {name: len(items) for name, items in sets.items()}
+    if refinement := results["refinement"]:
+        found["refinement"] = refinement_facts(refinement)
     if training := results["training"]:
         found["groups"] = training_groups(training)
         pairs = (
-            ("TNGD on the ideal device", ("tngd", False), "exact NGD", ("ngd", False)),
-            ("TNGD on calibrated dies", ("tngd", True), "exact NGD", ("ngd", False)),
-            ("exact NGD", ("ngd", False), "Adam", ("adam", False)),
+            ("TNGD on the ideal device", ("tngd", ""), "exact NGD", ("ngd", "")),
+            ("TNGD on dies of refined readings", ("tngd", "refined"), "exact NGD", ("ngd", "")),
+            ("TNGD on dies of bare readings", ("tngd", "bare"), "exact NGD", ("ngd", "")),
+            ("exact NGD", ("ngd", ""), "Adam", ("adam", "")),
         )
         gaps = [(name, other, paired_difference(training, left, right)) for name, left, other, right in pairs]
         found["differences"] = [entry for entry in gaps if entry[2]]
@@ -86,7 +87,23 @@ def facts(results: dict[str, Any]) -> dict[str, Any]:
         found["loop"] = loop_facts(loop)
     if results["studies"]:
         found["studies"] = [study_rows(study) for study in results["studies"]]
+        shares = [row["extrapolated"] for rows in found["studies"] for row in rows]
+        found["extrapolated"] = max(shares, default=math.nan)
     return found
+
+
+def refinement_facts(refinement: dict[str, Any]) -> dict[str, Any]:
+    """Over ngspice's dies: largest errors of bare and refined readings, bound of the last, runs; the control's last error."""
+    dies = [die for die in refinement["dies"] if die["kind"] == "spice"]
+    errors = [float(value) for value in np.max([die["errors"] for die in dies], axis=0)]
+    return {
+        "dies": len(dies),
+        "bare": float(np.max([die["bare"] for die in dies])),
+        "errors": errors,
+        "bound": float(np.max([die["bound"] for die in dies])),
+        "runs": float(np.max([die["runs"] for die in dies])),
+        "control": float(refinement["control"][-1]),
+    }
 
 
 def loop_facts(loop: dict[str, Any]) -> dict[str, float]:

@@ -8,12 +8,16 @@ from markupsafe import Markup
 
 from ..figures.training import Group, training_groups
 from ..formatting import percent, plus_minus, significant
-from .statistics import EXPLAINED_BAR, SIGMAS, explained_variance, loop_facts, paired_difference
+from .statistics import EXPLAINED_BAR, SIGMAS, explained_variance, loop_facts, paired_difference, refinement_facts
 
 
 def summary(results: dict[str, Any]) -> list[Markup]:
-    """Up to three sentences, on the circuit, the surrogate and the training; each marks a value that misses its requirement."""
-    return [sentence for sentence in (_circuit(results), _surrogate(results), _network(results)) if sentence]
+    """Up to four sentences: circuit, surrogate, refined readings, training; each marks a value that misses its requirement."""
+    return [
+        sentence
+        for sentence in (_circuit(results), _surrogate(results), _refinement(results), _network(results))
+        if sentence
+    ]
 
 
 def _circuit(results: dict[str, Any]) -> Markup:
@@ -64,26 +68,47 @@ def _surrogate(results: dict[str, Any]) -> Markup:
     return pieces + "."
 
 
+def _refinement(results: dict[str, Any]) -> Markup:
+    if not results["refinement"]:
+        return Markup("")
+    found = refinement_facts(results["refinement"])
+    return Markup(
+        "In ngspice, a bare reading of a system of {} unknowns is off by up to <b>{}</b>; read with a unit diagonal, at both signs of b, "
+        "and corrected by {} digital residuals, by <b>{}</b>."
+    ).format(
+        results["refinement"]["unknowns"],
+        percent(found["bare"]),
+        len(found["errors"]) - 1,
+        percent(found["errors"][-1], 4),
+    )
+
+
 def _network(results: dict[str, Any]) -> Markup:
     training, loop = results["training"], results["loop"]
     text = Markup("")
     if training:
         groups = {
-            (group.runs[0]["optimizer"], group.runs[0].get("die") is not None): group
+            (
+                group.runs[0]["optimizer"],
+                group.runs[0]["reading"] if group.runs[0].get("die") is not None else "",
+            ): group
             for group in training_groups(training)
         }
-        dies, exact = groups.get(("tngd", True)), groups.get(("ngd", False))
+        reading = "refined" if ("tngd", "refined") in groups else "bare"
+        dies, bare, exact = groups.get(("tngd", reading)), groups.get(("tngd", "bare")), groups.get(("ngd", ""))
         if dies:
             text += Markup("{} reaches <b>{}</b> test accuracy after {} steps").format(dies.label, *_final(dies))
         if dies and exact:
             text += Markup(" against <b>{}</b> for exact NGD").format(_final(exact)[0])
-            gap = paired_difference(training, ("tngd", True), ("ngd", False))
+            gap = paired_difference(training, ("tngd", reading), ("ngd", ""))
             if gap and gap["beyond"]:
                 worse = gap["mean"] < 0
                 words = Markup('<span class="miss">{}</span>') if worse else Markup("{}")
                 text += Markup(", ") + words.format(f"{'worse' if worse else 'better'} by a significant margin")
             elif gap and gap["seeds"] > 1:
                 text += f", no significant difference over {gap['seeds']} seeds"
+            if bare and bare is not dies:
+                text += Markup("; the same dies with bare readings reach <b>{}</b>").format(_final(bare)[0])
     if loop:
         found = loop_facts(loop)
         count = len(loop["systems"])

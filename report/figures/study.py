@@ -66,13 +66,15 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
         ha="left" if rising else "right", va="bottom", fontsize=8.5, color=BLACK,
     )  # fmt: skip
     if len(ends) > 1:
-        label_ends(ax, [(mean, reading, _COLOURS[reading][0]) for mean, _, reading in ends], gap=0.09)
+        label_ends(
+            ax, [(mean, reading, _COLOURS.get(reading, _COLOURS["refined"])[0]) for mean, _, reading in ends], gap=0.09
+        )
     return figure
 
 
 def _draw_reading(ax: Axes, reading: str, runs: list[dict[str, Any]]) -> tuple[float, bool, str]:
     """Draw the dies of one reading; the last mean, whether it is above the first one, and the reading."""
-    colour, pale, aside = _COLOURS[reading]
+    colour, pale, aside = _COLOURS.get(reading, _COLOURS["refined"])
     values = sorted({_shown(run) for run in runs})
     accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
     means = [float(np.mean(group)) for group in accuracy]

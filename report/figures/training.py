@@ -27,7 +27,8 @@ from .style import (
     styled,
 )
 
-_OPTIMIZERS = {"sgd": ("SGD", GREY), "adam": ("Adam", ORANGE), "ngd": ("exact NGD", BLACK), "tngd": ("TNGD", BLUE)}
+_OPTIMIZERS = {"sgd": ("SGD", GREY), "adam": ("Adam", ORANGE), "ngd": ("exact NGD", BLACK), "tngd": ("TNGD", SKY)}
+_READINGS = {"refined": BLUE, "bare": VERMILLION}
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,19 @@ class Group:
 
 
 def training_groups(training: dict[str, Any]) -> list[Group]:
-    """One group for each optimizer, and one for all dies of an optimizer on calibrated devices."""
-    members: dict[tuple[str, bool], list[dict[str, Any]]] = {}
+    """One group for each optimizer, and one for each reading of an optimizer's calibrated dies."""
+    members: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in training["runs"]:
-        members.setdefault((run["optimizer"], run.get("die") is not None), []).append(run)
-    groups, spare = [], [GREEN, PURPLE, SKY]
-    for (optimizer, on_die), runs in members.items():
+        members.setdefault((run["optimizer"], run["reading"] if run.get("die") is not None else ""), []).append(run)
+    groups, spare = [], [GREEN, PURPLE]
+    for (optimizer, reading), runs in members.items():
         name, colour = _OPTIMIZERS.get(optimizer, (optimizer, ""))
-        short = f"{name}, dies" if on_die else f"{name}, ideal" if optimizer == "tngd" else name
-        if on_die:
+        short = f"{name}, {reading}" if reading else f"{name}, ideal" if optimizer == "tngd" else name
+        if reading:
             dies = len({run["die"] for run in runs})
             name, colour = (
-                f"{name} on {dies} calibrated {'die' if dies == 1 else 'dies'}",
-                VERMILLION if optimizer == "tngd" else "",
+                f"{name} on {dies} {'die' if dies == 1 else 'dies'}, {reading}",
+                _READINGS.get(reading, "") if optimizer == "tngd" else "",
             )
         elif optimizer == "tngd":
             name = "TNGD, ideal device"

@@ -19,7 +19,9 @@ def test_demo_reports_what_it_wrote(run: Run, monkeypatch: pytest.MonkeyPatch, e
         "training": {"table": [row]},
         "calibration": {"card": {"held_out": {"explained_variance": explained}}},
     }
-    monkeypatch.setattr(demo, "run_demo", lambda out, progress, workers: (progress("matrix", 0, 1), results)[1])
+    monkeypatch.setattr(
+        demo, "run_demo", lambda out, progress, workers, reading: (progress("matrix", 0, 1), results)[1]
+    )
     code, out, error = run("demo", "--out", "here", "--json")
     assert code == (0 if explained >= 0.95 else 1)
     assert json.loads(out)["report"] == "here/report.html"

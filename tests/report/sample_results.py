@@ -59,6 +59,7 @@ def sample_results(seed: int = 0, unknowns: int = 48, points: int = 600) -> dict
         "matrix": _matrix(a, b),
         "transient": _transient(a, b, points, rng),
         "calibration": _calibration(rng),
+        "refinement": _refinement(rng),
         "training": _training(rng),
         "loop": _loop(rng),
         "studies": [_study(name, rng) for name in LEVELS],
@@ -206,8 +207,10 @@ def _training(rng: np.random.Generator) -> dict[str, Any]:
         ("tngd", None, 22, 0.968, 1.2e-3),
     ]
     kinds += [("tngd", die, 24, 0.966, 1.2e-3) for die in (1, 2, 3)]
+    kinds += [("tngd", die, 24, 0.80, 1.1e-3) for die in (1, 2, 3)]
     steps, runs = list(range(0, 301, 10)), []
     for optimizer, die, pace, top, seconds in kinds:
+        reading = "" if die is None else "refined" if top > 0.9 else "bare"
         for seed in range(3):
             level = top + 0.004 * rng.standard_normal()
             accuracy = [
@@ -223,6 +226,7 @@ def _training(rng: np.random.Generator) -> dict[str, Any]:
                     "optimizer": optimizer,
                     "label": f"{optimizer} {die}",
                     "die": die,
+                    "reading": reading,
                     "seed": seed,
                     "steps": steps,
                     "accuracy": accuracy,
@@ -238,6 +242,9 @@ def _training(rng: np.random.Generator) -> dict[str, Any]:
             "accuracy_std": 0.004,
             "steps_to_95": reached,
             "hybrid_seconds": 300 * seconds,
+            "analog_runs": 5.1 if "dies" in name else 0.0,
+            "products": 2.4 if "refined" in name else 0.0,
+            **dict.fromkeys(("clipped", "skipped", "extrapolated", "retried", "gradient"), 7),
             "seconds_per_step": {
                 "digital": seconds * 0.9,
                 "programming": programming,
@@ -251,7 +258,8 @@ def _training(rng: np.random.Generator) -> dict[str, Any]:
             ("Adam", 3, 0.962, 130.0, 4e-4, 0.0),
             ("exact NGD", 3, 0.969, 56.7, 4e-3, 0.0),
             ("TNGD, ideal device", 3, 0.968, 60.0, 1.2e-3, 3.8e-7),
-            ("TNGD on 3 calibrated dies", 9, 0.966, None, 1.2e-3, 3.8e-7),
+            ("TNGD, dies, refined", 9, 0.966, None, 1.2e-3, 3.8e-7),
+            ("TNGD, dies, bare", 9, 0.80, None, 1.1e-3, 3.8e-7),
         )
     ]
     return {
@@ -261,6 +269,34 @@ def _training(rng: np.random.Generator) -> dict[str, Any]:
         "runs": runs,
         "table": table,
         "note": "Digital time is measured on this machine; transfers and settling are modelled.",
+    }
+
+
+def _refinement(rng: np.random.Generator) -> dict[str, Any]:
+    dies = []
+    for kind, count in (("spice", 3), ("surrogate", 20)):
+        for die in range(1, 1 + count):
+            rate = 10 ** rng.uniform(-1.4, -1.0)
+            dies.append(
+                {
+                    "kind": kind,
+                    "die": die,
+                    "bare": 0.4 * rng.uniform(0.5, 1.5),
+                    "errors": [0.05 * rate**k for k in range(5)],
+                    "residual": 0.02 * rate**4,
+                    "bound": 0.2 * rate**4,
+                    "runs": 11,
+                }
+            )
+    return {
+        "technology": "integrated",
+        "step": 100,
+        "unknowns": 27,
+        "damping": 0.1,
+        "condition": 61.2,
+        "scaled_condition": 43.1,
+        "dies": dies,
+        "control": [0.9, 0.6, 0.35, 0.2, 0.12],
     }
 
 

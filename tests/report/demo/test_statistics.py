@@ -44,11 +44,13 @@ def test_paired_difference() -> None:
         ("ngd", None, 1, 0.97),
     ]
     runs = [
-        {"optimizer": name, "die": die, "seed": seed, "accuracy": [0.1, value]} for name, die, seed, value in finals
+        {"optimizer": name, "die": die, "reading": "refined", "seed": seed, "accuracy": [0.1, value]}
+        for name, die, seed, value in finals
     ]
-    gap = paired_difference({"runs": runs}, ("tngd", True), ("ngd", False))
+    gap = paired_difference({"runs": runs}, ("tngd", "refined"), ("ngd", ""))
     assert gap is not None
     assert gap["mean"] == pytest.approx(0.0)  # -0.01 at seed 0, +0.01 at seed 1
     assert gap["error"] == pytest.approx(0.01)
     assert not gap["beyond"]
-    assert paired_difference({"runs": runs}, ("tngd", False), ("ngd", False)) is None
+    assert paired_difference({"runs": runs}, ("tngd", ""), ("ngd", "")) is None
+    assert paired_difference({"runs": runs}, ("tngd", "bare"), ("ngd", "")) is None
