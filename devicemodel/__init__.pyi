@@ -56,6 +56,16 @@ from .host.kronecker_columns import factored_damping as factored_damping
 from .host.probe import Probe as Probe
 from .host.readout import ReadOut as ReadOut
 from .host.refine import Refined as Refined
+from .limits.contraction_law import Contraction as Contraction
+from .limits.contraction_law import contraction as contraction
+from .limits.contraction_law import rounds_to as rounds_to
+from .limits.dies import DieContraction as DieContraction
+from .limits.dies import contraction_of_dies as contraction_of_dies
+from .limits.imperfections import Imperfections as Imperfections
+from .limits.outlook import Outlook as Outlook
+from .limits.outlook import refinement_outlook as refinement_outlook
+from .limits.walls import SmallestDamping as SmallestDamping
+from .limits.walls import smallest_damping as smallest_damping
 from .ou.doubling import Transition as Transition
 from .ou.doubling import transition as transition
 from .ou.gaussian import Gaussian as Gaussian
@@ -77,11 +87,13 @@ __all__ = [
     "Check",
     "CircuitCalibration",
     "Comparison",
+    "Contraction",
     "Dense",
     "Device",
     "DeviceBatch",
     "DeviceCard",
     "DieBatch",
+    "DieContraction",
     "DigitalHost",
     "ErrorBudget",
     "Estimate",
@@ -91,12 +103,14 @@ __all__ = [
     "HeldOut",
     "HostedDevice",
     "IdealDevice",
+    "Imperfections",
     "Implicit",
     "Kronecker",
     "KroneckerColumns",
     "LowRank",
     "Measurements",
     "Outcome",
+    "Outlook",
     "PiecewiseConstant",
     "Prior",
     "Probe",
@@ -107,6 +121,7 @@ __all__ = [
     "Refinement",
     "RowProducts",
     "Scenario",
+    "SmallestDamping",
     "Solution",
     "SolverArray",
     "SolvesMany",
@@ -124,6 +139,8 @@ __all__ = [
     "calibrate_with_evidence",
     "check_measurements",
     "compiled_array",
+    "contraction",
+    "contraction_of_dies",
     "error_budget",
     "explained_variance",
     "factored_damping",
@@ -131,6 +148,9 @@ __all__ = [
     "measure_cells",
     "random_system",
     "read_measurements",
+    "refinement_outlook",
+    "rounds_to",
+    "smallest_damping",
     "solve_many",
     "step_cost",
     "step_time",

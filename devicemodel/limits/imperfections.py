@@ -1,0 +1,127 @@
+"""`Imperfections`: what a crossbar does wrong, as the few figures that the law of its refinement takes.
+
+In the units of the programmed matrix: a conductance of 1 is the largest that can be programmed, and the diagonal of an equilibrated system.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from scipy.constants import Boltzmann
+
+from ...circuits.errors import InputError
+from ...circuits.technology.presets import as_technology
+from ...circuits.technology.technology import Technology
+from ...compiler.passes.quantise import code_step, smallest_code
+from ...compiler.passes.slices import slices_of
+from ..card import DeviceCard
+from ..host.converters import step_of
+
+RAILS = 2
+"""Of the differential crossbar: two resistors an entry, whose mean counts."""
+PER_DECADE = {"E6": 6, "E12": 12, "E24": 24, "E48": 48, "E96": 96, "E192": 192}
+
+
+@dataclass(frozen=True)
+class Imperfections:
+    """Figures of one technology, all 0 (inf) for a perfect one. Conductances in units of the largest one.
+
+    Attributes:
+        code: distance of the programmable conductances; of two slices, of the second one's, and `first_code` of the first one's.
+        least: smallest programmable conductance; below its half none is there.
+        code_ratio: standard deviation of ln G that a series of preferred values leaves.
+        mirrored: whether entries (i, j) and (j, i) are rounded alike.
+        mismatch: standard deviation of ln G of an entry (of two resistors' mean).
+        scatter: standard deviation of an entry beyond these.
+        leak: 1 / A0 of the amplifiers.
+        lag: G_unit / (2 pi GBW C): what a conductance at an amplifier's input adds to its capacitor, relative to it.
+        offset: standard deviation of the amplifiers' offset, V. drive_offset: of that of a drive, V.
+        limit: largest voltage of a cell that can be read, V.
+        full_scale: of the DAC, V. drive_ranges: of the input resistor, each twice the one before. dac_step, adc_step: V; 0: no steps.
+        adc_noise: of a conversion, V rms.
+        johnson: rails k T / C, V^2. 0: none.
+        gain: standard deviation of the gain of drive and reading together.
+    """
+
+    code: float = 0.0
+    first_code: float = 0.0
+    least: float = 0.0
+    code_ratio: float = 0.0
+    mirrored: bool = True
+    mismatch: float = 0.0
+    scatter: float = 0.0
+    leak: float = 0.0
+    lag: float = 0.0
+    offset: float = 0.0
+    drive_offset: float = 0.0
+    limit: float = math.inf
+    full_scale: float = math.inf
+    drive_ranges: int = 1
+    dac_step: float = 0.0
+    adc_step: float = 0.0
+    adc_noise: float = 0.0
+    johnson: float = 0.0
+    gain: float = 0.0
+
+    @classmethod
+    def of(cls, hardware: Technology | DeviceCard | str) -> Self:
+        """Those of a technology (or a preset's name), or of a card, whose fitted figures stand for the technology's.
+
+        Raises:
+            InputError: something else, an unknown preset.
+        """
+        card = hardware if isinstance(hardware, DeviceCard) else None
+        technology = as_technology(card.technology if card else hardware)  # type: ignore[arg-type]
+        resistors, opamp, dac, adc = technology.resistors, technology.opamp, technology.dac, technology.adc
+        unit, finest = 1.0 / resistors.unit, slices_of(resistors)[-1]
+        lag = card.lag.value if card else 1.0 / (2 * math.pi * opamp.gbw)
+        power = (card.noise_power.value if card else 1.0) if technology.thermal.johnson_noise else 0.0
+        return cls(
+            code=code_step(finest) / unit if finest.bits is not None else 0.0,
+            first_code=code_step(resistors) / unit if resistors.slices == 2 else 0.0,
+            least=smallest_code(finest) / unit if finest.bits is not None else 0.0,
+            code_ratio=math.log(10) / PER_DECADE[resistors.series] / math.sqrt(12) if resistors.series else 0.0,
+            mismatch=(card.mismatch.value if card else resistors.mismatch) / math.sqrt(RAILS),
+            leak=card.leak.value if card else 1.0 / opamp.gain,
+            lag=lag * unit / technology.capacitors.unit,
+            offset=card.offset.value if card else opamp.offset_mismatch,
+            drive_offset=dac.offset,
+            limit=min(opamp.output_limit, adc.full_scale),
+            full_scale=dac.full_scale,
+            drive_ranges=resistors.drive_ranges,
+            dac_step=step_of(dac),
+            adc_step=step_of(adc),
+            adc_noise=adc.noise,
+            johnson=power * RAILS * Boltzmann * technology.thermal.ambient / technology.capacitors.unit,
+            gain=math.hypot(dac.gain_error, adc.gain_error),
+        )
+
+    def verified(self, repeatability: float = 0.0) -> Self:
+        """Codes chosen for the conductances that the die was measured to have: their mismatch gives way to that of the measurement, half a
+        step is left, drawn for each entry, and of two slices the unmeasured second one's mismatch.
+
+        Args:
+            repeatability: standard error of a measured ln G (`CellTable.repeatability`).
+        """
+        _check("repeatability", repeatability)
+        second = self.first_code / math.sqrt(12) * self.mismatch
+        scatter = math.hypot(self.scatter, second)
+        return dataclasses.replace(self, mirrored=False, mismatch=repeatability, scatter=scatter)
+
+    def leak_compensated(self, left: float = 0.0) -> Self:
+        """The predicted L / A0 taken off the programmed diagonal, but for a share `left`, such as the spread of A0."""
+        _check("left", left)
+        return dataclasses.replace(self, leak=self.leak * left)
+
+    def offsets_nulled(self, left: float = 0.0) -> Self:
+        """A bias drive against the offsets, which a share `left` of them remains of."""
+        _check("left", left)
+        return dataclasses.replace(self, offset=self.offset * left, drive_offset=self.drive_offset * left)
+
+
+def _check(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} is {value!r}: give a finite number >= 0")
