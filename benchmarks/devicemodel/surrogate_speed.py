@@ -11,8 +11,8 @@ signal level, one thread. Processor time, each case and the Cholesky factorisati
     refined         `Refined(rounds=2)`: programming, six runs, three products with A
 
 "settled" is the program as `Refined` makes it, of unit diagonal and for max A_ii times the duration: nothing of the start is left at its
-end. "on the way" is the matrix itself for 20 tau, where a transient is. Each case has a device of its own, which has found its level. And the
-whole step of training: seconds of the simulated device over those of the digital part (forward and backward pass, curvature, update),
+end. "on the way" is the matrix itself for 20 tau, where a transient is. Each case has a device of its own, which has found its level. And
+the whole step of training: seconds of the simulated device over those of the digital part (forward and backward pass, curvature, update),
 refined to 1e-2.
 """
 
