@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -59,10 +59,10 @@ class Recorder(IdealDevice):
         return super().solve(system, b, duration, x0)
 
 
-def trained(task: Task, steps: int, device: Any) -> Any:
+def trained(task: Task, steps: int, device: Any, reading: Literal["bare", "refined"]) -> Any:
     """The history of some steps."""
     make = lambda params: TNGD(  # noqa: E731
-        params, lr=RATE, damping=DAMPING, momentum=MOMENTUM, duration=DURATION, device=device
+        params, lr=RATE, damping=DAMPING, momentum=MOMENTUM, duration=DURATION, device=device, reading=reading
     )
     return train(task, make, steps, BATCH, 0, evaluate_every=0)
 
@@ -93,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     task, recorder = mnist(arguments.data), Recorder()
-    trained(task, arguments.step, recorder)
+    trained(task, arguments.step, recorder, "bare")
     system, b = recorder.system, recorder.drive
     none = torch.zeros_like(b)
     scale = system.diagonal().rsqrt()
@@ -134,7 +134,7 @@ def main() -> None:
     solution = refined.solve(fresh(system), b, DURATION)
     assert solution.refinement is not None
     print(f"\nrefined: {solution.attempts} runs, |b - A x| / |b| = {solution.refinement.residual:.2g}")
-    history = trained(task, STEPS, make())
+    history = trained(task, STEPS, make(), "refined")
     digital, simulated = (statistics.median(part[2:]) for part in (history.digital_seconds, history.device_seconds))
     print(
         f"a step of training: digital part {1e3 * digital:.0f} ms, simulated device {1e3 * simulated:.0f} ms, "
