@@ -80,8 +80,10 @@ def write_page(budget: dict[str, Any], of: str, path: Path) -> None:
     write_text(path, page_from("error_budget.html", title=title, picture=Markup(picture), **tables_of(budget)))
 
 
-def tables_of(budget: dict[str, Any]) -> dict[str, Any]:
-    """What the template's tables need."""
+def tables_of(budget: dict[str, Any] | None) -> dict[str, Any]:
+    """What the template's tables need; None: no tables."""
+    if budget is None:
+        return {"columns": COLUMNS, "tables": [], "meanings": []}
     return {
         "columns": COLUMNS,
         "tables": [(heading_of(budget, reading), rows_of(budget, reading)) for reading in budget["readings"]],

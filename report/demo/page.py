@@ -12,8 +12,10 @@ from typing import Any
 from markupsafe import Markup
 
 from ...circuits.files import write_text
+from ..error_budget import tables_of
 from ..figures.calibration import calibration_plot, loop_plot
 from ..figures.cell import cell_plot
+from ..figures.error_budget import error_budget_plot
 from ..figures.matrix import matrix_plot
 from ..figures.overview import overview_figure
 from ..figures.refinement import refinement_plot
@@ -25,7 +27,7 @@ from ..template import page_from
 from .statistics import EXPLAINED_BAR, facts
 from .summary import summary
 
-PARTS = ("matrix", "transient", "calibration", "refinement", "training", "loop", "studies")
+PARTS = ("matrix", "transient", "calibration", "refinement", "training", "loop", "studies", "causes")
 
 
 def write_report(results: dict[str, Any], path: Path | str) -> None:
@@ -62,6 +64,7 @@ def render(results: dict[str, Any]) -> str:
         facts=facts(given),
         svg=_figures({**results, **given}),
         bar=EXPLAINED_BAR,
+        **tables_of(given["causes"]),
     )
 
 
@@ -88,4 +91,7 @@ def _figures(results: dict[str, Any]) -> dict[str, Markup]:
     limits = [value for study in studies for value in accuracy_range(study)]
     for k, study in enumerate(studies):
         figures[f"study{k}"] = study_plot(study, limits), f"Test accuracy against {study['axis']}"
+    if causes := results["causes"]:
+        title = f"Causes of the error: {causes['unknowns']} unknowns, {len(causes['dies'])} dies"
+        figures["causes"] = error_budget_plot(causes, title), "Errors of bare and refined readings by cause"
     return {name: Markup(to_svg(figure, name, text)) for name, (figure, text) in figures.items()}

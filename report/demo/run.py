@@ -24,6 +24,7 @@ from ...circuits.version import __version__
 from ...optim.tasks.digits import digits
 from ...optim.training.curvature_systems import curvature_systems
 from .calibration import calibration_results, calibration_stage
+from .causes import causes_stage
 from .circuit import matrix_stage, transient_stage
 from .loop import loop_stage
 from .page import write_overview, write_report
@@ -86,6 +87,8 @@ def run_demo(
         results["loop"] = loop_stage(calibration.card, systems, plan, workers, report)
     with seconds("studies"):
         results["studies"] = studies_stage(calibration.card, plan, folder, workers, report)
+    with seconds("causes of the error"):
+        results["causes"] = causes_stage(system, calibration.card, plan, report)
     results["meta"] = {
         "version": __version__,
         "seed": SEEDS[0],

@@ -12,6 +12,8 @@ from .style import BLACK, BLUE, GREY, ORANGE, WIDE, log_ticks, styled
 
 DEPTH = 1e-5
 """Share of the largest error below which bars end."""
+LONGEST = 24
+"""Characters of a cause's name."""
 HEIGHT, WIDTH = 0.36, 0.34
 """Of a cause's row, inches, and of a bar, rows."""
 
@@ -67,7 +69,7 @@ def _draw(ax: Axes, found: dict[str, Any], name: str) -> None:
     total = found["total"]["median"]
     if not _lost(total) and total > 0:
         ax.axvline(total, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), label="as it is", zorder=0)
-    ax.set_yticks(range(len(causes)), [cause["cause"] for cause in causes])
+    ax.set_yticks(range(len(causes)), [cause["cause"][:LONGEST] for cause in causes])
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
     log_ticks(ax.xaxis)

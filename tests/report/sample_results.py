@@ -63,6 +63,45 @@ def sample_results(seed: int = 0, unknowns: int = 48, points: int = 600) -> dict
         "training": _training(rng),
         "loop": _loop(rng),
         "studies": [_study(name, rng) for name in LEVELS],
+        "causes": sample_causes(),
+    }
+
+
+CAUSES = ("mismatch", "codes", "DAC", "ADC", "offsets", "noise", "leak", "bandwidth", "temperature", "settling")
+
+
+def sample_causes(dies: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
+    """Causes of an error, of the form of `ErrorBudget.to_dict()`: each makes half of the one before, refined the square of it."""
+
+    def summary(error: float) -> dict[str, Any]:
+        return {"median": error, "least": 0.7 * error, "most": 1.6 * error, "systems": [error]}
+
+    def ranking(power: int) -> dict[str, Any]:
+        sizes = [0.1 * 0.5**k for k in range(len(CAUSES))]
+        total = sum(size**2 for size in sizes)
+        causes = [
+            {
+                "cause": name,
+                "meaning": f"what {name} does",
+                "share": size**2 / total,
+                "without": summary((total - size**2) ** (power / 2)),
+                "alone": summary(size**power),
+                "remaining": summary(sum(other**2 for other in sizes[k + 1 :]) ** (power / 2)),
+            }
+            for k, (name, size) in enumerate(zip(CAUSES, sizes, strict=True))
+        ]
+        return {"total": summary(total ** (power / 2)), "ideal": summary(1e-15), "explained": 1.0, "causes": causes}
+
+    return {
+        "technology": "integrated",
+        "device": "surrogate",
+        "layout": False,
+        "duration_tau": 20.0,
+        "dies": list(dies),
+        "systems": 1,
+        "rounds": 2,
+        "readings": {"bare": ranking(1), "refined": ranking(3)},
+        "unknowns": 48,
     }
 
 
