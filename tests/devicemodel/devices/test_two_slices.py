@@ -7,9 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.constants import Boltzmann
 
+from thermograd.circuits.linear.noise_spectra import noise_covariance
+from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.compile import lay_out
 from thermograd.compiler.programming import Programming
+from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.devices.cell_measurement import measure_cells
 from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
@@ -53,6 +58,21 @@ def test_a_batch_reads_what_each_device_reads():
         device = SurrogateDevice(card, die, seed=2, extrapolate=True)
         alone = device.solve(Dense(torch.from_numpy(a)), torch.from_numpy(b), 3.0)
         torch.testing.assert_close(together.x[place], alone.x, rtol=1e-9, atol=1e-9)
+
+
+def test_the_noise_of_both_slices_is_the_netlists():
+    """Codes of one bit, so that the second slice is half of the unit: K = [[1, 1/2], [1/2, 1]]."""
+    coarse = TWO.replace(resistors__bits=1)
+    program = lay_out(np.array([[1.0, 0.3], [0.3, 0.8]]), "crossbar", coarse).on(Die(coarse, 3))
+    assert np.count_nonzero(program.parts.second) == 4
+    zero = np.zeros(2)
+    circuit = noise_covariance(program.circuit(zero, zero), program.readouts)
+    _, law = propagate(program, zero, zero, math.inf, true_card(coarse), noisy=True)
+    assert law is not None
+    np.testing.assert_allclose(law.numpy(), circuit, rtol=0, atol=5e-3 * circuit.max())
+    # Negative control: the first slice's and the input resistors' noise alone is too little.
+    silent = program.behaviour.noise - np.diag(4 * Boltzmann * 300 * program.parts.second.mean(axis=0).sum(axis=1))
+    assert np.trace(silent) < 0.85 * np.trace(program.behaviour.noise)
 
 
 def contraction(slices: int, verified: bool) -> float:
