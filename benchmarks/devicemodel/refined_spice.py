@@ -15,9 +15,10 @@ have it) and 2 (h V)^2 added to the variance of what the ADC converts, V the rms
 deviation, so that half the difference does not halve its variance). The table has |x_spice - x_surrogate| over d_k. Control: ngspice's
 first reading against that by the surrogate of another die.
 
-Rounds. Predicted: rho^(k + 1) <= 1e-3 with rho the spectral radius of I - M^-1 A, M the matrix that the program realises on the die
-(`program.matrix`); and those that ngspice and the surrogate need until their error is below 1e-3. Control: products that plain conjugate
-gradients on the unit-diagonal matrix take to the same error, beside those of the refined die.
+Rounds. Predicted from the card's figures and the system, without knowing the die, by the law of the contraction (`limits.contraction`, the
+factor of a round; beside it the spectral radius of the die's own I - B A), and those that ngspice and the surrogate need until their error
+is below 1e-3. Control: products that plain conjugate gradients on the unit-diagonal matrix take to the same error, beside those of the
+refined die.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
+from thermograd.devicemodel.limits.contraction_law import contraction, rounds_to
+from thermograd.devicemodel.limits.dies import contraction_of_dies
 from thermograd.devicemodel.systems import Dense
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.tasks.task import Task
@@ -58,7 +61,7 @@ COLUMNS = (
     "error after the first reading, 1, 2, 3 rounds, ngspice / surrogate",
     "apart, largest over d_k",
     "another die",
-    "rho",
+    "rho, law / die",
     "rounds predicted",
     "needed, ngspice / surrogate",
     "ngspice's error after those predicted",
@@ -127,14 +130,6 @@ class Case:
         ]
         return [float(torch.stack(list(one)).var(dim=0).sum().sqrt()) for one in zip(*found, strict=False)]
 
-    def rho(self, card: DeviceCard) -> float:
-        """Spectral radius of I - M^-1 A of the program on the die."""
-        device = SurrogateDevice(card, self.die, extrapolate=True)
-        Refined(device, rounds=0).solve(self.system, self.b, self.duration)
-        assert device.program is not None
-        found = np.eye(len(self.b)) - np.linalg.solve(device.program.matrix, device.program.target)
-        return float(np.abs(np.linalg.eigvals(found)).max())
-
 
 def parity() -> Task:
     """The digits task with two classes, odd and even, so that a batch of n has a dual system of n unknowns."""
@@ -198,9 +193,11 @@ def compare(n: int, noisy: bool, card: DeviceCard) -> tuple[list[str], list[floa
         apart = [float((x - y).norm()) / d for x, y, d in zip(spice, surrogate, scale, strict=False)]
         ratios += apart
         others.append(float((spice[0] - other[0]).norm()) / scale[0])
-        rho = case.rho(law)
-        predicted = max(0, math.ceil(math.log(TARGET) / math.log(rho)) - 1)
-        at_prediction = errors["spice"][min(predicted, len(spice) - 1)]
+        factor = contraction(case.system.A.numpy(), law, case.duration).total
+        [own] = contraction_of_dies(case.system.A.numpy(), law, [case.die])
+        predicted = rounds_to(factor, TARGET)
+        assert predicted is not None
+        assert predicted <= ROUNDS
         bare = SpiceDevice(technology, case.die, "crossbar", timeout=900.0).solve(case.system, case.b, case.duration)
         path = ", ".join(
             f"{a:.1e} / {b:.1e}" for a, b in zip(errors["spice"][:4], errors["surrogate"][:4], strict=False)
@@ -215,10 +212,10 @@ def compare(n: int, noisy: bool, card: DeviceCard) -> tuple[list[str], list[floa
             path,
             f"{max(apart):.1f}",
             f"{others[-1]:.0f}",
-            f"{rho:.2f}",
+            f"{factor:.2f} / {own.radius:.2f}",
             f"{predicted}",
             f"{took['spice']} / {took['surrogate']}",
-            f"{at_prediction:.1e}",
+            f"{errors['spice'][min(predicted, len(spice) - 1)]:.1e}",
             f"{1 + (took['spice'] or 0)} / {products_of_cg(case)}",
             f"{seconds:.0f}",
         ]
