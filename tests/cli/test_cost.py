@@ -15,6 +15,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario, handovers, knob_values, sweep
 from thermograd.devicemodel.cost.refinement import ReadingPlan
+from thermograd.optim.optimizers import reading
 from thermograd.report.figures.cost import COLOURS, sweep_plot
 
 from .command_line import Run
@@ -253,6 +254,12 @@ def test_rounds_are_compared_with_a_bare_reading(run: Run) -> None:
     assert re.search(r"│ bare +│ 1 +│ 576 +│ 0 ", out)
     assert re.search(r"│ 1 round +│ 4 +│ 2304 +│ 2 ", out)
     assert "bare  " not in run(*arguments)[1].split("bottleneck")[1]
+
+
+def test_help_says_how_the_optimizer_refines(run: Run) -> None:
+    text = " ".join(run("cost", "--help")[1].split())
+    assert f"takes at most {reading.ROUNDS}, until" in text
+    assert f"<= {reading.TOLERANCE:.0e} |b|".replace("e-0", "e-") in text
 
 
 def test_rounds_and_host_of_a_compiled_program(run: Run) -> None:

@@ -30,6 +30,8 @@ COMMANDS = {
     "compile_large": "compile L.mtx --tile 8 --fan-out 4 --picture out/l.svg --json",
     "simulate": "simulate A.npy --b b.npy --technology integrated --die 7 --out out/x.csv --plot out/x.svg --json",
     "simulate_card": "simulate A.npy --device surrogate --card card.json --die 7 --seed 2 --extrapolate --json",
+    "simulate_why": "simulate A.npy --card card.json --die 7 --extrapolate --why --page out/why.html --json",
+    "error_budget": "error-budget --card card.json --batch 1 --at 1,2 --dies 1 --rounds 1 --out out/causes.md --plot out/c.svg --json",
     "simulate_ideal": "simulate A.npy --device ideal --duration 3",
     "cost": "cost --parameters 100k --batch 32 --outputs 20 --sweep rate=1G:1000T --plot out/rate.svg --json",
     "cost_program": "compile A.npy --technology integrated --fabric crossbar --out out/a && "
@@ -37,6 +39,7 @@ COMMANDS = {
     "characterise": "characterise two_stage.cir --subckt two_stage --inputs inp,inn --outputs out --supply vdd=0.9 "
     "--supply vss=-0.9 --load-resistance 46k --out out/amplifier.toml --plot out/amplifier.svg --json",
     "cost_dual": "cost --parameters 100k --batch 32 --outputs 20 --layout dual --technology integrated",
+    "cost_rounds": "cost --parameters 29k --batch 64 --outputs 9 --layout dual --technology integrated --rounds 0,1,2,4",
     "calibrate": "calibrate --quick --fabric dual_rail --workers 1 --out out/card.json --json",
     "train": "train --optimizer tngd --device surrogate --card card.json --die 1 --extrapolate --steps 3 "
     "--out out/t.json --plot out/t.svg --json",
