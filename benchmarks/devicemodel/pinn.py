@@ -67,11 +67,3 @@ class Poisson:
         )
         self.theta = self.theta - length * delta
         return K, r
-
-
-def gram(interior: int, boundary: int, steps: int, share: float = 1e-5, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """K (n, n) and the residuals r (n,) after so many steps."""
-    problem = Poisson(interior, boundary, seed)
-    for _ in range(steps):
-        problem.step(share)
-    return problem.step(share)
