@@ -50,14 +50,14 @@ STREAM = 100
 """Number of these runs' noise streams, beyond those of attempts."""
 
 
-def measure_cells(device: CircuitDevice, size: int, levels: int = 32) -> CellTable:
+def measure_cells(device: CircuitDevice, size: int, levels: int = 64) -> CellTable:
     """Measure the crosspoints of a device's array.
 
     Args:
         device: with fabric "crossbar", without layout. What is loaded, its state and its noise stay as they are.
         size: cells n >= 2 of the array.
-        levels: of the drive, each with either sign, for each column. With converters of 8 bits, 32 make factors right to 4e-4
-            (one standard deviation), a fifth of half a code of 8 bits.
+        levels: of the drive, each with either sign, for each column. With converters of 8 bits, 64 make factors right to 3e-4
+            (one standard deviation), a seventh of half a code of 8 bits.
 
     Raises:
         InputError: another fabric, a layout, a size below 2, no levels; a reading beyond the range, where parts deviate by more than 15 %.

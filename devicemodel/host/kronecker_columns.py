@@ -69,6 +69,7 @@ class KroneckerColumns:
             preconditions it: `Refined(KroneckerColumns(device, True, True), method="fcg")` goes on to the solution.
         equilibrate: program each factor with a unit diagonal, D F D, for max F_ii times the duration, as `Refined` does; for a device
             that is not `Refined` itself.
+        second: another array, for A, while `device` holds B: then both keep their programs. None: one device holds them in turn.
 
     Attributes:
         programmings: factors that were programmed so far.
@@ -77,14 +78,22 @@ class KroneckerColumns:
         InputError: a device that takes no `Dense`; in `solve`, a damped system unless factored_damping.
     """
 
-    def __init__(self, device: Device, factored_damping: bool = False, equilibrate: bool = False) -> None:
-        if isinstance(device, type) or not isinstance(device, Device):
-            raise InputError(f"device is {device!r}: give a device, such as SurrogateDevice(card)")
-        if not device.accepts(Dense(torch.eye(1, dtype=torch.float64))):
-            raise InputError(
-                f"device is a {type(device).__name__}, which takes no Dense(A): give one that is programmed with a matrix, such as "
-                "SurrogateDevice(card)"
-            )
+    def __init__(
+        self,
+        device: Device,
+        factored_damping: bool = False,
+        equilibrate: bool = False,
+        second: Device | None = None,
+    ) -> None:
+        for name, one in (("device", device), ("second", device if second is None else second)):
+            if isinstance(one, type) or not isinstance(one, Device):
+                raise InputError(f"{name} is {one!r}: give a device, such as SurrogateDevice(card)")
+            if not one.accepts(Dense(torch.eye(1, dtype=torch.float64))):
+                raise InputError(
+                    f"{name} is a {type(one).__name__}, which takes no Dense(A): give one that is programmed with a matrix, such as "
+                    "SurrogateDevice(card)"
+                )
+        self.second = device if second is None else second
         self.device, self.factored_damping, self.equilibrate = device, factored_damping, equilibrate
         self.programmings = 0
         self._loaded: tuple[LinearSystem, Loaded, Loaded] | None = None
@@ -123,13 +132,13 @@ class KroneckerColumns:
         _, A, B = self._loaded
         shape = (-1, system.A.shape[-1], system.B.shape[-1])
         G, X0 = b.reshape(shape), starts.reshape(shape)
-        rows, Y = self._run(B, G, duration, X0)
+        rows, Y = self._run(self.device, B, G, duration, X0)
         found = [_combined(torch.full_like(one, math.nan), some) for one, some in zip(b, rows, strict=True)]
         if kept := [i for i, some in enumerate(rows) if all(one.outcome.readable for one in some)]:
             Y = Y[kept].mT.contiguous()
             # A run that starts from zero does so with both factors.
             moving = X0[kept].flatten(1).any(dim=1)[:, None, None]
-            columns, X = self._run(A, Y, duration, torch.where(moving, Y, 0.0))
+            columns, X = self._run(self.second, A, Y, duration, torch.where(moving, Y, 0.0))
             for i, some, x in zip(kept, columns, X.mT, strict=True):
                 found[i] = _combined(x.reshape(-1), [*rows[i], *some])
         return found
@@ -139,14 +148,19 @@ class KroneckerColumns:
         raise InputError("the columns are run one after another, and no state of them is held: call solve once more")
 
     def state_dict(self) -> dict[str, Any]:
-        """The device's own state."""
-        return {"device": self.device.state_dict()}
+        """The device's own state, and the second one's."""
+        second = {} if self.second is self.device else {"second": self.second.state_dict()}
+        return {"device": self.device.state_dict(), **second}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state of `state_dict`; the loaded system is not part of it. InputError for another one."""
-        if "device" not in state:
-            raise InputError("state lacks device: give what state_dict() of a KroneckerColumns returned")
-        self.device.load_state_dict(state["device"])
+        known = (
+            {"device": self.device} if self.second is self.device else {"device": self.device, "second": self.second}
+        )
+        if missing := [name for name in known if name not in state]:
+            raise InputError(f"state lacks {missing[0]}: give what state_dict() of a KroneckerColumns returned")
+        for name, device in known.items():
+            device.load_state_dict(state[name])
         self._loaded = None
 
     def _factors(self, system: Kronecker) -> tuple[Loaded, Loaded]:
@@ -162,14 +176,14 @@ class KroneckerColumns:
         return A, B
 
     def _run(
-        self, factor: Loaded, drives: Tensor, duration: float, starts: Tensor
+        self, device: Device, factor: Loaded, drives: Tensor, duration: float, starts: Tensor
     ) -> tuple[list[list[Solution]], Tensor]:
         """One run with a factor for each row of the drives, (m, rows, n), and what was read, of the same shape."""
         self.programmings += 1
         n, dtype = drives.shape[-1], getattr(factor.programmed, "dtype", drives.dtype)
         flat = drives.reshape(-1, n)
         given, begin = factor.drive(flat).to(dtype), factor.start(starts.reshape(-1, n)).to(dtype)
-        found = solve_many(self.device, factor.programmed, given, duration * factor.stretch, begin)
+        found = solve_many(device, factor.programmed, given, duration * factor.stretch, begin)
         x = factor.answer(flat, torch.stack([one.x for one in found])).to(drives.dtype)
         count = drives.shape[1]
         return [found[i : i + count] for i in range(0, len(found), count)], x.reshape(drives.shape)

@@ -19,8 +19,8 @@ import functools
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -40,7 +40,8 @@ from ..curvature.kronecker import KroneckerBlock, kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
-from .reading import ROUNDS, TOLERANCE, Answer, as_it_is, by_columns, refined
+from .readers import Readers, arrays, check_device, check_program_every, one_device
+from .reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
 from .step import Direction, usable
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class TNGD(NaturalGradient):
             for the outputs of a batch, so a state carried to the next batch would mean nothing.
         reads: number of readings that are averaged, the first at t.
         read_interval: time between readings, in tau, > 0; for reads > 1 only.
-        device: any `Device`; None: `IdealDevice()`.
+        device: any `Device`; None: `IdealDevice()`. For system="kfac" also a sequence of them, two for each layer, for its outputs' and
+            its inputs' factor: arrays that keep their programs, where one device holds all factors in turn.
         system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" one layer after another
             with the two factors of its block in a cascade, "kfac" with one factor after the other on an array as wide as it, column by
             column (`KroneckerColumns`; thermodynamic K-FAC, arXiv 2502.08603); a layer without factors is read as one system.
@@ -76,10 +78,10 @@ class TNGD(NaturalGradient):
         factored_damping: for system="kfac" only. True: each factor has its own damping, the system of `KFAC(factored_damping=True)`, both
             with eigenvalues from sqrt(lambda) on, so that "auto" refines from 5 / sqrt(lambda) on. False: that of `KFAC()`, to which
             readings with factored damping are refined by products with the factors, by flexible conjugate gradients ("fcg").
-        program_every: m: the device is programmed at every m-th step, and read in between with the program that it has, refined by the
-            residuals of the step's own system (`Refined`, which takes it as well); where that does not converge it is programmed. For
-            refined readings of system="primal", which changes slowly: dual cells stand for the outputs of one batch, and layers take turns
-            on one device.
+        program_every: m: devices are programmed at every m-th step, and read in between with the program that they have, refined by the
+            residuals of the step's own system (`Refined`, which takes it as well); what does not converge so is programmed. For refined
+            readings of what changes slowly: system="primal", or "kfac" with a sequence of devices. Dual cells stand for the outputs of
+            one batch, and layers that take turns on one device leave no program there. A resumed run programs at its first step.
 
     A refined reading that does not converge is tried again with 4 and 16 times the damping; if that fails, too, the step is the gradient
     divided by the largest row sum of |A| (`last.retries`, `last.reading`). A bare step with a reading that the drive clipped is taken. One
@@ -101,7 +103,7 @@ class TNGD(NaturalGradient):
         reset: bool = True,
         reads: int = 1,
         read_interval: float = READ_INTERVAL,
-        device: Device | None = None,
+        device: Device | Sequence[Device] | None = None,
         system: Literal["dual", "primal", "kronecker", "kfac"] = "dual",
         ema_decay: float = EMA_DECAY,
         reading: Literal["auto", "refined", "bare"] = "auto",
@@ -125,11 +127,10 @@ class TNGD(NaturalGradient):
         check_count("reads", reads, "readings")
         if reads > 1 and math.isinf(duration):
             raise InputError(f"reads is {reads} with duration inf: give a finite duration to average over readings")
-        if device is not None and (isinstance(device, type) or not isinstance(device, Device)):
-            shown = device.__name__ if isinstance(device, type) else repr(device)
-            raise InputError(f"device is {shown}: give a device, such as IdealDevice() or SurrogateDevice(card)")
         if system not in SYSTEMS:
             raise InputError(f"system is {system!r}: give one of {', '.join(map(repr, SYSTEMS))}")
+        if device is not None:
+            check_device(device, system, factored_damping)
         if not isinstance(reset, bool):
             raise InputError(f"reset is {reset!r}: give True or False")
         if system != "primal" and not reset:
@@ -170,7 +171,7 @@ class TNGD(NaturalGradient):
                 f"refined readings with duration {duration}, reset={reset} and reads {reads}: correction runs overwrite the state, and "
                 'correct what a settled run reads. Give duration > 0, reset=True and one reading, or reading="bare" and a device as it is'
             )
-        kept = _program_every(program_every, device, system, reading if whole else "bare")
+        kept = check_program_every(program_every, device, system, reading if whole else "bare")
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
         )
@@ -182,27 +183,42 @@ class TNGD(NaturalGradient):
         self.duration, self.delay_time, self.reset = duration, float(delay_time), reset
         self.reads, self.read_interval = reads, float(read_interval)
         self.system, self.ema_decay = system, float(ema_decay)
-        self.device: Device = IdealDevice() if device is None else device
+        self._devices = list(device) if isinstance(device, list | tuple) else [cast("Device", device or IdealDevice())]
+        self.device = self._devices[0]
         self.reading = "refined" if wrapped or reading == "refined" else reading if whole else "bare"
-        self._refined = (
-            device if isinstance(device, Refined) else Refined(self.device, ROUNDS, TOLERANCE, program_every=kept)
-        )
         self.factored_damping = factored_damping
+        self.program_every = kept
+        self._readers = self._new_readers()
         if system == "kfac":
-            self._columns = by_columns(self.device, self._refined, factored_damping)
             self.reading = self.reading if factored_damping else "refined"
         self._settled = False
         self._carried = False  # whether the device holds a state of the run so far
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's own state, and the device's."""
-        return {**super().state_dict(), "device": self.device.state_dict(), "carried": self._carried}
+        states = [one.state_dict() for one in self._devices]
+        held = states if len(states) > 1 else states[0]
+        return {**super().state_dict(), "device": held, "carried": self._carried}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore a state, device included. InputError for the state of another optimizer."""
         super().load_state_dict(state_dict)
-        self.device.load_state_dict(state_dict["device"])
+        held = state_dict["device"]
+        states = held if isinstance(held, list) else [held]
+        if len(states) != len(self._devices):
+            raise InputError(f"the state is that of {len(states)} devices, and the optimizer has {len(self._devices)}")
+        for one, state in zip(self._devices, states, strict=True):
+            one.load_state_dict(state)
+        # Programs are no part of a state.
+        self._readers = self._new_readers()
         self._carried = bool(state_dict["carried"])
+
+    def _new_readers(self) -> list[Readers]:
+        if len(self._devices) > 1:
+            return arrays(self._devices, self.program_every)
+        given, every = self.device, self.program_every
+        refining = given if isinstance(given, Refined) else Refined(given, ROUNDS, TOLERANCE, program_every=every)
+        return [one_device(given, refining, self.system == "kfac", self.factored_damping)]
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
         solvers = {"dual": self._dual, "primal": self._primal}
@@ -263,31 +279,41 @@ class TNGD(NaturalGradient):
             return Direction(None, Outcome.NOT_FINITE, 0)
         found = [torch.zeros_like(part) for part in gradient]
         total, cells, spent = Answer(torch.zeros(0), Outcome.OK, 0.0, 0), 0, 0.0
-        for block in blocks:
+        if len(self._readers) not in (1, len(blocks)):
+            raise InputError(
+                f"device is a sequence of {len(self._devices)}, and the model has {len(blocks)} layers: give {2 * len(blocks)}, two for "
+                "each"
+            )
+        for k, block in enumerate(blocks):
+            readers = self._readers[k % len(self._readers)]
             g = block.gather(gradient)
             start = time.perf_counter()
             if self.system == "kfac" and isinstance(block, KroneckerBlock):
-                total = self._read_columns(block, g, damping).after(total)
+                total = self._read_columns(block, g, damping, readers).after(total)
             else:
-                total = self._read(block.system, g, damping, g).after(total)
+                total = self._read(block.system, g, damping, g, readers).after(total)
             spent, cells = spent + time.perf_counter() - start, cells + len(g)
             if not total.applies:
                 return _direction_of(None, total, cells, spent)
             block.scatter(total.x, found)
         return _direction_of(found, total, cells, spent)
 
-    def _read_columns(self, block: KroneckerBlock, g: Tensor, damping: float) -> Answer:
+    def _read_columns(self, block: KroneckerBlock, g: Tensor, damping: float, readers: Readers) -> Answer:
         """A layer's reading by its factors."""
+        columns = readers.columns
+        assert columns is not None
 
         def system_at(value: float) -> LinearSystem:
             system = block.system(value)
             return factored_damping(system) if self.factored_damping else system
 
         if self._refines(damping):
-            before = self._columns.programmed.programmings
-            found = refined(self._columns.refined, system_at, g, damping, self.duration)
-            return dataclasses.replace(found, programmings=self._columns.programmed.programmings - before)
-        return as_it_is(self._columns.bare.solve(system_at(damping), g, self.duration, x0=g))
+            before = columns.programmed.programmings
+            found = refined(columns.refined, system_at, g, damping, self.duration)
+            if self.factored_damping:
+                return found
+            return dataclasses.replace(found, programmings=columns.programmed.programmings - before)
+        return as_it_is(columns.bare.solve(system_at(damping), g, self.duration, x0=g))
 
     def _refines(self, damping: float) -> bool:
         """Whether readings with this damping are refined; a warning where a damping that falls has ended it."""
@@ -304,53 +330,37 @@ class TNGD(NaturalGradient):
         self._settled = settled
         return settled
 
-    def _read(self, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, x0: Tensor | None) -> Answer:
+    def _read(
+        self,
+        system_at: Callable[[float], LinearSystem],
+        b: Tensor,
+        damping: float,
+        x0: Tensor | None,
+        readers: Readers | None = None,
+    ) -> Answer:
         """A refined reading; or the mean of `reads` bare ones from x0, with the worst of their outcomes.
 
         Where a refined reading starts from does not matter; from zero, so that the start takes nothing of the range.
         """
-        system = system_at(damping)
-        if not self.device.accepts(system):
+        system, (device, refining, _) = system_at(damping), readers or self._readers[0]
+        if not device.accepts(system):
             others = " or ".join(repr(name) for name in SYSTEMS if name != self.system)
             raise InputError(
-                f"system={self.system!r} programs a {type(system).__name__}, which a {type(self._refined.device).__name__} does not "
+                f"system={self.system!r} programs a {type(system).__name__}, which a {type(refining.device).__name__} does not "
                 f"accept: give system={others}, or another device"
             )
         if self._refines(damping):
-            return refined(self._refined, system_at, b, damping, self.duration)
-        first = self.device.solve(system, b, self.duration, x0=x0)
+            return refined(refining, system_at, b, damping, self.duration)
+        first = device.solve(system, b, self.duration, x0=x0)
         total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
         violations = first.violations
         for _ in range(self.reads - 1):
             if not usable(outcome):
                 break
-            late = self.device.evolve(self.read_interval)
+            late = device.evolve(self.read_interval)
             total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
             outcome, violations = worst((outcome, late.outcome)), (*violations, *late.violations)
         return Answer(total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)))
-
-
-def _program_every(value: int, device: Device | None, system: str, reading: str) -> int:
-    """The option, checked, of TNGD or of the `Refined` that is its device. InputError where it would have no effect or no meaning."""
-    check_count("program_every", value, "steps")
-    wrapped = isinstance(device, Refined)
-    if wrapped and value != 1:
-        raise InputError(f"program_every is {value} with a Refined device: give it to Refined")
-    kept = device.program_every if isinstance(device, Refined) else value
-    if kept > 1 and system != "primal":
-        why = (
-            "the dual cells stand for the outputs of one batch, and its program says nothing of the next one's"
-            if system == "dual"
-            else "layers take turns on one device, which holds one program"
-        )
-        raise InputError(
-            f'program_every is {kept} with system="{system}": {why}; give system="primal", or leave it out'
-        )
-    if kept > 1 and reading == "bare" and not wrapped:
-        raise InputError(
-            f"program_every is {kept} with bare readings, which have no residual to correct them: leave it out"
-        )
-    return kept
 
 
 def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: float) -> Direction:

@@ -302,3 +302,69 @@ def test_bad_arguments(options, words):
 def test_no_damping_has_no_factored_one():
     with pytest.raises(InputError, match="a number > 0"):
         steps_of(TNGD, system="kfac", damping=0.0, duration=math.inf)
+
+
+def arrays(count, first=1):
+    return [die(first + k) for k in range(count)]
+
+
+def test_arrays_of_each_factor_keep_their_programs():
+    """Four arrays for two layers, programmed at every third step, go along the digital path; one array would program four times a step."""
+
+    def path(make):
+        model, x, y = problem()
+        optimizer = make(model.parameters())
+        closure, steps, programmings = closure_of(model, x, y), [], []
+        for _ in range(6):
+            steps.append(step_of(optimizer, model, closure))
+            programmings.append(optimizer.last.programmings)
+            assert optimizer.last.residual is None or optimizer.last.residual <= 1e-2
+        return torch.stack(steps).sum(0), programmings
+
+    def on_arrays(every):
+        options = {"system": "kfac", "device": arrays(4), "program_every": every}
+        return lambda params: TNGD(params, lr=0.1, damping=DAMPING, duration=40.0, **options)
+
+    digital, _ = path(lambda params: KFAC(params, lr=0.1, damping=DAMPING, factored_damping=True))
+    for every, expected in ((1, [4] * 6), (3, [4, 0, 0, 4, 0, 0])):
+        found, programmings = path(on_arrays(every))
+        assert programmings == expected
+        assert off(found, digital) < 2e-2
+
+
+def test_a_state_of_arrays_holds_each_devices():
+    model, x, y = problem()
+    made = [
+        TNGD(model.parameters(), damping=DAMPING, duration=40.0, system="kfac", device=arrays(4), program_every=2)
+        for _ in range(2)
+    ]
+    made[0].step(closure_of(model, x, y))
+    state = made[0].state_dict()
+    assert len(state["device"]) == 4
+    made[1].load_state_dict(state)
+    assert made[1].state_dict()["device"][3]["runs"] == state["device"][3]["runs"] > 0
+    one = TNGD(model.parameters(), damping=DAMPING, duration=40.0, system="kfac", device=die())
+    with pytest.raises(InputError, match="of 4 devices, and the optimizer has 1"):
+        one.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"device": arrays(3)}, "sequence of 3: give two"),
+        ({"device": []}, "sequence of 0: give two"),
+        ({"device": arrays(4), "system": "primal"}, 'system="primal"'),
+        ({"device": arrays(4), "factored_damping": False}, "factored_damping=False"),
+        ({"device": [die(), Refined(die())]}, r"device\[1\] is Refined"),
+        ({"device": [die(), 3]}, r"device\[1\] is 3"),
+        ({"device": die(), "program_every": 2}, "layers take turns"),
+    ],
+)
+def test_arrays_that_do_not_fit_raise(options, words):
+    with pytest.raises(InputError, match=words):
+        steps_of(TNGD, **{"duration": 40.0, "system": "kfac"} | options)
+
+
+def test_two_arrays_for_each_layer_are_needed():
+    with pytest.raises(InputError, match="2 layers: give 4, two for each"):
+        steps_of(TNGD, duration=40.0, system="kfac", device=arrays(6))
