@@ -3,14 +3,15 @@
 What offsets of amplifiers and DACs come to, v_0 = K^-1 (L Vos + g o) for K the board's own matrix, takes of the cells' range however small
 the drive is. The bias is what a host finds by iterating
 
-    bias <- bias - volts of A x,        x the reading at b = 0 and that bias,
+    bias <- codes of the bias - volts of A x,        x the reading at b = 0 and that bias,
 
-with one run and one product with A a step: v_0 <- (1 - K^-1 A) v_0, as refinement. A reading that is held at the rail says nothing, so
+with one run and one product with A a step, as refinement: (1 - K^-1 A) of the bias's error stays, and of v_0 what the DAC rounds off, since
+the host knows its codes. A reading that is held at the rail says nothing, so
 where the first one clips the diagonal is programmed larger, A + mu, and mu taken down by factors while the bias, which is one of the
-inputs and hardly depends on mu, takes over. The bias kept is that of the smallest reading.
+inputs and hardly depends on mu, takes over. The bias kept is the one that the smallest reading says.
 
-What remains is K^-1 g times the DAC's rounding of the bias, with a step s a standard deviation of s / sqrt(12) a cell; ranges of the input
-resistors make it finer as they do the drive.
+What remains is K^-1 g times the DAC's rounding of drive and bias together, with a step s a standard deviation of s / sqrt(12) a cell;
+ranges of the input resistors make it finer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from ..device import Outcome
 from .board import Board, Voltages
+from .converters import quantise
 from .host import Host
 
 STEPS, STALL = 10, 2
@@ -152,21 +154,21 @@ class BiasSearch:
         return Nulling(board, bias, self._runs, self._products, self._programmings)
 
     def _settled(self, board: Board, bias: np.ndarray, damping: float) -> tuple[np.ndarray, bool]:
-        """The bias of the smallest reading; True with the one given, where that reading clips."""
-        best, least, since, limit = bias, np.inf, 0, SHARE * self._host.dac.full_scale
+        """The bias that the smallest reading says; True with the one given, where the first reading clips."""
+        best, least, since, dac = bias, np.inf, 0, self._host.dac
         for _ in range(STEPS):
             [seen] = self._host.respond(board, bias[None], self._duration, [self._stream(self._runs)])
             self._runs += 1
             if seen is None or seen.clipped:
                 return best, least == np.inf
+            x = board.values(seen.mean, 1.0)
+            self._products += 1
+            off = board.requested((self._product(x) + damping * x)[None], np.ones((1, 1)))[0]
+            bias = np.clip(quantise(bias, dac) - off, -SHARE * dac.full_scale, SHARE * dac.full_scale)
             size = float(np.linalg.norm(seen.mean))
             since = 0 if size < least else since + 1
             if size < least:
                 best, least = bias, size
             if since == STALL:
                 break
-            x = board.values(seen.mean, 1.0)
-            self._products += 1
-            image = self._product(x) + damping * x
-            bias = np.clip(bias - board.requested(image[None], np.ones((1, 1)))[0], -limit, limit)
         return best, False

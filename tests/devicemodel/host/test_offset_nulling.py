@@ -52,17 +52,14 @@ def test_without_steps_nothing_is_left():
 
 
 @pytest.mark.parametrize("bits", [6, 8, 10])
-def test_what_is_left_is_the_dacs_rounding(bits):
-    """An exact bias, rounded, would leave K^-1 g times uniform errors of a step: the smallest reading of the search is about as small."""
+def test_half_a_step_of_the_dac_is_left(bits):
+    """At most, in each cell, and a uniform error over all of them."""
     technology = OFFSETS.replace(dac__bits=bits, opamp__offset=2e-2)
-    step, found, predicted = step_of(technology.dac), 0.0, 0.0
-    for die in range(1, 9):
-        device = surrogate(technology, die)
-        assert np.abs(drive_error(device, system(seed=die))).max() < 2 * step
-        found += float((device.probe.settled**2).sum())
-        inverse = np.linalg.inv(device.program.behaviour.conductance) * device.program.parts.drive.mean(axis=0)
-        predicted += step**2 / 12 * float((inverse**2).sum())
-    assert 0.3 < math.sqrt(found / predicted) < 1.1
+    left = np.concatenate([drive_error(surrogate(technology, die), system(seed=die)) for die in range(1, 9)])
+    step = step_of(technology.dac)
+    # Gain and mismatch of the input resistor take the step's size with them.
+    assert np.abs(left).max() < 0.5 * step * 1.05
+    assert left.std() == pytest.approx(step / math.sqrt(12), rel=0.15)
 
 
 def test_the_bias_of_another_die_nulls_nothing():
@@ -97,7 +94,7 @@ def test_runs_and_products_are_counted_once_for_a_program():
     assert runs < first.attempts <= runs + 2
     assert second.attempts <= 2
     assert first.products == device._nulling.products
-    assert runs - 1 <= first.products <= runs
+    assert first.products == runs
     assert second.products == plain.products == 0
     assert first.seconds / second.seconds == pytest.approx(first.attempts / second.attempts)
     refined = [Refined(surrogate(read_out=one), rounds=1).solve(given, ZERO + 1, 50.0) for one in (None, NULLED)]
