@@ -14,11 +14,14 @@ signal level, one thread. Processor time, each case and the Cholesky factorisati
 end. "on the way" is the matrix itself for 20 tau, where a transient is. Each case has a device of its own, which has found its level. And
 the whole step of training: seconds of the simulated device over those of the digital part (forward and backward pass, curvature, update),
 refined to 1e-2.
+
+Then `CascadeDevice` on random systems of integrated parts, with noise: the first reading and a further one of the same program, s.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -32,12 +35,13 @@ from torch import Tensor
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.card import DeviceCard
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Solution, solve_many
 from thermograd.devicemodel.devices.circuit import matrix_of
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
-from thermograd.devicemodel.systems import Dense
+from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.mnist import mnist
 from thermograd.optim.tasks.task import Task
@@ -140,6 +144,37 @@ def main() -> None:
         f"a step of training: digital part {1e3 * digital:.0f} ms, simulated device {1e3 * simulated:.0f} ms, "
         f"ratio {simulated / digital:.2f}"
     )
+    print("\n| cascade | duration, tau | first, s | further, s |\n|---|---|---|---|")
+    for name, system_of in (
+        ("J 64 x 4000", partial(low_rank, 64, 4000)),
+        ("J 320 x 2000", partial(low_rank, 320, 2000)),
+        ("A (x) B, 26 x 48", partial(kronecker, 26, 48)),
+    ):
+        for duration in (DURATION, math.inf):
+            print(f"| {name} | {duration:g} | {' | '.join(f'{one:.3f}' for one in cascade(system_of(), duration))} |")
+
+
+def low_rank(rows: int, size: int) -> LowRank:
+    """J^T J + 0.3 of a random J."""
+    generator = torch.Generator().manual_seed(0)
+    return LowRank(torch.randn(rows, size, dtype=torch.float64, generator=generator) / math.sqrt(rows), None, 0.3)
+
+
+def kronecker(p: int, q: int) -> Kronecker:
+    """Random factors of eigenvalues from 0.1."""
+    generator, factors = torch.Generator().manual_seed(0), []
+    for n in (p, q):
+        root = torch.randn(n, n, dtype=torch.float64, generator=generator)
+        factors.append(root @ root.mT / n + 0.1 * torch.eye(n, dtype=torch.float64))
+    return Kronecker(factors[0], factors[1], 0.3)
+
+
+def cascade(system: LowRank | Kronecker, duration: float) -> tuple[float, float]:
+    """Processor time of a first and of further readings (median of five), s."""
+    device = CascadeDevice("integrated", die=0)
+    b = torch.randn(system.size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    read = partial(device.solve, system, b, duration, torch.zeros_like(b))
+    return _seconds(read), statistics.median(_seconds(read) for _ in range(5))
 
 
 if __name__ == "__main__":

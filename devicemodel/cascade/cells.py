@@ -28,6 +28,8 @@ from ...compiler.passes.quantise import nearest
 
 BLOCK = 2**16
 """Entries of an array that are made at a time."""
+KEPT = 2**22
+"""Entries of an array up to which its conductances are kept once they are made (32 MB); larger ones are made again in each pass."""
 FIRST, LAST = 0, 1
 """The arrays before the summing amplifiers and before the cells."""
 _LEAST = 1e-300

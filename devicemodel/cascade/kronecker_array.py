@@ -11,7 +11,7 @@ So each copy is made of resistors of its own, and the board's matrix is not a Kr
 
 Values are `fabrics.cascade`'s: the largest entries of A and of B are one unit resistor each, whatever their scales, and the feedback
 conductance is B's spectral norm. A pair's deviate is `Die.deviates_of` its place, (array, copy and row, column), the same for every p and
-q: it is computed some copies at a time, and of the arrays nothing larger than A and B is kept.
+q: it is computed some copies at a time, and of large arrays nothing larger than A and B is kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
 from ..systems import Kronecker
-from .cells import BLOCK, FIRST, LAST, Cells, StandardDeviations, largest_entry
+from .cells import BLOCK, FIRST, KEPT, LAST, Cells, StandardDeviations, largest_entry
 
 SIDE = 2**16
 """Most rows of A or B: channels of one copy."""
@@ -70,6 +70,7 @@ class KroneckerArray(Cells):
         self.exponent = found[0][1] + found[1][1]
         self.unit = (self._largest / found[0][0]) * (self._largest / found[1][0]) / self._feedback
         self._nominal = {FIRST: self._made(B, None), LAST: self._made(A, None)}
+        self._kept: dict[tuple[int, int], np.ndarray] = {}
 
     def nominal(self, array: int) -> np.ndarray:
         """Signed conductances of a copy without mismatch: B's, (q, q) S, for `FIRST`; A's, (p, p) S, for `LAST`."""
@@ -86,7 +87,16 @@ class KroneckerArray(Cells):
             yield slice(start, min(start + width, self.copies(array)))
 
     def conductances(self, array: int, copies: slice) -> np.ndarray:
-        """Signed conductances of some copies, (copies, rows, columns) S: of B^(i) for `FIRST`, of A^(j) for `LAST`."""
+        """Signed conductances of some copies, (copies, rows, columns) S: of B^(i) for `FIRST`, of A^(j) for `LAST`. Not to be changed in
+        place."""
+        found = self._kept.get((array, copies.start))
+        if found is None:
+            found = self._conductances(array, copies)
+            if self.mismatch > 0 and self.copies(array) * self._nominal[array].size <= KEPT:
+                self._kept[array, copies.start] = found
+        return found
+
+    def _conductances(self, array: int, copies: slice) -> np.ndarray:
         nominal = self._nominal[array]
         count, side = copies.stop - copies.start, len(nominal)
         if self.mismatch == 0:

@@ -3,7 +3,7 @@
 The first array has the conductances G_1 = share J o exp(-s z_1), the last one G_3^T of the same nominal values has resistors of its own,
 so that the board's matrix G_3 W G_1 is not symmetric. Each conductance is there twice, on two rails; a differential law sees the mean of
 the pair, whose ln deviates by sigma / sqrt(2) to first order. A pair's deviate is `Die.deviates_of` its place, (array and row, cell):
-it is computed block by block and nothing of size k x N is kept, apart from the J that the caller holds.
+it is computed block by block, and of large arrays nothing of size k x N is kept, apart from the J that the caller holds.
 
 Values are `fabrics.cascade`'s: the largest entry of each factor is one unit resistor, feedback conductances are the spectral norms.
 What the cells have for themselves is `cells`'.
@@ -19,7 +19,7 @@ import numpy as np
 
 from ...circuits.technology.die import Die
 from ..systems import LowRank
-from .cells import BLOCK, Cells, StandardDeviations, largest_entry
+from .cells import BLOCK, KEPT, Cells, StandardDeviations, largest_entry
 
 _ARRAYS = 2**32
 """Channels of one array; places of the middle array and of the feedback resistors come after those of the first two."""
@@ -52,6 +52,7 @@ class LowRankArray(Cells):
         super().__init__(die, deviations, system.size, system.damping, drive_range)
         self._J, self._block = system.J.detach().cpu(), block
         self.rows = self._J.shape[0]
+        self._kept: dict[tuple[int, int, int], np.ndarray] = {}
         largest, (mantissa, exponent) = self._largest, largest_entry("J", self._J)
         self._share, self.exponent = math.ldexp(largest / mantissa, -exponent), 2 * exponent
         norm = self._preferred(self._spectral_norm())
@@ -73,7 +74,17 @@ class LowRankArray(Cells):
             yield slice(start, min(start + width, self.size))
 
     def conductances(self, array: int, cells: slice) -> np.ndarray:
-        """Signed conductances between the rows and some of the cells, (k, cells) S; of J for `FIRST`, of J^T for `LAST`."""
+        """Signed conductances between the rows and some of the cells, (k, cells) S; of J for `FIRST`, of J^T for `LAST`. Not to be changed
+        in place."""
+        key = (array, cells.start, cells.stop)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._conductances(array, cells)
+            if self._J.numel() <= KEPT:
+                self._kept[key] = found
+        return found
+
+    def _conductances(self, array: int, cells: slice) -> np.ndarray:
         nominal = self._share * self._J[:, cells].double().numpy()
         if self.mismatch == 0:
             return self._made(nominal, None)

@@ -36,7 +36,8 @@ from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
 from ..ou.doubling import transition
-from .cells import FIRST, LAST
+from ..ou.recent import Recent
+from .cells import FIRST, KEPT, LAST
 from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hyperbola, left_out, nodes, spectral_bound
 from .low_rank_array import LowRankArray
 
@@ -73,6 +74,9 @@ class LowRankDynamics:
         self.array, self.leak, self.noise_power = array, leak, noise_power
         self.effective_capacitance = array.capacitance * (1 + leak)
         self._proven: dict[float, bool] = {}
+        self._kept: dict[bytes, _Resolvents] = {}
+        self._bounds: Recent[np.ndarray] = Recent()
+        self._stage_laws: Recent[tuple[np.ndarray, np.ndarray]] = Recent()
         self._interval()
         self._gather()
         self.core, self.stage_drive, self._stage_noise = self._stages()
@@ -123,8 +127,17 @@ class LowRankDynamics:
         """A draw of what noise has added after t tau, (N,) V."""
         if self.noise_power == 0 or t == 0:
             return np.zeros(self.array.size)
-        rate, k = float(self.leak_rate.mean()), self.array.rows
         cells = np.sqrt(_phi(2 * self.leak_rate, t) * self._cell_noise) * rng.standard_normal(self.array.size)
+        gain, spread = self._stage_laws.get(t, lambda: self._stage_law(t))
+        stage = rng.standard_normal(self.array.rows)
+        c = gain @ self._rows(cells[None], 1)[0, 0] + spread @ stage
+        for part in self.array.blocks():
+            cells[part] -= (c @ self.array.conductances(LAST, part)) * self.array.tau / self.effective_capacitance[part]
+        return cells
+
+    def _stage_law(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """c(t) given R d(t): its mean's factor, and a root of its covariance, (k, k) each."""
+        rate, k = float(self.leak_rate.mean()), self.array.rows
         drift = np.block(
             [[-rate * np.eye(k), np.zeros((k, k))], [self.core, -rate * np.eye(k) - self.core @ self._moments[0]]]
         )
@@ -141,10 +154,7 @@ class LowRankDynamics:
         gain = both @ np.linalg.pinv(of_rows, hermitian=True)
         rest = of_stage - gain @ both.T
         values, basis = np.linalg.eigh((rest + rest.T) / 2)
-        c = gain @ self._rows(cells[None], 1)[0, 0] + basis @ (np.sqrt(values.clip(min=0.0)) * rng.standard_normal(k))
-        for part in self.array.blocks():
-            cells[part] -= (c @ self.array.conductances(LAST, part)) * self.array.tau / self.effective_capacitance[part]
-        return cells
+        return gain, basis * np.sqrt(values.clip(min=0.0))
 
     def _interval(self) -> None:
         """Where Delta can be, from the parts that are known and the nominal row sums."""
@@ -203,7 +213,7 @@ class LowRankDynamics:
             self.load[part] = load
             self.leak_rate[part] = pull * (array.damping[part] + self.leak * load)
             self._cell_noise[part] = density * load * pull**2 / array.tau
-            last *= pull
+            last = last * pull
             gram_rows += first @ first.T
             gram_last += last @ last.T
             self._row_sums += np.abs(first).sum(axis=1)
@@ -248,25 +258,39 @@ class LowRankDynamics:
 
     def _solve(self, z: np.ndarray, drawn: np.ndarray, through: np.ndarray) -> _Solved:
         """Resolvents at nodes z of right sides with R T_p of (terms, nodes, k), plus Lam q `through`."""
-        c = self._coefficients(z)
-        h = np.einsum("pq,pij->qij", c, self._moments)
+        at = self._resolvents(z)
         q = through[:, None] * self.stage_drive
-        right = np.einsum("pq,pqk->qk", c, drawn) + np.einsum("qij,qj->qi", h, q)
-        matrix = np.eye(self.array.rows) + h @ self.core
-        y = np.linalg.solve(matrix, right[..., None])[..., 0]
-        return _Solved(c, matrix, y, q - y @ self.core.T)
+        right = np.einsum("pq,pqk->qk", at.c, drawn) + through[:, None] * at.stage_drive
+        y = (at.inverse @ right[..., None])[..., 0]
+        return _Solved(at, y, q - y @ self.core.T)
+
+    def _resolvents(self, z: np.ndarray) -> _Resolvents:
+        """What resolvents at nodes z have in common for all right sides; kept with the system, if it is not too large."""
+        key = z.tobytes()
+        if key in self._kept:
+            return self._kept[key]
+        c = self._coefficients(z)
+        h = (c.T @ self._moments.reshape(len(c), -1)).reshape(len(z), *self.core.shape)
+        inverse = torch.linalg.inv(torch.from_numpy(np.eye(self.array.rows) + h @ self.core)).numpy()
+        found = _Resolvents(c, inverse, h @ self.stage_drive)
+        if sum(one.inverse.size for one in self._kept.values()) + inverse.size <= KEPT:
+            self._kept[key] = found
+        return found
 
     def _norms(
         self, z: np.ndarray, solved: _Solved, scales: np.ndarray, vectors: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Bounds of |(z - F)^-1|, and of each node's residual, V."""
-        near = 1 / _distance(z, self._low, self._low + 2 * self._half)
-        through = self._root_last @ self.core @ np.linalg.solve(solved.matrix, self._root_rows.T[None])
-        resolvent = near * (1 + near * spectral_bound(through))
+        resolvent = self._bounds.get(z.tobytes(), lambda: self._bound(z, solved.at))
         size = np.abs(scales).T @ np.linalg.norm(vectors, axis=1)
         size = size + np.linalg.norm(self._root_last @ solved.sent.T, axis=0)
         cut = 0.0 if self._half == 0 else self._truncation(z, np.array([self._terms]))[0]
         return resolvent, (cut + ROUNDING * math.sqrt(len(self.core))) * size
+
+    def _bound(self, z: np.ndarray, at: _Resolvents) -> np.ndarray:
+        near = 1 / _distance(z, self._low, self._low + 2 * self._half)
+        through = self._root_last @ self.core @ at.inverse @ self._root_rows.T
+        return np.asarray(near * (1 + near * spectral_bound(through)))
 
     def _quadrature(self, t: float, z: np.ndarray, weight: np.ndarray, drawn: np.ndarray, vectors: np.ndarray) -> float:
         """Bound of what the sum over nodes leaves out."""
@@ -321,7 +345,7 @@ class LowRankDynamics:
         self, vectors: np.ndarray, weight: np.ndarray, scales: np.ndarray, solved: _Solved, bound: float
     ) -> Motion:
         """The motion that nodes of these weights add up to."""
-        share = weight * solved.c
+        share = weight * solved.at.c
         alone = np.einsum("pq,sq->ps", share, scales).real
         sent = (share @ solved.sent).real
         volts = np.empty(self.array.size)
@@ -332,11 +356,19 @@ class LowRankDynamics:
 
 
 @dataclass(frozen=True)
-class _Solved:
-    """Of each node: coefficients of Z, I + H K, y, and q through - K y."""
+class _Resolvents:
+    """Of each node: coefficients of Z, (I + H K)^-1, and H q."""
 
     c: np.ndarray
-    matrix: np.ndarray
+    inverse: np.ndarray
+    stage_drive: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """Of each node: its resolvent, y, and q through - K y."""
+
+    at: _Resolvents
     y: np.ndarray
     sent: np.ndarray
 
