@@ -112,7 +112,7 @@ def budget(technology: Technology, asked: list[Problem], dies=(1,), duration: fl
 
 
 def test_with_the_adc_alone_the_error_is_that_of_rounding_the_solution() -> None:
-    bits, asked = 6, problems(20)
+    bits, asked = 6, problems(12)
     found = budget(IDEAL.replace(adc__bits=bits), asked).bare
     assert [one.cause for one in found.contributions] == [ADC]
     np.testing.assert_array_equal(found.contributions[0].alone, found.total)
