@@ -118,7 +118,9 @@ class CrossbarParts(ArrayParts):
     def _symbolic_row(self, law: SymbolicLaw, i: int, inverted: dict[int, Expr]) -> tuple[list[Term], list[Expr]]:
         """The terms s_ij G_ij v_j of a row, and its conductances."""
         terms, conductances = [], []
-        for letters, values, signs in self.by_slice():
+        for letters, values, own in self.by_slice():
+            # The first slice has the matrix's signs; the second one's are those of what the first one lacks.
+            signs = law.signs if letters == "R" else own
             for j in range(self.size):
                 if values[0, i, j] > 0 and signs[i, j]:
                     y = 1 / law.part(letters, (i + 1, j + 1), 1.0 / float(values[0, i, j]))

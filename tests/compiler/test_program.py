@@ -214,7 +214,7 @@ def drop(path, key):
         ),
         (lambda p: p.with_suffix(".json").write_text("{"), "not valid JSON"),
         (lambda p: p.with_suffix(".json").write_text("[1]"), "format None"),
-        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 3"),
+        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 4"),
         (lambda p: edit(p.with_suffix(".json"), fabric="rx"), "fabric 'rx'"),
         (lambda p: edit(p.with_suffix(".json"), damping="x"), "damaged"),
         (lambda p: edit(p.with_suffix(".json"), technology={"adc": {"bits": 99}}), r"adc\.bits"),
