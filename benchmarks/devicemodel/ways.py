@@ -11,7 +11,9 @@ largest eigenvalue, on dies of the integrated preset. Rows:
     write-and-verify      Programming(cells=measure_cells(...))
     offset nulling        ReadOut(null_offsets=True)
     second slice          resistors.slices = 2; without verifying it gains nothing
-    all                   together, the deflation of 20 included
+    all but deflation     together
+    and 8 drive ranges    resistors.drive_ranges = 8, too: the bias of nulling and the drive are rounded to finer steps
+    all                   all but deflation, and a deflation of 20
 
 First table: spectral radius of 1 - B A, B the board's settled response without offsets and converters, with the host's part of it; below
 one Richardson's iteration converges. Second: smallest share at which most dies reach a residual of 1e-2 within 8 rounds, and what such
@@ -63,6 +65,7 @@ class Way:
     verified: bool = False
     nulled: bool = False
     slices: int = 1
+    ranges: int = 1
 
 
 WAYS = (
@@ -75,6 +78,7 @@ WAYS = (
     Way("second slice", slices=2),
     Way("second slice, verified", slices=2, verified=True),
     Way("all but deflation", leak=True, verified=True, nulled=True, slices=2),
+    Way("and 8 drive ranges", leak=True, verified=True, nulled=True, slices=2, ranges=8),
     Way("all", leak=True, deflation=20, verified=True, nulled=True, slices=2),
 )
 
@@ -89,7 +93,8 @@ class Bench:
 
     def device(self, way: Way, die: int) -> SurrogateDevice:
         """A fresh die, programmed and read in that way."""
-        card = DeviceCard.uncalibrated(self.technology.replace(resistors__slices=way.slices))
+        hardware = {"resistors__slices": way.slices, "resistors__drive_ranges": way.ranges}
+        card = DeviceCard.uncalibrated(self.technology.replace(**hardware))
         cells = self.table(card, way.slices, die) if way.verified else None
         read_out = ReadOut(null_offsets=way.nulled)
         return SurrogateDevice(card, die, read_out=read_out, extrapolate=True, programming=Programming(way.leak, cells))

@@ -155,16 +155,20 @@ class BiasSearch:
 
     def _settled(self, board: Board, bias: np.ndarray, damping: float) -> tuple[np.ndarray, bool]:
         """The bias that the smallest reading says; True with the one given, where the first reading clips."""
-        best, least, since, dac = bias, np.inf, 0, self._host.dac
+        best, least, since, dac, one = bias, np.inf, 0, self._host.dac, np.ones((1, 1))
         for _ in range(STEPS):
-            [seen] = self._host.respond(board, bias[None], self._duration, [self._stream(self._runs)])
+            nulled = NulledBoard(board, bias, dac.full_scale)
+            gain = nulled.drive_gains[-1]
+            finest = nulled.in_range(len(nulled.drive_gains) - 1)
+            asked = finest.requested(np.zeros((1, board.size)), one)
+            [seen] = self._host.respond(finest, asked, self._duration, [self._stream(self._runs)])
             self._runs += 1
             if seen is None or seen.clipped:
                 return best, least == np.inf
             x = board.values(seen.mean, 1.0)
             self._products += 1
-            off = board.requested((self._product(x) + damping * x)[None], np.ones((1, 1)))[0]
-            bias = np.clip(quantise(bias, dac) - off, -SHARE * dac.full_scale, SHARE * dac.full_scale)
+            off = board.requested((self._product(x) + damping * x)[None], one)[0]
+            bias = np.clip(quantise(asked[0], dac) / gain - off, -SHARE * dac.full_scale, SHARE * dac.full_scale)
             size = float(np.linalg.norm(seen.mean))
             since = 0 if size < least else since + 1
             if size < least:
