@@ -47,7 +47,7 @@ def calibrate(
 
     Exit code 1 when the explained variance on held-out systems is below --require; the card is still written.
     """
-    from .hardware import make_card, read_technology
+    from .hardware import make_card, outlook_of_card, read_technology
     from .inputs import read_systems
 
     real = read_systems(systems or [])
@@ -56,11 +56,18 @@ def calibrate(
     assert target is not None
     card = make_card(board, fabric, seed, real, quick, workers)
     card.write(target)
-    reached = card.held_out.explained_variance
+    reached, outlook = card.held_out.explained_variance, outlook_of_card(card, seed)
     if json:
-        emit({"passed": reached >= require, "required": require, "file": target, "card": card.model_dump(mode="json")})
+        found = {
+            "passed": reached >= require,
+            "required": require,
+            "file": target,
+            "card": card.model_dump(mode="json"),
+        }
+        emit(found if outlook is None else found | {"refinement": outlook.to_dict()})
     else:
-        show(f"{board.name}, {fabric}", ("", "value"), card.summary())
+        refined = [] if outlook is None else [("refined, a random system", str(outlook))]
+        show(f"{board.name}, {fabric}", ("", "value"), [*card.summary(), *refined])
         note(f"wrote {target}")
     if not reached >= require:
         complain(

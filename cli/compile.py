@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
     from ..compiler.program import AnalogProgram
     from ..compiler.program_report import Report
+    from ..devicemodel.limits.outlook import Outlook
 
 SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
 EXTRACTED = ".extracted.cir"
+REFINED = "refined readings"
 UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
 
 app = typer.Typer()
@@ -148,7 +150,7 @@ def compile_command(
     from ..compiler.analysis.describe import describe
     from ..compiler.analysis.equations import derive_equations
     from ..compiler.layout.extraction import extracted_netlist
-    from .hardware import read_technology
+    from .hardware import outlook_of, read_technology
     from .inputs import read_problem, read_vector
 
     system, drive = read_problem(matrix, damping)
@@ -169,7 +171,11 @@ def compile_command(
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
     described = [
         _Described(
-            p, describe(p, drive, extracted), _placed(p, tile, fan_out), derive_equations(p) if equations else None
+            p,
+            describe(p, drive, extracted),
+            _placed(p, tile, fan_out),
+            derive_equations(p) if equations else None,
+            outlook_of(p),
         )
         for p in compiled
     ]
@@ -193,7 +199,7 @@ def compile_command(
             data |= {"mean_error": mean_error, "reports": [each.report.to_dict() for each in described]}
         emit(data)
     else:
-        say(first.report)
+        say(first.text)
         if mean_error is not None:
             say(
                 f"this is program 1 of {programs}; the mean of their solutions has a relative error of {mean_error:.3g} (rms over b)"
@@ -212,12 +218,18 @@ def compile_command(
 
 
 class _Described(NamedTuple):
-    """A program with its report, placement and equations."""
+    """A program with its report, placement, equations and outlook on refined readings."""
 
     program: AnalogProgram
     report: Report
     placement: Placement | None
     equations: Any
+    outlook: Outlook | None
+
+    @property
+    def text(self) -> str:
+        """The report, and what refined readings can solve."""
+        return str(self.report) + ("" if self.outlook is None else f"\n{REFINED:>20}  {self.outlook}")
 
 
 def _compile(
@@ -261,6 +273,8 @@ def _data(described: _Described) -> dict[str, Any]:
     data: dict[str, Any] = {"report": described.report.to_dict()}
     if described.placement is not None:
         data["placement"] = described.placement.to_dict()
+    if described.outlook is not None:
+        data["refinement"] = described.outlook.to_dict()
     if (derived := described.equations) is not None:
         data["equations"] = {"text": str(derived), "latex": derived.latex(), "proved": derived.proved}
     return data
@@ -287,17 +301,17 @@ def _files(
 def _write(described: _Described, files: dict[str, Path], netlist: str, dialect: str) -> None:
     from ..report.program_page import write_page
 
-    program, report, placement, derived = described
+    program, report, placement, derived, outlook = described
     program.save(files[".json"].with_suffix(""))
     write_text(files[".cir"], netlist)
-    text = [str(report)]
+    text = [described.text]
     if placement is not None:
         text += [f"{name:>20}  {value}" for name, value in placement.summary()]
     if derived is not None:
         text += ["", str(derived)]
     write_text(files[".report.txt"], "\n".join([*text, ""]))
     write_text(files[".report.json"], to_json(_data(described)))
-    write_page(program, files[".report.html"], netlist, dialect, placement, derived, report)
+    write_page(program, files[".report.html"], netlist, dialect, placement, derived, report, outlook)
     bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
     listed = {kind for kind, _, _ in report.bill}
     bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]

@@ -12,8 +12,10 @@ from ..circuits.technology.technology import Technology
 from .outputs import progress
 
 if TYPE_CHECKING:
+    from ..compiler.program import AnalogProgram
     from ..devicemodel.card import DeviceCard
     from ..devicemodel.device import Device
+    from ..devicemodel.limits.outlook import Outlook
 
 DEVICES = {
     "ideal": frozenset[str](),
@@ -21,6 +23,9 @@ DEVICES = {
     "spice": frozenset({"technology", "fabric", "die", "noise", "layout"}),
 }
 """The devices by name, with the options that apply to each."""
+
+LARGEST_OUTLOOK = 256
+"""Most unknowns of a system whose smallest damping is worked out unasked: in a second or two."""
 
 
 def read_technology(name: str) -> Technology:
@@ -96,3 +101,27 @@ def make_card(
         return calibrate_with_evidence(
             technology, fabric, seed, systems, workers=workers, progress=report, **fewer
         ).card
+
+
+def outlook_of(program: AnalogProgram) -> Outlook | None:
+    """What refined readings of such dies can solve; None for circuits other than a crossbar, and for large ones."""
+    if not (program.fabric.can_calibrate and program.fabric.active) or program.size > LARGEST_OUTLOOK:
+        return None
+    from ..compiler.matrices import dense
+    from ..devicemodel.limits.outlook import refinement_outlook
+
+    return refinement_outlook(dense(program.target), program.technology)
+
+
+def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
+    """The same for a random system as large and as badly conditioned as those of the calibration."""
+    import numpy as np
+
+    from ..devicemodel.calibration.cases import random_system
+    from ..devicemodel.limits.dies import FABRIC
+    from ..devicemodel.limits.outlook import refinement_outlook
+
+    if card.fabric != FABRIC:
+        return None
+    size, condition = min(card.validity.unknowns[1], LARGEST_OUTLOOK), card.validity.condition_number[1]
+    return refinement_outlook(random_system(size, condition, False, np.random.default_rng(seed)), card)

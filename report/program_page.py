@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
     from ..compiler.program import AnalogProgram
     from ..compiler.program_report import Report
+    from ..devicemodel.limits.outlook import Outlook
 
 NETLIST_LINES, BILL_LINES = 400, 40
 UNITS = {"resistor": "Ω", "capacitor": "F", "inductor": "H"}
@@ -30,6 +31,7 @@ def write_page(
     placement: Placement | None = None,
     equations: Any = None,
     report: Report | None = None,
+    outlook: Outlook | None = None,
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -40,9 +42,11 @@ def write_page(
         placement: placement of its unknowns on tiles, shown in the picture and the table.
         equations: of `derive_equations(program)`, shown as text.
         report: the figures; None: those of `program.report`.
+        outlook: what refined readings can solve, shown in the table.
     """
     report, lines = report or program.report, netlist.splitlines()
     rows = [tuple(part.strip() for part in row.strip().split("  ", 1)) for row in str(report).splitlines()]
+    rows += [] if outlook is None else [("refined readings", str(outlook))]
     page = page_from(
         "program.html",
         title=f"{program.fabric_name}, {program.size} unknowns, technology {program.technology.name}",

@@ -116,10 +116,9 @@ class Imperfections:
         _check("left", left)
         return dataclasses.replace(self, leak=self.leak * left)
 
-    def offsets_nulled(self, left: float = 0.0) -> Self:
-        """A bias drive against the offsets, which a share `left` of them remains of."""
-        _check("left", left)
-        return dataclasses.replace(self, offset=self.offset * left, drive_offset=self.drive_offset * left)
+    def offsets_nulled(self) -> Self:
+        """A bias drive against the offsets of amplifiers and DAC (`ReadOut(null_offsets=True)`): the DAC's rounding of it is left."""
+        return dataclasses.replace(self, offset=0.0, drive_offset=self.dac_step / math.sqrt(12))
 
 
 def _check(name: str, value: float) -> None:

@@ -34,6 +34,8 @@ from scipy.special import gammaln, logsumexp
 STEPS, SETTLED = 200, 1e-3
 TURNS = 2
 ANGLES, SPREAD = 400, 4
+BEYOND = 1e6
+"""Of a w that is too long: a number that a search can calculate with."""
 """Iterations of the direction of w at each of its lengths; it hardly turns."""
 
 
@@ -88,7 +90,7 @@ def symmetric_edge(
             w = length * _longest(inverted, direction) * direction
             within = inverse(matrix - np.diag(w))
             if within is None:
-                return math.inf
+                return BEYOND
             turned = variance @ within.diagonal()
             ratio = float(turned.max() / w.max())
             direction = turned / turned.max()

@@ -59,13 +59,11 @@ class SmallestDamping:
 
     def __str__(self) -> str:
         if math.isinf(self.damping):
-            return (
-                f"refined readings do not reach a residual of {self.target:g} at any damping, limited by {self.limit}"
-            )
+            return f"at no damping solved to a residual of {self.target:g}, limited by {self.limit}"
         if self.damping == 0:
-            return f"refined readings reach a residual of {self.target:g} at any damping"
+            return f"systems are solved to a residual of {self.target:g} at any damping"
         return (
-            f"refined readings reach a residual of {self.target:g} down to a damping of {self.damping:.2g} times the largest eigenvalue, "
+            f"systems are solved to a residual of {self.target:g} down to a damping of {self.damping:.2g} times the largest eigenvalue, "
             f"limited by {self.limit}"
         )
 

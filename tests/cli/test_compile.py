@@ -260,3 +260,20 @@ def test_slices_and_drive_ranges_stand_in_for_the_technologys(run: Run) -> None:
     assert_rejected(
         run, ["compile", "A.npy", "--fabric", "rc", "--technology", "integrated", "--slices", "2"], "one slice"
     )
+
+
+def test_says_what_refined_readings_solve(run: Run) -> None:
+    matrix = save("A.npy", A)
+    _, text, _ = run("compile", matrix, "--technology", "integrated", "--fabric", "crossbar", "--out", "board")
+    line = next(one for one in text.splitlines() if "refined readings" in one)
+    assert re.search(
+        r"down to a damping of \S+ times the largest eigenvalue, limited by \w+; this one, at \S+, takes \d+ round",
+        line,
+    )
+    assert line in Path("board.report.txt").read_text(encoding="utf-8").splitlines()
+    found = json.loads(Path("board.report.json").read_text(encoding="utf-8"))["refinement"]
+    assert found["sentence"] in line
+    assert found["sentence"] in Path("board.report.html").read_text(encoding="utf-8")
+    assert found["limit"] in found["smallest"]["walls"]
+    _, passive, _ = run("compile", matrix, "--technology", "breadboard", "--fabric", "dual_rail")
+    assert "refined readings" not in passive

@@ -154,7 +154,7 @@ def test_ways_change_what_they_are_for():
         contraction(A, INTEGRATED.replace(resistors__tolerance=1e-3 * math.sqrt(2))).mismatch
     )
     assert contraction(A, now.leak_compensated(0.1)).leak < 0.2 * base.leak
-    assert contraction(A, now.offsets_nulled(0.1)).offset == pytest.approx(0.1 * base.offset)
+    assert contraction(A, now.offsets_nulled()).offset < 0.5 * base.offset
     assert contraction(A, now, deflation=5).total < base.total
     assert two.code == pytest.approx(now.code / 256)
     assert 0 < two.verified().scatter < 1e-4
