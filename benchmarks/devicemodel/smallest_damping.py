@@ -91,7 +91,9 @@ class Row:
         """By the law; None where there is none."""
         if self.kind in ("bare", "fcg"):
             return None
-        now = Imperfections.of(self.technology.replace(resistors__slices=self.way.slices))
+        now = Imperfections.of(
+            self.technology.replace(resistors__slices=self.way.slices, resistors__drive_ranges=self.way.ranges)
+        )
         if self.way.verified:
             tables = [table for (slices, _), table in bench.tables.items() if slices == self.way.slices]
             now = now.verified(float(np.median([table.repeatability for table in tables])) if tables else 0.0)
@@ -169,7 +171,7 @@ def measure(rows: list[Row], size: int, dies: list[int], store: JobStore[Any], K
         # The middle of the last interval.
         middle = FACTOR ** (-0.5 / 2**HALVINGS)
         found[row.name] = (row, law, [(measured[key][0] * middle, measured[key][1]) for key in jobs])
-        print(line(*found[row.name], K, b), flush=True)
+        print(line(row, law, found[row.name][2], K, b), flush=True)
     return found
 
 

@@ -33,10 +33,11 @@ from scipy.special import gammaln, logsumexp
 
 STEPS, SETTLED = 200, 1e-3
 TURNS = 2
-ANGLES, SPREAD = 400, 4
+"""Iterations of the direction of w at each of its lengths; it hardly turns."""
 BEYOND = 1e6
 """Of a w that is too long: a number that a search can calculate with."""
-"""Iterations of the direction of w at each of its lengths; it hardly turns."""
+ANGLES, SPREAD = 400, 4
+"""Points of a semicircle, and means of a negative binomial law beyond which nothing is summed."""
 
 
 def perron_root(matrix: np.ndarray) -> tuple[float, np.ndarray]:
