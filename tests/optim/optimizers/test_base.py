@@ -42,6 +42,8 @@ KINDS = {
     "tngd reads": (TNGD, {"device": "noisy", "reads": 3, "update": "adam"}),
     "primal": (TNGD, {"device": "noisy", "system": "primal", "reset": False, "delay_time": 0.3}),
     "kronecker": (TNGD, {"device": "noisy", "system": "kronecker"}),
+    "columns": (TNGD, {"device": "noisy", "system": "kfac", "curvature": "mc-fisher"}),
+    "columns towards the product": (TNGD, {"device": "noisy", "system": "kfac", "factored_damping": False}),
 }
 
 
