@@ -14,7 +14,8 @@ is, for each die, the damping down to which |b - A x| <= 1e-2 |b| by at most 20 
     fcg              flexible CG with the die as preconditioner
     ways             refined, with each of the ways of `ways` and all of them
 
-Products are those at the damping of the median die, beside the products of plain CG on the unit-diagonal matrix, which needs no die.
+Without dies (--dies 0) there are predictions alone. Products are those at the damping of the median die, beside the products of plain
+CG on the unit-diagonal matrix, which needs no die. Last, what ways of programming are worth where nothing else is wrong, by the law.
 Runs are stored one by one: an interrupted table resumes, and more dies are added to it.
 """
 
@@ -153,7 +154,7 @@ def measure(rows: list[Row], size: int, dies: list[int], store: JobStore[Any], K
     found: dict[str, Any] = {}
     for row in rows:
         bench = Bench(row.technology, size)
-        if row.way.verified:
+        if row.way.verified and dies:
             bench.device(row.way, dies[0])
         law = row.predicted(K, bench)
         start = law.damping if law is not None and 0 < law.damping < LARGEST else 1e-2
@@ -178,7 +179,7 @@ def measure(rows: list[Row], size: int, dies: list[int], store: JobStore[Any], K
 def line(row: Row, law: SmallestDamping | None, measured: list[tuple[float, int]], K: Tensor, b: Tensor) -> str:
     """Of the table."""
     shares = np.array([share for share, _ in measured])
-    middle = float(np.median(shares))
+    middle = float(np.median(shares)) if measured else math.nan
     predicted, wall, ratio = "-", "-", "-"
     if law is not None:
         value = law.walls[row.wall] if row.wall else law.damping
@@ -186,6 +187,8 @@ def line(row: Row, law: SmallestDamping | None, measured: list[tuple[float, int]
         if 0 < value < math.inf and 0 < middle < math.inf:
             logs = np.log(shares[(shares > 0) & np.isfinite(shares)])
             ratio = f"{value / math.exp(logs.mean()):.2f} (x{math.exp(logs.std(ddof=1)) if len(logs) > 1 else 1:.2f})"
+    if not measured:
+        return f"| {row.name} | {predicted} | {wall} | - | - | - | - |"
     low, high = (_text(float(np.quantile(shares, share, method="nearest"))) for share in (0.1, 0.9))
     products = f"{np.median([took for share, took in measured if math.isfinite(share)] or [0]):.0f}"
     cg = f"{control(damped(K, middle), b)}" if 0 < middle < math.inf else "-"
@@ -194,6 +197,26 @@ def line(row: Row, law: SmallestDamping | None, measured: list[tuple[float, int]
 
 def _text(share: float) -> str:
     return "none" if math.isinf(share) else f"below {SMALLEST:g}" if share == 0 else f"{share:.2g}"
+
+
+def programming(K: Tensor) -> str:
+    """Codes and mismatch alone, predicted: what each way of programming is worth where nothing else is wrong."""
+    eight = PERFECT.replace(resistors__bits=8, resistors__tolerance=0.01)
+    cases = {
+        "8 bits, 1 % mismatch": (Imperfections.of(eight), 0),
+        "12 bits, 0.1 %": (Imperfections.of(eight.replace(resistors__bits=12, resistors__tolerance=0.001)), 0),
+        "8 bits, 1 %, write-and-verify": (Imperfections.of(eight).verified(), 0),
+        "two slices": (Imperfections.of(eight.replace(resistors__slices=2)), 0),
+        "two slices, write-and-verify": (Imperfections.of(eight.replace(resistors__slices=2)).verified(), 0),
+        "deflation of 20": (Imperfections.of(eight), 20),
+        "all three": (Imperfections.of(eight.replace(resistors__slices=2)).verified(), 20),
+    }
+    lines = ["| programming | smallest damping |", "|---|---|"]
+    for name, (now, deflation) in cases.items():
+        lines.append(
+            f"| {name} | {_text(smallest_damping(K.numpy(), now, target=TARGET, deflation=deflation).damping)} |"
+        )
+    return "\n".join(lines)
 
 
 def plot(path: Path, tables: dict[float, dict[str, Any]]) -> None:
@@ -259,6 +282,8 @@ def main() -> None:
         )
         print("|---" * 7 + "|")
         tables[gain] = measure(wanted, n, dies, store, K, b)
+    print("\nCodes and mismatch alone, predicted\n")
+    print(programming(K))
     if arguments.plot:
         plot(arguments.plot, tables)
         print(f"\nwrote {arguments.plot}")

@@ -210,7 +210,10 @@ class Law:
         if math.isinf(one.limit):
             return 0.0
         driven = np.hypot(one.offset * self._load, one.drive_offset)
-        return float(np.median(np.abs(inverted @ (driven[:, None] * self._normal)).max(axis=0))) / one.limit
+        if one.nulled:
+            bias = _largest(driven[:, None] * self._normal)
+            driven = np.full_like(driven, one.dac_step / math.sqrt(12) / self._drives(bias))
+        return _largest(inverted @ (driven[:, None] * self._normal)) / one.limit
 
     @property
     def all(self) -> Contraction:
@@ -238,6 +241,12 @@ class Law:
         if self.readings is None or largest == 0:
             return largest
         return largest * float(((factors / largest) ** (2 * self.readings)).mean()) ** (0.5 / self.readings)
+
+    def _drives(self, volts: float) -> float:
+        """The input resistor, over that of the first range, through which a drive of so many volts is within the DAC's full scale."""
+        room = self.imperfections.full_scale / volts * (1 + ROUNDING) if volts > 0 else math.inf
+        ranges = self.imperfections.drive_ranges - 1
+        return 2.0 ** max(0, min(ranges, math.floor(math.log2(room)) if math.isfinite(room) else ranges))
 
     @cached_property
     def _load(self) -> np.ndarray:
@@ -286,7 +295,7 @@ class Law:
         one = self.imperfections
         # Of white drives of rms 1.
         cells = inverted @ self._normal
-        drive, cell = (float(np.median(np.abs(values).max(axis=0))) for values in (self._normal, cells))
+        drive, cell = _largest(self._normal), _largest(cells)
         rms = float(np.sqrt((cells**2).mean()))
         level = min(one.full_scale / drive, USED * max(1 - offset, 0.0) * one.limit / cell)
         if level == 0:
@@ -295,13 +304,18 @@ class Law:
             return 0.0
         square = 0.0
         if steps:
-            largest = one.full_scale / (level * drive)
-            drives = 2.0 ** min(one.drive_ranges - 1, math.floor(math.log2(largest * (1 + ROUNDING))))
-            square += (one.dac_step / drives / level) ** 2 / 12 + (one.adc_step / (level * rms)) ** 2 / 12
+            square += (one.dac_step / self._drives(level * drive) / level) ** 2 / 12 + (
+                one.adc_step / (level * rms)
+            ) ** 2 / 12
         if noise:
             johnson = one.johnson * float((self._load * inverted.diagonal()).mean())
             square += (johnson + one.adc_noise**2) / 2 / (level * rms) ** 2
         return math.sqrt(square)
+
+
+def _largest(volts: np.ndarray) -> float:
+    """Over the cells, of (cells, draws); median over draws."""
+    return float(np.median(np.abs(volts).max(axis=0)))
 
 
 def _eigenvalues(symmetric: np.ndarray) -> np.ndarray:

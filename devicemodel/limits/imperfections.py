@@ -39,6 +39,7 @@ class Imperfections:
         leak: 1 / A0 of the amplifiers.
         lag: G_unit / (2 pi GBW C): what a conductance at an amplifier's input adds to its capacitor, relative to it.
         offset: standard deviation of the amplifiers' offset, V. drive_offset: of that of a drive, V.
+        nulled: whether a bias drive holds them, to the DAC's step.
         limit: largest voltage of a cell that can be read, V.
         full_scale: of the DAC, V. drive_ranges: of the input resistor, each twice the one before. dac_step, adc_step: V; 0: no steps.
         adc_noise: of a conversion, V rms.
@@ -57,6 +58,7 @@ class Imperfections:
     lag: float = 0.0
     offset: float = 0.0
     drive_offset: float = 0.0
+    nulled: bool = False
     limit: float = math.inf
     full_scale: float = math.inf
     drive_ranges: int = 1
@@ -118,7 +120,7 @@ class Imperfections:
 
     def offsets_nulled(self) -> Self:
         """A bias drive against the offsets of amplifiers and DAC (`ReadOut(null_offsets=True)`): the DAC's rounding of it is left."""
-        return dataclasses.replace(self, offset=0.0, drive_offset=self.dac_step / math.sqrt(12))
+        return dataclasses.replace(self, nulled=True)
 
 
 def _check(name: str, value: float) -> None:
