@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pinn import gram
+from pinn import Poisson
 from torch import Tensor
 from ways import WAYS, Bench, Way, control, damped
 
@@ -43,7 +43,9 @@ from thermograd.devicemodel.host.refine import MAX_ROUNDS, Refined
 from thermograd.devicemodel.limits import Imperfections, SmallestDamping, smallest_damping
 from thermograd.devicemodel.systems import Dense
 
-TARGET, TIME_CONSTANTS, STEPS = 1e-2, 8.0, 24
+TARGET, TIME_CONSTANTS = 1e-2, 8.0
+STEPS, SHARE = 24, 1e-5
+"""Of the training before: steps, with a damping of that share of the largest eigenvalue."""
 FACTOR, HALVINGS = 2.0, 2
 """Steps of the search, and of the bisection after it: to a factor of 2^(1/4)."""
 LARGEST, SMALLEST = 30.0, 1e-9
@@ -271,7 +273,10 @@ def main() -> None:
     torch.set_num_threads(1)
     n, dies = arguments.unknowns, list(range(1, arguments.dies + 1))
     interior = 5 * n // 8
-    K, b = gram(interior, n - interior, STEPS)
+    problem = Poisson(interior, n - interior)
+    for _ in range(STEPS):
+        problem.step(SHARE)
+    K, b = problem.step(SHARE)
     store: JobStore[Any] = JobStore(output_folder(arguments.out))
     tables = {}
     for place, gain in enumerate(float(text) for text in arguments.gains.split(",")):
