@@ -1,10 +1,10 @@
 """`DieBatch`: one system on many dies of a calibrated device, in one call.
 
 Every die is a fresh `SurrogateDevice` of that seed, with its own parts, converters, signal level and noise, and gives the same reading to
-rounding, with the same outcome; above 128 unknowns its thermal noise is another draw (`krylov_law`). What is shared is the arithmetic, which
-is batched over dies in torch. Where a die settles is the equilibrium of its own law, with its own parts; the matrix that was asked for is not
-solved with anywhere. For yield, distributions and gradients with respect to the card's parameters; training on one die is
-`SurrogateDevice`'s.
+rounding, with the same outcome; above 128 unknowns its thermal noise is another draw (`krylov_law`). What is shared is the
+arithmetic, which is batched over dies in torch. Where a die settles is the equilibrium of its own law, with its own parts; the matrix
+that was asked for is not solved with anywhere. For yield, distributions and gradients with respect to the card's parameters; training on
+one die is `SurrogateDevice`'s.
 """
 
 from __future__ import annotations
