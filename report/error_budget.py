@@ -76,7 +76,7 @@ def write_page(budget: dict[str, Any], of: str, path: Path) -> None:
         of: what was solved, a few words.
     """
     title = title_of(budget, of)
-    picture = to_svg(error_budget_plot(budget, title), "causes", title)
+    picture = to_svg(error_budget_plot(budget), "causes", title)
     write_text(path, page_from("error_budget.html", title=title, picture=Markup(picture), **tables_of(budget)))
 
 

@@ -19,17 +19,18 @@ HEIGHT, WIDTH = 0.36, 0.34
 
 
 @styled
-def error_budget_plot(budget: dict[str, Any], title: str) -> Figure:
+def error_budget_plot(budget: dict[str, Any], title: str = "") -> Figure:
     """Two panels, of bare and of refined readings, the causes of each in their own order.
 
     Args:
         budget: `ErrorBudget.to_dict()`.
-        title: one line.
+        title: one line, if any.
     """
     readings = budget["readings"]
     count = max(1, max(len(found["causes"]) for found in readings.values()))
     figure = Figure(figsize=(WIDE, 1.5 + HEIGHT * count), layout="constrained")
-    figure.suptitle(title, x=0.012, ha="left", fontsize=11, weight="bold")
+    if title:
+        figure.suptitle(title, x=0.012, ha="left", fontsize=11, weight="bold")
     axes = figure.subplots(1, len(readings))
     for ax, (name, found) in zip(axes, readings.items(), strict=True):
         rounds = budget["rounds"]
