@@ -7,12 +7,16 @@ import pytest
 import torch
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.device import Outcome, Solution
+from thermograd.devicemodel.devices.die_batch import DieBatch
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host import deflation
 from thermograd.devicemodel.host.deflation import Deflation, lanczos
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense, Implicit, LowRank
 
+from ...systems import true_card
 from .test_refine import LinearDie
 
 N, M = 40, 3
@@ -161,3 +165,14 @@ class Products:
 
     def rmatvec(self, u):
         return self.J.mT @ u
+
+
+def test_a_batch_of_dies_is_deflated_as_each_of_them():
+    system, b = decaying(n=12)
+    card = true_card(preset("integrated"))
+    together = Refined(DieBatch(card, [3, 4], extrapolate=True), rounds=2, deflation=M).solve(system, b, 2000.0)
+    for k, die in enumerate((3, 4)):
+        device = SurrogateDevice(card, die=die, extrapolate=True)
+        alone = Refined(device, rounds=2, deflation=M).solve(system, b, 2000.0)
+        torch.testing.assert_close(together.x[k], alone.x, rtol=1e-6, atol=1e-8)
+        assert together.refinements[k].products == alone.refinement.products
