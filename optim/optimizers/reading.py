@@ -101,7 +101,7 @@ def by_columns(device: Device, refining: Refined[Device], factored: bool) -> Col
 
 def as_it_is(found: Solution) -> Answer:
     """A bare reading."""
-    return Answer(found.x, found.outcome, found.seconds, found.attempts, found.violations)
+    return Answer(found.x, found.outcome, found.seconds, found.attempts, found.violations, products=found.products)
 
 
 def refined(

@@ -360,7 +360,9 @@ class TNGD(NaturalGradient):
             late = device.evolve(self.read_interval)
             total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
             outcome, violations = worst((outcome, late.outcome)), (*violations, *late.violations)
-        return Answer(total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)))
+        return Answer(
+            total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)), products=first.products
+        )
 
 
 def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: float) -> Direction:

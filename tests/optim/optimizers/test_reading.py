@@ -15,6 +15,7 @@ from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Implicit
 from thermograd.optim.optimizers.damping import LevenbergMarquardt
@@ -283,3 +284,16 @@ def test_when_every_step_has_to_be_programmed(options, words):
     model = small_problem()[0]
     with pytest.raises(InputError, match=words):
         TNGD(model.parameters(), **options)
+
+
+@pytest.mark.parametrize("reading", ["bare", "refined"])
+def test_products_that_null_offsets_are_counted(reading):
+    card, found = true_card(preset("integrated")), {}
+    for nulled in (False, True):
+        model, x, y = small_problem()
+        device = SurrogateDevice(card, die=1, extrapolate=True, read_out=ReadOut(null_offsets=nulled))
+        optimizer = TNGD(model.parameters(), damping=DAMPING, duration=40.0, device=device, reading=reading)
+        optimizer.step(closure_of(model, x, y))
+        found[nulled] = optimizer.last.products
+    assert found[True] > found[False]
+    assert (found[False] == 0) is (reading == "bare")
