@@ -8,9 +8,9 @@ A. "Achieving high precision in analog in-memory computing systems", npj Unconve
    relative errors over iterations, has no numbers in the text that could be read here, and how a bit of the solver is meant is not said.
 B. P. Zuo et al., "Precise and scalable analogue matrix equation solving using resistive random-access memory chips", Nature Electronics 8
    (2025) 1222, s41928-025-01477-0: a 16 x 16 inversion to 24-bit fixed-point precision with 3-bit cells of 0.5 to 35 uS (70 times), which
-   takes at most 10 iterations (issue and summaries of the paper; of the paper itself only the beginning could be read here). The matrix
-   is not known here: random ones of condition number 2 to 10, and the Gram matrix of a channel of 128 antennas and 8 users, as in its
-   application to signal detection.
+   takes at most 10 iterations (so summaries of the paper, of which only the beginning could be read here; they have converters of 4 bits,
+   beside which 8 are tried). The matrix is not known here: random ones of condition number 2 to 10, and the Gram matrix of a channel of 128
+   antennas and 8 users, as in its application to signal detection.
 C. P. Mannocci et al., "A fully integrated analogue closed-loop in-memory computing accelerator based on static random-access memory",
    Nature Electronics (2026): two arrays of 64 x 64 in 90 nm CMOS with amplifiers and converters on the chip, "accuracy ... equivalent
    integrated circuit precision". Only the abstract could be read here: the size is theirs; condition number 100 and 1e-7 are ours.
@@ -266,9 +266,10 @@ def three_bits() -> None:
     for condition in (None, 2.0, 3.0, 5.0, 10.0):
         name = f"channel of {ANTENNAS} x {n // 2}" if condition is None else f"{condition:g}"
         problems = [Problem(n, condition, seed) for seed in range(1, SYSTEMS + 1)]
-        for kind in ("codes", "die"):
-            made_of = technology(kind, 3, 4, **ranges)
-            print(row(name, problems, kind, made_of, None, fixed_point, target), flush=True)
+        for kind, converters in (("codes", 4), ("die", 4), ("die", 8)):
+            made_of = technology(kind, 3, converters, **ranges)
+            solver = f"{kind}, {converters}-bit converters"
+            print(row(name, problems, solver, made_of, None, fixed_point, target), flush=True)
     print(
         f"\nCondition number 3, flexible CG, 10 iterations: {cost(Problem(n, 3.0, 1), technology('die', 3, 4, **ranges), 'fcg', 10)}\n"
     )
