@@ -61,7 +61,7 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "digits": (Setting(True, 0.3, 0.3), Setting(True, 0.03, 0.05), Setting(False, 0.1, 0.05)),
-    "mnist": (Setting(True, 0.03, 0.03),),
+    "mnist": (Setting(True, 0.03, 0.03), Setting(False, 0.1, 0.03)),
 }
 BATCH, STEPS = {"digits": 8, "mnist": 64}, {"digits": 300, "mnist": 780}
 CURVATURE: Any = "mc-fisher"
