@@ -34,6 +34,8 @@ CHECKS = (5, 8, 12, 16, 20, 25, 30, 36, 43, 51, 60)
 """Steps at which the residual is looked at, of a time that was not asked for before."""
 CANCELLED = 0.05
 """Share of an image that is new, below which it is made orthogonal once more."""
+AT_ONCE = 64
+"""Vectors whose bases are held at a time."""
 INSTANTS = 4
 """Parts of [0, t] at whose ends the residual is looked at."""
 CUT = 4e-3
@@ -60,6 +62,11 @@ class ShiftInvert:
 
         None: not to `tolerance`, (k,) absolute, in `MAX_STEPS`.
         """
+        if len(vectors) > AT_ONCE:
+            pieces = zip(vectors.split(AT_ONCE), times.split(AT_ONCE), tolerance.split(AT_ONCE), strict=True)
+            parts = [self.exponential(*piece) for piece in pieces]
+            known = [part for part in parts if part is not None]
+            return torch.cat(known) if len(known) == len(parts) else None
         vectors = vectors.to(self.resolvent.dtype)
         count, n = vectors.shape
         sizes = vectors.norm(dim=1)

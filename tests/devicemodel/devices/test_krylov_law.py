@@ -17,6 +17,7 @@ from thermograd.devicemodel.devices.cell_law import cell_law, force
 from thermograd.devicemodel.devices.dense_law import DenseLaw
 from thermograd.devicemodel.devices.krylov_law import KrylovLaw
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.systems import Dense
 
 from ...systems import passive, spd, true_card
@@ -152,14 +153,15 @@ def device(n=12, technology=REAL, **options):
     return SurrogateDevice(true_card(technology), 3, extrapolate=True, **options)
 
 
-def test_a_device_reads_the_same_by_either_law(monkeypatch):
+@pytest.mark.parametrize("read_out", [None, ReadOut(reads=3, interval=0.4, auto_zero=True)])
+def test_a_device_reads_the_same_by_either_law(read_out, monkeypatch):
     technology = REAL.replace(thermal__johnson_noise=False, adc__bits=None, dac__bits=None)
     system = Dense(torch.tensor(spd(30, 50.0, 4)))
     b = torch.tensor(np.random.default_rng(4).standard_normal(30))
     for duration in (0.4, 3.0, math.inf):
-        wanted = device(technology=technology).solve(system, b, duration, x0=0.2 * b)
+        wanted = device(technology=technology, read_out=read_out).solve(system, b, duration, x0=0.2 * b)
         monkeypatch.setattr(surrogate, "WRITTEN_OUT", 10)
-        found = device(technology=technology).solve(system, b, duration, x0=0.2 * b)
+        found = device(technology=technology, read_out=read_out).solve(system, b, duration, x0=0.2 * b)
         monkeypatch.undo()
         assert (found.outcome, found.attempts) == (wanted.outcome, wanted.attempts)
         assert float((found.x - wanted.x).norm()) < 1e-9 * float(wanted.x.norm())

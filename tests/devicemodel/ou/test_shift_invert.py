@@ -43,6 +43,16 @@ def test_it_is_scipys_exponential(fastest, skew):
     assert np.abs(wrong.numpy() - wanted).max() > 1e-5
 
 
+def test_many_vectors_are_as_each_by_itself():
+    law, count = resolvent(drift(20, 30.0, 0.3, 4), 0.2), 150
+    w = torch.randn(count, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    times, tolerance = torch.linspace(0.1, 3.0, count, dtype=torch.float64), torch.full((count,), 1e-11).double()
+    found = law.exponential(w, times, tolerance)
+    for k in (0, 63, 64, 149):
+        one = slice(k, k + 1)
+        torch.testing.assert_close(law.exponential(w[one], times[one], tolerance[one]), found[one], rtol=0, atol=1e-9)
+
+
 def test_a_slow_mode_of_which_there_is_little_is_not_overlooked():
     """After a long time nothing else is left."""
     rates = np.append(np.geomspace(5.0, 20.0, 49), 0.01)
