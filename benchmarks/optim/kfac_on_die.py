@@ -36,6 +36,7 @@ from thermograd.circuits.files import output_folder
 from thermograd.circuits.job_store import JobStore, job_key
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.device import Device
+from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.optim.optimizers.kfac import KFAC
@@ -71,6 +72,8 @@ CONTROL_ROUNDS = 2
 MOST_ROUNDS = 2000
 ROWS = ("digital", "bare", "refined", "2 rounds of CG", "CG to 1e-2")
 ON_A_DIE = ("bare", "refined")
+EXACT = "refined, exact device"
+"""Of single steps towards the damped product alone: what factored damping is worth as its preconditioner."""
 
 
 def rows_of(setting: Setting, asked: list[str]) -> tuple[str, ...]:
@@ -86,12 +89,14 @@ def optimizer_of(
     if row == "digital":
         return KFAC(params, rate, damping, refresh=1, factored_damping=factored, curvature=curvature)
     device: Device = NoDie() if die is None else SurrogateDevice(card, die=die, extrapolate=True)
-    if row == "2 rounds of CG":
+    if row == EXACT:
+        device = IdealDevice()
+    elif row == "2 rounds of CG":
         device = Refined(device, rounds=CONTROL_ROUNDS, method="fcg")
     elif row == "CG to 1e-2":
         device = Refined(device, rounds=MOST_ROUNDS, tolerance=TOLERANCE, method="fcg")
     # Plain CG takes the damped product as it is.
-    by_columns = factored or die is not None
+    by_columns = factored or die is not None or row == EXACT
     return TNGD(
         params,
         rate,
@@ -154,7 +159,7 @@ def steps_apart(task: Task, batch: int, card: DeviceCard, setting: Setting, dies
 
     train(task, digital, max(at), batch, 0, model=model, callbacks=[keep], evaluate_every=0)
     lines = [f"| reading | {' | '.join(f'step {step}' for step in at)} |", f"|---|{'---|' * len(at)}"]
-    for row in rows_of(setting, list(ROWS))[1:]:
+    for row in (*rows_of(setting, list(ROWS))[1:], *(() if setting.factored else (EXACT,))):
         cells = []
         for step in at:
             exact, _ = _step(task, batch, "digital", setting, card, None, step, kept[step])
