@@ -136,3 +136,16 @@ def test_what_a_batch_does_not_do_raises():
         Refined(DieBatch(card, [1])).solve(
             LowRank(torch.ones(1, 80, dtype=torch.float64), None, 1.0), torch.ones(80).double(), 5.0
         )
+
+
+def test_slices_and_drive_ranges_are_each_dies_own():
+    technology = UNEVEN.replace(resistors__slices=2, resistors__drive_ranges=4)
+    card, (system, b) = true_card(technology), problem()
+    found = Refined(DieBatch(card, DIES, extrapolate=True)).solve(system, b, 20.0)
+    for place, die in enumerate(DIES):
+        alone = Refined(SurrogateDevice(card, die, extrapolate=True)).solve(system, b, 20.0)
+        torch.testing.assert_close(found.x[place], alone.x, rtol=1e-9, atol=1e-12)
+        assert found.attempts[place] == alone.attempts
+    # Negative control: with one slice and one range they read otherwise.
+    plain = Refined(DieBatch(true_card(UNEVEN), DIES, extrapolate=True)).solve(system, b, 20.0)
+    assert float((found.x - plain.x).abs().max()) > 1e-9
