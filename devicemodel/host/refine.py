@@ -79,7 +79,8 @@ class Refined(Generic[DeviceT]):
             holds the rest (`host.deflation`); for systems that are written out. Its products, some 3 m + 10 for a program and 4 m / n
             for a reading, are counted; 16 n m bytes are kept with the program.
         program_every: m: of new systems of one kind and size every m-th is programmed, and those in between are refined, by residuals
-            of their own, with the program of an earlier one. One that does not converge so is programmed after all. For systems that
+            of their own, with the program of an earlier one. One that does not converge so, in at most one round more than twice those of
+            the system that was programmed, is programmed after all. For systems that
             change slowly from one to the next; with one device, which starts anew from a saved state.
 
     A `Solution` has the x of the smallest residual, and `refinement`; runs, seconds and violations are those of all readings. Its outcome
@@ -131,6 +132,7 @@ class Refined(Generic[DeviceT]):
         self.tolerance, self.chopped, self.equilibrate, self.method = tolerance, chopped, equilibrate, method
         self.added_damping, self.deflation, self.program_every = added_damping, deflation, program_every
         self._served = 0  # systems that the loaded program was used for
+        self._rounds = 0  # that the first of them took
         self._system: LinearSystem | None = None
         self._loaded: Loaded | None = None
         self._spent = 0  # products to be counted with the next solution
@@ -185,7 +187,7 @@ class Refined(Generic[DeviceT]):
         loaded = self._loaded_with(system)
         run = batch.program(loaded.programmed, check_duration(duration) * loaded.stretch, seed)
         rows, spent = (len(batch), -1), [loaded.products_of_loading] * len(batch)
-        found = self._refine(loaded, b.expand(rows), starts.expand(rows), run, spent)
+        found = self._refine(loaded, b.expand(rows), starts.expand(rows), run, spent, self.rounds)
         return BatchSolution.of([_programmed(one, True) for one in found])
 
     def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
@@ -202,18 +204,22 @@ class Refined(Generic[DeviceT]):
         device, known = self._single(), system is self._system
         loaded = self._loaded_with(system)
         self._drive = b[-1] if len(b) else None
-        found = self._refine(loaded, b, starts, _one_device(device, loaded, duration), self._spent_by_first(len(b)))
+        rounds = self.rounds if self._served == 1 else min(self.rounds, 2 * self._rounds + 1)
+        run = _one_device(device, loaded, duration)
+        found = self._refine(loaded, b, starts, run, self._spent_by_first(len(b)), rounds)
         programmed = self._served == 1 and not known
         poor = [i for i, one in enumerate(found) if one.outcome not in (Outcome.OK, Outcome.EXTRAPOLATED)]
         if self._served > 1 and poor:
             # The program may be too old for it.
             loaded, programmed = self._load(system), True
             run, spent = _one_device(device, loaded, duration), self._spent_by_first(len(poor))
-            for i, one in zip(poor, self._refine(loaded, b[poor], starts[poor], run, spent), strict=True):
+            for i, one in zip(poor, self._refine(loaded, b[poor], starts[poor], run, spent, self.rounds), strict=True):
                 found[i] = _both(found[i], one)
             if any(found[i].outcome not in (Outcome.OK, Outcome.EXTRAPOLATED) for i in poor):
                 # What is tried next is another system, such as one of more damping.
                 self._served = self.program_every
+        if self._served == 1:
+            self._rounds = max((one.refinement.rounds for one in found if one.refinement is not None), default=0)
         return [_programmed(one, i == 0 and programmed) for i, one in enumerate(found)]
 
     def evolve(self, duration: float) -> Solution:
@@ -224,7 +230,7 @@ class Refined(Generic[DeviceT]):
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
         drive, run = self._drive.unsqueeze(0), _one_device(device, self._loaded, check_duration(duration))
-        return self._refine(self._loaded, drive, torch.zeros_like(drive), run, [0])[0]
+        return self._refine(self._loaded, drive, torch.zeros_like(drive), run, [0], self.rounds)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """The device's own state."""
@@ -264,14 +270,16 @@ class Refined(Generic[DeviceT]):
         spent, self._spent = self._spent, 0
         return [spent, *[0] * (count - 1)]
 
-    def _refine(self, loaded: Loaded, b: Tensor, x0: Tensor, run: RunRows, spent: Sequence[int]) -> list[Solution]:
+    def _refine(
+        self, loaded: Loaded, b: Tensor, x0: Tensor, run: RunRows, spent: Sequence[int], rounds: int
+    ) -> list[Solution]:
         """Refined readings of rows of drives; `spent`: products that are counted with each."""
         drives, starts = b.detach().double(), x0.detach().double()
         readings = [_Readings(loaded, row, start, self.chopped) for row, start in zip(drives, starts, strict=True)]
         # x = 0 has no residual where there is no drive.
         driven = [i for i, row in enumerate(drives) if bool(row.any())]
         method = METHODS[self.method]
-        iterations = {i: method(loaded.product, drives[i], self.rounds, self.tolerance or 0.0) for i in driven}
+        iterations = {i: method(loaded.product, drives[i], rounds, self.tolerance or 0.0) for i in driven}
         residuals = {i: next(iteration) for i, iteration in iterations.items()}
         ended: dict[int, Iterated] = {}
         dtype: torch.dtype = getattr(loaded.programmed, "dtype", torch.float64)
