@@ -26,6 +26,8 @@ DEVICES = {
 
 LARGEST_OUTLOOK = 256
 """Most unknowns of a system whose smallest damping is worked out unasked: in a second or two."""
+WORST_OUTLOOK = 1e6
+"""Largest condition number of a random system, of a card without a bound."""
 
 
 def read_technology(name: str) -> Technology:
@@ -123,5 +125,6 @@ def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
 
     if card.fabric != FABRIC:
         return None
-    size, condition = min(card.validity.unknowns[1], LARGEST_OUTLOOK), card.validity.condition_number[1]
+    size = min(card.validity.unknowns[1], LARGEST_OUTLOOK)
+    condition = min(card.validity.condition_number[1], WORST_OUTLOOK)
     return refinement_outlook(random_system(size, condition, False, np.random.default_rng(seed)), card)

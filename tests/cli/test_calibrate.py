@@ -23,7 +23,9 @@ def test_calibrate_says_no_when_too_little_is_explained(
     assert Path("deep/c.json").exists()
     assert ("is required" in error) == bool(expected)
     code, out, _ = run("calibrate", "--json", "--require", "0.5")
-    assert json.loads(out)["passed"] is (code == 0) is (explained > 0.5)
+    found = json.loads(out)
+    assert found["passed"] is (code == 0) is (explained > 0.5)
+    assert f"limited by {found['refinement']['limit']}" in found["refinement"]["sentence"]
 
 
 @pytest.mark.slow
