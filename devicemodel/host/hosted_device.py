@@ -75,6 +75,7 @@ class HostedDevice(Device):
         self._drive: Tensor | None = None
         self._outside: tuple[str, ...] = ()
         self._nulling: Nulling | None = None
+        self._nulled_for = 0.0  # tau, of the longest runs that it was sought with
         self._products = 0  # to be counted with the next solution
         self._state: np.ndarray | None = None
         self._without_drive: np.ndarray | None = None
@@ -159,7 +160,10 @@ class HostedDevice(Device):
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
         duration = check_duration(duration)
-        return self._run(self._drive, duration, self._checked(self._outside, duration))
+        violations = self._checked(self._outside, duration)
+        if self._system is not None:
+            self._null(self._system, duration)
+        return self._run(self._drive, duration, violations)
 
     def idle(self, seconds: float) -> None:
         """Let time pass without a run: the cells keep their charge, programmed conductances age.
@@ -218,19 +222,23 @@ class HostedDevice(Device):
     def _loaded_with(self, system: LinearSystem, duration: float) -> tuple[str, ...]:
         """Program the system, unless it is loaded. The violations of a run."""
         if system is self._system:
-            return self._checked(self._outside, duration)
-        outside = self._violations_of_system(system)
-        violations = self._checked(outside, duration)
-        self._board = self._program(system)
-        self._system, self._outside, self.age = system, outside, 0.0
-        if self.read_out.null_offsets:
-            self._null(self._board, system, duration)
+            violations = self._checked(self._outside, duration)
+        else:
+            outside = self._violations_of_system(system)
+            violations = self._checked(outside, duration)
+            self._board = self._program(system)
+            self._system, self._outside, self.age = system, outside, 0.0
+            self._nulling, self._nulled_for = None, 0.0
+        self._null(system, duration)
         return violations
 
-    def _null(self, board: Board, system: LinearSystem, duration: float) -> None:
-        """Find the bias of a board that was just programmed; none where it cannot run."""
-        self._nulling = None
-        if duration == 0 or board.obstacles(duration)[0] is not None:
+    def _null(self, system: LinearSystem, duration: float) -> None:
+        """Find the bias of the loaded board, where offsets are nulled; none where it cannot run. A bias that shorter runs said is sought
+        again: what they show of the slow modes is less than what longer ones will."""
+        if not self.read_out.null_offsets or duration <= self._nulled_for:
+            return
+        board = self._board_now()
+        if board.obstacles(duration)[0] is not None:
             return
         dtype, number = getattr(system, "dtype", torch.float64), self._runs
 
@@ -246,8 +254,10 @@ class HostedDevice(Device):
             self.host, lambda more: self._program(damped(system, more)), product, scale, duration, stream
         )
         found = self._nulling = search.found_for(board)
-        self._board, self._products = found.board, self._products + found.products
+        self._board, self._products, self._nulled_for = found.board, self._products + found.products, duration
         found.board.spent_runs += found.runs
+        if found.programmings:
+            self.age = 0.0
 
     def _run(self, b: Tensor, duration: float, violations: tuple[str, ...]) -> Solution:
         state = np.zeros(self._board_now().size) if self._state is None else self._state

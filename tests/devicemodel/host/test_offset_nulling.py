@@ -149,3 +149,24 @@ def test_in_ngspice():
 def test_auto_zero_excludes_it():
     with pytest.raises(InputError, match="null_offsets"):
         ReadOut(auto_zero=True, null_offsets=True)
+
+
+@pytest.mark.parametrize("first", [0.0, 0.05, 1.0])
+def test_longer_runs_seek_the_bias_again(first):
+    """Readings of short runs do not show the slow modes' offsets, and those of no run nothing at all."""
+    given = system()
+    device = surrogate()
+    device.solve(given, ZERO, first)
+    assert np.abs(drive_error(device, given)).max() < 1e-6
+    again = device.solve(given, ZERO, 1.0)
+    assert (again.attempts, again.products) == (1, 0)
+
+
+def test_a_run_that_goes_on_for_longer_seeks_it_too():
+    given = system()
+    device = surrogate()
+    device.solve(given, ZERO, 0.0)
+    found = device.evolve(math.inf)
+    assert found.products > 0
+    drives = device.program.behaviour.conductance @ device.probe.settled / device.program.parts.drive.mean(axis=0)
+    assert np.abs(drives).max() < 1e-6
