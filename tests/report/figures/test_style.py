@@ -22,6 +22,7 @@ from thermograd.report.figures.calibration import calibration_plot, loop_plot
 from thermograd.report.figures.cell import cell_plot
 from thermograd.report.figures.matrix import matrix_plot
 from thermograd.report.figures.overview import overview_figure
+from thermograd.report.figures.refinement import refinement_plot
 from thermograd.report.figures.settling import settling_plot, transient_plot
 from thermograd.report.figures.study import study_plot
 from thermograd.report.figures.style import accuracy_axis, label_ends, power_of_ten, save, to_svg
@@ -36,6 +37,7 @@ PICTURES: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "cell": lambda results: cell_plot(results["matrix"]["passive"]),
     "transient": lambda results: transient_plot(results["transient"]),
     "calibration": lambda results: calibration_plot(results["calibration"]),
+    "refinement": lambda results: refinement_plot(results["refinement"]),
     "training": lambda results: training_plot(results["training"]),
     "loop": lambda results: loop_plot(results["loop"]),
     "study": lambda results: study_plot(results["studies"][0]),
