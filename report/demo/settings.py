@@ -10,7 +10,7 @@ TECHNOLOGY = "integrated"
 DIES = (1, 2, 3)
 SEEDS = (0, 1, 2)
 STEPS = 300
-STUDY_STEPS = 150
+STUDY_STEPS = 100
 BATCH = 8
 TIME_CONSTANTS = 6.0
 """Length of a run, in slowest time constants 1 / damping."""

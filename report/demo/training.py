@@ -40,7 +40,7 @@ from .settings import (
     Progress,
 )
 
-KEPT = 3
+KEPT = 2
 """Systems of the first die's last steps that are solved again in ngspice."""
 _COUNTED = ("clipped", "skipped", "extrapolated", "retried", "gradient")
 
