@@ -26,6 +26,8 @@ Product = Callable[[Tensor], Tensor]
 STALL, CG_STALL = 3, 10
 """Rounds without a smaller residual after which Richardson's iteration is given up, and GCR takes over from CG (whose residual may rise for
 some rounds, while the A-norm of the error falls)."""
+RECURRENCE = 1e-12
+"""Residual over |b| below which what CG subtracts is not taken for one: its rounding, kappa times that of the type, does not shrink."""
 DEPENDENT = 1e-10
 """Share of a product that must be new for its direction to count."""
 
@@ -68,7 +70,7 @@ def richardson(product: Product, b: Tensor, rounds: int, tolerance: float) -> It
 
 
 def flexible_cg(product: Product, b: Tensor, rounds: int, tolerance: float) -> Iteration:
-    """As `richardson`. A round takes one product, and the residual that ends the iteration one more."""
+    """As `richardson`. A round takes one product, and the residual that ends the iteration, or is near the rounding, one more."""
     x, best, r, scale = torch.zeros_like(b), torch.zeros_like(b), b, float(b.norm())
     residuals: list[float] = []
     space, products = Space(), 0
@@ -83,7 +85,7 @@ def flexible_cg(product: Product, b: Tensor, rounds: int, tolerance: float) -> I
             # The reading says nothing new: so would the next one.
             break
         x, r = x + step[0], r - step[1]
-        if k == rounds or float(r.norm()) <= tolerance * scale:
+        if k == rounds or float(r.norm()) <= max(tolerance, RECURRENCE) * scale:
             # What was subtracted has its rounding: the last word is that of a product.
             r, products = b - product(x), products + 1
         residuals.append(float(r.norm()) / scale)

@@ -116,6 +116,17 @@ def test_where_cg_fails_gcr_minimises_the_residual(die):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_residuals_at_the_rounding_are_those_of_products(method, share):
+    """What CG subtracts from a residual goes on to fall where that of its x does not."""
+    A, b = problem()
+    found = iterate(method, A, perturbed_inverse(A, share, 0), b, 12)
+    own = np.linalg.norm(b - A @ found.x.numpy()) / np.linalg.norm(b)
+    assert min(found.residuals) > 1e-17
+    assert min(found.residuals) == pytest.approx(own, rel=0.5, abs=1e-16)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_reading_that_fails_ends_it(method):
     A, b = problem()
     answers = iter([torch.from_numpy(b), None])
