@@ -108,10 +108,13 @@ class Refined(Generic[DeviceT]):
         deflation: int = 0,
         program_every: int = 1,
     ) -> None:
-        if rounds is not None and (not isinstance(rounds, int) or rounds < 0):
+        if rounds is not None and (not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 0):
             raise InputError(f"rounds is {rounds!r}: give an integer >= 0")
-        if tolerance is not None and not 0 < tolerance < 1:
+        if tolerance is not None and not (isinstance(tolerance, int | float) and 0 < tolerance < 1):
             raise InputError(f"tolerance is {tolerance!r}: give |b - A x| / |b| above 0 and below 1, such as 1e-3")
+        for name, switch in (("chopped", chopped), ("equilibrate", equilibrate)):
+            if not isinstance(switch, bool):
+                raise InputError(f"{name} is {switch!r}: give True or False")
         if method not in METHODS:
             raise InputError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
         check_damping(added_damping)
