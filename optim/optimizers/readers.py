@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...circuits.errors import InputError
-from ...devicemodel.device import Device
+from ...devicemodel.device import Device, DeviceBatch
 from ...devicemodel.host.kronecker_columns import KroneckerColumns
 from ...devicemodel.host.refine import Refined
 from .damping import check_count
@@ -50,6 +50,10 @@ def check_device(device: Any, system: str, factored: bool) -> None:
         _check_one(f"device[{k}]", one)
         if isinstance(one, Refined):
             raise InputError(f"device[{k}] is Refined: give the device that it refines")
+        if (same := next(j for j, other in enumerate(device) if other is one)) < k:
+            raise InputError(
+                f"device[{k}] is device[{same}] once more: give each factor an array of its own, or one device for all in turn"
+            )
     if not device or len(device) % 2:
         raise InputError(
             f"device is a sequence of {len(device)}: give two for each layer, for its outputs and its inputs"
@@ -73,7 +77,7 @@ def check_program_every(value: int, device: Any, system: str, reading: str) -> i
             f'program_every is {kept} with system="{system}": {why}; give system="primal", or system="kfac" with a sequence of devices, an '
             "array for each factor; or leave it out"
         )
-    if kept > 1 and reading == "bare" and not wrapped:
+    if kept > 1 and reading == "bare":
         raise InputError(
             f"program_every is {kept} with bare readings, which have no residual to correct them: leave it out"
         )
@@ -84,3 +88,7 @@ def _check_one(name: str, device: Any) -> None:
     if isinstance(device, type) or not isinstance(device, Device):
         shown = device.__name__ if isinstance(device, type) else repr(device)
         raise InputError(f"{name} is {shown}: give a device, such as IdealDevice() or SurrogateDevice(card)")
+    if isinstance(device, Refined) and isinstance(device.device, DeviceBatch):
+        raise InputError(
+            f"{name} refines a {type(device.device).__name__}, which has a solution for each die: give one device"
+        )

@@ -74,7 +74,8 @@ class TNGD(NaturalGradient):
         reading: "bare" takes each reading as the device gives it; "refined" corrects it by its residual (`devicemodel.host.refine`),
             to |b - A x| <= 1e-2 |b|. "auto", the default, refines where `duration` is at least the settling time that the damping predicts,
             5 / lambda, and one reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD.
-            `last.reading` records which. Give a `Refined` as the device for other rounds, tolerance or method.
+            `last.reading` records which. Give a `Refined` as the device for other rounds, tolerance or method: its readings are refined
+            whatever the duration is.
         factored_damping: for system="kfac" only. True: each factor has its own damping, the system of `KFAC(factored_damping=True)`, both
             with eigenvalues from sqrt(lambda) on, so that "auto" refines from 5 / sqrt(lambda) on. False: that of `KFAC()`, to which
             readings with factored damping are refined by products with the factors, by flexible conjugate gradients ("fcg").
@@ -155,9 +156,13 @@ class TNGD(NaturalGradient):
         wrapped = isinstance(device, Refined)
         if reading not in ("auto", "refined", "bare"):
             raise InputError(f'reading is {reading!r}: give "auto", "refined" or "bare"')
+        if wrapped and reading == "bare":
+            raise InputError(
+                'reading is "bare" with a Refined device, whose readings are refined: give the device that it refines'
+            )
         if not isinstance(factored_damping, bool):
             raise InputError(f"factored_damping is {factored_damping!r}: give True or False")
-        if not factored_damping and (system != "kfac" or (reading == "bare" and not wrapped)):
+        if not factored_damping and (system != "kfac" or reading == "bare"):
             raise InputError(
                 f'factored_damping=False with system="{system}" and reading="{reading}": it is for refined readings of system="kfac"'
             )
@@ -279,7 +284,7 @@ class TNGD(NaturalGradient):
             return Direction(None, Outcome.NOT_FINITE, 0)
         found = [torch.zeros_like(part) for part in gradient]
         total, cells, spent = Answer(torch.zeros(0), Outcome.OK, 0.0, 0), 0, 0.0
-        if len(self._readers) not in (1, len(blocks)):
+        if len(self._devices) > 1 and len(self._readers) != len(blocks):
             raise InputError(
                 f"device is a sequence of {len(self._devices)}, and the model has {len(blocks)} layers: give {2 * len(blocks)}, two for "
                 "each"
@@ -321,6 +326,11 @@ class TNGD(NaturalGradient):
             return self.reading == "refined"
         floor = math.sqrt(damping) if self.system == "kfac" else damping
         settled = settles(self.duration, floor)
+        if not settled and self.program_every > 1 and self._steps == 0:
+            raise InputError(
+                f"program_every is {self.program_every}, but a run of {self.duration:g} tau does not settle at damping {damping:.3g}, and "
+                'a bare reading has no residual to correct it: give reading="refined", a longer duration, or leave program_every out'
+            )
         if self._settled and not settled:
             warnings.warn(
                 f"at damping {damping:.3g} a run of {self.duration:g} tau does not settle any more, and readings are bare from now on: "

@@ -357,6 +357,7 @@ def test_a_state_of_arrays_holds_each_devices():
         ({"device": arrays(4), "factored_damping": False}, "factored_damping=False"),
         ({"device": [die(), Refined(die())]}, r"device\[1\] is Refined"),
         ({"device": [die(), 3]}, r"device\[1\] is 3"),
+        ({"device": [die()] * 4}, r"device\[1\] is device\[0\] once more"),
         ({"device": die(), "program_every": 2}, "layers take turns"),
     ],
 )
@@ -365,6 +366,7 @@ def test_arrays_that_do_not_fit_raise(options, words):
         steps_of(TNGD, **{"duration": 40.0, "system": "kfac"} | options)
 
 
-def test_two_arrays_for_each_layer_are_needed():
+@pytest.mark.parametrize("count", [2, 6])
+def test_two_arrays_for_each_layer_are_needed(count):
     with pytest.raises(InputError, match="2 layers: give 4, two for each"):
-        steps_of(TNGD, duration=40.0, system="kfac", device=arrays(6))
+        steps_of(TNGD, duration=40.0, system="kfac", device=arrays(count))

@@ -13,6 +13,7 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome, Solution
+from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.readout import ReadOut
@@ -53,7 +54,6 @@ def exact_step(model, x, y, damping=DAMPING):
         (0.1, {"duration": 50.0, "reads": 2}, "bare"),
         (0.1, {"duration": 50.0, "reset": False, "system": "primal"}, "bare"),
         (0.1, {"duration": 1.0, "device": Refined(IdealDevice(), rounds=1)}, "refined"),
-        (0.1, {"duration": 1.0, "device": Refined(IdealDevice(), rounds=1), "reading": "bare"}, "refined"),
         (LevenbergMarquardt(0.1), {"duration": 50.0}, "refined"),
     ],
 )
@@ -236,6 +236,8 @@ def test_a_resumed_refined_run_is_bit_exact():
         ({"reading": "refined", "reads": 2}, "overwrite the state"),
         ({"reading": "refined", "duration": 0.0}, "duration > 0"),
         ({"device": Refined(IdealDevice()), "reset": False, "system": "primal"}, "overwrite the state"),
+        ({"device": Refined(IdealDevice()), "reading": "bare"}, "that it refines"),
+        ({"device": Refined(DieBatch(true_card(preset("integrated")), [1, 2]))}, "a solution for each die"),
     ],
 )
 def test_bad_arguments(options, words):
@@ -284,6 +286,14 @@ def test_when_every_step_has_to_be_programmed(options, words):
     model = small_problem()[0]
     with pytest.raises(InputError, match=words):
         TNGD(model.parameters(), **options)
+
+
+@pytest.mark.parametrize("damping", [0.1, LevenbergMarquardt(0.1)])
+def test_a_program_for_several_steps_needs_runs_that_settle(damping):
+    model, x, y = small_problem()
+    optimizer = TNGD(model.parameters(), damping=damping, duration=49.0, system="primal", program_every=2)
+    with pytest.raises(InputError, match="does not settle"):
+        optimizer.step(closure_of(model, x, y))
 
 
 @pytest.mark.parametrize("reading", ["bare", "refined"])
