@@ -141,8 +141,18 @@ class DieBatch:
         return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def program(self, system: LinearSystem, duration: float, seed: int) -> RunRows:
-        """New dies programmed with a system; see `DeviceBatch.program`. InputError as `solve`."""
-        n = system.size
+        """New dies programmed with a system; see `DeviceBatch.program`.
+
+        Raises:
+            InputError: as `solve`, and for a technology whose conductances drift: they would do so from run to run.
+        """
+        n, resistors = system.size, self.technology.resistors
+        if resistors.conductance_drift or resistors.conductance_drift_spread:
+            raise InputError(
+                f"technology {self.technology.name} has resistors.conductance_drift = {resistors.conductance_drift:g} and "
+                f"conductance_drift_spread = {resistors.conductance_drift_spread:g}, by which the dies of a batch do not change from run "
+                "to run: use a SurrogateDevice for each die, or set both to 0"
+            )
         a, _, _, duration = _checked(system, np.zeros(n), None, duration)
         board, violations = self._loaded(a, duration, {})
         state = _Runs(self._host, board, duration, violations, _checked_seed(seed))

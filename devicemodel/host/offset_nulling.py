@@ -11,7 +11,8 @@ where the first one clips the diagonal is programmed larger, A + mu, and mu take
 inputs and hardly depends on mu, takes over. The bias kept is the one that the smallest reading says.
 
 What remains is K^-1 g times the DAC's rounding of drive and bias together, with a step s a standard deviation of s / sqrt(12) a cell;
-ranges of the input resistors make it finer.
+ranges of the input resistors make it finer. Readings are taken in the finest one, 2^-k g, that leaves the bias its room. So the DAC's own
+offset is nulled as it counts there, by 2^-k, and a drive in a coarser range has nearly all of it; the amplifiers' is nulled in all.
 """
 
 from __future__ import annotations

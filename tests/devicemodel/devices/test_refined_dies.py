@@ -149,3 +149,14 @@ def test_slices_and_drive_ranges_are_each_dies_own():
     # Negative control: with one slice and one range they read otherwise.
     plain = Refined(DieBatch(true_card(UNEVEN), DIES, extrapolate=True)).solve(system, b, 20.0)
     assert float((found.x - plain.x).abs().max()) > 1e-9
+
+
+@pytest.mark.parametrize("name", ["conductance_drift", "conductance_drift_spread"])
+def test_dies_that_drift_from_run_to_run_are_no_batch(name):
+    """One run is that of a fresh die; several are not."""
+    (system, b), card = problem(), true_card(UNEVEN.replace(**{f"resistors__{name}": 0.05}))
+    batch = DieBatch(card, DIES, extrapolate=True)
+    alone = SurrogateDevice(card, DIES[1], extrapolate=True).solve(system, b, 20.0)
+    torch.testing.assert_close(batch.solve(system, b, 20.0).x[1], alone.x, rtol=1e-9, atol=1e-12)
+    with pytest.raises(InputError, match=f"{name} = 0.05.*SurrogateDevice for each die"):
+        Refined(batch).solve(system, b, 20.0)
