@@ -230,6 +230,7 @@ def plot(path: Path, tables: dict[float, dict[str, Any]]) -> None:
     """Dies as dots, predictions as bars across them."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     from thermograd.report.figures.style import BLUE, GREY, STYLE, VERMILLION, WIDE
 
@@ -248,9 +249,9 @@ def plot(path: Path, tables: dict[float, dict[str, Any]]) -> None:
                 axes.plot(shares, [height] * len(shares), "o", color=BLUE, markersize=3, alpha=0.5)
                 if not shares:
                     axes.text(
-                        1e-2, height, "none" if measured and math.isinf(measured[0][0]) else "", color=GREY, va="center"
+                        1e-4, height, "none" if measured and math.isinf(measured[0][0]) else "", color=GREY, va="center"
                     )
-                if law is not None:
+                if law is not None and (row.wall or math.isfinite(law.damping)):
                     value = law.walls[row.wall] if row.wall else law.damping
                     axes.plot([value] * 2, [height - 0.32, height + 0.32], color=VERMILLION, linewidth=2)
                     if not row.wall:
@@ -260,6 +261,7 @@ def plot(path: Path, tables: dict[float, dict[str, Any]]) -> None:
             axes.set_xscale("log")
             axes.set_ylim(len(names) - 0.4, -0.6)
             axes.set_yticks(range(len(names)), names if place == 0 else [""] * len(names))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-")))
             axes.set_title(f"amplifiers of gain {gain:g}")
             axes.set_xlabel("smallest damping over the largest eigenvalue")
             axes.grid(axis="x", color="#EEEEEE")

@@ -209,10 +209,9 @@ class Law:
         one = self.imperfections
         if math.isinf(one.limit):
             return 0.0
-        driven = np.hypot(one.offset * self._load, one.drive_offset)
+        driven = self._driven_offset
         if one.nulled:
-            bias = _largest(driven[:, None] * self._normal)
-            driven = np.full_like(driven, one.dac_step / math.sqrt(12) / self._drives(bias))
+            driven = np.full_like(driven, one.dac_step / math.sqrt(12) / self._drives(self._bias))
         return _largest(inverted @ (driven[:, None] * self._normal)) / one.limit
 
     @property
@@ -241,6 +240,16 @@ class Law:
         if self.readings is None or largest == 0:
             return largest
         return largest * float(((factors / largest) ** (2 * self.readings)).mean()) ** (0.5 / self.readings)
+
+    @property
+    def _driven_offset(self) -> np.ndarray:
+        """Standard deviation of what offsets are at the drive inputs, (n,) V."""
+        return np.hypot(self.imperfections.offset * self._load, self.imperfections.drive_offset)
+
+    @property
+    def _bias(self) -> float:
+        """Largest voltage of a bias drive against them, V; 0 without one."""
+        return _largest(self._driven_offset[:, None] * self._normal) if self.imperfections.nulled else 0.0
 
     def _drives(self, volts: float) -> float:
         """The input resistor, over that of the first range, through which a drive of so many volts is within the DAC's full scale."""
@@ -304,7 +313,7 @@ class Law:
             return 0.0
         square = 0.0
         if steps:
-            square += (one.dac_step / self._drives(level * drive) / level) ** 2 / 12 + (
+            square += (one.dac_step / self._drives(level * drive + self._bias) / level) ** 2 / 12 + (
                 one.adc_step / (level * rms)
             ) ** 2 / 12
         if noise:
