@@ -220,7 +220,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         apart = "-"
         if row != EXACT and all(run["seed"] in exact for run in group):
             mean, half = interval([100 * run["accuracy"] - exact[run["seed"]] for run in group])
-            apart = f"{mean:+.2f} ± {half:.2f}"
+            apart = f"{mean:+.2f}" + (f" ± {half:.2f}" if len(group) > 1 else "")
         reached = [run["steps_to_level"] for run in group if run["steps_to_level"] is not None]
         to_level = f"{np.mean(reached):.0f}" if len(reached) == len(group) else f"{len(reached)} of {len(group)} runs"
         digital, device = (1e3 * np.mean([run[f"{kind}_seconds"] for run in group]) for kind in ("digital", "device"))
