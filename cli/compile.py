@@ -86,7 +86,7 @@ def compile_command(
         int | None,
         typer.Option(
             "--drive-ranges",
-            help="Input resistors to choose from (unit, 2 unit, 4 unit, ...), in place of the technology's.",
+            help="Input resistors to choose from (unit, 2 unit, 4 unit, ...; op-amp fabrics), in place of the technology's.",
             min=1,
             max=16,
         ),
@@ -169,13 +169,20 @@ def compile_command(
         )
     options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
+    if drive_ranges is not None and not compiled[0].parts.drive_nominal:
+        raise InputError(
+            f"--drive-ranges is {drive_ranges}, and fabric {compiled[0].fabric_name} has no input resistors; leave it out, or take another "
+            "--fabric, such as crossbar"
+        )
+    # Their matrix is the same.
+    outlook = outlook_of(compiled[0])
     described = [
         _Described(
             p,
             describe(p, drive, extracted),
             _placed(p, tile, fan_out),
             derive_equations(p) if equations else None,
-            outlook_of(p),
+            outlook,
         )
         for p in compiled
     ]

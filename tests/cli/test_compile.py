@@ -260,6 +260,10 @@ def test_slices_and_drive_ranges_stand_in_for_the_technologys(run: Run) -> None:
     assert_rejected(
         run, ["compile", "A.npy", "--fabric", "rc", "--technology", "integrated", "--slices", "2"], "one slice"
     )
+    for fabric in ("rc", "dual_rail"):
+        assert_rejected(
+            run, ["compile", "A.npy", "--fabric", fabric, "--technology", "integrated", "--drive-ranges", "8"], fabric
+        )
 
 
 def test_says_what_refined_readings_solve(run: Run) -> None:
