@@ -54,9 +54,10 @@ def paired_difference(training: dict[str, Any], left: tuple[str, str], right: tu
     seeds = sorted(set(a) & set(b))
     if not seeds:
         return None
-    apart = np.array([a[seed] - b[seed] for seed in seeds])
+    apart = np.round([a[seed] - b[seed] for seed in seeds], 12)  # runs that agree differ by rounding
     error = float(apart.std(ddof=1) / math.sqrt(len(seeds))) if len(seeds) > 1 else math.nan
-    beyond = len(seeds) > 1 and abs(float(apart.mean())) > float(stdtrit(len(seeds) - 1, 0.975)) * error
+    # Without any scatter, which few seeds can have by chance, nothing is said.
+    beyond = error > 0 and abs(float(apart.mean())) > float(stdtrit(len(seeds) - 1, 0.975)) * error
     return {"mean": float(apart.mean()), "error": error, "seeds": len(seeds), "beyond": beyond}
 
 

@@ -19,7 +19,7 @@ from .training import draw_accuracy, training_groups
 def overview_figure(results: dict[str, Any]) -> Figure:
     """The whole chain in one wide picture: matrix, cell, noisy transient, surrogate against SPICE, training curves."""
     figure = Figure(figsize=(12.0, 3.4))
-    boxes = ((0.022, 0.135), (0.187, 0.195), (0.405, 0.135), (0.633, 0.132), (0.826, 0.084))
+    boxes = ((0.022, 0.135), (0.187, 0.195), (0.405, 0.135), (0.633, 0.132), (0.814, 0.084))
     titles = ("Curvature matrix", "Analog circuit", "ngspice, thermal noise", "Calibrated surrogate", "Training")
     axes = []
     for k, ((x, width), title) in enumerate(zip(boxes, titles, strict=True)):
@@ -38,6 +38,7 @@ def overview_figure(results: dict[str, Any]) -> Figure:
     )
     figure.add_artist(flow)
     first, cell, settling, parity, curves = axes
+    curves.set_position((boxes[4][0], 0.17, boxes[4][1], 0.54))  # labels may stand above it
     captions = ["", "", "", "", ""]
     matrix, transient, calibration, training = (
         results.get(key) for key in ("matrix", "transient", "calibration", "training")

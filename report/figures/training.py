@@ -33,7 +33,10 @@ _READINGS = {"refined": BLUE, "bare": VERMILLION}
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one curve, with mean and standard deviation at the steps that all of them evaluated."""
+    """The runs of one curve, with mean and standard deviation at the steps that all of them evaluated.
+
+    `low` and `high` are one deviation off the mean, within the worst and the best run: where some runs fail, a deviation is wider.
+    """
 
     label: str
     short: str
@@ -43,6 +46,8 @@ class Group:
     seconds: np.ndarray
     mean: np.ndarray
     std: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 def training_groups(training: dict[str, Any]) -> list[Group]:
@@ -80,6 +85,8 @@ def training_groups(training: dict[str, Any]) -> list[Group]:
                 seconds.mean(axis=0),
                 accuracy.mean(axis=0),
                 spread,
+                np.maximum(accuracy.mean(axis=0) - spread, accuracy.min(axis=0)),
+                np.minimum(accuracy.mean(axis=0) + spread, accuracy.max(axis=0)),
             )
         )
     return groups
@@ -92,10 +99,10 @@ def draw_accuracy(ax: Axes, groups: Sequence[Group], against: str, labels: str =
         x = group.steps if against == "steps" else group.seconds
         keep = np.ones(len(x), dtype=bool) if against == "steps" else x > 0
         if bands and len(group.runs) > 1:
-            low, high = group.mean - group.std, np.minimum(group.mean + group.std, 0.999)
+            low, high = group.low, np.minimum(group.high, 0.999)
             ax.fill_between(x[keep], low[keep], high[keep], color=group.colour, alpha=0.13, linewidth=0)
         ax.plot(x[keep], group.mean[keep], color=group.colour, linewidth=1.5)
-        everything += [*(group.mean + group.std), *(group.mean - group.std)] if bands else [*group.mean]
+        everything += [*group.low, *group.high] if bands else [*group.mean]
     accuracy_axis(ax, [max(0.0, value) for value in everything])
     if against != "steps":
         ax.set_xscale("log")

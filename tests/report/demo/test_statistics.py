@@ -54,3 +54,7 @@ def test_paired_difference() -> None:
     assert not gap["beyond"]
     assert paired_difference({"runs": runs}, ("tngd", ""), ("ngd", "")) is None
     assert paired_difference({"runs": runs}, ("tngd", "bare"), ("ngd", "")) is None
+    same = [run | {"accuracy": [0.1, 0.95 if run["die"] else 0.94]} for run in runs]
+    gap = paired_difference({"runs": same}, ("tngd", "refined"), ("ngd", ""))
+    assert gap is not None
+    assert (gap["error"], gap["beyond"]) == (0.0, False)  # no scatter, no verdict
