@@ -145,4 +145,6 @@ def seeds(option: str, text: str) -> list[int]:
     for value in values:
         if value < 0 or value != int(value):
             raise InputError(f"{option}: {value:g} is not a seed; seeds are whole numbers >= 0")
+        if values.count(value) > 1:
+            raise InputError(f"{option}: {value:g} occurs twice, and would count as two dies; give each seed once")
     return [int(value) for value in values]

@@ -89,10 +89,12 @@ def error_budget(
         progress: called with (readings done, readings); each set of causes counts once.
 
     Raises:
-        InputError: no problem or die, b = 0, a singular system; as the device's own `solve`.
+        InputError: no problem or die, a die twice, b = 0, a singular system; as the device's own `solve`.
     """
     if not problems or not dies:
         raise InputError(f"{len(problems)} problems on {len(dies)} dies: give at least one of each")
+    if len(set(dies)) < len(dies):
+        raise InputError(f"dies are {list(dies)}: give each seed once, since its readings are the same again")
     cases = [_Case.of(problem) for problem in problems]
     causes = hardware.causes()
     planned = len(READINGS) * (2 + 2 * len(causes) + max(0, len(causes) - 3))

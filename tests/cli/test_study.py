@@ -52,6 +52,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "reading": (["study", "adc", "--reading", "twice"], "--reading is 'twice'"),
     "levels": (["study", "adc", "--levels", "3,four"], "'four' is not a number"),
     "dies": (["study", "adc", "--dies", "1,2.5"], "2.5 is not a seed"),
+    "a die twice": (["study", "adc", "--dies", "1,2,1"], "1 occurs twice"),
 }
 
 

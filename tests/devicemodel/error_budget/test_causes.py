@@ -163,6 +163,8 @@ def test_bad_hardware_is_rejected() -> None:
     one = problem()
     with pytest.raises(InputError, match="0 problems on 1 dies"):
         error_budget(Hardware(card_of(EVERYTHING), 1.0), [], [1])
+    with pytest.raises(InputError, match=r"dies are \[1, 1\]: give each seed once"):
+        error_budget(Hardware(card_of(EVERYTHING), 1.0), [one], [1, 1])
     with pytest.raises(InputError, match="b is zero"):
         error_budget(Hardware(card_of(EVERYTHING), 1.0), [one._replace(b=0 * one.b)], [1])
     with pytest.raises(InputError, match="the smallest eigenvalue is -1"):
