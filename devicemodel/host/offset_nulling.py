@@ -142,17 +142,21 @@ class BiasSearch:
         if clipped:
             for share in DAMPINGS:
                 damping = share * self._scale
-                damped = self._program(damping)
-                self._programmings += 1
-                if damped.obstacles(self._duration)[0] is not None:
+                board = self._programmed(damping, board)
+                if board.obstacles(self._duration)[0] is not None:
                     break
-                bias, clipped = self._settled(damped, bias, damping)
+                bias, clipped = self._settled(board, bias, damping)
                 if clipped:
                     break
-            board = self._program(0.0)
-            self._programmings += 1
+            board = self._programmed(0.0, board)
             bias, _ = self._settled(board, bias, 0.0)
         return Nulling(board, bias, self._runs, self._products, self._programmings)
+
+    def _programmed(self, damping: float, last: Board) -> Board:
+        """The board of A + damping; what the last one spent on its own programming is counted here, since it gives no solution."""
+        self._runs += last.spent_runs
+        self._programmings, last.spent_runs = self._programmings + 1, 0
+        return self._program(damping)
 
     def _settled(self, board: Board, bias: np.ndarray, damping: float) -> tuple[np.ndarray, bool]:
         """The bias that the smallest reading says; True with the one given, where the first reading clips."""

@@ -86,6 +86,25 @@ def test_where_the_first_reading_clips_more_damping_leads_to_the_bias():
     assert found.residual < 1e-3
 
 
+def test_runs_that_programming_itself_takes_are_counted_of_each_diagonal():
+    """As where a die runs away with its leak compensated, and is programmed again."""
+
+    class Hesitant(SurrogateDevice):
+        def _program(self, system):
+            board = super()._program(system)
+            board.spent_runs = 1
+            return board
+
+    exact, b = OFFSETS.replace(resistors__tolerance=1e-6), torch.ones(N, dtype=torch.float64)
+    solutions, devices = [], []
+    for kind in (SurrogateDevice, Hesitant):
+        devices.append(kind(true_card(exact), die=1, extrapolate=True, read_out=NULLED))
+        solutions.append(devices[-1].solve(system(3e4), b, math.inf))
+    programmings = devices[0]._nulling.programmings
+    assert programmings >= 2
+    assert solutions[1].attempts == solutions[0].attempts + 1 + programmings
+
+
 def test_runs_and_products_are_counted_once_for_a_program():
     given, device = system(), surrogate()
     plain = surrogate(read_out=None).solve(given, ZERO + 1, 50.0)
