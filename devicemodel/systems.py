@@ -319,6 +319,12 @@ def eigenvalue_floor(system: LinearSystem) -> float | None:
     return floor if floor > 0 else None
 
 
+def changes(system: LinearSystem) -> tuple[int, ...]:
+    """How often each tensor of a system was written to in place: a program of it is that of another matrix once they differ."""
+    parts = [part for part in getattr(system, "__dict__", {}).values() if isinstance(part, Tensor)]
+    return tuple(0 if part.is_inference() else part._version for part in parts)
+
+
 def norm_bound(system: LinearSystem) -> float:
     """A number that no eigenvalue of A is above in size: the largest row sum of |A|, of a low-rank A that of its Gram matrix."""
     if isinstance(system, Implicit | LowRank):

@@ -26,7 +26,7 @@ from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
-from ..systems import Dense, Implicit, Kronecker, LowRank
+from ..systems import Dense, Implicit, Kronecker, LowRank, changes
 from .conductance_drift import aged
 
 Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator]], np.ndarray]
@@ -159,7 +159,7 @@ class CircuitDevice(HostedDevice):
             )
         self.fabric, self.layout, self.programming = fabric, layout, programming or Programming()
         self._fresh: AnalogProgram | None = None
-        self._matrix: tuple[LinearSystem, np.ndarray] | None = None
+        self._matrix: tuple[LinearSystem, tuple[int, ...], np.ndarray] | None = None
 
     @property
     def program(self) -> AnalogProgram | None:
@@ -184,9 +184,9 @@ class CircuitDevice(HostedDevice):
 
     def _matrix_of(self, system: LinearSystem) -> np.ndarray:
         # Of the system that is looked at before it is programmed.
-        if self._matrix is None or self._matrix[0] is not system:
-            self._matrix = system, matrix_of(system)
-        return self._matrix[1]
+        if self._matrix is None or self._matrix[0] is not system or self._matrix[1] != changes(system):
+            self._matrix = system, changes(system), matrix_of(system)
+        return self._matrix[2]
 
     def _programmed(self, matrix: np.ndarray, leak: float) -> ProgramBoard:
         self._fresh = self._fabricated(lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells))

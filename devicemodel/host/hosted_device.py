@@ -21,7 +21,7 @@ from ...circuits.technology.technology import Technology
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
 from ..device import Device, Outcome, Solution, check_rows
-from ..systems import check_vector
+from ..systems import changes, check_vector
 from .board import Board
 from .calibrated_range import CalibratedRange
 from .host import EXPLANATION, Host, Run
@@ -72,6 +72,7 @@ class HostedDevice(Device):
         self.age = 0.0
         self._board: Board | None = None
         self._system: LinearSystem | None = None
+        self._changes: tuple[int, ...] = ()  # of the system, when it was programmed
         self._drive: Tensor | None = None
         self._outside: tuple[str, ...] = ()
         self._nulling: Nulling | None = None
@@ -221,13 +222,13 @@ class HostedDevice(Device):
 
     def _loaded_with(self, system: LinearSystem, duration: float) -> tuple[str, ...]:
         """Program the system, unless it is loaded. The violations of a run."""
-        if system is self._system:
+        if system is self._system and changes(system) == self._changes:
             violations = self._checked(self._outside, duration)
         else:
             outside = self._violations_of_system(system)
             violations = self._checked(outside, duration)
             self._board = self._program(system)
-            self._system, self._outside, self.age = system, outside, 0.0
+            self._system, self._changes, self._outside, self.age = system, changes(system), outside, 0.0
             self._nulling, self._nulled_for = None, 0.0
         self._null(system, duration)
         return violations

@@ -27,7 +27,7 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
 from ..device import Device, Refinement, Solution, check_rows, solve_many, worst
-from ..systems import Dense, Kronecker, check_vector
+from ..systems import Dense, Kronecker, changes, check_vector
 from .loaded import Loaded, load
 
 
@@ -96,7 +96,7 @@ class KroneckerColumns:
         self.second = device if second is None else second
         self.device, self.factored_damping, self.equilibrate = device, factored_damping, equilibrate
         self.programmings = 0
-        self._loaded: tuple[LinearSystem, Loaded, Loaded] | None = None
+        self._loaded: tuple[LinearSystem, tuple[int, ...], Loaded, Loaded] | None = None
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for `Kronecker` systems; see `Device.accepts`."""
@@ -127,9 +127,9 @@ class KroneckerColumns:
             check_vector("b", row, system)
             check_vector("x0", start, system)
         check_duration(duration)
-        if self._loaded is None or self._loaded[0] is not system:
-            self._loaded = system, *self._factors(system)
-        _, A, B = self._loaded
+        if self._loaded is None or self._loaded[0] is not system or self._loaded[1] != changes(system):
+            self._loaded = system, changes(system), *self._factors(system)
+        _, _, A, B = self._loaded
         shape = (-1, system.A.shape[-1], system.B.shape[-1])
         G, X0 = b.reshape(shape), starts.reshape(shape)
         rows, Y = self._run(self.device, B, G, duration, X0)

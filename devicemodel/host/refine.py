@@ -36,7 +36,7 @@ from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import check_damping
 from ..checks import check_duration
 from ..device import BatchSolution, Device, DeviceBatch, Outcome, Refinement, RunRows, Solution, check_rows, solve_many
-from ..systems import check_vector
+from ..systems import changes, check_vector
 from .iterations import Iterated, Iteration, Product, flexible_cg, richardson
 from .loaded import Loaded, load
 
@@ -80,8 +80,8 @@ class Refined(Generic[DeviceT]):
             for a reading, are counted; 16 n m bytes are kept with the program.
         program_every: m: of new systems of one kind and size every m-th is programmed, and those in between are refined, by residuals
             of their own, with the program of an earlier one. One that does not converge so, in at most one round more than twice those of
-            the system that was programmed, is programmed after all. For systems that
-            change slowly from one to the next; with one device, which starts anew from a saved state.
+            the system that was programmed, is programmed after all. For systems that change slowly from one to the next; with one
+            device, which starts anew from a saved state.
 
     A `Solution` has the x of the smallest residual, and `refinement`; runs, seconds and violations are those of all readings. Its outcome
     is OK (EXTRAPOLATED) if the residual is within the tolerance, whatever a single reading clipped at; else that of a clipped reading, or
@@ -92,8 +92,7 @@ class Refined(Generic[DeviceT]):
 
     Raises:
         InputError: rounds < 0, a tolerance not in (0, 1), an unknown method, deflation < 0, program_every < 1, or above it with a
-            batch; in `solve`, as the device, and where deflation
-            finds no written-out system of more than m unknowns.
+            batch; in `solve`, as the device, and where deflation finds no written-out system of more than m unknowns.
     """
 
     def __init__(
@@ -112,9 +111,8 @@ class Refined(Generic[DeviceT]):
             raise InputError(f"rounds is {rounds!r}: give an integer >= 0")
         if tolerance is not None and not (isinstance(tolerance, int | float) and 0 < tolerance < 1):
             raise InputError(f"tolerance is {tolerance!r}: give |b - A x| / |b| above 0 and below 1, such as 1e-3")
-        for name, switch in (("chopped", chopped), ("equilibrate", equilibrate)):
-            if not isinstance(switch, bool):
-                raise InputError(f"{name} is {switch!r}: give True or False")
+        if not (isinstance(chopped, bool) and isinstance(equilibrate, bool)):
+            raise InputError(f"chopped is {chopped!r}, equilibrate is {equilibrate!r}: give True or False")
         if method not in METHODS:
             raise InputError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
         check_damping(added_damping)
@@ -136,7 +134,7 @@ class Refined(Generic[DeviceT]):
         self.added_damping, self.deflation, self.program_every = added_damping, deflation, program_every
         self._served = 0  # systems that the loaded program was used for
         self._rounds = 0  # that the first of them took
-        self._system: LinearSystem | None = None
+        self._held: tuple[LinearSystem, tuple[int, ...]] | None = None  # with its changes, when it was loaded
         self._loaded: Loaded | None = None
         self._spent = 0  # products to be counted with the next solution
         self._drive: Tensor | None = None
@@ -204,7 +202,7 @@ class Refined(Generic[DeviceT]):
             check_vector("b", row, system)
             check_vector("x0", start, system)
         check_duration(duration)
-        device, known = self._single(), system is self._system
+        device, known = self._single(), self._holds(system)
         loaded = self._loaded_with(system)
         self._drive = b[-1] if len(b) else None
         rounds = self.rounds if self._served == 1 else min(self.rounds, 2 * self._rounds + 1)
@@ -244,7 +242,7 @@ class Refined(Generic[DeviceT]):
         if "device" not in state:
             raise InputError("state lacks device: give what state_dict() of a Refined returned")
         self._single().load_state_dict(state["device"])
-        self._system = self._loaded = self._drive = None
+        self._held = self._loaded = self._drive = None
         self._served = 0
 
     def _single(self) -> Device:
@@ -254,16 +252,20 @@ class Refined(Generic[DeviceT]):
         return cast("Device", self.device)
 
     def _loaded_with(self, system: LinearSystem) -> Loaded:
-        if self._loaded is not None and system is self._system:
+        if self._loaded is not None and self._holds(system):
             return self._loaded
         if self._loaded is None or self._served >= self.program_every or not self._loaded.serves(system):
             return self._load(system)
-        self._system, self._loaded, self._served = system, self._loaded.for_system(system), self._served + 1
+        self._held, self._served = (system, changes(system)), self._served + 1
+        self._loaded = self._loaded.for_system(system)
         return self._loaded
+
+    def _holds(self, system: LinearSystem) -> bool:
+        return self._held is not None and self._held[0] is system and self._held[1] == changes(system)
 
     def _load(self, system: LinearSystem) -> Loaded:
         self._loaded = load(system, self.device, self.equilibrate, self.added_damping, self.deflation)
-        self._system, self._served, self._spent = system, 1, self._loaded.products_of_loading
+        self._held, self._served, self._spent = (system, changes(system)), 1, self._loaded.products_of_loading
         return self._loaded
 
     def _spent_by_first(self, count: int) -> list[int]:

@@ -384,6 +384,19 @@ def test_no_drive_has_no_solution_to_look_for():
     assert (found.attempts, die.calls) == (0, [])
 
 
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_matrix_that_is_written_to_is_programmed_again(refined):
+    system, b = dense()
+    device = SurrogateDevice(true_card(preset("integrated")), die=1, extrapolate=True)
+    given = Refined(device, tolerance=1e-6) if refined else device
+    before = given.solve(system, b, math.inf).x
+    system.A.diagonal().add_(3.0)
+    found = given.solve(system, b, math.inf)
+    exact = torch.linalg.solve(system.A, b)
+    assert float((found.x - exact).norm() / (before - exact).norm()) < (1e-5 if refined else 0.2)
+    assert found.refinement is None or found.refinement.programmings == 1
+
+
 def test_once_more_with_what_is_loaded():
     system, b = dense()
     device = Refined(LinearDie())
