@@ -40,6 +40,7 @@ from ..card import DeviceCard
 from ..host.auto_range import SPARE, TARGET
 from ..host.converters import ROUNDING
 from ..host.deflation import Deflation
+from ..host.offset_nulling import SHARE
 from .imperfections import Imperfections
 from .random_matrices import inverse, spectral_edge
 
@@ -211,7 +212,7 @@ class Law:
             return 0.0
         driven = self._driven_offset
         if one.nulled:
-            driven = np.full_like(driven, one.dac_step / math.sqrt(12) / self._drives(self._bias))
+            driven = np.full_like(driven, one.dac_step / math.sqrt(12) / self._finest)
         return _largest(inverted @ (driven[:, None] * self._normal)) / one.limit
 
     @property
@@ -250,6 +251,11 @@ class Law:
     def _bias(self) -> float:
         """Largest voltage of a bias drive against them, V; 0 without one."""
         return _largest(self._driven_offset[:, None] * self._normal) if self.imperfections.nulled else 0.0
+
+    @cached_property
+    def _finest(self) -> float:
+        """The largest input resistor that leaves a bias drive its share of the DAC, over that of the first range."""
+        return self._drives(self._bias / SHARE)
 
     def _drives(self, volts: float) -> float:
         """The input resistor, over that of the first range, through which a drive of so many volts is within the DAC's full scale."""
@@ -313,9 +319,10 @@ class Law:
             return 0.0
         square = 0.0
         if steps:
-            square += (one.dac_step / self._drives(level * drive + self._bias) / level) ** 2 / 12 + (
-                one.adc_step / (level * rms)
-            ) ** 2 / 12
+            # Beside a bias a host leaves the room that it takes in the finest range.
+            left = 1 - min(self._finest * self._bias / one.full_scale, SHARE)
+            ranges = min(self._finest, self._drives(level * drive / left))
+            square += (one.dac_step / ranges / level) ** 2 / 12 + (one.adc_step / (level * rms)) ** 2 / 12
         if noise:
             johnson = one.johnson * float((self._load * inverted.diagonal()).mean())
             square += (johnson + one.adc_noise**2) / 2 / (level * rms) ** 2

@@ -195,3 +195,14 @@ def test_errors():
     ):
         with pytest.raises(InputError):
             call()
+
+
+def test_a_bias_leaves_out_the_finest_ranges_of_the_drive():
+    """It may take half of the DAC: some 0.1 V of offsets leave unit, 2 unit and 4 unit, and without a bias there is 8 unit, too."""
+
+    def steps(ranges, nulled):
+        figures = Imperfections(full_scale=1.0, limit=1.0, dac_step=0.01, drive_offset=0.04, drive_ranges=ranges)
+        return contraction(system(1e4), figures.offsets_nulled() if nulled else figures).converters
+
+    assert steps(8, True) == steps(3, True) < steps(2, True) < steps(1, True)
+    assert steps(4, False) < steps(3, False)
