@@ -103,11 +103,15 @@ def symmetric_edge(
 
 def _lowest(values: list[float]) -> float:
     """Minimum of a smooth function of `LENGTHS`, by a parabola in their logits."""
-    lowest, place = min(values, default=math.inf), int(np.argmin(values)) if values else 0
-    if not 0 < place < len(values) - 1:
+    lowest = min(values, default=math.inf)
+    if len(values) < 3:
         return lowest
+    # The end, too, may be next to the minimum.
+    place = min(max(int(np.argmin(values)), 1), len(values) - 2)
     t = np.array([math.log(one / (1 - one)) for one in LENGTHS[place - 1 : place + 2]])
     curve, slope, height = np.polyfit(t, values[place - 1 : place + 2], 2)
+    if not (curve > 0 and t[0] < -slope / (2 * curve) < t[2]):
+        return lowest
     return min(lowest, float(height - slope**2 / (4 * curve)))
 
 
@@ -119,7 +123,8 @@ def _edge_of(logarithm: float) -> float:
 def _longest(inverted: np.ndarray, direction: np.ndarray) -> float:
     """The length of w in that direction at which A - diag w is singular."""
     root = np.sqrt(direction)
-    vector, found = root, 1.0
+    # A start of equal entries would be orthogonal to the mode that is sought where a matrix has symmetries, as one of two unknowns.
+    vector, found = np.random.default_rng(0).standard_normal(len(root)), 1.0
     for _ in range(STEPS):
         vector = root * (inverted @ (root * vector))
         last, found = found, float(np.linalg.norm(vector))
@@ -148,4 +153,6 @@ def elliptic_edge(symmetric: float, independent: float) -> float:
     """Real end of the spectrum of A^-1 (E_s + E_i), from those of each."""
     if symmetric == independent == 0:
         return 0.0
+    if math.isinf(symmetric) or math.isinf(independent):
+        return math.inf
     return (symmetric**2 / 2 + independent**2) / math.hypot(symmetric / 2, independent)

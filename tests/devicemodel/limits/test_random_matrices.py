@@ -45,6 +45,18 @@ def test_textbook_cases():
     assert symmetric_edge(A, np.linalg.inv(A), 0 * V) == 0.0
 
 
+def test_a_slow_mode_orthogonal_to_equal_entries():
+    # A's mode of eigenvalue 1 - c is (1, -1). E is s times a Gaussian symmetric matrix with unit diagonal variance.
+    s, c = 1e-3, 0.9
+    A = np.array([[1.0, c], [c, 1.0]])
+    inverted, V = np.linalg.inv(A), np.full((2, 2), s**2)
+    found = symmetric_edge(A, inverted, V)
+    edges = [np.abs(np.linalg.eigvals(inverted @ drawn(V, True, k))).max() for k in range(200)]
+    # Of two unknowns the law of large numbers says little more than the size.
+    assert 0.5 < found / np.sqrt(np.mean(np.square(edges))) < 2
+    assert elliptic_edge(math.inf, 0.1) == elliptic_edge(0.1, math.inf) == math.inf
+
+
 def test_semicircle_of_a_matrix_with_a_spectrum():
     # Without a profile, z^2 = s^2 u^2 sum a / (u - a) with a the eigenvalues of A^-1, least over u > max a.
     s, a = 0.01, 1 / np.geomspace(0.1, 10, N)

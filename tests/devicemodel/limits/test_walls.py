@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
@@ -117,6 +119,32 @@ def test_outlook_in_a_sentence():
     assert bad.rounds is None
     assert "does not converge" in str(bad)
     assert bad.to_dict()["factors"]["total"] is None or bad.factors.total >= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(1, 6),
+    rank=st.integers(0, 6),
+    damping=st.floats(1e-4, 10.0),
+    kind=st.sampled_from(["random", "equal", "alternating", "ring", "diagonal"]),
+    technology=st.sampled_from(["ideal", "breadboard", "integrated"]),
+    seed=st.integers(0, 99),
+)
+def test_every_matrix_has_an_outlook(n, rank, damping, kind, technology, seed):
+    rng = np.random.default_rng(seed)
+    rows = {
+        "random": rng.standard_normal((rank, n)),
+        "equal": np.ones((rank, n)),
+        "alternating": np.tile((-1.0) ** np.arange(n), (rank, 1)),
+        "ring": np.eye(n) - np.roll(np.eye(n), 1, axis=1),
+        "diagonal": np.diag(10.0 ** rng.uniform(-3, 3, n)),
+    }[kind]
+    found = refinement_outlook(rows.T @ rows + damping * np.eye(n), technology)
+    assert found.smallest.damping >= 0
+    assert all(wall >= 0 for wall in found.smallest.walls.values())
+    for factors in (found.factors, found.smallest.at):
+        assert all(value >= 0 for value in vars(factors).values())
+    assert str(found)
 
 
 def test_errors():
