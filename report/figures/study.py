@@ -48,10 +48,10 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
     elif logarithmic:
         ax.set_xscale("log")
     ax.axhline(float(study["baseline"]), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    ends, rising = [], False
-    for reading in study["readings"]:
-        ends.append(_draw_reading(ax, reading, [run for run in runs if run["reading"] == reading]))
-        rising = rising or ends[-1][1]
+    ends = [
+        (_draw_reading(ax, reading, [run for run in runs if run["reading"] == reading]), reading)
+        for reading in study["readings"]
+    ]
     accuracy_axis(ax, [*accuracy_range(study), *limits], room=0.09)
     unit = "%" if percent else study["unit"]
     ax.set(title=study.get("title") or study["name"], xlabel=f"{study['axis']} ({unit})")
@@ -59,21 +59,17 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
     ax.margins(x=0.09)
-    # The label goes where the curves are low.
-    ax.annotate(
-        f"ideal device {100 * float(study['baseline']):.1f} %", (0.02 if rising else 0.98, float(study["baseline"])),
-        xycoords=ax.get_yaxis_transform(), xytext=(0, 3), textcoords="offset points",
-        ha="left" if rising else "right", va="bottom", fontsize=8.5, color=BLACK,
-    )  # fmt: skip
+    baseline = float(study["baseline"])
+    # Beside the axis: within it, dies and their bars stand close to the line.
+    labels = [(baseline, f"ideal {100 * baseline:.1f} %", BLACK)]
     if len(ends) > 1:
-        label_ends(
-            ax, [(mean, reading, _COLOURS.get(reading, _COLOURS["refined"])[0]) for mean, _, reading in ends], gap=0.09
-        )
+        labels += [(mean, reading, _COLOURS.get(reading, _COLOURS["refined"])[0]) for mean, reading in ends]
+    label_ends(ax, labels, gap=0.09)
     return figure
 
 
-def _draw_reading(ax: Axes, reading: str, runs: list[dict[str, Any]]) -> tuple[float, bool, str]:
-    """Draw the dies of one reading; the last mean, whether it is above the first one, and the reading."""
+def _draw_reading(ax: Axes, reading: str, runs: list[dict[str, Any]]) -> float:
+    """Draw the dies of one reading; the last mean."""
     colour, pale, aside = _COLOURS.get(reading, _COLOURS["refined"])
     values = sorted({_shown(run) for run in runs})
     accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
@@ -89,7 +85,7 @@ def _draw_reading(ax: Axes, reading: str, runs: list[dict[str, Any]]) -> tuple[f
         values, means, np.maximum(reach, 0.0), color=colour, marker="o", markersize=4.5,
         linewidth=1.2, elinewidth=1.2, capsize=3, zorder=3,
     )  # fmt: skip
-    return means[-1], means[-1] > means[0], reading
+    return means[-1]
 
 
 def accuracy_range(study: dict[str, Any]) -> tuple[float, float]:
