@@ -49,6 +49,8 @@ ROUNDS, MAX_ROUNDS = 2, 20
 """Rounds without a number and without a tolerance, and the most for a tolerance alone."""
 SETTLED = 5.0
 """Slowest time constants after which a circuit counts as settled, to e^-5 = 0.7 %."""
+SMALLEST_DRIVE = 1e-130
+"""Of a drive's largest entry: the square of a residual of 1e-16 of it is still a double-precision number."""
 LARGEST_EXPONENT = 1000
 """Of two, by which a drive is amplified digitally."""
 
@@ -169,7 +171,7 @@ class Refined(Generic[DeviceT]):
             seed: of a batch's noise, as that of `SurrogateDevice`. Another device has its own.
 
         Raises:
-            InputError: as the device's own `solve`.
+            InputError: as the device's own `solve`; a b whose largest entry is below 1e-130 or above 1e130.
         """
         batch = self.device if isinstance(self.device, DeviceBatch) else None
         if batch is None and seed != 0:
@@ -280,6 +282,12 @@ class Refined(Generic[DeviceT]):
     ) -> list[Solution]:
         """Refined readings of rows of drives; `spent`: products that are counted with each."""
         drives, starts = b.detach().double(), x0.detach().double()
+        for largest in drives.abs().amax(dim=1).tolist():
+            if largest and not SMALLEST_DRIVE <= largest <= 1 / SMALLEST_DRIVE:
+                raise InputError(
+                    f"b has a largest entry of {largest:.3g}, whose residuals' squares are beyond double precision: scale it to between "
+                    f"{SMALLEST_DRIVE:g} and {1 / SMALLEST_DRIVE:g}, and x with it"
+                )
         readings = [_Readings(loaded, row, start, self.chopped) for row, start in zip(drives, starts, strict=True)]
         # x = 0 has no residual where there is no drive.
         driven = [i for i, row in enumerate(drives) if bool(row.any())]

@@ -445,6 +445,19 @@ def test_bad_input():
         device.load_state_dict({})
 
 
+def test_drives_of_any_size_whose_residuals_have_squares():
+    system, b = dense()
+    device = Refined(IdealDevice(), rounds=1)
+    wanted = device.solve(system, b, math.inf).x
+    for size in (1e-120, 1e120):
+        found = device.solve(system, size * b, math.inf)
+        torch.testing.assert_close(found.x / size, wanted, rtol=1e-9, atol=0.0)
+        assert found.refinement.bound > 0
+    for size in (1e-165, 1e200):
+        with pytest.raises(InputError, match="scale it"):
+            device.solve(system, size * b, math.inf)
+
+
 def test_settling_is_predicted_from_the_floor():
     assert settles(5.0, 1.0)
     assert not settles(4.9, 1.0)
