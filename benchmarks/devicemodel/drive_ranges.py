@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
-
-sys.path.append(str(Path(__file__).parents[1] / "optim"))
-from dies import card_of
 
 
 def spectrum(n: int, condition: float, kind: str, rng: np.random.Generator) -> np.ndarray:
@@ -44,7 +40,7 @@ def system(n: int, condition: float, kind: str, seed: int) -> tuple[np.ndarray, 
 
 def measure(a: np.ndarray, b: np.ndarray, ranges: int, dies: int) -> tuple[float, list[float], float]:
     """Median share of the DAC's full scale, median errors of the four readings, mean runs of a bare one."""
-    card = card_of(preset("integrated").replace(resistors__drive_ranges=ranges))
+    card = DeviceCard.uncalibrated(preset("integrated").replace(resistors__drive_ranges=ranges))
     exact = np.linalg.solve(a, b)
     shares, errors, runs = [], [], []
     for die in range(dies):

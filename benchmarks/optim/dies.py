@@ -11,8 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from thermograd.circuits.technology.presets import preset
-from thermograd.circuits.technology.technology import Technology
-from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.devicemodel.devices.ideal import IdealDevice
 
@@ -24,32 +23,9 @@ class NoDie(IdealDevice):
         return Solution(b, Outcome.OK, 0.0)
 
 
-def card_of(technology: Technology) -> DeviceCard:
-    """The card that a perfect calibration of a technology with amplifiers would find."""
-    values = {
-        "gain": 1.0,
-        "leak": 1.0 / technology.opamp.gain,
-        "lag": 1.0 / (2 * math.pi * technology.opamp.gbw),
-        "mismatch": technology.resistors.mismatch,
-        "capacitor_mismatch": technology.capacitors.mismatch,
-        "offset": technology.opamp.offset_mismatch,
-        "noise_power": 1.0,
-    }
-    return DeviceCard(
-        technology=technology,
-        fabric="crossbar",
-        held_out=HeldOut(
-            systems=0, explained_variance=0.0, explained_variance_new_dies=0.0, spice_error=0.0, residual=0.0
-        ),
-        validity=Validity(unknowns=(1, 4096), condition_number=(1.0, 1e12)),
-        provenance={"simulator": "none"},
-        **{name: Estimate(value=value, std=0.0) for name, value in values.items()},
-    )
-
-
 def card_of_preset() -> DeviceCard:
     """That of the integrated preset."""
-    return card_of(preset("integrated"))
+    return DeviceCard.uncalibrated(preset("integrated"))
 
 
 def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
