@@ -133,6 +133,7 @@ def characterise(
     large = min(LARGE, 0.1 * limit / abs(bias)) if bias else LARGE
     noise_at, noise, white, knee, current, current_knee = _noise(bench, a0 * first, large)
     opamp = _record(
+        outputs=outputs,
         gain=a0,
         gbw=a0 * first,
         offset=abs(offset),

@@ -134,6 +134,8 @@ class OpAmp(Record):
     input, as in data sheets; each is noise^2 (1 + corner / f).
     """
 
+    outputs: Literal[1, 2] = 2
+    """Number of outputs: 2 is fully differential, 1 single-ended. Fabrics that use one output take either, differential ones 2."""
     gain: float = Field(default=math.inf, gt=1)
     """Open-loop gain A0 at DC; inf is an ideal amplifier."""
     gbw: float = Field(default=math.inf, gt=0)

@@ -77,6 +77,7 @@ PRESETS: dict[str, Technology] = {
             resistors=Resistors(unit=1e3, tolerance=0.005, tc1=1e-4, series="E96"),
             capacitors=Capacitors(unit=1e-8, tolerance=0.025),
             opamp=OpAmp(
+                outputs=1,
                 gain=2e5,
                 gbw=3e6,
                 offset=3e-3,

@@ -137,6 +137,7 @@ def test_from_the_netlist_to_a_compiled_array(run: Run) -> None:
     assert measured.name == "integrated with two_stage"
     assert measured.source == f"{base.source}; amplifier: two_stage at 300.15 K, no load, from two_stage.cir"
     opamp = measured.opamp
+    assert opamp.outputs == 1
     for figure, value in (
         ("gain A0", f"{opamp.gain / 1e3:.1f} k ({20 * math.log10(opamp.gain):.1f} dB)"),
         ("gain-bandwidth product", f"{opamp.gbw / 1e6:.3g} MHz"),
@@ -167,6 +168,7 @@ def test_the_written_gain_is_that_of_the_array(run: Run) -> None:
     assert "opamp.output_resistance" in error
     written = Technology.read("measured.json")
     assert written.name == "ideal with ota"
+    assert written.opamp.outputs == 2
     written.replace(opamp__gain=10 * written.opamp.gain).write("better.toml")
     b, errors = np.array([1.0, -2.0, 0.5]), []
     np.save("b.npy", b)

@@ -50,6 +50,7 @@ def assert_found(wanted: OpAmp, found: OpAmp) -> None:
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_every_parameter_of_the_macromodel_is_found_within_a_percent(outputs):
     found = characterise(Macromodel(TYPICAL), outputs)
+    assert found.opamp.outputs == outputs
     assert_found(TYPICAL, found.opamp)
     # The two-pole law at unity gain, from the parameters alone.
     f = found.unity_gain
