@@ -24,6 +24,7 @@ _TOKEN = re.compile(
     r"[\s\x00]*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[a-zµ]*)|(?P<name>[a-z_][a-z0-9_]*)|(?P<sign>\*\*|[-+*/(),]))",
     re.IGNORECASE,
 )
+_MIL = re.compile("[0-9.]mil", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _FUNCTIONS: dict[str, tuple[int, int, Callable[..., float]]] = {
     "sqrt": (1, 1, math.sqrt),
@@ -54,6 +55,11 @@ def parse_number(text: str) -> float:
     if match is None:
         raise InputError(f"{text!r} is not a number (digits, then an SI suffix such as k, meg, u, n or p)")
     return float(match[1]) * _SUFFIXES.get((match[2] or "").lower(), 1.0)
+
+
+def names_in(text: str) -> set[str]:
+    """Lower-case names of the parameters and functions of an expression."""
+    return {match["name"].lower() for match in _TOKEN.finditer(text) if match["name"]}
 
 
 class Scope:
@@ -235,6 +241,8 @@ class _Parser:
         kind, token = self.tokens[self.place]
         self.place += 1
         if kind == "number":
+            if _MIL.search(token):
+                raise self.fault("mil is 1e-3 in ngspice's expressions and 25.4e-6 outside of them; write 25.4u")
             return parse_number(token)
         if kind == "sign":
             raise self.fault(f"{token!r} is not expected")

@@ -14,7 +14,7 @@ BLANK = "\x00"
 """What stands for a blank inside of an expression, which is one word."""
 _EXPRESSION = re.compile(r"(\{[^{}]*\}|'[^']*'|\"[^\"]*\")")
 #: Where none of these occurs, every line is one card whose words are separated by blanks.
-_MARKS = (";", "$", "(", "{", "'", '"', " =", "= ", "*", "\n+", "\n ", "\t")
+_MARKS = (";", "$", "(", ")", "{", "'", '"', " =", "= ", "*", "\n+", "\n ", "\t")
 
 
 class Card(NamedTuple):
@@ -31,8 +31,8 @@ class Card(NamedTuple):
 def read_cards(lines: Iterable[Line]) -> tuple[Iterable[Card], list[Card]]:
     """All cards in order (to be read once), and those among them that start with a dot.
 
-    An expression in braces or quotes is one word, ``{...}``, with `BLANK` for its blanks; other brackets count as blanks, and
-    ``name = value`` as one word.
+    An expression in braces or single quotes is one word, ``{...}``, with `BLANK` for its blanks, and so is a text in double quotes; other
+    brackets count as blanks, and ``name = value`` as one word.
     """
     body = [(number, line) for number, line in lines if line[:1] != "*"]
     whole = "\n" + "\n".join([line for _, line in body])
@@ -44,23 +44,31 @@ def read_cards(lines: Iterable[Line]) -> tuple[Iterable[Card], list[Card]]:
 
 
 def _logical(body: list[Line]) -> Iterator[Card]:
-    pending: Card | None = None
+    """Cards of several lines are put together first, so that an expression or ``name = value`` may be broken anywhere."""
+    start: int | str = 0
+    pieces: list[str] = []
     for number, line in body:
         content = without_comment(line)
         if not content or content.startswith("*"):
             continue
-        continued = content.startswith("+")
-        if continued:
-            if pending is None:
+        if content.startswith("+"):
+            if not pieces:
                 raise InputError(f"line {number}: a continuation (+) with nothing before it")
-            pending.words.extend(split_words(number, content[1:]))
+            pieces.append(content[1:])
             continue
-        words = split_words(number, content)
-        if pending is not None:
-            yield pending
-        pending = Card(number, words) if words else None
-    if pending is not None:
-        yield pending
+        if pieces:
+            yield from _card(start, pieces)
+        start, pieces = number, [content]
+    if pieces:
+        yield from _card(start, pieces)
+
+
+def _card(number: int | str, pieces: list[str]) -> Iterator[Card]:
+    content = " ".join(pieces) if len(pieces) > 1 else pieces[0]
+    if "(" in content.split(maxsplit=1)[0]:  # ngspice takes the bracket for a part of the name
+        raise InputError(f"line {number} ({content[:80]}): a bracket touches the name; put a blank before it")
+    if words := split_words(number, content):
+        yield Card(number, words)
 
 
 def without_comment(line: str) -> str:
@@ -74,7 +82,10 @@ def split_words(number: int | str, content: str) -> list[str]:
         pieces = _EXPRESSION.split(content)
         for place, piece in enumerate(pieces):
             if place % 2:
-                pieces[place] = "{" + re.sub(r"\s", BLANK, piece[1:-1]) + "}"
+                inside = re.sub(r"\s", BLANK, piece[1:-1])
+                pieces[place] = (
+                    f'"{inside}"' if piece[0] == '"' else f"{{{inside}}}"
+                )  # a text to ngspice, no expression
                 continue
             if any(mark in piece for mark in "{}'\""):
                 raise InputError(
@@ -82,7 +93,7 @@ def split_words(number: int | str, content: str) -> list[str]:
                 )
             pieces[place] = _joined(piece)
         content = re.sub(r"\s*=\s*", "=", "".join(pieces))
-    elif "=" in content or "(" in content:
+    elif "=" in content or "(" in content or ")" in content:
         content = _joined(content)
     return content.split()
 

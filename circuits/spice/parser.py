@@ -15,8 +15,8 @@ from ..errors import InputError
 from ..netlist.elements import GROUND, Element, Resistor
 from ..netlist.semiconductors import Device, DeviceModel
 from .definitions import Definition, check_device_options, define, read_models, split_definitions, temperature_after
-from .expressions import Scope, parse_number
-from .lexer import Card, Line, read_cards
+from .expressions import Scope, names_in, parse_number
+from .lexer import BLANK, Card, Line, read_cards
 from .part_cards import Surroundings, read_part
 
 _ANALYSES = (".op", ".tran", ".ac", ".dc", ".noise", ".tf", ".sens", ".pz", ".disto", ".four", ".meas", ".measure")
@@ -76,6 +76,7 @@ class Parser:
         if not self.flat:
             self.models = read_models(self.top.models, self.scope, "")
         self.options = [card for card in dots if card.words[0].lower() in (".options", ".option")]
+        self.is_ltspice = any(card.words[0].lower() == ".backanno" for card in dots)  # an error in ngspice
 
     def elements(self, trace: list[Card] | None = None) -> Iterator[Element]:
         """The parts; `trace` is given the card of each before the part itself."""
@@ -121,7 +122,7 @@ class Parser:
                 names[name] = found
             return found
 
-        around = Surroundings(node, scope, self.kelvin, path, models)
+        around = Surroundings(node, scope, self.kelvin, path, models, self.is_ltspice)
         for card in cards:
             words, letter = card.words, card.words[0][0].upper()
             if trace is not None:
@@ -182,9 +183,12 @@ class Parser:
             inside.define(word, source)
         try:
             ports = {port.lower(): node(outer) for port, outer in zip(inner.ports, plain[:-1], strict=True)}
+            own = {word.partition("=")[0].lower() for word, _ in inner.formals}
+            own |= {word.partition("=")[0].lower() for source in inner.params for word in source.words[1:]}
             for word in card.words[1:]:
                 name, equals, value = word.partition("=")
                 if equals:
+                    _check_names(name.lower(), value, own, inner.name)
                     inside.set(name, scope.number(value))
             for source in inner.params:
                 define(inside, source)
@@ -196,3 +200,17 @@ class Parser:
         yield from self._flatten(
             iter(inner.cards), ports, suffix, inside, {**models, **local} if local else models, depth + 1, trace
         )
+
+
+def _check_names(name: str, value: str, own: set[str], subcircuit: str) -> None:
+    """Raise where an instance's expression names a parameter that is both the caller's and the sub-circuit's.
+
+    ngspice takes the sub-circuit's (measured), but for the parameter that is set: with ``r={r}`` the caller's is meant everywhere.
+    """
+    if value[:1] == "{":
+        for other in sorted(names_in(value) & own - {name}):
+            shown = value.replace(BLANK, " ")
+            raise InputError(
+                f"{name}={shown}: {other!r} is a parameter of the sub-circuit {subcircuit}, too, and simulators differ in which is "
+                "meant; rename one"
+            )

@@ -23,9 +23,11 @@ from ..netlist.semiconductors import BipolarTransistor, Device, DeviceModel, Dio
 from .behavioural_cards import read_behavioural
 from .expressions import Scope
 from .lexer import Card
+from .source_cards import read_source
 
 _KINDS = "RCLVIEGHFKDQMSB"
-_WAVES = ("sin", "pulse", "exp", "sffm", "am", "trnoise", "trrandom", "external")
+_NAMED_VALUES = {"R": "r", "C": "c", "L": "l"}
+_EXPRESSIONS = ("poly", "table", "value", "vol", "cur", "laplace", "freq", "vcvs", "vccs", "ccvs", "cccs")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Surroundings:
     Attributes:
         node: outer name of a node. scope: its parameters. kelvin: temperature of the netlist.
         path: suffix of the instance. models: by lower-case name.
+        relative_times: whether a pwl time with a plus sign counts from the point before it.
     """
 
     node: Callable[[str], str]
@@ -42,6 +45,7 @@ class Surroundings:
     kelvin: float
     path: str
     models: Mapping[str, DeviceModel]
+    relative_times: bool = False
 
 
 def read_model(card: Card, scope: Scope, path: str) -> tuple[str, DeviceModel]:
@@ -79,6 +83,7 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
     name, node, number, path = words[0], around.node, around.scope.number, around.path
     if letter == "B":
         return read_behavioural(name, words[1:], node)
+    words = [part for word in words for part in _parts(word, letter)]
     plain = [word for word in words[1:] if "=" not in word]
     options: dict[str, str] = {}
     for key, equals, value in (word.partition("=") for word in words[1:]):
@@ -93,6 +98,13 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
             )
         return {key: number(value) for key, value in options.items()}
 
+    def times(given: dict[str, float]) -> float:
+        """How many parts in parallel the card stands for."""
+        many = given.get("m", 1.0)
+        if many <= 0.0:
+            raise InputError(f"m = {many:g}, but it must be > 0; leave the part out instead")
+        return many
+
     def exactly(count: int) -> None:
         if len(plain) != count:
             raise InputError(f"{count} words are expected after the name, got {len(plain)}")
@@ -104,30 +116,58 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
     if letter in "DQMS":
         return _device(letter, name, plain, take, around)
     a, b = node(plain[0]), node(plain[1])
+    if letter in _NAMED_VALUES and len(plain) == 2 and _NAMED_VALUES[letter] in options:
+        plain.append(options.pop(_NAMED_VALUES[letter]))  # R1 a b r=1k
     if letter == "R":
         quiet = len(plain) == 4 and plain[3].lower() == "noiseless"
         exactly(4 if quiet else 3)
-        given = take("dtemp", "temp", "noisy")
+        given = take("dtemp", "temp", "noisy", "m")
         temperature = around.kelvin + given["dtemp"] if "dtemp" in given else None
         if "temp" in given:
             temperature = given["temp"] + 273.15
-        return Resistor(name, a, b, number(plain[2]), temperature, noisy=not quiet and given.get("noisy", 1.0) != 0.0)
-    if letter in "CL":
+        noisy = not quiet and given.get("noisy", 1.0) != 0.0
+        return Resistor(name, a, b, number(plain[2]) / times(given), temperature, noisy=noisy)
+    if letter == "C":
         exactly(3)
-        kind = Capacitor if letter == "C" else Inductor
-        return kind(name, a, b, number(plain[2]), take("ic").get("ic"))
-    take()
-    if letter in "VI":
-        values, wave = _source(plain[2:], around.scope)
-        kind_of_source = VoltageSource if letter == "V" else CurrentSource
-        return kind_of_source(name, a, b, values.get("dc", 0.0), values.get("ac", 0.0), wave)
-    if letter in "EG":
-        exactly(5)
-        controlled = VCVS if letter == "E" else VCCS
-        return controlled(name, a, b, node(plain[2]), node(plain[3]), number(plain[4]))
-    exactly(4)
-    sensing = CCVS if letter == "H" else CCCS
-    return sensing(name, a, b, f"{plain[2]}{path}", number(plain[3]))
+        given = take("ic", "m")
+        return Capacitor(name, a, b, number(plain[2]) * times(given), given.get("ic"))
+    if letter == "L":
+        exactly(3)
+        given = take("ic", "m")
+        if len(given) == 2:
+            raise InputError("ic together with m is not supported; write the inductor and its current without m")
+        return Inductor(name, a, b, number(plain[2]) / times(given), given.get("ic"))
+    if letter == "V":
+        take()
+        source = read_source(plain[2:], around.scope, around.relative_times)
+        return VoltageSource(name, a, b, source.dc, source.ac, source.waveform)
+    if letter == "I":
+        many = times(take("m"))
+        source = read_source(plain[2:], around.scope, around.relative_times)
+        wave = tuple((time, many * value) for time, value in source.waveform)
+        return CurrentSource(name, a, b, many * source.dc, many * source.ac, wave)
+    for word in (*plain[2:3], *options):
+        if word.lower() in _EXPRESSIONS:
+            raise InputError(
+                f"{word!r} is not supported in a controlled source; write nodes (or a source, for F and H) and one value"
+            )
+    given = take(*("m" if letter in "GF" else ()))
+    exactly(5 if letter in "EG" else 4)
+    if letter == "E":
+        return VCVS(name, a, b, node(plain[2]), node(plain[3]), number(plain[4]))
+    if letter == "G":
+        return VCCS(name, a, b, node(plain[2]), node(plain[3]), number(plain[4]) * times(given))
+    if letter == "H":
+        return CCVS(name, a, b, f"{plain[2]}{path}", number(plain[3]))
+    return CCCS(name, a, b, f"{plain[2]}{path}", number(plain[3]) * times(given))
+
+
+def _parts(word: str, letter: str) -> list[str]:
+    """Commas are blanks outside of expressions, and so is the sign between a source's ``dc`` or ``ac`` and its value."""
+    key, equals, value = word.partition("=")
+    if equals and letter in "VI" and key.lower() in ("dc", "ac"):
+        return [key, *_parts(value, letter)]
+    return [word] if "{" in word or '"' in word else word.replace(",", " ").split()
 
 
 def _device(
@@ -155,32 +195,3 @@ def _device(
     if letter == "S":
         return Switch(name, nodes[0], nodes[1], nodes[2], nodes[3], model)
     return Mosfet(name, nodes[0], nodes[1], nodes[2], nodes[3], model, given)
-
-
-def _source(words: list[str], scope: Scope) -> tuple[dict[str, float], tuple[tuple[float, float], ...]]:
-    """`dc 1 ac 2`, `1`, `1 ac 2`, `pwl(0 1 1u 2)` in any order, the last one to the end."""
-    values: dict[str, float] = {}
-    left = list(words)
-    while left:
-        word = left.pop(0)
-        key = word.lower()
-        if key == "pwl":
-            times = [scope.number(entry) for entry in left]
-            if len(times) % 2 or not times:
-                raise InputError(f"pwl takes pairs of time and value, got {len(times)} numbers")
-            if values.setdefault("dc", times[1]) != times[1]:
-                raise InputError(f"dc {values['dc']:g} is not where pwl starts, {times[1]:g}; drop the dc value")
-            return values, tuple(zip(times[::2], times[1::2], strict=True))
-        if key in _WAVES:
-            raise InputError(f"the waveform {word!r} is not supported; give dc, ac and pwl values only")
-        if key in ("dc", "ac"):
-            if not left:
-                raise InputError(f"{key} without a value")
-            if key in values:
-                raise InputError(f"{key} is given twice; drop one")
-            values[key] = scope.number(left.pop(0))
-        elif "dc" not in values:
-            values["dc"] = scope.number(word)
-        else:
-            raise InputError(f"{word!r} is not supported in a source; give dc, ac and pwl values only")
-    return values, ()

@@ -77,7 +77,8 @@ from thermograd.circuits.spice.read import parse_spice
         (".model m1 d\n.options scale=1u\nD1 a 0 m1", r"line 3 .*scale"),
         (".model m1 d\n.options tnom=25\nD1 a 0 m1", r"line 3 .*tnom"),
         (".model m1 d\n.options tnom=x\nD1 a 0 m1", r"line 3 .*not a number"),
-        ("R1 a 0 1k m=2", r"line 2 .*'m' is not supported"),
+        ("R1 a 0 1k m=0", r"line 2 .*m = 0, but it must be > 0"),
+        ("R1 a 0 1k scale=2", r"line 2 .*'scale' is not supported"),
     ],
 )  # fmt: skip
 def test_each_message_names_its_line(cards, message):
