@@ -19,6 +19,7 @@ from scipy import sparse
 
 from ..circuits.errors import UnrealisableError
 from ..circuits.technology.die import Die
+from .inverters import Inverters
 from .matrices import Matrix, diagonal, is_sparse
 from .perturbation import Effect, Perturbation
 from .symbolic_law import SymbolicLaw
@@ -28,15 +29,16 @@ Kind = Literal["resistor", "inductor", "capacitor"]
 
 @dataclass(frozen=True)
 class Behaviour:
-    """First-order law of a fabric's differential voltages, C dv/dt = -K v + drive * I + L Vos + noise.
+    """First-order law of a fabric's cells, C dv/dt = -K v + drive * I + L Vos + noise, and what inverters add to it.
 
     Attributes:
-        conductance: K, (n, n) S.
+        conductance: K, (n, n) S; that of ideal inverters in it.
         load: L, (n,) S: the conductance that an amplifier's input sees; finite gain A0 adds L / A0 to K and finite
             gain-bandwidth adds L / (2 pi GBW) to C. Zero in passive fabrics.
         drive: (n,) realised over nominal drive current.
         capacitance: C, (n,) F.
-        noise: (n, n) two-sided density of the differential Johnson currents, A^2/Hz.
+        noise: (n, n) two-sided density of the differential Johnson currents, A^2/Hz; without what inverters add.
+        inverters: of a single-ended array; None: there are none.
     """
 
     conductance: np.ndarray
@@ -44,6 +46,17 @@ class Behaviour:
     drive: np.ndarray
     capacitance: np.ndarray
     noise: np.ndarray
+    inverters: Inverters | None = None
+
+    def at_rest(self, leak: float) -> np.ndarray:
+        """K with what amplifiers of gain 1 / leak add to it, (n, n) S."""
+        leaking = self.conductance + np.diag(leak * self.load)
+        return leaking if self.inverters is None else leaking + self.inverters.lost(leak)
+
+    def offset_currents(self, offset: np.ndarray, leak: float) -> np.ndarray:
+        """What offsets Vos, (n,) V, of the cells' amplifiers and those of the inverters drive into the cells, (n,) A."""
+        own = self.load * offset
+        return own if self.inverters is None else own + self.inverters.offset_currents(leak)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +67,19 @@ class Dissipation:
         coupling: (rails, n, n) of an array, (rails, m) of a network; where (i, j) and (j, i) are one part, it is at i < j.
         ground: (rails, n) resistors to ground.
         drive: (rails, n) input resistors; zeros where currents are the drive.
+        inverter: (2, n) input and feedback resistors of inverters, at the places of the input resistors; None: there are none.
     """
 
     coupling: np.ndarray
     ground: np.ndarray
     drive: np.ndarray
+    inverter: np.ndarray | None = None
 
     @property
     def total(self) -> float:
         """Sum over all parts, W."""
-        return float(sum(kind.sum() for kind in (self.coupling, self.ground, self.drive)))
+        kinds = (self.coupling, self.ground, self.drive, self.inverter)
+        return float(sum(kind.sum() for kind in kinds if kind is not None))
 
 
 @dataclass(frozen=True)

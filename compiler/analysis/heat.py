@@ -6,9 +6,9 @@ rails at +v/2 and -v/2, the summing nodes of an amplifier of gain A0 and offset 
     passive coupling (i, j)   g (v_i + p v_j)^2 / 4 a rail    ground    g v_i^2 / 4 a rail      p = sign of A_ij
     crosspoint (i, j)         g (p v_j - e_i)^2 / 4 a rail    input     g (V_i + e_i)^2 / 4 a rail
 
-(with one rail the same without the 4). Summed over all parts, a passive program makes the power of its drive, sum_i I_i v_i over the
-number of rails (Tellegen); in a crossbar the amplifiers' outputs deliver the rest. The amplifiers' own supply power is no part of this:
-it is the technology's `thermal.power`.
+(with one rail the same without the 4, an inverter's output n_j in place of -v_j, and its two resistors). Summed over all parts, a passive
+program makes the power of its drive, sum_i I_i v_i over the number of rails (Tellegen); in a crossbar the amplifiers' outputs deliver the
+rest. The amplifiers' own supply power is no part of this: it is the technology's `thermal.power`.
 
 This is the designer's analysis and solves A x = b to know the voltages. It must not be used on the path of a simulated device.
 """
@@ -42,7 +42,7 @@ def equilibrium(program: AnalogProgram, b: Any) -> np.ndarray:
     realised = fabric.realised(parts, program.technology)
     currents = fabric.drive(parts) * program.currents(b)
     if fabric.active:
-        currents = currents + program.behaviour.load * parts.offset
+        currents = currents + program.behaviour.offset_currents(parts.offset, 1.0 / program.technology.opamp.gain)
     volts = solver(realised if is_sparse(realised) else dense(realised))(currents)
     return np.asarray(volts * program.readout_scale / program.volts_per_unit)
 
@@ -69,8 +69,8 @@ def dissipation(program: AnalogProgram, x: Any, b: Any) -> Dissipation:
 def heat_map(program: AnalogProgram, die: Die, x: Any, b: Any) -> np.ndarray:
     """Heat made in each cell of a die's grid, (cells, cells) in W: `dissipation` at the places that `program.on(die)` uses.
 
-    Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a resistor to ground on the diagonal, an input resistor at the
-    right edge.
+    Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a resistor to ground on the diagonal, an input resistor and an
+    inverter's at the right edge.
 
     Args:
         program: with parts as they are; the die says only which grid. x, b: as in `dissipation`.
@@ -82,11 +82,14 @@ def heat_map(program: AnalogProgram, die: Die, x: Any, b: Any) -> np.ndarray:
     heat = dissipation(program, x, b)
     n, cells = program.size, len(die.temperatures)
     place = (np.arange(n) + 0.5) / n
-    return (
+    found = (
         heat_at(cells, heat.coupling.sum(axis=0), *program.parts.coupling_places())
         + heat_at(cells, heat.ground.sum(axis=0), place, place)
         + heat_at(cells, heat.drive.sum(axis=0), place, np.ones(n))
     )
+    if heat.inverter is None:
+        return found
+    return np.asarray(found + heat_at(cells, heat.inverter.sum(axis=0), place, np.ones(n)))
 
 
 def require_resistors(program: AnalogProgram) -> None:

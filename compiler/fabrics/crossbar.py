@@ -9,14 +9,15 @@ gain-bandwidth w = 2 pi GBW (rad/s) and offset Vos, eps(s) = 1/A0 + s/w and L = 
 It may have two slices, a second resistor at each crosspoint (`crossbar_parts`).
 
 Single-ended (`crossbar_single`): half the parts, inverting integrators e_i, p_i, and for each column with a negative entry one
-inverter h_j, n_j of two unit resistors, whose gain is -1 / (1 + 2 eps):
+inverter h_j, n_j of two unit resistors, input and feedback, of ratio r = 1, whose gain is -r / [1 + (1 + r) eps]:
 
-    [s C (1 + eps) + eps L + K_pos - |K_neg| / (1 + 2 eps)] v = I + L Vos.
+    [s C (1 + eps) + eps L + K_pos - |K_neg| r / (1 + (1 + r) eps)] v = I + L Vos - |K_neg| (1 + r) Vos_inverter / (1 + (1 + r) eps).
 
 Conditions: A positive definite. Parts: a resistor (two) per entry and per cell, a capacitor (two) and an amplifier per cell, and the
-inverters. Time constants (C + L / w) / (g lambda). First-order errors: static -K^-1 (L [+ 2 |K_neg|]) v / A0, offset K^-1 L Vos;
-bandwidth slows and adds no static error. The stationary covariance solves A S + S A^T = 4 (k T / C) D (differential, D = L in units of
-one resistor) and is no multiple of A^-1.
+inverters. Time constants (C + L / w) / (g lambda). First-order errors: static -K^-1 (L [+ 2 |K_neg|]) v / A0, offset K^-1 L Vos [and
+-2 K^-1 |K_neg| Vos_inverter]; bandwidth slows and adds no static error. The stationary covariance solves A S + S A^T = 4 (k T / C) D
+(differential, D = L in units of one resistor) and is no multiple of A^-1. Single-ended the right-hand side is
+2 (k T / C) (L + 2 |K_neg| |K_neg|^T), in the same units: an inverter's noise goes into all cells that it feeds.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ import numpy as np
 from scipy.constants import Boltzmann
 
 from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, OnePole
-from ...circuits.errors import UnrealisableError
 from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
+from ..inverters import gain_series
 from ..matrices import Matrix, dense, is_positive_definite
 from ..parts import Behaviour
 from .base import LARGEST_DENSE, Fabric, group_name, pair_drives, rails
@@ -44,14 +45,14 @@ class Crossbar(Fabric):
 
     parts_type = CrossbarParts
     symmetric, active = False, True
-    has_dies = has_layout = True
+    has_dies = has_layout = has_device_model = can_calibrate = True
     schematic = "array"
 
     def __init__(self, rail_count: int) -> None:
         self.rail_count = rail_count
         self.name = "crossbar" if rail_count == 2 else "crossbar_single"
         self.has_slices = rail_count == 2
-        self.automatic = self.has_device_model = self.can_calibrate = rail_count == 2  # no model has inverters
+        self.automatic = rail_count == 2
         self.title = f"op-amp integrator array, {'fully differential' if rail_count == 2 else 'single-ended'}"
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
@@ -80,10 +81,17 @@ class Crossbar(Fabric):
         return parts, unit
 
     def settling(self, parts: CrossbarParts, smallest: float, unit: float, technology: Technology) -> float:
-        """1 / Re of the slowest root: smallest eigenvalue of K + L / A0 against C (1 + 1/A0) + L / w."""
+        """1 / Re of the slowest root: smallest eigenvalue of K + L / A0 against C (1 + 1/A0) + L / w, and the inverters' part of both."""
         law, opamp = self._law(parts), technology.opamp
+        leak, lag = 1 / opamp.gain, 1 / (2 * math.pi * opamp.gbw)
         effective = law.capacitance * (1 + 1 / opamp.gain) + law.load / (2 * math.pi * opamp.gbw)
-        return 1.0 / float(np.linalg.eigvals(self.realised(parts, technology) / effective[:, None]).real.min())
+        conductance = self.realised(parts, technology)
+        if (inverters := parts.inverters()) is None:
+            rates = conductance / effective[:, None]
+        else:
+            slowed = inverters.coupling * gain_series(inverters.ratio, leak, lag, 0.0)[1]
+            rates = np.linalg.solve(np.diag(effective) - slowed, conductance)
+        return 1.0 / float(np.linalg.eigvals(rates).real.min())
 
     def realised(self, parts: CrossbarParts, technology: Technology) -> np.ndarray:
         """K, with the contribution of a finite gain."""
@@ -111,11 +119,17 @@ class Crossbar(Fabric):
         return conductance + np.diag(error * law.load)
 
     def without_leak(self, parts: CrossbarParts, leak: float) -> CrossbarParts:
-        """K_ii less L_i / A0, down to zero: k + (l + k) / A0 = K_ii with l all of L_i but the entry k itself."""
+        """K_ii less L_i / A0, down to zero: k + (l + k) / A0 = K_ii with l all of L_i but the entry k itself.
+
+        With one rail negative entries times 1 + (1 + r) / A0 first, which their inverters lose.
+        """
         coupling, places = parts.coupling.copy(), np.arange(parts.size)
         own = coupling[:, places, places]
+        if self.rail_count == 1:
+            given, back = parts.inverter
+            coupling *= np.where(parts.polarity < 0, 1 + leak * (given + back) / back, 1.0)
         positive = parts.polarity[places, places] > 0
-        others = coupling.sum(axis=2) - own + parts.drive
+        others = coupling.sum(axis=2) - coupling[:, places, places] + parts.drive
         coupling[:, places, places] = np.where(positive, np.maximum(own - leak * others, 0.0) / (1 + leak), own)
         return dataclasses.replace(parts, coupling=coupling)
 
@@ -124,12 +138,12 @@ class Crossbar(Fabric):
         return np.asarray(parts.drive.mean(axis=0) / parts.drive_nominal)
 
     def behaviour(self, parts: CrossbarParts) -> Behaviour:
-        """K, L, C and noise; of the differential array, which is the one that devices are modelled after."""
-        if self.rail_count == 1:
-            raise UnrealisableError(
-                "crossbar_single has no first-order device model (its inverters add one); use crossbar"
-            )
-        return self._law(parts)
+        """K, L, C and noise, and with one rail the inverters."""
+        law, inverters = self._law(parts), parts.inverters()
+        if inverters is None:
+            return law
+        ideal = np.where(law.conductance < 0, law.conductance * inverters.ratio, law.conductance)
+        return dataclasses.replace(law, conductance=ideal, inverters=inverters)
 
     def _law(self, parts: CrossbarParts) -> Behaviour:
         """K = sum over slices of sign * conductance, L = row sums and input resistor, both as the mean of the rails."""
@@ -165,9 +179,13 @@ class Crossbar(Fabric):
             volts = float(currents[i]) / parts.drive_nominal
             (self._single_cell if single else self._cell)(netlist, parts, technology, i, volts, float(state[i]), cell)
         if single:
+            gain = min(technology.opamp.gain, IDEAL_GAIN)
             for j in parts.inverted().tolist():
                 (given, back), kelvin = (1.0 / parts.inverter[:, j]).tolist(), float(parts.drive_temperature[j])
                 k, group = j + 1, f"inverter{j + 1}"
+                # What is at rest with the cell held where it starts.
+                noise_gain, offset = 1.0 + back / given, float(parts.inverter_offset[j])
+                start = (noise_gain * offset - back / given * float(state[j])) / (1.0 + noise_gain / gain)
                 netlist.add(
                     Resistor(f"RI{k}", f"p{k}", f"h{k}", given, kelvin),
                     Resistor(f"RF{k}", f"h{k}", f"n{k}", back, kelvin),
@@ -178,8 +196,8 @@ class Crossbar(Fabric):
                     ("0", f"h{k}"),
                     (f"n{k}",),
                     f"i{k}",
-                    float(parts.inverter_offset[j]),
-                    -float(state[j]),
+                    offset,
+                    start,
                     group,
                 )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..inverters import Inverters
 from ..parts import Dissipation
 from ..perturbation import Effect, Perturbation
 from ..symbolic_law import Expr, Line, SymbolicLaw, Term, term
@@ -45,6 +46,13 @@ class CrossbarParts(ArrayParts):
             return np.zeros(0, dtype=np.intp)
         return np.flatnonzero((self.polarity < 0).any(axis=0))
 
+    def inverters(self) -> Inverters | None:
+        """What the inverters add to the law; None with two rails."""
+        if self.rails == 2:
+            return None
+        negative = np.where(self.polarity < 0, self.coupling[0], 0.0)
+        return Inverters.of_resistors(negative, self.inverter, self.drive_temperature, self.inverter_offset)
+
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
         """Resistors, capacitors, amplifiers."""
         placed = [(values * np.abs(signs)).ravel() for _, values, signs in self.by_slice()]
@@ -65,19 +73,28 @@ class CrossbarParts(ArrayParts):
         return held * (volts / self.rails) ** 2 + float(self.drive.sum()) * (drive_volts / self.rails) ** 2
 
     def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
-        """g (p v_j - e_i)^2 and g (V_i + e_i)^2 over rails^2, with e = Vos - v / A0 and V the sources; inverters are not counted."""
+        """g (p v_j - e_i)^2 and g (V_i + e_i)^2 over rails^2, with e = Vos - v / A0 and V the sources; n_j for -v_j with one rail."""
         rail = volts / self.rails
         summing = (self.offset - volts / gain) / self.rails
         source = currents / self.drive_nominal / self.rails
+        inverters = self.inverters()
+        inverted = -rail if inverters is None else inverters.volts(volts, 1 / gain)
         heat = [
-            values * np.abs(signs) * (signs * rail[None, :] - summing[:, None]) ** 2
+            values * np.abs(signs) * (np.where(signs < 0, inverted, signs * rail) - summing[:, None]) ** 2
             for _, values, signs in self.by_slice()
         ]
         return Dissipation(
             coupling=np.sum(heat, axis=0) if len(heat) > 1 else heat[0],
             ground=np.zeros_like(self.ground),
             drive=self.drive * (source + summing) ** 2,
+            inverter=None if inverters is None else self._inverters_heat(volts, inverted, gain),
         )
+
+    def _inverters_heat(self, volts: np.ndarray, inverted: np.ndarray, gain: float) -> np.ndarray:
+        heat, used = np.zeros_like(self.inverter), self.inverted()
+        summing = self.inverter_offset - inverted / gain
+        heat[:, used] = (self.inverter * (np.stack([volts, inverted]) - summing) ** 2)[:, used]
+        return heat
 
     def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
         """Input resistors, those of inverters, crosspoints."""

@@ -55,11 +55,10 @@ JUDGED = 600
 
 
 class _Columns(NamedTuple):
-    """A family of column lines: T and S of their crosspoints, (n, n), and each line's voltage over v, (n,)."""
+    """A family of column lines: T and S of their crosspoints, (n, n)."""
 
     total: np.ndarray
     coupled: np.ndarray
-    voltage: np.ndarray
 
 
 def effective_conductance(program: AnalogProgram, s: complex = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -72,12 +71,33 @@ def effective_conductance(program: AnalogProgram, s: complex = 0.0) -> tuple[np.
     Raises:
         UnrealisableError: a fabric without a layout.
     """
+    parts = require_array(program)
+    coupled, load = line_conductances(program, s)
+    if parts.rails == 2:
+        return coupled[0], load
+    opamp = program.technology.opamp
+    gain = 1.0 / min(opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * opamp.gbw)
+    given, back = parts.inverter
+    ratio = given / (back + gain * (given + back + s * program.technology.wires.input_capacitance))
+    return coupled[0] - coupled[1] * ratio, load
+
+
+def line_conductances(program: AnalogProgram, s: complex = 0.0) -> tuple[list[np.ndarray], np.ndarray]:
+    """K_f(s) of each family f of column lines and L(s), (n, n) in S: currents into the amplifiers' inputs are sum_f K_f v_f - L e.
+
+    Args:
+        program, s: as in `effective_conductance`. Two rails are one family, whose v_f is v; with one rail the outputs of the inverters
+            are the second one.
+
+    Raises:
+        UnrealisableError: a fabric without a layout.
+    """
     parts, wires = require_array(program), program.technology.wires
     families = _column_families(program, parts, s)
     if wires.segment_resistance > 0.0:
         return _eliminated(families, wires.segment_resistance, s * wires.segment_capacitance)
     load = sum(family.total.sum(axis=1) for family in families) + parts.size * s * wires.segment_capacitance
-    return sum(family.coupled * family.voltage for family in families), np.diag(load)
+    return [family.coupled for family in families], np.diag(load)
 
 
 def layout_admittance(program: AnalogProgram, s: complex = 0.0) -> np.ndarray:
@@ -139,13 +159,9 @@ def _column_families(program: AnalogProgram, parts: ArrayParts, s: complex) -> l
         second = _places(parts.second, parts.second_polarity, technology.switches)
         like, cross = (first + (other + beside) for first, other in zip((like, cross), second, strict=True))
     if parts.rails == 2:
-        return [_Columns(like + cross, like - cross, np.ones(parts.size))]
-    inverted = (polarity < 0).any(axis=0)
-    gain = 1.0 / min(technology.opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * technology.opamp.gbw)
-    given, back = parts.inverter
-    ratio = given / (back + gain * (given + back + s * wires.input_capacitance))
-    cross = cross * inverted
-    return [_Columns(like, like, np.ones(parts.size)), _Columns(cross, cross, -ratio)]
+        return [_Columns(like + cross, like - cross)]
+    cross = cross * (polarity < 0).any(axis=0)
+    return [_Columns(like, like), _Columns(cross, cross)]
 
 
 def _places(conductance: np.ndarray, polarity: np.ndarray, switches: Switches) -> tuple[np.ndarray, np.ndarray]:
@@ -155,13 +171,13 @@ def _places(conductance: np.ndarray, polarity: np.ndarray, switches: Switches) -
     return like, cross
 
 
-def _eliminated(families: list[_Columns], ohm: float, beside: complex) -> tuple[np.ndarray, np.ndarray]:
-    """K and L with the taps eliminated; `beside` is the admittance to ground at each tap.
+def _eliminated(families: list[_Columns], ohm: float, beside: complex) -> tuple[list[np.ndarray], np.ndarray]:
+    """K of each family and L with the taps eliminated; `beside` is the admittance to ground at each tap.
 
     One solve for each amplifier input at 1 V gives both, since the network is reciprocal: what flows out of a grounded driver then is
     what the driver at 1 V would send into the grounded input.
     """
-    n, segment, rows = len(families[0].voltage), 1.0 / ohm, len(families)
+    n, segment, rows = len(families[0].total), 1.0 / ohm, len(families)
     place = np.arange((rows + 1) * n * n).reshape(rows + 1, n, n)  # [family or rows, i, j]
     own = np.full(place.shape, 2.0 * segment + beside)
     own[:rows, -1, :] -= segment  # the far ends
@@ -186,12 +202,14 @@ def _eliminated(families: list[_Columns], ohm: float, beside: complex) -> tuple[
         network, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
     )
     total = sum(family.total for family in families) + beside
-    coupled, load = np.empty((n, n), dtype=network.dtype), np.empty((n, n), dtype=network.dtype)
+    coupled = [np.empty((n, n), dtype=network.dtype) for _ in families]
+    load = np.empty((n, n), dtype=network.dtype)
     for i in range(n):
         right = np.zeros(place.size, dtype=network.dtype)
         right[place[rows, i, -1]] = segment
         taps = factors.solve(right).reshape(place.shape)
-        coupled[i] = sum(segment * taps[f, 0] * family.voltage for f, family in enumerate(families))
+        for f, one in enumerate(coupled):
+            one[i] = segment * taps[f, 0]
         load[:, i] = (total * taps[rows] - sum(family.coupled * taps[f] for f, family in enumerate(families))).sum(
             axis=1
         )

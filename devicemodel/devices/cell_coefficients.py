@@ -9,6 +9,10 @@ L, and K_1, L_1 what its parasitic capacitances add to first order in s: their t
 
 The array is a passive network, so that by Nyquist's theorem its noise currents into the amplifiers' inputs, drivers at ground, have the
 two-sided density 2 k T Re L a rail: exact at one temperature; at many, each row's own mean one is taken, sqrt(T_i T_j) between rows.
+
+Inverters of a single-ended array are states of their own, whose gains (`compiler.inverters`) add to all coefficients. K is that with ideal
+ones. With the layout their outputs drive column lines of their own; what these lines' capacitances and the inverters' input capacitances
+add to the inverters' own lag is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.constants import Boltzmann
 
-from ...compiler.layout.effect import effective_conductance
+from ...compiler.inverters import Inverters
+from ...compiler.layout.effect import line_conductances
 from ...compiler.layout.extraction import require_array
 from ...compiler.program import AnalogProgram
 
@@ -29,13 +34,14 @@ class CellCoefficients:
     """SI units; see the module's docstring.
 
     Attributes:
-        conductance: K, (n, n) S.
+        conductance: K, (n, n) S, with ideal inverters.
         load: L, (n, n) S; zeros in passive fabrics.
         drive: (n,) realised over nominal drive current.
         capacitance: C, (n, n) F, of the integrators alone.
         coupled_capacitance, load_capacitance: K_1 and L_1, (n, n) F.
-        current_noise: (n, n) two-sided density of the differential noise currents, A^2/Hz.
+        current_noise: (n, n) two-sided density of the differential noise currents, A^2/Hz; without the inverters'.
         uncoupled: whether L and C are known to be diagonal, and K_1 and L_1 zero.
+        inverters: with what the cells draw from them; None: there are none.
     """
 
     conductance: np.ndarray
@@ -46,6 +52,7 @@ class CellCoefficients:
     load_capacitance: np.ndarray
     current_noise: np.ndarray
     uncoupled: bool = False
+    inverters: Inverters | None = None
 
 
 def schematic(program: AnalogProgram) -> CellCoefficients:
@@ -61,6 +68,7 @@ def schematic(program: AnalogProgram) -> CellCoefficients:
         nothing,
         law.noise,
         uncoupled=True,
+        inverters=law.inverters,
     )
 
 
@@ -70,11 +78,13 @@ def extracted(program: AnalogProgram) -> CellCoefficients:
     Raises:
         UnrealisableError: a fabric without a layout.
     """
-    coupled, load = effective_conductance(program)
+    lines, load = line_conductances(program)
     plain, parts, technology = schematic(program), require_array(program), program.technology
     inward = parts.drive.mean(axis=0)
     passed = 1.0 / (1.0 + technology.dac.resistance * inward)
-    coupled_1, load_1 = _capacitances(program)
+    lines_1, load_1 = _capacitances(program)
+    inverters = plain.inverters and dataclasses.replace(plain.inverters, coupling=lines[1])
+    coupled, coupled_1 = (_with_inverters(one, inverters) for one in (lines, lines_1))
     full = load + np.diag(inward * passed)
     rails = parts.rails
     # The schematic's noise is 2 rails k sum(g T) a row: of one temperature a row, the conductances' mean.
@@ -88,15 +98,20 @@ def extracted(program: AnalogProgram) -> CellCoefficients:
         coupled_capacitance=coupled_1,
         load_capacitance=load_1 + technology.wires.input_capacitance * np.eye(program.size),
         current_noise=2 * rails * Boltzmann * np.sqrt(np.outer(kelvin, kelvin)) * (full + full.T) / 2,
+        inverters=inverters,
     )
 
 
-def _capacitances(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
-    """dK/ds and dL/ds of the array at s = 0, (n, n) F: central differences, whose error is of third order in s times the wires' RC."""
-    wires = program.technology.wires
+def _with_inverters(lines: list[np.ndarray], inverters: Inverters | None) -> np.ndarray:
+    """What all families of column lines pass on together, with ideal inverters."""
+    return lines[0] if inverters is None else lines[0] - lines[1] * inverters.ratio
+
+
+def _capacitances(program: AnalogProgram) -> tuple[list[np.ndarray], np.ndarray]:
+    """dK_f/ds and dL/ds of the array at s = 0, (n, n) F: central differences, whose error is of third order in s times the wires' RC."""
+    wires, size, families = program.technology.wires, program.size, 3 - program.parts.rails
     if wires.segment_capacitance == 0 and wires.crosspoint_capacitance == 0:
-        return np.zeros((program.size, program.size)), np.zeros((program.size, program.size))
+        return [np.zeros((size, size))] * families, np.zeros((size, size))
     s = 0.1 / program.tau
-    above, below = effective_conductance(program, s), effective_conductance(program, -s)
-    coupled, load = ((a - b) / (2 * s) for a, b in zip(above, below, strict=True))
-    return coupled, load
+    (above, upper), (below, lower) = line_conductances(program, s), line_conductances(program, -s)
+    return [(a - b) / (2 * s) for a, b in zip(above, below, strict=True)], (upper - lower) / (2 * s)

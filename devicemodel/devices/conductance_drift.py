@@ -4,8 +4,8 @@
 
 with a standard normal z for each part, the die's own: a power of time for t >> t_0, as reported of phase-change cells
 (M. Le Gallo et al., Advanced Electronic Materials 4:1700627, 2018; V. Joshi et al., Nature Communications 11:2473, 2020).
-Programming starts the clock anew. Couplings and resistors to ground are programmed; input resistors and
-capacitors are not and keep their value.
+Programming starts the clock anew. Couplings and resistors to ground are programmed; input resistors,
+those of inverters and capacitors are not and keep their value.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from ...circuits.technology.die import Die
@@ -60,7 +59,7 @@ def contraction_of_dies(
     for seed in dies:
         program = nominal.on(Die(technology, seed), mismatch)
         law = program.behaviour
-        realised = (law.conductance + np.diag(leak * law.load)) / (law.drive * program.conductance_unit)[:, None]
+        realised = law.at_rest(leak) / (law.drive * program.conductance_unit)[:, None]
         found.append(DieContraction(seed, *_contraction(torch.from_numpy(realised), torch.from_numpy(wanted))))
     return found
 

@@ -19,7 +19,9 @@ from thermograd.compiler.compile import compile_matrix, compile_system
 from ...systems import low_rank, passive, spd
 from ..oracle import operating_point
 
-FABRICS = ("rc", "dual_rail", "crossbar")
+FABRICS = ("rc", "dual_rail", "crossbar", "crossbar_single")
+SINGLE = ("rc", "crossbar_single")
+"""Of one rail."""
 IDEAL = preset("ideal")
 B = np.array([1.0, -2.0, 0.5, 0.3, -1.0])
 REFERENCE = 300.15
@@ -59,8 +61,8 @@ def test_each_resistor_makes_the_heat_that_its_netlist_says(fabric):
     expected = part_powers(program, B)
     found = {}
     parts = program.parts
-    for rail in range(1 if fabric == "rc" else 2):
-        suffix = "" if fabric == "rc" else "pm"[rail]
+    for rail in range(1 if fabric in SINGLE else 2):
+        suffix = "" if fabric in SINGLE else "pm"[rail]
         for i in range(5):
             found[f"RG{i + 1}{suffix}"] = heat.ground[rail, i]
             found[f"RB{i + 1}{suffix}"] = heat.drive[rail, i]
@@ -69,6 +71,9 @@ def test_each_resistor_makes_the_heat_that_its_netlist_says(fabric):
         if fabric == "rc":
             pairs = zip(parts.first, parts.second, heat.coupling[0], strict=True)
             found |= {f"R{i + 1}_{j + 1}": power for i, j, power in pairs}
+    if fabric == "crossbar_single":
+        found |= {f"R{letter}{j + 1}": heat.inverter[k, j] for k, letter in enumerate("IF") for j in range(5)}
+        assert heat.inverter[:, 0].all()
     for name, (power, _) in expected.items():
         assert found.pop(name) == pytest.approx(power, rel=1e-7, abs=1e-16), name
     assert not any(found.values())  # what the netlist lacks makes no heat
@@ -132,7 +137,7 @@ def test_a_uniform_rise_only_rescales_the_solution(fabric, rise):
     cold, warm = (program.on(die.at(np.full((8, 8), t))) for t in (REFERENCE, REFERENCE + rise))
     drift = 1 + 2e-3 * rise + 1e-5 * rise**2
     # A current through a warmer resistor makes more volts; in a crossbar input and array drift together.
-    scale = 1.0 if fabric == "crossbar" else drift
+    scale = 1.0 if fabric.startswith("crossbar") else drift
     x, y = equilibrium(cold, B), equilibrium(warm, B)
     np.testing.assert_allclose(y, scale * x, rtol=1e-12)
     wrong = drift if scale == 1.0 else 1.0
@@ -375,11 +380,11 @@ def test_any_thermal_figures_end_in_an_outcome(fabric, thermal, tc1, tc2, level)
 
 def test_fabrics_without_such_resistors_are_rejected():
     matrix = matrix_for("rc")
-    programs = [compile_matrix(matrix, name) for name in ("lc", "spu", "crossbar_single")]
+    programs = [compile_matrix(matrix, name) for name in ("lc", "spu")]
     for program in (*programs, compile_system(low_rank(np.ones((1, 5)), damping=1.0), "factored")):
         with pytest.raises(UnrealisableError, match=f"fabric {program.fabric_name} has no resistors with places"):
             self_heated(program, Die(IDEAL, None), B)
-        with pytest.raises(UnrealisableError, match="the heat is known for rc, dual_rail, crossbar"):
+        with pytest.raises(UnrealisableError, match="the heat is known for rc, dual_rail, crossbar, crossbar_single"):
             heat_map(program, Die(IDEAL, None), B, B)
 
 
