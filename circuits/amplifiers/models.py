@@ -34,6 +34,8 @@ from .noise_source import add_noise_source
 
 IDEAL_GAIN = 1e8
 """Gain that stands for an infinite one: larger ones cost the simulator digits, since it resolves the input voltage as a difference."""
+ONE_POLE_LOAD = 1e6
+"""Load of the one-pole amplifier's gain node, ohm, which brings its entries of the simulator's matrix near the others."""
 TRANSCONDUCTANCE = 1e-3
 """g_m of the macromodel's input stage, S; the values around it are then those of a real amplifier."""
 KNEE = 1e-3
@@ -112,14 +114,26 @@ class OnePole:
         if math.isinf(gbw):
             netlist.add(*_output_stage(outputs, name, (upper, lower), gain), group=group)
             return
-        load = 1e6  # brings the matrix entries near the others
         netlist.add(
-            VCCS(f"G{name}", "0", f"a{name}", upper, lower, gain / load),
-            Resistor(f"RA{name}", f"a{name}", "0", load, noisy=False),
-            Capacitor(f"CA{name}", f"a{name}", "0", gain / (2 * math.pi * gbw * load), initial=state),
+            VCCS(f"G{name}", "0", f"a{name}", upper, lower, gain / ONE_POLE_LOAD),
+            Resistor(f"RA{name}", f"a{name}", "0", ONE_POLE_LOAD, noisy=False),
+            Capacitor(f"CA{name}", f"a{name}", "0", gain / (2 * math.pi * gbw * ONE_POLE_LOAD), initial=state),
             *_output_stage(outputs, name, (f"a{name}", "0"), 1.0),
             group=group,
         )
+
+    def expressions(self, outputs: int, name: str) -> dict[str, str]:
+        """The values of the parts that `add` makes, as expressions of `gain` and `gbw` (Hz); the others are the same for any amplifier.
+
+        Args:
+            outputs: how many it has. name: as for `add`.
+        """
+        if math.isinf(self.opamp.gbw):
+            return {f"E{name}": "gain"} if outputs == 1 else {f"E{name}p": "gain/2", f"E{name}m": "-gain/2"}
+        return {
+            f"G{name}": f"gain/{ONE_POLE_LOAD!r}",
+            f"CA{name}": f"gain/({2 * math.pi!r}*gbw*{ONE_POLE_LOAD!r})",
+        }
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..netlist.netlist import Netlist
 from ..netlist.semiconductors import NOMINAL_CELSIUS, TOLERANCES, model_cards, reject_devices
 from ..netlist.subcircuits import split_cells
 from ..netlist.waveforms import waveform_text
+from .parameters import Parameters
 
 _WIDTH = 120
 #: Neither simulator's step control was tried here, so the largest step alone must give the accuracy.
@@ -152,9 +153,13 @@ DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (Dialect(),
 
 
 def write_spice(
-    netlist: Netlist, dialect: str = "ngspice", analysis: HasCards | None = None, hierarchical: bool = False
+    netlist: Netlist,
+    dialect: str = "ngspice",
+    analysis: HasCards | None = None,
+    hierarchical: bool = False,
+    parameters: Parameters | None = None,
 ) -> str:
-    """The text file of a netlist, as `Netlist.to_spice` describes it.
+    """The text file of a netlist, as `Netlist.to_spice` describes it, with some values as expressions of `parameters`.
 
     Raises:
         InputError: an unknown dialect; an analysis that it does not support.
@@ -172,13 +177,17 @@ def write_spice(
         notes.append(f"ic= left out: {known.name} would hold the parts there in the operating point")
 
     def lines(elements: Iterable[Element]) -> list[str]:
-        return [known.part(_uncharged(e) if drop else e, netlist.temperature) for e in elements]
+        shown = elements if parameters is None else list(elements)
+        written = [known.part(_uncharged(e) if drop else e, netlist.temperature) for e in shown]
+        return written if parameters is None else list(map(parameters.part, shown, written))
 
     if hierarchical:
         body = _cells(netlist, analysis, lines)
     else:
         body = lines(netlist)
     text = [f"* {line}" for line in (netlist.title, *netlist.comments, *notes)]
+    if parameters is not None:
+        text += parameters.lines()
     text += [*body, *known.options(netlist)]
     if analysis is not None:
         text += known.analysis(analysis)

@@ -1,0 +1,99 @@
+"""Which parts of a program's netlist differ from die to die, and where on the die they are.
+
+`Parts.on_die` knows both, and is asked: with each part's own deviate at one, and with the die's gradients at one, the netlist's values say
+which deviate acts on which part, and from what place. So there is one law of dies, whatever circuit the parts belong to (`Variation`):
+
+    ln(value / nominal) = die_to_die z_0 + gradient (row z_1 + column z_2) + mismatch z_part,     offset = sigma z_part
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ...circuits.errors import UnrealisableError
+from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
+from ...circuits.netlist.netlist import Netlist
+from ...circuits.spice.parameters import value_of
+from ...circuits.technology.die import Die
+from ...circuits.technology.parts import Thermal
+from ...circuits.technology.technology import Technology
+from ..fabrics.registry import fabric_names
+from ..program import AnalogProgram
+
+Kind = Literal["resistor", "capacitor", "offset"]
+_GRADIENT = 0.25
+"""At which places are read; a technology may have up to twice as much."""
+
+
+class Deviation(NamedTuple):
+    """What a part's deviation follows: its kind, and its place less the die's middle, -1/2 to 1/2."""
+
+    kind: Kind
+    row: float = 0.0
+    column: float = 0.0
+
+
+def deviations(program: AnalogProgram) -> dict[str, Deviation]:
+    """The deviation of each part that has one, by its name in the netlist; amplifiers' sources of offset (`VOS...`) are among them.
+
+    Raises:
+        UnrealisableError: a fabric without dies.
+    """
+    if not program.fabric.has_dies:
+        raise UnrealisableError(
+            f"fabric {program.fabric_name} has no dies: how its parts vary is not modelled; use "
+            f"{' or '.join(fabric_names('has_dies'))}"
+        )
+    nominal = _values(program, _Probe(program.technology))
+    varied: dict[str, Deviation] = {}
+    for name, value in _values(program, _Probe(program.technology, own=1.0)).items():
+        if name not in nominal:
+            varied[name] = Deviation("offset")
+        elif value != nominal[name]:
+            varied[name] = Deviation("capacitor" if name[0] == "C" else "resistor")
+    technology = program.technology
+    if technology.resistors.gradient or technology.capacitors.gradient:
+        rows, columns = (_values(program, _Probe(technology, gradient=along)) for along in ((1.0, 0.0), (0.0, 1.0)))
+        for name, (kind, _, _) in varied.items():
+            if kind != "offset":
+                row, column = (math.log(shifted[name] / nominal[name]) / _GRADIENT for shifted in (rows, columns))
+                varied[name] = Deviation(kind, row, column)
+    return varied
+
+
+class _Probe(Die):
+    """A die at one temperature whose parts all have the same deviate of their own, and whose gradients are given."""
+
+    def __init__(self, technology: Technology, own: float = 0.0, gradient: tuple[float, float] = (0.0, 0.0)) -> None:
+        self._own, self._gradient = own, gradient
+        ambient = technology.thermal.ambient
+        unheated = Thermal(ambient=ambient, reference=ambient)
+        super().__init__(
+            technology.replace(thermal=unheated, resistors__gradient=_GRADIENT, capacitors__gradient=_GRADIENT), None
+        )
+
+    def deviates(self, part: str, shape: tuple[int, ...]) -> np.ndarray:
+        """The gradient's, none of the die's, or each part's own."""
+        if part.endswith("_gradient"):
+            return np.array(self._gradient).reshape(shape)
+        return np.zeros(shape) if part.endswith("_die_to_die") or part == "ambient" else np.full(shape, self._own)
+
+    def deviates_at(self, part: str, rail: int, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Each part's own."""
+        return np.full(len(row), self._own)
+
+    def deviates_of(self, part: str, channel: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Each part's own."""
+        return np.full(np.shape(number), self._own)
+
+
+def _values(program: AnalogProgram, probe: _Probe) -> dict[str, float]:
+    """Resistances, capacitances and offset voltages by name, on a die whose tolerances are all one."""
+    parts = program.parts.on_die(probe, mismatch=1.0, capacitor_mismatch=1.0, offset=1.0)
+    netlist: Netlist = dataclasses.replace(program, parts=parts).netlist()
+    offsets = [source for source in netlist.of(VoltageSource) if source.name.startswith("VOS")]
+    return {part.name: value_of(part) for part in (*netlist.of(Resistor), *netlist.of(Capacitor), *offsets)}
