@@ -1,4 +1,6 @@
 from .analysis.describe import describe as describe
+from .analysis.die_spread import DieSpread as DieSpread
+from .analysis.die_spread import die_spread as die_spread
 from .analysis.electrothermal import ElectroThermal as ElectroThermal
 from .analysis.electrothermal import ThermalOutcome as ThermalOutcome
 from .analysis.electrothermal import self_heated as self_heated
@@ -12,6 +14,8 @@ from .analysis.sensitivity import sensitivities as sensitivities
 from .compile import compile_matrix as compile_matrix
 from .compile import compile_system as compile_system
 from .compile import lay_out as lay_out
+from .decks.monte_carlo import monte_carlo_spice as monte_carlo_spice
+from .decks.parametric import parametric_spice as parametric_spice
 from .ensemble import compile_ensemble as compile_ensemble
 from .ensemble import mean_solution_error as mean_solution_error
 from .fabrics.base import Fabric as Fabric
@@ -38,6 +42,7 @@ from .passes.verify import verify as verify
 from .program import AnalogProgram as AnalogProgram
 from .program_io import load_program as load_program
 from .program_io import save_program as save_program
+from .program_report import DieError as DieError
 from .program_report import LayoutEffect as LayoutEffect
 from .program_report import Report as Report
 from .program_report import Sensitivity as Sensitivity
@@ -48,6 +53,8 @@ __all__ = [
     "AnalogProgram",
     "Behaviour",
     "CellTable",
+    "DieError",
+    "DieSpread",
     "Dissipation",
     "ElectroThermal",
     "Equations",
@@ -69,6 +76,7 @@ __all__ = [
     "coupling_graph",
     "derive_equations",
     "describe",
+    "die_spread",
     "dissipation",
     "effective_conductance",
     "equilibrium",
@@ -83,6 +91,8 @@ __all__ = [
     "layout_matrix",
     "load_program",
     "mean_solution_error",
+    "monte_carlo_spice",
+    "parametric_spice",
     "place_on_tiles",
     "register_fabric",
     "registered_fabric",

@@ -57,6 +57,25 @@ class LayoutEffect:
 
 
 @dataclass(frozen=True)
+class DieError:
+    """What the technology's tolerances make of the solution for one b, from die to die, to first order (`analysis.die_spread`).
+
+    Attributes:
+        relative_error: rms over dies of |x - x_nominal| / |x_nominal|. resistors, offsets: what each makes on its own.
+        deviation: (n) standard deviation of each unknown, problem units.
+    """
+
+    relative_error: float
+    resistors: float
+    offsets: float
+    deviation: tuple[float, ...]
+
+    def __str__(self) -> str:
+        offsets = f", amplifiers' offsets {self.offsets:.3g}" if self.offsets else ""
+        return f"error {self.relative_error:.3g} (relative, rms over dies): resistors {self.resistors:.3g}{offsets}"
+
+
+@dataclass(frozen=True)
 class Report:
     """Figures of one program. Times in s, resistances in ohm, power in W; matrices in problem units.
 
@@ -68,6 +87,7 @@ class Report:
         resistor_power: most heat that the resistors make at rest with no unknown beyond half of the output limit and no input beyond the
             DAC's full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
         error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `describe`; None: none was given.
+        die_error: what the technology's tolerances add for that b, offsets included; None: no b, no tolerances, no dies, or too large.
         layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
         drive_resistor: nominal input resistor of each cell; None where currents are the drive.
         dac_share: largest drive voltage over the DAC's full scale, for the b of `describe`, or, without one, for the worst of unit norm.
@@ -101,6 +121,7 @@ class Report:
     parts: dict[str, int]
     bill: tuple[tuple[str, float, int], ...]
     error_for_b: float | None = None
+    die_error: DieError | None = None
     layout: LayoutEffect | None = None
     drive_resistor: float | None = None
     dac_share: float | None = None
@@ -109,6 +130,8 @@ class Report:
         """The rows that not every program has."""
         if self.error_for_b is not None:
             yield "error for this b", f"{_relative(self.error_for_b)} (relative); nominal parts"
+        if self.die_error is not None:
+            yield "dies, for this b", str(self.die_error)
         if self.layout is not None:
             yield "after layout", str(self.layout)
         if self.drive_resistor is not None and self.dac_share is not None:

@@ -1,3 +1,4 @@
+from .dc_sensitivity import DCSensitivity as DCSensitivity
 from .descriptor import Descriptor as Descriptor
 from .descriptor import describe_netlist as describe_netlist
 from .johnson import NoiseCurrents as NoiseCurrents
@@ -9,6 +10,7 @@ from .statespace import StateSpace as StateSpace
 from .statespace import state_space as state_space
 
 __all__ = [
+    "DCSensitivity",
     "Descriptor",
     "NoiseCurrents",
     "NoiseSpectrum",

@@ -57,17 +57,19 @@ class DCSensitivity:
 
     def of_resistors(self, names: Sequence[str]) -> Array:
         """(k, m) V: change of each output for a change of one in the logarithm of each of these resistances."""
-        parts = [self._netlist[name] for name in names]
-        wrong = next((part for part in parts if not isinstance(part, Resistor)), None)
-        if wrong is not None:
-            raise NetlistError(f"{wrong.name} is a {type(wrong).__name__}, not a resistor")
-        conductance = 1.0 / np.array([part.resistance for part in parts])  # type: ignore[attr-defined]
-        current = conductance * self._across(self._rest, parts)
-        return self._across(self._adjoint, parts).T * current
+        parts = []
+        for part in (self._netlist[name] for name in names):
+            if not isinstance(part, Resistor):
+                raise NetlistError(f"{part.name} is a {type(part).__name__}, not a resistor")
+            parts.append(part)
+        current = self._across(self._rest, parts) / np.array([part.resistance for part in parts])
+        return np.asarray(self._across(self._adjoint, parts).T * current)
 
     def of_sources(self, names: Sequence[str]) -> Array:
         """(k, m): change of each output with each of these sources, V/V or V/A."""
-        wrong = next((name for name in names if not isinstance(self._netlist[name], VoltageSource | CurrentSource)), None)
+        wrong = next(
+            (name for name in names if not isinstance(self._netlist[name], VoltageSource | CurrentSource)), None
+        )
         if wrong is not None:
             raise NetlistError(f"{wrong} is a {type(self._netlist[wrong]).__name__}, not an independent source")
         columns = [self._source[self._netlist[name].name] for name in names]

@@ -94,7 +94,9 @@ class Parameters:
         # No name of a node is a float's text, which has a point or a sign in it: the first word like the value is the value.
         number = f" {value_of(element) + 0.0!r}"
         if number not in line:
-            raise InputError(f"{element.name}: its value is no number of the line {line!r}, so no expression can stand for it")
+            raise InputError(
+                f"{element.name}: its value is no number of the line {line!r}, so no expression can stand for it"
+            )
         return line.replace(number, f" {{{text}}}", 1)
 
 
@@ -102,7 +104,9 @@ def value_of(element: Element) -> float:
     """The value of a part: ohm, F, H, V, A, gain or S."""
     field_name = _VALUES.get(type(element))
     if field_name is None:
-        raise InputError(f"{element.name} is a {type(element).__name__}, which has no value that could be an expression")
+        raise InputError(
+            f"{element.name} is a {type(element).__name__}, which has no value that could be an expression"
+        )
     return float(getattr(element, field_name))
 
 

@@ -1,4 +1,6 @@
 from .describe import describe as describe
+from .die_spread import DieSpread as DieSpread
+from .die_spread import die_spread as die_spread
 from .electrothermal import ElectroThermal as ElectroThermal
 from .electrothermal import ThermalOutcome as ThermalOutcome
 from .electrothermal import self_heated as self_heated
@@ -11,12 +13,14 @@ from .sensitivity import Sensitivities as Sensitivities
 from .sensitivity import sensitivities as sensitivities
 
 __all__ = [
+    "DieSpread",
     "ElectroThermal",
     "Equations",
     "Sensitivities",
     "ThermalOutcome",
     "derive_equations",
     "describe",
+    "die_spread",
     "dissipation",
     "equilibrium",
     "heat_map",

@@ -18,7 +18,8 @@ from ..matrices import (
 )
 from ..passes.drive_resistors import dac_share
 from ..program import AnalogProgram
-from ..program_report import Report
+from ..program_report import DieError, Report
+from .die_spread import LARGEST, die_spread
 from .sensitivity import sensitivities
 
 
@@ -27,7 +28,7 @@ def describe(program: AnalogProgram, b: Any = None, layout: bool = False) -> Rep
 
     Args:
         program: nominal, or on a die.
-        b: (n,) right-hand side, problem units, whose own error is stated, too.
+        b: (n,) right-hand side, problem units, whose own error is stated, too, and what the technology's tolerances add to it.
         layout: whether to state what the layout adds, and for b where it is given.
 
     Raises:
@@ -65,10 +66,22 @@ def describe(program: AnalogProgram, b: Any = None, layout: bool = False) -> Rep
         parts=kinds,
         bill=bill,
         error_for_b=None if drive is None else solution_error(target, program.emitted_matrix, drive),
+        die_error=None if drive is None else _die_error(program, drive),
         layout=layout_effect(program, drive) if layout else None,
         drive_resistor=1.0 / program.parts.drive_nominal if program.parts.drive_nominal else None,
         dac_share=dac_share(program, drive),
     )
+
+
+def _die_error(program: AnalogProgram, b: np.ndarray) -> DieError | None:
+    """The spread over dies of the solution for b, where there is one to speak of."""
+    if not program.fabric.has_dies or program.size > LARGEST or not b.any():
+        return None
+    spread = die_spread(program, b)
+    if not spread.covariance.any():
+        return None
+    deviation = tuple(spread.deviation.tolist())
+    return DieError(spread.relative_error, spread.resistors, spread.offsets, deviation)
 
 
 def _bill(program: AnalogProgram) -> tuple[tuple[str, float, int], ...]:

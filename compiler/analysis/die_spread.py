@@ -1,12 +1,12 @@
 """What a technology's tolerances do to one solution, from die to die: its covariance, to first order.
 
-With s_e the change of x with the logarithm of resistance e, and t_k that with the offset voltage of amplifier k, both by the adjoint network
-of the netlist itself (`circuits.linear.dc_sensitivity`), finite gain, inverters and both rails included,
+With s_e the change of x with the logarithm of resistance e, and t_k that with the offset voltage of amplifier k, both by the adjoint
+network of the netlist itself (`circuits.linear.dc_sensitivity`), finite gain, inverters and both rails included,
 
     Cov(x) = mismatch^2 sum_e s_e s_e^T + die_to_die^2 S_0 S_0^T + gradient^2 (S_r S_r^T + S_c S_c^T) + offset^2 sum_k t_k t_k^T
 
-where S_0 = sum_e s_e, and S_r, S_c are the sums weighted by each part's row and column (`deviations`). Capacitors do not matter at rest, and
-temperature is the nominal one. Of second order, some kappa times the tolerance in relative terms, nothing is in it.
+where S_0 = sum_e s_e, and S_r, S_c are the sums weighted by each part's row and column (`deviations`). Capacitors do not matter at rest;
+the temperature is the nominal one. The second order, left out, is some kappa times the tolerance in relative terms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..program import AnalogProgram
 from .deviations import deviations
 from .offset_sources import with_offset_sources
 
-LARGEST = 200
+LARGEST = 128
 """Unknowns up to which a report states the spread unasked: a second's work."""
 _AT_ONCE = 5000
 

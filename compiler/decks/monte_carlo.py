@@ -4,7 +4,7 @@ In a part's expression stands its deviation by the law of `technology.parts.Vari
 
     R1_2  {unit_r*3.98*exp(agauss(0,tolerances*r_mismatch,1)+r_shift)}        VOS1  {offset+agauss(0,tolerances*offset_deviation,1)}
 
-drawn anew by the simulator for each die. `tolerances` scales all of them; at 0 a die is the nominal one. Temperature is the nominal one, too.
+drawn anew by the simulator for each die. `tolerances` scales all of them; at 0 a die is the nominal one. The temperature is nominal, too.
 """
 
 from __future__ import annotations
@@ -57,19 +57,17 @@ def monte_carlo_spice(
     """
     _check(dialect, dies, seed, results)
     varied = deviations(program)
-    technology, opamp = program.technology, program.technology.opamp
     kinds = {deviation.kind for deviation in varied.values()}
-    resistors = technology.resistors
-    if not (
-        ("resistor" in kinds and (resistors.mismatch or resistors.die_to_die or resistors.gradient))
-        or ("offset" in kinds and opamp.offset_mismatch)
-    ):
+    technology, resistors = program.technology, program.technology.resistors
+    offsets = "offset" in kinds and technology.opamp.offset_mismatch
+    if not (offsets or resistors.mismatch or resistors.die_to_die or resistors.gradient):
+        remedy = " or opamp.offset" if "offset" in kinds else ""
         raise InputError(
-            f"technology {technology.name} gives no tolerance to {' or '.join(sorted(kinds - {'capacitor'}))}, so that every die would read "
-            "the same; set resistors.tolerance or opamp.offset, or take a technology that has them, such as integrated"
+            f"technology {technology.name} has no tolerances that a reading shows: every die would be the same; set resistors.tolerance"
+            f"{remedy}, or take a technology that has them, such as integrated"
         )
     if b is None:
-        raise InputError("a Monte-Carlo deck needs a right-hand side b, whose solution it spreads; give b")
+        raise InputError("a Monte-Carlo deck spreads the solution of one right-hand side; give b")
     if not isinstance(program.analysis(), OperatingPoint):
         raise UnrealisableError(f"fabric {program.fabric_name} is not read at rest, so it has no Monte-Carlo deck")
     netlist, shared = parametric_netlist(program, b, amplifier)

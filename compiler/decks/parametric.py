@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np

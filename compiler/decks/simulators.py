@@ -99,7 +99,13 @@ class Ngspice(Simulator):
         lines += [f"let const.{name}[const.k]={text}" for name, text in zip(names, runs.read(), strict=True)]
         lines += ["destroy", "let const.k=const.k+1", "end", "setplot const"]
         lines += ["let worst=vecmax(abs(nominal))", *(f"let worst=max(worst,vecmax(abs({name})))" for name in names)]
-        lines += ["if worst > 1e98", "echo error: not every die has an operating point", "quit 1", "end", "let square=0"]
+        lines += [
+            "if worst > 1e98",
+            "echo error: not every die has an operating point",
+            "quit 1",
+            "end",
+            "let square=0",
+        ]
         for k, name in enumerate(names):
             lines += [
                 f"let average[{k}]=mean({name})",
