@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..circuits.errors import InputError, UnrealisableError
+from ..circuits.errors import InputError
 from ..circuits.technology.presets import as_technology
 from ..circuits.technology.technology import Technology
 from .fabrics.registry import fabric_named, fabric_names
+from .fabrics.requirements import require_buildable, unmet
 from .factors import multiplied
 from .h_matrix import lambda_star
 from .linear_system import FactoredSystem, LinearSystem
@@ -50,7 +51,8 @@ def compile_matrix(
     Args:
         matrix: A, (n, n), array-like or scipy sparse, in problem units; positive definite once the damping is added.
         fabric: a registered name (`fabrics.registry.fabric_names()`); or "auto": the first that can hold the matrix of rc (passive,
-            M-matrices), dual_rail (passive, either sign), crossbar (op-amps) and what else is registered as `automatic`.
+            M-matrices), dual_rail (passive, either sign), crossbar (fully differential op-amps), crossbar_single (where the technology's
+            have one output, `opamp.outputs`) and what else is registered as `automatic`.
         technology: a `Technology` or the name of a preset.
         damping: lambda >= 0, added to the diagonal.
         b: a typical right-hand side; sets the signal level so that its solution reaches half of the output limit. Without
@@ -67,7 +69,7 @@ def compile_matrix(
 
     Raises:
         InputError: the matrix, damping, fabric or technology is unusable; the message names the entry.
-        UnrealisableError: this fabric, or this technology's rounding, cannot hold the matrix.
+        UnrealisableError: this fabric, or this technology's rounding, cannot hold the matrix; or its parts do not make this fabric.
     """
     if isinstance(matrix, LinearSystem):
         raise InputError(f"matrix is a {type(matrix).__name__}; use compile_system, which takes systems")
@@ -123,15 +125,15 @@ def compile_system(
     target = damp(multiplied(factors), damping)
     array = len(target) * (len(target) + 1)
     cascade = fabric_named(fabric if fabric in cascades else cascades[0])
-    sliced = technology.resistors.slices > 1 and not cascade.has_slices
-    if sliced and fabric in cascades:
-        raise UnrealisableError(
-            f"fabric {fabric} has one slice: set resistors.slices to 1, or use fabric={' or '.join(map(repr, fabric_names('has_slices')))}"
-        )
-    resistors = cascade.resistor_count(factors)
-    if fabric not in cascades and (fabric != "auto" or prune or sliced or resistors >= array):
+    if fabric in cascades:
+        require_buildable(cascade, technology)
+    lacks, resistors = unmet(cascade, technology), cascade.resistor_count(factors)
+    if fabric not in cascades and (fabric != "auto" or prune or lacks or resistors >= array):
         product = target - damping * np.eye(len(target))
-        return compile_matrix(product, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed)
+        program = compile_matrix(product, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed)
+        if lacks and fabric == "auto" and not prune and resistors < array:
+            program = dataclasses.replace(program, reason=f"{program.reason}; not {cascade.name}: {lacks.what}")
+        return program
     scaling = jacobi_scaling(target) if equilibrate else np.ones(len(target))
     parts, unit = cascade.place_factors(factors, damping, scaling, technology)
     asked = "it was asked for; " if fabric != "auto" else ""
@@ -188,7 +190,7 @@ def _place(
     cells: CellTable | None = None,
     explain: bool = True,
 ) -> AnalogProgram:
-    choice = choose_fabric(target, fabric, equilibrate, technology.resistors.slices, explain)
+    choice = choose_fabric(target, fabric, technology, equilibrate, explain)
     if not choice.fabric.keeps_sparse:
         target = dense(target)
     parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)

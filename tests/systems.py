@@ -7,7 +7,9 @@ import math
 import numpy as np
 import torch
 
+from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.matrices import comparison_matrix
 from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
 from thermograd.devicemodel.systems import Kronecker, LowRank
@@ -45,9 +47,16 @@ def _tensor(values: object) -> torch.Tensor:
     return torch.tensor(np.asarray(values, dtype=float))
 
 
+def built_for(fabric: str, technology: Technology | str) -> Technology:
+    """The technology, or preset, with amplifiers of two outputs if that fabric needs them: as the figures of a TL072 in a crossbar."""
+    technology = preset(technology) if isinstance(technology, str) else technology
+    outputs = 0 if fabric == "auto" else fabric_named(fabric).outputs
+    return technology if outputs <= technology.opamp.outputs else technology.replace(opamp__outputs=outputs)
+
+
 def true_card(technology: Technology, fabric: str = "crossbar", **changes: float) -> DeviceCard:
     """The card that a perfect calibration of this technology would find; `changes` to its fitted values."""
-    active = fabric == "crossbar"  # a passive circuit has no amplifiers
+    active = fabric_named(fabric).active  # a passive circuit has no amplifiers
     values = {
         "gain": 1.0,
         "leak": 1.0 / technology.opamp.gain if active else 0.0,

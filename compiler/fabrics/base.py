@@ -46,6 +46,8 @@ class Fabric(abc.ABC):
     """Whether the coupling (i, j) is the same physical part as (j, i)."""
     active: bool
     """Whether it has amplifiers, which can then be exchanged for others (`lower`)."""
+    outputs: int = 0
+    """Outputs that each of its amplifiers must have, 1 or 2; 0 where it has none."""
     mean: bool = True
     """Whether A^-1 b can be read off the mean under a constant drive."""
     covariance: bool = False

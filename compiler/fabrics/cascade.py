@@ -159,6 +159,7 @@ class Factored(Fabric):
     title = "cascade of resistor arrays (J, H, J^T)"
     parts_type = FactoredParts
     symmetric, active, takes_factors = False, True, True
+    outputs = 2
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
         """A matrix alone has no factors."""

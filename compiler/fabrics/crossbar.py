@@ -45,14 +45,13 @@ class Crossbar(Fabric):
 
     parts_type = CrossbarParts
     symmetric, active = False, True
-    has_dies = has_layout = has_device_model = can_calibrate = True
+    automatic = has_dies = has_layout = has_device_model = can_calibrate = True
     schematic = "array"
 
     def __init__(self, rail_count: int) -> None:
-        self.rail_count = rail_count
+        self.rail_count = self.outputs = rail_count
         self.name = "crossbar" if rail_count == 2 else "crossbar_single"
         self.has_slices = rail_count == 2
-        self.automatic = rail_count == 2
         self.title = f"op-amp integrator array, {'fully differential' if rail_count == 2 else 'single-ended'}"
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...circuits.errors import InputError, UnrealisableError
+from ...circuits.technology.technology import Technology
 from ..fabrics.base import Fabric
 from ..fabrics.registry import fabric_named, fabric_names
+from ..fabrics.requirements import array_for, require_buildable, unmet
 from ..h_matrix import lambda_star
 from ..matrices import Matrix
 from .equilibrate import jacobi_scaling
@@ -26,20 +28,21 @@ class Choice:
 
 
 def choose_fabric(
-    matrix: Matrix, fabric: str, equilibrate: bool = False, slices: int = 1, explain: bool = True
+    matrix: Matrix, fabric: str, technology: Technology, equilibrate: bool = False, explain: bool = True
 ) -> Choice:
     """Choose the fabric (`auto`: the first automatic one that fits, passive before active) or check the one asked for.
 
     Args:
         matrix: A, symmetric, (n, n).
         fabric: a registered name, or "auto".
+        technology: must meet the fabric's requirements (`requirements.unmet`), such as amplifiers of two outputs.
         equilibrate: in an active fabric, d = diag(A)^-1/2 (Jacobi) in place of ones. A passive fabric has a scaling of its own, which it
             keeps where "auto" chooses one; the reason says so.
-        slices: programmable resistors at each crosspoint; with two of them fabrics that have one are no choice.
         explain: False: spare the eigenvalues that lambda* takes in an active fabric. It is nan, and the reason does not name it.
 
     Raises:
-        UnrealisableError: the fabric cannot hold the matrix; names the condition, and what would lift it.
+        UnrealisableError: the fabric cannot hold the matrix, or cannot be built of this technology's parts; names the condition, and what
+            would lift it.
         InputError: a fabric of that name does not exist, or it is passive and `equilibrate` is asked for.
     """
     if fabric != "auto":
@@ -47,18 +50,15 @@ def choose_fabric(
         if equilibrate and not chosen.active:
             raise InputError(
                 f"equilibrate=True scales the unknowns of active fabrics, and fabric {chosen.name} is passive and has a scaling of its "
-                "own: leave equilibrate out, or use fabric='crossbar'"
+                f"own: leave equilibrate out, or use fabric={array_for(technology)!r}"
             )
-        if slices > 1 and not chosen.has_slices:
-            raise UnrealisableError(
-                f"fabric {chosen.name} has one slice: set resistors.slices to 1, or use fabric="
-                f"{' or '.join(map(repr, fabric_names('has_slices')))}"
-            )
+        require_buildable(chosen, technology)
         scaling, reason = chosen.scaling(matrix)
         if scaling is None:
             remedy = "" if chosen.takes_factors else "add damping, or "
             raise UnrealisableError(
-                f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric='crossbar', which realises any sign"
+                f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric={array_for(technology)!r}, which realises "
+                "any sign"
             )
         needed = lambda_star(matrix) if explain else math.nan
         scaling = jacobi_scaling(matrix) if equilibrate else scaling
@@ -67,8 +67,8 @@ def choose_fabric(
     passed_over: list[str] = []
     for name in fabric_names("automatic"):
         candidate = fabric_named(name)
-        if slices > 1 and not candidate.has_slices:
-            passed_over.append(f"not {name}: it has one slice")
+        if (problem := unmet(candidate, technology)) is not None:
+            passed_over.append(f"not {name}: {problem.what}")
             continue
         scaling, reason = candidate.scaling(matrix)
         if scaling is not None:

@@ -11,7 +11,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
 from thermograd.compiler.linear_system import FactoredSystem, LinearSystem
 
-from ..systems import passive, spd
+from ..systems import built_for, passive, spd
 from .oracle import operating_point
 
 IDEAL_GAIN = 1e8  # what the netlist writes for an infinite one
@@ -47,7 +47,7 @@ def test_the_circuit_solves_the_system(system):
 def test_a_rounded_circuit_solves_its_own_matrix_or_is_rejected(system, technology):
     a, b, fabric = system
     try:
-        program = compile_matrix(a, fabric, technology, b=b)
+        program = compile_matrix(a, fabric, built_for(fabric, technology), b=b)
     except UnrealisableError as error:
         message = str(error)
         assert "rounded to" in message

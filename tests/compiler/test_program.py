@@ -23,7 +23,7 @@ from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.fabrics.array import ArrayParts
 from thermograd.compiler.program_io import load_program
 
-from ..systems import passive, spd
+from ..systems import built_for, passive, spd
 from .oracle import operating_point
 
 FABRICS = ["dual_rail", "crossbar"]
@@ -31,7 +31,7 @@ B = np.array([1.0, -2.0, 0.5, 3.0])
 
 
 def program_of(fabric, technology="integrated"):
-    return compile_matrix(passive(4, 0.3, 1), fabric, technology, b=B)
+    return compile_matrix(passive(4, 0.3, 1), fabric, built_for(fabric, technology), b=B)
 
 
 def header(text):
@@ -296,7 +296,7 @@ def test_a_die_of_other_parts_is_rejected_and_one_of_another_place_is_not():
 @pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
 def test_the_settling_time_is_that_of_the_slowest_pole_of_the_netlist(fabric):
     technology = preset("breadboard").replace(capacitors__unit=1e-10, opamp__gbw=1e6, resistors__tolerance=0.0)
-    program = compile_matrix(spd(6, 20.0, 1), fabric, technology)
+    program = compile_matrix(spd(6, 20.0, 1), fabric, built_for(fabric, technology))
     slowest = -state_space(program.netlist(), {}).eigenvalues[0].real
     # of first order in the amplifiers' time constant over tau
     assert program.settling_time == pytest.approx(1 / slowest, rel=0.1)

@@ -13,9 +13,9 @@ from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.systems import Dense, Implicit, Kronecker, LowRank
 
-from ..systems import true_card
+from ..systems import built_for, true_card
 
-TECHNOLOGY = preset("breadboard")
+TECHNOLOGY = built_for("crossbar", "breadboard")
 DEVICES = {
     "ideal": (IdealDevice, {"Dense", "LowRank", "Kronecker", "Implicit"}),
     "spice": (lambda: SpiceDevice(TECHNOLOGY, johnson_noise=False), {"Dense", "LowRank", "Kronecker"}),

@@ -14,12 +14,14 @@ from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.layout.tiling import place_on_tiles
 from thermograd.report.program_page import write_page
 
+from ..systems import built_for
+
 A = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, -0.2], [0.0, -0.2, 1.5]])
 
 
 @pytest.mark.parametrize("fabric", ["auto", "crossbar", "lc"])
 def test_the_page_shows_the_report_the_parts_and_the_netlist(tmp_path: Path, fabric: str) -> None:
-    program = compile_matrix(A, fabric, "breadboard", b=np.ones(3))
+    program = compile_matrix(A, fabric, built_for(fabric, "breadboard"), b=np.ones(3))
     netlist = program.to_spice(np.ones(3))
     write_page(
         program,

@@ -92,7 +92,7 @@ def equations(program: AnalogProgram) -> str:
 def compiled(fabric: str, n: int, technology: str, seed: int) -> Items:
     """A program of one fabric: nominal, on a die, extracted."""
     a, b = system_of(fabric, n, seed)
-    program = compile_matrix(a, fabric, technology_of(technology), damping=0.05)
+    program = compile_matrix(a, fabric, technology_of(technology, fabric), damping=0.05)
     drive = b if program.fabric.mean else None
     yield from texts("nominal", program.to_spice, b=drive)
     yield from texts("cells", program.to_spice, b=drive, hierarchical=True)
@@ -116,7 +116,7 @@ def compiled(fabric: str, n: int, technology: str, seed: int) -> Items:
 def laid(fabric: str, n: int, technology: str, seed: int) -> Items:
     """An array with its layout, and with amplifiers of more than one pole."""
     a, b = system_of(fabric, n, seed)
-    program = compile_matrix(a, fabric, technology_of(technology), damping=0.05)
+    program = compile_matrix(a, fabric, technology_of(technology, fabric), damping=0.05)
     cell = Macromodel(program.technology.opamp)
     yield "macromodel.cir", lambda: program.netlist(b, amplifier=cell).to_spice()
     yield "report.txt", lambda: str(describe(program, b, layout=True))
@@ -134,7 +134,7 @@ def choices(fabric: str, technology: str, options: dict[str, Any]) -> Items:
     """Compiler options: rounding, pruning, equilibration; `technology` with changes."""
     a, b = system_of(fabric, 6, seed=2)
     changes = {key: options[key] for key in options if "__" in key}
-    board = technology_of(technology).replace(**changes)
+    board = technology_of(technology, fabric).replace(**changes)
     rest = {key: options[key] for key in options if "__" not in key}
     for name, drive in (("all", None), ("one", b)):
         program = compile_matrix(a, fabric, board, b=drive, **rest)

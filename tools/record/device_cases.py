@@ -89,7 +89,7 @@ def plan(fabric: str, sizes: tuple[int, ...] = (6, 6, 3)) -> list[Solve]:
 def surrogate(fabric: str, technology: str, die: int | None, options: dict[str, Any]) -> Items:
     """Sequences on a surrogate."""
     changes = {key: options.pop(key) for key in ("clamp", "noise_power", "leak") if key in options}
-    card = card_of(technology_of(technology), fabric, **changes)
+    card = card_of(technology_of(technology, fabric), fabric, **changes)
     device = SurrogateDevice(card, die, seed=3, extrapolate=True, **options)
     yield "runs.npz", sequence(device, plan(fabric), idle=True)
 

@@ -34,9 +34,11 @@ UNEVEN = preset("integrated").replace(
 """A technology with every deviation there is."""
 
 
-def technology_of(name: str) -> Technology:
-    """A preset, or `UNEVEN`."""
-    return UNEVEN if name == "uneven" else preset(name)
+def technology_of(name: str, fabric: str = "auto") -> Technology:
+    """A preset, or `UNEVEN`, with amplifiers of two outputs if the fabric needs them."""
+    technology = UNEVEN if name == "uneven" else preset(name)
+    differential = fabric in ("crossbar", "factored") and technology.opamp.outputs == 1
+    return technology.replace(opamp__outputs=2) if differential else technology
 
 
 def system_of(fabric: str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

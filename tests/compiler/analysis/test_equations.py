@@ -22,7 +22,7 @@ from thermograd.compiler.matrices import dense
 from thermograd.compiler.passes.verify import VerificationError
 from thermograd.compiler.program import AnalogProgram
 
-from ...systems import kronecker, low_rank
+from ...systems import built_for, kronecker, low_rank
 
 FABRICS = ["rc", "dual_rail", "crossbar", "crossbar_single", "factored", "lc", "spu"]
 NEGATIVE_ONLY = ("rc", "spu")
@@ -47,7 +47,7 @@ def program_of(fabric, n, technology="ideal", seed=0):
     rng = np.random.default_rng([seed, n, 7])
     m = n * (n - 1) // 2
     signs = [-1] * m if fabric in NEGATIVE_ONLY else [1 - 2 * ((k + 1) % 3 > 0) for k in range(m)]
-    technology = TECHNOLOGIES[technology]
+    technology = built_for(fabric, TECHNOLOGIES[technology])
     if fabric == "factored":
         system = low_rank(J=rng.standard_normal((n, n)), H=dominant(signs, seed), damping=0.5)
         return compile_system(system, "factored", technology)
@@ -119,7 +119,7 @@ def test_netlist_and_law_agree_exactly_at_random_rational_points(fabric):
 
 def test_kronecker_products_are_proved():
     system = kronecker(A=dominant([-1]), B=dominant([1, -1, 0]), damping=0.1)
-    assert derive_equations(compile_system(system, "factored", "breadboard")).proved
+    assert derive_equations(compile_system(system, "factored", built_for("factored", "breadboard"))).proved
 
 
 def test_rc_of_two_is_what_a_hand_derives():
@@ -321,13 +321,14 @@ def test_a_die_is_rejected(fabric, why):
 )
 @settings(max_examples=30)
 def test_any_pattern_of_signs_and_zeros_is_proved(signs, fabric, technology):
+    technology = built_for(fabric, TECHNOLOGIES[technology])
     if fabric in NEGATIVE_ONLY:
         signs = [-abs(sign) for sign in signs]
     if fabric == "factored":
         system = low_rank(J=np.sign(dominant(signs))[:3], H=None, damping=0.5)
-        program = compile_system(system, "factored", TECHNOLOGIES[technology])
+        program = compile_system(system, "factored", technology)
     else:
-        program = compile_matrix(dominant(signs), fabric, TECHNOLOGIES[technology])
+        program = compile_matrix(dominant(signs), fabric, technology)
     equations = derive_equations(program)
     assert equations.proved
     assert equations.difference < 1e-9

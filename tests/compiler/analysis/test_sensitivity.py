@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from thermograd.circuits.technology.die import Die
-from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.sensitivity import sensitivities
 from thermograd.compiler.compile import compile_matrix, compile_system
 
-from ...systems import low_rank, passive, spd
+from ...systems import built_for, low_rank, passive, spd
 from ..passes.test_equilibrate import graded
 
-PRECISE = preset("breadboard").replace(resistors__series=None)
+PRECISE = built_for("crossbar", "breadboard").replace(resistors__series=None)
 B = np.array([1.0, -2.0, 0.5, 0.3, -1.0])
 
 

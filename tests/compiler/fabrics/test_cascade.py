@@ -17,6 +17,8 @@ from thermograd.compiler.linear_system import FactoredSystem, LinearSystem
 from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.systems import Dense, Kronecker, LowRank
 
+from ...systems import built_for
+
 RNG = np.random.default_rng(3)
 J, H = RNG.standard_normal((3, 10)), np.array([[1.0, 0.2, 0.0], [0.2, 0.6, -0.1], [0.0, -0.1, 0.4]])
 B = RNG.standard_normal(10)
@@ -42,7 +44,7 @@ def test_the_devices_systems_are_factored_systems(system):
 @pytest.mark.parametrize("technology", ["ideal", "breadboard", "integrated"])
 @pytest.mark.parametrize("system", [low_rank(), low_rank(core=False), Kronecker(torch.tensor(H), torch.tensor(H), 0.3)])
 def test_ngspice_solves_the_product_within_the_predicted_bound(technology, system):
-    program = compile_system(system, "factored", technology)
+    program = compile_system(system, "factored", built_for("factored", technology))
     b = np.random.default_rng(1).standard_normal(program.size)
     x = program.decode(run(program.netlist(b), program.analysis()).voltages)
     exact = np.linalg.solve(system.dense().numpy(), b)

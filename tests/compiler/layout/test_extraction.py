@@ -19,7 +19,7 @@ from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.layout.extraction import extract_layout, extracted_netlist
 
-from ...systems import low_rank, passive, spd
+from ...systems import built_for, low_rank, passive, spd
 from ..oracle import operating_point
 
 ARRAYS = fabric_names("has_layout")
@@ -51,7 +51,7 @@ def links(netlist, pattern):
 @pytest.mark.parametrize("fabric", ARRAYS)
 @pytest.mark.parametrize("technology", ["ideal", "breadboard"])
 def test_records_of_zeros_leave_the_schematic_as_it_is(fabric, technology):
-    tech = preset(technology).replace(opamp__gain=1e3)
+    tech = built_for(fabric, technology).replace(opamp__gain=1e3)
     program = compile_matrix(MIXED, fabric, tech, b=B).on(Die(tech, 3))
     schematic, found = program.netlist(B, 0.1 * B), extracted_netlist(program, B, 0.1 * B)
     assert found.elements == schematic.elements
@@ -169,8 +169,8 @@ def test_drive_offsets_and_amplifiers_are_those_of_the_schematic():
 
 
 def test_other_amplifiers_fit_between_the_same_lines():
-    technology = preset("breadboard").replace(**LAYOUT)
     for fabric in ARRAYS:
+        technology = built_for(fabric, "breadboard").replace(**LAYOUT)
         program = compile_matrix(MIXED, fabric, technology, b=B)
         netlist = extracted_netlist(program, B, amplifier=Macromodel(technology.opamp))
         volts = operating_point(netlist.linearised().to_spice())

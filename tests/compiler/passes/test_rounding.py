@@ -44,7 +44,7 @@ def matrix_for(fabric, n, seed):
 
 def unrounded(matrix, fabric, technology):
     """The program before rounding, and what `rounded` needs."""
-    choice = choose_fabric(matrix, fabric)
+    choice = choose_fabric(matrix, fabric, technology)
     parts, _ = choice.fabric.place(scaled(matrix, choice.scaling, choice.scaling), choice.scaling, technology)
     return parts, choice.fabric, technology, choice.scaling
 

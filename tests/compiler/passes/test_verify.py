@@ -11,14 +11,14 @@ from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.passes.verify import VerificationError, verify
 from thermograd.compiler.program import AnalogProgram
 
-from ...systems import passive
+from ...systems import built_for, passive
 
 FABRICS = ["dual_rail", "crossbar"]
 TECHNOLOGIES = ["ideal", "breadboard", "integrated"]
 
 
 def program_of(fabric, technology="ideal"):
-    return compile_matrix(passive(5, 0.3, 3), fabric, technology, check=False)
+    return compile_matrix(passive(5, 0.3, 3), fabric, built_for(fabric, technology), check=False)
 
 
 def tampered(program, **parts):

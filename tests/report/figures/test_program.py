@@ -28,6 +28,8 @@ from thermograd.report.figures.couplings import NEGATIVE, POSITIVE
 from thermograd.report.figures.program import draw_program, write_picture
 from thermograd.report.formatting import engineering
 
+from ...systems import built_for
+
 FABRICS = ["rc", "dual_rail", "crossbar", "crossbar_single", "lc", "spu"]
 
 
@@ -43,7 +45,7 @@ def matrix(n: int, signed: bool, density: float = 1.0) -> np.ndarray:
 
 
 def compiled(fabric: str, n: int, technology: str = "breadboard") -> AnalogProgram:
-    return compile_matrix(matrix(n, fabric not in ("rc", "spu")), fabric, technology, check=False)
+    return compile_matrix(matrix(n, fabric not in ("rc", "spu")), fabric, built_for(fabric, technology), check=False)
 
 
 def words(figure: Figure) -> set[str]:
