@@ -15,11 +15,10 @@ from .elements import check_node
 
 Array: TypeAlias = NDArray[np.float64]
 
-#: Every part is linear, so one solve is exact and Newton's test has nothing to decide; asked, it fails on rounding
-#: noise at nodes that settle to zero, and cuts the time step for ever. pivtol: a small conductance is not singular.
-_EXACT = ".options reltol=2 vntol=1 pivtol=1e-30"
 #: First step of an adaptive transient, relative to `stop`, times 100 (ngspice starts with a hundredth of this).
 _FIRST_STEP = 1e-7
+#: ngspice's own, which no text that leaves the package loosens: a designer may put any part into it.
+_RELTOL, _TRTOL, _CHGTOL, _MINBREAK = 1e-3, 7.0, 1e-14, 5e-5
 #: Default largest step of an adaptive transient is stop / this.
 _MIN_STEPS = 100
 #: Nodes that a result's repr names.
@@ -30,7 +29,7 @@ class HasCards(Protocol):
     """An analysis that can write itself as ngspice cards."""
 
     def cards(self) -> tuple[str, ...]:
-        """ngspice lines."""
+        """ngspice lines, right for whatever circuit they are put after."""
         ...
 
 
@@ -49,7 +48,7 @@ class OperatingPoint:
 
     def cards(self) -> tuple[str, ...]:
         """ngspice cards."""
-        return (_EXACT, ".op")
+        return (".op",)
 
 
 @dataclass(frozen=True)
@@ -118,28 +117,31 @@ class Transient:
         """Distance in s below which ngspice takes two points of a waveform for one, where there is no noise."""
         return 2 * _FIRST_STEP * self.stop
 
+    @property
+    def coarsest(self) -> float:
+        """Largest step, s."""
+        return self.stop / _MIN_STEPS if self.step is None else self.step
+
     def cards(self) -> tuple[str, ...]:
-        """ngspice cards. `minbreak` only takes effect with the `.tran` card and `run`, not with the `tran` command."""
+        """ngspice cards: the step control that `tolerance` asks for, and nothing that is looser than the simulator's own.
+
+        `minbreak` only takes effect with the `.tran` card and `run`, not with the `tran` command.
+        """
         uic = " uic" if self.use_initial else ""
         if self.noise:
-            # One solver point per step: the first step is step/1024 and doubles up to step; chgtol = 1 C silences the
-            # error control, minbreak drops the break point that `uic` sets at the first card argument. ngspice stops
-            # minbreak before the end, hence the two steps more.
+            # The first step is step/1024 and doubles up to step; ngspice stops minbreak before the end, hence the two steps more.
             h = float(self.step or 0.0)
-            end = max(self.steps + 2, 12) * h
-            return (
-                f"{_EXACT} method=trap minbreak={1.5 * h!r} trtol=1e6 chgtol=1",
-                f".tran {h * (100 / 1024)!r} {end!r} 0 {h!r}{uic}",
-            )
-        first = _FIRST_STEP * self.stop
-        coarsest = self.stop / _MIN_STEPS if self.step is None else self.step
-        # Only the step control is wanted: its limit is trtol * reltol, with absolute floors below any signal that counts, but
-        # above the rounding of volts and milliamperes: a node that symmetry keeps at zero must not set the step.
+            return (f".tran {h * (100 / 1024)!r} {max(self.steps + 2, 12) * h!r} 0 {h!r}{uic}",)
         return (
-            f"{_EXACT} method=trap trtol={self.tolerance / 2!r} abstol={self.smallest_current!r} "
-            f"chgtol={self.smallest_current * 1e-6!r} minbreak={self.shortest!r}",
-            f".tran {first!r} {self.stop!r} 0 {coarsest!r}{uic}",
+            f".options method=trap trtol={min(self.tolerance / _RELTOL, _TRTOL)!r} chgtol={min(self.smallest_charge, _CHGTOL)!r} "
+            f"minbreak={min(self.shortest, _MINBREAK * self.coarsest)!r}",
+            f".tran {_FIRST_STEP * self.stop!r} {self.stop!r} 0 {self.coarsest!r}{uic}",
         )
+
+    @property
+    def smallest_charge(self) -> float:
+        """C that still count in a step's error: below any signal that counts, but above the rounding of volts."""
+        return self.smallest_current * 1e-6
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,7 @@ class Noise:
         """ngspice cards."""
         output = ",".join(self.output_nodes)
         source = self.source.lower()  # ngspice looks it up in lower case only
-        return (
-            _EXACT,
-            f".noise v({output}) {source} dec {self.points_per_decade} {self.start!r} {self.stop!r}",
-        )
+        return (f".noise v({output}) {source} dec {self.points_per_decade} {self.start!r} {self.stop!r}",)
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class AC:
 
     def cards(self) -> tuple[str, ...]:
         """ngspice cards."""
-        return (_EXACT, f".ac dec {self.points_per_decade} {self.start!r} {self.stop!r}")
+        return (f".ac dec {self.points_per_decade} {self.start!r} {self.stop!r}",)
 
 
 Analysis: TypeAlias = OperatingPoint | Transient | Noise | AC

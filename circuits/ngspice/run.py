@@ -30,10 +30,11 @@ from ..netlist.analyses import (
 )
 from ..netlist.elements import CurrentSource, VoltageSource
 from ..netlist.netlist import Netlist
-from ..netlist.semiconductors import NEWTON, TOLERANCES, Switch
+from ..netlist.semiconductors import Switch
 from .library import find_library
 from .pool import POOL, Group
 from .resample import resample
+from .solver_options import solver_options
 from .worker import CHANNELS, padding
 
 __all__ = [
@@ -214,10 +215,7 @@ def _corners(netlist: Netlist, analysis: Transient) -> Array:
 
 
 def _ending(netlist: Netlist, analysis: Analysis) -> list[str]:
-    # Of two .options cards ngspice takes the last (measured), and an analysis' own are written for linear circuits.
-    noisy = isinstance(analysis, Transient) and analysis.noise
-    tolerances = [] if netlist.is_linear else [f".options {NEWTON if noisy else TOLERANCES}"]
-    return [*analysis.cards(), *tolerances, ".end"]
+    return [*analysis.cards(), solver_options(analysis, netlist.is_linear), ".end"]
 
 
 def _noise_currents(

@@ -55,6 +55,8 @@ class Dialect:
         Raises:
             InputError: one that this dialect does not support.
         """
+        if isinstance(analysis, Transient):
+            _reject_noise(analysis, self.name)
         cards = list(analysis.cards())
         if isinstance(analysis, Transient | AC) and analysis.nodes:
             kind = "tran" if isinstance(analysis, Transient) else "ac"
@@ -244,12 +246,16 @@ def _voltages(nodes: tuple[str, ...] | None) -> list[str]:
 
 
 def _largest_step(analysis: Transient, dialect: str) -> float:
+    _reject_noise(analysis, dialect)
+    return min(analysis.step or analysis.stop, analysis.stop / _MIN_STEPS)
+
+
+def _reject_noise(analysis: Transient, dialect: str) -> None:
     if analysis.noise:
         raise InputError(
             f"Transient.noise = True cannot be written for {dialect}: no text makes thermal noise in the time domain; "
             "write Noise(...), or run the transient by circuits.run"
         )
-    return min(analysis.step or analysis.stop, analysis.stop / _MIN_STEPS)
 
 
 def _ac(analysis: AC) -> str:

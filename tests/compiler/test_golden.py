@@ -1,6 +1,6 @@
 """Netlists in full, as files to read: every fabric at two and three unknowns, in every dialect.
 
-`python tests/compiler/test_golden.py` writes the files anew; what changed then shows in the diff. The parts are chosen so that values
+`python -m tests.compiler.test_golden` writes the files anew; what changed then shows in the diff. The parts are chosen so that values
 are round: scaling one by hand where a solver would give 0.9999999999999998, and a transient's length in whole microseconds.
 """
 
@@ -93,7 +93,7 @@ def golden_texts() -> dict[str, str]:
 def test_the_text_is_the_one_on_file(name, text):
     kept = (FOLDER / name).read_text(encoding="utf-8")
     assert text == kept, (
-        f"{name} has changed; if that is meant, run `python {Path(__file__).name}` and look at the diff"
+        f"{name} has changed; if that is meant, run `python -m tests.compiler.test_golden` and look at the diff"
     )
 
 

@@ -60,7 +60,6 @@ def test_text_is_exactly_this():
         "E1 e 0 a b 1000000000.0",
         "G1 0 a e 0 1e-12",
         ".options temp=36.85000000000002 tnom=36.85000000000002",
-        ".options reltol=2 vntol=1 pivtol=1e-30",
         ".op",
         ".end",
     ]
