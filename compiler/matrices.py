@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csgraph
 from scipy.sparse import linalg as sparse_linalg
 
 Matrix: TypeAlias = Any
@@ -20,6 +21,8 @@ DIRECT = 1000
 """Unknowns up to which a sparse matrix is treated as a dense one."""
 ITERATIONS = 1500
 """Steps of conjugate gradients before a factorisation is tried instead."""
+BAND = 10_000_000
+"""Entries of a band, size times bandwidth, up to which a symmetric sparse matrix is factorised without trying conjugate gradients."""
 PROBES = 32
 """Random vectors behind an estimated Frobenius norm of a sparse matrix's inverse."""
 
@@ -156,14 +159,15 @@ def largest_eigenvalue(matrix: Matrix) -> float:
 def _sparse_solver(matrix: Matrix) -> Callable[[np.ndarray], np.ndarray]:
     """Conjugate gradients where they converge fast, else a sparse LU factorisation.
 
-    Random coupling graphs fill their factors almost completely but are well conditioned; meshes are the other way round.
+    Random coupling graphs fill their factors almost completely but are well conditioned; meshes are the other way round, and those of a
+    small bandwidth are factorised at once.
     """
     csr = sparse.csr_array(matrix)
     own = csr.diagonal()
     factors: list[Any] = []
     # A realised matrix is scaled from the left and the right, which leaves the rounding of either side.
     symmetric = abs(csr - csr.T).max() <= 1e-14 * largest_entry(csr)
-    iterative = csr.shape[0] > DIRECT and own.min() > 0 and symmetric
+    iterative = csr.shape[0] > DIRECT and own.min() > 0 and symmetric and not _is_narrow(csr)
     preconditioner = sparse.diags_array(1.0 / np.where(own > 0, own, 1.0))
 
     def direct(b: np.ndarray) -> np.ndarray:
@@ -184,6 +188,15 @@ def _sparse_solver(matrix: Matrix) -> Callable[[np.ndarray], np.ndarray]:
         return direct(b)
 
     return solve
+
+
+def _is_narrow(matrix: sparse.csr_array) -> bool:
+    """Whether a reverse Cuthill-McKee order bounds the fill of the factors of a symmetric matrix by `BAND` entries."""
+    order = csgraph.reverse_cuthill_mckee(matrix, symmetric_mode=True)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order), dtype=order.dtype)
+    entries = matrix.tocoo()
+    return bool(np.abs(place[entries.row] - place[entries.col]).max(initial=0) * matrix.shape[0] <= BAND)
 
 
 def _extreme(matrix: Matrix, **options: Any) -> float:
