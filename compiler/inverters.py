@@ -15,10 +15,12 @@ With A(s) = 1 / (leak + s first + s^2 second) the inverter's gain is, up to s^2,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 from scipy.constants import Boltzmann
+
+Array: TypeAlias = Any
+"""A numpy array, or a torch tensor with an axis of dies before the others: what follows is arithmetic that both have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,76 +34,72 @@ class Inverters:
         noise: (n,) two-sided density of the Johnson noise at the output with an ideal amplifier, V^2/Hz.
     """
 
-    coupling: np.ndarray
-    ratio: np.ndarray
-    offset: np.ndarray
-    noise: np.ndarray
+    coupling: Array
+    ratio: Array
+    offset: Array
+    noise: Array
 
     @classmethod
-    def of_resistors(
-        cls, coupling: np.ndarray, resistors: np.ndarray, temperature: np.ndarray, offset: np.ndarray
-    ) -> Inverters:
-        """From input and feedback conductances (2, n) S at temperatures (n,) K."""
-        given, back = resistors
-        return cls(coupling, given / back, offset, johnson_noise(given, back, temperature))
+    def of_resistors(cls, coupling: Array, given: Array, back: Array, temperature: Array, offset: Array) -> Inverters:
+        """From input and feedback conductances g and g', (n,) S, at temperatures (n,) K, whose noise is 2 k T (g + g') / g'^2."""
+        return cls(coupling, given / back, offset, 2 * Boltzmann * temperature * (given + back) / back**2)
 
-    def lost(self, leak: float) -> np.ndarray:
-        """(n, n) S: what a finite gain 1 / leak adds to the matrix, k_ij (r_j - h_0)."""
-        return np.asarray(self.coupling * (self.ratio - gain_series(self.ratio, leak, 0.0, 0.0)[0]))
+    def added(self, leak: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
+        """(n, n) k (r - h_0) S, -k h_1 F and -k h_2: what amplifiers that are not ideal add to the law, by powers of s."""
+        static, slow, fast = self._lags(leak, first, second)
+        gain = self.ratio / static
+        return (
+            self._columns(self.ratio - gain),
+            self._columns(gain * slow),
+            self._columns(gain * (fast - slow * slow)),
+        )
 
-    def volts(self, cells: np.ndarray, leak: float) -> np.ndarray:
+    def volts(self, cells: Array, leak: Array) -> Array:
         """Outputs n at rest, (n,) V, for cells at voltages (n,) V."""
         noise_gain = 1 + self.ratio
-        return np.asarray((noise_gain * self.offset - self.ratio * cells) / (1 + noise_gain * leak))
+        return (noise_gain * self.offset - self.ratio * cells) / (1 + noise_gain * leak)
 
-    def offset_currents(self, leak: float) -> np.ndarray:
+    def offset_currents(self, leak: Array) -> Array:
         """(n,) A into the cells, which are to be added to L Vos."""
-        return np.asarray(-(self.coupling @ self.volts(np.zeros_like(self.offset), leak)))
+        return -(self.coupling @ self.volts(0.0, leak)[..., None])[..., 0]
 
-    def current_noise(self, leak: float) -> np.ndarray:
+    def current_noise(self, leak: Array) -> Array:
         """(n, n) two-sided density of what cells get of the noise at low frequencies, A^2/Hz; it is correlated between cells."""
-        return self._into_cells(self.noise / (1 + (1 + self.ratio) * leak) ** 2)
+        return self._into_cells(self._output_noise(leak))
 
-    def unfollowed_noise(self, leak: float, first: float, second: float) -> np.ndarray:
-        """(n, n) A^2/Hz s: the same times `unfollowed` of each inverter."""
-        missing = unfollowed(self.ratio, leak, first, second)
-        return self._into_cells(self.noise / (1 + (1 + self.ratio) * leak) ** 2 * missing)
+    def unfollowed_noise(self, leak: Array, first: Array, second: Array) -> Array:
+        """k N E k^T, (n, n) A^2/Hz s: how much less noise cells hold of inverters than if these passed on all frequencies.
 
-    def _into_cells(self, density: np.ndarray) -> np.ndarray:
-        return np.asarray((self.coupling * density) @ self.coupling.T)
+        White noise of density N at an inverter's output leaves the voltage variance k^2 [N / (2 K M) - N E / M^2] on a cell whose amplifier
+        has the same error eps,
 
+            E = 1 / (2 pi) integral (1 - |H|^2) / |w (1 + i w first - w^2 second)|^2 dw,      H = 1 / (1 + i w a - w^2 b),
 
-def johnson_noise(given: Any, back: Any, temperature: Any) -> Any:
-    """2 k T (g + g') / g'^2, V^2/Hz, two-sided: both resistors' current through the feedback conductance."""
-    return 2 * Boltzmann * temperature * (given + back) / back**2
+        in closed form (the table of such integrals in H. M. James, N. B. Nichols, R. S. Phillips, Theory of Servomechanisms, 1947);
+        without a second pole a^2 / [2 (first + a)].
+        """
+        static, a, b = self._lags(leak, first, second)
+        relative = (1 + self.ratio) / static
+        # (1 + first s + second s^2) (1 + a s + b s^2), its highest two coefficients over `second`.
+        c1, c2 = first + a, second + b + first * a
+        c3, c4 = first * relative + a, second * relative
+        low, high = a * a - 2 * b, b * relative
+        numerator = high * second * c3 + low * (c2 * c3 - c1 * c4)
+        denominator = 2 * (c1 * c2 * c3 - second * c3 * c3 - c1 * c1 * c4)
+        # Zero over zero where amplifiers have no lag.
+        return self._into_cells(self._output_noise(leak) * (numerator / (denominator + (denominator == 0))))
 
+    def _lags(self, leak: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
+        """d, a and b, (n,)."""
+        noise_gain = 1 + self.ratio
+        static = 1 + noise_gain * leak
+        return static, noise_gain * first / static, noise_gain * second / static
 
-def gain_series(ratio: Any, leak: Any, first: Any, second: Any) -> tuple[Any, Any, Any]:
-    """h_0, h_1 (s) and h_2 (s^2), for arrays or tensors."""
-    static = 1 + (1 + ratio) * leak
-    slow, fast = (1 + ratio) * first / static, (1 + ratio) * second / static
-    gain = ratio / static
-    return gain, -gain * slow, gain * (slow * slow - fast)
+    def _output_noise(self, leak: Array) -> Array:
+        return self.noise / (1 + (1 + self.ratio) * leak) ** 2
 
+    def _columns(self, factors: Array) -> Array:
+        return self.coupling * factors[..., None, :]
 
-def unfollowed(ratio: Any, leak: Any, first: Any, second: Any) -> Any:
-    """(n,) s: how much less noise cells hold of inverters than if these passed on all frequencies.
-
-    White noise of density S at an inverter's output leaves the voltage variance S / (2 K M) less E S / M^2 on a cell whose amplifier has
-    the same error eps,
-
-        E = 1 / (2 pi) integral (1 - |H|^2) / |w (1 + i w first - w^2 second)|^2 dw,      H = 1 / (1 + i w a - w^2 b),
-
-    by the table of such integrals of H. M. James, N. B. Nichols, R. S. Phillips, Theory of Servomechanisms (1947), in closed form;
-    without a second pole it is a^2 / [2 (first + a)].
-    """
-    static = 1 + (1 + ratio) * leak
-    relative = (1 + ratio) / static
-    a, b = relative * first, relative * second
-    # (1 + first s + second s^2) (1 + a s + b s^2), its highest two coefficients over `second`.
-    c1, c2 = first + a, second + b + first * a
-    c3, c4 = first * relative + a, second * relative
-    low, high = a * a - 2 * b, b * relative
-    numerator = high * second * c3 + low * (c2 * c3 - c1 * c4)
-    denominator = 2 * (c1 * c2 * c3 - second * c3 * c3 - c1 * c1 * c4)
-    return numerator / (denominator + (denominator == 0))
+    def _into_cells(self, density: Array) -> Array:
+        return self._columns(density) @ self.coupling.mT

@@ -51,12 +51,12 @@ class Behaviour:
     def at_rest(self, leak: float) -> np.ndarray:
         """K with what amplifiers of gain 1 / leak add to it, (n, n) S."""
         leaking = self.conductance + np.diag(leak * self.load)
-        return leaking if self.inverters is None else leaking + self.inverters.lost(leak)
+        return leaking if self.inverters is None else np.asarray(leaking + self.inverters.added(leak, 0.0, 0.0)[0])
 
     def offset_currents(self, offset: np.ndarray, leak: float) -> np.ndarray:
         """What offsets Vos, (n,) V, of the cells' amplifiers and those of the inverters drive into the cells, (n,) A."""
         own = self.load * offset
-        return own if self.inverters is None else own + self.inverters.offset_currents(leak)
+        return own if self.inverters is None else np.asarray(own + self.inverters.offset_currents(leak))
 
 
 @dataclass(frozen=True, eq=False)

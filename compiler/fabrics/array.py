@@ -103,6 +103,11 @@ class ArrayParts(Parts):
         """Resistors at each crosspoint, 1 or 2."""
         return 2 if self.second.size else 1
 
+    @property
+    def has_inverters(self) -> bool:
+        """Whether negative couplings go through inverters: where amplifiers hold the state of cells with one rail."""
+        return self.rails == 1 and self.drive_nominal > 0
+
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each resistor of one rail that the matrix has, each part once."""
         first, second = np.nonzero(np.triu(self.polarity, 1) if self.symmetric else self.polarity)

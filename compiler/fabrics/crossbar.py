@@ -33,7 +33,6 @@ from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
-from ..inverters import gain_series
 from ..matrices import Matrix, dense, is_positive_definite
 from ..parts import Behaviour
 from .base import LARGEST_DENSE, Fabric, group_name, pair_drives, rails
@@ -88,8 +87,7 @@ class Crossbar(Fabric):
         if (inverters := parts.inverters()) is None:
             rates = conductance / effective[:, None]
         else:
-            slowed = inverters.coupling * gain_series(inverters.ratio, leak, lag, 0.0)[1]
-            rates = np.linalg.solve(np.diag(effective) - slowed, conductance)
+            rates = np.linalg.solve(np.diag(effective) + inverters.added(leak, lag, 0.0)[1], conductance)
         return 1.0 / float(np.linalg.eigvals(rates).real.min())
 
     def realised(self, parts: CrossbarParts, technology: Technology) -> np.ndarray:

@@ -47,11 +47,12 @@ class CrossbarParts(ArrayParts):
         return np.flatnonzero((self.polarity < 0).any(axis=0))
 
     def inverters(self) -> Inverters | None:
-        """What the inverters add to the law; None with two rails."""
-        if self.rails == 2:
+        """What the inverters add to the law; None: there are none."""
+        if not self.has_inverters:
             return None
         negative = np.where(self.polarity < 0, self.coupling[0], 0.0)
-        return Inverters.of_resistors(negative, self.inverter, self.drive_temperature, self.inverter_offset)
+        given, back = self.inverter
+        return Inverters.of_resistors(negative, given, back, self.drive_temperature, self.inverter_offset)
 
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
         """Resistors, capacitors, amplifiers."""

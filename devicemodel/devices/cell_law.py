@@ -35,7 +35,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...compiler.inverters import gain_series
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..ou.doubling import Transition, transition
@@ -100,10 +99,9 @@ def cell_law(
     second_order = first * (capacitance + cells.load_capacitance) + second * load
     current_noise, inverters, own_order = cells.current_noise, cells.inverters, second_order
     if inverters is not None:
-        gain = gain_series(inverters.ratio, leak, first, second)
-        conductance = conductance + inverters.lost(leak)
-        effective_capacitance = effective_capacitance - inverters.coupling * gain[1]
-        second_order = second_order - inverters.coupling * gain[2]
+        leaking, slowing, lagging = inverters.added(leak, first, second)
+        conductance, effective_capacitance = conductance + leaking, effective_capacitance + slowing
+        second_order = second_order + lagging
         current_noise = current_noise + inverters.current_noise(leak)
     slow = np.linalg.inv(effective_capacitance - second_order @ np.linalg.solve(effective_capacitance, conductance))
     # Without a gain-bandwidth product the second pole has nothing to act together with.

@@ -174,18 +174,20 @@ def _response(law: StackedLaw, tau: float, duration: float, noisy: bool) -> tupl
         eye = torch.eye(law.drift.shape[-1], dtype=law.drift.dtype).expand_as(law.drift)
         return every, _Response(eye, None, None, law.driven, law.pushed)
     if math.isinf(duration) and not noisy:
-        held, move, noise = np.flatnonzero(_positive(-law.drift, torch.ones_like(law.delay))), None, None
+        held, move, noise = np.flatnonzero(_positive(-law.drift, torch.ones_like(law.capacitance))), None, None
     else:
         held, move, noise = _transition(law, tau, duration, noisy)
     law = law.of(held)
     rest = -torch.linalg.solve_ex(law.drift, law.slow)[0]
     if move is None:
         return held, _Response(None, rest, noise, law.driven, law.pushed)
-    n, delay = law.drift.shape[-1], law.delay.unsqueeze(-1)
-    eye = torch.eye(n, dtype=law.drift.dtype)
-    slope, _ = torch.linalg.solve_ex(eye + law.drift * law.delay.unsqueeze(-2), torch.cat([law.drift, law.slow], -1))
-    start = move @ (eye - delay * slope[..., :n])
-    return held, _Response(start, rest - move @ (delay * slope[..., n:] + rest), noise, law.driven, law.pushed)
+    n, eye = law.drift.shape[-1], torch.eye(law.drift.shape[-1], dtype=law.drift.dtype)
+    diagonal = law.delay.dim() == 2
+    late = law.drift * law.delay.unsqueeze(-2) if diagonal else law.drift @ law.delay
+    slope, _ = torch.linalg.solve_ex(eye + late, torch.cat([law.drift, law.slow], -1))
+    delayed = law.delay.unsqueeze(-1) * slope if diagonal else law.delay @ slope
+    start = move @ (eye - delayed[..., :n])
+    return held, _Response(start, rest - move @ (delayed[..., n:] + rest), noise, law.driven, law.pushed)
 
 
 def _transition(

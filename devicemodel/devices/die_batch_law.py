@@ -22,6 +22,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
 from ...compiler.fabrics.array import ArrayParts, drive_deviates
+from ...compiler.inverters import Inverters
 from ...compiler.program import AnalogProgram
 from ..card import RANGES, DeviceCard
 
@@ -38,6 +39,7 @@ class Stack:
     Attributes:
         coupling, ground, drive, capacitor: standard normal deviates, (dies, rails, n, n) or (dies, rails, n); offset: (dies, n).
         second: of the second slice's resistors, as coupling; (dies, 1, 0, 0) where there is one slice.
+        inverter: of the inverters' resistors, (dies, 2, n), and inverter_offset, (dies, n); n is 0 where there are none.
         coupling_factor, ground_factor, drive_factor: what temperature, shift and gradient make of conductances, (dies, n, n) or (dies, n);
         capacitor_factor: of capacitances, (dies, n).
         coupling_temperature, ground_temperature, drive_temperature: temperatures, K, of the same shapes.
@@ -56,6 +58,8 @@ class Stack:
     ground_temperature: Tensor
     drive_temperature: Tensor
     second: Tensor
+    inverter: Tensor
+    inverter_offset: Tensor
 
     def of(self, dies: slice) -> Stack:
         """The dies from one place to another."""
@@ -71,6 +75,7 @@ def stack(
 ) -> Stack:
     """Draw every die for parts of this size and number of rails; `progress` is called with (dies drawn, dies)."""
     n, rails = parts.size, len(parts.drive)
+    inverted = n if parts.has_inverters else 0
     place, edge, upper = (np.arange(n) + 0.5) / n, np.ones(n), np.triu(np.ones((n, n), dtype=bool))
     columns: dict[str, list[np.ndarray]] = {name: [] for name in Stack.__dataclass_fields__}
     for count, die in enumerate(dies, start=1):
@@ -95,6 +100,8 @@ def stack(
             "ground_temperature": ground,
             "drive_temperature": inputs,
             "second": die.deviates("second_slice", parts.second.shape) if parts.slices == 2 else parts.second,
+            "inverter": die.deviates("inverter", (2, n)) if inverted else np.zeros((2, 0)),
+            "inverter_offset": die.deviates("inverter_offset", (1, n))[0] if inverted else np.zeros(0),
         }
         for name, values in drawn.items():
             columns[name].append(values)
@@ -115,8 +122,9 @@ class StackedLaw:
     """dv/dt = F v + u + white noise of covariance Q dt of many dies; see `cell_law.CellLaw`.
 
     Attributes:
-        drift: F, (dies, n, n) 1/s. delay: D, (dies, n) s, a diagonal. slow: what turns currents into dv/dt, (dies, n, n) 1/F.
-        driven: (dies, n): gain times realised over nominal drive. pushed: L Vos, (dies, n) A.
+        drift: F, (dies, n, n) 1/s. delay: D, (dies, n) s, a diagonal, or with inverters (dies, n, n).
+        slow: what turns currents into dv/dt, (dies, n, n) 1/F.
+        driven: (dies, n): gain times realised over nominal drive. pushed: by offsets, (dies, n) A.
         diffusion: Q, (dies, n, n) V^2/s.
         conductance: what has to be positive for the circuit to be stable, (dies, n, n) S: K + L / A0 with the technology's A0, or, in
             passive fabrics, K, whose comparison matrix does. capacitance: (dies, n) F.
@@ -214,30 +222,55 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
         conductance = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
         on_diagonal = torch.diag_embed(ground * stacked.ground_temperature + noisy.sum(-1))
         noise_psd = 2 * rails * Boltzmann * (polarity * noisy + on_diagonal)
+    pushed, inverters = load * p["offset"] * stacked.offset, None
+    if parts.has_inverters:
+        given, back = (nominal(parts.inverter) * torch.exp(-wide * stacked.inverter)).unbind(1)
+        inverters = Inverters.of_resistors(
+            torch.where(polarity < 0, coupling, 0.0),
+            given * stacked.drive_factor,
+            back * stacked.drive_factor,
+            stacked.drive_temperature,
+            p["offset"] * stacked.inverter_offset,
+        )
+        pushed = pushed + inverters.offset_currents(p["leak"])
+        conductance = torch.where(polarity < 0, conductance * inverters.ratio.unsqueeze(-2), conductance)
     judged = conductance
     if parts.drive_nominal:
+        leak = 1.0 / program.technology.opamp.gain
         judged = conductance + torch.diag_embed(load / program.technology.opamp.gain)
+        judged = judged if inverters is None else judged + inverters.added(leak, 0.0, 0.0)[0]
     first, second = p["lag"] + p["leak"] * p["pole"], p["lag"] * p["pole"]
     conductance = conductance + torch.diag_embed(p["leak"] * load)
     effective_capacitance = (1 + p["leak"]) * capacitance + first * load
     second_order = first * capacitance + second * load
-    delay = second_order / effective_capacitance
+    delay, fast = second_order / effective_capacitance, torch.diag_embed(effective_capacitance)
+    # Where there is no second pole second_order may be zero.
+    late = second * capacitance / torch.where(second_order > 0, second_order, 1.0)
+    if inverters is None:
+        slowed = fast - delay.unsqueeze(-1) * conductance
+    else:
+        leaking, slowing, lagging = inverters.added(p["leak"], first, second)
+        conductance, fast = conductance + leaking, fast + slowing
+        lag = torch.diag_embed(second_order) + lagging
+        delay = torch.linalg.solve_ex(fast, lag)[0]
+        slowed = fast - lag @ torch.linalg.solve_ex(fast, conductance)[0]
     # A die whose parts are beyond the numbers must not stop the others: its law is not finite, which the host sees.
-    slow, _ = torch.linalg.inv_ex(torch.diag_embed(effective_capacitance) - delay.unsqueeze(-1) * conductance)
-    fast = torch.diag_embed(effective_capacitance)
-    if bool((second > 0).any()):
-        # Where there is no second pole second_order may be zero.
-        fast = (
-            fast - (second * capacitance / torch.where(second_order > 0, second_order, 1.0)).unsqueeze(-1) * conductance
-        )
+    slow, _ = torch.linalg.inv_ex(slowed)
     noise = p["noise_power"].reshape(*p["noise_power"].shape, 1) if p["noise_power"].ndim else p["noise_power"]
-    spread = slow @ torch.linalg.solve_ex(fast, (noise * noise_psd).mT)[0].mT
+    if inverters is not None:
+        noise_psd = noise_psd + inverters.current_noise(p["leak"])
+    faster = fast - late.unsqueeze(-1) * conductance if bool((second > 0).any()) else fast
+    spread = slow @ torch.linalg.solve_ex(faster, (noise * noise_psd).mT)[0].mT
+    if inverters is not None:
+        missing = noise * inverters.unfollowed_noise(p["leak"], first, second)
+        held = torch.linalg.solve_ex(fast, torch.linalg.solve_ex(fast, missing)[0].mT)[0]
+        spread = spread - 2 * slow @ conductance @ held
     return StackedLaw(
         drift=-slow @ conductance,
         delay=delay,
         slow=slow,
         driven=p["gain"] * driven,
-        pushed=load * p["offset"] * stacked.offset,
+        pushed=pushed,
         diffusion=(spread + spread.mT) / 2,
         conductance=judged,
         capacitance=capacitance,

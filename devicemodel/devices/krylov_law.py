@@ -72,9 +72,15 @@ class KrylovLaw:
         self._conductance = _plus(torch.from_numpy(cells.conductance).clone(), leak * load)
         self._capacitance = (1 + leak) * capacitance + coupled + leak * loaded + first * load
         second_order = first * (capacitance + loaded) + second * load
+        late = _solved_right(second * capacitance, second_order) if second > 0 else None
+        if cells.inverters is not None:
+            leaking, slowing, lagging = map(torch.from_numpy, cells.inverters.added(leak, first, second))
+            self._conductance += leaking
+            self._capacitance, second_order = _plus(slowing, self._capacitance), _plus(lagging, second_order)
         self._delay = _solved(self._capacitance, second_order)
         self._lag = _solved_right(second_order, self._capacitance)
-        noisy_lag = self._lag + _solved_right(second * capacitance, second_order) if second > 0 else self._lag
+        noisy_lag = self._lag if late is None else _plus(self._lag.clone(), late)
+        self._errors = leak, first, second
         self._noise_lag = _solved(self._capacitance, noisy_lag)
         self._slowed = _plus(_times(-self._lag, self._conductance), self._capacitance)
         self._sums: Recent[tuple[np.ndarray, np.ndarray] | None] = Recent()
@@ -156,8 +162,13 @@ class KrylovLaw:
     @cached_property
     def _noise_root(self) -> Part:
         """M^-1 S^1/2."""
-        power = self._card.noise_power.value / self._tau
+        power, inverters = self._card.noise_power.value / self._tau, self.cells.inverters
         noise = _part(self.cells.current_noise, self.cells.uncoupled and self._program.fabric.active)
+        if inverters is not None:
+            followed, missing = inverters.current_noise(self._errors[0]), inverters.unfollowed_noise(*self._errors)
+            # What makes the covariance at rest as much smaller as `cell_law` has it.
+            less = self._conductance @ _solved(self._capacitance, torch.from_numpy(missing))
+            noise = _plus(torch.from_numpy(followed) - less - less.mT, noise)
         if noise.dim() == 1:
             return (power * noise).sqrt() / self._capacitance
         return _solved(self._capacitance, root(power * noise))
@@ -267,7 +278,7 @@ def _part(values: np.ndarray, diagonal: bool) -> Part:
 
 def _plus(matrix: Tensor, part: Part) -> Tensor:
     """matrix + part, in the place of the first."""
-    if part.dim() == 2:
+    if part.dim() == matrix.dim():
         return matrix.add_(part)
     matrix.diagonal().add_(part)
     return matrix
