@@ -30,7 +30,7 @@ def calibrate(
         list[Path] | None,
         typer.Option(
             "--systems",
-            help="Real systems: .npz files with A and b, or folders of them (repeatable).",
+            help="Real systems: .npz files with b and A (or A and B, or J and H, with damping), or folders of them (repeatable).",
             metavar="FILE|DIR",
         ),
     ] = None,

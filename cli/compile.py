@@ -10,7 +10,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_text
-from .options import CIRCUITS, PICTURES, Damping, Drive, FabricCommand, Json, Seed, TechnologyName, examples
+from .options import CIRCUITS, PICTURES, Damping, Drive, FabricCommand, Json, Matrix, Seed, TechnologyName, examples
 from .outputs import complain, emit, note, say, show, to_json
 
 if TYPE_CHECKING:
@@ -45,14 +45,7 @@ app = typer.Typer()
     ),
 )
 def compile_command(
-    matrix: Annotated[
-        Path,
-        typer.Argument(
-            help="Matrix A: .npy, .npz, .csv, .txt or .mtx; or the factors of a system, an .npz with J, H and damping "
-            "(J^T H J + damping) or A, B and damping (Kronecker product).",
-            metavar="MATRIX",
-        ),
-    ],
+    matrix: Matrix,
     b: Drive = None,
     fabric: Annotated[
         str,
@@ -153,8 +146,8 @@ def compile_command(
     from .hardware import outlook_of, read_technology
     from .inputs import read_problem, read_vector
 
-    system, drive = read_problem(matrix, damping)
-    drive = drive if b is None else read_vector(b)
+    problem = read_problem(matrix, damping)
+    system, drive = problem.system, problem.b if b is None else read_vector(b)
     board = read_technology(technology or "ideal")
     changes = {"resistors__slices": slices, "resistors__drive_ranges": drive_ranges}
     board = board.replace(**{name: value for name, value in changes.items() if value is not None})
@@ -167,7 +160,7 @@ def compile_command(
         raise InputError(
             "--dialect and --hierarchical are for the netlist that --out PREFIX writes; add it, or leave them out"
         )
-    options = {"damping": damping, "equilibrate": equilibrate, "prune": prune}
+    options = {"damping": problem.damping, "equilibrate": equilibrate, "prune": prune}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
     if drive_ranges is not None and not compiled[0].parts.drive_nominal:
         raise InputError(

@@ -45,9 +45,16 @@ class FabricCommand(TyperCommand):
 
 Matrix = Annotated[
     Path,
-    typer.Argument(help="Matrix A: .npy, .npz, .csv, .txt or .mtx. An .npz may hold both A and b.", metavar="MATRIX"),
+    typer.Argument(
+        help="Matrix A: .npy, .npz, .csv, .txt or .mtx; sparse from .mtx and scipy's save_npz. An .npz of np.savez may hold A, or the "
+        "factors A and B of A (x) B, or J and H of J^T H J (J alone: H = I), each with damping and b.",
+        metavar="MATRIX",
+    ),
 ]
-Drive = Annotated[Path | None, typer.Option("--b", help="Right-hand side, in the same formats.", metavar="FILE")]
+Drive = Annotated[
+    Path | None,
+    typer.Option("--b", help="Right-hand side, in the same formats; instead of the b of MATRIX.", metavar="FILE"),
+]
 DeviceFabric = Annotated[
     str | None,
     typer.Option("--fabric", help="auto, or one of: {has_device_model}.", metavar="NAME"),
@@ -60,7 +67,9 @@ TechnologyName = Annotated[
         metavar="NAME|FILE",
     ),
 ]
-Damping = Annotated[float, typer.Option("--damping", help="Damping, added to the diagonal of A.")]
+Damping = Annotated[
+    float, typer.Option("--damping", help="Damping, added to the diagonal of A, and to the damping of an .npz.")
+]
 DeviceName = Annotated[
     str | None, typer.Option("--device", help="ideal, surrogate (needs --card) or spice.", metavar="NAME")
 ]

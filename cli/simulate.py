@@ -110,10 +110,10 @@ def simulate(
     for each die: for larger systems give a --card.
     """
     from .hardware import open_device
-    from .inputs import read_matrix, read_vector
+    from .inputs import read_problem, read_vector
 
-    a, drive = read_matrix(matrix)
-    drive = drive if b is None else read_vector(b)
+    problem = read_problem(matrix, damping)
+    a, drive = problem.matrix(), problem.b if b is None else read_vector(b)
     given = [matrix, b, card, Path(technology or "")]
     picture, target = output_path(plot, PICTURES, given), output_path(out, (".npz", ".csv"), given)
     shown = output_path(page, (".html",), given)
@@ -127,7 +127,7 @@ def simulate(
     places = [die] if dies is None else seeds("--dies", dies)
     with progress() as report:
         report("simulating", 0, 1)
-        run = _solve(board, a, drive, damping, duration, reading)
+        run = _solve(board, a, drive, duration, reading)
         outcome = run.solution.outcome
         if picture is not None and outcome.readable and not why:
             run.plot(picture)
@@ -299,20 +299,16 @@ class Simulated:
         save(settling_plot(time, x, self.exact, f"{title}, {len(self.b)} unknowns"), path)
 
 
-def _solve(
-    device: Device, a: np.ndarray, b: np.ndarray | None, damping: float, duration: float | None, reading: str
-) -> Simulated:
+def _solve(device: Device, matrix: np.ndarray, b: np.ndarray | None, duration: float | None, reading: str) -> Simulated:
     import numpy as np
     import torch
 
-    from ..compiler.passes.damp import damp
-    from ..compiler.validate import validate, validate_drive
+    from ..compiler.validate import validate_drive
     from ..devicemodel.host.refine import Refined, settles
     from ..devicemodel.systems import Dense
 
     if reading not in READINGS:
         raise InputError(f"--reading is {reading!r}: give one of {', '.join(READINGS)}")
-    matrix = damp(validate(a), damping)
     drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
     least = float(np.linalg.eigvalsh(matrix)[0])
     chosen = SETTLING_TIMES / least if duration is None else duration

@@ -39,7 +39,7 @@ def test_calibrate_runs_ngspice_and_its_card_drives_a_surrogate(run: Run) -> Non
 
 
 BAD: dict[str, tuple[list[str], str]] = {
-    "system without b": (["calibrate", "--systems", "A.npz"], "two arrays, A and b"),
+    "system without b": (["calibrate", "--systems", "A.npz"], "right-hand side b beside A"),
     "empty folder": (["calibrate", "--systems", "folder.npy"], "holds no .npz files"),
     "indefinite system": (["calibrate", "--systems", "indefinite.npz"], r"indefinite\.npz': matrix is indefinite"),
     "fabric of a calibration": (["calibrate", "--fabric", "auto"], "'auto' cannot be calibrated"),

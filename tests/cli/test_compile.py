@@ -219,7 +219,7 @@ def test_a_placement_beyond_its_fan_out_is_a_no(run: Run) -> None:
 
 BAD: dict[str, tuple[list[str], str]] = {
     "missing file": (["compile", "none.npy"], r"'none\.npy' cannot be read: No such file"),
-    "a folder": (["compile", "folder.npy"], "directory"),
+    "a folder": (["compile", "folder.npy"], "is a folder: give a file in it"),
     "unknown suffix": (["compile", "A.mat"], r"suffix '\.mat'; use one of \.npy"),
     "b too long": (["compile", "A.npy", "--b", "b4.npy"], r"b has shape \(4,\).*must be \(3,\)"),
     "unknown fabric": (["compile", "A.npy", "--fabric", "wires"], "'wires' is unknown; there are: auto, rc, dual_rail"),
