@@ -25,7 +25,14 @@ app = typer.Typer()
 )
 def calibrate(
     technology: TechnologyName = "integrated",
-    fabric: Annotated[str, typer.Option("--fabric", help="One of: {can_calibrate}.", metavar="NAME")] = "crossbar",
+    fabric: Annotated[
+        str,
+        typer.Option(
+            "--fabric",
+            help="auto (the op-amp array that the technology's amplifiers make), or one of: {can_calibrate}.",
+            metavar="NAME",
+        ),
+    ] = "auto",
     systems: Annotated[
         list[Path] | None,
         typer.Option(
@@ -67,7 +74,7 @@ def calibrate(
         emit(found if outlook is None else found | {"refinement": outlook.to_dict()})
     else:
         refined = [] if outlook is None else [("refined, a random system", str(outlook))]
-        show(f"{board.name}, {fabric}", ("", "value"), [*card.summary(), *refined])
+        show(f"{board.name}, {card.fabric}", ("", "value"), [*card.summary(), *refined])
         note(f"wrote {target}")
     if not reached >= require:
         complain(

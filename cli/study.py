@@ -89,7 +89,7 @@ def study(
             calibrated = DeviceCard.read(kept)
         else:
             note(f"no --card: calibrating {board.name} first")
-            calibrated = make_card(board, "crossbar", 0, (), True, workers or 2)
+            calibrated = make_card(board, "auto", 0, (), True, workers or 2)
             calibrated.write(kept)
     if workers is None and scheduler is None:
         workers = 2

@@ -19,6 +19,7 @@ from ..circuits.files import first_problem, read_checksummed, write_checksummed
 from ..circuits.records import Record
 from ..circuits.technology.technology import Technology
 from ..compiler.fabrics.registry import fabric_named, fabric_names
+from ..compiler.fabrics.requirements import array_for, unmet
 
 FORMAT = 3
 
@@ -260,6 +261,12 @@ class DeviceCard(Record):
             raise ValueError(f"is {fabric!r}: give one of {', '.join(allowed)}")
         return fabric
 
+    @model_validator(mode="after")
+    def _buildable(self) -> Self:
+        if (problem := unmet(fabric_named(self.fabric), self.technology)) is not None:
+            raise ValueError(f"fabric {self.fabric} cannot be built: {problem.what}; {problem.change}")
+        return self
+
     def summary(self) -> list[tuple[str, str]]:
         """Rows (name, value) of a printed summary."""
         fitted = [(name, str(value)) for name, value in self if isinstance(value, Estimate)]
@@ -342,11 +349,13 @@ class DeviceCard(Record):
                 )
 
     @classmethod
-    def uncalibrated(cls, technology: Technology, fabric: str = "crossbar") -> DeviceCard:
+    def uncalibrated(cls, technology: Technology, fabric: str = "auto") -> DeviceCard:
         """The card that a perfect calibration would find: the technology's own figures, and no bounds of validity, since none was tried.
 
-        Amplifiers' figures that devices of a card do not have (`UNMODELLED`) are left out, and all of them in a passive fabric.
+        Amplifiers' figures that devices of a card do not have (`UNMODELLED`) are left out, and all of them in a passive fabric. "auto" is
+        the array that the technology's amplifiers make, as in `calibrate`.
         """
+        fabric = array_for(technology) if fabric == "auto" else fabric
         opamp, active = technology.opamp, fabric_named(fabric).active
         values = {
             "gain": 1.0,

@@ -20,6 +20,7 @@ from ...circuits.technology.technology import Technology
 from ...circuits.version import __version__
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.registry import fabric_named, fabric_names
+from ...compiler.fabrics.requirements import array_for, require_buildable
 from ..card import RANGES, DeviceCard, Estimate, HeldOut, Validity
 from ..device import Outcome
 from ..devices.cell_law import propagate
@@ -44,7 +45,7 @@ CLAMP = 1.013
 
 def calibrate(
     technology: Technology | str,
-    fabric: str = "crossbar",
+    fabric: str = "auto",
     seed: int = 0,
     systems: Sequence[tuple[Any, Any]] = (),
     sizes: Sequence[int] = (4, 8, 12, 16),
@@ -58,7 +59,8 @@ def calibrate(
 
     Args:
         technology: what to calibrate, or a preset's name.
-        fabric: one that `can_calibrate`: "crossbar" or "dual_rail".
+        fabric: one that `can_calibrate`, such as "crossbar" or "dual_rail"; or "auto", the array that the technology's amplifiers make:
+            "crossbar", or "crossbar_single" where they have one output.
         seed: of the random systems; same seed, same card.
         systems: real systems (A, b), A symmetric positive definite, a matrix or a `LinearSystem`; of every three, one is fitted and two
             are held out.
@@ -80,7 +82,7 @@ def calibrate(
 
 def calibrate_with_evidence(
     technology: Technology | str,
-    fabric: str = "crossbar",
+    fabric: str = "auto",
     seed: int = 0,
     systems: Sequence[tuple[Any, Any]] = (),
     sizes: Sequence[int] = (4, 8, 12, 16),
@@ -92,8 +94,10 @@ def calibrate_with_evidence(
 ) -> Calibration:
     """As `calibrate`, with the comparisons behind the card's figures."""
     technology = as_technology(technology)
+    fabric = array_for(technology) if fabric == "auto" else fabric
     if fabric not in (known := fabric_names("can_calibrate")):
-        raise InputError(f"fabric {fabric!r} cannot be calibrated; use {' or '.join(map(repr, known))}")
+        raise InputError(f"fabric {fabric!r} cannot be calibrated; use {' or '.join(map(repr, ('auto', *known)))}")
+    require_buildable(fabric_named(fabric), technology)
     if not dies or not new_dies or set(dies) & set(new_dies):
         raise InputError(
             f"dies {list(dies)} and new_dies {list(new_dies)} must both be non-empty, without common seeds"
@@ -263,9 +267,9 @@ def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int | None
         program, duration, noise_seed = job
         zero = np.zeros(program.size)
         result = run(program.circuit(zero, zero), transient(program, duration, johnson_noise=True), seed=noise_seed)
-        volts = np.array([result.voltages[node] for node in program.nodes])
+        volts = program.cell_volts(result.voltages)
         # The first ten slow times are the way from zero to equilibrium.
-        settled = (volts[0::2] - volts[1::2])[:, int(volts.shape[1] * 10 / slow_times) :]
+        settled = volts[:, int(volts.shape[1] * 10 / slow_times) :]
         unit = card.replace(noise_power=1.0)
         _, covariance = propagate(program, zero, zero, np.inf, unit, noisy=True)
         assert covariance is not None

@@ -15,7 +15,7 @@ from ...circuits.ngspice.run import run
 from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import compile_matrix
-from ...compiler.fabrics.base import rails
+from ...compiler.fabrics.requirements import array_for
 from ...compiler.h_matrix import lambda_star
 from ...compiler.passes.verify import verify
 from ...devicemodel.devices.spice import transient
@@ -63,7 +63,8 @@ def transient_stage(
 ) -> dict[str, Any]:
     """One noisy ngspice transient from the gradient to the solution on a die, and the exact law of the same netlist."""
     n = len(system.b)
-    program = compile_matrix(system.matrix, "crossbar", technology, b=system.b, check=False).on(Die(technology, die))
+    program = compile_matrix(system.matrix, array_for(technology), technology, b=system.b, check=False)
+    program = program.on(Die(technology, die))
     program = program.at_scale(
         min(program.volts_per_unit, 0.5 * technology.opamp.output_limit / float(np.abs(system.b).max()))
     )
@@ -72,7 +73,7 @@ def transient_stage(
     analysis = transient(program, duration, johnson_noise=True)
     result = run(circuit, analysis, seed=die, timeout=600.0)
     x = program.decode(result.voltages)
-    space = state_space(circuit, {f"x{i + 1}": rails(i) for i in range(n)})
+    space = state_space(circuit, {f"x{i + 1}": pair for i, pair in enumerate(program.readouts)})
     scale = (program.scaling / program.volts_per_unit)[:, None]
     grid = result.time[:: max(1, len(result.time) // 400)]
     law_mean, law_std = (rows.T * scale for rows in _exact_law(space, grid))

@@ -326,3 +326,10 @@ def test_an_uncalibrated_card_has_the_figures_of_its_technology() -> None:
     assert card.provenance == {"calibration": "none: the technology's own figures"}
     with pytest.raises(InputError, match=r"is .lc.: give one of"):
         DeviceCard.uncalibrated(technology, "lc")
+    # Of amplifiers with one output.
+    single = DeviceCard.uncalibrated(preset("breadboard"))
+    assert (single.fabric, single.leak.value) == ("crossbar_single", 5e-6)
+    with pytest.raises(InputError, match="fabric crossbar cannot be built: its amplifiers need two outputs"):
+        DeviceCard.uncalibrated(preset("breadboard"), "crossbar")
+    with pytest.raises(InputError, match="fabric crossbar cannot be built"):
+        card.replace(technology=technology.replace(opamp__outputs=1))

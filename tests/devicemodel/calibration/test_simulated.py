@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from thermograd.circuits.amplifiers.models import Macromodel
-from thermograd.circuits.errors import InputError
+from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.calibration.cases import random_system
@@ -106,6 +106,32 @@ def test_amplifiers_with_limits_are_calibrated_too():
 
 
 @pytest.mark.slow
+def test_op_amps_of_one_output_are_calibrated_with_their_inverters():
+    technology = preset("breadboard")
+    found = calibrate_with_evidence(technology, **SMALL)
+    card = found.card
+    assert card.fabric == "crossbar_single"
+    assert min(card.held_out.explained_variance, card.held_out.explained_variance_new_dies) > 0.99
+    # What is left is the ADC's: its noise and steps, of a reading of some volts.
+    assert card.held_out.residual < 0.1 * card.held_out.spice_error
+    # One rail has no mismatch of a pair that the law would leave out.
+    assert card.mismatch.value == pytest.approx(technology.resistors.tolerance, rel=1e-3)
+    assert card.capacitor_mismatch.value == pytest.approx(technology.capacitors.tolerance, rel=1e-3)
+    assert card.offset.value == pytest.approx(technology.opamp.offset, rel=1e-3)
+    assert card.leak.value == pytest.approx(1 / technology.opamp.gain, rel=0.05)
+    assert card.lag.value == pytest.approx(1 / (2 * math.pi * technology.opamp.gbw), rel=1e-3)
+    assert abs(card.noise_power.value - 1.0) < 4 * card.noise_power.std
+    # Negative controls: the card's figures do not matter by chance.
+    for change in ({"mismatch": 0.006}, {"offset": 0.0}):
+        assert explained_variance(judged(card.replace(**change), found.comparisons)) < 0.99
+
+
+def test_a_fabric_that_the_amplifiers_do_not_make_is_rejected_before_anything_is_simulated():
+    with pytest.raises(UnrealisableError, match="set opamp.outputs to 2.*use fabric='crossbar_single'"):
+        calibrate("breadboard", fabric="crossbar")
+
+
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_card(calibration):
     assert calibrate_with_evidence("integrated", **SMALL, workers=1).card == calibration.card
 
@@ -130,7 +156,7 @@ def test_random_systems_are_definite_and_of_unit_mean_diagonal(passive):
     ("options", "message"),
     [
         ({"technology": "silicon"}, "preset 'silicon'"),
-        ({"fabric": "auto"}, "fabric 'auto'"),
+        ({"fabric": "lc"}, "fabric 'lc' cannot be calibrated; use 'auto' or"),
         ({"dies": ()}, "non-empty"),
         ({"dies": (1, 2), "new_dies": (2,)}, "common"),
         ({"sizes": ()}, "sizes"),
