@@ -127,7 +127,7 @@ def test_op_amps_of_one_output_are_calibrated_with_their_inverters():
 
 
 def test_a_fabric_that_the_amplifiers_do_not_make_is_rejected_before_anything_is_simulated():
-    with pytest.raises(UnrealisableError, match="set opamp.outputs to 2.*use fabric='crossbar_single'"):
+    with pytest.raises(UnrealisableError, match=r"set opamp\.outputs to 2.*use fabric='crossbar_single'"):
         calibrate("breadboard", fabric="crossbar")
 
 
