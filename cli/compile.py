@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
 EXTRACTED = ".extracted.cir"
+MONTE_CARLO = ".mc.cir"
 REFINED = "refined readings"
 UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
 
@@ -40,6 +42,8 @@ app = typer.Typer()
         "thermograd compile A.npy --technology integrated --rounding stochastic --programs 8 --out mean",
         "thermograd compile A.npy --technology integrated --slices 2 --out fine",
         "thermograd compile A.npy --b b.npy --technology integrated --drive-ranges 8 --out board",
+        "thermograd compile A.npy --b b.npy --technology breadboard --params --out board",
+        "thermograd compile A.npy --b b.npy --technology breadboard --monte-carlo 200 --out board && ngspice -b board.mc.cir",
         "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
         "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
     ),
@@ -106,6 +110,23 @@ def compile_command(
     hierarchical: Annotated[
         bool, typer.Option("--hierarchical", help="A sub-circuit for each cell instead of a flat netlist.")
     ] = False,
+    params: Annotated[
+        bool,
+        typer.Option(
+            "--params",
+            help="Values that parts share as .param: unit resistance and capacitance, input resistors, gain, bandwidth and offset of "
+            "the amplifiers, the right-hand side.",
+        ),
+    ] = False,
+    monte_carlo: Annotated[
+        int | None,
+        typer.Option(
+            "--monte-carlo",
+            help="Also write a deck that solves for b on N dies, each part with its own deviate of the technology's tolerances "
+            "({has_dies}).",
+            metavar="N",
+        ),
+    ] = None,
     extracted: Annotated[
         bool,
         typer.Option(
@@ -129,7 +150,7 @@ def compile_command(
         typer.Option(
             "--out",
             help="Write PREFIX.cir, .json and .npz (the program), .report.txt, .report.json, .report.html and .bom.csv; "
-            "PREFIX.extracted.cir with --extracted; PREFIX-1.cir, PREFIX-2.cir, ... with --programs.",
+            "PREFIX.mc.cir with --monte-carlo; PREFIX.extracted.cir with --extracted; PREFIX-1.cir, PREFIX-2.cir, ... with --programs.",
             metavar="PREFIX",
         ),
     ] = None,
@@ -142,7 +163,10 @@ def compile_command(
     from ..circuits.spice.writer import DIALECTS
     from ..compiler.analysis.describe import describe
     from ..compiler.analysis.equations import derive_equations
+    from ..compiler.decks.monte_carlo import monte_carlo_spice
+    from ..compiler.decks.parametric import parametric_spice
     from ..compiler.layout.extraction import extracted_netlist
+    from ..compiler.program import AnalogProgram
     from .hardware import outlook_of, read_technology
     from .inputs import read_problem, read_vector
 
@@ -152,10 +176,16 @@ def compile_command(
     changes = {"resistors__slices": slices, "resistors__drive_ranges": drive_ranges}
     board = board.replace(**{name: value for name, value in changes.items() if value is not None})
     given = [matrix, b, Path(technology or "")]
-    suffixes = (*SUFFIXES, EXTRACTED) if extracted else SUFFIXES
+    suffixes = (*SUFFIXES, *((MONTE_CARLO,) if monte_carlo is not None else ()), *((EXTRACTED,) if extracted else ()))
     files, drawn = _files(out, programs, given, suffixes), output_path(picture, PICTURES, given)
     if fan_out is not None and tile is None:
         raise InputError("--fan-out is a limit for tiles; give their size with --tile, or leave --fan-out out")
+    if out is None and (params or monte_carlo is not None):
+        raise InputError("--params and --monte-carlo are for what --out PREFIX writes; add it, or leave them out")
+    if monte_carlo is not None and monte_carlo < 2:
+        raise InputError(f"--monte-carlo {monte_carlo}: a spread needs two dies or more; give 200 or so")
+    if monte_carlo is not None and drive is None:
+        raise InputError("--monte-carlo spreads the solution of one right-hand side; give it with --b FILE")
     if out is None and dialect in DIALECTS and (hierarchical or dialect != "ngspice"):
         raise InputError(
             "--dialect and --hierarchical are for the netlist that --out PREFIX writes; add it, or leave them out"
@@ -179,9 +209,18 @@ def compile_command(
         )
         for p in compiled
     ]
-    netlists = [p.to_spice(drive, dialect, hierarchical) for p in compiled]
+    write_netlist = parametric_spice if params else AnalogProgram.to_spice
+    netlists = [write_netlist(p, drive, dialect, hierarchical) for p in compiled]
+    decks = [
+        monte_carlo_spice(p, drive, monte_carlo or 0, dialect, hierarchical, seed=seed, results=_solutions(names))
+        for p, names in zip(compiled, files, strict=False)
+        if monte_carlo is not None
+    ]
     for names, netlist, each in zip(files, netlists, described, strict=False):
         _write(each, names, netlist, dialect)
+    for names, deck in zip(files, decks, strict=False):
+        write_text(names[MONTE_CARLO], deck)
+    for names, each in zip(files, described, strict=False):
         if extracted:
             text = extracted_netlist(each.program, drive).to_spice(dialect, each.program.analysis(), hierarchical)
             write_text(names[EXTRACTED], text)
@@ -296,6 +335,12 @@ def _files(
         for path in names.values():
             output_path(path, inputs=inputs)
     return files
+
+
+def _solutions(names: dict[str, Path]) -> str:
+    """The file that a Monte-Carlo deck writes: that deck's name, of letters that every simulator takes."""
+    stem = re.sub(r"[^A-Za-z0-9_-]", "_", names[MONTE_CARLO].name.removesuffix(MONTE_CARLO))
+    return f"{stem.lstrip('_-')[:100] or 'dies'}.mc.txt"
 
 
 def _write(described: _Described, files: dict[str, Path], netlist: str, dialect: str) -> None:

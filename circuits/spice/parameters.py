@@ -92,20 +92,19 @@ class Parameters:
         if text is None:
             return line
         # No name of a node is a float's text, which has a point or a sign in it: the first word like the value is the value.
-        number = f" {value_of(element) + 0.0!r}"
-        if number not in line:
-            raise InputError(
-                f"{element.name}: its value is no number of the line {line!r}, so no expression can stand for it"
-            )
-        return line.replace(number, f" {{{text}}}", 1)
+        return line.replace(f" {value_of(element) + 0.0!r}", f" {{{text}}}", 1)
 
 
 def value_of(element: Element) -> float:
-    """The value of a part: ohm, F, H, V, A, gain or S."""
+    """The value of a part: ohm, F, H, V, A, gain or S.
+
+    Raises:
+        InputError: a part without one value.
+    """
     field_name = _VALUES.get(type(element))
-    if field_name is None:
+    if field_name is None or (isinstance(element, VoltageSource | CurrentSource) and element.waveform):
         raise InputError(
-            f"{element.name} is a {type(element).__name__}, which has no value that could be an expression"
+            f"{element.name} is a {type(element).__name__}, which has no one value that could be an expression"
         )
     return float(getattr(element, field_name))
 

@@ -39,7 +39,7 @@ _MEANINGS = {
     "volts_per_unit": "signal level, V that one unit of the solution becomes",
     "b1": "the right-hand side b, problem units",
 }
-_WORD = re.compile(r"[a-z][a-z0-9_]*")
+_WORD = re.compile(r"(?<![0-9a-z_.])[a-z][a-z0-9_]*")  # no exponent of a number
 
 
 def parametric_spice(

@@ -1,0 +1,51 @@
+"""Programs whose tolerances matter, and the statistic by which solutions over dies are held against a predicted spread."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from thermograd.circuits.technology.parts import Thermal
+from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.program import AnalogProgram
+
+from ..systems import passive, spd
+
+CASES = {
+    "dual_rail": ("dual_rail", "breadboard"),
+    "rc": ("rc", "breadboard"),
+    "breadboard array": ("crossbar_single", "breadboard"),
+    "integrated array": ("crossbar", "integrated"),
+}
+UNKNOWNS = 5
+LEAST, LARGEST = -4.0, 4.0
+
+
+def program_of(case: str, scale: float = 1.0, shared: bool = False) -> tuple[AnalogProgram, np.ndarray]:
+    """A program and a right-hand side; all tolerances times `scale`, with die-to-die variation and gradient where `shared`."""
+    fabric, name = CASES[case]
+    technology, n = preset(name), UNKNOWNS
+    technology = technology.replace(
+        thermal=Thermal(),
+        resistors__tolerance=scale * technology.resistors.tolerance,
+        resistors__die_to_die=scale * 0.01 if shared else 0.0,
+        resistors__gradient=scale * 0.02 if shared else 0.0,
+        opamp__offset=scale * technology.opamp.offset,
+    )
+    matrix = passive(n, 0.3, 1) if fabric in ("rc", "dual_rail") else spd(n, 5.0, 1)
+    if fabric == "rc":
+        matrix = np.diag(np.abs(np.diag(matrix))) - np.abs(matrix - np.diag(np.diag(matrix)))
+    b = np.random.default_rng(2).standard_normal(n)
+    return compile_matrix(matrix, fabric, technology), b
+
+
+def spread_z(solutions: np.ndarray, nominal: np.ndarray, covariance: np.ndarray) -> float:
+    """Standard errors by which the mean of |x - x_nominal|^2 over dies, (dies, n), is off tr Cov(x).
+
+    Of a normal deviate of covariance S, |x|^2 has the mean tr S and the variance 2 tr S^2.
+    """
+    square = ((solutions - nominal) ** 2).sum(axis=1)
+    error = math.sqrt(2.0 * float(np.trace(covariance @ covariance)) / len(square))
+    return (float(square.mean()) - float(np.trace(covariance))) / error
