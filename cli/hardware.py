@@ -106,24 +106,25 @@ def make_card(
 
 
 def outlook_of(program: AnalogProgram) -> Outlook | None:
-    """What refined readings of such dies can solve; None for circuits other than a crossbar, and for large ones."""
+    """What refined readings of such dies can solve; None for circuits without amplifiers, and for large ones."""
     if not (program.fabric.can_calibrate and program.fabric.active) or program.size > LARGEST_OUTLOOK:
         return None
     from ..compiler.matrices import dense
+    from ..devicemodel.limits.imperfections import Imperfections
     from ..devicemodel.limits.outlook import refinement_outlook
 
-    return refinement_outlook(dense(program.target), program.technology)
+    return refinement_outlook(dense(program.target), Imperfections.of(program.technology, program.fabric_name))
 
 
 def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
     """The same for a random system as large and as badly conditioned as those of the calibration."""
     import numpy as np
 
+    from ..compiler.fabrics.registry import fabric_named
     from ..devicemodel.calibration.cases import random_system
-    from ..devicemodel.limits.dies import FABRIC
     from ..devicemodel.limits.outlook import refinement_outlook
 
-    if card.fabric != FABRIC:
+    if not fabric_named(card.fabric).active:
         return None
     size = min(card.validity.unknowns[1], LARGEST_OUTLOOK)
     condition = min(card.validity.condition_number[1], WORST_OUTLOOK)

@@ -1,4 +1,4 @@
-"""Digits by exact NGD, and by TNGD on dies of 8 bits and 1 % mismatch, read as they are and refined.
+"""Digits by exact NGD, and by TNGD on dies (default: of 8 bits and 1 % mismatch), read as they are and refined.
 
     python benchmarks/optim/refined_digits.py [--card card.json] [--dies 1,2,3] [--seeds 0,1,2] [--out out/refined_digits]
 
@@ -130,7 +130,9 @@ def _mean(values: np.ndarray) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--card", type=Path, help="of the integrated technology; default: the preset's own figures")
+    parser.add_argument(
+        "--card", type=Path, help="of any technology, such as breadboard; default: the integrated preset's own figures"
+    )
     parser.add_argument("--dies", default="1,2,3")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--workers", type=int, default=1)

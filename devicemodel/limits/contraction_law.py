@@ -18,6 +18,10 @@ scale or, for small eigenvalues, what keeps the largest cell within its limit be
 residual bring each correction to the same level, so that a round multiplies the error by (rho^2 + eta^2)^1/2 in rms, without a floor above
 that of double precision. Drives are taken to be white: no part of the spectrum is spared.
 
+In a single-ended array (`Imperfections.inverted`) negative entries N = max(-M, 0) take their column from an inverter of two unit
+resistors: L + 2 N stands for L in leak and lag, each inverter's offset drives 2 N Vos into the cells, its resistors' mismatch makes
+N diag(z) of E, one z for a whole column, and their noise adds 2 N N^T to L.
+
 Reading at +b and -b takes the offsets out, but not off the limit, and halves the variance of the noise. Wires, conductance drift and the
 temperature's gradient are not in the law; those of the die are in `dies`.
 """
@@ -31,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.linalg import eigh
 
 from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
@@ -80,7 +85,7 @@ def contraction(
     readings: int | None = None,
     deflation: int = 0,
 ) -> Contraction:
-    """The law for a system that is programmed with unit diagonal on a crossbar.
+    """The law for a system that is programmed with unit diagonal on an array of amplifiers.
 
     Args:
         matrix: A (n, n), symmetric positive definite.
@@ -179,6 +184,10 @@ class Law:
         leak = self.imperfections.leak
         if leak == 0:
             return 0.0
+        if self.imperfections.inverted:
+            # Not all of them are positive: in some modes inverters take away more than amplifiers leak.
+            shares = np.asarray(eigh(leak * self._loads, self.matrix, eigvals_only=True))
+            return self._mean(np.abs(shares / (1 + shares)))
         root = np.sqrt(leak * self._load)
         shares = _eigenvalues(root[:, None] * self._inverse * root)
         return self._mean(shares / (1 + shares))
@@ -188,8 +197,13 @@ class Law:
         """What is left of the slowest mode at the end of a run."""
         if math.isinf(self.duration):
             return 0.0
-        root = 1.0 / np.sqrt(1.0 + self.imperfections.lag * self._load)
-        return self._mean(np.exp(-np.maximum(_eigenvalues(root[:, None] * self._leaking * root), 0.0) * self.duration))
+        lag = self.imperfections.lag
+        if self.imperfections.inverted:
+            rates = np.asarray(eigh(self._leaking, np.eye(len(self.matrix)) + lag * self._loads, eigvals_only=True))
+        else:
+            root = 1.0 / np.sqrt(1.0 + lag * self._load)
+            rates = _eigenvalues(root[:, None] * self._leaking * root)
+        return self._mean(np.exp(-np.maximum(rates, 0.0) * self.duration))
 
     @property
     def converters(self) -> float:
@@ -212,8 +226,8 @@ class Law:
             return 0.0
         driven = self._driven_offset
         if one.nulled:
-            driven = np.full_like(driven, one.dac_step / math.sqrt(12) / self._finest)
-        return _largest(inverted @ (driven[:, None] * self._normal)) / one.limit
+            driven = one.dac_step / math.sqrt(12) / self._finest * self._normal
+        return _largest(inverted @ driven) / one.limit
 
     @property
     def all(self) -> Contraction:
@@ -244,13 +258,18 @@ class Law:
 
     @property
     def _driven_offset(self) -> np.ndarray:
-        """Standard deviation of what offsets are at the drive inputs, (n,) V."""
-        return np.hypot(self.imperfections.offset * self._load, self.imperfections.drive_offset)
+        """Draws of what offsets are at the drive inputs, (n, DRAWS) V."""
+        one = self.imperfections
+        own: np.ndarray = np.hypot(one.offset * self._load, one.drive_offset)[:, None] * self._normal
+        if not one.inverted:
+            return own
+        others = np.random.default_rng(1).standard_normal(self._normal.shape)
+        return own + 2 * one.offset * self._negative @ others
 
     @property
     def _bias(self) -> float:
         """Largest voltage of a bias drive against them, V; 0 without one."""
-        return _largest(self._driven_offset[:, None] * self._normal) if self.imperfections.nulled else 0.0
+        return _largest(self._driven_offset) if self.imperfections.nulled else 0.0
 
     @cached_property
     def _finest(self) -> float:
@@ -269,9 +288,20 @@ class Law:
         return np.asarray(np.abs(self.matrix).sum(axis=1) + 1.0)
 
     @cached_property
+    def _negative(self) -> np.ndarray:
+        """N, (n, n)."""
+        return np.asarray(np.maximum(-self.matrix, 0.0))
+
+    @cached_property
+    def _loads(self) -> np.ndarray:
+        """(n, n): diag(L), and with inverters 2 N."""
+        alone = np.diag(self._load)
+        return np.asarray(alone + 2 * self._negative) if self.imperfections.inverted else alone
+
+    @cached_property
     def _leaking(self) -> np.ndarray:
         """M + T."""
-        return np.asarray(self.matrix + np.diag(self.imperfections.leak * self._load))
+        return np.asarray(self.matrix + self.imperfections.leak * self._loads)
 
     @cached_property
     def _inverse(self) -> np.ndarray:
@@ -301,7 +331,8 @@ class Law:
             scatter = (one.mismatch * size) ** 2 + one.scatter**2
         symmetric, independent = (rounding, scatter) if one.mirrored else (0 * rounding, rounding + scatter)
         base = self.matrix if inverted is self._inverse else self._leaking
-        edge = spectral_edge(base, inverted, symmetric, independent, self.readings)
+        columns = one.inverter_mismatch * self._negative if one.inverted and mismatch else None
+        edge = spectral_edge(base, inverted, symmetric, independent, self.readings, columns)
         # The input resistors' mismatch E = -diag(z) M has the eigenvalues of -diag(z).
         return math.hypot(edge, one.mismatch if mismatch else 0.0)
 
@@ -324,7 +355,10 @@ class Law:
             ranges = min(self._finest, self._drives(level * drive / left))
             square += (one.dac_step / ranges / level) ** 2 / 12 + (one.adc_step / (level * rms)) ** 2 / 12
         if noise:
-            johnson = one.johnson * float((self._load * inverted.diagonal()).mean())
+            held = (self._load * inverted.diagonal()).mean()
+            if one.inverted:
+                held += 2 * ((inverted @ self._negative) * self._negative).sum(axis=1).mean()
+            johnson = one.johnson * float(held)
             square += (johnson + one.adc_noise**2) / 2 / (level * rms) ** 2
         return math.sqrt(square)
 

@@ -13,12 +13,11 @@ from ...circuits.technology.die import Die
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
+from ...compiler.fabrics.requirements import array_for
 from ...compiler.matrices import dense
 from ...compiler.validate import validate
 from ..card import DeviceCard
 from .contraction_law import programmed
-
-FABRIC = "crossbar"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def contraction_of_dies(
     technology = as_technology(card.technology if card else hardware)  # type: ignore[arg-type]
     leak = card.leak.value if card else 1.0 / technology.opamp.gain
     wanted, _ = programmed(dense(validate(matrix)))
-    nominal = lay_out(wanted, FABRIC, technology)
+    nominal = lay_out(wanted, card.fabric if card else array_for(technology), technology)
     mismatch = None if card is None else card.mismatch.value
     found = []
     for seed in dies:

@@ -15,13 +15,13 @@ from scipy.constants import Boltzmann
 from ...circuits.errors import InputError
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
+from ...compiler.fabrics.registry import fabric_named
+from ...compiler.fabrics.requirements import array_for
 from ...compiler.passes.quantise import code_step, smallest_code
 from ...compiler.passes.slices import slices_of
 from ..card import DeviceCard
 from ..host.converters import step_of
 
-RAILS = 2
-"""Of the differential crossbar: two resistors an entry, whose mean counts."""
 PER_DECADE = {"E6": 6, "E12": 12, "E24": 24, "E48": 48, "E96": 96, "E192": 192}
 
 
@@ -34,7 +34,9 @@ class Imperfections:
         least: smallest programmable conductance; below its half none is there.
         code_ratio: standard deviation of ln G that a series of preferred values leaves.
         mirrored: whether entries (i, j) and (j, i) are rounded alike.
-        mismatch: standard deviation of ln G of an entry (of two resistors' mean).
+        mismatch: standard deviation of ln G of an entry (in a differential array of two resistors' mean).
+        inverted: whether amplifiers have one output, so that negative entries take their column from an inverter of two unit resistors.
+        inverter_mismatch: standard deviation of the logarithm of an inverter's gain.
         scatter: standard deviation of an entry beyond these.
         leak: 1 / A0 of the amplifiers.
         lag: G_unit / (2 pi GBW C): what a conductance at an amplifier's input adds to its capacitor, relative to it.
@@ -53,6 +55,8 @@ class Imperfections:
     code_ratio: float = 0.0
     mirrored: bool = True
     mismatch: float = 0.0
+    inverted: bool = False
+    inverter_mismatch: float = 0.0
     scatter: float = 0.0
     leak: float = 0.0
     lag: float = 0.0
@@ -69,15 +73,26 @@ class Imperfections:
     gain: float = 0.0
 
     @classmethod
-    def of(cls, hardware: Technology | DeviceCard | str) -> Self:
+    def of(cls, hardware: Technology | DeviceCard | str, fabric: str | None = None) -> Self:
         """Those of a technology (or a preset's name), or of a card, whose fitted figures stand for the technology's.
 
+        Args:
+            hardware: of what arrays are made.
+            fabric: "crossbar" or "crossbar_single"; None: the card's, or what the technology's amplifiers make.
+
         Raises:
-            InputError: something else, an unknown preset.
+            InputError: something else, an unknown preset or fabric, one without amplifiers.
         """
         card = hardware if isinstance(hardware, DeviceCard) else None
         technology = as_technology(card.technology if card else hardware)  # type: ignore[arg-type]
         resistors, opamp, dac, adc = technology.resistors, technology.opamp, technology.dac, technology.adc
+        name = fabric or (card.fabric if card else array_for(technology))
+        rails = fabric_named(name).outputs
+        if not rails:
+            raise InputError(
+                f"fabric {name} has no amplifiers, and the law is that of an array of them: use a card of one"
+            )
+        mismatch = card.mismatch.value if card else resistors.mismatch
         unit, finest = 1.0 / resistors.unit, slices_of(resistors)[-1]
         lag = card.lag.value if card else 1.0 / (2 * math.pi * opamp.gbw)
         power = (card.noise_power.value if card else 1.0) if technology.thermal.johnson_noise else 0.0
@@ -86,7 +101,9 @@ class Imperfections:
             first_code=code_step(resistors) / unit if resistors.slices == 2 else 0.0,
             least=smallest_code(finest) / unit if finest.bits is not None else 0.0,
             code_ratio=math.log(10) / PER_DECADE[resistors.series] / math.sqrt(12) if resistors.series else 0.0,
-            mismatch=(card.mismatch.value if card else resistors.mismatch) / math.sqrt(RAILS),
+            mismatch=mismatch / math.sqrt(rails),
+            inverted=rails == 1,
+            inverter_mismatch=mismatch * math.sqrt(2) if rails == 1 else 0.0,
             leak=card.leak.value if card else 1.0 / opamp.gain,
             lag=lag * unit / technology.capacitors.unit,
             offset=card.offset.value if card else opamp.offset_mismatch,
@@ -97,7 +114,7 @@ class Imperfections:
             dac_step=step_of(dac),
             adc_step=step_of(adc),
             adc_noise=adc.noise,
-            johnson=power * RAILS * Boltzmann * technology.thermal.ambient / technology.capacitors.unit,
+            johnson=power * rails * Boltzmann * technology.thermal.ambient / technology.capacitors.unit,
             gain=math.hypot(dac.gain_error, adc.gain_error),
         )
 

@@ -58,9 +58,19 @@ def inverse(matrix: np.ndarray) -> np.ndarray | None:
     return None if int(failed) else np.asarray(torch.cholesky_inverse(factor))
 
 
-def independent_radius(inverted: np.ndarray, variance: np.ndarray, readings: int | None = None) -> float:
-    """Spectral radius e of A^-1 E, entries independent, from A^-1; or the e whose e / (1 - e) is the mean factor of so many readings."""
+def independent_radius(
+    inverted: np.ndarray, variance: np.ndarray, readings: int | None = None, columns: np.ndarray | None = None
+) -> float:
+    """Spectral radius e of A^-1 E, entries independent, from A^-1; or the e whose e / (1 - e) is the mean factor of so many readings.
+
+    Args:
+        columns: C (n, n); E has C diag(z), too, with independent z of variance 1. Those of different columns are independent, so that paths
+            j_1, j_2, ... add up as those of independent entries do: to |A^-1|^2 V comes |A^-1 C|^2. What entries of one sign in C do
+            together is left out: an eigenvalue of its own, which stays within the radius of the rest in an array of amplifiers.
+    """
     profile = inverted**2 @ variance
+    if columns is not None:
+        profile = profile + (inverted @ columns) ** 2
     root, _ = perron_root(profile)
     if readings is None or not 0 < root < 1:
         return math.sqrt(root)
@@ -140,12 +150,13 @@ def spectral_edge(
     symmetric: np.ndarray,
     independent: np.ndarray,
     readings: int | None = None,
+    columns: np.ndarray | None = None,
 ) -> float:
-    """e of A^-1 E, from A, A^-1 and the variances (n, n) of what is symmetric of E and of what is independent."""
+    """e of A^-1 E, from A, A^-1 and the variances (n, n) of what is symmetric of E and of what is independent; `columns` as above."""
     diagonal = np.diag(independent.diagonal())
     return elliptic_edge(
         symmetric_edge(matrix, inverted, symmetric + diagonal, readings),
-        independent_radius(inverted, independent - diagonal, readings),
+        independent_radius(inverted, independent - diagonal, readings, columns),
     )
 
 

@@ -206,3 +206,65 @@ def test_a_bias_leaves_out_the_finest_ranges_of_the_drive():
 
     assert steps(8, True) == steps(3, True) < steps(2, True) < steps(1, True)
     assert steps(4, False) < steps(3, False)
+
+
+SINGLE = {wall: technology.replace(opamp__outputs=1) for wall, technology in ONLY.items()}
+
+
+def test_mismatch_of_inverters_against_drawn_dies():
+    """One z for a column's negative entries, and no second rail to average over."""
+    A = system(60.0, 0, 200)
+    found = contraction_of_dies(A, SINGLE["mismatch"], range(6))
+    law = contraction(A, SINGLE["mismatch"]).mismatch
+    assert np.mean([die.radius for die in found]) == pytest.approx(law, rel=0.2)
+    # Negative control: the law of a differential array, of pairs and without inverters.
+    assert contraction(A, ONLY["mismatch"]).mismatch < 0.65 * law
+    alone = dataclasses.replace(Imperfections.of(SINGLE["mismatch"]), inverter_mismatch=0.0)
+    assert contraction(A, alone).mismatch < 0.95 * law
+
+
+@pytest.mark.parametrize("wall", ["mismatch", "leak"])
+def test_factor_that_refined_sees_of_a_single_ended_array(wall):
+    A, readings = system(60.0), 6
+    rates = [rate(refined(SINGLE[wall], die, A, rounds=readings - 1, seed=die)) for die in DIES]
+    law = getattr(contraction(A, SINGLE[wall], readings=readings), wall)
+    assert np.exp(np.mean(np.log(rates))) == pytest.approx(law, rel=0.3)
+
+
+def test_leak_and_settling_with_inverters_are_eigenvalues():
+    A = system()
+    d = 1 / np.sqrt(A.diagonal())
+    M = d[:, None] * A * d
+    T = (np.diag(np.abs(M).sum(axis=1) + 1) + 2 * np.maximum(-M, 0)) / 2e3
+    expected = np.abs(np.linalg.eigvals(np.linalg.solve(M + T, T))).max()
+    assert contraction(A, SINGLE["leak"]).leak == pytest.approx(expected, rel=1e-9)
+    assert contraction_of_dies(A, SINGLE["leak"], [1])[0].radius == pytest.approx(expected, rel=1e-3)
+    assert contraction(A, ONLY["leak"]).leak != pytest.approx(expected, rel=0.01)
+    slow = PERFECT.replace(opamp__gbw=5e7, opamp__outputs=1)
+    time = 3.0 / np.linalg.eigvalsh(M)[0] / A.diagonal().max()
+    assert rate(refined(slow, 0, A, time, rounds=6)) == pytest.approx(contraction(A, slow, time, 7).settling, rel=0.15)
+
+
+def test_offsets_of_inverters_count():
+    """Beside those of the cells: of a matrix with much negative in it, the rms of 24 dies."""
+    M = 0.5 * np.eye(12) - 0.04 + 0.5 * np.eye(12)
+    found = {}
+    for outputs in (1, 2):
+        technology = PERFECT.replace(opamp__offset=1e-3, opamp__outputs=outputs)
+        shares = []
+        for die in range(1, 25):
+            device = SurrogateDevice(DeviceCard.uncalibrated(technology), die, extrapolate=True)
+            device.solve(Dense(torch.from_numpy(M)), torch.zeros(12, dtype=torch.float64), math.inf)
+            shares.append(float(np.abs(device.probe.settled).max()))
+        law = contraction(M, technology).offset
+        assert abs(np.median(shares) - law) < 3 * 1.253 * np.std(shares) / math.sqrt(24)
+        found[outputs] = law
+    assert found[1] > 1.02 * found[2]
+
+
+def test_the_law_is_that_of_the_array_that_is_compiled():
+    assert not Imperfections.of(INTEGRATED).inverted
+    assert Imperfections.of(INTEGRATED, "crossbar_single").inverted
+    assert Imperfections.of(DeviceCard.uncalibrated(preset("breadboard"))) == Imperfections.of("breadboard")
+    with pytest.raises(InputError, match="fabric dual_rail has no amplifiers"):
+        Imperfections.of(DeviceCard.uncalibrated(INTEGRATED, "dual_rail"))

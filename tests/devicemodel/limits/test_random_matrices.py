@@ -57,6 +57,21 @@ def test_a_slow_mode_orthogonal_to_equal_entries():
     assert elliptic_edge(math.inf, 0.1) == elliptic_edge(0.1, math.inf) == math.inf
 
 
+def test_columns_that_err_as_a_whole():
+    """C diag(z) for a C whose entries have no common sign: as independent entries of variance C_ij^2."""
+    _, inverted, V = profiled(1)
+    C = 0.01 * np.random.default_rng(2).standard_normal((N, N))
+    draws = [np.random.default_rng([k, 6]).standard_normal(N) for k in range(8)]
+    radii = [np.abs(np.linalg.eigvals(inverted @ (C * z))).max() for z in draws]
+    law = independent_radius(inverted, 0 * V, columns=C)
+    assert np.mean(radii) == pytest.approx(law, rel=0.2)
+    assert independent_radius(inverted, C**2) == pytest.approx(law, rel=0.2)
+    assert independent_radius(inverted, V, columns=C) == pytest.approx(
+        math.hypot(law, independent_radius(inverted, V)), rel=0.1
+    )
+    assert independent_radius(inverted, 0 * V, columns=1.5 * C) > 1.3 * np.mean(radii)
+
+
 def test_semicircle_of_a_matrix_with_a_spectrum():
     # Without a profile, z^2 = s^2 u^2 sum a / (u - a) with a the eigenvalues of A^-1, least over u > max a.
     s, a = 0.01, 1 / np.geomspace(0.1, 10, N)
