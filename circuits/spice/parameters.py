@@ -92,7 +92,10 @@ class Parameters:
         if text is None:
             return line
         # No name of a node is a float's text, which has a point or a sign in it: the first word like the value is the value.
-        return line.replace(f" {value_of(element) + 0.0!r}", f" {{{text}}}", 1)
+        before, number, after = line.partition(f" {value_of(element) + 0.0!r}")
+        if not number:
+            raise InputError(f"{element.name}: the line {line!r} does not hold its value {value_of(element)!r}")
+        return f"{before} {{{text}}}{after}"
 
 
 def value_of(element: Element) -> float:

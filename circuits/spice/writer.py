@@ -82,7 +82,7 @@ class LTspice(Dialect):
             quiet = "" if element.noisy else " noiseless"
             return f"{_resistor_in_celsius(element)}{quiet}"
         if isinstance(element, VoltageSource | CurrentSource):
-            value = waveform_text(element.waveform) if element.waveform else repr(element.dc)
+            value = waveform_text(element.waveform) if element.waveform else repr(element.dc + 0.0)
             text = f"{element.name} {element.a} {element.b} {value}"
             return text if element.ac == 0.0 else f"{text} AC {element.ac!r}"
         return element.line(ambient)

@@ -139,7 +139,7 @@ class LTspice(Simulator):
         """See `Simulator.notes`."""
         return [
             "open it in LTspice and run it: the log lists x1, x2, ... of each die (step), problem units",
-            "which dies are drawn the seed in LTspice's settings decides; no card does",
+            "the seed, which decides what dies are drawn, is one of LTspice's settings; no card sets it",
         ]
 
     def commands(self, runs: Runs) -> list[str]:

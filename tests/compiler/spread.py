@@ -13,11 +13,12 @@ from thermograd.compiler.program import AnalogProgram
 
 from ..systems import passive, spd
 
-CASES = {
-    "dual_rail": ("dual_rail", "breadboard"),
-    "rc": ("rc", "breadboard"),
-    "breadboard array": ("crossbar_single", "breadboard"),
-    "integrated array": ("crossbar", "integrated"),
+CASES: dict[str, tuple[str, str, dict[str, int]]] = {
+    "dual_rail": ("dual_rail", "breadboard", {}),
+    "rc": ("rc", "breadboard", {}),
+    "breadboard array": ("crossbar_single", "breadboard", {}),
+    "integrated array": ("crossbar", "integrated", {}),
+    "two slices": ("crossbar", "integrated", {"resistors__slices": 2, "resistors__drive_ranges": 6}),
 }
 UNKNOWNS = 5
 LEAST, LARGEST = -4.0, 4.0
@@ -25,8 +26,8 @@ LEAST, LARGEST = -4.0, 4.0
 
 def program_of(case: str, scale: float = 1.0, shared: bool = False) -> tuple[AnalogProgram, np.ndarray]:
     """A program and a right-hand side; all tolerances times `scale`, with die-to-die variation and gradient where `shared`."""
-    fabric, name = CASES[case]
-    technology, n = preset(name), UNKNOWNS
+    fabric, name, changes = CASES[case]
+    technology, n = preset(name).replace(**changes), UNKNOWNS
     technology = technology.replace(
         thermal=Thermal(),
         resistors__tolerance=scale * technology.resistors.tolerance,
@@ -38,7 +39,8 @@ def program_of(case: str, scale: float = 1.0, shared: bool = False) -> tuple[Ana
     if fabric == "rc":
         matrix = np.diag(np.abs(np.diag(matrix))) - np.abs(matrix - np.diag(np.diag(matrix)))
     b = np.random.default_rng(2).standard_normal(n)
-    return compile_matrix(matrix, fabric, technology), b
+    # Of several input resistors this small drive takes a large one.
+    return compile_matrix(matrix, fabric, technology, b=b / 20 if changes else None), b / (20 if changes else 1)
 
 
 def spread_z(solutions: np.ndarray, nominal: np.ndarray, covariance: np.ndarray) -> float:

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("name", ["compiler", "compiler.analysis", "compiler.fabrics", "compiler.layout"])
+@pytest.mark.parametrize(
+    "name", ["compiler", "compiler.analysis", "compiler.decks", "compiler.fabrics", "compiler.layout"]
+)
 def test_dir_is_the_public_names_and_each_loads(name):
     package = importlib.import_module(f"thermograd.{name}")
     assert dir(package) == sorted(package.__all__)

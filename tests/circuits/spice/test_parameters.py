@@ -51,6 +51,15 @@ def test_without_parameters_the_text_is_what_it_was(dialect: str) -> None:
     assert write_spice(netlist(), dialect, parameters=None) == netlist().to_spice(dialect)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_zero_of_either_sign_is_a_value_too(dialect: str) -> None:
+    made = Netlist("zeros")
+    made.add(VoltageSource("V1", "a", "0", -0.0), VoltageSource("V2", "b", "a", 0.0), Resistor("R1", "b", "0", 1.0))
+    text = write_spice(made, dialect, parameters=Parameters([Parameter("v", 2.0)], {"V1": "v", "V2": "-v"}))
+    read = parse_spice(text)
+    assert (read["V1"].dc, read["V2"].dc) == (2.0, -2.0)
+
+
 def test_a_parameter_may_be_an_expression_of_those_before_it() -> None:
     parameters = Parameters([Parameter("r", 2.0), Parameter("s", "3*r+1")], {"R2": "s"})
     assert parameters.lines() == [".param r=2.0", ".param s={3*r+1}"]

@@ -78,7 +78,9 @@ def test_the_text_reads_as_the_same_parts(
 ) -> None:
     program = program_of(fabric, technology, n, seed)
     b = drive_of(program, seed)
-    read = parse_spice(parametric_spice(program, b, dialect, hierarchical))
+    text = parametric_spice(program, b, dialect, hierarchical)
+    assert text.count("{") == len(parametric_netlist(program, b)[1].expressions)
+    read = parse_spice(text)
     plain = {part.name: part for part in program.netlist(b)}
     found = {re.sub("_X.*$", "", part.name): part for part in read}
     added = set(found) - set(plain)
