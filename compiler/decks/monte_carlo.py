@@ -154,7 +154,7 @@ def _header(program: AnalogProgram, spread: DieSpread, dies: int) -> list[str]:
     shown = [f"x{k + 1} {value:.4g}" for k, value in enumerate(spread.deviation)]
     return [
         f"Monte-Carlo deck: {dies} dies, each part with its own deviate of technology {program.technology.name}",
-        f"predicted to first order: relative rms error over dies {spread.relative_error:.4g}, standard deviations",
+        f"predicted to first order for these values: relative rms error over dies {spread.relative_error:.4g}, standard deviations",
         *(", ".join(shown[start : start + _A_LINE]) for start in range(0, len(shown), _A_LINE)),
     ]
 
