@@ -249,6 +249,8 @@ def compile_command(
             say(derived)
         if written:
             note("wrote " + ", ".join(map(str, written)))
+        if extracted and first.report.layout is not None and first.report.layout.parts == 0:
+            note(f"--extracted: the layout {first.report.layout}")
         if out is None:
             note("--out PREFIX writes the netlist, the program, the report and the bill of materials")
     if placement is not None and not placement.within_fan_out:

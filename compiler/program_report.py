@@ -38,15 +38,19 @@ class LayoutEffect:
         solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F of the extracted netlist's matrix M, the rms error over random b.
         error_for_b: |M^-1 b - A^-1 b| / |A^-1 b|; None: no b was given.
         nodes: of the extracted netlist.
+        parts: that it has more than the schematic; 0: the technology states no wires, switches or parasitics.
         stable: whether each of its natural frequencies decays; None: it has more than `JUDGED` nodes.
     """
 
     solution_error: float
     error_for_b: float | None
     nodes: int
+    parts: int
     stable: bool | None
 
     def __str__(self) -> str:
+        if self.parts == 0:
+            return "adds nothing: the technology states no wires, switches, parasitic capacitances or DAC output"
         own = "" if self.error_for_b is None else f", {self.error_for_b:.3g} for this b"
         judged = {
             True: "all of its modes decay",

@@ -146,6 +146,7 @@ def layout_effect(program: AnalogProgram, b: np.ndarray | None = None) -> Layout
         solution_error=relative_inverse_error(program.target, found),
         error_for_b=None if b is None else solution_error(program.target, found, b),
         nodes=len(netlist.nodes),
+        parts=len(netlist.elements) - len(program.netlist(b).elements),
         stable=state_space(netlist).is_stable if len(netlist.nodes) <= JUDGED else None,
     )
 

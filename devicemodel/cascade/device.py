@@ -21,6 +21,8 @@ from ...circuits.errors import InputError
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
+from ...compiler.fabrics.registry import fabric_named
+from ...compiler.fabrics.requirements import require_buildable
 from ...compiler.linear_system import LinearSystem
 from ..card import DeviceCard
 from ..device import Outcome
@@ -133,9 +135,9 @@ class CascadeDevice(HostedDevice):
     The solution's `error_bound` is that of the law's mean, see `contour.Motion`.
 
     Raises:
-        InputError: a seed that is not an integer >= 0, a technology of two slices. In `solve`, another system than a `LowRank` or a
-            `Kronecker`, b or x0 of the wrong length or not finite, a negative duration, a factor that is zero everywhere or out of range,
-            mismatch that makes modes oscillate, a card without `extrapolate`.
+        InputError: a seed that is not an integer >= 0, a technology of two slices, or whose amplifiers have one output. In `solve`,
+            another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong length or not finite, a negative duration, a factor
+            that is zero everywhere or out of range, mismatch that makes modes oscillate, a card without `extrapolate`.
     """
 
     kinds = "LowRank(J, H, damping) or Kronecker(A, B, damping), whose factors are its arrays; give another one to a SurrogateDevice"
@@ -161,6 +163,7 @@ class CascadeDevice(HostedDevice):
                 f"technology {technology.name} has resistors.slices = {technology.resistors.slices}, and arrays of factors have one slice: "
                 "set it to 1, or use a SurrogateDevice or a SpiceDevice"
             )
+        require_buildable(fabric_named(FABRIC), technology)
         super().__init__(
             technology, die, seed, read_out, CalibratedRange(card, extrapolate, "Give the card's technology")
         )

@@ -57,7 +57,9 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
 
         P = places g sqrt(2 / pi) / z_places (V / 2 z_cells)^2 / 2 + cells g (F / z_cells)^2 / 2
 
-    for differential arrays: two resistors a place, each with half of the voltage. Feedback and damping resistors are left out.
+    for differential arrays: two resistors a place, each with half of the voltage. Feedback and damping resistors are left out. Where the
+    technology's amplifiers have one output, arrays are single-ended: one resistor a place with all of the voltage, and for each column an
+    inverter of two unit resistors, since one without a negative entry hardly occurs.
 
     Args:
         layout: "factored", "dense" or "dual".
@@ -65,7 +67,8 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
         technology: unit resistor and capacitor, slices, output limit, and full scale of the DAC.
 
     Raises:
-        InputError: an unknown layout, one whose arrays have a single slice with a technology of two, or a size below 1.
+        InputError: an unknown layout, one whose arrays have a single slice with a technology of two, or two rails with amplifiers of one
+            output; a size below 1.
     """
     n, k = parameters, sources(layout, parameters, batch, outputs)
     if layout == "factored":
@@ -74,6 +77,12 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
         cells, codes, amplifiers, places = n, n * n, n, n * n
     else:
         cells, codes, amplifiers, places = k, k * (k + 1) // 2, k, k * k  # one code sets both places of a pair
+    single = technology.opamp.outputs == 1
+    if single and layout == "factored":
+        raise InputError(
+            f"layout 'factored' has fully differential amplifiers, and technology {technology.name}'s have one output: "
+            "set opamp.outputs to 2, or take another layout"
+        )
     slices = technology.resistors.slices
     if slices > 1:
         if layout == "factored":
@@ -87,6 +96,8 @@ def planned_array(layout: str, parameters: int, batch: int, outputs: int, techno
     volts = technology.opamp.output_limit / 2 / largest_deviate(cells)
     driven = technology.dac.full_scale / largest_deviate(cells)
     heat = places * conductance * volts**2 / 2 + cells * unit * driven**2 / 2
+    if single:
+        amplifiers, heat = amplifiers + cells, 2 * heat + 2 * cells * unit * volts**2
     return SolverArray(cells, codes, amplifiers, technology.resistors.unit * technology.capacitors.unit, heat)
 
 

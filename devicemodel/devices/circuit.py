@@ -17,7 +17,8 @@ from ...circuits.errors import InputError
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
-from ...compiler.fabrics.registry import fabric_names
+from ...compiler.fabrics.registry import fabric_named, fabric_names
+from ...compiler.fabrics.requirements import require_buildable
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
@@ -132,6 +133,7 @@ class CircuitDevice(HostedDevice):
 
     Raises:
         InputError: a seed that is not an integer >= 0, an unknown fabric, or one without a layout, a programming that is no `Programming`.
+        UnrealisableError: the technology's amplifiers, or slices, do not make that fabric.
     """
 
     def __init__(
@@ -153,6 +155,8 @@ class CircuitDevice(HostedDevice):
                 f"{' or '.join(map(repr, laid_out))}"
             )
         super().__init__(technology, die, seed, read_out, calibrated)
+        if fabric != "auto":
+            require_buildable(fabric_named(fabric), self.technology)
         if programming is not None and not isinstance(programming, Programming):
             raise InputError(
                 f"programming is {programming!r}: give a Programming, such as Programming(compensate_leak=True)"

@@ -46,7 +46,7 @@ class DieBatch:
     """Many dies of one calibrated device.
 
     Args:
-        card: of fabric crossbar or dual_rail.
+        card: of any fabric that can be calibrated.
         dies: their seeds.
         dtype: of the arithmetic; float32 is twice as fast and right to some 1e-6 of the largest voltage.
         extrapolate: answer outside of the card's range of validity, too; the solution's `violations` then name the bounds.

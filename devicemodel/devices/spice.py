@@ -30,7 +30,7 @@ class SpiceDevice(CircuitDevice):
     Args:
         technology: its parts.
         die: seed of the die; None has nominal parts.
-        fabric: "auto", "rc", "dual_rail" or "crossbar".
+        fabric: "auto", "rc", "dual_rail", "crossbar" or "crossbar_single".
         johnson_noise: Johnson noise in the transient, on one time step of half the fastest time constant; default as the technology
             says. A settled run (duration = inf) is an operating point and has none.
         timeout: seconds that one simulation may take.

@@ -124,6 +124,21 @@ def test_compile_writes_the_netlist_after_layout_beside_the_schematic(run: Run, 
         assert f"{errors['board.extracted.cir']:.3g} for this b; all of its modes decay" in text
 
 
+def test_a_layout_of_a_technology_without_wires_is_said_to_add_nothing(run: Run) -> None:
+    options = ("--fabric", "crossbar_single", "--extracted")
+    code, out, error = run("compile", save("A.npy", A), "--technology", "breadboard", *options, "--out", "board")
+    assert code == 0
+    said = "adds nothing: the technology states no wires, switches, parasitic capacitances or DAC output"
+    assert f"--extracted: the layout {said}" in error
+    for text in (out, *(Path(f"board.report.{end}").read_text(encoding="utf-8") for end in ("txt", "html"))):
+        assert said in text
+    assert json.loads(Path("board.report.json").read_text(encoding="utf-8"))["report"]["layout"]["parts"] == 0
+    # What has wires has parts.
+    _, out, error = run("compile", "A.npy", "--technology", "integrated", *options, "--json")
+    assert json.loads(out)["report"]["layout"]["parts"] > 0
+    assert "adds nothing" not in error
+
+
 def test_compile_writes_the_netlist_after_layout_in_the_dialect_and_form_asked_for(run: Run) -> None:
     options = "--technology integrated --fabric crossbar --rounding stochastic --programs 2 --dialect xyce --hierarchical --extracted"
     assert run("compile", save("A.npy", A), *options.split(), "--out", "board")[0] == 0

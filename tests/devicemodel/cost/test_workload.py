@@ -119,6 +119,25 @@ def test_planned_heat_is_that_of_gaussian_arrays(n: int) -> None:
     assert uniform > 2 * np.mean(sampled)
 
 
+def test_op_amps_of_one_output_take_inverters_and_all_of_the_voltage() -> None:
+    single = PAPER.replace(opamp__outputs=1)
+    differential, plan = (planned_array("dual", 1000, 30, 1, technology) for technology in (PAPER, single))
+    assert (plan.cells, plan.codes, plan.amplifiers) == (30, differential.codes, 60)
+    rng = np.random.default_rng(3)
+    # Beside the array, which makes twice the heat: input and feedback resistor of each inverter at its column's voltage.
+    inverters = []
+    for _ in range(200):
+        volts = rng.standard_normal(30)
+        inverters.append(2 * float(((0.5 * volts / np.abs(volts).max()) ** 2).sum()) * 1e-3)
+    error = float(np.std(inverters)) / math.sqrt(200)
+    found = plan.heat - 2 * differential.heat
+    assert 0.8 * np.mean(inverters) - 4 * error < found < np.mean(inverters) + 4 * error
+    compiled = compiled_array(compile_matrix(spd(6, 10.0, seed=1), "auto", single))
+    assert (compiled.cells, compiled.amplifiers) == (6, 12)
+    with pytest.raises(InputError, match=r"'factored' has fully differential amplifiers.*set opamp\.outputs to 2"):
+        planned_array("factored", 100, 4, 2, single)
+
+
 @given(n=sizes, b=sizes, dz=sizes, layout=st.sampled_from(LAYOUTS))
 def test_operations_grow_as_the_papers_table_says(n: int, b: int, dz: int, layout: str) -> None:
     """O(b dz N) factored; b dz N^2 more if multiplied out; b^2 dz^2 N more for the Gram matrix."""

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thermograd.circuits.errors import InputError
+from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Device, Outcome
 from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.ideal import IdealDevice
@@ -260,3 +261,16 @@ def test_an_adc_that_clips_within_the_rail_is_asked_again_at_a_lower_level():
         assert np.abs(device.probe.settled + offset).max() <= technology.adc.full_scale
         level = min(level, float(np.abs(device.probe.settled).max()))
     assert level > 0.1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SpiceDevice("breadboard", fabric="crossbar"),
+        lambda: CascadeDevice("breadboard"),
+        lambda: SpiceDevice(preset("integrated").replace(resistors__slices=2), fabric="crossbar_single"),
+    ],
+)
+def test_a_fabric_that_the_parts_do_not_make_raises_before_a_system_is_programmed(make):
+    with pytest.raises(UnrealisableError, match="cannot be built: it"):
+        make()

@@ -27,7 +27,7 @@ CONVERTER = ("full_scale", "noise", "max_gain", "leakage", "figure_of_merit", "r
 HARMLESS = {
     *(f"{part}__unit" for part in ("resistors", "capacitors", "inductors")),
     *("resistors__write_energy", "resistors__conductance_drift_time", "resistors__drive_ranges"),
-    *("opamp__output_limit", "opamp__power"),
+    *("opamp__outputs", "opamp__output_limit", "opamp__power"),
     *(f"dac__{name}" for name in CONVERTER),
     *(f"adc__{name}" for name in (*CONVERTER, "resistance", "capacitance") if name != "noise"),
     # What only an amplifier's macromodel has.
@@ -88,6 +88,16 @@ def test_every_figure_of_a_technology_and_a_card_belongs_to_a_cause_or_makes_no_
     assert left == HARMLESS
     parameters = [name for cause in CAUSES for name in cause.card]
     assert sorted(parameters) == sorted(name for name in RANGES if name != "noise_power"), "no noise has no power"
+
+
+def test_without_all_causes_a_single_ended_array_is_ideal_to_rounding() -> None:
+    """Its inverters, too, err by the causes that there are."""
+    technology = EVERYTHING.replace(opamp__outputs=1, resistors__slices=1)
+    hardware = Hardware(DeviceCard.uncalibrated(technology), DURATION)
+    assert hardware.device(3).fabric == "crossbar_single"
+    found = hardware.causes()
+    assert error(hardware, problem(), 3) > 0.05
+    assert error(hardware.without(found), problem(), 3) < 1e-12
 
 
 @pytest.mark.parametrize("layout", [False, True])
