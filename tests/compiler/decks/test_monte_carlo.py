@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from thermograd.circuits.amplifiers.models import Macromodel
+from thermograd.circuits.amplifiers.user_netlist import Amplifier
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.spice.read import parse_spice
+from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.analysis.die_spread import die_spread
@@ -20,9 +22,11 @@ from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.decks.monte_carlo import monte_carlo_spice
 
 from ...circuits.ngspice_command import NGSPICE, needs_ngspice
+from ...systems import spd
 from ..spread import CASES, LARGEST, LEAST, program_of, spread_z
 
 DIES = 200
+MOS = Path(__file__).resolve().parents[3] / "examples" / "amplifiers" / "two_stage.cir"
 
 
 def run(text: str, folder: Path, results: str = "dies.txt") -> tuple[np.ndarray, str]:
@@ -34,6 +38,12 @@ def run(text: str, folder: Path, results: str = "dies.txt") -> tuple[np.ndarray,
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert sorted(path.name for path in folder.iterdir()) == sorted(["deck.mc.cir", results])
     return np.loadtxt(folder / results, skiprows=1, ndmin=2)[:, 1:], done.stdout
+
+
+def table(printed: str) -> np.ndarray:
+    """(n, 5): unknown, nominal, mean, standard deviation and its prediction, as printed."""
+    lines = re.findall(r"^\d+\t.*", printed, flags=re.MULTILINE)
+    return np.array([line.split()[1:] for line in lines], dtype=float)
 
 
 def figure(printed: str, name: str) -> float:
@@ -59,10 +69,9 @@ def test_the_spread_is_the_reports(case: str, shared: bool, tmp_path: Path) -> N
     relative = math.sqrt(((found - predicted.nominal) ** 2).sum(axis=1).mean()) / np.linalg.norm(predicted.nominal)
     assert figure(printed, "relative_rms_error") == pytest.approx(relative, rel=1e-6)
     assert figure(printed, "predicted_rms_error") == pytest.approx(report.die_error.relative_error)
-    table = np.array([line.split()[1:] for line in re.findall(r"^\d+\t.*", printed, flags=re.MULTILINE)], dtype=float)
     expected = np.stack([predicted.nominal, found.mean(axis=0), found.std(axis=0, ddof=1), predicted.deviation], axis=1)
-    np.testing.assert_allclose(table[:, 0], np.arange(program.size) + 1)
-    np.testing.assert_allclose(table[:, 1:], expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(table(printed)[:, 0], np.arange(program.size) + 1)
+    np.testing.assert_allclose(table(printed)[:, 1:], expected, rtol=1e-6, atol=1e-9)
 
 
 @needs_ngspice
@@ -113,6 +122,22 @@ def test_a_macromodel_varies_by_its_offset(tmp_path: Path) -> None:
     predicted = die_spread(program, b)
     assert np.all(np.abs(found.mean(axis=0) - predicted.nominal) < 4.5 * predicted.deviation / math.sqrt(DIES))
     assert LEAST < spread_z(found, predicted.nominal, predicted.covariance) < LARGEST
+
+
+@needs_ngspice
+def test_a_designers_transistors_are_in_every_die(tmp_path: Path) -> None:
+    """Two-stage MOS amplifiers in place of the one-pole ones: the spread about their own nominal die is the predicted one."""
+    amplifier = Amplifier.read_spice(MOS, "two_stage", ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
+    technology = preset("integrated").replace(
+        opamp__outputs=1, opamp__output_limit=0.4, resistors__unit=1e5, thermal=Thermal()
+    )
+    b = np.array([1.0, -0.5, 0.25])
+    program = compile_matrix(spd(3, 4.0, 1), "crossbar_single", technology, b=b)
+    found, printed = run(monte_carlo_spice(program, b, DIES, hierarchical=True, amplifier=amplifier), tmp_path)
+    nominal, predicted = table(printed)[:, 1], die_spread(program, b)
+    # A loaded two-stage amplifier has a gain of some hundreds.
+    assert np.linalg.norm(nominal - predicted.nominal) < 0.05 * np.linalg.norm(nominal)
+    assert LEAST < spread_z(found, nominal, predicted.covariance) < LARGEST
 
 
 @needs_ngspice
