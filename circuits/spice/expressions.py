@@ -2,8 +2,8 @@
 
 sum     = product (("+" | "-") product)*
 product = signed (("*" | "/") signed)*
-signed  = ("+" | "-") signed | power
-power   = atom ("**" exponent)*         from left to right, as in ngspice: 2**3**2 = 64
+signed  = ["+" | "-"] power             behind an operator a sign stands only before a number or name without a power
+power   = atom ("**" signed atom)*      from left to right, as in ngspice: 2**3**2 = 64
 atom    = number | name | function "(" sum ("," sum)* ")" | "(" sum ")"
 """
 
@@ -16,45 +16,95 @@ from collections.abc import Callable
 from ..errors import InputError
 from .lexer import BLANK, Card
 
+#: Powers of ten; both micro signs, U+00B5 and the Greek letter U+03BC, which look alike.
 _SUFFIXES = {
-    "t": 1e12, "g": 1e9, "meg": 1e6, "k": 1e3, "mil": 25.4e-6, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15,
-}  # fmt: skip
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(meg|mil|[tgkmuµnpf])?[a-zµ]*", re.IGNORECASE)
-_TOKEN = re.compile(
-    r"[\s\x00]*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[a-zµ]*)|(?P<name>[a-z_][a-z0-9_]*)|(?P<sign>\*\*|[-+*/(),]))",
-    re.IGNORECASE,
+    "t": 12,
+    "g": 9,
+    "meg": 6,
+    "k": 3,
+    "m": -3,
+    "u": -6,
+    "\u00b5": -6,
+    "\u03bc": -6,
+    "n": -9,
+    "p": -12,
+    "f": -15,
+}
+_MIL = 25.4e-6
+# ASCII: ignoring case in Unicode, a Kelvin sign is a k, the capital Greek letter mu a micro sign, and ten other scripts have digits.
+_NUMBER = re.compile(
+    "([+-]?(?:\\d+\\.?\\d*|\\.\\d+))(?:e([+-]?\\d{1,5}))?(meg|mil|[tgkmunpf\u00b5\u03bc])?([a-z\u03a9\u2126]*)",
+    re.ASCII | re.IGNORECASE,
 )
-_MIL = re.compile("[0-9.]mil", re.IGNORECASE)
+_TOKEN = re.compile(
+    "[ \\t\\x00]*(?:(?P<number>(?:\\d+\\.?\\d*|\\.\\d+)(?:e[+-]?\\d+)?[a-z0-9_.\u00b5\u03bc\u03a9\u2126]*)"
+    "|(?P<name>[a-z_][a-z0-9_]*)|(?P<sign>\\*\\*|[-+*/(),]))",
+    re.ASCII | re.IGNORECASE,
+)
+#: Letters after the digits that not every simulator passes over as a unit: atto, Fortran's exponent, an exponent without digits, mega.
+_AMBIGUOUS = {"a": "1e-18 or 1", "d": "an exponent or 1", "e": "an exponent or 1", "x": "1e6 or 1"}
+_INFIX = re.compile(r"[+-]?(\d+)([a-z]+)(\d+)", re.ASCII | re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _FUNCTIONS: dict[str, tuple[int, int, Callable[..., float]]] = {
     "sqrt": (1, 1, math.sqrt),
     "exp": (1, 1, math.exp),
     "log": (1, 1, math.log),
     "abs": (1, 1, abs),
-    "min": (1, 99, min),
-    "max": (1, 99, max),
+    "min": (2, 2, min),  # ngspice reads min(3, 2, 5) as 3
+    "max": (2, 2, max),
 }
 """Name -> fewest and most arguments, and what to call; log is the natural logarithm, as in ngspice."""
+_BRACKET = "a sign behind an operator stands before a number or parameter only, since ngspice misreads others; put it in brackets"
 #: Bound on brackets, signs and parameters within parameters, far below where Python's own stack would end.
 _MAX_DEPTH = 50
 _MAX_LENGTH = 1000
 
 
 def parse_number(text: str) -> float:
-    """A SPICE number: ``1.5k``, ``2meg``, ``10pF``, ``1e-9``.
+    """A SPICE number: ``1.5k``, ``2meg``, ``10pF``, ``1e-9``. Letters after the suffix are a unit, as is an ohm sign.
 
     Raises:
-        InputError: not a number.
+        InputError: not a number, not finite, or one that simulators read differently (1k5, 1x, 1A).
     """
     if text.isascii() and text[-1:].isdigit() and "_" not in text:  # the common case; "inf" and "nan" end in letters
         try:
-            return float(text)
+            value = float(text)
         except ValueError:
             pass
+        else:
+            return _finite(text, value)
     match = _NUMBER.fullmatch(text)
     if match is None:
-        raise InputError(f"{text!r} is not a number (digits, then an SI suffix such as k, meg, u, n or p)")
-    return float(match[1]) * _SUFFIXES.get((match[2] or "").lower(), 1.0)
+        raise InputError(f"{text[:80]!r} is not a number ({_why_not(text)})")
+    digits, exponent, suffix, unit = match[1], int(match[2] or 0), (match[3] or "").lower(), match[4].lower()
+    if not suffix and unit[:1] in _AMBIGUOUS:
+        raise InputError(
+            f"{text[:80]!r} is not a number of one meaning: {unit[0]!r} after the digits stands for {_AMBIGUOUS[unit[0]]}, depending on "
+            "the simulator; write the exponent (1e-9) and no unit"
+        )
+    if suffix == "mil":
+        return _finite(text, float(f"{digits}e{exponent}") * _MIL)
+    return _finite(text, float(f"{digits}e{exponent + _SUFFIXES.get(suffix, 0)}"))
+
+
+def _finite(text: str, value: float) -> float:
+    if math.isinf(value):
+        raise InputError(f"{text[:80]!r} is not a number below 1.8e308; a finite value is needed")
+    return value
+
+
+def _why_not(text: str) -> str:
+    """What to write instead of `text`."""
+    if infix := _INFIX.fullmatch(text):
+        return f"LTspice and ngspice read it differently; write {infix[1]}.{infix[3]}{infix[2]}"
+    if re.fullmatch(r"[+-]?\d+,\d+[a-z]*", text, re.ASCII | re.IGNORECASE):
+        return "write a decimal point, not a comma"
+    strange = next((c for c in text if not c.isascii() and c not in "\u00b5\u03bc\u03a9\u2126"), "")
+    if strange:
+        return (
+            f"{strange!r} is U+{ord(strange):04X}, which is no digit or suffix; write those of ASCII, and u for micro"
+        )
+    return "digits, then an SI suffix such as k, meg, u, n or p"
 
 
 def names_in(text: str) -> set[str]:
@@ -202,38 +252,52 @@ class _Parser:
         return ""
 
     def sum(self) -> float:
-        value = self.product()
+        value = self.product(first=True)
         while sign := self.take("+", "-"):
             value = value + self.product() if sign == "+" else value - self.product()
         return value
 
-    def product(self) -> float:
-        value = self.signed()
+    def product(self, first: bool = False) -> float:
+        value = self.signed(first)
         while sign := self.take("*", "/"):
             value = value * self.signed() if sign == "*" else value / self.signed()
         return value
 
-    def signed(self) -> float:
+    def signed(self, first: bool = False) -> float:
+        """A power, with a sign of its own where it stands first in its brackets; behind an operator only a number or name may have one."""
         level = self.scope.level
         level[0] += 1
         try:
             if level[0] > _MAX_DEPTH:
                 raise InputError(f"expression {self.shown[:80]!r}: nested more than {_MAX_DEPTH} deep; simplify it")
             sign = self.take("+", "-")
-            if sign:
-                return self.signed() if sign == "+" else -self.signed()
-            value = self.atom()
+            value = self.atom(signed=bool(sign), plain=bool(sign) and not first)
             while self.take("**"):
-                value = math.pow(value, self.exponent())
-            return value
+                if sign and not first:
+                    raise self.fault(
+                        "ngspice takes a sign behind an operator with the number, not the power; put it in brackets"
+                    )
+                value = self.power(value)
+            return -value if sign == "-" else value
         finally:
             level[0] -= 1
 
-    def exponent(self) -> float:
+    def power(self, base: float) -> float:
         sign = self.take("+", "-")
-        return -self.atom() if sign == "-" else self.atom()
+        exponent = self.atom(signed=bool(sign), plain=bool(sign))
+        exponent = -exponent if sign == "-" else exponent
+        if base < 0.0 and math.fmod(exponent, 2.0) != 0.0:
+            raise self.fault(
+                f"{base:g}**{exponent:g} is that of {-base:g} in ngspice; write the sign apart from the power"
+            )
+        return math.pow(base, exponent)
 
-    def atom(self) -> float:
+    def atom(self, signed: bool = False, plain: bool = False) -> float:
+        """A number, name, function or bracket; `signed`: behind a sign; `plain`: a number or name is needed."""
+        if signed and self.take("+", "-"):
+            raise self.fault("two signs behind one another are read differently by the simulators; drop or bracket one")
+        if plain and (self.place >= len(self.tokens) or self.tokens[self.place][1] == "("):
+            raise self.fault(_BRACKET)
         if self.take("("):
             return self.closed()[0]
         if self.place >= len(self.tokens):
@@ -241,13 +305,15 @@ class _Parser:
         kind, token = self.tokens[self.place]
         self.place += 1
         if kind == "number":
-            if _MIL.search(token):
+            if "mil" in token.lower():
                 raise self.fault("mil is 1e-3 in ngspice's expressions and 25.4e-6 outside of them; write 25.4u")
             return parse_number(token)
         if kind == "sign":
             raise self.fault(f"{token!r} is not expected")
         if not self.take("("):
             return self.scope.value(token)
+        if plain:
+            raise self.fault(_BRACKET)
         if token.lower() not in _FUNCTIONS:
             raise self.fault(f"there is no function {token!r}")
         fewest, most, function = _FUNCTIONS[token.lower()]
