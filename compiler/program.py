@@ -16,7 +16,7 @@ from scipy.constants import Boltzmann
 from ..circuits.amplifiers.models import AmplifierCell, require_cell
 from ..circuits.bulk import collector_paused
 from ..circuits.errors import InputError, UnrealisableError
-from ..circuits.netlist.analyses import Analysis
+from ..circuits.netlist.analyses import Analysis, OperatingPoint
 from ..circuits.netlist.netlist import Netlist
 from ..circuits.technology.die import Die
 from ..circuits.technology.technology import Technology
@@ -364,6 +364,13 @@ class AnalogProgram:
         if self.fabric.mean:
             lines.insert(1, f"volts_per_unit = {self.volts_per_unit!r} {unit}")
             lines.append("driven by the right-hand side b" if driven else "no drive: all sources are zero")
+            if isinstance(self.fabric.analysis(self.parts, self.technology, self.nodes, lambda: 1.0), OperatingPoint):
+                source = next(iter(self.fabric.drives(self.parts)[0]))
+                output = plus.replace("<k>", "1") + ("" if minus == "0" else "," + minus.replace("<k>", "1"))
+                lines.append(
+                    "small signals: each cell's drive has an ac amplitude of one unit; add .ac dec 20 1 1g, or .noise "
+                    f"v({output}) {source} dec 20 1 1g"
+                )
         if scaled_readout:
             lines += [f"d_{i + 1} = {float(d)!r}" for i, d in enumerate(self.readout_scale)]
         return lines

@@ -320,7 +320,7 @@ class Factored(Fabric):
                 sign, volts = (0.5, -0.5)[rail], float(currents[i]) / parts.drive_nominal
                 suffix, start = f"{k}{'pm'[rail]}", sign * float(state[i]) * (1.0 + 1.0 / gain)
                 netlist.add(
-                    VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{k}", "0", sign * volts),
+                    VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{k}", "0", sign * volts, ac=sign),
                     Resistor(f"RB{suffix}", f"b{'mp'[rail]}{k}", summing, 1.0 / float(parts.drive[i]), kelvin),
                     Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[i]), initial=start),
                     group=group,

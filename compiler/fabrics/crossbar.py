@@ -242,7 +242,7 @@ class Crossbar(Fabric):
             # The capacitor sees the output less the amplifier's own input voltage.
             start = sign * (state * (1.0 + 1.0 / gain) - float(parts.offset[i]))
             netlist.add(
-                VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{i + 1}", "0", sign * volts),
+                VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{i + 1}", "0", sign * volts, ac=sign),
                 Resistor(f"RB{suffix}", driven, summing, resistance, temperature=kelvin),
                 Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[rail, i]), initial=start),
                 group=group_name(i),
@@ -267,7 +267,7 @@ class Crossbar(Fabric):
         kelvin = float(parts.drive_temperature[i])
         start = state * (1.0 + 1.0 / gain) - offset
         netlist.add(
-            VoltageSource(f"VB{k}", f"b{k}", "0", -volts),
+            VoltageSource(f"VB{k}", f"b{k}", "0", -volts, ac=-1.0),
             Resistor(f"RB{k}", f"b{k}", f"e{k}", 1.0 / float(parts.drive[0, i]), kelvin),
             Capacitor(f"C{k}", f"p{k}", f"e{k}", float(parts.capacitance[0, i]), initial=start),
             group=group_name(i),

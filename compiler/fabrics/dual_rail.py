@@ -172,6 +172,6 @@ class DualRail(Fabric):
                 capacitance = float(parts.capacitance[rail, i])
                 netlist.add(
                     Capacitor(f"C{suffix}", node, "0", capacitance, initial=sign * float(state[i])),
-                    CurrentSource(f"I{suffix}", "0", node, sign * float(currents[i])),
+                    CurrentSource(f"I{suffix}", "0", node, sign * float(currents[i]), ac=sign),
                     group=group_name(i),
                 )

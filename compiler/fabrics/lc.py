@@ -189,6 +189,6 @@ class LC(Fabric):
                     CCVS(f"H{suffix}", f"x{tag}", "0", f"VS{suffix}", PROBE),
                     Capacitor(f"C{suffix}", node, "0", float(parts.storage[rail, i])),
                     Resistor(f"RD{suffix}", node, "0", 1.0 / float(parts.shunt[rail, i])),
-                    CurrentSource(f"I{suffix}", "0", node, share * float(currents[i])),
+                    CurrentSource(f"I{suffix}", "0", node, share * float(currents[i]), ac=share),
                     group=group_name(i),
                 )

@@ -218,6 +218,6 @@ class RC(Fabric):
                 netlist.add(Resistor(f"RG{i + 1}", node, "0", 1.0 / float(parts.ground[0, i]), kelvin), group=group)
             netlist.add(
                 Capacitor(f"C{i + 1}", node, "0", float(parts.storage[0, i]), initial=float(state[i])),
-                CurrentSource(f"I{i + 1}", "0", node, float(currents[i])),
+                CurrentSource(f"I{i + 1}", "0", node, float(currents[i]), ac=1.0),
                 group=group,
             )

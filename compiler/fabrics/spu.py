@@ -146,6 +146,6 @@ class SPU(Fabric):
             netlist.add(
                 Inductor(f"L{k}", node, "0", float(parts.storage[0, i])),
                 Resistor(f"R{k}", node, "0", 1.0 / float(parts.shunt[0, i])),
-                CurrentSource(f"I{k}", "0", node, float(currents[i]), ac=1.0 if f"I{k}" == SENSED else 0.0),
+                CurrentSource(f"I{k}", "0", node, float(currents[i]), ac=1.0),
                 group=group,
             )
