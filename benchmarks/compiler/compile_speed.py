@@ -18,7 +18,11 @@ from scipy import sparse
 
 from thermograd.circuits.ngspice.library import find_library
 from thermograd.circuits.ngspice.worker import Simulator
+from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
+
+BOARD = preset("breadboard").replace(opamp__outputs=2)
+"""With amplifiers that serve arrays of one rail and of two."""
 
 
 def dense(n: int, fabric: str, rounds: int, simulator: Simulator) -> None:
@@ -28,7 +32,7 @@ def dense(n: int, fabric: str, rounds: int, simulator: Simulator) -> None:
     ours, theirs = [], []
     for _ in range(rounds):
         start = time.perf_counter()
-        program = compile_matrix(matrix, fabric, "breadboard", b=b)
+        program = compile_matrix(matrix, fabric, BOARD, b=b)
         text = program.to_spice(b)
         ours.append(time.perf_counter() - start)
         start = time.perf_counter()

@@ -29,7 +29,6 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.ngspice.run_many import run_many
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
-from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.calibration.cases import random_system
@@ -65,15 +64,15 @@ class Question:
     die: int
 
 
-def ask(technology: Technology, n: int, die: int, rng: np.random.Generator, condition: float) -> Question:
+def ask(card: DeviceCard, n: int, die: int, rng: np.random.Generator, condition: float) -> Question:
     """A random system at half of the output limit."""
     matrix, b = random_system(n, condition, False, rng), rng.standard_normal(n)
     solution = np.linalg.solve(matrix, b)
-    nominal = lay_out(matrix, "crossbar", technology).at_scale(
-        0.5 * technology.opamp.output_limit / np.abs(solution).max()
+    nominal = lay_out(matrix, card.fabric, card.technology).at_scale(
+        0.5 * card.technology.opamp.output_limit / np.abs(solution).max()
     )
     exact = solution * nominal.volts_per_unit
-    return Question(nominal, nominal.on(Die(technology, die)), nominal.currents(b), exact, die)
+    return Question(nominal, nominal.on(Die(card.technology, die)), nominal.currents(b), exact, die)
 
 
 def predicted(question: Question, card: DeviceCard) -> AnalogProgram:
@@ -88,12 +87,12 @@ def at_rest(program: AnalogProgram, currents: np.ndarray, card: DeviceCard) -> n
     return np.linalg.solve(-drift, drive)
 
 
-def solutions(technology: Technology, card: DeviceCard) -> dict[int, dict[str, Any]]:
+def solutions(card: DeviceCard) -> dict[int, dict[str, Any]]:
     """Error vectors at rest, relative to |A^-1 b|, by number of unknowns."""
     found = {}
     for n in SIZES:
         rng = np.random.default_rng([n, 77])
-        questions = [ask(technology, n, die, rng, float(rng.uniform(5, 100))) for die in NEW_DIES]
+        questions = [ask(card, n, die, rng, float(rng.uniform(5, 100))) for die in NEW_DIES]
         jobs = [(q.program.circuit(q.currents, np.zeros(n)), OperatingPoint(q.program.nodes), None) for q in questions]
         volts = {k: q.voltages for k, q in run_many(jobs)}  # type: ignore[union-attr]
         size = [float(np.linalg.norm(q.exact)) for q in questions]
@@ -118,9 +117,9 @@ def explained(spice: np.ndarray, surrogate: np.ndarray) -> float:
     return 1.0 - float(np.sum((spice - surrogate) ** 2) / np.sum((spice - spice.mean()) ** 2))
 
 
-def settling(technology: Technology, card: DeviceCard) -> dict[str, Any]:
+def settling(card: DeviceCard) -> dict[str, Any]:
     """Curves of eight unknowns on one new die from zero, ngspice and surrogate, and their largest distance over the largest step."""
-    question = ask(technology, 8, 601, np.random.default_rng(78), 20.0)
+    question = ask(card, 8, 601, np.random.default_rng(78), 20.0)
     program = question.program
     duration = 6.0 * program.settling_time / program.tau
     netlist = program.circuit(question.currents, np.zeros(8))
@@ -140,12 +139,12 @@ def settling(technology: Technology, card: DeviceCard) -> dict[str, Any]:
     }
 
 
-def noise(technology: Technology, card: DeviceCard) -> dict[str, Any]:
+def noise(card: DeviceCard) -> dict[str, Any]:
     """Ratio of standard deviations, surrogate over ngspice, and its standard error, over the cells of three new dies."""
     variance, expected, effective = [], [], 0.0
     jobs, questions = [], []
     for die in (701, 702, 703):
-        question = ask(technology, 8, die, np.random.default_rng(die), 5.0)
+        question = ask(card, 8, die, np.random.default_rng(die), 5.0)
         zero = np.zeros(8)
         duration = SLOW_TIMES * question.program.settling_time / question.program.tau
         questions.append(question)
@@ -167,11 +166,11 @@ def noise(technology: Technology, card: DeviceCard) -> dict[str, Any]:
     return {"ratio": ratio, "error": float(0.5 / np.sqrt(effective)), "spice": variance, "surrogate": expected}
 
 
-def distribution(technology: Technology, card: DeviceCard, first: int) -> dict[str, Any]:
+def distribution(card: DeviceCard, first: int) -> dict[str, Any]:
     """Errors of one system over many dies from seed `first` on, and what the tests say."""
-    base = ask(technology, 8, 0, np.random.default_rng(79), 20.0)
+    base = ask(card, 8, 0, np.random.default_rng(79), 20.0)
     size = float(np.linalg.norm(base.exact))
-    programs = [base.nominal.on(Die(technology, first + k)) for k in range(MANY_DIES)]
+    programs = [base.nominal.on(Die(card.technology, first + k)) for k in range(MANY_DIES)]
     jobs = [(p.circuit(base.currents, np.zeros(8)), OperatingPoint(p.nodes), None) for p in programs]
     spice = np.zeros((MANY_DIES, 8))
     for k, found in run_many(jobs):
@@ -215,16 +214,16 @@ def main() -> None:
     )
     for place, technology in enumerate(TECHNOLOGIES):
         card = calibrate(technology)
-        found: dict[str, Any] = {"solutions": solutions(technology, card)}
+        found: dict[str, Any] = {"solutions": solutions(card)}
         for n, figures in found["solutions"].items():
             print(
                 f"| {technology.name} | {n} | {100 * figures['size']:.3g} % | {1 - figures['explained']:.1e} +- {figures['error']:.0e} |",
                 flush=True,
             )
         found |= {
-            "settling": settling(technology, card),
-            "noise": noise(technology, card),
-            "dies": distribution(technology, card, 20_000 + 1000 * place),
+            "settling": settling(card),
+            "noise": noise(card),
+            "dies": distribution(card, 20_000 + 1000 * place),
         }
         results[technology.name] = found
     print(

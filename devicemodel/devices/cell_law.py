@@ -21,8 +21,8 @@ the variance S / (2 K' M_3) of the full law (exact for one cell); P is here with
 S = k N k^T the covariance at rest is M^-1 k N E k^T M^-T less, E the seconds of `inverters.unfollowed`.
 
 States of the amplifiers' own, 2 n or 3 n in all, gain nothing that could be seen: with the figures of the `integrated` preset this is
-within 2e-6 of the full law, and without D within 5e-4; with inverters within 5e-6, 4 n or 6 n states, and the covariance at rest within
-4e-5 in every direction, also with the figures of `breadboard`.
+within 2e-6 of the full law, and without D within 5e-4. With inverters and the figures of `breadboard` it is within 6e-5 of the full law
+of 3 n states, at the start where all couplings are negative, else 5e-6; the covariance at rest within 4e-5 in every direction.
 
 leak = 1/A0, lag = 1/(2 pi GBW), pole = 1/(2 pi f_2), the standard deviations of mismatch and offset, the gain and the noise power are the
 `DeviceCard`'s; die-to-die variation and gradient are those of the card's technology.
