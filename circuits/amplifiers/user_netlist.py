@@ -15,6 +15,7 @@ from ..netlist.elements import GROUND, Element, Resistor, VoltageSource
 from ..netlist.mutual_inductance import MutualInductance
 from ..netlist.netlist import Netlist
 from ..spice.includes import read_file
+from ..spice.names import node_name
 from ..spice.read import read_subcircuit
 
 _NODE_FIELDS = ("a", "b", "cp", "cm", "collector", "base", "emitter", "substrate", "drain", "gate", "source", "bulk")
@@ -120,6 +121,8 @@ class Amplifier:
         reference: float,
     ) -> Amplifier:
         """With every port accounted for."""
+        inputs, outputs = (node_name(inputs[0]), node_name(inputs[1])), tuple(map(node_name, outputs))
+        supplies = {node_name(port): volts for port, volts in supplies.items()}
         named = [*inputs, *outputs, *supplies]
         for port in named:
             if port not in ports:

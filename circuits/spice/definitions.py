@@ -1,21 +1,16 @@
-"""What stands around the parts of a netlist's text: sub-circuits, parameters, models and the temperature."""
+"""What stands around the parts of a netlist's text: sub-circuits, parameters and models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from scipy import constants
-
-from ..errors import InputError
 from ..netlist.elements import GROUND
-from ..netlist.semiconductors import NOMINAL_CELSIUS, DeviceModel
+from ..netlist.semiconductors import DeviceModel
 from .expressions import Scope
 from .lexer import Card
+from .options import OPTION_CARDS
 from .part_cards import read_model
-
-#: Options that change what a device is; all others only tell a simulator how to work.
-_CHANGES_DEVICES = ("scale", "scalm", "defl", "defw", "defad", "defas")
 
 
 @dataclass
@@ -54,6 +49,10 @@ def split_definitions(cards: Iterable[Card]) -> tuple[dict[str, Definition], Def
             if start is None:
                 raise card.error(".ends without .subckt; remove it")
             found[current.name.lower()], current, start = current, top, None
+        elif start is not None and (
+            key == ".temp" or (key in OPTION_CARDS and any(word.lower().startswith("temp=") for word in card.words))
+        ):
+            raise card.error("the temperature is the whole circuit's; put it outside of the sub-circuit")
         elif key == ".param":
             current.params.append(card)
         elif key == ".model":
@@ -100,39 +99,3 @@ def read_models(cards: list[Card], scope: Scope, path: str) -> dict[str, DeviceM
             raise card.error(f"model {card.words[1]!r} is already defined; rename one")
         found[key] = model
     return found
-
-
-def temperature_after(card: Card, celsius: float, scope: Scope) -> float:
-    """The temperature in force after this card, in Celsius."""
-    key = card.words[0].lower()
-    try:
-        if key == ".temp":
-            if len(card.words) != 2:
-                raise InputError("one temperature, in Celsius, is needed; run the netlist once for each")
-            celsius = scope.number(card.words[1])
-        elif key in (".options", ".option"):
-            for word in card.words[1:]:
-                name, equals, value = word.partition("=")
-                if equals and name.lower() == "temp":
-                    celsius = scope.number(value)
-        if not -constants.zero_Celsius < celsius < 1e6:
-            raise InputError(f"temperature = {celsius:g} C, but it must be above absolute zero")
-    except InputError as error:
-        raise card.error(str(error)) from None
-    return celsius
-
-
-def check_device_options(card: Card, scope: Scope) -> None:
-    """Raise at options that would change the devices, which the parts here do not follow."""
-    for word in card.words[1:]:
-        name, _, value = word.partition("=")
-        if name.lower() in _CHANGES_DEVICES:
-            raise card.error(f"the option {name} is not supported; write the devices' own sizes out")
-        if name.lower() != "tnom":
-            continue
-        try:
-            nominal = scope.number(value)
-        except InputError as error:
-            raise card.error(str(error)) from None
-        if nominal != NOMINAL_CELSIUS:
-            raise card.error(f"tnom is {NOMINAL_CELSIUS:g} C here; give tnom=... in the .model cards instead")

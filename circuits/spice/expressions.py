@@ -72,7 +72,7 @@ def parse_number(text: str) -> float:
         except ValueError:
             pass
         else:
-            return _finite(text, value)
+            return value if not math.isinf(value) else _finite(text, value)
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise InputError(f"{text[:80]!r} is not a number ({_why_not(text)})")

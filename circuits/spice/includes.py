@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError
-from .lexer import Line, without_comment
+from .decoding import decode
+from .lexer import Line, split_lines, without_comment
 
-_INCLUDE = re.compile(r"\s*\.(include|incl|inc|lib)(?![A-Za-z0-9_])(.*)", re.IGNORECASE)
-_SECTION = re.compile(r"\s*\.(lib|endl)(?![A-Za-z0-9_])(.*)", re.IGNORECASE)
+_INCLUDE = re.compile(r"\s*\.(include|incl|inc|lib)(?![A-Za-z0-9_])(.*)", re.ASCII | re.IGNORECASE)
+_SECTION = re.compile(r"\s*\.(lib|endl)(?![A-Za-z0-9_])(.*)", re.ASCII | re.IGNORECASE)
 _WORD = re.compile(r"\s*(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
 _MAX_DEPTH = 10
 #: Files that include one another twice double with every level; these bounds are what ends that.
@@ -44,7 +46,7 @@ def read_file(path: str | Path, folder: str | Path | None) -> tuple[str, list[Li
         raise InputError(
             f"include_folder = {str(folder)!r} is not a folder; name the one that holds the files to include"
         )
-    lines = list(enumerate(text.splitlines()[1:], start=2))
+    lines = list(enumerate(split_lines(text)[1:], start=2))
     if not any(_INCLUDE.match(line) for _, line in lines):
         return text, None
     return text, list(_Includer(allowed).lines(list(lines), home, 0))
@@ -68,8 +70,12 @@ class _Includer:
 
             words = ["".join(found) for found in _WORD.findall(without_comment(match[2]))]
             is_library = match[1].lower() == "lib"
-            if len(words) != 1 + is_library:
-                raise fault("write .include FILE, or .lib FILE SECTION")
+            if len(words) not in (1, 1 + is_library) or (
+                is_library and len(words) == 1 and self.find(words[0], home) is None
+            ):
+                raise fault(
+                    f"write .include FILE, or .lib FILE SECTION; the file must be inside of the folder {str(self.folder)!r}"
+                )
             if depth >= _MAX_DEPTH:
                 raise fault(f"files include one another more than {_MAX_DEPTH} deep; does one include itself?")
             path = self.find(words[0], home)
@@ -87,10 +93,13 @@ class _Includer:
                     f"more than {_MAX_FILES} files or {_MAX_BYTES >> 20} MiB are included; put them together yourself"
                 )
             shown = str(path.relative_to(self.folder))
-            inner: list[Line] = [
-                (f"{number} of {shown}", line) for number, line in enumerate(text.splitlines(), start=1)
-            ]
-            if is_library:
+            try:
+                inner: list[Line] = [
+                    (f"{number} of {shown}", line) for number, line in enumerate(split_lines(text), start=1)
+                ]
+            except InputError as error:
+                raise InputError(f"{shown}: {error}") from None
+            if len(words) == 2:
                 inner = _section(
                     inner, words[1], fault(f"there is no section {words[1]!r}, from .lib to .endl, in {shown}")
                 )
@@ -98,9 +107,9 @@ class _Includer:
 
     def find(self, name: str, home: Path) -> Path | None:
         """The file that is meant, links followed, if it is inside of the folder."""
-        for start in (home, self.folder):
+        for start, spelled in itertools.product((home, self.folder), (name, name.replace("\\", "/"))):
             try:
-                path = (start / name).resolve(strict=True)
+                path = (start / spelled).resolve(strict=True)
             except (OSError, ValueError, RuntimeError):
                 continue
             if path.is_relative_to(self.folder) and path.is_file():
@@ -132,4 +141,4 @@ def _text(path: Path) -> str:
         raise ValueError("it is no file")
     if path.stat().st_size > _MAX_BYTES:
         raise ValueError(f"it has more than {_MAX_BYTES >> 20} MiB")
-    return path.read_text(encoding="utf-8-sig")
+    return decode(path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -12,9 +13,32 @@ Line: TypeAlias = tuple[int | str, str]
 """Where a line stands (its number; with the file's name if it is an included one), and its text."""
 BLANK = "\x00"
 """What stands for a blank inside of an expression, which is one word."""
+_COMMENT = re.compile(r";|//|(?:^|\s)\$")
 _EXPRESSION = re.compile(r"(\{[^{}]*\}|'[^']*'|\"[^\"]*\")")
 #: Where none of these occurs, every line is one card whose words are separated by blanks.
-_MARKS = (";", "$", "(", ")", "{", "'", '"', " =", "= ", "*", "\n+", "\n ", "\t")
+_MARKS = (
+    ";",
+    "$",
+    "(",
+    ")",
+    "{",
+    "'",
+    '"',
+    " =",
+    "= ",
+    "*",
+    "//",
+    "\n+",
+    "\n ",
+    "\t",
+    "\v",
+    "\f",
+    "\x1c",
+    "\x1d",
+    "\x1e",
+    "\x1f",
+    BLANK,
+)
 
 
 class Card(NamedTuple):
@@ -36,7 +60,9 @@ def read_cards(lines: Iterable[Line]) -> tuple[Iterable[Card], list[Card]]:
     """
     body = [(number, line) for number, line in lines if line[:1] != "*"]
     whole = "\n" + "\n".join([line for _, line in body])
-    if not any(mark in whole for mark in _MARKS):  # as thermograd writes; 1e5 cards are split as they are used
+    if whole.isascii() and not any(
+        mark in whole for mark in _MARKS
+    ):  # as thermograd writes; 1e5 cards are split as they are used
         dots = [card for number, line in body if line[:1] == "." and (card := Card(number, line.split())).words]
         return (Card(number, words) for number, line in body if (words := line.split())), dots
     cards = list(_logical(body))
@@ -47,10 +73,19 @@ def _logical(body: list[Line]) -> Iterator[Card]:
     """Cards of several lines are put together first, so that an expression or ``name = value`` may be broken anywhere."""
     start: int | str = 0
     pieces: list[str] = []
+    commented = False
     for number, line in body:
         content = without_comment(line)
-        if not content or content.startswith("*"):
+        if not content or content.startswith("*") or content[:6].lower() == ".title":
+            commented |= line.lstrip().startswith(";")
             continue
+        _check_characters(number, content)
+        if commented and content.startswith("+"):
+            raise InputError(
+                f"line {number} ({content[:80]}): a continuation (+) behind a comment line of ';', which ngspice would continue; write "
+                "that comment with '*'"
+            )
+        commented = False
         if content.startswith("+"):
             if not pieces:
                 raise InputError(f"line {number}: a continuation (+) with nothing before it")
@@ -71,9 +106,42 @@ def _card(number: int | str, pieces: list[str]) -> Iterator[Card]:
         yield Card(number, words)
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, which end at line feeds, with or without carriage returns before them, and nowhere else.
+
+    `str.splitlines` also ends them at form feeds, U+0085, U+2028 and others, so that what follows in a comment would be read.
+
+    Raises:
+        InputError: a carriage return that ends no line: one before a line feed is Windows', one alone was that of old Macintoshes.
+    """
+    text = text.removeprefix("\ufeff")
+    if "\r" in text:
+        text = re.sub(r"\r+(\n|\Z)", r"\1", text)
+        if "\r" in text:
+            line = text.count("\n", 0, text.index("\r")) + 1
+            raise InputError(
+                f"line {line}: it has a carriage return (U+000D) inside; end the lines by line feeds (U+000A)"
+            )
+    return text.split("\n")
+
+
+def _check_characters(number: int | str, content: str) -> None:
+    """Raise at characters that Python takes for blanks and a simulator for parts of a word, or that nobody sees."""
+    if content.isprintable():
+        return
+    for character in content:
+        if not character.isprintable() and character != "\t":
+            name = unicodedata.name(character, "a control character")
+            raise InputError(
+                f"line {number}: it has U+{ord(character):04X} ({name.lower()}) outside of a comment; put a blank or nothing there"
+            )
+
+
 def without_comment(line: str) -> str:
-    """What precedes ``;`` or `` $``, stripped."""
-    return (re.split(r";|\s\$", line, maxsplit=1)[0] if ";" in line or "$" in line else line).strip()
+    """What precedes ``;``, ``//`` or `` $``, stripped."""
+    if ";" in line or "$" in line or "//" in line:
+        line = _COMMENT.split(line, maxsplit=1)[0]
+    return line.strip()
 
 
 def split_words(number: int | str, content: str) -> list[str]:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from scipy import constants
-
 from ..errors import InputError
 from ..netlist.elements import GROUND, Element, Resistor
 from ..netlist.semiconductors import Device, DeviceModel
-from .definitions import Definition, check_device_options, define, read_models, split_definitions, temperature_after
+from .definitions import Definition, define, read_models, split_definitions
 from .expressions import Scope, names_in, parse_number
 from .lexer import BLANK, Card, Line, read_cards
+from .names import node_name, part_name
+from .options import OPTION_CARDS, check_device_options, check_options, temperature
 from .part_cards import Surroundings, read_part
 
 _ANALYSES = (".op", ".tran", ".ac", ".dc", ".noise", ".tf", ".sens", ".pz", ".disto", ".four", ".meas", ".measure")
 _OUTPUTS = (".save", ".print", ".plot", ".probe", ".backanno", ".width")
-_PASSED_OVER = frozenset((".options", ".option", ".temp", ".end", *_ANALYSES, *_OUTPUTS))
+_PASSED_OVER = frozenset((*OPTION_CARDS, ".temp", ".title", ".end", *_ANALYSES, *_OUTPUTS))
 INCLUSIONS = (".include", ".inc", ".incl", ".lib")
 _REMEDIES = {
     **dict.fromkeys(
@@ -69,13 +69,11 @@ class Parser:
             for card in self.top.params:
                 define(self.scope, card)
             self.scope.settle()
-        celsius = 27.0
-        for card in dots:
-            celsius = temperature_after(card, celsius, self.scope)
-        self.kelvin = celsius + constants.zero_Celsius
+        self.options = [card for card in dots if card.words[0].lower() in OPTION_CARDS]
+        check_options(self.options)
+        self.kelvin = temperature(dots, self.scope)
         if not self.flat:
             self.models = read_models(self.top.models, self.scope, "")
-        self.options = [card for card in dots if card.words[0].lower() in (".options", ".option")]
         self.is_ltspice = any(card.words[0].lower() == ".backanno" for card in dots)  # an error in ngspice
 
     def elements(self, trace: list[Card] | None = None) -> Iterator[Element]:
@@ -114,8 +112,8 @@ class Parser:
                 low = name.lower()
                 found = GROUND if low in (GROUND, "gnd") else ports.get(low)
                 if found is None:
-                    found = spelling.setdefault(low, f"{name}{path}")
-                    if self.definitions and self.origins.setdefault(found.lower(), (path, low)) != (path, low):
+                    found = spelling.setdefault(low, f"{node_name(name)}{path}")
+                    if self.origins.setdefault(found.lower(), (path, low)) != (path, low):
                         raise InputError(
                             f"node {name!r} would be called {found!r}, as another node is; rename one of them"
                         )
@@ -143,11 +141,11 @@ class Parser:
                     letter == "R" and len(words) == 4 and "=" not in words[3] and words[3][0] != "{"
                 ):  # nearly all of a large one
                     name, a, b, ohm = words
-                    if path:
-                        name += path
+                    if path or not name.isidentifier():
+                        name = f"{part_name(name)}{path}"
                     yield Resistor(name, names.get(a) or node(a), names.get(b) or node(b), parse_number(ohm))
                     continue
-                part = read_part(letter, [f"{words[0]}{path}", *words[1:]], around)
+                part = read_part(letter, [f"{part_name(words[0])}{path}", *words[1:]], around)
             except (InputError, IndexError) as error:
                 raise card.error(str(error) if isinstance(error, InputError) else "words are missing") from None
             yield part
@@ -195,7 +193,7 @@ class Parser:
             inside.settle()
         except InputError as error:
             raise error if str(error).startswith("line ") else card.error(str(error)) from None
-        suffix = f"{path}_{card.words[0]}"
+        suffix = f"{path}_{part_name(card.words[0])}"
         local = read_models(inner.models, inside, suffix)
         yield from self._flatten(
             iter(inner.cards), ports, suffix, inside, {**models, **local} if local else models, depth + 1, trace

@@ -23,6 +23,7 @@ from ..netlist.semiconductors import BipolarTransistor, Device, DeviceModel, Dio
 from .behavioural_cards import read_behavioural
 from .expressions import Scope
 from .lexer import Card
+from .names import part_name
 from .source_cards import read_source
 
 _KINDS = "RCLVIEGHFKDQMSB"
@@ -112,7 +113,7 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
     if letter == "K":
         take()
         exactly(3)
-        return MutualInductance(name, f"{plain[0]}{path}", f"{plain[1]}{path}", number(plain[2]))
+        return MutualInductance(name, f"{part_name(plain[0])}{path}", f"{part_name(plain[1])}{path}", number(plain[2]))
     if letter in "DQMS":
         return _device(letter, name, plain, take, around)
     a, b = node(plain[0]), node(plain[1])
@@ -158,8 +159,8 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
     if letter == "G":
         return VCCS(name, a, b, node(plain[2]), node(plain[3]), number(plain[4]) * times(given))
     if letter == "H":
-        return CCVS(name, a, b, f"{plain[2]}{path}", number(plain[3]))
-    return CCCS(name, a, b, f"{plain[2]}{path}", number(plain[3]) * times(given))
+        return CCVS(name, a, b, f"{part_name(plain[2])}{path}", number(plain[3]))
+    return CCCS(name, a, b, f"{part_name(plain[2])}{path}", number(plain[3]) * times(given))
 
 
 def _parts(word: str, letter: str) -> list[str]:

@@ -5,14 +5,18 @@ Nothing is executed, and nothing is included unless a folder is named for it.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ..errors import InputError
 from ..netlist.elements import Element
 from ..netlist.netlist import Netlist
 from .includes import read_file
-from .lexer import Card, Line
+from .lexer import Card, Line, split_lines, split_words
+from .names import node_name
 from .parser import INCLUSIONS, Parser, not_supported
+
+_TITLE = re.compile(r"\s*\.title(?:\s(.*))?$", re.ASCII | re.IGNORECASE)
 
 
 def parse_spice(text: str) -> Netlist:
@@ -43,7 +47,7 @@ def parse_spice(text: str) -> Netlist:
     """
     if not isinstance(text, str):
         raise InputError(f"text = {type(text).__name__}: the netlist's text is needed; read_spice takes a file")
-    return _netlist(text, list(enumerate(text.splitlines()[1:], start=2)))
+    return _netlist(text, list(enumerate(split_lines(text)[1:], start=2)))
 
 
 def read_spice(path: str | Path, include_folder: str | Path | None = None) -> Netlist:
@@ -67,7 +71,7 @@ def read_spice(path: str | Path, include_folder: str | Path | None = None) -> Ne
 
 def parse_elements(text: str) -> tuple[list[Element], float]:
     """The parts of a netlist's text, sub-circuits flattened, and its temperature (K); see `parse_spice`, which also checks names."""
-    parser = Parser(enumerate(text.splitlines()[1:], start=2))
+    parser = Parser(enumerate(split_lines(text)[1:], start=2))
     return list(parser.elements()), parser.kelvin
 
 
@@ -81,7 +85,7 @@ def read_subcircuit(text: str, lines: list[Line] | None, name: str) -> tuple[Net
     Raises:
         InputError: there is no sub-circuit of that name; as `parse_spice`.
     """
-    parser = Parser(enumerate(text.splitlines()[1:], start=2) if lines is None else lines)
+    parser = Parser(enumerate(split_lines(text)[1:], start=2) if lines is None else lines)
     for card in parser.top.cards:  # left aside with the parts outside, its models would be missed silently
         if card.words[0].lower() in INCLUSIONS:
             raise not_supported(card)
@@ -92,24 +96,49 @@ def read_subcircuit(text: str, lines: list[Line] | None, name: str) -> tuple[Net
     parser.cards = iter([Card(1, [f"X{inner.name}", *inner.ports, inner.name])])
     netlist = Netlist(inner.name, temperature=parser.kelvin)
     netlist.add(*parser.elements())
-    return netlist, tuple(inner.ports)
+    return netlist, tuple(node_name(port) for port in inner.ports)
 
 
 def _netlist(text: str, lines: list[Line]) -> Netlist:
-    first = text.splitlines()[0] if text.strip() else ""
-    if first.lstrip().startswith("."):
-        raise InputError(f"line 1 ({first[:80]}): the first line of a netlist is its title; put one before this card")
-    if not first.isprintable():
-        raise InputError(f"line 1 ({first[:80]!r}): the title has control characters; remove them")
+    first = split_lines(text.partition("\n")[0])[0]
+    title = _title(first, text)
     parser = Parser(lines)
     elements = list(parser.elements())
-    netlist = Netlist(first.removeprefix("*").strip(), temperature=parser.kelvin)
+    netlist = Netlist(title, temperature=parser.kelvin)
     try:
         netlist.add(*elements)
     except InputError as error:
         _reraise_with_line(lines, error)
         raise
+    if _is_part(first, parser):
+        raise InputError(
+            f"line 1 ({title[:80]}): the first line of a netlist is its title, and this one is a part, which would be left out; put a "
+            "title before it, or '*' if it is the title"
+        )
     return netlist
+
+
+def _title(first: str, text: str) -> str:
+    """The first line, or what a `.title` card says in its place: the first line of KiCad's and PySpice's exports is one."""
+    cards: list[str] = []
+    if ".title" in text.lower():
+        cards = [found[1] or "" for line in split_lines(text) if (found := _TITLE.match(line))]
+    if not cards and first.lstrip().startswith("."):
+        raise InputError(f"line 1 ({first[:80]}): the first line of a netlist is its title; put one before this card")
+    title = re.sub(r"\s", " ", cards[-1] if cards else first.removeprefix("*")).strip()
+    if not title.isprintable():
+        raise InputError(f"line 1 ({title[:80]!r}): the title has control characters; remove them")
+    return title
+
+
+def _is_part(line: str, parser: Parser) -> bool:
+    """Whether a line that stands where the title is expected is a part of this netlist."""
+    try:
+        words = split_words(1, line)
+        parser.cards = iter([Card(1, words)] if words and words[0][0].isalpha() else [])
+        return any(True for _ in parser.elements())
+    except InputError:
+        return False
 
 
 def _reraise_with_line(lines: list[Line], error: InputError) -> None:

@@ -89,11 +89,45 @@ def test_included_files_are_no_freer_than_the_text(folder):
 
 
 def test_files_that_cannot_be_read(folder):
-    (folder / "latin.cir").write_bytes(b"t\nR1 a 0 1 ; \xb5\n")
-    for path in (folder / "none.cir", folder, "a\x00b", folder / "latin.cir", None):
+    (folder / "bytes.cir").write_bytes(b"t\nR1 a 0 1 ; \x81\n")
+    with pytest.raises(
+        InputError, match=r"cannot be read: it is neither UTF-8, UTF-16 nor Windows-1252; convert it, .*iconv"
+    ):
+        read_spice(folder / "bytes.cir")
+    for path in (folder / "none.cir", folder, "a\x00b", None):
         with pytest.raises(InputError, match="cannot be read"):
             read_spice(path)
     path = write(folder, "")
     for bad in (folder / "none", path, "a\x00b", 3):
         with pytest.raises(InputError, match="include_folder"):
             read_spice(path, include_folder=bad)
+
+
+def test_windows_and_ltspice_name_files_in_their_ways(folder):
+    for card in (
+        r".include sub\same.inc",
+        r".include .\sub\same.inc",
+        r'.lib "sub\same.inc"',
+        ".lib sub/same.inc",
+        ".lib 'sub/same.inc'",
+    ):
+        assert "R3" in read_spice(write(folder, f"R2 out 0 1\n{card}"), include_folder=folder)
+    for card in (
+        r".include ..\secret.inc",
+        r".lib C:\Users\me\LTspice\lib\cmp\standard.dio",
+        ".lib none.lib",
+        ".lib ../secret.inc",
+    ):
+        with pytest.raises(InputError, match=r"line 5 .*inside of the folder"):
+            read_spice(write(folder, card), include_folder=folder)
+
+
+def test_included_files_have_the_encodings_and_line_ends_of_others(folder):
+    (folder / "wide.inc").write_bytes("* ohm \u03a9\r\nC2 out 0 10\u00b5\r\n".encode("utf-16"))
+    (folder / "latin.inc").write_bytes(b"* page\x0cR8 out 0 1\r\nC3 out 0 4.7\xb5\n")
+    netlist = read_spice(write(folder, "R2 out 0 1\n.include wide.inc\n.include latin.inc"), include_folder=folder)
+    assert "R8" not in netlist
+    assert (netlist["C2"].capacitance, netlist["C3"].capacitance) == (1e-5, 4.7e-6)
+    (folder / "mac.inc").write_bytes(b"R3 out 0 1\rR4 out 0 1\n")
+    with pytest.raises(InputError, match=r"mac.inc: line 1: it has a carriage return"):
+        read_spice(write(folder, ".include mac.inc"), include_folder=folder)
