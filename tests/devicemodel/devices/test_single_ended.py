@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.linear.statespace import state_space
@@ -132,6 +134,28 @@ def test_no_second_order_is_left_out_for_nothing():
     right, without, early = misses(space, program, start, 0.3, found, linear, undelayed)
     assert without > 5 * right
     assert early > 100 * right
+
+
+@settings(max_examples=40)
+@given(n=st.integers(2, 7), seed=st.integers(0, 10**4), speed=st.floats(10.0, 1000.0), gain=st.floats(30.0, 1e5))
+def test_what_is_left_out_falls_as_the_square_of_the_amplifiers_speed(n, seed, speed, gain):
+    """In units of 1 / (w tau)^2, whatever the parts are; and whether the circuit is stable at all, the law at rest knows."""
+    rng = np.random.default_rng([seed, n])
+    technology = BREADBOARD.replace(
+        opamp__gain=gain,
+        opamp__gbw=speed / 1e-5 / (2 * math.pi),
+        opamp__offset=rng.uniform(0, 0.02),
+        resistors__tolerance=rng.uniform(0, 0.05),
+        capacitors__tolerance=rng.uniform(0, 0.1),
+    )
+    a = negative(n, seed) if rng.uniform() < 0.5 else spd(n, 10 ** rng.uniform(0.1, 2.5), seed)
+    program, currents, start, space = circuit(technology, a, die=seed)
+    assert program.is_stable() == space.is_stable
+    if program.is_stable():
+        found = cell_law(program, currents, card_of(technology))
+        assert misses(space, program, start, 1.0, found)[0] < 40 / speed**2
+        assert misses(space, program, start, math.inf, found)[0] < 1e-9
+        assert covariance_misses(space, program, found)[0] < 40 / speed**2
 
 
 @pytest.mark.parametrize("technology", TECHNOLOGIES.values(), ids=TECHNOLOGIES)
