@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +11,12 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path
+from .amplifier import Include, Supply, read_amplifier
 from .options import CIRCUITS, PICTURES, Json, Plot, TechnologyName, examples, suffixed
 from .outputs import emit, note, show
 
 if TYPE_CHECKING:
     from ..circuits.amplifiers.characterise import Characterisation
-    from ..circuits.amplifiers.user_netlist import Amplifier
     from ..circuits.technology.parts import OpAmp
     from ..circuits.technology.technology import Technology
 
@@ -50,14 +49,7 @@ def characterise(
         str,
         typer.Option("--outputs", help="Its output port, or two differential ones.", metavar="OUT|PLUS,MINUS"),
     ],
-    supply: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--supply",
-            help="Voltage to ground of each other port (supplies, references, biases) (repeatable).",
-            metavar="PORT=VOLTS",
-        ),
-    ] = None,
+    supply: Supply = None,
     reference: Annotated[
         str,
         typer.Option(
@@ -81,9 +73,7 @@ def characterise(
         str | None,
         typer.Option("--temperature", help="Default: as in the netlist, or 300.15 K (27 C).", metavar="KELVIN"),
     ] = None,
-    include: Annotated[
-        Path | None, typer.Option("--include", help="Folder whose files the netlist may include.", metavar="DIR")
-    ] = None,
+    include: Include = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -113,7 +103,7 @@ def characterise(
     ohm = math.inf if load_resistance is None else suffixed("--load-resistance", load_resistance)
     farad = suffixed("--load-capacitance", load_capacitance)
     rest = suffixed("--reference", reference)
-    amplifier = _amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest)
+    amplifier = read_amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest)
     kelvin = amplifier.parts.temperature if temperature is None else suffixed("--temperature", temperature)
     measured = measure(amplifier, load_resistance=ohm, load_capacitance=farad, temperature=kelvin)
     title = f"{amplifier.parts.title} at {_conditions(measured)}"
@@ -135,63 +125,6 @@ def characterise(
     if target is not None:
         for remark in _remarks(measured):
             note(f"{target}: {remark}")
-
-
-def _amplifier(
-    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], include: Path | None, rest: float = 0.0
-) -> Amplifier:
-    from ..circuits.amplifiers.user_netlist import Amplifier
-    from ..circuits.spice.includes import read_file
-    from ..circuits.spice.read import read_subcircuit
-
-    plus, *minus = _names("--inputs", inputs)
-    if len(minus) != 1:
-        raise InputError(
-            f"--inputs {inputs!r} is not a pair: name the non-inverting and the inverting input, such as --inputs inp,inn"
-        )
-    ends = _names("--outputs", outputs)
-    if len(ends) > 2:
-        raise InputError(f"--outputs {outputs!r} names {len(ends)} ports: an amplifier has one output, or two")
-    volts = _volts(supplies)
-    parts, ports = read_subcircuit(*read_file(path, include), subckt)
-    named = {"--inputs": [plus, *minus], "--outputs": ends, "--supply": list(volts)}
-    for option, names in named.items():
-        for name in names:
-            if name not in ports:
-                raise InputError(
-                    f"{option} names {name!r}, which is not a port of sub-circuit {parts.title}; its ports are {', '.join(ports)}"
-                )
-    given = [name for names in named.values() for name in names]
-    for name in given:
-        if given.count(name) > 1:
-            raise InputError(f"port {name} is named twice; it must be one input, one output or one supply")
-    left = [port for port in ports if port not in given]
-    if left:
-        remedy = " ".join(f"--supply {port}=VOLTS" for port in left)
-        raise InputError(
-            f"port {', '.join(left)} of sub-circuit {parts.title} is neither input nor output; give its voltage: {remedy}"
-        )
-    return Amplifier(parts, (plus, minus[0]), tuple(ends), volts, rest)
-
-
-def _names(option: str, text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise InputError(f"{option} {text!r}: a name is empty; give port names separated by commas")
-    return names
-
-
-def _volts(supplies: Sequence[str]) -> dict[str, float]:
-
-    found: dict[str, float] = {}
-    for text in supplies:
-        port, equals, value = (word.strip() for word in text.partition("="))
-        if not (port and equals and value):
-            raise InputError(f"--supply {text!r} is not PORT=VOLTS, such as --supply vdd=0.9")
-        if port in found:
-            raise InputError(f"--supply {port} is given twice; leave one out")
-        found[port] = suffixed(f"--supply {port}", value)
-    return found
 
 
 def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> Technology:

@@ -11,6 +11,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_text
+from .amplifier import AmplifierChoice, Include, Inputs, Outputs, Ports, Reference, Subckt, Supply, chosen_amplifier
 from .options import CIRCUITS, PICTURES, Damping, Drive, FabricCommand, Json, Matrix, Seed, TechnologyName, examples
 from .outputs import complain, emit, note, say, show, to_json
 
@@ -24,6 +25,7 @@ SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.htm
 EXTRACTED = ".extracted.cir"
 MONTE_CARLO = ".mc.cir"
 REFINED = "refined readings"
+AMPLIFIERS = "netlist's amplifiers"
 UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
 
 app = typer.Typer()
@@ -44,6 +46,9 @@ app = typer.Typer()
         "thermograd compile A.npy --b b.npy --technology integrated --drive-ranges 8 --out board",
         "thermograd compile A.npy --b b.npy --technology breadboard --params --out board",
         "thermograd compile A.npy --b b.npy --technology breadboard --monte-carlo 200 --out board && ngspice -b board.mc.cir",
+        "thermograd compile A.npy --b b.npy --technology breadboard --amplifier macromodel --out board",
+        "thermograd compile A.npy --fabric crossbar_single --technology breadboard --amplifier examples/amplifiers/two_stage.cir "
+        "--subckt two_stage --inputs inp,inn --outputs out --supply vdd=0.9 --supply vss=-0.9 --out board",
         "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
         "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
     ),
@@ -110,6 +115,13 @@ def compile_command(
     hierarchical: Annotated[
         bool, typer.Option("--hierarchical", help="A sub-circuit for each cell instead of a flat netlist.")
     ] = False,
+    amplifier: AmplifierChoice = None,
+    subckt: Subckt = None,
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    supply: Supply = None,
+    reference: Reference = None,
+    include: Include = None,
     params: Annotated[
         bool,
         typer.Option(
@@ -160,6 +172,7 @@ def compile_command(
 
     Exit code 1 when the placement exceeds --fan-out.
     """
+    from ..circuits.amplifiers.models import cell_title
     from ..circuits.spice.writer import DIALECTS
     from ..compiler.analysis.describe import describe
     from ..compiler.analysis.equations import derive_equations
@@ -190,12 +203,20 @@ def compile_command(
         raise InputError(
             "--dialect and --hierarchical are for the netlist that --out PREFIX writes; add it, or leave them out"
         )
+    cell = chosen_amplifier(amplifier, Ports(subckt, inputs, outputs, supply or [], reference, include), board)
+    if cell is not None and out is None:
+        raise InputError("--amplifier is for the netlist that --out PREFIX writes; add it, or leave it out")
     options = {"damping": problem.damping, "equilibrate": equilibrate, "prune": prune}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
     if drive_ranges is not None and not compiled[0].parts.drive_nominal:
         raise InputError(
             f"--drive-ranges is {drive_ranges}, and fabric {compiled[0].fabric_name} has no input resistors; leave it out, or take another "
             "--fabric, such as crossbar"
+        )
+    if cell is not None and not compiled[0].fabric.active:
+        raise InputError(
+            f"--amplifier is {amplifier}, and fabric {compiled[0].fabric_name} has no amplifiers; leave it out, or take another --fabric, "
+            "such as crossbar"
         )
     # Their matrix is the same.
     outlook = outlook_of(compiled[0])
@@ -206,13 +227,14 @@ def compile_command(
             _placed(p, tile, fan_out),
             derive_equations(p) if equations else None,
             outlook,
+            None if cell is None else cell_title(cell),
         )
         for p in compiled
     ]
     write_netlist = parametric_spice if params else AnalogProgram.to_spice
-    netlists = [write_netlist(p, drive, dialect, hierarchical) for p in compiled]
+    netlists = [write_netlist(p, drive, dialect, hierarchical, cell) for p in compiled]
     decks = [
-        monte_carlo_spice(p, drive, monte_carlo or 0, dialect, hierarchical, seed=seed, results=_solutions(names))
+        monte_carlo_spice(p, drive, monte_carlo or 0, dialect, hierarchical, cell, seed=seed, results=_solutions(names))
         for p, names in zip(compiled, files, strict=False)
         if monte_carlo is not None
     ]
@@ -222,7 +244,9 @@ def compile_command(
         write_text(names[MONTE_CARLO], deck)
     for names, each in zip(files, described, strict=False):
         if extracted:
-            text = extracted_netlist(each.program, drive).to_spice(dialect, each.program.analysis(), hierarchical)
+            text = extracted_netlist(each.program, drive, amplifier=cell).to_spice(
+                dialect, each.program.analysis(), hierarchical
+            )
             write_text(names[EXTRACTED], text)
     first = described[0]
     program, placement, derived = first.program, first.placement, first.equations
@@ -266,11 +290,14 @@ class _Described(NamedTuple):
     placement: Placement | None
     equations: Any
     outlook: Outlook | None
+    amplifier: str | None
+    """What the netlist has for each amplifier, where that was chosen."""
 
     @property
     def text(self) -> str:
-        """The report, and what refined readings can solve."""
-        return str(self.report) + ("" if self.outlook is None else f"\n{REFINED:>20}  {self.outlook}")
+        """The report, what refined readings can solve, and which amplifiers the netlist has."""
+        rows = {REFINED: self.outlook, AMPLIFIERS: self.amplifier}
+        return "\n".join([str(self.report), *(f"{name:>20}  {row}" for name, row in rows.items() if row is not None)])
 
 
 def _compile(
@@ -316,6 +343,8 @@ def _data(described: _Described) -> dict[str, Any]:
         data["placement"] = described.placement.to_dict()
     if described.outlook is not None:
         data["refinement"] = described.outlook.to_dict()
+    if described.amplifier is not None:
+        data["amplifier"] = described.amplifier
     if (derived := described.equations) is not None:
         data["equations"] = {"text": str(derived), "latex": derived.latex(), "proved": derived.proved}
     return data
@@ -348,7 +377,7 @@ def _solutions(names: dict[str, Path]) -> str:
 def _write(described: _Described, files: dict[str, Path], netlist: str, dialect: str) -> None:
     from ..report.program_page import write_page
 
-    program, report, placement, derived, outlook = described
+    program, report, placement, derived, outlook, amplifier = described
     program.save(files[".json"].with_suffix(""))
     write_text(files[".cir"], netlist)
     text = [described.text]
@@ -358,7 +387,7 @@ def _write(described: _Described, files: dict[str, Path], netlist: str, dialect:
         text += ["", str(derived)]
     write_text(files[".report.txt"], "\n".join([*text, ""]))
     write_text(files[".report.json"], to_json(_data(described)))
-    write_page(program, files[".report.html"], netlist, dialect, placement, derived, report, outlook)
+    write_page(program, files[".report.html"], netlist, dialect, placement, derived, report, outlook, amplifier)
     bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
     listed = {kind for kind, _, _ in report.bill}
     bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.constants import Boltzmann
 
-from ..circuits.amplifiers.models import AmplifierCell, require_cell
+from ..circuits.amplifiers.models import AmplifierCell, cell_title, require_cell
 from ..circuits.bulk import collector_paused
 from ..circuits.errors import InputError, UnrealisableError
 from ..circuits.netlist.analyses import Analysis, OperatingPoint
@@ -186,16 +186,23 @@ class AnalogProgram:
             raise InputError(f"fabric {self.fabric_name} has no amplifiers; leave amplifier= out, or use crossbar")
         if amplifier is not None:
             require_cell(amplifier)
+        title = cell_title(amplifier)
         netlist = Netlist(
             f"thermograd {self.fabric_name}, {self.size} unknowns, technology {self.technology.name}",
             temperature=self.technology.thermal.ambient,
-            comments=self._header(bool(np.any(currents))),
+            comments=[*self._header(bool(np.any(currents))), *([f"amplifiers: {title}"] if title else [])],
         )
         with collector_paused():
             self.fabric.lower(netlist, self.parts, self.technology, currents, state, amplifier)
         return netlist
 
-    def to_spice(self, b: Any = None, dialect: str = "ngspice", hierarchical: bool = False) -> str:
+    def to_spice(
+        self,
+        b: Any = None,
+        dialect: str = "ngspice",
+        hierarchical: bool = False,
+        amplifier: AmplifierCell | None = None,
+    ) -> str:
         """The netlist as text, with the drive for b in it and an analysis, ready for a simulator.
 
         The analysis is an operating point, or, in fabrics that have none (oscillators), a transient of twelve settling times.
@@ -205,8 +212,11 @@ class AnalogProgram:
             b: (n,) right-hand side; None: all sources are zero.
             dialect: "ngspice", "ltspice" or "xyce".
             hierarchical: a sub-circuit for each cell, instead of a flat list of parts.
+            amplifier: as for `netlist`. Every dialect has the `Macromodel`; transistors are for ngspice only.
         """
-        return self.netlist(b).to_spice(dialect, analysis=self.analysis(), hierarchical=hierarchical)
+        return self.netlist(b, amplifier=amplifier).to_spice(
+            dialect, analysis=self.analysis(), hierarchical=hierarchical
+        )
 
     def analysis(self) -> Analysis:
         """The analysis that shows the solution: at rest where there is one, else after a transient.

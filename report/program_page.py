@@ -32,6 +32,7 @@ def write_page(
     equations: Any = None,
     report: Report | None = None,
     outlook: Outlook | None = None,
+    amplifier: str | None = None,
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -43,10 +44,12 @@ def write_page(
         equations: of `derive_equations(program)`, shown as text.
         report: the figures; None: those of `program.report`.
         outlook: what refined readings can solve, shown in the table.
+        amplifier: what the netlist has for each amplifier, shown in the table.
     """
     report, lines = report or program.report, netlist.splitlines()
     rows = [tuple(part.strip() for part in row.strip().split("  ", 1)) for row in str(report).splitlines()]
     rows += [] if outlook is None else [("refined readings", str(outlook))]
+    rows += [] if amplifier is None else [("netlist's amplifiers", amplifier)]
     page = page_from(
         "program.html",
         title=f"{program.fabric_name}, {program.size} unknowns, technology {program.technology.name}",

@@ -78,6 +78,11 @@ def require_cell(amplifier: AmplifierCell) -> None:
         )
 
 
+def cell_title(amplifier: AmplifierCell | None) -> str:
+    """What stands for each amplifier, in words; "" for the linear one-pole amplifier and for cells that do not say."""
+    return str(getattr(amplifier, "title", ""))
+
+
 def _require_opamp(opamp: OpAmp) -> None:
     if not isinstance(opamp, OpAmp):
         raise InputError(f"opamp is a {type(opamp).__name__}: give an OpAmp, such as technology.opamp")
@@ -145,6 +150,11 @@ class Macromodel:
     """
 
     opamp: OpAmp
+
+    @property
+    def title(self) -> str:
+        """In a few words."""
+        return "macromodel of opamp's figures, noisy and limited"
 
     def __post_init__(self) -> None:
         _require_opamp(self.opamp)

@@ -59,6 +59,11 @@ class Amplifier:
         object.__setattr__(self, "supplies", MappingProxyType(dict(self.supplies)))
 
     @property
+    def title(self) -> str:
+        """In a few words."""
+        return f"sub-circuit {self.parts.title}, {len(self.parts)} parts each"
+
+    @property
     def rails(self) -> dict[str, float]:
         """Voltage of each supply in an array, V: lowered by `reference`, and with it the amplifier's own ground."""
         lowered = {node: volts - self.reference for node, volts in self.supplies.items()}

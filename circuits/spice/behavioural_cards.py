@@ -14,6 +14,7 @@ _NUMBER = r"([0-9.eE+-]+)"
 #: The two expressions as a reader of cards sees them, brackets being blanks to it.
 _SATURATING = re.compile(rf"i={_NUMBER}\*tanh {_NUMBER}\*v (\S+),(\S+) /{_NUMBER}")
 _CLAMP = re.compile(rf"i={_NUMBER}\*{_NUMBER}\* max v (\S+),(\S+) -{_NUMBER} /{_NUMBER},0 ")
+_BRACES = re.compile(r"i=\{(.*)\}")  # around Xyce's expressions
 
 
 def read_behavioural(name: str, words: list[str], node: Callable[[str], str]) -> Behavioural:
@@ -27,6 +28,8 @@ def read_behavioural(name: str, words: list[str], node: Callable[[str], str]) ->
         IndexError: words are missing.
     """
     a, b, text = words[0], words[1], " ".join(words[2:])
+    if braces := _BRACES.fullmatch(text):
+        text = " ".join(split_words(0, f"i={braces[1]}"))
     found: SaturatingVCCS | Clamp | None = None
     if match := _SATURATING.fullmatch(text):
         found = SaturatingVCCS(name, a, b, match[3], match[4], float(match[2]), float(match[1]))

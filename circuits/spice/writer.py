@@ -14,8 +14,9 @@ from scipy import constants
 from ..errors import InputError
 from ..netlist.analyses import AC, HasCards, Noise, OperatingPoint, Transient
 from ..netlist.elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
+from ..netlist.limiting import Behavioural
 from ..netlist.netlist import Netlist
-from ..netlist.semiconductors import NOMINAL_CELSIUS, TOLERANCES, model_cards, reject_devices
+from ..netlist.semiconductors import NOMINAL_CELSIUS, TOLERANCES, Device, model_cards, reject_devices
 from ..netlist.subcircuits import split_cells
 from ..netlist.waveforms import waveform_text
 from .parameters import Parameters
@@ -114,7 +115,10 @@ class Xyce(Dialect):
     holds_initial = True
 
     def part(self, element: Element, ambient: float) -> str:
-        """A resistor's own temperature as TEMP in Celsius; Xyce reads DTEMP and does not use it."""
+        """A resistor's own temperature as TEMP in Celsius; Xyce reads DTEMP and does not use it. Expressions in braces."""
+        if isinstance(element, Behavioural):
+            places, expression = element.line(ambient).split(" i=", 1)
+            return f"{places} i={{{expression}}}"
         return _resistor_in_celsius(element) if isinstance(element, Resistor) else element.line(ambient)
 
     def options(self, netlist: Netlist) -> list[str]:
@@ -171,7 +175,7 @@ def write_spice(
     if known is None:
         raise InputError(f"dialect {dialect!r} is unknown; there are: {', '.join(DIALECTS)}")
     if known.name != "ngspice":
-        reject_devices(netlist, f"{known.name} dialect")
+        reject_devices((e for e in netlist if isinstance(e, Device)), f"{known.name} dialect")
     notes = known.notes(netlist)
     # An integrator's capacitor held at its start would hold its output there, too, and the answer would be the start.
     drop = known.holds_initial and _starts_at_rest(analysis)
@@ -193,7 +197,7 @@ def write_spice(
     text += [*body, *known.options(netlist)]
     if analysis is not None:
         text += known.analysis(analysis)
-        if not netlist.is_linear:
+        if known.name == "ngspice" and not netlist.is_linear:
             text.append(f".options {TOLERANCES}")
     return "\n".join([*text, ".end", ""])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from ...circuits.amplifiers.models import AmplifierCell, OnePole
+from ...circuits.amplifiers.models import AmplifierCell, OnePole, cell_title
 from ...circuits.netlist.netlist import Netlist
 from ..program import AnalogProgram
 
@@ -28,13 +28,14 @@ class NotedCells:
     """Amplifier cells that note what they add: their parts, what these are in `gain` and `gbw`, and a source for each offset.
 
     Attributes:
+        title: of the cell whose parts they note.
         parts, offsets: names of all parts, and of the sources of offset among them.
         unset_offsets: of those whose amplifier has no offset, with the 0 V that they are to be set to.
         expressions: part's name -> its value in `gain` and `gbw`.
     """
 
     def __init__(self, cell: AmplifierCell) -> None:
-        self.cell = cell
+        self.cell, self.title = cell, cell_title(cell)
         self.parts: set[str] = set()
         self.offsets: set[str] = set()
         self.unset_offsets: dict[str, float] = {}

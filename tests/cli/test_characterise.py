@@ -21,6 +21,7 @@ from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.cli import characterise as cli_amplifier
+from thermograd.cli.amplifier import read_amplifier
 from thermograd.compiler.program_io import load_program
 
 from .command_line import Run
@@ -270,7 +271,7 @@ def test_ports_are_taken_exactly_when_each_has_one_place(roles: list[str], port:
     inputs, outputs, supplies = ([name for name, of in places.items() if kind in of] for kind in "ios")
     right = len(inputs) == 2 and len(outputs) in (1, 2) and sorted([*inputs, *outputs, *supplies]) == sorted(ENDS)
     try:
-        found = cli_amplifier._amplifier(
+        found = read_amplifier(
             TWO_STAGE, "two_stage", ",".join(inputs), " , ".join(outputs), [f"{name}=1k" for name in supplies], None
         )
     except InputError:
@@ -299,7 +300,7 @@ def test_a_netlist_is_read_as_an_amplifier_or_rejected(tmp_path: Path, lines: li
     text = "\n".join(["title", ".subckt two_stage inp inn out vdd vss", *lines, ".ends"])
     path.write_text(text, encoding="utf-8", errors="ignore")
     try:
-        found = cli_amplifier._amplifier(path, "two_stage", "inp,inn", "out", ["vdd=1", "vss=-1"], None)
+        found = read_amplifier(path, "two_stage", "inp,inn", "out", ["vdd=1", "vss=-1"], None)
     except InputError:  # anything else is a failure
         assert len(lines) > len(PARTS)
         return

@@ -20,6 +20,11 @@ from thermograd.compiler.program_io import load_program
 
 from .command_line import A, B, Run, assert_rejected, is_one_line, save, words
 
+TWO_STAGE = (
+    f"{Path(__file__).parents[2] / 'examples' / 'amplifiers' / 'two_stage.cir'} --subckt two_stage --inputs inp,inn --outputs out "
+    "--supply vdd=0.9 --supply vss=-0.9"
+)
+
 
 def test_help_names_what_there_is(run: Run) -> None:
     assert {*fabric_names(), *PRESETS, "auto"} <= words(run("compile", "--help")[1])
@@ -208,6 +213,14 @@ def test_compile_keeps_a_sparse_matrix_sparse(run: Run) -> None:
         ("--fabric factored", "compile_system"),
         ("--fabric spu", "second rail"),
         ("--extracted", "dual_rail has no layout.*crossbar or crossbar_single"),
+        ("--amplifier macromodel --technology breadboard", "netlist that --out PREFIX writes"),
+        ("--amplifier macromodel --technology ideal --out a", "no figures of its amplifier.*breadboard or integrated"),
+        ("--amplifier macromodel --technology breadboard --fabric dual_rail --out a", "dual_rail has no amplifiers"),
+        ("--amplifier macromodel --subckt x --technology breadboard --out a", "give that file, or leave them out"),
+        ("--supply vdd=1 --technology breadboard --out a", "give that file, or leave them out"),
+        ("--amplifier own.cir --technology breadboard --out a", "--subckt, --inputs and --outputs are needed"),
+        (f"--amplifier {TWO_STAGE} --fabric crossbar --technology integrated --out a", "of 2 output.*crossbar_single"),
+        (f"--amplifier {TWO_STAGE} --fabric crossbar_single --dialect xyce --out a", "only ngspice does"),
     ],
 )
 def test_compile_rejects_bad_options(run: Run, options: str, message: str) -> None:
@@ -296,3 +309,46 @@ def test_says_what_refined_readings_solve(run: Run) -> None:
     assert found["limit"] in found["smallest"]["walls"]
     _, passive, _ = run("compile", matrix, "--technology", "breadboard", "--fabric", "dual_rail")
     assert "refined readings" not in passive
+
+
+@pytest.mark.parametrize("extra", ["", "--hierarchical", "--params", "--extracted"])
+def test_the_chosen_amplifier_is_in_every_text_and_report(run: Run, extra: str) -> None:
+    given = ("compile", save("A.npy", A), "--b", save("b.npy", B), "--fabric", "crossbar_single", "--json")
+    code, out, _ = run(*given, "--technology", "integrated", "--amplifier", "macromodel", "--out", "a", *extra.split())
+    assert code == 0
+    assert json.loads(out)["amplifier"].startswith("macromodel")
+    assert "macromodel" in Path("a.report.txt").read_text()
+    assert "macromodel" in Path("a.report.html").read_text()
+    for name in ("a.cir", *(["a.extracted.cir"] if extra == "--extracted" else [])):
+        assert "\nBC1 " in Path(name).read_text()
+        assert not read_spice(name).is_linear
+
+
+def test_a_designers_amplifier_is_in_the_text_and_solves(run: Run) -> None:
+    amplifier = ("--amplifier", *TWO_STAGE.split())
+    technology = save_technology("board.toml")
+    code, _, error = run(
+        "compile",
+        save("A.npy", A),
+        "--b",
+        save("b.npy", B),
+        "--fabric",
+        "crossbar_single",
+        "--technology",
+        technology,
+        *amplifier,
+        "--out",
+        "a",
+    )
+    assert code == 0, error
+    program, netlist = load_program("a"), read_spice("a.cir")
+    assert any(part.letter == "M" for part in netlist)
+    x = program.decode(simulate(netlist, OperatingPoint(program.nodes)).voltages)
+    exact = np.linalg.solve(A, B)
+    assert 1e-6 < np.linalg.norm(x - exact) / np.linalg.norm(exact) < 0.05
+
+
+def save_technology(name: str) -> str:
+    """Resistors that two stages can drive, and signals within their swing."""
+    Path(name).write_text("name = 'board'\nresistors = {unit = 100e3}\nopamp = {outputs = 1, output_limit = 0.5}\n")
+    return name
