@@ -1,6 +1,6 @@
 """What simulating a large die costs: `SurrogateDevice` on a system of MNIST's training, in Choleskys of the same matrix.
 
-    OMP_NUM_THREADS=1 python benchmarks/devicemodel/surrogate_speed.py --data mnist.npz [--step 25] [--rounds 15]        (a minute)
+    OMP_NUM_THREADS=1 python benchmarks/devicemodel/surrogate_speed.py --data mnist.npz [--step 25] [--rounds 15] [--fabric NAME]    (a minute)
 
 The dual system of a step (576 unknowns, damping 1) on one die of the integrated preset with noise, DAC, ADC and the host's search for a
 signal level, one thread. Processor time, each case and the Cholesky factorisation by torch (float64) in turn, medians of their ratios:
@@ -94,6 +94,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="mnist.npz, or the folder with the IDX files")
     parser.add_argument("--step", type=int, default=25, help="of the training that the system is of")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument(
+        "--fabric", default="crossbar", help="or crossbar_single, whose inverters couple the cells' lags"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     task, recorder = mnist(arguments.data), Recorder()
@@ -108,13 +111,13 @@ def main() -> None:
     drives = b + 0.1 * b.norm() * others / others.norm(dim=1, keepdim=True)
 
     def make() -> SurrogateDevice:
-        return SurrogateDevice(DeviceCard.uncalibrated(preset("integrated")), die=0)
+        return SurrogateDevice(DeviceCard.uncalibrated(preset("integrated"), arguments.fabric), die=0)
 
     def fresh(given: Dense) -> Dense:
         return Dense(given.A.clone(), floor=given.floor)
 
     def program(device: SurrogateDevice, given: Dense) -> None:
-        device.board_of(lay_out(matrix_of(given), "crossbar", device.technology))
+        device.board_of(lay_out(matrix_of(given), arguments.fabric, device.technology))
 
     cases: dict[str, Callable[[], Any]] = {}
     for name, given, duration in (("settled", unit, longer), ("on the way", system, DURATION)):
