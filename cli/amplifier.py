@@ -114,6 +114,7 @@ def read_amplifier(
     """
     from ..circuits.amplifiers.user_netlist import Amplifier
     from ..circuits.spice.includes import read_file
+    from ..circuits.spice.names import node_name
     from ..circuits.spice.read import read_subcircuit
 
     plus, *minus = _names("--inputs", inputs)
@@ -124,7 +125,8 @@ def read_amplifier(
     ends = _names("--outputs", outputs)
     if len(ends) > 2:
         raise InputError(f"--outputs {outputs!r} names {len(ends)} ports: an amplifier has one output, or two")
-    volts = _volts(supplies)
+    plus, minus, ends = node_name(plus), [node_name(minus[0])], [node_name(end) for end in ends]
+    volts = {node_name(port): value for port, value in _volts(supplies).items()}
     parts, ports = read_subcircuit(*read_file(path, include), subckt)
     named = {"--inputs": [plus, *minus], "--outputs": ends, "--supply": list(volts)}
     for option, names in named.items():

@@ -85,7 +85,7 @@ class Amplifier:
         Args:
             text: first line a title; cards as `parse_spice` reads them.
             subcircuit: name of the `.subckt`.
-            inputs, outputs, supplies: all of its ports, by the names on the `.subckt` card.
+            inputs, outputs, supplies: all of its ports, by the names on the `.subckt` card; ``IN+`` becomes ``INp``.
             reference: see the class.
 
         Example:
@@ -107,7 +107,7 @@ class Amplifier:
         reference: float = 0.0,
         include_folder: str | Path | None = None,
     ) -> Amplifier:
-        """As `from_spice`, from a file (UTF-8); `include_folder` as for `read_spice`.
+        """As `from_spice`, from a file; `include_folder` as for `read_spice`.
 
         Raises:
             InputError: the file cannot be read; as `from_spice`.

@@ -7,7 +7,8 @@ import re
 from ..errors import InputError
 
 _NODE = re.compile(r"[A-Za-z0-9_]+")
-_REPLACED = str.maketrans(dict.fromkeys("/-[]<>~%#!@^&|?.:", "_") | {"+": "p"})
+_REPLACED = str.maketrans(dict.fromkeys("/-[]<>~%#!@^&|?.:$", "_") | {"+": "p"})
+_REPLACED_IN_PARTS = _REPLACED | str.maketrans("§´", "__")
 #: In ngspice, LTspice and Xyce a node inside of the instance x1 is called x1.n or x1:n outside of it.
 _INSIDE = re.compile(r"x[^.:]*[.:]", re.IGNORECASE)
 
@@ -35,5 +36,5 @@ def node_name(name: str) -> str:
 
 
 def part_name(name: str) -> str:
-    """A part's name with ``_`` for the section sign that LTspice puts behind a letter of its own (`M§Q1`) and for signs of node names."""
-    return name if name.isidentifier() else name.replace("§", "_").translate(_REPLACED)
+    """A part's name with ``_`` for the sign that LTspice and QSPICE put behind a letter of their own (`M§Q1`), and as `node_name`."""
+    return name if name.isascii() and name.isidentifier() else name.translate(_REPLACED_IN_PARTS)

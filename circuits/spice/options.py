@@ -18,7 +18,10 @@ from .lexer import Card
 
 OPTION_CARDS = (".options", ".option", ".opts", ".opt")
 #: Packages of Xyce that only steer its numerics and output; all that a card says behind one of these is passed over.
-_SOLVER_PACKAGES = "timeint nonlin nonlin-tran nonlin-hb linsol linsol-hb linsol-ac output restart hbint measure fft dist loca diagnostic"
+_SOLVER_PACKAGES = (
+    "timeint nonlin nonlin-tran nonlin-hb linsol linsol-hb linsol-ac output restart hbint measure fft dist loca diagnostic samples "
+    "sensitivity"
+)
 _XYCE_SOLVERS = frozenset(_SOLVER_PACKAGES.split())
 _XYCE_DEVICES = ("device", "parser")
 #: Options that change how a simulator works or what it writes, and no circuit.

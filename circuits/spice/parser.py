@@ -48,6 +48,11 @@ def not_supported(card: Card) -> InputError:
     return card.error(f"the card {card.words[0]} is not supported: {_REMEDIES.get(key, 'remove it')}")
 
 
+def _names_ground(words: list[str]) -> bool:
+    """Whether a card is `.global 0` or `.global gnd`, as xschem writes it."""
+    return words[0].lower() == ".global" and all(word.lower() in (GROUND, "gnd") for word in words[1:])
+
+
 class Parser:
     """One text: its temperature, definitions and top level."""
 
@@ -127,7 +132,7 @@ class Parser:
                 trace.append(card)
             if letter == ".":
                 key = words[0].lower()
-                if key not in _PASSED_OVER:
+                if key not in _PASSED_OVER and not _names_ground(words):
                     raise not_supported(card)
                 if key == ".end" and depth == 0:
                     for late in cards:

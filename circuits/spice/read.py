@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..netlist.elements import Element
 from ..netlist.netlist import Netlist
 from .includes import read_file
-from .lexer import Card, Line, split_lines, split_words
+from .lexer import Card, Line, split_lines, split_words, without_comment
 from .names import node_name
 from .parser import INCLUSIONS, Parser, not_supported
 
@@ -24,10 +24,10 @@ def parse_spice(text: str) -> Netlist:
 
     The first line is the title. Supported cards: R, C, L, K, V, I, E, G, F, H, D, Q, M, S and X, ``.subckt`` with parameters,
     ``.param`` with expressions in braces or quotes (numbers, parameters, ``+ - * / ** ( )``, sqrt, exp, log, abs, min, max),
-    ``.model`` of type D, NPN, PNP, NMOS, PMOS and SW, ``.temp`` and ``.options temp=``. Analyses, outputs and other options are
-    ignored: ask for an analysis by `circuits.run`. Sources have dc and ac values and ``pwl`` waveforms. Initial
-    values stand at the part (``C1 a b 1n ic=0.5``); ``.ic`` is not supported. Sub-circuits become part of their names: R1 in X2 is
-    R1_X2.
+    ``.model`` of type D, NPN, PNP, NMOS, PMOS and SW, ``.temp`` and ``.options temp=``. Analyses, outputs and options that only steer a
+    simulator are passed over: ask for an analysis by `circuits.run`. Sources have dc and ac values and ``pwl`` waveforms. Initial values
+    stand at the part (``C1 a b 1n ic=0.5``); ``.ic`` is not supported. Sub-circuits become part of their names: R1 in X2 is R1_X2. Nodes
+    such as ``/in+`` are renamed: ``_inp`` (`circuits.spice.names`).
 
     Diodes, transistors and switches are for ngspice only; `statespace`, `descriptor` and the other dialects do not support them.
 
@@ -51,7 +51,7 @@ def parse_spice(text: str) -> Netlist:
 
 
 def read_spice(path: str | Path, include_folder: str | Path | None = None) -> Netlist:
-    """The circuit that a SPICE netlist in a file (UTF-8) describes, as `parse_spice`.
+    """The circuit that a SPICE netlist in a file (UTF-8, UTF-16 or Windows-1252) describes, as `parse_spice`.
 
     Args:
         path: the file.
@@ -134,7 +134,7 @@ def _title(first: str, text: str) -> str:
 def _is_part(line: str, parser: Parser) -> bool:
     """Whether a line that stands where the title is expected is a part of this netlist."""
     try:
-        words = split_words(1, line)
+        words = split_words(1, without_comment(line))
         parser.cards = iter([Card(1, words)] if words and words[0][0].isalpha() else [])
         return any(True for _ in parser.elements())
     except InputError:

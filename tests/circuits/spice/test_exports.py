@@ -118,7 +118,7 @@ def test_titles(first, title):
 
 
 def test_a_part_in_the_titles_place_is_an_error():
-    for first in ("R9 a 0 1", "V1 a 0 dc 5", "C1 a 0 1u ic=1", "D1 a 0 dm", "X1 a 0 s"):
+    for first in ("R9 a 0 1", "R9 a 0 1; down=1.5", "V1 a 0 dc 5", "C1 a 0 1u ic=1", "D1 a 0 dm", "X1 a 0 s"):
         with pytest.raises(InputError, match=r"line 1 .*put a title before it"):
             parse_spice(f"{first}\nR1 a 0 1\n.model dm d\n.subckt s a b\nR1 a b 1\n.ends\n.end\n")
     assert parse_spice("t\n.title later; 'one\nR1 a 0 1\n").title == "later; 'one"
@@ -206,6 +206,13 @@ def test_node_names_stay_apart(names):
     except InputError:
         return
     assert len({part.a for part in netlist}) == len(names)
+
+
+def test_names_of_qspice_eagle_and_xschem():
+    netlist = parse_spice("**.subckt tb\nR\u00b4C_load N$1 GND 2\nV1 N$1 GND 1\n**.ends\n.GLOBAL GND\n.end\n")
+    assert [(part.name, part.a, part.b) for part in netlist] == [("R_C_load", "N_1", "0"), ("V1", "N_1", "0")]
+    with pytest.raises(InputError, match=r"line 3 .*give each sub-circuit a port"):
+        parse_spice("t\nR1 vdd 0 1\n.global gnd vdd\n")
 
 
 def test_names_of_parts_and_ports_in_exports():
