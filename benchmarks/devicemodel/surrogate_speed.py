@@ -1,6 +1,6 @@
 """What simulating a large die costs: `SurrogateDevice` on a system of MNIST's training, in Choleskys of the same matrix.
 
-    OMP_NUM_THREADS=1 python benchmarks/devicemodel/surrogate_speed.py --data mnist.npz [--step 25] [--rounds 15] [--fabric NAME]    (a minute)
+    OMP_NUM_THREADS=1 python benchmarks/devicemodel/surrogate_speed.py --data mnist.npz [--step 25] [--rounds 15] [--fabric NAME]
 
 The dual system of a step (576 unknowns, damping 1) on one die of the integrated preset with noise, DAC, ADC and the host's search for a
 signal level, one thread. Processor time, each case and the Cholesky factorisation by torch (float64) in turn, medians of their ratios:
