@@ -33,7 +33,7 @@ app = typer.Typer()
         "--supply vss=-0.9 --load-resistance 46k --out amplifier.toml --plot amplifier.png",
         "thermograd characterise ota.cir --subckt ota --inputs p,n --outputs op,on --supply vdd=1.8 --supply vb=650m --reference 0.9 "
         "--include pdk",
-        "thermograd compile A.npy --fabric crossbar_single --technology amplifier.toml",
+        "thermograd compile A.npy --technology amplifier.toml",
     ),
 )
 def characterise(

@@ -124,6 +124,8 @@ def simulate(
         device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate,
         layout or None,
     )  # fmt: skip
+    if layout:
+        _note_empty_layout(board)
     places = [die] if dies is None else seeds("--dies", dies)
     with progress() as report:
         report("simulating", 0, 1)
@@ -156,6 +158,17 @@ def simulate(
         complain(f"the reading is {outcome.value}: {ADVICE[outcome.value]}")
     if outcome.value not in ("ok", "extrapolated"):
         raise typer.Exit(1)
+
+
+def _note_empty_layout(device: Device) -> None:
+    """A layout that adds nothing is no error, but not what was asked for."""
+    from ..compiler.layout.extraction import adds_parts
+    from ..devicemodel.devices.circuit import CircuitDevice
+
+    if isinstance(device, CircuitDevice) and not adds_parts(device.technology):
+        note(
+            f"--layout adds nothing: technology {device.technology.name} states no wires, switches, parasitic capacitances or DAC output"
+        )
 
 
 @dataclass(frozen=True, eq=False)

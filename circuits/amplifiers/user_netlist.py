@@ -156,9 +156,9 @@ class Amplifier:
             InputError: one output where two are needed, or the other way round.
         """
         if len(outputs) != len(self.outputs):
+            fabric = "'crossbar' with opamp.outputs = 2" if len(self.outputs) == 2 else "'crossbar_single'"
             raise InputError(
-                f"the circuit needs amplifiers of {len(outputs)} output(s), this one has {len(self.outputs)}; use fabric="
-                f"{'crossbar' if len(self.outputs) == 2 else 'crossbar_single'!r}"
+                f"the circuit needs amplifiers of {len(outputs)} output(s), this one has {len(self.outputs)}; use fabric={fabric}"
             )
         upper, lower = inputs
         if offset:

@@ -47,6 +47,7 @@ from ...circuits.bulk import collector_paused
 from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.netlist.elements import GROUND, Capacitor, Element, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.technology import Technology
 from ..fabrics.array import ArrayParts
 from ..fabrics.base import group_name
 from ..fabrics.registry import fabric_names
@@ -67,6 +68,15 @@ def require_array(program: AnalogProgram) -> ArrayParts:
             f"the matrix for {' or '.join(fabric_names('has_layout'))}"
         )
     return cast("ArrayParts", program.parts)
+
+
+def adds_parts(technology: Technology) -> bool:
+    """Whether the layout of an array adds anything to its schematic: wires, switches, parasitic capacitances or a DAC's output."""
+    return any(
+        getattr(record, name)
+        for record in (technology.wires, technology.switches)
+        for name in type(record).model_fields
+    ) or (technology.dac.resistance > 0 or technology.dac.capacitance > 0)
 
 
 def extract_layout(netlist: Netlist, program: AnalogProgram) -> Netlist:

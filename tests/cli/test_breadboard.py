@@ -49,6 +49,11 @@ def test_ngspice_and_a_calibrated_die_agree_and_the_die_trains(run: Run) -> None
     assert np.linalg.norm(np.subtract(spice["x"], other["x"])) > 3 * held["residual"] * size
     refined = json.loads(run("simulate", "s.npz", "--technology", "breadboard", "--die", "7", "--json")[1])
     assert refined["relative_error"] < 1e-2 * spice["relative_error"]
+    code, out, error = run(
+        *solve, "--technology", "breadboard", "--die", "7", "--fabric", "crossbar_single", "--layout"
+    )
+    assert (code, json.loads(out)["x"]) == (0, spice["x"])
+    assert "--layout adds nothing: technology breadboard states no wires" in error
     why = run("simulate", "s.npz", "--card", "card.json", "--die", "7", "--why", "--json")
     assert why[0] == 0
     assert "offsets" in json.dumps(json.loads(why[1])["causes"])
