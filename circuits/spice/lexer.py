@@ -13,7 +13,8 @@ Line: TypeAlias = tuple[int | str, str]
 """Where a line stands (its number; with the file's name if it is an included one), and its text."""
 BLANK = "\x00"
 """What stands for a blank inside of an expression, which is one word."""
-_COMMENT = re.compile(r";|//|(?:^|\s)\$")
+#: ngspice takes a dollar sign that touches a semicolon for a word of its own.
+_COMMENT = re.compile(r";|//|^\$|\s\$(?!;)")
 _EXPRESSION = re.compile(r"(\{[^{}]*\}|'[^']*'|\"[^\"]*\")")
 #: Where none of these occurs, every line is one card whose words are separated by blanks.
 _MARKS = (

@@ -86,6 +86,7 @@ def test_line_ends_of_any_system_are_the_same(ends, last):
         ("t\nR1 a 0\n; c\n+ 1\n", r"line 4 .*behind a comment"),
         ("t\nR1 a 0 1 # c\n", "line 2"),
         ("t\n# c\nR1 a 0 1\n", "line 2"),
+        ("t\nR1 a 0 1 $; c\n", "line 2 .*3 words"),
         ("t\nR1 a 0 1$2\n", "line 2 .*not a number"),
     ],
 )
