@@ -13,11 +13,14 @@ and one vector, so that a product costs what its converters cost.
 Gradients are those of the codes: a converter with bits has steps, whose derivative is zero, so that nothing comes back to x through a tile
 whose DAC or ADC has bits (bits of none let the clipped straight line through). To train through a tile, put a straight-through estimate
 around it: x' + (tile(x) - x').detach() with x' = x W^T.
+
+A saved state is one of conductances and converters. It says of which technology, die and ranges, and a tile made otherwise rejects it.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,6 +88,13 @@ class AnalogTile(torch.nn.Module):
         if board.resistors.slices > 1:
             raise InputError("a tile's weights have one slice: set resistors.slices to 1")
         self.technology, self.die = board, Die(board, die)
+        self._made = {
+            "technology": board.model_dump_json(),
+            "die": die,
+            "input_range": float(input_range),
+            "output_range": float(output_range),
+            "integration": float(integration),
+        }
         self._dac_step = step_of(board.dac)
         self._adc_step = step_of(board.adc)
         rows, columns = values.shape
@@ -129,6 +139,35 @@ class AnalogTile(torch.nn.Module):
             -resistors.mismatch * self.die.deviates("coupling", (2, rows, columns)) - self.die.resistor_shift(*place)
         )
         return np.asarray(np.stack([nominal * (share > 0), nominal * (share < 0)]) * spread / drift)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What the tile was made with, without which the numbers of a state mean nothing."""
+        return dict(self._made)
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Nothing is left to take: `load_state_dict` takes states of tiles that were made alike, alone."""
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any
+    ) -> None:
+        # Before anything is copied: torch looks at the extra state last.
+        self._require_same(state_dict.get(f"{prefix}_extra_state"), prefix)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+    def _require_same(self, saved: Any, prefix: str) -> None:
+        """InputError for the state of a tile that was made with anything else."""
+        if not isinstance(saved, dict) or saved.keys() != self._made.keys():
+            raise InputError(
+                f"the state {prefix}* of a tile does not say what it was made with: give what state_dict() of an AnalogTile returned"
+            )
+        for name, own in self._made.items():
+            if saved[name] == own:
+                continue
+            given = "another one" if name == "technology" else f"{saved[name]!r}, not {own!r}"
+            raise InputError(
+                f"the state is of a tile whose {name} is {given}; its conductances and converters mean other products there: make "
+                f"AnalogTile(..., {name}=...) as that one, or programme the weights anew by AnalogTile(weight, ...)"
+            )
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """y, (..., out), of x, (..., in), in problem units.

@@ -177,14 +177,19 @@ class HostedDevice(Device):
         self.age += seconds
 
     def state_dict(self) -> dict[str, Any]:
-        """The analog state, the ranging memory and the noise counter."""
+        """The analog state, the ranging memory and the noise counter, and whose they are."""
         held = {"state": self._state, "without_drive": self._without_drive}
         kept = {
             # The next solve finds the board discharged after a clipped reading.
             name: None if value is None or self._outcome.clipped else torch.from_numpy(value.copy())
             for name, value in held.items()
         }
-        return {**kept, "headroom": self._headroom, "runs": self._runs}
+        return {"identity": self._identity, **kept, "headroom": self._headroom, "runs": self._runs}
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        """What a state is one of: charge and the noise that follows are those of one die of one technology."""
+        return {"device": type(self).__name__, "technology": self.technology.model_dump_json(), "die": self.die.seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state of `state_dict`; the loaded system is not part of it.
@@ -192,11 +197,12 @@ class HostedDevice(Device):
         Raises:
             InputError: not such a state; the message names what is wrong in it.
         """
-        missing = [key for key in ("state", "without_drive", "headroom", "runs") if key not in state]
+        missing = [key for key in ("identity", "state", "without_drive", "headroom", "runs") if key not in state]
         if missing:
             raise InputError(
                 f"state lacks {', '.join(missing)}: give what state_dict() of a {type(self).__name__} returned"
             )
+        self._require_own(state["identity"])
         held, without_drive = (_vector(key, state[key]) for key in ("state", "without_drive"))
         headroom, runs = float(state["headroom"]), int(state["runs"])
         if not 0 < headroom <= 1:
@@ -206,6 +212,16 @@ class HostedDevice(Device):
         self._state, self._without_drive, self._headroom, self._runs = held, without_drive, headroom, runs
         self._board = self._system = self._drive = None
         self._outcome = Outcome.OK
+
+    def _require_own(self, identity: Any) -> None:
+        """InputError for the identity of another device."""
+        if not isinstance(identity, dict):
+            raise InputError(f"state['identity'] is a {type(identity).__name__}: give what state_dict() returned")
+        for name, own in self._identity.items():
+            if (other := identity.get(name)) == own:
+                continue
+            whose = "another technology" if name == "technology" else f"{name} {other}, and this one is of {name} {own}"
+            raise InputError(f"the state is of {whose}: resume on the same die, or leave the device's state out")
 
     def _checked(self, outside: tuple[str, ...], duration: float) -> tuple[str, ...]:
         """Violations by a system and a run, known before it. InputError unless extrapolation is allowed."""

@@ -450,11 +450,21 @@ def test_a_state_that_is_not_finite_is_no_reading(monkeypatch, place):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("nothing", "state lacks state, without_drive, headroom, runs: give what state_dict"),
+        ("nothing", "state lacks identity, state, without_drive, headroom, runs: give what state_dict"),
         ({"state": torch.tensor([1.0, math.nan])}, r"state\['state'\] is \(2,\) torch.float32: .*finite"),
         ({"state": [1.0, 2.0]}, r"state\['state'\] is list"),
         ({"headroom": math.nan}, r"state\['headroom'\] is nan"),
         ({"runs": -1}, r"state\['runs'\] is -1"),
+        ({"identity": 1}, r"state\['identity'\] is a int"),
+        ({"identity": CascadeDevice(INTEGRATED, die=2).state_dict()["identity"]}, "die 2, and this one is of die 1"),
+        (
+            {"identity": CascadeDevice("paper", die=1).state_dict()["identity"]},
+            "of another technology: resume on the same",
+        ),
+        (
+            {"identity": {"device": "SurrogateDevice"}},
+            "device SurrogateDevice, and this one is of device CascadeDevice",
+        ),
     ],
 )
 def test_a_state_that_is_none_is_rejected_and_leaves_the_device_as_it_was(change, words):

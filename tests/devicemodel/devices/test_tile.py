@@ -150,3 +150,39 @@ def test_no_gradient_passes_a_converter_with_bits_and_one_passes_around_it() -> 
     around = plain + (read - plain).detach()
     torch.testing.assert_close(around, read)
     torch.testing.assert_close(torch.autograd.grad(around.sum(), x)[0], W.sum(0).to(x))
+
+
+def test_a_state_is_taken_by_a_tile_made_alike(tmp_path):
+    w, x = weights(3, 4), 0.5 * weights(5, 4, 1)
+    saved, other = AnalogTile(w, SILENT, 3, 2.0, 4.0), AnalogTile(2 * weights(3, 4, 2), SILENT, 3, 2.0, 4.0)
+    torch.save(saved.state_dict(), tmp_path / "tile.pt")
+    other.load_state_dict(torch.load(tmp_path / "tile.pt", weights_only=True))
+    assert torch.equal(other(x), saved(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("input_range", {"input_range": 1.0}),
+        ("output_range", {"output_range": 8.0}),
+        ("die", {"die": 4}),
+        ("integration", {"integration": 1e-5}),
+        ("technology", {"technology": INTEGRATED}),
+    ],
+)
+def test_a_state_of_another_tile_raises_and_changes_nothing(name, change):
+    made = {"technology": SILENT, "die": 3, "input_range": 2.0, "output_range": 4.0}
+    w, x = weights(3, 4), 0.5 * weights(5, 4, 1)
+    model = torch.nn.ModuleDict({"layer": AnalogTile(w, **{**made, **change})})
+    before = model["layer"].matrix.clone()
+    with pytest.raises(InputError, match=f"whose {name} is"):
+        model.load_state_dict({f"layer.{k}": v for k, v in AnalogTile(2 * w, **made).state_dict().items()})
+    assert torch.equal(model["layer"].matrix, before)
+    state = AnalogTile(w, **made).state_dict()
+    del state["_extra_state"]
+    with pytest.raises(InputError, match="does not say what it was made with"):
+        AnalogTile(w, **made).load_state_dict(state, strict=False)
+    # What was read before: numbers of other ranges, taken as they are.
+    wrong = AnalogTile(w, **{**made, "input_range": 8.0, "output_range": 1.0})
+    wrong.matrix.copy_(AnalogTile(w, **made).matrix)
+    assert not torch.allclose(wrong(x), AnalogTile(w, **made)(x), rtol=0.5)

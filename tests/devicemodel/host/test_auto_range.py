@@ -85,7 +85,9 @@ def test_the_memory_of_a_clipped_reading_is_nothing():
     device.solve(DEVICES["surrogate"][1], B, math.inf)
     assert device.state_dict()["headroom"] < 1
     device.solve(flat(), B, math.inf)
-    assert device.state_dict() == {"state": None, "without_drive": None, "headroom": 1.0, "runs": 2}
+    state = device.state_dict()
+    del state["identity"]
+    assert state == {"state": None, "without_drive": None, "headroom": 1.0, "runs": 2}
 
 
 @pytest.mark.parametrize("name", ["surrogate", "cascade"])
