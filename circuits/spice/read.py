@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import InputError
-from ..netlist.elements import Element
+from ..netlist.elements import GROUND, Element
 from ..netlist.netlist import Netlist
 from .includes import read_file
 from .lexer import Card, Line, split_lines, split_words, without_comment
@@ -110,7 +110,7 @@ def _netlist(text: str, lines: list[Line]) -> Netlist:
     except InputError as error:
         _reraise_with_line(lines, error)
         raise
-    if _is_part(first, parser):
+    if _is_part(first, parser, netlist):
         raise InputError(
             f"line 1 ({title[:80]}): the first line of a netlist is its title, and this one is a part, which would be left out; put a "
             "title before it, or '*' if it is the title"
@@ -131,11 +131,15 @@ def _title(first: str, text: str) -> str:
     return title
 
 
-def _is_part(line: str, parser: Parser) -> bool:
-    """Whether a line that stands where the title is expected is a part of this netlist."""
+def _is_part(line: str, parser: Parser, netlist: Netlist) -> bool:
+    """Whether a line that stands where the title is expected is a part of this netlist, between nodes that it has."""
     try:
         words = split_words(1, without_comment(line))
-        parser.cards = iter([Card(1, words)] if words and words[0][0].isalpha() else [])
+        nodes = {node.lower() for node in netlist.nodes}
+        named = [name for word in words[1:] if (name := node_name(word).lower()) in nodes or name in (GROUND, "gnd")]
+        if len(named) < 2 or nodes.isdisjoint(named):
+            return False
+        parser.cards = iter([Card(1, words)])
         return any(True for _ in parser.elements())
     except InputError:
         return False

@@ -109,6 +109,9 @@ def test_what_simulators_would_not_read_alike_is_rejected(text, message):
         (r"* C:\Users\me\Documents\LTspice\draft1.asc", r"C:\Users\me\Documents\LTspice\draft1.asc"),
         ("* R9 a 0 1", "R9 a 0 1"),
         ("Rectifier and its load", "Rectifier and its load"),
+        ("Voltage of node", "Voltage of node"),
+        ("Inverter chain stage 3", "Inverter chain stage 3"),
+        ("R1 in out 1k", "R1 in out 1k"),
         ("Stromquelle für 3 µA", "Stromquelle für 3 µA"),
     ],
 )
@@ -119,7 +122,7 @@ def test_titles(first, title):
 
 
 def test_a_part_in_the_titles_place_is_an_error():
-    for first in ("R9 a 0 1", "R9 a 0 1; down=1.5", "V1 a 0 dc 5", "C1 a 0 1u ic=1", "D1 a 0 dm", "X1 a 0 s"):
+    for first in ("R9 a 0 1", "R9 a 0 1; down=1.5", "V1 a 0 dc 5", "C1 a 0 1u ic=1", "D1 A gnd dm", "X1 a 0 s"):
         with pytest.raises(InputError, match=r"line 1 .*put a title before it"):
             parse_spice(f"{first}\nR1 a 0 1\n.model dm d\n.subckt s a b\nR1 a b 1\n.ends\n.end\n")
     assert parse_spice("t\n.title later; 'one\nR1 a 0 1\n").title == "later; 'one"
