@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.spice.read import read_spice
+from thermograd.circuits.technology.presets import PRESETS
 from thermograd.compiler.decks.monte_carlo import monte_carlo_spice
 from thermograd.compiler.decks.parametric import parametric_spice
 from thermograd.compiler.program_io import load_program
@@ -49,6 +51,22 @@ def test_each_of_several_programs_has_a_deck_with_a_file_of_its_own(run: Run) ->
     assert all(".sampling" in Path(f"m-{k}.mc.cir").read_text(encoding="utf-8") for k in (1, 2))
     for k in (1, 2):
         assert f"wrdata my_mean-{k}.mc.txt x1" in Path(f"_my mean-{k}.mc.cir").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("dialect", ["ngspice", "ltspice", "xyce"])
+def test_amplifiers_of_choice_are_in_both_files(dialect: str, run: Run) -> None:
+    """The macromodel's offsets vary, its other parts are numbers, and the header says what stands for an amplifier."""
+    options = (
+        "--technology breadboard --fabric crossbar_single --amplifier macromodel --params --monte-carlo 20 --out m"
+    )
+    assert run("compile", save("s.npz", A=A, b=B), *options.split(), "--dialect", dialect)[0] == 0
+    for suffix, offset in ((".cir", "{offset}"), (".mc.cir", "{offset+")):
+        text = Path(f"m{suffix}").read_text(encoding="utf-8")
+        assert Macromodel(PRESETS["breadboard"].opamp).title in text
+        sources = [line for line in text.splitlines() if line.startswith("VOS")]
+        assert len(sources) == 5
+        assert all(offset in line for line in sources)
+        assert ".param gain" not in text
 
 
 @pytest.mark.parametrize(
