@@ -216,7 +216,7 @@ def costs() -> Items:
     """Time and energy of a step."""
     for layout in ("factored", "dense", "dual"):
         for name in ("paper", "breadboard", "integrated"):
-            scenario = Scenario(10_000, 16, 10, layout, technology_of(name))
+            scenario = Scenario(10_000, 16, 10, layout, technology_of(name, layout))
             yield f"{layout}_{name}.json", [scenario.cost().to_dict(), str(scenario.cost())]
     for knob in KNOBS:
         low, high = (
