@@ -11,8 +11,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path
-from .amplifier import Include, Supply, read_amplifier
-from .options import CIRCUITS, PICTURES, Json, Plot, TechnologyName, examples, suffixed
+from .options import CIRCUITS, PICTURES, Include, Json, Plot, Supply, TechnologyName, examples, suffixed
 from .outputs import emit, note, show
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def characterise(
     Numbers may have SPICE suffixes (46k, 0.2p). --out takes everything but the amplifier from --technology (default: integrated).
     """
     from ..circuits.amplifiers.characterise import characterise as measure
-    from .hardware import read_technology
+    from .hardware import read_amplifier, read_technology
 
     if technology is not None and out is None:
         raise InputError(

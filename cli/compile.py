@@ -11,8 +11,25 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_text
-from .amplifier import AmplifierChoice, Include, Inputs, Outputs, Ports, Reference, Subckt, Supply, chosen_amplifier
-from .options import CIRCUITS, PICTURES, Damping, Drive, FabricCommand, Json, Matrix, Seed, TechnologyName, examples
+from .options import (
+    CIRCUITS,
+    PICTURES,
+    AmplifierChoice,
+    Damping,
+    Drive,
+    FabricCommand,
+    Include,
+    Inputs,
+    Json,
+    Matrix,
+    Outputs,
+    Reference,
+    Seed,
+    Subckt,
+    Supply,
+    TechnologyName,
+    examples,
+)
 from .outputs import complain, emit, note, say, show, to_json
 
 if TYPE_CHECKING:
@@ -180,7 +197,7 @@ def compile_command(
     from ..compiler.decks.parametric import parametric_spice
     from ..compiler.layout.extraction import extracted_netlist
     from ..compiler.program import AnalogProgram
-    from .hardware import outlook_of, read_technology
+    from .hardware import Ports, chosen_amplifier, outlook_of, read_technology
     from .inputs import read_problem, read_vector
 
     problem = read_problem(matrix, damping)

@@ -1,17 +1,20 @@
-"""The hardware that options describe: technologies, devices and their cards."""
+"""The hardware that options describe: technologies, amplifiers, devices and their cards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..circuits.errors import InputError
 from ..circuits.technology.presets import PRESETS
 from ..circuits.technology.technology import Technology
+from .options import suffixed
 from .outputs import progress
 
 if TYPE_CHECKING:
+    from ..circuits.amplifiers.models import AmplifierCell
+    from ..circuits.amplifiers.user_netlist import Amplifier
     from ..compiler.program import AnalogProgram
     from ..devicemodel.card import DeviceCard
     from ..devicemodel.device import Device
@@ -23,6 +26,9 @@ DEVICES = {
     "spice": frozenset({"technology", "fabric", "die", "noise", "layout"}),
 }
 """The devices by name, with the options that apply to each."""
+
+MACROMODEL = "macromodel"
+"""The `--amplifier` that is no file."""
 
 LARGEST_OUTLOOK = 256
 """Most unknowns of a system whose smallest damping is worked out unasked: in a second or two."""
@@ -129,3 +135,114 @@ def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
     size = min(card.validity.unknowns[1], LARGEST_OUTLOOK)
     condition = min(card.validity.condition_number[1], WORST_OUTLOOK)
     return refinement_outlook(random_system(size, condition, False, np.random.default_rng(seed)), card)
+
+
+class Ports(NamedTuple):
+    """What `compile --amplifier FILE` is told of the file; None or empty: not given."""
+
+    subckt: str | None
+    inputs: str | None
+    outputs: str | None
+    supplies: Sequence[str]
+    reference: str | None
+    include: Path | None
+
+
+def chosen_amplifier(choice: str | None, ports: Ports, technology: Technology) -> AmplifierCell | None:
+    """What `--amplifier` puts in place of each amplifier; None: the linear one-pole amplifier.
+
+    Raises:
+        InputError: options of a file without one, or a file without its options; a macromodel of a technology without figures.
+    """
+    if choice is None or choice == MACROMODEL:
+        if any(ports):
+            raise InputError(
+                "--subckt, --inputs, --outputs, --supply, --reference and --include describe the netlist of --amplifier FILE; give that "
+                "file, or leave them out"
+            )
+        return None if choice is None else _macromodel(technology)
+    subckt, inputs, outputs, supplies, reference, include = ports
+    if subckt is None or inputs is None or outputs is None:
+        raise InputError(
+            f"--amplifier {choice}: --subckt, --inputs and --outputs are needed, to say which .subckt of the file it is and what its ports "
+            "are; or give --amplifier macromodel"
+        )
+    rest = 0.0 if reference is None else suffixed("--reference", reference)
+    return read_amplifier(Path(choice), subckt, inputs, outputs, supplies, include, rest)
+
+
+def _macromodel(technology: Technology) -> AmplifierCell:
+    from ..circuits.amplifiers.models import Macromodel
+    from ..circuits.technology.parts import OpAmp
+
+    opamp = technology.opamp
+    if opamp == OpAmp(outputs=opamp.outputs):
+        raise InputError(
+            f"--amplifier macromodel: technology {technology.name} has no figures of its amplifier (opamp), so that nothing would be in "
+            "it; take --technology breadboard or integrated, or measure an amplifier with `thermograd characterise`"
+        )
+    return Macromodel(opamp)
+
+
+def read_amplifier(
+    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], include: Path | None, rest: float = 0.0
+) -> Amplifier:
+    """The amplifier of a netlist's sub-circuit, its ports named by options.
+
+    Raises:
+        InputError: a port that is missing, unknown or named twice.
+    """
+    from ..circuits.amplifiers.user_netlist import Amplifier
+    from ..circuits.spice.includes import read_file
+    from ..circuits.spice.names import node_name
+    from ..circuits.spice.read import read_subcircuit
+
+    plus, *minus = _names("--inputs", inputs)
+    if len(minus) != 1:
+        raise InputError(
+            f"--inputs {inputs!r} is not a pair: name the non-inverting and the inverting input, such as --inputs inp,inn"
+        )
+    ends = _names("--outputs", outputs)
+    if len(ends) > 2:
+        raise InputError(f"--outputs {outputs!r} names {len(ends)} ports: an amplifier has one output, or two")
+    plus, minus, ends = node_name(plus), [node_name(minus[0])], [node_name(end) for end in ends]
+    volts = {node_name(port): value for port, value in _volts(supplies).items()}
+    parts, ports = read_subcircuit(*read_file(path, include), subckt)
+    named = {"--inputs": [plus, *minus], "--outputs": ends, "--supply": list(volts)}
+    for option, names in named.items():
+        for name in names:
+            if name not in ports:
+                raise InputError(
+                    f"{option} names {name!r}, which is not a port of sub-circuit {parts.title}; its ports are {', '.join(ports)}"
+                )
+    given = [name for names in named.values() for name in names]
+    for name in given:
+        if given.count(name) > 1:
+            raise InputError(f"port {name} is named twice; it must be one input, one output or one supply")
+    left = [port for port in ports if port not in given]
+    if left:
+        remedy = " ".join(f"--supply {port}=VOLTS" for port in left)
+        raise InputError(
+            f"port {', '.join(left)} of sub-circuit {parts.title} is neither input nor output; give its voltage: {remedy}"
+        )
+    return Amplifier(parts, (plus, minus[0]), tuple(ends), volts, rest)
+
+
+def _names(option: str, text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"{option} {text!r}: a name is empty; give port names separated by commas")
+    return names
+
+
+def _volts(supplies: Sequence[str]) -> dict[str, float]:
+
+    found: dict[str, float] = {}
+    for text in supplies:
+        port, equals, value = (word.strip() for word in text.partition("="))
+        if not (port and equals and value):
+            raise InputError(f"--supply {text!r} is not PORT=VOLTS, such as --supply vdd=0.9")
+        if port in found:
+            raise InputError(f"--supply {port} is given twice; leave one out")
+        found[port] = suffixed(f"--supply {port}", value)
+    return found

@@ -101,6 +101,43 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random num
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of worker processes.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AmplifierChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--amplifier",
+        help="What the netlist has for each amplifier: macromodel (noise, limits and poles of the technology's opamp), or a SPICE file "
+        "with one of your own, described as for `characterise` by the six options below. Default: linear, one pole.",
+        metavar="macromodel|FILE",
+    ),
+]
+Subckt = Annotated[str | None, typer.Option("--subckt", help="Name of its .subckt.", metavar="NAME")]
+Inputs = Annotated[
+    str | None,
+    typer.Option("--inputs", help="Its non-inverting and inverting input ports.", metavar="PLUS,MINUS"),
+]
+Outputs = Annotated[
+    str | None,
+    typer.Option("--outputs", help="Its output port, or two differential ones.", metavar="OUT|PLUS,MINUS"),
+]
+Supply = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--supply",
+        help="Voltage to ground of each other port (supplies, references, biases) (repeatable).",
+        metavar="PORT=VOLTS",
+    ),
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        help="Common-mode voltage of inputs and outputs: 0.9 for an amplifier between 0 and 1.8 V. Default: 0.",
+        metavar="VOLTS",
+    ),
+]
+Include = Annotated[
+    Path | None, typer.Option("--include", help="Folder whose files the netlist may include.", metavar="DIR")
+]
 
 
 def numbers(option: str, text: str) -> list[float]:

@@ -21,7 +21,7 @@ from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.cli import characterise as cli_amplifier
-from thermograd.cli.amplifier import read_amplifier
+from thermograd.cli.hardware import read_amplifier
 from thermograd.compiler.program_io import load_program
 
 from .command_line import Run
