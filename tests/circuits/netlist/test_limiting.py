@@ -100,7 +100,7 @@ def test_linear_equivalent_keeps_names_groups_and_currents():
 @pytest.mark.parametrize("dialect", ["ltspice", "xyce"])
 def test_other_dialects_write_them_and_are_read_back(dialect):
     netlist = loaded(SaturatingVCCS("B1", "0", "out", "in", "0", 1e-3, 1.0), 0.01)
-    assert parse_spice(netlist.to_spice(dialect)).elements == netlist.elements
+    assert parse_spice(netlist.to_spice(dialect))["B1"] == netlist["B1"]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, "x"])
