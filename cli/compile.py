@@ -17,6 +17,7 @@ from .options import (
     AmplifierChoice,
     Damping,
     Drive,
+    DriveRanges,
     FabricCommand,
     Include,
     Inputs,
@@ -25,6 +26,7 @@ from .options import (
     Outputs,
     Reference,
     Seed,
+    Slices,
     Subckt,
     Supply,
     TechnologyName,
@@ -92,24 +94,8 @@ def compile_command(
     rounding: Annotated[
         str, typer.Option("--rounding", help="nearest, solution (least error of A^-1 b) or stochastic.", metavar="NAME")
     ] = "nearest",
-    slices: Annotated[
-        int | None,
-        typer.Option(
-            "--slices",
-            help="Programmable resistors at each crosspoint ({has_slices}), 1 or 2, in place of the technology's.",
-            min=1,
-            max=2,
-        ),
-    ] = None,
-    drive_ranges: Annotated[
-        int | None,
-        typer.Option(
-            "--drive-ranges",
-            help="Input resistors to choose from (unit, 2 unit, 4 unit, ...; op-amp fabrics), in place of the technology's.",
-            min=1,
-            max=16,
-        ),
-    ] = None,
+    slices: Slices = None,
+    drive_ranges: DriveRanges = None,
     seed: Seed = 0,
     programs: Annotated[
         int,

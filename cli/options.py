@@ -101,6 +101,24 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random num
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of worker processes.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Slices = Annotated[
+    int | None,
+    typer.Option(
+        "--slices",
+        help="Programmable resistors at each crosspoint ({has_slices}), 1 or 2, in place of the technology's.",
+        min=1,
+        max=2,
+    ),
+]
+DriveRanges = Annotated[
+    int | None,
+    typer.Option(
+        "--drive-ranges",
+        help="Input resistors to choose from (unit, 2 unit, 4 unit, ...; op-amp fabrics), in place of the technology's.",
+        min=1,
+        max=16,
+    ),
+]
 AmplifierChoice = Annotated[
     str | None,
     typer.Option(

@@ -34,7 +34,7 @@ LEVELS: dict[str, frozenset[int]] = {
 """Kind of model -> the levels that are taken."""
 #: ngspice would measure a device's parameters at the netlist's own temperature unless its usual 27 C is set.
 NOMINAL_CELSIUS = 27.0
-#: Newton's test, which linear circuits do without (see `analyses`).
+#: Newton's test, which our own runs of linear circuits do without (`ngspice.solver_options`).
 NEWTON = "reltol=1e-05 vntol=1e-08 abstol=1e-12"
 #: The same, and a step control that goes with it: its limit, trtol times reltol, is a relative error of 1e-6 a step.
 TOLERANCES = f"{NEWTON} trtol=0.1 chgtol=1e-16"
