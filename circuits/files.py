@@ -88,15 +88,45 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def parse_json(text: str) -> Any:
+    """JSON text as plain data.
+
+    Raises:
+        ValueError: not JSON, or a field that stands twice, of which a parser would silently take the last.
+    """
+    return json.loads(text, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"field {next(n for n in names if names.count(n) > 1)!r} stands twice; leave one of them out")
+    return fields
+
+
+def read_text(path: str | Path) -> str:
+    """Text of a UTF-8 file, with or without a byte-order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: another encoding; says how to convert it.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+
+
 def write_checksummed(path: str | Path, record: BaseModel) -> None:
     """Write a record as JSON with its checksum, whole or not at all."""
     data = json.loads(record.model_dump_json())
-    write_text(path, json.dumps(data | {"digest": _digest(data)}, indent=2, allow_nan=False))
+    write_text(path, json.dumps(data | {"digest": json_checksum(data)}, indent=2, allow_nan=False))
 
 
 def checksum(record: BaseModel) -> str:
     """The checksum of a record, as `write_checksummed` writes it."""
-    return _digest(json.loads(record.model_dump_json()))
+    return json_checksum(json.loads(record.model_dump_json()))
 
 
 def read_checksummed(path: str | Path, what: str, version: int, remedy: str) -> dict[str, Any]:
@@ -113,9 +143,9 @@ def read_checksummed(path: str | Path, what: str, version: int, remedy: str) -> 
     """
     name = f"{what} {str(path)!r}"
     try:
-        data: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        data: Any = parse_json(read_text(path))
         written = data.pop("digest", None) if isinstance(data, dict) else None
-        digest = _digest(data)
+        digest = json_checksum(data)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -142,5 +172,6 @@ def first_problem(error: ValidationError) -> str:
     return f"field {field}: {first['msg'].removeprefix('Value error, ')}{got}"
 
 
-def _digest(data: Any) -> str:
+def json_checksum(data: Any) -> str:
+    """The checksum of plain data, over its canonical JSON form."""
     return sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from .errors import InputError
+
+_NUMBERS: dict[Any, str] = {float: "number", float | None: "number", int: "integer", int | None: "integer"}
+_NOT_FINITE = ("Infinity", "-Infinity", "NaN")
 
 
 class Record(BaseModel):
@@ -31,6 +34,16 @@ class Record(BaseModel):
 
         # Records inside others are validated without __init__, so that the outermost one names the whole path to a field.
         __init__.__pydantic_base_init__ = True
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """A text such as "1000" or a truth value is no number, whatever it could be turned into."""
+        kind = None if info.field_name is None else _NUMBERS.get(cls.model_fields[info.field_name].annotation)
+        # JSON has no other way to write those that are not finite.
+        if kind and isinstance(value, bool | str) and value not in _NOT_FINITE:
+            raise ValueError(f"{value!r:.60} is no {kind}; give one without quotes, in SI units")
+        return value
 
 
 def _explain(error: ValidationError, title: str) -> str:

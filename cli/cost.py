@@ -217,8 +217,10 @@ def _require_program(path: Path) -> None:
     """Raise InputError if the file is JSON but no program; unreadable files are left to the loader."""
     import json
 
+    from ..circuits.files import read_text
+
     try:
-        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        found = json.loads(read_text(path.with_suffix(".json")))
     except (OSError, ValueError, RecursionError):
         return
     if not (isinstance(found, dict) and "thermograd_program" in found):

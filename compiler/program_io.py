@@ -13,12 +13,12 @@ import numpy as np
 from scipy import sparse
 
 from ..circuits.errors import InputError
-from ..circuits.files import sha256, write_bytes, write_text
+from ..circuits.files import json_checksum, parse_json, read_text, sha256, write_bytes, write_text
 from ..circuits.technology.technology import Technology
 from .fabrics.registry import fabric_named
 from .program import AnalogProgram
 
-FORMAT = 4
+FORMAT = 5
 """Version of the saved form."""
 
 
@@ -45,7 +45,7 @@ def save_program(program: AnalogProgram, path: str | Path) -> None:
         "sha256": sha256(buffer.getvalue()),
         "technology": json.loads(program.technology.model_dump_json()),
     }
-    write_text(path.with_suffix(".json"), json.dumps(description, indent=2))
+    write_text(path.with_suffix(".json"), json.dumps(description | {"digest": json_checksum(description)}, indent=2))
 
 
 def load_program(path: str | Path) -> AnalogProgram:
@@ -57,7 +57,7 @@ def load_program(path: str | Path) -> AnalogProgram:
     """
     path = _stem(path)
     try:
-        data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        data = parse_json(read_text(path.with_suffix(".json")))
         blob = path.with_suffix(".npz").read_bytes()
     except OSError as error:
         raise InputError(f"program {str(path)!r}: {error.filename!r} cannot be read: {error.strerror}") from None
@@ -66,6 +66,11 @@ def load_program(path: str | Path) -> AnalogProgram:
     version = data.get("thermograd_program") if isinstance(data, dict) else None
     if version != FORMAT:
         raise InputError(f"program {str(path)!r} has format {version!r}; this version of thermograd reads {FORMAT}")
+    written = data.pop("digest", None)
+    if written != json_checksum(data):
+        raise InputError(
+            f"program {str(path)!r}: the description is not as it was written; compile the matrix again, with the technology that you want"
+        )
     if sha256(blob) != data.get("sha256"):
         raise InputError(f"program {str(path)!r}: the .npz is damaged or belongs to another program; save it again")
     try:

@@ -6,7 +6,6 @@ gives the shipped ones, and `die.Die(technology, seed)` draws one die with its o
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,7 +14,7 @@ import tomli_w
 from pydantic import Field, model_validator
 
 from ..errors import InputError
-from ..files import write_text
+from ..files import parse_json, read_text, write_text
 from ..records import Record
 from .converters import Converter, Link
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
@@ -69,8 +68,8 @@ class Technology(Record):
         """Read a TOML or JSON file, as its suffix says. Fields left out keep their default."""
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
-            data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+            text = read_text(path)
+            data = parse_json(text) if path.suffix == ".json" else tomllib.loads(text)
         except OSError as error:
             raise InputError(f"technology file {str(path)!r} cannot be read: {error.strerror}") from None
         except (ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.files import json_checksum
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.elements import Resistor
@@ -188,14 +189,24 @@ def test_a_saved_program_comes_back_whole(fabric, tmp_path):
 
 
 def edit(path, **changes):
-    description = json.loads(path.read_text())
-    path.write_text(json.dumps(description | changes))
+    sign(path, json.loads(path.read_text()) | changes)
 
 
 def drop(path, key):
     description = json.loads(path.read_text())
     del description[key]
-    path.write_text(json.dumps(description))
+    sign(path, description)
+
+
+def replace(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def sign(path, description):
+    del description["digest"]
+    path.write_text(json.dumps(description | {"digest": json_checksum(description)}))
 
 
 @pytest.mark.parametrize(
@@ -214,12 +225,18 @@ def drop(path, key):
         ),
         (lambda p: p.with_suffix(".json").write_text("{"), "not valid JSON"),
         (lambda p: p.with_suffix(".json").write_text("[1]"), "format None"),
-        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 4"),
+        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 5"),
         (lambda p: edit(p.with_suffix(".json"), fabric="rx"), "fabric 'rx'"),
         (lambda p: edit(p.with_suffix(".json"), damping="x"), "damaged"),
         (lambda p: edit(p.with_suffix(".json"), technology={"adc": {"bits": 99}}), r"adc\.bits"),
         (lambda p: edit(p.with_suffix(".json"), technology=3), "damaged"),
         (lambda p: drop(p.with_suffix(".json"), "reason"), "reason"),
+        (
+            lambda p: replace(p.with_suffix(".json"), '"volts_per_unit": ', '"volts_per_unit": 1'),
+            "not as it was written",
+        ),
+        (lambda p: replace(p.with_suffix(".json"), '"digest"', '"was"'), "not as it was written"),
+        (lambda p: replace(p.with_suffix(".json"), '"damping"', '"damping": 1.0, "damping"'), "'damping' stands twice"),
     ],
 )
 def test_a_damaged_file_is_an_input_error(tmp_path, damage, message):
