@@ -2,6 +2,7 @@
 #
 #   make demo PYTHON=python3.12              another interpreter (3.11 or newer)
 #   make test ARGS="-n0 -k netlist"          arguments for pytest
+#   make fuzz SECONDS=120 SEED=1             other netlists, for longer
 #   make setup EXTRAS=dev,study,llm          more optional dependencies
 
 VENV  := .venv
@@ -13,7 +14,7 @@ export PYTHON EXTRAS
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ngspice demo test lint format board bench
+.PHONY: help setup ngspice demo test fuzz lint format board bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +33,9 @@ demo: setup ## run the whole chain on real data and write out/demo/report.html
 
 test: setup ## run all tests
 	$(BIN)/pytest $(ARGS)
+
+fuzz: setup ## random netlists, read here and by ngspice: make fuzz SECONDS=60 SEED=0
+	$(BIN)/python -m tools.fuzz_reader --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0)
 
 lint: $(STAMP) ## check style, types and the direction of imports
 	$(BIN)/ruff check .
