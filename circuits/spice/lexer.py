@@ -16,6 +16,11 @@ BLANK = "\x00"
 #: ngspice takes a dollar sign that touches a semicolon for a word of its own.
 _COMMENT = re.compile(r";|//|^\$|\s\$(?!;)")
 _EXPRESSION = re.compile(r"(\{[^{}]*\}|'[^']*'|\"[^\"]*\")")
+_TOUCHED = re.compile(r"([^\s(),=]*)\(")
+_BEFORE_BRACKETS = (
+    "",
+    *("pwl", "dc", "ac", "sin", "sine", "pulse", "exp", "sffm", "am", "trnoise", "trrandom", "poly", "table"),
+)
 #: Where none of these occurs, every line is one card whose words are separated by blanks.
 _MARKS = (
     ";",
@@ -101,8 +106,13 @@ def _logical(body: list[Line]) -> Iterator[Card]:
 
 def _card(number: int | str, pieces: list[str]) -> Iterator[Card]:
     content = " ".join(pieces) if len(pieces) > 1 else pieces[0]
-    if "(" in content.split(maxsplit=1)[0]:  # ngspice takes the bracket for a part of the name
-        raise InputError(f"line {number} ({content[:80]}): a bracket touches the name; put a blank before it")
+    if "(" in content and content[0] not in ".bB":
+        for match in _TOUCHED.finditer(_EXPRESSION.sub(" ", content)):
+            if match[1].lower() not in _BEFORE_BRACKETS or match.start() == 0:
+                raise InputError(
+                    f"line {number} ({content[:80]}): a bracket touches {match[1]!r}, and ngspice takes it for a part of the name; put a "
+                    "blank before it"
+                )
     if words := split_words(number, content):
         yield Card(number, words)
 
