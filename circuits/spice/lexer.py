@@ -113,6 +113,14 @@ def _card(number: int | str, pieces: list[str]) -> Iterator[Card]:
                     f"line {number} ({content[:80]}): a bracket touches {match[1]!r}, and ngspice takes it for a part of the name; put a "
                     "blank before it"
                 )
+    if (
+        ")" in content
+        and content[:7].lower() == ".subckt"
+        and ("(" not in content or content.find(")") < content.find("("))
+    ):
+        raise InputError(
+            f"line {number} ({content[:80]}): a closing bracket has no partner, and ngspice takes it for a part of the name; remove it"
+        )
     if words := split_words(number, content):
         yield Card(number, words)
 

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eig
 from scipy.sparse.linalg import splu
 
 from thermograd.circuits.linear.descriptor import Descriptor, describe_netlist
@@ -53,6 +54,9 @@ def after(netlist: Netlist, seconds: float, use_initial: bool, steps: int = 2000
 
     (G + 2C/h) z_k = B (u_k + u_(k-1)) - (G - 2C/h) z_(k-1), with one backward Euler step at the start, where initial values need not obey
     the algebraic equations.
+
+    Raises:
+        RuntimeError: the circuit is unstable.
     """
     netlist.check(direct_current=not use_initial)
     law = describe_netlist(netlist)
@@ -66,6 +70,9 @@ def after(netlist: Netlist, seconds: float, use_initial: bool, steps: int = 2000
         drive[row] = np.interp(grid, times, values)
     wanted = np.asarray(law.input @ drive)
     G, C = law.conductance, law.storage
+    alpha, beta = eig(-G.toarray(), C.toarray(), right=False, homogeneous_eigvals=True)
+    if np.any((alpha.real * np.sign(beta.real) > 1e-9 * abs(alpha)) & (abs(beta) > 1e-12 * abs(alpha) * h)):
+        raise RuntimeError("the circuit is unstable: what it does depends on rounding")
     if use_initial:
         state = np.zeros(G.shape[0])
         stored = _stored(netlist, law)

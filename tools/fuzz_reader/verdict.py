@@ -84,7 +84,8 @@ def judge(data: bytes, folder: Path) -> Verdict:
         return Verdict(Kind.REJECTED, str(error))
     except Exception as error:  # noqa: BLE001  (what must not happen, whatever it is)
         return Verdict(Kind.CRASH, f"{type(error).__name__}: {error}")
-    answer = simulate(data, folder)
+    # By decision both micro signs are 1e-6 here, as in LTspice; ngspice passes them over: 9 for 9μ.
+    answer = simulate(data.replace("µ".encode(), b"u").replace("μ".encode(), b"u"), folder)
     rest = answer.plots.get(OPERATING)
     if rest is None or not _is_finite(rest):
         return Verdict(Kind.ALONE, answer.complaints[0] if answer.complaints else "no operating point")

@@ -114,6 +114,7 @@ def test_nodes_with_brackets_and_commas(card):
     [
         ("R1(a 0)3k", "put a blank before it"), ("R1 a(0) 3k", "touches 'a'"), ("V1 a 0(1)", "touches '0'"), ("L1 a b(1m", "touches 'b'"),
         ("E1 a 0(b 0)2", "touches '0'"), ("(R1 a 0 3k)", "touches"),
+        (".subckt s )a b\n.ends", "has no partner"), (".subckt s a b)\n.ends", "has no partner"),
         ('R1 a 0 "3k"', "is not a number"), ("R1 a 0 1,5k", "is not a number"),
         ("R1 a 0 {1mil}", "write 25.4u"),
         ("E1 a 0 poly(1) b 0 0 2", "'poly' is not supported"), ("E1 a 0 value={2*v(b)}", "'value' is not supported"),
