@@ -54,7 +54,7 @@ _FUNCTIONS: dict[str, tuple[int, int, Callable[..., float]]] = {
     "max": (2, 2, max),
 }
 """Name -> fewest and most arguments, and what to call; log is the natural logarithm, as in ngspice."""
-_BRACKET = "a sign behind an operator stands before a number or parameter only, since ngspice misreads others; put it in brackets"
+_BRACKET = "a sign behind an operator stands before a number only, since ngspice misreads others; put it in brackets"
 #: Bound on brackets, signs and parameters within parameters, far below where Python's own stack would end.
 _MAX_DEPTH = 50
 _MAX_LENGTH = 1000
@@ -296,10 +296,13 @@ class _Parser:
         """A number, name, function or bracket; `signed`: behind a sign; `plain`: a number or name is needed."""
         if signed and self.take("+", "-"):
             raise self.fault("two signs behind one another are read differently by the simulators; drop or bracket one")
-        if plain and (self.place >= len(self.tokens) or self.tokens[self.place][1] == "("):
+        if plain and (self.place >= len(self.tokens) or self.tokens[self.place][0] != "number"):
             raise self.fault(_BRACKET)
         if self.take("("):
-            return self.closed()[0]
+            values = self.closed()
+            if len(values) > 1:
+                raise self.fault("a comma stands outside of a function's brackets")
+            return values[0]
         if self.place >= len(self.tokens):
             raise self.fault("it ends too early")
         kind, token = self.tokens[self.place]

@@ -95,11 +95,18 @@ def test_arithmetic(text, value):
     ["", "1+", "1 2", "(1", "1)", "2^3", "1/0", "log(0)", "sqrt(-1)", "(-1)**0.5", "10**400", "exp(1000)", "x", "sin(1)", "min()",
      "sqrt(1,2)", "__import__('os')", "a.b", "1;2", "[1]", "1e400", "(" * 60 + "1" + ")" * 60, "-" * 60 + "1", "1+" * 600 + "1", "$",
      "1,2", "1mil", "1k5", "1e", "2x", "(-2)**3", "(-2)**0.5", "--2", "2*-3**2", "1--abs(2)", "2**-(1)", "min(1)", "min(3,2,5)",
-     "3*-(2)", "10\u039c"],
+     "3*-(2)", "10\u039c", "(1,2)"],
 )  # fmt: skip
 def test_what_has_no_value_is_rejected(text):
     with pytest.raises(InputError):
         Scope().expression(text)
+
+
+def test_a_sign_before_a_parameter_behind_an_operator_is_rejected():
+    """ngspice 39 takes 1/-a+3 for 1/-(a+3)."""
+    with pytest.raises(InputError, match="stands before a number only"):
+        parse_spice("t\n.param a=2\nR1 x 0 {1/-a+3}\nI1 0 x 1\n.end")
+    assert parse_spice("t\n.param a=2\nR1 x 0 {1/(-a)+3}\nI1 0 x 1\n.end")["R1"].resistance == 2.5
 
 
 @given(st.text(alphabet="0123456789.eku+-*/(), minaxsqrt\x00{}", max_size=40))
