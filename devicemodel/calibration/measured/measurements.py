@@ -185,7 +185,7 @@ def _read_csv(path: Path) -> tuple[str, dict[str, list[Any]], list[int]]:
             return _parse_csv(file, repr(str(path)))
     except UnicodeDecodeError as error:
         raise InputError(
-            f"measurements {str(path)!r}: byte {error.start} is not UTF-8 text; is it a CSV file?"
+            f"measurements {str(path)!r}: byte {error.start} is not UTF-8 text; save the table as CSV in UTF-8"
         ) from None
 
 
@@ -198,11 +198,23 @@ def _parse_csv(file: TextIO, source: str) -> tuple[str, dict[str, list[Any]], li
         for row in reader:
             if names is None and row and row[0].startswith("#"):
                 text = ",".join(row).lstrip("# ").strip()
-                declaration = text if text.startswith(_MARK) else declaration
+                if text.startswith(_MARK):
+                    declaration = text
+                elif "content=" in text or "rows=" in text:
+                    raise InputError(
+                        f"measurements {source}, line {reader.line_num}: a damaged declaration; it starts with {_MARK!r}. Get the file "
+                        "again, or remove the line if the rows are right"
+                    )
             elif not any(cell.strip() for cell in row):
                 continue
             elif names is None:
                 names = [cell.strip() for cell in row]
+                other = next((mark for mark in ";\t" if len(names) == 1 and mark in names[0]), "")
+                if other:
+                    raise InputError(
+                        f"measurements {source}, line {reader.line_num}: the columns are separated by {other!r}; separate them by "
+                        "commas, and write decimals with a point"
+                    )
             elif len(row) != len(names):
                 raise InputError(
                     f"measurements {source}, line {reader.line_num}: {len(row)} cells, but there are {len(names)} columns; complete the row"
@@ -313,9 +325,11 @@ def _reject_duplicates(
 ) -> None:
     numbers = [columns[name].tolist() for name in KEYS[kind] if not SCHEMAS[kind][name].text]
     voltages = [columns[name].tolist() for name in KEYS[kind] if SCHEMAS[kind][name].text]
+    # Names ignore case, and a difference is known whichever way round it was measured.
+    known = {name: "-".join(sorted(nodes_of(name.lower()))) for column in voltages for name in set(column)}
     seen: dict[tuple[Any, ...], int] = {}
     for row, (number, voltage) in enumerate(zip(zip(*numbers, strict=True), zip(*voltages, strict=True), strict=True)):
-        first = seen.setdefault((*number, *sorted(voltage)), row)
+        first = seen.setdefault((*number, *sorted(known[name] for name in voltage)), row)
         if first != row:
             raise InputError(
                 f"{source}, {place(row)}: the same quantity as {place(first)}; average them, or put a repetition into another table"

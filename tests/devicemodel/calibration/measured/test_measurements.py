@@ -308,3 +308,38 @@ class TestParquet:
             assert read_measurements(path).kind == "trace"
         except InputError:
             pass
+
+
+@pytest.mark.parametrize("twice", ["n1", "N1"])
+def test_one_quantity_measured_twice_is_rejected_however_it_is_spelled(twice):
+    with pytest.raises(InputError, match="same quantity as row 1"):
+        Measurements.of("trace", time_s=[0.0, 0.0], node=["n1", twice], volts=[1.0, 2.0], std_v=0.1)
+    with pytest.raises(InputError, match="same quantity as row 1"):
+        Measurements.of("trace", time_s=[0.0, 0.0], node=["n1-n2", f"n2-{twice}"], volts=[1.0, -2.0], std_v=0.1)
+    table = Measurements.of("trace", time_s=[0.0, 0.0], node=["n1-n2", "n2"], volts=[1.0, 2.0], std_v=0.1)
+    assert len(table) == 2
+
+
+@given(place=st.integers(0, 400), spoil=st.integers(0, 255))
+def test_a_written_table_with_a_changed_byte_is_the_same_or_an_input_error(place, spoil, tmp_path_factory):
+    path = tmp_path_factory.mktemp("byte") / "t.csv"
+    table = Measurements.of("trace", time_s=[0.0, 1e-6, 2e-6], node="n1", volts=[1.0, 0.5, 0.25], std_v=0.1)
+    table.write(path)
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] = spoil
+    path.write_bytes(bytes(data))
+    try:
+        assert read_measurements(path).content == table.content
+    except InputError:
+        pass
+
+
+def test_separators_and_damaged_declarations_are_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("time_s;node;volts;std_v\n0;n1;1,0;0,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="separated by ';'; separate them by commas"):
+        read_measurements(path)
+    Measurements.of("trace", time_s=[0.0, 1e-6], node="n1", volts=[1.0, 0.5], std_v=0.1).write(path)
+    path.write_text(path.read_text().replace("thermograd-m", "thermogrod-m").replace("0.5", "0.7"), encoding="utf-8")
+    with pytest.raises(InputError, match="line 1: a damaged declaration"):
+        read_measurements(path)
