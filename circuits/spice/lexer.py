@@ -160,7 +160,7 @@ def without_comment(line: str) -> str:
     """What precedes ``;``, ``//`` or `` $``, stripped."""
     if ";" in line or "$" in line or "//" in line:
         line = _COMMENT.split(line, maxsplit=1)[0]
-    return line.strip()
+    return line.strip(" \t")
 
 
 def split_words(number: int | str, content: str) -> list[str]:

@@ -142,3 +142,10 @@ def test_parameters_of_instances():
     for definition in (f"{one}\n.param q=7k", ".subckt s a b r=1k q=1k\nR1 a b {r+q}"):
         with pytest.raises(InputError, match=r"line 4 .*'q' is a parameter of the sub-circuit s, too"):
             divider("r={q}", definition)
+
+
+@pytest.mark.parametrize("card", ["\fR1 a 0 3k", " \fR1 a 0 3k", "R1 a 0 3k\v"])
+def test_control_characters_beside_a_card_are_rejected(card):
+    """ngspice drops a card behind a form feed, with a warning alone."""
+    with pytest.raises(InputError, match=r"line 2: it has U\+000[BC]"):
+        parse_spice(f"t\n{card}\n")
