@@ -66,7 +66,7 @@ app = typer.Typer()
         "thermograd compile A.npy --b b.npy --technology breadboard --params --out board",
         "thermograd compile A.npy --b b.npy --technology breadboard --monte-carlo 200 --out board && ngspice -b board.mc.cir",
         "thermograd compile A.npy --b b.npy --technology breadboard --amplifier macromodel --out board",
-        "thermograd compile A.npy --fabric crossbar_single --technology breadboard --amplifier examples/amplifiers/two_stage.cir "
+        "thermograd compile A.npy --b b.npy --technology amplifier.toml --amplifier examples/amplifiers/two_stage.cir "
         "--subckt two_stage --inputs inp,inn --outputs out --supply vdd=0.9 --supply vss=-0.9 --out board",
         "thermograd compile A.npy --dialect ltspice --hierarchical --equations --out cell",
         "thermograd compile ggn.npz --fabric factored          # np.savez('ggn.npz', J=J, H=H, damping=0.1)",
@@ -183,7 +183,7 @@ def compile_command(
     from ..compiler.decks.parametric import parametric_spice
     from ..compiler.layout.extraction import extracted_netlist
     from ..compiler.program import AnalogProgram
-    from .hardware import Ports, chosen_amplifier, outlook_of, read_technology
+    from .hardware import Ports, chosen_amplifier, outlook_of, read_technology, require_swing
     from .inputs import read_problem, read_vector
 
     problem = read_problem(matrix, damping)
@@ -221,6 +221,9 @@ def compile_command(
             f"--amplifier is {amplifier}, and fabric {compiled[0].fabric_name} has no amplifiers; leave it out, or take another --fabric, "
             "such as crossbar"
         )
+    if cell is not None and drive is not None:
+        for program in compiled:
+            require_swing(program, drive, cell)
     # Their matrix is the same.
     outlook = outlook_of(compiled[0])
     described = [

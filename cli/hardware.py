@@ -13,6 +13,8 @@ from .options import suffixed
 from .outputs import progress
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..circuits.amplifiers.models import AmplifierCell
     from ..circuits.amplifiers.user_netlist import Amplifier
     from ..compiler.program import AnalogProgram
@@ -182,6 +184,28 @@ def _macromodel(technology: Technology) -> AmplifierCell:
             "it; take --technology breadboard or integrated, or measure an amplifier with `thermograd characterise`"
         )
     return Macromodel(opamp)
+
+
+def require_swing(program: AnalogProgram, b: np.ndarray, amplifier: AmplifierCell) -> None:
+    """InputError if an output would have to go beyond the supplies of a designer's amplifier to carry the solution for b."""
+    import numpy as np
+
+    from ..circuits.amplifiers.user_netlist import Amplifier
+    from ..compiler.matrices import solver
+
+    if not isinstance(amplifier, Amplifier) or not amplifier.supplies:
+        return
+    x = np.abs(solver(program.target)(program.right_hand_side(b))) / program.readout_scale
+    needed = float(x.max()) * program.volts_per_unit / program.parts.rails
+    rails = amplifier.rails.values()
+    there = max(0.0, min(max(rails), -min(rails)))
+    if needed > there:
+        limit = program.technology.opamp.output_limit
+        raise InputError(
+            f"--amplifier: its outputs reach {there:.3g} V between its supplies, and at this signal level unknown "
+            f"{int(x.argmax()) + 1} needs {needed:.3g} V: the technology's opamp.output_limit, {limit:g} V, is of another amplifier. Set "
+            f"it to {there * program.parts.rails:.3g} V or less, or take the technology that `thermograd characterise --out` writes"
+        )
 
 
 def read_amplifier(

@@ -13,7 +13,7 @@ import pytest
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.ngspice.run import run as simulate
 from thermograd.circuits.spice.read import read_spice
-from thermograd.circuits.technology.presets import PRESETS
+from thermograd.circuits.technology.presets import PRESETS, preset
 from thermograd.compiler.fabrics.rc import RC
 from thermograd.compiler.fabrics.registry import fabric_names, registered_fabric
 from thermograd.compiler.program_io import load_program
@@ -322,6 +322,27 @@ def test_the_chosen_amplifier_is_in_every_text_and_report(run: Run, extra: str) 
     for name in ("a.cir", *(["a.extracted.cir"] if extra == "--extracted" else [])):
         assert "\nBC1 " in Path(name).read_text()
         assert not read_spice(name).is_linear
+
+
+def test_an_amplifier_that_cannot_reach_the_signal_level_is_rejected(run: Run) -> None:
+    given = (
+        "compile",
+        save("A.npy", A),
+        "--b",
+        save("b.npy", B),
+        "--out",
+        "a",
+        "--fabric",
+        "crossbar_single",
+        "--amplifier",
+        *TWO_STAGE.split(),
+    )
+    code, _, error = run(*given, "--technology", "breadboard")
+    assert code == 2
+    assert "its outputs reach 0.9 V between its supplies" in error
+    assert "opamp.output_limit, 10 V" in error
+    preset("breadboard").replace(opamp__output_limit=0.9).write("board.toml")  # as the message says
+    assert run(*given, "--technology", "board.toml")[0] == 0
 
 
 def test_a_designers_amplifier_is_in_the_text_and_solves(run: Run) -> None:
