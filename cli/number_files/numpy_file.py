@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from .sparse import checked, from_coordinates
 REMEDY = "Save numbers: np.save(path, np.asarray(A, dtype=float)), or a sparse matrix by scipy.sparse.save_npz(path, A)"
 
 _MAGIC, _ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
+_END, _ZIP64 = struct.Struct("<4s4H2LH"), 0xFFFF
+"""The end record of an archive (PKWARE's APPNOTE 4.3.16), and the count that stands for one which does not fit."""
 _SPARSE = {"format", "shape"}
 _PARTS = {
     "csr": {"data", "indices", "indptr"},
@@ -43,6 +46,7 @@ def read_numpy(path: Path) -> dict[str, Any]:
 def _archive(file: IO[bytes]) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     with zipfile.ZipFile(file) as archive:
+        _check_count(file, archive)
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if name in arrays:
@@ -50,6 +54,18 @@ def _archive(file: IO[bytes]) -> dict[str, Any]:
             with archive.open(member) as stream:
                 arrays[name] = _array(stream, name)
     return {"": _sparse(arrays)} if set(arrays) >= _SPARSE else arrays
+
+
+def _check_count(file: IO[bytes], archive: zipfile.ZipFile) -> None:
+    """Raise where the directory, which has no checksum, lists fewer entries than the end record counts.
+
+    Where the length of an entry's comment is damaged, zipfile takes the entries behind it for the comment: a `damping` or `b` would be gone
+    without a word.
+    """
+    file.seek(-_END.size - len(archive.comment), 2)
+    count = _END.unpack(file.read(_END.size))[4]
+    if count != len(archive.infolist()) and count != _ZIP64:
+        raise ValueError(f"its directory is damaged, and lists {len(archive.infolist())} of {count} arrays")
 
 
 def _array(stream: IO[bytes], name: str = "") -> np.ndarray:

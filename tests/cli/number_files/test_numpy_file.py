@@ -112,6 +112,20 @@ def test_archives_of_other_things_are_errors(tmp_path: Path, members: list[tuple
         read_arrays("matrix", zipped(tmp_path / "A.npz", members))
 
 
+def test_an_array_that_a_damaged_directory_hides_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / "A.npz"
+    np.savez(path, A=A, damping=0.5)
+    data = bytearray(path.read_bytes())
+    first = data.index(b"PK\x01\x02")
+    second = data.index(b"PK\x01\x02", first + 4)
+    end = data.index(b"PK\x05\x06")
+    data[first + 32 : first + 34] = (end - second).to_bytes(2, "little")  # the length of the first entry's comment
+    path.write_bytes(bytes(data))
+    assert zipfile.ZipFile(path).namelist() == ["A.npy"], "zipfile does not see it"
+    with pytest.raises(InputError, match="directory is damaged, and lists 1 of 2 arrays"):
+        read_arrays("matrix", path)
+
+
 def test_two_arrays_in_one_npy_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "A.npy"
     path.write_bytes(saved(A) + saved(2 * A))
