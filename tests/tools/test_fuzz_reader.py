@@ -6,11 +6,13 @@ import pytest
 
 from thermograd.circuits.spice import expressions, parser
 from thermograd.tools.fuzz_reader.campaign import run, text_of
-from thermograd.tools.fuzz_reader.reference import NGSPICE, is_safe, simulate
+from thermograd.tools.fuzz_reader.reference import is_safe, simulate
 from thermograd.tools.fuzz_reader.shrinking import shrink
 from thermograd.tools.fuzz_reader.verdict import Kind, judge
 
-pytestmark = pytest.mark.skipif(NGSPICE is None, reason="ngspice is not installed")
+from ..circuits.ngspice_command import needs_ngspice
+
+pytestmark = needs_ngspice
 
 
 def test_a_slice_is_read_as_ngspice_reads_it():
