@@ -14,9 +14,6 @@ from .calibration.measured.result import Verdict as Verdict
 from .calibration.simulated import calibrate as calibrate
 from .calibration.simulated import calibrate_with_evidence as calibrate_with_evidence
 from .card import DeviceCard as DeviceCard
-from .card import Estimate as Estimate
-from .card import HeldOut as HeldOut
-from .card import Validity as Validity
 from .cascade.device import CascadeDevice as CascadeDevice
 from .cost.digital_host import DigitalHost as DigitalHost
 from .cost.model import Handover as Handover
@@ -48,6 +45,8 @@ from .error_budget.budget import ErrorBudget as ErrorBudget
 from .error_budget.budget import Problem as Problem
 from .error_budget.budget import error_budget as error_budget
 from .error_budget.hardware import Hardware as Hardware
+from .estimate import Estimate as Estimate
+from .held_out import HeldOut as HeldOut
 from .host.board import Board as Board
 from .host.board import Voltages as Voltages
 from .host.hosted_device import HostedDevice as HostedDevice
@@ -76,6 +75,7 @@ from .systems import Implicit as Implicit
 from .systems import Kronecker as Kronecker
 from .systems import LowRank as LowRank
 from .systems import RowProducts as RowProducts
+from .validity import Validity as Validity
 
 __all__ = [
     "OU",

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ..circuits.errors import InputError
 from ..circuits.files import first_problem, read_checksummed, write_checksummed
@@ -20,66 +19,11 @@ from ..circuits.records import Record
 from ..circuits.technology.technology import Technology
 from ..compiler.fabrics.registry import fabric_named, fabric_names
 from ..compiler.fabrics.requirements import array_for, unmet
+from .estimate import RANGES, Estimate, Number, Parameter, Whole
+from .held_out import HeldOut
+from .validity import Validity
 
 FORMAT = 3
-
-NOT_FINITE = ("Infinity", "-Infinity", "NaN")
-"""How a file spells the numbers that JSON has none for."""
-
-SLACK = 1e-6
-"""Share of a bound by which it may be passed: what rounding does to a figure that was computed once more."""
-
-
-def _number(value: Any) -> Any:
-    """Reject what pydantic would convert to a number: "0.1", or true."""
-    if isinstance(value, bool) or (isinstance(value, str) and value not in NOT_FINITE):
-        raise ValueError(f"{value!r:.60} is no number; give one without quotes")
-    return value
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, bool | float | str):
-        raise ValueError(f"{value!r:.60} is no integer; give one without quotes and without a point")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_number)]
-"""A float, given as a number."""
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""An int, given as an integer: 2.0 is none."""
-
-
-class Range(NamedTuple):
-    """Range of the values that a parameter may have."""
-
-    least: float
-    most: float
-    open: bool = False
-    """Whether `least` itself is excluded."""
-
-    def __contains__(self, value: object) -> bool:
-        """Whether a value is in the range; False for nan."""
-        if not isinstance(value, float | int):
-            return False
-        return (self.least < value if self.open else self.least <= value) and value <= self.most
-
-    def __str__(self) -> str:
-        if self.open:
-            return f"a number above {self.least:g} and at most {self.most:g}"
-        return f"a number from {self.least:g} to {self.most:g}"
-
-
-RANGES = {
-    "gain": Range(0.0, 1e3, open=True),
-    "leak": Range(0.0, 1.0),
-    "lag": Range(0.0, 1.0),
-    "pole": Range(0.0, 1.0),
-    "mismatch": Range(0.0, 2.0),
-    "capacitor_mismatch": Range(0.0, 2.0),
-    "offset": Range(0.0, 1.0),
-    "noise_power": Range(0.0, 1e12),
-}
-"""Of a card's fitted parameters, in their units: far beyond any technology's, and where the laws of dies still are finite."""
 
 
 REPLACED_FIGURES = {
@@ -104,113 +48,6 @@ UNMODELLED = (
     "common_mode_offset",
 )
 """Of an amplifier's figures, those that devices of a card do not have."""
-
-
-class Estimate(Record):
-    """A fitted value and its standard uncertainty."""
-
-    value: Number = Field(allow_inf_nan=False)
-    std: Number = Field(ge=0, allow_inf_nan=False)
-
-    def __str__(self) -> str:
-        return f"{self.value:.5g} +- {self.std:.2g}"
-
-
-Parameter = float | Estimate
-"""A fitted parameter's value, or with its uncertainty."""
-
-
-class HeldOut(Record):
-    """How well the surrogate predicts SPICE's error vector x - A^-1 b on systems that were not fitted.
-
-    1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean|^2, each system's errors relative to its |A^-1 b|; nan where SPICE's errors do
-    not vary, as those of a single unknown, so that there is nothing to explain.
-    """
-
-    systems: Whole = Field(ge=0)
-    explained_variance: Number = Field(le=1)
-    """Explained variance on the dies that were fitted."""
-    explained_variance_new_dies: Number = Field(le=1)
-    """Explained variance on dies that were not fitted."""
-    spice_error: Number = Field(ge=0, allow_inf_nan=False)
-    """Relative rms error of SPICE's solutions."""
-    residual: Number = Field(ge=0, allow_inf_nan=False)
-    """Relative rms of what the surrogate leaves unexplained."""
-
-    @field_validator("explained_variance", "explained_variance_new_dies", mode="wrap")
-    @classmethod
-    def _explained(cls, value: Any, check: Any) -> float:
-        # nan is not "at most 1", and says that there was nothing to explain.
-        if value == "NaN" or (isinstance(value, float) and math.isnan(value)):
-            return math.nan
-        found: float = check(value)
-        if math.isinf(found):
-            raise ValueError("it is infinite: give a number of at most 1, or nan where there was nothing to explain")
-        return found
-
-
-class Validity(Record):
-    """What the runs of the fit and of its check were like; a bound that is none was not recorded, and is not looked at.
-
-    A system that is better conditioned than any of them is no extrapolation, since it amplifies errors less.
-    """
-
-    unknowns: tuple[Whole, Whole]
-    condition_number: tuple[Number, Number]
-    duration: Number | None = Field(default=None, gt=0)
-    """Longest duration, tau; inf: up to rest. What is shorter lies between a fitted run and its start, which is known."""
-    level: Number | None = Field(default=None, gt=0)
-    """Largest node voltage, V; the output limit where it came within the share of it that auto-ranging aims at."""
-    temperature: tuple[Number, Number] | None = None
-    """Temperatures over the dies, K."""
-    layout: bool | None = Field(default=None, strict=True)
-    """Whether the circuits had a layout in them."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        for name, least in (("unknowns", 1), ("condition_number", 1), ("temperature", 0)):
-            span = getattr(self, name)
-            # Written so that nan raises.
-            if span is not None and not least <= span[0] <= span[1]:
-                raise ValueError(
-                    f"{name} is {span[0]:g} to {span[1]:g}: give two numbers >= {least}, the lower one first"
-                )
-        return self
-
-    def violations_by_system(self, matrix: np.ndarray, floor: float = 0.0) -> tuple[str, ...]:
-        """A sentence for each bound that a symmetric matrix (n, n) without an eigenvalue below `floor` is beyond."""
-        found = []
-        (fewest, most), worst = self.unknowns, self.condition_number[1] * (1 + SLACK)
-        if not fewest <= len(matrix) <= most:
-            found.append(f"{len(matrix)} unknowns, calibrated for {fewest} to {most}")
-        if not _better_conditioned(matrix, worst, floor):
-            sizes = np.abs(np.linalg.eigvalsh(matrix))
-            condition = float(sizes.max() / sizes.min()) if sizes.min() > 0 else math.inf
-            if condition > worst:
-                found.append(f"condition number {condition:.4g}, calibrated for at most {self.condition_number[1]:.4g}")
-        return tuple(found)
-
-    def violations_by_run(self, duration: float, temperatures: np.ndarray) -> tuple[str, ...]:
-        """A sentence for each bound that a duration (tau) and the temperatures (K) of a die are beyond."""
-        found = []
-        if self.duration is not None and duration > self.duration * (1 + SLACK):
-            found.append(f"duration {duration:.4g} tau, calibrated for at most {self.duration:.4g} tau")
-        if self.temperature is not None:
-            coldest, hottest = self.temperature
-            least, most = float(temperatures.min()), float(temperatures.max())
-            if least < coldest * (1 - SLACK) or most > hottest * (1 + SLACK):
-                found.append(f"a die of {least:.4g} to {most:.4g} K, calibrated for {coldest:.4g} to {hottest:.4g} K")
-        return tuple(found)
-
-    def violations_by_layout(self, layout: bool) -> tuple[str, ...]:
-        """A sentence if the device has a layout and the circuits had none."""
-        return ("an array with its layout, calibrated on schematics",) if layout and self.layout is False else ()
-
-    def violations_by_level(self, volts: float) -> tuple[str, ...]:
-        """A sentence if the largest node voltage (V) of a run is beyond its bound."""
-        if self.level is None or volts <= self.level * (1 + SLACK):
-            return ()
-        return (f"node voltages of {volts:.4g} V, calibrated for at most {self.level:.4g} V",)
 
 
 class DeviceCard(Record):
@@ -399,23 +236,6 @@ class DeviceCard(Record):
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(f"device card {str(path)!r}: {first_problem(error)}; calibrate again") from None
-
-
-def _better_conditioned(matrix: np.ndarray, worst: float, floor: float) -> bool:
-    """Whether a condition number of at most `worst` is proven without eigenvalues: the largest is below a row sum of sizes."""
-    if math.isinf(worst):
-        return True
-    largest = float(np.abs(matrix).sum(axis=1).max())
-    if floor > 0 and largest <= worst * floor:
-        return True
-    margin = largest * (1 / worst + len(matrix) * float(np.finfo(float).eps))
-    shifted = matrix.copy()
-    shifted.ravel()[:: len(matrix) + 1] -= margin
-    try:
-        np.linalg.cholesky(shifted)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 def _share(explained: float) -> str:

@@ -11,8 +11,11 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.matrices import comparison_matrix
-from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
+from thermograd.devicemodel.card import DeviceCard
+from thermograd.devicemodel.estimate import Estimate
+from thermograd.devicemodel.held_out import HeldOut
 from thermograd.devicemodel.systems import Kronecker, LowRank
+from thermograd.devicemodel.validity import Validity
 
 
 def spd(n: int, condition: float, seed: int) -> np.ndarray:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..card import DeviceCard, HeldOut
+from ..card import DeviceCard
 from ..devices.surrogate import SurrogateDevice
+from ..held_out import HeldOut
 from ..systems import Dense
 from .cases import Case
 

@@ -17,8 +17,9 @@ from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.program import AnalogProgram
-from ..card import DeviceCard, Estimate
+from ..card import DeviceCard
 from ..devices.cell_law import propagate
+from ..estimate import Estimate
 from ..host.converters import code_of, quantise, step_of
 from ..host.nonlinearity import bow, level_error, transition_error
 from ..host.probe import Probe

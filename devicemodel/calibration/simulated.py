@@ -21,13 +21,16 @@ from ...circuits.version import __version__
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ...compiler.fabrics.requirements import array_for, require_buildable
-from ..card import RANGES, DeviceCard, Estimate, HeldOut, Validity
+from ..card import DeviceCard
 from ..device import Outcome
 from ..devices.cell_law import propagate
 from ..devices.spice import SpiceDevice, transient
+from ..estimate import RANGES, Estimate
+from ..held_out import HeldOut
 from ..host.auto_range import TARGET
 from ..host.probe import Probe
 from ..systems import Dense
+from ..validity import Validity
 from .cases import Case, make_cases, random_system
 from .evidence import Calibration, compare, summarised
 from .fitting import Conversion, Observation, fit_converter, fit_law, fit_noise

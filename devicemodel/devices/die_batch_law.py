@@ -24,7 +24,8 @@ from ...circuits.technology.die import Die
 from ...compiler.fabrics.array import ArrayParts, drive_deviates
 from ...compiler.inverters import Inverters
 from ...compiler.program import AnalogProgram
-from ..card import RANGES, DeviceCard
+from ..card import DeviceCard
+from ..estimate import RANGES
 
 PARAMETERS = tuple(RANGES)
 """The continuous parameters of a card."""

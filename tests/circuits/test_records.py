@@ -11,7 +11,7 @@ from thermograd.circuits.technology.converters import Converter
 from thermograd.circuits.technology.parts import OpAmp, Thermal
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
-from thermograd.devicemodel.card import Estimate
+from thermograd.devicemodel.estimate import Estimate
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,10 @@ def shell(*arguments: str, folder: Path, **environment: str) -> subprocess.Compl
 
 def card(explained: float = 0.99) -> Any:
     """A card as a calibration of `integrated` might give it."""
-    from thermograd.devicemodel.card import DeviceCard, Estimate, HeldOut, Validity
+    from thermograd.devicemodel.card import DeviceCard
+    from thermograd.devicemodel.estimate import Estimate
+    from thermograd.devicemodel.held_out import HeldOut
+    from thermograd.devicemodel.validity import Validity
 
     board = PRESETS["integrated"]
     zero = Estimate(value=0.0, std=0.0)

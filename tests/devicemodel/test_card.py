@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Converter
 from thermograd.circuits.technology.presets import preset
-from thermograd.devicemodel.card import RANGES, DeviceCard, Estimate, Validity
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.estimate import RANGES, Estimate
 from thermograd.devicemodel.systems import Dense
+from thermograd.devicemodel.validity import Validity
 
 from ..systems import spd, true_card
 

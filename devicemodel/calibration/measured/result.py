@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from ....circuits.errors import InputError
 from ....circuits.files import first_problem, read_checksummed, write_checksummed
 from ....circuits.records import Record
-from ...card import Whole
+from ...estimate import Whole
 from ..identifiability import Unidentifiable, standard_errors
 
 __all__ = ["Check", "CircuitCalibration", "DataRange", "DataSource", "Prior", "Residual", "Value", "Verdict"]

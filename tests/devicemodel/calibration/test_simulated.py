@@ -15,8 +15,9 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.calibration.evidence import Comparison, explained_variance
 from thermograd.devicemodel.calibration.simulated import calibrate, calibrate_with_evidence
-from thermograd.devicemodel.card import RANGES, DeviceCard
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.estimate import RANGES
 from thermograd.devicemodel.systems import Dense
 
 SMALL = {"seed": 3, "sizes": (4, 6), "dies": (1, 2), "new_dies": (101,)}

@@ -16,7 +16,7 @@ from thermograd.circuits.technology.presets import preset, thermal_preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.calibration.cases import random_system
-from thermograd.devicemodel.card import DeviceCard, Validity
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices import die_batch, die_batch_board
 from thermograd.devicemodel.devices.cell_law import cell_law
@@ -24,6 +24,7 @@ from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.die_batch_law import parameters_of, stack, stacked_law
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
+from thermograd.devicemodel.validity import Validity
 
 from ...systems import true_card
 

@@ -14,13 +14,14 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.fabrics.base import rails
-from thermograd.devicemodel.card import Estimate, Validity
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.estimate import Estimate
 from thermograd.devicemodel.systems import Dense
+from thermograd.devicemodel.validity import Validity
 
 from ...systems import passive, spd, true_card
 

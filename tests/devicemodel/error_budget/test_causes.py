@@ -12,12 +12,13 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.records import Record
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
-from thermograd.devicemodel.card import RANGES, DeviceCard
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.error_budget.budget import Problem, error_budget
 from thermograd.devicemodel.error_budget.causes import BANDWIDTH, CAUSES, CODES, DRIFT, LEAK, SETTLING, WIRES
 from thermograd.devicemodel.error_budget.hardware import Hardware
+from thermograd.devicemodel.estimate import RANGES
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
 
