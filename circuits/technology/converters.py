@@ -15,7 +15,7 @@ class Converter(Record):
 
     Its analog side is a resistor and a capacitor: a DAC's output, in the extracted netlist of an array; an ADC's sampling switch and hold
     capacitor, in a netlist of your own only (`sampling.add_sample_and_hold`). `Technology` rejects what nothing built from it would heed:
-    a DAC's noise, max_gain and leakage, and an ADC's resistance, capacitance and leakage.
+    a DAC's noise, bandwidth, max_gain and leakage, and an ADC's resistance, capacitance and leakage.
     """
 
     bits: int | None = Field(default=None, ge=1, le=24)
@@ -32,6 +32,8 @@ class Converter(Record):
     """Standard deviation of the steps between adjacent codes, LSB: the converter's unit elements scatter by that much."""
     noise: float = Field(default=0.0, ge=0, le=0.1)
     """Input-referred noise of one conversion of an ADC, V rms."""
+    bandwidth: float = Field(default=math.inf, gt=0)
+    """Bandwidth of an ADC's sampler, Hz: one pole before the sample; inf: it takes what is there at the instant."""
     max_gain: float = Field(default=1.0, ge=1, le=4096)
     """Largest gain of the programmable amplifier before an ADC (powers of two up to it); 1 is none."""
     resistance: float = Field(default=0.0, ge=0, le=1e6)

@@ -20,7 +20,7 @@ from .converters import Converter, Link
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
 
 _UNMODELLED = (
-    ("dac", ("noise", "max_gain", "leakage"), "only an ADC's is modelled", ""),
+    ("dac", ("noise", "bandwidth", "max_gain", "leakage"), "only an ADC's is modelled", ""),
     (
         "adc",
         ("resistance", "capacitance", "leakage"),

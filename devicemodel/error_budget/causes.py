@@ -68,8 +68,8 @@ DAC = Cause(
 )
 ADC = Cause(
     "ADC",
-    "rounding, gain, offset and nonlinearity of the read-out",
-    common={"adc__bits": None, **_of("adc", 0.0, "gain_error", "offset", "inl", "dnl")},
+    "rounding, gain, offset, nonlinearity and bandwidth of the read-out",
+    common={"adc__bits": None, "adc__bandwidth": math.inf, **_of("adc", 0.0, "gain_error", "offset", "inl", "dnl")},
 )
 OFFSETS = Cause(
     "offsets",

@@ -252,10 +252,10 @@ def test_a_technology_is_given_as_a_record_or_by_name():
 
 
 def test_a_dac_has_nothing_of_an_adc_that_no_device_would_heed():
-    for field, value in {"noise": 1e-3, "max_gain": 4.0, "leakage": 1e-9}.items():
+    for field, value in {"noise": 1e-3, "bandwidth": 1e6, "max_gain": 4.0, "leakage": 1e-9}.items():
         with pytest.raises(InputError, match=rf"dac\.{field} is .*only an ADC's is modelled"):
             preset("integrated").replace(**{f"dac__{field}": value})
-    for field, value in {"noise": 1e-3, "max_gain": 4.0}.items():
+    for field, value in {"noise": 1e-3, "bandwidth": 1e6, "max_gain": 4.0}.items():
         assert getattr(preset("integrated").replace(**{f"adc__{field}": value}).adc, field) == value
 
 

@@ -29,7 +29,7 @@ HARMLESS = {
     *(f"{part}__unit" for part in ("resistors", "capacitors", "inductors")),
     *("resistors__write_energy", "resistors__conductance_drift_time", "resistors__drive_ranges"),
     *("opamp__outputs", "opamp__output_limit", "opamp__power"),
-    *(f"dac__{name}" for name in CONVERTER),
+    *(f"dac__{name}" for name in (*CONVERTER, "bandwidth")),
     *(f"adc__{name}" for name in (*CONVERTER, "resistance", "capacitance") if name != "noise"),
     # What only an amplifier's macromodel has.
     *(f"opamp__{name}" for name in ("slew", "output_resistance", "bias_current", "noise_voltage", "noise_current")),
