@@ -30,7 +30,7 @@ from ..host.readout import ReadOut
 from ..systems import Dense, Implicit, Kronecker, LowRank, changes
 from .conductance_drift import aged
 
-Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator]], np.ndarray]
+Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator]], Voltages]
 """See `CircuitDevice._relax`."""
 
 
@@ -113,7 +113,7 @@ class ProgramBoard(ProgramUnits):
         streams: Sequence[np.random.Generator],
     ) -> Voltages:
         """See `Board`."""
-        return Voltages(self._relax(self.program, driven * self.amperes_per_volt, start, spans, streams))
+        return self._relax(self.program, driven * self.amperes_per_volt, start, spans, streams)
 
 
 class CircuitDevice(HostedDevice):
@@ -237,7 +237,7 @@ class CircuitDevice(HostedDevice):
         state: np.ndarray,
         spans: tuple[float, ...],
         streams: Sequence[np.random.Generator],
-    ) -> np.ndarray:
+    ) -> Voltages:
         """Differential node voltages (runs, m, n) of runs at m instants: after spans[0] tau from voltages `state`, (runs, n), under
         currents (runs, n), after spans[1] more, ..."""
         raise NotImplementedError

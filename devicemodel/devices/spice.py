@@ -16,6 +16,7 @@ from ...circuits.technology.technology import Technology
 from ...compiler.layout.extraction import extract_layout
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
+from ..host.board import Voltages
 from ..host.readout import ReadOut
 from .circuit import CircuitDevice
 
@@ -74,9 +75,9 @@ class SpiceDevice(CircuitDevice):
         state: np.ndarray,
         spans: tuple[float, ...],
         streams: Sequence[np.random.Generator],
-    ) -> np.ndarray:
+    ) -> Voltages:
         rows = zip(currents, state, streams, strict=True)
-        return np.stack([self._simulated(program, drive, start, spans, rng) for drive, start, rng in rows])
+        return Voltages(np.stack([self._simulated(program, drive, start, spans, rng) for drive, start, rng in rows]))
 
     def _simulated(
         self,

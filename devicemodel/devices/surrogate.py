@@ -15,6 +15,7 @@ from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
 from ..card import DeviceCard
+from ..host.board import Voltages
 from ..host.calibrated_range import CalibratedRange
 from ..host.readout import ReadOut
 from ..systems import Dense
@@ -131,8 +132,8 @@ class SurrogateDevice(CircuitDevice):
         state: np.ndarray,
         spans: tuple[float, ...],
         streams: Sequence[np.random.Generator],
-    ) -> np.ndarray:
-        law, nowhere = self._law_of(program), np.full((len(currents), len(spans), program.size), np.nan)
+    ) -> Voltages:
+        law, nowhere = self._law_of(program), Voltages(np.full((len(currents), len(spans), program.size), np.nan))
         if law is None:
             return nowhere
         forces = torch.from_numpy(force(program, currents, self.card, law.cells))
@@ -147,4 +148,4 @@ class SurrogateDevice(CircuitDevice):
                 volts = mean if disturbed is None else mean + disturbed
             samples.append(volts)
         held = self.card.clamp * self.technology.opamp.output_limit
-        return np.clip(torch.stack(samples, dim=1).numpy(), -held, held)
+        return Voltages(np.clip(torch.stack(samples, dim=1).numpy(), -held, held))

@@ -24,11 +24,14 @@ class Voltages:
             finite.
         internal: largest output of amplifiers that are not read, (dies,) V; None where there are none.
         error: bound of the numerical error of `cells` at the last instant, (dies,) V in the Euclidean norm; None: not known.
+        overload: what amplifiers use of their limits at most, as comparators within them see it, (dies,): 1 is at the end of the range
+            of a voltage or a current, whatever a cell's own voltage is. None: none can be seen.
     """
 
     cells: np.ndarray
     internal: np.ndarray | None = None
     error: np.ndarray | None = None
+    overload: np.ndarray | None = None
 
 
 class Board(ABC):

@@ -290,6 +290,7 @@ class Host:
             return []
         cells = found.cells[places]
         inside = np.zeros(len(places)) if found.internal is None else found.internal[places]
+        used = np.zeros(len(places)) if found.overload is None else found.overload[places]
         peaks, held = np.abs(cells).max(axis=(1, 2)), np.clip(cells, -self.limit, self.limit)
         adcs, noise = [self.adcs[dies[place]] for place in places], [streams[place] for place in places]
         samples = [Adc.convert_all(adcs, held[:, instant], noise) for instant in range(held.shape[1])]
@@ -298,12 +299,12 @@ class Host:
                 held=held[row],
                 samples=[instant[row] for instant in samples],
                 peak=float(max(peak, internal)),
-                room=room([(float(peak), self.limit), (float(internal), self.amplifier_limit)]),
+                room=room([(float(peak), self.limit), (float(internal), self.amplifier_limit), (float(share), 1.0)]),
                 # Written so that nan is beyond the range.
-                clipped=not (peak <= self.limit and internal <= self.amplifier_limit)
+                clipped=not (peak <= self.limit and internal <= self.amplifier_limit and share <= 1.0)
                 or any(instant[row].clipped for instant in samples),
             )
-            for row, (peak, internal) in enumerate(zip(peaks, inside, strict=True))
+            for row, (peak, internal, share) in enumerate(zip(peaks, inside, used, strict=True))
         ]
 
     def _beyond(self, k: int, peak: float) -> tuple[str, ...]:

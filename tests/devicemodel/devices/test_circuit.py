@@ -16,6 +16,7 @@ from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.board import Voltages
 from thermograd.devicemodel.systems import Dense, LowRank
 
 from ...systems import passive, spd, true_card
@@ -93,7 +94,7 @@ def test_a_device_that_cannot_find_a_level_says_clipped():
         """Its amplifiers sit at their rails, whatever the drive."""
 
         def _relax(self, program, currents, state, spans, rng):
-            return np.full((len(currents), len(spans), program.size), 3.0)
+            return Voltages(np.full((len(currents), len(spans), program.size), 3.0))
 
     solution = Stuck(true_card(IDEAL), None).solve(A, B, 1.0)
     assert solution.outcome is Outcome.OFFSET_CLIPPED
@@ -240,7 +241,7 @@ def test_amplifiers_that_hold_their_rail_are_scaled_down_further_than_they_show(
         """Its amplifiers hold their rail, some percent beyond, as real ones do; a linear board would be at several rails."""
 
         def _relax(self, program, currents, state, spans, rng):
-            return np.clip(super()._relax(program, currents, state, spans, rng), -1.02, 1.02)
+            return Voltages(np.clip(super()._relax(program, currents, state, spans, rng).cells, -1.02, 1.02))
 
     device = Clamped(true_card(IDEAL), None)
     solution = device.solve(SLOW, B, 500.0)

@@ -20,6 +20,7 @@ from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.estimate import Estimate
+from thermograd.devicemodel.host.board import Voltages
 from thermograd.devicemodel.systems import Dense
 from thermograd.devicemodel.validity import Validity
 
@@ -270,7 +271,7 @@ def test_what_clips_is_clipped_and_what_runs_away_unstable_wherever_the_card_end
         """Its amplifiers sit at their rails, whatever the drive."""
 
         def _relax(self, program, currents, state, spans, rng):
-            return np.full((len(currents), len(spans), program.size), 3.0)
+            return Voltages(np.full((len(currents), len(spans), program.size), 3.0))
 
     assert ask(Stuck(narrow(), 3, extrapolate=True), n=9).outcome is Outcome.OFFSET_CLIPPED
     indefinite = Dense(torch.tensor([[1.0, 2.0], [2.0, 1.0]], dtype=torch.float64))
