@@ -73,7 +73,7 @@ PRESETS: dict[str, Technology] = {
         ),
         Technology(
             name="breadboard",
-            source="1 % metal film (E96, 100 ppm/K), 5 % film capacitors, typical values of the TL072 op-amp, 12 bit converters",
+            source="1 % metal film (E96, 100 ppm/K), 5 % film capacitors, typical values of the TL072 op-amp at +-15 V, 12 bit converters",
             resistors=Resistors(unit=1e3, tolerance=0.005, tc1=1e-4, series="E96"),
             capacitors=Capacitors(unit=1e-8, tolerance=0.025),
             opamp=OpAmp(
@@ -89,6 +89,7 @@ PRESETS: dict[str, Technology] = {
                 noise_voltage_corner=100.0,
                 noise_current=1e-14,
                 power=4.2e-2,
+                supply=15.0,
             ),
             dac=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3),
             adc=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3, noise=5e-4, max_gain=64),
@@ -96,7 +97,7 @@ PRESETS: dict[str, Technology] = {
         ),
         Technology(
             name="integrated",
-            source="representative of a CMOS array (1 % matching, 66 dB amplifiers, 8 bit; energies: docs/cost.md); no foundry's data",
+            source="representative of a CMOS array (1 % matching, 66 dB amplifiers on 1.8 V, 8 bit; energies: docs/cost.md), no foundry's",
             resistors=Resistors(unit=1e4, tolerance=0.01, tc1=1e-3, bits=8, write_energy=CODE_BIT),
             capacitors=Capacitors(unit=1e-11, tolerance=0.005),
             opamp=OpAmp(
@@ -111,6 +112,7 @@ PRESETS: dict[str, Technology] = {
                 common_mode_gain=1e3,
                 common_mode_gbw=2e8,
                 power=5e-4,
+                supply=0.9,
             ),
             switches=Switches(on_resistance=100.0, leakage=1e-10),
             wires=Wires(
