@@ -6,6 +6,7 @@ are in problem units; a device keeps its analog state between calls, as the cell
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import math
 from collections import Counter
@@ -118,6 +119,8 @@ class Solution:
         refinement: of a refined reading; None for a bare one.
         products: digital products with A that the device's own host made for it, as for the bias of offset nulling; 0 for most. Of a
             refined reading they are among `refinement.products`.
+        not_modelled: names of the physical effects that the device leaves out (`compiler.limitations`); empty for a device of one's own
+            that states none.
     """
 
     x: Tensor
@@ -128,6 +131,7 @@ class Solution:
     error_bound: float | None = None
     refinement: Refinement | None = None
     products: int = 0
+    not_modelled: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +144,7 @@ class BatchSolution:
         seconds: (dies,) physical analog time of all attempts, s. attempts: (dies,) analog runs that each took.
         violations: for each die what its run was outside of; see `Solution.violations`.
         refinements: one for each die, of refined readings; None for bare ones.
+        not_modelled: see `Solution.not_modelled`.
     """
 
     x: Tensor
@@ -148,6 +153,7 @@ class BatchSolution:
     attempts: np.ndarray
     violations: tuple[tuple[str, ...], ...]
     refinements: tuple[Refinement | None, ...] | None = None
+    not_modelled: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, solutions: Sequence[Solution]) -> BatchSolution:
@@ -162,6 +168,7 @@ class BatchSolution:
             np.array([one.attempts for one in solutions]),
             tuple(one.violations for one in solutions),
             tuple(one.refinement for one in solutions),
+            tuple(dict.fromkeys(effect for one in solutions for effect in one.not_modelled)),
         )
 
     def __repr__(self) -> str:

@@ -68,6 +68,8 @@ class Fabric(abc.ABC):
     """Whether a crosspoint may have a second resistor (`resistors.slices`)."""
     takes_factors: bool = False
     """Whether it takes a product by its factors (`place_factors`) in place of a matrix."""
+    has_inductors: bool = False
+    """Whether it has inductors."""
     schematic: Literal["network", "array"] | None = None
     """How a small program is drawn: nodes with parts between them, lines with amplifiers, or only as a graph of couplings."""
     probes: tuple[float, ...] = (0.0, 1.0)

@@ -79,6 +79,7 @@ class LC(Fabric):
     parts_type = Oscillators
     unit = "1/H"
     symmetric, active, covariance, keeps_sparse = True, False, True, True
+    has_inductors = True
     schematic = "network"
     probes = (0.5, 2.0)  # at rest a mesh of ideal inductors has no solution
 

@@ -23,6 +23,7 @@ from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.fabrics.requirements import require_buildable
+from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ..card import DeviceCard
 from ..device import Outcome
@@ -174,6 +175,11 @@ class CascadeDevice(HostedDevice):
             deviations = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
         self._deviations, self._clamp = StandardDeviations(*deviations), clamp * technology.opamp.output_limit
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
+
+    @property
+    def not_modelled(self) -> tuple[str, ...]:
+        """See `HostedDevice.not_modelled`."""
+        return not_modelled("CascadeDevice", fabric_named(FABRIC))
 
     @property
     def dynamics(self) -> Dynamics | None:

@@ -17,6 +17,7 @@ from ...circuits.errors import InputError
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
+from ...compiler.fabrics.base import Fabric
 from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ...compiler.fabrics.requirements import require_buildable
 from ...compiler.linear_system import LinearSystem
@@ -169,6 +170,12 @@ class CircuitDevice(HostedDevice):
     def program(self) -> AnalogProgram | None:
         """The loaded program; None before there is one."""
         return self._board.program if isinstance(self._board, ProgramBoard) else None
+
+    @property
+    def _fabric_shown(self) -> Fabric | None:
+        """The fabric that effects are named for: of the loaded program, or the chosen one; None: it depends on the system."""
+        name = self.fabric if self.program is None else self.program.fabric_name
+        return None if name == "auto" else fabric_named(name)
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for systems that can be written out, entry by entry; see `Device.accepts`."""

@@ -24,6 +24,8 @@ from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.array import ArrayParts
+from ...compiler.fabrics.registry import fabric_named
+from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ...compiler.validate import real_array, validate
@@ -134,6 +136,7 @@ class DieBatch:
             attempts * duration * board.tau,
             attempts,
             tuple(run.violations for run in runs),
+            not_modelled=not_modelled("DieBatch", fabric_named(self.card.fabric)),
         )
 
     def accepts(self, system: LinearSystem) -> bool:
@@ -276,7 +279,14 @@ def _solutions(board: DieBatchBoard, runs: Sequence[Run], duration: float) -> li
             read[place] = run.trial.readings.mean
     x = torch.from_numpy(board.values(read, np.array([[run.level] for run in runs])))
     return [
-        Solution(x[place], run.outcome, run.attempts * duration * board.tau, run.attempts, run.violations)
+        Solution(
+            x[place],
+            run.outcome,
+            run.attempts * duration * board.tau,
+            run.attempts,
+            run.violations,
+            not_modelled=not_modelled("DieBatch", board.program.fabric),
+        )
         for place, run in enumerate(runs)
     ]
 

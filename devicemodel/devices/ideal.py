@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
 from ..device import Outcome, Solution
@@ -28,6 +29,7 @@ from ..ou.product_law import LARGE, ProductLaw, ShiftedLaw
 from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector
 
 Scalar = Callable[[Tensor], Tensor]
+NOT_MODELLED = not_modelled("IdealDevice")
 
 
 class IdealDevice:
@@ -108,7 +110,7 @@ class IdealDevice:
             outcome = Outcome.UNSTABLE if spectrum.unstable else Outcome.NOT_FINITE
             x = torch.full_like(x, math.nan)
         self._state = x if outcome.readable else None  # a railed or diverged board is discharged before its next use
-        return Solution(x.to(dtype), outcome, t * self.tau)
+        return Solution(x.to(dtype), outcome, t * self.tau, not_modelled=NOT_MODELLED)
 
     def state_dict(self) -> dict[str, Any]:
         """Analog state and the number of runs so far; the loaded system is not kept."""

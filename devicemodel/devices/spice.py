@@ -14,6 +14,7 @@ from ...circuits.netlist.analyses import OperatingPoint, Transient
 from ...circuits.ngspice.run import run
 from ...circuits.technology.technology import Technology
 from ...compiler.layout.extraction import extract_layout
+from ...compiler.limitations import not_modelled
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
 from ..host.board import Voltages
@@ -67,6 +68,12 @@ class SpiceDevice(CircuitDevice):
         if not timeout > 0:
             raise InputError(f"timeout is {timeout!r}: give seconds > 0")
         self.timeout = timeout
+
+    @property
+    def not_modelled(self) -> tuple[str, ...]:
+        """See `HostedDevice.not_modelled`; an amplifier of one's own is taken to have what the macromodel has."""
+        options = [name for name, on in (("layout", self.layout), ("macromodel", self.amplifier is not None)) if on]
+        return not_modelled("SpiceDevice", self._fabric_shown, options)
 
     def _relax(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
@@ -73,6 +74,11 @@ class SurrogateDevice(CircuitDevice):
     def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:
         card = self.card
         return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+
+    @property
+    def not_modelled(self) -> tuple[str, ...]:
+        """See `HostedDevice.not_modelled`."""
+        return not_modelled("SurrogateDevice", self._fabric_shown, ["layout"] if self.layout else [])
 
     @property
     def nominal_leak(self) -> float:

@@ -85,6 +85,11 @@ class HostedDevice(Device):
         self._runs = 0
         self._steady = False
 
+    @property
+    def not_modelled(self) -> tuple[str, ...]:
+        """Names of the physical effects that the device leaves out; see `Solution.not_modelled`."""
+        return ()
+
     @abstractmethod
     def accepts(self, system: LinearSystem) -> bool:
         """See `Device.accepts`."""
@@ -334,6 +339,7 @@ class HostedDevice(Device):
             run.violations,
             error,
             products=products,
+            not_modelled=self.not_modelled,
         )
 
 

@@ -199,6 +199,7 @@ def _combined(x: Tensor, solutions: Sequence[Solution]) -> Solution:
         tuple(dict.fromkeys(text for one in solutions for text in one.violations)),
         refinement=_refinement([one.refinement for one in solutions if one.refinement is not None]),
         products=sum(one.products for one in solutions),
+        not_modelled=tuple(dict.fromkeys(effect for one in solutions for effect in one.not_modelled)),
     )
 
 

@@ -325,6 +325,7 @@ class Refined(Generic[DeviceT]):
             readings.attempts,
             tuple(dict.fromkeys(readings.violations)),
             refinement=Refinement(found.residuals, bound, products, loaded.equilibrated),
+            not_modelled=readings.not_modelled,
         )
 
     def _outcome(self, readings: _Readings, complete: bool, residual: float) -> Outcome:
@@ -344,7 +345,7 @@ class _Readings:
     """The readings behind one solution.
 
     Attributes:
-        outcomes, attempts, seconds, violations, products: of all runs. count: answers.
+        outcomes, attempts, seconds, violations, products: of all runs. count: answers. not_modelled: as the last one says.
     """
 
     def __init__(self, loaded: Loaded, b: Tensor, start: Tensor, chopped: bool) -> None:
@@ -353,6 +354,7 @@ class _Readings:
         self.outcomes: list[Outcome] = []
         self.attempts, self.seconds, self.count, self.products = 0, 0.0, 0, 0
         self.violations: list[str] = []
+        self.not_modelled: tuple[str, ...] = ()
 
     def runs(self, r: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Drives and starts of the runs that read for a residual r, (n,) float64.
@@ -372,6 +374,7 @@ class _Readings:
             self.attempts, self.seconds = self.attempts + one.attempts, self.seconds + one.seconds
             self.violations += one.violations
             self.products += one.products
+            self.not_modelled = one.not_modelled
             if not one.outcome.readable:
                 return None
         mean = torch.stack([sign * one.x.double() for sign, one in zip(self._signs, solutions, strict=True)]).mean(0)
