@@ -45,6 +45,7 @@ EXTRACTED = ".extracted.cir"
 MONTE_CARLO = ".mc.cir"
 REFINED = "refined readings"
 AMPLIFIERS = "netlist's amplifiers"
+LEFT_OUT = "not modelled"
 UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
 
 app = typer.Typer()
@@ -300,9 +301,18 @@ class _Described(NamedTuple):
     """What the netlist has for each amplifier, where that was chosen."""
 
     @property
+    def not_modelled(self) -> tuple[str, ...]:
+        """Names of the physical effects that the netlist leaves out."""
+        from ..compiler.limitations import not_modelled
+
+        return not_modelled("netlist", self.program.fabric, [] if self.amplifier is None else ["macromodel"])
+
+    @property
     def text(self) -> str:
-        """The report, what refined readings can solve, and which amplifiers the netlist has."""
-        rows = {REFINED: self.outlook, AMPLIFIERS: self.amplifier}
+        """The report, what refined readings can solve, which amplifiers the netlist has, and what it leaves out."""
+        from ..compiler.limitations import left_out
+
+        rows = {REFINED: self.outlook, AMPLIFIERS: self.amplifier, LEFT_OUT: left_out(self.not_modelled)}
         return "\n".join([str(self.report), *(f"{name:>20}  {row}" for name, row in rows.items() if row is not None)])
 
 
@@ -344,7 +354,7 @@ def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Pl
 
 
 def _data(described: _Described) -> dict[str, Any]:
-    data: dict[str, Any] = {"report": described.report.to_dict()}
+    data: dict[str, Any] = {"report": described.report.to_dict(), "not_modelled": list(described.not_modelled)}
     if described.placement is not None:
         data["placement"] = described.placement.to_dict()
     if described.outlook is not None:
@@ -393,7 +403,18 @@ def _write(described: _Described, files: dict[str, Path], netlist: str, dialect:
         text += ["", str(derived)]
     write_text(files[".report.txt"], "\n".join([*text, ""]))
     write_text(files[".report.json"], to_json(_data(described)))
-    write_page(program, files[".report.html"], netlist, dialect, placement, derived, report, outlook, amplifier)
+    write_page(
+        program,
+        files[".report.html"],
+        netlist,
+        dialect,
+        placement,
+        derived,
+        report,
+        outlook,
+        amplifier,
+        described.not_modelled,
+    )
     bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
     listed = {kind for kind, _, _ in report.bill}
     bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]

@@ -208,6 +208,7 @@ class Simulated:
             "slow_time_tau": self.slow_time,
             "analog_seconds": self.solution.seconds,
             "attempts": self.solution.attempts,
+            "not_modelled": list(self.solution.not_modelled),
             **self._refinement(),
             **self._board(),
         }
@@ -237,6 +238,8 @@ class Simulated:
 
     def summary(self) -> str:
         """The result as text."""
+        from ..compiler.limitations import left_out
+
         board, solution = self._board(), self.solution
         made = [board["device"], board.get("technology"), board.get("fabric")]
         made += [f"die {board['die']}" if board.get("die") is not None else None]
@@ -251,6 +254,7 @@ class Simulated:
                 *([f"refined: |b - A x| / |b| {residuals} after each reading"] if refined else []),
                 "on " + ", ".join(str(item) for item in made if item),
                 *(f"outside of the card's range: {bound}" for bound in board.get("violations", ())),
+                f"not modelled: {left_out(solution.not_modelled)}",
             ]
         )
 

@@ -32,6 +32,7 @@ from .layout.extraction import extracted_netlist as extracted_netlist
 from .layout.tiling import Placement as Placement
 from .layout.tiling import coupling_graph as coupling_graph
 from .layout.tiling import place_on_tiles as place_on_tiles
+from .limitations import not_modelled as not_modelled
 from .linear_system import FactoredSystem as FactoredSystem
 from .linear_system import LinearSystem as LinearSystem
 from .parts import Behaviour as Behaviour
@@ -92,6 +93,7 @@ __all__ = [
     "load_program",
     "mean_solution_error",
     "monte_carlo_spice",
+    "not_modelled",
     "parametric_spice",
     "place_on_tiles",
     "register_fabric",

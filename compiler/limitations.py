@@ -7,7 +7,7 @@ docs/limitations.md are made of this table; a test turns each figure of a techno
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +39,8 @@ OPTIONS: dict[str, dict[str, frozenset[Capability]]] = {
     "layout": {"netlist": _EXTRACTED, "SpiceDevice": _EXTRACTED, "SurrogateDevice": frozenset({"layout"})},
 }
 """What is asked for, the models that take it, and the capabilities that it adds."""
+SHOWN = 4
+"""Effects that a row of a report names."""
 EVERY: frozenset[Capability] = frozenset({"netlist", "law", "batch", "cascade"})
 
 
@@ -286,6 +288,12 @@ def not_modelled(model: str, fabric: Fabric | None = None, options: Iterable[str
     """
     options = tuple(options)
     return tuple(e.name for e in EFFECTS if _shown_by(e, fabric) and not e.is_modelled(model, *options))
+
+
+def left_out(effects: Sequence[str]) -> str:
+    """Effects as the row of a report: the first few, and where the others stand."""
+    more = len(effects) - SHOWN
+    return "; ".join(effects[:SHOWN]) + (f"; and {more} more (docs/limitations.md)" if more > 0 else "")
 
 
 def _shown_by(effect: Effect, fabric: Fabric | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ def write_page(
     report: Report | None = None,
     outlook: Outlook | None = None,
     amplifier: str | None = None,
+    not_modelled: Sequence[str] = (),
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -45,6 +47,7 @@ def write_page(
         report: the figures; None: those of `program.report`.
         outlook: what refined readings can solve, shown in the table.
         amplifier: what the netlist has for each amplifier, shown in the table.
+        not_modelled: names of the physical effects that the netlist leaves out, listed.
     """
     report, lines = report or program.report, netlist.splitlines()
     rows = [tuple(part.strip() for part in row.strip().split("  ", 1)) for row in str(report).splitlines()]
@@ -62,6 +65,7 @@ def write_page(
         sensitive=[(part.part, si(part.value, "Ω"), f"{part.per_unit:.3g}") for part in report.most_sensitive]
         if program.fabric.unit == "S"
         else [],
+        not_modelled=not_modelled,
         dialect=dialect,
         netlist="\n".join(lines[:NETLIST_LINES]),
         netlist_lines=len(lines),

@@ -12,6 +12,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ...circuits.files import write_text
+from ...compiler.fabrics.registry import fabric_named
+from ...compiler.limitations import not_modelled
 from ..error_budget import tables_of
 from ..figures.calibration import calibration_plot, loop_plot
 from ..figures.cell import cell_plot
@@ -64,8 +66,16 @@ def render(results: dict[str, Any]) -> str:
         facts=facts(given),
         svg=_figures({**results, **given}),
         bar=EXPLAINED_BAR,
+        not_modelled=_left_out(given["calibration"]),
         **tables_of(given["causes"]),
     )
+
+
+def _left_out(calibration: dict[str, Any] | None) -> tuple[str, ...]:
+    """Names of the effects that the calibrated surrogate leaves out; none without one."""
+    if calibration is None or (fabric := calibration["card"].get("fabric")) is None:
+        return ()
+    return not_modelled("SurrogateDevice", fabric_named(fabric))
 
 
 def _figures(results: dict[str, Any]) -> dict[str, Markup]:
