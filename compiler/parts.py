@@ -156,6 +156,14 @@ class Parts(abc.ABC):
         """For each stage of amplifiers before the cells the matrix (k, n) from cells' voltages to its outputs."""
         return []
 
+    def amplifier_loads(self) -> list[tuple[np.ndarray | None, np.ndarray]]:
+        """What each kind of amplifier drives, [] without amplifiers: of the cells first, then of inverters or stages.
+
+        The matrix (k, n) from cells' voltages to the outputs, None where these are as large as the cells'; and the conductances (k,) S
+        from each output to virtual grounds, mean of the rails.
+        """
+        return []
+
     # Rounding
 
     @abc.abstractmethod

@@ -10,11 +10,12 @@ linear, with ideal control of the outputs' mean. `Macromodel` adds, each where t
     slew rate          the current into the gain node is I tanh(g_m v / I), I = slew C: |dv_out/dt| <= slew
     output limit       the gain node itself is clamped at +-output_limit, so that it does not wind up and comes back at once
     output resistance  between the gain stage and the node, inside the feedback
+    output current     i = I tanh(v / (R I)) in place of v / R, v being the voltage across that resistance (`output_stage`)
     bias current       out of each node that an input is joined to
     noise              a voltage in series with the input and a current into each input, white and 1/f (`noise_source`)
     common mode        the mean of two outputs follows A_c(s) (V_c - mean), one pole
 
-Either is a small linear circuit but for the tanh and the clamp, which `Netlist.linearised` replaces by their small-signal equivalents.
+Either is a small linear circuit but for tanh and clamp, which `Netlist.linearised` replaces by their small-signal equivalents.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from ..netlist.limiting import Clamp, SaturatingVCCS
 from ..netlist.netlist import Netlist
 from ..technology.parts import OpAmp
 from .noise_source import add_noise_source
+from .output_stage import series_resistance
 
 IDEAL_GAIN = 1e8
 """Gain that stands for an infinite one: larger ones cost the simulator digits, since it resolves the input voltage as a difference."""
@@ -161,6 +163,11 @@ class Macromodel:
         if math.isfinite(self.opamp.slew) and math.isinf(self.opamp.gbw):
             raise InputError(f"opamp.slew = {self.opamp.slew:g} V/s needs a finite opamp.gbw; give both or neither")
 
+    @staticmethod
+    def clamped_nodes(netlist: Netlist) -> tuple[str, ...]:
+        """The gain nodes of its copies in a netlist, which a comparator in each can watch: none is beyond +-output_limit unless clamped."""
+        return tuple(part.a for part in netlist.of(Clamp))
+
     def add(
         self,
         netlist: Netlist,
@@ -238,13 +245,16 @@ class Macromodel:
 
     def _output(self, netlist: Netlist, outputs: tuple[str, ...], name: str, last: str, group: str) -> None:
         opamp = self.opamp
-        driven = outputs
-        if opamp.output_resistance:
+        driven, ohm, most = outputs, series_resistance(opamp), opamp.output_current
+        if ohm:
             driven = tuple(f"r{name}{k + 1}" for k in range(len(outputs)))
+            ends = list(enumerate(zip(driven, outputs, strict=True), start=1))
             netlist.add(
                 *(
-                    Resistor(f"RO{name}_{k + 1}", inner, outer, opamp.output_resistance, noisy=False)
-                    for k, (inner, outer) in enumerate(zip(driven, outputs, strict=True))
+                    Resistor(f"RO{name}_{k}", inner, outer, ohm, noisy=False)
+                    if math.isinf(most)
+                    else SaturatingVCCS(f"BO{name}_{k}", inner, outer, inner, outer, 1 / ohm, most)
+                    for k, (inner, outer) in ends
                 ),
                 group=group,
             )

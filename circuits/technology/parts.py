@@ -153,7 +153,9 @@ class OpAmp(Record):
     slew: float = Field(default=math.inf, gt=0)
     """Largest rate of change of the output, V/s."""
     output_resistance: float = Field(default=0.0, ge=0, le=1e6)
-    """Resistance in series with each output, inside the feedback, ohm."""
+    """Resistance in series with each output, inside the feedback, ohm. A load takes its voltage from the output's range."""
+    output_current: float = Field(default=math.inf, gt=0)
+    """Largest current that each output supplies, of either sign, A; inf: any."""
     bias_current: float = Field(default=0.0, ge=-1e-3, le=1e-3)
     """Current that flows into each input, A."""
     noise_voltage: float = Field(default=0.0, ge=0, le=1e-3)

@@ -83,6 +83,14 @@ class FactoredParts(Parts):
             found.append(passed)
         return found
 
+    def amplifier_loads(self) -> list[tuple[np.ndarray | None, np.ndarray]]:
+        """Columns of the array after each output, with the damping of a cell or the feedback of a stage."""
+        columns = [np.asarray(abs(array).sum(axis=0)).ravel() for array in self.arrays]
+        own = (self.damping, *self.feedback)
+        return [
+            (stage, column + added) for stage, column, added in zip((None, *self.stages()), columns, own, strict=True)
+        ]
+
     def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
         """The arrays' resistors, then damping; feedback and input resistors are placed at values that can be had."""
         arrays = []

@@ -54,6 +54,15 @@ class CrossbarParts(ArrayParts):
         given, back = self.inverter
         return Inverters.of_resistors(negative, given, back, self.drive_temperature, self.inverter_offset)
 
+    def amplifier_loads(self) -> list[tuple[np.ndarray | None, np.ndarray]]:
+        """Columns of crosspoints; with one rail the inverter's input beside the positive ones, and the negative ones with its feedback."""
+        if self.rails == 2:
+            return [(None, self.total().sum(axis=0))]
+        positive, negative = (np.where(sign * self.polarity > 0, self.coupling[0], 0.0).sum(axis=0) for sign in (1, -1))
+        given, back = self.inverter
+        used = negative > 0
+        return [(None, positive + np.where(used, given, 0.0)), (None, np.where(used, negative + back, 0.0))]
+
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
         """Resistors, capacitors, amplifiers."""
         placed = [(values * np.abs(signs)).ravel() for _, values, signs in self.by_slice()]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from ...circuits.amplifiers.models import AmplifierCell
+from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError
 from ...circuits.netlist.analyses import OperatingPoint, Transient
 from ...circuits.ngspice.run import run
@@ -20,6 +22,7 @@ from ...compiler.programming import Programming
 from ..host.board import Voltages
 from ..host.readout import ReadOut
 from .circuit import CircuitDevice
+from .overload import overload
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 40_000
 TOLERANCE = 1e-6
@@ -84,7 +87,10 @@ class SpiceDevice(CircuitDevice):
         streams: Sequence[np.random.Generator],
     ) -> Voltages:
         rows = zip(currents, state, streams, strict=True)
-        return Voltages(np.stack([self._simulated(program, drive, start, spans, rng) for drive, start, rng in rows]))
+        found = [self._simulated(program, drive, start, spans, rng) for drive, start, rng in rows]
+        cells, seen = (np.stack(column) for column in zip(*found, strict=True))
+        # A linear amplifier has no node that saturates: what a real one would make of its voltages and currents.
+        return Voltages(cells, overload=overload(program, cells, currents) if self.amplifier is None else seen)
 
     def _simulated(
         self,
@@ -93,29 +99,38 @@ class SpiceDevice(CircuitDevice):
         state: np.ndarray,
         spans: tuple[float, ...],
         rng: np.random.Generator,
-    ) -> np.ndarray:
-        """Voltages (m, n) of one run."""
+    ) -> tuple[np.ndarray, float]:
+        """Voltages (m, n) of one run, and what comparators at the amplifiers' clamped nodes saw in it, as a share of their limit."""
         if sum(spans) == 0:
-            return np.tile(state, (len(spans), 1))
+            return np.tile(state, (len(spans), 1)), 0.0
         netlist = program.circuit(currents, state, self.amplifier)
+        watched = self.amplifier.clamped_nodes(netlist) if isinstance(self.amplifier, Macromodel) else ()
         if self.layout:
             netlist = extract_layout(netlist, program)
         if math.isinf(spans[0]):
-            rest = run(netlist, OperatingPoint(nodes=program.nodes), timeout=self.timeout)
+            rest = run(netlist, OperatingPoint(nodes=(*program.nodes, *watched)), timeout=self.timeout)
             self.simulator = rest.ngspice_version
-            return np.tile(program.cell_volts(rest.voltages), (len(spans), 1))
+            return np.tile(program.cell_volts(rest.voltages), (len(spans), 1)), self._overload(rest.voltages, watched)
         analysis, rows = sampled(program, spans, self.johnson_noise)
+        analysis = dataclasses.replace(analysis, nodes=(*program.nodes, *watched))
         seed = int(rng.integers(2**31)) if self.johnson_noise else None
         result = run(netlist, analysis, seed=seed, timeout=self.timeout)
         self.simulator = result.ngspice_version
-        volts = program.cell_volts(result.voltages)
+        volts, seen = program.cell_volts(result.voltages), self._overload(result.voltages, watched)
         if rows is not None:
-            return np.concatenate([state[:, None], volts], axis=1)[:, rows].T
+            return np.concatenate([state[:, None], volts], axis=1)[:, rows].T, seen
         times = np.cumsum(spans) * program.tau
         if times[0] == times[-1]:
-            return np.tile(volts[:, -1], (len(spans), 1))
+            return np.tile(volts[:, -1], (len(spans), 1)), seen
         curve = CubicSpline(np.append(0.0, result.time), np.concatenate([state[:, None], volts], axis=1), axis=1)
-        return np.asarray(curve(times).T)
+        return np.asarray(curve(times).T), seen
+
+    def _overload(self, voltages: Mapping[str, Any], watched: Sequence[str]) -> float:
+        """Largest voltage of the watched nodes in a run over the amplifiers' limit; 0 where there are none."""
+        if not isinstance(self.amplifier, Macromodel) or not watched:
+            return 0.0
+        largest = max(float(np.abs(voltages[node.lower()]).max()) for node in watched)
+        return largest / self.amplifier.opamp.output_limit
 
 
 def transient(program: AnalogProgram, duration: float, johnson_noise: bool) -> Transient:

@@ -25,6 +25,7 @@ from .cell_law import cell_law, force
 from .circuit import CircuitDevice, ProgramBoard
 from .dense_law import DenseLaw
 from .krylov_law import KrylovLaw
+from .overload import overload
 
 WRITTEN_OUT = 128
 """Most unknowns of a program whose transitions are written out."""
@@ -154,4 +155,8 @@ class SurrogateDevice(CircuitDevice):
                 volts = mean if disturbed is None else mean + disturbed
             samples.append(volts)
         held = self.card.clamp * self.technology.opamp.output_limit
-        return Voltages(np.clip(torch.stack(samples, dim=1).numpy(), -held, held))
+        cells = torch.stack(samples, dim=1).numpy()
+        used = overload(program, cells, currents)
+        # Amplifiers at their limits do not show how far beyond they would be.
+        used = None if used is None else np.minimum(used, self.card.clamp)
+        return Voltages(np.clip(cells, -held, held), overload=used)
