@@ -26,12 +26,15 @@ class Voltages:
         error: bound of the numerical error of `cells` at the last instant, (dies,) V in the Euclidean norm; None: not known.
         overload: what amplifiers use of their limits at most, as comparators within them see it, (dies,): 1 is at the end of the range
             of a voltage or a current, whatever a cell's own voltage is. None: none can be seen.
+        left: what the next run starts from if it goes on, (dies, n) V: `cells` at the last instant without what lasts no longer than an
+            amplifier responds, or before a sampler's lag. None: `cells` at the last instant.
     """
 
     cells: np.ndarray
     internal: np.ndarray | None = None
     error: np.ndarray | None = None
     overload: np.ndarray | None = None
+    left: np.ndarray | None = None
 
 
 class Board(ABC):

@@ -40,10 +40,12 @@ class Readings:
 
     Attributes:
         held: cell voltages within their limits, (instants, n) V, and `samples`, what was read of them.
+        left: what the next run starts from, (n,) V; see `Voltages`.
         peak: largest voltage of any amplifier, V. room: see `auto_range.room`. clipped: whether anything was beyond its range.
     """
 
     held: np.ndarray
+    left: np.ndarray
     samples: list[Reading]
     peak: float
     room: float
@@ -263,7 +265,7 @@ class Host:
                     outcome=Outcome.OFFSET_CLIPPED if zero.clipped else runs[k].outcome,
                     attempts=runs[k].attempts + 1,
                     headroom=1.0 if zero.clipped else runs[k].headroom,
-                    without_drive=zero.held[-1],
+                    without_drive=zero.left,
                     zero=zero.mean,
                 )
 
@@ -292,11 +294,13 @@ class Host:
         inside = np.zeros(len(places)) if found.internal is None else found.internal[places]
         used = np.zeros(len(places)) if found.overload is None else found.overload[places]
         peaks, held = np.abs(cells).max(axis=(1, 2)), np.clip(cells, -self.limit, self.limit)
+        left = held[:, -1] if found.left is None else np.clip(found.left[places], -self.limit, self.limit)
         adcs, noise = [self.adcs[dies[place]] for place in places], [streams[place] for place in places]
         samples = [Adc.convert_all(adcs, held[:, instant], noise) for instant in range(held.shape[1])]
         return [
             Readings(
                 held=held[row],
+                left=left[row],
                 samples=[instant[row] for instant in samples],
                 peak=float(max(peak, internal)),
                 room=room([(float(peak), self.limit), (float(internal), self.amplifier_limit), (float(share), 1.0)]),

@@ -319,7 +319,7 @@ class HostedDevice(Device):
             self.probe = Probe.of(run, duration)
             seen = run.trial.readings
             x = board.values(seen.mean if run.zero is None else seen.mean - run.zero, run.level)
-            self._state = board.values(seen.held[-1], run.level)
+            self._state = board.values(seen.left, run.level)
             if run.without_drive is not None:
                 self._without_drive = board.values(run.without_drive, run.level)
             voltages, place = run.trial.source
