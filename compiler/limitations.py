@@ -50,7 +50,7 @@ class Effect:
 
     Attributes:
         name: a few words. consequence: what it does to a reading.
-        figures: fields of a technology that state it, as `opamp__slew`; empty: nothing states it, and no model has it.
+        figures: fields of a technology that state it, as `opamp__slew`; empty: none of its own.
         modelled_by: capabilities that have it.
         needs: parts that show it; None: every fabric does.
     """
@@ -188,11 +188,17 @@ EFFECTS: tuple[Effect, ...] = (
         "amplifiers",
     ),
     Effect(
-        "output resistance of amplifiers",
-        "loaded outputs have less gain and range",
-        _of("opamp", "output_resistance"),
-        _by("macromodel"),
+        "loaded output range of amplifiers",
+        "signals are kept below what a load leaves of the range, or the reading is clipped",
+        _of("opamp", "output_resistance", "output_current"),
+        _by("host", "macromodel"),
         "amplifiers",
+    ),
+    Effect(
+        "gain of loaded amplifiers",
+        "an output resistance takes part of the gain, and so of the reading",
+        modelled_by=_by("macromodel"),
+        needs="amplifiers",
     ),
     Effect(
         "input bias current of amplifiers",

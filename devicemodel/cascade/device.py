@@ -17,8 +17,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
 from ...circuits.errors import InputError
 from ...circuits.technology.drive_resistors import drive_conductances
+from ...circuits.technology.parts import OpAmp
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.fabrics.registry import fabric_named
@@ -50,7 +52,7 @@ class CascadeBoard(Board):
 
     Args:
         dynamics: of its arrays. Its unit of time is 2^-e tau, with e the exponent that the arrays split off, and b is taken in that unit.
-        gain: of the drive path. clamp: where amplifiers hold their outputs, V.
+        gain: of the drive path. clamp: where amplifiers hold their outputs, over their output limit. opamp: their limits.
         make: the dynamics with input resistors of a range.
         drive_gains: of all ranges, see `Board`.
     """
@@ -58,9 +60,16 @@ class CascadeBoard(Board):
     runaway = Outcome.NOT_FINITE
 
     def __init__(
-        self, dynamics: Dynamics, gain: float, clamp: float, make: Callable[[int], Dynamics], drive_gains: np.ndarray
+        self,
+        dynamics: Dynamics,
+        gain: float,
+        clamp: float,
+        opamp: OpAmp,
+        make: Callable[[int], Dynamics],
+        drive_gains: np.ndarray,
     ) -> None:
-        self.dynamics, self._gain, self._clamp, self._make = dynamics, gain, clamp, make
+        self.dynamics, self._gain, self._make = dynamics, gain, make
+        self._opamp, self._most, self._clamp = opamp, clamp, clamp * opamp.output_limit
         self.size, self.tau = dynamics.array.size, _shifted(dynamics.array.tau, dynamics.array.exponent)
         self._gains, self.drive_gains = drive_gains, tuple(drive_gains.tolist())
         self._ranges: dict[int, CascadeBoard] = {0: self}
@@ -68,7 +77,7 @@ class CascadeBoard(Board):
     def in_range(self, place: int) -> CascadeBoard:
         """See `Board`."""
         if place not in self._ranges:
-            board = CascadeBoard(self._make(place), self._gain, self._clamp, self._make, self._gains)
+            board = CascadeBoard(self._make(place), self._gain, self._most, self._opamp, self._make, self._gains)
             self._ranges[place] = board
         return self._ranges[place]
 
@@ -99,18 +108,31 @@ class CascadeBoard(Board):
         """See `Board`."""
         [drive], [volts], [stream], dynamics = driven, start, streams, self.dynamics
         currents, cells, internal, error = self._gain * drive * dynamics.array.drive_nominal, [], 0.0, 0.0
+        used = 0.0
         for span in spans:
             t = self._own(span)
             motion = dynamics.motion(currents, volts, t)
             volts = motion.volts + dynamics.fluctuation(t, stream)
             if not all(np.isfinite(values).all() for values in (volts, motion.stages)):
                 return Voltages(np.full((1, len(spans), self.size), math.nan))
+            used = max(used, self._overload(volts, motion.stages))
             volts = np.clip(volts, -self._clamp, self._clamp)
             cells.append(volts)
             internal = max(internal, min(float(np.abs(motion.stages).max()), self._clamp))
             # No mode grows, so that what an earlier span was wrong by is no larger now, up to the cells' unequal capacitors.
             error += motion.bound
-        return Voltages(np.array(cells)[None], np.array([internal]), np.array([error]))
+        overload = np.array([used]) if is_limited(self._opamp) else None
+        return Voltages(np.array(cells)[None], np.array([internal]), np.array([error]), overload)
+
+    def _overload(self, volts: np.ndarray, stages: np.ndarray) -> float:
+        """Largest share of its range that an amplifier uses for what it drives, two rails each; capacitors' currents are left out."""
+        if not is_limited(self._opamp):
+            return 0.0
+        shares = (
+            share_of_limits(self._opamp, one, load * one / 2).max()
+            for one, load in zip((volts, stages), self.dynamics.array.amplifier_loads, strict=True)
+        )
+        return min(float(max(shares)), self._most)
 
     def _own(self, duration: float) -> float:
         """A time in tau in the unit of the law."""
@@ -173,7 +195,7 @@ class CascadeDevice(HostedDevice):
         if card is not None:
             clamp, noise, self._leak, self._gain = card.clamp, card.noise_power.value, card.leak.value, card.gain.value
             deviations = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
-        self._deviations, self._clamp = StandardDeviations(*deviations), clamp * technology.opamp.output_limit
+        self._deviations, self._clamp = StandardDeviations(*deviations), clamp
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
 
     @property
@@ -218,7 +240,9 @@ class CascadeDevice(HostedDevice):
             return KroneckerDynamics(kronecker, self._leak, self._noise)
 
         conductances = drive_conductances(self.technology.resistors)
-        return CascadeBoard(make(0), self._gain, self._clamp, make, conductances[0] / conductances)
+        return CascadeBoard(
+            make(0), self._gain, self._clamp, self.technology.opamp, make, conductances[0] / conductances
+        )
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
         """A condition number would need the matrix, and is not looked at."""

@@ -109,6 +109,13 @@ class KroneckerArray(Cells):
         return factor
 
     @cached_property
+    def amplifier_loads(self) -> tuple[np.ndarray, np.ndarray]:
+        """What outputs drive, nominally: of the cells, (N,) S, and of the summing amplifiers."""
+        p, q = self.shape
+        before, after = (np.abs(self._nominal[array]).sum(axis=0) for array in (FIRST, LAST))
+        return np.tile(before, p) + self.damping, np.repeat(after, q) + self._feedback
+
+    @cached_property
     def feedback(self) -> np.ndarray:
         """(N,) S, of the summing amplifiers, which are numbered as the cells are: row by row."""
         deviates = self.die.deviates_of("ground", np.array(2 * _ARRAYS), np.arange(self.size))

@@ -100,6 +100,14 @@ class LowRankArray(Cells):
         )
 
     @cached_property
+    def amplifier_loads(self) -> tuple[np.ndarray, np.ndarray]:
+        """What outputs drive, nominally: of the cells, (N,) S, and of the summing amplifiers, one stage after the other."""
+        rows = sum(self._share * self._J[:, cells].double().abs().sum(1).numpy() for cells in self.blocks())
+        driven = [np.asarray(rows)] if self._middle is None else [np.abs(self._middle).sum(axis=0), np.asarray(rows)]
+        stages = [column + own for column, own in zip(driven, self._feedback, strict=True)]
+        return self.nominal_loads() + self.damping, np.concatenate(stages)
+
+    @cached_property
     def middle(self) -> np.ndarray | None:
         """(k, k) S, the array H; None where there is none."""
         if self._middle is None:

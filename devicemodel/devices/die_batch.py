@@ -205,9 +205,8 @@ class DieBatch:
             return ranged, law
 
         noisy = self.technology.thermal.johnson_noise and bool((values["noise_power"] > 0).any())
-        clamp = self.card.clamp * self.technology.opamp.output_limit
         # With the largest input resistors, which load the amplifiers least, it shows which dies are stable.
-        board = DieBatchBoard(in_range, len(self), len(ranges) - 1, clamp, duration, noisy)
+        board = DieBatchBoard(in_range, len(self), len(ranges) - 1, self.card.clamp, duration, noisy)
         if not given:
             self._kept = (a, duration, board, violations)
         return board, violations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...circuits.amplifiers.output_stage import is_limited
 from ...compiler.matrices import comparison_matrix
 from ...compiler.program import AnalogProgram
 from ..device import Outcome
@@ -23,6 +24,7 @@ from ..ou.doubling import Transition, integrate
 from ..ou.gaussian import root, rows
 from .circuit import ProgramUnits
 from .die_batch_law import StackedLaw
+from .overload import largest_share
 
 Law = Callable[[slice], StackedLaw]
 """The law of the dies from one place to another."""
@@ -54,7 +56,7 @@ class DieBatchBoard(ProgramUnits):
 
     Args:
         law_in_range: of the dies. dies: their number. drive_range: of the input resistors.
-        clamp: where amplifiers hold their outputs, V. duration: tau. noisy: whether there is thermal noise.
+        clamp: where amplifiers hold their outputs, over their output limit. duration: tau. noisy: whether there is thermal noise.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class DieBatchBoard(ProgramUnits):
         program, self._law = law_in_range(drive_range)
         super().__init__(program, drive_range)
         self._ranges = {drive_range: self}
-        self._law_in_range, self._dies = law_in_range, dies
+        self._law_in_range, self._dies, self._opamp = law_in_range, dies, program.technology.opamp
         self._clamp, self._duration, self._noisy = clamp, duration, noisy
 
     def in_range(self, place: int) -> DieBatchBoard:
@@ -91,7 +93,11 @@ class DieBatchBoard(ProgramUnits):
         for some in self._portions():
             law = self._law(some)
             stable = np.flatnonzero(_stable(law))
-            held, part = _response(law.of(stable), self.tau, self._duration, self._noisy)
+            fit = law.of(stable)
+            held, part = _response(fit, self.tau, self._duration, self._noisy)
+            if is_limited(self._opamp) and self.program.fabric.active:
+                conductance = None if math.isinf(self._duration) else fit.conductance[held]
+                part = replace(part, loads=fit.loads[held], conductance=conductance)
             parts.append(part)
             alive.append(some.start + stable[held])
         places, found = np.full(self._dies, -1), np.concatenate(alive)
@@ -119,24 +125,44 @@ class DieBatchBoard(ProgramUnits):
         # Also where it is not used, since the ADC's noise follows in the same stream.
         draws = torch.stack([_draw(one, self.size) for one in streams]).to(dtype)[held] if self._noisy else None
         begin = torch.from_numpy(start[held]).to(dtype) if start.any() else None
-        volts = response.volts(currents, begin, draws).clamp(-self._clamp, self._clamp)
+        volts = response.volts(currents, begin, draws)
+        used = self._overload(response, volts, currents)
+        most = self._clamp * self._opamp.output_limit
+        volts = volts.clamp(-most, most)
         if not held.all():
             # A die may be unstable in this range alone.
             every = torch.full((len(dies), self.size), math.nan, dtype=dtype)
             volts = every.index_put((torch.from_numpy(np.flatnonzero(held)),), volts)
-        return DifferentiableVoltages(cells=volts.detach().double().numpy()[:, None], tensor=volts)
+            used = None if used is None else np.bincount(np.flatnonzero(held), used, len(dies))
+        return DifferentiableVoltages(cells=volts.detach().double().numpy()[:, None], overload=used, tensor=volts)
+
+    def _overload(self, response: _Response, volts: Tensor, currents: Tensor) -> np.ndarray | None:
+        """See `overload.overload`; at rest nothing charges."""
+        if response.loads is None or not len(volts):
+            return None
+        cells = volts.detach().double().numpy()[:, None]
+        charging: np.ndarray | float = 0.0
+        if response.conductance is not None:
+            into = response.driven * currents + response.pushed - rows(response.conductance, volts)
+            charging = into.detach().double().numpy()[:, None]
+        loads = response.loads.detach().double().numpy()
+        used = largest_share(self._opamp, cells, loads, charging, self.program.parts.rails)
+        return np.minimum(used, self._clamp)
 
 
 @dataclass(frozen=True, eq=False)
 class _Response:
     """What dies make of a run: `start` is X, (dies, n, n), or None where nothing of the start is left; `current` R, V/A, (dies, n, n), or
-    None for a run of no length; `driven`, `pushed` (dies, n); `noise` T, (dies, n, n), None without."""
+    None for a run of no length; `driven`, `pushed` (dies, n); `noise` T, (dies, n, n), None without. Where amplifiers' currents
+    count, `loads` (dies, kinds, n) S and, unless cells are at rest, `conductance` (dies, n, n) S."""
 
     start: Tensor | None
     current: Tensor | None
     noise: Tensor | None
     driven: Tensor
     pushed: Tensor
+    loads: Tensor | None = None
+    conductance: Tensor | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[_Response]) -> _Response:

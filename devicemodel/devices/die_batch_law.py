@@ -129,6 +129,7 @@ class StackedLaw:
         diffusion: Q, (dies, n, n) V^2/s.
         conductance: what has to be positive for the circuit to be stable, (dies, n, n) S: K + L / A0 with the technology's A0, or, in
             passive fabrics, K, whose comparison matrix does. capacitance: (dies, n) F.
+        loads: what amplifiers' outputs drive, (dies, kinds, n) S, as `Parts.amplifier_loads`: cells, then inverters.
         active: whether amplifiers hold the state.
     """
 
@@ -140,6 +141,7 @@ class StackedLaw:
     diffusion: Tensor
     conductance: Tensor
     capacitance: Tensor
+    loads: Tensor
     active: bool
 
     def of(self, rows: np.ndarray) -> StackedLaw:
@@ -210,6 +212,7 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
     if parts.slices == 2:
         fine = (nominal(parts.second) * torch.exp(-wider * stacked.second)).mean(1) * stacked.coupling_factor
         signed, coupling = signed + nominal(parts.second_polarity) * fine, coupling + fine
+    loads = coupling.sum(-2, keepdim=True)
     noisy = coupling * stacked.coupling_temperature
     rails = len(parts.drive)
     if parts.drive_nominal:  # amplifiers hold the state
@@ -219,17 +222,22 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
         noise_psd = torch.diag_embed(2 * rails * Boltzmann * (noisy.sum(-1) + drive * stacked.drive_temperature))
     else:
         ground = (nominal(parts.ground) * torch.exp(-wide * stacked.ground)).mean(1) * stacked.ground_factor
-        load, driven = torch.zeros_like(ground), torch.ones_like(ground)
+        load, driven, loads = torch.zeros_like(ground), torch.ones_like(ground), loads[:, :0]
         conductance = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
         on_diagonal = torch.diag_embed(ground * stacked.ground_temperature + noisy.sum(-1))
         noise_psd = 2 * rails * Boltzmann * (polarity * noisy + on_diagonal)
     pushed, inverters = load * p["offset"] * stacked.offset, None
     if parts.has_inverters:
         given, back = (nominal(parts.inverter) * torch.exp(-wide * stacked.inverter)).unbind(1)
+        given, back = given * stacked.drive_factor, back * stacked.drive_factor
+        negative = torch.where(polarity < 0, coupling, 0.0)
+        inverted = negative.sum(-2)
+        added = torch.stack([given, back], 1) * (inverted > 0).unsqueeze(1)
+        loads = torch.stack([loads[:, 0] - inverted, inverted], 1) + added
         inverters = Inverters.of_resistors(
-            torch.where(polarity < 0, coupling, 0.0),
-            given * stacked.drive_factor,
-            back * stacked.drive_factor,
+            negative,
+            given,
+            back,
             stacked.drive_temperature,
             p["offset"] * stacked.inverter_offset,
         )
@@ -275,5 +283,6 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
         diffusion=(spread + spread.mT) / 2,
         conductance=judged,
         capacitance=capacitance,
+        loads=loads,
         active=parts.drive_nominal > 0,
     )

@@ -4,8 +4,9 @@ Each output drives the conductance of its column, whose other ends are virtual g
 
     i = G_col v / m + C dv/dt / m,      C dv/dt = drive I + L Vos - K v,
 
-m rails of half a differential voltage each. What a stage makes of v and i is the law of `circuits.amplifiers.output_stage`. Without a
-comparator within each amplifier a host would see none of it. With a layout, whose wires pass on less, it is a bound.
+m rails of 1 / m of a cell's voltage each; an inverter's output is as large as its cell's. What a stage makes of v and i is the law of
+`circuits.amplifiers.output_stage`. Without a comparator within each amplifier a host would see none of it. With a layout, whose wires pass
+on less, it is a bound.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
+from ...circuits.technology.parts import OpAmp
 from ...compiler.program import AnalogProgram
 
 
@@ -28,15 +30,25 @@ def overload(program: AnalogProgram, cells: np.ndarray, currents: np.ndarray) ->
     parts, opamp = program.parts, program.technology.opamp
     if not is_limited(opamp):
         return None
-    loads = parts.amplifier_loads()
+    loads = [load for _, load in parts.amplifier_loads()]
     if not loads:
         return None
     law = program.behaviour
     into = law.drive * currents + law.load * parts.offset
     charging = into[:, None] - cells @ law.conductance.T
+    return largest_share(opamp, cells, np.stack(loads), charging, parts.rails)
+
+
+def largest_share(
+    opamp: OpAmp, cells: np.ndarray, loads: np.ndarray, charging: np.ndarray | float, rails: int
+) -> np.ndarray:
+    """As `overload`, (runs,), of outputs that are as large as the cells'.
+
+    Args:
+        cells: (runs, m, n) V. loads: (kinds, n) or (runs, kinds, n) S: of cells, then of inverters. charging: C dv/dt as cells, A.
+    """
     used = np.zeros(len(cells))
-    for k, (stage, load) in enumerate(loads):
-        volts = cells if stage is None else cells @ stage.T
-        amperes = (load * volts + (charging if k == 0 else 0.0)) / parts.rails
-        used = np.maximum(used, share_of_limits(opamp, volts, amperes).max(axis=(1, 2)))
+    for k in range(loads.shape[-2]):
+        drawn = cells * (loads[k] if loads.ndim == 2 else loads[:, None, k]) + (charging if k == 0 else 0.0)
+        used = np.maximum(used, share_of_limits(opamp, cells, drawn / rails).max(axis=(1, 2)))
     return used

@@ -78,6 +78,8 @@ TURNED: dict[str, Any] = {
     },
     "opamp__common_mode_offset": 0.2,
     "opamp__slew": 2e6,
+    "opamp__output_current": 1e-8,
+    "opamp__output_resistance": 1e6,
     "adc__bits": 12,
     "adc__max_gain": 1.0,
     "adc__bandwidth": 1e7,
