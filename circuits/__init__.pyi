@@ -19,6 +19,8 @@ from .linear.descriptor import Descriptor as Descriptor
 from .linear.descriptor import describe_netlist as describe_netlist
 from .linear.johnson import NoiseCurrents as NoiseCurrents
 from .linear.johnson import johnson_currents as johnson_currents
+from .linear.noise_paths import NoisePath as NoisePath
+from .linear.noise_paths import noise_path as noise_path
 from .linear.noise_spectra import NoiseSpectrum as NoiseSpectrum
 from .linear.noise_spectra import noise_covariance as noise_covariance
 from .linear.noise_spectra import noise_spectrum as noise_spectrum
@@ -108,6 +110,7 @@ __all__ = [
     "NetlistError",
     "Noise",
     "NoiseCurrents",
+    "NoisePath",
     "NoiseResult",
     "NoiseSpectrum",
     "OnePole",
@@ -140,6 +143,7 @@ __all__ = [
     "job_key",
     "johnson_currents",
     "noise_covariance",
+    "noise_path",
     "noise_spectrum",
     "parallel_map",
     "parse_spice",

@@ -4,7 +4,8 @@ An amplifier has two inputs (non-inverting, inverting) and one output, or two th
 
     v_out = A(s) (v(inputs) + offset),      A(s) = 1 / (1 / A0 + s / (2 pi GBW)),
 
-linear, with ideal control of the outputs' mean. `Macromodel` adds, each where the record `OpAmp` says so:
+linear, with ideal control of the outputs' mean; a `noisy` one has the noise below, too. `Macromodel` adds, each where the record `OpAmp`
+says so:
 
     second pole        A(s) -> A(s) / (1 + s / (2 pi f_2))
     slew rate          the current into the gain node is I tanh(g_m v / I), I = slew C: |dv_out/dt| <= slew
@@ -92,9 +93,14 @@ def _require_opamp(opamp: OpAmp) -> None:
 
 @dataclass(frozen=True)
 class OnePole:
-    """The linear amplifier of gain A0, gain-bandwidth product and offset."""
+    """The linear amplifier of gain A0, gain-bandwidth product and offset.
+
+    Args:
+        opamp: its figures. noisy: with its noise voltage and currents.
+    """
 
     opamp: OpAmp
+    noisy: bool = False
 
     def __post_init__(self) -> None:
         _require_opamp(self.opamp)
@@ -118,6 +124,9 @@ class OnePole:
         elif offset:
             netlist.add(VoltageSource(f"VOS{name}", lower, f"os{name}", offset), group=group)
             lower = f"os{name}"
+        if self.noisy:
+            _add_noise_currents(netlist, self.opamp, inputs, name, group)
+            upper = _add_noise_voltage(netlist, self.opamp, upper, name, group)
         if math.isinf(gbw):
             netlist.add(*_output_stage(outputs, name, (upper, lower), gain), group=group)
             return
@@ -229,19 +238,11 @@ class Macromodel:
                 continue
             if opamp.bias_current:
                 netlist.add(CurrentSource(f"IB{name}{sign}", node, "0", opamp.bias_current), group=group)
-            if opamp.noise_current:
-                density = math.sqrt(4 * constants.k * netlist.temperature * NOISE_RESISTOR)
-                source, tag = f"ni{name}{sign}", f"I{name}{sign}"
-                add_noise_source(netlist, source, density, opamp.noise_current_corner, tag, group)
-                netlist.add(VCCS(f"GN{name}{sign}", "0", node, source, "0", opamp.noise_current / density), group=group)
+        _add_noise_currents(netlist, opamp, inputs, name, group)
         if offset:
             netlist.add(VoltageSource(f"VOS{name}", f"os{name}", upper, offset), group=group)
             upper = f"os{name}"
-        if opamp.noise_voltage:
-            add_noise_source(netlist, f"nv{name}", opamp.noise_voltage, opamp.noise_voltage_corner, f"V{name}", group)
-            netlist.add(VCVS(f"EN{name}", f"on{name}", upper, f"nv{name}", "0", 1.0), group=group)
-            upper = f"on{name}"
-        return upper, lower
+        return _add_noise_voltage(netlist, opamp, upper, name, group), lower
 
     def _output(self, netlist: Netlist, outputs: tuple[str, ...], name: str, last: str, group: str) -> None:
         opamp = self.opamp
@@ -286,6 +287,26 @@ class Macromodel:
             farad = TRANSCONDUCTANCE / (2 * math.pi * opamp.common_mode_gbw)
             netlist.add(Capacitor(f"CC{name}", f"k{name}", "0", farad), group=group)
         return mean
+
+
+def _add_noise_currents(netlist: Netlist, opamp: OpAmp, inputs: tuple[str, str], name: str, group: str) -> None:
+    """A noise current into each input that is not at ground."""
+    for sign, node in zip("pm", inputs, strict=True):
+        if node == "0" or not opamp.noise_current:
+            continue
+        density = math.sqrt(4 * constants.k * netlist.temperature * NOISE_RESISTOR)
+        source, tag = f"ni{name}{sign}", f"I{name}{sign}"
+        add_noise_source(netlist, source, density, opamp.noise_current_corner, tag, group)
+        netlist.add(VCCS(f"GN{name}{sign}", "0", node, source, "0", opamp.noise_current / density), group=group)
+
+
+def _add_noise_voltage(netlist: Netlist, opamp: OpAmp, upper: str, name: str, group: str) -> str:
+    """The node whose voltage is that of `upper` and the noise voltage; `upper` without one."""
+    if not opamp.noise_voltage:
+        return upper
+    add_noise_source(netlist, f"nv{name}", opamp.noise_voltage, opamp.noise_voltage_corner, f"V{name}", group)
+    netlist.add(VCVS(f"EN{name}", f"on{name}", upper, f"nv{name}", "0", 1.0), group=group)
+    return f"on{name}"
 
 
 def _output_stage(

@@ -13,13 +13,16 @@ when W = B Q B^T solves
 (Derivation: u_k = x_k - (h/2) M^-1 B w_k obeys u_{k+1} = P u_k + h M^-2 B w_k with P = 2 M^-1 - 1; insert
 F Sigma + Sigma F^T = -Qc.) For a passive RC network it reads Q = (2kT/h)(G + (h/2) G C^-1 G).
 
-What is exact is the stationary covariance. The density at low frequency is larger than the law's, for one RC node by 1 + h / (2 tau), so
-that a time average over many tau is noisier than it should be: keep h below a hundredth of tau where averages are the question.
+What is exact is the stationary covariance. From step to step a mode of rate a has the correlation (1 - a h / 2) / (1 + a h / 2): one faster
+than the step alternates and fades within some a h / 4 steps, and the density at low frequency is larger than the law's, for one RC node
+by 1 + a h / 2, so that a time average over many tau is noisier than it should be (by 1.25 at h = tau / 2). `noise_paths` is exact at
+every lag.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +34,24 @@ from .statespace import StateSpace, state_space
 
 Array = NDArray[np.float64]
 MAX_BIAS = 0.02
+
+
+class InjectedCurrents(Protocol):
+    """Currents into `nodes` (names) at solver steps of `step` seconds."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Node names."""
+        ...
+
+    @property
+    def step(self) -> float:
+        """s."""
+        ...
+
+    def sample(self, steps: int, seed: int | np.random.SeedSequence | np.random.Generator) -> Array:
+        """(steps, nodes) currents in A at t = 0, step, ...; the first row is zero. Same seed, same currents."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

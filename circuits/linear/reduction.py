@@ -48,6 +48,17 @@ class Reduced:
         solved = _solve(system.K, system.R_u @ drive, "direct-current equations: some voltage is undetermined")
         return (system.basis @ solved + system.offset @ drive)[: len(self._index)]
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All of them, in the netlist's order."""
+        return tuple(self._index)
+
+    @property
+    def state_of_voltages(self) -> Array:
+        """(states, nodes): the states' part that node voltages make by the charges of capacitors, nodes in the netlist's order."""
+        system, nodes = self._system, len(self._index)
+        return np.asarray(self._to_state @ system.left.T[:, :nodes] @ system.capacitance)
+
     def state_from(self, voltages: Mapping[str, float], drive: Array) -> Array:
         """See `StateSpace.state_from`; inductor currents are those of `initial`."""
         vector = np.zeros(len(self._index))

@@ -13,7 +13,7 @@ This is the oracle of the compiler's checks; ngspice stays the reference (tests 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -221,6 +221,15 @@ class StateSpace:
         augmented[:-1, :-1] = self.F * time
         augmented[:-1, -1] = forcing * time
         return (expm(augmented) @ np.append(start, 1.0))[:-1]
+
+    def states_from(self, nodes: Sequence[str]) -> Array:
+        """(n, nodes): the states for a volt at each of some nodes, all sources and other nodes at zero; see `state_from`."""
+        return self._reduced.state_of_voltages[:, [self._reduced.nodes.index(node) for node in nodes]]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All nodes, in the netlist's order."""
+        return self._reduced.nodes
 
     def state_from(self, voltages: Mapping[str, float], u: ArrayLike | Mapping[str, float] | None = None) -> Array:
         """The state whose capacitors carry the charges that the given node voltages (V) would put on them.

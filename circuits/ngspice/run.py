@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SimulationError
-from ..linear.johnson import NoiseCurrents, johnson_currents
+from ..linear.johnson import InjectedCurrents, johnson_currents
 from ..netlist.analyses import (
     AC,
     ACResult,
@@ -62,7 +62,7 @@ def run(
     *,
     seed: Seed | None = ...,
     timeout: float | None = ...,
-    currents: NoiseCurrents | None = ...,
+    currents: InjectedCurrents | None = ...,
 ) -> OperatingPointResult: ...
 @overload
 def run(
@@ -71,7 +71,7 @@ def run(
     *,
     seed: Seed | None = ...,
     timeout: float | None = ...,
-    currents: NoiseCurrents | None = ...,
+    currents: InjectedCurrents | None = ...,
 ) -> TransientResult: ...
 @overload
 def run(
@@ -80,7 +80,7 @@ def run(
     *,
     seed: Seed | None = ...,
     timeout: float | None = ...,
-    currents: NoiseCurrents | None = ...,
+    currents: InjectedCurrents | None = ...,
 ) -> NoiseResult: ...
 @overload
 def run(
@@ -89,7 +89,7 @@ def run(
     *,
     seed: Seed | None = ...,
     timeout: float | None = ...,
-    currents: NoiseCurrents | None = ...,
+    currents: InjectedCurrents | None = ...,
 ) -> ACResult: ...
 def run(
     netlist: Netlist,
@@ -97,7 +97,7 @@ def run(
     *,
     seed: Seed | None = None,
     timeout: float | None = 120.0,
-    currents: NoiseCurrents | None = None,
+    currents: InjectedCurrents | None = None,
 ) -> Result:
     """Simulate `netlist` with ngspice.
 
@@ -122,7 +122,7 @@ def simulate(
     analysis: Analysis,
     seed: Seed | None,
     timeout: float | None,
-    currents: NoiseCurrents | None,
+    currents: InjectedCurrents | None,
     group: Group | None,
 ) -> Result:
     """`run`, which a `group` of simulations can stop early."""
@@ -137,7 +137,7 @@ Finish: TypeAlias = Callable[[list[Array], str, str], Result]
 
 
 def _prepare(
-    netlist: Netlist, analysis: Analysis, seed: Seed | None, currents: NoiseCurrents | None
+    netlist: Netlist, analysis: Analysis, seed: Seed | None, currents: InjectedCurrents | None
 ) -> tuple[dict[str, Any], list[Array], Finish]:
     """The job's header, its arrays, and the function that turns the answer into a result."""
     if not isinstance(netlist, Netlist):
@@ -219,7 +219,7 @@ def _ending(netlist: Netlist, analysis: Analysis) -> list[str]:
 
 
 def _noise_currents(
-    netlist: Netlist, analysis: Transient, seed: Seed | None, currents: NoiseCurrents | None
+    netlist: Netlist, analysis: Transient, seed: Seed | None, currents: InjectedCurrents | None
 ) -> tuple[list[str], Array]:
     """filesource lines, and samples with a few rows beyond the end so that ngspice never reads past the file."""
     if seed is None:
