@@ -141,6 +141,24 @@ EFFECTS: tuple[Effect, ...] = (
         _of("resistors", "conductance_drift", "conductance_drift_spread", "conductance_drift_time"),
         _by("age"),
     ),
+    Effect(
+        "fixed error of programmed conductances",
+        "each die holds another matrix, and small entries err most",
+        _of("resistors", "range_error"),
+        _by("die"),
+    ),
+    Effect(
+        "write noise of programmed conductances",
+        "each programming holds another matrix",
+        _of("resistors", "write_noise", "relative_write_noise"),
+        _by("age", "batch"),
+    ),
+    Effect(
+        "read noise of programmed conductances",
+        "each run has another matrix",
+        _of("resistors", "read_noise"),
+        _by("age", "batch"),
+    ),
     Effect("Johnson noise", "readings fluctuate", _of("thermal", "johnson_noise"), EVERY),
     Effect("finite gain of amplifiers", "a weak extra damping", _of("opamp", "gain"), EVERY, "amplifiers"),
     Effect(

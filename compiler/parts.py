@@ -19,6 +19,7 @@ from scipy import sparse
 
 from ..circuits.errors import UnrealisableError
 from ..circuits.technology.die import Die
+from ..circuits.technology.redraw import Redraw
 from .inverters import Inverters
 from .matrices import Matrix, diagonal, is_sparse
 from .perturbation import Effect, Perturbation
@@ -80,6 +81,29 @@ class Dissipation:
         """Sum over all parts, W."""
         kinds = (self.coupling, self.ground, self.drive, self.inverter)
         return float(sum(kind.sum() for kind in kinds if kind is not None))
+
+
+RAIL = 1 << 32
+"""Rows of one rail, of channels that count both."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where programmed conductances of one kind are on the die.
+
+    Attributes:
+        kind: "coupling", "ground" or "second_slice".
+        rail, row, column: numbers from 0, which broadcast to the shape of the conductances. Places of one and the same part are equal.
+    """
+
+    kind: Literal["coupling", "ground", "second_slice"]
+    rail: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+
+    def drawn(self, of: Die | Redraw, error: str) -> np.ndarray:
+        """Standard normal deviates of these parts for one kind of error, such as "write_noise": the die's own, or drawn anew."""
+        return of.deviates_of(f"{self.kind}_{error}", self.rail * RAIL + self.row, self.column)
 
 
 @dataclass(frozen=True)
@@ -244,6 +268,14 @@ class Parts(abc.ABC):
             left: standard normal deviates z, the die's own of each part -> what is left of the conductance.
         """
         raise UnrealisableError(f"{type(self).__name__} has no programmed conductances whose drift is known")
+
+    def change_programmed(self, change: Callable[[np.ndarray, Place], np.ndarray]) -> Self:
+        """These parts with other programmed conductances: couplings and those to ground.
+
+        Args:
+            change: conductances (rails, ...) S, 0 for an absent one, and where they are -> as many.
+        """
+        raise UnrealisableError(f"{type(self).__name__} has no programmed conductances whose errors are known")
 
     def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each coupling on the die, 0 to 1; they broadcast to the shape of one rail's couplings."""

@@ -19,7 +19,9 @@ from ..circuits.errors import InputError, UnrealisableError
 from ..circuits.netlist.analyses import Analysis, OperatingPoint
 from ..circuits.netlist.netlist import Netlist
 from ..circuits.technology.die import Die
+from ..circuits.technology.redraw import Redraw
 from ..circuits.technology.technology import Technology
+from .conductance_errors import written
 from .fabrics.base import Fabric
 from .fabrics.registry import fabric_named, fabric_names
 from .matrices import Matrix, dense, is_sparse, scaled, smallest_eigenvalue
@@ -319,10 +321,14 @@ class AnalogProgram:
         mismatch: float | None = None,
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
+        writing: Redraw | None = None,
     ) -> AnalogProgram:
-        """The same program on one die: every part with its own mismatch, drift and temperature.
+        """The same program on one die: every part with its own mismatch, drift and temperature, programmed ones with their errors.
 
-        The standard deviations default to the technology's; a calibrated surrogate passes its card's.
+        Args:
+            die: whose parts.
+            mismatch, capacitor_mismatch, offset: standard deviations; default the technology's; a calibrated surrogate passes its card's.
+            writing: the programming, whose write noise is in the conductances (`conductance_errors`); None: without.
         """
         if not self.fabric.has_dies:
             raise UnrealisableError(
@@ -337,7 +343,7 @@ class AnalogProgram:
                 f"{self.technology.name}); use Die(program.technology, seed)"
             )
         parts = self.parts.on_die(die, mismatch, capacitor_mismatch, offset)
-        return dataclasses.replace(self, parts=parts)
+        return dataclasses.replace(self, parts=written(parts, die, writing))
 
     def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> AnalogProgram:
         """The same program with other input resistors, all else as it is; itself where currents are the drive.

@@ -12,9 +12,9 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.special import ndtri
 
 from ..errors import InputError
+from .hashed import hashed_deviates
 from .parts import Variation
 from .presets import as_technology
 from .technology import Technology
@@ -49,19 +49,25 @@ STREAMS = {
     "drive_ranges": 23,
     "second_slice": 24,
     "second_slice_conductance_drift": 25,
+    "coupling_range_error": 31,
+    "ground_range_error": 32,
+    "second_slice_range_error": 33,
+    "coupling_write_noise": 34,
+    "ground_write_noise": 35,
+    "second_slice_write_noise": 36,
+    "coupling_relative_write_noise": 37,
+    "ground_relative_write_noise": 38,
+    "second_slice_relative_write_noise": 39,
+    "coupling_read_noise": 40,
+    "ground_read_noise": 41,
+    "second_slice_read_noise": 42,
+    "dac_channel_gain": 43,
+    "adc_channel_gain": 44,
+    "attenuator": 45,
 }
 
 TEMPERATURE_FACTOR_FLOOR = 0.05
 """Least factor that temperature may put on a resistance: where the law of `Die.temperature_factor` says less, it has ended."""
-
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mixed(z: np.ndarray) -> np.ndarray:
-    """SplitMix64's bijection of 64-bit words."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 class Die:
@@ -122,17 +128,12 @@ class Die:
     def deviates_of(self, part: str, channel: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Standard normal deviates of the numbered elements of channels (both integers >= 0, of one shape), each computed from its place.
 
-        For parts so many that rows of them are not to be drawn: SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, OOPSLA 2014), whose m-th
-        output is a hash of key + m gamma, a key for each channel, through the inverse of the normal distribution.
+        For parts so many that rows of them are not to be drawn (`hashed.hashed_deviates`).
         """
         if self.seed is None:
             return np.zeros(np.shape(number))
         key = np.random.SeedSequence([STREAMS[part], int(self.seed)]).generate_state(1, np.uint64)[0]
-        with np.errstate(over="ignore"):
-            keys = _mixed(key + _GAMMA * (channel.astype(np.uint64) + np.uint64(1)))
-            bits = _mixed(keys + _GAMMA * (number.astype(np.uint64) + np.uint64(1)))
-        # Middles of 2^53 equal intervals, so that neither 0 nor 1 occurs.
-        return np.asarray(ndtri(((bits >> np.uint64(11)).astype(float) + 0.5) * 2.0**-53))
+        return hashed_deviates(key, channel, number)
 
     def _row(self, stream: int, place: tuple[int, ...], length: int) -> np.ndarray:
         key = np.random.SeedSequence([stream, int(self.seed or 0), *place])

@@ -11,6 +11,9 @@ from ..records import Record
 
 Series = Literal["E6", "E12", "E24", "E48", "E96", "E192"]
 
+PROGRAMMING_ERRORS = ("range_error", "write_noise", "relative_write_noise", "read_noise")
+"""Fields of `Resistors` that only programmable conductances have."""
+
 
 def _one_way(direct: str, value: float, law: dict[str, float | None]) -> None:
     """Raise if a standard deviation is given both directly and by the area law, or by half of that law."""
@@ -91,6 +94,19 @@ class Resistors(Variation):
     """Standard deviation of nu from part to part; there 0.008 to 0.045."""
     conductance_drift_time: float = Field(default=1.0, gt=0, le=1e9)
     """Time t_0 in that law, s."""
+    range_error: float = Field(default=0.0, ge=0, le=0.5)
+    """Standard deviation of what each programmed conductance is off by at every programming alike, relative to the largest one, 1/unit:
+    a fixed pattern of the die (`compiler.conductance_errors`)."""
+    write_noise: float = Field(default=0.0, ge=0, le=0.5)
+    """Standard deviation of what each is off by anew at every programming, relative to the largest one. Phase-change cells 0.011 at small
+    conductances to 0.043 (S. R. Nandakumar et al., ICECS 2019; AIHWKIT's `PCMLikeNoiseModel` has (0.263 + 1.965 x - 1.173 x^2) / 25 at x
+    of the largest), oxide cells 0.009 to 0.052 (W. Wan et al., Nature 608:504, 2022; its `ReRamWan2022NoiseModel`)."""
+    relative_write_noise: float = Field(default=0.0, ge=0, le=0.5)
+    """The same relative to the programmed value: 0.011 of oxide cells that are verified to within 2 % (its `ReRamCMONoiseModel`)."""
+    read_noise: float = Field(default=0.0, ge=0, le=0.5)
+    """Standard deviation, relative to the value, of what a conductance has fluctuated by from run to run, constant during each: a 1/f
+    noise whose slowest part outlasts a run. Phase-change cells Q sqrt(ln((T + t) / 2 t)) after a time T, with t = 250 ns and Q from 0.0088
+    (largest conductance) to 0.2: 0.034 after a second; oxide cells some 0.01 (AIHWKIT)."""
 
     @model_validator(mode="after")
     def _one_rounding(self) -> Resistors:
@@ -100,6 +116,12 @@ class Resistors(Variation):
             raise ValueError("on_off is the range of programmable conductances: set bits, too")
         if self.slices == 2 and self.bits is None:
             raise ValueError("slices = 2 are two programmable conductances at each crosspoint: set bits, too")
+        for name in PROGRAMMING_ERRORS:
+            if getattr(self, name) and self.bits is None:
+                raise ValueError(
+                    f"{name} = {getattr(self, name):g} is an error of programmable conductances, which resistors without bits are not: "
+                    f"set bits, too, or {name} to 0 and a tolerance instead"
+                )
         if (
             self.slices == 2
             and self.on_off is not None

@@ -12,7 +12,7 @@ import numpy as np
 from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_range_of
 from ..matrices import Matrix
-from ..parts import Parts, Stamps, entry_bound
+from ..parts import Parts, Place, Stamps, entry_bound
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,22 @@ class ArrayParts(Parts):
         if self.slices == 2:
             second = second * left(die.deviates("second_slice_conductance_drift", second.shape))
         return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground, second=second)
+
+    def change_programmed(self, change: Callable[[np.ndarray, Place], np.ndarray]) -> Self:
+        """See `Parts.change_programmed`."""
+        n, rails = np.arange(self.size), np.arange(self.rails)
+        row, column = n[:, None], n[None, :]
+        if self.symmetric:
+            # One part joins i and j, and it is the one above the diagonal.
+            row, column = np.minimum(row, column), np.maximum(row, column)
+        across = rails[:, None, None]
+        second = self.second
+        return dataclasses.replace(
+            self,
+            coupling=change(self.coupling, Place("coupling", across, row, column)),
+            ground=change(self.ground, Place("ground", rails[:, None], n, n)) if self.ground.any() else self.ground,
+            second=change(second, Place("second_slice", across, row, column)) if self.slices == 2 else second,
+        )
 
     def on_die(
         self,

@@ -23,7 +23,7 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ..matrices import Matrix, dense, with_diagonal_added
-from ..parts import Behaviour, Dissipation, Stamps, entry_bound
+from ..parts import Behaviour, Dissipation, Place, Stamps, entry_bound
 from ..symbolic_law import Line, SymbolicLaw, Term, term
 from .base import Fabric, group_name, pair_drives
 from .network import Network, branches, signed_scaling
@@ -81,6 +81,15 @@ class ResistorNetwork(Network):
         )
         ground = self.ground * left(die.deviates("ground_conductance_drift", (self.rails, self.size)))
         return dataclasses.replace(self, coupling=self.coupling * left(deviate), ground=ground)
+
+    def change_programmed(self, change: Callable[[np.ndarray, Place], np.ndarray]) -> Self:
+        """See `Parts.change_programmed`."""
+        n, rails = np.arange(self.size), np.arange(self.rails)[:, None]
+        return dataclasses.replace(
+            self,
+            coupling=change(self.coupling, Place("coupling", rails, self.first, self.second)),
+            ground=change(self.ground, Place("ground", rails, n, n)),
+        )
 
     def on_die(
         self,

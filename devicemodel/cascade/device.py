@@ -20,7 +20,7 @@ import numpy as np
 from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
 from ...circuits.errors import InputError
 from ...circuits.technology.drive_resistors import drive_conductances
-from ...circuits.technology.parts import OpAmp
+from ...circuits.technology.parts import PROGRAMMING_ERRORS, OpAmp
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.fabrics.registry import fabric_named
@@ -158,9 +158,9 @@ class CascadeDevice(HostedDevice):
     The solution's `error_bound` is that of the law's mean, see `contour.Motion`.
 
     Raises:
-        InputError: a seed that is not an integer >= 0, a technology of two slices, or whose amplifiers have one output. In `solve`,
-            another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong length or not finite, a negative duration, a factor
-            that is zero everywhere or out of range, mismatch that makes modes oscillate, a card without `extrapolate`.
+        InputError: a seed that is not an integer >= 0, a technology of two slices, of programming errors, or whose amplifiers have one
+            output. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong length or not finite, a negative
+            duration, a factor that is zero everywhere or out of range, mismatch that makes modes oscillate, a card without `extrapolate`.
     """
 
     kinds = "LowRank(J, H, damping) or Kronecker(A, B, damping), whose factors are its arrays; give another one to a SurrogateDevice"
@@ -186,6 +186,12 @@ class CascadeDevice(HostedDevice):
                 f"technology {technology.name} has resistors.slices = {technology.resistors.slices}, and arrays of factors have one slice: "
                 "set it to 1, or use a SurrogateDevice or a SpiceDevice"
             )
+        for name in PROGRAMMING_ERRORS:
+            if value := getattr(technology.resistors, name):
+                raise InputError(
+                    f"technology {technology.name} has resistors.{name} = {value:g}, which arrays of factors do not model: set it to 0, or "
+                    "use a SurrogateDevice or a SpiceDevice"
+                )
         require_buildable(fabric_named(FABRIC), technology)
         super().__init__(
             technology, die, seed, read_out, CalibratedRange(card, extrapolate, "Give the card's technology")

@@ -4,19 +4,24 @@
 `host.hosted_device`'s.
 
 Conductances that drift after programming (`conductance_drift`) do so from run to run: the device's clock counts its runs and what `idle`
-lets pass, a run takes them as they are at its start, and another system sets the clock to zero.
+lets pass, a run takes them as they are at its start, and another system sets the clock to zero. Errors that are drawn anew
+(`compiler.conductance_errors`) are those of the device's i-th programming and of its i-th run, whatever came before.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ...circuits.errors import InputError
 from ...circuits.technology.drive_resistors import drive_conductances
+from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
+from ...compiler.conductance_errors import fluctuating
 from ...compiler.fabrics.base import Fabric
 from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ...compiler.fabrics.requirements import require_buildable
@@ -131,6 +136,7 @@ class CircuitDevice(HostedDevice):
 
     Attributes:
         program: as it is loaded, with the parts of the die and of their age; None at first.
+        programmings: of systems, so far; each draws its write noise anew.
 
     Raises:
         InputError: a seed that is not an integer >= 0, an unknown fabric, or one without a layout, a programming that is no `Programming`.
@@ -163,7 +169,9 @@ class CircuitDevice(HostedDevice):
                 f"programming is {programming!r}: give a Programming, such as Programming(compensate_leak=True)"
             )
         self.fabric, self.layout, self.programming = fabric, layout, programming or Programming()
+        self.programmings = 0
         self._fresh: AnalogProgram | None = None
+        self._fluctuates_for = -1
         self._matrix: tuple[LinearSystem, tuple[int, ...], np.ndarray] | None = None
 
     @property
@@ -200,12 +208,17 @@ class CircuitDevice(HostedDevice):
         return self._matrix[2]
 
     def _programmed(self, matrix: np.ndarray, leak: float) -> ProgramBoard:
-        self._fresh = self._fabricated(lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells))
+        nominal = lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells)
+        self._fresh = self._fabricated(nominal, self._redraw(self.programmings))
+        self.programmings, self._fluctuates_for = self.programmings + 1, -1
         return self._board_of(self._fresh)
 
-    def board_of(self, nominal: AnalogProgram) -> ProgramBoard:
-        """A nominal program, such as one of a test matrix, on this die; what is loaded stays."""
-        return self._board_of(self._fabricated(nominal))
+    def board_of(self, nominal: AnalogProgram, writing: Redraw | None = None) -> ProgramBoard:
+        """A nominal program, such as one of a test matrix, on this die, with the write noise of a programming; what is loaded stays."""
+        return self._board_of(self._fabricated(nominal, writing))
+
+    def _redraw(self, number: int) -> Redraw:
+        return Redraw(self.seed, self.die.seed, number)
 
     @property
     def nominal_leak(self) -> float:
@@ -220,14 +233,36 @@ class CircuitDevice(HostedDevice):
 
     def _board_now(self) -> Board:
         assert self._fresh is not None
-        now = aged(self._fresh, self.die, self.age)
+        now, resistors = aged(self._fresh, self.die, self.age), self.technology.resistors
+        if resistors.read_noise:
+            # Of one run it is the same, however often it is asked for.
+            if self._fluctuates_for == self._runs and now is self._fresh:
+                return super()._board_now()
+            self._fluctuates_for = self._runs
+            now = dataclasses.replace(now, parts=fluctuating(now.parts, resistors, self._redraw(self._runs)))
         if now is not self._fresh:
-            self._board = self._board_of(now)
+            before, self._board = super()._board_now(), self._board_of(now)
+            self._board.spent_runs, before.spent_runs = before.spent_runs, 0
         return super()._board_now()
 
-    def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:
-        """The program as this die has it."""
-        return nominal.on(self.die)
+    def state_dict(self) -> dict[str, Any]:
+        """See `HostedDevice.state_dict`; and the number of programmings. A resumed device programs its next system, whichever it is."""
+        return {**super().state_dict(), "programmings": self.programmings}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `HostedDevice.load_state_dict`."""
+        if "programmings" not in state:
+            raise InputError(
+                f"state lacks programmings: give what state_dict() of a {type(self).__name__} of this version returned"
+            )
+        if not (isinstance(state["programmings"], int) and state["programmings"] >= 0):
+            raise InputError(f"state['programmings'] is {state['programmings']!r}: it is an integer >= 0")
+        super().load_state_dict(state)
+        self.programmings = state["programmings"]
+
+    def _fabricated(self, nominal: AnalogProgram, writing: Redraw | None) -> AnalogProgram:
+        """The program as this die has it after a programming."""
+        return nominal.on(self.die, writing=writing)
 
     def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:
         """The program, as this die has it, with other input resistors."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -23,6 +23,7 @@ from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...compiler.compile import lay_out
+from ...compiler.conductance_errors import errs
 from ...compiler.fabrics.array import ArrayParts
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.limitations import not_modelled
@@ -37,7 +38,7 @@ from ..host.host import Host, Run
 from ..host.readout import ReadOut
 from ..systems import Implicit
 from .die_batch_board import DieBatchBoard, DifferentiableVoltages, Law
-from .die_batch_law import Parameter, Stack, StackedLaw, parameters_of, stack, stacked_law, with_drive
+from .die_batch_law import Parameter, Stack, StackedLaw, errors_of, parameters_of, stack, stacked_law, with_drive
 from .surrogate import REMEDY
 
 RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
@@ -78,7 +79,7 @@ class DieBatch:
         self.dies = [Die(self.technology, die) for die in _seeds(dies)]
         self._host = Host(self.technology, self.dies, ReadOut(), calibrated)
         self._stacks: dict[int, Stack] = {}
-        self._kept: tuple[np.ndarray, float, DieBatchBoard, list[tuple[str, ...]]] | None = None
+        self._kept: tuple[np.ndarray, float, Hashable, DieBatchBoard, list[tuple[str, ...]]] | None = None
 
     def __len__(self) -> int:
         return len(self.dies)
@@ -127,7 +128,8 @@ class DieBatch:
             "offset": offset,
             "noise_power": noise_power,
         }
-        board, violations = self._loaded(a, duration, {name: one for name, one in given.items() if one is not None})
+        own = {name: one for name, one in given.items() if one is not None}
+        board, violations = self._loaded(a, duration, own, seed)
         runs = _Runs(self._host, board, duration, violations, seed).take(range(len(self)), drive, start)
         attempts = np.array([run.attempts for run in runs])
         return BatchSolution(
@@ -157,8 +159,9 @@ class DieBatch:
                 "to run: use a SurrogateDevice for each die, or set both to 0"
             )
         a, _, _, duration = _checked(system, np.zeros(n), None, duration)
-        board, violations = self._loaded(a, duration, {})
-        state = _Runs(self._host, board, duration, violations, _checked_seed(seed))
+        seed = _checked_seed(seed)
+        board, violations = self._loaded(a, duration, {}, seed)
+        state = _Runs(self._host, board, duration, violations, seed)
 
         def run(rows: Sequence[int], drives: Tensor, starts: Tensor) -> list[Solution]:
             found: dict[int, Solution] = {}
@@ -166,6 +169,8 @@ class DieBatch:
                 dies = [rows[i] for i in turn]
                 b, start = np.zeros((len(self), n)), np.zeros((len(self), n))
                 b[dies], start[dies] = (values[turn].detach().cpu().double().numpy() for values in (drives, starts))
+                if resistors.read_noise:
+                    state.board = self._loaded(a, duration, {}, seed, state.counts)[0]
                 solutions = _solutions(board, state.take(dies, b, start), duration)
                 found |= dict(zip(turn, solutions, strict=True))
             return [found[i] for i in range(len(rows))]
@@ -173,13 +178,15 @@ class DieBatch:
         return run
 
     def _loaded(
-        self, a: np.ndarray, duration: float, given: Mapping[str, Parameter]
+        self, a: np.ndarray, duration: float, given: Mapping[str, Parameter], seed: int, counts: Sequence[int] = ()
     ) -> tuple[DieBatchBoard, list[tuple[str, ...]]]:
         """The dies programmed with A for runs of `duration` tau, and what they are outside of; with the card's parameters kept until
-        another A or duration."""
+        another A, duration or draw of the errors that are drawn anew: by the seed, and the number of runs that each die has had."""
+        numbers = tuple(counts) or (0,) * len(self)
+        drawn = (seed, numbers) if errs(self.technology.resistors) else None
         if not given and self._kept is not None:
-            matrix, span, board, violations = self._kept
-            if span == duration and np.array_equal(matrix, a):
+            matrix, span, of, board, violations = self._kept
+            if span == duration and of == drawn and np.array_equal(matrix, a):
                 return board, violations
         values = parameters_of(self.card, given, self.dtype, len(self))
         violations = self._violations(a, duration)
@@ -191,16 +198,19 @@ class DieBatch:
             )
             self._stacks[len(a)] = stacked
         ranges = drive_conductances(self.technology.resistors)
+        erring = errors_of(self.dies, cast("ArrayParts", program.parts), seed, numbers, self.dtype)
 
         def in_range(place: int) -> tuple[AnalogProgram, Law]:
-            ranged, drawn = program, stacked
+            ranged, stack_in_range = program, stacked
             if place > 0 and program.parts.drive_nominal:
                 ranged = program.with_drive(float(ranges[place]))
-                drawn = with_drive(stacked, self.dies, cast("ArrayParts", ranged.parts))
+                stack_in_range = with_drive(stacked, self.dies, cast("ArrayParts", ranged.parts))
 
             def law(dies: slice) -> StackedLaw:
                 own = {name: value[dies] if value.ndim else value for name, value in values.items()}
-                return stacked_law(ranged, drawn.of(dies), own)
+                return stacked_law(
+                    ranged, stack_in_range.of(dies), own, {kind: one.of(dies) for kind, one in erring.items()}
+                )
 
             return ranged, law
 
@@ -208,7 +218,7 @@ class DieBatch:
         # With the largest input resistors, which load the amplifiers least, it shows which dies are stable.
         board = DieBatchBoard(in_range, len(self), len(ranges) - 1, self.card.clamp, duration, noisy)
         if not given:
-            self._kept = (a, duration, board, violations)
+            self._kept = (a, duration, drawn, board, violations)
         return board, violations
 
     def _violations(self, a: np.ndarray, duration: float) -> list[tuple[str, ...]]:
@@ -237,25 +247,30 @@ class DieBatch:
 
 
 class _Runs:
-    """Runs of new dies of a batch on one board: their ranging memory and their noise go on from run to run."""
+    """Runs of new dies of a batch on one board: their ranging memory and their noise go on from run to run.
+
+    Attributes:
+        board: as it is in the next run. counts: runs that each die has had.
+    """
 
     def __init__(
         self, host: Host, board: DieBatchBoard, duration: float, violations: Sequence[tuple[str, ...]], seed: int
     ) -> None:
-        self._host, self._board, self._duration, self._violations = host, board, duration, violations
-        self._seed, self._headroom, self._count = seed, [1.0] * len(host.dies), [0] * len(host.dies)
+        self.board, self.counts = board, [0] * len(host.dies)
+        self._host, self._duration, self._violations = host, duration, violations
+        self._seed, self._headroom = seed, [1.0] * len(host.dies)
 
     def take(self, dies: Sequence[int], b: np.ndarray, start: np.ndarray) -> list[Run]:
         """A run of some dies; see `Host.run`."""
         runs = self._host.run(
-            self._board, b, start, None, self._headroom, self._duration, self._stream, self._violations, among=dies
+            self.board, b, start, None, self._headroom, self._duration, self._stream, self._violations, among=dies
         )
         for die, run in zip(dies, runs, strict=True):
-            self._headroom[die], self._count[die] = run.headroom, self._count[die] + 1
+            self._headroom[die], self.counts[die] = run.headroom, self.counts[die] + 1
         return runs
 
     def _stream(self, die: int, attempt: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, self._host.dies[die].seed or 0, self._count[die], attempt])
+        return np.random.default_rng([self._seed, self._host.dies[die].seed or 0, self.counts[die], attempt])
 
 
 def _turns(rows: Sequence[int]) -> list[list[int]]:

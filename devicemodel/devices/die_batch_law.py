@@ -4,14 +4,15 @@ Deviates and temperatures are those of `circuits.technology.die`, drawn once for
 
     conductance = nominal exp(-mismatch z - shift) / drift,        capacitance = nominal exp(capacitor_mismatch z + shift),
 
-as in `ArrayParts.on_die`, and the law is that of `cell_law.cell_law` without a layout (tests hold both against each other). Parameters are
-numbers, or tensors of shape () or (dies, 1): gradients flow to them.
+as in `ArrayParts.on_die`, and then the errors of programmed conductances, and the law is that of `cell_law.cell_law` without a layout
+(tests hold both against each other). Parameters are numbers, or tensors of shape () or (dies, 1): gradients flow to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,8 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
+from ...circuits.technology.redraw import Redraw
+from ...compiler.conductance_errors import errors, errs, fluctuation, places_of
 from ...compiler.fabrics.array import ArrayParts, drive_deviates
 from ...compiler.inverters import Inverters
 from ...compiler.program import AnalogProgram
@@ -119,6 +122,50 @@ def with_drive(stacked: Stack, dies: Sequence[Die], parts: ArrayParts) -> Stack:
 
 
 @dataclass(frozen=True, eq=False)
+class ErrorsOfKind:
+    """What programmed conductances of one kind err by on every die, (dies, rails, ...); see `compiler.conductance_errors`.
+
+    Attributes:
+        error: S, added to what the values are times `share`. fluctuation: factor of the sum, in the run.
+    """
+
+    error: Tensor
+    share: Tensor
+    fluctuation: Tensor
+
+    def of(self, dies: slice) -> ErrorsOfKind:
+        """The dies from one place to another."""
+        return ErrorsOfKind(self.error[dies], self.share[dies], self.fluctuation[dies])
+
+    def applied(self, values: Tensor) -> Tensor:
+        """The conductances that the values, (dies, rails, ...), become."""
+        held = (values * self.share + self.error).clamp(min=0.0) * self.fluctuation
+        return torch.where(values > 0, held, 0.0)
+
+
+Errors = Mapping[str, ErrorsOfKind]
+"""By kind; empty: there are none."""
+NO_ERRORS: Errors = MappingProxyType({})
+
+
+def errors_of(dies: Sequence[Die], parts: ArrayParts, seed: int, runs: Sequence[int], dtype: torch.dtype) -> Errors:
+    """The errors of new dies' first programming, and of the run of each that has this number."""
+    resistors, found = dies[0].technology.resistors, dict[str, ErrorsOfKind]()
+    for place, shape in places_of(parts) if errs(resistors) else ():
+        rows = []
+        for die, number in zip(dies, runs, strict=True):
+            error, share = errors(resistors, place, die, Redraw(seed, die.seed, 0))
+            run = Redraw(seed, die.seed, number)
+            factor = fluctuation(resistors, place, run) if resistors.read_noise else np.ones(())
+            given = (error, np.ones(()) if share is None else share, factor)
+            rows.append([np.broadcast_to(one, shape) for one in given])
+        found[place.kind] = ErrorsOfKind(
+            *(torch.from_numpy(np.stack(column)).to(dtype) for column in zip(*rows, strict=True))
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
 class StackedLaw:
     """dv/dt = F v + u + white noise of covariance Q dt of many dies; see `cell_law.CellLaw`.
 
@@ -190,8 +237,8 @@ def _parameter(name: str, value: Any, dies: int) -> Tensor:
     return value
 
 
-def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) -> StackedLaw:
-    """The law of a nominal program on all dies of a stack, with parameters p of `parameters_of`."""
+def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor], erring: Errors = NO_ERRORS) -> StackedLaw:
+    """The law of a nominal program on all dies of a stack, with parameters p of `parameters_of` and errors of `errors_of`."""
     parts = cast("ArrayParts", program.parts)
     dtype = stacked.coupling.dtype
 
@@ -202,7 +249,14 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
     mismatch = p["mismatch"]
     wide = mismatch.reshape(*mismatch.shape, 1) if mismatch.ndim else mismatch
     wider = wide.reshape(*wide.shape, 1) if mismatch.ndim else mismatch
-    coupling = (nominal(parts.coupling) * torch.exp(-wider * stacked.coupling)).mean(1) * stacked.coupling_factor
+
+    def held(kind: str, values: Tensor, factor: Tensor) -> Tensor:
+        """Conductances as a programming leaves them, mean of the rails."""
+        if kind not in erring:
+            return values.mean(1) * factor
+        return erring[kind].applied(values * factor.unsqueeze(1)).mean(1)
+
+    coupling = held("coupling", nominal(parts.coupling) * torch.exp(-wider * stacked.coupling), stacked.coupling_factor)
     capacitor = p["capacitor_mismatch"]
     capacitor = capacitor.reshape(*capacitor.shape, 1) if capacitor.ndim else capacitor
     capacitance = (nominal(parts.capacitance) * torch.exp(capacitor * stacked.capacitor)).mean(1)
@@ -210,7 +264,8 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
     polarity = nominal(parts.polarity)
     signed = polarity * coupling
     if parts.slices == 2:
-        fine = (nominal(parts.second) * torch.exp(-wider * stacked.second)).mean(1) * stacked.coupling_factor
+        lesser = nominal(parts.second) * torch.exp(-wider * stacked.second)
+        fine = held("second_slice", lesser, stacked.coupling_factor)
         signed, coupling = signed + nominal(parts.second_polarity) * fine, coupling + fine
     loads = coupling.sum(-2, keepdim=True)
     noisy = coupling * stacked.coupling_temperature
@@ -221,7 +276,7 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor]) ->
         conductance, driven = signed, drive / parts.drive_nominal
         noise_psd = torch.diag_embed(2 * rails * Boltzmann * (noisy.sum(-1) + drive * stacked.drive_temperature))
     else:
-        ground = (nominal(parts.ground) * torch.exp(-wide * stacked.ground)).mean(1) * stacked.ground_factor
+        ground = held("ground", nominal(parts.ground) * torch.exp(-wide * stacked.ground), stacked.ground_factor)
         load, driven, loads = torch.zeros_like(ground), torch.ones_like(ground), loads[:, :0]
         conductance = polarity * coupling + torch.diag_embed(ground + coupling.sum(-1))
         on_diagonal = torch.diag_embed(ground * stacked.ground_temperature + noisy.sum(-1))

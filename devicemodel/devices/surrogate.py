@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ...circuits.technology.redraw import Redraw
 from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
@@ -72,9 +73,9 @@ class SurrogateDevice(CircuitDevice):
         self.card, self.extrapolate = card, extrapolate
         self._laws: dict[AnalogProgram, DenseLaw | KrylovLaw | None] = {}
 
-    def _fabricated(self, nominal: AnalogProgram) -> AnalogProgram:
+    def _fabricated(self, nominal: AnalogProgram, writing: Redraw | None) -> AnalogProgram:
         card = self.card
-        return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+        return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value, writing)
 
     @property
     def not_modelled(self) -> tuple[str, ...]:
@@ -92,8 +93,10 @@ class SurrogateDevice(CircuitDevice):
     def _board_of(self, program: AnalogProgram) -> ProgramBoard:
         self._laws.clear()
         board, resistors = super()._board_of(program), self.technology.resistors
-        # Conductances that drift do so from run to run.
-        board.takes_rows = not (resistors.conductance_drift or resistors.conductance_drift_spread)
+        # Conductances that drift or fluctuate do so from run to run.
+        board.takes_rows = not (
+            resistors.conductance_drift or resistors.conductance_drift_spread or resistors.read_noise
+        )
         return board
 
     def _is_stable(self, program: AnalogProgram) -> bool:

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
+from ...circuits.technology.parts import PROGRAMMING_ERRORS
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.passes.quantise import nearest
@@ -48,7 +49,7 @@ class AnalogTile(torch.nn.Module):
 
     Raises:
         InputError: a weight that is no matrix of finite numbers, or all zero; a range or time that is not > 0; converters with inl or
-            dnl; a technology of two slices.
+            dnl; a technology of two slices, or of programming errors.
     """
 
     matrix: Tensor
@@ -85,6 +86,9 @@ class AnalogTile(torch.nn.Module):
             raise InputError("a tile's converters have no inl and dnl: set those of dac and adc to 0")
         if board.resistors.series is not None:
             raise InputError("a tile's conductances are programmed: set resistors.series to none")
+        for name in PROGRAMMING_ERRORS:
+            if value := getattr(board.resistors, name):
+                raise InputError(f"resistors.{name} is {value:g}, which a tile does not model: set it to 0")
         if board.resistors.slices > 1:
             raise InputError("a tile's weights have one slice: set resistors.slices to 1")
         self.technology, self.die = board, Die(board, die)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...circuits.technology.parts import PROGRAMMING_ERRORS
+
 
 @dataclass(frozen=True, eq=False)
 class Cause:
@@ -56,6 +58,11 @@ DRIFT = Cause(
     "drift",
     "conductances that change after programming",
     common=_of("resistors", 0.0, "conductance_drift", "conductance_drift_spread"),
+)
+PROGRAMMING = Cause(
+    "programming",
+    "what programmed conductances are off by beyond their mismatch, and fluctuate by",
+    common=_of("resistors", 0.0, *PROGRAMMING_ERRORS),
 )
 DAC = Cause(
     "DAC",
@@ -106,6 +113,7 @@ CAUSES = (
     MISMATCH,
     CODES,
     DRIFT,
+    PROGRAMMING,
     DAC,
     ADC,
     OFFSETS,

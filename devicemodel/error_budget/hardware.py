@@ -14,7 +14,10 @@ from ..card import DeviceCard
 from ..devices.circuit import CircuitDevice
 from ..devices.spice import SpiceDevice
 from ..devices.surrogate import SurrogateDevice
-from .causes import CAUSES, SETTLING, WIRES, Cause
+from .causes import CAUSES, CODES, PROGRAMMING, SETTLING, WIRES, Cause
+
+FINEST = 24
+"""Most bits that programmable conductances can have."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class Hardware:
         """The same, but for these causes."""
         found: dict[str, Any] = {"made_of": self.made_of}
         common = {name: value for cause in causes for name, value in cause.common.items()}
+        if CODES in causes and PROGRAMMING not in causes and self._has(PROGRAMMING):
+            # What programmed conductances err by needs some codes.
+            common["resistors__bits"] = FINEST
         if isinstance(self.made_of, DeviceCard):
             changes: dict[str, Any] = {name: value for cause in causes for name, value in cause.card.items()}
             if common:

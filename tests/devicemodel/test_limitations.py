@@ -16,6 +16,7 @@ from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.netlist.analyses import Transient
 from thermograd.circuits.netlist.netlist import Netlist
+from thermograd.circuits.technology.parts import PROGRAMMING_ERRORS
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.fabrics.registry import fabric_named
@@ -66,6 +67,7 @@ TURNED: dict[str, Any] = {
         "resistors__conductance_drift_spread": 0.2,
         "resistors__conductance_drift_time": 1e-9,
     },
+    **{f"resistors__{name}": 0.03 for name in PROGRAMMING_ERRORS},
     "capacitors__area": {
         "capacitors__tolerance": 0.0,
         "capacitors__pelgrom_coefficient": 1e-8,
