@@ -106,6 +106,12 @@ EFFECTS: tuple[Effect, ...] = (
         _by("host"),
     ),
     Effect(
+        "attenuator between DACs and input resistors",
+        "small drives keep the DAC's resolution; its ratios err",
+        _of("dac", "attenuations", "attenuation_error"),
+        _by("host"),
+    ),
+    Effect(
         "mismatch of resistors and capacitors",
         "each die holds another matrix",
         (*_of("resistors", "tolerance", *_AREA), *_of("capacitors", "tolerance", *_AREA)),
@@ -252,7 +258,10 @@ EFFECTS: tuple[Effect, ...] = (
     Effect(
         "errors of converters",
         "gain, offset and nonlinearity of what is driven and read",
-        (*_of("dac", "gain_error", "offset", "inl", "dnl"), *_of("adc", "gain_error", "offset", "inl", "dnl", "noise")),
+        (
+            *_of("dac", "gain_error", "gain_mismatch", "offset", "inl", "dnl"),
+            *_of("adc", "gain_error", "gain_mismatch", "offset", "inl", "dnl", "noise"),
+        ),
         _by("host"),
     ),
     Effect(
@@ -293,7 +302,7 @@ NO_ERROR = frozenset(
         *_of("thermal", "heat_capacity", "source"),
         *(f"{part}__{name}" for part in ("dac", "adc") for name in ("figure_of_merit", "rate", "count", "leakage")),
         *_of("dac", "noise", "max_gain", "bandwidth"),
-        *_of("adc", "resistance", "capacitance"),
+        *_of("adc", "resistance", "capacitance", "attenuations", "attenuation_error"),
         *_of("link", "rate", "word", "energy"),
     }
 )

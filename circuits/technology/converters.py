@@ -23,7 +23,9 @@ class Converter(Record):
     full_scale: float = Field(default=1.0, gt=0, le=100)
     """Largest magnitude that is converted, V; beyond it the converter clips."""
     gain_error: float = Field(default=0.0, ge=0, le=0.2)
-    """Standard deviation over dies of the relative gain error."""
+    """Standard deviation over dies of the relative gain error, the same for all channels."""
+    gain_mismatch: float = Field(default=0.0, ge=0, le=0.2)
+    """Standard deviation over channels of the relative gain error that each has on top of it."""
     offset: float = Field(default=0.0, ge=0, le=0.1)
     """Standard deviation over channels of the offset, V."""
     inl: float = Field(default=0.0, ge=0, le=0.1)
@@ -36,6 +38,11 @@ class Converter(Record):
     """Bandwidth of an ADC's sampler, Hz: one pole before the sample; inf: it takes what is there at the instant."""
     max_gain: float = Field(default=1.0, ge=1, le=4096)
     """Largest gain of the programmable amplifier before an ADC (powers of two up to it); 1 is none."""
+    attenuations: int = Field(default=1, ge=1, le=16)
+    """Settings 1, 1/2, 1/4, ... of the attenuator between a DAC and what it drives, one for all channels: the host takes the smallest at
+    which no drive is beyond the full scale (`host.converters.Dac`). 1: there is none."""
+    attenuation_error: float = Field(default=0.0, ge=0, le=0.2)
+    """Standard deviation over dies of the relative error of each of its ratios but the first."""
     resistance: float = Field(default=0.0, ge=0, le=1e6)
     """Output resistance of a DAC; on-resistance of the sampling switch in `add_sample_and_hold`, ohm."""
     capacitance: float = Field(default=0.0, ge=0, le=1e-3)

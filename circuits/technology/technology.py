@@ -21,6 +21,7 @@ from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, W
 
 _UNMODELLED = (
     ("dac", ("noise", "bandwidth", "max_gain", "leakage"), "only an ADC's is modelled", ""),
+    ("adc", ("attenuations", "attenuation_error"), "only a DAC's output has an attenuator", ""),
     (
         "adc",
         ("resistance", "capacitance", "leakage"),

@@ -123,7 +123,8 @@ def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray, float]]) -> Estimate
 
 @dataclass(frozen=True)
 class Conversion:
-    """Readings of one converter on one die: volts in, volts out, (m, n); gain of the amplifier before it, (m,)."""
+    """Readings of one converter on one die: volts in, volts out, (m, n); gain of the amplifier before an ADC, or 1 / ratio of the
+    attenuator behind a DAC, (m,)."""
 
     die: Die
     inputs: np.ndarray
@@ -134,9 +135,10 @@ class Conversion:
 def fit_converter(nominal: Converter, kind: str, readings: Sequence[Conversion]) -> Converter:
     """Gain error, offset, nonlinearity and noise of a converter ("dac" or "adc") from what went in and what came out.
 
-    out - in = sigma_g z_g in + sigma_o z_o + inl (its curve) + dnl (its steps) + error, with the die's deviates z known; the error's
-    variance beyond step^2 / 12 is noise. Resolution and full scale are the data sheet's; a kind of nonlinearity that it gives as zero is
-    not looked for.
+    out - in = (sigma_g z_g + sigma_c z_c) in + sigma_o z_o + inl (its curve) + dnl (its steps) + error, with the deviates z of die and
+    channels known; the error's variance beyond step^2 / 12 is noise. Resolution and full scale are the data sheet's; a kind of
+    nonlinearity, or a mismatch of gains, that it gives as zero is not looked for. What a DAC's attenuator does to its errors is known,
+    and the error of its ratios, of which these runs show few, is the data sheet's.
     """
     columns, errors, rounding = [], [], []
     for item in readings:
@@ -165,13 +167,19 @@ def _patterns(
         "gain_error": die.deviates(f"{kind}_gain", (1, 1))[0, 0] * volts,
         "offset": die.deviates(f"{kind}_offset", (1, len(volts)))[0],
     }
+    if nominal.gain_mismatch > 0:
+        patterns["gain_mismatch"] = die.deviates(f"{kind}_channel_gain", (1, len(volts)))[0] * volts
+    if kind == "dac":
+        # Its errors are before the attenuator.
+        patterns["offset"] = patterns["offset"] / gain
+        volts = volts * gain
     unit, last = nominal.model_copy(update={"inl": 1.0, "dnl": 1.0}), 2 ** (nominal.bits or 0) - 1
     if nominal.inl > 0 and kind == "dac":
-        patterns["inl"] = bow(quantise(volts, nominal), unit, die, "dac_inl")
+        patterns["inl"] = bow(quantise(volts, nominal), unit, die, "dac_inl") / gain
     elif nominal.inl > 0:
         patterns["inl"] = -bow(gain * volts, unit, die, "adc_inl") / gain
     if nominal.dnl > 0 and kind == "dac":
-        patterns["dnl"] = step_of(nominal) * level_error(code_of(volts, nominal), unit, die)
+        patterns["dnl"] = step_of(nominal) / gain * level_error(code_of(volts, nominal), unit, die)
     elif nominal.dnl > 0:
         # A code lies between its two transitions, and its reading in the middle of where they should be.
         code = code_of(gain * out, nominal)

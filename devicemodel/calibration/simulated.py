@@ -28,6 +28,7 @@ from ..devices.spice import SpiceDevice, transient
 from ..estimate import RANGES, Estimate
 from ..held_out import HeldOut
 from ..host.auto_range import TARGET
+from ..host.converters import attenuation_of
 from ..host.probe import Probe
 from ..systems import Dense
 from ..validity import Validity
@@ -234,7 +235,9 @@ def _possible(name: str, estimate: Estimate) -> Estimate:
 
 def _perfect(nominal: Converter) -> Converter:
     """A converter of that resolution and range without errors."""
-    return nominal.model_copy(update=dict.fromkeys(("gain_error", "offset", "inl", "dnl", "noise"), 0.0))
+    return nominal.model_copy(
+        update=dict.fromkeys(("gain_error", "gain_mismatch", "offset", "inl", "dnl", "noise"), 0.0)
+    )
 
 
 def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]]) -> Converter | None:
@@ -245,7 +248,7 @@ def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]
             die,
             getattr(probe, pairs[0])[None],
             getattr(probe, pairs[1])[None],
-            np.array([probe.adc_gain if kind == "adc" else 1.0]),
+            np.array([probe.adc_gain if kind == "adc" else 2.0 ** attenuation_of(probe.requested, nominal)]),
         )
         for die, probe in probes
     ]

@@ -37,7 +37,7 @@ from ...compiler.fabrics.array import ArrayParts
 from ...compiler.passes.quantise import is_discrete, nearest
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import CellTable
-from ..host.converters import quantise, step_of
+from ..host.converters import drive_codes, step_of
 from .circuit import CircuitDevice, ProgramBoard
 
 SHARE = (math.sqrt(5) - 1) / 2
@@ -101,7 +101,7 @@ def _levels(largest: float, count: int, dac: Converter, adc: Converter) -> np.nd
     spacing = max(step, step_of(adc)) if step == 0 else max(1, round(step_of(adc) / step)) * step
     if spacing == 0 or spacing * count > largest / 2:
         spacing = largest / 2 / count
-    return quantise(largest - spacing * np.arange(count), dac)
+    return np.array([drive_codes(np.array([level]), dac)[0] for level in largest - spacing * np.arange(count)])
 
 
 class _Bench:

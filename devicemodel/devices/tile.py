@@ -49,7 +49,7 @@ class AnalogTile(torch.nn.Module):
 
     Raises:
         InputError: a weight that is no matrix of finite numbers, or all zero; a range or time that is not > 0; converters with inl or
-            dnl; a technology of two slices, or of programming errors.
+            dnl, a DAC with an attenuator; a technology of two slices, or of programming errors.
     """
 
     matrix: Tensor
@@ -82,6 +82,8 @@ class AnalogTile(torch.nn.Module):
         ):
             if not (math.isfinite(number) and number > 0):
                 raise InputError(f"{name} = {number!r}: a finite value > 0 is needed")
+        if board.dac.attenuations > 1:
+            raise InputError("a tile's DAC has no attenuator: set dac.attenuations to 1")
         if any((board.dac.inl, board.dac.dnl, board.adc.inl, board.adc.dnl)):
             raise InputError("a tile's converters have no inl and dnl: set those of dac and adc to 0")
         if board.resistors.series is not None:
@@ -109,12 +111,14 @@ class AnalogTile(torch.nn.Module):
             board.resistors.unit * board.adc.full_scale * largest * input_range / (board.dac.full_scale * output_range)
         )
         gain = 1.0 + board.dac.gain_error * self.die.deviates("dac_gain", (1, 1))[0, 0]
+        gain = gain * (1.0 + board.dac.gain_mismatch * self.die.deviates("dac_channel_gain", (1, columns))[0])
         offsets = board.dac.offset * self.die.deviates("dac_offset", (1, columns))[0]
         reading = 1.0 + board.adc.gain_error * self.die.deviates("adc_gain", (1, 1))[0, 0]
+        reading = reading * (1.0 + board.adc.gain_mismatch * self.die.deviates("adc_channel_gain", (1, rows))[0])
         signed, total = pairs[0] - pairs[1], (pairs[0] + pairs[1]).sum(axis=1)
         kelvin = board.thermal.ambient if board.thermal.johnson_noise else 0.0
         johnson = 2 * Boltzmann * kelvin * (total + 1 / feedback) * feedback**2 / integration
-        volts = feedback * reading * signed
+        volts = feedback * reading[:, None] * signed
         bias = volts @ offsets + board.adc.offset * self.die.deviates("adc_offset", (1, rows))[0]
         noise = np.sqrt(johnson * reading**2 + board.adc.noise**2)
         # In steps of the converters where they have them, else in volts.
@@ -125,7 +129,7 @@ class AnalogTile(torch.nn.Module):
         half = 0.5 if self._dac_step else 0.0
         for name, array in (
             ("matrix", volts * gain * into / out),
-            ("bias", (bias + half * gain * into * volts.sum(axis=1)) / out),
+            ("bias", (bias + half * into * (volts @ gain)) / out),
             ("noise", noise / out),
         ):
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)).to(dtype))

@@ -69,14 +69,19 @@ DAC = Cause(
     "rounding, gain, offset and nonlinearity of the drive",
     common={
         "dac__bits": None,
-        **_of("dac", 0.0, "gain_error", "offset", "inl", "dnl", "resistance", "capacitance"),
+        **_of("dac", 0.0, "gain_error", "gain_mismatch", "offset", "inl", "dnl", "attenuation_error"),
+        **_of("dac", 0.0, "resistance", "capacitance"),
     },
     card={"gain": 1.0},
 )
 ADC = Cause(
     "ADC",
     "rounding, gain, offset, nonlinearity and bandwidth of the read-out",
-    common={"adc__bits": None, "adc__bandwidth": math.inf, **_of("adc", 0.0, "gain_error", "offset", "inl", "dnl")},
+    common={
+        "adc__bits": None,
+        "adc__bandwidth": math.inf,
+        **_of("adc", 0.0, "gain_error", "gain_mismatch", "offset", "inl", "dnl"),
+    },
 )
 OFFSETS = Cause(
     "offsets",

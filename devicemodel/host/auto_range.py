@@ -38,7 +38,8 @@ class LevelSearch:
         headroom: what the memory says; 1: nothing.
         dac: drives and charges the cells.
         limit: of a cell's voltage, V.
-        gain: what the largest input resistors make of a drive voltage, at least 1: by that much the level may fall further.
+        gain: what the largest input resistors and the attenuator's last setting make of a drive voltage, at least 1: by that much the level
+            may fall further.
 
     Attributes:
         level: volts for a problem unit, of the next attempt. headroom: h of that level.

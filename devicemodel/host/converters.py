@@ -49,26 +49,60 @@ def quantise(volts: np.ndarray, converter: Converter) -> np.ndarray:
     return _unless_nan(volts, volts_of(code_of(_numbers(volts), converter), converter))
 
 
+def drive_codes(volts: np.ndarray, converter: Converter) -> np.ndarray:
+    """What a DAC's codes stand for when it is asked for voltages (n,), behind its attenuator as the host knows it: (n,) V."""
+    ratio = 2.0 ** -attenuation_of(volts, converter)
+    return quantise(volts / ratio, converter) * ratio
+
+
+def attenuation_of(volts: np.ndarray, converter: Converter) -> int:
+    """Setting k of the attenuator, from 0: the smallest ratio 2^-k at which none of the voltages is beyond the full scale."""
+    largest = float(np.abs(volts).max(initial=0.0))
+    if converter.attenuations == 1 or not math.isfinite(largest):
+        return 0
+    if largest == 0:
+        return converter.attenuations - 1
+    # room = m 2^e with 1/2 <= m < 1, so that 2^(e - 1) <= room.
+    _, exponent = math.frexp(converter.full_scale * (1 + ROUNDING) / largest)
+    return min(max(exponent - 1, 0), converter.attenuations - 1)
+
+
 class Dac:
-    """The drive side of one die: volts asked for -> volts at the circuit."""
+    """The drive side of one die: volts asked for -> volts at the circuit.
+
+        code -> nonlinearity -> gain of the die and of the channel -> offset of the channel -> attenuator, one ratio for all channels
+
+    With an attenuator a small drive has the steps and offsets of a converter of a smaller range.
+    """
 
     def __init__(self, converter: Converter, die: Die) -> None:
         self.converter, self._die = converter, die
         self._gain = 1.0 + converter.gain_error * die.deviates("dac_gain", (1, 1))[0, 0]
+        self._ratios = 2.0 ** -np.arange(converter.attenuations)
+        self._ratios[1:] *= (
+            1.0 + converter.attenuation_error * die.deviates("attenuator", (1, converter.attenuations))[0, 1:]
+        )
 
     def clips(self, volts: np.ndarray) -> bool:
         """Whether any of the voltages asked for is beyond the range."""
         return bool(np.abs(volts).max(initial=0.0) > self.converter.full_scale * (1 + ROUNDING))
 
     def convert(self, volts: np.ndarray) -> np.ndarray:
-        """(n,) -> (n,): quantised, then with this die's nonlinearity, gain and channel offsets."""
+        """(n,) -> (n,): quantised, then with this die's nonlinearity, gains and channel offsets, and attenuated."""
         return Dac.convert_all([self], volts[None])[0]
 
     @staticmethod
-    def convert_all(dacs: Sequence[Dac], volts: np.ndarray) -> np.ndarray:
-        """As `convert`, a row for each of the converters, which are of one kind: (m, n) -> (m, n)."""
+    def convert_all(dacs: Sequence[Dac], volts: np.ndarray, settings: Sequence[int] | None = None) -> np.ndarray:
+        """As `convert`, a row for each of the converters, which are of one kind: (m, n) -> (m, n).
+
+        Args:
+            settings: of the attenuators; None: what `attenuation_of` says of each row.
+        """
         converter, channels = dacs[0].converter, volts.shape[1]
         offset = converter.offset * _rows(dacs, "dac_offset", channels)
+        chosen = [attenuation_of(row, converter) for row in volts] if settings is None else settings
+        ratio = np.array([[dac._ratios[k]] for dac, k in zip(dacs, chosen, strict=True)])
+        volts = volts * 2.0 ** np.array(chosen)[:, None]
         level = quantise(volts, converter)
         if converter.inl > 0:
             level = level + np.stack(
@@ -78,7 +112,7 @@ class Dac:
             codes = code_of(_numbers(volts), converter)
             errors = [level_error(row, converter, dac._die) for dac, row in zip(dacs, codes, strict=True)]
             level = level + step_of(converter) * np.stack(errors)
-        return np.array([[dac._gain] for dac in dacs]) * level + offset
+        return ratio * (_gains_of(dacs, "dac_channel_gain", channels) * level + offset)
 
 
 class Reading(NamedTuple):
@@ -113,7 +147,7 @@ class Adc:
         converter, channels = adcs[0].converter, volts.shape[1]
         offset = converter.offset * _rows(adcs, "adc_offset", channels)
         noise = np.stack([rng.standard_normal(channels) for rng in streams])
-        seen = np.array([[adc._gain] for adc in adcs]) * volts + offset + converter.noise * noise
+        seen = _gains_of(adcs, "adc_channel_gain", channels) * volts + offset + converter.noise * noise
         gains = _gains(seen, converter)
         amplified = gains * seen
         # Half a step beyond the last code's own voltage is still that code.
@@ -136,6 +170,12 @@ class Adc:
 def _rows(converters: Sequence[Dac] | Sequence[Adc], part: str, channels: int) -> np.ndarray:
     """(m, n) deviates of the channels, a row for each converter."""
     return np.stack([one._die.deviates(part, (1, channels))[0] for one in converters])
+
+
+def _gains_of(converters: Sequence[Dac] | Sequence[Adc], part: str, channels: int) -> np.ndarray:
+    """Gains of the channels, (m, n), or (m, 1) where they are alike, a row for each converter."""
+    gains, mismatch = np.array([[one._gain] for one in converters]), converters[0].converter.gain_mismatch
+    return gains * (1.0 + mismatch * _rows(converters, part, channels)) if mismatch else gains
 
 
 def _gains(volts: np.ndarray, converter: Converter) -> np.ndarray:

@@ -24,7 +24,7 @@ from ..device import Outcome
 from .auto_range import MAX_ATTEMPTS, LevelSearch, room
 from .board import Board, Voltages
 from .calibrated_range import CalibratedRange, outcome_of
-from .converters import ROUNDING, Adc, Dac, Reading
+from .converters import ROUNDING, Adc, Dac, Reading, attenuation_of
 from .readout import ReadOut
 
 WITHOUT_DRIVE, EXPLANATION = 0, MAX_ATTEMPTS + 1
@@ -161,7 +161,7 @@ class Host:
         pending = [k for k in chosen if k not in runs]
         b, start = (np.broadcast_to(row, (len(self.dies), board.size)) for row in (b, start))
         strongest, reach = board.strongest(b), np.abs(board.volts(start, 1.0)).max(axis=1)
-        gain = board.drive_gains[-1]
+        gain = board.drive_gains[-1] * 2.0 ** (self.dac.attenuations - 1)
         searches = {
             k: LevelSearch(float(strongest[k]), float(reach[k]), headroom[k], self.dac, self.limit, gain)
             for k in pending
@@ -278,7 +278,9 @@ class Host:
             nothing, streams = np.zeros((len(dies), board.size)), [stream(k, EXPLANATION) for k in dies]
             # A board that is nulled has its bias at b = 0, too.
             requested = ranged.requested(nothing, np.ones((len(dies), 1)))
-            driven = Dac.convert_all([self.dacs[k] for k in dies], requested)
+            # The attenuator is left as it was.
+            settings = [attenuation_of(unclear[k].requested, self.dac) for k in dies]
+            driven = Dac.convert_all([self.dacs[k] for k in dies], requested, settings)
             found = ranged.relax(np.array(dies), driven, nothing, spans, streams)
             for k, readings in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
                 outcome = Outcome.OFFSET_CLIPPED if readings.clipped else Outcome.CLIPPED

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..device import Outcome
 from .board import Board, Voltages
-from .converters import quantise
+from .converters import drive_codes
 from .host import Host
 
 STEPS, STALL = 10, 2
@@ -173,7 +173,7 @@ class BiasSearch:
             x = board.values(seen.mean, 1.0)
             self._products += 1
             off = board.requested((self._product(x) + damping * x)[None], one)[0]
-            bias = np.clip(quantise(asked[0], dac) / gain - off, -SHARE * dac.full_scale, SHARE * dac.full_scale)
+            bias = np.clip(drive_codes(asked[0], dac) / gain - off, -SHARE * dac.full_scale, SHARE * dac.full_scale)
             size = float(np.linalg.norm(seen.mean))
             since = 0 if size < least else since + 1
             if size < least:

@@ -334,7 +334,7 @@ class Law:
         columns = one.inverter_mismatch * self._negative if one.inverted and mismatch else None
         edge = spectral_edge(base, inverted, symmetric, independent, self.readings, columns)
         # The input resistors' mismatch E = -diag(z) M has the eigenvalues of -diag(z).
-        return math.hypot(edge, one.mismatch if mismatch else 0.0)
+        return math.hypot(edge, math.sqrt(max(0.0, one.mismatch**2 - one.redrawn**2)) if mismatch else 0.0)
 
     def _reading(self, inverted: np.ndarray, offset: float, steps: bool, noise: bool) -> float:
         """eta, where offsets take a share of the limit."""

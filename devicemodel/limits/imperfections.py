@@ -38,12 +38,14 @@ class Imperfections:
         inverted: whether amplifiers have one output, so that negative entries take their column from an inverter of two unit resistors.
         inverter_mismatch: standard deviation of the logarithm of an inverter's gain.
         scatter: standard deviation of an entry beyond these.
+        redrawn, redrawn_scatter: parts of mismatch and scatter that a measurement of the die does not find, since they are drawn anew.
         leak: 1 / A0 of the amplifiers.
         lag: G_unit / (2 pi GBW C): what a conductance at an amplifier's input adds to its capacitor, relative to it.
         offset: standard deviation of the amplifiers' offset, V. drive_offset: of that of a drive, V.
         nulled: whether a bias drive holds them, to the DAC's step.
         limit: largest voltage of a cell that can be read, V.
-        full_scale: of the DAC, V. drive_ranges: of the input resistor, each twice the one before. dac_step, adc_step: V; 0: no steps.
+        full_scale: of the DAC, V. drive_ranges: of input resistor and attenuator, each of half the drive of the one before.
+        dac_step, adc_step: V; 0: no steps.
         adc_noise: of a conversion, V rms.
         johnson: rails k T / C, V^2. 0: none.
         gain: standard deviation of the gain of drive and reading together.
@@ -58,6 +60,8 @@ class Imperfections:
     inverted: bool = False
     inverter_mismatch: float = 0.0
     scatter: float = 0.0
+    redrawn: float = 0.0
+    redrawn_scatter: float = 0.0
     leak: float = 0.0
     lag: float = 0.0
     offset: float = 0.0
@@ -93,6 +97,7 @@ class Imperfections:
                 f"fabric {name} has no amplifiers, and the law is that of an array of them: use a card of one"
             )
         mismatch = card.mismatch.value if card else resistors.mismatch
+        redrawn = (resistors.relative_write_noise, resistors.read_noise)
         unit, finest = 1.0 / resistors.unit, slices_of(resistors)[-1]
         lag = card.lag.value if card else 1.0 / (2 * math.pi * opamp.gbw)
         power = (card.noise_power.value if card else 1.0) if technology.thermal.johnson_noise else 0.0
@@ -101,7 +106,10 @@ class Imperfections:
             first_code=code_step(resistors) / unit if resistors.slices == 2 else 0.0,
             least=smallest_code(finest) / unit if finest.bits is not None else 0.0,
             code_ratio=math.log(10) / PER_DECADE[resistors.series] / math.sqrt(12) if resistors.series else 0.0,
-            mismatch=mismatch / math.sqrt(rails),
+            mismatch=math.hypot(mismatch, *redrawn) / math.sqrt(rails),
+            redrawn=math.hypot(*redrawn) / math.sqrt(rails),
+            scatter=math.hypot(resistors.range_error, resistors.write_noise) / math.sqrt(rails),
+            redrawn_scatter=resistors.write_noise / math.sqrt(rails),
             inverted=rails == 1,
             inverter_mismatch=mismatch * math.sqrt(2) if rails == 1 else 0.0,
             leak=card.leak.value if card else 1.0 / opamp.gain,
@@ -110,25 +118,26 @@ class Imperfections:
             drive_offset=dac.offset,
             limit=min(opamp.output_limit, adc.full_scale),
             full_scale=dac.full_scale,
-            drive_ranges=resistors.drive_ranges,
+            # To the DAC's steps and offsets an attenuator's settings are further ranges.
+            drive_ranges=resistors.drive_ranges + dac.attenuations - 1,
             dac_step=step_of(dac),
             adc_step=step_of(adc),
             adc_noise=adc.noise,
             johnson=power * rails * Boltzmann * technology.thermal.ambient / technology.capacitors.unit,
-            gain=math.hypot(dac.gain_error, adc.gain_error),
+            gain=math.hypot(dac.gain_error, adc.gain_error, dac.gain_mismatch, adc.gain_mismatch),
         )
 
     def verified(self, repeatability: float = 0.0) -> Self:
         """Codes chosen for the conductances that the die was measured to have: their mismatch gives way to that of the measurement, half a
-        step is left, drawn for each entry, and of two slices the unmeasured second one's mismatch.
+        step is left, drawn for each entry, of two slices the unmeasured second one's mismatch, and what is drawn anew at each programming.
 
         Args:
             repeatability: standard error of a measured ln G (`CellTable.repeatability`).
         """
         _check("repeatability", repeatability)
         second = self.first_code / math.sqrt(12) * self.mismatch
-        scatter = math.hypot(self.scatter, second)
-        return dataclasses.replace(self, mirrored=False, mismatch=repeatability, scatter=scatter)
+        scatter, mismatch = math.hypot(self.redrawn_scatter, second), math.hypot(self.redrawn, repeatability)
+        return dataclasses.replace(self, mirrored=False, mismatch=mismatch, scatter=scatter)
 
     def leak_compensated(self, left: float = 0.0) -> Self:
         """The predicted L / A0 taken off the programmed diagonal, but for a share `left`, such as the spread of A0."""

@@ -38,8 +38,12 @@ HARMLESS = {
     *(f"{part}__unit" for part in ("resistors", "capacitors", "inductors")),
     *("resistors__write_energy", "resistors__conductance_drift_time", "resistors__drive_ranges"),
     *("opamp__outputs", "opamp__output_limit", "opamp__output_current", "opamp__power", "opamp__supply"),
-    *(f"dac__{name}" for name in (*CONVERTER, "bandwidth")),
-    *(f"adc__{name}" for name in (*CONVERTER, "resistance", "capacitance") if name != "noise"),
+    *(f"dac__{name}" for name in (*CONVERTER, "bandwidth", "attenuations")),
+    *(
+        f"adc__{name}"
+        for name in (*CONVERTER, "resistance", "capacitance", "attenuations", "attenuation_error")
+        if name != "noise"
+    ),
     # What only an amplifier's macromodel has.
     *(f"opamp__{name}" for name in ("slew", "output_resistance", "bias_current", "noise_voltage", "noise_current")),
     *(f"opamp__{name}" for name in ("noise_voltage_corner", "noise_current_corner")),
@@ -63,6 +67,10 @@ EVERYTHING = preset("integrated").replace(
     capacitors__die_to_die=0.02,
     capacitors__gradient=0.02,
     dac__inl=1e-3,
+    dac__gain_mismatch=2e-3,
+    adc__gain_mismatch=2e-3,
+    dac__attenuations=4,
+    dac__attenuation_error=2e-3,
     dac__dnl=0.2,
     dac__resistance=50.0,
     dac__capacitance=1e-14,

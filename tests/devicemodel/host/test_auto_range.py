@@ -87,7 +87,7 @@ def test_the_memory_of_a_clipped_reading_is_nothing():
     device.solve(flat(), B, math.inf)
     state = device.state_dict()
     del state["identity"]
-    assert state == {"state": None, "without_drive": None, "headroom": 1.0, "runs": 2}
+    assert state == {"state": None, "without_drive": None, "headroom": 1.0, "runs": 2, "programmings": 2}
 
 
 @pytest.mark.parametrize("name", ["surrogate", "cascade"])
