@@ -50,7 +50,8 @@ class Effect:
 
     Attributes:
         name: a few words. consequence: what it does to a reading.
-        figures: fields of a technology that state it, as `opamp__slew`; empty: none of its own.
+        figures: fields of a technology that state it, as `opamp__slew`; empty: nothing states it, and no model has it, unless the figure
+            is another effect's.
         modelled_by: capabilities that have it.
         needs: parts that show it; None: every fabric does.
     """

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
+from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
 from ...circuits.errors import InputError, UnrealisableError
 from ..matrices import dense, is_sparse, smallest_eigenvalue, solver
 from ..program import AnalogProgram
@@ -14,6 +18,8 @@ from .drive_resistors import largest_drive
 
 HEADROOM = 0.5
 """Share of the output limit that the largest unknown is planned to reach."""
+LOADED = 0.8
+"""Share of its range that an amplifier may use with what it drives (`amplifiers.output_stage.share_of_limits`)."""
 
 
 def require_stable(program: AnalogProgram) -> None:
@@ -47,7 +53,7 @@ def require_stable(program: AnalogProgram) -> None:
 
 def signal_level(program: AnalogProgram, b: Any = None) -> float:
     """Volts (of state) per problem unit, such that neither the amplifiers' output limit nor the DAC's full scale is exceeded
-    with the input resistors that the program has.
+    with the input resistors that the program has, nor what loads leave of the amplifiers' range (`LOADED`).
 
     For a given b from its solution; else for the worst b of unit Euclidean norm, max_i ||row_i(A^-1)|| / d_i (bounded by the smallest
     eigenvalue for a sparse matrix).
@@ -59,26 +65,49 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
         raise InputError(f"fabric {program.fabric_name} takes no right-hand side; leave b out")
     if vector is None or not vector.any():
         if is_sparse(program.target):
-            rows = np.full(program.size, 1.0 / smallest_eigenvalue(program.target))
+            outputs = [np.full(program.size, 1.0 / smallest_eigenvalue(program.target)) / shown]
         else:
             inverse = solver(program.target)(np.eye(program.size)) / shown[:, None]
-            rows = np.concatenate(
-                [
-                    np.linalg.norm(stage @ inverse, axis=1)
-                    for stage in (1.0 * np.eye(program.size), *program.parts.stages())
-                ]
-            )
-            shown = np.ones(len(rows))
-        largest_read = float((rows / shown).max())
+            stages = (1.0 * np.eye(program.size), *program.parts.stages())
+            outputs = [np.linalg.norm(stage @ inverse, axis=1) for stage in stages]
     else:
         volts = solver(program.target)(vector) / shown
-        largest_read = max(
-            float(np.abs(stage @ volts).max()) for stage in (np.eye(program.size), *program.parts.stages())
-        )
+        outputs = [np.abs(stage @ volts) for stage in (np.eye(program.size), *program.parts.stages())]
+    largest_read = max(float(kind.max()) for kind in outputs)
     limit = HEADROOM * program.technology.opamp.output_limit
     levels = [limit / largest_read] if largest_read > 0 else []
+    levels = [_held_under_load(program, outputs, level) for level in levels]
     driven = largest_drive(program, vector)
     if program.parts.drive_nominal > 0 and driven > 0:
         per_volt = program.parts.drive_nominal / program.conductance_unit
         levels.append(program.technology.dac.full_scale * per_volt / driven)
     return min(levels, default=1.0)
+
+
+def _held_under_load(program: AnalogProgram, outputs: Sequence[np.ndarray], level: float) -> float:
+    """The level, or what amplifiers hold with what they drive.
+
+    Args:
+        outputs: largest voltages at a level of 1, of each kind of amplifier but inverters, V.
+    """
+    parts, opamp = program.parts, program.technology.opamp
+    if not is_limited(opamp):
+        return level
+    kinds = [
+        # An inverter's output is as large as its cell's.
+        (outputs[0] if stage is None else outputs[place], load)
+        for place, (stage, load) in enumerate(parts.amplifier_loads())
+    ]
+
+    def excess(logarithm: float) -> float:
+        at = math.exp(logarithm)
+        shares = (share_of_limits(opamp, at * volts, at * load * volts / parts.rails).max() for volts, load in kinds)
+        return max(map(float, shares)) - LOADED
+
+    top = math.log(level)
+    if not kinds or excess(top) <= 0:
+        return level
+    low = top - 1.0
+    while excess(low) > 0:
+        low -= 1.0
+    return math.exp(float(brentq(excess, low, top, xtol=1e-12)))
