@@ -26,7 +26,13 @@ from ...systems import spd, true_card
 
 FABRIC = "crossbar_single"
 SILENT = {"opamp__noise_voltage": 0.0, "opamp__noise_current": 0.0, "opamp__noise_voltage_corner": 0.0}
-LINEAR = {"opamp__slew": math.inf, "opamp__output_resistance": 0.0, "opamp__bias_current": 0.0, **SILENT}
+LINEAR = {
+    "opamp__slew": math.inf,
+    "opamp__output_resistance": 0.0,
+    "opamp__output_current": math.inf,
+    "opamp__bias_current": 0.0,
+    **SILENT,
+}
 BREADBOARD = preset("breadboard").replace(**LINEAR)
 INTEGRATED = preset("integrated").replace(**LINEAR)
 """With mismatch, offsets and a second pole: with one rail nothing is left out of the law but what is fast."""
