@@ -20,6 +20,7 @@ from scipy import sparse
 from ..circuits.errors import UnrealisableError
 from ..circuits.technology.die import Die
 from ..circuits.technology.redraw import Redraw
+from ..circuits.technology.thermal import heat_at
 from .inverters import Inverters
 from .matrices import Matrix, diagonal, is_sparse
 from .perturbation import Effect, Perturbation
@@ -250,8 +251,8 @@ class Parts(abc.ABC):
     ) -> Self:
         """These parts as that die has them: its shared shift, gradient and temperature at each part's place, and each part's mismatch.
 
-        Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a resistor to ground on the diagonal, input resistors at the
-        right edge.
+        The die is `supplied`: its amplifiers have warmed it. Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a
+        resistor to ground on the diagonal, input resistors at the right edge.
 
         Args:
             die: of the technology that the parts were placed for.
@@ -280,6 +281,26 @@ class Parts(abc.ABC):
     def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each coupling on the die, 0 to 1; they broadcast to the shape of one rail's couplings."""
         raise UnrealisableError(f"{type(self).__name__} has no places on a die yet")
+
+    def amplifier_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of each amplifier on the die, (k,) each, 0 to 1."""
+        return np.zeros(0), np.zeros(0)
+
+    def amplifier_heat(self, die: Die) -> np.ndarray:
+        """Heat of the amplifiers at rest in each cell of a die's grid, (cells, cells) W: `OpAmp.power` at each one's place."""
+        thermal, rows, columns = die.technology.thermal, *self.amplifier_places()
+        power = 0.0 if thermal.amplifiers_apart else die.technology.opamp.power
+        return heat_at(thermal.cells, power, rows, columns)
+
+    def supplied(self, die: Die) -> Die:
+        """The die with these parts' amplifiers at their supplies, whose heat is in its steady temperatures; see `Die.with_heat`."""
+        technology = die.technology
+        if technology.opamp.power == 0 or technology.thermal.amplifiers_apart:
+            return die
+        rows, _ = self.amplifier_places()
+        if not len(rows):
+            return die
+        return die.kept("supplied", (len(rows), rows.tobytes()), lambda: die.with_heat(self.amplifier_heat(die)))
 
     def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
         """Heat of each resistor at rest.

@@ -3,7 +3,7 @@
     python benchmarks/compiler/electrothermal.py
 
 First table: one program, one die without mismatch, at its electro-thermal steady state. Hottest and coldest cell and their spread; the
-rise by self-heating; the best common factor s against the solution x0 of the same parts at their reference temperature, minus
+heat of the amplifiers and of the resistors, and the rise of the hottest cell by each; the best common factor s against the solution x0 of the same parts at their reference temperature, minus
 one; the distortion |x - s x0| / |x0|; and how the search for the steady temperature ended. Second: medians over systems, for the fabrics.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import SITUATIONS, preset
-from thermograd.circuits.technology.thermal import time_constants
+from thermograd.circuits.technology.thermal import temperature_map, time_constants
 from thermograd.compiler.analysis.electrothermal import ElectroThermal, self_heated
 from thermograd.compiler.analysis.heat import equilibrium
 from thermograd.compiler.compile import compile_matrix
@@ -51,30 +51,44 @@ def run(fabric: str, thermal: Thermal, seed: int) -> tuple[ElectroThermal, float
     return found, scale - 1.0, float(np.linalg.norm(found.x - scale * x0) / np.linalg.norm(x0))
 
 
+def rises(found: ElectroThermal, thermal: Thermal) -> tuple[float, float]:
+    """Rise of the hottest cell, K, by the amplifiers and by the resistors: temperatures are linear in the heat."""
+    hottest = np.unravel_index(found.temperatures.argmax(), found.temperatures.shape)
+    cold = temperature_map(thermal, 0.0)
+    heats = (found.amplifier_heat, found.heat - found.amplifier_heat)
+    by_amplifiers, by_resistors = (temperature_map(thermal, 0.0, heat)[hottest] - cold[hottest] for heat in heats)
+    return float(by_amplifiers), float(by_resistors)
+
+
 def main() -> None:
     began = time.perf_counter()
     print(f"crossbar, {UNKNOWNS} unknowns, condition {CONDITION:g}, technology integrated, one system\n")
     print(
-        f"  {'situation':14}{'hottest':>10}{'coldest':>10}{'spread':>11}{'own heat':>11}{'own rise':>11}{'scale':>10}"
-        f"{'distortion':>12}{'slowest':>10}  outcome"
+        f"  {'situation':14}{'hottest':>10}{'coldest':>10}{'spread':>11}{'amplifiers':>12}{'rise':>9}{'resistors':>11}{'rise':>10}"
+        f"{'scale':>10}{'distortion':>12}{'slowest':>10}  outcome"
     )
     for name, thermal in SITUATIONS.items():
         found, scale, distortion = run("crossbar", thermal, 0)
+        amplifiers, resistors = rises(found, thermal)
         print(
             f"  {name:14}{found.temperatures.max():>8.2f} K{found.temperatures.min():>8.2f} K{found.spread:>9.2g} K"
-            f"{1e6 * found.total_power:>8.1f} uW{1e3 * found.max_rise:>8.2g} mK{100 * scale:>8.3f} %{100 * distortion:>10.4f} %"
+            f"{1e3 * found.amplifier_heat.sum():>9.2f} mW{amplifiers:>7.2g} K"
+            f"{1e6 * (found.total_power - found.amplifier_heat.sum()):>8.1f} uW{1e3 * resistors:>7.2g} mK"
+            f"{100 * scale:>8.3f} %{100 * distortion:>10.4f} %"
             f"{time_constants(thermal)[0]:>8.2g} s  {found.outcome.value} in {found.iterations}"
         )
     print(f"\nmedians over {SYSTEMS} systems\n")
-    print(f"  {'fabric':11}{'situation':14}{'own rise':>11}{'scale':>10}{'distortion':>12}  converged")
+    print(
+        f"  {'fabric':11}{'situation':14}{'amplifiers':>11}{'resistors':>12}{'scale':>10}{'distortion':>12}  converged"
+    )
     for fabric in FABRICS:
         for name, thermal in SITUATIONS.items():
             rows = [run(fabric, thermal, seed) for seed in range(SYSTEMS)]
-            rise = np.median([found.max_rise for found, _, _ in rows])
+            amplifiers, resistors = np.median([rises(found, thermal) for found, _, _ in rows], axis=0)
             scale, distortion = (np.median([row[k] for row in rows]) for k in (1, 2))
             steady = sum(found.outcome.value == "converged" for found, _, _ in rows)
             print(
-                f"  {fabric:11}{name:14}{1e3 * rise:>8.2g} mK{100 * scale:>8.3f} %{100 * distortion:>10.4f} %  {steady} of {SYSTEMS}"
+                f"  {fabric:11}{name:14}{amplifiers:>9.2g} K{1e3 * resistors:>9.2g} mK{100 * scale:>8.3f} %{100 * distortion:>10.4f} %  {steady} of {SYSTEMS}"
             )
     print(f"\n{time.perf_counter() - began:.1f} s")
 

@@ -76,6 +76,10 @@ class Die:
     Args:
         technology: what it is made of; the name of a preset is taken, too.
         seed: which die, a non-negative integer; None is the die whose parts all have their nominal value.
+
+    Attributes:
+        ambient: K, the die's own draw.
+        temperatures: (cells, cells) K, steady; without a program there are no amplifiers to heat it (see `with_heat`).
     """
 
     def __init__(self, technology: Technology | str, seed: int | None) -> None:
@@ -88,6 +92,7 @@ class Die:
         thermal = technology.thermal
         self.ambient = thermal.ambient + thermal.ambient_rms * float(self.deviates("ambient", (1, 1))[0, 0])
         self.temperatures = temperature_map(thermal, self.ambient)
+        self._follows_heat = True
 
     def deviates(self, part: str, shape: tuple[int, ...]) -> np.ndarray:
         """Standard normal deviates of a kind of part, indexed by place; (rails, n) or (rails, n, n).
@@ -166,6 +171,20 @@ class Die:
         """Temperature (K) of parts at relative positions on the die, 0 to 1 (broadcast)."""
         return temperature_at(self.temperatures, row, column)
 
+    def with_heat(self, heat: Any) -> Die:
+        """The same die at the steady state under more heat, such as that of a program's amplifiers; itself, if its temperatures were
+        given already, by this or by `at`.
+
+        Args:
+            heat: (cells, cells) W, on top of the record's `power`.
+
+        Raises:
+            InputError: as `temperature_map`.
+        """
+        if not self._follows_heat:
+            return self
+        return self.at(temperature_map(self.technology.thermal, self.ambient, heat))
+
     def at(self, temperatures: Any) -> Die:
         """The same die with another temperature map; all deviations stay as they are.
 
@@ -183,7 +202,7 @@ class Die:
             bad = grid[~(np.isfinite(grid) & (grid > 0))][0]
             raise InputError(f"temperatures hold {bad} K; all must be finite and above 0 K")
         other = copy.copy(self)
-        other.temperatures, other._kept = grid, {}
+        other.temperatures, other._kept, other._follows_heat = grid, {}, False
         return other
 
     def temperature_factor(self, temperature: np.ndarray) -> np.ndarray:

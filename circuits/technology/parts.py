@@ -267,7 +267,10 @@ class Thermal(Record):
     to_hot: float = Field(default=0.0, ge=0)
     """Thermal conductance from each cell of the left edge to the hot neighbour, W/K: 0 is perfect isolation."""
     power: float = Field(default=0.0, ge=0)
-    """Heat made in each cell, W."""
+    """Heat made in each cell, W, on top of that of a program's amplifiers and resistors."""
+    amplifiers_apart: bool = False
+    """Whether amplifiers are in packages of their own, away from the resistors; else each one's `OpAmp.power` is made at its place on the
+    die."""
     heat_capacity: float = Field(default=2e-4, gt=0)
     """Heat capacity of each cell, J/K; 2e-4 is (5 mm / 8)^2 of silicon, 0.3 mm thick, at 1.63 MJ/(m^3 K)."""
     source: str = ""

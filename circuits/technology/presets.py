@@ -94,7 +94,17 @@ PRESETS: dict[str, Technology] = {
             ),
             dac=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3),
             adc=Converter(bits=12, full_scale=10.0, gain_error=1e-3, offset=1e-3, noise=5e-4, max_gain=64),
-            thermal=Thermal(ambient_rms=2.0, to_neighbour=2e-3, to_ambient=1e-3, to_hot=1e-4),
+            thermal=Thermal(
+                ambient_rms=2.0,
+                to_neighbour=2e-3,
+                to_ambient=1e-3,
+                to_hot=1e-4,
+                amplifiers_apart=True,
+                heat_capacity=0.15,
+                source="a board of 57 mm by 57 mm in still air, 10 W/(m^2 K) from both sides: 16 K/W in all; 1.6 mm of glass epoxy, "
+                "1.9 MJ/(m^3 K); of the amplifiers' packages (two in a DIP-8 at 85 K/W, 7 K warmer than the air) the resistors are taken "
+                "to feel nothing",
+            ),
         ),
         Technology(
             name="integrated",
@@ -131,7 +141,7 @@ PRESETS: dict[str, Technology] = {
                 rate=1e8,
             ),
             link=Link(energy=LINK_BIT),
-            thermal=Thermal(ambient_rms=2.0, to_hot=1e-4),
+            thermal=SITUATIONS["packaged"],
         ),
     )
 }

@@ -73,7 +73,10 @@ class _Probe(Die):
         ambient = technology.thermal.ambient
         unheated = Thermal(ambient=ambient, reference=ambient)
         super().__init__(
-            technology.replace(thermal=unheated, resistors__gradient=_GRADIENT, capacitors__gradient=_GRADIENT), None
+            technology.replace(
+                thermal=unheated, opamp__power=0.0, resistors__gradient=_GRADIENT, capacitors__gradient=_GRADIENT
+            ),
+            None,
         )
 
     def deviates(self, part: str, shape: tuple[int, ...]) -> np.ndarray:

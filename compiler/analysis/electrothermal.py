@@ -1,4 +1,5 @@
-"""Electro-thermal analysis: a program's own heat warms its resistors, which changes the solution and the heat.
+"""Electro-thermal analysis: a program's own heat, its amplifiers' and its resistors', warms the resistors, which changes the solution and
+the heat.
 
 Heat p(T) -> temperature T = T_amb + G^-1 (h + p) (`circuits.technology.thermal`) -> parts at T -> voltages -> heat is a fixed-point
 problem. Drive currents make heat in proportion to R, voltages to 1 / R, so a temperature coefficient of the right sign feeds back
@@ -49,6 +50,7 @@ class ElectroThermal:
         residual: largest |T_next - T| of the last iteration, K.
         temperatures: (cells, cells) K. background: the same without the program's own heat.
         heat: (cells, cells) W, the program's own, from which `temperatures` follow when it converged.
+        amplifier_heat: (cells, cells) W, that of the amplifiers in it, which does not depend on the solution.
         program: the program with parts at `temperatures`.
         x: (n,) the solution that it settles at, problem units, offsets included; nan where it has none.
     """
@@ -60,6 +62,7 @@ class ElectroThermal:
     temperatures: np.ndarray
     background: np.ndarray
     heat: np.ndarray
+    amplifier_heat: np.ndarray
     program: AnalogProgram
     x: np.ndarray
 
@@ -247,6 +250,7 @@ class _Search:
             temperatures=self.temperatures,
             background=self.background,
             heat=self.heat,
+            amplifier_heat=self.program.parts.amplifier_heat(self.die),
             program=program,
             x=np.full(program.size, np.nan) if x is None else x,
         )

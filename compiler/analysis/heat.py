@@ -1,4 +1,4 @@
-"""Heat of each resistor of a program at rest, and where on the die it is made.
+"""Heat of a program at rest, and where on the die it is made: that of each resistor, and its amplifiers'.
 
 A resistor of conductance g with the voltage u across it makes g u^2 of heat at its place on the die. With v the cells' voltages at rest and
 rails at +v/2 and -v/2, the summing nodes of an amplifier of gain A0 and offset Vos at +e/2 and -e/2, e = Vos - v / A0, and V the sources:
@@ -8,7 +8,7 @@ rails at +v/2 and -v/2, the summing nodes of an amplifier of gain A0 and offset 
 
 (with one rail the same without the 4, an inverter's output n_j in place of -v_j, and its two resistors). Summed over all parts, a passive
 program makes the power of its drive, sum_i I_i v_i over the number of rails (Tellegen); in a crossbar the amplifiers' outputs deliver the
-rest. The amplifiers' own supply power is no part of this: it is the technology's `thermal.power`.
+rest. What amplifiers take from their supplies at rest, `OpAmp.power` each, they turn into heat at their own places, beside the resistors'.
 
 This is the designer's analysis and solves A x = b to know the voltages. It must not be used on the path of a simulated device.
 """
@@ -67,10 +67,11 @@ def dissipation(program: AnalogProgram, x: Any, b: Any) -> Dissipation:
 
 
 def heat_map(program: AnalogProgram, die: Die, x: Any, b: Any) -> np.ndarray:
-    """Heat made in each cell of a die's grid, (cells, cells) in W: `dissipation` at the places that `program.on(die)` uses.
+    """Heat made in each cell of a die's grid, (cells, cells) in W: `dissipation` at the places that `program.on(die)` uses, and the
+    amplifiers' (`Parts.amplifier_heat`).
 
-    Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a resistor to ground on the diagonal, an input resistor and an
-    inverter's at the right edge.
+    Unknown i is at (i + 1/2) / n: a coupling (i, j) at row i, column j, a resistor to ground on the diagonal, an input resistor, an
+    inverter's and the amplifiers at the right edge.
 
     Args:
         program: with parts as they are; the die says only which grid. x, b: as in `dissipation`.
@@ -79,7 +80,15 @@ def heat_map(program: AnalogProgram, die: Die, x: Any, b: Any) -> np.ndarray:
     Raises:
         InputError, UnrealisableError: as `dissipation`.
     """
-    heat = dissipation(program, x, b)
+    return np.asarray(resistor_heat(program, die, dissipation(program, x, b)) + program.parts.amplifier_heat(die))
+
+
+def resistor_heat(program: AnalogProgram, die: Die, heat: Dissipation) -> np.ndarray:
+    """Heat of the resistors in each cell of a die's grid, (cells, cells) in W; see `heat_map`.
+
+    Args:
+        program: whose parts they are. die: says only which grid. heat: of each resistor.
+    """
     n, cells = program.size, len(die.temperatures)
     place = (np.arange(n) + 0.5) / n
     found = (

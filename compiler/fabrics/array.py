@@ -223,7 +223,7 @@ class ArrayParts(Parts):
         offset: float | None = None,
     ) -> Self:
         """See `Parts.on_die`. A capacitor is beside its resistor to ground or, where amplifiers hold the state, at the right edge, too."""
-        technology, n = die.technology, self.size
+        die, technology, n = self.supplied(die), die.technology, self.size
         sigma = technology.resistors.mismatch if mismatch is None else mismatch
         sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
         sigma_v = technology.opamp.offset_mismatch if offset is None else offset
@@ -277,7 +277,7 @@ class ArrayParts(Parts):
         if die is None:
             return nominal
         sigma = die.technology.resistors.mismatch if mismatch is None else mismatch
-        return dataclasses.replace(nominal, drive=nominal._drive_on(die, sigma))
+        return dataclasses.replace(nominal, drive=nominal._drive_on(self.supplied(die), sigma))
 
     def _drive_on(self, die: Die, sigma: float) -> np.ndarray:
         """The nominal input resistors as a die has them, (rails, n) S."""

@@ -63,6 +63,12 @@ class CrossbarParts(ArrayParts):
         used = negative > 0
         return [(None, positive + np.where(used, given, 0.0)), (None, np.where(used, negative + back, 0.0))]
 
+    def amplifier_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """At the right end of its row, as the layout has it; an inverter is beside the amplifier whose output it inverts."""
+        place = (np.arange(self.size) + 0.5) / self.size
+        rows = np.concatenate([place, place[self.inverted()]]) if self.rails == 1 else place
+        return rows, np.ones(len(rows))
+
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
         """Resistors, capacitors, amplifiers."""
         placed = [(values * np.abs(signs)).ravel() for _, values, signs in self.by_slice()]

@@ -179,7 +179,7 @@ def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[S
     """The range of what was simulated, fitted or held out.
 
     A run of five slow times has come to rest, and any longer one ends in the same state. Dies of one technology differ in temperature by
-    its ambient_rms: the range is that of the mean die, four of them wider.
+    its ambient_rms: the range is that of the mean die with each program's amplifiers, four of them wider.
     """
     sizes = [len(case.b) for case in cases]
     spectra = [np.linalg.eigvalsh(case.matrix) for case in cases]
@@ -190,7 +190,9 @@ def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[S
     )
     peak = max(float(np.abs(device.probe.settled).max()) for device in devices if device.probe is not None)
     limit = min(technology.opamp.output_limit, technology.adc.full_scale)
-    kelvin, spread = Die(technology, None).temperatures, 4 * technology.thermal.ambient_rms
+    mean, spread = Die(technology, None), 4 * technology.thermal.ambient_rms
+    programs = [device.program for device in devices if device.program is not None]
+    kelvin = np.stack([program.parts.supplied(mean).temperatures for program in programs])
     return Validity(
         unknowns=(min(sizes), max(sizes)),
         condition_number=(min(conditions), max(conditions)),

@@ -185,6 +185,12 @@ class CircuitDevice(HostedDevice):
         name = self.fabric if self.program is None else self.program.fabric_name
         return None if name == "auto" else fabric_named(name)
 
+    @property
+    def temperatures(self) -> np.ndarray:
+        """Present temperatures of the die, (cells, cells) K, with the loaded program's amplifiers at their supplies."""
+        program = self.program
+        return (self.die if program is None else program.parts.supplied(self.die)).temperatures
+
     def accepts(self, system: LinearSystem) -> bool:
         """True for systems that can be written out, entry by entry; see `Device.accepts`."""
         if isinstance(system, Dense | LowRank | Kronecker):  # a protocol takes longer to look at

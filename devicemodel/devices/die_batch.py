@@ -78,7 +78,7 @@ class DieBatch:
         self.technology = card.technology
         self.dies = [Die(self.technology, die) for die in _seeds(dies)]
         self._host = Host(self.technology, self.dies, ReadOut(), calibrated)
-        self._stacks: dict[int, Stack] = {}
+        self._stacks: dict[tuple[int, bytes], Stack] = {}
         self._kept: tuple[np.ndarray, float, Hashable, DieBatchBoard, list[tuple[str, ...]]] | None = None
 
     def __len__(self) -> int:
@@ -189,14 +189,16 @@ class DieBatch:
             if span == duration and of == drawn and np.array_equal(matrix, a):
                 return board, violations
         values = parameters_of(self.card, given, self.dtype, len(self))
-        violations = self._violations(a, duration)
         program = lay_out(a, self.card.fabric, self.technology)
-        stacked = self._stacks.get(len(a))
+        violations = self._violations(program, a, duration)
+        # With one rail, which inverters there are and heat the die is a matter of the signs.
+        kind = len(a), program.parts.amplifier_heat(self.dies[0]).tobytes()
+        stacked = self._stacks.get(kind)
         if stacked is None:
             stacked = stack(
                 self.dies, cast("ArrayParts", program.parts), program.fabric.symmetric, self.dtype, self.progress
             )
-            self._stacks[len(a)] = stacked
+            self._stacks[kind] = stacked
         ranges = drive_conductances(self.technology.resistors)
         erring = errors_of(self.dies, cast("ArrayParts", program.parts), seed, numbers, self.dtype)
 
@@ -221,11 +223,12 @@ class DieBatch:
             self._kept = (a, duration, drawn, board, violations)
         return board, violations
 
-    def _violations(self, a: np.ndarray, duration: float) -> list[tuple[str, ...]]:
+    def _violations(self, program: AnalogProgram, a: np.ndarray, duration: float) -> list[tuple[str, ...]]:
         """For each die what the system and the run are outside of. InputError unless that is allowed."""
         validity = self.card.validity
         system = validity.violations_by_system(a)
-        found = [(*system, *validity.violations_by_run(duration, die.temperatures)) for die in self.dies]
+        supplied = (program.parts.supplied(die) for die in self.dies)
+        found = [(*system, *validity.violations_by_run(duration, die.temperatures)) for die in supplied]
         self._host.calibrated.check(tuple(dict.fromkeys(text for die in found for text in die)))
         return found
 

@@ -82,7 +82,8 @@ def stack(
     inverted = n if parts.has_inverters else 0
     place, edge, upper = (np.arange(n) + 0.5) / n, np.ones(n), np.triu(np.ones((n, n), dtype=bool))
     columns: dict[str, list[np.ndarray]] = {name: [] for name in Stack.__dataclass_fields__}
-    for count, die in enumerate(dies, start=1):
+    for count, unsupplied in enumerate(dies, start=1):
+        die = parts.supplied(unsupplied)
         coupling = die.deviates("coupling", (rails, n, n))
         temperature = die.temperature_of(place[:, None], place[None, :])
         shift = die.resistor_shift(place[:, None], place[None, :])

@@ -131,7 +131,7 @@ class SurrogateDevice(CircuitDevice):
     def _violations_of_run(self, duration: float) -> tuple[str, ...]:
         validity = self.card.validity
         return (
-            *validity.violations_by_run(duration, self.die.temperatures),
+            *validity.violations_by_run(duration, self.temperatures),
             *validity.violations_by_layout(self.layout),
         )
 

@@ -247,9 +247,11 @@ class HostedDevice(Device):
             violations = self._checked(self._outside, duration)
         else:
             outside = self._violations_of_system(system)
-            violations = self._checked(outside, duration)
+            self.calibrated.check(outside)
             self._board = self._program(system)
             self._system, self._changes, self._outside, self.age = system, changes(system), outside, 0.0
+            # How warm the die is depends on the program.
+            violations = self._checked(outside, duration)
             self._nulling, self._nulled_for = None, 0.0
         self._null(system, duration)
         return violations

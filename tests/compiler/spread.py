@@ -34,6 +34,7 @@ def program_of(case: str, scale: float = 1.0, shared: bool = False) -> tuple[Ana
         resistors__die_to_die=scale * 0.01 if shared else 0.0,
         resistors__gradient=scale * 0.02 if shared else 0.0,
         opamp__offset=scale * technology.opamp.offset,
+        opamp__power=0.0,  # a die as warm as its surroundings
     )
     matrix = passive(n, 0.3, 1) if fabric in ("rc", "dual_rail") else spd(n, 5.0, 1)
     if fabric == "rc":

@@ -13,6 +13,7 @@ from thermograd.circuits.errors import UnrealisableError
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 
@@ -63,7 +64,8 @@ def drive_of(n):
 
 @pytest.mark.parametrize(("fabric", "field"), BEFORE)
 def test_without_shared_variation_a_seed_means_the_die_that_it_always_meant(fabric, field):
-    technology = preset("integrated")
+    # At the temperatures that it had then.
+    technology = preset("integrated").replace(thermal=Thermal(ambient_rms=2.0, to_hot=1e-4), opamp__power=0.0)
     assert technology.resistors.die_to_die == technology.capacitors.gradient == 0.0
     given = sparse.csr_array(OLD) if fabric == "rc" else np.abs(OLD) * np.where(OLD == -0.3, 1, np.sign(OLD))
     parts = lay_out(given, fabric, technology).on(Die(technology, 7)).parts

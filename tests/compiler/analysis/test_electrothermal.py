@@ -12,6 +12,7 @@ from thermograd.circuits.netlist.elements import Resistor
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import preset, thermal_preset
+from thermograd.circuits.technology.thermal import heat_at, temperature_at, temperature_map
 from thermograd.compiler.analysis.electrothermal import ThermalOutcome, self_heated
 from thermograd.compiler.analysis.heat import dissipation, equilibrium, heat_map
 from thermograd.compiler.compile import compile_matrix, compile_system
@@ -409,3 +410,57 @@ def test_an_argument_out_of_range_is_named(change, message):
 def test_a_solution_that_does_not_fit_is_rejected(x):
     with pytest.raises(InputError, match="x must"):
         dissipation(compiled("rc"), x, B)
+
+
+# Amplifiers
+
+
+AMPLIFIERS = {"crossbar": 5, "crossbar_single": 10, "dual_rail": 0, "rc": 0}
+"""Of `matrix_for`: one a cell, and one a column with a negative entry."""
+
+
+def supplied(fabric, **changes):
+    thermal = {"thermal__to_hot": 1e-4, "thermal__ambient_rms": 2.0, "thermal__power": 1e-5, "resistors__tc1": 1e-3}
+    return compiled(fabric, opamp__power=2e-3, **thermal, **changes)
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_the_heat_of_amplifiers_and_resistors_leaves_to_the_ambient_and_the_neighbour(fabric):
+    program = supplied(fabric)
+    die, thermal = Die(program.technology, 6), program.technology.thermal
+    found = self_heated(program, die, B)
+    resistors = dissipation(found.program, found.x, B).total
+    assert found.amplifier_heat.sum() == pytest.approx(2e-3 * AMPLIFIERS[fabric], rel=1e-12)
+    assert found.total_power == pytest.approx(resistors + 2e-3 * AMPLIFIERS[fabric], rel=1e-6)
+    outward = thermal.to_ambient * (found.temperatures - die.ambient).sum()
+    outward += thermal.to_hot * (found.temperatures[:, 0] - thermal.hot_temperature).sum()
+    assert found.total_power + 64 * thermal.power == pytest.approx(outward, rel=1e-6)
+    if AMPLIFIERS[fabric]:
+        assert abs(resistors + 64 * thermal.power - outward) > 0.5 * outward
+
+
+def test_a_dies_temperatures_have_the_amplifiers_in_them_where_they_are():
+    program = supplied("crossbar")
+    die, parts = Die(program.technology, 6), program.parts
+    place = (np.arange(5) + 0.5) / 5
+    warm = temperature_map(program.technology.thermal, die.ambient, heat_at(8, 2e-3, place, np.ones(5)))
+    found = program.on(die).parts
+    np.testing.assert_array_equal(found.drive_temperature, temperature_at(warm, place, np.ones(5)))
+    np.testing.assert_array_equal(found.coupling_temperature, temperature_at(warm, place[:, None], place[None, :]))
+    assert (found.drive_temperature - die.temperature_of(place, np.ones(5))).min() > 0.1
+    other = temperature_map(program.technology.thermal, die.ambient, heat_at(8, 2e-3, place, np.zeros(5)))
+    assert np.abs(found.drive_temperature - temperature_at(other, place, np.ones(5))).min() > 0.05
+    # A map that is given is the whole of it, and input resistors of another range are as warm.
+    given = program.on(die.at(die.temperatures)).parts
+    np.testing.assert_array_equal(given.drive_temperature, die.temperature_of(place, np.ones(5)))
+    again = program.on(die).with_drive(parts.drive_nominal, die).parts
+    np.testing.assert_array_equal(again.drive, found.drive)
+
+
+@pytest.mark.parametrize("changes", [{"thermal__amplifiers_apart": True}, {"opamp__power": 0.0}])
+def test_amplifiers_elsewhere_or_without_power_leave_the_die_as_it_is(changes):
+    program = supplied("crossbar_single")
+    program = compile_matrix(matrix_for("crossbar"), "crossbar_single", program.technology.replace(**changes))
+    die = Die(program.technology, 6)
+    assert program.parts.supplied(die) is die
+    assert not program.parts.amplifier_heat(die).any()

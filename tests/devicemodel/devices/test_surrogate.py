@@ -165,7 +165,7 @@ def test_the_same_seed_gives_the_same_readings():
 
 def test_a_die_is_the_same_in_problems_of_every_size():
     # Two systems without couplings between them: the first block must not notice the second.
-    technology = QUIET.replace(adc__bits=None, dac__bits=None, adc__offset=0.0, thermal__to_hot=0.0)
+    technology = QUIET.replace(adc__bits=None, dac__bits=None, adc__offset=0.0, thermal__to_hot=0.0, opamp__power=0.0)
     block = spd(3, 10.0, 4)
     large = np.zeros((5, 5))
     large[:3, :3], large[3:, 3:] = block, np.eye(2) * np.abs(block).max()
@@ -187,7 +187,10 @@ def test_the_cards_figures_rule_over_the_technologys():
 
     def error(**changes):
         card = true_card(
-            technology.replace(thermal__ambient_rms=0.0, thermal__to_hot=0.0), mismatch=0.0, offset=0.0, leak=0.0
+            technology.replace(thermal__ambient_rms=0.0, thermal__to_hot=0.0, opamp__power=0.0),
+            mismatch=0.0,
+            offset=0.0,
+            leak=0.0,
         )
         return float(
             (SurrogateDevice(card.replace(**changes), 3).solve(system, b, math.inf).x - exact).norm() / exact.norm()

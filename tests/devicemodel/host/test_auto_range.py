@@ -93,7 +93,7 @@ def test_the_memory_of_a_clipped_reading_is_nothing():
 @pytest.mark.parametrize("name", ["surrogate", "cascade"])
 def test_a_drive_that_clips_is_told_from_offsets_that_do(name):
     """Without offsets, and with a DAC too coarse for the gain of the system, it is the drive."""
-    silent = BOARD.replace(opamp__offset=0.0, dac__offset=0.0, dac__bits=None, opamp__gain=1e9)
+    silent = BOARD.replace(opamp__offset=0.0, dac__offset=0.0, dac__bits=None, opamp__gain=1e9, opamp__power=0.0)
     make = {
         "surrogate": lambda: SurrogateDevice(true_card(silent, leak=0.0).replace(clamp=1.01), None, extrapolate=True),
         "cascade": lambda: CascadeDevice(true_card(silent, leak=0.0).replace(clamp=1.01), None, extrapolate=True),
