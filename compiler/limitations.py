@@ -143,6 +143,13 @@ EFFECTS: tuple[Effect, ...] = (
         _by("die"),
     ),
     Effect(
+        "heat of amplifiers",
+        "input resistors, beside them, are the warmest",
+        (*_of("opamp", "power"), *_of("thermal", "amplifiers_apart")),
+        _by("die"),
+        needs="amplifiers",
+    ),
+    Effect(
         "drift of programmed conductances",
         "a program loses its scale until it is written again",
         _of("resistors", "conductance_drift", "conductance_drift_spread", "conductance_drift_time"),
@@ -299,7 +306,7 @@ EFFECTS: tuple[Effect, ...] = (
 NO_ERROR = frozenset(
     {
         *_of("resistors", "write_energy"),
-        *_of("opamp", "outputs", "power", "supply"),
+        *_of("opamp", "outputs", "supply"),
         *_of("thermal", "heat_capacity", "source"),
         *(f"{part}__{name}" for part in ("dac", "adc") for name in ("figure_of_merit", "rate", "count", "leakage")),
         *_of("dac", "noise", "max_gain", "bandwidth"),

@@ -3,8 +3,9 @@
     python benchmarks/compiler/electrothermal.py
 
 First table: one program, one die without mismatch, at its electro-thermal steady state. Hottest and coldest cell and their spread; the
-heat of the amplifiers and of the resistors, and the rise of the hottest cell by each; the best common factor s against the solution x0 of the same parts at their reference temperature, minus
-one; the distortion |x - s x0| / |x0|; and how the search for the steady temperature ended. Second: medians over systems, for the fabrics.
+heat of the amplifiers and of the resistors, and the rise of the hottest cell by each; the best common factor s against the solution x0 of
+the same parts at their reference temperature, minus one; the distortion |x - s x0| / |x0|; and how the search for the steady temperature
+ended. Second: medians over systems, for the fabrics.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def main() -> None:
             scale, distortion = (np.median([row[k] for row in rows]) for k in (1, 2))
             steady = sum(found.outcome.value == "converged" for found, _, _ in rows)
             print(
-                f"  {fabric:11}{name:14}{amplifiers:>9.2g} K{1e3 * resistors:>9.2g} mK{100 * scale:>8.3f} %{100 * distortion:>10.4f} %  {steady} of {SYSTEMS}"
+                f"  {fabric:11}{name:14}{amplifiers:>9.2g} K{1e3 * resistors:>9.2g} mK"
+                f"{100 * scale:>8.3f} %{100 * distortion:>10.4f} %  {steady} of {SYSTEMS}"
             )
     print(f"\n{time.perf_counter() - began:.1f} s")
 

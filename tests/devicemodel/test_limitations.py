@@ -92,6 +92,7 @@ TURNED: dict[str, Any] = {
     "adc__full_scale": 0.7,
     "thermal__johnson_noise": False,
     "thermal__cells": 4,
+    "thermal__amplifiers_apart": True,
 }
 """Changes other than three times the value, by the figure that they are of."""
 TOGETHER = {
