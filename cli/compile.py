@@ -32,7 +32,7 @@ from .options import (
     TechnologyName,
     examples,
 )
-from .outputs import complain, emit, note, say, show, to_json
+from .outputs import complain, emit, note, progress, say, show, to_json
 
 if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
@@ -46,6 +46,8 @@ MONTE_CARLO = ".mc.cir"
 REFINED = "refined readings"
 AMPLIFIERS = "netlist's amplifiers"
 LEFT_OUT = "not modelled"
+LEAST_SHARE = 0.99
+"""Share of stable dies below which there is a warning."""
 UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
 
 app = typer.Typer()
@@ -143,6 +145,15 @@ def compile_command(
             metavar="N",
         ),
     ] = None,
+    dies: Annotated[
+        int | None,
+        typer.Option(
+            "--dies",
+            help="Dies drawn for the share of stable ones and their errors; default: 1,000, fewer for more than 20 unknowns; 0: none.",
+            min=0,
+            metavar="N",
+        ),
+    ] = None,
     extracted: Annotated[
         bool,
         typer.Option(
@@ -179,6 +190,7 @@ def compile_command(
     from ..circuits.amplifiers.models import cell_title
     from ..circuits.spice.writer import DIALECTS
     from ..compiler.analysis.describe import describe
+    from ..compiler.analysis.die_yield import LEAST, dies_for
     from ..compiler.analysis.equations import derive_equations
     from ..compiler.decks.monte_carlo import monte_carlo_spice
     from ..compiler.decks.parametric import parametric_spice
@@ -227,17 +239,21 @@ def compile_command(
             require_swing(program, drive, cell)
     # Their matrix is the same.
     outlook = outlook_of(compiled[0])
-    described = [
-        _Described(
-            p,
-            describe(p, drive, extracted),
-            _placed(p, tile, fan_out),
-            derive_equations(p) if equations else None,
-            outlook,
-            None if cell is None else cell_title(cell),
-        )
-        for p in compiled
-    ]
+    if dies is None and programs > 1:
+        # Of one matrix, so that their reports share the work of one.
+        dies = max(LEAST, dies_for(compiled[0].size) // programs)
+    with progress() as report:
+        described = [
+            _Described(
+                p,
+                describe(p, drive, extracted, dies, lambda done, total: report("dies", done, total)),
+                _placed(p, tile, fan_out),
+                derive_equations(p) if equations else None,
+                outlook,
+                None if cell is None else cell_title(cell),
+            )
+            for p in compiled
+        ]
     write_netlist = parametric_spice if params else AnalogProgram.to_spice
     netlists = [write_netlist(p, drive, dialect, hierarchical, cell) for p in compiled]
     decks = [
@@ -284,6 +300,7 @@ def compile_command(
             note(f"--extracted: the layout {first.report.layout}")
         if out is None:
             note("--out PREFIX writes the netlist, the program, the report and the bill of materials")
+    _warn_of_growing_modes(described)
     if placement is not None and not placement.within_fan_out:
         complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
         raise typer.Exit(1)
@@ -343,6 +360,15 @@ def _mean_error(compiled: Sequence[AnalogProgram]) -> float | None:
     from ..compiler.ensemble import mean_solution_error
 
     return mean_solution_error(compiled)
+
+
+def _warn_of_growing_modes(described: Sequence[_Described]) -> None:
+    """A line for each program with too few stable dies."""
+    for each in described:
+        dies = each.report.dies
+        if dies is not None and dies.share < LEAST_SHARE:
+            which = "" if len(described) == 1 else f"program {described.index(each) + 1}: "
+            note(f"warning: {which}{dies.growing}; more damping or tighter parts")
 
 
 def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Placement | None:

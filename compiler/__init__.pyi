@@ -1,6 +1,7 @@
 from .analysis.describe import describe as describe
 from .analysis.die_spread import DieSpread as DieSpread
 from .analysis.die_spread import die_spread as die_spread
+from .analysis.die_yield import die_yield as die_yield
 from .analysis.electrothermal import ElectroThermal as ElectroThermal
 from .analysis.electrothermal import ThermalOutcome as ThermalOutcome
 from .analysis.electrothermal import self_heated as self_heated
@@ -9,6 +10,8 @@ from .analysis.equations import derive_equations as derive_equations
 from .analysis.heat import dissipation as dissipation
 from .analysis.heat import equilibrium as equilibrium
 from .analysis.heat import heat_map as heat_map
+from .analysis.reading_errors import reading_errors as reading_errors
+from .analysis.rest_noise import rest_noise as rest_noise
 from .analysis.sensitivity import Sensitivities as Sensitivities
 from .analysis.sensitivity import sensitivities as sensitivities
 from .compile import compile_matrix as compile_matrix
@@ -44,9 +47,12 @@ from .program import AnalogProgram as AnalogProgram
 from .program_io import load_program as load_program
 from .program_io import save_program as save_program
 from .program_report import DieError as DieError
+from .program_report import DieYield as DieYield
 from .program_report import LayoutEffect as LayoutEffect
+from .program_report import ReadingErrors as ReadingErrors
 from .program_report import Report as Report
 from .program_report import Sensitivity as Sensitivity
+from .program_report import Spread as Spread
 from .programming import CellTable as CellTable
 from .programming import Programming as Programming
 
@@ -56,6 +62,7 @@ __all__ = [
     "CellTable",
     "DieError",
     "DieSpread",
+    "DieYield",
     "Dissipation",
     "ElectroThermal",
     "Equations",
@@ -66,9 +73,11 @@ __all__ = [
     "Parts",
     "Placement",
     "Programming",
+    "ReadingErrors",
     "Report",
     "Sensitivities",
     "Sensitivity",
+    "Spread",
     "ThermalOutcome",
     "VerificationError",
     "compile_ensemble",
@@ -78,6 +87,7 @@ __all__ = [
     "derive_equations",
     "describe",
     "die_spread",
+    "die_yield",
     "dissipation",
     "effective_conductance",
     "equilibrium",
@@ -96,8 +106,10 @@ __all__ = [
     "not_modelled",
     "parametric_spice",
     "place_on_tiles",
+    "reading_errors",
     "register_fabric",
     "registered_fabric",
+    "rest_noise",
     "save_program",
     "self_heated",
     "sensitivities",

@@ -62,6 +62,32 @@ class Behaviour:
 
 
 @dataclass(frozen=True, eq=False)
+class AtRest:
+    """A circuit at rest, with all that differs between its rails: K v = drive * I + offset.
+
+    Attributes:
+        matrix: K, (n, n) S. drive: (n,) realised over nominal drive current. offset: (n,) A, of the amplifiers' offset voltages.
+    """
+
+    matrix: np.ndarray
+    drive: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CellNoise:
+    """What noise there is at one frequency: Y v = noise currents, all differential, as the drive's.
+
+    Attributes:
+        admittance: Y(2 pi i f), (n, n) A/V. johnson, amplifiers: (n, n) two-sided densities of the currents, A^2/Hz.
+    """
+
+    admittance: np.ndarray
+    johnson: np.ndarray
+    amplifiers: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Dissipation:
     """Heat of each resistor at rest, W; shapes are those of the parts.
 

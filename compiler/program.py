@@ -315,6 +315,14 @@ class AnalogProgram:
         """Whether all modes of the circuit decay; in a passive fabric the common mode of the rails counts too."""
         return self.fabric.is_stable(self.parts, self.technology)
 
+    def grows(self) -> bool:
+        """Whether a mode of the circuit grows, with the bandwidth of the amplifiers and each rail's own parts in it.
+
+        That of the small-signal circuit with the technology's gain, gain-bandwidth product and second pole; `is_stable` is the judgement of
+        the first-order law, which devices run by.
+        """
+        return self.fabric.grows(self.parts, self.technology)
+
     def on(
         self,
         die: Die,

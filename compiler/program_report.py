@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from .fabrics.registry import fabric_named
 
 ROUNDING = 1e-14
 """Relative errors below this are those of double precision, not of the parts."""
+USUAL_DIES = 1000
+"""Dies that a report draws of programs small enough for a second's work."""
+FIRST_ORDER = 0.2
+"""Relative difference from the rms over dies up to which an error to first order counts as theirs."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,96 @@ class DieError:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """A relative error over dies: its median, the one that 95 % of the dies stay below, and its rms."""
+
+    median: float
+    high: float
+    rms: float
+
+    @classmethod
+    def of(cls, errors: np.ndarray) -> Spread:
+        """Of the errors of some dies, (dies,)."""
+        median, high = np.quantile(errors, (0.5, 0.95)).tolist()
+        return cls(median, high, float(np.sqrt(np.mean(errors**2))))
+
+    def __str__(self) -> str:
+        return f"median {self.median:.3g}, 95 % below {self.high:.3g}"
+
+
+@dataclass(frozen=True)
+class DieYield:
+    """How many dies have no growing mode, and the errors of those, relative to A^-1 b (`analysis.die_yield`).
+
+    Attributes:
+        dies, stable: drawn, and without a growing mode.
+        interval: ends of the 95 % confidence interval of the share of stable dies (Clopper and Pearson).
+        parts: what tolerances and temperature move the solution by from that of the nominal netlist. offsets: what amplifiers' offset
+            voltages add. total: all errors together, those of the nominal netlist, noise and converters' steps included. None: no die
+            is stable.
+        errors: the total of each stable die.
+    """
+
+    dies: int
+    stable: int
+    interval: tuple[float, float]
+    parts: Spread | None
+    offsets: Spread | None
+    total: Spread | None
+    errors: tuple[float, ...] = dataclasses.field(default=(), repr=False)
+
+    @property
+    def share(self) -> float:
+        """Of the dies, those that are stable."""
+        return self.stable / self.dies
+
+    @property
+    def growing(self) -> str:
+        """How many dies have a growing mode, as the begin of a sentence."""
+        bad = self.dies - self.stable
+        whose = "none" if bad == 0 else f"{bad:,}"
+        return f"{whose} of {self.dies:,} dies {'has' if bad < 2 else 'have'} a growing mode"
+
+    def __str__(self) -> str:
+        low, high = (100 * end for end in self.interval)
+        fewer = f"; from fewer dies than the usual {USUAL_DIES:,}" if self.dies < USUAL_DIES else ""
+        return f"{100 * self.share:.3g} % ({low:.3g} to {high:.3g} % at 95 % confidence): {self.growing}{fewer}"
+
+
+@dataclass(frozen=True)
+class ReadingErrors:
+    """What one reading at rest adds, relative to A^-1 b, rms, at the program's signal level (`analysis.reading_errors`).
+
+    Attributes:
+        johnson, amplifiers, sampler: noise of the resistors, of the amplifiers, and the ADC's own; nan: too many unknowns.
+        dac, adc: the converters' steps.
+    """
+
+    johnson: float
+    amplifiers: float
+    sampler: float
+    dac: float
+    adc: float
+
+    @property
+    def noise(self) -> float:
+        """All noise."""
+        return math.hypot(self.johnson, self.amplifiers, self.sampler)
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """What there is, for a report."""
+        kinds = {"resistors": self.johnson, "amplifiers": self.amplifiers, "ADC": self.sampler}
+        acting = {name: value for name, value in kinds.items() if value > 0}
+        if math.isnan(self.noise):
+            yield "noise", "of a circuit of this size is not worked out"
+        elif acting:
+            yield "noise", f"{self.noise:.3g} (relative, rms): {_listed(acting)}"
+        steps = {name: value for name, value in {"DAC": self.dac, "ADC": self.adc}.items() if value > 0}
+        if steps:
+            yield "converters' steps", f"{math.hypot(*steps.values()):.3g} (relative, rms): {_listed(steps)}"
+
+
+@dataclass(frozen=True)
 class Report:
     """Figures of one program. Times in s, resistances in ohm, power in W; matrices in problem units.
 
@@ -94,6 +191,8 @@ class Report:
         die_error: what the technology's tolerances add for that b, offsets included; None: no b, no tolerances, no dies, or too large.
         layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
         drive_resistor: nominal input resistor of each cell; None where currents are the drive.
+        dies: the share of stable dies and their errors, for that b, or rms over all; None: no dies, no tolerances, or too large.
+        reading: what noise and the converters' steps add, likewise; None: the fabric has no law for it.
         dac_share: largest drive voltage over the DAC's full scale, for the b of `describe`, or, without one, for the worst of unit norm.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
         tolerance_error: relative rms error of A^-1 b that the technology's tolerance makes, to first order.
@@ -129,13 +228,62 @@ class Report:
     layout: LayoutEffect | None = None
     drive_resistor: float | None = None
     dac_share: float | None = None
+    dies: DieYield | None = None
+    reading: ReadingErrors | None = None
+
+    @property
+    def first_order_holds(self) -> bool | None:
+        """Whether the tolerances' error to first order is that of the dies: all of them are stable, and their rms is within a fifth of it.
+
+        First order is that of `die_error.resistors`, where there is one, else `tolerance_error`. None: no dies were drawn.
+        """
+        if self.dies is None:
+            return None
+        first = self._first_order
+        if self.dies.stable < self.dies.dies or self.dies.parts is None:
+            return False
+        return abs(self.dies.parts.rms - first) <= FIRST_ORDER * first
+
+    @property
+    def _first_order(self) -> float:
+        return self.tolerance_error if self.die_error is None else self.die_error.resistors
+
+    def _over_dies(self) -> Iterator[tuple[str, str]]:
+        """What differs from die to die: exact, and to first order where that holds."""
+        whose = "rms over b" if self.error_for_b is None else "for this b"
+        if self.dies is not None:
+            yield "stable dies", str(self.dies)
+            if self.dies.parts is not None and self.dies.offsets is not None:
+                yield "tolerances over dies", f"{self.dies.parts} (relative, {whose}; of the stable dies)"
+                if self.dies.offsets.high:
+                    yield "offsets over dies", f"{self.dies.offsets} (likewise)"
+        if self.first_order_holds is False and self._first_order:
+            yield "to first order", f"{self._first_order:.3g}, which does not hold: {self._beyond_first_order()}"
+            return
+        if self.die_error is not None:
+            yield "dies, for this b", str(self.die_error)
+        if self.tolerance_error:
+            yield (
+                "tolerance",
+                f"error of A^-1 b {self.tolerance_error:.3g} (relative, rms over b and dies), to first order",
+            )
+
+    def _beyond_first_order(self) -> str:
+        assert self.dies is not None
+        if self.dies.stable < self.dies.dies:
+            return self.dies.growing
+        assert self.dies.parts is not None
+        return f"the rms over {self.dies.dies:,} dies is {self.dies.parts.rms:.3g}"
 
     def _when_there(self) -> Iterator[tuple[str, str]]:
         """The rows that not every program has."""
         if self.error_for_b is not None:
             yield "error for this b", f"{_relative(self.error_for_b)} (relative); nominal parts"
-        if self.die_error is not None:
-            yield "dies, for this b", str(self.die_error)
+        yield from self._over_dies()
+        if self.reading is not None:
+            yield from self.reading.rows()
+        if self.dies is not None and self.dies.total is not None:
+            yield "all of these", f"{self.dies.total} (relative; one reading at rest of each stable die)"
         if self.layout is not None:
             yield "after layout", str(self.layout)
         if self.drive_resistor is not None and self.dac_share is not None:
@@ -146,8 +294,6 @@ class Report:
             )
         if self.pruned:
             yield "pruned", f"{self.pruned} couplings, which changes A^-1 b by at most {self.prune_bound:.3g}"
-        if self.tolerance_error:
-            yield "tolerance", f"error of A^-1 b {self.tolerance_error:.3g} (relative, rms over b and dies)"
         if self.most_sensitive:
             yield "parts that matter", ", ".join(f"{part.part} {part.per_unit:.2g}" for part in self.most_sensitive)
 
@@ -166,7 +312,11 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return dataclasses.asdict(self)
+        data = dataclasses.asdict(self) | {"first_order_holds": self.first_order_holds}
+        if self.dies is not None:
+            data["dies"] |= {"share": self.dies.share}
+            del data["dies"]["errors"]
+        return data
 
     def __str__(self) -> str:
         rows = [
@@ -192,6 +342,11 @@ class Report:
             ),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)
+
+
+def _listed(values: dict[str, float]) -> str:
+    """Each with its name."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in values.items())
 
 
 def _relative(error: float) -> str:

@@ -11,10 +11,19 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
     os.environ[_variable] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from hypothesis import HealthCheck, settings  # noqa: E402  (hypothesis loads numpy where it is installed)
+import pytest  # noqa: E402  (what follows loads numpy where it is installed)
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 # A slow machine is not a failure; on CI the examples are the same every time.
 _common: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dev", print_blob=True, **_common)
 settings.register_profile("ci", derandomize=True, **_common)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_dies() -> None:
+    """A report draws 40 dies in place of 1,000, a second's work; tests of yields say how many they draw."""
+    from thermograd.compiler.analysis import die_yield
+
+    die_yield.DIES = 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,30 @@ from ..matrices import (
 )
 from ..passes.drive_resistors import dac_share
 from ..program import AnalogProgram
-from ..program_report import DieError, Report
+from ..program_report import DieError, DieYield, ReadingErrors, Report
 from .die_spread import LARGEST, die_spread
+from .die_yield import LARGEST as MOST_WITH_DIES
+from .die_yield import die_yield, varies
+from .reading_errors import reading_errors
 from .sensitivity import sensitivities
 
 
-def describe(program: AnalogProgram, b: Any = None, layout: bool = False) -> Report:
+def describe(
+    program: AnalogProgram,
+    b: Any = None,
+    layout: bool = False,
+    dies: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
     """The report of a program.
 
     Args:
         program: nominal, or on a die.
         b: (n,) right-hand side, problem units, whose own error is stated, too, and what the technology's tolerances add to it.
         layout: whether to state what the layout adds, and for b where it is given.
+        dies: how many are drawn for the share of stable ones and their errors; 0: none; None: as many as a second's work allows
+            (`die_yield.dies_for`), and none of more than 512 unknowns.
+        progress: called with (done, dies).
 
     Raises:
         InputError: b does not fit, or the fabric takes none. UnrealisableError: a fabric without a layout.
@@ -70,7 +83,28 @@ def describe(program: AnalogProgram, b: Any = None, layout: bool = False) -> Rep
         layout=layout_effect(program, drive) if layout else None,
         drive_resistor=1.0 / program.parts.drive_nominal if program.parts.drive_nominal else None,
         dac_share=dac_share(program, drive),
+        dies=_dies(program, drive, dies, progress),
+        reading=_reading(program, drive),
     )
+
+
+def _dies(
+    program: AnalogProgram, b: np.ndarray | None, dies: int | None, progress: Callable[[int, int], None] | None
+) -> DieYield | None:
+    """The yield, where dies differ."""
+    if dies == 0 or not program.fabric.has_dies or (dies is None and program.size > MOST_WITH_DIES):
+        return None
+    if not varies(program):
+        return None
+    return die_yield(program, b if b is not None and b.any() else None, dies, progress)
+
+
+def _reading(program: AnalogProgram, b: np.ndarray | None) -> ReadingErrors | None:
+    """Noise and steps, where there is a law for them."""
+    fabric = program.fabric
+    if not fabric.has_device_model or not fabric.mean or program.size > MOST_WITH_DIES:
+        return None
+    return reading_errors(program, b if b is not None and b.any() else None)
 
 
 def _die_error(program: AnalogProgram, b: np.ndarray) -> DieError | None:

@@ -9,6 +9,7 @@ new one is a file with a subclass of `Fabric` and one of `Parts`, and a line in 
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal
 
@@ -20,8 +21,8 @@ from ...circuits.errors import UnrealisableError
 from ...circuits.netlist.analyses import Analysis, OperatingPoint
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.technology import Technology
-from ..matrices import Matrix, comparison_matrix, is_positive_definite
-from ..parts import Behaviour, Parts
+from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite
+from ..parts import AtRest, Behaviour, CellNoise, Parts
 
 LARGEST_DENSE = 3000
 """Most unknowns of the fabrics that keep dense arrays."""
@@ -115,6 +116,30 @@ class Fabric(abc.ABC):
         Then the comparison matrix of K, which the common mode of two rails obeys, is positive definite.
         """
         return is_positive_definite(comparison_matrix(self.realised(parts, technology)))
+
+    def grows(self, parts: Any, technology: Technology) -> bool:
+        """Whether a mode of the circuit grows, with all that amplifiers' gain and bandwidth do.
+
+        `is_stable` is what the devices' first-order law says of it; the two differ where bandwidth matters, or the rails' difference.
+        """
+        return not self.is_stable(parts, technology)
+
+    def at_rest(self, parts: Any, technology: Technology) -> AtRest:
+        """The law at rest of these parts, each with its own deviation. By default that of the mean of the rails."""
+        law, leak = self.behaviour(parts), 1.0 / technology.opamp.gain if self.active else 0.0
+        return AtRest(
+            dense(self.realised(parts, technology)), self.drive(parts), law.offset_currents(parts.offset, leak)
+        )
+
+    def noise(self, parts: Any, technology: Technology) -> Callable[[float], CellNoise]:
+        """Noise at a frequency, Hz. By default the Johnson noise of the first-order law; amplifiers have none."""
+        law = self.behaviour(parts)
+
+        def at(frequency: float) -> CellNoise:
+            admittance = law.conductance + 2j * math.pi * frequency * np.diag(law.capacitance)
+            return CellNoise(admittance, law.noise, np.zeros_like(law.noise))
+
+        return at
 
     @abc.abstractmethod
     def admittance(self, parts: Any, technology: Technology, s: complex) -> Matrix:

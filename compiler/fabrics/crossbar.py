@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.constants import Boltzmann
@@ -34,7 +35,8 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..matrices import Matrix, dense, is_positive_definite
-from ..parts import Behaviour
+from ..parts import AtRest, Behaviour, CellNoise
+from .array_dynamics import ArrayDynamics
 from .base import LARGEST_DENSE, Fabric, group_name, pair_drives, rails
 from .crossbar_parts import CrossbarParts
 
@@ -100,6 +102,35 @@ class Crossbar(Fabric):
         if is_positive_definite(conductance):
             return True
         return bool(np.linalg.eigvals(conductance / parts.capacitance.mean(axis=0)[:, None]).real.min() > 0)
+
+    def grows(self, parts: CrossbarParts, technology: Technology) -> bool:
+        """By the law of each rail, with the amplifiers' bandwidth (`array_dynamics`)."""
+        return ArrayDynamics.of(parts, technology).grows()
+
+    def at_rest(self, parts: CrossbarParts, technology: Technology) -> AtRest:
+        """See `Fabric.at_rest`."""
+        return ArrayDynamics.of(parts, technology).at_rest
+
+    def noise(self, parts: CrossbarParts, technology: Technology) -> Callable[[float], CellNoise]:
+        """Resistors, and the amplifiers' white and 1/f noise, at their own gain; inverters' noise goes into all cells that they feed."""
+        dynamics, opamp, law = ArrayDynamics.of(parts, technology), technology.opamp, self._law(parts)
+        inverters = parts.inverters()
+
+        def at(frequency: float) -> CellNoise:
+            s = 2j * math.pi * frequency
+            johnson = np.array(law.noise)
+            volts, amperes = opamp.noise_voltage_density(frequency), opamp.noise_current_density(frequency)
+            own = np.abs(dynamics.seen(s)) ** 2 * volts**2 / 2 + self.rail_count * amperes**2 / 2
+            amplifiers = np.diag(own)
+            if inverters is not None:
+                passed = dynamics.passed(s)
+                into = dynamics.inverted
+                johnson = johnson + (into * np.abs(passed) ** 2 * inverters.noise) @ into.T
+                added = ((1 + inverters.ratio) * volts) ** 2 / 2 + (amperes / parts.inverter[1]) ** 2 / 2
+                amplifiers = amplifiers + (into * np.abs(passed) ** 2 * added) @ into.T
+            return CellNoise(dynamics.admittance(s), johnson, amplifiers)
+
+        return at
 
     def admittance(self, parts: CrossbarParts, technology: Technology, s: complex) -> np.ndarray:
         """Y(s) of the law in the module's docstring."""

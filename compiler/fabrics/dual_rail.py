@@ -26,7 +26,7 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.technology import Technology
 from ..h_matrix import passive_scaling
 from ..matrices import Matrix, dense
-from ..parts import Behaviour, Dissipation
+from ..parts import AtRest, Behaviour, Dissipation
 from ..perturbation import Effect, Perturbation
 from ..symbolic_law import Line, SymbolicLaw, Term, term
 from .array import ArrayParts
@@ -118,6 +118,26 @@ class DualRail(Fabric):
     def realised(self, parts: DualRailParts, technology: Technology) -> np.ndarray:
         """The conductance matrix K."""
         return self.behaviour(parts).conductance
+
+    def at_rest(self, parts: DualRailParts, technology: Technology) -> AtRest:
+        """K of the voltage between the rails, with the common mode that unlike rails couple it to eliminated."""
+        n = parts.size
+        nodes = np.zeros((2 * n, 2 * n))
+        i, j = np.nonzero(np.triu(parts.polarity, 1))
+        for rail in range(2):
+            first, second = rail * n + i, np.where(parts.polarity[i, j] < 0, rail, 1 - rail) * n + j
+            conductance = parts.coupling[rail, i, j]
+            for a, b, sign in (
+                (first, first, 1.0),
+                (second, second, 1.0),
+                (first, second, -1.0),
+                (second, first, -1.0),
+            ):
+                np.add.at(nodes, (a, b), sign * conductance)
+        nodes += np.diag(parts.ground.ravel())
+        (pp, mp), (pm, mm) = (np.split(half, 2) for half in np.split(nodes, 2, axis=1))
+        crossed = (pp + pm - mp - mm) @ np.linalg.solve(pp + pm + mp + mm, pp - pm + mp - mm) / 2
+        return AtRest((pp - pm - mp + mm) / 2 - crossed, np.ones(n), np.zeros(n))
 
     def admittance(self, parts: DualRailParts, technology: Technology, s: complex) -> np.ndarray:
         """Y(s) = K + s C of the differential mode."""

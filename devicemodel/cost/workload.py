@@ -24,6 +24,7 @@ from typing import Literal, get_args
 
 from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
+from ...compiler.analysis.describe import describe
 from ...compiler.program import AnalogProgram
 
 Layout = Literal["factored", "dense", "dual"]
@@ -106,7 +107,8 @@ def compiled_array(program: AnalogProgram) -> SolverArray:
 
     Codes: each factor's entries in a cascade, each part of a network, n (n + 1) / 2 where one code sets a symmetric pair, else n^2.
     """
-    report = program.report
+    # Its dies are not asked for, which are a second's work.
+    report = describe(program, dies=0)
     return SolverArray(
         program.size, program.parts.code_count(), report.parts.get("amplifier", 0), program.tau, report.resistor_power
     )
