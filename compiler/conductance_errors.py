@@ -24,6 +24,7 @@ from ..circuits.technology.die import Die
 from ..circuits.technology.parts import PROGRAMMING_ERRORS, Resistors
 from ..circuits.technology.redraw import Redraw
 from .parts import Parts, Place
+from .perturbation import Programmed
 
 P = TypeVar("P", bound=Parts)
 
@@ -51,7 +52,7 @@ def errors(
     resistors: Resistors, place: Place, die: Die, writing: Redraw | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """What is added to the conductances at a place, S, and what they are multiplied by before; None: by 1."""
-    full, error, share = full_conductance(resistors, place), np.zeros(()), None
+    full, error, share = full_conductance(resistors, place.kind), np.zeros(()), None
     if resistors.range_error:
         error = error + full * resistors.range_error * place.drawn(die, "range_error")
     if writing is not None and resistors.write_noise:
@@ -85,9 +86,16 @@ def places_of(parts: Parts) -> list[tuple[Place, tuple[int, ...]]]:
     return found
 
 
-def full_conductance(resistors: Resistors, place: Place) -> float:
-    """The largest conductance that the parts at a place can be programmed to, S."""
-    return 1.0 / (resistors.unit * (2.0 ** (resistors.bits or 0) if place.kind == "second_slice" else 1.0))
+def relative_error(resistors: Resistors, kind: Programmed, conductance: np.ndarray) -> np.ndarray:
+    """Standard deviation of all these errors together in one run, over the conductances (S, > 0): to first order, without clipping."""
+    absolute = full_conductance(resistors, kind) * np.hypot(resistors.range_error, resistors.write_noise)
+    share = np.hypot(resistors.relative_write_noise, resistors.read_noise)
+    return np.asarray(np.hypot(absolute / conductance, share))
+
+
+def full_conductance(resistors: Resistors, kind: Programmed) -> float:
+    """The largest conductance that parts of a kind can be programmed to, S."""
+    return 1.0 / (resistors.unit * (2.0 ** (resistors.bits or 0) if kind == "second_slice" else 1.0))
 
 
 def writing_errs(resistors: Resistors) -> bool:

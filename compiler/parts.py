@@ -23,7 +23,7 @@ from ..circuits.technology.redraw import Redraw
 from ..circuits.technology.thermal import heat_at
 from .inverters import Inverters
 from .matrices import Matrix, diagonal, is_sparse
-from .perturbation import Effect, Perturbation
+from .perturbation import Effect, Perturbation, Programmed
 from .symbolic_law import SymbolicLaw
 
 Kind = Literal["resistor", "inductor", "capacitor"]
@@ -123,7 +123,7 @@ class Place:
         rail, row, column: numbers from 0, which broadcast to the shape of the conductances. Places of one and the same part are equal.
     """
 
-    kind: Literal["coupling", "ground", "second_slice"]
+    kind: Programmed
     rail: np.ndarray
     row: np.ndarray
     column: np.ndarray

@@ -11,17 +11,22 @@ are for a unit change of weight and u = 1.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+Programmed = Literal["coupling", "ground", "second_slice"]
+"""Kinds of parts that a program sets."""
+
 
 class Effect(NamedTuple):
-    """Parts of one kind: names in the netlist without the rail's letter, weights (m,), and |dx| u for a unit change of weight (m,)."""
+    """Parts of one kind: names in the netlist without the rail's letter, weights (m,), and |dx| u for a unit change of weight (m,);
+    `programmed`: their kind, None for parts that no program sets."""
 
     names: list[str]
     weights: np.ndarray
     size: np.ndarray
+    programmed: Programmed | None = None
 
 
 class Perturbation:

@@ -4,6 +4,8 @@
 which deviate acts on which part, and from what place. So there is one law of dies, whatever circuit the parts belong to (`Variation`):
 
     ln(value / nominal) = die_to_die z_0 + gradient (row z_1 + column z_2) + mismatch z_part,     offset = sigma z_part
+
+Programmed conductances err by more (`conductance_errors`): each has an independent error besides, whose standard deviation is known.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from ...circuits.spice.parameters import value_of
 from ...circuits.technology.die import Die
 from ...circuits.technology.parts import Thermal
 from ...circuits.technology.technology import Technology
+from ..conductance_errors import errs, relative_error
 from ..fabrics.registry import fabric_names
+from ..perturbation import Programmed
 from ..program import AnalogProgram
 
 Kind = Literal["resistor", "capacitor", "offset"]
@@ -30,11 +34,19 @@ _GRADIENT = 0.25
 
 
 class Deviation(NamedTuple):
-    """What a part's deviation follows: its kind, and its place less the die's middle, -1/2 to 1/2."""
+    """What a part's deviation follows.
+
+    Attributes:
+        kind: of the part. row, column: its place less the die's middle, -1/2 to 1/2.
+        programmed: its kind, where it is a conductance that errs by more than its mismatch; None: it does not.
+        programming: standard deviation of that further error, relative to the conductance.
+    """
 
     kind: Kind
     row: float = 0.0
     column: float = 0.0
+    programmed: Programmed | None = None
+    programming: float = 0.0
 
 
 def deviations(program: AnalogProgram) -> dict[str, Deviation]:
@@ -58,11 +70,32 @@ def deviations(program: AnalogProgram) -> dict[str, Deviation]:
     technology = program.technology
     if technology.resistors.gradient or technology.capacitors.gradient:
         rows, columns = (_values(program, _Probe(technology, gradient=along)) for along in ((1.0, 0.0), (0.0, 1.0)))
-        for name, (kind, _, _) in varied.items():
-            if kind != "offset":
+        for name, one in varied.items():
+            if one.kind != "offset":
                 row, column = (math.log(shifted[name] / nominal[name]) / _GRADIENT for shifted in (rows, columns))
-                varied[name] = Deviation(kind, row, column)
+                varied[name] = one._replace(row=row, column=column)
+    if errs(technology.resistors):
+        for name, (kind, sigma) in _programmed(program, nominal).items():
+            varied[name] = varied[name]._replace(programmed=kind, programming=sigma)
     return varied
+
+
+_CHANGES: dict[float, Programmed] = {2.0: "coupling", 4.0: "ground", 8.0: "second_slice"}
+"""Of resistances, by which the netlist shows which parts are programmed."""
+
+
+def _programmed(program: AnalogProgram, nominal: dict[str, float]) -> dict[str, tuple[Programmed, float]]:
+    """Kind and standard deviation of the further relative error of each programmed part, by name."""
+    factors = {kind: factor for factor, kind in _CHANGES.items()}
+    parts = program.parts.change_programmed(lambda values, place: values / factors[place.kind])
+    changed = _values(dataclasses.replace(program, parts=parts), _Probe(program.technology))
+    found = {}
+    for name, value in changed.items():
+        kind = _CHANGES.get(float(round(value / nominal[name])))
+        if kind is not None:
+            sigma = relative_error(program.technology.resistors, kind, np.array(1.0 / nominal[name]))
+            found[name] = (kind, float(sigma))
+    return found
 
 
 class _Probe(Die):

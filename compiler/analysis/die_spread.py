@@ -3,14 +3,16 @@
 With s_e the change of x with the logarithm of resistance e, and t_k that with the offset voltage of amplifier k, both by the adjoint
 network of the netlist itself (`circuits.linear.dc_sensitivity`), finite gain, inverters and both rails included,
 
-    Cov(x) = mismatch^2 sum_e s_e s_e^T + die_to_die^2 S_0 S_0^T + gradient^2 (S_r S_r^T + S_c S_c^T) + offset^2 sum_k t_k t_k^T
+    Cov(x) = sum_e (mismatch^2 + p_e^2) s_e s_e^T + die_to_die^2 S_0 S_0^T + gradient^2 (S_r S_r^T + S_c S_c^T) + offset^2 sum_k t_k t_k^T
 
-where S_0 = sum_e s_e, and S_r, S_c are the sums weighted by each part's row and column (`deviations`). Capacitors do not matter at rest;
-the temperature is the nominal one. The second order, left out, is some kappa times the tolerance in relative terms.
+where p_e is what programming and reading make conductance e err by (`conductance_errors`), S_0 = sum_e s_e, and S_r, S_c are the sums
+weighted by each part's row and column (`deviations`). Capacitors do not matter at rest; the temperature is the nominal one.
+The second order, left out, is some kappa times the tolerance in relative terms.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,13 +71,15 @@ def die_spread(program: AnalogProgram, b: Any) -> DieSpread:
         raise InputError("b is zero, so that every die reads nothing but its amplifiers' offsets; give another b")
     names = [name for name, deviation in acting.items() if deviation.kind == "resistor"]
     places = np.array([[1.0, acting[name].row, acting[name].column] for name in names])
+    weights = np.array([math.hypot(resistors.mismatch, acting[name].programming) for name in names])
     own, shared = np.zeros((program.size, program.size)), np.zeros((program.size, 3))
     for start in range(0, len(names), _AT_ONCE):
         some = scale[:, None] * found.of_resistors(names[start : start + _AT_ONCE])
-        own += some @ some.T
+        weighed = some * weights[start : start + _AT_ONCE]
+        own += weighed @ weighed.T
         shared += some @ places[start : start + _AT_ONCE]
     shared *= np.array([resistors.die_to_die, resistors.gradient, resistors.gradient])
-    by_resistors = resistors.mismatch**2 * own + shared @ shared.T
+    by_resistors = own + shared @ shared.T
     offsets = [name for name, deviation in acting.items() if deviation.kind == "offset"]
     moved = technology.opamp.offset_mismatch * scale[:, None] * found.of_sources(offsets)
     by_offsets = moved @ moved.T

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..conductance_errors import errs, relative_error
 from ..matrices import dense, solver
 from ..perturbation import Perturbation
 from ..program import AnalogProgram
@@ -38,7 +39,8 @@ class Sensitivities:
         most: the `SHOWN` parts with the largest sensitivity, in order.
         combined: root sum of squares over all parts, per rail pair: the relative rms error of the solution is this times the relative
             standard deviation of a pair's mean (sigma / sqrt(2) with two rails of tolerance sigma).
-        tolerance_error: that error for the technology's mismatch (0 for inductors, which have none there).
+        tolerance_error: that error for the technology's mismatch (0 for inductors, which have none there) and for what programmed
+            conductances err by (`conductance_errors`).
     """
 
     most: tuple[Sensitivity, ...]
@@ -84,4 +86,11 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
         for k in np.argsort(-size, kind="stable")[:SHOWN]
         if values[k] > 0  # rounding may have left a part out
     )
-    return Sensitivities(most, combined, float(combined * mismatch / np.sqrt(parts.rails)))
+    squares = (combined * mismatch) ** 2
+    if errs(resistors) and parts.kind == "resistor":
+        ends = np.cumsum([len(effect.names) for effect in found])
+        for effect, end in zip(found, ends, strict=True):
+            if effect.programmed is not None and len(effect.names):
+                own = relative_error(resistors, effect.programmed, effect.weights)
+                squares += float(((size[end - len(effect.names) : end] * own) ** 2).sum())
+    return Sensitivities(most, combined, float(np.sqrt(squares / parts.rails)))

@@ -4,11 +4,17 @@ In a part's expression stands its deviation by the law of `technology.parts.Vari
 
     R1_2  {unit_r*3.98*exp(agauss(0,tolerances*r_mismatch,1)+r_shift)}        VOS1  {offset+agauss(0,tolerances*offset_deviation,1)}
 
-drawn anew by the simulator for each die. `tolerances` scales all of them; at 0 a die is the nominal one. The temperature is nominal, too.
+drawn anew by the simulator for each die. Programmed conductances that err by more (`conductance_errors`) are written as such,
+
+    R1_2  {1/max((1+agauss(0,tolerances*g_share,1))/(unit_r*3.98*exp(...))+agauss(0,tolerances*g_error,1),1e-9/unit_r)}
+
+of a first programming in each die, and cut off at a 1e-9 of the largest conductance where a circuit's would be 0.
+`tolerances` scales all of them; at 0 a die is the nominal one. The temperature is nominal, too.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -17,9 +23,11 @@ from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.netlist.analyses import OperatingPoint
 from ...circuits.spice.parameters import Parameter, Parameters
 from ...circuits.spice.writer import write_spice
-from ...circuits.technology.parts import Variation
+from ...circuits.technology.parts import Resistors, Variation
 from ..analysis.deviations import Deviation, deviations
 from ..analysis.die_spread import DieSpread, die_spread
+from ..conductance_errors import errs, full_conductance
+from ..perturbation import Programmed
 from ..program import AnalogProgram
 from .parametric import parametric_netlist
 from .simulators import SIMULATORS, Runs, Simulator
@@ -27,6 +35,7 @@ from .simulators import SIMULATORS, Runs, Simulator
 LARGEST_SEED = 2**31 - 2
 LARGEST_COUNT = 1_000_000
 _A_LINE = 6
+_CUT = "1e-9"
 _DEVIATE = "_z"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -60,7 +69,8 @@ def monte_carlo_spice(
     kinds = {deviation.kind for deviation in varied.values()}
     technology, resistors = program.technology, program.technology.resistors
     offsets = "offset" in kinds and technology.opamp.offset_mismatch
-    if not (offsets or resistors.mismatch or resistors.die_to_die or resistors.gradient):
+    programming = errs(resistors) and any(one.programmed for one in varied.values())
+    if not (offsets or programming or resistors.mismatch or resistors.die_to_die or resistors.gradient):
         remedy = " or opamp.offset" if "offset" in kinds else ""
         raise InputError(
             f"technology {technology.name} has no tolerances that a reading shows: every die would be the same; set resistors.tolerance"
@@ -98,6 +108,8 @@ def _varied(
         if kind in kinds:
             shares[kind] = letter, variation
             cards += _cards_of(letter, symbol, variation, simulator)
+    if errs(technology.resistors):
+        cards += _programming_cards(technology.resistors)
     offset = technology.opamp.offset_mismatch
     if "offset" in kinds and offset:
         cards.append(Parameter("offset_deviation", offset, "standard deviation of each amplifier's offset voltage, V"))
@@ -109,7 +121,34 @@ def _varied(
         exponent = _exponent(*shares[deviation.kind], deviation, simulator)
         if exponent:
             expressions[name] += f"*exp({exponent})"
+        if deviation.programmed:
+            expressions[name] = _written(expressions[name], deviation.programmed, technology.resistors, simulator)
     return cards, expressions
+
+
+def _programming_cards(resistors: Resistors) -> list[Parameter]:
+    error = math.hypot(resistors.range_error, resistors.write_noise) / resistors.unit
+    share = math.hypot(resistors.relative_write_noise, resistors.read_noise)
+    cards = (
+        [Parameter("g_error", error, "standard deviation of what a programmed conductance is off by, S")]
+        if error
+        else []
+    )
+    if share:
+        cards.append(Parameter("g_share", share, "the same of what is a share of the conductance"))
+    return cards
+
+
+def _written(resistance: str, kind: Programmed, resistors: Resistors, simulator: Simulator) -> str:
+    """The resistance of a part with what programming and reading make it err by."""
+    conductance = f"1/({resistance})"
+    if resistors.relative_write_noise or resistors.read_noise:
+        conductance = f"(1+{simulator.normal('tolerances*g_share')})/({resistance})"
+    if resistors.range_error or resistors.write_noise:
+        share = full_conductance(resistors, kind) * resistors.unit
+        error = "tolerances*g_error" if share == 1.0 else f"tolerances*g_error*{share!r}"
+        conductance = f"{conductance}+{simulator.normal(error)}"
+    return f"1/max({conductance},{_CUT}/unit_r)"
 
 
 def _cards_of(letter: str, symbol: str, variation: Variation, simulator: Simulator) -> list[Parameter]:

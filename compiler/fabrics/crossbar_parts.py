@@ -15,7 +15,7 @@ import numpy as np
 
 from ..inverters import Inverters
 from ..parts import Dissipation
-from ..perturbation import Effect, Perturbation
+from ..perturbation import Effect, Perturbation, Programmed
 from ..symbolic_law import Expr, Line, SymbolicLaw, Term, term
 from .array import ArrayParts
 
@@ -122,7 +122,8 @@ class CrossbarParts(ArrayParts):
         for letters, values, signs in self.by_slice():
             i, j = np.nonzero(values[0] * signs)
             names = [f"{letters}{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)]
-            yield Effect(names, values.mean(axis=0)[i, j], perturbation.entry(i, j))
+            kind: Programmed = "coupling" if letters == "R" else "second_slice"
+            yield Effect(names, values.mean(axis=0)[i, j], perturbation.entry(i, j), kind)
 
     def write_law(self, law: SymbolicLaw) -> None:
         """[s C (1 + eps) + eps L] v + K v = I; with one rail negative entries see the output of an inverter."""

@@ -67,10 +67,12 @@ class DualRailParts(ArrayParts):
         """Couplings, then resistors to ground; each stands for a pair."""
         i, j = np.nonzero(np.triu(self.coupling[0] * np.abs(self.polarity), 1))
         names = [f"R{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)]
-        yield Effect(names, self.coupling.mean(axis=0)[i, j], perturbation.branch(i, j, self.polarity[i, j]))
+        yield Effect(
+            names, self.coupling.mean(axis=0)[i, j], perturbation.branch(i, j, self.polarity[i, j]), "coupling"
+        )
         ground = self.ground.mean(axis=0)
         present = np.flatnonzero(ground)
-        yield Effect([f"RG{a + 1}" for a in present], ground[present], perturbation.ground(present))
+        yield Effect([f"RG{a + 1}" for a in present], ground[present], perturbation.ground(present), "ground")
 
     def write_law(self, law: SymbolicLaw) -> None:
         """s C v + K v = I."""

@@ -87,10 +87,10 @@ class Network(Parts):
         letter = {"resistor": "R", "inductor": "L", "capacitor": "C"}[self.kind]
         i, j = self.first, self.second
         names = [f"{letter}{a + 1}_{c + 1}" for a, c in zip(i, j, strict=True)]
-        yield Effect(names, self.coupling.mean(axis=0), perturbation.branch(i, j, self.polarity))
+        yield Effect(names, self.coupling.mean(axis=0), perturbation.branch(i, j, self.polarity), "coupling")
         ground = self.ground.mean(axis=0)
         present = np.flatnonzero(ground)
-        yield Effect([f"{letter}G{a + 1}" for a in present], ground[present], perturbation.ground(present))
+        yield Effect([f"{letter}G{a + 1}" for a in present], ground[present], perturbation.ground(present), "ground")
 
     def branch_weights(self) -> dict[tuple[int, int], float]:
         """(i, j), i < j -> weight of the coupling on the first rail."""

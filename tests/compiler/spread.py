@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from thermograd.circuits.technology.parts import Thermal
+from thermograd.circuits.technology.parts import PROGRAMMING_ERRORS, Thermal
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.program import AnalogProgram
 
 from ..systems import passive, spd
 
-CASES: dict[str, tuple[str, str, dict[str, int]]] = {
+CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dual_rail": ("dual_rail", "breadboard", {}),
     "rc": ("rc", "breadboard", {}),
     "breadboard array": ("crossbar_single", "breadboard", {}),
     "integrated array": ("crossbar", "integrated", {}),
+    "written array": ("crossbar", "integrated", {f"resistors__{name}": 0.006 for name in PROGRAMMING_ERRORS}),
+    "written network": (
+        "dual_rail",
+        "breadboard",
+        {
+            "resistors__series": None,
+            "resistors__bits": 12,
+            "resistors__range_error": 4e-3,
+            "resistors__write_noise": 4e-3,
+        },
+    ),
     "two slices": ("crossbar", "integrated", {"resistors__slices": 2, "resistors__drive_ranges": 6}),
 }
 UNKNOWNS = 5
@@ -35,13 +47,16 @@ def program_of(case: str, scale: float = 1.0, shared: bool = False) -> tuple[Ana
         resistors__gradient=scale * 0.02 if shared else 0.0,
         opamp__offset=scale * technology.opamp.offset,
         opamp__power=0.0,  # a die as warm as its surroundings
+        **{f"resistors__{error}": scale * getattr(technology.resistors, error) for error in PROGRAMMING_ERRORS},
     )
     matrix = passive(n, 0.3, 1) if fabric in ("rc", "dual_rail") else spd(n, 5.0, 1)
     if fabric == "rc":
         matrix = np.diag(np.abs(np.diag(matrix))) - np.abs(matrix - np.diag(np.diag(matrix)))
     b = np.random.default_rng(2).standard_normal(n)
     # Of several input resistors this small drive takes a large one.
-    return compile_matrix(matrix, fabric, technology, b=b / 20 if changes else None), b / (20 if changes else 1)
+    return compile_matrix(matrix, fabric, technology, b=b / 20 if case == "two slices" else None), b / (
+        20 if case == "two slices" else 1
+    )
 
 
 def spread_z(solutions: np.ndarray, nominal: np.ndarray, covariance: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """The spread over dies that a report predicts, against dies solved from their text by code that shares nothing with the package."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,11 +10,15 @@ from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.netlist.elements import Capacitor, Resistor
 from thermograd.circuits.spice.parameters import value_of
 from thermograd.circuits.technology.die import Die
+from thermograd.circuits.technology.parts import PROGRAMMING_ERRORS
 from thermograd.circuits.technology.presets import preset
+from thermograd.circuits.technology.redraw import Redraw
 from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.analysis.deviations import deviations
 from thermograd.compiler.analysis.die_spread import die_spread
 from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.conductance_errors import fluctuating
+from thermograd.compiler.program import AnalogProgram
 
 from ..oracle import operating_point
 from ..spread import CASES, LARGEST, LEAST, UNKNOWNS, program_of, spread_z
@@ -22,9 +27,15 @@ DIES = 150
 
 
 def solutions(program, b, dies: int = DIES) -> np.ndarray:
-    """(dies, n): each die's, by nodal analysis of its text."""
-    texts = (program.on(Die(program.technology, seed)).to_spice(b) for seed in range(dies))
+    """(dies, n): each die's, programmed once and read once, by nodal analysis of its text."""
+    texts = (once(program, seed).to_spice(b) for seed in range(dies))
     return np.array([program.decode(operating_point(text)) for text in texts])
+
+
+def once(program: AnalogProgram, seed: int) -> AnalogProgram:
+    occasion, resistors = Redraw(0, seed, 0), program.technology.resistors
+    held = program.on(Die(program.technology, seed), writing=occasion)
+    return dataclasses.replace(held, parts=fluctuating(held.parts, resistors, occasion))
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -68,14 +79,15 @@ def test_places_are_those_of_dies(case: str) -> None:
     """On a die without mismatch ln(value / nominal) is exactly what its deviates and each part's place say."""
     shared = {"die_to_die": 0.02, "gradient": 0.03}
     changes = {f"{part}__{name}": value for part in ("resistors", "capacitors") for name, value in shared.items()}
-    technology = program_of(case)[0].technology.replace(resistors__tolerance=0.0, capacitors__tolerance=0.0, **changes)
+    changes |= {f"resistors__{name}": 0.0 for name in ("tolerance", *PROGRAMMING_ERRORS)}
+    technology = program_of(case)[0].technology.replace(capacitors__tolerance=0.0, **changes)
     program = compile_matrix(program_of(case)[0].target, CASES[case][0], technology)
     die, acting = Die(technology, 3), deviations(program)
     nominal, made = program.netlist(), program.on(die).netlist()
     parts = [part for part in nominal if isinstance(part, Resistor | Capacitor) and part.name in acting]
     assert {acting[part.name].kind for part in parts} == {"resistor", "capacitor"}
     for part in parts:
-        kind, row, column = acting[part.name]
+        kind, row, column, *_ = acting[part.name]
         down, across = die.deviates(f"{kind}_gradient", (1, 2))[0]
         expected = 0.02 * die.deviates(f"{kind}_die_to_die", (1, 1))[0, 0] + 0.03 * (down * row + across * column)
         assert math.log(value_of(made[part.name]) / value_of(part)) == pytest.approx(expected, abs=1e-12)
