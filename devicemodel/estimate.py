@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field
+from scipy.special import stdtrit
 
+from ..circuits.errors import InputError
 from ..circuits.records import Record
 
 NOT_FINITE = ("Infinity", "-Infinity", "NaN")
@@ -69,9 +72,23 @@ class Estimate(Record):
 
     value: Number = Field(allow_inf_nan=False)
     std: Number = Field(ge=0, allow_inf_nan=False)
+    degrees_of_freedom: Number = Field(default=math.inf, gt=0)
+    """Of the standard uncertainty, which itself comes from a scatter; inf: it is known."""
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Student's confidence interval, value -+ t std.
+
+        Raises:
+            InputError: a level that is not between 0 and 1.
+        """
+        if not 0.0 < level < 1.0:
+            raise InputError(f"level is {level!r}: give a number between 0 and 1, such as 0.95")
+        quantile = float(stdtrit(self.degrees_of_freedom, 0.5 + level / 2))
+        return self.value - quantile * self.std, self.value + quantile * self.std
 
     def __str__(self) -> str:
-        return f"{self.value:.5g} +- {self.std:.2g}"
+        plain = f"{self.value:.5g} +- {self.std:.2g}"
+        return f"{plain} (95 %: +- {self.interval()[1] - self.value:.2g})" if self.std > 0 else plain
 
 
 Parameter = float | Estimate

@@ -6,6 +6,7 @@ strongly each kind of imperfection acts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from ..estimate import Estimate
 from ..host.converters import code_of, quantise, step_of
 from ..host.nonlinearity import bow, level_error, transition_error
 from ..host.probe import Probe
+from .clustered_errors import clustered_errors
 from .identifiability import unidentifiable
 
 PARAMETERS = {
@@ -31,19 +33,27 @@ PARAMETERS = {
 }
 """What there is to fit in fabrics with amplifiers and in those without."""
 
-SIMULATED = 1e-5
-"""Relative error of a simulated reading, that of its time steps: a fit is not taken to know better."""
+READING = 5e-5
+"""Error of a node voltage as it is read, over its run's rms: a 5 1/2 digit voltmeter's, ten times that of simulated time steps."""
 HOLD = 1e-6
 """Change of a relative reading that stands against moving a parameter by its typical size."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One noiseless run: the nominal program, the die it ran on, and what the probes saw."""
+    """One run without thermal noise.
+
+    Attributes:
+        nominal: the nominal program. die: the die it ran on. probe: what was seen of it.
+        system: number of its system on its die: residuals of the same one are correlated.
+        beyond: what the circuit does beyond the first-order law, (n,) V, as `circuit_law.beyond_the_law` has it; 0: it is not known.
+    """
 
     nominal: AnalogProgram
     die: Die
     probe: Probe
+    system: int
+    beyond: np.ndarray | float = 0.0
 
 
 def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dict[str, Estimate], tuple[str, ...]]:
@@ -53,8 +63,8 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         blank: a card with the fabric and technology; its parameters are the starting point.
 
     Returns:
-        Estimates of the fabric's parameters with standard uncertainties from the Jacobian at the optimum; and what the runs cannot tell,
-        in words: parameters whose uncertainty moves readings by more than some tenths of a percent.
+        Estimates of the fabric's parameters with standard uncertainties by `clustered_errors`, clusters being systems on their dies; and
+        what the runs cannot tell, in words: parameters whose uncertainty moves readings by more than some tenths of a percent.
     """
     names = PARAMETERS[fabric_named(blank.fabric).active]
     tau = float(np.median([run.nominal.tau for run in observations]))
@@ -79,11 +89,15 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
 
     fit = least_squares(residual, np.zeros(len(names)), method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
     jacobian, left = fit.jac[: -len(names)], fit.fun[: -len(names)]
-    freedom = max(1, len(left) - len(names))
-    covariance = np.linalg.pinv(jacobian.T @ jacobian) * float(left @ left) / freedom
-    values, stds = start + scale * fit.x, scale * np.sqrt(np.diag(covariance))
-    estimates = {name: Estimate(value=float(v), std=float(s)) for name, v, s in zip(names, values, stds, strict=True)}
-    spread = max(float(np.sqrt(left @ left / freedom)), SIMULATED)
+    systems = np.repeat([run.system for run in observations], [run.nominal.size for run in observations])
+    errors, freedom = clustered_errors(jacobian, left, systems, HOLD, READING)
+    estimates = {
+        name: Estimate(value=value, std=std, degrees_of_freedom=degrees)
+        for name, value, std, degrees in zip(
+            names, (start + scale * fit.x).tolist(), (scale * errors).tolist(), freedom.tolist(), strict=True
+        )
+    }
+    spread = max(float(np.sqrt(left @ left / max(1, len(left) - len(names)))), READING)
     groups = unidentifiable(jacobian / spread, names)
     return estimates, tuple(
         f"{', '.join(group.values)}: {'only together' if group.identified_as else 'not identified by these runs'}"
@@ -92,33 +106,40 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
 
 
 def _mismatch(run: Observation, card: DeviceCard) -> np.ndarray:
+    program, currents = on_die(run, card)
+    predicted, _ = propagate(program, currents, run.probe.start, run.probe.duration, card, noisy=False)
+    return np.asarray((predicted + run.beyond - run.probe.settled) / np.sqrt(np.mean(run.probe.settled**2)))
+
+
+def on_die(run: Observation, card: DeviceCard) -> tuple[AnalogProgram, np.ndarray]:
+    """The program of a run as a card has it on that die, and its drive currents, (n,) A."""
     nominal, resistors, chosen = run.nominal, run.nominal.technology.resistors, run.probe.drive_range
     if chosen and nominal.parts.drive_nominal:
         nominal = nominal.with_drive(float(drive_conductances(resistors)[chosen]))
     program = nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
     per_volt = nominal.parts.drive_nominal or 1.0 / (resistors.unit * 2.0**chosen)
-    predicted, _ = propagate(
-        program, run.probe.driven * per_volt, run.probe.start, run.probe.duration, card, noisy=False
-    )
-    scale = np.sqrt(np.mean(run.probe.settled**2))
-    return (predicted - run.probe.settled) / scale / np.sqrt(len(predicted))
+    return program, run.probe.driven * per_volt
 
 
-def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray, float]]) -> Estimate:
+def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> Estimate:
     """Noise power over the law's from waveforms: trace(S_law^-1 S_seen) / n, averaged.
 
+    Its error is that of the mean over blocks of time, whatever the noise's spectrum.
+
     Args:
-        pairs: (waveform (n, T) in V, the law's stationary covariance (n, n), number of independent samples in the waveform).
+        pairs: (waveform (n, T) in V, the law's stationary covariance (n, n), number of blocks that are long against its correlation).
     """
     ratios, weights = [], []
-    for waveform, covariance, independent in pairs:
+    for waveform, covariance, blocks in pairs:
         centred = waveform - waveform.mean(axis=1, keepdims=True)
-        seen = centred @ centred.T / waveform.shape[1]
-        ratios.append(float(np.trace(np.linalg.solve(covariance, seen))) / len(waveform))
-        weights.append(independent * len(waveform))
-    # A variance from m independent normal samples has relative standard deviation sqrt(2 / m).
-    mean = float(np.average(ratios, weights=weights))
-    return Estimate(value=mean, std=float(mean * np.sqrt(2.0 / np.sum(weights))))
+        power = np.einsum("nt,nt->t", centred, np.linalg.solve(covariance, centred)) / len(waveform)
+        parts = np.array_split(power, blocks)
+        ratios += [float(part.mean()) for part in parts]
+        weights += [len(waveform) / blocks for _ in parts]
+    ratio, weight = np.array(ratios), np.array(weights) / np.sum(weights)
+    mean, freedom = float(weight @ ratio), len(ratio) - 1
+    variance = float(weight**2 @ (ratio - mean) ** 2) * len(ratio) / freedom
+    return Estimate(value=mean, std=math.sqrt(variance), degrees_of_freedom=float(freedom))
 
 
 @dataclass(frozen=True)

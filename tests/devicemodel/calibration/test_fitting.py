@@ -43,7 +43,7 @@ def observations(fabric, noise=0.0, seed=0, count=8, technology=TECHNOLOGY):
         program = nominal.on(die, TRUTH["mismatch"], TRUTH["capacitor_mismatch"], TRUTH["offset"])
         end, _ = propagate(program, driven * per_volt, start, duration, card, noisy=False)
         end = end + noise * np.sqrt(np.mean(end**2)) * rng.standard_normal(n)
-        found.append(Observation(nominal, die, Probe(driven, driven, start, end, end, duration, 1.0)))
+        found.append(Observation(nominal, die, Probe(driven, driven, start, end, end, duration, 1.0), k))
     return found
 
 
@@ -82,13 +82,16 @@ def test_lot_and_gradient_are_not_taken_for_mismatch(fabric):
 
 
 def test_parameters_of_noisy_data_are_found_within_their_uncertainties():
-    pulls = []
+    within = []
     for seed in range(3):
         fitted, _ = fit_law(blank("crossbar"), observations("crossbar", noise=1e-3, seed=seed))
-        pulls += [(estimate.value - TRUTH[name]) / estimate.std for name, estimate in fitted.items()]
-    # 18 pulls, close to standard normal if the uncertainties are honest (weights differ a little from run to run).
-    assert np.abs(pulls).max() < 4
-    assert 0.5 < np.sqrt(np.mean(np.square(pulls))) < 1.6
+        for name, estimate in fitted.items():
+            within.append([low <= TRUTH[name] <= high for low, high in map(estimate.interval, (0.683, 0.999))])
+            assert 1.0 <= estimate.degrees_of_freedom <= 8.0, name
+    # 18 estimates, of which six come from one run of the errors: binomial to four standard errors.
+    inside, nearly_all = np.sum(within, axis=0)
+    assert inside >= 12.3 - 4 * np.sqrt(18 * 0.683 * 0.317)
+    assert nearly_all >= 17
 
 
 def test_what_the_runs_cannot_tell_is_said():
@@ -120,15 +123,17 @@ def test_noise_power_is_the_ratio_to_the_law(power):
     for k in range(3):
         law = 1e-8 * spd(6, 30.0, k)
         waveform = np.linalg.cholesky(power * law) @ rng.standard_normal((6, 2000)) + 1.0
-        pairs.append((waveform, law, 2000.0))
+        pairs.append((waveform, law, 40))
     fitted = fit_noise(pairs)
-    assert fitted.std == pytest.approx(power * np.sqrt(2 / 36_000), rel=0.02)
+    # A standard deviation of 120 blocks has a relative error of 1 / sqrt(2 * 119).
+    assert fitted.std == pytest.approx(power * np.sqrt(2 / 36_000), rel=4 / np.sqrt(238))
+    assert fitted.degrees_of_freedom == 119
     assert abs(fitted.value - power) < 4 * fitted.std
 
 
 def test_noise_that_is_ten_percent_off_is_seen():
     law, rng = 1e-8 * np.eye(6), np.random.default_rng(3)
-    fitted = fit_noise([(np.sqrt(1.1e-8) * rng.standard_normal((6, 6000)), law, 6000.0)])
+    fitted = fit_noise([(np.sqrt(1.1e-8) * rng.standard_normal((6, 6000)), law, 60)])
     assert abs(fitted.value - 1.0) > 8 * fitted.std
 
 

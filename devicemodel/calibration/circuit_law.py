@@ -1,0 +1,36 @@
+"""What a linear circuit does beyond the first-order law of its cells: a fit to its readings must not take that for its parameters.
+
+The law leaves out the amplifiers' own states and what rails of unequal parts make of the common mode of a pair. At a card's figures the
+circuit's exact motion, that of the whole netlist in state space, is known as well as the law's; their difference is of some 1e-5 to 1e-3
+of a reading and hardly depends on the figures, so that the law with this difference added stands for the circuit in a fit near them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...circuits.amplifiers.models import OnePole
+from ...circuits.linear.statespace import state_space
+from ..card import DeviceCard
+from ..devices.cell_law import propagate
+from .fitting import Observation, on_die
+
+
+def beyond_the_law(run: Observation, card: DeviceCard) -> np.ndarray:
+    """Where a run ends in the netlist of a card's figures, amplifiers of one pole, less where the law takes it, (n,) V."""
+    program, currents = on_die(run, card)
+    leak, lag = card.leak.value, card.lag.value
+    opamp = program.technology.opamp.model_copy(
+        update={
+            "gain": 1.0 / leak if leak > 0 else math.inf,
+            "gbw": 1.0 / (2 * math.pi * lag) if lag > 0 else math.inf,
+        }
+    )
+    amplifier = OnePole(opamp) if program.fabric.active else None
+    circuit = state_space(program.circuit(card.gain.value * currents, run.probe.start, amplifier))
+    ends = circuit.transition(run.probe.duration * program.tau)
+    exact = program.cell_volts({name.lower(): volts for name, volts in zip(circuit.outputs, ends, strict=True)})
+    law, _ = propagate(program, currents, run.probe.start, run.probe.duration, card, noisy=False)
+    return exact - law
