@@ -21,7 +21,7 @@ from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
 from ..host.board import Voltages
 from ..host.readout import ReadOut
-from .circuit import CircuitDevice
+from .circuit import CircuitDevice, ProgramBoard
 from .overload import overload
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 40_000
@@ -77,6 +77,11 @@ class SpiceDevice(CircuitDevice):
         """See `HostedDevice.not_modelled`; an amplifier of one's own is taken to have what the macromodel has."""
         options = [name for name, on in (("layout", self.layout), ("macromodel", self.amplifier is not None)) if on]
         return not_modelled("SpiceDevice", self._fabric_shown, options)
+
+    def _board_of(self, program: AnalogProgram) -> ProgramBoard:
+        board = super()._board_of(program)
+        board.shows_overload = self.amplifier is None or isinstance(self.amplifier, Macromodel)
+        return board
 
     def _relax(
         self,

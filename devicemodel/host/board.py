@@ -44,6 +44,8 @@ class Board(ABC):
         size: cells n.
         tau: s, the time unit of the system.
         runaway: outcome of a run that is not finite.
+        shows_overload: whether an amplifier at the end of its range shows in `Voltages`; if not, the host looks whether readings are linear
+            in the drive (`linearity`).
         takes_rows: whether `relax` takes several runs of its one die at once, as if each was of a die of its own.
         spent_runs: runs that it took to find this programming; counted with its first one.
         drive_gains: what each range of the input resistors makes of the drive voltages of the first, for the same drive; ascending, from 1.
@@ -52,6 +54,7 @@ class Board(ABC):
     size: int
     tau: float = 1.0
     runaway: Outcome = Outcome.UNSTABLE
+    shows_overload: bool = True
     takes_rows: bool = False
     spent_runs: int = 0
     drive_gains: tuple[float, ...] = (1.0,)

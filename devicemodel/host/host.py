@@ -6,6 +6,8 @@
 The same for every device: a `Board` supplies the physics. Dies do not wait for one another: each has its own converters, level and noise,
 and one that is done is left alone while the others go on.
 
+A board that does not show its amplifiers' overload is read at half of the drive and without any, too (`linearity`).
+
 A reading that is beyond the range after all attempts is followed by a run of b = 0. If that clips, too, the offsets alone
 exceed the range (`Outcome.OFFSET_CLIPPED`), and no level would help.
 """
@@ -25,9 +27,10 @@ from .auto_range import MAX_ATTEMPTS, LevelSearch, room
 from .board import Board, Voltages
 from .calibrated_range import CalibratedRange, outcome_of
 from .converters import ROUNDING, Adc, Dac, Reading, attenuation_of
+from .linearity import departs, weaker_drives
 from .readout import ReadOut
 
-WITHOUT_DRIVE, EXPLANATION = 0, MAX_ATTEMPTS + 1
+WITHOUT_DRIVE, EXPLANATION, CHECKS = 0, MAX_ATTEMPTS + 1, 1000
 """Numbers of the noise streams of runs that are not attempts, which count from 1."""
 
 Stream = Callable[[int, int], np.random.Generator]
@@ -119,7 +122,7 @@ class Host:
         self.adcs = [Adc(technology.adc, die) for die in dies]
         self.amplifier_limit = technology.opamp.output_limit
         self.limit = min(technology.opamp.output_limit, technology.adc.full_scale)
-        self.dac = technology.dac
+        self.dac, self.adc = technology.dac, technology.adc
 
     def run(
         self,
@@ -166,6 +169,7 @@ class Host:
             k: LevelSearch(float(strongest[k]), float(reach[k]), headroom[k], self.dac, self.limit, gain)
             for k in pending
         }
+        checks = dict.fromkeys(pending, 0)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if not pending:
                 break
@@ -173,19 +177,23 @@ class Host:
             tried = self._attempt(
                 board, b[pending], start[pending], level, spans, pending, [stream(k, attempt) for k in pending]
             )
+            linear = self._linear(board, tried, spans, stream, attempt)
             pending = []
             for k, trial in tried.items():
+                checks[k] += 2 * (k in linear)
+                count = attempt + checks[k]
                 if trial is None:
-                    runs[k] = Run(board.runaway, attempt, headroom[k], violations[k])
+                    runs[k] = Run(board.runaway, count, headroom[k], violations[k])
                     continue
-                search, clipped, left = searches[k], trial.clipped, trial.readings.room
+                clipped = trial.clipped or not linear.get(k, True)
+                search, left = searches[k], trial.readings.room
                 used = search.level
                 if attempt < MAX_ATTEMPTS and search.goes_on(clipped, left):
                     pending.append(k)
                     continue
                 texts = violations[k] if clipped else (*violations[k], *self._beyond(k, trial.readings.peak))
                 outcome = Outcome.CLIPPED if clipped else outcome_of(texts)
-                runs[k] = Run(outcome, attempt, search.memory(clipped, left), texts, used, trial)
+                runs[k] = Run(outcome, count, search.memory(clipped, left), texts, used, trial)
         if self.read_out.auto_zero:
             self._auto_zero(board, runs, without_drive, spans, stream)
         self._explain(board, runs, spans, stream)
@@ -247,6 +255,35 @@ class Host:
                 clipped = readings.clipped or self.dacs[k].clips(requested[place])
                 tried[k] = Trial(requested[place], driven[place], begin[place], readings, clipped, source, chosen)
         return tried
+
+    def _linear(
+        self,
+        board: Board,
+        tried: dict[int, Trial | None],
+        spans: tuple[float, ...],
+        stream: Stream,
+        attempt: int,
+    ) -> dict[int, bool]:
+        """Whether readings within range are those of a linear circuit, by die: two runs for each, of boards that do not show it."""
+        asked = {k: trial for k, trial in tried.items() if trial is not None and not trial.clipped}
+        if board.shows_overload or not asked:
+            return {}
+        found: dict[int, bool] = {}
+        for ranged, dies in _as_driven(board, asked):
+            idle = ranged.requested(np.zeros((len(dies), board.size)), np.ones((len(dies), 1)))
+            drives = [weaker_drives(asked[k].requested, zero, self.dac) for k, zero in zip(dies, idle, strict=True)]
+            settings = [attenuation_of(asked[k].requested, self.dac) for k in dies]
+            begin, seen = np.stack([asked[k].start for k in dies]), []
+            for place, share in enumerate((0.5, 0.0)):
+                streams = [stream(k, CHECKS + 2 * attempt + place) for k in dies]
+                requested = np.stack([pair[place] for pair in drives])
+                driven = Dac.convert_all([self.dacs[k] for k in dies], requested, settings)
+                volts = ranged.relax(np.array(dies), driven, share * begin, spans, streams)
+                seen.append(self._read(dies, volts, np.arange(len(dies)), streams))
+            for k, half, none in zip(dies, *seen, strict=True):
+                three = (asked[k].readings.samples, half.samples, none.samples)
+                found[k] = not (half.clipped or none.clipped or departs(three, self.adc))
+        return found
 
     def _auto_zero(
         self, board: Board, runs: dict[int, Run], start: np.ndarray | None, spans: tuple[float, ...], stream: Stream

@@ -68,7 +68,7 @@ class NulledBoard(Board):
     def __init__(self, board: Board, bias: np.ndarray, full_scale: float) -> None:
         self.board, self.bias, self._full_scale = board, bias, full_scale
         self.size, self.tau, self.runaway = board.size, board.tau, board.runaway
-        self.takes_rows = board.takes_rows
+        self.takes_rows, self.shows_overload = board.takes_rows, board.shows_overload
         largest = float(np.abs(bias).max())
         # Ranges in which the bias leaves enough of the DAC to the drive.
         fitting = [gain for gain in board.drive_gains if gain * largest <= SHARE * full_scale]
