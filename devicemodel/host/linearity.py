@@ -4,10 +4,10 @@ An array is linear: from starts s, s / 2 and 0 under drives d, (d + d_0) / 2 and
 
     v(d) - 2 v((d + d_0) / 2) + v(d_0) = 0
 
-whatever offsets, leak and settling are, and a part that saturates in the first run does not in the second one. Of each channel that code of
-the DAC next to d_0 is taken between which and d's there is one in the middle, so that codes add nothing. Two runs more for a reading, and for
-boards alone whose amplifiers have no comparator that would say the same (`Board.shows_overload`). An error of saturation that passes is at
-most what is allowed to the sum: `TOLERANCE` of the signal, and the ADC's resolution.
+whatever offsets, leak and settling are, and a part that saturates in the first run does not in the second one. Of each channel that code
+of the DAC next to d_0 is taken between which and d's there is one in the middle, so that codes add nothing. Two runs more for a reading,
+and for boards alone whose amplifiers have no comparator that would say the same (`Board.shows_overload`). An error of saturation that
+passes is at most what is allowed to the sum: `TOLERANCE` of the signal, and the ADC's resolution.
 """
 
 from __future__ import annotations
