@@ -16,11 +16,11 @@ class Redraw:
 
     Args:
         seed: of the device's noise. die: seed of the die; None, nominal parts, counts as 0, as for all noise.
-        number: of the occasion, from 0.
+        number: of the occasion, from 0. series: of occasions that are counted by themselves, 0: the device's own.
     """
 
-    def __init__(self, seed: int, die: int | None, number: int) -> None:
-        self._key = (int(seed), int(die or 0), int(number))
+    def __init__(self, seed: int, die: int | None, number: int, series: int = 0) -> None:
+        self._key = (int(seed), int(die or 0), int(number), int(series))
 
     def deviates_of(self, part: str, channel: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Standard normal deviates of the numbered elements of channels; see `Die.deviates_of`."""

@@ -5,7 +5,9 @@ crosspoint of small f, would ask for more than there is: the unit of the matrix 
 
     unit = (largest conductance) / max_ij (|S_ij| / f_ij).
 
-Of two slices the second one is given what the first one, as measured, leaves (`slices`).
+One that holds an offset e besides, the same at every code, is given the code nearest to (wanted - e) / f, where the unit heeds e, too; or
+it is left out where that is nearer to what is wanted. Of two slices the second one is given what the first one, as measured, leaves
+(`slices`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,11 @@ from ...circuits.technology.parts import Resistors
 from ..fabrics.array import ArrayParts
 from ..parts import Parts
 from ..programming import CellTable
+from .quantise import nearest, smallest_code
 from .slices import choose_codes
+
+LEAST = 0.1
+"""Share of the largest conductance that a crosspoint is counted on to hold at its largest code."""
 
 
 def with_verified_codes(parts: Parts, unit: float, cells: CellTable, resistors: Resistors) -> tuple[ArrayParts, float]:
@@ -38,5 +44,18 @@ def with_verified_codes(parts: Parts, unit: float, cells: CellTable, resistors: 
             f"cells was measured for {cells.size} unknowns, the system has {parts.size}: measure_cells(device, {parts.size})"
         )
     wanted, factors = parts.entries(), cells.factors[:, : parts.size, : parts.size].astype(float)
-    scale = 1.0 / (resistors.unit * float((np.abs(wanted) / factors[0]).max()))
-    return parts.with_entries(choose_codes(scale * wanted, resistors, factors)), scale * unit
+    if cells.offsets is None:
+        scale = 1.0 / (resistors.unit * float((np.abs(wanted) / factors[0]).max()))
+        return parts.with_entries(choose_codes(scale * wanted, resistors, factors)), scale * unit
+    offsets = cells.offsets[0, : parts.size, : parts.size].astype(float) / resistors.unit
+    scale = 1.0 / float(
+        (np.abs(wanted) / np.maximum(factors[0] / resistors.unit + offsets, LEAST / resistors.unit)).max()
+    )
+    sizes = scale * np.abs(wanted)
+    chosen = choose_codes(np.sign(wanted) * np.maximum(sizes - offsets, 0.0), resistors, factors)
+    # Below the smallest code there is none, whose error is what is wanted itself.
+    least = (
+        nearest(np.full(sizes.shape, smallest_code(resistors)), resistors) if resistors.bits is not None else 0 * sizes
+    )
+    kept = (chosen[0] == 0) & (sizes > 0) & (np.abs(factors[0] * least + offsets - sizes) < sizes)
+    return parts.with_entries([np.where(kept, np.sign(wanted) * least, chosen[0]), *chosen[1:]]), scale * unit

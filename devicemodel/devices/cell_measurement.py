@@ -19,7 +19,10 @@ goes from code to code, and the mean of it falls about as 1 / levels. With a cod
 Columns of sqrt(n) senders are programmed at once, first of neighbours and then of cells that are sqrt(n) apart: two cells are never
 in one block of both kinds, so that every crosspoint is measured, most of them twice.
 
-The factor is a crosspoint's own, whatever its code: that is how the parts of a die deviate here. A second slice is not measured: its own
+The factor is a crosspoint's own, whatever its code: that is how the parts of a die deviate here. Where each has a fixed error of the full
+range besides (`resistors.range_error`), all is measured at a second code, half as large, and the line through both says factor and offset.
+Errors that are drawn anew at a programming or in a run are none of the die's: they are averaged over `programmings` of each test matrix,
+and what they leave in the table is in its `repeatability`. Test matrices count by themselves. A second slice is not measured: its own
 mismatch is a share of less than a code of the first one. Wires are not in this law.
 """
 
@@ -32,25 +35,27 @@ import numpy as np
 
 from ...circuits.errors import InputError
 from ...circuits.technology.converters import Converter
+from ...circuits.technology.redraw import Redraw
 from ...compiler.compile import lay_out
+from ...compiler.conductance_errors import writing_errs
 from ...compiler.fabrics.array import ArrayParts
 from ...compiler.passes.quantise import is_discrete, nearest
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import CellTable
 from ..host.converters import drive_codes, step_of
-from .circuit import CircuitDevice, ProgramBoard
+from .circuit import CircuitDevice
 
 SHARE = (math.sqrt(5) - 1) / 2
 """Of the largest conductance that a measured crosspoint is given."""
 RANGE = 0.85
 """Share of the limit that the largest voltage is planned at: parts may deviate by what is left."""
 DURATION = 25.0
-"""Of a run, tau: a cell of that conductance has settled to e^-15."""
+"""Of a run, tau: a cell of that conductance has settled to e^-15. One of less takes longer in proportion."""
 STREAM = 100
-"""Number of these runs' noise streams, beyond those of attempts."""
+"""Number of these runs' noise streams, beyond those of attempts, and of the series that test matrices and their runs are."""
 
 
-def measure_cells(device: CircuitDevice, size: int, levels: int = 64) -> CellTable:
+def measure_cells(device: CircuitDevice, size: int, levels: int = 64, programmings: int = 1) -> CellTable:
     """Measure the crosspoints of a device's array.
 
     Args:
@@ -58,40 +63,35 @@ def measure_cells(device: CircuitDevice, size: int, levels: int = 64) -> CellTab
         size: cells n >= 2 of the array.
         levels: of the drive, each with either sign, for each column. With converters of 8 bits, 64 make factors right to 3e-4
             (one standard deviation), a seventh of half a code of 8 bits.
+        programmings: of each test matrix. Write noise of s of the full range leaves some 1.2 s / sqrt(programmings) in a factor.
 
     Raises:
-        InputError: another fabric, a layout, a size below 2, no levels; a reading beyond the range, where parts deviate by more than 15 %.
+        InputError: another fabric, a layout, a size below 2, no levels or programmings; a reading beyond the range, where parts deviate by
+            more than 15 %.
     """
     if device.fabric != "crossbar" or device.layout:
         raise InputError(
             f"measure_cells with fabric {device.fabric!r}, layout={device.layout}: its law is that of fabric 'crossbar' without layout"
         )
-    for name, value, least in (("size", size, 2), ("levels", levels, 1)):
+    for name, value, least in (("size", size, 2), ("levels", levels, 1), ("programmings", programmings, 1)):
         if not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value!r}: give an integer >= {least}")
     bench = _Bench(device, size, levels)
-    width = math.isqrt(size - 1) + 1
-    cells = np.arange(size)
-    found = [bench.ratios([cells[key == k] for k in range(key.max() + 1)]) for key in (cells // width, cells % width)]
-    own = np.mean([sent for sent, _ in found], axis=0)
-    # Conductances over the full one, in units of the row's input resistor.
-    code, leak = bench.code, device.nominal_leak
-    diagonal = 1.0 / own - leak * (code + 1.0)
-    both = np.stack([bench.received(ratio, diagonal, leak) for _, ratio in found])
-    known = np.isfinite(both)
-    factors = np.where(known, both, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1) / code
-    np.fill_diagonal(factors, diagonal / code)
-    apart = np.diff(both, axis=0) / code
-    twice = apart[np.isfinite(apart)]
+    held, error = bench.conductances(SHARE, programmings)
+    factors, offsets, code = held / bench.code, None, bench.code
+    if device.technology.resistors.range_error:
+        lower, _ = bench.conductances(SHARE / 2, programmings)
+        factors = (held - lower) / (code - bench.code)
+        offsets = (held - factors * code)[None].astype(np.float32)
     return CellTable(
         factors=factors[None].astype(np.float32),
-        # Half of the difference of two measurements has the standard error of their mean.
-        repeatability=float(np.sqrt(np.mean(twice**2)) / 2) if len(twice) else math.nan,
+        repeatability=error / code,
         runs=bench.runs,
-        seconds=bench.runs * sum(device.read_out.spans(DURATION)) * bench.tau,
+        seconds=bench.taus * bench.tau,
         conversions=(1 + device.read_out.reads) * size * bench.runs,
         programmings=bench.programmings,
         codes=bench.codes,
+        offsets=offsets,
     )
 
 
@@ -108,8 +108,8 @@ class _Bench:
     """Test matrices on a device, and readings of them.
 
     Attributes:
-        code: c, over the largest conductance. tau: s.
-        runs, programmings, codes: so far.
+        code: c, over the largest conductance, of the last test matrices. tau: s.
+        runs, taus, programmings, codes: so far; taus: of their analog time.
     """
 
     def __init__(self, device: CircuitDevice, size: int, levels: int) -> None:
@@ -117,25 +117,44 @@ class _Bench:
         self._device, self._size = device, size
         self._blank = lay_out(np.eye(size), "crossbar", technology)
         self.tau = self._blank.tau
+        self._count = levels
+        self.runs, self.taus, self.programmings, self.codes = 0, 0.0, 0, 0
+        self._loaded = np.zeros((size, size), dtype=bool)
+
+    def conductances(self, share: float, programmings: int) -> tuple[np.ndarray, float]:
+        """What the crosspoints hold at the code nearest to a share of the largest conductance, (n, n) over that, in units of the row's
+        input resistor; and the standard error of a crosspoint's, from what its measurements differ by."""
+        device, technology, size = self._device, self._device.technology, self._size
         full = 1.0 / technology.resistors.unit
-        value = np.array([SHARE * full])
+        value = np.array([share * full])
         self._conductance = float(
             (nearest(value, technology.resistors) if is_discrete(technology.resistors) else value)[0]
         )
-        self.code = self._conductance / full
+        self.code, self._duration = self._conductance / full, DURATION * SHARE / share
         largest = min(technology.dac.full_scale, RANGE * device.host.limit * self.code)
-        self._levels = _levels(largest, levels, technology.dac, technology.adc)
-        self.runs = self.programmings = self.codes = 0
-        self._loaded = np.zeros((size, size), dtype=bool)
+        self._levels = _levels(largest, self._count, technology.dac, technology.adc)
+        width, cells = math.isqrt(size - 1) + 1, np.arange(size)
+        blocks = [[cells[key == k] for k in range(key.max() + 1)] for key in (cells // width, cells % width)]
+        found = [self.ratios(of) for _ in range(programmings) for of in blocks]
+        leak = device.nominal_leak
+        diagonal = 1.0 / np.mean([sent for sent, _ in found], axis=0) - leak * (self.code + 1.0)
+        each = np.stack([self.received(ratio, diagonal, leak) for _, ratio in found])
+        known = np.isfinite(each)
+        times = np.maximum(known.sum(axis=0), 1)
+        held = np.where(known, each, 0.0).sum(axis=0) / times
+        square = np.where(known, (each - held) ** 2, 0.0).sum(axis=0)[times > 1]
+        more = times[times > 1]
+        np.fill_diagonal(held, diagonal)
+        return held, float(np.sqrt(np.mean(square / (more - 1) / more))) if len(more) else math.nan
 
     def ratios(self, blocks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """v_j / u, (n,), and -v_i / v_j, (n, n), with each block as senders in turn; nan among cells of one block."""
         n = self._size
         sent, received = np.full(n, np.nan), np.full((n, n), np.nan)
         for block in blocks:
-            board = self._device.board_of(self._program(block))
+            program = self._program(block)
             others = np.setdiff1d(np.arange(n), block)
-            for j, volts in zip(block, self._read(board, block), strict=True):
+            for j, volts in zip(block, self._read(program, block), strict=True):
                 sent[j] = volts[j] / self._levels.sum()
                 received[others, j] = -volts[others] / volts[j]
         return sent, received
@@ -151,14 +170,20 @@ class _Bench:
         present = np.eye(n, dtype=bool)
         present[:, block] = True
         present[np.ix_(block, block)] = np.eye(len(block), dtype=bool)
-        self.programmings, self.codes = self.programmings + 1, self.codes + int((present != self._loaded).sum())
+        changed = (
+            present.size if writing_errs(self._device.technology.resistors) else int((present != self._loaded).sum())
+        )
+        self.programmings, self.codes = self.programmings + 1, self.codes + changed
         self._loaded = present
         parts = self._blank.parts
         assert isinstance(parts, ArrayParts)
         entries = [self._conductance * present, np.zeros((n, n))][: parts.slices]
         return dataclasses.replace(self._blank, parts=parts.with_entries(entries))
 
-    def _read(self, board: ProgramBoard, block: np.ndarray) -> np.ndarray:
+    def _redraw(self, number: int) -> Redraw:
+        return Redraw(self._device.seed, self._device.die.seed, number, STREAM)
+
+    def _read(self, program: AnalogProgram, block: np.ndarray) -> np.ndarray:
         """Sums over levels of half the differences of readings at u and -u, (senders, n) V, each sender driven alone."""
         device, signed = self._device, np.concatenate([self._levels, -self._levels])
         requested = np.zeros((len(block), len(signed), self._size))
@@ -167,9 +192,22 @@ class _Bench:
         noise = [
             np.random.default_rng([device.seed, device.die.seed or 0, self.runs + k, STREAM]) for k in range(len(rows))
         ]
+        total, writing = np.zeros_like(requested), self._redraw(self.programmings - 1)
+        if device.technology.resistors.read_noise:
+            found = [
+                device.host.respond(
+                    device.board_of(program, writing, self._redraw(self.runs + k)),
+                    row[None],
+                    self._duration,
+                    noise[k : k + 1],
+                )[0]
+                for k, row in enumerate(rows)
+            ]
+        else:
+            found = device.host.respond(device.board_of(program, writing), rows, self._duration, noise)
         self.runs += len(rows)
-        total = np.zeros_like(requested)
-        for place, seen in enumerate(device.host.respond(board, rows, DURATION, noise)):
+        self.taus += len(rows) * sum(device.read_out.spans(self._duration))
+        for place, seen in enumerate(found):
             j, k = divmod(place, len(signed))
             if seen is None or seen.clipped:
                 read = "no finite voltage" if seen is None else f"{seen.peak:.3g} V"

@@ -219,9 +219,15 @@ class CircuitDevice(HostedDevice):
         self.programmings, self._fluctuates_for = self.programmings + 1, -1
         return self._board_of(self._fresh)
 
-    def board_of(self, nominal: AnalogProgram, writing: Redraw | None = None) -> ProgramBoard:
-        """A nominal program, such as one of a test matrix, on this die, with the write noise of a programming; what is loaded stays."""
-        return self._board_of(self._fabricated(nominal, writing))
+    def board_of(
+        self, nominal: AnalogProgram, writing: Redraw | None = None, reading: Redraw | None = None
+    ) -> ProgramBoard:
+        """A nominal program, such as one of a test matrix, on this die, with the write noise of a programming and the read noise of a run;
+        what is loaded stays."""
+        held = self._fabricated(nominal, writing)
+        if reading is not None:
+            held = dataclasses.replace(held, parts=fluctuating(held.parts, self.technology.resistors, reading))
+        return self._board_of(held)
 
     def _redraw(self, number: int) -> Redraw:
         return Redraw(self.seed, self.die.seed, number)

@@ -117,7 +117,7 @@ def test_it_sees_voltages_alone(monkeypatch):
     device = surrogate()
     seen = measure_cells(device, 4, 2).factors
     whole = device.board_of
-    monkeypatch.setattr(device, "board_of", lambda program: Blind(whole(program)))
+    monkeypatch.setattr(device, "board_of", lambda *given: Blind(whole(*given)))
     np.testing.assert_array_equal(measure_cells(device, 4, 2).factors, seen)
 
 
