@@ -34,7 +34,7 @@ def judged(card, comparisons):
     for item in comparisons:
         case = item.case
         x = (
-            SurrogateDevice(card, case.die)
+            SurrogateDevice(card, case.die, extrapolate=True)
             .solve(Dense(torch.tensor(case.matrix)), torch.tensor(case.b), case.duration)
             .x.numpy()
         )
