@@ -11,6 +11,7 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path
+from .inputs import read_vector
 from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples, numbers, suffixed, whole
 from .outputs import emit, note, show
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ..devicemodel.cost.digital_host import DigitalHost
     from ..devicemodel.cost.model import Scenario, StepCost
     from ..devicemodel.cost.refinement import ReadingPlan
-    from ..devicemodel.cost.workload import SolverArray
+    from ..devicemodel.cost.solver_array import SolverArray
 
 BASE = "paper"
 ROWS = 7
@@ -35,7 +36,8 @@ app = typer.Typer()
         "thermograd cost --parameters 100k --batch 32 --outputs 20 --sweep rate=1G:1000T --plot rate.png",
         "thermograd cost --parameters 100k --batch 32 --outputs 20 --layout dual --technology integrated --json",
         "thermograd cost --parameters 29k --batch 64 --outputs 9 --layout dual --technology integrated --rounds 0,1,2,4",
-        "thermograd compile A.npy --fabric crossbar --technology integrated --out board && thermograd cost --program board.json",
+        "thermograd cost --parameters 100k --batch 32 --outputs 20 --technology integrated --accuracy 0.001 --condition 30",
+        "thermograd compile A.npy --fabric crossbar --technology integrated --out board && thermograd cost --program board.json --b b.npy",
     ),
 )
 def cost(
@@ -55,7 +57,31 @@ def cost(
         typer.Option("--program", help="Program written by `compile`, instead of a network.", metavar="FILE"),
     ] = None,
     technology: TechnologyName = None,
-    duration: Annotated[float, typer.Option("--duration", help="Of a run, in tau.", metavar="TAU")] = 50.0,
+    b: Annotated[
+        Path | None,
+        typer.Option(
+            "--b",
+            help="Right-hand side of --program, .npy, .csv or .txt, whose run is worked out; without it bounds for all.",
+            metavar="FILE",
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            "--duration", help="Of a run, in tau. Default: what the circuit needs to --accuracy.", metavar="TAU"
+        ),
+    ] = None,
+    accuracy: Annotated[
+        float, typer.Option("--accuracy", help="Relative, to which the circuit settles.", metavar="SHARE")
+    ] = 0.01,
+    condition: Annotated[
+        float | None,
+        typer.Option(
+            "--condition",
+            help="Condition number of the matrix of a network, damping included. Default: 10.",
+            metavar="NUMBER",
+        ),
+    ] = None,
     attempts: Annotated[int, typer.Option("--attempts", help="Analog runs for each reading.", min=1)] = 1,
     rounds: Annotated[
         str | None,
@@ -75,6 +101,10 @@ def cost(
         float | None,
         typer.Option("--host-power", help="Power of the host while it computes. Default: 400 W.", metavar="WATT"),
     ] = None,
+    host_idle_power: Annotated[
+        float | None,
+        typer.Option("--host-idle-power", help="Power of the host while it waits. Default: 53 W.", metavar="WATT"),
+    ] = None,
     host_bandwidth: Annotated[
         str | None,
         typer.Option(
@@ -91,15 +121,18 @@ def cost(
         str | None,
         typer.Option(
             "--sweep",
-            help="Vary one of parameters, batch, outputs, duration, bits, rate (link, bit/s), converters (of a kind, shared), samples "
-            "(of one converter, 1/s) or resistance (ohm), and report where the bottleneck changes.",
+            help="Vary one of parameters, batch, outputs, duration, condition, bits, rate (link, bit/s), converters (of a kind, shared), "
+            "samples (of one converter, 1/s), resistance (ohm) or bandwidth (of the amplifiers, Hz), and say where the bottleneck changes.",
             metavar="KNOB=LOW:HIGH",
         ),
     ] = None,
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Time and energy of one step, part by part: derivatives, programming, transfers, converters, settling, residuals.
+    """Time and energy of one step, part by part: derivatives, programming, transfers, converters, settling, residuals, idle host.
+
+    A run takes as long as the loaded amplifiers need to settle, unless --duration states a protocol. An array that they cannot drive, or
+    that is unstable with them, is "not buildable, because ...".
 
     With --rounds the solution is refined, and the table is that of the most rounds; `thermograd train` takes at most 8, until
     |b - A x| <= 1e-2 |b|.
@@ -113,6 +146,7 @@ def cost(
         raise InputError("--digital takes the place of --host-rate: leave one of them out")
     from ..devicemodel.cost.digital_host import DigitalHost
     from ..devicemodel.cost.model import Scenario
+    from ..devicemodel.cost.planned_array import CONDITION
     from .hardware import read_technology
 
     seconds, default = None if digital is None else suffixed("--digital", digital), DigitalHost()
@@ -120,6 +154,7 @@ def cost(
         default.rate if host_rate is None else suffixed("--host-rate", host_rate),
         default.power if host_power is None else host_power,
         default.bandwidth if host_bandwidth is None else suffixed("--host-bandwidth", host_bandwidth),
+        default.idle_power if host_idle_power is None else host_idle_power,
     )
     plans = _plans(rounds)
     if program is not None:
@@ -128,14 +163,17 @@ def cost(
             "--batch": batch,
             "--outputs": outputs,
             "--technology": technology,
+            "--condition": condition,
             "--host-rate": None if rounds else host_rate,
             "--sweep": sweep,
         }
         for option, value in given.items():
             if value is not None:
                 raise InputError(f"{option} does not apply to --program, which is a finished circuit; leave it out")
-        _cost_of_program(program, duration, attempts, seconds or 0.0, host, plans, json)
+        _cost_of_program(program, b, (duration, accuracy), attempts, seconds or 0.0, host, plans, json)
         return
+    if b is not None:
+        raise InputError("--b is a right-hand side of --program FILE: give both, or leave --b out")
     if parameters is None or batch is None or outputs is None:
         raise InputError("give --parameters, --batch and --outputs, or --program FILE")
     picture = output_path(plot, PICTURES, [Path(technology or "")])
@@ -146,6 +184,8 @@ def cost(
         layout=layout,
         technology=read_technology(technology or BASE),
         duration=duration,
+        accuracy=accuracy,
+        condition=CONDITION if condition is None else condition,
         host=host,
         digital_seconds=seconds,
         attempts=attempts,
@@ -153,8 +193,8 @@ def cost(
     )
     costs = [dataclasses.replace(scenario, reading=plan).cost() for plan in plans]
     found, array = costs[-1], scenario.array()
-    title = f"{layout}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {duration:g} tau, {scenario.reading}, "
-    title += f"technology {scenario.technology.name}"
+    title = f"{layout}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {_length(found, duration)}, "
+    title += f"{scenario.reading}, technology {scenario.technology.name}"
     data = _data(plans, costs, array)
     swept = None if sweep is None else _swept(scenario, sweep)
     if swept is not None and picture is not None:
@@ -166,8 +206,7 @@ def cost(
     if json:
         emit(data | {"layout": layout, "technology": scenario.technology.name, "sweep": swept, "plot": picture})
         return
-    _show(found, array, title)
-    _show_readings(plans, costs)
+    _show(found, plans, costs, title)
     if swept is not None:
         _show_sweep(swept)
     if picture is not None:
@@ -187,30 +226,38 @@ def _plans(rounds: str | None) -> list[ReadingPlan]:
 
 
 def _cost_of_program(
-    path: Path, duration: float, attempts: int, seconds: float, host: DigitalHost, plans: list[ReadingPlan], json: bool
+    path: Path,
+    drive: Path | None,
+    run: tuple[float | None, float],
+    attempts: int,
+    seconds: float,
+    host: DigitalHost,
+    plans: list[ReadingPlan],
+    json: bool,
 ) -> None:
     from ..compiler.program_io import load_program
-    from ..devicemodel.cost.model import step_cost
+    from ..devicemodel.cost.compiled_array import compiled_array
+    from ..devicemodel.cost.model import run_seconds, step_cost
     from ..devicemodel.cost.refinement import scaling_work, written_out
-    from ..devicemodel.cost.workload import compiled_array
 
     _require_program(path)
-    program = load_program(path)
-    array = compiled_array(program)
-    costs = []
+    program, (duration, accuracy) = load_program(path), run
+    array = compiled_array(program, None if drive is None else read_vector(drive), duration, accuracy)
+    each, costs = run_seconds(array, duration, accuracy), []
     for plan in plans:
         runs, work = plan.runs * attempts, plan.work(written_out(array.cells), scaling_work(array.cells))
-        costs.append(step_cost(array, program.technology, duration * array.tau * runs, seconds, host, runs, work))
+        costs.append(step_cost(array, program.technology, each * runs, seconds, host, runs, work, accuracy))
     if json:
         emit(_data(plans, costs, array) | {"layout": program.fabric_name, "technology": program.technology.name})
         return
-    _show(
-        costs[-1],
-        array,
-        f"{program.fabric_name}: {program.size} unknowns, {duration:g} tau, {plans[-1]}, technology {program.technology.name}",
-    )
-    _show_readings(plans, costs)
+    title = f"{program.fabric_name}: {program.size} unknowns, {_length(costs[-1], duration)}, {plans[-1]}"
+    _show(costs[-1], plans, costs, f"{title}, technology {program.technology.name}")
     _remark(program.technology)
+
+
+def _length(found: StepCost, duration: float | None) -> str:
+    """Length of a run, in words."""
+    return f"settled to {100 * found.accuracy:g} %" if duration is None else f"{duration:g} tau"
 
 
 def _require_program(path: Path) -> None:
@@ -233,7 +280,7 @@ def _require_program(path: Path) -> None:
 
 def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
     """Table and changes of the bottleneck, as plain data."""
-    from ..devicemodel.cost.model import handovers, knob_values, sweep
+    from ..devicemodel.cost.sweeps import handovers, knob_values, sweep
 
     knob, equals, bounds = (word.strip() for word in text.partition("="))
     low, colon, high = (word.strip() for word in bounds.partition(":"))
@@ -255,99 +302,24 @@ def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
     }
 
 
-def _show(found: StepCost, array: SolverArray, title: str) -> None:
-    from ..devicemodel.cost.model import share
-    from ..report.formatting import engineering
+def _show(found: StepCost, plans: list[ReadingPlan], costs: list[StepCost], title: str) -> None:
+    from ..report import cost_rows
 
-    rows = [
-        (
-            part.name,
-            engineering(part.seconds, "s"),
-            share(part.seconds, found.seconds),
-            engineering(part.joules, "J"),
-            share(part.joules, found.joules),
-        )
-        for part in found.parts
-    ]
-    rows.append(("total", engineering(found.seconds, "s"), "", engineering(found.joules, "J"), ""))
-    show(title, ("part", "time", "share", "energy", "share"), rows)
-    facts = [
-        ("bottleneck in time", found.bottleneck),
-        ("bottleneck in energy", found.energy_bottleneck),
-        ("cells", f"{array.cells}"),
-        ("codes", f"{array.codes}"),
-        ("amplifiers", f"{array.amplifiers}"),
-        ("tau", engineering(array.tau, "s")),
-        ("heat of the resistors", engineering(array.heat, "W")),
-        ("runs", f"{found.counts.runs}"),
-        ("conversions, DAC and ADC each", f"{found.counts.conversions}"),
-    ]
-    show("", ("", ""), facts)
-
-
-def _show_readings(plans: list[ReadingPlan], costs: list[StepCost]) -> None:
-    """Compare readings, if there is more than one."""
-    from ..report.formatting import engineering
-
-    if len(plans) == 1:
-        return
-    columns = (
-        "reading",
-        "runs",
-        "conversions",
-        "products",
-        "multiply-adds",
-        "memory",
-        "solution",
-        "",
-        "whole step",
-        "",
-    )
-    rows = []
-    for plan, one in zip(plans, costs, strict=True):
-        counts, work = one.counts, one.counts.work
-        of_array = _beside_derivatives(one)
-        rows.append(
-            (
-                str(plan),
-                counts.runs,
-                counts.conversions,
-                work.products,
-                f"{work.multiply_adds:.3g}",
-                engineering(work.bytes, "B"),
-                engineering(of_array[0], "s"),
-                engineering(of_array[1], "J"),
-                engineering(one.seconds, "s"),
-                engineering(one.joules, "J"),
-            )
-        )
-    show("Refining: conversions of all DACs, and as many of all ADCs; solution: all but the derivatives", columns, rows)
-
-
-def _beside_derivatives(one: StepCost) -> tuple[float, float]:
-    """Seconds and joules of all parts but the derivatives."""
-    parts = [part for part in one.parts if part.name != "derivatives"]
-    return math.fsum(part.seconds for part in parts), math.fsum(part.joules for part in parts)
+    show(title, cost_rows.PARTS, cost_rows.parts(found))
+    show("", ("", ""), cost_rows.facts(found))
+    for why in found.obstacles:
+        note(f"not buildable, because {why}")
+    if len(plans) > 1:
+        show(cost_rows.READINGS_TITLE, cost_rows.READINGS, cost_rows.readings(plans, costs))
 
 
 def _show_sweep(swept: dict[str, Any]) -> None:
-    from ..report.formatting import engineering
+    from ..report import cost_rows
 
-    knob = swept["knob"]
-    rows = [
-        (
-            f"{value:.4g}",
-            engineering(one["seconds"], "s"),
-            one["bottleneck"],
-            engineering(one["joules"], "J"),
-            one["energy_bottleneck"],
-        )
-        for value, one in zip(swept["values"], swept["costs"], strict=True)
-    ]
-    show("", (knob, "time", "bottleneck", "energy", "bottleneck"), rows)
+    show("", (swept["knob"], *cost_rows.SWEEP), cost_rows.sweep(swept))
     for what in ("time", "energy"):
         for change in swept[f"{what}_handovers"]:
-            note(f"{what}: from {change['before']} to {change['after']} at {knob} = {change['value']:.4g}")
+            note(f"{what}: from {change['before']} to {change['after']} at {swept['knob']} = {change['value']:.4g}")
         if not swept[f"{what}_handovers"]:
             note(f"{what}: the bottleneck does not change")
 
@@ -360,11 +332,14 @@ def _remark(technology: Technology) -> None:
         "link.energy": technology.link.energy,
         "resistors.write_energy": technology.resistors.write_energy,
         "opamp.power": technology.opamp.power,
+        "opamp.supply": technology.opamp.supply,
     }
     unstated = [name for name, figure in figures.items() if figure == 0]
     unstated += [f"{name}.rate" for name in ("dac", "adc") if math.isinf(getattr(technology, name).rate)]
     if unstated:
         note(f"technology {technology.name} does not state {', '.join(unstated)}, which count as free")
+    if math.isinf(technology.opamp.output_current):
+        note(f"technology {technology.name} does not state opamp.output_current: its amplifiers supply any current")
 
 
 def _data(plans: list[ReadingPlan], costs: list[StepCost], array: SolverArray) -> dict[str, Any]:
@@ -372,4 +347,4 @@ def _data(plans: list[ReadingPlan], costs: list[StepCost], array: SolverArray) -
         {"rounds": plan.rounds, "seconds": one.seconds, "joules": one.joules, "counts": one.counts.to_dict()}
         for plan, one in zip(plans, costs, strict=True)
     ]
-    return costs[-1].to_dict() | {"array": dataclasses.asdict(array), "readings": readings}
+    return costs[-1].to_dict() | {"array": array.to_dict(), "readings": readings}

@@ -350,8 +350,14 @@ class Parts(abc.ABC):
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:
         """Most heat of all resistors together at rest, W; 0 where none has a voltage at rest.
 
+        Each resistor is taken between its source's largest voltage and ground. That bounds what it makes at a summing node, too: no current
+        leaves the node, so that it rests where the heat of its resistors is least (Thomson's principle), and at 0 V they make no less;
+        whatever the amplifiers' gain and offset, without bias currents. So do two rails whose difference alone is held: their mean rests
+        where the heat is least.
+
         Args:
-            volts: largest magnitude of a cell's voltage, V. drive_volts: of a voltage before the input resistors.
+            volts: largest magnitude of a cell's voltage, and of any amplifier's output, V. drive_volts: of a voltage before the input
+                resistors.
         """
         return 0.0
 

@@ -185,8 +185,9 @@ class Report:
         solution_bound: largest possible |x - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, over all b.
         solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F, the relative rms error of the solution over random b.
         slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
-        resistor_power: most heat that the resistors make at rest with no unknown beyond half of the output limit and no input beyond the
-            DAC's full scale; amplifiers not included. 0 in oscillators, which rest without voltage.
+        resistor_power: most heat that the resistors make at rest with no output of an amplifier (of a passive fabric, no unknown)
+            beyond the output limit and no input beyond the DAC's full scale, a bound (`Parts.dissipation_bound`); amplifiers not
+            included. 0 in oscillators, which rest without voltage.
         error_for_b: |M^-1 b - A^-1 b| / |A^-1 b| for the b of `describe`; None: none was given.
         die_error: what the technology's tolerances add for that b, offsets included; None: no b, no tolerances, no dies, or too large.
         layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
@@ -338,7 +339,7 @@ class Report:
             *self._reactive("inductor", "H"),
             (
                 "power in resistors",
-                f"{self.resistor_power:.3g} W at most, with no unknown beyond half of the output limit",
+                f"{self.resistor_power:.3g} W at most, with no output beyond its limit",
             ),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)

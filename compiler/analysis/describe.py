@@ -73,7 +73,7 @@ def describe(
         slow_time=program.settling_time,
         smallest_resistor=float(resistors.min(initial=math.inf)),
         largest_resistor=float(resistors.max(initial=0.0)),
-        resistor_power=program.parts.dissipation_bound(technology.opamp.output_limit / 2, technology.dac.full_scale),
+        resistor_power=program.parts.dissipation_bound(technology.opamp.output_limit, technology.dac.full_scale),
         tolerance_error=0.0 if found is None else found.tolerance_error,
         most_sensitive=() if found is None else found.most,
         parts=kinds,

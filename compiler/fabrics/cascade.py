@@ -127,7 +127,7 @@ class FactoredParts(Parts):
         return sum(int(np.prod(array.shape)) for array in self.arrays)
 
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:
-        """No stage's output is beyond its inputs' norm; resistors span an output and a virtual ground, at half of its voltage."""
+        """Resistors span an output, at half of its voltage, and a virtual ground."""
         arrays = sum(float(abs(array).sum()) for array in self.arrays) + sum(float(f.sum()) for f in self.feedback)
         held = 2 * (arrays + float(self.damping.sum())) * (volts / 2) ** 2
         return held + 2 * float(self.drive.sum()) * (drive_volts / 2) ** 2

@@ -1,22 +1,22 @@
+from .compiled_array import compiled_array as compiled_array
 from .digital_host import DigitalHost as DigitalHost
 from .digital_host import HostWork as HostWork
 from .model import CostItem as CostItem
 from .model import Counts as Counts
-from .model import Handover as Handover
 from .model import Scenario as Scenario
 from .model import StepCost as StepCost
 from .model import StepTime as StepTime
-from .model import handovers as handovers
-from .model import knob_values as knob_values
 from .model import step_cost as step_cost
 from .model import step_time as step_time
-from .model import sweep as sweep
+from .planned_array import planned_array as planned_array
 from .refinement import ReadingPlan as ReadingPlan
 from .refinement import product_work as product_work
-from .workload import SolverArray as SolverArray
-from .workload import compiled_array as compiled_array
+from .solver_array import SolverArray as SolverArray
+from .sweeps import Handover as Handover
+from .sweeps import handovers as handovers
+from .sweeps import knob_values as knob_values
+from .sweeps import sweep as sweep
 from .workload import derivative_flops as derivative_flops
-from .workload import planned_array as planned_array
 
 __all__ = [
     "CostItem",

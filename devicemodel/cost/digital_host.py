@@ -37,6 +37,8 @@ class DigitalHost:
         rate: operations that it does in a second. Default: 30 % of the 19.5 TFLOP/s (single precision) of an A100's data sheet.
         power: W while it computes. Default: that data sheet's 400 W.
         bandwidth: bytes a second between it and its memory. Default: 1,555 GB/s, of that data sheet (40 GB).
+        idle_power: W while it waits for the array. Default: 53 W, what nvidia-smi showed of four A100-SXM4-40GB at 0 % utilization (52.5
+            to 54.3 W; huggingface.co/spaces/seawolf2357/PLUS_Lab_GPUs, gpus.csv, 3 July 2025). One that is kept at full clocks takes more.
 
     Raises:
         InputError: a rate or bandwidth that is not positive, a power that is negative or not finite.
@@ -45,6 +47,7 @@ class DigitalHost:
     rate: float = 0.3 * 19.5e12
     power: float = 400.0
     bandwidth: float = 1.555e12
+    idle_power: float = 53.0
 
     def __post_init__(self) -> None:
         if not self.rate > 0:
@@ -52,6 +55,7 @@ class DigitalHost:
         if not self.bandwidth > 0:
             raise InputError(f"bandwidth of the host is {self.bandwidth}: give bytes per second, > 0")
         require_amount("power of the host", self.power, "W")
+        require_amount("idle power of the host", self.idle_power, "W")
 
     def seconds(self, work: HostWork) -> float:
         """Time for some work, s: that of its operations, or of its memory if that is longer."""

@@ -9,19 +9,19 @@ words of w bits, converters of r samples/s and m of a kind, E_s joules a convers
 | programming | C w / B | C (w e_b + code bits x write energy) |
 | transfers | a 2 n w / B | a 2 n w e_b |
 | DAC | a ceil(n / m) / r | a n E_s 2^bits |
-| settling | duration | (amplifiers x their power + heat) x time |
+| settling | duration | (amplifiers x their power at rest + drive loss + heat) x time |
 | ADC | a ceil(n / m) / r | a n E_s 2^bits |
 | residuals | operations / host's rate, or bytes / its bandwidth | host's power x time |
+| idle host | | host's power when idle x the time of all parts but its own two |
 
-E_s is Walden's figure of merit (R. H. Walden, IEEE J. Sel. Areas Commun. 17:539, 1999). Nothing overlaps, codes take effect as they arrive,
-amplifiers and host are off when they are not needed. Where the technology states no figure (0, or an infinite rate), a part costs nothing.
+A duration that is not given is what the circuit needs (`solver_array.Circuit`). E_s is Walden's figure of merit (R. H. Walden, IEEE J. Sel.
+Areas Commun. 17:539, 1999). Nothing overlaps, codes take effect as they arrive, amplifiers are off when they are not needed. Where
+the technology states no figure (0, or an infinite rate), a part costs nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -31,10 +31,14 @@ from ...circuits.technology.converters import Converter, Link
 from ...circuits.technology.presets import preset
 from ...circuits.technology.technology import Technology
 from .digital_host import DigitalHost, HostWork
+from .planned_array import CONDITION, planned_array
 from .refinement import ReadingPlan, product_work, scaling_work
-from .workload import SolverArray, derivative_flops, planned_array, require_amount, require_count
+from .solver_array import ACCURACY, SolverArray
+from .workload import derivative_flops, require_amount, require_count
 
-PARTS = ("derivatives", "programming", "transfers", "DAC", "settling", "ADC", "residuals")
+HOST = ("derivatives", "residuals")
+"""Parts in which the host computes; it waits in the others."""
+PARTS = ("derivatives", "programming", "transfers", "DAC", "settling", "ADC", "residuals", "idle host")
 GROUPS: dict[str, tuple[str, ...]] = {
     "derivatives": ("derivatives",),
     "programming": ("programming",),
@@ -42,6 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "converters": ("DAC", "ADC"),
     "settling": ("settling",),
     "residuals": ("residuals",),
+    "idle host": ("idle host",),
 }
 """What competes for being the bottleneck: both kinds of converters together."""
 
@@ -77,10 +82,34 @@ class Counts:
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a step takes, in the order of `PARTS`, and how much of what is done; prints as a table."""
+    """What a step takes, in the order of `PARTS`, and how much of what is done; prints as a table.
+
+    Attributes:
+        parts: in that order. counts: of what is done.
+        array: whose circuit is asked what it needs. run: s, that each run of it is given.
+        accuracy: to which `needed` is.
+    """
 
     parts: tuple[CostItem, ...]
     counts: Counts
+    array: SolverArray
+    run: float
+    accuracy: float = ACCURACY
+
+    @property
+    def needed(self) -> float | None:
+        """Time that the circuit needs for one run, s: to `accuracy`; inf: it does not settle; None: its law is not known."""
+        return self.array.settling(self.accuracy)
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why the array cannot be built as it is; empty: nothing is known to speak against it."""
+        return self.array.obstacles
+
+    @property
+    def buildable(self) -> bool:
+        """Whether nothing is known to speak against it."""
+        return not self.obstacles
 
     @property
     def seconds(self) -> float:
@@ -120,6 +149,11 @@ class StepCost:
             "bottleneck": self.bottleneck,
             "energy_bottleneck": self.energy_bottleneck,
             "counts": self.counts.to_dict(),
+            "run": self.run,
+            "needed": self.needed,
+            "accuracy": self.accuracy,
+            "buildable": self.buildable,
+            "obstacles": list(self.obstacles),
         }
 
     def __str__(self) -> str:
@@ -128,12 +162,15 @@ class StepCost:
         for name, seconds, joules in [*rows, ("total", self.seconds, self.joules)]:
             of_time, of_energy = share(seconds, self.seconds), share(joules, self.joules)
             lines.append(f"{name:>12}{seconds:>12.3g}{of_time:>9}{joules:>12.3g}{of_energy:>9}")
-        return "\n".join([*lines, f"bottleneck: {self.bottleneck} in time, {self.energy_bottleneck} in energy"])
+        lines.append(f"bottleneck: {self.bottleneck} in time, {self.energy_bottleneck} in energy")
+        if (needed := self.needed) is not None:
+            lines.append(f"a run of {self.run:.3g} s; to {100 * self.accuracy:g} % the circuit needs {needed:.3g} s")
+        return "\n".join([*lines, *(f"not buildable, because {why}" for why in self.obstacles)])
 
 
 def share(amount: float, whole: float) -> str:
     """A part of a whole in percent, as text."""
-    return f"{100 * amount / whole:.1f} %" if whole else "-"
+    return f"{100 * amount / whole:.1f} %" if whole and math.isfinite(whole) else "-"
 
 
 def _largest(groups: dict[str, float]) -> str:
@@ -148,6 +185,7 @@ def step_cost(
     host: DigitalHost | None = None,
     attempts: int = 1,
     work: HostWork | None = None,
+    accuracy: float = ACCURACY,
 ) -> StepCost:
     """Time and energy of one step with this array.
 
@@ -159,34 +197,41 @@ def step_cost(
         host: its power in that time, and what computes the residuals; None: `DigitalHost()`.
         attempts: analog runs behind the solution; each loads the drive and is read.
         work: on the residuals; None: none.
+        accuracy: relative, of the settling time that is stated beside.
 
     Raises:
-        InputError: a negative or infinite argument, attempts < 1.
+        InputError: a negative argument, one that is infinite (but analog_seconds, of a circuit that does not settle), attempts < 1, an
+            accuracy that is not between 0 and 1.
     """
-    require_amount("analog_seconds", analog_seconds, "s")
+    if analog_seconds != math.inf:
+        require_amount("analog_seconds", analog_seconds, "s")
+    require_accuracy(accuracy)
     require_amount("digital_seconds", digital_seconds, "s")
     require_count("attempts", attempts)
     link, words = technology.link, 2 * array.cells * attempts
     written = (technology.resistors.bits or link.word) * technology.resistors.write_energy
-    watts = array.amplifiers * technology.opamp.power + array.heat
+    watts = array.amplifiers * technology.opamp.power + array.heat + array.drive_loss
     work, host = work or HostWork(), host or DigitalHost()
     residuals = host.seconds(work)
-    return StepCost(
-        (
-            CostItem("derivatives", digital_seconds, host.power * digital_seconds),
-            CostItem(
-                "programming",
-                array.codes * link.word / link.rate,
-                array.codes * (link.word * link.energy + written),
-            ),
-            CostItem("transfers", words * link.word / link.rate, words * link.word * link.energy),
-            _conversions("DAC", technology.dac, array.cells, attempts),
-            CostItem("settling", analog_seconds, watts * analog_seconds),
-            _conversions("ADC", technology.adc, array.cells, attempts),
-            CostItem("residuals", residuals, host.power * residuals),
-        ),
-        Counts(array.codes, attempts, attempts * array.cells, work),
-    )
+    parts = [
+        CostItem("derivatives", digital_seconds, host.power * digital_seconds),
+        CostItem("programming", array.codes * link.word / link.rate, array.codes * (link.word * link.energy + written)),
+        CostItem("transfers", words * link.word / link.rate, words * link.word * link.energy),
+        _conversions("DAC", technology.dac, array.cells, attempts),
+        CostItem("settling", analog_seconds, watts * analog_seconds if watts else 0.0),
+        _conversions("ADC", technology.adc, array.cells, attempts),
+        CostItem("residuals", residuals, host.power * residuals),
+    ]
+    waits = math.fsum(part.seconds for part in parts if part.name not in HOST)
+    parts.append(CostItem("idle host", 0.0, host.idle_power * waits if host.idle_power else 0.0))
+    counts = Counts(array.codes, attempts, attempts * array.cells, work)
+    return StepCost(tuple(parts), counts, array, analog_seconds / attempts, accuracy)
+
+
+def require_accuracy(accuracy: float) -> None:
+    """InputError unless it is a share of the solution."""
+    if not 0 < accuracy < 1:
+        raise InputError(f"accuracy is {accuracy}: give a relative one between 0 and 1, such as 0.01")
 
 
 def _conversions(name: str, converter: Converter, cells: int, attempts: int) -> CostItem:
@@ -197,6 +242,22 @@ def _conversions(name: str, converter: Converter, cells: int, attempts: int) -> 
     return CostItem(name, attempts * turns / converter.rate, attempts * cells * steps * converter.figure_of_merit)
 
 
+def run_seconds(array: SolverArray, duration: float | None, accuracy: float) -> float:
+    """Length of a run, s: `duration` tau, or what the circuit needs.
+
+    Raises:
+        InputError: a duration or accuracy that is out of range; neither a duration nor a circuit.
+    """
+    require_accuracy(accuracy)
+    if duration is not None:
+        require_amount("duration", duration, "tau")
+        return duration * array.tau
+    needed = array.settling(accuracy)
+    if needed is None:
+        raise InputError("duration is None, and the array's circuit is not known: give a duration in tau")
+    return needed
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One TNGD step on a network and a machine: everything that its cost depends on.
@@ -205,7 +266,9 @@ class Scenario:
         parameters, batch, outputs: N, b and dz.
         layout: "factored" (the paper's), "dense" or "dual"; see `workload`.
         technology: of the array and its converters.
-        duration: of a run, tau.
+        duration: of a run, tau, as a protocol; None: what the circuit needs to `accuracy`.
+        accuracy: relative, to which the circuit settles.
+        condition: condition number of the matrix that is programmed, damping included.
         host: what computes the derivatives, if they are not measured.
         digital_seconds: measured time of the derivatives, s; None: derived from their operations and the host's rate.
         attempts: analog runs until a signal level is found.
@@ -217,7 +280,9 @@ class Scenario:
     outputs: int
     layout: str = "factored"
     technology: Technology = dataclasses.field(default_factory=lambda: preset("paper"))
-    duration: float = 50.0
+    duration: float | None = None
+    accuracy: float = ACCURACY
+    condition: float = CONDITION
     host: DigitalHost = dataclasses.field(default_factory=DigitalHost)
     digital_seconds: float | None = None
     attempts: int = 1
@@ -225,7 +290,7 @@ class Scenario:
 
     def array(self) -> SolverArray:
         """The array that this layout needs."""
-        return planned_array(self.layout, self.parameters, self.batch, self.outputs, self.technology)
+        return planned_array(self.layout, self.parameters, self.batch, self.outputs, self.technology, self.condition)
 
     def cost(self) -> StepCost:
         """Its cost.
@@ -237,10 +302,9 @@ class Scenario:
         if digital is None:
             work = derivative_flops(self.layout, self.parameters, self.batch, self.outputs)
             digital = work / self.host.rate
-        require_amount("duration", self.duration, "tau")
         runs = self.reading.runs * self.attempts
-        analog = self.duration * array.tau * runs
-        return step_cost(array, self.technology, analog, digital, self.host, runs, self._work(array))
+        seconds = run_seconds(array, self.duration, self.accuracy) * runs
+        return step_cost(array, self.technology, seconds, digital, self.host, runs, self._work(array), self.accuracy)
 
     def _work(self, array: SolverArray) -> HostWork:
         product = product_work(self.layout, self.parameters, self.batch, self.outputs)
@@ -275,73 +339,12 @@ TECHNOLOGY_KNOBS: dict[str, tuple[str, ...]] = {
     "converters": ("dac__count", "adc__count"),
     "samples": ("dac__rate", "adc__rate"),
     "resistance": ("resistors__unit",),
+    "bandwidth": ("opamp__gbw",),
 }
 """Fields of the technology that a knob sets. `bits` is the precision of all numbers, programmable conductances included."""
-KNOBS = ("parameters", "batch", "outputs", "duration", *TECHNOLOGY_KNOBS)
+KNOBS = ("parameters", "batch", "outputs", "duration", "condition", *TECHNOLOGY_KNOBS)
 WHOLE = ("parameters", "batch", "outputs", "bits", "converters")
 """Knobs that take whole numbers."""
-
-
-@dataclass(frozen=True)
-class Handover:
-    """Where the bottleneck changes as a knob is turned up: `value` is the first at which it is `after` (names of `GROUPS`)."""
-
-    value: float
-    before: str
-    after: str
-
-
-def sweep(scenario: Scenario, knob: str, values: list[float]) -> list[StepCost]:
-    """The cost at each value of a knob."""
-    return [scenario.turned(knob, value).cost() for value in values]
-
-
-def handovers(scenario: Scenario, knob: str, low: float, high: float, energy: bool = False) -> list[Handover]:
-    """Values of a knob between two bounds at which another of `GROUPS` becomes the largest, in ascending order.
-
-    One that leads only between two neighbours of 200 tried values (equal ratios) is not seen.
-
-    Args:
-        scenario: the rest of the machine.
-        knob: one of `KNOBS`.
-        low, high: 0 < low < high.
-        energy: of energy instead of time.
-
-    Raises:
-        InputError: bounds out of order.
-    """
-
-    @functools.cache
-    def leader(value: float) -> str:
-        cost = scenario.turned(knob, value).cost()
-        return cost.energy_bottleneck if energy else cost.bottleneck
-
-    def between(left: float, right: float) -> list[Handover]:
-        if leader(left) == leader(right):
-            return []
-        if right - left <= (1 if knob in WHOLE else 1e-9 * right):
-            return [Handover(right, leader(left), leader(right))]
-        middle = float((left + right) // 2) if knob in WHOLE else math.sqrt(left * right)
-        return between(left, middle) + between(middle, right)
-
-    found: list[Handover] = []
-    for left, right in itertools.pairwise(knob_values(knob, low, high, 200)):
-        found += between(left, right)
-    return found
-
-
-def knob_values(knob: str, low: float, high: float, count: int) -> list[float]:
-    """Up to `count` values from low to high in equal ratios; whole numbers, without repetition, where the knob takes no others.
-
-    Raises:
-        InputError: bounds out of order.
-    """
-    if not 0 < low < high < math.inf:
-        raise InputError(f"bounds of {knob} are {low} and {high}: give 0 < low < high")
-    inner = [low * (high / low) ** (i / (count - 1)) for i in range(1, count - 1)]
-    if knob not in WHOLE:
-        return [low, *inner, high]
-    return sorted({low, high, *(float(round(value)) for value in inner)})
 
 
 @dataclass(frozen=True)

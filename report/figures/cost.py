@@ -8,21 +8,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from ...devicemodel.cost.model import GROUPS, Scenario, handovers, knob_values, sweep
+from ...devicemodel.cost.model import GROUPS, Scenario
+from ...devicemodel.cost.sweeps import handovers, knob_values, sweep
 from ..formatting import engineering
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, WIDE, styled
 
-COLOURS = dict(zip(GROUPS, (BLUE, VERMILLION, PURPLE, GREEN, ORANGE, SKY), strict=True))
+COLOURS = dict(zip(GROUPS, (BLUE, VERMILLION, PURPLE, GREEN, ORANGE, SKY, GREY), strict=True))
 LABELS = {
     "parameters": ("parameters N", ""),
     "batch": ("batch b", ""),
     "outputs": ("outputs dz", ""),
     "duration": ("duration (τ)", ""),
+    "condition": ("condition number", ""),
     "bits": ("bits of all numbers", ""),
     "rate": ("rate of the link", "bit/s"),
     "converters": ("converters of a kind, shared by the cells", ""),
     "samples": ("rate of one converter", "S/s"),
     "resistance": ("unit resistance", "Ω"),
+    "bandwidth": ("gain-bandwidth product", "Hz"),
 }
 """Name and unit of each knob."""
 DECADES = 7.0

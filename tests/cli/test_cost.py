@@ -13,14 +13,17 @@ from matplotlib.colors import to_hex
 from thermograd.circuits.spice.expressions import parse_number
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.program_io import load_program
-from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario, handovers, knob_values, sweep
+from thermograd.devicemodel.cost.compiled_array import compiled_array
+from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario
 from thermograd.devicemodel.cost.refinement import ReadingPlan
+from thermograd.devicemodel.cost.sweeps import handovers, knob_values, sweep
 from thermograd.optim.optimizers import reading
 from thermograd.report.figures.cost import COLOURS, sweep_plot
 
 from .command_line import Run
 
 NETWORK = ("--parameters", "100k", "--batch", 32, "--outputs", 20)
+ANY_CURRENT = "does not state opamp.output_current: its amplifiers supply any current"
 RATE = 640 * 200_640 * 16 / 50e-6
 """Of the link, at which programming the paper's largest network takes as long as 50 tau."""
 
@@ -29,7 +32,7 @@ def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
     assert re.search(r"\bcost\b", run("--help")[1])
     code, text, error = run("cost", "--help")
     assert (code, error) == (0, "")
-    assert text.split("Examples")[1].count("thermograd cost") == 5
+    assert text.split("Examples")[1].count("thermograd cost") == 6
 
 
 def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) -> None:
@@ -38,8 +41,16 @@ def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) 
     assert re.search(r"programming +│ 41\.1 ms", out)
     assert re.search(r"codes +│ 128409600", out)
     assert re.search(r"bottleneck in time +│ programming", out)
-    assert error == "technology paper does not state opamp.power, dac.rate, adc.rate, which count as free\n"
-    assert run("cost", *NETWORK, "--technology", "integrated")[2] == ""
+    assert re.search(r"bottleneck in energy +│ idle host", out)
+    unstated, unlimited = error.splitlines()
+    assert (
+        unstated == "technology paper does not state opamp.power, opamp.supply, dac.rate, adc.rate, which count as free"
+    )
+    assert unlimited == f"technology paper {ANY_CURRENT}"
+    # 0.73 ohm at the last stage: not a silent number.
+    refused = run("cost", *NETWORK, "--technology", "integrated")[2]
+    assert re.fullmatch(r"not buildable, because an amplifier drives 0\.731 ohm, which takes 0\.342 A .*\n", refused)
+    assert run("cost", *NETWORK, "--technology", "integrated", "--layout", "dual")[2] == ""
 
 
 def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
@@ -67,15 +78,22 @@ def test_measured_derivatives(run: Run) -> None:
 
 
 def test_a_sweep_says_where_the_bottleneck_changes_and_draws_it(run: Run) -> None:
-    code, out, error = run("cost", *NETWORK, "--sweep", "rate=1G:1000T", "--plot", "new/rate.png")
+    arguments = ("cost", *NETWORK, "--duration", 50, "--sweep", "rate=1G:1000T")
+    code, out, error = run(*arguments, "--plot", "new/rate.png")
     assert code == 0
     assert f"time: from programming to settling at rate = {RATE:.4g}\n" in error
-    assert "energy: the bottleneck does not change\n" in error
+    assert "energy: from idle host to derivatives at rate = " in error
+    alone = run("cost", *NETWORK, "--duration", 50, "--sweep", "rate=1G:2G")[2]
+    assert "energy: the bottleneck does not change\n" in alone
     assert out.count("programming") >= 3 + 3
     assert Path("new/rate.png").stat().st_size > 10_000
-    data = json.loads(run("cost", *NETWORK, "--sweep", "rate=1G:1000T", "--json")[1])["sweep"]
+    data = json.loads(run(*arguments, "--json")[1])["sweep"]
     assert [change["value"] for change in data["time_handovers"]] == pytest.approx([RATE], rel=1e-6)
-    assert data["energy_handovers"] == []
+    # The host's waiting, 53 W for programming, transfers and the run, takes as much as its derivatives at 400 W.
+    waits = 400 * (6 * 32 + 4 * 640) * 1e5 / 5.85e12 / 53
+    [change] = data["energy_handovers"]
+    assert (change["before"], change["after"]) == ("idle host", "derivatives")
+    assert change["value"] == pytest.approx((640 * 200_640 + 200_000) * 16 / (waits - 50e-6), rel=1e-6)
     assert (data["values"][0], data["values"][-1], len(data["costs"])) == (1e9, 1e15, 7)
 
 
@@ -85,14 +103,23 @@ def test_a_compiled_program_has_its_own_array(run: Run) -> None:
     code, out, error = run("cost", "--program", "board.json", "--duration", 10, "--digital", "1m", "--json")
     assert (code, error) == (0, "")
     data, program = json.loads(out), load_program("board")
-    assert data["array"] == pytest.approx(
-        {"cells": 2, "codes": 4, "amplifiers": 2, "tau": program.tau, "heat": program.report.resistor_power}
-    )
+    most, array = program.report.resistor_power, compiled_array(program)
+    assert data["array"] == pytest.approx(array.to_dict())
+    assert (array.cells, array.codes, array.amplifiers, array.tau) == (2, 4, 2, program.tau)
+    assert array.heat == array.most_heat == most
     assert data["parts"]["settling"]["seconds"] == pytest.approx(10 * program.tau)
-    watts = 2 * program.technology.opamp.power + program.report.resistor_power
+    watts = 2 * program.technology.opamp.power + most + array.drive_loss
     assert data["parts"]["settling"]["joules"] == pytest.approx(watts * 10 * program.tau)
     assert data["parts"]["derivatives"] == pytest.approx({"seconds": 1e-3, "joules": 0.4})
-    assert "crossbar: 2 unknowns" in run("cost", "--program", "board.json")[1]
+    assert data["needed"] == pytest.approx(array.settling())
+    assert (data["run"], data["buildable"], data["obstacles"]) == (pytest.approx(10 * program.tau), True, [])
+    assert "crossbar: 2 unknowns, settled to 1 %" in run("cost", "--program", "board.json")[1]
+    np.save("b.npy", np.array([1.0, -0.3]))
+    data = json.loads(run("cost", "--program", "board.json", "--b", "b.npy", "--accuracy", 0.1, "--json")[1])
+    exact = compiled_array(program, [1.0, -0.3], accuracy=0.1)
+    assert data["array"] == pytest.approx(exact.to_dict())
+    assert exact.heat < most / 2
+    assert data["parts"]["settling"]["seconds"] == pytest.approx(exact.settling(0.1))
 
 
 BAD: dict[str, tuple[tuple[object, ...], str]] = {
@@ -115,6 +142,11 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "technology": ((*NETWORK, "--technology", "magic"), "'magic' is neither a preset"),
     "analog time": ((*NETWORK, "--duration", "-1"), r"duration is -1\.0"),
     "host": ((*NETWORK, "--host-rate", "0"), "rate of the host is 0"),
+    "accuracy": ((*NETWORK, "--accuracy", "2"), r"accuracy is 2\.0: give a relative one between 0 and 1"),
+    "condition": ((*NETWORK, "--condition", "0.1"), r"condition is 0\.1: give a finite condition number"),
+    "idle host": ((*NETWORK, "--host-idle-power", "-1"), r"idle power of the host is -1\.0"),
+    "condition of a program": (("--program", "a.json", "--condition", 3), "--condition does not apply to --program"),
+    "drive of a network": ((*NETWORK, "--b", "b.npy"), "--b is a right-hand side of --program FILE"),
     "host's power": ((*NETWORK, "--host-power", "nan"), "power of the host is nan"),
     "sweep without bounds": ((*NETWORK, "--sweep", "rate"), "--sweep 'rate' is not KNOB=LOW:HIGH"),
     "sweep of nothing": ((*NETWORK, "--sweep", "volume=1:2"), "knob 'volume' is unknown; there are: parameters"),

@@ -110,7 +110,7 @@ def test_its_report_counts_its_parts_and_its_heat():
     assert report.parts == {"resistor": N, "capacitor": N, "amplifier": N * (N - 1)}
     assert report.error_for_b < 1e-12
     rail = program.technology.opamp.output_limit
-    assert report.resistor_power == pytest.approx(program.parts.ground.sum() * (rail / 2) ** 2)
+    assert report.resistor_power == pytest.approx(program.parts.ground.sum() * rail**2)
     assert "gm_c for 5 unknowns" in str(report)
 
 

@@ -228,7 +228,10 @@ def costs() -> Items:
         yield f"knob_{knob}.json", [swept, steps]
     program = compile_matrix(system_of("crossbar", 6, seed=1)[0], "crossbar", "integrated")
     array = compiled_array(program)
-    yield "array.npz", [dataclasses.astuple(array), dataclasses.astuple(step_time(100, 1e-6, program.technology.link))]
+    yield (
+        "array.npz",
+        [list(array.to_dict().values()), dataclasses.astuple(step_time(100, 1e-6, program.technology.link))],
+    )
     yield "array.json", step_cost(array, program.technology, 1e-6, 1e-3, attempts=2).to_dict()
     yield "laid_out.npz", figures(lay_out(system_of("crossbar", 3, seed=2)[0], "crossbar", UNEVEN))
 

@@ -22,17 +22,17 @@ from thermograd.devicemodel.cost.model import (
     WHOLE,
     Scenario,
     StepCost,
-    handovers,
-    knob_values,
+    run_seconds,
     step_cost,
     step_time,
-    sweep,
 )
 from thermograd.devicemodel.cost.refinement import ReadingPlan
-from thermograd.devicemodel.cost.workload import LAYOUTS, SolverArray
+from thermograd.devicemodel.cost.solver_array import SolverArray
+from thermograd.devicemodel.cost.sweeps import handovers, knob_values, sweep
+from thermograd.devicemodel.cost.workload import LAYOUTS
 
 PAPER, INTEGRATED = preset("paper"), preset("integrated")
-LARGE = Scenario(100_000, 32, 20)
+LARGE = Scenario(100_000, 32, 20, duration=50.0)
 """The largest network of the paper's figure 2."""
 
 scenarios = st.builds(
@@ -43,7 +43,10 @@ scenarios = st.builds(
     layout=st.sampled_from(LAYOUTS),
     technology=st.sampled_from([PAPER, INTEGRATED, PAPER.replace(adc__count=8, adc__rate=1e6, dac__count=3, dac__rate=2e6)]),
     duration=st.floats(0.0, 1e4),
-    host=st.builds(DigitalHost, rate=st.floats(1e6, 1e18), power=st.floats(0, 1e4), bandwidth=st.floats(1e6, 1e15)),
+    host=st.builds(
+        DigitalHost,
+        rate=st.floats(1e6, 1e18), power=st.floats(0, 1e4), bandwidth=st.floats(1e6, 1e15), idle_power=st.floats(0, 1e3),
+    ),
     attempts=st.integers(1, 5),
     reading=st.builds(ReadingPlan, rounds=st.none() | st.integers(0, 20), chopped=st.booleans()),
 )  # fmt: skip
@@ -75,7 +78,12 @@ def test_the_papers_machine_by_hand() -> None:
     assert energies(cost)["ADC"] == pytest.approx(1e5 * 65536 * 8.5e-14, rel=1e-12)
     assert energies(cost)["programming"] == pytest.approx(640 * 200_640 * 16 * (1.4e-12 + 0.16e-12), rel=1e-12)
     assert energies(cost)["derivatives"] == pytest.approx(400 * times(cost)["derivatives"], rel=1e-12)
-    assert (cost.bottleneck, cost.energy_bottleneck) == ("programming", "derivatives")
+    waits = cost.seconds - times(cost)["derivatives"]
+    assert energies(cost)["idle host"] == pytest.approx(53 * waits, rel=1e-12)
+    assert (cost.bottleneck, cost.energy_bottleneck) == ("programming", "idle host")
+    awake = dataclasses.replace(LARGE, host=DigitalHost(idle_power=0.0)).cost()  # what was stated without it
+    assert awake.energy_bottleneck == "derivatives"
+    assert cost.joules > 70 * awake.joules
 
 
 def test_the_papers_growth_with_the_parameters() -> None:
@@ -114,7 +122,8 @@ def test_doubling_the_rate_halves_the_transfers_and_nothing_else(scenario: Scena
     for name in PARTS:
         ratio = 0.5 if name in ("programming", "transfers") else 1.0
         assert fast[name] == pytest.approx(ratio * slow[name], rel=1e-12)
-    assert energies(changed(scenario, link__rate=rate)) == energies(scenario.cost())
+    kept, found = energies(scenario.cost()), energies(changed(scenario, link__rate=rate))
+    assert {name: found[name] for name in PARTS[:-1]} == {name: kept[name] for name in PARTS[:-1]}
 
 
 @given(scenarios)
@@ -179,6 +188,8 @@ def test_attempts_repeat_what_the_array_does_and_not_its_programming(scenario: S
     for name in PARTS:
         ratio = 1 if name in ("derivatives", "programming", "residuals") else factor
         assert times(more)[name] == pytest.approx(ratio * times(once)[name], rel=1e-12)
+        if name == "idle host":
+            continue
         assert energies(more)[name] == pytest.approx(ratio * energies(once)[name], rel=1e-12)
 
 
@@ -217,7 +228,8 @@ def test_converters_hand_over_to_programming_where_there_are_enough() -> None:
 
 def test_energy_goes_over_to_the_converters_with_the_bits() -> None:
     """N (10 b) 400 / rate against 2 N E_s 2^bits."""
-    [change] = handovers(Scenario(100_000, 32, 1), "bits", 4, 20, energy=True)
+    awake = Scenario(100_000, 32, 1, host=DigitalHost(idle_power=0.0))
+    [change] = handovers(awake, "bits", 4, 20, energy=True)
     assert (change.before, change.after) == ("derivatives", "converters")
     assert change.value == math.ceil(math.log2(10 * 32 * 400 / 5.85e12 / (2 * 8.5e-14)))
 
@@ -296,9 +308,13 @@ def test_step_time_is_words_over_rate(cells: int, attempts: int, rate: float, wo
 
 def test_the_table_has_every_part_and_the_bottleneck() -> None:
     lines = str(LARGE.cost()).splitlines()
-    assert [line.split()[0] for line in lines[1:-1]] == [*PARTS, "total"]
-    assert lines[-1] == "bottleneck: programming in time, derivatives in energy"
-    assert len({len(line) for line in lines[:-1]}) == 1
+    assert [line.split("  ")[0] or line.split()[0] for line in (one.strip() for one in lines[1:-2])] == [
+        *PARTS,
+        "total",
+    ]
+    assert lines[-1] == "a run of 5e-05 s; to 1 % the circuit needs 7.87e-07 s"
+    assert lines[-2] == "bottleneck: programming in time, idle host in energy"
+    assert len({len(line) for line in lines[:-2]}) == 1
     free = step_cost(SolverArray(1, 0, 0, 1.0, 0.0), preset("ideal").replace(link__rate=math.inf), 0.0)
     assert free.seconds == free.joules == 0
     assert str(free).count(" -") >= 2 * len(PARTS)
@@ -314,7 +330,11 @@ def test_plain_data_has_the_parts_and_sums() -> None:
 ARRAY = SolverArray(1, 1, 1, 1.0, 0.0)
 BAD: dict[str, tuple[Callable[[], object], str]] = {
     "analog": (lambda: step_cost(ARRAY, PAPER, -1.0), r"analog_seconds is -1\.0: give a finite number >= 0, in s"),
-    "endless": (lambda: step_cost(ARRAY, PAPER, math.inf), "analog_seconds is inf"),
+    "no time": (lambda: step_cost(ARRAY, PAPER, math.nan), "analog_seconds is nan"),
+    "idle power": (lambda: DigitalHost(idle_power=-1.0), r"idle power of the host is -1\.0"),
+    "accuracy": (lambda: Scenario(1, 1, 1, accuracy=1.0).cost(), r"accuracy is 1\.0: give a relative one"),
+    "condition": (lambda: Scenario(1, 1, 1, condition=0.5).cost(), r"condition is 0\.5: give a finite condition"),
+    "unknown circuit": (lambda: run_seconds(ARRAY, None, 0.01), "duration is None, and the array's circuit is not known"),
     "digital": (lambda: step_cost(ARRAY, PAPER, 0.0, math.nan), "digital_seconds is nan"),
     "host's bandwidth": (lambda: DigitalHost(bandwidth=0.0), r"bandwidth of the host is 0\.0: give bytes per second"),
     "attempts": (lambda: step_cost(ARRAY, PAPER, 0.0, attempts=0), "attempts is 0: give an integer >= 1"),

@@ -15,13 +15,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
+from thermograd.devicemodel.cost.compiled_array import compiled_array
+from thermograd.devicemodel.cost.planned_array import planned_array
 from thermograd.devicemodel.cost.workload import (
     LAYOUTS,
-    compiled_array,
     derivative_flops,
     largest_deviate,
     measured_seconds,
-    planned_array,
 )
 from thermograd.devicemodel.systems import LowRank
 
@@ -80,13 +80,13 @@ def test_tau_of_a_program_is_its_own() -> None:
 
 
 def test_heat_of_a_compiled_array_is_the_law_that_the_plan_averages() -> None:
-    """places x g x (V / 2)^2 / 2 + cells x g_b x F^2 / 2 at the bound, for one array and for one with half of the conductances."""
+    """places x g x V^2 / 2 + cells x g_b x F^2 / 2 at the bound, for one array and for one with half of the conductances."""
     for unit in (1e3, 2e3):
         technology = PAPER.replace(resistors__unit=unit, dac__full_scale=0.7, opamp__output_limit=1.5)
         a = spd(7, 10.0, seed=3)
         found = compiled_array(compile_matrix(a, "crossbar", technology)).heat
         conductance = np.abs(a).sum() / np.abs(a).max() / unit
-        assert found == pytest.approx(conductance * 0.75**2 / 2 + 7 / unit * 0.7**2 / 2, rel=1e-9)
+        assert found == pytest.approx(conductance * 1.5**2 / 2 + 7 / unit * 0.7**2 / 2, rel=1e-9)
 
 
 def sampled_heat(rng: np.random.Generator, rows: int, cells: int) -> float:
