@@ -32,17 +32,19 @@ class Inverters:
         ratio: r, (n,), what an ideal amplifier makes the gain's magnitude.
         offset: Vos, (n,) V.
         noise: (n,) two-sided density of the Johnson noise at the output with an ideal amplifier, V^2/Hz.
+        feedback: 1 / g', (n,) ohm: what makes an output of a current into the amplifier's input.
     """
 
     coupling: Array
     ratio: Array
     offset: Array
     noise: Array
+    feedback: Array = 0.0
 
     @classmethod
     def of_resistors(cls, coupling: Array, given: Array, back: Array, temperature: Array, offset: Array) -> Inverters:
         """From input and feedback conductances g and g', (n,) S, at temperatures (n,) K, whose noise is 2 k T (g + g') / g'^2."""
-        return cls(coupling, given / back, offset, 2 * Boltzmann * temperature * (given + back) / back**2)
+        return cls(coupling, given / back, offset, 2 * Boltzmann * temperature * (given + back) / back**2, 1 / back)
 
     def added(self, leak: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
         """(n, n) k (r - h_0) S, -k h_1 F and -k h_2: what amplifiers that are not ideal add to the law, by powers of s."""

@@ -209,7 +209,7 @@ EFFECTS: tuple[Effect, ...] = (
         _of(
             "opamp", "noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner"
         ),
-        _by("macromodel"),
+        _by("macromodel", "law"),
         "amplifiers",
     ),
     Effect(
@@ -276,6 +276,7 @@ EFFECTS: tuple[Effect, ...] = (
         "bandwidth of the sampler",
         "an ADC follows the cells with a lag, and sees less of their noise",
         _of("adc", "bandwidth"),
+        _by("law"),
     ),
     # What no figure states, and nothing models.
     Effect("supply and ground impedance", "currents of one cell move the supply of all others"),

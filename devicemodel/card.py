@@ -39,10 +39,6 @@ UNMODELLED = (
     "slew",
     "output_resistance",
     "bias_current",
-    "noise_voltage",
-    "noise_voltage_corner",
-    "noise_current",
-    "noise_current_corner",
     "common_mode_gain",
     "common_mode_gbw",
     "common_mode_offset",
@@ -75,7 +71,7 @@ class DeviceCard(Record):
     offset: Estimate
     """Standard deviation of the amplifiers' input offset, V."""
     noise_power: Estimate
-    """Power of the Johnson noise, over that of Nyquist's law."""
+    """Power of the circuit's noise, over that of Nyquist's law for its resistors and of the technology's figures for its amplifiers."""
     unidentifiable: tuple[str, ...] = ()
     """Parameters that the fitted runs do not identify, in words; empty where each is."""
     held_out: HeldOut

@@ -309,7 +309,7 @@ def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int | None
         # The first ten slow times are the way from zero to equilibrium.
         settled = volts[:, int(volts.shape[1] * 10 / slow_times) :]
         unit = card.replace(noise_power=1.0)
-        _, covariance = propagate(program, zero, zero, np.inf, unit, noisy=True)
+        _, covariance = propagate(program, zero, zero, np.inf, unit, noisy=True, amplifiers=False)
         assert covariance is not None
         return settled, covariance.numpy(), NOISE_BLOCKS
 

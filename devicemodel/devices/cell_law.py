@@ -24,12 +24,16 @@ States of the amplifiers' own, 2 n or 3 n in all, gain nothing that could be see
 within 2e-6 of the full law, and without D within 5e-4. With inverters and the figures of `breadboard` it is within 6e-5 of the full law
 of 3 n states, at the start where all couplings are negative, else 5e-6; the covariance at rest within 4e-5 in every direction.
 
+Amplifiers' own noise is a current noise L - K' M^-1 C times their input noise in this law, and more at the outputs (`amplifier_noise`,
+`flicker`). Where the card's lag is zero, amplifiers that respond at once, it still has the bandwidth of the technology's.
+
 leak = 1/A0, lag = 1/(2 pi GBW), pole = 1/(2 pi f_2), the standard deviations of mismatch and offset, the gain and the noise power are the
 `DeviceCard`'s; die-to-die variation and gradient are those of the card's technology.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +42,9 @@ import torch
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..ou.doubling import Transition, transition
+from .amplifier_noise import VoltageNoise, direct_covariance, direct_noise, voltage_noise, with_amplifiers
 from .cell_coefficients import CellCoefficients, schematic
+from .flicker import Section, Source, amplifier_sections
 
 
 class CellLaw(NamedTuple):
@@ -48,6 +54,8 @@ class CellLaw(NamedTuple):
         drift: F, (n, n) 1/s. drive: u, (n,) V/s. diffusion: Q, (n, n) V^2/s.
         delay: D, (n, n) s: a circuit at v_0 sets out as if it were at v_0 - D dv/dt (see `slow_start`).
         slow: (n, n) 1/F, u for a force of one ampere, as `force` gives it.
+        voltage: white input noise of the amplifiers, per second; None: they have none.
+        sections: of their 1/f noise, per second.
     """
 
     drift: np.ndarray
@@ -55,11 +63,13 @@ class CellLaw(NamedTuple):
     diffusion: np.ndarray
     delay: np.ndarray
     slow: np.ndarray
+    voltage: VoltageNoise | None = None
+    sections: tuple[Section, ...] = ()
 
     @property
     def is_finite(self) -> bool:
         """Whether every entry is finite."""
-        return all(bool(np.isfinite(values).all()) for values in self)
+        return all(bool(np.isfinite(values).all()) for values in self[:5])
 
     def slow_start(self, state: np.ndarray) -> np.ndarray:
         """Start (n,) of the first-order motion for cells at rest at voltages `state`, (n,)."""
@@ -88,7 +98,9 @@ def cell_law(
         card: the amplifiers' figures, gain and noise power.
         coefficients: the program's; default those of its schematic.
     """
-    cells = coefficients or schematic(program)
+    cells, opamp = coefficients or schematic(program), card.technology.opamp
+    if program.fabric.active:
+        cells = with_amplifiers(cells, opamp, program.parts.rails)
     leak, lag, pole = card.leak.value, card.lag.value, card.pole.value
     first, second = lag + leak * pole, lag * pole
     load, capacitance = cells.load, cells.capacitance
@@ -104,6 +116,14 @@ def cell_law(
         second_order = second_order + lagging
         current_noise = current_noise + inverters.current_noise(leak)
     slow = np.linalg.inv(effective_capacitance - second_order @ np.linalg.solve(effective_capacitance, conductance))
+    share = slow @ (capacitance + cells.load_capacitance)
+    unsettled = load - conductance @ share
+    voltage = None
+    if program.fabric.active and opamp.noise_voltage > 0:
+        current_noise = current_noise + opamp.noise_voltage**2 / 2 * unsettled @ unsettled.T
+        parts = (capacitance + cells.load_capacitance, load, effective_capacitance)
+        own, seen, inertia = (torch.from_numpy(part.diagonal().copy()) for part in parts)
+        voltage = white_voltages(card, own, seen, inertia, torch.from_numpy(conductance))
     # Without a gain-bandwidth product the second pole has nothing to act together with.
     third = second * capacitance @ np.linalg.solve(own_order, conductance) if second > 0 else 0.0
     noise_psd = slow @ (card.noise_power.value * current_noise) @ np.linalg.inv(effective_capacitance - third).T
@@ -117,7 +137,53 @@ def cell_law(
         diffusion=(noise_psd + noise_psd.T) / 2,
         delay=np.linalg.solve(effective_capacitance, second_order),
         slow=slow,
+        voltage=voltage,
+        sections=tuple(
+            Section(
+                torch.from_numpy(one.deviations),
+                torch.from_numpy(one.rates),
+                torch.from_numpy(slow @ (unsettled if one.is_voltage else one.currents)),
+                torch.from_numpy(share) if one.is_voltage else None,
+            )
+            for one in sources_of(program, card, cells)
+        ),
     )
+
+
+def sources_of(program: AnalogProgram, card: DeviceCard, cells: CellCoefficients) -> list[Source]:
+    """The sources of 1/f noise of a program's amplifiers."""
+    if not program.fabric.active or card.noise_power.value == 0:
+        return []
+    return amplifier_sections(
+        cells, card.technology.opamp, program.parts.rails, card.leak.value, card.noise_power.value
+    )
+
+
+def white_voltages(
+    card: DeviceCard,
+    capacitance: torch.Tensor,
+    load: torch.Tensor,
+    inertia: torch.Tensor,
+    conductance: torch.Tensor,
+    unit: float = 1.0,
+) -> VoltageNoise:
+    """The white input noise of the amplifiers in a law.
+
+    Args:
+        card: of the amplifiers.
+        capacitance, load, inertia: C, L and M's diagonals, (n,), C and M over `unit`. conductance: K', (n, n).
+        unit: of time, s.
+    """
+    opamp, leak, lag, pole = card.technology.opamp, card.leak.value, card.lag.value, card.pole.value
+    if lag == 0:
+        lag, pole = (1 / (2 * math.pi * frequency) for frequency in (opamp.gbw, opamp.second_pole))
+    density = card.noise_power.value * opamp.noise_voltage**2 / 2
+    figures = (
+        torch.tensor(value, dtype=torch.float64)
+        for value in (density / unit, (lag + leak * pole) / unit, lag * pole / unit**2)
+    )
+    density_, first, second = figures
+    return voltage_noise(density_, capacitance, load, inertia, conductance, first, second)
 
 
 def force(program: AnalogProgram, currents: np.ndarray, card: DeviceCard, cells: CellCoefficients) -> np.ndarray:
@@ -129,15 +195,39 @@ def force(program: AnalogProgram, currents: np.ndarray, card: DeviceCard, cells:
 
 
 def propagate(
-    program: AnalogProgram, currents: np.ndarray, state: np.ndarray, duration: float, card: DeviceCard, noisy: bool
+    program: AnalogProgram,
+    currents: np.ndarray,
+    state: np.ndarray,
+    duration: float,
+    card: DeviceCard,
+    noisy: bool,
+    amplifiers: bool = True,
 ) -> tuple[np.ndarray, torch.Tensor | None]:
     """Mean (n,) in V and, with noise, covariance (n, n) in V^2 of the differential voltages after `duration` tau.
 
-    NaN, without covariance, for the settled state of a law that has none.
+    The noise is white: that of resistors and amplifiers without its 1/f part.
+
+    Args:
+        program, currents, card: see `cell_law`. state: at first, (n,) V. duration: tau. noisy: whether the covariance is wanted.
+        amplifiers: whether the amplifiers' noise is in it.
+
+    Returns:
+        NaN, without covariance, for the settled state of a law that has none.
+
+    Raises:
+        InputError: amplifier noise of infinite bandwidth.
     """
+    if not amplifiers:
+        quiet = {f"opamp__{name}": 0.0 for name in ("noise_voltage", "noise_current")}
+        card = card.model_copy(update={"technology": card.technology.replace(**quiet)})
     found = cell_law(program, currents, card)
     step = found.over(duration, program.tau, noisy and card.noise_power.value > 0)
     if not step.settled:
         return np.full(program.size, np.nan), None
     start = found.slow_start(state) if duration > 0 else state
-    return step.propagator.numpy() @ start + step.mean.numpy(), step.covariance
+    covariance = step.covariance
+    if covariance is not None and found.voltage is not None and duration > 0:
+        covariance = covariance + direct_covariance(
+            direct_noise(found.voltage), step.propagator, duration * program.tau
+        )
+    return step.propagator.numpy() @ start + step.mean.numpy(), covariance

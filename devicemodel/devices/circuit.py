@@ -36,7 +36,9 @@ from ..host.readout import ReadOut
 from ..systems import Dense, Implicit, Kronecker, LowRank, changes
 from .conductance_drift import aged
 
-Relax = Callable[[AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator]], Voltages]
+Relax = Callable[
+    [AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator], np.ndarray], Voltages
+]
 """See `CircuitDevice._relax`."""
 
 
@@ -119,7 +121,7 @@ class ProgramBoard(ProgramUnits):
         streams: Sequence[np.random.Generator],
     ) -> Voltages:
         """See `Board`."""
-        return self._relax(self.program, driven * self.amperes_per_volt, start, spans, streams)
+        return self._relax(self.program, driven * self.amperes_per_volt, start, spans, streams, dies)
 
 
 class CircuitDevice(HostedDevice):
@@ -291,9 +293,10 @@ class CircuitDevice(HostedDevice):
         state: np.ndarray,
         spans: tuple[float, ...],
         streams: Sequence[np.random.Generator],
+        places: np.ndarray,
     ) -> Voltages:
         """Differential node voltages (runs, m, n) of runs at m instants: after spans[0] tau from voltages `state`, (runs, n), under
-        currents (runs, n), after spans[1] more, ..."""
+        currents (runs, n), after spans[1] more, ... `places` are those of the runs among those that the device was asked for at once."""
         raise NotImplementedError
 
 

@@ -1,10 +1,17 @@
 """`DenseLaw`: the law of a program's cells with its transitions written out, kept while the program is loaded.
 
-Propagator, response and the root of the covariance over a span are computed once, by doubling, and serve all runs.
+Propagator, response and the root of the covariance over a span are computed once, by doubling, and serve all runs. States are the slow
+motion y, what a sampler of finite bandwidth holds of it, ds/dt = w (y + N e - s), the direct noise z of `amplifier_noise`, and the
+amplifiers' 1/f noise e (`flicker`); read is s + z, or y + z + N e.
+
+z is drawn first, and y given z: with the covariances over a span V_h = V (1 - exp(-2 nu h)) and G_h = G - E G exp(-nu h),
+
+    y(h) = E y(0) + ... + G_h V_h^-1 (z(h) - exp(-nu h) z(0)) + noise of S_h - G_h V_h^-1 G_h^T.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,30 +21,77 @@ from torch import Tensor
 from ..ou.doubling import integrate
 from ..ou.gaussian import normal, root, rows
 from ..ou.recent import Recent
+from .amplifier_noise import direct_noise
 from .cell_coefficients import CellCoefficients
 from .cell_law import CellLaw
+from .flicker import REST, STILL, driven_apart, section_span
+
+UNFILTERED = 1e8
+"""Bandwidth of a sampler over the fastest rate from which it follows the slow motion to rounding."""
+
+
+class Motion(NamedTuple):
+    """Where some runs are, a row each.
+
+    Attributes:
+        slow: y, with a sampler of finite bandwidth [y, s], (m, n) or (m, 2 n) V.
+        direct: z, (m, n) V.
+        sections: of the 1/f noise, (m, kinds, k, n), of unit variance; None: there are none.
+    """
+
+    slow: Tensor
+    direct: Tensor
+    sections: Tensor | None = None
 
 
 class Span(NamedTuple):
-    """v(t) = E v(0) + W u + R z, (n, n) each, for a constant u and a standard normal z. R is None without noise."""
+    """x(t) = E x(0) + W u + G_h V_h^-1 R_z z' + R z'' + sections, for a constant u and standard normal z', z''.
+
+    Attributes:
+        propagator, response: E, (x, x), and W, (x, n), x being the slow states.
+        root: R, (x, x), or None without noise.
+        direct_left, direct_root: exp(-nu h) and R_z, (n, n); None where there is no direct noise.
+        direct_slow: G_h V_h^-1, (x, n).
+        carried, arrived: A_0 and A_1 of all sections side by side, (x, kinds k n); None where there are none.
+    """
 
     propagator: Tensor
     response: Tensor
     root: Tensor | None
+    direct_left: float = 0.0
+    direct_root: Tensor | None = None
+    direct_slow: Tensor | None = None
+    carried: Tensor | None = None
+    arrived: Tensor | None = None
 
 
 class DenseLaw:
     """Runs of one program.
 
     Args:
-        law: finite; its drive is not used. cells: what it is of. tau: s, the unit of durations. noisy: whether there is thermal noise.
+        law: finite; its drive is not used. cells: what it is of. tau: s, the unit of durations.
+        noisy: whether there is noise of resistors and amplifiers.
+        bandwidth: of the sampler, Hz.
+
+    Raises:
+        InputError: amplifier noise of infinite bandwidth.
     """
 
-    def __init__(self, law: CellLaw, cells: CellCoefficients, tau: float, noisy: bool) -> None:
+    def __init__(
+        self, law: CellLaw, cells: CellCoefficients, tau: float, noisy: bool, bandwidth: float = math.inf
+    ) -> None:
         self.cells, self.noisy, self._law, self._tau = cells, noisy, law, tau
         self._drift, self._slow, self._delay = (
             torch.from_numpy(part) for part in (law.drift * tau, law.slow * tau, law.delay / tau)
         )
+        self._size = len(self._drift)
+        sampler = 2 * math.pi * bandwidth * tau
+        self._sampler = sampler if sampler < UNFILTERED * float(self._drift.abs().sum(dim=1).max()) else math.inf
+        self._direct = None
+        if noisy and law.voltage is not None:
+            found = direct_noise(law.voltage, 2 * math.pi * bandwidth)
+            self._direct = found._replace(rate=found.rate * tau)
+        self._sections = law.sections if noisy else ()
         self._spans: Recent[Span | None] = Recent()
 
     @property
@@ -51,31 +105,152 @@ class DenseLaw:
         slope = rows(self._drift, state) + rows(self._slow, force)
         return state - rows(self._delay, torch.linalg.solve(eye + self._drift @ self._delay, slope.mT).mT)
 
-    def mean(self, start: Tensor, force: Tensor, duration: float, standing: bool = False) -> Tensor | None:
-        """Voltages (m, n) after `duration` tau from starts (m, n) under forces (m, n) A; None: there are none.
+    def begin(self, state: Tensor, force: Tensor, standing: bool, sections: Tensor | None = None) -> Motion:
+        """Runs of cells at voltages (m, n), which a sampler has followed, under forces (m, n) A.
 
         Args:
             standing: whether cells stand still at first (`slow_start`).
+            sections: see `Motion`; None: at zero, if there are any.
         """
-        if standing:
-            start = self.slow_start(start, force)
+        slow = self.slow_start(state, force) if standing else state
+        slow = slow - self._seen_of(sections)
+        if math.isfinite(self._sampler):
+            slow = torch.cat([slow, state], dim=1)
+        return Motion(slow, torch.zeros_like(state), sections)
+
+    def advance(
+        self,
+        motion: Motion,
+        force: Tensor,
+        duration: float,
+        generators: Sequence[torch.Generator] = (),
+        sections: Tensor | None = None,
+    ) -> Motion | None:
+        """The runs `duration` tau > 0 later, with noise from a generator for each, or none; None: there is no such state.
+
+        Args:
+            sections: those of the 1/f noise at the end; None: those of `motion`.
+        """
         span = self._span(duration)
-        return None if span is None else rows(span.propagator, start) + rows(span.response, rows(self._slow, force))
+        if span is None:
+            return None
+        slow = rows(span.propagator, motion.slow) + rows(span.response, rows(self._slow, force))
+        direct = motion.direct
+        if generators and span.root is not None:
+            slow = slow + torch.stack(
+                [rows(span.root, normal((len(span.root),), one, span.root)) for one in generators]
+            )
+        if generators and span.direct_root is not None and span.direct_slow is not None:
+            drawn = [rows(span.direct_root, normal((self._size,), one, span.direct_root)) for one in generators]
+            fresh = torch.stack(drawn)
+            slow = slow + rows(span.direct_slow, fresh)
+            direct = span.direct_left * direct + fresh
+        arrived = motion.sections if sections is None else sections
+        if span.carried is not None and span.arrived is not None and motion.sections is not None:
+            assert arrived is not None
+            slow = slow + rows(span.carried, motion.sections.flatten(1)) + rows(span.arrived, arrived.flatten(1))
+        return Motion(slow, direct, arrived)
+
+    def read(self, motion: Motion) -> Tensor:
+        """What a sampler holds, (m, n) V."""
+        if math.isfinite(self._sampler):
+            return motion.slow[:, self._size :] + motion.direct
+        return motion.slow + motion.direct + self._seen_of(motion.sections)
+
+    def left(self, motion: Motion) -> Tensor:
+        """Where cells go on from, (m, n) V: without the direct noise, which the next run has of its own."""
+        return motion.slow[:, : self._size] + self._seen_of(motion.sections)
+
+    def mean(self, start: Tensor, force: Tensor, duration: float, standing: bool = False) -> Tensor | None:
+        """Voltages (m, n) after `duration` tau from starts (m, n) under forces (m, n) A, without noise; None: there are none."""
+        found = self.advance(self.begin(start, force, standing), force, duration)
+        return None if found is None else self.left(found)
 
     def noise(self, duration: float, generators: Sequence[torch.Generator]) -> Tensor | None:
-        """Thermal noise (m, n) V of a run of `duration` tau, a row by each generator; None: there is none that is finite."""
+        """Noise (m, n) V of the slow motion in a run of `duration` tau, a row by each generator; None: there is none that is finite."""
         span = self._span(duration)
         if span is None or span.root is None:
             return None
         return torch.stack([rows(span.root, normal((len(span.root),), one, span.root)) for one in generators])
 
+    def _seen_of(self, sections: Tensor | None) -> Tensor | float:
+        """N e, (m, n) V."""
+        if sections is None:
+            return 0.0
+        kinds = enumerate(self._sections)
+        return sum(
+            (rows(one.share, _weighted(one.deviations, sections[:, k])) for k, one in kinds if one.share is not None),
+            torch.zeros(()),
+        )
+
     def _span(self, duration: float) -> Span | None:
         return self._spans.get(duration, lambda: self._made(duration))
 
     def _made(self, duration: float) -> Span | None:
-        diffusion = torch.from_numpy(self._law.diffusion * self._tau) if self.noisy else None
-        step = integrate(self._drift, None, duration, diffusion)
+        drift = self._followed(self._drift)
+        diffusion = None
+        if self.noisy:
+            diffusion = torch.zeros_like(drift)
+            diffusion[: self._size, : self._size] = torch.from_numpy(self._law.diffusion * self._tau)
+        span = REST if math.isinf(duration) else duration
+        moving = []
+        for one in self._sections:
+            driven_by = self._driven_by(one.slow * self._tau, one.share)
+            for deviation, rate in zip(one.deviations.tolist(), (one.rates * self._tau).tolist(), strict=True):
+                slow = deviation * driven_by
+                if rate * span < STILL:
+                    moving.append((slow, 0.0, slow))
+                    continue
+                apart, driven = driven_apart(drift, rate, slow)
+                moving.append((slow, apart, driven))
+                assert diffusion is not None
+                diffusion = diffusion + 2 * apart * driven @ driven.mT
+        step = integrate(drift, None, duration, diffusion)
         parts = [part for part in (step.propagator, step.mean, step.covariance) if part is not None]
         if not step.settled or not all(bool(torch.isfinite(part).all()) for part in parts):
             return None
-        return Span(step.propagator, step.mean, None if step.covariance is None else root(step.covariance))
+        covariance, carried, arrived = step.covariance, [], []
+        for slow, rate, driven in moving:
+            if rate == 0.0:
+                carried.append(torch.zeros_like(slow))
+                arrived.append(step.mean @ slow)
+                continue
+            held = section_span(drift, step.propagator, rate, driven, span)
+            carried.append(held.carried)
+            arrived.append(held.arrived)
+            covariance = held.known.neg() if covariance is None else covariance - held.known
+        found = Span(step.propagator, step.mean[:, : self._size], None)
+        if moving:
+            found = found._replace(carried=torch.cat(carried, dim=1), arrived=torch.cat(arrived, dim=1))
+        if covariance is None:
+            return found
+        if self._direct is not None:
+            left = math.exp(-float(self._direct.rate) * duration)
+            cross = self._direct.cross
+            if len(drift) > self._size:
+                rate = float(self._direct.rate)
+                cross = torch.cat([cross, self._sampler / (self._sampler + rate) * cross])
+            together = cross - left * (step.propagator @ cross)
+            fresh = (1 - left**2) * self._direct.covariance
+            slow = torch.linalg.solve(fresh, together.mT).mT
+            covariance = covariance - slow @ together.mT
+            found = found._replace(direct_left=left, direct_root=root(fresh), direct_slow=slow)
+        return found._replace(root=root(covariance))
+
+    def _followed(self, drift: Tensor) -> Tensor:
+        """The drift of [y, s]."""
+        if math.isinf(self._sampler):
+            return drift
+        eye = self._sampler * torch.eye(self._size, dtype=drift.dtype)
+        return torch.cat([torch.cat([drift, torch.zeros_like(drift)], 1), torch.cat([eye, -eye], 1)])
+
+    def _driven_by(self, slow: Tensor, share: Tensor | None) -> Tensor:
+        """What a source drives of [y, s], (x, n)."""
+        if math.isinf(self._sampler):
+            return slow
+        return torch.cat([slow, torch.zeros_like(slow) if share is None else self._sampler * share])
+
+
+def _weighted(deviations: Tensor, sections: Tensor) -> Tensor:
+    """Their sum in V, (m, n), of sections (m, k, n) of unit variance."""
+    return torch.einsum("k,mkn->mn", deviations, sections)

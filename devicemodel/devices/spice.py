@@ -90,6 +90,7 @@ class SpiceDevice(CircuitDevice):
         state: np.ndarray,
         spans: tuple[float, ...],
         streams: Sequence[np.random.Generator],
+        places: np.ndarray,
     ) -> Voltages:
         rows = zip(currents, state, streams, strict=True)
         found = [self._simulated(program, drive, start, spans, rng) for drive, start, rng in rows]

@@ -6,30 +6,40 @@ calibration measures as the residual.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ...circuits.errors import InputError
 from ...circuits.technology.redraw import Redraw
+from ...compiler.fabrics.registry import fabric_named
 from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
 from ..card import DeviceCard
+from ..device import Solution
 from ..host.board import Voltages
 from ..host.calibrated_range import CalibratedRange
+from ..host.host import WITHOUT_DRIVE, Run
 from ..host.readout import ReadOut
 from ..systems import Dense
 from .cell_coefficients import extracted, schematic
 from .cell_law import cell_law, force
 from .circuit import CircuitDevice, ProgramBoard
 from .dense_law import DenseLaw
+from .flicker import REST, Flicker, rates_of
 from .krylov_law import KrylovLaw
 from .overload import overload
 
 WRITTEN_OUT = 128
 """Most unknowns of a program whose transitions are written out."""
+FLICKER = 200
+"""Number of the noise stream of the amplifiers' 1/f noise between runs, beyond those of runs."""
 REMEDY = "Calibrate with systems of this kind (systems=)"
 
 
@@ -72,6 +82,8 @@ class SurrogateDevice(CircuitDevice):
         )
         self.card, self.extrapolate = card, extrapolate
         self._laws: dict[AnalogProgram, DenseLaw | KrylovLaw | None] = {}
+        rates = rates_of(self.technology.opamp, fabric_named(card.fabric)) if self._noisy else []
+        self._flicker = Flicker(rates, [seed, self.die.seed or 0, FLICKER]) if rates else None
 
     def _fabricated(self, nominal: AnalogProgram, writing: Redraw | None) -> AnalogProgram:
         card = self.card
@@ -118,11 +130,15 @@ class SurrogateDevice(CircuitDevice):
 
     def _law(self, program: AnalogProgram) -> DenseLaw | KrylovLaw | None:
         cells = (extracted if self.layout else schematic)(program)
-        noisy = self.technology.thermal.johnson_noise and self.card.noise_power.value > 0
+        bandwidth = self.technology.adc.bandwidth
         if program.size > WRITTEN_OUT:
-            return KrylovLaw(program, self.card, cells, noisy)
+            return KrylovLaw(program, self.card, cells, self._noisy, bandwidth)
         found = cell_law(program, np.zeros(program.size), self.card, cells)
-        return DenseLaw(found, cells, program.tau, noisy) if found.is_finite else None
+        return DenseLaw(found, cells, program.tau, self._noisy, bandwidth) if found.is_finite else None
+
+    @property
+    def _noisy(self) -> bool:
+        return self.technology.thermal.johnson_noise and self.card.noise_power.value > 0
 
     def _violations_of_system(self, system: LinearSystem) -> tuple[str, ...]:
         floor = system.floor if isinstance(system, Dense) else 0.0
@@ -135,6 +151,75 @@ class SurrogateDevice(CircuitDevice):
             *validity.violations_by_layout(self.layout),
         )
 
+    def idle(self, seconds: float) -> None:
+        """See `HostedDevice.idle`; the amplifiers' 1/f noise goes on."""
+        super().idle(seconds)
+        if self._flicker is not None:
+            self._flicker.elapsed += seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `HostedDevice.state_dict`; with it the amplifiers' 1/f noise, and the time (s) since it was that."""
+        kept = super().state_dict()
+        if self._flicker is not None:
+            state = self._flicker.state
+            kept["flicker"] = None if state is None else torch.from_numpy(state.copy())
+            kept["elapsed"] = self._flicker.elapsed
+        return kept
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `HostedDevice.load_state_dict`."""
+        if self._flicker is None:
+            return super().load_state_dict(state)
+        missing = [key for key in ("flicker", "elapsed") if key not in state]
+        if missing:
+            raise InputError(f"state lacks {', '.join(missing)}: give what state_dict() of a SurrogateDevice returned")
+        held, elapsed = state["flicker"], float(state["elapsed"])
+        if held is not None and not (isinstance(held, Tensor) and held.shape[:-1] == self._flicker.shape):
+            got = tuple(held.shape) if isinstance(held, Tensor) else type(held).__name__
+            raise InputError(
+                f"state['flicker'] is {got}: give a tensor of shape {self._flicker.shape} and the cells, or None"
+            )
+        if held is not None and not bool(torch.isfinite(held).all()):
+            raise InputError("state['flicker'] is not finite: give what state_dict() of a SurrogateDevice returned")
+        if not (math.isfinite(elapsed) and elapsed >= 0):
+            raise InputError(f"state['elapsed'] is {elapsed}: it is a finite time in s, >= 0")
+        super().load_state_dict(state)
+        self._flicker.state = None if held is None else held.numpy().copy()
+        self._flicker.elapsed = elapsed
+        return None
+
+    def _runs_of(
+        self,
+        b: np.ndarray,
+        starts: np.ndarray,
+        without_drive: np.ndarray | None,
+        duration: float,
+        violations: tuple[str, ...],
+    ) -> list[Run]:
+        if self._flicker is None:
+            return super()._runs_of(b, starts, without_drive, duration, violations)
+        board, number = self._board_now(), self._runs
+        seconds = _seconds(self.read_out.spans(duration), board.tau)
+        expected = (1, WITHOUT_DRIVE) if self.read_out.auto_zero else (1,)
+        seeds = [
+            [_seed(np.random.default_rng([self.seed, self.die.seed or 0, number + place, one])) for one in expected]
+            for place in range(len(b))
+        ]
+        # Those runs that sought a bias, or found the program unstable.
+        waited = board.spent_runs * sum(seconds)
+        self._flicker.begin(board.size, seeds, seconds, waited, [self.seed, self.die.seed or 0, number, FLICKER])
+        try:
+            return super()._runs_of(b, starts, without_drive, duration, violations)
+        except BaseException:
+            self._flicker.forget()
+            raise
+
+    def _heeded(self, run: Run, b: Tensor, duration: float) -> Solution:
+        found = super()._heeded(run, b, duration)
+        if self._flicker is not None and not self._flicker.commit():
+            self._steady = False
+        return found
+
     def _relax(
         self,
         program: AnalogProgram,
@@ -142,24 +227,43 @@ class SurrogateDevice(CircuitDevice):
         state: np.ndarray,
         spans: tuple[float, ...],
         streams: Sequence[np.random.Generator],
+        places: np.ndarray,
     ) -> Voltages:
         law, nowhere = self._law_of(program), Voltages(np.full((len(currents), len(spans), program.size), np.nan))
         if law is None:
             return nowhere
         forces = torch.from_numpy(force(program, currents, self.card, law.cells))
-        noise = [torch.Generator().manual_seed(int(rng.integers(2**63))) for rng in streams] if law.noisy else []
-        volts, samples = torch.from_numpy(state), []
-        for place, span in enumerate(spans):
+        seeds = [_seed(rng) for rng in streams] if law.noisy else []
+        noise = [torch.Generator().manual_seed(seed) for seed in seeds]
+        path: list[Tensor | None] = [None] * (len(spans) + 1)
+        if self._flicker is not None:
+            seconds = _seconds(spans, program.tau)
+            pairs = zip(places.tolist(), seeds, strict=True)
+            runs = [self._flicker.run(place, program.size, seconds, seed) for place, seed in pairs]
+            path = list(torch.from_numpy(np.stack(runs, axis=1)))
+        motion = law.begin(torch.from_numpy(state), forces, spans[0] > 0, path[0])
+        samples = []
+        for span, sections in zip(spans, path[1:], strict=True):
             if span > 0:
-                mean = law.mean(volts, forces, span, standing=place == 0)
-                disturbed = law.noise(span, noise) if noise else None
-                if mean is None:
+                moved = law.advance(motion, forces, span, noise, sections)
+                if moved is None:
                     return nowhere
-                volts = mean if disturbed is None else mean + disturbed
-            samples.append(volts)
+                motion = moved
+            samples.append(law.read(motion))
         held = self.card.clamp * self.technology.opamp.output_limit
         cells = torch.stack(samples, dim=1).numpy()
         used = overload(program, cells, currents)
         # Amplifiers at their limits do not show how far beyond they would be.
         used = None if used is None else np.minimum(used, self.card.clamp)
-        return Voltages(np.clip(cells, -held, held), overload=used)
+        left = np.clip(law.left(motion).numpy(), -held, held)
+        return Voltages(np.clip(cells, -held, held), overload=used, left=left)
+
+
+def _seed(rng: np.random.Generator) -> int:
+    """Of the noise of an analog run."""
+    return int(rng.integers(2**63))
+
+
+def _seconds(spans: tuple[float, ...], tau: float) -> list[float]:
+    """For the 1/f noise, of spans in tau."""
+    return [tau * (REST if math.isinf(span) else span) for span in spans]

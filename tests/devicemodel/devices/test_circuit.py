@@ -93,7 +93,7 @@ def test_a_device_that_cannot_find_a_level_says_clipped():
     class Stuck(SurrogateDevice):
         """Its amplifiers sit at their rails, whatever the drive."""
 
-        def _relax(self, program, currents, state, spans, rng):
+        def _relax(self, program, currents, state, spans, rng, places):
             return Voltages(np.full((len(currents), len(spans), program.size), 3.0))
 
     solution = Stuck(true_card(IDEAL), None).solve(A, B, 1.0)
@@ -240,8 +240,8 @@ def test_amplifiers_that_hold_their_rail_are_scaled_down_further_than_they_show(
     class Clamped(SurrogateDevice):
         """Its amplifiers hold their rail, some percent beyond, as real ones do; a linear board would be at several rails."""
 
-        def _relax(self, program, currents, state, spans, rng):
-            return Voltages(np.clip(super()._relax(program, currents, state, spans, rng).cells, -1.02, 1.02))
+        def _relax(self, program, currents, state, spans, rng, places):
+            return Voltages(np.clip(super()._relax(program, currents, state, spans, rng, places).cells, -1.02, 1.02))
 
     device = Clamped(true_card(IDEAL), None)
     solution = device.solve(SLOW, B, 500.0)

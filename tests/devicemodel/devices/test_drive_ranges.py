@@ -23,7 +23,7 @@ from thermograd.devicemodel.systems import Dense
 from ...systems import low_rank, spd, true_card
 
 RANGES = 8
-INTEGRATED = preset("integrated")
+INTEGRATED = preset("integrated").replace(opamp__noise_voltage=0.0)
 RANGED = INTEGRATED.replace(resistors__drive_ranges=RANGES)
 
 

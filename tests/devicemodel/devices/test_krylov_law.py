@@ -22,7 +22,7 @@ from thermograd.devicemodel.systems import Dense
 
 from ...systems import passive, spd, true_card
 
-REAL = preset("integrated")
+REAL = preset("integrated").replace(opamp__noise_voltage=0.0)
 SLOW = REAL.replace(opamp__gbw=1e8, opamp__second_pole=3e8)
 WIRED = REAL.replace(
     wires__segment_resistance=5.0, wires__segment_capacitance=1e-14, wires__crosspoint_capacitance=5e-15

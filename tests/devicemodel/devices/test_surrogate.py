@@ -115,12 +115,12 @@ def test_covariance_is_that_of_the_same_dies_netlist(fabric):
     system, _ = system_of(fabric)
     program = lay_out(system.A.numpy(), fabric, technology).on(Die(technology, 3))
     zero = np.zeros(program.size)
-    _, law = propagate(program, zero, zero, math.inf, true_card(technology, fabric), noisy=True)
+    _, law = propagate(program, zero, zero, math.inf, true_card(technology, fabric), noisy=True, amplifiers=False)
     circuit = circuit_of(program, zero, zero).covariance()
     np.testing.assert_allclose(law.numpy(), circuit, rtol=0, atol=5e-3 * np.abs(circuit).max())
     # Negative control: the law of one temperature is not that of a die with a hot edge.
     cold = lay_out(system.A.numpy(), fabric, REAL).on(Die(REAL, 3))
-    _, wrong = propagate(cold, zero, zero, math.inf, true_card(REAL, fabric), noisy=True)
+    _, wrong = propagate(cold, zero, zero, math.inf, true_card(REAL, fabric), noisy=True, amplifiers=False)
     assert np.abs(wrong.numpy() - circuit).max() > 0.02 * np.abs(circuit).max()
 
 
@@ -273,7 +273,7 @@ def test_what_clips_is_clipped_and_what_runs_away_unstable_wherever_the_card_end
     class Stuck(SurrogateDevice):
         """Its amplifiers sit at their rails, whatever the drive."""
 
-        def _relax(self, program, currents, state, spans, rng):
+        def _relax(self, program, currents, state, spans, rng, places):
             return Voltages(np.full((len(currents), len(spans), program.size), 3.0))
 
     assert ask(Stuck(narrow(), 3, extrapolate=True), n=9).outcome is Outcome.OFFSET_CLIPPED

@@ -23,7 +23,7 @@ from thermograd.devicemodel.systems import Dense
 
 from ...systems import spd, true_card
 
-ONE = preset("integrated")
+ONE = preset("integrated").replace(opamp__noise_voltage=0.0)
 TWO = ONE.replace(resistors__slices=2)
 
 
