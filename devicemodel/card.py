@@ -23,7 +23,7 @@ from .estimate import RANGES, Estimate, Number, Parameter, Whole
 from .held_out import HeldOut
 from .validity import Validity
 
-FORMAT = 3
+FORMAT = 4
 
 
 REPLACED_FIGURES = {
@@ -103,14 +103,10 @@ class DeviceCard(Record):
     def summary(self) -> list[tuple[str, str]]:
         """Rows (name, value) of a printed summary."""
         fitted = [(name, str(value)) for name, value in self if isinstance(value, Estimate)]
-        held = self.held_out
         return [
             *fitted,
             *(("not identified", text) for text in self.unidentifiable),
-            ("explained variance, held-out systems", _share(held.explained_variance)),
-            ("explained variance, held-out dies", _share(held.explained_variance_new_dies)),
-            ("error of SPICE's solutions", f"{held.spice_error:.3g} (relative rms)"),
-            ("left unexplained", f"{held.residual:.3g} (relative rms)"),
+            *self.held_out.summary(),
             (
                 "calibrated for",
                 f"{self.validity.unknowns[0]} to {self.validity.unknowns[1]} unknowns, condition number up to "
@@ -232,7 +228,3 @@ class DeviceCard(Record):
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(f"device card {str(path)!r}: {first_problem(error)}; calibrate again") from None
-
-
-def _share(explained: float) -> str:
-    return "nothing to explain" if math.isnan(explained) else f"{explained:.4f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..devices.surrogate import SurrogateDevice
 from ..held_out import HeldOut
 from ..systems import Dense
 from .cases import Case
+from .resampling import interval
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,45 @@ def compare(case: Case, x: np.ndarray, card: DeviceCard, new_die: bool) -> Compa
 
 def explained_variance(comparisons: Sequence[Comparison]) -> float:
     """1 - sum |e_spice - e_surrogate|^2 / sum |e_spice - mean(e_spice)|^2 over the comparisons; nan: nothing to explain; see `HeldOut`."""
-    left = sum(float(np.sum((item.spice - item.surrogate) ** 2)) for item in comparisons)
-    total = sum(float(np.sum((item.spice - item.spice.mean()) ** 2)) for item in comparisons)
+    found = [_squares(item) for item in comparisons]
+    left, total = sum(one[0] for one in found), sum(one[2] for one in found)
     return 1.0 - left / total if total > 0 else math.nan
 
 
 def summarised(comparisons: Sequence[Comparison]) -> HeldOut:
-    """The figures of merit that the card records."""
+    """The figures of merit that the card records, with their intervals."""
+    old, new = ([item for item in comparisons if item.new_die is which] for which in (False, True))
+    left, seen, varied = (np.array(column) for column in zip(*map(_squares, comparisons), strict=True))
+    fresh = np.array([item.new_die for item in comparisons])
+    figures: dict[str, tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]] = {
+        "explained_variance": (~fresh, lambda w: 1 - _ratio(w @ left[~fresh], w @ varied[~fresh])),
+        "explained_variance_new_dies": (fresh, lambda w: 1 - _ratio(w @ left[fresh], w @ varied[fresh])),
+        "spice_error": (np.ones_like(fresh), lambda w: np.sqrt(_ratio(w @ seen, w.sum(axis=1)))),
+        "residual": (np.ones_like(fresh), lambda w: np.sqrt(_ratio(w @ left, w.sum(axis=1)))),
+    }
+    intervals = {}
+    for name, (rows, figure) in figures.items():
+        chosen = [item for item, row in zip(comparisons, rows, strict=True) if row]
+        # A system is known by its contents: a case of a later run has a copy of the matrix.
+        systems = [item.case.matrix.tobytes() + item.case.b.tobytes() for item in chosen]
+        if (found := interval(figure, systems, [item.case.die for item in chosen])) is not None:
+            intervals[name] = found
     return HeldOut(
         systems=len(comparisons),
-        explained_variance=explained_variance([item for item in comparisons if not item.new_die]),
-        explained_variance_new_dies=explained_variance([item for item in comparisons if item.new_die]),
-        spice_error=float(np.sqrt(np.mean([np.sum(item.spice**2) for item in comparisons]))),
-        residual=float(np.sqrt(np.mean([np.sum((item.spice - item.surrogate) ** 2) for item in comparisons]))),
+        explained_variance=explained_variance(old),
+        explained_variance_new_dies=explained_variance(new),
+        spice_error=float(np.sqrt(seen.mean())),
+        residual=float(np.sqrt(left.mean())),
+        intervals=intervals,
     )
+
+
+def _squares(item: Comparison) -> tuple[float, float, float]:
+    """|e_spice - e_surrogate|^2, |e_spice|^2 and |e_spice - mean|^2."""
+    parts = item.spice - item.surrogate, item.spice, item.spice - item.spice.mean()
+    left, seen, varied = (float(part @ part) for part in parts)
+    return left, seen, varied
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full(above.shape, math.nan), where=below > 0)

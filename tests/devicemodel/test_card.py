@@ -55,10 +55,10 @@ def test_a_card_survives_its_file(tmp_path, name):
         ("[" * 100_000, "not valid JSON"),
         ("[1]", "format None"),
         ("{}", "format None"),
-        (changed(format=99), "format 99.*reads 3: update thermograd"),
-        (changed(format=1), "format 1.*reads 3: calibrate again"),
+        (changed(format=99), "format 99.*reads 4: update thermograd"),
+        (changed(format=1), "format 1.*reads 4: calibrate again"),
         (changed(format="3"), "format '3'"),
-        (changed(format=3.0), "field format: 3.0 is no integer"),
+        (changed(format=4.0), "field format: 4.0 is no integer"),
         (edited('"systems": 0', '"systems": 5'), "not as it was written: its digest does not fit"),
         (edited('"digest": ', '"digest": null, "old": '), "digest is missing"),
         (CARD.model_dump_json(), "digest is missing"),
@@ -274,6 +274,9 @@ IMPOSSIBLE_PARTS = [
     ("held_out", {"residual": -1.0}, "residual"),
     ("held_out", {"systems": -1}, "systems"),
     ("held_out", {"systems": "5"}, "systems: '5' is no integer"),
+    ("held_out", {"intervals": {"score": (0.0, 1.0)}}, "intervals: 'score' is none of its figures"),
+    ("held_out", {"intervals": {"residual": (0.2, 0.1)}}, "intervals: residual is 0.2 to 0.1"),
+    ("held_out", {"intervals": {"residual": (0.1, "NaN")}}, "intervals: residual is 0.1 to nan"),
 ]
 
 
@@ -335,3 +338,22 @@ def test_an_uncalibrated_card_has_the_figures_of_its_technology() -> None:
         DeviceCard.uncalibrated(preset("breadboard"), "crossbar")
     with pytest.raises(InputError, match="fabric crossbar cannot be built"):
         card.replace(technology=technology.replace(opamp__outputs=1))
+
+
+def test_an_estimates_interval_is_students():
+    known = Estimate(value=1.0, std=0.1)
+    assert known.interval() == pytest.approx((1 - 0.195996, 1 + 0.195996), abs=1e-6)
+    # A table of Student's t: 2.776 for 4 degrees of freedom, 12.706 for one.
+    assert Estimate(value=0.0, std=1.0, degrees_of_freedom=4).interval() == pytest.approx((-2.776, 2.776), abs=1e-3)
+    assert Estimate(value=0.0, std=1.0, degrees_of_freedom=1).interval()[1] == pytest.approx(12.706, abs=1e-3)
+    assert str(known) == "1 +- 0.1 (95 %: +- 0.2)"
+    assert str(Estimate(value=1.0, std=0.0)) == "1 +- 0"
+    with pytest.raises(InputError, match="level is 95"):
+        known.interval(95)
+
+
+def test_a_held_out_figure_is_shown_with_its_interval(tmp_path):
+    held = CARD.held_out.model_copy(update={"residual": 0.02, "intervals": {"residual": (0.01, 0.03)}})
+    CARD.model_copy(update={"held_out": held}).write(tmp_path / "card.json")
+    rows = dict(DeviceCard.read(tmp_path / "card.json").summary())
+    assert rows["left unexplained"] == "0.02 (95 %: 0.01 to 0.03), relative rms"
