@@ -106,6 +106,11 @@ class DeviceCard(Record):
         return [
             *fitted,
             *(("not identified", text) for text in self.unidentifiable),
+            *(
+                ("left out", f"{count} runs, which saturated")
+                for count in [self.provenance.get("saturated_runs")]
+                if count
+            ),
             *self.held_out.summary(),
             (
                 "calibrated for",

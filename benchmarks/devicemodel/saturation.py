@@ -6,7 +6,7 @@
 condition 3 to 100, settled and on their way. Three devices: ngspice with the macromodel, whose gain nodes are watched; ngspice with the
 same amplifier as a netlist of a user's own, in which nothing can be watched; and the surrogate. What a device reads in the end is judged
 by ngspice: the same die at the same drive, once more with the macromodel and once with one without limits of range and current. A reading
-called ok may be apart from the latter by no more than what its detection states (`STATED`). The control is the same devices without
+called ok may be apart from the latter by no more than what its detection states (`stated`). The control is the same devices without
 detection.
 """
 
@@ -36,14 +36,15 @@ from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.circuit import CircuitDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
-from thermograd.devicemodel.host.linearity import TOLERANCE
+from thermograd.devicemodel.host.converters import step_of
+from thermograd.devicemodel.host.linearity import RESOLUTION, TOLERANCE
 from thermograd.devicemodel.systems import Dense
 
 SILENT = {"opamp__noise_voltage": 0.0, "opamp__noise_current": 0.0, "thermal__johnson_noise": False}
-STATED = {"macromodel": 0.01, "netlist": TOLERANCE + 0.01, "surrogate": 0.01}
-"""Share of a reading by which one called ok may be apart from that of amplifiers without limits: comparators at the gain nodes, where the
-gain has fallen to half at their limit; the test of linearity, and the ADC's resolution; comparators by the surrogate's law."""
-KINDS = tuple(STATED)
+KINDS = ("macromodel", "netlist", "surrogate")
+WATCHED = 0.01
+"""Share of a reading by which one called ok may be apart from that of amplifiers without limits, where comparators watch: their gain has
+fallen to half at the limit. The surrogate has them by its law."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +117,16 @@ def device_of(kind: str, case: Case, watched: bool) -> CircuitDevice:
     return spice(technology, case.die, fabric, johnson_noise=False, amplifier=amplifier)
 
 
+def stated(kind: str, device: CircuitDevice) -> float:
+    """The same share for any kind: what the test of linearity allows, `TOLERANCE` and what the ADC does not tell apart in three runs."""
+    if kind != "netlist":
+        return WATCHED
+    probe, adc = device.probe, device.technology.adc
+    assert probe is not None
+    unread = math.sqrt(6 * len(probe.settled) * ((step_of(adc) / probe.adc_gain) ** 2 / 12 + adc.noise**2))
+    return TOLERANCE + RESOLUTION * unread / float(np.linalg.norm(probe.settled))
+
+
 def departure(device: CircuitDevice, case: Case) -> float:
     """How far limits of range and current move what ngspice finds at the device's last drive, over what it finds without them."""
     probe, program, opamp = device.probe, device.program, case.technology.opamp
@@ -159,7 +170,7 @@ def judged(kind: str, watched: bool, numbers: Sequence[int]) -> Tally:
         tally.runs.append(solution.attempts)
         if solution.outcome is Outcome.OK:
             tally.departures.append(departure(device, case))
-            tally.wrong += tally.departures[-1] > STATED[kind]
+            tally.wrong += tally.departures[-1] > stated(kind, device)
     return tally
 
 

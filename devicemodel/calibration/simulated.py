@@ -37,6 +37,7 @@ from .cases import Case, make_cases, random_system
 from .circuit_law import beyond_the_law
 from .evidence import Calibration, compare, summarised
 from .fitting import READING, Conversion, Observation, fit_converter, fit_law, fit_noise
+from .saturated import Simulated, left_out, unsaturated
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -49,6 +50,8 @@ REFITS = 1
 """Fits with what the circuit does beyond the law at the figures of the fit before: the second one moves them by less than their errors."""
 INSIDE = 0.98
 """Share of a converter's range within which `fit_converter` looks at readings."""
+NEAR = 0.99
+"""Share of what auto-ranging aims at from which on a run used its range."""
 CLAMP = 1.013
 """Where the output of a `Macromodel` at its limit ends, over the limit: to some tenths of a percent, which gain and slew rate decide."""
 
@@ -119,10 +122,13 @@ def calibrate_with_evidence(
     report = progress or (lambda stage, done, total: None)
     fitted, held = make_cases(fabric, seed, systems, sizes, dies, new_dies)
 
-    def simulate(case: Case, noise: bool) -> tuple[np.ndarray, SpiceDevice]:
+    def simulate(case: Case, noise: bool) -> Simulated | None:
+        """None: it saturated at every level, so that it says nothing of the law."""
         noisy = noise and len(case.b) <= NOISY_UNKNOWNS
         device = SpiceDevice(technology, case.die, fabric, johnson_noise=noisy, amplifier=amplifier)
         solution = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration)
+        if solution.outcome.clipped:
+            return None
         if solution.outcome is not Outcome.OK:
             raise InputError(
                 f"calibration system of {len(case.b)} unknowns on die {case.die}: {solution.outcome.value}; "
@@ -130,7 +136,8 @@ def calibrate_with_evidence(
             )
         return solution.x.numpy(), device
 
-    runs = _run_all(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
+    found = _run_all(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
+    asked, (fitted, runs) = len(fitted) + len(held), unsaturated(fitted, found, technology)
     observations = _observed(fitted, [device for _, device in runs], seed)
     probes = [(device.die, device.probe) for _, device in runs if device.probe is not None]
     blank = _blank(technology, fabric, fitted, amplifier)
@@ -155,7 +162,8 @@ def calibrate_with_evidence(
         card = card.model_copy(update={"noise_power": _noise(card, seed, dies, workers, report)})
     else:
         card = card.replace(noise_power=0.0)
-    tested = _run_all(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
+    found = _run_all(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
+    held, tested = unsaturated(held, found, technology)
     devices = [device for _, device in (*runs, *tested)]
     card = card.model_copy(update={"validity": _validity(technology, [*fitted, *held], devices)})
     comparisons = tuple(compare(case, x, card, case.die in new_dies) for case, (x, _) in zip(held, tested, strict=True))
@@ -171,6 +179,7 @@ def calibrate_with_evidence(
                 "new_dies": [int(die) for die in new_dies],
                 "fitted_runs": len(fitted),
                 "held_out_runs": len(held),
+                **left_out(asked - len(fitted) - len(held), asked),
                 "real_systems": len(systems),
             },
         }
@@ -219,6 +228,7 @@ def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[S
         for case, values in zip(cases, spectra, strict=True)
     )
     peak = max(float(np.abs(device.probe.settled).max()) for device in devices if device.probe is not None)
+    used = max(device.probe.used for device in devices if device.probe is not None)
     limit = min(technology.opamp.output_limit, technology.adc.full_scale)
     mean, spread = Die(technology, None), 4 * technology.thermal.ambient_rms
     programs = [device.program for device in devices if device.program is not None]
@@ -227,7 +237,7 @@ def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[S
         unknowns=(min(sizes), max(sizes)),
         condition_number=(min(conditions), max(conditions)),
         duration=longest,
-        level=limit if peak >= TARGET * limit else peak,
+        level=limit if used >= NEAR * TARGET else peak,
         temperature=(max(0.0, float(kelvin.min()) - spread), float(kelvin.max()) + spread),
         layout=False,
     )

@@ -23,6 +23,8 @@ SPARE = 4.0
 """Room (see `room`) above which a run has used little of the range."""
 OVERSHOOT = 0.25
 """Further factor from the second clipped attempt on: an amplifier held at its limit does not show how far beyond it would be."""
+IDLE = 1.5
+"""Room above which a level that was shrunk so far is raised again, once: a reading within range says by how much."""
 
 
 def least_headroom(dac: Converter) -> float:
@@ -49,7 +51,7 @@ class LevelSearch:
         self, strongest: float, start: float, headroom: float, dac: Converter, limit: float, gain: float = 1.0
     ) -> None:
         self._strongest, self._start, self._dac, self._limit = strongest, start, dac, limit
-        self._least, self._clips = least_headroom(dac) / gain, 0
+        self._least, self._clips, self._raised = least_headroom(dac) / gain, 0, False
         self.headroom, self.level = float(headroom), self._first(headroom)
 
     def goes_on(self, clipped: bool, room: float) -> bool:
@@ -60,6 +62,10 @@ class LevelSearch:
             self._clips += 1
             shrink = max(scaled_down(room, self._clips), self._least / self.headroom)
             self.level, self.headroom = self.level * shrink, self.headroom * shrink
+            return True
+        if self._clips > 1 and room > IDLE and not self._raised:
+            self._raised = True
+            self.level, self.headroom = self.level * room, min(1.0, self.headroom * room)
             return True
         if room <= SPARE or self.headroom >= 1 or self._clips:
             return False

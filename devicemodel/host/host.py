@@ -170,6 +170,7 @@ class Host:
             for k in pending
         }
         checks = dict.fromkeys(pending, 0)
+        within: dict[int, tuple[float, float, Trial]] = {}
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if not pending:
                 break
@@ -187,13 +188,18 @@ class Host:
                     continue
                 clipped = trial.clipped or not linear.get(k, True)
                 search, left = searches[k], trial.readings.room
-                used = search.level
+                used, memory = search.level, search.memory(clipped, left)
                 if attempt < MAX_ATTEMPTS and search.goes_on(clipped, left):
                     pending.append(k)
+                    if not clipped:
+                        within[k] = used, memory, trial
                     continue
+                if clipped and k in within:
+                    # More was tried of the range than there was.
+                    (used, memory, trial), clipped = within[k], False
                 texts = violations[k] if clipped else (*violations[k], *self._beyond(k, trial.readings.peak))
                 outcome = Outcome.CLIPPED if clipped else outcome_of(texts)
-                runs[k] = Run(outcome, count, search.memory(clipped, left), texts, used, trial)
+                runs[k] = Run(outcome, count, memory, texts, used, trial)
         if self.read_out.auto_zero:
             self._auto_zero(board, runs, without_drive, spans, stream)
         self._explain(board, runs, spans, stream)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .auto_range import TARGET
 from .host import Run
 
 
@@ -21,6 +22,7 @@ class Probe:
         adc_gain: setting of the amplifier before the ADC, at the first sample.
         zero: what the run without drive read, (n,) V; None without auto-zero.
         drive_range: of the input resistors, from 0: unit, 2 unit, ...
+        used: the largest share of its range, load included, that an amplifier or a cell used.
     """
 
     requested: np.ndarray
@@ -32,6 +34,7 @@ class Probe:
     adc_gain: float
     zero: np.ndarray | None = None
     drive_range: int = 0
+    used: float = 0.0
 
     @classmethod
     def of(cls, run: Run, duration: float) -> Probe:
@@ -50,4 +53,5 @@ class Probe:
             gain,
             run.zero,
             trial.drive_range,
+            TARGET / seen.room,
         )
