@@ -338,18 +338,22 @@ def _solve(device: Device, matrix: np.ndarray, b: np.ndarray | None, duration: f
 
 def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> tuple[np.ndarray, np.ndarray]:
     """Time (T,) in tau and unknowns (n, T) of one ngspice transient on the device's die, from zero."""
+    import dataclasses
+
     import numpy as np
 
     from ..circuits.ngspice.run import run
     from ..compiler.compile import compile_matrix
-    from ..compiler.layout.extraction import extract_layout
+    from ..devicemodel.devices.circuit_noise import SimulatedCircuit
     from ..devicemodel.devices.spice import transient
 
-    program = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False).on(device.die)
-    analysis = transient(program, stop, device.johnson_noise)
-    seed = device.seed if device.johnson_noise else None
-    netlist = extract_layout(program.netlist(b), program) if device.layout else program.netlist(b)
-    result = run(netlist, analysis, seed=seed, timeout=device.timeout)
+    program, noisy = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False), device.johnson_noise
+    program = program.on(device.die)
+    circuit = SimulatedCircuit(program, layout=device.layout)
+    analysis = dataclasses.replace(transient(program, stop, noisy), nodes=circuit.nodes)
+    netlist = circuit.netlist(program.currents(b), np.zeros(program.size), noisy)
+    currents = circuit.noise(float(analysis.step or 0.0)) if noisy else None
+    result = run(netlist, analysis, seed=device.seed if noisy else None, timeout=device.timeout, currents=currents)
     thin = slice(None, None, max(1, len(result.time) // 2000))
     time, x = result.time[thin] / program.tau, program.decode(result.voltages)[:, thin]
     return np.append(0.0, time), np.hstack(

@@ -15,17 +15,17 @@ from ..circuits.errors import InputError
 from .fabrics.base import Fabric
 
 Capability = Literal[
-    "netlist", "die", "macromodel", "layout", "extracted netlist", "host", "age", "law", "batch", "cascade"
+    "netlist", "transient", "die", "macromodel", "layout", "extracted netlist", "host", "age", "law", "batch", "cascade"
 ]
 """netlist: the parts in ngspice, with linear amplifiers. die: their deviations and temperatures. macromodel: amplifiers of
 `amplifier=Macromodel(...)`. layout: wires, switches and parasitic capacitances, in a law or in an extracted netlist. host: converters
 and the ranging of signals. age: parts that change from run to run. law, batch, cascade: the law of `SurrogateDevice`, of `DieBatch`, of
-`CascadeDevice`."""
+`CascadeDevice`. transient: what `SpiceDevice` adds to the netlist, samplers and noise currents."""
 Needs = Literal["amplifiers", "inductors"]
 
 MODELS: dict[str, frozenset[Capability]] = {
     "netlist": frozenset({"netlist", "die"}),
-    "SpiceDevice": frozenset({"netlist", "die", "host", "age"}),
+    "SpiceDevice": frozenset({"netlist", "transient", "die", "host", "age"}),
     "SurrogateDevice": frozenset({"law", "die", "host", "age"}),
     "DieBatch": frozenset({"batch", "die", "host"}),
     "CascadeDevice": frozenset({"cascade", "host"}),
@@ -209,7 +209,7 @@ EFFECTS: tuple[Effect, ...] = (
         _of(
             "opamp", "noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner"
         ),
-        _by("macromodel", "law"),
+        _by("macromodel", "transient", "law"),
         "amplifiers",
     ),
     Effect(
@@ -276,7 +276,7 @@ EFFECTS: tuple[Effect, ...] = (
         "bandwidth of the sampler",
         "an ADC follows the cells with a lag, and sees less of their noise",
         _of("adc", "bandwidth"),
-        _by("law"),
+        _by("transient", "law"),
     ),
     # What no figure states, and nothing models.
     Effect("supply and ground impedance", "currents of one cell move the supply of all others"),

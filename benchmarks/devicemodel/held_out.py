@@ -17,6 +17,7 @@ Standard errors: of the explained variance by a bootstrap over systems; of the n
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ks_2samp
 
-from thermograd.circuits.netlist.analyses import OperatingPoint, Transient, TransientResult
+from thermograd.circuits.netlist.analyses import OperatingPoint, Transient
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.ngspice.run_many import run_many
 from thermograd.circuits.technology.die import Die
@@ -35,6 +36,7 @@ from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.calibration.simulated import calibrate
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.cell_law import cell_law, propagate
+from thermograd.devicemodel.devices.circuit_noise import SimulatedCircuit
 from thermograd.devicemodel.devices.spice import transient
 
 INTEGRATED = preset("integrated")
@@ -142,19 +144,15 @@ def settling(card: DeviceCard) -> dict[str, Any]:
 def noise(card: DeviceCard) -> dict[str, Any]:
     """Ratio of standard deviations, surrogate over ngspice, and its standard error, over the cells of three new dies."""
     variance, expected, effective = [], [], 0.0
-    jobs, questions = [], []
+    zero = np.zeros(8)
     for die in (701, 702, 703):
         question = ask(card, 8, die, np.random.default_rng(die), 5.0)
-        zero = np.zeros(8)
         duration = SLOW_TIMES * question.program.settling_time / question.program.tau
-        questions.append(question)
-        jobs.append(
-            (question.program.circuit(zero, zero), transient(question.program, duration, johnson_noise=True), die)
-        )
-    for k, found in run_many(jobs, timeout=600.0):
-        question = questions[k]
-        assert isinstance(found, TransientResult)
-        volts = question.program.cell_volts(found.voltages)[:, -int(len(found.time) * 0.97) :]
+        circuit = SimulatedCircuit(question.program, bandwidth=card.technology.adc.bandwidth)
+        analysis = dataclasses.replace(transient(question.program, duration, johnson_noise=True), nodes=circuit.nodes)
+        noise = circuit.noise(float(analysis.step or 0.0))
+        found = run(circuit.netlist(zero, zero, noisy=True), analysis, seed=die, currents=noise, timeout=600.0)
+        volts = circuit.read(found.voltages)[:, -int(len(found.time) * 0.97) :]
         _, covariance = propagate(predicted(question, card), np.zeros(8), np.zeros(8), np.inf, card, noisy=True)
         assert covariance is not None
         variance.append(volts.var(axis=1))

@@ -28,11 +28,12 @@ from typing import Protocol
 from scipy import constants
 
 from ..errors import InputError
+from ..linear.noise_paths import SlowNoise
 from ..netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Resistor, VoltageSource
 from ..netlist.limiting import Clamp, SaturatingVCCS
 from ..netlist.netlist import Netlist
 from ..technology.parts import OpAmp
-from .noise_source import add_noise_source
+from .noise_source import add_noise_source, slow_noise
 from .output_stage import series_resistance
 
 IDEAL_GAIN = 1e8
@@ -287,6 +288,18 @@ class Macromodel:
             farad = TRANSCONDUCTANCE / (2 * math.pi * opamp.common_mode_gbw)
             netlist.add(Capacitor(f"CC{name}", f"k{name}", "0", farad), group=group)
         return mean
+
+
+def slow_noise_of(netlist: Netlist, opamp: OpAmp) -> tuple[SlowNoise, ...]:
+    """The 1/f noise of amplifiers in a netlist that was built with white ones of the same figures."""
+    found = []
+    for part in netlist.of(Resistor):
+        if part.name.startswith("RNV") and opamp.noise_voltage_corner:
+            found.append(slow_noise(part.a, opamp.noise_voltage, opamp.noise_voltage_corner))
+        if part.name.startswith("RNI") and opamp.noise_current_corner:
+            density = math.sqrt(4 * constants.k * netlist.temperature * part.resistance)
+            found.append(slow_noise(part.a, density, opamp.noise_current_corner))
+    return tuple(found)
 
 
 def _add_noise_currents(netlist: Netlist, opamp: OpAmp, inputs: tuple[str, str], name: str, group: str) -> None:

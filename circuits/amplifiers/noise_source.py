@@ -19,6 +19,7 @@ import math
 import numpy as np
 from scipy import constants
 
+from ..linear.noise_paths import SlowNoise
 from ..netlist.elements import Capacitor, Resistor
 from ..netlist.netlist import Netlist
 
@@ -53,6 +54,18 @@ def add_noise_source(netlist: Netlist, node: str, density: float, corner: float,
             Capacitor(f"CN{name}_{k + 1}", *ends, 1.0 / (2 * math.pi * f * ohm)),
             group=group,
         )
+
+
+def slow_noise(node: str, density: float, corner: float) -> SlowNoise:
+    """The 1/f part of `add_noise_source` as processes, for transients that do not simulate its sections.
+
+    Each section has the variance k T / C_k = D e^2 f_c, whatever its corner.
+
+    Args:
+        node: of a source that is white. density, corner: as for `add_noise_source`.
+    """
+    spacing = math.log(10) / SECTIONS_PER_DECADE
+    return SlowNoise(node, tuple(flicker_corners(corner).tolist()), spacing * density**2 * corner)
 
 
 def flicker_corners(corner: float) -> np.ndarray:

@@ -113,6 +113,11 @@ class Transient:
         return max(1, round(self.stop / self.step))
 
     @property
+    def currents(self) -> int:
+        """Number of rows of noise currents that a run takes: some beyond the end, so that ngspice never reads past the file."""
+        return max(self.steps, 12) + 8
+
+    @property
     def shortest(self) -> float:
         """Distance in s below which ngspice takes two points of a waveform for one, where there is no noise."""
         return 2 * _FIRST_STEP * self.stop

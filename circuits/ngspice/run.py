@@ -221,7 +221,7 @@ def _ending(netlist: Netlist, analysis: Analysis) -> list[str]:
 def _noise_currents(
     netlist: Netlist, analysis: Transient, seed: Seed | None, currents: InjectedCurrents | None
 ) -> tuple[list[str], Array]:
-    """filesource lines, and samples with a few rows beyond the end so that ngspice never reads past the file."""
+    """filesource lines, and samples."""
     if seed is None:
         raise InputError("Transient(noise=True) needs seed=..., so that the run can be repeated")
     whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
@@ -235,7 +235,7 @@ def _noise_currents(
     unknown = [node for node in currents.nodes if node not in netlist.nodes]
     if unknown:
         raise InputError(f"currents: the netlist has no node {unknown[0]!r}")
-    samples = currents.sample(max(analysis.steps, 12) + 8, seed)
+    samples = currents.sample(analysis.currents, seed)
     lines = []
     for number, first in enumerate(range(0, len(currents.nodes), CHANNELS)):
         group = currents.nodes[first : first + CHANNELS]

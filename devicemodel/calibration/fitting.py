@@ -127,12 +127,12 @@ def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> Estimate:
     Its error is that of the mean over blocks of time, whatever the noise's spectrum.
 
     Args:
-        pairs: (waveform (n, T) in V, the law's stationary covariance (n, n), number of blocks that are long against its correlation).
+        pairs: (waveform (n, T) in V about its state of rest, the law's stationary covariance (n, n), number of blocks that are long
+            against its correlation).
     """
     ratios, weights = [], []
     for waveform, covariance, blocks in pairs:
-        centred = waveform - waveform.mean(axis=1, keepdims=True)
-        power = np.einsum("nt,nt->t", centred, np.linalg.solve(covariance, centred)) / len(waveform)
+        power = np.einsum("nt,nt->t", waveform, np.linalg.solve(covariance, waveform)) / len(waveform)
         parts = np.array_split(power, blocks)
         ratios += [float(part.mean()) for part in parts]
         weights += [len(waveform) / blocks for _ in parts]

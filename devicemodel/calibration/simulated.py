@@ -12,6 +12,7 @@ import torch
 
 from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError
+from ...circuits.netlist.analyses import OperatingPoint
 from ...circuits.ngspice.run import run
 from ...circuits.parallel import parallel_map
 from ...circuits.technology.converters import Converter
@@ -24,7 +25,7 @@ from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ...compiler.fabrics.requirements import array_for, require_buildable
 from ..card import DeviceCard
 from ..device import Outcome
-from ..devices.cell_law import propagate
+from ..devices.circuit_noise import SimulatedCircuit, sampler_bandwidth
 from ..devices.spice import SpiceDevice, transient
 from ..estimate import RANGES, Estimate
 from ..held_out import HeldOut
@@ -159,7 +160,7 @@ def calibrate_with_evidence(
     )
     report("fit", 1, 1)
     if technology.thermal.johnson_noise:
-        card = card.model_copy(update={"noise_power": _noise(card, seed, dies, workers, report)})
+        card = card.model_copy(update={"noise_power": _noise(card, seed, dies, amplifier, workers, report)})
     else:
         card = card.replace(noise_power=0.0)
     found = _run_all(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
@@ -300,8 +301,15 @@ def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]
     return fit_converter(nominal, kind, readings)
 
 
-def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int | None, report: Progress) -> Estimate:
-    """Thermal noise of small systems at rest, one long seeded transient a die."""
+def _noise(
+    card: DeviceCard,
+    seed: int,
+    dies: Sequence[int],
+    amplifier: AmplifierCell | None,
+    workers: int | None,
+    report: Progress,
+) -> Estimate:
+    """Noise of small systems at rest, of resistors and amplifiers, one long seeded transient a die."""
     technology, rng = card.technology, np.random.default_rng([seed, 4343])
     slow_times = 600.0
     jobs = []
@@ -309,19 +317,23 @@ def _noise(card: DeviceCard, seed: int, dies: Sequence[int], workers: int | None
         matrix = random_system(6, 5.0, not fabric_named(card.fabric).active, rng)
         slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
         program = lay_out(matrix, card.fabric, technology).on(Die(technology, die))
-        jobs.append((program, slow_times * slow, int(rng.integers(2**31))))
+        circuit = SimulatedCircuit(program, amplifier, bandwidth=sampler_bandwidth(technology, amplifier, True))
+        jobs.append((circuit, slow_times * slow, int(rng.integers(2**31))))
 
-    def record(job: tuple[Any, float, int]) -> tuple[np.ndarray, np.ndarray, float]:
-        program, duration, noise_seed = job
-        zero = np.zeros(program.size)
-        result = run(program.circuit(zero, zero), transient(program, duration, johnson_noise=True), seed=noise_seed)
-        volts = program.cell_volts(result.voltages)
+    def record(job: tuple[SimulatedCircuit, float, int]) -> tuple[np.ndarray, np.ndarray, float]:
+        circuit, duration, noise_seed = job
+        zero = np.zeros(circuit.program.size)
+        netlist = circuit.netlist(zero, zero, noisy=True)
+        analysis = dataclasses.replace(transient(circuit.program, duration, johnson_noise=True), nodes=circuit.nodes)
+        found = run(netlist, analysis, seed=noise_seed, currents=circuit.noise(float(analysis.step or 0.0)))
+        # Not about its own mean, which slow noise moves.
+        volts = (
+            circuit.read(found.voltages) - circuit.read(run(netlist, OperatingPoint(circuit.nodes)).voltages)[:, None]
+        )
         # The first ten slow times are the way from zero to equilibrium.
         settled = volts[:, int(volts.shape[1] * 10 / slow_times) :]
-        unit = card.replace(noise_power=1.0)
-        _, covariance = propagate(program, zero, zero, np.inf, unit, noisy=True, amplifiers=False)
-        assert covariance is not None
-        return settled, covariance.numpy(), NOISE_BLOCKS
+        law = dataclasses.replace(circuit, amplifier=None, bandwidth=technology.adc.bandwidth)
+        return settled, law.covariance(), NOISE_BLOCKS
 
     return fit_noise(_run_all(record, jobs, workers, "noise runs", report))
 

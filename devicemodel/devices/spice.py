@@ -12,19 +12,20 @@ from scipy.interpolate import CubicSpline
 
 from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError
+from ...circuits.linear.noise_paths import DrawnCurrents, NoisePath
 from ...circuits.netlist.analyses import OperatingPoint, Transient
 from ...circuits.ngspice.run import run
 from ...circuits.technology.technology import Technology
-from ...compiler.layout.extraction import extract_layout
 from ...compiler.limitations import not_modelled
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
 from ..host.board import Voltages
 from ..host.readout import ReadOut
 from .circuit import CircuitDevice, ProgramBoard
+from .circuit_noise import SimulatedCircuit, sampler_bandwidth
 from .overload import overload
 
-MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 40_000
+MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
 TOLERANCE = 1e-6
 """Relative tolerance of a noiseless transient; its end is then right to 1e-6 of the largest voltage."""
 
@@ -32,12 +33,15 @@ TOLERANCE = 1e-6
 class SpiceDevice(CircuitDevice):
     """A device that ngspice simulates.
 
+    Noise has the law of the linear circuit at every distance of readings, whatever the time step: variances of readings and of their
+    averages are right to 0.1 % (`circuits.linear.noise_paths`). The 1/f noise of an amplifier goes on from run to run.
+
     Args:
         technology: its parts.
         die: seed of the die; None has nominal parts.
         fabric: "auto", "rc", "dual_rail", "crossbar" or "crossbar_single".
-        johnson_noise: Johnson noise in the transient, on one time step of half the fastest time constant; default as the technology
-            says. A settled run (duration = inf) is an operating point and has none.
+        johnson_noise: noise in the transient, of resistors and amplifiers (`circuit_noise`), on time steps of half the cells' fastest time
+            constant; default as the technology says. A settled run (duration = inf) is an operating point and has none.
         timeout: seconds that one simulation may take.
         seed: of the noise; runs of one device draw anew.
         read_out, layout, programming: see `CircuitDevice`. Several samples of a noisy run lie on its grid of time steps; those of a
@@ -71,6 +75,17 @@ class SpiceDevice(CircuitDevice):
         if not timeout > 0:
             raise InputError(f"timeout is {timeout!r}: give seconds > 0")
         self.timeout = timeout
+        self._path: tuple[SimulatedCircuit, NoisePath] | None = None
+        self._slow_noise: dict[str, tuple[float, ...]] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """As `HostedDevice`, and the amplifiers' 1/f noise."""
+        return {**super().state_dict(), "slow_noise": dict(self._slow_noise)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As `HostedDevice`; 1/f noise that the state lacks is drawn anew."""
+        super().load_state_dict(state)
+        self._slow_noise = dict(state.get("slow_noise", {}))
 
     @property
     def not_modelled(self) -> tuple[str, ...]:
@@ -92,44 +107,63 @@ class SpiceDevice(CircuitDevice):
         streams: Sequence[np.random.Generator],
         places: np.ndarray,
     ) -> Voltages:
+        noisy = self.johnson_noise and math.isfinite(spans[0])
+        bandwidth = sampler_bandwidth(self.technology, self.amplifier, noisy)
+        circuit = SimulatedCircuit(program, self.amplifier, self.layout, bandwidth)
         rows = zip(currents, state, streams, strict=True)
-        found = [self._simulated(program, drive, start, spans, rng) for drive, start, rng in rows]
-        cells, seen = (np.stack(column) for column in zip(*found, strict=True))
+        found = [self._simulated(circuit, drive, start, spans, rng if noisy else None) for drive, start, rng in rows]
+        cells, left, seen = (np.stack(column) for column in zip(*found, strict=True))
         # A linear amplifier has no node that saturates: what a real one would make of its voltages and currents.
-        return Voltages(cells, overload=overload(program, cells, currents) if self.amplifier is None else seen)
+        used = overload(program, cells, currents) if self.amplifier is None else seen
+        return Voltages(cells, overload=used, left=left)
 
     def _simulated(
         self,
-        program: AnalogProgram,
+        circuit: SimulatedCircuit,
         currents: np.ndarray,
         state: np.ndarray,
         spans: tuple[float, ...],
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, float]:
-        """Voltages (m, n) of one run, and what comparators at the amplifiers' clamped nodes saw in it, as a share of their limit."""
+        rng: np.random.Generator | None,
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Voltages that are read, (m, n), and those that are left, (n,), of one run, noisy if it has random numbers, and what comparators
+        at the amplifiers' clamped nodes saw in it, as a share of their limit."""
         if sum(spans) == 0:
-            return np.tile(state, (len(spans), 1)), 0.0
-        netlist = program.circuit(currents, state, self.amplifier)
+            return np.tile(state, (len(spans), 1)), state, 0.0
+        program, noisy = circuit.program, rng is not None
+        netlist = circuit.netlist(currents, state, noisy)
         watched = self.amplifier.clamped_nodes(netlist) if isinstance(self.amplifier, Macromodel) else ()
-        if self.layout:
-            netlist = extract_layout(netlist, program)
         if math.isinf(spans[0]):
-            rest = run(netlist, OperatingPoint(nodes=(*program.nodes, *watched)), timeout=self.timeout)
-            self.simulator = rest.ngspice_version
-            return np.tile(program.cell_volts(rest.voltages), (len(spans), 1)), self._overload(rest.voltages, watched)
-        analysis, rows = sampled(program, spans, self.johnson_noise)
-        analysis = dataclasses.replace(analysis, nodes=(*program.nodes, *watched))
-        seed = int(rng.integers(2**31)) if self.johnson_noise else None
-        result = run(netlist, analysis, seed=seed, timeout=self.timeout)
+            settled = run(netlist, OperatingPoint(nodes=(*program.nodes, *watched)), timeout=self.timeout)
+            self.simulator = settled.ngspice_version
+            volts = program.cell_volts(settled.voltages)
+            return np.tile(volts, (len(spans), 1)), volts, self._overload(settled.voltages, watched)
+        analysis, rows = sampled(program, spans, noisy)
+        kept = circuit.charged(netlist) if noisy and program.fabric.active else ()
+        analysis = dataclasses.replace(analysis, nodes=(*program.nodes, *circuit.nodes, *kept, *watched))
+        drawn = None if rng is None else self._drawn(circuit, analysis, rng)
+        result = run(netlist, analysis, seed=0 if noisy else None, timeout=self.timeout, currents=drawn)
         self.simulator = result.ngspice_version
-        volts, seen = program.cell_volts(result.voltages), self._overload(result.voltages, watched)
+        volts, seen = circuit.read(result.voltages), self._overload(result.voltages, watched)
+        began = np.concatenate([state[:, None], volts], axis=1)
         if rows is not None:
-            return np.concatenate([state[:, None], volts], axis=1)[:, rows].T, seen
-        times = np.cumsum(spans) * program.tau
-        if times[0] == times[-1]:
-            return np.tile(volts[:, -1], (len(spans), 1)), seen
-        curve = CubicSpline(np.append(0.0, result.time), np.concatenate([state[:, None], volts], axis=1), axis=1)
-        return np.asarray(curve(times).T), seen
+            read = began[:, rows].T
+        else:
+            times = np.cumsum(spans) * program.tau
+            at_once = times[0] == times[-1]
+            curve = None if at_once else CubicSpline(np.append(0.0, result.time), began, axis=1)
+            read = np.tile(volts[:, -1], (len(spans), 1)) if curve is None else np.asarray(curve(times).T)
+        if kept:
+            return read, circuit.charge(netlist, result.voltages), seen
+        return read, read[-1] if circuit.direct else program.cell_volts(result.voltages)[:, -1], seen
+
+    def _drawn(self, circuit: SimulatedCircuit, analysis: Transient, rng: np.random.Generator) -> DrawnCurrents:
+        """The noise of one run."""
+        step = float(analysis.step or 0.0)
+        if self._path is None or self._path[0] != circuit or self._path[1].step != step:
+            self._path = circuit, circuit.noise(step)
+        drawn = self._path[1].draw(analysis.currents, np.random.default_rng(int(rng.integers(2**31))), self._slow_noise)
+        self._slow_noise |= drawn.slow
+        return drawn
 
     def _overload(self, voltages: Mapping[str, Any], watched: Sequence[str]) -> float:
         """Largest voltage of the watched nodes in a run over the amplifiers' limit; 0 where there are none."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 
+from ...circuits.amplifiers.models import OnePole
 from ...circuits.files import write_text
 from ...circuits.linear.statespace import StateSpace, state_space
 from ...circuits.ngspice.run import run
@@ -18,6 +19,7 @@ from ...compiler.compile import compile_matrix
 from ...compiler.fabrics.requirements import array_for
 from ...compiler.h_matrix import lambda_star
 from ...compiler.passes.verify import verify
+from ...devicemodel.devices.circuit_noise import SimulatedCircuit
 from ...devicemodel.devices.spice import transient
 from ...devicemodel.ou.doubling import transition
 from ...optim.training.curvature_systems import CurvatureSystem
@@ -61,8 +63,12 @@ def matrix_stage(system: CurvatureSystem, technology: Technology, plan: Plan, fo
 def transient_stage(
     system: CurvatureSystem, technology: Technology, plan: Plan, die: int, shown: int = 6
 ) -> dict[str, Any]:
-    """One noisy ngspice transient from the gradient to the solution on a die, and the exact law of the same netlist."""
+    """One noisy ngspice transient from the gradient to the solution on a die, and the exact law of the same netlist.
+
+    Without the amplifiers' 1/f noise, most of which is slower than the run and no noise in it.
+    """
     n = len(system.b)
+    technology = technology.replace(opamp__noise_voltage_corner=0.0, opamp__noise_current_corner=0.0)
     program = compile_matrix(system.matrix, array_for(technology), technology, b=system.b, check=False)
     program = program.on(Die(technology, die))
     program = program.at_scale(
@@ -71,16 +77,22 @@ def transient_stage(
     duration = plan.duration
     circuit = program.netlist(system.b, x0=system.b)
     analysis = transient(program, duration, johnson_noise=True)
-    result = run(circuit, analysis, seed=die, timeout=600.0)
+    noise = SimulatedCircuit(program).noise(float(analysis.step or 0.0))
+    result = run(circuit, analysis, seed=die, timeout=600.0, currents=noise)
     x = program.decode(result.voltages)
-    space = state_space(circuit, {f"x{i + 1}": pair for i, pair in enumerate(program.readouts)})
+    noisy = OnePole(technology.opamp, noisy=True) if program.fabric.active else None
+    space = state_space(
+        program.netlist(system.b, x0=system.b, amplifier=noisy),
+        {f"x{i + 1}": pair for i, pair in enumerate(program.readouts)},
+    )
     scale = (program.scaling / program.volts_per_unit)[:, None]
     grid = result.time[:: max(1, len(result.time) // 400)]
     law_mean, law_std = (rows.T * scale for rows in _exact_law(space, grid))
     mean_at = CubicSpline(grid, law_mean, axis=1)(result.time)
     # By then the fast modes, which the noise grid resolves least, have decayed.
     late = result.time > result.time[-1] / 2
-    scaled = (x - mean_at)[:, late] / law_std[:, -1:]
+    at_rest = np.sqrt(np.diag(space.covariance()))[:, None] * scale
+    scaled = (x - mean_at)[:, late] / at_rest
     slow = 1.0 / float(-space.eigenvalues[0].real)
     independent = max(1.0, float(result.time[-1]) / 2 / (2 * slow)) * n
     exact = np.linalg.solve(system.matrix, system.b)

@@ -7,7 +7,8 @@ import pytest
 from scipy.linalg import expm, solve_continuous_lyapunov, solve_discrete_lyapunov
 from scipy.signal import lfilter
 
-from thermograd.circuits.amplifiers.models import Macromodel, OnePole
+from thermograd.circuits.amplifiers.models import Macromodel, OnePole, slow_noise_of
+from thermograd.circuits.amplifiers.noise_source import add_noise_source, slow_noise
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.linear.johnson import johnson_currents
 from thermograd.circuits.linear.noise_paths import NOTCH, noise_path
@@ -32,8 +33,8 @@ def rc() -> Netlist:
 
 
 def array(name: str = "integrated", amplifier=None):
-    """Two cells: the program, its netlist, and the same with noisy amplifiers."""
-    technology = preset(name)
+    """Two cells: the program, its netlist, and the same with noisy amplifiers, white."""
+    technology = preset(name).replace(opamp__noise_voltage_corner=0.0)
     program = lay_out(A, "crossbar" if technology.opamp.outputs == 2 else "crossbar_single", technology)
     zero = np.zeros(2)
     return program, *(program.circuit(zero, zero, cell) for cell in (amplifier, OnePole(technology.opamp, noisy=True)))
@@ -72,7 +73,7 @@ def test_ngspice_follows_the_path(kind):
         "breadboard" if kind == "single" else "integrated", Macromodel(quietest) if kind == "macromodel" else None
     )
     if kind == "macromodel":
-        noisy = program.circuit(np.zeros(2), np.zeros(2), Macromodel(TECHNOLOGY.opamp))
+        noisy = program.circuit(np.zeros(2), np.zeros(2), Macromodel(program.technology.opamp))
     path, steps = noise_path(quiet, 0.3 * program.tau, noisy), 1500
     result = run(
         quiet,
@@ -80,9 +81,7 @@ def test_ngspice_follows_the_path(kind):
         seed=np.random.default_rng(3),
         currents=path,
     )
-    generator = np.random.default_rng(3)
-    first = path.start @ generator.standard_normal(len(path.sources))
-    exact = path.path(steps + 9, first, generator)
+    exact = path.path(steps + 8, np.random.default_rng(3))
     rows = state_space(quiet.linearised(), {str(i): pair for i, pair in enumerate(program.readouts)}).H
     wanted, seen = filtered(exact)[1 : steps + 1] @ rows.T, program.cell_volts(result.voltages).T
     size = np.abs(wanted).max()
@@ -120,12 +119,55 @@ def test_time_average_over_50_tau_has_the_laws_variance_at_the_coarsest_step():
     assert plain - 1 > 4 * error
 
 
-def test_flicker_of_sources_starts_in_its_stationary_law():
+def test_slow_noise_has_the_density_of_its_sections_from_the_start():
+    corner, step = 1e5, 1e-7
+    slow = slow_noise("nv1", 5e-9, corner)
+    netlist = Netlist("sections")
+    add_noise_source(netlist, "nv1", 5e-9, corner, "V1")
+    sections = netlist.of(Capacitor)
+    assert len(slow.corners) == len(sections)
+    np.testing.assert_allclose([KT / part.capacitance for part in sections], slow.variance, rtol=1e-6)
+    _, quiet, noisy = array()
+    path = noise_path(quiet, step, noisy, [slow])
+    generator = np.random.default_rng(5)
+    drawn = np.array([path.slow_noise(65, generator, {})[0][[0, 64], 0] for _ in range(4000)])
+    decay = np.exp(-2 * np.pi * np.array(slow.corners) * 64 * step)
+    law = slow.variance * np.array([[len(decay), decay.sum()], [decay.sum(), len(decay)]])
+    found = drawn.T @ drawn / len(drawn) / law
+    assert np.abs(found - 1).max() < 3.5 * math.sqrt(2 / 4000)
+    assert np.abs(found - 1 + slow.variance * 3 / law).max() > 3.5 * math.sqrt(2 / 4000)  # three sections left out
+
+
+def test_slow_noise_goes_on_from_where_it_was():
     program, quiet, noisy = array()
-    path = noise_path(quiet, program.tau, noisy)
-    assert len(path.sources) == 2 * 15
-    farad = np.array([noisy[name].capacitance for name in path.sources])
-    np.testing.assert_allclose(path.start @ path.start.T, np.diag(KT / farad), rtol=1e-5, atol=1e-7 * KT / farad.min())
+    path = noise_path(quiet, program.tau, noisy, [slow_noise("nv1", 5e-9, 1e5)])
+    first = path.draw(20, np.random.default_rng(1))
+    other = path.draw(20, np.random.default_rng(2), first.slow)
+    # Slow sections hardly move, the fastest are new.
+    moved = np.abs(np.subtract(other.slow["nv1"], first.slow["nv1"])) / math.sqrt(path.slow[0].variance)
+    assert moved[:5].max() < 0.1
+    assert moved[-3:].max() > 0.3
+
+
+def test_array_with_slow_noise_has_the_variance_of_the_sections_netlist():
+    technology = preset("integrated").replace(opamp__noise_voltage_corner=1e7, opamp__noise_voltage=2e-8)
+    program, zero = lay_out(np.eye(1), "crossbar", technology), np.zeros(1)
+    law = noise_covariance(program.circuit(zero, zero, OnePole(technology.opamp, noisy=True)), list(program.readouts))
+    white = technology.opamp.model_copy(update={"noise_voltage_corner": 0.0})
+    source = program.circuit(zero, zero, OnePole(white, noisy=True))
+    quiet, step, runs = program.circuit(zero, zero), 0.3 * program.tau, 1500
+    path = noise_path(quiet, step, source, slow_noise_of(source, technology.opamp))
+    space = state_space(quiet, {"x": program.readouts[0]})
+    generator = np.random.default_rng(4)
+    currents = np.stack([path.draw(61, generator).currents for _ in range(runs)])
+    ahead, behind = np.eye(space.size) - step / 2 * space.F, np.eye(space.size) + step / 2 * space.F
+    state = np.zeros((runs, space.size))
+    for k in range(60):
+        push = step / 2 * (currents[:, k] + currents[:, k + 1]) @ space.Bn.T
+        state = np.linalg.solve(ahead, (state @ behind.T + push).T).T
+    found = ((state @ space.H.T) ** 2).mean() / law[0, 0]
+    assert abs(found - 1) < 3.5 * math.sqrt(2 / runs)
+    assert noise_covariance(source, list(program.readouts))[0, 0] < 0.7 * law[0, 0]  # white alone is rejected
 
 
 def test_what_cannot_be_followed_is_rejected():
@@ -141,6 +183,8 @@ def test_what_cannot_be_followed_is_rejected():
         noise_path(rc(), 0.0)
     with pytest.raises(InputError, match="same circuit"):
         noise_path(rc(), 1e-7, array()[2])
+    with pytest.raises(InputError, match="draw as many"):
+        noise_path(rc(), 1e-7).draw(10, np.random.default_rng(1)).sample(11, 0)
 
 
 def test_stationary_law_of_a_lone_rc_node():

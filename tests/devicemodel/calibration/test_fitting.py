@@ -122,7 +122,7 @@ def test_noise_power_is_the_ratio_to_the_law(power):
     rng, pairs = np.random.default_rng(2), []
     for k in range(3):
         law = 1e-8 * spd(6, 30.0, k)
-        waveform = np.linalg.cholesky(power * law) @ rng.standard_normal((6, 2000)) + 1.0
+        waveform = np.linalg.cholesky(power * law) @ rng.standard_normal((6, 2000))
         pairs.append((waveform, law, 40))
     fitted = fit_noise(pairs)
     # A standard deviation of 120 blocks has a relative error of 1 / sqrt(2 * 119).
