@@ -11,7 +11,6 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path
-from .inputs import read_vector
 from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples, numbers, suffixed, whole
 from .outputs import emit, note, show
 
@@ -239,6 +238,7 @@ def _cost_of_program(
     from ..devicemodel.cost.compiled_array import compiled_array
     from ..devicemodel.cost.model import run_seconds, step_cost
     from ..devicemodel.cost.refinement import scaling_work, written_out
+    from .inputs import read_vector
 
     _require_program(path)
     program, (duration, accuracy) = load_program(path), run

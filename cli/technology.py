@@ -33,6 +33,8 @@ def technology(
     json: Json = False,
 ) -> None:
     """List the technology presets, check a technology file, or write one to start from."""
+    from pydantic_core import from_json
+
     from ..circuits.technology.presets import PRESETS
     from .hardware import read_technology
 
@@ -40,7 +42,7 @@ def technology(
         if out is not None:
             raise InputError(f"--out needs the name of a technology to write: one of {', '.join(PRESETS)}, or a file")
         if json:
-            emit({preset.name: preset.model_dump(mode="json") for preset in PRESETS.values()})
+            emit({preset.name: from_json(preset.model_dump_json()) for preset in PRESETS.values()})
             return
         show("", ("preset", "source"), [(preset.name, preset.source) for preset in PRESETS.values()])
         note("`thermograd technology NAME --out my.toml` writes one to start from")
@@ -51,6 +53,6 @@ def technology(
         chosen.write(target)
         note(f"wrote {target}")
     if json:
-        emit(chosen.model_dump(mode="json"))
+        emit(from_json(chosen.model_dump_json()))
     elif target is None:
         say(chosen.to_toml().rstrip())
