@@ -32,7 +32,7 @@ def readings(technology, reads, interval, amplifier=None, a=ONE, seed=1):
     """Cell voltages (reads, n) of one run without drive, after 30 tau."""
     device = SpiceDevice(technology, None, fabric_of(technology), amplifier=amplifier)
     program, zero = lay_out(a, device.fabric, technology), np.zeros((1, len(a)))
-    found = device._relax(program, zero, zero, (30.0, *[interval] * (reads - 1)), [np.random.default_rng(seed)])
+    found = device._relax(program, zero, zero, (30.0, *[interval] * (reads - 1)), [np.random.default_rng(seed)], [0])
     return found.cells[0]
 
 
@@ -97,7 +97,7 @@ def test_averages_of_50_tau_have_the_laws_variance():
 def test_noise_of_the_outputs_does_not_stay_in_the_cells():
     device, runs = SpiceDevice(INTEGRATED, None, "crossbar"), 80
     program, zero = lay_out(ONE, "crossbar", INTEGRATED), np.zeros((1, 1))
-    found = [device._relax(program, zero, zero, (8.0,), [np.random.default_rng(k)]) for k in range(runs)]
+    found = [device._relax(program, zero, zero, (8.0,), [np.random.default_rng(k)], [0]) for k in range(runs)]
     read, left = (
         np.array([volts.ravel()[0] for volts in row]) for row in ([v.cells for v in found], [v.left for v in found])
     )
