@@ -1,12 +1,6 @@
 """`DenseLaw`: the law of a program's cells with its transitions written out, kept while the program is loaded.
 
-Propagator, response and the root of the covariance over a span are computed once, by doubling, and serve all runs. States are the slow
-motion y, what a sampler of finite bandwidth holds of it, ds/dt = w (y + N e - s), the direct noise z of `amplifier_noise`, and the
-amplifiers' 1/f noise e (`flicker`); read is s + z, or y + z + N e.
-
-z is drawn first, and y given z: with the covariances over a span V_h = V (1 - exp(-2 nu h)) and G_h = G - E G exp(-nu h),
-
-    y(h) = E y(0) + ... + G_h V_h^-1 (z(h) - exp(-nu h) z(0)) + noise of S_h - G_h V_h^-1 G_h^T.
+Propagator, response and the root of the covariance over a span are computed once, by doubling, and serve all runs (`law_span`).
 """
 
 from __future__ import annotations
@@ -19,12 +13,12 @@ import torch
 from torch import Tensor
 
 from ..ou.doubling import integrate
-from ..ou.gaussian import normal, root, rows
+from ..ou.gaussian import normal, rows
 from ..ou.recent import Recent
 from .amplifier_noise import direct_noise
 from .cell_coefficients import CellCoefficients
 from .cell_law import CellLaw
-from .flicker import REST, STILL, driven_apart, section_span
+from .law_span import LawSpan, driven_sections, followed, law_span, padded
 
 UNFILTERED = 1e8
 """Bandwidth of a sampler over the fastest rate from which it follows the slow motion to rounding."""
@@ -42,27 +36,6 @@ class Motion(NamedTuple):
     slow: Tensor
     direct: Tensor
     sections: Tensor | None = None
-
-
-class Span(NamedTuple):
-    """x(t) = E x(0) + W u + G_h V_h^-1 R_z z' + R z'' + sections, for a constant u and standard normal z', z''.
-
-    Attributes:
-        propagator, response: E, (x, x), and W, (x, n), x being the slow states.
-        root: R, (x, x), or None without noise.
-        direct_left, direct_root: exp(-nu h) and R_z, (n, n); None where there is no direct noise.
-        direct_slow: G_h V_h^-1, (x, n).
-        carried, arrived: A_0 and A_1 of all sections side by side, (x, kinds k n); None where there are none.
-    """
-
-    propagator: Tensor
-    response: Tensor
-    root: Tensor | None
-    direct_left: float = 0.0
-    direct_root: Tensor | None = None
-    direct_slow: Tensor | None = None
-    carried: Tensor | None = None
-    arrived: Tensor | None = None
 
 
 class DenseLaw:
@@ -92,7 +65,7 @@ class DenseLaw:
             found = direct_noise(law.voltage, 2 * math.pi * bandwidth)
             self._direct = found._replace(rate=found.rate * tau)
         self._sections = law.sections if noisy else ()
-        self._spans: Recent[Span | None] = Recent()
+        self._spans: Recent[LawSpan | None] = Recent()
 
     @property
     def stable(self) -> bool:
@@ -144,6 +117,7 @@ class DenseLaw:
             drawn = [rows(span.direct_root, normal((self._size,), one, span.direct_root)) for one in generators]
             fresh = torch.stack(drawn)
             slow = slow + rows(span.direct_slow, fresh)
+            assert span.direct_left is not None
             direct = span.direct_left * direct + fresh
         arrived = motion.sections if sections is None else sections
         if span.carried is not None and span.arrived is not None and motion.sections is not None:
@@ -183,72 +157,19 @@ class DenseLaw:
             torch.zeros(()),
         )
 
-    def _span(self, duration: float) -> Span | None:
+    def _span(self, duration: float) -> LawSpan | None:
         return self._spans.get(duration, lambda: self._made(duration))
 
-    def _made(self, duration: float) -> Span | None:
-        drift = self._followed(self._drift)
-        diffusion = None
+    def _made(self, duration: float) -> LawSpan | None:
+        drift, diffusion = followed(self._drift, self._sampler), None
         if self.noisy:
-            diffusion = torch.zeros_like(drift)
-            diffusion[: self._size, : self._size] = torch.from_numpy(self._law.diffusion * self._tau)
-        span = REST if math.isinf(duration) else duration
-        moving = []
-        for one in self._sections:
-            driven_by = self._driven_by(one.slow * self._tau, one.share)
-            for deviation, rate in zip(one.deviations.tolist(), (one.rates * self._tau).tolist(), strict=True):
-                slow = deviation * driven_by
-                if rate * span < STILL:
-                    moving.append((slow, 0.0, slow))
-                    continue
-                apart, driven = driven_apart(drift, rate, slow)
-                moving.append((slow, apart, driven))
-                assert diffusion is not None
-                diffusion = diffusion + 2 * apart * driven @ driven.mT
+            diffusion = padded(torch.from_numpy(self._law.diffusion * self._tau), len(drift))
+        diffusion, driven = driven_sections(drift, diffusion, self._sections, self._sampler, self._tau, duration)
         step = integrate(drift, None, duration, diffusion)
         parts = [part for part in (step.propagator, step.mean, step.covariance) if part is not None]
         if not step.settled or not all(bool(torch.isfinite(part).all()) for part in parts):
             return None
-        covariance, carried, arrived = step.covariance, [], []
-        for slow, rate, driven in moving:
-            if rate == 0.0:
-                carried.append(torch.zeros_like(slow))
-                arrived.append(step.mean @ slow)
-                continue
-            held = section_span(drift, step.propagator, rate, driven, span)
-            carried.append(held.carried)
-            arrived.append(held.arrived)
-            covariance = held.known.neg() if covariance is None else covariance - held.known
-        found = Span(step.propagator, step.mean[:, : self._size], None)
-        if moving:
-            found = found._replace(carried=torch.cat(carried, dim=1), arrived=torch.cat(arrived, dim=1))
-        if covariance is None:
-            return found
-        if self._direct is not None:
-            left = math.exp(-float(self._direct.rate) * duration)
-            cross = self._direct.cross
-            if len(drift) > self._size:
-                rate = float(self._direct.rate)
-                cross = torch.cat([cross, self._sampler / (self._sampler + rate) * cross])
-            together = cross - left * (step.propagator @ cross)
-            fresh = (1 - left**2) * self._direct.covariance
-            slow = torch.linalg.solve(fresh, together.mT).mT
-            covariance = covariance - slow @ together.mT
-            found = found._replace(direct_left=left, direct_root=root(fresh), direct_slow=slow)
-        return found._replace(root=root(covariance))
-
-    def _followed(self, drift: Tensor) -> Tensor:
-        """The drift of [y, s]."""
-        if math.isinf(self._sampler):
-            return drift
-        eye = self._sampler * torch.eye(self._size, dtype=drift.dtype)
-        return torch.cat([torch.cat([drift, torch.zeros_like(drift)], 1), torch.cat([eye, -eye], 1)])
-
-    def _driven_by(self, slow: Tensor, share: Tensor | None) -> Tensor:
-        """What a source drives of [y, s], (x, n)."""
-        if math.isinf(self._sampler):
-            return slow
-        return torch.cat([slow, torch.zeros_like(slow) if share is None else self._sampler * share])
+        return law_span(step, drift, self._size, self._direct, driven, self._sampler, duration)
 
 
 def _weighted(deviations: Tensor, sections: Tensor) -> Tensor:

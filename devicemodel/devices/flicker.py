@@ -216,10 +216,10 @@ class Flicker:
 
 def driven_apart(drift: Tensor, rate: float, slow: Tensor) -> tuple[float, Tensor]:
     """A rate, and R = (F + r)^-1 H; the rate a little off where it meets one of the cells', and R would be infinite."""
-    eye = torch.eye(len(drift), dtype=drift.dtype)
+    eye = torch.eye(drift.shape[-1], dtype=drift.dtype)
     for _ in range(3):
         found = torch.linalg.solve_ex(drift + rate * eye, slow)[0]
-        if bool(found.abs().max() <= APART * slow.abs().max() / rate):
+        if bool((found.detach().abs().amax((-2, -1)) <= APART * slow.detach().abs().amax((-2, -1)) / rate).all()):
             break
         rate *= 1.001
     return rate, found
@@ -232,7 +232,7 @@ def section_span(drift: Tensor, propagator: Tensor, rate: float, driven: Tensor,
         drift, propagator: F and E. rate, driven: as of `driven_apart`. span: h; inf with a propagator of zeros.
     """
     left = math.exp(-rate * span)
-    eye = torch.eye(len(drift), dtype=drift.dtype)
+    eye = torch.eye(drift.shape[-1], dtype=drift.dtype)
     over = torch.linalg.solve(drift - rate * eye, left * (propagator @ driven) - driven)
     share = 2 * rate / (1 - left**2)
     arrived = share * over - driven
