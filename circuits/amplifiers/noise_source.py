@@ -68,6 +68,13 @@ def slow_noise(node: str, density: float, corner: float) -> SlowNoise:
     return SlowNoise(node, tuple(flicker_corners(corner).tolist()), spacing * density**2 * corner)
 
 
+def power_over_white(frequency: float, corner: float) -> float:
+    """Power density of such a noise at a frequency, Hz, over that of its white part: Re Z / R0, which is 1 + f_c / f in between."""
+    corners = flicker_corners(corner)
+    spacing = math.log(10) / SECTIONS_PER_DECADE
+    return 1.0 + float((2 * spacing / math.pi * corner / corners / (1 + (frequency / corners) ** 2)).sum())
+
+
 def flicker_corners(corner: float) -> np.ndarray:
     """f_k in Hz of the sections for a corner frequency, (sections,); none for 0."""
     if corner == 0.0:

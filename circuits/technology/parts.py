@@ -211,14 +211,6 @@ class OpAmp(Record):
             )
         return self
 
-    def noise_voltage_density(self, frequency: float) -> float:
-        """Noise voltage at a frequency > 0 Hz, one-sided, V/sqrt(Hz): e sqrt(1 + corner / f)."""
-        return self.noise_voltage * math.sqrt(1 + self.noise_voltage_corner / frequency)
-
-    def noise_current_density(self, frequency: float) -> float:
-        """Noise current likewise, A/sqrt(Hz)."""
-        return self.noise_current * math.sqrt(1 + self.noise_current_corner / frequency)
-
     @property
     def offset_mismatch(self) -> float:
         """Standard deviation of the input offset voltage, V: offset, or A_VT / sqrt(input_area).

@@ -1,9 +1,10 @@
 """How many dies of a program work, and how well: Monte-Carlo over the dies 0, 1, 2, ... of its technology.
 
-Die k is `Die(technology, k)`, the one that SPICE netlists and devices of that seed have. Whether a mode of its circuit grows is decided
-by the circuit's own law (`AnalogProgram.grows`): both rails, inverters, and the amplifiers' gain, bandwidth and second pole. For dies where
-none does the solution at rest is exact (`Fabric.at_rest`): nothing is expanded in the deviations, which near a singular matrix is wrong by
-any factor. With M the realised matrix of a die and N that of the nominal netlist, over all b (or for one, where it is given)
+Die k is `Die(technology, k)`, the one that SPICE netlists and devices of that seed have, as its first programming leaves it (`made`).
+Whether a mode of its circuit grows is decided by the circuit's own law (`AnalogProgram.grows`): both rails, inverters, and the amplifiers'
+gain, bandwidth and second pole. For dies where none does the solution at rest is exact (`Fabric.at_rest`): nothing is expanded in the
+deviations, which near a singular matrix is wrong by any factor. With M the realised matrix of a die and N that of the nominal netlist,
+over all b (or for one, where it is given)
 
     parts    ||M^-1 - N^-1||_F / ||A^-1||_F             |M^-1 b - N^-1 b| / |A^-1 b|
     offsets  |o| sqrt(n) / ||A^-1||_F                   |o| / |A^-1 b|
@@ -14,6 +15,7 @@ root of the sum of squares of M^-1 - A^-1, offsets, noise (`rest_noise`) and the
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +25,8 @@ from scipy.stats import binomtest
 
 from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.technology.die import Die
+from ...circuits.technology.redraw import Redraw
+from ..conductance_errors import fluctuating
 from ..fabrics.registry import fabric_names
 from ..matrices import dense, solver
 from ..program import AnalogProgram
@@ -81,7 +85,7 @@ def die_yield(
     fixed = math.hypot(*(value for value in (reading.noise, reading.adc) if not math.isnan(value)))
     found: list[tuple[float, float, float]] = []
     for k in range(count):
-        die = program.on(Die(program.technology, k))
+        die = made(program, k)
         if not die.grows():
             x, offset, reached = _at_rest(die, currents)
             off = columns * float(np.linalg.norm(offset)) / size
@@ -112,8 +116,15 @@ def _at_rest(program: AnalogProgram, currents: np.ndarray) -> tuple[np.ndarray, 
     return reach @ currents, inverse @ rest.offset / program.volts_per_unit, float(np.linalg.norm(reach))
 
 
+def made(program: AnalogProgram, k: int) -> AnalogProgram:
+    """The program on die k, as its first programming leaves it and as it is in its first run."""
+    once = Redraw(0, k, 0)
+    die = program.on(Die(program.technology, k), writing=once)
+    return dataclasses.replace(die, parts=fluctuating(die.parts, program.technology.resistors, once))
+
+
 def varies(program: AnalogProgram) -> bool:
     """Whether two dies of the program differ."""
-    one, other = (dict(program.on(Die(program.technology, k)).parts.rail_values()) for k in range(2))
-    offsets = [program.on(Die(program.technology, k)).parts.offset for k in range(2)]
-    return any((one[name] != other[name]).any() for name in one) or bool((offsets[0] != offsets[1]).any())
+    first, second = (made(program, k).parts for k in range(2))
+    pairs = zip(first.rail_values(), second.rail_values(), strict=True)
+    return bool((first.offset != second.offset).any()) or any((one != other).any() for (_, one), (_, other) in pairs)

@@ -3,10 +3,10 @@
 Relative to |A^-1 b|, for b of unit length: rms over all of them, or for one. With X = M^-1 diag(1 / (u s d)) from cells' currents to the
 solution (u, d and s the program's conductance unit, scaling and volts per unit), a DAC's step q over a resistor of conductance g makes
 
-    |X|_F g q / sqrt(12)
+    |X|_F g q / (a sqrt(12)),     a the setting of the attenuator behind it,
 
-and an ADC's step q, at the gain a of the amplifier before it, d q / (a sqrt(12)) of each unknown: steps of a converter that is used over
-many of them are uniform errors. The gain is the power of two that the largest reading leaves room for; without a b, the largest of any of
+and an ADC's step q, at the gain a of the amplifier before it, d q / (a s sqrt(12)) of each unknown: steps of a converter that is used over
+many of them are uniform errors. Each a is the power of two that the largest voltage leaves room for; without a b, the largest of any of
 unit length. The converters' own gain, offset and nonlinearity are not in it: a host can measure them.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from ...circuits.technology.converters import Converter
 from ..matrices import dense, solver
+from ..passes.drive_resistors import dac_share
 from ..program import AnalogProgram
 from ..program_report import ReadingErrors
 from .rest_noise import rest_noise
@@ -50,12 +51,13 @@ def reading_errors(program: AnalogProgram, b: Any = None) -> ReadingErrors:
     of_cells = [float(np.linalg.norm(scale * np.sqrt(variance))) / size for variance in (johnson, amplifiers)]
     flat = float(np.linalg.norm(scale)) / size
     amperes = program.parts.drive_nominal or 1.0 / technology.resistors.unit
+    attenuated = 1.0 / power_of_two(1.0 / (dac_share(program, b) or 1.0), 2.0 ** (dac.attenuations - 1))
     return ReadingErrors(
         johnson=of_cells[0],
         amplifiers=of_cells[1],
         sampler=flat * adc.noise,
-        dac=drive_reach(program) * amperes * uniform_error(dac) / size,
-        adc=flat * uniform_error(adc) / pre_gain(peak, adc),
+        dac=drive_reach(program) * amperes * attenuated * uniform_error(dac) / size,
+        adc=flat * uniform_error(adc) / power_of_two(adc.full_scale / peak, adc.max_gain),
     )
 
 
@@ -71,7 +73,6 @@ def uniform_error(converter: Converter) -> float:
     return 0.0 if converter.bits is None else 2 * converter.full_scale / (2**converter.bits - 1) / math.sqrt(12)
 
 
-def pre_gain(peak: float, adc: Converter) -> float:
-    """Gain of the amplifier before an ADC for a largest reading, V: the largest power of two that keeps it within the full scale."""
-    room = min(adc.full_scale / peak, adc.max_gain) if peak > 0 else 1.0
-    return 2.0 ** max(0, math.floor(math.log2(room)))
+def power_of_two(room: float, most: float) -> float:
+    """The largest power of two of at most `room` and `most`; 1 at least."""
+    return 2.0 ** max(0, math.floor(math.log2(min(room, most))))

@@ -4,8 +4,8 @@
 
 with Y the admittance of the cells, S the two-sided density of the noise currents (`Fabric.noise`) and B the bandwidth of the sampler. One
 reading holds all of it, since sampling folds what is beyond its rate into the band. An amplifier's voltage noise e_n drives a cell like an
-offset, as (L + s C) e_n, up to the gain-bandwidth product, beyond the cell's own bandwidth. 1/f noise is taken from `LOWEST` of its
-corner, as in the macromodel's netlist.
+offset, as (L + s C) e_n, up to the gain-bandwidth product, beyond the cell's own bandwidth. Its 1/f part levels off `DECADES_BELOW` its
+corner, as in the macromodel's netlist (`amplifiers.noise_source`).
 
 The integrand is smooth in ln f, where the trapezoidal rule converges geometrically; the noise of a mode of any width is a Lorentzian, whose
 error at `STEPS` a decade is 1e-7 of it.
@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 
+from ...circuits.amplifiers.noise_source import DECADES_BELOW
 from ...circuits.errors import UnrealisableError
 from ..program import AnalogProgram
 
@@ -24,8 +25,6 @@ STEPS = 4
 """Frequencies a decade."""
 BELOW, ABOVE = 1e-3, 1e4
 """Ends of the grid against the slowest mode's frequency and the largest of the circuit's."""
-LOWEST = 1e-5
-"""Frequency at which a 1/f density levels off, against its corner."""
 
 
 def rest_noise(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +47,7 @@ def rest_noise(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
     limits = [limit for limit in (opamp.gbw, opamp.second_pole) if math.isfinite(limit) and fabric.active]
     endless = fabric.active and opamp.noise_voltage > 0 and math.isinf(opamp.gbw) and math.isinf(sampler)
     highest = max([fast, *limits, *([sampler] if math.isfinite(sampler) else [])])
-    low = math.log(min([BELOW * slow, *(LOWEST * corner for corner in corners)]))
+    low = math.log(min([BELOW * slow, *(10.0**-DECADES_BELOW / 30 * corner for corner in corners)]))
     high = math.log(ABOVE * highest)
     grid = np.exp(np.linspace(low, high, 1 + math.ceil((high - low) / math.log(10) * STEPS)))
     weights = np.gradient(np.log(grid)) * grid

@@ -30,6 +30,7 @@ import numpy as np
 from scipy.constants import Boltzmann
 
 from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, OnePole
+from ...circuits.amplifiers.noise_source import power_over_white
 from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
@@ -119,14 +120,16 @@ class Crossbar(Fabric):
         def at(frequency: float) -> CellNoise:
             s = 2j * math.pi * frequency
             johnson = np.array(law.noise)
-            volts, amperes = opamp.noise_voltage_density(frequency), opamp.noise_current_density(frequency)
-            own = np.abs(dynamics.seen(s)) ** 2 * volts**2 / 2 + self.rail_count * amperes**2 / 2
+            # Two-sided: half of what data sheets state.
+            volts = opamp.noise_voltage**2 / 2 * power_over_white(frequency, opamp.noise_voltage_corner)
+            amperes = opamp.noise_current**2 / 2 * power_over_white(frequency, opamp.noise_current_corner)
+            own = np.abs(dynamics.seen(s)) ** 2 * volts + self.rail_count * amperes
             amplifiers = np.diag(own)
             if inverters is not None:
                 passed = dynamics.passed(s)
                 into = dynamics.inverted
                 johnson = johnson + (into * np.abs(passed) ** 2 * inverters.noise) @ into.T
-                added = ((1 + inverters.ratio) * volts) ** 2 / 2 + (amperes / parts.inverter[1]) ** 2 / 2
+                added = (1 + inverters.ratio) ** 2 * volts + amperes / parts.inverter[1] ** 2
                 amplifiers = amplifiers + (into * np.abs(passed) ** 2 * added) @ into.T
             return CellNoise(dynamics.admittance(s), johnson, amplifiers)
 

@@ -1,0 +1,184 @@
+"""The share of stable dies that a report states, against ngspice: each of `DIES` dies is released from a small charge, and grows or decays.
+
+    python benchmarks/compiler/die_yield.py [--dies 100] [--unknowns 6] [--errors]
+
+A random system for each condition number (`matrix`), on `integrated`, fully differential, and on `breadboard` with values that are not
+rounded to a series, single-ended. The netlist of each die has amplifiers of the technology's gain, gain-bandwidth product and second pole;
+it is charged at random, driven by nothing, and followed by ngspice for `LONG` times the slowest nominal time constant, divided by what
+tolerances make of it. A die grows if an output passes `LARGE`, or grows between the middle and the end; it is undecided if less than
+`MARGIN` happens there. The report's law judges the same dies, by their seeds, and then 1,000 of its own.
+
+`--errors`: the rows of the report beside direct runs of ngspice on a handful of dies: operating points with and without the dies' offsets,
+and the integral of `.noise`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import warnings
+
+import numpy as np
+from scipy.stats import binom
+
+from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel
+from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.ngspice.run_many import run_many
+from thermograd.circuits.technology.presets import preset
+from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.analysis.describe import describe
+from thermograd.compiler.analysis.die_yield import die_yield, made
+from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.program import AnalogProgram
+
+CONDITIONS = (10.0, 100.0, 1e3, 1e4)
+LONG = 30.0
+CHARGE, LARGE = 1e-4, 10.0
+"""Rms of the charges, V, and what no decaying die reaches."""
+MARGIN = 0.02
+"""Change of ln |v| from the middle to the end below which a die is undecided."""
+FIGURES = ("outputs", "gain", "gbw", "second_pole")
+NOISE = ("noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner")
+BOARDS = {
+    "integrated, `crossbar`": ("crossbar", preset("integrated")),
+    "breadboard, `crossbar_single`": ("crossbar_single", preset("breadboard").replace(resistors__series=None)),
+}
+
+
+def matrix(unknowns: int, condition: float, seed: int) -> np.ndarray:
+    """Random eigenvectors; eigenvalues from 1 to the condition number, equally spaced in their logarithms."""
+    basis, _ = np.linalg.qr(np.random.default_rng([seed, unknowns]).standard_normal((unknowns, unknowns)))
+    found = (basis * condition ** np.linspace(0, 1, unknowns)) @ basis.T
+    return np.asarray((found + found.T) / 2)
+
+
+def amplifier(technology: Technology, figures: tuple[str, ...] = FIGURES) -> AmplifierCell:
+    """Linear, of the technology's gain, bandwidth and second pole; its range is too large to be met."""
+    chosen = {name: getattr(technology.opamp, name) for name in figures}
+    return Macromodel(type(technology.opamp)(output_limit=100.0, **chosen))
+
+
+def released(program: AnalogProgram, k: int) -> np.ndarray:
+    """(n,) V that the cells of a die begin at."""
+    return CHARGE * np.random.default_rng(k).standard_normal(program.size) / program.volts_per_unit * program.readout_scale
+
+
+def growths(program: AnalogProgram, dies: int) -> np.ndarray:
+    """(dies,) change of ln |v| from the middle to the end of a transient; inf for dies that ran away."""
+    stop = LONG * program.settling_time / max(1.0, describe(program, dies=0).tolerance_error)
+    cell = amplifier(program.technology)
+
+    def jobs():
+        for k in range(dies):
+            die = made(program, k)
+            netlist = die.netlist(x0=released(program, k), amplifier=cell)
+            # An offset is a drive: without it the circuit rests at zero.
+            silent = netlist.with_sources({name: 0.0 for name in offsets_of(netlist)})
+            yield silent, Transient(stop, nodes=program.nodes, samples=21, tolerance=1e-6), None
+
+    found = np.full(dies, math.nan)
+    for k, result in run_many(jobs()):
+        if isinstance(result, Exception):
+            raise result
+        volts = program.cell_volts({name.lower(): wave for name, wave in result.voltages.items()})
+        size = np.linalg.norm(volts, axis=0)
+        middle, end = size[len(size) // 2], size[-1]
+        found[k] = math.inf if size.max() > LARGE else math.log(max(end, 1e-300) / max(middle, 1e-300))
+        # Below this a reading is what the simulator's tolerances leave.
+        if end < 1e-3 * CHARGE and middle < 1e-3 * CHARGE:
+            found[k] = -math.inf
+    return found
+
+
+def offsets_of(netlist) -> list[str]:
+    """Names of the sources of offset."""
+    return [element.name for element in netlist if element.name.startswith("VOS")]
+
+
+def stability(unknowns: int, dies: int) -> None:
+    """The table."""
+    print(f"{unknowns} unknowns; stable dies in %")
+    print("| circuit | condition | report, 1,000 dies | ngspice, the first dies | the law, the same dies | differ | undecided | chance |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, (fabric, board) in BOARDS.items():
+        for condition in CONDITIONS:
+            program = compile_matrix(matrix(unknowns, condition, 1), fabric, board)
+            stated = die_yield(program, dies=1000)
+            low, high = stated.interval
+            grown = growths(program, dies)
+            law = np.array([made(program, k).grows() for k in range(dies)])
+            sure = np.abs(grown) > MARGIN
+            differ = int((law != (grown > 0))[sure].sum())
+            stable = int((grown <= 0).sum())
+            # Probability of as few, or as many, at the report's share.
+            tail = min(binom.cdf(stable, dies, stated.share), binom.sf(stable - 1, dies, stated.share))
+            print(
+                f"| {name} | {condition:,.0f} | {100 * stated.share:.1f} ({100 * low:.1f} to {100 * high:.1f}) | {stable} of {dies} "
+                f"| {int((~law).sum())} of {dies} | {differ} | {int((~sure).sum())} | {min(1.0, 2 * tail):.2f} |",
+                flush=True,
+            )
+
+
+def errors(unknowns: int, dies: int) -> None:
+    """Median over the first stable dies of each row, by the law and by ngspice, for one b; and the noise of the nominal circuit."""
+    print(f"{unknowns} unknowns, the first {dies} dies, one b; median errors in %")
+    print("| circuit | condition | tolerances: law | ngspice | offsets: law | ngspice | noise: law | ngspice |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, (fabric, board) in BOARDS.items():
+        for condition in CONDITIONS[:3]:
+            b = np.random.default_rng(5).standard_normal(unknowns)
+            program = compile_matrix(matrix(unknowns, condition, 1), fabric, board, b=b)
+            size = np.linalg.norm(np.linalg.solve(program.target, b))
+            law = die_yield(program, b, dies)
+            nominal = solved(program, b)
+            parts, offsets = [], []
+            for k in range(dies):
+                die = made(program, k)
+                if not die.grows():
+                    with_offsets, without = solved(die, b), solved(die, b, silent=True)
+                    parts.append(np.linalg.norm(without - nominal) / size)
+                    offsets.append(np.linalg.norm(with_offsets - without) / size)
+            rows = [(law.parts.median, np.median(parts)), (law.offsets.median, np.median(offsets))]
+            reading = describe(program, b, dies=0).reading
+            rows.append((math.hypot(reading.johnson, reading.amplifiers), noise_of(program) / size))
+            print(f"| {name} | {condition:,.0f} | " + " | ".join(f"{100 * value:.4g}" for row in rows for value in row) + " |")
+
+
+def solved(program: AnalogProgram, b: np.ndarray, silent: bool = False) -> np.ndarray:
+    """x of ngspice's operating point."""
+    netlist = program.netlist(b, amplifier=amplifier(program.technology))
+    if silent:
+        netlist = netlist.with_sources({name: 0.0 for name in offsets_of(netlist)})
+    return np.asarray(program.decode(run(netlist, OperatingPoint(nodes=program.nodes)).voltages))
+
+
+def noise_of(program: AnalogProgram) -> float:
+    """Rms length of the solution's noise, by `.noise` at each cell's output over the whole band."""
+    netlist = program.netlist(amplifier=amplifier(program.technology, FIGURES + NOISE))
+    drives = [next(iter(drive)) for drive in program.fabric.drives(program.parts)]
+    scale = program.readout_scale / program.volts_per_unit
+    opamp = program.technology.opamp
+    low, high = 1e-7 * opamp.noise_voltage_corner, 1e3 * opamp.gbw
+    total = 0.0
+    for pair, drive, per_volt in zip(program.readouts, drives, scale, strict=True):
+        result = run(netlist, Noise(pair if pair[1] != "0" else pair[0], drive, low, high))
+        total += (per_volt * result.total) ** 2
+    return math.sqrt(total)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--dies", type=int, default=100)
+    options.add_argument("--unknowns", type=int, default=6)
+    options.add_argument("--errors", action="store_true")
+    given = options.parse_args()
+    if given.errors:
+        errors(given.unknowns, min(given.dies, 20))
+    else:
+        stability(given.unknowns, given.dies)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore", RuntimeWarning)
+    main()
