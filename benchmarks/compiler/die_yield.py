@@ -5,8 +5,8 @@
 A random system for each condition number (`matrix`), on `integrated`, fully differential, and on `breadboard` with values that are not
 rounded to a series, single-ended. The netlist of each die has amplifiers of the technology's gain, gain-bandwidth product and second pole;
 it is charged at random, driven by nothing, and followed by ngspice for `LONG` times the slowest nominal time constant, divided by what
-tolerances make of it. A die grows if an output passes `LARGE`, or grows between the middle and the end; it is undecided if less than
-`MARGIN` happens there. The report's law judges the same dies, by their seeds, and then 1,000 of its own.
+tolerances make of it, until it passes `LARGE` or has fallen to `FALLEN` of what it was. The report's law judges the same dies, by their
+seeds, and then 1,000 of its own.
 
 `--errors`: the rows of the report beside direct runs of ngspice on a handful of dies: operating points with and without the dies' offsets,
 and the integral of `.noise`.
@@ -17,14 +17,16 @@ from __future__ import annotations
 import argparse
 import math
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.stats import binom
 
 from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
+from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
-from thermograd.circuits.ngspice.run_many import run_many
+from thermograd.circuits.ngspice.run_many import Simulation, run_many
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.analysis.describe import describe
@@ -33,11 +35,12 @@ from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.program import AnalogProgram
 
 CONDITIONS = (10.0, 100.0, 1e3, 1e4)
-LONG = 30.0
+LONG = (30.0, 240.0, 2000.0)
+"""Lengths of the first transient, and of those that follow where it left doubt."""
 CHARGE, LARGE = 1e-4, 10.0
 """Rms of the charges, V, and what no decaying die reaches."""
-MARGIN = 0.02
-"""Change of ln |v| from the middle to the end below which a die is undecided."""
+FALLEN = 0.1
+"""Of the largest |v| in the second quarter, the most in the last one of a die that decays."""
 FIGURES = ("outputs", "gain", "gbw", "second_pole")
 NOISE = ("noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner")
 BOARDS = {
@@ -61,37 +64,45 @@ def amplifier(technology: Technology, figures: tuple[str, ...] = FIGURES) -> Amp
 
 def released(program: AnalogProgram, k: int) -> np.ndarray:
     """(n,) V that the cells of a die begin at."""
-    return CHARGE * np.random.default_rng(k).standard_normal(program.size) / program.volts_per_unit * program.readout_scale
+    return (
+        CHARGE * np.random.default_rng(k).standard_normal(program.size) / program.volts_per_unit * program.readout_scale
+    )
 
 
-def growths(program: AnalogProgram, dies: int) -> np.ndarray:
-    """(dies,) change of ln |v| from the middle to the end of a transient; inf for dies that ran away."""
-    stop = LONG * program.settling_time / max(1.0, describe(program, dies=0).tolerance_error)
-    cell = amplifier(program.technology)
-
-    def jobs():
-        for k in range(dies):
-            die = made(program, k)
-            netlist = die.netlist(x0=released(program, k), amplifier=cell)
-            # An offset is a drive: without it the circuit rests at zero.
-            silent = netlist.with_sources({name: 0.0 for name in offsets_of(netlist)})
-            yield silent, Transient(stop, nodes=program.nodes, samples=21, tolerance=1e-6), None
-
-    found = np.full(dies, math.nan)
-    for k, result in run_many(jobs()):
-        if isinstance(result, Exception):
-            raise result
-        volts = program.cell_volts({name.lower(): wave for name, wave in result.voltages.items()})
-        size = np.linalg.norm(volts, axis=0)
-        middle, end = size[len(size) // 2], size[-1]
-        found[k] = math.inf if size.max() > LARGE else math.log(max(end, 1e-300) / max(middle, 1e-300))
-        # Below this a reading is what the simulator's tolerances leave.
-        if end < 1e-3 * CHARGE and middle < 1e-3 * CHARGE:
-            found[k] = -math.inf
+def growing(program: AnalogProgram, dies: int) -> np.ndarray:
+    """(dies,) +1 for dies that ran away, -1 for those that decayed, 0 for those that have done neither in the end."""
+    found = np.zeros(dies, dtype=int)
+    shortest = program.settling_time / max(1.0, describe(program, dies=0).tolerance_error)
+    for long in LONG:
+        left = np.flatnonzero(found == 0)
+        for place, sizes in transients(program, left, long * shortest):
+            quarter = len(sizes) // 4
+            fallen = sizes[3 * quarter :].max() < FALLEN * sizes[quarter : 2 * quarter].max()
+            found[left[place]] = (
+                1 if sizes.max() > LARGE else -1 if fallen or sizes[quarter:].max() < FALLEN * CHARGE else 0
+            )
     return found
 
 
-def offsets_of(netlist) -> list[str]:
+def transients(program: AnalogProgram, dies: np.ndarray, stop: float) -> Iterator[tuple[int, np.ndarray]]:
+    """Place of each die, and |v| over time, V."""
+    cell = amplifier(program.technology)
+
+    def jobs() -> Iterator[Simulation]:
+        for k in dies.tolist():
+            netlist = made(program, k).netlist(x0=released(program, k), amplifier=cell)
+            # An offset is a drive: without it the circuit rests at zero.
+            silent = netlist.with_sources(dict.fromkeys(offsets_of(netlist), 0.0))
+            yield silent, Transient(stop, nodes=program.nodes, samples=101, tolerance=1e-6), None
+
+    for place, result in run_many(jobs()):
+        if isinstance(result, Exception):
+            raise result
+        volts = program.cell_volts({name.lower(): wave for name, wave in result.voltages.items()})
+        yield place, np.linalg.norm(volts, axis=0)
+
+
+def offsets_of(netlist: Netlist) -> list[str]:
     """Names of the sources of offset."""
     return [element.name for element in netlist if element.name.startswith("VOS")]
 
@@ -99,18 +110,20 @@ def offsets_of(netlist) -> list[str]:
 def stability(unknowns: int, dies: int) -> None:
     """The table."""
     print(f"{unknowns} unknowns; stable dies in %")
-    print("| circuit | condition | report, 1,000 dies | ngspice, the first dies | the law, the same dies | differ | undecided | chance |")
+    print(
+        "| circuit | condition | report, 1,000 dies | ngspice, the first dies | the law, the same dies | differ | undecided | chance |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for name, (fabric, board) in BOARDS.items():
         for condition in CONDITIONS:
             program = compile_matrix(matrix(unknowns, condition, 1), fabric, board)
             stated = die_yield(program, dies=1000)
             low, high = stated.interval
-            grown = growths(program, dies)
+            grown = growing(program, dies)
             law = np.array([made(program, k).grows() for k in range(dies)])
-            sure = np.abs(grown) > MARGIN
+            sure = grown != 0
             differ = int((law != (grown > 0))[sure].sum())
-            stable = int((grown <= 0).sum())
+            stable = int((grown < 0).sum())
             # Probability of as few, or as many, at the report's share.
             tail = min(binom.cdf(stable, dies, stated.share), binom.sf(stable - 1, dies, stated.share))
             print(
@@ -142,14 +155,18 @@ def errors(unknowns: int, dies: int) -> None:
             rows = [(law.parts.median, np.median(parts)), (law.offsets.median, np.median(offsets))]
             reading = describe(program, b, dies=0).reading
             rows.append((math.hypot(reading.johnson, reading.amplifiers), noise_of(program) / size))
-            print(f"| {name} | {condition:,.0f} | " + " | ".join(f"{100 * value:.4g}" for row in rows for value in row) + " |")
+            print(
+                f"| {name} | {condition:,.0f} | "
+                + " | ".join(f"{100 * value:.4g}" for row in rows for value in row)
+                + " |"
+            )
 
 
 def solved(program: AnalogProgram, b: np.ndarray, silent: bool = False) -> np.ndarray:
     """x of ngspice's operating point."""
     netlist = program.netlist(b, amplifier=amplifier(program.technology))
     if silent:
-        netlist = netlist.with_sources({name: 0.0 for name in offsets_of(netlist)})
+        netlist = netlist.with_sources(dict.fromkeys(offsets_of(netlist), 0.0))
     return np.asarray(program.decode(run(netlist, OperatingPoint(nodes=program.nodes)).voltages))
 
 

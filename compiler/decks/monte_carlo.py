@@ -26,6 +26,7 @@ from ...circuits.spice.writer import write_spice
 from ...circuits.technology.parts import Resistors, Variation
 from ..analysis.deviations import Deviation, deviations
 from ..analysis.die_spread import DieSpread, die_spread
+from ..analysis.die_yield import die_yield
 from ..conductance_errors import errs, full_conductance
 from ..perturbation import Programmed
 from ..program import AnalogProgram
@@ -35,6 +36,8 @@ from .simulators import SIMULATORS, Runs, Simulator
 LARGEST_SEED = 2**31 - 2
 LARGEST_COUNT = 1_000_000
 _A_LINE = 6
+DOUBTFUL = 0.25
+"""Relative error by tolerances, to first order, from which dies may have a growing mode."""
 _CUT = "1e-9"
 _DEVIATE = "_z"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -88,7 +91,7 @@ def monte_carlo_spice(
     predicted = tuple(spread.deviation.tolist()), spread.relative_error
     drawn = tuple(card.name for card in cards if card.name.endswith(_DEVIATE))
     runs = Runs(dies, 1 + seed, program.readouts, tuple(scale), drawn, *predicted, results)
-    header = [*_header(program, spread, dies), *simulator.notes(runs)]
+    header = [*_header(program, spread, dies), *_growing(program, spread, b), *simulator.notes(runs)]
     netlist = netlist.with_sources({}, [*netlist.comments, *header])
     text = write_spice(netlist, dialect, program.analysis(), hierarchical, Parameters(cards, expressions))
     return text.removesuffix(".end\n") + "\n".join([*simulator.commands(runs), ".end", ""])
@@ -195,6 +198,22 @@ def _header(program: AnalogProgram, spread: DieSpread, dies: int) -> list[str]:
         f"Monte-Carlo deck: {dies} dies, each part with its own deviate of technology {program.technology.name}",
         f"predicted to first order for these values: relative rms error over dies {spread.relative_error:.4g}, standard deviations",
         *(", ".join(shown[start : start + _A_LINE]) for start in range(0, len(shown), _A_LINE)),
+    ]
+
+
+def _growing(program: AnalogProgram, spread: DieSpread, b: Any) -> list[str]:
+    """What the report finds on its own dies, where the prediction to first order is too large to hold."""
+    if spread.resistors < DOUBTFUL:
+        return []
+    found = die_yield(program, b)
+    inner = (
+        ""
+        if found.parts is None
+        else f"; median error of the others by tolerances {found.parts.median:.4g}, 95 % below {found.parts.high:.4g}"
+    )
+    return [
+        f"which does not hold: in the report {found.growing}{inner}",
+        "an operating point is found for dies with a growing mode, too, which no such die ever rests at",
     ]
 
 
