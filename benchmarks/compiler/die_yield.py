@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import binom
 
 from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel
-from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
+from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient, TransientResult
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.ngspice.run_many import Simulation, run_many
@@ -31,6 +31,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.analysis.die_yield import die_yield, made
+from thermograd.compiler.analysis.reading_errors import reading_errors
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.program import AnalogProgram
 
@@ -98,6 +99,7 @@ def transients(program: AnalogProgram, dies: np.ndarray, stop: float) -> Iterato
     for place, result in run_many(jobs()):
         if isinstance(result, Exception):
             raise result
+        assert isinstance(result, TransientResult)
         volts = program.cell_volts({name.lower(): wave for name, wave in result.voltages.items()})
         yield place, np.linalg.norm(volts, axis=0)
 
@@ -152,8 +154,10 @@ def errors(unknowns: int, dies: int) -> None:
                     with_offsets, without = solved(die, b), solved(die, b, silent=True)
                     parts.append(np.linalg.norm(without - nominal) / size)
                     offsets.append(np.linalg.norm(with_offsets - without) / size)
+            assert law.parts is not None
+            assert law.offsets is not None
             rows = [(law.parts.median, np.median(parts)), (law.offsets.median, np.median(offsets))]
-            reading = describe(program, b, dies=0).reading
+            reading = reading_errors(program, b)
             rows.append((math.hypot(reading.johnson, reading.amplifiers), noise_of(program) / size))
             print(
                 f"| {name} | {condition:,.0f} | "
