@@ -115,16 +115,20 @@ class NoisePath:
         return self.draw(steps, np.random.default_rng(seed)).currents
 
     def draw(
-        self, steps: int, generator: np.random.Generator, known: Mapping[str, Sequence[float]] | None = None
+        self,
+        steps: int,
+        generator: np.random.Generator,
+        known: Mapping[str, Sequence[float]] | None = None,
+        waited: float = 0.0,
     ) -> DrawnCurrents:
         """Currents of so many steps.
 
         Args:
             steps: how many. generator: of random numbers.
-            known: processes of slow noise at the start, V, by node; others are drawn from their stationary law.
+            known: processes of slow noise, V, by node; others are drawn from their stationary law. waited: s since they were so.
         """
         currents = self.currents(self.path(steps, generator))
-        volts, last = self.slow_noise(steps, generator, known or {})
+        volts, last = self.slow_noise(steps, generator, known or {}, waited)
         if len(self.slow):
             currents[1:] += volts[1:] @ self.into.T
         return DrawnCurrents(self.nodes, self.step, currents, last)
@@ -147,14 +151,17 @@ class NoisePath:
         return np.asarray(lfilter([(1 + ratio) / 2], [1.0, ratio], needed, axis=0))
 
     def slow_noise(
-        self, steps: int, generator: np.random.Generator, known: Mapping[str, Sequence[float]]
+        self, steps: int, generator: np.random.Generator, known: Mapping[str, Sequence[float]], waited: float = 0.0
     ) -> tuple[Array, dict[str, tuple[float, ...]]]:
         """(steps, slow) V of the 1/f noise, and its processes at the end, by node."""
         volts, last = np.zeros((steps, len(self.slow))), {}
         for place, source in enumerate(self.slow):
             spread, held = math.sqrt(source.variance), []
             draws = generator.standard_normal((len(source.corners), steps))
-            starts = known.get(source.node, spread * draws[:, 0])
+            starts = spread * draws[:, 0]
+            if source.node in known:
+                left = np.exp(-2 * np.pi * np.array(source.corners) * waited)
+                starts = left * known[source.node] + np.sqrt(1 - left**2) * starts
             for corner, start, fresh in zip(source.corners, starts, draws, strict=True):
                 decay = math.exp(-2 * math.pi * corner * self.step)
                 kicks = spread * math.sqrt(1 - decay**2) * fresh

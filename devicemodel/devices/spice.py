@@ -77,15 +77,21 @@ class SpiceDevice(CircuitDevice):
         self.timeout = timeout
         self._path: tuple[SimulatedCircuit, NoisePath] | None = None
         self._slow_noise: dict[str, tuple[float, ...]] = {}
+        self._waited = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """As `HostedDevice`, and the amplifiers' 1/f noise."""
-        return {**super().state_dict(), "slow_noise": dict(self._slow_noise)}
+        return {**super().state_dict(), "slow_noise": dict(self._slow_noise), "waited": self._waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """As `HostedDevice`; 1/f noise that the state lacks is drawn anew."""
         super().load_state_dict(state)
-        self._slow_noise = dict(state.get("slow_noise", {}))
+        self._slow_noise, self._waited = dict(state.get("slow_noise", {})), float(state.get("waited", 0.0))
+
+    def idle(self, seconds: float) -> None:
+        """As `HostedDevice`; the amplifiers' 1/f noise goes on."""
+        super().idle(seconds)
+        self._waited += seconds
 
     @property
     def not_modelled(self) -> tuple[str, ...]:
@@ -161,8 +167,9 @@ class SpiceDevice(CircuitDevice):
         step = float(analysis.step or 0.0)
         if self._path is None or self._path[0] != circuit or self._path[1].step != step:
             self._path = circuit, circuit.noise(step)
-        drawn = self._path[1].draw(analysis.currents, np.random.default_rng(int(rng.integers(2**31))), self._slow_noise)
-        self._slow_noise |= drawn.slow
+        generator, waited = np.random.default_rng(int(rng.integers(2**31))), self._waited
+        drawn = self._path[1].draw(analysis.currents, generator, self._slow_noise, waited)
+        self._slow_noise, self._waited = self._slow_noise | drawn.slow, 0.0
         return drawn
 
     def _overload(self, voltages: Mapping[str, Any], watched: Sequence[str]) -> float:

@@ -147,6 +147,8 @@ def test_slow_noise_goes_on_from_where_it_was():
     moved = np.abs(np.subtract(other.slow["nv1"], first.slow["nv1"])) / math.sqrt(path.slow[0].variance)
     assert moved[:5].max() < 0.1
     assert moved[-3:].max() > 0.3
+    long = path.draw(20, np.random.default_rng(2), first.slow, waited=10.0)
+    assert np.abs(np.subtract(long.slow["nv1"], first.slow["nv1"]))[:5].max() > 0.3 * math.sqrt(path.slow[0].variance)
 
 
 def test_array_with_slow_noise_has_the_variance_of_the_sections_netlist():
