@@ -17,6 +17,7 @@ from .presets import SITUATIONS as SITUATIONS
 from .presets import as_technology as as_technology
 from .presets import preset as preset
 from .presets import thermal_preset as thermal_preset
+from .redraw import Redraw as Redraw
 from .sampling import add_dac as add_dac
 from .sampling import add_sample_and_hold as add_sample_and_hold
 from .sampling import settling_error as settling_error
@@ -35,6 +36,7 @@ __all__ = [
     "Inductors",
     "Link",
     "OpAmp",
+    "Redraw",
     "Resistors",
     "Switches",
     "Technology",

@@ -11,6 +11,7 @@ import torch
 
 from ...circuits.technology.die import Die
 from ...circuits.technology.presets import as_technology
+from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
 from ...compiler.fabrics.requirements import array_for
@@ -56,7 +57,7 @@ def contraction_of_dies(
     mismatch = None if card is None else card.mismatch.value
     found = []
     for seed in dies:
-        program = nominal.on(Die(technology, seed), mismatch)
+        program = nominal.on(Die(technology, seed), mismatch, writing=Redraw(0, seed, 0))
         law = program.behaviour
         realised = law.at_rest(leak) / (law.drive * program.conductance_unit)[:, None]
         found.append(DieContraction(seed, *_contraction(torch.from_numpy(realised), torch.from_numpy(wanted))))

@@ -69,7 +69,20 @@ def test_errors_have_the_stated_standard_deviation(technology: Technology, relat
     assert not variance_is(found, 0.033), "negative control: 10 % more is rejected"
     # Independent from part to part, rails included.
     assert abs(np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1]) < 4 / N
-    assert abs(np.corrcoef(found[0].ravel(), found[0].T.ravel())[0, 1]) < 4 / N
+    assert abs(np.corrcoef(found[0].ravel(), found[0].T.ravel())[0, 1]) < 4 * math.sqrt(2) / N
+
+
+def test_programmings_dies_and_seeds_are_independent() -> None:
+    first = off(ANEW, 3, Redraw(0, 3, 0)).ravel()
+    for other in (Redraw(0, 3, 1), Redraw(1, 3, 0), Redraw(0, 4, 0), Redraw(0, 3, 0, 1)):
+        assert abs(np.corrcoef(first, off(ANEW, 3, other).ravel())[0, 1]) < 4 / math.sqrt(first.size)
+    np.testing.assert_array_equal(first, off(ANEW, 3, Redraw(0, 3, 0)).ravel())
+    np.testing.assert_array_equal(off(FIXED, 3, Redraw(0, 3, 0)), off(FIXED, 3, Redraw(1, 3, 7)))
+    # A part keeps its draw in arrays of any size.
+    small = lay_out(FULL[:7, :7], "crossbar", ANEW)
+    held = small.on(Die(ANEW, 3), writing=Redraw(0, 3, 0)).parts.coupling - small.parts.coupling
+    whole = first.reshape(2, N, N)[:, :7, :7]
+    np.testing.assert_allclose(held * ANEW.resistors.unit, whole, atol=1e-12)
 
 
 def test_read_noise_is_a_share_of_the_value() -> None:
@@ -137,8 +150,8 @@ def test_a_fixed_error_reads_the_same_at_each_programming_and_a_redrawn_one_does
         first, still, anew = read(device, held), read(device, held), read(device, Dense(A))
         exact = np.linalg.solve(A.numpy(), B.numpy())
         assert np.linalg.norm(first - exact) > 0.01 * np.linalg.norm(exact)
-        np.testing.assert_array_equal(first, still, err_msg="what is written stays until it is written again")
-        assert np.array_equal(first, anew) is same
+        np.testing.assert_allclose(first, still, rtol=1e-12, err_msg="what is written stays until it is written again")
+        assert np.allclose(first, anew, rtol=1e-12) is same
 
 
 def test_read_noise_changes_from_run_to_run_of_one_programming() -> None:
@@ -151,8 +164,8 @@ def test_read_noise_changes_from_run_to_run_of_one_programming() -> None:
 
 
 def test_averages_over_programmings_lose_the_redrawn_error_alone() -> None:
-    """The error of the mean of m readings over that of one, in the mean over 40 dies: 1 / sqrt(m) or 1."""
-    m, dies, exact = 16, 40, np.linalg.solve(A.numpy(), B.numpy())
+    """The error of the mean of m readings over that of one, in the mean over 30 dies: 1 / sqrt(m) or 1."""
+    m, dies, exact = 9, 30, np.linalg.solve(A.numpy(), B.numpy())
     for name, expected in (("range_error", 1.0), ("write_noise", 1 / math.sqrt(m))):
         technology = IDEAL.replace(**{f"resistors__{name}": 0.01})
         single, averaged = 0.0, 0.0

@@ -23,11 +23,22 @@ PERFECT = preset("ideal").replace(resistors__unit=1e4, capacitors__unit=1e-11)
 ONLY = {
     "codes": PERFECT.replace(resistors__bits=8),
     "mismatch": PERFECT.replace(resistors__tolerance=0.01),
+    "written": PERFECT.replace(
+        resistors__bits=16,
+        resistors__range_error=0.004,
+        resistors__write_noise=0.003,
+        resistors__relative_write_noise=0.006,
+    ),
     "leak": PERFECT.replace(opamp__gain=2e3),
     "converters": PERFECT.replace(dac__bits=8, adc__bits=8),
     "noise": PERFECT.replace(adc__noise=5e-3, thermal__johnson_noise=True),
 }
 """One thing wrong at a time."""
+WRITTEN_TWICE = {
+    "resistors__range_error": 0.008,
+    "resistors__write_noise": 0.006,
+    "resistors__relative_write_noise": 0.012,
+}
 
 
 def system(condition=150.0, seed=0, n=N):
@@ -76,17 +87,20 @@ def test_leak_and_settling_are_eigenvalues():
     assert rate(one) == pytest.approx(few.settling, rel=0.15)
 
 
-@pytest.mark.parametrize("wall", ["codes", "mismatch"])
+@pytest.mark.parametrize("wall", ["codes", "mismatch", "written"])
 def test_programming_against_drawn_dies(wall):
     # Of one matrix there are many dies, and one rounding.
     cases = [(k, None) for k in range(3)] if wall == "codes" else [(0, die) for die in range(6)]
     matrices = [system(60.0, seed, 200) for seed, _ in cases]
     radii = [contraction_of_dies(A, ONLY[wall], [die])[0].radius for A, (_, die) in zip(matrices, cases, strict=True)]
-    law = getattr(contraction(matrices[0], ONLY[wall]), wall)
+    name = "mismatch" if wall == "written" else wall
+    law = getattr(contraction(matrices[0], ONLY[wall]), name)
     assert np.mean(radii) == pytest.approx(law, rel=0.2)
     # Twice the scatter is not this technology's.
-    twice = {"codes": {"resistors__bits": 7}, "mismatch": {"resistors__tolerance": 0.02}}[wall]
-    assert getattr(contraction(matrices[0], ONLY[wall].replace(**twice)), wall) > 1.6 * np.mean(radii)
+    twice = {"codes": {"resistors__bits": 7}, "mismatch": {"resistors__tolerance": 0.02}, "written": WRITTEN_TWICE}[
+        wall
+    ]
+    assert getattr(contraction(matrices[0], ONLY[wall].replace(**twice)), name) > 1.6 * np.mean(radii)
 
 
 def test_norms_bound_radii_and_unstable_dies_have_none():

@@ -11,15 +11,23 @@ from scipy import linalg
 from torch import nn
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome, Solution, worst
 from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense, Implicit, LowRank
 from thermograd.optim.optimizers.damping import LevenbergMarquardt
 from thermograd.optim.optimizers.tngd import TNGD
 
 from ..oracle import dense_ggn, flat
 from .test_ngd import closure_of, digits_problem, step_of
+
+WRITTEN = DeviceCard.uncalibrated(
+    preset("integrated").replace(resistors__range_error=0.01, resistors__write_noise=0.01, resistors__read_noise=0.01)
+)
+"""Of dies that hold another matrix at each programming, and in each run."""
 
 
 def small_problem(dtype=torch.float64):
@@ -243,13 +251,16 @@ def test_noise_reaches_the_parameters_and_repeats_with_its_seed():
         {"duration": 5.0},
         {"duration": 5.0, "update": "adam"},
         {"duration": 0.5, "delay_time": 0.2, "reset": False, "system": "primal", "update": "adam"},
+        {"duration": 50.0, "written": True},
     ],
-    ids=["dual", "dual adam", "primal with a carried state"],
+    ids=["dual", "dual adam", "primal with a carried state", "written anew at each step"],
 )
 def test_a_resumed_run_is_bit_exact(options):
     def build():
         model, x, y = small_problem(torch.float32)
-        optimizer = TNGD(model.parameters(), lr=0.05, damping=0.1, device=IdealDevice(kappa0=1e-3, seed=3), **options)
+        given = {name: value for name, value in options.items() if name != "written"}
+        device = SurrogateDevice(WRITTEN, 3, extrapolate=True) if "written" in options else IdealDevice(1e-3, 3)
+        optimizer = TNGD(model.parameters(), lr=0.05, damping=0.1, device=device, **given)
         return model, optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9), closure_of(model, x, y)
 
     model, optimizer, scheduler, closure = build()
