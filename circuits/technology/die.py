@@ -64,6 +64,7 @@ STREAMS = {
     "dac_channel_gain": 43,
     "adc_channel_gain": 44,
     "attenuator": 45,
+    "ambient_in_time": 46,
 }
 
 TEMPERATURE_FACTOR_FLOOR = 0.05

@@ -255,7 +255,13 @@ class Thermal(Record):
     ambient: float = Field(default=300.15, gt=0, le=1000)
     """Ambient temperature, K."""
     ambient_rms: float = Field(default=0.0, ge=0, le=100)
-    """Standard deviation over dies of the ambient temperature, K."""
+    """Standard deviation of the ambient temperature, K: over dies, and over times far apart where it moves."""
+    ambient_time: float = Field(default=math.inf, gt=0)
+    """Correlation time of the ambient temperature, s, an Ornstein-Uhlenbeck process; inf: each die keeps its own."""
+    dynamic: bool = False
+    """Whether devices follow a die's temperatures in time, from run to run; else those of a steady die without the heat of resistors."""
+    between_runs: float = Field(default=0.0, ge=0, le=1e6)
+    """Time that passes after each run, for conversions, programming and the host, s."""
     cells: int = Field(default=8, ge=1, le=64)
     """Thermal cells along one side of the die."""
     to_ambient: float = Field(default=5e-4, gt=0)
@@ -275,3 +281,15 @@ class Thermal(Record):
     """Heat capacity of each cell, J/K; 2e-4 is (5 mm / 8)^2 of silicon, 0.3 mm thick, at 1.63 MJ/(m^3 K)."""
     source: str = ""
     """Where the figures come from."""
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        for name, value, still in (
+            ("ambient_time", self.ambient_time, math.inf),
+            ("between_runs", self.between_runs, 0.0),
+        ):
+            if value != still and not self.dynamic:
+                raise ValueError(
+                    f"{name} is {value:g}, but temperatures do not move: set dynamic to true, or {name} to {still:g}"
+                )
+        return self

@@ -34,7 +34,7 @@ def temperature_map(thermal: Thermal, ambient: float | None = None, power: Any =
     """
     # Solved for the rise above ambient, so that a die without heat is exactly at ambient.
     ambient = thermal.ambient if ambient is None else ambient
-    return ambient + _Modes(thermal).steady(_heat(thermal, ambient, power))
+    return ambient + ThermalModes(thermal).steady(heat_of(thermal, ambient, power))
 
 
 def temperature_transient(
@@ -57,16 +57,16 @@ def temperature_transient(
     seconds = np.asarray(times, dtype=float).reshape(-1)
     if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
         raise InputError(f"times must be finite and not negative, got {times!r}")
-    modes = _Modes(thermal)
-    begin = _on_grid("start", thermal, start) - ambient
-    end = modes.steady(_heat(thermal, ambient, power))
+    modes = ThermalModes(thermal)
+    begin = on_grid("start", thermal, start) - ambient
+    end = modes.steady(heat_of(thermal, ambient, power))
     decay = np.exp(-modes.conductance * (seconds / thermal.heat_capacity)[:, None, None])
     return np.asarray(ambient + end + modes.back(decay * modes.into(begin - end)))
 
 
 def time_constants(thermal: Thermal) -> np.ndarray:
     """Thermal time constants c / lambda, (cells^2,) in s, the slowest first."""
-    return np.asarray(np.sort((thermal.heat_capacity / _Modes(thermal).conductance).ravel())[::-1])
+    return np.asarray(np.sort((thermal.heat_capacity / ThermalModes(thermal).conductance).ravel())[::-1])
 
 
 def cell_of(cells: int, position: Any) -> np.ndarray:
@@ -85,8 +85,11 @@ def heat_at(cells: int, power: Any, row: Any, column: Any) -> np.ndarray:
     return np.bincount((i * cells + j).ravel(), watts.ravel(), cells * cells).reshape(cells, cells)
 
 
-class _Modes:
-    """Eigenvectors of the grid's rows and columns, and the conductance (W/K) of each product of two."""
+class ThermalModes:
+    """Eigenvectors of the grid's rows and columns, and the conductance (W/K) of each product of two.
+
+    Row mode 0 is uniform: of all row modes it alone sees the ambient.
+    """
 
     def __init__(self, thermal: Thermal) -> None:
         m, between = thermal.cells, thermal.to_neighbour
@@ -104,25 +107,29 @@ class _Modes:
         self.conductance = down[:, None] + across[None, :] + thermal.to_ambient
 
     def into(self, grid: np.ndarray) -> np.ndarray:
+        """Amplitudes of the modes."""
         return self.rows.T @ grid @ self.columns
 
     def back(self, modes: np.ndarray) -> np.ndarray:
+        """The map of these amplitudes."""
         return self.rows @ modes @ self.columns.T
 
     def steady(self, heat: np.ndarray) -> np.ndarray:
+        """G^-1 h."""
         return self.back(self.into(heat) / self.conductance)
 
 
-def _heat(thermal: Thermal, ambient: float, power: Any) -> np.ndarray:
+def heat_of(thermal: Thermal, ambient: float, power: Any) -> np.ndarray:
     """h of the module's docstring, (cells, cells) W."""
     heat = np.full((thermal.cells, thermal.cells), thermal.power)
     heat[:, 0] += thermal.to_hot * (thermal.hot_temperature - ambient)
     if power is not None:
-        heat += _on_grid("power", thermal, power)
+        heat += on_grid("power", thermal, power)
     return heat
 
 
-def _on_grid(name: str, thermal: Thermal, values: Any) -> np.ndarray:
+def on_grid(name: str, thermal: Thermal, values: Any) -> np.ndarray:
+    """Finite values on the grid, (cells, cells); one number is taken for all cells, but not of a power."""
     grid, shape = np.asarray(values, dtype=float), (thermal.cells, thermal.cells)
     if grid.shape not in (shape, ()) or (grid.shape == () and name == "power"):
         raise InputError(f"{name} has shape {grid.shape}; the die's grid is {shape}")

@@ -5,7 +5,8 @@
 
 Conductances that drift after programming (`conductance_drift`) do so from run to run: the device's clock counts its runs and what `idle`
 lets pass, a run takes them as they are at its start, and another system sets the clock to zero. Errors that are drawn anew
-(`compiler.conductance_errors`) are those of the device's i-th programming and of its i-th run, whatever came before.
+(`compiler.conductance_errors`) are those of the device's i-th programming and of its i-th run, whatever came before. Temperatures that move
+(`die_temperature`) do so with the same clock, and no system sets them back.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.technology import Technology
+from ...compiler.analysis.heat import resistor_heat
 from ...compiler.compile import lay_out
 from ...compiler.conductance_errors import fluctuating
 from ...compiler.fabrics.base import Fabric
@@ -31,10 +34,12 @@ from ...compiler.programming import Programming
 from ..device import Outcome
 from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
+from ..host.host import Run
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
 from ..systems import Dense, Implicit, Kronecker, LowRank, changes
 from .conductance_drift import aged
+from .die_temperature import DieTemperature
 
 Relax = Callable[
     [AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator], np.ndarray], Voltages
@@ -137,7 +142,7 @@ class CircuitDevice(HostedDevice):
         programming: what is done beyond the nearest codes.
 
     Attributes:
-        program: as it is loaded, with the parts of the die and of their age; None at first.
+        program: as it is loaded, with the parts of the die, its temperatures and their age; None at first.
         programmings: of systems, so far; each draws its write noise anew.
 
     Raises:
@@ -172,7 +177,10 @@ class CircuitDevice(HostedDevice):
             )
         self.fabric, self.layout, self.programming = fabric, layout, programming or Programming()
         self.programmings = 0
+        self._nominal: AnalogProgram | None = None
         self._fresh: AnalogProgram | None = None
+        self._temperature = DieTemperature(self.die, seed)
+        self._made_for = self.die  # at the temperatures of `_fresh`
         self._fluctuates_for = -1
         self._matrix: tuple[LinearSystem, tuple[int, ...], np.ndarray] | None = None
 
@@ -191,7 +199,25 @@ class CircuitDevice(HostedDevice):
     def temperatures(self) -> np.ndarray:
         """Present temperatures of the die, (cells, cells) K, with the loaded program's amplifiers at their supplies."""
         program = self.program
-        return (self.die if program is None else program.parts.supplied(self.die)).temperatures
+        return self._temperature.cells(None if program is None else program.parts)
+
+    @property
+    def ambient(self) -> float:
+        """Present ambient temperature, K."""
+        return self._temperature.ambient
+
+    def set_temperatures(self, temperatures: Any) -> None:
+        """Put the die at these temperatures, from which they move on if the technology's are dynamic, and stay if not.
+
+        `device.set_temperatures(device.die.temperatures)` is a cold start: the die as it is before its supplies are switched on.
+
+        Args:
+            temperatures: (cells, cells) K, or one for all.
+
+        Raises:
+            InputError: another shape, or an entry that is not finite and above 0 K.
+        """
+        self._temperature.set(temperatures)
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for systems that can be written out, entry by entry; see `Device.accepts`."""
@@ -216,8 +242,9 @@ class CircuitDevice(HostedDevice):
         return self._matrix[2]
 
     def _programmed(self, matrix: np.ndarray, leak: float) -> ProgramBoard:
-        nominal = lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells)
-        self._fresh = self._fabricated(nominal, self._redraw(self.programmings))
+        self._nominal = lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells)
+        self._fresh = self._fabricated(self._nominal, self._redraw(self.programmings))
+        self._made_for = self._temperature.die_for(self._nominal.parts)
         self.programmings, self._fluctuates_for = self.programmings + 1, -1
         return self._board_of(self._fresh)
 
@@ -247,6 +274,13 @@ class CircuitDevice(HostedDevice):
 
     def _board_now(self) -> Board:
         assert self._fresh is not None
+        assert self._nominal is not None
+        die = self._temperature.die_for(self._nominal.parts)
+        if die is not self._made_for:
+            # Of the same programming, whose write noise stays.
+            self._fresh, self._made_for = self._fabricated(self._nominal, self._redraw(self.programmings - 1)), die
+            self._replace_board(self._fresh)
+            self._fluctuates_for = -1
         now, resistors = aged(self._fresh, self.die, self.age), self.technology.resistors
         if resistors.read_noise:
             # Of one run it is the same, however often it is asked for.
@@ -255,32 +289,49 @@ class CircuitDevice(HostedDevice):
             self._fluctuates_for = self._runs
             now = dataclasses.replace(now, parts=fluctuating(now.parts, resistors, self._redraw(self._runs)))
         if now is not self._fresh:
-            before, self._board = super()._board_now(), self._board_of(now)
-            self._board.spent_runs, before.spent_runs = before.spent_runs, 0
+            self._replace_board(now)
         return super()._board_now()
 
+    def _replace_board(self, program: AnalogProgram) -> None:
+        """The loaded program with other values of its parts."""
+        before, self._board = super()._board_now(), self._board_of(program)
+        self._board.spent_runs, before.spent_runs = before.spent_runs, 0
+
     def state_dict(self) -> dict[str, Any]:
-        """See `HostedDevice.state_dict`; and the number of programmings. A resumed device programs its next system, whichever it is."""
-        return {**super().state_dict(), "programmings": self.programmings}
+        """See `HostedDevice.state_dict`; and the number of programmings, and temperatures. A resumed device programs its next system,
+        whichever it is."""
+        held = {"programmings": self.programmings, "temperature": self._temperature.state_dict()}
+        return {**super().state_dict(), **held}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `HostedDevice.load_state_dict`."""
-        if "programmings" not in state:
+        if missing := [key for key in ("programmings", "temperature") if key not in state]:
             raise InputError(
-                f"state lacks programmings: give what state_dict() of a {type(self).__name__} of this version returned"
+                f"state lacks {' and '.join(missing)}: give what state_dict() of a {type(self).__name__} of this version returned"
             )
         if not (isinstance(state["programmings"], int) and state["programmings"] >= 0):
             raise InputError(f"state['programmings'] is {state['programmings']!r}: it is an integer >= 0")
         super().load_state_dict(state)
+        self._temperature.load_state_dict(state["temperature"])
         self.programmings = state["programmings"]
+
+    def _elapse(self, seconds: float, attempts: int = 0, run: Run | None = None) -> None:
+        """See `HostedDevice._elapse`; under the heat of the amplifiers and, in a run, of the resistors."""
+        thermal, board = self.technology.thermal, self._board
+        between = attempts * thermal.between_runs
+        super()._elapse(seconds + between, attempts, run)
+        if thermal.dynamic and isinstance(board, ProgramBoard):
+            amplifiers = board.program.parts.amplifier_heat(self.die)
+            self._temperature.advance(seconds, amplifiers + heat_of_run(board, self.die, run))
+            self._temperature.advance(between, amplifiers)
 
     def _fabricated(self, nominal: AnalogProgram, writing: Redraw | None) -> AnalogProgram:
         """The program as this die has it after a programming."""
-        return nominal.on(self.die, writing=writing)
+        return nominal.on(self._temperature.die_for(nominal.parts), writing=writing)
 
     def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:
         """The program, as this die has it, with other input resistors."""
-        return program.with_drive(conductance, self.die)
+        return program.with_drive(conductance, self._temperature.die_for(program.parts))
 
     def _is_stable(self, program: AnalogProgram) -> bool:
         """Whether the circuit can be run at all."""
@@ -298,6 +349,21 @@ class CircuitDevice(HostedDevice):
         """Differential node voltages (runs, m, n) of runs at m instants: after spans[0] tau from voltages `state`, (runs, n), under
         currents (runs, n), after spans[1] more, ... `places` are those of the runs among those that the device was asked for at once."""
         raise NotImplementedError
+
+
+def heat_of_run(board: ProgramUnits, die: Die, run: Run | None) -> np.ndarray:
+    """Heat of the resistors at the voltages that a run ended with, (cells, cells) W; zeros where there was none to read.
+
+    Args:
+        board: whose program is on the die. die: says only which grid.
+    """
+    if run is None or run.trial is None:
+        return np.zeros_like(die.temperatures)
+    ranged, trial = board.in_range(run.trial.drive_range), run.trial
+    assert isinstance(ranged, ProgramUnits)
+    program, currents = ranged.program, trial.driven * ranged.amperes_per_volt
+    heat = program.parts.dissipation(trial.readings.held[-1], currents, program.technology.opamp.gain)
+    return resistor_heat(program, die, heat)
 
 
 def matrix_of(system: LinearSystem) -> np.ndarray:

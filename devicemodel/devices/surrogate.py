@@ -87,7 +87,8 @@ class SurrogateDevice(CircuitDevice):
 
     def _fabricated(self, nominal: AnalogProgram, writing: Redraw | None) -> AnalogProgram:
         card = self.card
-        return nominal.on(self.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value, writing)
+        die = self._temperature.die_for(nominal.parts)
+        return nominal.on(die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value, writing)
 
     @property
     def not_modelled(self) -> tuple[str, ...]:
@@ -100,15 +101,14 @@ class SurrogateDevice(CircuitDevice):
         return self.card.leak.value
 
     def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:
-        return program.with_drive(conductance, self.die, self.card.mismatch.value)
+        return program.with_drive(conductance, self._temperature.die_for(program.parts), self.card.mismatch.value)
 
     def _board_of(self, program: AnalogProgram) -> ProgramBoard:
         self._laws.clear()
         board, resistors = super()._board_of(program), self.technology.resistors
-        # Conductances that drift or fluctuate do so from run to run.
-        board.takes_rows = not (
-            resistors.conductance_drift or resistors.conductance_drift_spread or resistors.read_noise
-        )
+        # Conductances that drift or fluctuate do so from run to run, and so do temperatures.
+        moving = resistors.conductance_drift or resistors.conductance_drift_spread or resistors.read_noise
+        board.takes_rows = not (moving or self.technology.thermal.dynamic)
         return board
 
     def _is_stable(self, program: AnalogProgram) -> bool:

@@ -179,6 +179,10 @@ class HostedDevice(Device):
         """
         if not (math.isfinite(seconds) and seconds >= 0):
             raise InputError(f"idle for {seconds!r} s: give a finite time >= 0")
+        self._elapse(seconds)
+
+    def _elapse(self, seconds: float, attempts: int = 0, run: Run | None = None) -> None:
+        """Time passes: the seconds of a run of so many attempts, or of none."""
         self.age += seconds
 
     def state_dict(self) -> dict[str, Any]:
@@ -329,9 +333,8 @@ class HostedDevice(Device):
                 error = float(np.abs(board.values(np.full(board.size, voltages.error[place]), run.level)).max())
         attempts, board.spent_runs = run.attempts + board.spent_runs, 0
         seconds = attempts * sum(self.read_out.spans(duration)) * board.tau
-        if math.isfinite(seconds):
-            # A settled run has no length that a clock could count.
-            self.age += seconds
+        # A settled run has no length that a clock could count.
+        self._elapse(seconds if math.isfinite(seconds) else 0.0, attempts, run)
         products, self._products = self._products, 0
         return Solution(
             torch.from_numpy(x).to(dtype=b.dtype, device=b.device),
