@@ -24,6 +24,8 @@ from .thermal import ThermalModes, heat_of, on_grid
 SHORT = 0.25
 """Fastest rate times the time over which the covariance is integrated numerically, by a Gauss rule; then time is doubled."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+NEGLIGIBLE = 1e-12
+"""Share of a mode's variance that is left to rounding."""
 KEPT = 16
 """Steps whose factors are kept."""
 
@@ -110,7 +112,7 @@ class ThermalState:
 
     def _factor(self, seconds: float) -> np.ndarray:
         """R, (1 + cells)^2, with R R^T the covariance of (u, y_1, ...) after that time."""
-        a, size = self._relaxation, 1 + self.thermal.cells
+        a = self._relaxation
         fastest = max(a, float(self._rates[0].max()))
         doublings = max(0, math.ceil(math.log2(max(fastest * seconds / SHORT, 1.0))))
         time = seconds / 2.0**doublings
@@ -123,6 +125,17 @@ class ThermalState:
             time *= 2
         scale = np.sqrt(covariance.diagonal())
         scale = np.where(scale > 0, scale, 1.0)
-        # Over short times the modes move as one: the correlations are singular to rounding.
-        values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-        return np.asarray(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))).reshape(size, size)
+        return np.asarray(scale[:, None] * _root(covariance / np.outer(scale, scale)))
+
+
+def _root(correlations: np.ndarray) -> np.ndarray:
+    """Cholesky's factor, with zeros in the columns of what the first ones determine to rounding.
+
+    Over short times all modes move as one, and the correlations are singular.
+    """
+    left, factor = correlations.copy(), np.zeros_like(correlations)
+    for k in range(len(left)):
+        if left[k, k] > NEGLIGIBLE:
+            factor[k:, k] = left[k:, k] / math.sqrt(left[k, k])
+            left -= np.outer(factor[:, k], factor[:, k])
+    return factor

@@ -80,16 +80,18 @@ def heat_map(program: AnalogProgram, die: Die, x: Any, b: Any) -> np.ndarray:
     Raises:
         InputError, UnrealisableError: as `dissipation`.
     """
-    return np.asarray(resistor_heat(program, die, dissipation(program, x, b)) + program.parts.amplifier_heat(die))
+    return np.asarray(
+        resistor_heat(program, len(die.temperatures), dissipation(program, x, b)) + program.parts.amplifier_heat(die)
+    )
 
 
-def resistor_heat(program: AnalogProgram, die: Die, heat: Dissipation) -> np.ndarray:
+def resistor_heat(program: AnalogProgram, cells: int, heat: Dissipation) -> np.ndarray:
     """Heat of the resistors in each cell of a die's grid, (cells, cells) in W; see `heat_map`.
 
     Args:
-        program: whose parts they are. die: says only which grid. heat: of each resistor.
+        program: whose parts they are. cells: along one side of the die. heat: of each resistor.
     """
-    n, cells = program.size, len(die.temperatures)
+    n = program.size
     place = (np.arange(n) + 0.5) / n
     found = (
         heat_at(cells, heat.coupling.sum(axis=0), *program.parts.coupling_places())

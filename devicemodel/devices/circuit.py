@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from ...circuits.errors import InputError
-from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.technology import Technology
@@ -34,7 +33,7 @@ from ...compiler.programming import Programming
 from ..device import Outcome
 from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
-from ..host.host import Run
+from ..host.host import Run, Trial
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
 from ..systems import Dense, Implicit, Kronecker, LowRank, changes
@@ -322,7 +321,11 @@ class CircuitDevice(HostedDevice):
         super()._elapse(seconds + between, attempts, run)
         if thermal.dynamic and isinstance(board, ProgramBoard):
             amplifiers = board.program.parts.amplifier_heat(self.die)
-            self._temperature.advance(seconds, amplifiers + heat_of_run(board, self.die, run))
+            heat = amplifiers
+            if run is not None and run.trial is not None:
+                ranged = board.in_range(run.trial.drive_range)
+                heat = amplifiers + heat_of_run(ranged.program, ranged.amperes_per_volt, run.trial)
+            self._temperature.advance(seconds, heat)
             self._temperature.advance(between, amplifiers)
 
     def _fabricated(self, nominal: AnalogProgram, writing: Redraw | None) -> AnalogProgram:
@@ -351,19 +354,15 @@ class CircuitDevice(HostedDevice):
         raise NotImplementedError
 
 
-def heat_of_run(board: ProgramUnits, die: Die, run: Run | None) -> np.ndarray:
-    """Heat of the resistors at the voltages that a run ended with, (cells, cells) W; zeros where there was none to read.
+def heat_of_run(program: AnalogProgram, amperes_per_volt: float, trial: Trial) -> np.ndarray:
+    """Heat of the resistors at the voltages that a run ended with, (cells, cells) W.
 
     Args:
-        board: whose program is on the die. die: says only which grid.
+        program: with the parts of the die, input resistors of the run's range among them. amperes_per_volt: of its drive.
     """
-    if run is None or run.trial is None:
-        return np.zeros_like(die.temperatures)
-    ranged, trial = board.in_range(run.trial.drive_range), run.trial
-    assert isinstance(ranged, ProgramUnits)
-    program, currents = ranged.program, trial.driven * ranged.amperes_per_volt
+    currents = trial.driven * amperes_per_volt
     heat = program.parts.dissipation(trial.readings.held[-1], currents, program.technology.opamp.gain)
-    return resistor_heat(program, die, heat)
+    return resistor_heat(program, program.technology.thermal.cells, heat)
 
 
 def matrix_of(system: LinearSystem) -> np.ndarray:

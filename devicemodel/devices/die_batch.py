@@ -38,7 +38,18 @@ from ..host.host import Host, Run
 from ..host.readout import ReadOut
 from ..systems import Implicit
 from .die_batch_board import DieBatchBoard, DifferentiableVoltages, Law
-from .die_batch_law import Parameter, Stack, StackedLaw, errors_of, parameters_of, stack, stacked_law, with_drive
+from .die_batch_heat import WarmingDies
+from .die_batch_law import (
+    Parameter,
+    Stack,
+    StackedLaw,
+    at_temperatures,
+    errors_of,
+    parameters_of,
+    stack,
+    stacked_law,
+    with_drive,
+)
 from .surrogate import REMEDY
 
 RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
@@ -160,6 +171,9 @@ class DieBatch:
             )
         a, _, _, duration = _checked(system, np.zeros(n), None, duration)
         seed = _checked_seed(seed)
+        warming = None
+        if self.technology.thermal.dynamic:
+            warming = WarmingDies(lay_out(a, self.card.fabric, self.technology), self.dies, self.card, seed)
         board, violations = self._loaded(a, duration, {}, seed)
         state = _Runs(self._host, board, duration, violations, seed)
 
@@ -169,28 +183,42 @@ class DieBatch:
                 dies = [rows[i] for i in turn]
                 b, start = np.zeros((len(self), n)), np.zeros((len(self), n))
                 b[dies], start[dies] = (values[turn].detach().cpu().double().numpy() for values in (drives, starts))
-                if resistors.read_noise:
-                    state.board = self._loaded(a, duration, {}, seed, state.counts)[0]
-                solutions = _solutions(board, state.take(dies, b, start), duration)
+                counts = [state.counts[die] for die in dies]
+                if warming is not None:
+                    state.board, _ = self._loaded(a, duration, {}, seed, state.counts, warming.dies())
+                    state.violations = self._violations(warming.cells(), a, duration)
+                elif resistors.read_noise:
+                    state.board, _ = self._loaded(a, duration, {}, seed, state.counts)
+                runs = state.take(dies, b, start)
+                if warming is not None:
+                    warming.follow(dies, runs, counts, state.board, duration)
+                solutions = _solutions(board, runs, duration)
                 found |= dict(zip(turn, solutions, strict=True))
             return [found[i] for i in range(len(rows))]
 
         return run
 
     def _loaded(
-        self, a: np.ndarray, duration: float, given: Mapping[str, Parameter], seed: int, counts: Sequence[int] = ()
+        self,
+        a: np.ndarray,
+        duration: float,
+        given: Mapping[str, Parameter],
+        seed: int,
+        counts: Sequence[int] = (),
+        warmed: Sequence[Die] = (),
     ) -> tuple[DieBatchBoard, list[tuple[str, ...]]]:
         """The dies programmed with A for runs of `duration` tau, and what they are outside of; with the card's parameters kept until
-        another A, duration or draw of the errors that are drawn anew: by the seed, and the number of runs that each die has had."""
-        numbers = tuple(counts) or (0,) * len(self)
-        drawn = (seed, numbers) if errs(self.technology.resistors) else None
+        another A, duration, or draw of the errors that are drawn anew: by the seed, and the number of runs that each die has had; or
+        the same dies at other temperatures, `warmed`."""
+        numbers, dies = tuple(counts) or (0,) * len(self), warmed or self.dies
+        drawn = (seed, numbers) if errs(self.technology.resistors) else None, tuple(warmed)
         if not given and self._kept is not None:
             matrix, span, of, board, violations = self._kept
             if span == duration and of == drawn and np.array_equal(matrix, a):
                 return board, violations
         values = parameters_of(self.card, given, self.dtype, len(self))
         program = lay_out(a, self.card.fabric, self.technology)
-        violations = self._violations(program, a, duration)
+        violations = self._violations([program.parts.supplied(die).temperatures for die in dies], a, duration)
         # With one rail, which inverters there are and heat the die is a matter of the signs.
         kind = len(a), program.parts.amplifier_heat(self.dies[0]).tobytes()
         stacked = self._stacks.get(kind)
@@ -199,6 +227,8 @@ class DieBatch:
                 self.dies, cast("ArrayParts", program.parts), program.fabric.symmetric, self.dtype, self.progress
             )
             self._stacks[kind] = stacked
+        if warmed:
+            stacked = at_temperatures(stacked, dies, program.fabric.symmetric)
         ranges = drive_conductances(self.technology.resistors)
         erring = errors_of(self.dies, cast("ArrayParts", program.parts), seed, numbers, self.dtype)
 
@@ -223,12 +253,11 @@ class DieBatch:
             self._kept = (a, duration, drawn, board, violations)
         return board, violations
 
-    def _violations(self, program: AnalogProgram, a: np.ndarray, duration: float) -> list[tuple[str, ...]]:
+    def _violations(self, maps: Sequence[np.ndarray], a: np.ndarray, duration: float) -> list[tuple[str, ...]]:
         """For each die what the system and the run are outside of. InputError unless that is allowed."""
         validity = self.card.validity
         system = validity.violations_by_system(a)
-        supplied = (program.parts.supplied(die) for die in self.dies)
-        found = [(*system, *validity.violations_by_run(duration, die.temperatures)) for die in supplied]
+        found = [(*system, *validity.violations_by_run(duration, cells)) for cells in maps]
         self._host.calibrated.check(tuple(dict.fromkeys(text for die in found for text in die)))
         return found
 
@@ -253,20 +282,20 @@ class _Runs:
     """Runs of new dies of a batch on one board: their ranging memory and their noise go on from run to run.
 
     Attributes:
-        board: as it is in the next run. counts: runs that each die has had.
+        board, violations: as they are in the next run. counts: runs that each die has had.
     """
 
     def __init__(
         self, host: Host, board: DieBatchBoard, duration: float, violations: Sequence[tuple[str, ...]], seed: int
     ) -> None:
-        self.board, self.counts = board, [0] * len(host.dies)
-        self._host, self._duration, self._violations = host, duration, violations
+        self.board, self.violations, self.counts = board, violations, [0] * len(host.dies)
+        self._host, self._duration = host, duration
         self._seed, self._headroom = seed, [1.0] * len(host.dies)
 
     def take(self, dies: Sequence[int], b: np.ndarray, start: np.ndarray) -> list[Run]:
         """A run of some dies; see `Host.run`."""
         runs = self._host.run(
-            self.board, b, start, None, self._headroom, self._duration, self._stream, self._violations, among=dies
+            self.board, b, start, None, self._headroom, self._duration, self._stream, self.violations, among=dies
         )
         for die, run in zip(dies, runs, strict=True):
             self._headroom[die], self.counts[die] = run.headroom, self.counts[die] + 1

@@ -85,25 +85,16 @@ def stack(
     for count, unsupplied in enumerate(dies, start=1):
         die = parts.supplied(unsupplied)
         coupling = die.deviates("coupling", (rails, n, n))
-        temperature = die.temperature_of(place[:, None], place[None, :])
-        shift = die.resistor_shift(place[:, None], place[None, :])
         if symmetric:
             coupling = np.where(upper, coupling, coupling.transpose(0, 2, 1))
-            temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
-        ground, inputs = die.temperature_of(place, place), die.temperature_of(place, edge)
         drawn = {
+            **_warmed(die, n, symmetric),
             "coupling": coupling,
             "ground": die.deviates("ground", (rails, n)),
             "drive": die.deviates("drive", (rails, n)),
             "capacitor": die.deviates("capacitor", (rails, n)),
             "offset": die.deviates("offset", (1, n))[0],
-            "coupling_factor": np.exp(-shift) / die.temperature_factor(temperature),
-            "ground_factor": np.exp(-die.resistor_shift(place, place)) / die.temperature_factor(ground),
-            "drive_factor": np.exp(-die.resistor_shift(place, edge)) / die.temperature_factor(inputs),
             "capacitor_factor": np.exp(die.capacitor_shift(place, edge if parts.drive_nominal else place)),
-            "coupling_temperature": temperature,
-            "ground_temperature": ground,
-            "drive_temperature": inputs,
             "second": die.deviates("second_slice", parts.second.shape) if parts.slices == 2 else parts.second,
             "inverter": die.deviates("inverter", (2, n)) if inverted else np.zeros((2, 0)),
             "inverter_offset": die.deviates("inverter_offset", (1, n))[0] if inverted else np.zeros(0),
@@ -113,6 +104,32 @@ def stack(
         if progress is not None:
             progress(count, len(dies))
     return Stack(**{name: torch.from_numpy(np.stack(values)).to(dtype) for name, values in columns.items()})
+
+
+def at_temperatures(stacked: Stack, dies: Sequence[Die], symmetric: bool) -> Stack:
+    """A stack with its dies at other temperatures: all else of them is the same."""
+    n, dtype = stacked.coupling.shape[-1], stacked.coupling.dtype
+    found = [_warmed(die, n, symmetric) for die in dies]
+    columns = {name: torch.from_numpy(np.stack([one[name] for one in found])).to(dtype) for name in found[0]}
+    return replace(stacked, **columns)
+
+
+def _warmed(die: Die, n: int, symmetric: bool) -> dict[str, np.ndarray]:
+    """Those attributes of `Stack` that the temperatures of a die are in."""
+    place, edge = (np.arange(n) + 0.5) / n, np.ones(n)
+    temperature, shift = (of(place[:, None], place[None, :]) for of in (die.temperature_of, die.resistor_shift))
+    if symmetric:
+        upper = np.triu(np.ones((n, n), dtype=bool))
+        temperature, shift = np.where(upper, temperature, temperature.T), np.where(upper, shift, shift.T)
+    ground, inputs = die.temperature_of(place, place), die.temperature_of(place, edge)
+    return {
+        "coupling_factor": np.exp(-shift) / die.temperature_factor(temperature),
+        "ground_factor": np.exp(-die.resistor_shift(place, place)) / die.temperature_factor(ground),
+        "drive_factor": np.exp(-die.resistor_shift(place, edge)) / die.temperature_factor(inputs),
+        "coupling_temperature": temperature,
+        "ground_temperature": ground,
+        "drive_temperature": inputs,
+    }
 
 
 def with_drive(stacked: Stack, dies: Sequence[Die], parts: ArrayParts) -> Stack:
