@@ -143,6 +143,12 @@ EFFECTS: tuple[Effect, ...] = (
         _by("die"),
     ),
     Effect(
+        "temperatures that move from run to run",
+        "a program is wrong for what the die has become",
+        _of("thermal", "dynamic", "ambient_time", "between_runs", "heat_capacity"),
+        _by("age", "batch"),
+    ),
+    Effect(
         "heat of amplifiers",
         "input resistors, beside them, are the warmest",
         (*_of("opamp", "power"), *_of("thermal", "amplifiers_apart")),
@@ -308,7 +314,7 @@ NO_ERROR = frozenset(
     {
         *_of("resistors", "write_energy"),
         *_of("opamp", "outputs", "supply"),
-        *_of("thermal", "heat_capacity", "source"),
+        *_of("thermal", "source"),
         *(f"{part}__{name}" for part in ("dac", "adc") for name in ("figure_of_merit", "rate", "count", "leakage")),
         *_of("dac", "noise", "max_gain", "bandwidth"),
         *_of("adc", "resistance", "capacitance", "attenuations", "attenuation_error"),

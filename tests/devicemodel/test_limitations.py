@@ -93,6 +93,15 @@ TURNED: dict[str, Any] = {
     "thermal__johnson_noise": False,
     "thermal__cells": 4,
     "thermal__amplifiers_apart": True,
+    "thermal__dynamic": {"thermal__dynamic": True, "thermal__ambient_time": 0.1, "thermal__between_runs": 0.1},
+    "thermal__ambient_time": {"thermal__dynamic": True, "thermal__ambient_time": 1.0, "thermal__between_runs": 0.1},
+    "thermal__between_runs": {"thermal__dynamic": True, "thermal__ambient_time": 0.1, "thermal__between_runs": 1.0},
+    "thermal__heat_capacity": {
+        "thermal__dynamic": True,
+        "thermal__ambient_time": 0.1,
+        "thermal__between_runs": 0.1,
+        "thermal__heat_capacity": 1e-3,
+    },
 }
 """Changes other than three times the value, by the figure that they are of."""
 TOGETHER = {
@@ -165,7 +174,10 @@ def surrogate_extracted(technology: Technology) -> Tensor:
 def batch(technology: Technology) -> Tensor:
     A, b = dense()
     dies = DieBatch(card_of(technology), [DIE], extrapolate=True)
-    return torch.cat([dies.solve(A, one, DURATION).x[0] for one in (b, b / 300)])
+    once = [dies.solve(A, one, DURATION).x[0] for one in (b, b / 300)]
+    run, start = dies.program(A, DURATION, 0), torch.zeros(1, 4, dtype=torch.float64)
+    run([0], b[None], start)
+    return torch.cat([*once, run([0], b[None], start)[0].x])
 
 
 def cascade(technology: Technology) -> Tensor:
