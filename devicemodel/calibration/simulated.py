@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,7 +26,7 @@ from ..card import DeviceCard
 from ..device import Outcome
 from ..devices.circuit_noise import SimulatedCircuit, sampler_bandwidth
 from ..devices.spice import SpiceDevice, transient
-from ..estimate import RANGES, Estimate
+from ..estimate import Estimate
 from ..held_out import HeldOut
 from ..host.auto_range import TARGET
 from ..host.converters import attenuation_of
@@ -35,9 +34,9 @@ from ..host.probe import Probe
 from ..systems import Dense
 from ..validity import Validity
 from .cases import Case, make_cases, random_system
-from .circuit_law import beyond_the_law
 from .evidence import Calibration, compare, summarised
-from .fitting import READING, Conversion, Observation, fit_converter, fit_law, fit_noise
+from .fit_runs import fit_runs, in_range, observed
+from .fitting import Conversion, fit_converter, fit_noise
 from .saturated import Simulated, left_out, unsaturated
 
 Progress = Callable[[str, int, int], None]
@@ -47,8 +46,6 @@ NOISY_UNKNOWNS = 24
 """Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
 NOISE_BLOCKS = 29
 """Blocks of a noise run for its error, of some 20 of the slowest time constants each."""
-REFITS = 1
-"""Fits with what the circuit does beyond the law at the figures of the fit before: the second one moves them by less than their errors."""
 INSIDE = 0.98
 """Share of a converter's range within which `fit_converter` looks at readings."""
 NEAR = 0.99
@@ -139,11 +136,11 @@ def calibrate_with_evidence(
 
     found = _run_all(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
     asked, (fitted, runs) = len(fitted) + len(held), unsaturated(fitted, found, technology)
-    observations = _observed(fitted, [device for _, device in runs], seed)
+    observations = observed(fitted, [device for _, device in runs], seed)
     probes = [(device.die, device.probe) for _, device in runs if device.probe is not None]
     blank = _blank(technology, fabric, fitted, amplifier)
     report("fit", 0, 1)
-    estimates, unidentifiable = _fitted(blank, observations, linear=amplifier is None)
+    estimates, unidentifiable = fit_runs(blank, observations, linear=amplifier is None)
     dac, adc = (
         _converter(nominal, kind, probes) for nominal, kind in ((technology.dac, "dac"), (technology.adc, "adc"))
     )
@@ -155,7 +152,7 @@ def calibrate_with_evidence(
         update={
             "technology": technology.model_copy(update=fitted_converters),
             "unidentifiable": unidentifiable,
-            **{name: _possible(name, estimate) for name, estimate in estimates.items()},
+            **{name: in_range(name, estimate) for name, estimate in estimates.items()},
         }
     )
     report("fit", 1, 1)
@@ -186,33 +183,6 @@ def calibrate_with_evidence(
         }
     )
     return Calibration(card, comparisons)
-
-
-def _observed(cases: Sequence[Case], devices: Sequence[SpiceDevice], seed: int) -> list[Observation]:
-    """What a voltmeter reads of the runs. Without its error, the simulator's own would bias all readings alike, which no residual shows."""
-    rng = np.random.default_rng([seed, 4444])
-    systems: dict[int, int] = {}
-    found = []
-    for case, device in zip(cases, devices, strict=True):
-        assert device.probe is not None
-        settled = device.probe.settled
-        error = READING * float(np.sqrt(np.mean(settled**2))) * rng.standard_normal(len(settled))
-        probe = dataclasses.replace(device.probe, settled=settled + error)
-        number = systems.setdefault(id(case.matrix), len(systems))
-        found.append(Observation(lay_out(case.matrix, device.fabric, device.technology), device.die, probe, number))
-    return found
-
-
-def _fitted(
-    blank: DeviceCard, observations: Sequence[Observation], linear: bool
-) -> tuple[dict[str, Estimate], tuple[str, ...]]:
-    """`fit_law`; of linear amplifiers again, with what the circuit does beyond the law."""
-    estimates, unidentifiable = fit_law(blank, observations)
-    for _ in range(REFITS if linear else 0):
-        card = blank.model_copy(update={name: _possible(name, estimate) for name, estimate in estimates.items()})
-        observations = [dataclasses.replace(run, beyond=beyond_the_law(run, card)) for run in observations]
-        estimates, unidentifiable = fit_law(card, observations)
-    return estimates, unidentifiable
 
 
 def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[SpiceDevice]) -> Validity:
@@ -268,12 +238,6 @@ def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifie
         validity=Validity(unknowns=(min(sizes), max(sizes)), condition_number=(min(conditions), max(conditions))),
         provenance={},
     )
-
-
-def _possible(name: str, estimate: Estimate) -> Estimate:
-    """The estimate, moved into its range: of a parameter that is zero it comes out below as often as above."""
-    least, most, _ = RANGES[name]
-    return estimate.model_copy(update={"value": min(max(estimate.value, least), most)})
 
 
 def _perfect(nominal: Converter) -> Converter:

@@ -14,6 +14,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
+from scipy.special import ndtri
 
 from ....circuits.errors import InputError
 from ....circuits.files import first_problem, read_checksummed, write_checksummed
@@ -65,6 +66,20 @@ class Value(Record):
     start: float = Field(allow_inf_nan=False)
     """Where the search began."""
     prior: Prior | None = None
+
+    def interval(self, level: float = 0.95) -> tuple[float, float] | None:
+        """Confidence interval: normal in ln|value|, as the fit is; None: the data do not identify it.
+
+        Raises:
+            InputError: a level that is not between 0 and 1.
+        """
+        if not 0.0 < level < 1.0:
+            raise InputError(f"level is {level!r}: give a number between 0 and 1, such as 0.95")
+        if self.std is None:
+            return None
+        factor = math.exp(float(ndtri(0.5 + level / 2)) * self.std / abs(self.value))
+        low, high = sorted((self.value / factor, self.value * factor))
+        return low, high
 
     def __str__(self) -> str:
         return f"{self.value:.5g} " + ("(not identified by the data)" if self.std is None else f"+- {self.std:.2g}")
