@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 from unittest.mock import patch
@@ -142,9 +142,9 @@ def textbook_errors() -> Iterator[None]:
         yield
 
 
-def netlist(values: dict[str, float]) -> Netlist:
+def netlist(values: Mapping[str, float]) -> Netlist:
     """The two nodes, with the given values in place of the true ones, and a source that steps from 0 to 1 V at R1."""
-    part = CIRCUIT | values
+    part = CIRCUIT | dict(values)
     circuit = Netlist("two nodes", temperature=KELVIN)
     circuit.add(
         VoltageSource("V1", "s", "0", 1.0),
