@@ -2,10 +2,11 @@
 
     python benchmarks/devicemodel/cost.py [--plot docs/cost.png]
 
-First the paper's machine (arXiv:2405.13817) part by part in the three layouts, and the operations of digital optimizers on
-the same host; then the time of the derivatives as measured on this machine, against the model; then where the bottleneck changes; then
-a cheaper die and more rounds: what a solution to |b - A x| <= 1e-3 |b| takes on dies of fewer or more bits, with the rounds and runs that
-surrogates of five dies really need for it on a system of a training.
+First the paper's machine (arXiv:2405.13817) part by part in the three layouts; what the loaded circuits need to settle and what speaks
+against them; what a waiting host takes; condition numbers of a training's systems; operations of digital optimizers on the same host;
+then the time of the derivatives as measured on this machine, against the model; then where the bottleneck changes; then a cheaper die and
+more rounds: what a solution to |b - A x| <= 1e-3 |b| takes on dies of fewer or more bits, with the rounds and runs that surrogates of five
+dies really need for it on a system of a training.
 
 `--survey ADCsurvey_rev20250609.xlsx` (of github.com/bmurmann/ADC-survey) prints the medians of the converters' parameters instead.
 """
@@ -13,6 +14,7 @@ surrogates of five dies really need for it on a system of a training.
 from __future__ import annotations
 
 import argparse
+import itertools
 import platform
 import statistics
 import zipfile
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +31,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.digital_host import DigitalHost
 from thermograd.devicemodel.cost.model import GROUPS, Scenario, StepCost, step_cost
-from thermograd.devicemodel.cost.planned_array import planned_array
+from thermograd.devicemodel.cost.planned_array import PlannedCircuit, planned_array
 from thermograd.devicemodel.cost.refinement import ReadingPlan, scaling_work, written_out
 from thermograd.devicemodel.cost.sweeps import Handover, handovers
 from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds
@@ -45,21 +48,21 @@ from thermograd.report.figures.style import BLACK, WIDE, styled
 
 N, BATCH, OUTPUTS, CG_STEPS = 100_000, 32, 20, 200
 """The largest network of the paper's figure 2."""
-PAPER = Scenario(N, BATCH, OUTPUTS)
+PAPER = Scenario(N, BATCH, OUTPUTS, duration=50.0)
 SAMPLES = 4e4
 """Median Nyquist rate of the survey's converters with 15 to 17 effective bits since 2015, S/s."""
 PANELS: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
     ("Time: N = 10⁵, b = 32, dz = 20", PAPER, "rate", 1e9, 1e14, False),
     ("Time: 16 bit converters of 40 kS/s", PAPER.turned("samples", SAMPLES), "converters", 1, 1e5, False),
-    ("Energy: empirical Fisher, b = 32, dz = 1", Scenario(N, BATCH, 1), "bits", 4, 20, True),
+    ("Energy: empirical Fisher, b = 32, dz = 1", Scenario(N, BATCH, 1, duration=50.0), "bits", 4, 20, True),
 )
 """Title, scenario, knob, its bounds, and whether energy is meant instead of time."""
 MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
-    ("Energy: N = 1e5, dz = 1", Scenario(N, 1, 1), "batch", 1, 1e3, True),
+    ("Energy: N = 1e5, dz = 1", Scenario(N, 1, 1, duration=50.0), "batch", 1, 1e3, True),
     ("Energy: N = 1e5, b = 32, dz = 20", PAPER, "duration", 1, 1e4, True),
     (
         "Time: integrated, dual",
-        Scenario(N, BATCH, OUTPUTS, "dual", preset("integrated")),
+        Scenario(N, BATCH, OUTPUTS, "dual", preset("integrated"), duration=50.0),
         "rate",
         1e6,
         1e12,
@@ -67,7 +70,7 @@ MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
     ),
     (
         "Time: N = 1e5, b = 32, dz = 1, 40 kS/s each",
-        Scenario(N, BATCH, 1).turned("samples", SAMPLES),
+        Scenario(N, BATCH, 1, duration=50.0).turned("samples", SAMPLES),
         "converters",
         1,
         1e5,
@@ -80,6 +83,8 @@ HIDDEN = (32, 128, 512)
 
 BITS, DIES, TOLERANCE, MOST = tuple(range(3, 13)), (1, 2, 3, 4, 5), 1e-3, 20
 """Of codes and converters; seeds; |b - A x| / |b|; rounds."""
+STEPS = (0, 20, 50, 100)
+"""Whose systems' condition numbers are stated."""
 STEP, SAMPLES_A_STEP, DURATION = 50, 16, 20.0
 """Of the training whose system is solved, and of a run, tau."""
 
@@ -140,6 +145,48 @@ def draw_weighed(ax: Axes, found: list[Weighed]) -> None:
         )
     ax.set(yscale="log", xlabel="bits of codes and converters (above: rounds)", ylabel="energy of a solution (J)")
     ax.set_ylim(top=4 * max(total))
+
+
+def circuits() -> None:
+    """What the loaded circuits need to 1 %, and what speaks against them."""
+    print("settling to 1 % by size and condition number, and what speaks against it")
+    for technology, layouts in (("integrated", LAYOUTS), ("breadboard", ("dual",))):
+        for layout in layouts:
+            for n, condition in itertools.product((1_000, 10_000, 100_000), (10.0, 30.0, 100.0)):
+                if layout == "dual" and n != N:
+                    continue
+                array = planned_array(layout, n, BATCH, OUTPUTS, preset(technology), condition)
+                why = "; ".join(one.split(";")[0] for one in array.obstacles) or "-"
+                print(f"  {technology}, {layout}, N = {n}, condition {condition:g}: {array.settling():.3g} s; {why}")
+    print()
+
+
+def idle_hosts() -> None:
+    """Factored against dual, settled, with a host that waits for nothing and with one that takes power meanwhile."""
+    print("energy of a step, settled, by the power of the host while it waits")
+    for watts in (0.0, 20.0, DigitalHost().idle_power, 110.0):
+        host = DigitalHost(idle_power=watts)
+        found = [Scenario(N, BATCH, OUTPUTS, layout, host=host).cost() for layout in ("factored", "dual")]
+        solutions = [one.joules - one.part("derivatives").joules for one in found]
+        print(
+            f"  {watts:g} W: factored {found[0].joules:.3g} J, dual {found[1].joules:.3g} J; without the derivatives "
+            f"{solutions[0]:.3g} J and {solutions[1]:.3g} J"
+        )
+    print()
+
+
+def conditions() -> None:
+    """Systems of a training beside what the plan takes them for, in units of their largest entry."""
+    print("condition numbers of the digits' dual systems, 16 samples, unit diagonal; smallest eigenvalue, as planned")
+    for system, step in zip(curvature_systems(digits(), STEPS, SAMPLES_A_STEP), STEPS, strict=True):
+        scale = 1 / np.sqrt(np.diag(system.matrix))
+        values = np.linalg.eigvalsh(system.matrix * np.outer(scale, scale))
+        condition, k = values[-1] / values[0], len(values)
+        planned = planned_array("dual", 1, 1, k, preset("ideal"), condition)
+        assert isinstance(planned.circuit, PlannedCircuit)
+        low = planned.circuit.low * preset("ideal").resistors.unit
+        print(f"  step {step}: k = {k}, condition {condition:.3g}; {values[0]:.3g}, {low:.3g}")
+    print()
 
 
 def digital_optimizers(host: DigitalHost) -> list[tuple[str, float]]:
@@ -246,10 +293,16 @@ def main() -> None:
     )
     for technology in ("paper", "integrated"):
         for layout in LAYOUTS:
-            scenario = Scenario(N, BATCH, OUTPUTS, layout, preset(technology))
+            scenario = Scenario(N, BATCH, OUTPUTS, layout, preset(technology), duration=50.0)
             array = scenario.array()
-            print(f"{technology}, {layout}: {array.cells} cells, {array.codes} codes, {array.heat:.3g} W in resistors")
+            print(
+                f"{technology}, {layout}: {array.cells} cells, {array.codes} codes, {array.heat:.3g} W in resistors, "
+                f"{array.drive_loss:.3g} W lost in driving them"
+            )
             print(f"{scenario.cost()}\n")
+    circuits()
+    idle_hosts()
+    conditions()
     device = PAPER.cost()
     print("one step on the same host, operations / rate")
     for name, seconds in digital_optimizers(PAPER.host):
