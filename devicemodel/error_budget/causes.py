@@ -91,8 +91,11 @@ OFFSETS = Cause(
 )
 NOISE = Cause(
     "noise",
-    "Johnson noise, and that of the ADC's conversions",
-    common={"thermal__johnson_noise": False, "adc__noise": 0.0},
+    "noise of resistors and amplifiers, and that of the ADC's conversions",
+    common={
+        **{"thermal__johnson_noise": False, "adc__noise": 0.0},
+        **_of("opamp", 0.0, "noise_voltage", "noise_current"),
+    },
 )
 LEAK = Cause("leak", "finite gain of the amplifiers", technology={"opamp__gain": math.inf}, card={"leak": 0.0})
 BANDWIDTH = Cause(

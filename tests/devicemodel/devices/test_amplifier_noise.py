@@ -23,12 +23,14 @@ from thermograd.compiler.compile import lay_out
 from thermograd.compiler.layout.extraction import extract_layout
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.card import DeviceCard
-from thermograd.devicemodel.devices import dense_law
+from thermograd.devicemodel.devices import dense_law, krylov_law
 from thermograd.devicemodel.devices.cell_coefficients import extracted, schematic
 from thermograd.devicemodel.devices.cell_law import cell_law, force, propagate
 from thermograd.devicemodel.devices.dense_law import DenseLaw
+from thermograd.devicemodel.devices.flicker import Flicker
 from thermograd.devicemodel.devices.krylov_law import KrylovLaw
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.systems import Dense
 
 from ...systems import spd, true_card
@@ -329,3 +331,206 @@ def test_flicker_noise_of_two_readings_is_the_netlists(name: str, monkeypatch: p
     with pytest.MonkeyPatch.context() as patch:
         assert off(Drawn(patch, dense_law).covariance(plain, n, math.inf), rest)[0] > 0.1
     assert np.abs(later).max() > 0.1 * np.abs(rest).max()
+
+
+# Readings of the device
+
+EXACT = {"adc__bits": None, "dac__bits": None, "adc__noise": 0.0}
+SYSTEM = Dense(torch.tensor(spd(3, 20.0, 2)))
+B = torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
+CORNERS = {"integrated": 3e7, "breadboard": 3e5}
+
+
+def device_of(name: str, read_out: ReadOut | None = None, seed: int = 0, **changes: Any) -> SurrogateDevice:
+    fabric, technology = CIRCUITS[name]
+    technology = technology.replace(**EXACT, **changes)
+    pole = 1 / (2 * math.pi * technology.opamp.second_pole)
+    return SurrogateDevice(true_card(technology, fabric, pole=pole), 3, seed, read_out)
+
+
+def misfit(deviations: np.ndarray, covariance: np.ndarray) -> float:
+    """Of the mean square of whitened deviations, (runs, n), from one, in standard errors."""
+    white = np.linalg.solve(np.linalg.cholesky(covariance), deviations.T)
+    return float((np.mean(white**2) - 1) / math.sqrt(2 / white.size))
+
+
+def settled(device: SurrogateDevice) -> np.ndarray:
+    """What the ADC had before it, (n,) V; less what a run without drive showed."""
+    device.solve(SYSTEM, B, 30.0, x0=torch.zeros_like(B))
+    probe = device.probe
+    assert probe is not None
+    return probe.read if probe.zero is None else probe.read - probe.zero
+
+
+def silent(device: SurrogateDevice) -> np.ndarray:
+    """The same without noise."""
+    card = device.card.replace(noise_power=0.0)
+    return settled(SurrogateDevice(card, 3, read_out=device.read_out))
+
+
+@pytest.mark.parametrize("name", ["integrated", "breadboard"])
+def test_readings_have_the_laws_variance(name: str) -> None:
+    device = device_of(name)
+    off_mean = np.array([settled(device) for _ in range(400)]) - silent(device)
+    assert device.program is not None
+    truth, zero = space_of(device.program).covariance(), np.zeros(3)
+    _, old = propagate(device.program, zero, zero, 30.0, device.card, noisy=True, amplifiers=False)
+    assert old is not None
+    assert abs(misfit(off_mean, truth)) < 4
+    # Negative controls: 30 % more noise, and the law without the amplifiers'.
+    assert misfit(off_mean, 1.3 * truth) < -4
+    assert misfit(off_mean, old.numpy()) > 20
+
+
+@pytest.mark.parametrize("read_out", [ReadOut(reads=12, interval=0.5), ReadOut(auto_zero=True)])
+@pytest.mark.parametrize("name", ["integrated", pytest.param("breadboard", marks=pytest.mark.slow)])
+def test_flicker_noise_is_what_averages_and_auto_zero_leave_of_it(name: str, read_out: ReadOut) -> None:
+    corner = {"opamp__noise_voltage_corner": CORNERS[name]}
+    device = device_of(name, read_out, **corner)
+    ends = []
+    for _ in range(300):
+        # 1/f noise is for the most part common to runs that follow at once.
+        device.idle(10.0)
+        ends.append(settled(device))
+    off_mean = np.array(ends) - silent(device)
+    program = device.program
+    assert program is not None
+    with_zero = read_out.auto_zero
+
+    def law(corner: dict[str, float]) -> np.ndarray:
+        technology = program.technology.replace(**corner)
+        plain = lay_out(SYSTEM.A.numpy(), program.fabric.name, technology).on(Die(technology, 3))
+        space = space_of(plain)
+        states = space.state_covariance()
+        lags = [30.0] if with_zero else [0.5 * k for k in range(1, read_out.reads)]
+        apart = [space.H @ scipy.linalg.expm(space.F * lag * program.tau) @ states @ space.H.T for lag in lags]
+        rest, both = space.H @ states @ space.H.T, [one + one.T for one in apart]
+        if with_zero:
+            # Cells have forgotten the first run, and the sections have not.
+            return np.asarray(2 * rest - both[0])
+        weights = [(read_out.reads - k) * one for k, one in enumerate(both, start=1)]
+        return np.asarray((read_out.reads * rest + sum(weights)) / read_out.reads**2)
+
+    assert abs(misfit(off_mean, law({}))) < 4
+    # Negative controls: white noise alone; and 1/f noise that each reading has of its own.
+    assert misfit(off_mean, law({"opamp__noise_voltage_corner": 0.0})) > 4
+    alone = space_of(program).covariance() * (2 if with_zero else 1 / read_out.reads)
+    assert abs(misfit(off_mean, alone)) > 4
+
+
+def test_a_state_resumes_its_flicker_noise_bit_for_bit() -> None:
+    device = device_of("integrated", opamp__noise_voltage_corner=1e6)
+    for _ in range(3):
+        device.solve(SYSTEM, B, 5.0)
+    device.idle(1e-6)
+    kept = device.state_dict()
+    assert kept["elapsed"] == 1e-6
+    ahead = [device.solve(SYSTEM, B, 5.0).x for _ in range(3)]
+    again = device_of("integrated", opamp__noise_voltage_corner=1e6)
+    again.load_state_dict(kept)
+    assert all(torch.equal(again.solve(SYSTEM, B, 5.0).x, one) for one in ahead)
+    # Negative control: the sections are part of it.
+    other = device_of("integrated", opamp__noise_voltage_corner=1e6)
+    other.load_state_dict(kept | {"flicker": None})
+    assert not torch.equal(other.solve(SYSTEM, B, 5.0).x, ahead[0])
+    for wrong, said in (
+        ({"flicker": torch.zeros(2)}, r"state\['flicker'\] is \(2,\): give a tensor of shape \(1, 15\)"),
+        ({"flicker": torch.full((1, 15, 3), math.nan)}, "not finite"),
+        ({"elapsed": -1.0}, r"state\['elapsed'\] is -1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            again.load_state_dict(kept | wrong)
+    with pytest.raises(InputError, match="state lacks flicker, elapsed"):
+        again.load_state_dict({key: value for key, value in kept.items() if key not in ("flicker", "elapsed")})
+
+
+@pytest.mark.parametrize("auto_zero", [False, True])
+def test_runs_at_once_are_those_one_after_another(auto_zero: bool) -> None:
+    read_out, rows = ReadOut(auto_zero=auto_zero), torch.stack([B, -B, 0.3 * B, B, 0.9 * B])
+    first, second = (device_of("integrated", read_out, opamp__noise_voltage_corner=1e8) for _ in range(2))
+    starts = torch.zeros_like(rows)
+    alone = [first.solve(SYSTEM, row, 4.0, x0=start).x for row, start in zip(rows, starts, strict=True)]
+    together = [one.x for one in second.solve_many(SYSTEM, rows, 4.0, x0=starts)]
+    torch.testing.assert_close(torch.stack(together), torch.stack(alone), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(first.state_dict()["flicker"], second.state_dict()["flicker"], rtol=0, atol=0)
+
+
+def test_sections_are_stationary_and_forget_at_their_rates() -> None:
+    rates, cells = np.array([[1e2, 1e4, 1e6]]), 4000
+    flicker = Flicker(rates, [1])
+    path = flicker.run(0, cells, [1e-4, 3e-4], 5)
+    assert path.shape == (3, 1, 3, cells)
+    bound = 4 / math.sqrt(cells)
+    np.testing.assert_allclose((path**2).mean(axis=-1), 1.0, atol=1.5 * bound)
+    left = np.exp(-rates[0] * 1e-4)
+    np.testing.assert_allclose((path[0] * path[1]).mean(axis=-1)[0], left, atol=bound)
+    # A run that is not laid out is forgotten; one that is goes on.
+    np.testing.assert_array_equal(flicker.run(0, cells, [1e-4], 5)[0], path[0])
+    flicker.begin(cells, [[7]], [1e-4], 0.0, [3])
+    ended = flicker.run(0, cells, [1e-4], 7)[-1]
+    assert flicker.commit()
+    np.testing.assert_array_equal(flicker.run(0, 3, [1e-4], 9)[0], ended[..., :3])
+    # More cells than before: those that were used are as they were.
+    np.testing.assert_array_equal(flicker.run(0, cells + 5, [1e-4], 9)[0][..., :cells], ended)
+
+
+def test_drives_that_are_tried_again_cost_the_sections_time() -> None:
+    """A run that had to be repeated ends later than one that had not."""
+    flicker = Flicker(np.array([[1e3]]), [1])
+    flicker.begin(2, [[7], [8]], [1e-3], 0.0, [3])
+    flicker.run(0, 2, [1e-3], 7)
+    flicker.run(0, 2, [1e-3], 17)
+    assert not flicker.commit()
+
+
+# Large programs
+
+
+@pytest.mark.parametrize("duration", [0.5, 20.0, math.inf])
+@pytest.mark.parametrize("name", ["integrated", "breadboard", "currents", "currents single"])
+def test_large_programs_have_the_same_noise(name: str, duration: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 24
+    program, card = program_of(name, n)
+    law = cell_law(program, np.zeros(n), card)
+    written, found = (
+        DenseLaw(law, schematic(program), program.tau, True),
+        KrylovLaw(program, card, schematic(program), True),
+    )
+    wanted = Drawn(monkeypatch, dense_law).covariance(written, n, duration)
+    read = Drawn(monkeypatch, krylov_law).covariance(found, n, duration)
+    variances, worst = off(read, wanted)
+    assert variances < 5e-3
+    assert worst < 0.01
+    # Negative control: without the direct noise.
+    slow = Drawn(monkeypatch, krylov_law).covariance(
+        KrylovLaw(program, card, schematic(program), True), n, duration, slow=True
+    )
+    assert off(slow, wanted)[0] > 0.1
+
+
+@pytest.mark.parametrize("duration", [2.0, pytest.param(math.inf, marks=pytest.mark.slow)])
+def test_large_programs_have_the_same_flicker_noise(duration: float) -> None:
+    n, draws = 4, 120
+    corner = {"opamp__noise_voltage_corner": 3e7, "opamp__noise_current_corner": 3e7}
+    program, card = program_of("currents", n, **corner)
+    law = cell_law(program, np.zeros(n), card)
+    law = law._replace(voltage=None, diffusion=0 * law.diffusion)
+    written = DenseLaw(law, schematic(program), program.tau, True)
+    found = KrylovLaw(program, card, schematic(program), True)
+    rng = torch.Generator().manual_seed(3)
+    ends = [torch.randn(1, 2, 15, n, generator=rng, dtype=torch.float64).expand(draws, -1, -1, -1) for _ in range(2)]
+    chances = [torch.Generator().manual_seed(k) for k in range(draws)]
+    seen = found._flickered(ends[0], ends[1], duration, chances)
+    span = written._span(duration)
+    assert span is not None
+    assert span.root is not None
+    mean = ends[0][0].flatten() @ span.carried.T + ends[1][0].flatten() @ span.arrived.T
+    spread = (span.root @ span.root.T).numpy()
+    deviations = (seen - mean).numpy()
+    scale, bound = np.sqrt(np.diag(spread)), 4 / math.sqrt(draws) + 0.05
+    assert np.abs(deviations.mean(axis=0) / scale).max() < bound
+    assert abs(misfit(deviations, spread)) < 4
+    # Negative controls: means that know of one end alone, and as much noise again.
+    for half in (ends[0][0].flatten() @ span.carried.T, ends[1][0].flatten() @ span.arrived.T):
+        assert np.abs((seen - half).numpy().mean(axis=0) / scale).max() > (bound if duration < 10 else 0)
+    assert abs(misfit(deviations, 2 * spread)) > 4
