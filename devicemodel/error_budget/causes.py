@@ -93,7 +93,8 @@ NOISE = Cause(
     "noise",
     "noise of resistors and amplifiers, and that of the ADC's conversions",
     common={
-        **{"thermal__johnson_noise": False, "adc__noise": 0.0},
+        "thermal__johnson_noise": False,
+        "adc__noise": 0.0,
         **_of("opamp", 0.0, "noise_voltage", "noise_current"),
     },
 )
