@@ -149,7 +149,7 @@ def compile_command(
         int | None,
         typer.Option(
             "--dies",
-            help="Dies drawn for the share of stable ones and their errors; default: 1,000, fewer for more than 20 unknowns; 0: none.",
+            help="Dies drawn for the share of stable ones and their errors; default: 1,000, fewer for more than 15 unknowns; 0: none.",
             min=0,
             metavar="N",
         ),

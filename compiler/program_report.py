@@ -114,7 +114,7 @@ class DieYield:
         parts: what tolerances and temperature move the solution by from that of the nominal netlist. offsets: what amplifiers' offset
             voltages add. total: all errors together, those of the nominal netlist, noise and converters' steps included. None: no die
             is stable.
-        errors: the total of each stable die.
+        errors: of each stable die by tolerances, by offsets, and the total.
     """
 
     dies: int
@@ -123,7 +123,7 @@ class DieYield:
     parts: Spread | None
     offsets: Spread | None
     total: Spread | None
-    errors: tuple[float, ...] = dataclasses.field(default=(), repr=False)
+    errors: tuple[tuple[float, float, float], ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def share(self) -> float:

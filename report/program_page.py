@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from ..circuits.files import write_text
+from .figures.die_errors import die_errors_plot
 from .figures.program import draw_program
 from .figures.style import to_svg
 from .formatting import si
@@ -59,6 +60,7 @@ def write_page(
         rows=rows,
         placement=[] if placement is None else placement.summary(),
         picture=Markup(to_svg(draw_program(program, placement), "program", f"Circuit of fabric {program.fabric_name}")),
+        dies="" if report.dies is None or not report.dies.errors else _drawn_dies(report),
         equations="" if equations is None else str(equations),
         bill=[(kind, si(value, UNITS.get(kind, "")), count) for kind, value, count in report.bill[:BILL_LINES]],
         more_bill=max(0, len(report.bill) - BILL_LINES),
@@ -72,3 +74,8 @@ def write_page(
         shown_lines=min(len(lines), NETLIST_LINES),
     )
     write_text(path, page)
+
+
+def _drawn_dies(report: Report) -> Markup:
+    assert report.dies is not None
+    return Markup(to_svg(die_errors_plot(report), "dies", f"Errors over dies: {report.dies.growing}"))

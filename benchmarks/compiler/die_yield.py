@@ -1,6 +1,6 @@
 """The share of stable dies that a report states, against ngspice: each of `DIES` dies is released from a small charge, and grows or decays.
 
-    python benchmarks/compiler/die_yield.py [--dies 100] [--unknowns 6] [--errors]
+    python benchmarks/compiler/die_yield.py [--dies 100] [--unknowns 6] [--errors | --speed]
 
 A random system for each condition number (`matrix`), on `integrated`, fully differential, and on `breadboard` with values that are not
 rounded to a series, single-ended. The netlist of each die has amplifiers of the technology's gain, gain-bandwidth product and second pole;
@@ -9,13 +9,15 @@ tolerances make of it, until it passes `LARGE` or has fallen to `FALLEN` of what
 seeds, and then 1,000 of its own.
 
 `--errors`: the rows of the report beside direct runs of ngspice on a handful of dies: operating points with and without the dies' offsets,
-and the integral of `.noise`.
+and the integral of `.noise`. `--speed`: CPU time of reports.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import statistics
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -30,7 +32,7 @@ from thermograd.circuits.ngspice.run_many import Simulation, run_many
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.analysis.describe import describe
-from thermograd.compiler.analysis.die_yield import die_yield, made
+from thermograd.compiler.analysis.die_yield import die_yield, dies_for, made
 from thermograd.compiler.analysis.reading_errors import reading_errors
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.program import AnalogProgram
@@ -128,11 +130,30 @@ def stability(unknowns: int, dies: int) -> None:
             stable = int((grown < 0).sum())
             # Probability of as few, or as many, at the report's share.
             tail = min(binom.cdf(stable, dies, stated.share), binom.sf(stable - 1, dies, stated.share))
+            first = describe(program, dies=0).tolerance_error
             print(
                 f"| {name} | {condition:,.0f} | {100 * stated.share:.1f} ({100 * low:.1f} to {100 * high:.1f}) | {stable} of {dies} "
-                f"| {int((~law).sum())} of {dies} | {differ} | {int((~sure).sum())} | {min(1.0, 2 * tail):.2f} |",
+                f"| {int((~law).sum())} of {dies} | {differ} | {int((~sure).sum())} | {min(1.0, 2 * tail):.2f} "
+                f"| {first:.3g} | {stated.parts} | {stated.offsets} |",
                 flush=True,
             )
+
+
+def speed() -> None:
+    """CPU time of a report, median of three."""
+    print("| circuit | unknowns | dies | report, s | without dies, s |")
+    print("|---|---|---|---|---|")
+    for name, (fabric, board) in BOARDS.items():
+        for unknowns in (6, 16, 64, 128):
+            program, seconds = compile_matrix(matrix(unknowns, 100.0, 1), fabric, board), []
+            for dies in (None, 0):
+                taken = []
+                for _ in range(3):
+                    start = time.process_time()
+                    describe(program, dies=dies)
+                    taken.append(time.process_time() - start)
+                seconds.append(statistics.median(taken))
+            print(f"| {name} | {unknowns} | {dies_for(unknowns)} | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
 
 
 def errors(unknowns: int, dies: int) -> None:
@@ -193,8 +214,11 @@ def main() -> None:
     options.add_argument("--dies", type=int, default=100)
     options.add_argument("--unknowns", type=int, default=6)
     options.add_argument("--errors", action="store_true")
+    options.add_argument("--speed", action="store_true")
     given = options.parse_args()
-    if given.errors:
+    if given.speed:
+        speed()
+    elif given.errors:
         errors(given.unknowns, min(given.dies, 20))
     else:
         stability(given.unknowns, given.dies)

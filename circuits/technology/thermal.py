@@ -12,6 +12,7 @@ eigenvalue problems, V_r and V_c, solve it (and its transient) for the whole gri
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def temperature_map(thermal: Thermal, ambient: float | None = None, power: Any =
     """
     # Solved for the rise above ambient, so that a die without heat is exactly at ambient.
     ambient = thermal.ambient if ambient is None else ambient
-    return ambient + ThermalModes(thermal).steady(heat_of(thermal, ambient, power))
+    return ambient + _modes_of(thermal).steady(heat_of(thermal, ambient, power))
 
 
 def temperature_transient(
@@ -117,6 +118,12 @@ class ThermalModes:
     def steady(self, heat: np.ndarray) -> np.ndarray:
         """G^-1 h."""
         return self.back(self.into(heat) / self.conductance)
+
+
+@lru_cache(maxsize=8)
+def _modes_of(thermal: Thermal) -> ThermalModes:
+    """Kept, since a thousand dies of one technology ask for them."""
+    return ThermalModes(thermal)
 
 
 def heat_of(thermal: Thermal, ambient: float, power: Any) -> np.ndarray:

@@ -36,7 +36,7 @@ from .reading_errors import reading_errors
 DIES = USUAL_DIES
 LEAST = 30
 """Dies of a report, however many unknowns there are."""
-WORK = 20_000
+WORK = 15_000
 """Unknowns times dies of a report: more unknowns have fewer dies, down to `LEAST`."""
 LARGEST = 512
 """Unknowns up to which a report draws dies unasked."""
@@ -104,7 +104,7 @@ def die_yield(
         parts=parts,
         offsets=offsets,
         total=total,
-        errors=tuple(whole for *_, whole in found),
+        errors=tuple(found),
     )
 
 

@@ -373,3 +373,23 @@ def save_technology(name: str) -> str:
     """Resistors that two stages can drive, and signals within their swing."""
     Path(name).write_text("name = 'board'\nresistors = {unit = 100e3}\nopamp = {outputs = 1, output_limit = 0.5}\n")
     return name
+
+
+def test_compile_warns_of_dies_with_a_growing_mode(run: Run) -> None:
+    """Where tolerances make a hundredth of the dies run away, or more; the number of dies can be chosen."""
+    basis, _ = np.linalg.qr(np.random.default_rng([1, 6]).standard_normal((6, 6)))
+    hard = save("hard.npy", (basis * 1e4 ** np.linspace(0, 1, 6)) @ basis.T)
+    code, out, error = run("compile", hard, "--technology", "integrated", "--dies", "30", "--out", "hard")
+    assert code == 0
+    found = json.loads(Path("hard.report.json").read_text(encoding="utf-8"))["report"]
+    growing = 30 - found["dies"]["stable"]
+    assert growing > 1
+    assert f"warning: {growing} of 30 dies have a growing mode; more damping or tighter parts" in error
+    assert not found["first_order_holds"]
+    for text in (out, Path("hard.report.html").read_text(encoding="utf-8")):
+        assert f"{growing} of 30 dies have a growing mode" in text
+    code, out, error = run("compile", save("A.npy", A), "--technology", "integrated")
+    assert code == 0
+    assert "none of" in out
+    assert "warning" not in error
+    assert "stable dies" not in run("compile", "A.npy", "--technology", "integrated", "--dies", "0")[1]

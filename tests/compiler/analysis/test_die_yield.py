@@ -125,10 +125,10 @@ def test_rows_over_dies_are_those_of_ngspice(fabric: str) -> None:
     found, reading = die_yield(program, b, dies), reading_errors(program, b)
     assert found.stable == dies
     assert found.parts.median == pytest.approx(np.median(parts), rel=1e-4)
-    assert found.offsets.median == pytest.approx(np.median(offsets), rel=1e-4)
     bare = np.array([np.linalg.norm(solved(one, False) - exact) / size for one in boards])
     least = np.sqrt(bare**2 + np.square(offsets) + reading.noise**2 + reading.adc**2)
-    assert (np.array(found.errors) >= least * (1 - 1e-6)).all()
+    np.testing.assert_allclose(np.array(found.errors)[:, :2], np.transpose([parts, offsets]), rtol=1e-4)
+    assert (np.array(found.errors)[:, 2] >= least * (1 - 1e-6)).all()
     spread = die_spread(program, b)
     assert abs(found.offsets.rms / spread.offsets - 1) > 0.01
 
