@@ -113,11 +113,10 @@ def offsets_of(netlist: Netlist) -> list[str]:
 
 def stability(unknowns: int, dies: int) -> None:
     """The table."""
-    print(f"{unknowns} unknowns; stable dies in %")
-    print(
-        "| circuit | condition | report, 1,000 dies | ngspice, the first dies | the law, the same dies | differ | undecided | chance |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"{unknowns} unknowns; stable dies in %, errors relative to A^-1 b, rms over b, of the 1,000")
+    print("| circuit | condition | report, 1,000 dies | ngspice | the law, same dies | differ | undecided | chance | ", end="")
+    print("first order | tolerances | offsets |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name, (fabric, board) in BOARDS.items():
         for condition in CONDITIONS:
             program = compile_matrix(matrix(unknowns, condition, 1), fabric, board)
