@@ -114,7 +114,10 @@ def offsets_of(netlist: Netlist) -> list[str]:
 def stability(unknowns: int, dies: int) -> None:
     """The table."""
     print(f"{unknowns} unknowns; stable dies in %, errors relative to A^-1 b, rms over b, of the 1,000")
-    print("| circuit | condition | report, 1,000 dies | ngspice | the law, same dies | differ | undecided | chance | ", end="")
+    print(
+        "| circuit | condition | report, 1,000 dies | ngspice | the law, same dies | differ | undecided | chance | ",
+        end="",
+    )
     print("first order | tolerances | offsets |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name, (fabric, board) in BOARDS.items():
