@@ -1,6 +1,6 @@
 """The share of stable dies that a report states, against ngspice: each of `DIES` dies is released from a small charge, and grows or decays.
 
-    python benchmarks/compiler/die_yield.py [--dies 100] [--unknowns 6] [--errors | --speed]
+    python benchmarks/compiler/die_yield.py [--dies 100] [--unknowns 6] [--errors | --macromodel | --speed]
 
 A random system for each condition number (`matrix`), on `integrated`, fully differential, and on `breadboard` with values that are not
 rounded to a series, single-ended. The netlist of each die has amplifiers of the technology's gain, gain-bandwidth product and second pole;
@@ -9,7 +9,7 @@ tolerances make of it, until it passes `LARGE` or has fallen to `FALLEN` of what
 seeds, and then 1,000 of its own.
 
 `--errors`: the rows of the report beside direct runs of ngspice on a handful of dies: operating points with and without the dies' offsets,
-and the integral of `.noise`. `--speed`: CPU time of reports.
+and the integral of `.noise`. `--macromodel`: dies by the state space of netlists with the whole macromodel. `--speed`: CPU time of reports.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from scipy.stats import binom
 
 from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel
+from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient, TransientResult
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
@@ -141,6 +142,21 @@ def stability(unknowns: int, dies: int) -> None:
             )
 
 
+def macromodel(unknowns: int, dies: int) -> None:
+    """How many dies the state space of the netlist judges otherwise, with all that an amplifier's record says, common mode too."""
+    print("| circuit | condition | dies | growing, by the law | judged otherwise with the whole macromodel |")
+    print("|---|---|---|---|---|")
+    for name, (fabric, board) in BOARDS.items():
+        cell = Macromodel(board.replace(opamp__noise_voltage=0.0, opamp__noise_current=0.0).opamp)
+        for condition in CONDITIONS[2:]:
+            program = compile_matrix(matrix(unknowns, condition, 1), fabric, board)
+            made_dies = [made(program, k) for k in range(dies)]
+            law = np.array([die.grows() for die in made_dies])
+            netlists = (die.netlist(amplifier=cell).linearised() for die in made_dies)
+            whole = np.array([not state_space(netlist, {}).is_stable for netlist in netlists])
+            print(f"| {name} | {condition:,.0f} | {dies} | {law.sum()} | {(law != whole).sum()} |", flush=True)
+
+
 def speed() -> None:
     """CPU time of a report, median of three."""
     print("| circuit | unknowns | dies | report, s | without dies, s |")
@@ -216,10 +232,13 @@ def main() -> None:
     options.add_argument("--dies", type=int, default=100)
     options.add_argument("--unknowns", type=int, default=6)
     options.add_argument("--errors", action="store_true")
+    options.add_argument("--macromodel", action="store_true")
     options.add_argument("--speed", action="store_true")
     given = options.parse_args()
     if given.speed:
         speed()
+    elif given.macromodel:
+        macromodel(given.unknowns, given.dies)
     elif given.errors:
         errors(given.unknowns, min(given.dies, 20))
     else:

@@ -43,6 +43,8 @@ from .store import Case, Items
 
 TECHNOLOGIES = {2: "ideal", 3: "breadboard", 6: "integrated", 16: "paper"}
 """The technology for each number of unknowns."""
+DIES = 30
+"""Of each report."""
 
 
 def texts(prefix: str, netlist: Callable[..., str], **options: Any) -> Items:
@@ -53,8 +55,8 @@ def texts(prefix: str, netlist: Callable[..., str], **options: Any) -> Items:
 
 def described(program: AnalogProgram, b: Any = None) -> Items:
     """A program's figures, report, sensitivities, and its saved form read again."""
-    yield "report.txt", lambda: str(describe(program, b))
-    yield "report.json", lambda: describe(program, b).to_dict()
+    yield "report.txt", lambda: str(describe(program, b, dies=DIES))
+    yield "report.json", lambda: describe(program, b, dies=DIES).to_dict()
     yield "values.npz", partial(figures, program)
     every = (sensitivities(program), sensitivities(program, b)) if program.fabric.mean else (sensitivities(program),)
     yield "sensitivities.json", [one and dataclasses.astuple(one) for one in every]
@@ -119,7 +121,7 @@ def laid(fabric: str, n: int, technology: str, seed: int) -> Items:
     program = compile_matrix(a, fabric, technology_of(technology, fabric), damping=0.05)
     cell = Macromodel(program.technology.opamp)
     yield "macromodel.cir", lambda: program.netlist(b, amplifier=cell).to_spice()
-    yield "report.txt", lambda: str(describe(program, b, layout=True))
+    yield "report.txt", lambda: str(describe(program, b, layout=True, dies=DIES))
     yield "law.npz", lambda: [layout_matrix(program), layout_admittance(program, 1e5j)]
     yield from texts("extracted", extracted_netlist(program, b, x0=b).to_spice, analysis=program.analysis())
 
@@ -139,7 +141,7 @@ def choices(fabric: str, technology: str, options: dict[str, Any]) -> Items:
     for name, drive in (("all", None), ("one", b)):
         program = compile_matrix(a, fabric, board, b=drive, **rest)
         yield f"{name}.cir", program.to_spice(b)
-        yield f"{name}.txt", str(describe(program, b))
+        yield f"{name}.txt", str(describe(program, b, dies=DIES))
         yield f"{name}.npz", figures(program)
 
 
