@@ -218,18 +218,27 @@ def test_a_die_reads_the_same_in_spice_surrogate_and_batch() -> None:
     assert not np.allclose(DieBatch(card, [9, 3]).solve(A, B, math.inf, seed=1).x.numpy()[1], alone, rtol=1e-3)
 
 
-@pytest.mark.parametrize("changes", [{}, {"resistors__slices": 2, "resistors__bits": 6}, {"opamp__outputs": 1}])
-def test_a_batch_of_dies_is_its_surrogates(changes: dict[str, int]) -> None:
-    technology = ALL.replace(**changes)
-    card = true_card(technology, "crossbar_single" if technology.opamp.outputs == 1 else "crossbar")
-    system = Dense(A)
+@pytest.mark.parametrize(
+    ("fabric", "changes"),
+    [
+        ("crossbar", {}),
+        ("crossbar", {"resistors__slices": 2, "resistors__bits": 6}),
+        ("crossbar_single", {"opamp__outputs": 1}),
+        ("dual_rail", {}),
+    ],
+    ids=["crossbar", "two slices", "one output", "passive"],
+)
+def test_a_batch_of_dies_is_its_surrogates(fabric: str, changes: dict[str, int]) -> None:
+    card = true_card(ALL.replace(**changes), fabric)
+    system = Dense(torch.tensor(passive(5, 0.3, 1))) if fabric == "dual_rail" else Dense(A)
     alone = [SurrogateDevice(card, die, 5) for die in (2, 4)]
     batch = DieBatch(card, [2, 4])
-    np.testing.assert_allclose(
-        batch.solve(A, B, 6.0, seed=5).x.numpy(), [read(device, system, 6.0) for device in alone], rtol=1e-9
-    )
-    # A second call is of another programming of new dies, which are as they were.
-    np.testing.assert_array_equal(batch.solve(A, B, 6.0, seed=5).x.numpy(), batch.solve(A, B, 6.0, seed=5).x.numpy())
+    found = batch.solve(system, B, 6.0, seed=5).x.numpy()
+    np.testing.assert_allclose(found, [read(device, system, 6.0) for device in alone], rtol=1e-9)
+    # Each call is of new dies at their first programming.
+    np.testing.assert_array_equal(batch.solve(system, B, 6.0, seed=5).x.numpy(), found)
+    other = batch.solve(system, B, 6.0, seed=6).x.numpy()
+    assert not np.allclose(other, found, rtol=1e-4)
 
 
 def test_runs_of_a_programmed_batch_fluctuate_as_the_surrogates_do() -> None:
