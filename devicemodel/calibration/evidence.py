@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...circuits.technology.redraw import Redraw
 from ..card import DeviceCard
 from ..devices.surrogate import SurrogateDevice
 from ..held_out import HeldOut
@@ -38,10 +39,17 @@ class Calibration:
 def compare(case: Case, x: np.ndarray, card: DeviceCard, new_die: bool) -> Comparison:
     """A held-out case, of which SPICE read x (n,), on a surrogate of the card."""
     # The noise must not be SPICE's own draw; and what is held out decides the range of validity, so that there is none yet.
-    device = SurrogateDevice(card, case.die, seed=1, extrapolate=True)
+    device = _Alike(card, case.die, seed=1, extrapolate=True)
     predicted = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration).x.numpy()
     scale = float(np.linalg.norm(case.solution))
     return Comparison(case, (x - case.solution) / scale, (predicted - case.solution) / scale, new_die)
+
+
+class _Alike(SurrogateDevice):
+    """With the errors of programming of a device of noise seed 0, which the fit knows, too (`fitting.on_die`)."""
+
+    def _redraw(self, number: int) -> Redraw:
+        return Redraw(0, self.die.seed, number)
 
 
 def explained_variance(comparisons: Sequence[Comparison]) -> float:

@@ -6,6 +6,7 @@ strongly each kind of imperfection acts.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from scipy.optimize import least_squares
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
+from ...circuits.technology.redraw import Redraw
+from ...compiler.conductance_errors import fluctuating
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
@@ -112,11 +115,17 @@ def _mismatch(run: Observation, card: DeviceCard) -> np.ndarray:
 
 
 def on_die(run: Observation, card: DeviceCard) -> tuple[AnalogProgram, np.ndarray]:
-    """The program of a run as a card has it on that die, and its drive currents, (n,) A."""
+    """The program of a run as a card has it on that die, and its drive currents, (n,) A.
+
+    Errors of programming are those of a device of noise seed 0, in its first programming and run: the fit knows them as it does the parts.
+    """
     nominal, resistors, chosen = run.nominal, run.nominal.technology.resistors, run.probe.drive_range
     if chosen and nominal.parts.drive_nominal:
         nominal = nominal.with_drive(float(drive_conductances(resistors)[chosen]))
-    program = nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+    first = Redraw(0, run.die.seed, 0)
+    program = nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value, first)
+    if resistors.read_noise:
+        program = dataclasses.replace(program, parts=fluctuating(program.parts, resistors, first))
     per_volt = nominal.parts.drive_nominal or 1.0 / (resistors.unit * 2.0**chosen)
     return program, run.probe.driven * per_volt
 
