@@ -201,7 +201,6 @@ def propagate(
     duration: float,
     card: DeviceCard,
     noisy: bool,
-    amplifiers: bool = True,
 ) -> tuple[np.ndarray, torch.Tensor | None]:
     """Mean (n,) in V and, with noise, covariance (n, n) in V^2 of the differential voltages after `duration` tau.
 
@@ -209,7 +208,6 @@ def propagate(
 
     Args:
         program, currents, card: see `cell_law`. state: at first, (n,) V. duration: tau. noisy: whether the covariance is wanted.
-        amplifiers: whether the amplifiers' noise is in it.
 
     Returns:
         NaN, without covariance, for the settled state of a law that has none.
@@ -217,9 +215,6 @@ def propagate(
     Raises:
         InputError: amplifier noise of infinite bandwidth.
     """
-    if not amplifiers:
-        quiet = {f"opamp__{name}": 0.0 for name in ("noise_voltage", "noise_current")}
-        card = card.model_copy(update={"technology": card.technology.replace(**quiet)})
     found = cell_law(program, currents, card)
     step = found.over(duration, program.tau, noisy and card.noise_power.value > 0)
     if not step.settled:

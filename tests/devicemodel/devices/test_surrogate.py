@@ -111,16 +111,18 @@ def test_another_dies_circuit_is_told_from_this_one():
 
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_covariance_is_that_of_the_same_dies_netlist(fabric):
-    technology = REAL.replace(thermal__to_hot=1e-3, thermal__hot_temperature=400.0)
+    """Of the resistors; that of amplifiers is in `test_amplifier_noise`."""
+    mild = REAL.replace(opamp__noise_voltage=0.0)
+    technology = mild.replace(thermal__to_hot=1e-3, thermal__hot_temperature=400.0)
     system, _ = system_of(fabric)
     program = lay_out(system.A.numpy(), fabric, technology).on(Die(technology, 3))
     zero = np.zeros(program.size)
-    _, law = propagate(program, zero, zero, math.inf, true_card(technology, fabric), noisy=True, amplifiers=False)
+    _, law = propagate(program, zero, zero, math.inf, true_card(technology, fabric), noisy=True)
     circuit = circuit_of(program, zero, zero).covariance()
     np.testing.assert_allclose(law.numpy(), circuit, rtol=0, atol=5e-3 * np.abs(circuit).max())
     # Negative control: the law of one temperature is not that of a die with a hot edge.
-    cold = lay_out(system.A.numpy(), fabric, REAL).on(Die(REAL, 3))
-    _, wrong = propagate(cold, zero, zero, math.inf, true_card(REAL, fabric), noisy=True, amplifiers=False)
+    cold = lay_out(system.A.numpy(), fabric, mild).on(Die(mild, 3))
+    _, wrong = propagate(cold, zero, zero, math.inf, true_card(mild, fabric), noisy=True)
     assert np.abs(wrong.numpy() - circuit).max() > 0.02 * np.abs(circuit).max()
 
 
