@@ -114,6 +114,7 @@ class DieYield:
         parts: what tolerances and temperature move the solution by from that of the nominal netlist. offsets: what amplifiers' offset
             voltages add. total: all errors together, those of the nominal netlist, noise and converters' steps included. None: no die
             is stable.
+        single: as parts, of right-hand sides drawn at random, over dies and these; None: for one that was given.
         errors: of each stable die by tolerances, by offsets, and the total.
     """
 
@@ -123,6 +124,7 @@ class DieYield:
     parts: Spread | None
     offsets: Spread | None
     total: Spread | None
+    single: Spread | None = None
     errors: tuple[tuple[float, float, float], ...] = dataclasses.field(default=(), repr=False)
 
     @property
@@ -255,7 +257,8 @@ class Report:
         if self.dies is not None:
             yield "stable dies", str(self.dies)
             if self.dies.parts is not None and self.dies.offsets is not None:
-                yield "tolerances over dies", f"{self.dies.parts} (relative, {whose}; of the stable dies)"
+                single = "" if self.dies.single is None else f"; of single b {self.dies.single}"
+                yield "tolerances over dies", f"{self.dies.parts} (relative, {whose}; of the stable dies){single}"
                 if self.dies.offsets.high:
                     yield "offsets over dies", f"{self.dies.offsets} (likewise)"
         if self.first_order_holds is False and self._first_order:

@@ -9,8 +9,9 @@ over all b (or for one, where it is given)
     parts    ||M^-1 - N^-1||_F / ||A^-1||_F             |M^-1 b - N^-1 b| / |A^-1 b|
     offsets  |o| sqrt(n) / ||A^-1||_F                   |o| / |A^-1 b|
 
-with o what the amplifiers' offset voltages make of the reading at the program's signal level, which is for b of unit length. `total` is the
-root of the sum of squares of M^-1 - A^-1, offsets, noise (`rest_noise`) and the converters' steps (`reading_errors`).
+with o what the amplifiers' offset voltages make of the reading at the program's signal level, which is for b of unit length. For `PROBES`
+single b, drawn at random, the parts' error |M^-1 b - N^-1 b| / |A^-1 b| is stated, too, over dies and b. `total` is the root of the sum of
+squares of M^-1 - A^-1, offsets, noise (`rest_noise`) and the converters' steps (`reading_errors`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ WORK = 15_000
 """Unknowns times dies of a report: more unknowns have fewer dies, down to `LEAST`."""
 LARGEST = 512
 """Unknowns up to which a report draws dies unasked."""
+PROBES = 32
+"""Right-hand sides, drawn at random, behind the spread of single ones."""
 CONFIDENCE = 0.95
 """Of the interval of the share of stable dies."""
 
@@ -83,6 +86,9 @@ def die_yield(
     nominal, _, reach = _at_rest(program, currents)
     reading = reading_errors(program, b)
     fixed = math.hypot(*(value for value in (reading.noise, reading.adc) if not math.isnan(value)))
+    # Right-hand sides of their own, each against its own solution.
+    probes = np.random.default_rng(0).standard_normal((drive.shape[1], PROBES)) if b is None else np.eye(1)
+    lengths, single = np.linalg.norm(wanted @ probes, axis=0), []
     found: list[tuple[float, float, float]] = []
     for k in range(count):
         die = made(program, k)
@@ -91,6 +97,7 @@ def die_yield(
             off = columns * float(np.linalg.norm(offset)) / size
             whole = (float(np.linalg.norm(x - wanted)) / size, off, fixed, reading.dac * reached / reach)
             found.append((float(np.linalg.norm(x - nominal)) / size, off, math.hypot(*whole)))
+            single.append(np.linalg.norm((x - nominal) @ probes, axis=0) / lengths)
         if progress is not None:
             progress(k + 1, count)
     test = binomtest(len(found), count).proportion_ci(CONFIDENCE, method="exact")
@@ -104,6 +111,7 @@ def die_yield(
         parts=parts,
         offsets=offsets,
         total=total,
+        single=Spread.of(np.concatenate(single)) if single and b is None else None,
         errors=tuple(found),
     )
 

@@ -133,6 +133,21 @@ def test_rows_over_dies_are_those_of_ngspice(fabric: str) -> None:
     assert abs(found.offsets.rms / spread.offsets - 1) > 0.01
 
 
+def test_single_right_hand_sides_have_a_spread_of_their_own() -> None:
+    """Each against its own solution, over dies and b, here by solving for them one after the other."""
+    program, dies = program_of("crossbar", 100.0), 6
+    found, errors = die_yield(program, dies=dies), []
+    assert found.stable == dies
+    for b in np.random.default_rng(0).standard_normal((4, 32)).T:
+        own = die_yield(program, b, dies)
+        assert own.single is None
+        errors += [parts for parts, _, _ in own.errors]
+    assert found.single.median == pytest.approx(np.median(errors))
+    assert found.single.high == pytest.approx(np.quantile(errors, 0.95))
+    assert abs(found.single.median / found.parts.median - 1) > 0.05
+    assert f"of single b {found.single}" in str(describe(program, dies=dies))
+
+
 def test_offsets_are_as_large_as_tolerances() -> None:
     """At condition 100, and they have a row of the report."""
     report = describe(program_of("crossbar", 100.0), dies=40)
