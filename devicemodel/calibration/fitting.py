@@ -130,23 +130,21 @@ def on_die(run: Observation, card: DeviceCard) -> tuple[AnalogProgram, np.ndarra
     return program, run.probe.driven * per_volt
 
 
-def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> Estimate:
+def fit_noise(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Estimate:
     """Noise power over the law's from waveforms: trace(S_law^-1 S_seen) / n, averaged.
 
-    Its error is that of the mean over blocks of time, whatever the noise's spectrum.
+    Its error is that of the mean over waveforms: 1/f noise is correlated over all of one.
 
     Args:
-        pairs: (waveform (n, T) in V about its state of rest, the law's stationary covariance (n, n), number of blocks that are long
-            against its correlation).
+        pairs: (waveform (n, T) in V about its state of rest, the law's stationary covariance (n, n)), two or more.
     """
-    ratios, weights = [], []
-    for waveform, covariance, blocks in pairs:
-        power = np.einsum("nt,nt->t", waveform, np.linalg.solve(covariance, waveform)) / len(waveform)
-        parts = np.array_split(power, blocks)
-        ratios += [float(part.mean()) for part in parts]
-        weights += [len(waveform) / blocks for _ in parts]
-    ratio, weight = np.array(ratios), np.array(weights) / np.sum(weights)
-    mean, freedom = float(weight @ ratio), len(ratio) - 1
+    ratios = [
+        float(np.einsum("nt,nt->", waveform, np.linalg.solve(covariance, waveform)) / waveform.size)
+        for waveform, covariance in pairs
+    ]
+    weights = np.array([len(waveform) for waveform, _ in pairs], dtype=float)
+    ratio, weight, freedom = np.array(ratios), weights / weights.sum(), len(ratios) - 1
+    mean = float(weight @ ratio)
     variance = float(weight**2 @ (ratio - mean) ** 2) * len(ratio) / freedom
     return Estimate(value=mean, std=math.sqrt(variance), degrees_of_freedom=float(freedom))
 

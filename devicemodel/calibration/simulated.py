@@ -45,8 +45,8 @@ Progress = Callable[[str, int, int], None]
 
 NOISY_UNKNOWNS = 24
 """Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
-NOISE_BLOCKS = 29
-"""Blocks of a noise run for its error, of some 20 of the slowest time constants each."""
+NOISE_RUNS, NOISE_TIMES, START_TIMES = 4, 150.0, 10.0
+"""Noise runs of each die, their lengths, and the way from zero to equilibrium before each, in slowest time constants."""
 INSIDE = 0.98
 """Share of a converter's range within which `fit_converter` looks at readings."""
 NEAR = 0.99
@@ -274,18 +274,17 @@ def _noise(
     workers: int | None,
     report: Progress,
 ) -> Estimate:
-    """Noise of small systems at rest, of resistors and amplifiers, one long seeded transient a die."""
+    """Noise of small systems at rest, of resistors and amplifiers, in seeded transients of each die."""
     technology, rng = card.technology, np.random.default_rng([seed, 4343])
-    slow_times = 600.0
     jobs = []
-    for die in dies:
+    for die in [die for die in dies for _ in range(NOISE_RUNS)]:
         matrix = random_system(6, 5.0, not fabric_named(card.fabric).active, rng)
         slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
         program = lay_out(matrix, card.fabric, technology).on(Die(technology, die))
         circuit = SimulatedCircuit(program, amplifier, bandwidth=sampler_bandwidth(technology, amplifier, True))
-        jobs.append((circuit, slow_times * slow, int(rng.integers(2**31))))
+        jobs.append((circuit, (START_TIMES + NOISE_TIMES) * slow, int(rng.integers(2**31))))
 
-    def record(job: tuple[SimulatedCircuit, float, int]) -> tuple[np.ndarray, np.ndarray, float]:
+    def record(job: tuple[SimulatedCircuit, float, int]) -> tuple[np.ndarray, np.ndarray]:
         circuit, duration, noise_seed = job
         zero = np.zeros(circuit.program.size)
         netlist = circuit.netlist(zero, zero, noisy=True)
@@ -295,10 +294,9 @@ def _noise(
         volts = (
             circuit.read(found.voltages) - circuit.read(run(netlist, OperatingPoint(circuit.nodes)).voltages)[:, None]
         )
-        # The first ten slow times are the way from zero to equilibrium.
-        settled = volts[:, int(volts.shape[1] * 10 / slow_times) :]
+        settled = volts[:, int(volts.shape[1] * START_TIMES / (START_TIMES + NOISE_TIMES)) :]
         law = dataclasses.replace(circuit, amplifier=None, bandwidth=technology.adc.bandwidth)
-        return settled, law.covariance(), NOISE_BLOCKS
+        return settled, law.covariance()
 
     return fit_noise(_run_all(record, jobs, workers, "noise runs", report))
 

@@ -120,21 +120,30 @@ def test_the_parts_of_the_wrong_dies_explain_no_mismatch():
 @pytest.mark.parametrize("power", [1.0, 1.3])
 def test_noise_power_is_the_ratio_to_the_law(power):
     rng, pairs = np.random.default_rng(2), []
-    for k in range(3):
+    for k in range(60):
         law = 1e-8 * spd(6, 30.0, k)
-        waveform = np.linalg.cholesky(power * law) @ rng.standard_normal((6, 2000))
-        pairs.append((waveform, law, 40))
+        pairs.append((np.linalg.cholesky(power * law) @ rng.standard_normal((6, 200)), law))
     fitted = fit_noise(pairs)
-    # A standard deviation of 120 blocks has a relative error of 1 / sqrt(2 * 119).
-    assert fitted.std == pytest.approx(power * np.sqrt(2 / 36_000), rel=4 / np.sqrt(238))
-    assert fitted.degrees_of_freedom == 119
+    # A standard deviation of 60 waveforms has a relative error of 1 / sqrt(2 * 59).
+    assert fitted.std == pytest.approx(power * np.sqrt(2 / 72_000), rel=4 / np.sqrt(118))
+    assert fitted.degrees_of_freedom == 59
     assert abs(fitted.value - power) < 4 * fitted.std
 
 
 def test_noise_that_is_ten_percent_off_is_seen():
     law, rng = 1e-8 * np.eye(6), np.random.default_rng(3)
-    fitted = fit_noise([(np.sqrt(1.1e-8) * rng.standard_normal((6, 6000)), law, 60)])
-    assert abs(fitted.value - 1.0) > 8 * fitted.std
+    fitted = fit_noise([(np.sqrt(1.1e-8) * rng.standard_normal((6, 500)), law) for _ in range(12)])
+    assert fitted.interval(0.9999)[0] > 1.0
+
+
+def test_noise_that_lasts_over_a_waveform_is_in_the_error():
+    """Power that scatters by 10 % from waveform to waveform, as 1/f noise makes it."""
+    law, rng = np.eye(4), np.random.default_rng(4)
+    powers = 1 + 0.1 * rng.standard_normal(30)
+    fitted = fit_noise([(np.sqrt(power) * rng.standard_normal((4, 5000)), law) for power in powers])
+    assert fitted.std == pytest.approx(0.1 / np.sqrt(30), rel=4 / np.sqrt(58))
+    # Negative control: samples that count as independent would claim six times less.
+    assert fitted.std > 4 * np.sqrt(2 / 600_000)
 
 
 @pytest.mark.parametrize("kind", ["dac", "adc"])
