@@ -4,14 +4,16 @@
 
 For three technologies, from precise to poor, a card is calibrated (dies 1 to 3, up to 16 unknowns, seed 0) and then compared, die by die:
 
-    solutions   the error vector x - A^-1 b at rest, 8, 16 and 32 unknowns, condition number 5 to 100: explained fraction of its variance
+    solutions   the error vector x - A^-1 b at rest, 8, 16 and 32 unknowns, condition number 5 to 100, 24 systems on eight dies: explained
+                fraction of its variance
     settling    the curve of every unknown after a step of the drive: largest distance from ngspice's, as a share of the largest step
-    noise       standard deviation of every cell in long seeded transients, surrogate over ngspice
+    noise       standard deviation of every cell in long seeded transients, surrogate over ngspice, four runs of each of three dies
     dies        the distribution of the solution's error over 600 dies in ngspice against 4,000 others of the surrogate: of its norm, and of
                 its distance sqrt((e - m)^T S^-1 (e - m)) by the surrogate's own mean and covariance, in which every direction counts alike
                 (two-sample Kolmogorov-Smirnov tests); and the same for a card whose mismatch is 20 % too large
 
-Standard errors: of the explained variance by a bootstrap over systems; of the noise by the law of its correlation time.
+Intervals are of 95 %: of solutions, systems and dies drawn anew (`devicemodel/calibration/resampling.py`); of the noise, Student's of the
+scatter of its twelve runs.
 """
 
 from __future__ import annotations
@@ -33,11 +35,13 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.calibration.cases import random_system
+from thermograd.devicemodel.calibration.resampling import interval
 from thermograd.devicemodel.calibration.simulated import calibrate
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.cell_law import cell_law, propagate
 from thermograd.devicemodel.devices.circuit_noise import SimulatedCircuit
 from thermograd.devicemodel.devices.spice import transient
+from thermograd.devicemodel.estimate import Estimate
 
 INTEGRATED = preset("integrated")
 TECHNOLOGIES = (
@@ -49,8 +53,8 @@ TECHNOLOGIES = (
 )
 SIZES = (8, 16, 32)
 SYSTEMS = 24
-NEW_DIES = range(501, 501 + SYSTEMS)
-SLOW_TIMES = 400
+NEW_DIES = [501 + k % 8 for k in range(SYSTEMS)]
+NOISE_RUNS, SLOW_TIMES = 4, 100
 CURVE_POINTS = 200
 MANY_DIES, OTHER_DIES = 600, 4000
 
@@ -102,21 +106,24 @@ def solutions(card: DeviceCard) -> dict[int, dict[str, Any]]:
         surrogate = np.array(
             [(at_rest(predicted(q, card), q.currents, card) - q.exact) / size[k] for k, q in enumerate(questions)]
         )
-        draws = np.random.default_rng(5).integers(SYSTEMS, size=(500, SYSTEMS))
-        spread = np.std([explained(spice[rows], surrogate[rows]) for rows in draws])
+        left, varied = np.sum((spice - surrogate) ** 2, axis=1), np.sum((spice - spice.mean()) ** 2, axis=1)
+        squares = np.sum(spice**2, axis=1)
         found[n] = {
             "spice": spice,
             "surrogate": surrogate,
-            "explained": explained(spice, surrogate),
-            "error": float(spread),
-            "size": float(np.sqrt(np.mean(np.sum(spice**2, axis=1)))),
+            "unexplained": float(left.sum() / varied.sum()),
+            "unexplained_within": _within(left, varied),
+            "size": float(np.sqrt(squares.mean())),
+            "size_within": np.sqrt(_within(squares, np.ones_like(squares))),
         }
     return found
 
 
-def explained(spice: np.ndarray, surrogate: np.ndarray) -> float:
-    """1 - |e_spice - e_surrogate|^2 / |e_spice - mean|^2."""
-    return 1.0 - float(np.sum((spice - surrogate) ** 2) / np.sum((spice - spice.mean()) ** 2))
+def _within(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the ratio of two sums over systems, each on its die."""
+    found = interval(lambda weights: (weights @ above) / (weights @ below), range(SYSTEMS), NEW_DIES)
+    assert found is not None
+    return found
 
 
 def settling(card: DeviceCard) -> dict[str, Any]:
@@ -142,26 +149,29 @@ def settling(card: DeviceCard) -> dict[str, Any]:
 
 
 def noise(card: DeviceCard) -> dict[str, Any]:
-    """Ratio of standard deviations, surrogate over ngspice, and its standard error, over the cells of three new dies."""
-    variance, expected, effective = [], [], 0.0
+    """Ratio of standard deviations, surrogate over ngspice, and its standard error over runs, over the cells of three new dies."""
+    variance, expected = [], []
     zero = np.zeros(8)
-    for die in (701, 702, 703):
+    for run_number in range(3 * NOISE_RUNS):
+        die = 701 + run_number // NOISE_RUNS
         question = ask(card, 8, die, np.random.default_rng(die), 5.0)
         duration = SLOW_TIMES * question.program.settling_time / question.program.tau
         circuit = SimulatedCircuit(question.program, bandwidth=card.technology.adc.bandwidth)
         analysis = dataclasses.replace(transient(question.program, duration, johnson_noise=True), nodes=circuit.nodes)
-        noise = circuit.noise(float(analysis.step or 0.0))
-        found = run(circuit.netlist(zero, zero, noisy=True), analysis, seed=die, currents=noise, timeout=600.0)
-        volts = circuit.read(found.voltages)[:, -int(len(found.time) * 0.97) :]
-        _, covariance = propagate(predicted(question, card), np.zeros(8), np.zeros(8), np.inf, card, noisy=True)
+        netlist, noise = circuit.netlist(zero, zero, noisy=True), circuit.noise(float(analysis.step or 0.0))
+        found = run(netlist, analysis, seed=1000 * die + run_number, currents=noise, timeout=600.0)
+        # About the state of rest, and not about its own mean, which 1/f noise moves.
+        rest = circuit.read(run(netlist, OperatingPoint(circuit.nodes)).voltages)
+        volts = (circuit.read(found.voltages) - rest[:, None])[:, -int(len(found.time) * 0.9) :]
+        _, covariance = propagate(predicted(question, card), zero, zero, np.inf, card, noisy=True)
         assert covariance is not None
-        variance.append(volts.var(axis=1))
+        variance.append(np.mean(volts**2, axis=1))
         expected.append(np.diag(covariance.numpy()))
-        # A variance read for T of a process of correlation time tau has the relative error sqrt(2 tau / T); cells are correlated
-        # in pairs at most, so that half of them count.
-        effective += 0.97 * SLOW_TIMES / 2 * 4
-    ratio = float(np.sqrt(np.mean(np.concatenate(expected) / np.concatenate(variance))))
-    return {"ratio": ratio, "error": float(0.5 / np.sqrt(effective)), "spice": variance, "surrogate": expected}
+    powers = np.mean(np.array(variance) / np.array(expected), axis=1)
+    error = float(powers.std(ddof=1) / np.sqrt(len(powers)))
+    power = Estimate(value=float(powers.mean()), std=error, degrees_of_freedom=len(powers) - 1.0)
+    low, high = power.interval()
+    return {"ratio": power.value**-0.5, "within": (high**-0.5, low**-0.5), "spice": variance, "surrogate": expected}
 
 
 def distribution(card: DeviceCard, first: int) -> dict[str, Any]:
@@ -208,14 +218,15 @@ def main() -> None:
     options = parser.parse_args()
     results: dict[str, dict[str, Any]] = {}
     print(
-        "| technology | n | error of ngspice's solutions (rms) | share of its variance left unexplained |\n|---|---|---|---|"
+        "| technology | n | error of ngspice's solutions (rms) (95 %) | share of its variance left unexplained (95 %) |\n|---|---|---|---|"
     )
     for place, technology in enumerate(TECHNOLOGIES):
         card = calibrate(technology)
         found: dict[str, Any] = {"solutions": solutions(card)}
         for n, figures in found["solutions"].items():
             print(
-                f"| {technology.name} | {n} | {100 * figures['size']:.3g} % | {1 - figures['explained']:.1e} +- {figures['error']:.0e} |",
+                f"| {technology.name} | {n} | {100 * figures['size']:.3g} % ({_span(100 * figures['size_within'], '.3g')}) "
+                f"| {figures['unexplained']:.1e} ({_span(figures['unexplained_within'], '.0e')}) |",
                 flush=True,
             )
         found |= {
@@ -225,18 +236,24 @@ def main() -> None:
         }
         results[technology.name] = found
     print(
-        "\n| technology | settling curves off by | noise, surrogate / ngspice | 600 dies: p of norm, distance | with 20 % more mismatch |\n"
+        "\n| technology | settling curves off by | noise, surrogate / ngspice (95 %) | 600 dies: p of norm, distance "
+        "| with 20 % more mismatch |\n"
         "|---|---|---|---|---|"
     )
     for name, found in results.items():
         (norm, distance), wrong = found["dies"]["p"], found["dies"]["p_wrong"]
         print(
-            f"| {name} | {100 * found['settling']['off']:.2f} % of the step | {found['noise']['ratio']:.3f} +- "
-            f"{found['noise']['error']:.3f} | {norm:.2f}, {distance:.2f} | {wrong[0]:.1e}, {wrong[1]:.1e} |"
+            f"| {name} | {100 * found['settling']['off']:.2f} % of the step | {found['noise']['ratio']:.3f} "
+            f"({_span(found['noise']['within'], '.3f')}) | {norm:.2f}, {distance:.2f} | {wrong[0]:.1e}, {wrong[1]:.1e} |"
         )
     if options.plot:
         _plot(options.plot, results)
         print(f"\nwrote {options.plot}")
+
+
+def _span(ends: Any, digits: str) -> str:
+    low, high = ends
+    return f"{low:{digits}} to {high:{digits}}"
 
 
 def _plot(path: Path, results: dict[str, dict[str, Any]]) -> None:
