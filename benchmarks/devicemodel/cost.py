@@ -14,6 +14,7 @@ dies really need for it on a system of a training.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import platform
 import statistics
@@ -49,6 +50,8 @@ from thermograd.report.figures.style import BLACK, WIDE, styled
 N, BATCH, OUTPUTS, CG_STEPS = 100_000, 32, 20, 200
 """The largest network of the paper's figure 2."""
 PAPER = Scenario(N, BATCH, OUTPUTS, duration=50.0)
+OFF = Scenario(N, BATCH, 1, duration=50.0, host=DigitalHost(idle_power=0.0))
+"""The same with one output, and a host that takes no power while it waits."""
 SAMPLES = 4e4
 """Median Nyquist rate of the survey's converters with 15 to 17 effective bits since 2015, S/s."""
 PANELS: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
@@ -58,8 +61,17 @@ PANELS: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
 )
 """Title, scenario, knob, its bounds, and whether energy is meant instead of time."""
 MORE: tuple[tuple[str, Scenario, str, float, float, bool], ...] = (
-    ("Energy: N = 1e5, dz = 1", Scenario(N, 1, 1, duration=50.0), "batch", 1, 1e3, True),
-    ("Energy: N = 1e5, b = 32, dz = 20", PAPER, "duration", 1, 1e4, True),
+    ("Energy: N = 1e5, b = 32, dz = 20", PAPER, "rate", 1e9, 1e14, True),
+    ("Energy, host off while it waits: N = 1e5, b = 32, dz = 1", OFF, "bits", 4, 20, True),
+    ("Energy, host off while it waits: N = 1e5, dz = 1", dataclasses.replace(OFF, batch=1), "batch", 1, 1e3, True),
+    (
+        "Energy, host off while it waits: N = 1e5, b = 32, dz = 20",
+        dataclasses.replace(OFF, outputs=OUTPUTS),
+        "duration",
+        1,
+        1e4,
+        True,
+    ),
     (
         "Time: integrated, dual",
         Scenario(N, BATCH, OUTPUTS, "dual", preset("integrated"), duration=50.0),

@@ -87,9 +87,10 @@ def overloaded(opamp: OpAmp, volts: float, current: float, remedy: str) -> str:
     share = max(share, abs(volts) / opamp.output_limit)
     if share <= 1:
         return ""
-    load = abs(volts) / opamp.outputs / current if current else math.inf
+    each, limit = abs(volts) / opamp.outputs, opamp.output_limit / opamp.outputs
+    load = each / current if current else math.inf
     return (
-        f"an amplifier drives {load:.3g} ohm, which takes {current:.3g} A at {abs(volts):.3g} V: {share:.3g} times what it can, with "
-        f"{opamp.output_current:.3g} A, {opamp.output_limit:.3g} V and {opamp.output_resistance:.3g} ohm of its own; use larger resistors "
+        f"an amplifier's output drives {load:.3g} ohm, which takes {current:.3g} A at {each:.3g} V: {share:.3g} times what it can, with "
+        f"{opamp.output_current:.3g} A, {limit:.3g} V and {opamp.output_resistance:.3g} ohm of its own; use larger resistors "
         f"(resistors.unit), a stronger amplifier, or {remedy}"
     )

@@ -49,7 +49,9 @@ def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) 
     assert unlimited == f"technology paper {ANY_CURRENT}"
     # 0.73 ohm at the last stage: not a silent number.
     refused = run("cost", *NETWORK, "--technology", "integrated")[2]
-    assert re.fullmatch(r"not buildable, because an amplifier drives 0\.731 ohm, which takes 0\.342 A .*\n", refused)
+    assert re.fullmatch(
+        r"not buildable, because an amplifier's output drives 0\.731 ohm, which takes 0\.342 A .*\n", refused
+    )
     assert run("cost", *NETWORK, "--technology", "integrated", "--layout", "dual")[2] == ""
 
 
