@@ -33,11 +33,10 @@ from ..ou.exponential_sum import exponential_sum
 from ..ou.gaussian import normal, root, rows
 from ..ou.recent import Recent
 from ..ou.shift_invert import ShiftInvert, terms
-from .amplifier_noise import DirectNoise, VoltageNoise, direct_noise, with_amplifiers
+from .amplifier_noise import VoltageNoise, with_amplifiers
 from .cell_coefficients import CellCoefficients
-from .cell_law import cell_law, sources_of, white_voltages
-from .dense_law import DenseLaw, Motion
-from .flicker import REST, bridged
+from .cell_law import cell_law, white_voltages
+from .dense_law import DenseLaw
 
 RELATIVE = 3e-10
 """Of voltages."""
@@ -54,9 +53,6 @@ AT_REST = 3.5
 """Slowest time constants after which noise is what it is at rest, to 1e-3 of its power."""
 NOISE_ACCURACY = 0.05
 """Of the noise of the fastest modes, whose power is that of the slowest over the ratio of rates."""
-FIRST, FLICKER_ACCURACY = 0.2, 1e-3
-"""Of the spans that 1/f noise is taken for constant in, times the fastest rate; and of its share in the voltages."""
-
 Part = Tensor
 """(n,) a diagonal, or (n, n)."""
 
@@ -66,23 +62,12 @@ class KrylovLaw:
 
     Args:
         program: on its die. card: its amplifiers. cells: its coefficients.
-        noisy: whether there is noise of resistors and amplifiers.
-        bandwidth: of the sampler, Hz.
-
-    Raises:
-        InputError: amplifier noise of infinite bandwidth.
+        noisy: whether there is noise of resistors and amplifiers; here that of the slow motion (`krylov_runs`).
     """
 
-    def __init__(
-        self,
-        program: AnalogProgram,
-        card: DeviceCard,
-        cells: CellCoefficients,
-        noisy: bool,
-        bandwidth: float = math.inf,
-    ) -> None:
+    def __init__(self, program: AnalogProgram, card: DeviceCard, cells: CellCoefficients, noisy: bool) -> None:
         self.cells, self.noisy, self._program, self._card, self._tau = cells, noisy, program, card, program.tau
-        self._bandwidth, self._noise_cells = bandwidth, cells
+        self._noise_cells = cells
         if program.fabric.active:
             self._noise_cells = with_amplifiers(cells, card.technology.opamp, program.parts.rails)
         leak, lag, pole = card.leak.value, card.lag.value, card.pole.value
@@ -107,12 +92,9 @@ class KrylovLaw:
         self._sums: Recent[tuple[np.ndarray, np.ndarray] | None] = Recent()
         self._load = load
         self._voltage: VoltageNoise | None = None
-        self._direct: DirectNoise | None = None
         if noisy and program.fabric.active and card.technology.opamp.noise_voltage > 0:
             own, seen, inertia = (_diagonal(part) for part in (capacitance + loaded, load, self._capacitance))
             self._voltage = white_voltages(card, own, seen, inertia, self._conductance, self._tau)
-            self._direct = direct_noise(self._voltage, 2 * math.pi * bandwidth * self._tau)
-        self._sources = sources_of(program, card, cells) if noisy else []
 
     @cached_property
     def stable(self) -> bool:
@@ -123,53 +105,6 @@ class KrylovLaw:
         """See `DenseLaw`."""
         slope = _lu_rows(self._start_factors, force - rows(self._conductance, state))
         return state - _times_rows(self._delay, slope)
-
-    def begin(self, state: Tensor, force: Tensor, standing: bool, sections: Tensor | None = None) -> Motion:
-        """See `DenseLaw`."""
-        if math.isfinite(self._bandwidth):
-            return self._written_out.begin(state, force, standing, sections)
-        slow = self.slow_start(state, force) if standing else state
-        return Motion(slow - self._seen_of(sections), torch.zeros_like(state), sections)
-
-    def advance(
-        self,
-        motion: Motion,
-        force: Tensor,
-        duration: float,
-        generators: Sequence[torch.Generator] = (),
-        sections: Tensor | None = None,
-    ) -> Motion | None:
-        """See `DenseLaw`."""
-        if math.isfinite(self._bandwidth):
-            return self._written_out.advance(motion, force, duration, generators, sections)
-        slow, direct = self.mean(motion.slow, force, duration), motion.direct
-        if slow is None:
-            return None
-        disturbed = self.noise(duration, generators) if generators and self.noisy else None
-        slow = slow if disturbed is None else slow + disturbed
-        if generators and self._direct is not None and self._direct_root is not None:
-            left = math.exp(-float(self._direct.rate) * duration)
-            n = len(self._conductance)
-            fresh = torch.stack([rows(self._direct_root, normal((n,), one, self._conductance)) for one in generators])
-            # The direct noise of different cells is all but independent.
-            slow = slow + rows(self._direct.cross, fresh / self._direct.covariance.diagonal())
-            direct = left * direct + math.sqrt(1 - left**2) * fresh
-        arrived = motion.sections if sections is None else sections
-        if motion.sections is not None and arrived is not None and self._sources:
-            slow = slow + self._flickered(motion.sections, arrived, duration, generators)
-        return Motion(slow, direct, arrived)
-
-    def read(self, motion: Motion) -> Tensor:
-        """See `DenseLaw`."""
-        if math.isfinite(self._bandwidth):
-            return self._written_out.read(motion)
-        return self.left(motion) + motion.direct
-
-    def left(self, motion: Motion) -> Tensor:
-        """See `DenseLaw`."""
-        if math.isfinite(self._bandwidth):
-            return self._written_out.left(motion)
-        return motion.slow + self._seen_of(motion.sections)
 
     def mean(self, start: Tensor, force: Tensor, duration: float, standing: bool = False) -> Tensor | None:
         """See `DenseLaw`."""
@@ -200,52 +135,6 @@ class KrylovLaw:
             moved = self._on_the_way(duration, generators)
         return self._written_out.noise(duration, generators) if moved is None else moved
 
-    def _seen_of(self, sections: Tensor | None) -> Tensor | float:
-        """N e, (m, n) V."""
-        if sections is None or self._voltage is None:
-            return 0.0
-        kinds = enumerate(self._sources)
-        seen = [
-            torch.einsum("k,mkn->mn", torch.from_numpy(one.deviations), sections[:, k])
-            for k, one in kinds
-            if one.is_voltage
-        ]
-        return self._voltage.share * sum(seen, torch.zeros(()))
-
-    def _flickered(self, start: Tensor, end: Tensor, duration: float, generators: Sequence[torch.Generator]) -> Tensor:
-        """What the sections of the 1/f noise make of y, (m, n) V, from (m, kinds, k, n) at the start and the end.
-
-        They are taken for constant, at their means, over spans that grow towards the past.
-        """
-        _, fastest = self._rates
-        past, span = [0.0], REST if math.isinf(duration) else duration
-        while past[-1] < 0.5 * span:
-            past.append(min(max(2 * past[-1], FIRST / fastest), span))
-        if past[-1] < span:
-            past.append(span)
-        rates = torch.from_numpy(np.stack([one.rates for one in self._sources]) * self._tau)
-        deviations = torch.from_numpy(np.stack([one.deviations for one in self._sources]))
-        driven = torch.stack([torch.from_numpy(one.currents) for one in self._sources])
-        found = []
-        for before, after, chance in zip(start, end, generators, strict=True):
-            # (spans, kinds, n) V or A.
-            means = torch.einsum("skfn,kf->skn", bridged(before, after, rates, past, chance), deviations)
-            rest = _lu_rows(self._factors, torch.einsum("kin,skn->si", driven, means))
-            for k, one in enumerate(self._sources):
-                if one.is_voltage and self._voltage is not None:
-                    rest = rest - self._voltage.share * means[:, k]
-            last = len(rest) - 1 if self._settles(duration) else len(rest)
-            steps = torch.diff(rest, dim=0, append=torch.zeros_like(rest[:1]))[:last]
-            times = torch.tensor(past[1 : last + 1], dtype=rest.dtype)
-            tolerance = FLICKER_ACCURACY * rest.norm(dim=1).max().expand(len(times))
-            moved = self._noisy(duration).exponential(steps, times, tolerance) if last else torch.zeros_like(steps)
-            if moved is None:
-                moved = torch.stack(
-                    [rows(torch.matrix_exp(self._drift * t), one) for t, one in zip(times, steps, strict=True)]
-                )
-            found.append(rest[0] + moved.sum(0))
-        return torch.stack(found)
-
     def _at_rest(self, duration: float, generators: Sequence[torch.Generator]) -> Tensor | None:
         if self._series is None:
             return None
@@ -265,14 +154,43 @@ class KrylovLaw:
 
     def _pushes(self, count: int, generators: Sequence[torch.Generator]) -> Tensor:
         """(count, runs, n) draws of the covariance Q that noise grows by in a tau."""
+        cells, voltages = self._draws(count, generators)
+        if self._voltage is None:
+            return self._pushed(cells)
+        # Less what is drawn together with the direct noise, e of the last 2/a: exp(2 F / a) to first order.
+        driven = rows(self._driven_by_voltages, voltages)
+        return self._pushed(cells, driven - 2 / self._voltage.cutoff.mean() * self._lagged(driven))
+
+    def _draws(self, count: int, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """Standard normal numbers (count, runs, n) for noise currents, and for the amplifiers' noise voltages if there are any."""
         n = len(self._conductance)
         width = n if self._voltage is None else 2 * n
         draws = torch.stack([normal((count, width), one, self._conductance) for one in generators], dim=1)
-        pushes = _times_rows(self._noise_root, draws[..., :n])
-        if self._voltage is not None:
-            pushes = pushes + rows(self._voltage_root, draws[..., n:])
+        return draws[..., :n], draws[..., n:]
+
+    def _pushed(self, cells: Tensor, driven: Tensor | None = None) -> Tensor:
+        """What noise adds to y in a tau, with amplifiers' lag to second order."""
+        pushes = _times_rows(self._noise_root, cells)
+        if driven is not None:
+            pushes = pushes + driven
         lagged = self._lagging(pushes)
         return pushes + lagged / 2 + 3 / 8 * self._lagging(lagged)
+
+    def _lagged(self, vectors: Tensor) -> Tensor:
+        """M^-1 K' v."""
+        image = rows(self._conductance, vectors)
+        if self._capacitance.dim() == 1:
+            return image / self._capacitance
+        return torch.linalg.lu_solve(*self._capacitance_factors, image.flatten(0, -2).mT).mT.reshape(image.shape)
+
+    @cached_property
+    def _capacitance_factors(self) -> tuple[Tensor, Tensor]:
+        """LU of M."""
+        return torch.linalg.lu_factor(self._capacitance)
+
+    def _rest(self, force: Tensor) -> Tensor:
+        """Voltages at rest, (m, n) V."""
+        return _lu_rows(self._factors, force)
 
     def _lagging(self, vectors: Tensor) -> Tensor:
         return _times_rows(self._noise_lag, rows(self._conductance, vectors))
@@ -299,22 +217,12 @@ class KrylovLaw:
         return _solved(self._capacitance, root(power * noise))
 
     @cached_property
-    def _voltage_root(self) -> Tensor:
-        """M^-1 (L - K' N) S_e^1/2, less what is drawn together with the direct noise: e of the last 2/a, as exp(2 F / a) to first order."""
+    def _driven_by_voltages(self) -> Tensor:
+        """M^-1 (L - K' N) S_e^1/2."""
         noise = self._voltage
         assert noise is not None
         driven = _plus(-self._conductance * noise.share, self._load)
-        driven = noise.density.sqrt() * _solved(self._capacitance, driven)
-        return driven - 2 / noise.cutoff.mean() * _solved(self._capacitance, self._conductance @ driven)
-
-    @cached_property
-    def _direct_root(self) -> Tensor | None:
-        return None if self._direct is None else root(self._direct.covariance)
-
-    @cached_property
-    def _drift(self) -> Tensor:
-        """F."""
-        return -torch.linalg.solve(self._slowed, self._conductance)
+        return noise.density.sqrt() * _solved(self._capacitance, driven)
 
     @cached_property
     def _factors(self) -> tuple[Tensor, Tensor]:
@@ -392,11 +300,15 @@ class KrylovLaw:
     def _shifted(self, dtype: torch.dtype) -> ShiftInvert:
         slowest, fastest = self._rates
         gamma = 1 / math.sqrt(slowest * fastest)
+        return ShiftInvert(self._resolvent(gamma, dtype), gamma, self._decay or 0.0)
+
+    def _resolvent(self, gamma: float, dtype: torch.dtype) -> Tensor:
+        """R."""
         slowed = self._slowed.to(dtype)
         # In units of its own, since farads and siemens are small numbers.
         scale = float(slowed.abs().max())
         matrix = torch.add(slowed / scale, self._conductance.to(dtype) / scale, alpha=gamma)
-        return ShiftInvert(torch.linalg.solve(matrix, slowed / scale), gamma, self._decay or 0.0)
+        return torch.linalg.solve(matrix, slowed / scale)
 
     @cached_property
     def _series(self) -> tuple[int, float] | None:
@@ -412,10 +324,8 @@ class KrylovLaw:
     def _written_out(self) -> DenseLaw:
         nothing = np.zeros(self._program.size)
         law = cell_law(self._program, nothing, self._card, self.cells)
-        if math.isinf(self._bandwidth):
-            # Of the slow motion alone.
-            law = law._replace(voltage=None, sections=())
-        return DenseLaw(law, self.cells, self._tau, self.noisy, self._bandwidth)
+        # Of the slow motion alone.
+        return DenseLaw(law._replace(voltage=None, sections=()), self.cells, self._tau, self.noisy)
 
 
 def _part(values: np.ndarray, diagonal: bool) -> Part:

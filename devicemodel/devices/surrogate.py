@@ -33,7 +33,7 @@ from .cell_law import cell_law, force
 from .circuit import CircuitDevice, ProgramBoard
 from .dense_law import DenseLaw
 from .flicker import REST, Flicker, rates_of
-from .krylov_law import KrylovLaw
+from .krylov_runs import KrylovRuns
 from .overload import overload
 
 WRITTEN_OUT = 128
@@ -81,7 +81,7 @@ class SurrogateDevice(CircuitDevice):
             programming,
         )
         self.card, self.extrapolate = card, extrapolate
-        self._laws: dict[AnalogProgram, DenseLaw | KrylovLaw | None] = {}
+        self._laws: dict[AnalogProgram, DenseLaw | KrylovRuns | None] = {}
         rates = rates_of(self.technology.opamp, fabric_named(card.fabric)) if self._noisy else []
         self._flicker = Flicker(rates, [seed, self.die.seed or 0, FLICKER]) if rates else None
 
@@ -115,24 +115,24 @@ class SurrogateDevice(CircuitDevice):
         if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):
             return False
         law = self._law_of(program)
-        if isinstance(law, KrylovLaw) and program.fabric.active:
+        if isinstance(law, KrylovRuns) and program.fabric.active:
             return law.stable
         if not self.layout:
             return program.is_stable()
         # Oscillations of the lines' own capacitances are beyond this law; `layout_effect` judges them.
         return law is not None and law.stable
 
-    def _law_of(self, program: AnalogProgram) -> DenseLaw | KrylovLaw | None:
+    def _law_of(self, program: AnalogProgram) -> DenseLaw | KrylovRuns | None:
         """The law of a program of the loaded system, kept; None where it is not finite."""
         if program not in self._laws:
             self._laws[program] = self._law(program)
         return self._laws[program]
 
-    def _law(self, program: AnalogProgram) -> DenseLaw | KrylovLaw | None:
+    def _law(self, program: AnalogProgram) -> DenseLaw | KrylovRuns | None:
         cells = (extracted if self.layout else schematic)(program)
         bandwidth = self.technology.adc.bandwidth
         if program.size > WRITTEN_OUT:
-            return KrylovLaw(program, self.card, cells, self._noisy, bandwidth)
+            return KrylovRuns(program, self.card, cells, self._noisy, bandwidth)
         found = cell_law(program, np.zeros(program.size), self.card, cells)
         return DenseLaw(found, cells, program.tau, self._noisy, bandwidth) if found.is_finite else None
 

@@ -75,7 +75,7 @@ class ShiftInvert:
         H, done = np.zeros((count, MAX_STEPS + 1, MAX_STEPS)), [size == 0 for size in sizes.tolist()]
         found, checks = torch.zeros_like(vectors), self._checks(times)
         for m in range(1, min(MAX_STEPS, n) + 1):
-            images = bases[:, m - 1] @ self.resolvent.mT
+            images = self.image(bases[:, m - 1])
             check = m == n or m in checks
             for k in range(count):
                 if done[k]:
@@ -119,7 +119,7 @@ class ShiftInvert:
         w = torch.randn(1, n, dtype=self.resolvent.dtype, generator=torch.Generator().manual_seed(1))
         size = float(w.norm())
         for _ in range(m):
-            w = w - 2 * (w @ self.resolvent.mT)
+            w = w - 2 * self.image(w)
         return (float(w.norm()) / size) ** (2 / m)
 
     def at_rest(self, pushes: Tensor, alpha: float) -> Tensor:
@@ -127,8 +127,29 @@ class ShiftInvert:
         pushes = pushes.to(self.resolvent.dtype)
         x = alpha * pushes[-1]
         for k in range(len(pushes) - 2, -1, -1):
-            x = x - 2 * (x @ self.resolvent.mT) + pushes[k]
-        return math.sqrt(2 * self.gamma) * (x @ self.resolvent.mT).double()
+            x = x - 2 * self.image(x) + pushes[k]
+        return math.sqrt(2 * self.gamma) * self.image(x).double()
+
+    def image(self, vectors: Tensor) -> Tensor:
+        """R w for the rows w of `vectors`."""
+        return vectors @ self.resolvent.mT
+
+
+@dataclass(frozen=True, eq=False)
+class Followed(ShiftInvert):
+    """The law of [x, s], ds/dt = w (x - s): states and what filters of one pole hold of them, by the resolvent of x alone.
+
+    Args:
+        pole: w > 0, the inverse of a time.
+    """
+
+    pole: float = 0.0
+
+    def image(self, vectors: Tensor) -> Tensor:
+        """See `ShiftInvert`; rows [x, s]."""
+        states, held = vectors.tensor_split(2, dim=-1)
+        image, share = states @ self.resolvent.mT, self.gamma * self.pole
+        return torch.cat([image, (held + share * image) / (1 + share)], dim=-1)
 
 
 def terms(gamma: float, slowest: float, fastest: float) -> tuple[int, float] | None:

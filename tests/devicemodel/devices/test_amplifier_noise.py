@@ -23,12 +23,12 @@ from thermograd.compiler.compile import lay_out
 from thermograd.compiler.layout.extraction import extract_layout
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.card import DeviceCard
-from thermograd.devicemodel.devices import dense_law, krylov_law
+from thermograd.devicemodel.devices import dense_law, krylov_law, krylov_runs
 from thermograd.devicemodel.devices.cell_coefficients import extracted, schematic
 from thermograd.devicemodel.devices.cell_law import cell_law, force, propagate
 from thermograd.devicemodel.devices.dense_law import DenseLaw
 from thermograd.devicemodel.devices.flicker import Flicker
-from thermograd.devicemodel.devices.krylov_law import KrylovLaw
+from thermograd.devicemodel.devices.krylov_runs import KrylovRuns
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.systems import Dense
@@ -101,17 +101,25 @@ def off(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
 class Drawn:
     """In the place of normal numbers: each of them is one in turn, so that draws give the root of a covariance."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *modules: Any) -> None:
         self._shapes: list[tuple[int, ...]] = []
         self._calls: dict[int, int] = {}
-        self._patch, self._module = monkeypatch, module
+        self._patch, self._modules = monkeypatch, modules
 
-    def covariance(self, law: DenseLaw | KrylovLaw, n: int, duration: float, slow: bool = False) -> np.ndarray:
+    def noted(self) -> None:
+        for module in self._modules:
+            self._patch.setattr(module, "normal", self._noted)
+
+    def one(self) -> None:
+        for module in self._modules:
+            self._patch.setattr(module, "normal", self._one)
+
+    def covariance(self, law: DenseLaw | KrylovRuns, n: int, duration: float, slow: bool = False) -> np.ndarray:
         """Of what is read, or goes on, after a run from a known state; without 1/f noise."""
         none = torch.zeros(1, n, dtype=torch.float64)
-        self._patch.setattr(self._module, "normal", self._noted)
+        self.noted()
         law.advance(law.begin(none, none, True), none, duration, [None])  # type: ignore[list-item]
-        self._patch.setattr(self._module, "normal", self._one)
+        self.one()
         count = sum(math.prod(shape) for shape in self._shapes)
         none = torch.zeros(count, n, dtype=torch.float64)
         motion = law.advance(law.begin(none, none, True), none, duration, range(count))  # type: ignore[arg-type]
@@ -283,11 +291,11 @@ def readings_law(
         return torch.cat(seen, dim=1)
 
     still = torch.zeros(1, kinds, k, n, dtype=torch.float64)
-    patch.setattr(dense_law, "normal", drawn._noted)
+    drawn.noted()
     map_of(law.begin(none, none, True, still), 1, [still] * len(spans), [None])
     count = sum(math.prod(shape) for shape in drawn._shapes)
     still = torch.zeros(count, kinds, k, n, dtype=torch.float64)
-    patch.setattr(dense_law, "normal", drawn._one)
+    drawn.one()
     begun = law.begin(
         torch.zeros(count, n, dtype=torch.float64), torch.zeros(count, n, dtype=torch.float64), True, still
     )
@@ -499,18 +507,47 @@ def test_large_programs_have_the_same_noise(name: str, duration: float, monkeypa
     law = cell_law(program, np.zeros(n), card)
     written, found = (
         DenseLaw(law, schematic(program), program.tau, True),
-        KrylovLaw(program, card, schematic(program), True),
+        KrylovRuns(program, card, schematic(program), True),
     )
     wanted = Drawn(monkeypatch, dense_law).covariance(written, n, duration)
-    read = Drawn(monkeypatch, krylov_law).covariance(found, n, duration)
+    read = Drawn(monkeypatch, krylov_law, krylov_runs).covariance(found, n, duration)
     variances, worst = off(read, wanted)
     assert variances < 5e-3
     assert worst < 0.01
     # Negative control: without the direct noise.
-    slow = Drawn(monkeypatch, krylov_law).covariance(
-        KrylovLaw(program, card, schematic(program), True), n, duration, slow=True
+    slow = Drawn(monkeypatch, krylov_law, krylov_runs).covariance(
+        KrylovRuns(program, card, schematic(program), True), n, duration, slow=True
     )
     assert off(slow, wanted)[0] > 0.1
+
+
+@pytest.mark.parametrize(("duration", "share"), [(1.0, 0.5), (math.inf, 0.5), (0.5, 0.002), (math.inf, 0.002)])
+@pytest.mark.parametrize("name", ["integrated", "breadboard"])
+def test_large_programs_are_seen_by_the_same_sampler(
+    name: str, duration: float, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bandwidths as shares of the gain-bandwidth product: beyond the array's, and about that of its cells."""
+    n, rng = 24, np.random.default_rng(2)
+    program, card = program_of(name, n)
+    bandwidth, cells = share * program.technology.opamp.gbw, schematic(program)
+    written = DenseLaw(cell_law(program, np.zeros(n), card), cells, program.tau, True, bandwidth)
+    found = KrylovRuns(program, card, cells, True, bandwidth)
+    starts = torch.from_numpy(rng.uniform(-0.1, 0.1, (2, n)))
+    forces = torch.from_numpy(force(program, rng.uniform(-1e-5, 1e-5, (2, n)), card, cells))
+    ends = []
+    for law in (written, found):
+        motion = law.advance(law.begin(starts, forces, True), forces, duration)
+        assert motion is not None
+        ends.append(torch.cat([law.read(motion), law.left(motion)]))
+    assert float((ends[1] - ends[0]).norm() / ends[0].norm()) < 1e-9
+    truth = Drawn(monkeypatch, dense_law).covariance(written, n, duration)
+    seen = Drawn(monkeypatch, krylov_law, krylov_runs).covariance(found, n, duration)
+    variances, worst = off(seen, truth)
+    assert variances < 0.01
+    assert worst < 0.02
+    # Negative control: a sampler of another bandwidth.
+    other = KrylovRuns(program, card, cells, True, 0.8 * bandwidth)
+    assert off(Drawn(monkeypatch, krylov_law, krylov_runs).covariance(other, n, duration), truth)[0] > 0.03
 
 
 @pytest.mark.parametrize("duration", [2.0, pytest.param(math.inf, marks=pytest.mark.slow)])
@@ -521,7 +558,7 @@ def test_large_programs_have_the_same_flicker_noise(duration: float) -> None:
     law = cell_law(program, np.zeros(n), card)
     law = law._replace(voltage=None, diffusion=0 * law.diffusion)
     written = DenseLaw(law, schematic(program), program.tau, True)
-    found = KrylovLaw(program, card, schematic(program), True)
+    found = KrylovRuns(program, card, schematic(program), True)
     rng = torch.Generator().manual_seed(3)
     ends = [torch.randn(1, 2, 15, n, generator=rng, dtype=torch.float64).expand(draws, -1, -1, -1) for _ in range(2)]
     chances = [torch.Generator().manual_seed(k) for k in range(draws)]
