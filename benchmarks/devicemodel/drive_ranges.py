@@ -1,6 +1,6 @@
-"""What the range of the drive resistor brings: the DAC's used share of its full scale, and the error of first and of refined readings.
+"""What ranges of the drive resistor, or of the DAC's attenuator, bring: the DAC's used share, and the error of first and refined readings.
 
-    python benchmarks/devicemodel/drive_ranges.py [--dies 8] [--ranges 1 4 8]
+    python benchmarks/devicemodel/drive_ranges.py [--dies 8] [--ranges 1 4 8] [--attenuations 8]
 
 Random systems with log-uniform spectra (crossbar of the `integrated` preset), and those whose eigenvalues are all small but a few, as a
 curvature's are; unit diagonal, settled, read bare, bare at +b and -b, and with one and two rounds of refinement. Medians over dies.
@@ -17,6 +17,7 @@ import torch
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.converters import attenuation_of
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
 
@@ -38,9 +39,12 @@ def system(n: int, condition: float, kind: str, seed: int) -> tuple[np.ndarray, 
     return a, rng.standard_normal(n)
 
 
-def measure(a: np.ndarray, b: np.ndarray, ranges: int, dies: int) -> tuple[float, list[float], float]:
+def measure(
+    a: np.ndarray, b: np.ndarray, ranges: int, attenuations: int, dies: int
+) -> tuple[float, list[float], float]:
     """Median share of the DAC's full scale, median errors of the four readings, mean runs of a bare one."""
-    card = DeviceCard.uncalibrated(preset("integrated").replace(resistors__drive_ranges=ranges))
+    changes = {"resistors__drive_ranges": ranges, "dac__attenuations": attenuations}
+    card = DeviceCard.uncalibrated(preset("integrated").replace(**changes))
     exact = np.linalg.solve(a, b)
     shares, errors, runs = [], [], []
     for die in range(dies):
@@ -48,7 +52,8 @@ def measure(a: np.ndarray, b: np.ndarray, ranges: int, dies: int) -> tuple[float
         device = SurrogateDevice(card, die, extrapolate=True)
         bare = device.solve(loaded, drive, math.inf)
         assert device.probe is not None
-        shares.append(float(np.abs(device.probe.requested).max()) / card.technology.dac.full_scale)
+        requested, dac = device.probe.requested, card.technology.dac
+        shares.append(float(np.abs(requested).max()) * 2.0 ** attenuation_of(requested, dac) / dac.full_scale)
         runs.append(bare.attempts)
         found = [bare.x]
         for rounds in (0, 1, 2):
@@ -63,7 +68,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dies", type=int, default=8)
     parser.add_argument("--ranges", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument(
+        "--attenuations", type=int, nargs="*", default=[], help="settings of an attenuator, with one range"
+    )
     given = parser.parse_args()
+    ways = [(ranges, 1) for ranges in given.ranges] + [(1, settings) for settings in given.attenuations]
     print("| system | ranges | DAC used | runs | bare | at +b and -b | one round | two rounds |")
     print("|---|---|---|---|---|---|---|---|")
     for n, condition, kind in [
@@ -76,11 +85,12 @@ def main() -> None:
     ]:
         a, b = system(n, condition, kind, 1)
         scaled = np.linalg.cond(a)
-        for ranges in given.ranges:
-            share, errors, runs = measure(a, b, ranges, given.dies)
+        for ranges, settings in ways:
+            share, errors, runs = measure(a, b, ranges, settings, given.dies)
+            way = str(ranges) if settings == 1 else f"{ranges}, attenuator {settings}"
             told = " | ".join(f"{error:.2g}" for error in errors)
             print(
-                f"| n = {n}, {kind}, condition {scaled:.0f} | {ranges} | {share:.3f} | {runs:.1f} | {told} |",
+                f"| n = {n}, {kind}, condition {scaled:.0f} | {way} | {share:.3f} | {runs:.1f} | {told} |",
                 flush=True,
             )
 
