@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
+from ...circuits.errors import InputError
 from ...devicemodel.cost.model import GROUPS, Scenario
 from ...devicemodel.cost.sweeps import handovers, knob_values, sweep
 from ..formatting import engineering
@@ -55,14 +58,20 @@ def draw_sweep(ax: Axes, scenario: Scenario, knob: str, low: float, high: float,
     values = knob_values(knob, low, high, 200)
     costs = sweep(scenario, knob, values)
     total = [cost.joules if energy else cost.seconds for cost in costs]
-    floor = max(total) / 10**DECADES
+    # A circuit that does not settle takes for ever, which no axis shows: its lines end there.
+    finite = [value for value in total if math.isfinite(value)]
+    if not finite:
+        raise InputError(
+            f"no array with {knob} from {low:g} to {high:g} settles: give a duration, or change the amplifiers"
+        )
+    floor = max(finite) / 10**DECADES
     lines = {name: [cost.groups(energy)[name] for cost in costs] for name in GROUPS}
     for name, line in lines.items():
-        if max(line) > floor:
+        if max(value for value in line if math.isfinite(value)) > floor:
             ax.plot(values, line, color=COLOURS[name], linewidth=1.6, clip_on=True)
     ax.plot(values, total, color=BLACK, linewidth=1.0, linestyle=(0, (4, 2)))
-    seen = [value for line in [total, *lines.values()] for value in line if value > floor]
-    ax.set(xscale="log", yscale="log", xlim=(values[0], values[-1]), ylim=(min(seen) / 1.5, 6 * max(total)))
+    seen = [value for line in [total, *lines.values()] for value in line if floor < value < math.inf]
+    ax.set(xscale="log", yscale="log", xlim=(values[0], values[-1]), ylim=(min(seen) / 1.5, 6 * max(finite)))
     _mark(ax, scenario, knob, low, high, energy)
     label, unit = LABELS[knob]
     ax.set_xlabel(f"{label} ({unit})" if unit else label)

@@ -99,6 +99,21 @@ def test_a_sweep_says_where_the_bottleneck_changes_and_draws_it(run: Run) -> Non
     assert (data["values"][0], data["values"][-1], len(data["costs"])) == (1e9, 1e15, 7)
 
 
+def test_a_sweep_into_what_does_not_settle_ends_where_it_does_not(run: Run) -> None:
+    network = ("cost", "--batch", 32, "--outputs", 20, "--technology", "integrated", "--condition", 100)
+    code, out, error = run(*network, "--parameters", "100k", "--sweep", "parameters=1k:100k", "--plot", "loop.png")
+    assert code == 0, error
+    assert "not buildable, because the loop is unstable" in error
+    assert "time: from programming to settling at parameters = " in error
+    assert re.search(r"1e\+05 +│ inf s", out)
+    assert Path("loop.png").stat().st_size > 10_000
+    data = json.loads(run(*network, "--parameters", "100k", "--json")[1])
+    assert (data["seconds"], data["needed"], data["buildable"]) == (None, None, False)
+    code, out, error = run(*network, "--parameters", "100k", "--sweep", "rate=1G:2G", "--plot", "none.png")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "no array with rate from 1e+09 to 2e+09 settles: give a duration" in error
+
+
 def test_a_compiled_program_has_its_own_array(run: Run) -> None:
     np.save("A.npy", np.array([[2.0, 0.5], [0.5, 1.0]]))
     assert run("compile", "A.npy", "--fabric", "crossbar", "--technology", "integrated", "--out", "board")[0] == 0
