@@ -188,8 +188,8 @@ class ArrayDynamics:
     def _slow_modes_grow(self) -> bool | None:
         """Whether one of them does; None: it is in doubt."""
         rest = self.at_rest.matrix
-        # Small enough that what is left of third order is rounding.
-        step = 1e-6 * float(np.median((np.abs(self.coupling).sum(axis=2) / self.capacitance).mean(axis=0)))
+        # What is left of third order is a millionth, and rounding of the second order less.
+        step = 1e-3 * float(np.median((np.abs(self.coupling).sum(axis=2) / self.capacitance).mean(axis=0)))
         moved = self.admittance(1j * step)
         slow, curved = moved.imag / step, (rest - moved.real) / step**2
         held = np.linalg.inv(slow)
