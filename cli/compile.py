@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_text
+from .described import SUFFIXES, Described, warn_of_growing_modes
 from .options import (
     CIRCUITS,
     PICTURES,
@@ -32,23 +33,14 @@ from .options import (
     TechnologyName,
     examples,
 )
-from .outputs import complain, emit, note, progress, say, show, to_json
+from .outputs import complain, emit, note, progress, say, show
 
 if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
     from ..compiler.program import AnalogProgram
-    from ..compiler.program_report import Report
-    from ..devicemodel.limits.outlook import Outlook
 
-SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.html", ".bom.csv")
 EXTRACTED = ".extracted.cir"
 MONTE_CARLO = ".mc.cir"
-REFINED = "refined readings"
-AMPLIFIERS = "netlist's amplifiers"
-LEFT_OUT = "not modelled"
-LEAST_SHARE = 0.99
-"""Share of stable dies below which there is a warning."""
-UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
 
 app = typer.Typer()
 
@@ -244,7 +236,7 @@ def compile_command(
         dies = max(LEAST, dies_for(compiled[0].size) // programs)
     with progress() as report:
         described = [
-            _Described(
+            Described(
                 p,
                 describe(p, drive, extracted, dies, lambda done, total: report("dies", done, total)),
                 _placed(p, tile, fan_out),
@@ -262,7 +254,7 @@ def compile_command(
         if monte_carlo is not None
     ]
     for names, netlist, each in zip(files, netlists, described, strict=False):
-        _write(each, names, netlist, dialect)
+        each.write(names, netlist, dialect)
     for names, deck in zip(files, decks, strict=False):
         write_text(names[MONTE_CARLO], deck)
     for names, each in zip(files, described, strict=False):
@@ -280,7 +272,7 @@ def compile_command(
     written = [*(path for names in files for path in names.values()), *([drawn] if drawn is not None else [])]
     mean_error = _mean_error(compiled)
     if json:
-        data = _data(first) | {"files": written}
+        data = first.data() | {"files": written}
         if mean_error is not None:
             data |= {"mean_error": mean_error, "reports": [each.report.to_dict() for each in described]}
         emit(data)
@@ -300,37 +292,10 @@ def compile_command(
             note(f"--extracted: the layout {first.report.layout}")
         if out is None:
             note("--out PREFIX writes the netlist, the program, the report and the bill of materials")
-    _warn_of_growing_modes(described)
+    warn_of_growing_modes(described)
     if placement is not None and not placement.within_fan_out:
         complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
         raise typer.Exit(1)
-
-
-class _Described(NamedTuple):
-    """A program with its report, placement, equations and outlook on refined readings."""
-
-    program: AnalogProgram
-    report: Report
-    placement: Placement | None
-    equations: Any
-    outlook: Outlook | None
-    amplifier: str | None
-    """What the netlist has for each amplifier, where that was chosen."""
-
-    @property
-    def not_modelled(self) -> tuple[str, ...]:
-        """Names of the physical effects that the netlist leaves out."""
-        from ..compiler.limitations import not_modelled
-
-        return not_modelled("netlist", self.program.fabric, [] if self.amplifier is None else ["macromodel"])
-
-    @property
-    def text(self) -> str:
-        """The report, what refined readings can solve, which amplifiers the netlist has, and what it leaves out."""
-        from ..compiler.limitations import left_out
-
-        rows = {REFINED: self.outlook, AMPLIFIERS: self.amplifier, LEFT_OUT: left_out(self.not_modelled)}
-        return "\n".join([str(self.report), *(f"{name:>20}  {row}" for name, row in rows.items() if row is not None)])
 
 
 def _compile(
@@ -362,34 +327,12 @@ def _mean_error(compiled: Sequence[AnalogProgram]) -> float | None:
     return mean_solution_error(compiled)
 
 
-def _warn_of_growing_modes(described: Sequence[_Described]) -> None:
-    """A line for each program with too few stable dies."""
-    for each in described:
-        dies = each.report.dies
-        if dies is not None and dies.share < LEAST_SHARE:
-            which = "" if len(described) == 1 else f"program {described.index(each) + 1}: "
-            note(f"warning: {which}{dies.growing}; more damping or tighter parts")
-
-
 def _placed(program: AnalogProgram, tile: int | None, fan_out: int | None) -> Placement | None:
     if tile is None:
         return None
     from ..compiler.layout.tiling import place_on_tiles
 
     return place_on_tiles(program, tile, fan_out)
-
-
-def _data(described: _Described) -> dict[str, Any]:
-    data: dict[str, Any] = {"report": described.report.to_dict(), "not_modelled": list(described.not_modelled)}
-    if described.placement is not None:
-        data["placement"] = described.placement.to_dict()
-    if described.outlook is not None:
-        data["refinement"] = described.outlook.to_dict()
-    if described.amplifier is not None:
-        data["amplifier"] = described.amplifier
-    if (derived := described.equations) is not None:
-        data["equations"] = {"text": str(derived), "latex": derived.latex(), "proved": derived.proved}
-    return data
 
 
 def _files(
@@ -414,34 +357,3 @@ def _solutions(names: dict[str, Path]) -> str:
     """The file that a Monte-Carlo deck writes: that deck's name, of letters that every simulator takes."""
     stem = re.sub(r"[^A-Za-z0-9_-]", "_", names[MONTE_CARLO].name.removesuffix(MONTE_CARLO))
     return f"{stem.lstrip('_-')[:100] or 'dies'}.mc.txt"
-
-
-def _write(described: _Described, files: dict[str, Path], netlist: str, dialect: str) -> None:
-    from ..report.program_page import write_page
-
-    program, report, placement, derived, outlook, amplifier = described
-    program.save(files[".json"].with_suffix(""))
-    write_text(files[".cir"], netlist)
-    text = [described.text]
-    if placement is not None:
-        text += [f"{name:>20}  {value}" for name, value in placement.summary()]
-    if derived is not None:
-        text += ["", str(derived)]
-    write_text(files[".report.txt"], "\n".join([*text, ""]))
-    write_text(files[".report.json"], to_json(_data(described)))
-    write_page(
-        program,
-        files[".report.html"],
-        netlist,
-        dialect,
-        placement,
-        derived,
-        report,
-        outlook,
-        amplifier,
-        described.not_modelled,
-    )
-    bill = [f"{kind},{value!r},{UNITS.get(kind, '')},{count},{value * count!r}" for kind, value, count in report.bill]
-    listed = {kind for kind, _, _ in report.bill}
-    bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]
-    write_text(files[".bom.csv"], "\n".join(["part,value,unit,count,total", *bill, ""]))
