@@ -19,16 +19,14 @@ import numpy as np
 from ..technology.parts import OpAmp
 
 KNEE = 1e-3
-"""Voltage over the output limit that a stage without an output resistance loses at 76 % of its largest current."""
+"""Voltage over the output limit lost at least at 76 % of the largest current: a sharper end is none that a simulator finds."""
 NEARLY = 1.0 - 1e-9
 """Share of the largest current up to which the law of v_in is followed."""
 
 
 def series_resistance(opamp: OpAmp) -> float:
-    """R of each output, ohm; where there is none, that of the limit's knee."""
-    if opamp.output_resistance or math.isinf(opamp.output_current):
-        return opamp.output_resistance
-    return KNEE * opamp.output_limit / opamp.outputs / opamp.output_current
+    """R of each output, ohm, or that of the limit's knee if it is larger."""
+    return max(opamp.output_resistance, KNEE * opamp.output_limit / opamp.outputs / opamp.output_current)
 
 
 def is_limited(opamp: OpAmp) -> bool:
@@ -47,9 +45,10 @@ def share_of_limits(opamp: OpAmp, volts: np.ndarray, amperes: np.ndarray) -> np.
     used = np.abs(amperes) / opamp.output_current
     if not opamp.output_resistance:
         return np.asarray(used)
-    lost = np.abs(amperes) * opamp.output_resistance
+    ohm = series_resistance(opamp)
+    lost = np.abs(amperes) * ohm
     if math.isfinite(opamp.output_current):
-        lost = opamp.output_resistance * opamp.output_current * np.arctanh(np.minimum(used, NEARLY))
+        lost = ohm * opamp.output_current * np.arctanh(np.minimum(used, NEARLY))
     # A load that helps, by a current into the output, takes nothing of the range.
     inner = np.abs(volts + opamp.outputs * np.sign(amperes) * lost)
     share = inner / opamp.output_limit
