@@ -11,7 +11,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from ...circuits.amplifiers.models import AmplifierCell, Macromodel
-from ...circuits.errors import InputError
+from ...circuits.errors import InputError, SimulationError
 from ...circuits.linear.noise_paths import DrawnCurrents, NoisePath
 from ...circuits.netlist.analyses import OperatingPoint, Transient
 from ...circuits.ngspice.run import run
@@ -117,11 +117,33 @@ class SpiceDevice(CircuitDevice):
         bandwidth = sampler_bandwidth(self.technology, self.amplifier, noisy)
         circuit = SimulatedCircuit(program, self.amplifier, self.layout, bandwidth)
         rows = zip(currents, state, streams, strict=True)
-        found = [self._simulated(circuit, drive, start, spans, rng if noisy else None) for drive, start, rng in rows]
+        found = [self._tried(circuit, drive, start, spans, rng if noisy else None) for drive, start, rng in rows]
         cells, left, seen = (np.stack(column) for column in zip(*found, strict=True))
         # A linear amplifier has no node that saturates: what a real one would make of its voltages and currents.
         used = overload(program, cells, currents) if self.amplifier is None else seen
         return Voltages(cells, overload=used, left=left)
+
+    def _tried(
+        self,
+        circuit: SimulatedCircuit,
+        currents: np.ndarray,
+        state: np.ndarray,
+        spans: tuple[float, ...],
+        rng: np.random.Generator | None,
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """As `_simulated`. A circuit that saturates can be too stiff for a grid of noise, or for any transient: then it is followed without
+        noise, or looked at where it rests, which is enough to see that it saturates."""
+        try:
+            return self._simulated(circuit, currents, state, spans, rng)
+        except SimulationError:
+            for easier in (spans, (math.inf,) * len(spans)):
+                try:
+                    found = self._simulated(circuit, currents, state, easier, None)
+                except SimulationError:
+                    continue
+                if found[2] > 1.0:
+                    return found
+            raise
 
     def _simulated(
         self,
