@@ -22,9 +22,11 @@ Either is a small linear circuit but for tanh and clamp, which `Netlist.linearis
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from scipy import constants
 
 from ..errors import InputError
@@ -44,6 +46,8 @@ TRANSCONDUCTANCE = 1e-3
 """g_m of the macromodel's input stage, S; the values around it are then those of a real amplifier."""
 KNEE = 1e-3
 """Width of the clamp's knee, as a share of the output limit, where the incremental gain is half of A0; the output ends 2 % above it."""
+CURRENT_END = 0.98
+"""Share of an output's largest current at which a comparator says that it ends."""
 NOISE_RESISTOR = 1e4
 """Resistor whose Johnson noise stands for a noise current, ohm."""
 
@@ -174,9 +178,25 @@ class Macromodel:
             raise InputError(f"opamp.slew = {self.opamp.slew:g} V/s needs a finite opamp.gbw; give both or neither")
 
     @staticmethod
-    def clamped_nodes(netlist: Netlist) -> tuple[str, ...]:
-        """The gain nodes of its copies in a netlist, which a comparator in each can watch: none is beyond +-output_limit unless clamped."""
-        return tuple(part.a for part in netlist.of(Clamp))
+    def watched_nodes(netlist: Netlist) -> tuple[str, ...]:
+        """The nodes that `overload` looks at: gain nodes of its copies in a netlist, and both ends of their limited outputs."""
+        ends = [node for part in _limited_outputs(netlist) for node in (part.a, part.b)]
+        return tuple(dict.fromkeys([*(part.a for part in netlist.of(Clamp)), *ends]))
+
+    def overload(self, netlist: Netlist, voltages: Mapping[str, np.ndarray | float]) -> float:
+        """What its copies use of their limits at most in a run, as comparators for voltage and current see it: 1 is at an end.
+
+        Args:
+            voltages: of `watched_nodes`, by lower-case name, V.
+        """
+        gain = [np.abs(voltages[part.a.lower()]).max() for part in netlist.of(Clamp)]
+        drawn = [
+            np.abs(np.subtract(voltages[part.a.lower()], voltages[part.b.lower()])).max()
+            * (part.transconductance / part.limit)
+            for part in _limited_outputs(netlist)
+        ]
+        by_current = float(np.tanh(max(map(float, drawn), default=0.0))) / CURRENT_END
+        return max(float(max(gain, default=0.0)) / self.opamp.output_limit, by_current if by_current > 1 else 0.0)
 
     def add(
         self,
@@ -320,6 +340,11 @@ def _add_noise_voltage(netlist: Netlist, opamp: OpAmp, upper: str, name: str, gr
     add_noise_source(netlist, f"nv{name}", opamp.noise_voltage, opamp.noise_voltage_corner, f"V{name}", group)
     netlist.add(VCVS(f"EN{name}", f"on{name}", upper, f"nv{name}", "0", 1.0), group=group)
     return f"on{name}"
+
+
+def _limited_outputs(netlist: Netlist) -> list[SaturatingVCCS]:
+    """Output resistances whose current ends."""
+    return [part for part in netlist.of(SaturatingVCCS) if (part.a, part.b) == (part.cp, part.cm)]
 
 
 def _output_stage(

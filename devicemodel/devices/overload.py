@@ -2,7 +2,7 @@
 
 Each output drives the conductance of its column, whose other ends are virtual grounds, and a cell's output its capacitor as well,
 
-    i = G_col v / m + C dv/dt / m,      C dv/dt = drive I + L Vos - K v,
+    i = G_col v / m + C dv/dt / m,      C dv/dt = drive I + L Vos - (K + L / A0) v,
 
 m rails of 1 / m of a cell's voltage each; an inverter's output is as large as its cell's. What a stage makes of v and i is the law of
 `circuits.amplifiers.output_stage`. Without a comparator within each amplifier a host would see none of it. With a layout, whose wires pass
@@ -33,9 +33,12 @@ def overload(program: AnalogProgram, cells: np.ndarray, currents: np.ndarray) ->
     loads = [load for _, load in parts.amplifier_loads()]
     if not loads:
         return None
-    law = program.behaviour
-    into = law.drive * currents + law.load * parts.offset
-    charging = into[:, None] - cells @ law.conductance.T
+    law, leak = program.behaviour, 1.0 / opamp.gain
+    into = law.drive * currents + law.offset_currents(parts.offset, leak)
+    away = cells @ law.conductance.T + leak * law.load * cells
+    if law.inverters is not None:
+        away = away + cells @ law.inverters.added(leak, 0.0, 0.0)[0].T
+    charging = into[:, None] - away
     return largest_share(opamp, cells, np.stack(loads), charging, parts.rails)
 
 

@@ -14,6 +14,7 @@ from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError, SimulationError
 from ...circuits.linear.noise_paths import DrawnCurrents, NoisePath
 from ...circuits.netlist.analyses import OperatingPoint, Transient
+from ...circuits.netlist.netlist import Netlist
 from ...circuits.ngspice.run import run
 from ...circuits.technology.technology import Technology
 from ...compiler.limitations import not_modelled
@@ -159,19 +160,19 @@ class SpiceDevice(CircuitDevice):
             return np.tile(state, (len(spans), 1)), state, 0.0
         program, noisy = circuit.program, rng is not None
         netlist = circuit.netlist(currents, state, noisy)
-        watched = self.amplifier.clamped_nodes(netlist) if isinstance(self.amplifier, Macromodel) else ()
+        watched = self.amplifier.watched_nodes(netlist) if isinstance(self.amplifier, Macromodel) else ()
         if math.isinf(spans[0]):
             settled = run(netlist, OperatingPoint(nodes=(*program.nodes, *watched)), timeout=self.timeout)
             self.simulator = settled.ngspice_version
             volts = program.cell_volts(settled.voltages)
-            return np.tile(volts, (len(spans), 1)), volts, self._overload(settled.voltages, watched)
+            return np.tile(volts, (len(spans), 1)), volts, self._overload(netlist, settled.voltages)
         analysis, rows = sampled(program, spans, noisy)
         kept = circuit.charged(netlist) if noisy and program.fabric.active else ()
         analysis = dataclasses.replace(analysis, nodes=(*program.nodes, *circuit.nodes, *kept, *watched))
         drawn = None if rng is None else self._drawn(circuit, analysis, rng)
         result = run(netlist, analysis, seed=0 if noisy else None, timeout=self.timeout, currents=drawn)
         self.simulator = result.ngspice_version
-        volts, seen = circuit.read(result.voltages), self._overload(result.voltages, watched)
+        volts, seen = circuit.read(result.voltages), self._overload(netlist, result.voltages)
         began = np.concatenate([state[:, None], volts], axis=1)
         if rows is not None:
             read = began[:, rows].T
@@ -194,12 +195,9 @@ class SpiceDevice(CircuitDevice):
         self._slow_noise, self._waited = self._slow_noise | drawn.slow, 0.0
         return drawn
 
-    def _overload(self, voltages: Mapping[str, Any], watched: Sequence[str]) -> float:
-        """Largest voltage of the watched nodes in a run over the amplifiers' limit; 0 where there are none."""
-        if not isinstance(self.amplifier, Macromodel) or not watched:
-            return 0.0
-        largest = max(float(np.abs(voltages[node.lower()]).max()) for node in watched)
-        return largest / self.amplifier.opamp.output_limit
+    def _overload(self, netlist: Netlist, voltages: Mapping[str, Any]) -> float:
+        """See `Macromodel.overload`; 0 of other amplifiers."""
+        return self.amplifier.overload(netlist, voltages) if isinstance(self.amplifier, Macromodel) else 0.0
 
 
 def transient(program: AnalogProgram, duration: float, johnson_noise: bool) -> Transient:
