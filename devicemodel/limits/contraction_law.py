@@ -358,8 +358,11 @@ class Law:
             held = (self._load * inverted.diagonal()).mean()
             if one.inverted:
                 held += 2 * ((inverted @ self._negative) * self._negative).sum(axis=1).mean()
-            johnson = one.johnson * float(held)
-            square += (johnson + one.adc_noise**2) / 2 / (level * rms) ** 2
+            amplified = (self._load**2 * inverted.diagonal()).mean()
+            if one.inverted:
+                amplified += 4 * ((inverted @ self._negative) * self._negative).sum(axis=1).mean()
+            cells_noise = one.johnson * float(held) + one.amplifiers * float(amplified)
+            square += (cells_noise + one.adc_noise**2) / 2 / (level * rms) ** 2
         return math.sqrt(square)
 
 

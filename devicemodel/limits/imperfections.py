@@ -46,8 +46,9 @@ class Imperfections:
         limit: largest voltage of a cell that can be read, V.
         full_scale: of the DAC, V. drive_ranges: of input resistor and attenuator, each of half the drive of the one before.
         dac_step, adc_step: V; 0: no steps.
-        adc_noise: of a conversion, V rms.
-        johnson: rails k T / C, V^2. 0: none.
+        adc_noise: of a conversion, V rms, with the amplifiers' white noise that each reading sees anew: of variance
+            (e_n^2 / 4) / (1 / w + 1 / w_s) for the gain-bandwidth product w and a sampler's w_s (rad/s).
+        johnson: rails k T / C, V^2. 0: none. amplifiers: e_n^2 G_unit / (4 C), V^2, of the white noise that cells integrate.
         gain: standard deviation of the gain of drive and reading together.
     """
 
@@ -74,6 +75,7 @@ class Imperfections:
     adc_step: float = 0.0
     adc_noise: float = 0.0
     johnson: float = 0.0
+    amplifiers: float = 0.0
     gain: float = 0.0
 
     @classmethod
@@ -122,8 +124,9 @@ class Imperfections:
             drive_ranges=resistors.drive_ranges + dac.attenuations - 1,
             dac_step=step_of(dac),
             adc_step=step_of(adc),
-            adc_noise=adc.noise,
+            adc_noise=math.sqrt(adc.noise**2 + power * _direct_noise(technology, lag)),
             johnson=power * rails * Boltzmann * technology.thermal.ambient / technology.capacitors.unit,
+            amplifiers=power * opamp.noise_voltage**2 * unit / (4 * technology.capacitors.unit),
             gain=math.hypot(dac.gain_error, adc.gain_error, dac.gain_mismatch, adc.gain_mismatch),
         )
 
@@ -147,6 +150,15 @@ class Imperfections:
     def offsets_nulled(self) -> Self:
         """A bias drive against the offsets of amplifiers and DAC (`ReadOut(null_offsets=True)`): the DAC's rounding of it is left."""
         return dataclasses.replace(self, nulled=True)
+
+
+def _direct_noise(technology: Technology, lag: float) -> float:
+    """Variance, V^2, of the white noise that one reading sees anew."""
+    square = technology.opamp.noise_voltage**2
+    slowness = (lag or 1 / (2 * math.pi * technology.opamp.gbw)) + 1 / (2 * math.pi * technology.adc.bandwidth)
+    if square == 0:
+        return 0.0
+    return square / (4 * slowness) if slowness > 0 else math.inf
 
 
 def _check(name: str, value: float) -> None:
