@@ -215,7 +215,7 @@ EFFECTS: tuple[Effect, ...] = (
         _of(
             "opamp", "noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner"
         ),
-        _by("macromodel", "transient", "law"),
+        _by("macromodel", "transient", "law", "batch"),
         "amplifiers",
     ),
     Effect(
@@ -282,7 +282,7 @@ EFFECTS: tuple[Effect, ...] = (
         "bandwidth of the sampler",
         "an ADC follows the cells with a lag, and sees less of their noise",
         _of("adc", "bandwidth"),
-        _by("transient", "law"),
+        _by("transient", "law", "batch"),
     ),
     # What no figure states, and nothing models.
     Effect("supply and ground impedance", "currents of one cell move the supply of all others"),

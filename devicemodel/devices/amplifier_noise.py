@@ -49,6 +49,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...circuits.technology.parts import OpAmp
+from ...compiler.inverters import Inverters
 from .cell_coefficients import CellCoefficients
 
 
@@ -167,16 +168,30 @@ def with_amplifiers(cells: CellCoefficients, opamp: OpAmp, rails: int) -> CellCo
     Args:
         cells: with Johnson noise alone. opamp: its white noise. rails: inputs of an amplifier that noise currents flow into.
     """
-    voltage, current = opamp.noise_voltage**2 / 2, opamp.noise_current**2 / 2
-    inverters = cells.inverters
+    current = opamp.noise_current**2 / 2
     if current > 0:
         cells = dataclasses.replace(
             cells, current_noise=cells.current_noise + rails * current * np.eye(len(cells.current_noise))
         )
-    if inverters is not None and voltage + current > 0:
-        own = (1 + inverters.ratio) ** 2 * voltage + inverters.feedback**2 * current
-        cells = dataclasses.replace(cells, inverters=dataclasses.replace(inverters, noise=inverters.noise + own))
+    if cells.inverters is not None:
+        cells = dataclasses.replace(cells, inverters=noisy_inverters(cells.inverters, opamp))
     return cells
+
+
+def noisy_inverters(inverters: Inverters, opamp: OpAmp) -> Inverters:
+    """Inverters with the white noise of their amplifiers besides that of their resistors."""
+    voltage, current = opamp.noise_voltage**2 / 2, opamp.noise_current**2 / 2
+    if voltage + current == 0:
+        return inverters
+    own = (1 + inverters.ratio) ** 2 * voltage + inverters.feedback**2 * current
+    return dataclasses.replace(inverters, noise=inverters.noise + own)
+
+
+def amplifier_lags(opamp: OpAmp, leak: Tensor, lag: Tensor, pole: Tensor) -> tuple[Tensor, Tensor]:
+    """l_1 and l_2 of the law in s and s^2; the technology's, where a card's amplifiers have no lag: their noise needs a bandwidth."""
+    slow, fast = (1 / (2 * math.pi * frequency) for frequency in (opamp.gbw, opamp.second_pole))
+    pole, lag = torch.where(lag > 0, pole, fast), torch.where(lag > 0, lag, slow)
+    return lag + leak * pole, lag * pole
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -42,7 +42,14 @@ import torch
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..ou.doubling import Transition, transition
-from .amplifier_noise import VoltageNoise, direct_covariance, direct_noise, voltage_noise, with_amplifiers
+from .amplifier_noise import (
+    VoltageNoise,
+    amplifier_lags,
+    direct_covariance,
+    direct_noise,
+    voltage_noise,
+    with_amplifiers,
+)
 from .cell_coefficients import CellCoefficients, schematic
 from .flicker import Section, Source, amplifier_sections
 
@@ -154,9 +161,13 @@ def sources_of(program: AnalogProgram, card: DeviceCard, cells: CellCoefficients
     """The sources of 1/f noise of a program's amplifiers."""
     if not program.fabric.active or card.noise_power.value == 0:
         return []
-    return amplifier_sections(
-        cells, card.technology.opamp, program.parts.rails, card.leak.value, card.noise_power.value
-    )
+    power = math.sqrt(card.noise_power.value)
+    return [
+        one._replace(deviations=power * one.deviations)
+        for one in amplifier_sections(
+            cells.load, cells.inverters, card.technology.opamp, program.parts.rails, card.leak.value
+        )
+    ]
 
 
 def white_voltages(
@@ -174,16 +185,18 @@ def white_voltages(
         capacitance, load, inertia: C, L and M's diagonals, (n,), C and M over `unit`. conductance: K', (n, n).
         unit: of time, s.
     """
-    opamp, leak, lag, pole = card.technology.opamp, card.leak.value, card.lag.value, card.pole.value
-    if lag == 0:
-        lag, pole = (1 / (2 * math.pi * frequency) for frequency in (opamp.gbw, opamp.second_pole))
-    density = card.noise_power.value * opamp.noise_voltage**2 / 2
-    figures = (
+    opamp = card.technology.opamp
+    density, leak, lag, pole = (
         torch.tensor(value, dtype=torch.float64)
-        for value in (density / unit, (lag + leak * pole) / unit, lag * pole / unit**2)
+        for value in (
+            card.noise_power.value * opamp.noise_voltage**2 / 2,
+            card.leak.value,
+            card.lag.value,
+            card.pole.value,
+        )
     )
-    density_, first, second = figures
-    return voltage_noise(density_, capacitance, load, inertia, conductance, first, second)
+    first, second = amplifier_lags(opamp, leak, lag, pole)
+    return voltage_noise(density / unit, capacitance, load, inertia, conductance, first / unit, second / unit**2)
 
 
 def force(program: AnalogProgram, currents: np.ndarray, card: DeviceCard, cells: CellCoefficients) -> np.ndarray:

@@ -50,7 +50,8 @@ from .die_batch_law import (
     stacked_law,
     with_drive,
 )
-from .surrogate import REMEDY
+from .flicker import Flicker, rates_of
+from .surrogate import FLICKER, REMEDY
 
 RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
 """Numbers on any device, of any real type."""
@@ -291,14 +292,22 @@ class _Runs:
         self.board, self.violations, self.counts = board, violations, [0] * len(host.dies)
         self._host, self._duration = host, duration
         self._seed, self._headroom = seed, [1.0] * len(host.dies)
+        program = board.program
+        rates = rates_of(program.technology.opamp, program.fabric) if board.noisy else []
+        self._flicker = [Flicker(rates, [seed, die.seed or 0, FLICKER]) for die in host.dies] if rates else []
 
     def take(self, dies: Sequence[int], b: np.ndarray, start: np.ndarray) -> list[Run]:
         """A run of some dies; see `Host.run`."""
+        for die in dies if self._flicker else ():
+            self._flicker[die].begin(self.board.size, [[]], [], 0.0, [])
+        self.board.flicker[:] = self._flicker
         runs = self._host.run(
             self.board, b, start, None, self._headroom, self._duration, self._stream, self.violations, among=dies
         )
         for die, run in zip(dies, runs, strict=True):
             self._headroom[die], self.counts[die] = run.headroom, self.counts[die] + 1
+            if self._flicker:
+                self._flicker[die].commit()
         return runs
 
     def _stream(self, die: int, attempt: int) -> np.random.Generator:

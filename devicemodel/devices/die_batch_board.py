@@ -23,7 +23,10 @@ from ..host.board import Voltages
 from ..ou.doubling import Transition, integrate
 from ..ou.gaussian import root, rows
 from .circuit import ProgramUnits
+from .dense_law import UNFILTERED
 from .die_batch_law import StackedLaw
+from .die_batch_noise import Draws, Noise, RunNoise
+from .flicker import REST, Flicker, Section
 from .overload import largest_share
 
 Law = Callable[[slice], StackedLaw]
@@ -50,13 +53,19 @@ class DieBatchBoard(ProgramUnits):
 
     What a run takes of a die's law, R, T and X below, is computed once; a run is then three products,
 
-        v(t) = X v(0) + R (driven i + pushed) + T xi,        X = E (1 - D W F),    R = K'^-1 - E (D W slow + K'^-1),    W = (1 + F D)^-1,
+        v(t) = X v(0) + R (driven i + pushed) + noise,       X = E (1 - D W F),    R = K'^-1 - E (D W slow + K'^-1),    W = (1 + F D)^-1,
 
-    with E = exp(F t), T T^T the covariance, and v(0) - D dv/dt(0) the start of the slow motion (`cell_law`).
+    with E = exp(F t), v(0) - D dv/dt(0) the start of the slow motion (`cell_law`), and the noise of `die_batch_noise`. A sampler of finite
+    bandwidth has a state of its own for each cell, which is read.
 
     Args:
         law_in_range: of the dies. dies: their number. drive_range: of the input resistors.
-        clamp: where amplifiers hold their outputs, over their output limit. duration: tau. noisy: whether there is thermal noise.
+        clamp: where amplifiers hold their outputs, over their output limit. duration: tau.
+        noisy: whether there is noise of resistors and amplifiers.
+
+    Attributes:
+        noisy: as given.
+        flicker: of each die, the sections of its amplifiers' 1/f noise, laid out for the next run (`Flicker.begin`); empty: there is none.
     """
 
     def __init__(
@@ -66,13 +75,19 @@ class DieBatchBoard(ProgramUnits):
         super().__init__(program, drive_range)
         self._ranges = {drive_range: self}
         self._law_in_range, self._dies, self._opamp = law_in_range, dies, program.technology.opamp
-        self._clamp, self._duration, self._noisy = clamp, duration, noisy
+        self._clamp, self._duration, self.noisy = clamp, duration, noisy
+        sampler = 2 * math.pi * program.technology.adc.bandwidth * self.tau
+        self._noise = Noise(self.tau, duration, sampler if sampler < UNFILTERED else math.inf)
+        self.flicker: list[Flicker] = []
+        # Whose rates and standard deviations are those of all dies.
+        self._sections: tuple[Section, ...] = ()
 
     def in_range(self, place: int) -> DieBatchBoard:
         """See `Board`."""
         if place not in self._ranges:
-            given = (self._clamp, self._duration, self._noisy)
+            given = (self._clamp, self._duration, self.noisy)
             self._ranges[place] = DieBatchBoard(self._law_in_range, self._dies, place, *given)
+            self._ranges[place].flicker = self.flicker
         return self._ranges[place]
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
@@ -92,9 +107,10 @@ class DieBatchBoard(ProgramUnits):
         parts, alive = [], []
         for some in self._portions():
             law = self._law(some)
+            self._sections = law.sections
             stable = np.flatnonzero(_stable(law))
             fit = law.of(stable)
-            held, part = _response(fit, self.tau, self._duration, self._noisy)
+            held, part = _response(fit, self._noise, self.noisy)
             if is_limited(self._opamp) and self.program.fabric.active:
                 conductance = None if math.isinf(self._duration) else fit.conductance[held]
                 part = replace(part, loads=fit.loads[held], conductance=conductance)
@@ -122,10 +138,10 @@ class DieBatchBoard(ProgramUnits):
         held = places[dies] >= 0
         response, dtype = responses.of(places[dies][held]), responses.driven.dtype
         currents = torch.from_numpy(driven[held] * self.amperes_per_volt).to(dtype)
-        # Also where it is not used, since the ADC's noise follows in the same stream.
-        draws = torch.stack([_draw(one, self.size) for one in streams]).to(dtype)[held] if self._noisy else None
         begin = torch.from_numpy(start[held]).to(dtype) if start.any() else None
-        volts = response.volts(currents, begin, draws)
+        volts = response.volts(currents, begin)
+        if self.noisy:
+            volts = volts + self._drawn(response, dies, held, streams)
         used = self._overload(response, volts, currents)
         most = self._clamp * self._opamp.output_limit
         volts = volts.clamp(-most, most)
@@ -135,6 +151,25 @@ class DieBatchBoard(ProgramUnits):
             volts = every.index_put((torch.from_numpy(np.flatnonzero(held)),), volts)
             used = None if used is None else np.bincount(np.flatnonzero(held), used, len(dies))
         return DifferentiableVoltages(cells=volts.detach().double().numpy()[:, None], overload=used, tensor=volts)
+
+    def _drawn(
+        self, response: _Response, dies: np.ndarray, held: np.ndarray, streams: Sequence[np.random.Generator]
+    ) -> Tensor | float:
+        """What the noise of a run makes of the readings of those dies that are held, (dies, n) V."""
+        # Also where it is not used, since the ADC's noise follows in the same stream.
+        seeds = [int(one.integers(2**63)) for one in streams]
+        if self._duration == 0:
+            return 0.0
+        sums = None
+        if self.flicker:
+            seconds = [self.tau * (REST if math.isinf(self._duration) else self._duration)]
+            pairs = zip(dies.tolist(), seeds, strict=True)
+            paths = np.stack([self.flicker[die].run(0, self.size, seconds, seed) for die, seed in pairs])[held]
+            start, end = (self._noise.sums(self._sections, torch.from_numpy(paths[:, k])) for k in range(2))
+            sums = start, end
+        states = self._noise.states(self.size)
+        draws = [Draws(seed, states, self.size) for seed, one in zip(seeds, held, strict=True) if one]
+        return response.noise.volts(draws, sums)
 
     def _overload(self, response: _Response, volts: Tensor, currents: Tensor) -> np.ndarray | None:
         """See `overload.overload`; at rest nothing charges."""
@@ -153,12 +188,12 @@ class DieBatchBoard(ProgramUnits):
 @dataclass(frozen=True, eq=False)
 class _Response:
     """What dies make of a run: `start` is X, (dies, n, n), or None where nothing of the start is left; `current` R, V/A, (dies, n, n), or
-    None for a run of no length; `driven`, `pushed` (dies, n); `noise` T, (dies, n, n), None without. Where amplifiers' currents
-    count, `loads` (dies, kinds, n) S and, unless cells are at rest, `conductance` (dies, n, n) S."""
+    None for a run of no length; `driven`, `pushed` (dies, n). Where amplifiers' currents count, `loads` (dies, kinds, n) S and, unless
+    cells are at rest, `conductance` (dies, n, n) S."""
 
     start: Tensor | None
     current: Tensor | None
-    noise: Tensor | None
+    noise: RunNoise
     driven: Tensor
     pushed: Tensor
     loads: Tensor | None = None
@@ -170,73 +205,81 @@ class _Response:
         if len(parts) == 1:
             return parts[0]
         # One without dies has neither noise nor response.
-        found = {name: [vars(part)[name] for part in parts if vars(part)[name] is not None] for name in vars(parts[0])}
+        names = [name for name in vars(parts[0]) if name != "noise"]
+        found = {name: [vars(part)[name] for part in parts if vars(part)[name] is not None] for name in names}
         columns: dict[str, Any] = {name: torch.cat(column) if column else None for name, column in found.items()}
-        return cls(**columns)
+        return cls(noise=RunNoise.joined([part.noise for part in parts]), **columns)
 
     def of(self, places: np.ndarray) -> _Response:
         """Some of the dies."""
         if len(places) == len(self.driven) and bool((places == np.arange(len(places))).all()):
             return self
-        some: dict[str, Any] = {name: None if one is None else one[places] for name, one in vars(self).items()}
-        return _Response(**some)
+        tensors = {name: one for name, one in vars(self).items() if name != "noise"}
+        some: dict[str, Any] = {name: None if one is None else one[places] for name, one in tensors.items()}
+        return _Response(noise=self.noise.of(places), **some)
 
-    def volts(self, currents: Tensor, begin: Tensor | None, draws: Tensor | None) -> Tensor:
-        """Cell voltages (dies, n) at the end of a run from `begin`, None: from zero."""
+    def volts(self, currents: Tensor, begin: Tensor | None) -> Tensor:
+        """Readings (dies, n) at the end of a run from `begin`, None: from zero; without noise."""
         volts = torch.zeros_like(currents)
         if self.current is not None:
             volts = rows(self.current, self.driven * currents + self.pushed)
         if begin is not None and self.start is not None:
             volts = volts + rows(self.start, begin)
-        if draws is not None and self.noise is not None:
-            volts = volts + rows(self.noise, draws)
         return volts
 
 
-def _response(law: StackedLaw, tau: float, duration: float, noisy: bool) -> tuple[np.ndarray, _Response]:
+def _response(law: StackedLaw, noise: Noise, noisy: bool) -> tuple[np.ndarray, _Response]:
     """The dies that have a state after that time, (m,) places, and what they make of a run of it."""
-    every = np.arange(len(law.drift))
+    every, duration = np.arange(len(law.drift)), noise.duration
+    n, eye = law.drift.shape[-1], torch.eye(law.drift.shape[-1], dtype=law.drift.dtype)
     if duration == 0 or not len(every):
-        eye = torch.eye(law.drift.shape[-1], dtype=law.drift.dtype).expand_as(law.drift)
-        return every, _Response(eye, None, None, law.driven, law.pushed)
+        return every, _Response(eye.expand_as(law.drift), None, RunNoise(), law.driven, law.pushed)
     if math.isinf(duration) and not noisy:
-        held, move, noise = np.flatnonzero(_positive(-law.drift, torch.ones_like(law.capacitance))), None, None
+        held = np.flatnonzero(_positive(-law.drift, torch.ones_like(law.capacitance)))
+        move, added = None, RunNoise()
     else:
-        held, move, noise = _transition(law, tau, duration, noisy)
+        held, move, added = _transition(law, noise, noisy)
     law = law.of(held)
     rest = -torch.linalg.solve_ex(law.drift, law.slow)[0]
     if move is None:
-        return held, _Response(None, rest, noise, law.driven, law.pushed)
-    n, eye = law.drift.shape[-1], torch.eye(law.drift.shape[-1], dtype=law.drift.dtype)
+        return held, _Response(None, rest, added, law.driven, law.pushed)
     diagonal = law.delay.dim() == 2
     late = law.drift * law.delay.unsqueeze(-2) if diagonal else law.drift @ law.delay
     slope, _ = torch.linalg.solve_ex(eye + late, torch.cat([law.drift, law.slow], -1))
     delayed = law.delay.unsqueeze(-1) * slope if diagonal else law.delay @ slope
-    start = move @ (eye - delayed[..., :n])
-    return held, _Response(start, rest - move @ (delayed[..., n:] + rest), noise, law.driven, law.pushed)
+    slow, moved = eye - delayed[..., :n], delayed[..., n:] + rest
+    if move.shape[-1] > n:
+        # The sampler has followed the cells to where they start, and settles where they do.
+        slow, moved = torch.cat([slow, eye.expand_as(slow)], -2), torch.cat([moved, rest], -2)
+        move = move[..., -n:, :]
+    return held, _Response(move @ slow, rest - move @ moved, added, law.driven, law.pushed)
 
 
-def _transition(
-    law: StackedLaw, tau: float, duration: float, noisy: bool
-) -> tuple[np.ndarray, Tensor | None, Tensor | None]:
-    """The dies whose law converges, (m,) places, and of them propagators (None: all of the start is gone) and factors of the covariances
-    (None: no noise), (m, n, n)."""
-    found, steps = _steps(law, tau, duration, noisy)
+def _transition(law: StackedLaw, noise: Noise, noisy: bool) -> tuple[np.ndarray, Tensor | None, RunNoise]:
+    """The dies whose law converges, (m,) places, and of them propagators (None: all of the start is gone) of all states, (m, x, x), and the
+    noise."""
+    found, steps = _steps(law, noise, noisy)
     if not len(found):
-        return found, None, None
+        return found, None, RunNoise()
+    sizes, added, first = [len(step.propagator) for step in steps], [], 0
+    for step, size in zip(steps, sizes, strict=True):
+        some = law.of(found[first : first + size])
+        added.append(noise.over(some, step, _factor) if noisy else RunNoise())
+        first += size
     move = torch.cat([step.propagator for step in steps])
-    covariances = [step.covariance for step in steps if step.covariance is not None]
-    return found, None if math.isinf(duration) else move, _factor(torch.cat(covariances)) if covariances else None
+    return found, None if math.isinf(noise.duration) else move, RunNoise.joined(added)
 
 
-def _steps(law: StackedLaw, tau: float, duration: float, noisy: bool) -> tuple[np.ndarray, list[Transition]]:
+def _steps(law: StackedLaw, noise: Noise, noisy: bool) -> tuple[np.ndarray, list[Transition]]:
     """The dies that have a state after that time, and their transitions, in batches whose order is theirs."""
 
     def over(rows: np.ndarray) -> Transition:
         some = law.of(rows)
-        diffusion = some.diffusion * tau if noisy else None
-        # No drive: the response to it is that at rest, and what the propagator leaves of it.
-        return integrate(some.drift * tau, some.drift[..., :0], duration, diffusion)
+        diffusion = noise.diffusion(some) if noisy else None
+        drift = noise.drift(some)
+        # The response to a drive is that at rest, and what the propagator leaves of it; sections that stand still need the integral.
+        drives = None if noisy and some.sections else drift[..., :0]
+        return integrate(drift, drives, noise.duration, diffusion)
 
     every = np.arange(len(law.drift))
     step = over(every)
@@ -254,12 +297,6 @@ def _finite(*values: Tensor | None) -> np.ndarray:
     """(dies,) whether every entry of theirs is."""
     checks = [torch.isfinite(value.detach()).flatten(1).all(1) for value in values if value is not None]
     return np.asarray(torch.stack(checks).all(0).numpy())
-
-
-def _draw(noise: np.random.Generator, n: int) -> Tensor:
-    """The deviates that `SurrogateDevice` would draw from this generator."""
-    generator = torch.Generator().manual_seed(int(noise.integers(2**63)))
-    return torch.randn(n, generator=generator, dtype=torch.float64)
 
 
 def _factor(covariance: Tensor) -> Tensor:

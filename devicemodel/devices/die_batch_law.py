@@ -29,6 +29,8 @@ from ...compiler.inverters import Inverters
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..estimate import RANGES
+from .amplifier_noise import VoltageNoise, amplifier_lags, noisy_inverters, voltage_noise
+from .flicker import Section, amplifier_sections
 
 PARAMETERS = tuple(RANGES)
 """The continuous parameters of a card."""
@@ -196,6 +198,8 @@ class StackedLaw:
             passive fabrics, K, whose comparison matrix does. capacitance: (dies, n) F.
         loads: what amplifiers' outputs drive, (dies, kinds, n) S, as `Parts.amplifier_loads`: cells, then inverters.
         active: whether amplifiers hold the state.
+        voltage: white noise voltages at the amplifiers' inputs; None: there are none.
+        sections: of their 1/f noise, in units of each die's noise power.
     """
 
     drift: Tensor
@@ -208,11 +212,19 @@ class StackedLaw:
     capacitance: Tensor
     loads: Tensor
     active: bool
+    voltage: VoltageNoise | None = None
+    sections: tuple[Section, ...] = ()
 
     def of(self, rows: np.ndarray) -> StackedLaw:
         """The law of some of the dies."""
         picked = torch.from_numpy(rows)
         some: dict[str, Any] = {name: value[picked] for name, value in self.tensors().items()}
+        if (white := self.voltage) is not None:
+            some["voltage"] = VoltageNoise(*(one[picked] if one.dim() else one for one in white))
+        some["sections"] = tuple(
+            one._replace(slow=one.slow[picked], share=None if one.share is None else one.share[picked])
+            for one in self.sections
+        )
         return replace(self, **some)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -338,9 +350,35 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor], er
         slowed = fast - lag @ torch.linalg.solve_ex(fast, conductance)[0]
     # A die whose parts are beyond the numbers must not stop the others: its law is not finite, which the host sees.
     slow, _ = torch.linalg.inv_ex(slowed)
-    noise = p["noise_power"].reshape(*p["noise_power"].shape, 1) if p["noise_power"].ndim else p["noise_power"]
+    power = p["noise_power"]
+    noise = power.reshape(*power.shape, 1) if power.ndim else power
     if inverters is not None:
+        if parts.drive_nominal:
+            inverters = noisy_inverters(inverters, program.technology.opamp)
         noise_psd = noise_psd + inverters.current_noise(p["leak"])
+    voltage, sections = None, tuple[Section, ...]()
+    if parts.drive_nominal:
+        opamp = program.technology.opamp
+        noise_psd = noise_psd + rails * opamp.noise_current**2 / 2 * torch.eye(parts.size, dtype=dtype)
+        share = slow * capacitance.unsqueeze(-2)
+        unsettled = torch.diag_embed(load) - conductance @ share
+        if opamp.noise_voltage > 0:
+            noise_psd = noise_psd + opamp.noise_voltage**2 / 2 * unsettled @ unsettled.mT
+            figures = amplifier_lags(opamp, p["leak"], p["lag"], p["pole"])
+            density = power * opamp.noise_voltage**2 / 2
+            inertia = fast.diagonal(dim1=-2, dim2=-1)
+            voltage = voltage_noise(density, capacitance, load, inertia, conductance, *figures)
+        # The root of zero has no slope.
+        scale = torch.where(noise > 0, noise, 1.0).sqrt() * (noise > 0)
+        sections = tuple(
+            Section(
+                torch.from_numpy(one.deviations),
+                torch.from_numpy(one.rates),
+                scale * (slow @ (unsettled if one.is_voltage else one.currents)),
+                scale * share if one.is_voltage else None,
+            )
+            for one in amplifier_sections(torch.diag_embed(load), inverters, opamp, rails, p["leak"])
+        )
     faster = fast - late.unsqueeze(-1) * conductance if bool((second > 0).any()) else fast
     spread = slow @ torch.linalg.solve_ex(faster, (noise * noise_psd).mT)[0].mT
     if inverters is not None:
@@ -358,4 +396,6 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor], er
         capacitance=capacitance,
         loads=loads,
         active=parts.drive_nominal > 0,
+        voltage=voltage,
+        sections=sections,
     )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from torch import Tensor
 from ...circuits.amplifiers.noise_source import SECTIONS_PER_DECADE, flicker_corners
 from ...circuits.technology.parts import OpAmp
 from ...compiler.fabrics.base import Fabric
-from .cell_coefficients import CellCoefficients
+from ...compiler.inverters import Inverters
 
 STILL = 0.02
 """Rate times span below which a section stands still."""
@@ -60,15 +60,15 @@ class Source(NamedTuple):
     """A kind of source with 1/f noise, one source for each cell.
 
     Attributes:
-        deviations: standard deviation of each section, (k,) V or A, with the card's noise power.
+        deviations: standard deviation of each section, (k,) V or A.
         rates: r, (k,) 1/s.
-        currents: what a constant one drives into the cells, (n, n) A for a unit.
+        currents: what a constant one drives into the cells, (..., n, n) A for a unit, an array or a tensor.
         is_voltage: whether it is the voltage at the input of a cell's own amplifier, which is seen at its output besides.
     """
 
     deviations: np.ndarray
     rates: np.ndarray
-    currents: np.ndarray
+    currents: Any
     is_voltage: bool
 
 
@@ -101,25 +101,27 @@ def _sections(density: float, corner: float, gbw: float) -> tuple[np.ndarray, np
     return rates * passed, np.sqrt(variance * passed)
 
 
-def amplifier_sections(cells: CellCoefficients, opamp: OpAmp, rails: int, leak: float, power: float) -> list[Source]:
+def amplifier_sections(load: Any, inverters: Inverters | None, opamp: OpAmp, rails: int, leak: Any) -> list[Source]:
     """The sources of the amplifiers of an active array, in the order of `rates_of`.
 
     Args:
-        cells: with the inverters, if there are any. opamp: its noise. rails: inputs that noise currents flow into.
-        leak: 1 / A0. power: noise power over that of the figures.
+        load: L, (..., n, n) S, an array or a tensor, as are the inverters' figures.
+        inverters: if there are any. opamp: its noise. rails: inputs that noise currents flow into.
+        leak: 1 / A0, () or (..., 1).
     """
-    inputs = [np.sqrt(rails) * np.eye(len(cells.load))]
-    voltages = [cells.load]
-    if cells.inverters is not None:
-        passed = cells.inverters.coupling / (1 + (1 + cells.inverters.ratio) * leak)
-        voltages.append(passed * (1 + cells.inverters.ratio))
-        inputs.append(passed * cells.inverters.feedback)
+    eye = np.eye(load.shape[-1]) if isinstance(load, np.ndarray) else torch.eye(load.shape[-1], dtype=load.dtype)
+    voltages, inputs = [load], [math.sqrt(rails) * eye]
+    if inverters is not None:
+        passed = 1 / (1 + (1 + inverters.ratio) * leak)
+        into = inverters.coupling * passed[..., None, :]
+        voltages.append(into * (1 + inverters.ratio)[..., None, :])
+        inputs.append(into * inverters.feedback[..., None, :])
     found = []
     for place, pair in enumerate(zip(voltages, inputs, strict=True)):
         for kind, (driven, (density, corner)) in enumerate(zip(pair, _densities(opamp), strict=True)):
             rates, deviations = _sections(density, corner, opamp.gbw)
             if len(rates):
-                found.append(Source(math.sqrt(power) * deviations, rates, driven, place == kind == 0))
+                found.append(Source(deviations, rates, driven, place == kind == 0))
     return found
 
 

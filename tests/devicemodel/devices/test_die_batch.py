@@ -29,7 +29,6 @@ from thermograd.devicemodel.validity import Validity
 from ...systems import true_card
 
 UNEVEN = preset("integrated").replace(
-    opamp__noise_voltage=0.0,
     thermal=thermal_preset("beside a GPU"),
     resistors__die_to_die=0.1,
     resistors__gradient=0.02,
@@ -227,7 +226,7 @@ def test_bad_dies_and_systems_outside_the_card_raise():
 
 # Dies that do not read, among others that do
 
-SPREAD = true_card(preset("integrated").replace(resistors__bits=None, opamp__noise_voltage=0.0)).replace(mismatch=0.1)
+SPREAD = true_card(preset("integrated").replace(resistors__bits=None)).replace(mismatch=0.1)
 SEEN = Validity(
     unknowns=(4, 16), condition_number=(1.0, 100.0), duration=math.inf, level=1.0, temperature=(250.0, 350.0)
 )

@@ -20,7 +20,6 @@ from thermograd.devicemodel.systems import Dense, LowRank
 from ...systems import spd, true_card
 
 UNEVEN = preset("integrated").replace(
-    opamp__noise_voltage=0.0,
     thermal=thermal_preset("beside a GPU"),
     resistors__die_to_die=0.1,
     dac__dnl=0.1,
@@ -74,7 +73,7 @@ def test_each_die_is_refined_as_its_own_device_is(options, duration):
 
 def test_dies_end_by_themselves():
     """With 10 % of mismatch dies need rounds in different numbers, and some of them are unstable."""
-    card = true_card(preset("integrated").replace(resistors__bits=None, opamp__noise_voltage=0.0)).replace(mismatch=0.1)
+    card = true_card(preset("integrated").replace(resistors__bits=None)).replace(mismatch=0.1)
     system, b = problem(8, 40.0, 1)
     batch = DieBatch(card, range(30), extrapolate=True)
     found = Refined(batch, tolerance=1e-3).solve(system, b, 400.0)
