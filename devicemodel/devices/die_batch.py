@@ -293,13 +293,15 @@ class _Runs:
         self._host, self._duration = host, duration
         self._seed, self._headroom = seed, [1.0] * len(host.dies)
         program = board.program
+        self._between = program.technology.thermal.between_runs
         rates = rates_of(program.technology.opamp, program.fabric) if board.noisy else []
         self._flicker = [Flicker(rates, [seed, die.seed or 0, FLICKER]) for die in host.dies] if rates else []
 
     def take(self, dies: Sequence[int], b: np.ndarray, start: np.ndarray) -> list[Run]:
         """A run of some dies; see `Host.run`."""
         for die in dies if self._flicker else ():
-            self._flicker[die].begin(self.board.size, [[]], [], 0.0, [])
+            seed = [self._seed, self._host.dies[die].seed or 0, self.counts[die], FLICKER]
+            self._flicker[die].begin(self.board.size, [[]], [], 0.0, seed)
         self.board.flicker[:] = self._flicker
         runs = self._host.run(
             self.board, b, start, None, self._headroom, self._duration, self._stream, self.violations, among=dies
@@ -308,6 +310,7 @@ class _Runs:
             self._headroom[die], self.counts[die] = run.headroom, self.counts[die] + 1
             if self._flicker:
                 self._flicker[die].commit()
+                self._flicker[die].elapsed = run.attempts * self._between
         return runs
 
     def _stream(self, die: int, attempt: int) -> np.random.Generator:

@@ -216,8 +216,10 @@ class SurrogateDevice(CircuitDevice):
 
     def _heeded(self, run: Run, b: Tensor, duration: float) -> Solution:
         found = super()._heeded(run, b, duration)
-        if self._flicker is not None and not self._flicker.commit():
-            self._steady = False
+        if self._flicker is not None:
+            if not self._flicker.commit():
+                self._steady = False
+            self._flicker.elapsed = found.attempts * self.technology.thermal.between_runs
         return found
 
     def _relax(

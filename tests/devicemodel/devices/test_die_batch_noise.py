@@ -30,6 +30,22 @@ NOISY = preset("integrated").replace(
 DIES = [0, 3, 11]
 
 
+def test_time_between_runs_passes_for_the_noise_too() -> None:
+    dynamic = NOISY.replace(thermal__dynamic=True, thermal__between_runs=1e-3)
+    system, b = Dense(torch.from_numpy(spd(4, 10.0, 1))), torch.linspace(-1.0, 0.8, 4, dtype=torch.float64)
+    found = {}
+    for technology in (dynamic, dynamic.replace(thermal__between_runs=0.0)):
+        card = DeviceCard.uncalibrated(technology, "crossbar")
+        batch = DieBatch(card, DIES, extrapolate=True).program(system, 5.0, seed=5)
+        device = SurrogateDevice(card, DIES[1], seed=5, extrapolate=True)
+        for _ in range(3):
+            one = batch(range(3), b.expand(3, 4), torch.zeros(3, 4, dtype=torch.float64))[1]
+            alone = device.solve(system, b, 5.0, x0=torch.zeros_like(b))
+            torch.testing.assert_close(one.x, alone.x, rtol=1e-9, atol=1e-11)
+        found[technology.thermal.between_runs] = one.x
+    assert not torch.equal(found[0.0], found[1e-3])
+
+
 @pytest.mark.parametrize("bandwidth", [math.inf, 2e6])
 @pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
 @pytest.mark.parametrize("duration", [0.3, 20.0, math.inf])
