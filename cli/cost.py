@@ -145,7 +145,7 @@ def cost(
         raise InputError("--digital takes the place of --host-rate: leave one of them out")
     from ..devicemodel.cost.digital_host import DigitalHost
     from ..devicemodel.cost.model import Scenario
-    from ..devicemodel.cost.planned_array import CONDITION
+    from ..devicemodel.cost.planned import CONDITION
     from .hardware import read_technology
 
     seconds, default = None if digital is None else suffixed("--digital", digital), DigitalHost()
@@ -235,7 +235,7 @@ def _cost_of_program(
     json: bool,
 ) -> None:
     from ..compiler.program_io import load_program
-    from ..devicemodel.cost.compiled_array import compiled_array
+    from ..devicemodel.cost.compiled import compiled_array
     from ..devicemodel.cost.model import run_seconds, step_cost
     from ..devicemodel.cost.refinement import scaling_work, written_out
     from .inputs import read_vector

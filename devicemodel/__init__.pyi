@@ -15,7 +15,7 @@ from .calibration.simulated import calibrate as calibrate
 from .calibration.simulated import calibrate_with_evidence as calibrate_with_evidence
 from .card import DeviceCard as DeviceCard
 from .cascade.device import CascadeDevice as CascadeDevice
-from .cost.compiled_array import compiled_array as compiled_array
+from .cost.compiled import compiled_array as compiled_array
 from .cost.digital_host import DigitalHost as DigitalHost
 from .cost.model import Scenario as Scenario
 from .cost.model import StepCost as StepCost

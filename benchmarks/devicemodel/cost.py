@@ -32,7 +32,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.digital_host import DigitalHost
 from thermograd.devicemodel.cost.model import GROUPS, Scenario, StepCost, step_cost
-from thermograd.devicemodel.cost.planned_array import PlannedCircuit, planned_array
+from thermograd.devicemodel.cost.planned import PlannedCircuit, planned_array
 from thermograd.devicemodel.cost.refinement import ReadingPlan, scaling_work, written_out
 from thermograd.devicemodel.cost.sweeps import Handover, handovers
 from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds

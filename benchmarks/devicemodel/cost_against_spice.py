@@ -27,7 +27,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.program import AnalogProgram
-from thermograd.devicemodel.cost.compiled_array import compiled_array
+from thermograd.devicemodel.cost.compiled import compiled_array
 
 ACCURACY = 0.01
 SLOW = {"opamp__gbw": 3e6, "opamp__second_pole": 9e6, "opamp__common_mode_gbw": 1.2e6, "opamp__slew": math.inf}

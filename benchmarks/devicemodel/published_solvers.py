@@ -48,7 +48,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.card import DeviceCard
-from thermograd.devicemodel.cost.compiled_array import compiled_array
+from thermograd.devicemodel.cost.compiled import compiled_array
 from thermograd.devicemodel.cost.digital_host import DigitalHost, HostWork
 from thermograd.devicemodel.cost.model import step_cost
 from thermograd.devicemodel.device import Device, Outcome, Solution

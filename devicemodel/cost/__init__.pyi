@@ -1,4 +1,4 @@
-from .compiled_array import compiled_array as compiled_array
+from .compiled import compiled_array as compiled_array
 from .digital_host import DigitalHost as DigitalHost
 from .digital_host import HostWork as HostWork
 from .model import CostItem as CostItem
@@ -8,7 +8,7 @@ from .model import StepCost as StepCost
 from .model import StepTime as StepTime
 from .model import step_cost as step_cost
 from .model import step_time as step_time
-from .planned_array import planned_array as planned_array
+from .planned import planned_array as planned_array
 from .refinement import ReadingPlan as ReadingPlan
 from .refinement import product_work as product_work
 from .solver_array import SolverArray as SolverArray

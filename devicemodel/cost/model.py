@@ -31,7 +31,7 @@ from ...circuits.technology.converters import Converter, Link
 from ...circuits.technology.presets import preset
 from ...circuits.technology.technology import Technology
 from .digital_host import DigitalHost, HostWork
-from .planned_array import CONDITION, planned_array
+from .planned import CONDITION, planned_array
 from .refinement import ReadingPlan, product_work, scaling_work
 from .solver_array import ACCURACY, SolverArray
 from .workload import derivative_flops, require_amount, require_count

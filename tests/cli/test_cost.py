@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from thermograd.circuits.spice.expressions import parse_number
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.program_io import load_program
-from thermograd.devicemodel.cost.compiled_array import compiled_array
+from thermograd.devicemodel.cost.compiled import compiled_array
 from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario
 from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.devicemodel.cost.sweeps import handovers, knob_values, sweep

@@ -13,7 +13,7 @@ import pytest
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
-from thermograd.devicemodel.cost.compiled_array import compiled_array
+from thermograd.devicemodel.cost.compiled import compiled_array
 from thermograd.devicemodel.cost.loaded_circuit import LoadedCircuit
 
 from ...systems import low_rank, passive, spd

@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
-from thermograd.devicemodel.cost.compiled_array import compiled_array
-from thermograd.devicemodel.cost.planned_array import planned_array
+from thermograd.devicemodel.cost.compiled import compiled_array
+from thermograd.devicemodel.cost.planned import planned_array
 from thermograd.devicemodel.cost.workload import (
     LAYOUTS,
     derivative_flops,

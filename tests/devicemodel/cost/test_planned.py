@@ -13,7 +13,7 @@ from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.devicemodel.cost.loaded_circuit import LoadedCircuit
 from thermograd.devicemodel.cost.model import Scenario
-from thermograd.devicemodel.cost.planned_array import PlannedCircuit, planned_array
+from thermograd.devicemodel.cost.planned import PlannedCircuit, planned_array
 from thermograd.devicemodel.cost.planned_law import Loop, Stage
 
 from ...systems import low_rank
