@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...compiler.program_report import Report
@@ -10,6 +11,8 @@ from .style import BLACK, BLUE, GREY, ORANGE, PALE, VERMILLION, WIDE, label_ends
 
 DEPTH = 1e-3
 """Of the total's median, the error at which the axis begins."""
+APART = 0.1
+"""Of the axis, between two names on one line."""
 KINDS = (("tolerances", BLUE), ("offsets", ORANGE), ("all errors", BLACK))
 
 
@@ -47,15 +50,8 @@ def die_errors_plot(report: Report) -> Figure:
         ax.axhspan(100 * dies.interval[0], 100 * dies.interval[1], color=VERMILLION, alpha=0.1, linewidth=0)
     label_ends(ax, [(100 * dies.share, f"{100 * dies.share:.3g} % stable", VERMILLION)])
     if report.reading is not None:
-        figures = (
-            ("noise", report.reading.noise),
-            ("DAC steps", report.reading.dac),
-            ("ADC steps", report.reading.adc),
-        )
-        for name, value in figures:
-            if low < value < ax.get_xlim()[1]:
-                ax.axvline(value, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
-                ax.text(value, 2, f" {name}", color=GREY, fontsize=8, rotation=90, ha="right", va="bottom")
+        figures = {"noise": report.reading.noise, "DAC steps": report.reading.dac, "ADC steps": report.reading.adc}
+        _mark(ax, {name: value for name, value in figures.items() if low < value < ax.get_xlim()[1]})
     log_ticks(ax.xaxis)
     ax.grid(axis="y", color=PALE, linewidth=0.6)
     ax.set_axisbelow(True)
@@ -64,3 +60,17 @@ def die_errors_plot(report: Report) -> Figure:
     ax.set_ylabel(f"% of {dies.dies:,} dies below")
     ax.legend(loc="lower right", handlelength=1.4)
     return figure
+
+
+def _mark(ax: Axes, figures: dict[str, float]) -> None:
+    """A vertical line at each error, its name above; close ones are named on two lines."""
+    begin, end = np.log(ax.get_xlim())
+    last, line = -1.0, 0
+    for name, value in sorted(figures.items(), key=lambda pair: pair[1]):
+        ax.axvline(value, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+        place = float((np.log(value) - begin) / (end - begin))
+        line = 1 - line if place - last < APART else 0
+        last = place
+        ax.text(
+            place, 1.01 + 0.07 * line, name, color=GREY, fontsize=8, ha="center", va="bottom", transform=ax.transAxes
+        )
