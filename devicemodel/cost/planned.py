@@ -54,7 +54,7 @@ class PlannedCircuit:
         low, high: smallest and largest eigenvalue of what the arrays hold, S; of a cascade 0, beside its damping, and its norm.
         volts: planned largest output of an amplifier, V. rails: over which it is spread.
         loads: conductance at each kind of output, S.
-        rounding: spectral norm of what rounding adds to the matrix, S; 0: none.
+        cells: whose rounded entries make the matrix; 0: of a cascade. deviation: standard deviation of an entry, S.
     """
 
     technology: Technology
@@ -64,7 +64,8 @@ class PlannedCircuit:
     volts: float
     rails: int
     loads: tuple[float, ...]
-    rounding: float = 0.0
+    cells: int = 0
+    deviation: float = 0.0
 
     def settling(self, accuracy: float) -> float:
         """The longest of all eigenvectors'."""
@@ -120,11 +121,12 @@ class PlannedCircuit:
                 f"the smallest programmable conductance of {smallest_code(resistors):.3g} S leaves out the damping of {damping:.3g} S; use "
                 "more bits, a larger on_off, or more damping"
             )
-        if not damping and self.rounding > self.low:
+        moved = 2 * math.sqrt(self.cells) * _rounding(self.technology, self.deviation) if self.cells else 0.0
+        if moved > self.low > 0:
             kind = f"{resistors.bits} bits" if resistors.bits is not None else f"series {resistors.series}"
             reach = f"{kind} with on_off = {resistors.on_off:g}" if resistors.on_off is not None else kind
             return (
-                f"{reach} move eigenvalues by {self.rounding / self.low:.3g} times the smallest one, so that the programmed matrix may be "
+                f"{reach} move eigenvalues by {moved / self.low:.3g} times the smallest one, so that the programmed matrix may be "
                 "indefinite; use more bits, a larger on_off, two slices, or more damping"
             )
         return ""
@@ -153,8 +155,7 @@ def planned_array(
     two resistors a place, each with half of the voltage; at most, every voltage at its limit, the same with V for V / 2 z_cells and F for
     F / z_cells. Feedback and damping resistors are left out. Where the technology's amplifiers have one output, arrays are single-ended:
     one resistor a place with all of the voltage, and for each column an inverter of two unit resistors, since one without a negative
-    entry hardly occurs; to first order, an inverter counts its column's negative entries twice more as a load
-    (`compiler.fabrics.crossbar`).
+    entry hardly occurs; to first order, inverters count negative entries at most twice more as a load (`compiler.fabrics.crossbar`).
 
     Outputs of class AB draw their current i from a supply of V_s, so that driving the resistors takes V_s |i| of which |v i| is heat of the
     resistors: `drive_loss` is the rest (P. R. Gray, P. J. Hurst, S. H. Lewis, R. G. Meyer, Analysis and Design of Analog Integrated
@@ -233,23 +234,21 @@ def _circuit(layout: str, cells: int, k: int, technology: Technology, mean: floa
         return PlannedCircuit(technology, loop, 0.0, norm, volts, 2, loads)
     row, high = cells * mean, max(2 * sigma * math.sqrt(cells), unit)
     low = high / condition
-    rounding = 2 * math.sqrt(cells) * _rounding(technology, unit / sigma)
     if opamp.outputs == 2:
         loop = Loop(opamp, farad, row + unit, row)
-        return PlannedCircuit(technology, loop, low, high, volts, 2, (row,), rounding)
-    # Half of the entries are negative, and each counts twice more for its inverter.
+        return PlannedCircuit(technology, loop, low, high, volts, 2, (row,), cells, sigma)
+    # Half of the entries are negative, and each counts at most twice more for its inverter.
     loop = Loop(opamp, farad, 2 * row + unit, row / 2 + unit)
-    return PlannedCircuit(technology, loop, low, high, volts, 1, (row / 2 + unit,), rounding)
+    return PlannedCircuit(technology, loop, low, high, volts, 1, (row / 2 + unit,), cells, sigma)
 
 
-def _rounding(technology: Technology, largest: float) -> float:
-    """Standard deviation of what rounding changes in an entry, S; `largest`: of all entries, in their standard deviations."""
+def _rounding(technology: Technology, deviation: float) -> float:
+    """Standard deviation of what rounding changes in an entry that has this one, S."""
     resistors = technology.resistors
     if not is_discrete(resistors):
         return 0.0
     # Quantiles of the magnitude; the largest entry is the unit conductance.
     share = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    entries = math.sqrt(2) * erfinv(share) / largest / resistors.unit
-    entries = np.minimum(entries, 1.0 / resistors.unit)
+    entries = np.minimum(deviation * math.sqrt(2) * erfinv(share), 1.0 / resistors.unit)
     changed = float(np.sqrt(np.mean((nearest(entries, resistors) - entries) ** 2)))
     return changed / 2 ** (resistors.bits or 0) if resistors.slices == 2 else changed
