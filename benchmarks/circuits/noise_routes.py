@@ -1,14 +1,20 @@
-"""Ten circuits, their voltage noise by three routes: ngspice's seeded transient, ngspice's `.noise`, and state space.
+"""Voltage noise by three routes: ngspice's seeded transient, ngspice's `.noise`, and state space; of ten circuits, and of arrays whose
+amplifiers are noisy, there with the surrogate.
 
-    python benchmarks/circuits/noise_routes.py
+    python benchmarks/circuits/noise_routes.py                 both tables, about two minutes
+    python benchmarks/circuits/noise_routes.py --amplifiers    the second one
 
 Each figure is the mean over a circuit's outputs of (variance found) / (variance of the state-space law), so 1 is agreement. The transient's
-standard error is computed from the autocorrelation of the simulated process, not from the samples.
+standard error in the first table is computed from the autocorrelation of the simulated process, not from the samples; in the second one
+it is that of the mean of independent devices. `fine` injects currents without memory into the netlist with its noise sources, at 3000 and
+more steps a tau, which resolve the amplifiers' bandwidth: it shares no law with the rest.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.constants import k as BOLTZMANN
 
+from thermograd.circuits.amplifiers.models import OnePole
 from thermograd.circuits.linear.johnson import NoiseCurrents, johnson_currents
 from thermograd.circuits.linear.noise_spectra import noise_covariance
 from thermograd.circuits.linear.statespace import StateSpace, state_space
@@ -24,11 +31,18 @@ from thermograd.circuits.netlist.elements import VCCS, VCVS, Capacitor, CurrentS
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.presets import preset
-from thermograd.compiler.compile import compile_matrix
+from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.matrices import comparison_matrix
+from thermograd.compiler.program import AnalogProgram
+from thermograd.devicemodel.card import DeviceCard
+from thermograd.devicemodel.devices.circuit import CircuitDevice
+from thermograd.devicemodel.devices.spice import SpiceDevice
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 
 STANDARD_ERROR = 0.009
 """Wanted of a transient's mean ratio: three of them are less than 3 %."""
+FINE_STEPS = 300_000
 TECHNOLOGY = preset("ideal").replace(opamp__gain=1e5, opamp__gbw=1e7)
 Pairs = list[tuple[str, str]]
 
@@ -181,8 +195,8 @@ def transient_squares(
     return np.asarray(((rows[:, burn_in:] - space.equilibrium()[:, None]) ** 2).mean(axis=1))
 
 
-def total_by_noise(circuit: Circuit, space: StateSpace) -> np.ndarray:
-    """Variance of each output by `.noise` over four decades more than the natural frequencies, V^2."""
+def total_by_noise(circuit: Circuit, space: StateSpace, points: int = 100) -> np.ndarray:
+    """Variance of each output by `.noise` over four decades more than the natural frequencies, points a decade, V^2."""
     netlist = Netlist(circuit.netlist.title, circuit.netlist.temperature)
     netlist.add(*circuit.netlist, CurrentSource("Iprobe", "0", circuit.outputs[0][0], 0.0, ac=1.0))
     corners = np.abs(space.eigenvalues) / (2 * np.pi)
@@ -190,7 +204,7 @@ def total_by_noise(circuit: Circuit, space: StateSpace) -> np.ndarray:
     totals = []
     for plus, minus in circuit.outputs:
         output = plus if minus == "0" else (plus, minus)
-        totals.append(run(netlist, Noise(output, "Iprobe", low, high, points_per_decade=100)).total ** 2)
+        totals.append(run(netlist, Noise(output, "Iprobe", low, high, points_per_decade=points)).total ** 2)
     return np.array(totals)
 
 
@@ -218,8 +232,134 @@ def variance_of_mean(space: StateSpace, currents: NoiseCurrents) -> float:
     return float(total)
 
 
+@dataclass(frozen=True)
+class Array:
+    """An array whose amplifiers are noisy.
+
+    Attributes:
+        program: without mismatch. technology: of it, without what is not compared (converters).
+    """
+
+    name: str
+    technology: Technology
+    program: AnalogProgram
+
+    @property
+    def netlist(self) -> Netlist:
+        """With noise sources."""
+        zero = np.zeros(self.program.size)
+        return self.program.circuit(zero, zero, OnePole(self.technology.opamp, noisy=True))
+
+    @property
+    def pairs(self) -> Pairs:
+        """What is read."""
+        return list(self.program.readouts)
+
+    def spice(self, seed: int) -> CircuitDevice:
+        """A device for its technology and fabric."""
+        return SpiceDevice(self.technology, None, self.program.fabric_name, seed=seed)
+
+    def surrogate(self, seed: int) -> CircuitDevice:
+        """The same."""
+        card = DeviceCard.uncalibrated(self.technology, self.program.fabric_name)
+        return SurrogateDevice(card, None, seed=seed, extrapolate=True)
+
+
+def arrays() -> list[Array]:
+    """One cell, and arrays of 4 and 8 of condition number 5, of two technologies."""
+    found = []
+    for name in ("integrated", "breadboard"):
+        technology = preset(name)
+        for n in (1, 4, 8):
+            basis, _ = np.linalg.qr(np.random.default_rng([3, n]).standard_normal((n, n)))
+            a = (basis * np.geomspace(0.2, 1.0, n)) @ basis.T if n > 1 else np.eye(1)
+            fabric_name = "crossbar" if technology.opamp.outputs == 2 else "crossbar_single"
+            found.append(Array(f"{name}, n = {n}", technology, lay_out((a + a.T) / 2, fabric_name, technology)))
+    return found
+
+
+def readings(device: CircuitDevice, array: Array, runs: int, reads: int) -> np.ndarray:
+    """Cell voltages (runs * reads, n) without drive, two slow times apart, after 20 of them."""
+    slow = array.program.settling_time / array.program.tau
+    zero, spans = np.zeros((1, array.program.size)), (20 * slow, *[2 * slow] * (reads - 1))
+    rows = [
+        device._relax(
+            array.program, zero, zero, spans, [np.random.default_rng([device.seed, k])], np.zeros(1, dtype=int)
+        )
+        for k in range(runs)
+    ]
+    return np.concatenate([row.cells[0] for row in rows])
+
+
+def share(
+    make: Callable[[int], CircuitDevice], array: Array, law: np.ndarray, devices: int, reads: int
+) -> tuple[float, float]:
+    """Mean over devices of the variances over the law's, and its standard error."""
+    found = [float((readings(make(seed), array, 1, reads) ** 2 / law).mean()) for seed in range(devices)]
+    return float(np.mean(found)), float(np.std(found, ddof=1) / math.sqrt(devices))
+
+
+def fine_share(array: Array, blocks: int = 40) -> tuple[float, float]:
+    """One cell by brute force: independent currents of variance S / h into the noisy netlist, and its law, white noise alone."""
+    white = dataclasses.replace(
+        array, technology=array.technology.replace(opamp__noise_voltage_corner=0.0, opamp__noise_current_corner=0.0)
+    )
+    netlist = white.netlist
+    law = float(noise_covariance(netlist, array.pairs)[0, 0])
+    space = state_space(netlist, {"x": array.pairs[0]})
+    step = 0.1 / float(np.abs(space.eigenvalues).max())
+    values, vectors = np.linalg.eigh(space.noise_density / step)
+    currents = NoiseCurrents(space.noise_nodes, vectors * np.sqrt(np.maximum(values, 0.0)), step)
+    count = FINE_STEPS
+    nodes = tuple(node for node in array.pairs[0] if node != "0")
+    result = run(
+        netlist, Transient(count * step, step=step, nodes=nodes, noise=True), seed=5, currents=currents, timeout=600
+    )
+    volts = array.program.cell_volts(result.voltages)[0, count // 10 :]
+    # The rule's own share at that step, (1 + a h / 2)^-1 of the fast part, is put back.
+    squares = [float(np.mean(block**2)) / law * 1.05 for block in np.array_split(volts, blocks)]
+    return float(np.mean(squares)), float(np.std(squares, ddof=1) / math.sqrt(blocks))
+
+
+def amplifier_table() -> None:
+    """The second table."""
+    print("\nWith the amplifiers' noise, full band. Without: the law of the resistors alone over that law.\n")
+    print(
+        f"  {'array':22}{'law, uV rms':>12}{'without, uV':>12}{'without':>9}{'.noise':>9}{'transient':>11}{'+- s.e.':>9}{'surrogate':>11}"
+        f"{'+- s.e.':>9}{'without, s.e.':>15}"
+    )
+    off = []
+    for array in arrays():
+        law = np.diag(noise_covariance(array.netlist, array.pairs))
+        zero = np.zeros(array.program.size)
+        quiet = np.diag(noise_covariance(array.program.circuit(zero, zero), array.pairs))
+        circuit = Circuit(array.name, array.netlist, array.pairs, 0.0)
+        totals = total_by_noise(circuit, state_space(array.netlist, {}), 30) / law
+        spice, twin = share(array.spice, array, law, 24, 60), share(array.surrogate, array, law, 100, 30)
+        off += [(spice[0] - 1) / spice[1], (twin[0] - 1) / twin[1]]
+        print(
+            f"  {array.name:22}{1e6 * math.sqrt(law.mean()):>12.2f}{1e6 * math.sqrt(quiet.mean()):>12.2f}{(quiet / law).mean():>9.4f}"
+            f"{totals[np.argmax(np.abs(totals - 1))]:>9.4f}{spice[0]:>11.4f}{spice[1]:>9.4f}{twin[0]:>11.4f}{twin[1]:>9.4f}"
+            f"{((quiet / law).mean() - spice[0]) / spice[1]:>+15.0f}"
+        )
+        if array.program.size == 1:
+            found, error = fine_share(array)
+            print(f"  {'  fine':22}{'':>42}{found:>11.4f}{error:>9.4f}")
+    print(
+        f"\n  root mean square of the deviations of transients and surrogate, in standard errors: {np.sqrt(np.mean(np.square(off))):.2f}"
+    )
+
+
 def main() -> None:
     began = time.perf_counter()
+    if "--amplifiers" not in sys.argv[1:]:
+        resistor_table()
+    amplifier_table()
+    print(f"\n{time.perf_counter() - began:.0f} s")
+
+
+def resistor_table() -> None:
+    """The first table."""
     print(
         "Lyapunov: the first output's noise. The rest are variances over Lyapunov's: the integral of the cross-spectrum over all"
     )
@@ -244,7 +384,6 @@ def main() -> None:
     off = np.array([(row.transient - 1) / row.error for row in rows])
     print(f"\n  transients: root mean square of the deviations in standard errors {np.sqrt((off**2).mean()):.2f}")
     print(f"  kT/C of 1 nF at 300.15 K: {1e6 * math.sqrt(BOLTZMANN * 300.15 / 1e-9):.4f} uV rms")
-    print(f"\n{time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":
