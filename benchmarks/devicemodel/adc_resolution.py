@@ -22,7 +22,7 @@ from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 
 IMAGES, SYSTEMS, READINGS, DAMPING, SHARE = 16, 3, 12, 0.3, 0.1
-BITS = tuple(range(6, 19))
+BITS = tuple(range(6, 23))
 PERFECT = dict.fromkeys(("gain_error", "offset", "noise", "gain_mismatch"), 0.0)
 
 
