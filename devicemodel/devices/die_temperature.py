@@ -40,6 +40,7 @@ class DieTemperature:
         self._die, self._seed, self._dynamic = die, seed, die.technology.thermal.dynamic
         self._state: ThermalState | None = None
         self._made: Die | None = None
+        self._supplied: tuple[Parts, Die] | None = None  # of the last parts that were asked for
         self._moves = 0
 
     @property
@@ -51,7 +52,11 @@ class DieTemperature:
         """Present temperatures, (cells, cells) K, of the die with these parts' amplifiers, None: without a program."""
         if self._state is not None:
             return self._state.temperatures
-        return (self._die if parts is None else parts.supplied(self._die)).temperatures
+        if parts is None:
+            return self._die.temperatures
+        if self._supplied is None or self._supplied[0] is not parts:
+            self._supplied = parts, parts.supplied(self._die)
+        return self._supplied[1].temperatures
 
     def set(self, temperatures: Any) -> None:
         """Put the die at these temperatures, (cells, cells) K, or at one; its ambient stays."""
