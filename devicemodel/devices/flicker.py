@@ -250,19 +250,22 @@ def bridged(start: Tensor, end: Tensor, rates: Tensor, past: Sequence[float], ge
     Args:
         start, end: (kinds, k, n). rates: (kinds, k). past: ends of the spans before the end, ascending from 0 to the whole span.
     """
-    whole, rate = past[-1], rates.unsqueeze(-1)
-    moving = rate * whole >= STILL
-    here, found = start, []
+    # Of those that move; the others stand where they end.
+    moving = ((rates * past[-1]) >= STILL).any(dim=0)
+    rate, final, here = rates[:, moving].unsqueeze(-1), end[:, moving], start[:, moving]
+    found = []
     for far, near in zip(past[:0:-1], past[-2::-1], strict=True):
         step, rest = torch.exp(-rate * (far - near)), torch.exp(-rate * near)
-        mean = (step * (1 - rest**2) * here + rest * (1 - step**2) * end) / (1 - (step * rest) ** 2)
+        mean = (step * (1 - rest**2) * here + rest * (1 - step**2) * final) / (1 - (step * rest) ** 2)
         spread = torch.sqrt((1 - step**2) * (1 - rest**2) / (1 - (step * rest) ** 2))
-        there = mean + spread * torch.randn(start.shape, generator=generator, dtype=start.dtype)
+        there = mean + spread * torch.randn(here.shape, generator=generator, dtype=here.dtype)
         half = rate * (far - near) / 2
-        drawn = torch.randn(start.shape, generator=generator, dtype=start.dtype)
+        drawn = torch.randn(here.shape, generator=generator, dtype=here.dtype)
         level = (here + there) / 2 * torch.tanh(half) / half + torch.sqrt(
             (1 - torch.tanh(half) / half).clamp(min=0) / half
         ) * drawn
-        found.append(torch.where(moving, level, end))
+        means = end.clone()
+        means[:, moving] = level
+        found.append(means)
         here = there
     return torch.stack(found[::-1])

@@ -205,26 +205,28 @@ class KrylovRuns(KrylovLaw):
         rates = torch.from_numpy(np.stack([one.rates for one in self._sources]) * self._tau)
         deviations = torch.from_numpy(np.stack([one.deviations for one in self._sources]))
         driven = torch.stack([torch.from_numpy(one.currents) for one in self._sources])
-        filtered, found = math.isfinite(self._pole), []
-        for before, after, chance in zip(start, end, generators, strict=True):
-            # (spans, kinds, n) V or A.
-            means = torch.einsum("skfn,kf->skn", bridged(before, after, rates, past, chance), deviations)
-            held = self._rest(torch.einsum("kin,skn->si", driven, means))
-            rest = held
-            for k, one in enumerate(self._sources):
-                if one.is_voltage and self._voltage is not None:
-                    rest = rest - self._voltage.share * means[:, k]
-            rest = torch.cat([rest, held], dim=1) if filtered else rest
-            settles = math.isinf(duration) if filtered else self._settles(duration)
-            last = len(rest) - 1 if settles else len(rest)
-            steps = torch.diff(rest, dim=0, append=torch.zeros_like(rest[:1]))[:last]
-            found.append(rest[0] + self._moved(steps, past[1 : last + 1], duration).sum(0))
-        return torch.stack(found)
+        filtered = math.isfinite(self._pole)
+        each = zip(start, end, generators, strict=True)
+        # (m, spans, kinds, n) V or A.
+        means = torch.stack(
+            [torch.einsum("skfn,kf->skn", bridged(a, z, rates, past, chance), deviations) for a, z, chance in each]
+        )
+        held = self._rest(torch.einsum("kin,mskn->msi", driven, means).flatten(0, 1)).unflatten(0, means.shape[:2])
+        rest = held
+        for k, one in enumerate(self._sources):
+            if one.is_voltage and self._voltage is not None:
+                rest = rest - self._voltage.share * means[:, :, k]
+        rest = torch.cat([rest, held], dim=-1) if filtered else rest
+        settles = math.isinf(duration) if filtered else self._settles(duration)
+        last = rest.shape[1] - 1 if settles else rest.shape[1]
+        steps = torch.diff(rest, dim=1, append=torch.zeros_like(rest[:, :1]))[:, :last]
+        if not last:
+            return rest[:, 0]
+        moved = self._moved(steps.flatten(0, 1), past[1 : last + 1] * len(steps), duration)
+        return rest[:, 0] + moved.unflatten(0, steps.shape[:2]).sum(1)
 
     def _moved(self, steps: Tensor, times: list[float], duration: float) -> Tensor:
         """exp(F t_k) w_k for steps w_k of the 1/f noise, (k, x)."""
-        if not times:
-            return torch.zeros_like(steps)
         instants = torch.tensor(times, dtype=steps.dtype)
         tolerance = FLICKER_ACCURACY * steps.norm(dim=1).max().expand(len(times))
         by = self._sampler if math.isfinite(self._pole) else self._noisy(duration)
