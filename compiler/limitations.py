@@ -210,11 +210,16 @@ EFFECTS: tuple[Effect, ...] = (
         "amplifiers",
     ),
     Effect(
-        "noise of amplifiers",
+        "white noise of amplifiers",
         "readings fluctuate more than the resistors make them",
-        _of(
-            "opamp", "noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner"
-        ),
+        _of("opamp", "noise_voltage", "noise_current"),
+        _by("macromodel", "transient", "law", "batch", "cascade"),
+        "amplifiers",
+    ),
+    Effect(
+        "1/f noise of amplifiers",
+        "slow fluctuations, which averages and auto-zero take out in part",
+        _of("opamp", "noise_voltage_corner", "noise_current_corner"),
         _by("macromodel", "transient", "law", "batch"),
         "amplifiers",
     ),

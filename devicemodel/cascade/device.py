@@ -5,9 +5,10 @@ row of cells and an array A for each column (`kronecker_array` says why). It tak
 `low_rank_array` and `kronecker_array` make the parts of the die block by block, from counters, and `low_rank_dynamics` and
 `kronecker_dynamics` move the cells. The host's side is that of every device (`host.hosted_device`).
 
-    x(t) = v(t) / level,     C dv/dt = -(product of the arrays + g_damp + L / A0) v + I + offsets + Johnson noise
+    x(t) = v(t) / level,     C dv/dt = -(product of the arrays + g_damp + L / A0) v + I + offsets + noise
 
-Left out, since the law is one of slow cells: amplifiers' bandwidth and slew rate, conductance drift, wires, temperature differences.
+of resistors and of amplifiers' inputs. Left out, since the law is one of slow cells: amplifiers' bandwidth, but for what is read of their
+noise, and slew rate, their 1/f noise, conductance drift, wires, temperature differences.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
 from ..systems import Kronecker, LowRank
 from .cells import StandardDeviations
+from .input_noise import InputNoise
 from .kronecker_array import KroneckerArray
 from .kronecker_dynamics import KroneckerDynamics
 from .low_rank_array import LowRankArray
@@ -73,6 +75,7 @@ class CascadeBoard(Board):
         self.size, self.tau = dynamics.array.size, _shifted(dynamics.array.tau, dynamics.array.exponent)
         self._gains, self.drive_gains = drive_gains, tuple(drive_gains.tolist())
         self._ranges: dict[int, CascadeBoard] = {0: self}
+        self._direct = dynamics.direct_deviation()
 
     def in_range(self, place: int) -> CascadeBoard:
         """See `Board`."""
@@ -117,12 +120,13 @@ class CascadeBoard(Board):
                 return Voltages(np.full((1, len(spans), self.size), math.nan))
             used = max(used, self._overload(volts, motion.stages))
             volts = np.clip(volts, -self._clamp, self._clamp)
-            cells.append(volts)
+            read = volts + self._direct * stream.standard_normal(self.size) if self._direct.any() and t > 0 else volts
+            cells.append(np.clip(read, -self._clamp, self._clamp))
             internal = max(internal, min(float(np.abs(motion.stages).max()), self._clamp))
             # No mode grows, so that what an earlier span was wrong by is no larger now, up to the cells' unequal capacitors.
             error += motion.bound
         overload = np.array([used]) if is_limited(self._opamp) else None
-        return Voltages(np.array(cells)[None], np.array([internal]), np.array([error]), overload)
+        return Voltages(np.array(cells)[None], np.array([internal]), np.array([error]), overload, volts[None])
 
     def _overload(self, volts: np.ndarray, stages: np.ndarray) -> float:
         """Largest share of its range that an amplifier uses for what it drives, two rails each; capacitors' currents are left out."""
@@ -158,9 +162,10 @@ class CascadeDevice(HostedDevice):
     The solution's `error_bound` is that of the law's mean, see `contour.Motion`.
 
     Raises:
-        InputError: a seed that is not an integer >= 0, a technology of two slices, of programming errors, or whose amplifiers have one
-            output. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong length or not finite, a negative
-            duration, a factor that is zero everywhere or out of range, mismatch that makes modes oscillate, a card without `extrapolate`.
+        InputError: a seed that is not an integer >= 0, a technology of two slices, of programming errors, of a sampler of finite bandwidth,
+            or whose amplifiers have one output. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong length
+            or not finite, a negative duration, a factor that is zero everywhere or out of range, mismatch that makes modes oscillate, a
+            card without `extrapolate`.
     """
 
     kinds = "LowRank(J, H, damping) or Kronecker(A, B, damping), whose factors are its arrays; give another one to a SurrogateDevice"
@@ -196,13 +201,21 @@ class CascadeDevice(HostedDevice):
         super().__init__(
             technology, die, seed, read_out, CalibratedRange(card, extrapolate, "Give the card's technology")
         )
+        if math.isfinite(technology.adc.bandwidth):
+            raise InputError(
+                f"technology {technology.name} has adc.bandwidth = {technology.adc.bandwidth:g}, a lag that arrays of factors do not "
+                "model: set it to inf, or use a SurrogateDevice or a SpiceDevice"
+            )
         clamp, noise, self._leak, self._gain = math.inf, 1.0, 1 / technology.opamp.gain, 1.0
+        lags = [1 / (2 * math.pi * frequency) for frequency in (technology.opamp.gbw, technology.opamp.second_pole)]
         deviations = (technology.resistors.mismatch, technology.capacitors.mismatch, technology.opamp.offset_mismatch)
         if card is not None:
             clamp, noise, self._leak, self._gain = card.clamp, card.noise_power.value, card.leak.value, card.gain.value
             deviations = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+            lags = [card.lag.value, card.pole.value] if card.lag.value > 0 else lags
         self._deviations, self._clamp = StandardDeviations(*deviations), clamp
         self._noise = max(noise, 0.0) if technology.thermal.johnson_noise else 0.0
+        self._amplifiers = InputNoise.of(technology.opamp, self._noise, self._leak, *lags)
 
     @property
     def not_modelled(self) -> tuple[str, ...]:
@@ -240,10 +253,10 @@ class CascadeDevice(HostedDevice):
         def make(drive_range: int) -> Dynamics:
             if isinstance(system, LowRank):
                 low_rank = LowRankArray(system, self.die, self._deviations, drive_range=drive_range)
-                return LowRankDynamics(low_rank, self._leak, self._noise)
+                return LowRankDynamics(low_rank, self._leak, self._noise, self._amplifiers)
             assert isinstance(system, Kronecker)
             kronecker = KroneckerArray(system, self.die, self._deviations, drive_range=drive_range)
-            return KroneckerDynamics(kronecker, self._leak, self._noise)
+            return KroneckerDynamics(kronecker, self._leak, self._noise, self._amplifiers)
 
         conductances = drive_conductances(self.technology.resistors)
         return CascadeBoard(

@@ -8,7 +8,8 @@ Error bound. What GMRES leaves of each resolvent, through the resolvent's bound;
 that bound along a narrower hyperbola, in sampled points; the best of a few. Where mismatch lets modes be outside of all of them
 (`KroneckerDrift.distance`), the bound is infinite, and the modes found nearest to growth are what is looked at.
 
-Noise. Every resistor's: 4 k T L a cell (two rails), and that of each summing amplifier, 4 k T (L_1 + f), through what follows:
+Noise. Every resistor's: 4 k T L a cell (two rails), and that of each summing amplifier, 4 k T (L_1 + f), through what follows, besides that
+of the amplifiers' inputs (`input_noise`):
 
     Q = P [4 k T L + G_2 Phi^-1 4 k T (L_1 + f) Phi^-1 G_2^T] P / tau,     <v v^T> = int_0^t e^{Fs} Q e^{F^T s} ds.
 
@@ -26,6 +27,7 @@ from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
 from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hyperbola, left_out, nodes
+from .input_noise import SILENT, InputNoise
 from .kronecker_array import KroneckerArray
 from .kronecker_drift import KroneckerDrift
 
@@ -59,14 +61,17 @@ class KroneckerDynamics:
     Args:
         array: the parts.
         leak: 1 / A0.
-        noise_power: of Johnson noise, over the law's; 0 is silent.
+        noise_power: of Johnson noise, over the law's; 0 is silent. amplifiers: noise of their inputs.
 
     Attributes:
         drift: F. stable, settles: see `KroneckerDrift`.
     """
 
-    def __init__(self, array: KroneckerArray, leak: float, noise_power: float = 0.0) -> None:
+    def __init__(
+        self, array: KroneckerArray, leak: float, noise_power: float = 0.0, amplifiers: InputNoise = SILENT
+    ) -> None:
         self.array, self.noise_power, self.drift = array, noise_power, KroneckerDrift(array, leak)
+        self.leak, self.amplifiers = leak, amplifiers
         drift, self._shape = self.drift, array.shape
         self.stable, self.settles = drift.stable, drift.settles
         self._stage_offset = drift.gain * drift.stage_load * array.stage_offsets.reshape(self._shape)
@@ -108,12 +113,18 @@ class KroneckerDynamics:
         if self.noise_power == 0 or t == 0:
             return np.zeros(array.size)
         times, weights = self._times(min(t, QUIET / drift.slowest) if self.settles else t)
-        density = 4 * Boltzmann * array.die.ambient * self.noise_power / array.tau
+        density, inputs = 4 * Boltzmann * array.die.ambient * self.noise_power, self.amplifiers
         cells, stages = rng.standard_normal((2, len(times), *self._shape))
-        cells *= np.sqrt(density * drift.load)
-        cells += drift.last(drift.gain * np.sqrt(density * drift.stage_load) * stages)
+        cells *= np.sqrt((density * drift.load + inputs.currents(drift.load)) / array.tau)
+        sent = (density * drift.stage_load + inputs.currents(drift.stage_load)) / array.tau
+        cells += drift.last(drift.gain * np.sqrt(sent) * stages)
         cells *= drift.pull * np.sqrt(weights)[:, None, None]
         return self._carried(times, cells).ravel()
+
+    def direct_deviation(self) -> np.ndarray:
+        """See `InputNoise.direct_deviation`; (N,) V."""
+        capacitance = self.array.tau / (self.drift.pull * (1 + self.leak))
+        return self.amplifiers.direct_deviation(self.drift.load, capacitance, self.leak).ravel()
 
     def _motion(self, volts: np.ndarray, bound: float) -> Motion:
         stages = self.drift.gain * self.drift.first(volts[None])[0] + self._stage_offset

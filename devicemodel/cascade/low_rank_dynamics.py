@@ -20,7 +20,8 @@ max |1 - (z + Delta) p(Delta)| of its right side. That the spectrum is inside: w
 symmetric K_0 >= 0, it would be real and below zero; going from there to the real arrays no eigenvalue gets outside while
 |(I + H_0 K_0)^-1 (H K - H_0 K_0)| < 1 on that hyperbola, outside of which that norm falls. Both are looked at in sampled points.
 
-Noise. Every resistor's: 4 k T L a cell (two rails), and that of each stage, 4 k T (L_t + f_t), through what follows. With the mean of Delta
+Noise. Every resistor's: 4 k T L a cell (two rails), and that of each stage, 4 k T (L_t + f_t), through what follows; and that of the
+amplifiers' inputs (`input_noise`). With the mean of Delta
 for its scatter (whose share of the noise it is wrong by), v = d - Lam c with d the noise of the cells alone, and (R d, c) obeys an equation
 of its own of 2 k states, known exactly; given R d(t), c(t) is independent of all else of d(t). So d is drawn, then c.
 """
@@ -39,6 +40,7 @@ from ..ou.doubling import transition
 from ..ou.recent import Recent
 from .cells import FIRST, KEPT, LAST
 from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hyperbola, left_out, nodes, spectral_bound
+from .input_noise import SILENT, InputNoise
 from .low_rank_array import LowRankArray
 
 NODES = 24
@@ -62,7 +64,7 @@ class LowRankDynamics:
     Args:
         array: the parts.
         leak: 1 / A0.
-        noise_power: of Johnson noise, over the law's; 0 is silent.
+        noise_power: of Johnson noise, over the law's; 0 is silent. amplifiers: noise of their inputs.
 
     Attributes:
         leak_rate: Delta, (N,) 1/tau. effective_capacitance: M = C (1 + leak), (N,) F. load: L, (N,) S.
@@ -70,8 +72,10 @@ class LowRankDynamics:
         stable: whether no mode grows, settles: whether all decay; judged with the middle of Delta's interval for its scatter.
     """
 
-    def __init__(self, array: LowRankArray, leak: float, noise_power: float = 0.0) -> None:
-        self.array, self.leak, self.noise_power = array, leak, noise_power
+    def __init__(
+        self, array: LowRankArray, leak: float, noise_power: float = 0.0, amplifiers: InputNoise = SILENT
+    ) -> None:
+        self.array, self.leak, self.noise_power, self.amplifiers = array, leak, noise_power, amplifiers
         self.effective_capacitance = array.capacitance * (1 + leak)
         self._proven: dict[float, bool] = {}
         self._kept: dict[bytes, _Resolvents] = {}
@@ -212,7 +216,7 @@ class LowRankDynamics:
             load = np.abs(last).sum(axis=0) + array.damping[part] + array.drive[part]
             self.load[part] = load
             self.leak_rate[part] = pull * (array.damping[part] + self.leak * load)
-            self._cell_noise[part] = density * load * pull**2 / array.tau
+            self._cell_noise[part] = (density * load + self.amplifiers.currents(load)) * pull**2 / array.tau
             last = last * pull
             gram_rows += first @ first.T
             gram_last += last @ last.T
@@ -228,10 +232,10 @@ class LowRankDynamics:
     def _stages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """K, q and the noise of the last stage's outputs, V^2 per tau."""
         array, e = self.array, self.leak
-        density = 4 * Boltzmann * array.die.ambient * self.noise_power / array.tau
+        density = 4 * Boltzmann * array.die.ambient * self.noise_power
         load = self._row_sums + array.feedback[0]
         gain = 1 / (array.feedback[0] + e * load)
-        offset, white = gain * load * array.stage_offsets[0], np.diag(density * gain**2 * load)
+        offset, white = gain * load * array.stage_offsets[0], self._white(gain, density, load)
         self._first_stage = gain, offset
         middle = array.middle
         if middle is None:
@@ -240,7 +244,15 @@ class LowRankDynamics:
         second = 1 / (array.feedback[1] + e * load)
         onward = second[:, None] * middle
         offset = onward @ offset + second * load * array.stage_offsets[1]
-        return onward * gain, -offset, onward @ white @ onward.T + np.diag(density * second**2 * load)
+        return onward * gain, -offset, onward @ white @ onward.T + self._white(second, density, load)
+
+    def _white(self, gain: np.ndarray, density: float, load: np.ndarray) -> np.ndarray:
+        """Noise of a stage's outputs of its own, (k, k) V^2 per tau."""
+        return np.diag(gain**2 * (density * load + self.amplifiers.currents(load)) / self.array.tau)
+
+    def direct_deviation(self) -> np.ndarray:
+        """See `InputNoise.direct_deviation`; (N,) V."""
+        return self.amplifiers.direct_deviation(self.load, self.array.capacitance, self.leak)
 
     def _outputs(self, rows: np.ndarray) -> np.ndarray:
         """Of the summing amplifiers for currents R v."""
