@@ -78,7 +78,7 @@ def main() -> None:
                 bandwidth = times / (2 * np.pi * tau)
                 noise = relative(readings(case(technology, amplifiers, bandwidth, 24, True), READINGS), exact)
                 useful = (bits for bits in BITS if np.hypot(noise, rounding[bits]) <= (1 + SHARE) * noise)
-                words.append(f"{noise:.1e}, {next(useful, '> 18')} bits")
+                words.append(f"{noise:.1e}, {next(useful, '> 22')} bits")
             print(f"  {name:12}{label:>12}{words[0]:>20}{words[1]:>20}")
 
 

@@ -27,6 +27,7 @@ from .circuit_noise import SimulatedCircuit, sampler_bandwidth
 from .overload import overload
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
+"""Of a noisy transient; the most take half a minute and half a gigabyte for 8 cells."""
 TOLERANCE = 1e-6
 """Relative tolerance of a noiseless transient; its end is then right to 1e-6 of the largest voltage."""
 

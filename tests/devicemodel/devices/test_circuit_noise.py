@@ -10,6 +10,7 @@ from scipy.integrate import quad
 from scipy.linalg import expm
 
 from thermograd.circuits.amplifiers.models import Macromodel, OnePole
+from thermograd.circuits.linear.johnson import NoiseCurrents
 from thermograd.circuits.linear.noise_spectra import noise_covariance, noise_spectrum
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.ngspice.run import run
@@ -170,3 +171,24 @@ def test_noise_in_a_transient_is_one_of_the_law_and_thirteen_of_that_without_amp
     power = float((circuit.read(found.voltages)[:, 100:] ** 2).mean())
     assert power / circuit.covariance()[0, 0] == pytest.approx(1.0, abs=4 * math.sqrt(2 / 3000))
     assert power / law(INTEGRATED, noisy=False)[0, 0] == pytest.approx((146 / 40.6) ** 2, rel=0.1)
+
+
+@pytest.mark.parametrize("bandwidth", [math.inf, 1e9, 1.2e6])
+def test_steps_of_a_noisy_run_resolve_the_way(bandwidth):
+    program, zero = lay_out(np.array([[1.0, 0.4], [0.4, 0.8]]), "crossbar", INTEGRATED), np.zeros(2)
+    circuit, drive = SimulatedCircuit(program, bandwidth=bandwidth), program.currents(np.array([1.0, -0.5]))
+    analysis = dataclasses.replace(transient(program, 50.0, johnson_noise=True), nodes=circuit.nodes)
+    netlist, nothing = circuit.netlist(drive, zero, True), NoiseCurrents(("p1",), np.zeros((1, 1)), analysis.step)
+    found = run(netlist, analysis, seed=1, currents=nothing)
+    exact = state_space(netlist, {node: (node, "0") for node in circuit.nodes}).transition(found.time)
+    wanted = circuit.read(dict(zip(circuit.nodes, exact.T, strict=True)))
+    off = np.abs(circuit.read(found.voltages) - wanted).max(axis=0) / np.abs(wanted).max()
+    late = found.time > 10 * program.tau
+    assert off.max() < 4e-4
+    assert off[late].max() < 4e-5
+    # Of a step eight times as long it shows.
+    coarse = dataclasses.replace(analysis, step=8 * analysis.step, stop=100 * 8 * analysis.step)
+    other = run(netlist, coarse, seed=1, currents=dataclasses.replace(nothing, step=coarse.step))
+    exact = state_space(netlist, {node: (node, "0") for node in circuit.nodes}).transition(other.time)
+    wanted = circuit.read(dict(zip(circuit.nodes, exact.T, strict=True)))
+    assert np.abs(circuit.read(other.voltages) - wanted).max() / np.abs(wanted).max() > 4e-4
