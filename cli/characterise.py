@@ -164,6 +164,7 @@ def _rows(measured: Characterisation, outputs: int) -> list[tuple[str, str]]:
     ]
     if math.isinf(measured.load_resistance):  # under load it is part of the gain
         rows.append(("output resistance", found(opamp.output_resistance, "Ω")))
+    rows.append(("largest output current", found(opamp.output_current, "A")))
     rows += [
         ("offset", engineering(measured.offset, "V")),
         ("bias current", found(opamp.bias_current, "A")),

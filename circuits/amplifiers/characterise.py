@@ -9,6 +9,8 @@
     slew                the rate with which the macromodel of all other figures takes as long from a tenth to four tenths of a large step,
                         the slower one of rise and fall; inf where it is as fast without a limit
     output_resistance   from A0 with and without a further load; part of `gain` where a load is given
+    output_current      from what an overdriven output gives a short circuit, the smaller of both signs; inf where the output resistance
+                        explains it
     noise               .noise, divided by what the loop makes of a voltage at the input; white and 1/f parts by least squares; the
                         current from a second run with large resistors at the inputs
     bias_current        by Kirchhoff's law at the inverting input
@@ -43,10 +45,14 @@ MIN_POLE_RATIO = 20.0
 """Least distance of the dominant pole from its start: |A| there is A0 to 0.1 %."""
 SMALL, LARGE = 1e3, 1e6
 """Resistors of the bench where a current into the inputs shall not count, and where it shall, ohm."""
+SHORT, OVERDRIVE = 1.0, 3.0
+"""What stands for a short circuit, ohm, and the source's voltage then, over the output limit."""
 PROBE_LOAD = 1e3
 """The further load that shows the output resistance, ohm."""
 MAX_LEVEL = 200.0
 """Source voltage up to which the end of the output's range is looked for, V."""
+MIN_LIMITING = 0.01
+"""Least share by which a limit must lower the current into a short circuit to be seen."""
 NEGLIGIBLE = 1e-3
 """Share of a noise density that counts as none."""
 MIN_POINTS = 8
@@ -132,6 +138,7 @@ def characterise(
     # So large that a noise current shows, and so small that a bias current does not drive the output out of its range.
     large = min(LARGE, 0.1 * limit / abs(bias)) if bias else LARGE
     noise_at, noise, white, knee, current, current_knee = _noise(bench, a0 * first, large)
+    ohm = _output_resistance(bench, a0)
     opamp = _record(
         outputs=outputs,
         gain=a0,
@@ -139,7 +146,8 @@ def characterise(
         offset=abs(offset),
         output_limit=limit,
         second_pole=second,
-        output_resistance=_output_resistance(bench, a0),
+        output_resistance=ohm,
+        output_current=_output_current(bench, limit, ohm),
         bias_current=bias,
         noise_voltage=white,
         noise_voltage_corner=knee,
@@ -248,6 +256,28 @@ def _output_resistance(bench: Bench, a0: float) -> float:
     _, response = loaded.gain(SMALL, START, 10 * START, 1)
     found = PROBE_LOAD * (a0 / abs(response[0]) - 1)
     return float(found) if found > NEGLIGIBLE else 0.0
+
+
+def _output_current(bench: Bench, limit: float, ohm: float) -> float:
+    """I of i = I tanh((v_end / m - i R_short) / (R I)), the law of `output_stage`, from the current i into a short circuit, A.
+
+    Without an output resistance I is i itself.
+    """
+    short = Bench(bench.amplifier, bench.outputs, SHORT, 0.0, bench.temperature, bench.timeout)
+    found = math.inf
+    for sign in (1.0, -1.0):
+        level = sign * OVERDRIVE * limit
+        here = abs(short.rest(SMALL, level)["p"]) / SHORT
+        end = abs(bench.rest(SMALL, level)["out"]) / bench.outputs
+        across = end - here * SHORT
+        if here * (ohm + SHORT) > (1 - MIN_LIMITING) * end or not here > 0:
+            continue
+        if ohm:
+            law = lambda ratio, here=here, across=across: math.tanh(across / (ohm * here) * ratio) - ratio  # noqa: E731
+            # i / I; at 0 both sides are alike.
+            here /= brentq(law, 1e-6, 1.0)
+        found = min(found, here)
+    return found
 
 
 def _bias_current(bench: Bench) -> float:

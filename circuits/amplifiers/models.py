@@ -344,7 +344,7 @@ def _add_noise_voltage(netlist: Netlist, opamp: OpAmp, upper: str, name: str, gr
 
 def _limited_outputs(netlist: Netlist) -> list[SaturatingVCCS]:
     """Output resistances whose current ends."""
-    return [part for part in netlist.of(SaturatingVCCS) if (part.a, part.b) == (part.cp, part.cm)]
+    return [part for part in netlist.of(SaturatingVCCS) if part.is_resistance]
 
 
 def _output_stage(

@@ -55,6 +55,11 @@ class SaturatingVCCS(Behavioural):
         """Output and controlling nodes."""
         return (self.a, self.b, self.cp, self.cm)
 
+    @property
+    def is_resistance(self) -> bool:
+        """Whether its own voltage controls it: a resistance of 1 / transconductance, whose current ends at the limit."""
+        return (self.a, self.b) == (self.cp, self.cm)
+
     def line(self, ambient: float) -> str:
         """The ngspice line."""
         return (

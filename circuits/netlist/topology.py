@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..errors import NetlistError
 from .elements import CCVS, GROUND, VCVS, Element, Inductor, Resistor, VoltageSource
+from .limiting import SaturatingVCCS
 from .mutual_inductance import MutualInductance
 from .semiconductors import Device
 
@@ -60,7 +61,7 @@ def check_topology(elements: tuple[Element, ...], nodes: tuple[str, ...], direct
                 _join(conducting, element.conducting)
             continue
         connected.union(element.a, element.b)
-        if isinstance(element, _CONDUCTING):
+        if isinstance(element, _CONDUCTING) or (isinstance(element, SaturatingVCCS) and element.is_resistance):
             conducting.union(element.a, element.b)
         if isinstance(element, fixing) and not fixed.union(element.a, element.b):
             raise NetlistError(

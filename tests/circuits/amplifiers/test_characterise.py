@@ -20,7 +20,7 @@ from thermograd.circuits.technology.technology import Technology
 
 TWO_STAGE = Path(__file__).resolve().parents[3] / "examples" / "amplifiers" / "two_stage.cir"
 MEASURED = (
-    *("gain", "gbw", "output_limit", "second_pole", "slew", "output_resistance", "bias_current"),
+    *("gain", "gbw", "output_limit", "second_pole", "slew", "output_resistance", "output_current", "bias_current"),
     *("noise_voltage", "noise_voltage_corner", "noise_current", "noise_current_corner"),
 )
 TYPICAL = OpAmp(
@@ -30,6 +30,7 @@ TYPICAL = OpAmp(
     second_pole=6e6,
     slew=1.3e7,
     output_resistance=125.0,
+    output_current=0.04,
     bias_current=1e-9,
     noise_voltage=1.8e-8,
     noise_voltage_corner=100.0,
@@ -61,7 +62,7 @@ def test_every_parameter_of_the_macromodel_is_found_within_a_percent(outputs):
 
 
 @pytest.mark.parametrize(
-    "name", ["gain", "gbw", "second_pole", "slew", "output_resistance", "noise_voltage", "output_limit"]
+    "name", ["gain", "gbw", "slew", "output_resistance", "output_current", "noise_voltage", "output_limit"]
 )
 def test_a_parameter_that_is_three_percent_off_is_not_taken_for_found(name):
     other = TYPICAL.model_copy(update={name: 1.03 * getattr(TYPICAL, name)})
