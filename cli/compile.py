@@ -11,7 +11,6 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path, write_text
-from .described import SUFFIXES, Described, warn_of_growing_modes
 from .options import (
     CIRCUITS,
     PICTURES,
@@ -188,6 +187,7 @@ def compile_command(
     from ..compiler.decks.parametric import parametric_spice
     from ..compiler.layout.extraction import extracted_netlist
     from ..compiler.program import AnalogProgram
+    from ..report.program_files import SUFFIXES, Described
     from .hardware import Ports, chosen_amplifier, outlook_of, read_technology, require_swing
     from .inputs import read_problem, read_vector
 
@@ -292,7 +292,9 @@ def compile_command(
             note(f"--extracted: the layout {first.report.layout}")
         if out is None:
             note("--out PREFIX writes the netlist, the program, the report and the bill of materials")
-    warn_of_growing_modes(described)
+    for each in described:
+        if each.warning is not None:
+            note(each.warning)
     if placement is not None and not placement.within_fan_out:
         complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
         raise typer.Exit(1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +10,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from ..report.formatting import to_json
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -95,23 +95,6 @@ def emit(data: Any) -> None:
     """Print the result as one JSON document. Numbers that JSON lacks (nan, inf) become null."""
     sys.stdout.write(to_json(data))
     sys.stdout.flush()
-
-
-def to_json(data: Any) -> str:
-    """JSON text of plain data, numpy arrays and paths."""
-    return json.dumps(_plain(data), indent=2, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy
-        return _plain(value.tolist())
-    return str(value) if isinstance(value, Path) else value
 
 
 @contextmanager

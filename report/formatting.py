@@ -1,8 +1,11 @@
-"""Numbers as text: significant digits, percent, uncertainties, SI prefixes."""
+"""Numbers as text: significant digits, percent, uncertainties, SI prefixes; plain data as JSON."""
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
 _PREFIXES = dict(zip(range(-18, 15, 3), "afpnµm kMGT", strict=True))
 
@@ -57,3 +60,20 @@ def si(value: float | None, unit: str) -> str:
         return f"0 {unit}"
     step = min(4, max(-5, math.floor(math.log10(abs(value)) / 3)))
     return f"{significant(value / 1000.0**step)} {'fpnµm kMGT'[step + 5].strip()}{unit}"
+
+
+def to_json(data: Any) -> str:
+    """JSON text of plain data, numpy arrays and paths."""
+    return json.dumps(_plain(data), indent=2, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy
+        return _plain(value.tolist())
+    return str(value) if isinstance(value, Path) else value

@@ -1,13 +1,13 @@
-"""A compiled program with its report and what else is worked out of it, as text, as data and as files."""
+"""A compiled program with its report and what else was worked out of it, as text, as data and as files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..circuits.files import write_text
-from .outputs import note, to_json
+from .formatting import to_json
+from .program_page import write_page
 
 if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
@@ -51,6 +51,14 @@ class Described(NamedTuple):
         rows = {REFINED: self.outlook, AMPLIFIERS: self.amplifier, LEFT_OUT: left_out(self.not_modelled)}
         return "\n".join([str(self.report), *(f"{name:>20}  {row}" for name, row in rows.items() if row is not None)])
 
+    @property
+    def warning(self) -> str | None:
+        """That too many dies have a growing mode; None: they do not, or none were drawn."""
+        dies = self.report.dies
+        if dies is None or dies.share >= LEAST_SHARE:
+            return None
+        return f"warning: {dies.growing}; more damping or tighter parts"
+
     def data(self) -> dict[str, Any]:
         """Plain data for JSON."""
         data: dict[str, Any] = {"report": self.report.to_dict(), "not_modelled": list(self.not_modelled)}
@@ -66,8 +74,6 @@ class Described(NamedTuple):
 
     def write(self, files: dict[str, Path], netlist: str, dialect: str) -> None:
         """Write the program, its netlist, report and bill of materials to a file for each of `SUFFIXES`."""
-        from ..report.program_page import write_page
-
         program, report, placement, derived, outlook, amplifier = self
         program.save(files[".json"].with_suffix(""))
         write_text(files[".cir"], netlist)
@@ -96,12 +102,3 @@ class Described(NamedTuple):
         listed = {kind for kind, _, _ in report.bill}
         bill += [f"{kind},,,{count}," for kind, count in report.parts.items() if kind not in listed]
         write_text(files[".bom.csv"], "\n".join(["part,value,unit,count,total", *bill, ""]))
-
-
-def warn_of_growing_modes(described: Sequence[Described]) -> None:
-    """A line for each program with too few stable dies."""
-    for each in described:
-        dies = each.report.dies
-        if dies is not None and dies.share < LEAST_SHARE:
-            which = "" if len(described) == 1 else f"program {described.index(each) + 1}: "
-            note(f"warning: {which}{dies.growing}; more damping or tighter parts")
