@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..circuits.files import write_text
 from .formatting import to_json
-from .program_page import write_page
 
 if TYPE_CHECKING:
     from ..compiler.layout.tiling import Placement
@@ -74,6 +73,8 @@ class Described(NamedTuple):
 
     def write(self, files: dict[str, Path], netlist: str, dialect: str) -> None:
         """Write the program, its netlist, report and bill of materials to a file for each of `SUFFIXES`."""
+        from .program_page import write_page  # which loads matplotlib
+
         program, report, placement, derived, outlook, amplifier = self
         program.save(files[".json"].with_suffix(""))
         write_text(files[".cir"], netlist)
