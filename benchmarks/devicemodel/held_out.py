@@ -7,7 +7,8 @@ For three technologies, from precise to poor, a card is calibrated (dies 1 to 3,
     solutions   the error vector x - A^-1 b at rest, 8, 16 and 32 unknowns, condition number 5 to 100, 24 systems on eight dies: explained
                 fraction of its variance
     settling    the curve of every unknown after a step of the drive: largest distance from ngspice's, as a share of the largest step
-    noise       standard deviation of every cell in long seeded transients, surrogate over ngspice, four runs of each of three dies
+    noise       standard deviation of every cell in long seeded transients, surrogate over ngspice, four runs of each of three dies;
+                white noise of resistors and amplifiers (1/f: docs/noise.md)
     dies        the distribution of the solution's error over 600 dies in ngspice against 4,000 others of the surrogate: of its norm, and of
                 its distance sqrt((e - m)^T S^-1 (e - m)) by the surrogate's own mean and covariance, in which every direction counts alike
                 (two-sample Kolmogorov-Smirnov tests); and the same for a card whose mismatch is 20 % too large
@@ -152,6 +153,8 @@ def noise(card: DeviceCard) -> dict[str, Any]:
     """Ratio of standard deviations, surrogate over ngspice, and its standard error over runs, over the cells of three new dies."""
     variance, expected = [], []
     zero = np.zeros(8)
+    corners = {"opamp__noise_voltage_corner": 0.0, "opamp__noise_current_corner": 0.0}
+    card = card.model_copy(update={"technology": card.technology.replace(**corners)})
     for run_number in range(3 * NOISE_RUNS):
         die = 701 + run_number // NOISE_RUNS
         question = ask(card, 8, die, np.random.default_rng(die), 5.0)
@@ -160,7 +163,7 @@ def noise(card: DeviceCard) -> dict[str, Any]:
         analysis = dataclasses.replace(transient(question.program, duration, johnson_noise=True), nodes=circuit.nodes)
         netlist, noise = circuit.netlist(zero, zero, noisy=True), circuit.noise(float(analysis.step or 0.0))
         found = run(netlist, analysis, seed=1000 * die + run_number, currents=noise, timeout=600.0)
-        # About the state of rest, and not about its own mean, which 1/f noise moves.
+        # About the state of rest: its own mean would take slow noise with it.
         rest = circuit.read(run(netlist, OperatingPoint(circuit.nodes)).voltages)
         volts = (circuit.read(found.voltages) - rest[:, None])[:, -int(len(found.time) * 0.9) :]
         _, covariance = propagate(predicted(question, card), zero, zero, np.inf, card, noisy=True)
