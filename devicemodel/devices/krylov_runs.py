@@ -33,8 +33,9 @@ from .dense_law import UNFILTERED, DenseLaw, Motion
 from .flicker import REST, bridged
 from .krylov_law import ACCURACY, AT_REST, FINEST, NOISE_ACCURACY, RELATIVE, KrylovLaw
 
-FIRST, FLICKER_ACCURACY = 0.2, 1e-3
-"""Of the spans that 1/f noise is taken for constant in, times the fastest rate; and of its share in the voltages."""
+FIRST, GROWTH, FLICKER_ACCURACY = 0.5, 3.0, 5e-3
+"""Of the spans that 1/f noise is taken for constant in: the last one times the fastest rate, and each one over the next: its deviation is
+right to 1 %. And the accuracy of its steps."""
 FAST = 20.0
 """Bandwidth of a sampler over the fastest rate, from which its lag behind the cells' noise is taken to first order."""
 
@@ -198,8 +199,8 @@ class KrylovRuns(KrylovLaw):
     def _flickered(self, start: Tensor, end: Tensor, duration: float, generators: Sequence[torch.Generator]) -> Tensor:
         """What the sections of the 1/f noise make of the slow states, (m, x) V, from (m, kinds, k, n) at the start and the end."""
         past, span = [0.0], REST if math.isinf(duration) else duration
-        while past[-1] < 0.5 * span:
-            past.append(min(max(2 * past[-1], FIRST / self._rates[1]), span))
+        while GROWTH * past[-1] < span:
+            past.append(min(max(GROWTH * past[-1], FIRST / self._rates[1]), span))
         if past[-1] < span:
             past.append(span)
         rates = torch.from_numpy(np.stack([one.rates for one in self._sources]) * self._tau)
