@@ -40,7 +40,7 @@ def describe(
         program: nominal, or on a die.
         b: (n,) right-hand side, problem units, whose own error is stated, too, and what the technology's tolerances add to it.
         layout: whether to state what the layout adds, and for b where it is given.
-        dies: how many are drawn for the share of stable ones and their errors; 0: none; None: as many as a second's work allows
+        dies: of a nominal program, how many are drawn for the share of stable ones and their errors; 0: none; None: as many as a second's work allows
             (`die_yield.dies_for`), and none of more than 512 unknowns.
         progress: called with (done, dies).
 
@@ -91,10 +91,10 @@ def describe(
 def _dies(
     program: AnalogProgram, b: np.ndarray | None, dies: int | None, progress: Callable[[int, int], None] | None
 ) -> DieYield | None:
-    """The yield, where dies differ."""
+    """The yield, where dies differ; none of a program whose amplifiers have a die's offsets already."""
     if dies == 0 or not program.fabric.has_dies or (dies is None and program.size > MOST_WITH_DIES):
         return None
-    if not varies(program):
+    if program.parts.offset.any() or not varies(program):
         return None
     return die_yield(program, b if b is not None and b.any() else None, dies, progress)
 

@@ -228,6 +228,8 @@ def test_what_has_no_dies_says_so() -> None:
     assert not varies(ideal)
     assert describe(ideal).dies is describe(ideal).first_order_holds is None
     assert describe(network, dies=0).dies is None
+    # A die has no dies of its own.
+    assert describe(made(program_of("crossbar", 10.0), 3)).dies is None
     with pytest.raises(UnrealisableError, match=r"fabric lc has no dies.*use rc or dual_rail"):
         die_yield(compile_matrix(np.eye(2), "lc", "ideal"))
     with pytest.raises(InputError, match="b is zero"):
