@@ -98,7 +98,7 @@ class SimulatedCircuit:
         return np.stack([np.asarray(voltages[node]) for node in self.nodes])
 
     def charged(self, netlist: Netlist) -> tuple[str, ...]:
-        """The nodes that `charge` needs."""
+        """The nodes that `charge` needs; none of a fabric whose capacitors have other names, of which the last reading is taken."""
         ends = [node for parts in self._capacitors(netlist) for part in parts for node in (part.a, part.b)]
         return tuple(dict.fromkeys(node for node in ends if node != "0"))
 
@@ -116,7 +116,10 @@ class SimulatedCircuit:
         """Of each cell the capacitors of its rails."""
         suffixes = ("p", "m") if self.program.parts.rails == 2 else ("",)
         named = {part.name: part for part in netlist.of(Capacitor)}
-        return [[named[f"C{k + 1}{suffix}"] for suffix in suffixes] for k in range(self.program.size)]
+        wanted = [[f"C{k + 1}{suffix}" for suffix in suffixes] for k in range(self.program.size)]
+        if any(name not in named for names in wanted for name in names):
+            return []
+        return [[named[name] for name in names] for names in wanted]
 
     @property
     def _silent(self) -> AmplifierCell | None:
