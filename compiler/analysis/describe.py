@@ -40,8 +40,8 @@ def describe(
         program: nominal, or on a die.
         b: (n,) right-hand side, problem units, whose own error is stated, too, and what the technology's tolerances add to it.
         layout: whether to state what the layout adds, and for b where it is given.
-        dies: of a nominal program, how many are drawn for the share of stable ones and their errors; 0: none; None: as many as a second's work allows
-            (`die_yield.dies_for`), and none of more than 512 unknowns.
+        dies: of a nominal program, how many are drawn for the share of stable ones and their errors; 0: none; None: as many as a second's
+            work allows (`die_yield.dies_for`), and none of more than 512 unknowns.
         progress: called with (done, dies).
 
     Raises:
