@@ -373,7 +373,9 @@ def test_any_thermal_figures_end_in_an_outcome(fabric, thermal, tc1, tc2, level)
         conductance = thermal.to_ambient + thermal.to_hot + thermal.to_neighbour
         scale = conductance * thermal.cells**2 * found.temperatures.max()
         made = found.total_power + thermal.cells**2 * thermal.power
-        assert made == pytest.approx(outward, rel=1e-8, abs=1e-12 * scale)
+        assert made == pytest.approx(
+            outward, rel=1e-8, abs=1e-12 * scale + 1e-300
+        )  # which denormal numbers do not resolve
 
 
 # Arguments
