@@ -78,7 +78,7 @@ def test_intervals_of_measured_values_hold_the_true_ones(coverage):
         for level, found in zip(coverage.LEVELS, row.within, strict=True):
             low, high = coverage.limits(level, SEEDS)
             assert low <= found <= high
-        # Negative control: errors three times too small would hold the truth in a quarter of the cases.
+        # Errors half as large would have twice that.
         assert row.pull < 2.0
 
 

@@ -16,7 +16,7 @@ from thermograd.circuits.netlist.elements import VCVS, Capacitor, Resistor, Volt
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.devicemodel.calibration.measured.calibrate import calibrate_from_measurements, check_measurements
 from thermograd.devicemodel.calibration.measured.measurements import Measurements
-from thermograd.devicemodel.calibration.measured.result import CircuitCalibration, Prior, Verdict
+from thermograd.devicemodel.calibration.measured.result import CircuitCalibration, Prior, Value, Verdict
 
 BOLTZMANN = 1.380649e-23
 KELVIN = 300.0
@@ -415,3 +415,12 @@ def test_a_voltage_without_noise_and_other_numbers_of_averages_raise():
 def test_an_impossible_prior_is_named():
     with pytest.raises(InputError, match=r"prior field std: .*greater than 0"):
         Prior(value=1e-9, std=-1e-10)
+
+
+def test_a_values_interval_is_normal_in_its_logarithm():
+    value = Value(name="C1", value=-2.0, std=0.2, start=-1.0)
+    low, high = value.interval(0.95)
+    assert (low, high) == pytest.approx((-2 * math.exp(0.195996), -2 * math.exp(-0.195996)), rel=1e-5)
+    assert value.model_copy(update={"std": None}).interval() is None
+    with pytest.raises(InputError, match=r"level is 1\.5"):
+        value.interval(1.5)
