@@ -97,7 +97,7 @@ def test_notch_takes_a_twentieth_of_a_percent():
     assert filtered(np.ones(10_000))[-1] == pytest.approx(1.0, abs=1e-3)
 
 
-def average_over_law(netlist: Netlist, currents, windows: int = 1600) -> float:
+def average_over_law(netlist: Netlist, currents, windows: int = 1000) -> float:
     """Variance of the mean over 50 tau in ngspice, over that of the law, 2 kT/C tau / T (1 - tau / T + ...)."""
     step, tau = currents.step, 1e-6
     each = round(50 * tau / step)
@@ -111,7 +111,7 @@ def average_over_law(netlist: Netlist, currents, windows: int = 1600) -> float:
 
 
 def test_time_average_over_50_tau_has_the_laws_variance_at_the_coarsest_step():
-    error = math.sqrt(2 / 1600)
+    error = math.sqrt(2 / 1000)
     assert abs(average_over_law(rc(), noise_path(rc(), 0.5e-6)) - 1) < 3.5 * error
     # The negative control: currents without memory, right in the stationary variance alone; 1.02 of it is the sampling.
     plain = average_over_law(rc(), johnson_currents(rc(), 0.5e-6))
