@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ...circuits.files import write_text
-from ...compiler.fabrics.registry import fabric_named
+from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ...compiler.limitations import not_modelled
 from ..error_budget import tables_of
 from ..figures.calibration import calibration_plot, loop_plot
@@ -72,8 +72,8 @@ def render(results: dict[str, Any]) -> str:
 
 
 def _left_out(calibration: dict[str, Any] | None) -> tuple[str, ...]:
-    """Names of the effects that the calibrated surrogate leaves out; none without one."""
-    if calibration is None or (fabric := calibration["card"].get("fabric")) is None:
+    """Names of the effects that the calibrated surrogate leaves out; none without one, or for a fabric that is not known here."""
+    if calibration is None or (fabric := calibration["card"].get("fabric")) not in fabric_names():
         return ()
     return not_modelled("SurrogateDevice", fabric_named(fabric))
 

@@ -206,7 +206,7 @@ def _calibration(rng: np.random.Generator) -> dict[str, Any]:
         "mismatch": (0.0101, 2e-4),
         "capacitor_mismatch": (0.0052, 9e-4),
         "offset": (5.1e-4, 4e-5),
-        "noise": (1.004, 0.012),
+        "noise_power": (1.004, 0.012),
     }
     converter = {"bits": 8, "full_scale": 1.0, "gain_error": 0.002, "offset": 5e-4, "noise": 5e-4, "max_gain": 64.0}
     card: dict[str, Any] = {name: {"value": value, "std": std} for name, (value, std) in estimate.items()}
@@ -221,6 +221,7 @@ def _calibration(rng: np.random.Generator) -> dict[str, Any]:
             "explained_variance_new_dies": explained(new),
             "spice_error": 0.071,
             "residual": 0.008,
+            "intervals": {"residual": (0.005, 0.012)},
         },
         "validity": {"unknowns": [4, 48], "condition_number": [5.2, 96.0]},
         "provenance": {"simulator": "ngspice", "seed": 0, "fitted_runs": 24, "held_out_runs": 20},

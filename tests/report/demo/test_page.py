@@ -130,6 +130,7 @@ def test_figures_are_those_of_the_results(whole: str) -> None:
         assert str(results["meta"][key]) in page
     for stage, seconds in results["meta"]["seconds"].items():
         assert re.search(rf"{stage}\s*{seconds:.1f}", page)
+    assert "0.80 % of |A⁻¹b|, rms (95 %: 0.50 % to 1.20 %)" in whole
 
 
 @pytest.mark.slow
