@@ -34,6 +34,7 @@ from .compiler.compile import compile_system as compile_system
 from .compiler.ensemble import compile_ensemble as compile_ensemble
 from .compiler.program import AnalogProgram as AnalogProgram
 from .compiler.program_io import load_program as load_program
+from .devicemodel.batch.die_batch import DieBatch as DieBatch
 from .devicemodel.calibration.measured.calibrate import calibrate_from_measurements as calibrate_from_measurements
 from .devicemodel.calibration.measured.result import Prior as Prior
 from .devicemodel.calibration.simulated import calibrate as calibrate
@@ -41,7 +42,6 @@ from .devicemodel.card import DeviceCard as DeviceCard
 from .devicemodel.cascade.device import CascadeDevice as CascadeDevice
 from .devicemodel.device import Outcome as Outcome
 from .devicemodel.device import Solution as Solution
-from .devicemodel.devices.die_batch import DieBatch as DieBatch
 from .devicemodel.devices.ideal import IdealDevice as IdealDevice
 from .devicemodel.devices.spice import SpiceDevice as SpiceDevice
 from .devicemodel.devices.surrogate import SurrogateDevice as SurrogateDevice

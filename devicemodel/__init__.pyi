@@ -1,3 +1,4 @@
+from .batch.die_batch import DieBatch as DieBatch
 from .calibration.cases import random_system as random_system
 from .calibration.evidence import Calibration as Calibration
 from .calibration.evidence import Comparison as Comparison
@@ -36,7 +37,6 @@ from .device import Solution as Solution
 from .device import SolvesMany as SolvesMany
 from .device import solve_many as solve_many
 from .devices.cell_measurement import measure_cells as measure_cells
-from .devices.die_batch import DieBatch as DieBatch
 from .devices.ideal import IdealDevice as IdealDevice
 from .devices.spice import SpiceDevice as SpiceDevice
 from .devices.surrogate import SurrogateDevice as SurrogateDevice

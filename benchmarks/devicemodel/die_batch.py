@@ -26,11 +26,11 @@ import torch
 
 from thermograd.circuits.technology.die import Die
 from thermograd.compiler.compile import lay_out
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.calibration.simulated import calibrate
 from thermograd.devicemodel.device import BatchSolution
 from thermograd.devicemodel.devices.cell_law import propagate
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense

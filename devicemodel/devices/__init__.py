@@ -1,4 +1,4 @@
-"""The devices: ideal, SPICE, surrogate, tile, and batches of dies."""
+"""The devices: ideal, SPICE, surrogate and tile."""
 
 import lazy_loader
 

@@ -3,7 +3,6 @@ from .cell_law import CellLaw as CellLaw
 from .cell_law import propagate as propagate
 from .cell_measurement import measure_cells as measure_cells
 from .circuit import CircuitDevice as CircuitDevice
-from .die_batch import DieBatch as DieBatch
 from .ideal import IdealDevice as IdealDevice
 from .spice import SpiceDevice as SpiceDevice
 from .surrogate import SurrogateDevice as SurrogateDevice
@@ -14,7 +13,6 @@ __all__ = [
     "CellCoefficients",
     "CellLaw",
     "CircuitDevice",
-    "DieBatch",
     "IdealDevice",
     "SpiceDevice",
     "SurrogateDevice",

@@ -22,11 +22,11 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.limitations import EFFECTS, not_modelled
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.devices import circuit_noise
 from thermograd.devicemodel.devices import spice as spice_module
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice

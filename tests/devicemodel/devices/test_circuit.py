@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Device, Outcome
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice

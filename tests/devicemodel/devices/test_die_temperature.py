@@ -11,7 +11,7 @@ from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.thermal import temperature_map, time_constants
 from thermograd.circuits.technology.thermal_state import ThermalState
-from thermograd.devicemodel.devices.die_batch import DieBatch
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.devices.die_temperature import NOISE, VALUE
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice

@@ -14,8 +14,8 @@ from thermograd.circuits.technology.parts import Resistors
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense

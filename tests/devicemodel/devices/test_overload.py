@@ -16,12 +16,12 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.calibration.simulated import calibrate
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.overload import overload
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice

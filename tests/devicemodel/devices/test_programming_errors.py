@@ -19,8 +19,8 @@ from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.conductance_errors import fluctuating
 from thermograd.compiler.program import AnalogProgram
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.devices.tile import AnalogTile

@@ -15,9 +15,9 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.layout.extraction import extract_layout
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.devices.cell_coefficients import extracted, schematic
 from thermograd.devicemodel.devices.cell_law import cell_law
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense

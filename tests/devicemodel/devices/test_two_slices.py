@@ -14,9 +14,9 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
 from thermograd.compiler.programming import Programming
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.devices.cell_measurement import measure_cells
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense

@@ -12,9 +12,9 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.converters import Converter
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.calibration.fitting import Conversion, fit_converter
 from thermograd.devicemodel.devices.cell_measurement import measure_cells
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.converters import Adc, Dac, attenuation_of, drive_codes, quantise, step_of

@@ -8,8 +8,8 @@ import torch
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.device import Outcome, Solution
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host import deflation
 from thermograd.devicemodel.host.deflation import Deflation, lanczos

@@ -8,8 +8,8 @@ import torch
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.device import Outcome
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense, LowRank
 

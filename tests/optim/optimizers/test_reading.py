@@ -11,9 +11,9 @@ from torch import nn
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome, Solution
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.readout import ReadOut

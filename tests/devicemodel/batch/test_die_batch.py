@@ -15,13 +15,13 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset, thermal_preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
+from thermograd.devicemodel.batch import board, die_batch
+from thermograd.devicemodel.batch.die_batch import DieBatch
+from thermograd.devicemodel.batch.law import parameters_of, stack, stacked_law
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.device import Outcome
-from thermograd.devicemodel.devices import die_batch, die_batch_board
 from thermograd.devicemodel.devices.cell_law import cell_law
-from thermograd.devicemodel.devices.die_batch import DieBatch
-from thermograd.devicemodel.devices.die_batch_law import parameters_of, stack, stacked_law
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 from thermograd.devicemodel.validity import Validity
@@ -309,7 +309,7 @@ def test_a_die_whose_law_is_not_finite_has_no_reading(monkeypatch):
 def test_a_singular_covariance_is_factored_and_leaves_the_others_alone(dtype):
     good = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=dtype)
     singular = torch.ones(2, 2, dtype=dtype) * (1 + 1e-12) - 2e-12 * torch.eye(2, dtype=dtype)
-    both, alone = die_batch_board._factor(torch.stack([good, singular])), die_batch_board._factor(good[None])
+    both, alone = board._factor(torch.stack([good, singular])), board._factor(good[None])
     assert torch.equal(both[0], alone[0])
     torch.testing.assert_close(both @ both.mT, torch.stack([good, singular]), rtol=1e-5, atol=1e-5)
 

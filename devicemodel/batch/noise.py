@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..devices.amplifier_noise import direct_noise
+from ..devices.flicker import REST, STILL, Section
+from ..devices.law_span import driven_sections, followed, law_span, padded
 from ..ou.doubling import Transition
 from ..ou.gaussian import normal, rows
-from .amplifier_noise import direct_noise
-from .die_batch_law import StackedLaw
-from .flicker import REST, STILL, Section
-from .law_span import driven_sections, followed, law_span, padded
+from .law import StackedLaw
 
 
 class Draws:

@@ -14,9 +14,9 @@ from ...circuits.technology.redraw import Redraw
 from ...compiler.conductance_errors import fluctuating
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
+from ..devices.circuit import ProgramUnits, heat_of_run
+from ..devices.die_temperature import DieTemperature
 from ..host.host import Run
-from .circuit import ProgramUnits, heat_of_run
-from .die_temperature import DieTemperature
 
 
 class WarmingDies:

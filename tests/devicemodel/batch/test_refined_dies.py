@@ -10,9 +10,9 @@ import torch
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset, thermal_preset
+from thermograd.devicemodel.batch import die_batch
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.device import DeviceBatch, Outcome
-from thermograd.devicemodel.devices import die_batch
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense, LowRank

@@ -19,15 +19,15 @@ from ...circuits.amplifiers.output_stage import is_limited
 from ...compiler.matrices import comparison_matrix
 from ...compiler.program import AnalogProgram
 from ..device import Outcome
+from ..devices.circuit import ProgramUnits
+from ..devices.dense_law import UNFILTERED
+from ..devices.flicker import REST, Flicker, Section
+from ..devices.overload import largest_share
 from ..host.board import Voltages
 from ..ou.doubling import Transition, integrate
 from ..ou.gaussian import root, rows
-from .circuit import ProgramUnits
-from .dense_law import UNFILTERED
-from .die_batch_law import StackedLaw
-from .die_batch_noise import Draws, Noise, RunNoise
-from .flicker import REST, Flicker, Section
-from .overload import largest_share
+from .law import StackedLaw
+from .noise import Draws, Noise, RunNoise
 
 Law = Callable[[slice], StackedLaw]
 """The law of the dies from one place to another."""
@@ -55,7 +55,7 @@ class DieBatchBoard(ProgramUnits):
 
         v(t) = X v(0) + R (driven i + pushed) + noise,       X = E (1 - D W F),    R = K'^-1 - E (D W slow + K'^-1),    W = (1 + F D)^-1,
 
-    with E = exp(F t), v(0) - D dv/dt(0) the start of the slow motion (`cell_law`), and the noise of `die_batch_noise`. A sampler of finite
+    with E = exp(F t), v(0) - D dv/dt(0) the start of the slow motion (`cell_law`), and the noise of `noise`. A sampler of finite
     bandwidth has a state of its own for each cell, which is read.
 
     Args:

@@ -12,8 +12,8 @@ from scipy import stats
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.fabrics.registry import fabric_named
+from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.card import DeviceCard
-from thermograd.devicemodel.devices.die_batch import DieBatch
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 

@@ -33,25 +33,25 @@ from ...compiler.validate import real_array, validate
 from ..card import DeviceCard
 from ..checks import check_duration
 from ..device import BatchSolution, RunRows, Solution
+from ..devices.flicker import Flicker, rates_of
+from ..devices.surrogate import FLICKER, REMEDY
 from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host, Run
 from ..host.readout import ReadOut
 from ..systems import Implicit
-from .die_batch_board import DieBatchBoard, DifferentiableVoltages, Law
-from .die_batch_heat import WarmingDies
-from .die_batch_law import (
+from .board import DieBatchBoard, DifferentiableVoltages, Law
+from .errors import errors_of
+from .heat import WarmingDies
+from .law import (
     Parameter,
     Stack,
     StackedLaw,
     at_temperatures,
-    errors_of,
     parameters_of,
     stack,
     stacked_law,
     with_drive,
 )
-from .flicker import Flicker, rates_of
-from .surrogate import FLICKER, REMEDY
 
 RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
 """Numbers on any device, of any real type."""

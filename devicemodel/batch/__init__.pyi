@@ -1,0 +1,5 @@
+from .die_batch import DieBatch as DieBatch
+
+__all__ = [
+    "DieBatch",
+]
