@@ -398,6 +398,4 @@ def _root(gram: np.ndarray) -> np.ndarray:
 
 def _phi(a: np.ndarray, t: float) -> np.ndarray:
     """int_0^t e^{-a s} ds."""
-    if math.isinf(t):
-        return 1 / a
-    return np.where(a == 0, t, -np.expm1(-a * t) / np.where(a == 0, 1.0, a))
+    return 1 / a if math.isinf(t) else np.where(a == 0, t, -np.expm1(-a * t) / np.where(a == 0, 1.0, a))

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import torch
@@ -39,6 +39,7 @@ from ..device import BatchSolution, Device, DeviceBatch, Outcome, Refinement, Ru
 from ..systems import changes, check_vector
 from .iterations import Iterated, Iteration, Product, flexible_cg, richardson
 from .loaded import Loaded, load
+from .readings import Readings
 
 DeviceT = TypeVar("DeviceT", bound=Device | DeviceBatch, covariant=True)
 METHODS: dict[str, Callable[[Product, Tensor, int, float], Iteration]] = {
@@ -51,8 +52,6 @@ SETTLED = 5.0
 """Slowest time constants after which a circuit counts as settled, to e^-5 = 0.7 %."""
 SMALLEST_DRIVE = 1e-130
 """Of a drive's largest entry: the square of a residual of 1e-16 of it is still a double-precision number."""
-LARGEST_EXPONENT = 1000
-"""Of two, by which a drive is amplified digitally."""
 
 
 def settles(duration: float, floor: float) -> bool:
@@ -288,7 +287,7 @@ class Refined(Generic[DeviceT]):
                     f"b has a largest entry of {largest:.3g}, whose residuals' squares are beyond double precision: scale it to between "
                     f"{SMALLEST_DRIVE:g} and {1 / SMALLEST_DRIVE:g}, and x with it"
                 )
-        readings = [_Readings(loaded, row, start, self.chopped) for row, start in zip(drives, starts, strict=True)]
+        readings = [Readings(loaded, row, start, self.chopped) for row, start in zip(drives, starts, strict=True)]
         # x = 0 has no residual where there is no drive.
         driven = [i for i, row in enumerate(drives) if bool(row.any())]
         method = METHODS[self.method]
@@ -308,7 +307,7 @@ class Refined(Generic[DeviceT]):
                     del residuals[i]
         return [self._solution(loaded, row, readings[i], ended.get(i), spent[i]) for i, row in enumerate(b)]
 
-    def _solution(self, loaded: Loaded, b: Tensor, readings: _Readings, found: Iterated | None, spent: int) -> Solution:
+    def _solution(self, loaded: Loaded, b: Tensor, readings: Readings, found: Iterated | None, spent: int) -> Solution:
         if found is None:
             nothing = Refinement((0.0,), 0.0, spent, loaded.equilibrated)
             return Solution(torch.zeros_like(b), Outcome.OK, 0.0, 0, refinement=nothing)
@@ -328,7 +327,7 @@ class Refined(Generic[DeviceT]):
             not_modelled=readings.not_modelled,
         )
 
-    def _outcome(self, readings: _Readings, complete: bool, residual: float) -> Outcome:
+    def _outcome(self, readings: Readings, complete: bool, residual: float) -> Outcome:
         met = readings.outcomes
         if not complete:
             return met[-1]
@@ -339,47 +338,6 @@ class Refined(Generic[DeviceT]):
             if clipped in met:
                 return clipped
         return Outcome.NOT_CONVERGED if self.tolerance is not None or not residual < 1 else good
-
-
-class _Readings:
-    """The readings behind one solution.
-
-    Attributes:
-        outcomes, attempts, seconds, violations, products: of all runs. count: answers. not_modelled: as the last one says.
-    """
-
-    def __init__(self, loaded: Loaded, b: Tensor, start: Tensor, chopped: bool) -> None:
-        self._loaded, self._exponent, self._factor = loaded, _exponent(loaded.drive(b)), 1.0
-        self._r, self._start, self._signs = b, loaded.start(start), (1, -1) if chopped else (1,)
-        self.outcomes: list[Outcome] = []
-        self.attempts, self.seconds, self.count, self.products = 0, 0.0, 0, 0
-        self.violations: list[str] = []
-        self.not_modelled: tuple[str, ...] = ()
-
-    def runs(self, r: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Drives and starts of the runs that read for a residual r, (n,) float64.
-
-        The drive is as large as that of b, by a power of two: a device with a noise of its own in problem units sees no smaller signal.
-        """
-        drive, self._r = self._loaded.drive(r), r
-        self._factor = math.ldexp(1.0, min(self._exponent - _exponent(drive), LARGEST_EXPONENT))
-        start, self._start = self._start, torch.zeros_like(drive)
-        return [(sign * self._factor * drive, sign * start) for sign in self._signs]
-
-    def reading(self, found: Iterator[Solution]) -> Tensor | None:
-        """What of x the next of the runs found say, (n,) float64; None: the device gave none."""
-        solutions = [next(found) for _ in self._signs]
-        for one in solutions:
-            self.outcomes.append(one.outcome)
-            self.attempts, self.seconds = self.attempts + one.attempts, self.seconds + one.seconds
-            self.violations += one.violations
-            self.products += one.products
-            self.not_modelled = one.not_modelled
-            if not one.outcome.readable:
-                return None
-        mean = torch.stack([sign * one.x.double() for sign, one in zip(self._signs, solutions, strict=True)]).mean(0)
-        self.count += 1
-        return self._loaded.answer(self._r, mean / self._factor)
 
 
 def _both(first: Solution, then: Solution) -> Solution:
@@ -404,8 +362,3 @@ def _programmed(solution: Solution, programmed: bool) -> Solution:
 def _one_device(device: Device, loaded: Loaded, duration: float) -> RunRows:
     """The runs of all rows by one device, for `duration` tau of A."""
     return lambda rows, drives, starts: solve_many(device, loaded.programmed, drives, duration * loaded.stretch, starts)
-
-
-def _exponent(vector: Tensor) -> int:
-    """Of two, of the largest entry; 0 of a vector of zeros."""
-    return math.frexp(float(vector.abs().max()))[1]
