@@ -229,6 +229,7 @@ def compile_command(
     if cell is not None and drive is not None:
         for program in compiled:
             require_swing(program, drive, cell)
+    _require_dies(compiled[0], dies)
     # Their matrix is the same.
     outlook = outlook_of(compiled[0])
     if dies is None and programs > 1:
@@ -298,6 +299,23 @@ def compile_command(
     if placement is not None and not placement.within_fan_out:
         complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
         raise typer.Exit(1)
+
+
+def _require_dies(program: AnalogProgram, dies: int | None) -> None:
+    """InputError for a number of dies of a program without any that differ."""
+    from ..compiler.analysis.die_yield import varies
+
+    if not dies:
+        return
+    if not program.fabric.has_dies:
+        raise InputError(
+            f"--dies is {dies}, and how parts vary is not modelled in fabric {program.fabric_name}; leave it out"
+        )
+    if not varies(program):
+        raise InputError(
+            f"--dies is {dies}, and technology {program.technology.name} states nothing that differs from die to die; leave it out, or "
+            "take another --technology"
+        )
 
 
 def _compile(

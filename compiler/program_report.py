@@ -18,6 +18,8 @@ USUAL_DIES = 1000
 """Dies that a report draws of programs small enough for a second's work."""
 FIRST_ORDER = 0.2
 """Relative difference from the rms over dies up to which an error to first order counts as theirs."""
+FEW = 30
+"""Dies below which errors are not told from what chance makes of them."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class DieYield:
         """How many dies have a growing mode, as the begin of a sentence."""
         bad = self.dies - self.stable
         whose = "none" if bad == 0 else f"{bad:,}"
-        return f"{whose} of {self.dies:,} dies {'has' if bad < 2 else 'have'} a growing mode"
+        return f"{whose} of {self.dies:,} {'die' if self.dies == 1 else 'dies'} {'has' if bad < 2 else 'have'} a growing mode"
 
     def __str__(self) -> str:
         low, high = (100 * end for end in self.interval)
@@ -236,16 +238,21 @@ class Report:
 
     @property
     def first_order_holds(self) -> bool | None:
-        """Whether the tolerances' error to first order is that of the dies: all of them are stable, and their rms is within a fifth of it.
+        """Whether the tolerances' error to first order is that of the dies: all of them are stable, and their rms is within a fifth of it,
+        give or take two standard errors.
 
-        First order is that of `die_error.resistors`, where there is one, else `tolerance_error`. None: no dies were drawn.
+        First order is that of `die_error.resistors`, where there is one, else `tolerance_error`. The rms over N dies of what is of first
+        order in normal deviates has a relative standard error of at most 1 / sqrt(2 N), that of one deviate alone. None: fewer than `FEW`
+        dies were drawn, and all of them are stable.
         """
         if self.dies is None:
             return None
         first = self._first_order
         if self.dies.stable < self.dies.dies or self.dies.parts is None:
             return False
-        return abs(self.dies.parts.rms - first) <= FIRST_ORDER * first
+        if self.dies.dies < FEW:
+            return None
+        return abs(self.dies.parts.rms - first) <= (FIRST_ORDER + math.sqrt(2 / self.dies.dies)) * first
 
     @property
     def _first_order(self) -> float:
@@ -287,7 +294,10 @@ class Report:
         if self.reading is not None:
             yield from self.reading.rows()
         if self.dies is not None and self.dies.total is not None:
-            yield "all of these", f"{self.dies.total} (relative; one reading at rest of each stable die)"
+            yield (
+                "all of these",
+                f"{self.dies.total} (relative; one reading at rest of each stable die, without converters' gain and offset)",
+            )
         if self.layout is not None:
             yield "after layout", str(self.layout)
         if self.drive_resistor is not None and self.dac_share is not None:

@@ -211,6 +211,16 @@ class OpAmp(Record):
             )
         return self
 
+    @model_validator(mode="after")
+    def _within_supply(self) -> OpAmp:
+        swing = self.output_limit / self.outputs
+        if self.supply and swing > self.supply:
+            raise ValueError(
+                f"output_limit = {self.output_limit:g} V brings each output to {swing:g} V, beyond a supply of {self.supply:g} V: "
+                f"set supply to {swing:g} or more, or output_limit to at most {self.outputs * self.supply:g}"
+            )
+        return self
+
     @property
     def offset_mismatch(self) -> float:
         """Standard deviation of the input offset voltage, V: offset, or A_VT / sqrt(input_area).

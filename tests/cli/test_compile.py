@@ -375,6 +375,20 @@ def save_technology(name: str) -> str:
     return name
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--fabric", "lc"), "is not modelled in fabric lc"),
+        (("--technology", "ideal"), "technology ideal states nothing that differs from die to die"),
+    ],
+)
+def test_compile_rejects_dies_where_none_differ(run: Run, options: tuple[str, str], reason: str) -> None:
+    code, _, error = run("compile", save("A.npy", A), *options, "--dies", "10")
+    assert code == 2
+    assert reason in error
+    assert run("compile", "A.npy", *options, "--dies", "0")[0] == 0
+
+
 def test_compile_warns_of_dies_with_a_growing_mode(run: Run) -> None:
     """Where tolerances make a hundredth of the dies run away, or more; the number of dies can be chosen."""
     basis, _ = np.linalg.qr(np.random.default_rng([1, 6]).standard_normal((6, 6)))

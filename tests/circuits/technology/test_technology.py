@@ -152,6 +152,14 @@ def test_a_mismatch_is_given_one_way(change, message):
         preset("ideal").replace(**change)
 
 
+@pytest.mark.parametrize(("name", "most"), [("breadboard", 10.0), ("integrated", 0.5)])
+def test_outputs_stay_within_their_supply(name, most):
+    """One of two outputs moves by half of their difference."""
+    preset(name).replace(opamp__supply=most)
+    with pytest.raises(InputError, match=rf"beyond a supply of .* V: set supply to {most:g} or more"):
+        preset(name).replace(opamp__supply=0.99 * most)
+
+
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
 def test_variation_gradient_and_area_survive_a_file(tmp_path, suffix):
     technology = Technology(

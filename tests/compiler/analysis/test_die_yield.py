@@ -1,5 +1,6 @@
 """Yields and rows of the report against ngspice on the same dies, against the devices' converters, and against what first order claims."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -211,6 +212,20 @@ def test_decks_say_where_first_order_does_not_hold() -> None:
     assert "which does not hold: in the report" in text
     assert "dies have a growing mode" in text
     assert "does not hold" not in monte_carlo_spice(program_of("crossbar", 10.0, b=b), b, 10)
+
+
+def test_few_dies_do_not_refute_first_order() -> None:
+    """The rms over N dies has a relative standard error of up to 1 / sqrt(2 N): a fifth and two of these are left to it, and fewer than
+    30 dies judge nothing unless one of them runs away."""
+    report = describe(program_of("crossbar", 5.0), dies=30)
+    first, rms = report.tolerance_error, report.dies.parts.rms
+    for share, holds in ((0.43, True), (-0.43, True), (0.47, False), (-0.47, False)):
+        other = dataclasses.replace(report, tolerance_error=rms / (1 + share))
+        assert other.first_order_holds is holds
+    few = describe(program_of("crossbar", 5.0), dies=1)
+    assert few.first_order_holds is None
+    assert f"{first:.3g} (relative, rms over b and dies), to first order" in str(few)
+    assert "none of 1 die has a growing mode" in str(few)
 
 
 def test_programming_and_runs_err_on_their_dies() -> None:

@@ -28,7 +28,7 @@ from thermograd.devicemodel.systems import Dense, LowRank
 from ...systems import spd, true_card
 
 INTEGRATED = preset("integrated")
-WIDE = INTEGRATED.replace(opamp__output_limit=10.0, adc__full_scale=10.0)
+WIDE = INTEGRATED.replace(opamp__output_limit=10.0, opamp__supply=5.0, adc__full_scale=10.0)
 """In whose range each run finds its level at once."""
 PLANS = [
     *(ReadingPlan(rounds, chopped) for rounds in (0, 1, 2, 4) for chopped in (True, False)),
