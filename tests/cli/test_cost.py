@@ -73,6 +73,15 @@ def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
     assert data["sweep"] is data["plot"] is None
 
 
+def test_a_run_that_ends_too_early_is_named(run: Run) -> None:
+    network = ("cost", *NETWORK, "--layout", "dual", "--technology", "integrated")
+    assert "ends before the circuit has settled to 1 %" in run(*network, "--duration", 1)[2]
+    for long_enough in ((), ("--duration", 1000)):
+        code, _, error = run(*network, *long_enough)
+        assert code == 0
+        assert "ends before" not in error
+
+
 def test_measured_derivatives(run: Run) -> None:
     data = json.loads(run("cost", *NETWORK, "--digital", "250m", "--json")[1])
     assert data["parts"]["derivatives"] == {"seconds": 0.25, "joules": 100.0}
