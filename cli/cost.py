@@ -312,8 +312,8 @@ def _show(found: StepCost, plans: list[ReadingPlan], costs: list[StepCost], titl
     needed = found.needed
     if needed is not None and found.run < needed < math.inf:
         note(
-            f"a run of {found.run:.3g} s ends before the circuit has settled to {100 * found.accuracy:g} %, which takes {needed:.3g} s: give "
-            "a longer --duration, or leave it out"
+            f"a run of {found.run:.3g} s ends before the circuit has settled to {100 * found.accuracy:g} %, which takes {needed:.3g} s: "
+            "give a longer --duration, or leave it out"
         )
     if len(plans) > 1:
         show(cost_rows.READINGS_TITLE, cost_rows.READINGS, cost_rows.readings(plans, costs))
