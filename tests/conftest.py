@@ -23,7 +23,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 @pytest.fixture(autouse=True, scope="session")
 def _few_dies() -> None:
-    """A report draws 40 dies in place of 1,000, a second's work; tests of yields say how many they draw."""
+    """A report draws 12 dies in place of 1,000, a second's work; tests of yields say how many they draw."""
     from thermograd.compiler.analysis import die_yield
 
-    die_yield.DIES = 40
+    die_yield.DIES = 12
