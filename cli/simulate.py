@@ -239,8 +239,10 @@ class Simulated:
     def summary(self) -> str:
         """The result as text."""
         from ..compiler.limitations import left_out
+        from ..devicemodel.devices.circuit import CircuitDevice
 
         board, solution = self._board(), self.solution
+        technology = self.device.technology if isinstance(self.device, CircuitDevice) else None
         made = [board["device"], board.get("technology"), board.get("fabric")]
         made += [f"die {board['die']}" if board.get("die") is not None else None]
         time = "settled" if math.isinf(self.duration) else f"{self.duration:.4g} tau"
@@ -254,7 +256,7 @@ class Simulated:
                 *([f"refined: |b - A x| / |b| {residuals} after each reading"] if refined else []),
                 "on " + ", ".join(str(item) for item in made if item),
                 *(f"outside of the card's range: {bound}" for bound in board.get("violations", ())),
-                f"not modelled: {left_out(solution.not_modelled)}",
+                f"not modelled: {left_out(solution.not_modelled, technology)}",
             ]
         )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..circuits.errors import InputError
+from ..circuits.technology.technology import Technology
 from .fabrics.base import Fabric
 
 Capability = Literal[
@@ -343,10 +344,33 @@ def not_modelled(model: str, fabric: Fabric | None = None, options: Iterable[str
     return tuple(e.name for e in EFFECTS if _shown_by(e, fabric) and not e.is_modelled(model, *options))
 
 
-def left_out(effects: Sequence[str]) -> str:
-    """Effects as the row of a report: the first few, and where the others stand."""
-    more = len(effects) - SHOWN
-    return "; ".join(effects[:SHOWN]) + (f"; and {more} more (docs/limitations.md)" if more > 0 else "")
+def left_out(effects: Sequence[str], technology: Technology | None = None) -> str:
+    """Effects as the row of a report: the first few, and where the others stand.
+
+    Args:
+        effects: names, as of `not_modelled`. technology: those come first that it states; last, those whose figures it leaves as an ideal
+            part has them, since they do nothing.
+    """
+    ranked = list(effects) if technology is None else sorted(effects, key=_Rank(technology))
+    more = len(ranked) - SHOWN
+    return "; ".join(ranked[:SHOWN]) + (f"; and {more} more (docs/limitations.md)" if more > 0 else "")
+
+
+class _Rank:
+    """0 of an effect that a technology states, 1 of one that no technology can, 2 of one that it does not."""
+
+    def __init__(self, technology: Technology) -> None:
+        self._ideal, self._technology = Technology(), technology
+        self._figures = {effect.name: effect.figures for effect in EFFECTS}
+
+    def __call__(self, effect: str) -> int:
+        figures = [name.split("__") for name in self._figures[effect]]
+        if not figures:
+            return 1
+        values = [getattr(getattr(self._technology, part), one) for part, one in figures]
+        ideal = [getattr(getattr(self._ideal, part), one) for part, one in figures]
+        # A switch stands first.
+        return 2 if values == ideal or values[0] is False else 0
 
 
 def _shown_by(effect: Effect, fabric: Fabric | None) -> bool:

@@ -18,7 +18,7 @@ SUFFIXES = (".cir", ".json", ".npz", ".report.txt", ".report.json", ".report.htm
 """Of the files that `Described.write` writes."""
 REFINED = "refined readings"
 AMPLIFIERS = "netlist's amplifiers"
-LEFT_OUT = "not modelled"
+LEFT_OUT = "not in the netlist"
 LEAST_SHARE = 0.99
 """Share of stable dies below which there is a warning."""
 UNITS = {"resistor": "ohm", "capacitor": "F", "inductor": "H"}
@@ -47,7 +47,11 @@ class Described(NamedTuple):
         """The report, what refined readings can solve, which amplifiers the netlist has, and what it leaves out."""
         from ..compiler.limitations import left_out
 
-        rows = {REFINED: self.outlook, AMPLIFIERS: self.amplifier, LEFT_OUT: left_out(self.not_modelled)}
+        rows = {
+            REFINED: self.outlook,
+            AMPLIFIERS: self.amplifier,
+            LEFT_OUT: left_out(self.not_modelled, self.program.technology),
+        }
         return "\n".join([str(self.report), *(f"{name:>20}  {row}" for name, row in rows.items() if row is not None)])
 
     @property

@@ -8,9 +8,10 @@ import pytest
 
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.records import Record
+from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.fabrics.registry import fabric_named
-from thermograd.compiler.limitations import EFFECTS, MODELS, NO_ERROR, OPTIONS, markdown, not_modelled
+from thermograd.compiler.limitations import EFFECTS, MODELS, NO_ERROR, OPTIONS, left_out, markdown, not_modelled
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "limitations.md"
 
@@ -44,6 +45,21 @@ def test_fabrics_are_told_what_concerns_their_parts() -> None:
     passive, active = (not_modelled("netlist", fabric_named(name)) for name in ("lc", "crossbar"))
     assert ("saturation of inductors" in passive, "saturation of inductors" in active) == (True, False)
     assert ("slew rate of amplifiers" in passive, "slew rate of amplifiers" in active) == (False, True)
+
+
+def test_a_row_begins_with_what_the_technology_states() -> None:
+    """What it does not state does nothing: `integrated` has no attenuator, and its temperatures do not move until it says so."""
+    effects, board = not_modelled("netlist"), preset("integrated")
+    stated = left_out(effects, board)
+    assert stated.startswith("second pole of amplifiers; white noise of amplifiers; ")
+    assert left_out(effects).startswith("input resistors in ranges; ")
+    assert stated.rpartition("; ")[2] == left_out(effects).rpartition("; ")[2]
+    attenuated = board.replace(dac__attenuations=2, thermal__dynamic=True)
+    first, second, _ = left_out(effects, attenuated).split("; ", 2)
+    assert (first, second) == ("attenuator between DACs and input resistors", "temperatures that move from run to run")
+    # Nothing states these, and they act all the same.
+    passive = not_modelled("netlist", fabric_named("rc"))
+    assert left_out(passive, preset("ideal")).startswith("supply and ground impedance; ")
 
 
 def test_the_ideal_device_models_nothing_but_the_law() -> None:
