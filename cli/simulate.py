@@ -82,7 +82,11 @@ def simulate(
     reading: ReadingName = "auto",
     die: DieSeed = None,
     noise: Annotated[
-        bool | None, typer.Option("--noise/--no-noise", help="Thermal noise; default: as in the technology.")
+        bool | None,
+        typer.Option(
+            "--noise/--no-noise",
+            help="Noise of resistors and amplifiers; default: as in the technology, but none in a settled run in ngspice.",
+        ),
     ] = None,
     seed: Seed = 0,
     device: DeviceName = None,
@@ -109,6 +113,7 @@ def simulate(
     --why ranks what makes the error, of bare and of refined readings; --plot then draws that. In ngspice it takes some hundred simulations
     for each die: for larger systems give a --card.
     """
+    from ..devicemodel.devices.spice import SpiceDevice
     from .hardware import open_device
     from .inputs import read_problem, read_vector
 
@@ -124,6 +129,11 @@ def simulate(
         device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate,
         layout or None,
     )  # fmt: skip
+    if noise and duration is not None and math.isinf(duration) and isinstance(board, SpiceDevice):
+        raise InputError(
+            "--noise with --duration inf: the settled run in ngspice is an operating point, which has none; give a finite --duration, "
+            "or a --card"
+        )
     if layout:
         _note_empty_layout(board)
     places = [die] if dies is None else seeds("--dies", dies)

@@ -114,6 +114,10 @@ BAD: dict[str, tuple[list[str], str]] = {
     "unknown fabric, simulate": (["simulate", "A.npy", "--fabric", "wires"], "'wires' is unknown"),
     "nan duration": (["simulate", "A.npy", "--duration", "nan"], "duration is nan"),
     "negative duration": (["simulate", "A.npy", "--duration", "-1"], "duration is -1"),
+    "noise at rest": (
+        ["simulate", "A.npy", "--technology", "integrated", "--noise", "--duration", "inf"],
+        "operating point, which has none; give a finite --duration",
+    ),
     "unknown device": (["simulate", "A.npy", "--device", "abacus"], "'abacus' is unknown; there are: ideal"),
     "ideal has no die": (
         ["simulate", "A.npy", "--device", "ideal", "--die", "1"],
