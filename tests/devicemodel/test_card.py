@@ -337,7 +337,7 @@ def test_an_uncalibrated_card_has_the_figures_of_its_technology() -> None:
     with pytest.raises(InputError, match="fabric crossbar cannot be built: its amplifiers need two outputs"):
         DeviceCard.uncalibrated(preset("breadboard"), "crossbar")
     with pytest.raises(InputError, match="fabric crossbar cannot be built"):
-        card.replace(technology=technology.replace(opamp__outputs=1))
+        card.replace(technology=technology.replace(opamp__outputs=1, opamp__supply=1.0))
 
 
 def test_an_estimates_interval_is_students():

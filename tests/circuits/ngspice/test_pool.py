@@ -202,14 +202,15 @@ def test_a_worker_that_does_not_clean_up_is_not_flat(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
-def test_two_thousand_simulations_leave_memory_where_it_was():
+def test_a_thousand_simulations_leave_memory_where_it_was(monkeypatch):
     """Of the pool's workers and of this process, recycling included."""
+    monkeypatch.setattr("thermograd.circuits.ngspice.pool.JOBS_PER_WORKER", 250)
     pool = Pool(keep=1)
     try:
-        pids, theirs, ours = sizes_over(pool, 2000, 50).T
+        pids, theirs, ours = sizes_over(pool, 1000, 25).T
     finally:
         pool.close()
-    assert len(set(pids)) == 4  # replaced after every 500
+    assert len(set(pids)) == 4  # replaced after every 250
     assert is_flat(theirs)
     assert is_flat(ours)
 

@@ -106,7 +106,7 @@ def test_a_differential_fabric_of_single_ended_amplifiers_says_what_to_do():
 
 
 def test_two_slices_of_single_ended_amplifiers_leave_no_fabric():
-    technology = preset("integrated").replace(opamp__outputs=1, resistors__slices=2)
+    technology = preset("integrated").replace(opamp__outputs=1, opamp__supply=1.0, resistors__slices=2)
     with pytest.raises(
         UnrealisableError, match=r"not crossbar: its amplifiers.*; not crossbar_single: it has one slice"
     ):

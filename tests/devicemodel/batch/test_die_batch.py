@@ -109,6 +109,7 @@ def test_gradients_are_those_of_finite_differences(parameter, fabric):
         adc__gain_error=0.0,
         adc__full_scale=100.0,
         opamp__output_limit=100.0,
+        opamp__supply=0.0,
     )
     card, (a, b) = card_of(fabric, technology), system(4, fabric)
     batch, weights = DieBatch(card, range(3), extrapolate=True), torch.linspace(1.0, 2.0, 12).reshape(3, 4).double()

@@ -115,7 +115,7 @@ def test_every_figure_of_a_technology_and_a_card_belongs_to_a_cause_or_makes_no_
 
 def test_without_all_causes_a_single_ended_array_is_ideal_to_rounding() -> None:
     """Its inverters, too, err by the causes that there are."""
-    technology = EVERYTHING.replace(opamp__outputs=1, resistors__slices=1)
+    technology = EVERYTHING.replace(opamp__outputs=1, opamp__supply=1.0, resistors__slices=1)
     hardware = Hardware(DeviceCard.uncalibrated(technology), DURATION)
     assert hardware.device(3).fabric == "crossbar_single"
     found = hardware.causes()
