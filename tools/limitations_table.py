@@ -1,4 +1,4 @@
-"""Write the table of `compiler/limitations.py` into docs/limitations.md: `python -m tools.limitations_table`."""
+"""Write the table of `compiler/effects.py` into docs/limitations.md: `python -m tools.limitations_table`."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 First table: one program, one die without mismatch, at its electro-thermal steady state. Hottest and coldest cell and their spread; the
 heat of the amplifiers and of the resistors, and the rise of the hottest cell by each; the best common factor s against the solution x0 of
 the same parts at their reference temperature, minus one; the distortion |x - s x0| / |x0|; and how the search for the steady temperature
-ended. Second: medians over systems, for the fabrics.
+ended. Second: medians over systems, for the fabrics. Last: the rise by the amplifiers alone of larger arrays on the preset's package.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import numpy as np
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import Thermal
 from thermograd.circuits.technology.presets import SITUATIONS, preset
-from thermograd.circuits.technology.thermal import temperature_map, time_constants
+from thermograd.circuits.technology.thermal import heat_at, temperature_map, time_constants
 from thermograd.compiler.analysis.electrothermal import ElectroThermal, self_heated
 from thermograd.compiler.analysis.heat import equilibrium
 from thermograd.compiler.compile import compile_matrix
 
 UNKNOWNS, CONDITION = 8, 10.0
 SYSTEMS = 20
+LARGER = (64, 1000)
 FABRICS = ("crossbar", "dual_rail")
 
 
@@ -37,6 +38,14 @@ def system(fabric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         off = np.abs(a).sum(axis=1) - np.diag(a)
         a = a + np.diag(np.maximum(1.2 * off - np.diag(a), 0.0))
     return a, rng.standard_normal(UNKNOWNS)
+
+
+def amplifiers_rise(unknowns: int) -> np.ndarray:
+    """(cells, cells) K, with the amplifiers at the right ends of their rows."""
+    technology = preset("integrated")
+    rows = (np.arange(unknowns) + 0.5) / unknowns
+    heat = heat_at(technology.thermal.cells, technology.opamp.power, rows, 1.0)
+    return temperature_map(technology.thermal, power=heat) - temperature_map(technology.thermal)
 
 
 def run(fabric: str, thermal: Thermal, seed: int) -> tuple[ElectroThermal, float, float]:
@@ -92,6 +101,10 @@ def main() -> None:
                 f"  {fabric:11}{name:14}{amplifiers:>9.2g} K{1e3 * resistors:>9.2g} mK"
                 f"{100 * scale:>8.3f} %{100 * distortion:>10.4f} %  {steady} of {SYSTEMS}"
             )
+    print("\nrise by the amplifiers of larger arrays\n")
+    for unknowns in LARGER:
+        rise = amplifiers_rise(unknowns)
+        print(f"  n = {unknowns:<6}mean {rise.mean():.2g} K, from {rise.min():.3g} to {rise.max():.3g} K")
     print(f"\n{time.perf_counter() - began:.1f} s")
 
 

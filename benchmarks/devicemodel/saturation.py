@@ -17,6 +17,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,12 +31,14 @@ from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.fabrics.requirements import array_for
+from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.device import Outcome
-from thermograd.devicemodel.devices.circuit import CircuitDevice
+from thermograd.devicemodel.devices.circuit import CircuitDevice, ProgramBoard
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.board import Voltages
 from thermograd.devicemodel.host.converters import step_of
 from thermograd.devicemodel.host.linearity import RESOLUTION, TOLERANCE
 from thermograd.devicemodel.systems import Dense
@@ -90,10 +93,10 @@ def as_netlist(opamp: OpAmp) -> Amplifier:
 class Unwatched(SpiceDevice):
     """The device as it was: the host sees the cells alone."""
 
-    def _relax(self, *given):  # type: ignore[no-untyped-def]
+    def _relax(self, *given: Any) -> Voltages:
         return dataclasses.replace(super()._relax(*given), overload=None)
 
-    def _board_of(self, program):  # type: ignore[no-untyped-def]
+    def _board_of(self, program: AnalogProgram) -> ProgramBoard:
         board = super()._board_of(program)
         board.shows_overload = True
         return board
@@ -102,7 +105,7 @@ class Unwatched(SpiceDevice):
 class UnwatchedSurrogate(SurrogateDevice):
     """As `Unwatched`."""
 
-    def _relax(self, *given):  # type: ignore[no-untyped-def]
+    def _relax(self, *given: Any) -> Voltages:
         return dataclasses.replace(super()._relax(*given), overload=None)
 
 

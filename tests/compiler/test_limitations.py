@@ -10,8 +10,9 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.records import Record
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.effects import EFFECTS, MODELS, NO_ERROR, OPTIONS
 from thermograd.compiler.fabrics.registry import fabric_named
-from thermograd.compiler.limitations import EFFECTS, MODELS, NO_ERROR, OPTIONS, left_out, markdown, not_modelled
+from thermograd.compiler.limitations import left_out, markdown, not_modelled
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "limitations.md"
 

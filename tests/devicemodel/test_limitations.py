@@ -20,8 +20,9 @@ from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.technology.parts import PROGRAMMING_ERRORS
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.effects import EFFECTS
 from thermograd.compiler.fabrics.registry import fabric_named
-from thermograd.compiler.limitations import EFFECTS, not_modelled
+from thermograd.compiler.limitations import not_modelled
 from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cascade.device import CascadeDevice
@@ -234,6 +235,14 @@ def test_a_device_heeds_each_figure_as_the_table_says(model: tuple[str, ...]) ->
         if heeded != effect.is_modelled(name, *options):
             wrong.append((figure, heeded))
     assert wrong == []
+
+
+@pytest.mark.parametrize(("name", "figure"), sorted(OF_NOISE_ALONE))
+def test_what_only_noise_heeds_is_not_heeded_without_it(name: str, figure: str) -> None:
+    quiet = {"opamp__noise_voltage": 0.0, "opamp__noise_current": 0.0}
+    assert is_heeded((name,), figure, MODELS[(name,)](FULL))
+    readings = [MODELS[(name,)](technology.replace(**quiet)) for technology in (FULL, turned(figure))]
+    assert torch.equal(*readings)
 
 
 def is_heeded(model: tuple[str, ...], figure: str, before: Tensor) -> bool:
