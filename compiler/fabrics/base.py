@@ -21,6 +21,7 @@ from ...circuits.errors import UnrealisableError
 from ...circuits.netlist.analyses import Analysis, OperatingPoint
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.technology import Technology
+from ..linear_law import LinearLaw
 from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite
 from ..parts import AtRest, Behaviour, CellNoise, Parts
 
@@ -73,6 +74,9 @@ class Fabric(abc.ABC):
     """Whether it has inductors."""
     schematic: Literal["network", "array"] | None = None
     """How a small program is drawn: nodes with parts between them, lines with amplifiers, or only as a graph of couplings."""
+    states: int = 1
+    """Voltages of a cell that a host sets, and goes on from: 1 where cells are first order; of oscillators first the one that is read, then
+    that of its velocity. Vectors of them have those of all cells one after another, (states * n,)."""
     probes: tuple[float, ...] = (0.0, 1.0)
     """Laplace variables, in 1 / tau, at which law and netlist are compared: rest, and one that shows all storage."""
 
@@ -159,6 +163,12 @@ class Fabric(abc.ABC):
             f"fabric {self.name} has no first-order device model; fabric_names('has_device_model') lists those for a device"
         )
 
+    def linear_law(self, parts: Any, technology: Technology) -> LinearLaw:
+        """The law of the circuit with all its states (`LinearLaw`); UnrealisableError where there is none beyond `behaviour`."""
+        raise UnrealisableError(
+            f"fabric {self.name} has no linear law of its own; its first-order law is behaviour(parts)"
+        )
+
     def readout(self, parts: Any) -> tuple[list[tuple[str, str]], np.ndarray]:
         """The node pair that carries each cell, and (n,) the state (V, or Wb) that one volt there stands for.
 
@@ -195,7 +205,8 @@ class Fabric(abc.ABC):
         """Add the circuit to a netlist.
 
         Args:
-            currents: drive of each cell, (n,) A. state: voltage that each cell starts at, (n,) V.
+            currents: drive of each cell, (n,) A.
+            state: voltages that cells start at, (states * n,) V (see `states`); (n,) leaves the others at zero.
             amplifier: in active fabrics, stands in for the one-pole amplifier of the technology.
         """
 
