@@ -119,6 +119,22 @@ class DeviceCard(Record):
             ),
         ]
 
+    def circuit_technology(self) -> Technology:
+        """The technology with the card's amplifiers, for netlists and laws of a circuit: gain 1 / leak, gain-bandwidth product
+        1 / (2 pi lag), second pole 1 / (2 pi pole).
+
+        Its tolerances and noise densities are the data sheets': a die of the card takes the card's mismatches (`AnalogProgram.on`), and
+        `noise_power` multiplies all noise that a circuit of this technology has. `gain` multiplies the drive.
+        """
+        opamp = self.technology.opamp.model_copy(
+            update={
+                "gain": _inverse(self.leak.value),
+                "gbw": _inverse(2 * math.pi * self.lag.value),
+                "second_pole": _inverse(2 * math.pi * self.pole.value),
+            }
+        )
+        return self.technology.model_copy(update={"opamp": opamp})
+
     def replace(
         self,
         *,
@@ -233,3 +249,8 @@ class DeviceCard(Record):
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(f"device card {str(path)!r}: {first_problem(error)}; calibrate again") from None
+
+
+def _inverse(value: float) -> float:
+    """1 / value, inf of zero and of what a search makes of it from below."""
+    return 1.0 / value if value > 0 else math.inf

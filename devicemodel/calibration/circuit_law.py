@@ -7,8 +7,6 @@ of a reading and hardly depends on the figures, so that the law with this differ
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ...circuits.amplifiers.models import OnePole
@@ -21,14 +19,7 @@ from .fitting import Observation, on_die
 def beyond_the_law(run: Observation, card: DeviceCard) -> np.ndarray:
     """Where a run ends in the netlist of a card's figures, amplifiers of one pole, less where the law takes it, (n,) V."""
     program, currents = on_die(run, card)
-    leak, lag = card.leak.value, card.lag.value
-    opamp = program.technology.opamp.model_copy(
-        update={
-            "gain": 1.0 / leak if leak > 0 else math.inf,
-            "gbw": 1.0 / (2 * math.pi * lag) if lag > 0 else math.inf,
-        }
-    )
-    amplifier = OnePole(opamp) if program.fabric.active else None
+    amplifier = OnePole(card.circuit_technology().opamp) if program.fabric.active else None
     circuit = state_space(program.circuit(card.gain.value * currents, run.probe.start, amplifier))
     ends = circuit.transition(run.probe.duration * program.tau)
     exact = program.cell_volts({name.lower(): volts for name, volts in zip(circuit.outputs, ends, strict=True)})

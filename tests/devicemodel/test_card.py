@@ -340,6 +340,17 @@ def test_an_uncalibrated_card_has_the_figures_of_its_technology() -> None:
         card.replace(technology=technology.replace(opamp__outputs=1, opamp__supply=1.0))
 
 
+def test_a_circuits_amplifiers_are_those_of_the_card() -> None:
+    technology = preset("integrated")
+    same = DeviceCard.uncalibrated(technology, "crossbar").circuit_technology()
+    for name in ("gain", "gbw", "second_pole"):
+        assert getattr(same.opamp, name) == pytest.approx(getattr(technology.opamp, name), rel=1e-15)
+    other = CARD.replace(leak=1e-2, lag=1e-9, pole=0.0).circuit_technology()
+    assert (other.opamp.gain, other.opamp.second_pole) == (100.0, math.inf)
+    assert other.opamp.gbw == pytest.approx(1 / (2 * math.pi * 1e-9))
+    assert other.opamp.noise_voltage == technology.opamp.noise_voltage
+
+
 def test_an_estimates_interval_is_students():
     known = Estimate(value=1.0, std=0.1)
     assert known.interval() == pytest.approx((1 - 0.195996, 1 + 0.195996), abs=1e-6)
