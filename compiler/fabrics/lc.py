@@ -80,6 +80,7 @@ class LC(Fabric):
     unit = "1/H"
     symmetric, active, covariance, keeps_sparse = True, False, True, True
     has_inductors = True
+    sets_state = False  # a flux is no charge
     schematic = "network"
     probes = (0.5, 2.0)  # at rest a mesh of ideal inductors has no solution
 

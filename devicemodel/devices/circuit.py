@@ -56,6 +56,7 @@ class ProgramUnits(Board):
 
     def __init__(self, program: AnalogProgram, drive_range: int = 0) -> None:
         self.program, self.size, self.tau = program, program.size, program.tau
+        self.takes_start = program.fabric.sets_state
         resistors = program.technology.resistors
         nominal = drive_conductances(resistors)
         # Of a circuit that currents drive, the full-scale current has ranges.
@@ -64,6 +65,11 @@ class ProgramUnits(Board):
         self.drive_gains, self._first = tuple((nominal[0] / nominal).tolist()), float(nominal[0])
         self.amperes_per_volt = program.parts.drive_nominal or float(nominal[drive_range])
         """Drive current of a cell for a volt at its input, A/V."""
+
+    @property
+    def kept(self) -> int:
+        """See `Board`."""
+        return self.program.fabric.states * self.size
 
     def strongest(self, b: np.ndarray) -> np.ndarray:
         """See `Board`."""
@@ -76,11 +82,15 @@ class ProgramUnits(Board):
 
     def volts(self, x: np.ndarray, level: np.ndarray | float) -> np.ndarray:
         """See `Board`."""
-        return np.asarray(x / self.program.scaling * level)
+        return np.asarray(x / self._scaling_of(x) * level)
 
     def values(self, volts: np.ndarray, level: np.ndarray | float) -> np.ndarray:
         """See `Board`."""
-        return np.asarray(self.program.scaling / level * volts)
+        return np.asarray(self._scaling_of(volts) / level * volts)
+
+    def _scaling_of(self, values: np.ndarray) -> np.ndarray:
+        """Of values (..., n) or (..., kept)."""
+        return np.tile(self.program.scaling, values.shape[-1] // self.size)
 
 
 class ProgramBoard(ProgramUnits):
@@ -349,7 +359,7 @@ class CircuitDevice(HostedDevice):
         streams: Sequence[np.random.Generator],
         places: np.ndarray,
     ) -> Voltages:
-        """Differential node voltages (runs, m, n) of runs at m instants: after spans[0] tau from voltages `state`, (runs, n), under
+        """Differential node voltages (runs, m, n) of runs at m instants: after spans[0] tau from voltages `state`, (runs, kept), under
         currents (runs, n), after spans[1] more, ... `places` are those of the runs among those that the device was asked for at once."""
         raise NotImplementedError
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...circuits.errors import InputError
 from ..device import Outcome
 
 
@@ -25,9 +26,10 @@ class Voltages:
         internal: largest output of amplifiers that are not read, (dies,) V; None where there are none.
         error: bound of the numerical error of `cells` at the last instant, (dies,) V in the Euclidean norm; None: not known.
         overload: what amplifiers use of their limits at most, as comparators within them see it, (dies,): 1 is at the end of the range
-            of a voltage or a current, whatever a cell's own voltage is. None: none can be seen.
-        left: what the next run starts from if it goes on, (dies, n) V: `cells` at the last instant without what lasts no longer than an
-            amplifier responds, or before a sampler's lag. None: `cells` at the last instant.
+            of a voltage or a current, whatever a cell's own voltage is. Of cells that overshoot, over the whole run, not at the instants
+            of reading alone. None: none can be seen.
+        left: what the next run starts from if it goes on, (dies, kept) V, see `Board.kept`: `cells` at the last instant without what lasts
+            no longer than an amplifier responds, or before a sampler's lag. None: `cells` at the last instant.
     """
 
     cells: np.ndarray
@@ -42,6 +44,7 @@ class Board(ABC):
 
     Attributes:
         size: cells n.
+        takes_start: whether the host can set the voltages that a run starts from; if not, runs start from rest, or go on.
         tau: s, the time unit of the system.
         runaway: outcome of a run that is not finite.
         shows_overload: whether an amplifier at the end of its range shows in `Voltages`; if not, the host looks whether readings are linear
@@ -52,12 +55,18 @@ class Board(ABC):
     """
 
     size: int
+    takes_start: bool = True
     tau: float = 1.0
     runaway: Outcome = Outcome.UNSTABLE
     shows_overload: bool = True
     takes_rows: bool = False
     spent_runs: int = 0
     drive_gains: tuple[float, ...] = (1.0,)
+
+    @property
+    def kept(self) -> int:
+        """Voltages h that a run starts from and leaves: n, or a multiple of it, the first ones of all cells, then the second ones."""
+        return self.size
 
     def in_range(self, place: int) -> Board:
         """The board with its input resistors in the range of that place in `drive_gains`; itself for the first."""
@@ -77,7 +86,7 @@ class Board(ABC):
         Args:
             dies: their places among the dies of the board, (dies,); [0] for a board of one.
             driven: voltages at the drive inputs, (dies, n) V; zeros: inputs at ground.
-            start: cell voltages at first, (dies, n) V.
+            start: voltages at first, (dies, kept) V.
             spans: times to each reading, tau: up to the first one, from there to the second one, and so on; the first may be inf.
             streams: of each die's noise.
         """
@@ -94,10 +103,24 @@ class Board(ABC):
         """Drive voltages for b, (dies, n), at levels (dies, 1): (dies, n) V."""
         return level * b
 
+    def whole_start(self, start: np.ndarray) -> np.ndarray:
+        """All values that a run starts from, (..., kept): those given, and zeros, as velocities, where they are (..., n) alone.
+
+        Raises:
+            InputError: values (..., n) that are not zeros, for cells that a host cannot set.
+        """
+        missing = self.kept - start.shape[-1]
+        if missing and not self.takes_start and start.any():
+            raise InputError(
+                f"x0 has an entry of {float(np.abs(start).max()):.3g}, and these cells start from rest: what they hold is no charge that a "
+                "host can set; leave x0 out, or take a fabric that can be set, such as 'crossbar' or 'oscillator'"
+            )
+        return np.pad(start, [(0, 0)] * (start.ndim - 1) + [(0, missing)]) if missing else start
+
     def volts(self, x: np.ndarray, level: np.ndarray | float) -> np.ndarray:
-        """Cell voltages, V, that represent x at a level."""
+        """Voltages, V, that represent x, (..., n) or (..., kept), at a level; those of one cell have one scale."""
         return np.asarray(x * level)
 
     def values(self, volts: np.ndarray, level: np.ndarray | float) -> np.ndarray:
-        """Values in problem units that cell voltages represent at a level."""
+        """Values in problem units that voltages, (..., n) or (..., kept), represent at a level."""
         return np.asarray(volts / level)

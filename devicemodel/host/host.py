@@ -43,7 +43,7 @@ class Readings:
 
     Attributes:
         held: cell voltages within their limits, (instants, n) V, and `samples`, what was read of them.
-        left: what the next run starts from, (n,) V; see `Voltages`.
+        left: what the next run starts from, (kept,) V; see `Voltages`.
         peak: largest voltage of any amplifier, V. room: see `auto_range.room`. clipped: whether anything was beyond its range.
     """
 
@@ -66,7 +66,7 @@ class Trial:
     """One driven run of one die.
 
     Attributes:
-        requested, driven: drive voltages before and after the DAC, (n,) V. start: cell voltages at first, (n,) V.
+        requested, driven: drive voltages before and after the DAC, (n,) V. start: voltages at first, (kept,) V.
         clipped: whether anything was beyond its range, the drive included.
         source: what the board gave, and the die's place in it.
         drive_range: place of the range of the input resistors in `Board.drive_gains`.
@@ -90,7 +90,7 @@ class Run:
         attempts: analog runs.
         headroom: the ranging memory that it leaves; see `auto_range`.
         level: volts for a problem unit of the last attempt, and `trial`, that attempt; None where there is nothing to read.
-        without_drive: cell voltages at the end of the run without drive, (n,) V; None where there was none.
+        without_drive: voltages that the run without drive left, (kept,) V; None where there was none.
         zero: its reading, (n,) V; None without auto-zero.
     """
 
@@ -140,8 +140,9 @@ class Host:
 
         Args:
             board: programmed.
-            b: drive, (n,), or (dies, n), a row for each die of the board. start: of the same shape, problem units.
-            without_drive: where the last run without drive ended, (n,); None: at zero.
+            b: drive, (n,), or (dies, n), a row for each die of the board.
+            start: problem units, (n,) or (dies, n): of the cells' first voltages, the others 0; or (kept,) or (dies, kept).
+            without_drive: where the last run without drive ended, (kept,); None: at zero.
             headroom: of each die, what its memory says; 1: nothing.
             duration: tau up to the first sample.
             stream: noise.
@@ -149,7 +150,7 @@ class Host:
             among: places of the dies to run; None: all.
 
         Raises:
-            InputError: a run outside of the card's range, unless extrapolation is allowed.
+            InputError: a run outside of the card's range, unless extrapolation is allowed; as `Board.whole_start`.
         """
         spans, obstacles = self.read_out.spans(duration), board.obstacles(duration)
         if board.takes_rows:
@@ -162,7 +163,8 @@ class Host:
             if obstacle is not None:
                 runs[k] = Run(obstacle, 1, headroom[k], violations[k])
         pending = [k for k in chosen if k not in runs]
-        b, start = (np.broadcast_to(row, (len(self.dies), board.size)) for row in (b, start))
+        b = np.broadcast_to(b, (len(self.dies), board.size))
+        start = np.broadcast_to(board.whole_start(start), (len(self.dies), board.kept))
         strongest, reach = board.strongest(b), np.abs(board.volts(start, 1.0)).max(axis=1)
         gain = board.drive_gains[-1] * 2.0 ** (self.dac.attenuations - 1)
         searches = {
@@ -224,7 +226,7 @@ class Host:
             return [self.respond(board, row[None], duration, [stream])[0] for row, stream in rows]
         count, spans = len(requested), self.read_out.spans(duration)
         driven = Dac.convert_all(self.dacs[:1] * count, requested)
-        found = board.relax(np.zeros(count, int), driven, np.zeros_like(driven), spans, streams)
+        found = board.relax(np.zeros(count, int), driven, np.zeros((count, board.kept)), spans, streams)
         finite = np.flatnonzero(np.isfinite(found.cells).all(axis=(1, 2)))
         seen: list[Readings | None] = [None] * count
         for place, readings in zip(finite, self._read([0] * count, found, finite, streams), strict=True):
@@ -299,9 +301,9 @@ class Host:
         started = {k: run.trial for k, run in sorted(runs.items()) if run.trial is not None}
         for ranged, dies in _as_driven(board, started):
             level = np.array([[runs[k].level] for k in dies])
-            begin = np.zeros((len(dies), board.size)) if start is None else board.volts(start, level)
+            begin = np.zeros((len(dies), board.kept)) if start is None else board.volts(start, level)
             streams = [stream(k, WITHOUT_DRIVE) for k in dies]
-            found = ranged.relax(np.array(dies), np.zeros_like(begin), begin, spans, streams)
+            found = ranged.relax(np.array(dies), np.zeros((len(dies), board.size)), begin, spans, streams)
             for k, zero in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
                 runs[k] = dataclasses.replace(
                     runs[k],
@@ -324,7 +326,7 @@ class Host:
             # The attenuator is left as it was.
             settings = [attenuation_of(unclear[k].requested, self.dac) for k in dies]
             driven = Dac.convert_all([self.dacs[k] for k in dies], requested, settings)
-            found = ranged.relax(np.array(dies), driven, nothing, spans, streams)
+            found = ranged.relax(np.array(dies), driven, np.zeros((len(dies), board.kept)), spans, streams)
             for k, readings in zip(dies, self._read(dies, found, np.arange(len(dies)), streams), strict=True):
                 outcome = Outcome.OFFSET_CLIPPED if readings.clipped else Outcome.CLIPPED
                 runs[k] = dataclasses.replace(runs[k], outcome=outcome, attempts=runs[k].attempts + 1)
@@ -339,7 +341,10 @@ class Host:
         inside = np.zeros(len(places)) if found.internal is None else found.internal[places]
         used = np.zeros(len(places)) if found.overload is None else found.overload[places]
         peaks, held = np.abs(cells).max(axis=(1, 2)), np.clip(cells, -self.limit, self.limit)
-        left = held[:, -1] if found.left is None else np.clip(found.left[places], -self.limit, self.limit)
+        left = held[:, -1] if found.left is None else found.left[places].copy()
+        # Voltages that nothing reads are as the board holds them.
+        shown = left[:, : held.shape[-1]]
+        np.clip(shown, -self.limit, self.limit, out=shown)
         adcs, noise = [self.adcs[dies[place]] for place in places], [streams[place] for place in places]
         samples = [Adc.convert_all(adcs, held[:, instant], noise) for instant in range(held.shape[1])]
         return [

@@ -80,6 +80,7 @@ class HostedDevice(Device):
         self._products = 0  # to be counted with the next solution
         self._state: np.ndarray | None = None
         self._without_drive: np.ndarray | None = None
+        self._cells: int | None = None  # that the state is of; None: of those that the next system has
         self._outcome = Outcome.OK
         self._headroom = 1.0
         self._runs = 0
@@ -117,17 +118,21 @@ class HostedDevice(Device):
         What a clipped reading left in the cells is discharged before.
 
         Raises:
-            InputError: a system that is not accepted or cannot be programmed, b or x0 of the wrong length or not finite, a negative
-                duration, a run that the device's card was not calibrated for.
+            InputError: a system that is not accepted or cannot be programmed, b or x0 of the wrong length or not finite, an x0 for cells
+                that a host cannot set, a negative duration, a run that the device's card was not calibrated for.
         """
         self._check(system, b, x0)
         duration = check_duration(duration)
         violations = self._loaded_with(system, duration)
+        board = self._board
+        assert board is not None
+        start = None if x0 is None else board.whole_start(_array(x0))
         self._drive = b
-        if x0 is not None:
-            self._state, self._without_drive = _array(x0), None
-        elif self._outcome.clipped or self._state is None or len(self._state) != system.size:
+        if start is not None:
+            self._state, self._without_drive = start, None
+        elif self._outcome.clipped or self._state is None or not self._fits(board):
             self._state = self._without_drive = None
+        self._cells = board.size
         return self._run(b, duration, violations)
 
     def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
@@ -141,19 +146,22 @@ class HostedDevice(Device):
             self._check(system, row, start)
         duration = check_duration(duration)
         violations = self._loaded_with(system, duration)
-        if not self._board_now().takes_rows:
+        board = self._board_now()
+        if not board.takes_rows:
             return [self.solve(system, row, duration, x0=start) for row, start in zip(b, starts, strict=True)]
+        begin = board.whole_start(_array(starts))
+        self._cells = board.size
         found: list[Solution] = []
         while len(found) < len(b):
             # The memory that a run leaves is the next one's: while it moves, they have to wait for one another.
             rows = slice(len(found), None if self._steady else len(found) + 1)
             for row, start, run in zip(
                 b[rows],
-                starts[rows],
-                self._runs_of(_array(b[rows]), _array(starts[rows]), None, duration, violations),
+                begin[rows],
+                self._runs_of(_array(b[rows]), begin[rows], None, duration, violations),
                 strict=True,
             ):
-                self._drive, self._state, self._without_drive = row, _array(start), None
+                self._drive, self._state, self._without_drive = row, start, None
                 found.append(self._heeded(run, row, duration))
                 if not self._steady:
                     break
@@ -219,6 +227,7 @@ class HostedDevice(Device):
         if runs < 0:
             raise InputError(f"state['runs'] is {runs}: it is an integer >= 0")
         self._state, self._without_drive, self._headroom, self._runs = held, without_drive, headroom, runs
+        self._cells = None
         self._board = self._system = self._drive = None
         self._outcome = Outcome.OK
 
@@ -244,6 +253,10 @@ class HostedDevice(Device):
         check_vector("b", b, system)
         if x0 is not None:
             check_vector("x0", x0, system)
+
+    def _fits(self, board: Board) -> bool:
+        """Whether the state is one of such a board."""
+        return self._state is not None and len(self._state) == board.kept and self._cells in (None, board.size)
 
     def _loaded_with(self, system: LinearSystem, duration: float) -> tuple[str, ...]:
         """Program the system, unless it is loaded. The violations of a run."""
@@ -288,7 +301,7 @@ class HostedDevice(Device):
             self.age = 0.0
 
     def _run(self, b: Tensor, duration: float, violations: tuple[str, ...]) -> Solution:
-        state = np.zeros(self._board_now().size) if self._state is None else self._state
+        state = np.zeros(self._board_now().kept) if self._state is None else self._state
         [run] = self._runs_of(_array(b)[None], state[None], self._without_drive, duration, violations)
         return self._heeded(run, b, duration)
 
@@ -300,7 +313,7 @@ class HostedDevice(Device):
         duration: float,
         violations: tuple[str, ...],
     ) -> list[Run]:
-        """One run for each row of b and of the starts, (m, n), with the ranging memory as it is."""
+        """One run for each row of b, (m, n), and of the starts, (m, kept), with the ranging memory as it is."""
         board, number, count = self._board_now(), self._runs, len(b)
         host = self.host if count == 1 else Host(self.technology, [self.die] * count, self.read_out, self.calibrated)
 
@@ -325,6 +338,7 @@ class HostedDevice(Device):
             self.probe = Probe.of(run, duration)
             seen = run.trial.readings
             x = board.values(seen.mean if run.zero is None else seen.mean - run.zero, run.level)
+            assert len(seen.left) == board.kept
             self._state = board.values(seen.left, run.level)
             if run.without_drive is not None:
                 self._without_drive = board.values(run.without_drive, run.level)
@@ -355,5 +369,7 @@ def _array(values: Tensor) -> np.ndarray:
 def _vector(key: str, held: Any) -> np.ndarray | None:
     if held is not None and not (isinstance(held, Tensor) and held.dim() == 1 and bool(torch.isfinite(held).all())):
         got = f"{tuple(held.shape)} {held.dtype}" if isinstance(held, Tensor) else type(held).__name__
-        raise InputError(f"state[{key!r}] is {got}: give a (n,) tensor of finite numbers, or None for cells at zero")
+        raise InputError(
+            f"state[{key!r}] is {got}: give a tensor of one axis and finite numbers, or None for cells at zero"
+        )
     return None if held is None else held.detach().cpu().double().numpy().copy()

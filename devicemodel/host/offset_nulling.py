@@ -69,11 +69,17 @@ class NulledBoard(Board):
         self.board, self.bias, self._full_scale = board, bias, full_scale
         self.size, self.tau, self.runaway = board.size, board.tau, board.runaway
         self.takes_rows, self.shows_overload = board.takes_rows, board.shows_overload
+        self.takes_start = board.takes_start
         largest = float(np.abs(bias).max())
         # Ranges in which the bias leaves enough of the DAC to the drive.
         fitting = [gain for gain in board.drive_gains if gain * largest <= SHARE * full_scale]
         self.drive_gains = tuple(fitting) or (1.0,)
         self._left = 1.0 - self.drive_gains[-1] * largest / full_scale
+
+    @property
+    def kept(self) -> int:
+        """See `Board`."""
+        return self.board.kept
 
     def in_range(self, place: int) -> Board:
         """See `Board`."""
