@@ -7,9 +7,10 @@ With node fluxes phi (phi' = v), inverse-inductance matrix Gamma = u D A D, capa
 whatever the damping is: it is the source of the noise as well (2 k T for the difference of two rails). Conditions: as `rc`, and with a
 second rail also couplings of either sign whose comparison matrix is positive definite. Parts: an inductor for each coupling and each cell,
 a capacitor and a damping resistor for each cell, twice on two rails. A cell's flux is read as the current of its inductor to ground,
-phi = L_g i, by a probe of 1 ohm. Time constants: the slowest mode decays with 2 / gamma where it oscillates, else with gamma / omega^2;
-gamma is that of a unit cell with Q = 1. First-order errors: the inductors' own deviations; their winding resistance makes the mean droop
-after L / R, so that a reading is a transient's, and there is no operating point (a mesh of ideal inductors holds any current).
+phi = L_g i, by a probe of 1 ohm. A cell is set by its probe's voltage and by v; both rails start with opposite halves of them. Time
+constants: the slowest mode decays with 2 / gamma where it oscillates, else with gamma / omega^2; gamma is that of a unit cell with Q = 1.
+First-order errors: the inductors' own deviations; their winding resistance makes the mean droop after L / R, so that a reading is a
+transient's, and there is no operating point (a mesh of ideal inductors holds any current).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.constants import Boltzmann
 
 from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.errors import UnrealisableError
@@ -29,6 +31,7 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..h_matrix import passive_scaling
+from ..linear_law import LinearLaw
 from ..matrices import Matrix, scaled, with_diagonal_added
 from ..parts import Kind
 from ..symbolic_law import Line, Quantity, SymbolicLaw, Term, term
@@ -82,6 +85,7 @@ class LC(Fabric):
     has_inductors = True
     sets_state = False  # a flux is no charge
     schematic = "network"
+    states = 2
     probes = (0.5, 2.0)  # at rest a mesh of ideal inductors has no solution
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
@@ -145,6 +149,38 @@ class LC(Fabric):
         pairs = [(f"x{i + 1}", "0") if parts.rails == 1 else (f"xp{i + 1}", f"xm{i + 1}") for i in range(n)]
         return pairs, 1.0 / parts.ground.mean(axis=0) / PROBE
 
+    def linear_law(self, parts: Oscillators, technology: Technology) -> LinearLaw:
+        """Fluxes of all nodes, Wb, then their voltages: dphi/dt = v, C dv/dt = I - G v - Gamma phi + noise of density 2 k T G.
+
+        Both rails are states, so that unequal parts couple the difference to the common mode. Currents that circle in a mesh of inductors
+        are left out, since nothing drives them.
+        """
+        nodes, n = parts.rails * parts.size, parts.size
+        storage, shunt = parts.storage.ravel(), parts.shunt.ravel()
+        share, weight = _shares(parts), self.readout(parts)[1]
+        probed = PROBE * np.diag(parts.ground.ravel())
+        drift, noise = np.zeros((2 * nodes, 2 * nodes)), np.zeros((2 * nodes, 2 * nodes))
+        drift[:nodes, nodes:] = np.eye(nodes)
+        drift[nodes:, :nodes] = -parts.node_matrix() / storage[:, None]
+        drift[nodes:, nodes:] = -np.diag(shunt / storage)
+        kelvin = np.tile(parts.ground_temperature, parts.rails)
+        noise[nodes:, nodes:] = np.diag(2 * Boltzmann * kelvin * shunt / storage**2)
+        drive, start, kept = np.zeros((2 * nodes, n)), np.zeros((2 * nodes, 2 * n)), np.zeros((2 * n, 2 * nodes))
+        drive[nodes:] = share / storage[:, None]
+        start[:nodes, :n], start[nodes:, n:] = share * weight, share
+        difference = np.sign(share.T)
+        kept[:n, :nodes], kept[n:, nodes:] = difference @ probed, difference
+        return LinearLaw(
+            drift=drift,
+            drive=drive,
+            constant=np.zeros(2 * nodes),
+            johnson=noise,
+            amplifiers=np.zeros_like(noise),
+            read=kept[:n],
+            start=start,
+            kept=kept,
+        )
+
     def drives(self, parts: Oscillators) -> list[dict[str, float]]:
         """One current source per node."""
         return pair_drives("I", parts.size, 1.0, parts.rails)
@@ -166,31 +202,45 @@ class LC(Fabric):
         state: np.ndarray,
         amplifier: AmplifierCell | None = None,
     ) -> None:
-        """Coupling inductors; for each node its inductor to ground with the probe, capacitor, damping resistor and current source."""
-        if np.any(state):
-            raise UnrealisableError(
-                "fabric lc starts from rest: its fluxes are not charges that a host can set; leave x0 out"
-            )
-        two = parts.rails == 2
+        """Coupling inductors; for each node its inductor to ground with the probe, capacitor, damping resistor and current source.
+
+        Inductors start with the currents that the fluxes make.
+        """
+        two, n = parts.rails == 2, parts.size
+        volts = np.concatenate([state, np.zeros(2 * n - len(state))]).reshape(2, n)
+        charged = bool(np.any(state))
+        flux, started = (
+            (_shares(parts) @ one).reshape(parts.rails, n) for one in (volts[0] * self.readout(parts)[1], volts[1])
+        )
         for k in range(len(parts.first)):
             i, j = int(parts.first[k]) + 1, int(parts.second[k]) + 1
             for rail in range(parts.rails):
                 to = rail if parts.polarity[k] < 0 else 1 - rail
                 ends = (f"{'pm'[rail]}{i}", f"{'pm'[to]}{j}")
-                netlist.add(
-                    Inductor(f"L{i}_{j}{'pm'[rail] if two else ''}", *ends, 1.0 / float(parts.coupling[rail, k]))
-                )
+                weight = float(parts.coupling[rail, k])
+                current = weight * float(flux[rail, i - 1] - flux[to, j - 1]) if charged else None
+                netlist.add(Inductor(f"L{i}_{j}{'pm'[rail] if two else ''}", *ends, 1.0 / weight, current))
         for i in range(parts.size):
             for rail in range(parts.rails):
                 tag = f"{'pm'[rail]}{i + 1}" if two else str(i + 1)
                 node, suffix = f"{'pm'[rail]}{i + 1}", f"{i + 1}{'pm'[rail]}" if two else str(i + 1)
                 share = (0.5, -0.5)[rail] if two else 1.0
+                weight = float(parts.ground[rail, i])
+                current, held = (weight * float(flux[rail, i]), float(started[rail, i])) if charged else (None, None)
                 netlist.add(
                     VoltageSource(f"VS{suffix}", node, f"s{tag}", 0.0),
-                    Inductor(f"LG{suffix}", f"s{tag}", "0", 1.0 / float(parts.ground[rail, i])),
+                    Inductor(f"LG{suffix}", f"s{tag}", "0", 1.0 / weight, current),
                     CCVS(f"H{suffix}", f"x{tag}", "0", f"VS{suffix}", PROBE),
-                    Capacitor(f"C{suffix}", node, "0", float(parts.storage[rail, i])),
-                    Resistor(f"RD{suffix}", node, "0", 1.0 / float(parts.shunt[rail, i])),
+                    Capacitor(f"C{suffix}", node, "0", float(parts.storage[rail, i]), held),
+                    Resistor(
+                        f"RD{suffix}", node, "0", 1.0 / float(parts.shunt[rail, i]), float(parts.ground_temperature[i])
+                    ),
                     CurrentSource(f"I{suffix}", "0", node, share * float(currents[i]), ac=share),
                     group=group_name(i),
                 )
+
+
+def _shares(parts: Oscillators) -> np.ndarray:
+    """(rails n, n): the voltage of each node for a volt of each cell."""
+    eye = np.eye(parts.size)
+    return eye if parts.rails == 1 else np.concatenate([eye, -eye]) / 2

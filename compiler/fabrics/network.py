@@ -65,6 +65,18 @@ class Network(Parts):
         columns = np.concatenate([self.second, self.first, np.arange(n)])
         return sparse.csr_array(sparse.coo_array((np.concatenate([off, off, sums]), (rows, columns)), shape=(n, n)))
 
+    def node_matrix(self) -> np.ndarray:
+        """The matrix that the branches make for the voltages of all nodes, (rails n, rails n), the first rail's nodes before the second's;
+        each branch with its own weight."""
+        n, rails, count = self.size, self.rails, len(self.first)
+        rail = np.repeat(np.arange(rails), count)
+        to = np.where(np.tile(self.polarity, rails) < 0, rail, 1 - rail)
+        a, b = n * rail + np.tile(self.first, rails), n * to + np.tile(self.second, rails)
+        weight, found = self.coupling.ravel(), np.diag(self.ground.ravel())
+        for rows, columns, values in ((a, a, weight), (b, b, weight), (a, b, -weight), (b, a, -weight)):
+            np.add.at(found, (rows, columns), values)
+        return found
+
     def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
         """Coils and capacitors are not rounded, nor are the resistors that damp them."""
         return self

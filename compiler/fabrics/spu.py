@@ -7,7 +7,8 @@ With the Maxwell capacitance matrix C = u D A D, an inductor L and a resistor R 
 and (S R / 2) C^-1 with an injected white noise current of two-sided density S at each node instead (Melanson et al., Nature
 Communications 16:3757, 2025, where the cells are joined all to all by switched capacitors). Conditions: A a nonsingular M-matrix, as
 `rc`. Parts: a capacitor per coupling; a capacitor, an inductor and a resistor per cell. Time constant 2 R C. The mean is zero at rest, so a
-drive is no part of it. First-order errors: each capacitor's deviation enters C; parasitics to ground add to the diagonal.
+drive is no part of it. A cell is set by v and by the voltage that i makes in a unit resistor. First-order errors: each capacitor's
+deviation enters C; parasitics to ground add to the diagonal.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.constants import Boltzmann
 
 from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.netlist.analyses import Analysis, Noise
@@ -25,6 +27,7 @@ from ...circuits.netlist.elements import Capacitor, CurrentSource, Inductor, Res
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
+from ..linear_law import LinearLaw
 from ..matrices import Matrix, smallest_eigenvalue, with_diagonal_added
 from ..parts import Kind
 from ..symbolic_law import Line, SymbolicLaw, Term, term
@@ -68,6 +71,7 @@ class SPU(Fabric):
     symmetric, active, mean, covariance, keeps_sparse = True, False, False, True, True
     has_inductors = True
     schematic = "network"
+    states = 2
     probes = (0.5, 2.0)  # at rest inductors hold every node at ground
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
@@ -111,6 +115,27 @@ class SPU(Fabric):
         own = parts.shunt[0] + 1.0 / (np.real(s) * parts.storage[0])
         return with_diagonal_added(np.real(s) * parts.matrix(), own)
 
+    def linear_law(self, parts: CoupledCells, technology: Technology) -> LinearLaw:
+        """Node voltages, then inductor currents, A: C dv/dt = I - v / R - i + noise of density 2 k T / R, L di/dt = v."""
+        n, shunt = parts.size, parts.shunt[0]
+        elastance, nothing, eye = (
+            np.linalg.inv(parts.node_matrix()),
+            np.zeros((parts.size, parts.size)),
+            np.eye(parts.size),
+        )
+        noise = elastance * (2 * Boltzmann * parts.ground_temperature * shunt) @ elastance
+        ohm = technology.resistors.unit
+        return LinearLaw(
+            drift=np.block([[-elastance * shunt, -elastance], [np.diag(1.0 / parts.storage[0]), nothing]]),
+            drive=np.concatenate([elastance, nothing]),
+            constant=np.zeros(2 * n),
+            johnson=np.block([[noise, nothing], [nothing, nothing]]),
+            amplifiers=np.zeros((2 * n, 2 * n)),
+            read=np.concatenate([eye, nothing], axis=1),
+            start=np.block([[eye, nothing], [nothing, eye / ohm]]),
+            kept=np.block([[eye, nothing], [nothing, ohm * eye]]),
+        )
+
     def drives(self, parts: CoupledCells) -> list[dict[str, float]]:
         """The noise ports: one current source per cell."""
         return pair_drives("I", parts.size, 1.0, 1)
@@ -134,6 +159,8 @@ class SPU(Fabric):
         amplifier: AmplifierCell | None = None,
     ) -> None:
         """Coupling capacitors; for each cell its capacitor, inductor, resistor and noise port."""
+        n = parts.size
+        begun = state[n:] / technology.resistors.unit if np.any(state[n:]) else None
         for k in range(len(parts.first)):
             i, j = int(parts.first[k]) + 1, int(parts.second[k]) + 1
             start = float(state[i - 1] - state[j - 1])
@@ -145,8 +172,8 @@ class SPU(Fabric):
                     Capacitor(f"CG{k}", node, "0", float(parts.ground[0, i]), initial=float(state[i])), group=group
                 )
             netlist.add(
-                Inductor(f"L{k}", node, "0", float(parts.storage[0, i])),
-                Resistor(f"R{k}", node, "0", 1.0 / float(parts.shunt[0, i])),
+                Inductor(f"L{k}", node, "0", float(parts.storage[0, i]), None if begun is None else float(begun[i])),
+                Resistor(f"R{k}", node, "0", 1.0 / float(parts.shunt[0, i]), float(parts.ground_temperature[i])),
                 CurrentSource(f"I{k}", "0", node, float(currents[i]), ac=1.0),
                 group=group,
             )
