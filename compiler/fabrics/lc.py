@@ -36,7 +36,7 @@ from ..matrices import Matrix, scaled, with_diagonal_added
 from ..parts import Kind
 from ..symbolic_law import Line, Quantity, SymbolicLaw, Term, term
 from .base import Fabric, group_name, pair_drives
-from .network import Network, branches
+from .network import Network, branches, own_temperature
 
 PROBE = 1.0
 """Transresistance of the probe of the current to ground, ohm."""
@@ -233,7 +233,11 @@ class LC(Fabric):
                     CCVS(f"H{suffix}", f"x{tag}", "0", f"VS{suffix}", PROBE),
                     Capacitor(f"C{suffix}", node, "0", float(parts.storage[rail, i]), held),
                     Resistor(
-                        f"RD{suffix}", node, "0", 1.0 / float(parts.shunt[rail, i]), float(parts.ground_temperature[i])
+                        f"RD{suffix}",
+                        node,
+                        "0",
+                        1.0 / float(parts.shunt[rail, i]),
+                        own_temperature(parts, i, technology),
                     ),
                     CurrentSource(f"I{suffix}", "0", node, share * float(currents[i]), ac=share),
                     group=group_name(i),

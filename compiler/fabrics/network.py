@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
+from ...circuits.technology.technology import Technology
 from ..h_matrix import passive_scaling
 from ..matrices import Matrix, diagonal, upper_entries
 from ..parts import Parts
@@ -118,6 +119,12 @@ def branches(scaled: Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     ground = np.maximum(own - np.bincount(first, weights, n) - np.bincount(second, weights, n), 0.0)
     ground[ground < 1e-13 * own] = 0.0
     return first, second, np.sign(values).astype(np.int8), weights, ground
+
+
+def own_temperature(parts: Network, cell: int, technology: Technology) -> float | None:
+    """Temperature of a cell's resistor to ground, K; None: the netlist's, which needs no mention."""
+    kelvin = float(parts.ground_temperature[cell])
+    return None if kelvin == technology.thermal.ambient else kelvin
 
 
 def signed_scaling(matrix: Matrix) -> tuple[np.ndarray | None, str]:

@@ -32,7 +32,7 @@ from ..matrices import Matrix, smallest_eigenvalue, with_diagonal_added
 from ..parts import Kind
 from ..symbolic_law import Line, SymbolicLaw, Term, term
 from .base import Fabric, group_name, pair_drives
-from .network import Network, branches, signed_scaling
+from .network import Network, branches, own_temperature, signed_scaling
 
 SENSED = "I1"
 """The noise port that a small-signal noise analysis refers its result to: of unit amplitude there, which changes nothing else."""
@@ -173,7 +173,7 @@ class SPU(Fabric):
                 )
             netlist.add(
                 Inductor(f"L{k}", node, "0", float(parts.storage[0, i]), None if begun is None else float(begun[i])),
-                Resistor(f"R{k}", node, "0", 1.0 / float(parts.shunt[0, i]), float(parts.ground_temperature[i])),
+                Resistor(f"R{k}", node, "0", 1.0 / float(parts.shunt[0, i]), own_temperature(parts, i, technology)),
                 CurrentSource(f"I{k}", "0", node, float(currents[i]), ac=1.0),
                 group=group,
             )
