@@ -35,6 +35,7 @@ app = typer.Typer()
         "thermograd cost --parameters 100k --batch 32 --outputs 20 --sweep rate=1G:1000T --plot rate.png",
         "thermograd cost --parameters 100k --batch 32 --outputs 20 --layout dual --technology integrated --json",
         "thermograd cost --parameters 29k --batch 64 --outputs 9 --layout dual --technology integrated --rounds 0,1,2,4",
+        "thermograd cost --parameters 29k --batch 4 --outputs 10 --layout dual --technology integrated --fabric oscillator --condition 100",
         "thermograd cost --parameters 100k --batch 32 --outputs 20 --technology integrated --accuracy 0.001 --condition 30",
         "thermograd compile A.npy --fabric crossbar --technology integrated --out board && thermograd cost --program board.json --b b.npy",
     ),
@@ -51,6 +52,15 @@ def cost(
             metavar="NAME",
         ),
     ] = "factored",
+    fabric: Annotated[
+        str | None,
+        typer.Option(
+            "--fabric",
+            help="Of layouts dense and dual: crossbar, or oscillator, which settles with the square root of the condition number. "
+            "Default: crossbar.",
+            metavar="NAME",
+        ),
+    ] = None,
     program: Annotated[
         Path | None,
         typer.Option("--program", help="Program written by `compile`, instead of a network.", metavar="FILE"),
@@ -145,7 +155,7 @@ def cost(
         raise InputError("--digital takes the place of --host-rate: leave one of them out")
     from ..devicemodel.cost.digital_host import DigitalHost
     from ..devicemodel.cost.model import Scenario
-    from ..devicemodel.cost.planned import CONDITION
+    from ..devicemodel.cost.planned import CONDITION, CROSSBAR
     from .hardware import read_technology
 
     seconds, default = None if digital is None else suffixed("--digital", digital), DigitalHost()
@@ -161,6 +171,7 @@ def cost(
             "--parameters": parameters,
             "--batch": batch,
             "--outputs": outputs,
+            "--fabric": fabric,
             "--technology": technology,
             "--condition": condition,
             "--host-rate": None if rounds else host_rate,
@@ -189,10 +200,12 @@ def cost(
         digital_seconds=seconds,
         attempts=attempts,
         reading=plans[-1],
+        fabric=fabric or CROSSBAR,
     )
     costs = [dataclasses.replace(scenario, reading=plan).cost() for plan in plans]
     found, array = costs[-1], scenario.array()
-    title = f"{layout}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {_length(found, duration)}, "
+    made = layout if fabric is None else f"{layout}, {fabric}"
+    title = f"{made}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {_length(found, duration)}, "
     title += f"{scenario.reading}, technology {scenario.technology.name}"
     data = _data(plans, costs, array)
     swept = None if sweep is None else _swept(scenario, sweep)
@@ -203,7 +216,16 @@ def cost(
         knob, low, high = swept["knob"], swept["values"][0], swept["values"][-1]
         save(sweep_plot(scenario, knob, low, high, title.replace(" tau", " τ")), picture)
     if json:
-        emit(data | {"layout": layout, "technology": scenario.technology.name, "sweep": swept, "plot": picture})
+        emit(
+            data
+            | {
+                "layout": layout,
+                "fabric": scenario.fabric,
+                "technology": scenario.technology.name,
+                "sweep": swept,
+                "plot": picture,
+            }
+        )
         return
     _show(found, plans, costs, title)
     if swept is not None:
@@ -248,7 +270,8 @@ def _cost_of_program(
         runs, work = plan.runs * attempts, plan.work(written_out(array.cells), scaling_work(array.cells))
         costs.append(step_cost(array, program.technology, each * runs, seconds, host, runs, work, accuracy))
     if json:
-        emit(_data(plans, costs, array) | {"layout": program.fabric_name, "technology": program.technology.name})
+        made = {"layout": program.fabric_name, "fabric": program.fabric_name, "technology": program.technology.name}
+        emit(_data(plans, costs, array) | made)
         return
     title = f"{program.fabric_name}: {program.size} unknowns, {_length(costs[-1], duration)}, {plans[-1]}"
     _show(costs[-1], plans, costs, f"{title}, technology {program.technology.name}")

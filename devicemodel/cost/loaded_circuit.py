@@ -33,7 +33,12 @@ from ...circuits.technology.parts import OpAmp
 from ...compiler.program import AnalogProgram
 
 GRID = 200
-"""Times at which the error is looked at."""
+"""Times at which the error is looked at, at least."""
+A_PERIOD = 12
+MOST_TIMES = 4000
+"""Times in a period of the fastest swing that lasts, and most of all."""
+ALIVE = 4.0
+"""Modes that decay faster than so many times the slowest one are gone when the error is small."""
 MOST_DOUBLINGS = 12
 """Of the span in which the error is followed, from what the slowest mode alone would take."""
 
@@ -121,15 +126,18 @@ class LoadedCircuit:
             return self.slowest * math.log(1 / accuracy)
         start, whole = self._start()
         rows = self._solution @ self.space.H
-        span = self.slowest * math.log(1 / accuracy)
+        span, roots = self.slowest * math.log(1 / accuracy), self.space.eigenvalues
+        lasting = roots.imag[-roots.real * self.slowest < ALIVE]
+        swings = float(np.abs(lasting).max(initial=0.0)) / (2 * math.pi)
         for _ in range(MOST_DOUBLINGS):
-            times = np.linspace(0.0, span, GRID + 1)
-            errors = _errors(self.space.F, rows, start, whole, span / GRID)
+            count = min(max(GRID, math.ceil(A_PERIOD * swings * span)), MOST_TIMES)
+            times = np.linspace(0.0, span, count + 1)
+            errors = _errors(self.space.F, rows, start, whole, times)
             above = np.flatnonzero(errors > accuracy)
             if not len(above):
                 return 0.0
             last = int(above[-1])
-            if last < GRID:
+            if last < count:
                 # Errors fall exponentially between two times of the grid.
                 share = math.log(errors[last] / accuracy) / math.log(errors[last] / errors[last + 1])
                 return float(times[last] + share * (times[last + 1] - times[last]))
@@ -209,12 +217,12 @@ class LoadedCircuit:
         return -states, self._solution @ (self.space.H @ states + self.space.Du @ sources)
 
 
-def _errors(flow: np.ndarray, rows: np.ndarray, start: np.ndarray, whole: np.ndarray, step: float) -> np.ndarray:
-    """|rows exp(F t) start whole^-1|_2 at t = 0, step, ... (GRID + 1,); of one column, ratio of Euclidean norms."""
+def _errors(flow: np.ndarray, rows: np.ndarray, start: np.ndarray, whole: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """|rows exp(F t) start whole^-1|_2 at equidistant times from 0; of one column, ratio of Euclidean norms."""
     many = whole.shape[1] > 1
     state = np.linalg.solve(whole.T, start.T).T if many else start / float(np.linalg.norm(whole))
-    onward, found = expm(flow * step), []
-    for _ in range(GRID + 1):
+    onward, found = expm(flow * (times[1] - times[0])), []
+    for _ in times:
         seen = rows @ state
         found.append(
             math.sqrt(max(float(np.linalg.eigvalsh(seen @ seen.T)[-1]), 0.0)) if many else float(np.linalg.norm(seen))

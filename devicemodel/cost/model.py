@@ -31,7 +31,7 @@ from ...circuits.technology.converters import Converter, Link
 from ...circuits.technology.presets import preset
 from ...circuits.technology.technology import Technology
 from .digital_host import DigitalHost, HostWork
-from .planned import CONDITION, planned_array
+from .planned import CONDITION, CROSSBAR, planned_array
 from .refinement import ReadingPlan, product_work, scaling_work
 from .solver_array import ACCURACY, SolverArray
 from .workload import derivative_flops, require_amount, require_count
@@ -273,6 +273,7 @@ class Scenario:
         digital_seconds: measured time of the derivatives, s; None: derived from their operations and the host's rate.
         attempts: analog runs until a signal level is found.
         reading: bare, or refined, of so many such runs and products.
+        fabric: of the dense and dual layouts, one of `planned.PLANNED`.
     """
 
     parameters: int
@@ -287,10 +288,12 @@ class Scenario:
     digital_seconds: float | None = None
     attempts: int = 1
     reading: ReadingPlan = dataclasses.field(default_factory=ReadingPlan)
+    fabric: str = CROSSBAR
 
     def array(self) -> SolverArray:
         """The array that this layout needs."""
-        return planned_array(self.layout, self.parameters, self.batch, self.outputs, self.technology, self.condition)
+        sizes = self.parameters, self.batch, self.outputs
+        return planned_array(self.layout, *sizes, self.technology, self.condition, self.fabric)
 
     def cost(self) -> StepCost:
         """Its cost.

@@ -30,7 +30,8 @@ from scipy.special import erfinv
 from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
 from ...compiler.passes.quantise import is_discrete, nearest, smallest_code
-from .planned_law import Loop, Stage
+from .planned_law import Loop, ModalLaw, Stage
+from .planned_oscillators import OscillatorLoop
 from .solver_array import SolverArray, overloaded
 from .workload import largest_deviate, sources
 
@@ -38,6 +39,9 @@ CONDITION = 10.0
 """Condition number where nothing else is said: the dual systems of the digits' training have 5 to 14 (docs/cost.md)."""
 MARGIN = 0.2
 """By what share a gain-bandwidth product may fall short before a stable cascade counts as marginal; chosen."""
+CROSSBAR, OSCILLATOR = "crossbar", "oscillator"
+PLANNED = (CROSSBAR, OSCILLATOR)
+"""Fabrics of the dense and dual layouts that can be planned; a crossbar is single-ended where amplifiers have one output."""
 QUANTILES = 2000
 """Points of the distribution of entries at which their rounding is looked at."""
 MEAN = math.sqrt(2 / math.pi)
@@ -58,7 +62,7 @@ class PlannedCircuit:
     """
 
     technology: Technology
-    loop: Loop
+    loop: ModalLaw
     low: float
     high: float
     volts: float
@@ -94,15 +98,10 @@ class PlannedCircuit:
             what = f"is marginal: a gain-bandwidth product {100 * MARGIN:g} % lower makes it unstable"
         else:
             return ""
-        unity = self.high / (2 * math.pi * self.loop.capacitance)
-        slow = min(self.loop.bandwidths(), default=self.technology.opamp.gbw)
-        return (
-            f"the loop {what}: its fastest mode would settle at {unity:.3g} Hz, and a stage passes {slow:.3g} Hz; use larger capacitors, "
-            "a larger gain-bandwidth product, fewer parameters, or layout 'dual'"
-        )
+        return f"the loop {what}: {self.loop.limit(self.high)}"
 
     def _leak(self) -> str:
-        leak, smallest = self.loop.leak(), self.low + self.loop.damping
+        leak, smallest = self.loop.leak(), self.low + self.loop.own
         if leak <= smallest:
             return ""
         return (
@@ -115,7 +114,7 @@ class PlannedCircuit:
         return overloaded(opamp, self.volts, current, "a smaller array")
 
     def _codes(self) -> str:
-        resistors, damping = self.technology.resistors, self.loop.damping
+        resistors, damping = self.technology.resistors, self.loop.own
         if damping and resistors.bits is not None and damping < smallest_code(resistors) / 2:
             return (
                 f"the smallest programmable conductance of {smallest_code(resistors):.3g} S leaves out the damping of {damping:.3g} S; use "
@@ -133,7 +132,7 @@ class PlannedCircuit:
 
 
 @lru_cache(maxsize=1024)
-def _settling(loop: Loop, low: float, high: float, accuracy: float) -> float:
+def _settling(loop: ModalLaw, low: float, high: float, accuracy: float) -> float:
     """A sweep asks for the same one again and again."""
     return max(loop.settling(eigenvalue, accuracy) for eigenvalue in loop.modes(low, high))
 
@@ -145,6 +144,7 @@ def planned_array(
     outputs: int,
     technology: Technology,
     condition: float = CONDITION,
+    fabric: str = CROSSBAR,
 ) -> SolverArray:
     """The array of a step before there is a matrix; tau = R C of the technology's units.
 
@@ -166,11 +166,15 @@ def planned_array(
         parameters, batch, outputs: N, b and dz, at least 1.
         technology: unit resistor and capacitor, slices, output limit, and full scale of the DAC.
         condition: number of the matrix that is programmed, damping included: largest over smallest eigenvalue.
+        fabric: one of `PLANNED`. Coupled oscillators have a second integrator and a friction resistor in each cell, with a code of its
+            own, and rest without a voltage at either.
 
     Raises:
-        InputError: an unknown layout, one whose arrays have a single slice with a technology of two, or two rails with amplifiers of one
-            output; a size below 1; a condition number below 1 or not finite.
+        InputError: an unknown layout or fabric; a layout whose arrays have a single slice with a technology of two, or two rails with
+            amplifiers of one output; a cascade of oscillators; a size below 1; a condition number below 1 or not finite.
     """
+    if fabric not in PLANNED:
+        raise InputError(f"fabric {fabric!r} has no planned array; there are: {', '.join(PLANNED)}")
     n, k = parameters, sources(layout, parameters, batch, outputs)
     if not 1 <= condition < math.inf:
         raise InputError(f"condition is {condition}: give a finite condition number >= 1")
@@ -187,6 +191,9 @@ def planned_array(
             "set opamp.outputs to 2, or take another layout"
         )
     slices = technology.resistors.slices
+    if fabric == OSCILLATOR:
+        _require_oscillators(layout, technology)
+        codes, amplifiers = codes + cells, 2 * amplifiers
     if slices > 1:
         if layout == "factored":
             raise InputError(
@@ -207,7 +214,7 @@ def planned_array(
     # Current of all outputs at the mean magnitude of a signal; on two rails each has half of it, and there are two.
     current = (places * conductance + (2 * cells * unit if single else 0.0)) * MEAN * volts
     loss = max(technology.opamp.supply * current - held, 0.0) if technology.opamp.supply else 0.0
-    circuit = _circuit(layout, cells, k, technology, conductance, condition)
+    circuit = _circuit(layout, cells, k, technology, conductance, condition, fabric)
     return SolverArray(
         cells,
         codes,
@@ -220,7 +227,26 @@ def planned_array(
     )
 
 
-def _circuit(layout: str, cells: int, k: int, technology: Technology, mean: float, condition: float) -> PlannedCircuit:
+def _require_oscillators(layout: str, technology: Technology) -> None:
+    """InputError where there is no plan of coupled oscillators."""
+    if layout == "factored":
+        raise InputError(
+            f"fabric {OSCILLATOR} holds the matrix in one array: take layout 'dense' or 'dual', or fabric crossbar"
+        )
+    if technology.opamp.outputs == 1:
+        raise InputError(
+            f"fabric {OSCILLATOR} has fully differential amplifiers, and technology {technology.name}'s have one output: set opamp.outputs "
+            "to 2, or take fabric crossbar"
+        )
+    if technology.resistors.slices > 1:
+        raise InputError(
+            f"fabric {OSCILLATOR} has arrays of one slice: set resistors.slices to 1, or take fabric crossbar"
+        )
+
+
+def _circuit(
+    layout: str, cells: int, k: int, technology: Technology, mean: float, condition: float, fabric: str
+) -> PlannedCircuit:
     """Loads from the mean conductance of a place, S."""
     opamp, unit, farad = technology.opamp, 1.0 / technology.resistors.unit, technology.capacitors.unit
     volts, sigma = opamp.output_limit / 2, mean / MEAN
@@ -234,6 +260,9 @@ def _circuit(layout: str, cells: int, k: int, technology: Technology, mean: floa
         return PlannedCircuit(technology, loop, 0.0, norm, volts, 2, loads)
     row, high = cells * mean, max(2 * sigma * math.sqrt(cells), unit)
     low = high / condition
+    if fabric == OSCILLATOR:
+        swings = OscillatorLoop.planned(opamp, farad, row + unit, row + unit, unit, low)
+        return PlannedCircuit(technology, swings, low, high, volts, 2, (row, unit), cells, sigma)
     if opamp.outputs == 2:
         loop = Loop(opamp, farad, row + unit, row)
         return PlannedCircuit(technology, loop, low, high, volts, 2, (row,), cells, sigma)

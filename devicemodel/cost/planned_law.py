@@ -1,4 +1,4 @@
-"""The law of an array that is only planned: one polynomial for each eigenvalue, with the amplifiers' gain, poles and loads.
+"""The law of an array that is only planned: a ratio of polynomials for each eigenvalue, with the amplifiers' gain, poles and loads.
 
 All rows are taken to be loaded alike, so that an eigenvector of the matrix stays one with real amplifiers. An amplifier of gain A(s) =
 1 / eps, eps = (1 / A0 + s / w) (1 + s / w_2), w = 2 pi GBW, with the output resistance R_o, loaded by Y = G + s C_f at its output of which
@@ -15,10 +15,12 @@ A crossbar has no stages. Roots in s of the numerator are the natural frequencie
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -31,7 +33,12 @@ MODES = 16
 FLAT = 1e6
 """Share of the largest eigenvalue from which on the others are tried, beside 0 itself."""
 GRID = 500
-"""Times at which a mode's error is looked at."""
+"""Times at which a mode's error is looked at, and `A_PERIOD` more for each of its periods."""
+A_PERIOD = 16
+ALIVE = 10.0
+"""Roots that decay faster than so many times the slowest one leave no swings to be looked at."""
+APART = 1e-9
+"""Relative change of an eigenvalue that takes a double root, whose residues are infinite, apart."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +51,46 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Loop:
-    """An array as its amplifiers see it.
+class ModalLaw(abc.ABC):
+    """v / I of an eigenvector, for each eigenvalue of the matrix.
 
     Attributes:
-        opamp: of all of them.
+        opamp: of all amplifiers.
         capacitance: of an integrator, F.
-        load: conductance at an integrator's input, S. output: of its load, S.
-        damping: d, S.
-        stages: in the order that the signal passes; empty: a crossbar.
+        load: conductance at the input of an integrator that the matrix drives, S. output: of the load of an output that drives it, S.
     """
 
     opamp: OpAmp
     capacitance: float
     load: float
     output: float
-    damping: float = 0.0
-    stages: Sequence[Stage] = ()
+
+    @abc.abstractmethod
+    def law(self, eigenvalue: float) -> tuple[Polynomial, Polynomial]:
+        """Numerator and denominator of v / I, in s times `time_unit`."""
+
+    @property
+    @abc.abstractmethod
+    def time_unit(self) -> float:
+        """Unit of time of the polynomials, s, in which their coefficients stay near one."""
+
+    @abc.abstractmethod
+    def leak(self) -> float:
+        """What the loaded gain at rest adds to every eigenvalue, S."""
+
+    @abc.abstractmethod
+    def limit(self, largest: float) -> str:
+        """What the largest eigenvalue, S, asks of amplifiers that are too slow, as a clause with its remedy."""
+
+    @property
+    def own(self) -> float:
+        """What the circuit itself adds to every eigenvalue, S."""
+        return 0.0
 
     def frequencies(self, eigenvalue: float) -> np.ndarray:
         """Natural frequencies, 1/s, of the eigenvector with this mu, S."""
-        roots: np.ndarray = np.asarray(self._law(eigenvalue)[1].roots(), dtype=complex)
-        return roots / self._unit
+        roots: np.ndarray = np.asarray(self.law(eigenvalue)[1].roots(), dtype=complex)
+        return roots / self.time_unit
 
     def modes(self, low: float, high: float) -> list[float]:
         """Eigenvalues from `low` to `high` S that stand for all: both, and `MODES` between them."""
@@ -78,7 +103,7 @@ class Loop:
 
     def settling(self, eigenvalue: float, accuracy: float) -> float:
         """Time after a step of the drive from which the eigenvector's own error stays below `accuracy`, s; inf if it never does."""
-        above, below = self._law(eigenvalue)
+        above, below = self.law(eigenvalue * (1 - APART))
         roots = below.roots()
         if len(roots) == 0:
             return 0.0
@@ -87,20 +112,55 @@ class Loop:
         # v(t) / v(inf) - 1 = sum_i r_i exp(s_i t), by partial fractions of above / (s below).
         residues = above(roots) / (roots * below.deriv()(roots)) * below(0.0) / above(0.0)
         span = math.log(max(float(np.abs(residues).sum()), accuracy) / accuracy) / float(-roots.real.max())
-        times = np.linspace(0.0, span, GRID + 1)
+        periods = span * float(np.abs(roots.imag[roots.real > ALIVE * roots.real.max()]).max(initial=0.0)) / 2 / math.pi
+        count = GRID + A_PERIOD * min(math.ceil(periods), GRID)
+        times = np.linspace(0.0, span, count + 1)
         errors = np.abs((np.exp(np.multiply.outer(times, roots)) @ residues).real)
         over = np.flatnonzero(errors > accuracy)
         if not len(over):
             return 0.0
         last = int(over[-1])
-        if last == GRID:
-            return span * self._unit
+        if last == count:
+            return span * self.time_unit
         share = math.log(errors[last] / accuracy) / math.log(errors[last] / errors[last + 1])
-        return float(times[last] + share * (times[last + 1] - times[last])) * self._unit
+        return float(times[last] + share * (times[last + 1] - times[last])) * self.time_unit
 
-    def slower_amplifiers(self, share: float) -> Loop:
+    def slower_amplifiers(self, share: float) -> Self:
         """The same with this share of the gain-bandwidth product."""
         return dataclasses.replace(self, opamp=self.opamp.model_copy(update={"gbw": share * self.opamp.gbw}))
+
+    def _error(self) -> Polynomial:
+        """eps of the amplifier alone."""
+        opamp, unit = self.opamp, self.time_unit
+        first = Polynomial([1.0 / min(opamp.gain, IDEAL_GAIN), period(opamp.gbw) / unit])
+        return (first * Polynomial([1.0, period(opamp.second_pole) / unit])).trim()
+
+
+@dataclass(frozen=True)
+class Loop(ModalLaw):
+    """An array of integrators as its amplifiers see it.
+
+    Attributes:
+        damping: d, S.
+        stages: in the order that the signal passes; empty: a crossbar.
+    """
+
+    damping: float = 0.0
+    stages: Sequence[Stage] = ()
+
+    @property
+    def own(self) -> float:
+        """See `ModalLaw.own`."""
+        return self.damping
+
+    def limit(self, largest: float) -> str:
+        """See `ModalLaw.limit`."""
+        unity = largest / (2 * math.pi * self.capacitance)
+        slow = min(self.bandwidths(), default=self.opamp.gbw)
+        return (
+            f"its fastest mode would settle at {unity:.3g} Hz, and a stage passes {slow:.3g} Hz; use larger capacitors, "
+            "a larger gain-bandwidth product, fewer parameters, or layout 'dual'"
+        )
 
     def bandwidths(self) -> list[float]:
         """-3 dB frequency of each summing stage, Hz: gain-bandwidth product over its loaded noise gain."""
@@ -111,17 +171,17 @@ class Loop:
         ]
 
     def leak(self) -> float:
-        """What the loaded gain at rest adds to every eigenvalue, S."""
+        """See `ModalLaw.leak`."""
         return self.load * (1 + self.opamp.output_resistance * self.output) / min(self.opamp.gain, IDEAL_GAIN)
 
     @property
-    def _unit(self) -> float:
-        """Unit of time of the polynomials, s, in which their coefficients stay near one."""
-        return math.sqrt(self.capacitance / self.load * (_period(self.opamp.gbw) or self.capacitance / self.load))
+    def time_unit(self) -> float:
+        """See `ModalLaw.time_unit`."""
+        return math.sqrt(self.capacitance / self.load * (period(self.opamp.gbw) or self.capacitance / self.load))
 
-    def _law(self, eigenvalue: float) -> tuple[Polynomial, Polynomial]:
-        """Numerator and denominator of v / I, in s times `_unit`."""
-        storage, resistance = Polynomial([0.0, self.capacitance / self._unit]), self.opamp.output_resistance
+    def law(self, eigenvalue: float) -> tuple[Polynomial, Polynomial]:
+        """See `ModalLaw.law`."""
+        storage, resistance = Polynomial([0.0, self.capacitance / self.time_unit]), self.opamp.output_resistance
         error, passed, slowed = self._error(), Polynomial([1.0]), Polynomial([1.0])
         for stage in self.stages:
             whole = 1 - resistance * stage.feedback * error
@@ -133,13 +193,7 @@ class Loop:
         direct = 1 - resistance * error * storage
         return direct * slowed, own * slowed + eigenvalue * direct * passed
 
-    def _error(self) -> Polynomial:
-        """eps of the amplifier alone."""
-        opamp, unit = self.opamp, self._unit
-        first = Polynomial([1.0 / min(opamp.gain, IDEAL_GAIN), _period(opamp.gbw) / unit])
-        return (first * Polynomial([1.0, _period(opamp.second_pole) / unit])).trim()
 
-
-def _period(hertz: float) -> float:
+def period(hertz: float) -> float:
     """1 / (2 pi f), s."""
     return 1.0 / (2 * math.pi * hertz)

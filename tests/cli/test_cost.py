@@ -32,7 +32,7 @@ def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
     assert re.search(r"\bcost\b", run("--help")[1])
     code, text, error = run("cost", "--help")
     assert (code, error) == (0, "")
-    assert text.split("Examples")[1].count("thermograd cost") == 6
+    assert text.split("Examples")[1].count("thermograd cost") == 7
 
 
 def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) -> None:
