@@ -56,7 +56,7 @@ class ToyOscillator(Board):
 
 class ToyOscillators(HostedDevice):
     kinds = "Dense(A)"
-    friction, watched, takes_start = 0.5, True, True
+    friction, watched, takes_start, overshoot = 0.5, True, True, 1.0
 
     def accepts(self, system):
         return isinstance(system, Dense)
@@ -64,5 +64,5 @@ class ToyOscillators(HostedDevice):
     def _program(self, system):
         limit = self.technology.opamp.output_limit
         board = ToyOscillator(system.dense().double().numpy(), self.friction, limit, self.watched)
-        board.takes_start = self.takes_start
+        board.takes_start, board.overshoot = self.takes_start, self.overshoot
         return board

@@ -96,8 +96,8 @@ class Unwatched(SpiceDevice):
     def _relax(self, *given: Any) -> Voltages:
         return dataclasses.replace(super()._relax(*given), overload=None)
 
-    def _board_of(self, program: AnalogProgram) -> ProgramBoard:
-        board = super()._board_of(program)
+    def _board_of(self, program: AnalogProgram, read_scale: np.ndarray) -> ProgramBoard:
+        board = super()._board_of(program, read_scale)
         board.shows_overload = True
         return board
 

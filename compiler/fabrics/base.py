@@ -74,6 +74,8 @@ class Fabric(abc.ABC):
     """Whether it has inductors."""
     schematic: Literal["network", "array"] | None = None
     """How a small program is drawn: nodes with parts between them, lines with amplifiers, or only as a graph of couplings."""
+    overshoot: float = 1.0
+    """Most that a cell swings to over where it settles from rest: 1 where it does not overshoot, 2 without friction."""
     states: int = 1
     """Voltages of a cell that a host sets, and goes on from: 1 where cells are first order; of oscillators first the one that is read, then
     that of its velocity. Vectors of them have those of all cells one after another, (states * n,)."""

@@ -83,6 +83,7 @@ class LC(Fabric):
     unit = "1/H"
     symmetric, active, covariance, keeps_sparse = True, False, True, True
     has_inductors = True
+    overshoot = 2.0
     sets_state = False  # a flux is no charge
     schematic = "network"
     states = 2

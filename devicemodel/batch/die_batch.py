@@ -272,7 +272,7 @@ class DieBatch:
             assert isinstance(voltages, DifferentiableVoltages)
             volts = voltages.tensor[place]
             read = torch.from_numpy(run.trial.readings.mean).to(self.dtype)
-            scale = torch.from_numpy(board.program.scaling / run.level).to(self.dtype)
+            scale = torch.from_numpy(board.read_scale / run.level).to(self.dtype)
             found[k] = scale * (read + (volts - volts.detach()))
         if found:
             x = x.index_put((torch.tensor(list(found)),), torch.stack(list(found.values())))

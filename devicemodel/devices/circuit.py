@@ -52,11 +52,13 @@ class ProgramUnits(Board):
     Args:
         program: laid out, with input resistors of the range `drive_range`, where it has any.
         drive_range: 0: unit, 1: 2 unit, ...
+        read_scale: (n,), what the host takes a volt at each cell for: `AnalogProgram.readout_scale` of the nominal parts; None: of these.
     """
 
-    def __init__(self, program: AnalogProgram, drive_range: int = 0) -> None:
+    def __init__(self, program: AnalogProgram, drive_range: int = 0, read_scale: np.ndarray | None = None) -> None:
+        self.read_scale = program.readout_scale if read_scale is None else read_scale
         self.program, self.size, self.tau = program, program.size, program.tau
-        self.takes_start = program.fabric.sets_state
+        self.takes_start, self.overshoot = program.fabric.sets_state, program.fabric.overshoot
         resistors = program.technology.resistors
         nominal = drive_conductances(resistors)
         # Of a circuit that currents drive, the full-scale current has ranges.
@@ -82,15 +84,16 @@ class ProgramUnits(Board):
 
     def volts(self, x: np.ndarray, level: np.ndarray | float) -> np.ndarray:
         """See `Board`."""
-        return np.asarray(x / self._scaling_of(x) * level)
+        return np.asarray(x / self._scale_of(x) * level)
 
     def values(self, volts: np.ndarray, level: np.ndarray | float) -> np.ndarray:
         """See `Board`."""
-        return np.asarray(self._scaling_of(volts) / level * volts)
+        return np.asarray(self._scale_of(volts) / level * volts)
 
-    def _scaling_of(self, values: np.ndarray) -> np.ndarray:
-        """Of values (..., n) or (..., kept)."""
-        return np.tile(self.program.scaling, values.shape[-1] // self.size)
+    def _scale_of(self, values: np.ndarray) -> np.ndarray:
+        """What a volt stands for, (n,) or (kept,): only what is read is seen through a probe."""
+        others = values.shape[-1] // self.size - 1
+        return np.concatenate([self.read_scale, *[self.program.scaling] * others]) if others else self.read_scale
 
 
 class ProgramBoard(ProgramUnits):
@@ -99,7 +102,7 @@ class ProgramBoard(ProgramUnits):
     Args:
         program: as the die has it. stable: whether the circuit can be run at all. relax: the circuit's response.
         with_drive: the program with input resistors of a nominal conductance (S), as the die has them.
-        drive_range: of the program's input resistors.
+        drive_range: of the program's input resistors. read_scale: see `ProgramUnits`.
     """
 
     def __init__(
@@ -109,8 +112,9 @@ class ProgramBoard(ProgramUnits):
         relax: Relax,
         with_drive: Callable[[AnalogProgram, float], AnalogProgram],
         drive_range: int = 0,
+        read_scale: np.ndarray | None = None,
     ) -> None:
-        super().__init__(program, drive_range)
+        super().__init__(program, drive_range, read_scale)
         self.stable, self._relax, self._with_drive = stable, relax, with_drive
         self._ranges: dict[int, ProgramBoard] = {drive_range: self}
 
@@ -119,7 +123,8 @@ class ProgramBoard(ProgramUnits):
         if place not in self._ranges:
             conductance = float(drive_conductances(self.program.technology.resistors)[place])
             program = self._with_drive(self.program, conductance)
-            self._ranges[place] = ProgramBoard(program, self.stable, self._relax, self._with_drive, place)
+            given = (self.stable, self._relax, self._with_drive)
+            self._ranges[place] = ProgramBoard(program, *given, place, self.read_scale)
         return self._ranges[place]
 
     def obstacles(self, duration: float) -> Sequence[Outcome | None]:
@@ -255,7 +260,7 @@ class CircuitDevice(HostedDevice):
         self._fresh = self._fabricated(self._nominal, self._redraw(self.programmings))
         self._made_for = self._temperature.die_for(self._nominal.parts)
         self.programmings, self._fluctuates_for = self.programmings + 1, -1
-        return self._board_of(self._fresh)
+        return self._board_of(self._fresh, self._nominal.readout_scale)
 
     def board_of(
         self, nominal: AnalogProgram, writing: Redraw | None = None, reading: Redraw | None = None
@@ -265,7 +270,7 @@ class CircuitDevice(HostedDevice):
         held = self._fabricated(nominal, writing)
         if reading is not None:
             held = dataclasses.replace(held, parts=fluctuating(held.parts, self.technology.resistors, reading))
-        return self._board_of(held)
+        return self._board_of(held, nominal.readout_scale)
 
     def _redraw(self, number: int) -> Redraw:
         return Redraw(self.seed, self.die.seed, number)
@@ -275,8 +280,9 @@ class CircuitDevice(HostedDevice):
         """1 / A0 of the amplifiers, as far as the host knows it."""
         return 1.0 / self.technology.opamp.gain
 
-    def _board_of(self, program: AnalogProgram) -> ProgramBoard:
-        board = ProgramBoard(program, True, self._relax, self._with_drive)
+    def _board_of(self, program: AnalogProgram, read_scale: np.ndarray) -> ProgramBoard:
+        """The board of a program on this die, and what the host takes a volt at its cells for; see `ProgramUnits`."""
+        board = ProgramBoard(program, True, self._relax, self._with_drive, read_scale=read_scale)
         # The largest input resistors load the amplifiers least, so that a finite gain damps least.
         board.stable = self._is_stable(board.in_range(len(board.drive_gains) - 1).program)
         return board
@@ -303,7 +309,8 @@ class CircuitDevice(HostedDevice):
 
     def _replace_board(self, program: AnalogProgram) -> None:
         """The loaded program with other values of its parts."""
-        before, self._board = super()._board_now(), self._board_of(program)
+        assert self._nominal is not None
+        before, self._board = super()._board_now(), self._board_of(program, self._nominal.readout_scale)
         self._board.spent_runs, before.spent_runs = before.spent_runs, 0
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,9 @@ Each output drives the conductance of its column, whose other ends are virtual g
 m rails of 1 / m of a cell's voltage each; an inverter's output is as large as its cell's. What a stage makes of v and i is the law of
 `circuits.amplifiers.output_stage`. Without a comparator within each amplifier a host would see none of it. With a layout, whose wires pass
 on less, it is a bound.
+
+Cells of second order swing to up to twice where they settle, and their velocities pass through their largest values long before a reading:
+there every output is looked at along the whole run (`share_along`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 
 from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
 from ...circuits.technology.parts import OpAmp
+from ...compiler.linear_law import Outputs
 from ...compiler.program import AnalogProgram
 
 
@@ -55,3 +59,19 @@ def largest_share(
         drawn = cells * (loads[k] if loads.ndim == 2 else loads[:, None, k]) + (charging if k == 0 else 0.0)
         used = np.maximum(used, share_of_limits(opamp, cells, drawn / rails).max(axis=(1, 2)))
     return used
+
+
+def share_along(opamp: OpAmp, outputs: Outputs, states: np.ndarray, currents: np.ndarray) -> np.ndarray:
+    """The largest share of its range that any output uses at any of the instants of a run, (runs,): its voltage's, and what its load takes.
+
+    Args:
+        outputs: of the circuit's law. states: (runs, instants, m), instants so close that no swing is missed.
+        currents: (runs, n) A, differential.
+    """
+    # Against ground, where the range of an amplifier of two outputs is that of their difference.
+    volts = opamp.outputs * (states @ outputs.volts.T)
+    used = np.abs(volts).max(axis=(1, 2)) / opamp.output_limit
+    if is_limited(opamp):
+        amperes = states @ outputs.amperes.T + (currents @ outputs.drive.T)[:, None]
+        used = np.maximum(used, share_of_limits(opamp, volts, amperes).max(axis=(1, 2)))
+    return np.asarray(used)

@@ -101,8 +101,8 @@ class SpiceDevice(CircuitDevice):
         options = [name for name, on in (("layout", self.layout), ("macromodel", self.amplifier is not None)) if on]
         return not_modelled("SpiceDevice", self._fabric_shown, options)
 
-    def _board_of(self, program: AnalogProgram) -> ProgramBoard:
-        board = super()._board_of(program)
+    def _board_of(self, program: AnalogProgram, read_scale: np.ndarray) -> ProgramBoard:
+        board = super()._board_of(program, read_scale)
         board.shows_overload = self.amplifier is None or isinstance(self.amplifier, Macromodel)
         return board
 

@@ -103,9 +103,9 @@ class SurrogateDevice(CircuitDevice):
     def _with_drive(self, program: AnalogProgram, conductance: float) -> AnalogProgram:
         return program.with_drive(conductance, self._temperature.die_for(program.parts), self.card.mismatch.value)
 
-    def _board_of(self, program: AnalogProgram) -> ProgramBoard:
+    def _board_of(self, program: AnalogProgram, read_scale: np.ndarray) -> ProgramBoard:
         self._laws.clear()
-        board, resistors = super()._board_of(program), self.technology.resistors
+        board, resistors = super()._board_of(program, read_scale), self.technology.resistors
         # Conductances that drift or fluctuate do so from run to run, and so do temperatures.
         moving = resistors.conductance_drift or resistors.conductance_drift_spread or resistors.read_noise
         board.takes_rows = not (moving or self.technology.thermal.dynamic)

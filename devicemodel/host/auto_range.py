@@ -3,6 +3,9 @@
 The host never solves the system to find it. A run starts with the drive at the DAC's full scale, times the `headroom` h <= 1 that the last
 reading within range left over. If a cell passed its limit, level and headroom are scaled down and the board runs again.
 
+What cells settle at is not known before a run, nor then how far they overshoot: a run that clips on the way says it, as one that clips at
+its end does. Of a start it is known (`Board.overshoot`), and leaves that room.
+
 The memory spares most systems of a sequence a clipped attempt, and costs none of them a good reading: what clipped in the end leaves no
 memory behind, and a run that uses little of the range because of a remembered headroom is repeated without it. Then a system starts from
 what its own drive says. Nor does the level fall below `least_headroom`: there every drive is the least code of the DAC, of either sign, and
@@ -36,7 +39,7 @@ class LevelSearch:
     """The search of one die for its signal level.
 
     Args:
-        strongest, start: largest drive and largest start voltage at a level of 1, V.
+        strongest, start: largest drive at a level of 1, and largest voltage that cells swing to from their start, V.
         headroom: what the memory says; 1: nothing.
         dac: drives and charges the cells.
         limit: of a cell's voltage, V.
@@ -88,7 +91,7 @@ def first_level(strongest: float, start: float, headroom: float, full_scale: flo
     """Volts for a problem unit: the DAC at `headroom` times its full scale, or the start at `TARGET` of its range, whichever is less.
 
     Args:
-        strongest, start: largest drive and largest start voltage at a level of 1, V.
+        strongest, start: as of `LevelSearch`, V.
         headroom: see the module's docstring.
         full_scale: of the DAC, which drives and charges the cells, V.
         limit: of a cell's voltage, V.

@@ -44,6 +44,7 @@ class Board(ABC):
 
     Attributes:
         size: cells n.
+        overshoot: most that a cell swings to over where it settles, or starts; 1: it does not overshoot.
         takes_start: whether the host can set the voltages that a run starts from; if not, runs start from rest, or go on.
         tau: s, the time unit of the system.
         runaway: outcome of a run that is not finite.
@@ -55,6 +56,7 @@ class Board(ABC):
     """
 
     size: int
+    overshoot: float = 1.0
     takes_start: bool = True
     tau: float = 1.0
     runaway: Outcome = Outcome.UNSTABLE

@@ -165,7 +165,7 @@ class Host:
         pending = [k for k in chosen if k not in runs]
         b = np.broadcast_to(b, (len(self.dies), board.size))
         start = np.broadcast_to(board.whole_start(start), (len(self.dies), board.kept))
-        strongest, reach = board.strongest(b), np.abs(board.volts(start, 1.0)).max(axis=1)
+        strongest, reach = board.strongest(b), board.overshoot * np.abs(board.volts(start, 1.0)).max(axis=1)
         gain = board.drive_gains[-1] * 2.0 ** (self.dac.attenuations - 1)
         searches = {
             k: LevelSearch(float(strongest[k]), float(reach[k]), headroom[k], self.dac, self.limit, gain)

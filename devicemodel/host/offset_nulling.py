@@ -69,7 +69,7 @@ class NulledBoard(Board):
         self.board, self.bias, self._full_scale = board, bias, full_scale
         self.size, self.tau, self.runaway = board.size, board.tau, board.runaway
         self.takes_rows, self.shows_overload = board.takes_rows, board.shows_overload
-        self.takes_start = board.takes_start
+        self.takes_start, self.overshoot = board.takes_start, board.overshoot
         largest = float(np.abs(bias).max())
         # Ranges in which the bias leaves enough of the DAC to the drive.
         fitting = [gain for gain in board.drive_gains if gain * largest <= SHARE * full_scale]

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Device, Outcome
+from thermograd.devicemodel.devices.circuit import ProgramBoard
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
@@ -275,3 +277,18 @@ def test_an_adc_that_clips_within_the_rail_is_asked_again_at_a_lower_level():
 def test_a_fabric_that_the_parts_do_not_make_raises_before_a_system_is_programmed(make):
     with pytest.raises(UnrealisableError, match="cannot be built: it"):
         make()
+
+
+def test_a_volt_of_a_flux_is_taken_for_what_nominal_inductors_make_of_it_and_velocities_are_seen_by_no_probe():
+    nominal = lay_out(passive(3, 0.5, 1), "lc", INTEGRATED)
+    other = lay_out(2.0 * passive(3, 0.5, 1) + np.eye(3), "lc", INTEGRATED)
+    board = ProgramBoard(other, True, None, None, read_scale=nominal.readout_scale)
+    assert board.kept == 6
+    assert not board.takes_start
+    state, level = np.arange(1.0, 7.0), 0.3
+    volts = board.volts(state, level)
+    np.testing.assert_allclose(volts[:3] * nominal.readout_scale / level, state[:3])
+    np.testing.assert_allclose(volts[3:] * other.scaling / level, state[3:])
+    np.testing.assert_allclose(board.values(volts, level), state)
+    np.testing.assert_allclose(board.values(volts[:3], level), state[:3])
+    assert np.abs(other.readout_scale / nominal.readout_scale - 1).min() > 0.1

@@ -16,13 +16,14 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
+from thermograd.compiler.linear_law import Outputs
 from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.calibration.simulated import calibrate
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome
-from thermograd.devicemodel.devices.overload import overload
+from thermograd.devicemodel.devices.overload import overload, share_along
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense, LowRank
@@ -146,3 +147,20 @@ def test_a_technology_of_which_every_run_saturates_is_told_what_to_change():
     technology = SATURATING["breadboard"][0].replace(opamp__output_current=1e-6)
     with pytest.raises(InputError, match=r"saturated at every level.*output_current 1e-06 A.*resistors.unit"):
         calibrate(technology, amplifier=Macromodel(technology.opamp), sizes=(2,), workers=1)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_outputs_are_looked_at_along_a_run_voltage_and_current_alike(outputs):
+    opamp = preset("integrated").opamp.model_copy(
+        update={"outputs": outputs, "output_limit": 1.0, "output_resistance": 0.0, "output_current": 1e-3}
+    )
+    # A position of 0.2 V where it is read, after a swing to 0.6; a velocity of 0.3 V on the way; each rail has half, of either sign.
+    states = np.array([[[0.0, 0.0], [0.6, 0.3], [0.2, 0.0]]])
+    volts = np.array([[1.0, 0.0], [0.0, 1.0]]) / outputs
+    law = Outputs(volts, np.array([[1e-4, 0.0], [0.0, 2e-3]]), np.array([[0.0], [1e-3]]))
+    [share] = share_along(opamp, law, states, np.array([[0.05]]))
+    assert share == pytest.approx(max(0.6, (0.3 * 2e-3 + 0.05e-3) / 1e-3))
+    [read] = share_along(opamp, law, states[:, -1:], np.array([[0.05]]))
+    assert read == pytest.approx(0.2)
+    plain = opamp.model_copy(update={"output_current": math.inf})
+    assert share_along(plain, law, states, np.array([[0.05]])) == pytest.approx([0.6])

@@ -132,3 +132,16 @@ def test_a_run_that_clips_on_the_way_at_every_level_is_clipped():
     device = Hopeless(EXACT)
     assert device.solve(A, B, 5.0).outcome.clipped
     assert device.state_dict()["state"] is None
+
+
+def test_a_start_leaves_the_range_that_cells_swing_to_from_it():
+    def attempts(overshoot: float) -> int:
+        device, x0 = ToyOscillators(EXACT), torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+        device.overshoot, device.friction = overshoot, 0.02
+        # Driven half against its start, a cell would swing to twice it without friction.
+        found = device.solve(Dense(torch.eye(3, dtype=torch.float64)), -0.5 * x0, 4.0, x0=x0)
+        assert found.outcome is Outcome.OK
+        return found.attempts
+
+    assert attempts(2.0) == 1
+    assert attempts(1.0) > 1
