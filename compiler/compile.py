@@ -159,6 +159,7 @@ def lay_out(
     technology: Technology | str = "ideal",
     leak: float = 0.0,
     cells: CellTable | None = None,
+    floor: float | None = None,
 ) -> AnalogProgram:
     """The passes up to rounding, at 1 V a problem unit: what a device runs at each programming.
 
@@ -166,6 +167,8 @@ def lay_out(
         matrix, fabric, technology: see `compile_matrix`.
         leak: 1 / A0 of the amplifiers whose leak is taken off the diagonal before rounding (`Programming`); 0: none.
         cells: measured values of the die's crosspoints, by which codes are chosen (`passes.verified_codes`); None: the nearest codes.
+        floor: a lower bound of the smallest eigenvalue, problem units, by which oscillators are damped; None: the compiler works out the
+            eigenvalue itself, which a device must not do.
 
     Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
     which a device must not do. A board is unstable when programmed with an indefinite matrix. Nor is the program's `lambda_star` computed
@@ -174,7 +177,9 @@ def lay_out(
     Raises:
         InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics reject.
     """
-    return _place(validate(matrix), fabric, as_technology(technology), 0.0, leak=leak, cells=cells, explain=False)
+    return _place(
+        validate(matrix), fabric, as_technology(technology), 0.0, leak=leak, cells=cells, explain=False, floor=floor
+    )
 
 
 def _place(
@@ -189,11 +194,13 @@ def _place(
     leak: float = 0.0,
     cells: CellTable | None = None,
     explain: bool = True,
+    floor: float | None = None,
 ) -> AnalogProgram:
     choice = choose_fabric(target, fabric, technology, equilibrate, explain)
     if not choice.fabric.keeps_sparse:
         target = dense(target)
-    parts, unit = choice.fabric.place(scaled(target, choice.scaling, choice.scaling), choice.scaling, technology)
+    placed = scaled(target, choice.scaling, choice.scaling)
+    parts, unit = choice.fabric.place_bounded(placed, choice.scaling, technology, floor)
     if leak:
         parts = choice.fabric.without_leak(parts, leak)
     if cells is None:

@@ -119,7 +119,7 @@ class Place:
     """Where programmed conductances of one kind are on the die.
 
     Attributes:
-        kind: "coupling", "ground" or "second_slice".
+        kind: "coupling", "ground", "second_slice" or "friction".
         rail, row, column: numbers from 0, which broadcast to the shape of the conductances. Places of one and the same part are equal.
     """
 

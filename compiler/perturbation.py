@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Programmed = Literal["coupling", "ground", "second_slice"]
+Programmed = Literal["coupling", "ground", "second_slice", "friction"]
 """Kinds of parts that a program sets."""
 
 

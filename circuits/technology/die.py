@@ -65,6 +65,16 @@ STREAMS = {
     "adc_channel_gain": 44,
     "attenuator": 45,
     "ambient_in_time": 46,
+    "friction": 50,
+    "link": 51,
+    "series": 52,
+    "velocity_capacitor": 53,
+    "position_offset": 54,
+    "friction_conductance_drift": 55,
+    "friction_range_error": 56,
+    "friction_write_noise": 57,
+    "friction_relative_write_noise": 58,
+    "friction_read_noise": 59,
 }
 
 TEMPERATURE_FACTOR_FLOOR = 0.05

@@ -92,6 +92,16 @@ class Fabric(abc.ABC):
     def place(self, scaled: Matrix, scaling: np.ndarray, technology: Technology) -> tuple[Any, float]:
         """Nominal parts for the scaled matrix D A D, and the physical unit (S, 1/H or F) that one problem unit became."""
 
+    def place_bounded(
+        self, scaled_matrix: Matrix, scaling: np.ndarray, technology: Technology, floor: float | None
+    ) -> tuple[Any, float]:
+        """As `place`, for fabrics whose parts depend on a lower bound of the matrix's smallest eigenvalue, too.
+
+        Args:
+            floor: the bound, problem units of the unscaled A; None: they work out the eigenvalue itself.
+        """
+        return self.place(scaled_matrix, scaling, technology)
+
     def place_factors(
         self, factors: tuple[sparse.csr_array, ...], damping: float, scaling: np.ndarray, technology: Technology
     ) -> tuple[Any, float]:

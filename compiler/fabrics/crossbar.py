@@ -204,7 +204,7 @@ class Crossbar(Fabric):
     ) -> None:
         """For each cell its crosspoint resistors, input resistors, capacitors, drive and amplifier; then the inverters."""
         single, cell = self.rail_count == 1, amplifier or OnePole(technology.opamp)
-        rows = self._crosspoints(parts)
+        rows = crosspoints(parts)
         for i, resistors in enumerate(rows):
             netlist.add(*resistors, group=group_name(i))
             volts = float(currents[i]) / parts.drive_nominal
@@ -231,31 +231,6 @@ class Crossbar(Fabric):
                     start,
                     group,
                 )
-
-    def _crosspoints(self, parts: CrossbarParts) -> list[list[Resistor]]:
-        """The array's resistors, row by row; an inverting integrator, so a positive entry feeds the like input."""
-        n, single = parts.size, self.rail_count == 1
-        plus, minus = [f"p{j + 1}" for j in range(n)], [f"{'n' if single else 'm'}{j + 1}" for j in range(n)]
-        columns = [str(j + 1) for j in range(n)]
-        slices = []
-        with np.errstate(divide="ignore"):
-            for letters, values, signs in parts.by_slice():
-                slices.append((letters, 1.0 / values, signs))
-        rows = []
-        for i in range(n):
-            kelvin, row = parts.coupling_temperature[i].tolist(), []
-            for letters, ohms, polarity in slices:
-                signs = polarity[i].tolist()
-                for rail in range(self.rail_count):
-                    summing = f"e{i + 1}" if single else f"e{'pm'[rail]}{i + 1}"
-                    like, unlike = (plus, minus) if rail == 0 else (minus, plus)
-                    start, end = f"{letters}{i + 1}_", "" if single else "pm"[rail]
-                    for j, ohm in enumerate(ohms[rail, i].tolist()):
-                        if signs[j] and ohm < math.inf:
-                            source = like[j] if signs[j] > 0 else unlike[j]
-                            row.append(Resistor(f"{start}{columns[j]}{end}", source, summing, ohm, kelvin[j]))
-            rows.append(row)
-        return rows
 
     def _cell(
         self,
@@ -307,3 +282,29 @@ class Crossbar(Fabric):
             group=group_name(i),
         )
         amplifier.add(netlist, ("0", f"e{k}"), (f"p{k}",), str(k), offset, state, group_name(i))
+
+
+def crosspoints(parts: CrossbarParts) -> list[list[Resistor]]:
+    """The array's resistors, row by row; an inverting integrator, so a positive entry feeds the like input."""
+    n, single = parts.size, parts.rails == 1
+    plus, minus = [f"p{j + 1}" for j in range(n)], [f"{'n' if single else 'm'}{j + 1}" for j in range(n)]
+    columns = [str(j + 1) for j in range(n)]
+    slices = []
+    with np.errstate(divide="ignore"):
+        for letters, values, signs in parts.by_slice():
+            slices.append((letters, 1.0 / values, signs))
+    rows = []
+    for i in range(n):
+        kelvin, row = parts.coupling_temperature[i].tolist(), []
+        for letters, ohms, polarity in slices:
+            signs = polarity[i].tolist()
+            for rail in range(parts.rails):
+                summing = f"e{i + 1}" if single else f"e{'pm'[rail]}{i + 1}"
+                like, unlike = (plus, minus) if rail == 0 else (minus, plus)
+                start, end = f"{letters}{i + 1}_", "" if single else "pm"[rail]
+                for j, ohm in enumerate(ohms[rail, i].tolist()):
+                    if signs[j] and ohm < math.inf:
+                        source = like[j] if signs[j] > 0 else unlike[j]
+                        row.append(Resistor(f"{start}{columns[j]}{end}", source, summing, ohm, kelvin[j]))
+        rows.append(row)
+    return rows

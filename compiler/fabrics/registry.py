@@ -16,6 +16,7 @@ from .cascade import Factored
 from .crossbar import Crossbar
 from .dual_rail import DualRail
 from .lc import LC
+from .oscillator import Oscillator
 from .rc import RC
 from .spu import SPU
 
@@ -35,7 +36,8 @@ Trait = Literal[
 """The yes-or-no attributes of a `Fabric`."""
 
 _FABRICS: dict[str, Fabric] = {
-    fabric.name: fabric for fabric in (RC(), DualRail(), Crossbar(2), Crossbar(1), Factored(), LC(), SPU())
+    fabric.name: fabric
+    for fabric in (RC(), DualRail(), Crossbar(2), Crossbar(1), Factored(), LC(), SPU(), Oscillator())
 }
 _RESERVED = "auto"
 

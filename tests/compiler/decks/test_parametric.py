@@ -39,7 +39,7 @@ def program_of(fabric: str, technology: str, n: int, seed: int) -> AnalogProgram
     board, b = TECHNOLOGIES[technology], np.random.default_rng(seed).standard_normal(n)
     if board.resistors.slices == 2 and fabric != "crossbar":
         board = board.replace(resistors__slices=1)
-    if fabric in ("crossbar", "factored"):
+    if fabric in ("crossbar", "factored", "oscillator"):
         board = board.replace(opamp__outputs=2)
     if fabric == "factored":
         rows = np.random.default_rng(seed).standard_normal((2, n))
