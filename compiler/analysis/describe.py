@@ -24,6 +24,7 @@ from .die_spread import LARGEST, die_spread
 from .die_yield import LARGEST as MOST_WITH_DIES
 from .die_yield import die_yield, varies
 from .reading_errors import reading_errors
+from .rest_noise import has_noise_law
 from .sensitivity import sensitivities
 
 
@@ -101,8 +102,7 @@ def _dies(
 
 def _reading(program: AnalogProgram, b: np.ndarray | None) -> ReadingErrors | None:
     """Noise and steps, where there is a law for them."""
-    fabric = program.fabric
-    if not fabric.has_device_model or not fabric.mean or program.size > MOST_WITH_DIES:
+    if not has_noise_law(program.fabric) or program.size > MOST_WITH_DIES:
         return None
     return reading_errors(program, b if b is not None and b.any() else None)
 

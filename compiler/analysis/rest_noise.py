@@ -8,7 +8,7 @@ offset, as (L + s C) e_n, up to the gain-bandwidth product, beyond the cell's ow
 corner, as in the macromodel's netlist (`amplifiers.noise_source`).
 
 The integrand is smooth in ln f, where the trapezoidal rule converges geometrically; the noise of a mode of any width is a Lorentzian, whose
-error at `STEPS` a decade is 1e-7 of it.
+error at `STEPS` a decade is 1e-7 of it. Fabrics whose modes swing are resonant, and have Lyapunov's equation instead (`stationary`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import numpy as np
 
 from ...circuits.amplifiers.noise_source import DECADES_BELOW
 from ...circuits.errors import UnrealisableError
+from ..fabrics.base import Fabric
 from ..program import AnalogProgram
+from .stationary import stationary_covariances
 
 STEPS = 4
 """Frequencies a decade."""
@@ -31,12 +33,16 @@ def rest_noise(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
     """Variances of one reading, (n,) V^2 each: by the resistors' Johnson noise, and by the amplifiers' noise; inf where nothing bounds it.
 
     Raises:
-        UnrealisableError: a fabric without a first-order law.
+        UnrealisableError: a fabric without a law of its noise (`has_noise_law`).
     """
     fabric, technology = program.fabric, program.technology
-    if not fabric.has_device_model or not fabric.mean:
+    if not has_noise_law(fabric):
         raise UnrealisableError(f"the noise of fabric {fabric.name} at rest is not known by a law")
     opamp, sampler = technology.opamp, technology.adc.bandwidth
+    if fabric.states > 1:
+        kinds = stationary_covariances(fabric.linear_law(program.parts, technology), opamp, sampler)
+        resistors, active = (np.diag(covariance) for covariance in kinds)
+        return resistors if technology.thermal.johnson_noise else np.zeros(program.size), active
     noise = fabric.noise(program.parts, technology)
     law = program.behaviour
     slow = 1.0 / (2 * math.pi * program.settling_time)
@@ -64,6 +70,11 @@ def rest_noise(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
         if found.amplifiers.any():
             amplifiers += passed * _diagonal(reach, found.amplifiers)
     return johnson, np.full(program.size, math.inf) if endless else amplifiers
+
+
+def has_noise_law(fabric: Fabric) -> bool:
+    """Whether a law says what noise there is in a reading of the mean."""
+    return fabric.mean and (fabric.has_device_model or fabric.states > 1)
 
 
 def _diagonal(reach: np.ndarray, density: np.ndarray) -> np.ndarray:

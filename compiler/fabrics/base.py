@@ -143,7 +143,9 @@ class Fabric(abc.ABC):
         return not self.is_stable(parts, technology)
 
     def at_rest(self, parts: Any, technology: Technology) -> AtRest:
-        """The law at rest of these parts, each with its own deviation. By default that of the mean of the rails."""
+        """The law at rest of these parts, each with its own deviation. By default that of the mean of the rails, or of the linear law."""
+        if self.states > 1:
+            return _resting(self.linear_law(parts, technology))
         law, leak = self.behaviour(parts), 1.0 / technology.opamp.gain if self.active else 0.0
         return AtRest(
             dense(self.realised(parts, technology)), self.drive(parts), law.offset_currents(parts.offset, leak)
@@ -223,6 +225,14 @@ class Fabric(abc.ABC):
             state: voltages that cells start at, (states * n,) V (see `states`); (n,) leaves the others at zero.
             amplifier: in active fabrics, stands in for the one-pole amplifier of the technology.
         """
+
+
+def _resting(law: LinearLaw) -> AtRest:
+    """v = -R F^-1 (B I + c), with F regular."""
+    states = np.linalg.solve(law.drift, -np.column_stack([law.drive, law.constant]))
+    shown = law.read @ states
+    matrix = np.linalg.inv(shown[:, :-1])
+    return AtRest(matrix, np.ones(law.size), matrix @ shown[:, -1])
 
 
 def rails(i: int) -> tuple[str, str]:
