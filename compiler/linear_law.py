@@ -31,10 +31,11 @@ class SlowSource:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Outputs of amplifiers, p in all, against ground: V = `volts` z and i = `amperes` z + `drive` I.
+    """Outputs of amplifiers, p in all: V = `volts` z and i = `amperes` z + `drive` I.
 
     Attributes:
-        volts: (p, m) V. amperes: (p, m) A, out of the amplifier; without the part of offsets. drive: (p, n).
+        volts: (p, m) V, the difference of both outputs where an amplifier has two.
+        amperes: (p, m) A, out of each output, without what offsets drive. drive: (p, n).
     """
 
     volts: np.ndarray
@@ -80,3 +81,9 @@ class LinearLaw:
     def size(self) -> int:
         """Number of cells n."""
         return len(self.read)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every entry is finite."""
+        parts = (self.drift, self.drive, self.constant, self.johnson, self.amplifiers, self.read, self.start, self.kept)
+        return all(bool(np.isfinite(values).all()) for values in parts)

@@ -50,6 +50,8 @@ class Fabric(abc.ABC):
     """Whether it has amplifiers, which can then be exchanged for others (`lower`)."""
     outputs: int = 0
     """Outputs that each of its amplifiers must have, 1 or 2; 0 where it has none."""
+    amplifiers: int = 1
+    """Amplifiers of a cell, an inverter among them, each with noise of its own; of active fabrics."""
     mean: bool = True
     """Whether A^-1 b can be read off the mean under a constant drive."""
     covariance: bool = False
@@ -59,7 +61,9 @@ class Fabric(abc.ABC):
     automatic: bool = False
     """Whether `fabric="auto"` may choose it, in the registry's order."""
     has_device_model: bool = False
-    """Whether `behaviour` has a first-order law, so that devices can be modelled after it."""
+    """Whether devices can be modelled after it: by the first-order law of `behaviour`, or by `linear_law`."""
+    has_linear_law: bool = False
+    """Whether `linear_law` has its law, in place of `behaviour`."""
     can_calibrate: bool = False
     """Whether a device card can be fitted to it."""
     has_dies: bool = False
@@ -174,9 +178,9 @@ class Fabric(abc.ABC):
         return np.ones(parts.size)
 
     def behaviour(self, parts: Any) -> Behaviour:
-        """The first-order differential law of these parts, for device models; UnrealisableError where there is none."""
+        """The first-order differential law of these parts; UnrealisableError where there is none, see `linear_law`."""
         raise UnrealisableError(
-            f"fabric {self.name} has no first-order device model; fabric_names('has_device_model') lists those for a device"
+            f"fabric {self.name} has no first-order law; fabric_names('has_device_model') lists those with a law that devices propagate"
         )
 
     def linear_law(self, parts: Any, technology: Technology) -> LinearLaw:

@@ -31,6 +31,7 @@ from ...circuits.amplifiers.noise_source import SECTIONS_PER_DECADE, flicker_cor
 from ...circuits.technology.parts import OpAmp
 from ...compiler.fabrics.base import Fabric
 from ...compiler.inverters import Inverters
+from ...compiler.linear_law import LinearLaw
 
 STILL = 0.02
 """Rate times span below which a section stands still."""
@@ -81,11 +82,13 @@ class SectionSpan(NamedTuple):
 
 
 def rates_of(opamp: OpAmp, fabric: Fabric) -> list[np.ndarray]:
-    """(k,) 1/s for each kind of source that has 1/f noise: voltages of the cells' amplifiers, currents, then those of inverters."""
+    """(k,) 1/s for each kind of source that has 1/f noise: voltages of the cells' amplifiers, currents, then those of their second ones."""
     if not fabric.active:
         return []
-    found = [rates for rates, _ in (_sections(*one, opamp.gbw) for one in _densities(opamp)) if len(rates)]
-    return found * (2 if fabric.outputs == 1 else 1)
+    # A linear law has the amplifiers' bandwidth among its states.
+    gbw = math.inf if fabric.has_linear_law else opamp.gbw
+    found = [rates for rates, _ in (_sections(*one, gbw) for one in _densities(opamp)) if len(rates)]
+    return found * fabric.amplifiers
 
 
 def _densities(opamp: OpAmp) -> tuple[tuple[float, float], ...]:
@@ -122,6 +125,20 @@ def amplifier_sections(load: Any, inverters: Inverters | None, opamp: OpAmp, rai
             rates, deviations = _sections(density, corner, opamp.gbw)
             if len(rates):
                 found.append(Source(deviations, rates, driven, place == kind == 0))
+    return found
+
+
+def linear_sections(law: LinearLaw, opamp: OpAmp, noise_power: float) -> list[Section]:
+    """The sections of a linear law, in the order of `rates_of`; their `slow`, (m, n), is that of its states, per second.
+
+    Args:
+        opamp: its noise. noise_power: factor of variances.
+    """
+    densities, found = dict(zip(("voltage", "current"), _densities(opamp), strict=True)), []
+    for one in law.slow:
+        rates, deviations = (torch.from_numpy(part) for part in _sections(*densities[one.kind], math.inf))
+        if len(rates):
+            found.append(Section(math.sqrt(noise_power) * deviations, rates, torch.from_numpy(one.into), None))
     return found
 
 

@@ -1,7 +1,8 @@
-"""`SurrogateDevice`: a calibrated first-order law (`cell_law`) in place of the circuit, thousands of times faster than SPICE.
+"""`SurrogateDevice`: a calibrated law in place of the circuit, thousands of times faster than SPICE.
 
-The law is propagated exactly over the duration (see `ou`); the differences to the circuit (rails of unequal parts, slewing) are what
-calibration measures as the residual.
+It is the first-order law of the cells (`cell_law`), or, of fabrics that have one, the linear law with all states of the circuit
+(`state_space_law`), propagated exactly over the duration (see `ou`); the differences to the circuit (in first order also rails of unequal
+parts; slewing) are what calibration measures as the residual.
 """
 
 from __future__ import annotations
@@ -35,11 +36,15 @@ from .dense_law import DenseLaw
 from .flicker import REST, Flicker, rates_of
 from .krylov_runs import KrylovRuns
 from .overload import overload
+from .state_space_law import StateSpaceLaw
 
 WRITTEN_OUT = 128
 """Most unknowns of a program whose transitions are written out."""
+STATES = 1024
+"""Most states of a linear law, whose transitions always are."""
 FLICKER = 200
 """Number of the noise stream of the amplifiers' 1/f noise between runs, beyond those of runs."""
+Law = DenseLaw | KrylovRuns | StateSpaceLaw
 REMEDY = "Calibrate with systems of this kind (systems=)"
 
 
@@ -81,7 +86,7 @@ class SurrogateDevice(CircuitDevice):
             programming,
         )
         self.card, self.extrapolate = card, extrapolate
-        self._laws: dict[AnalogProgram, DenseLaw | KrylovRuns | None] = {}
+        self._laws: dict[AnalogProgram, Law | None] = {}
         rates = rates_of(self.technology.opamp, fabric_named(card.fabric)) if self._noisy else []
         self._flicker = Flicker(rates, [seed, self.die.seed or 0, FLICKER]) if rates else None
 
@@ -112,6 +117,9 @@ class SurrogateDevice(CircuitDevice):
         return board
 
     def _is_stable(self, program: AnalogProgram) -> bool:
+        if program.fabric.has_linear_law:
+            linear = self._law_of(program)
+            return linear is not None and linear.stable
         if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):
             return False
         law = self._law_of(program)
@@ -122,19 +130,35 @@ class SurrogateDevice(CircuitDevice):
         # Oscillations of the lines' own capacitances are beyond this law; `layout_effect` judges them.
         return law is not None and law.stable
 
-    def _law_of(self, program: AnalogProgram) -> DenseLaw | KrylovRuns | None:
+    def _law_of(self, program: AnalogProgram) -> Law | None:
         """The law of a program of the loaded system, kept; None where it is not finite."""
         if program not in self._laws:
             self._laws[program] = self._law(program)
         return self._laws[program]
 
-    def _law(self, program: AnalogProgram) -> DenseLaw | KrylovRuns | None:
+    def _law(self, program: AnalogProgram) -> Law | None:
+        if program.fabric.has_linear_law:
+            return self._linear_law(program)
         cells = (extracted if self.layout else schematic)(program)
         bandwidth = self.technology.adc.bandwidth
         if program.size > WRITTEN_OUT:
             return KrylovRuns(program, self.card, cells, self._noisy, bandwidth)
         found = cell_law(program, np.zeros(program.size), self.card, cells)
         return DenseLaw(found, cells, program.tau, self._noisy, bandwidth) if found.is_finite else None
+
+    def _linear_law(self, program: AnalogProgram) -> StateSpaceLaw | None:
+        technology = self.card.circuit_technology()
+        law = program.fabric.linear_law(program.parts, technology)
+        if law.order > STATES:
+            raise InputError(
+                f"{program.size} unknowns of fabric {program.fabric_name} have {law.order} states (at most {STATES}): use fewer"
+            )
+        power = self.card.noise_power.value if self._noisy else 0.0
+        return (
+            StateSpaceLaw(law, technology.opamp, program.tau, power, technology.adc.bandwidth)
+            if law.is_finite
+            else None
+        )
 
     @property
     def _noisy(self) -> bool:
@@ -234,7 +258,12 @@ class SurrogateDevice(CircuitDevice):
         law, nowhere = self._law_of(program), Voltages(np.full((len(currents), len(spans), program.size), np.nan))
         if law is None:
             return nowhere
-        forces = torch.from_numpy(force(program, currents, self.card, law.cells))
+        # The amplifiers' offsets are in a linear law.
+        linear = law if isinstance(law, StateSpaceLaw) else None
+        drives = self.card.gain.value * currents
+        forces = torch.from_numpy(
+            drives if isinstance(law, StateSpaceLaw) else force(program, currents, self.card, law.cells)
+        )
         seeds = [_seed(rng) for rng in streams] if law.noisy else []
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
         path: list[Tensor | None] = [None] * (len(spans) + 1)
@@ -244,9 +273,11 @@ class SurrogateDevice(CircuitDevice):
             runs = [self._flicker.run(place, program.size, seconds, seed) for place, seed in pairs]
             path = list(torch.from_numpy(np.stack(runs, axis=1)))
         motion = law.begin(torch.from_numpy(state), forces, spans[0] > 0, path[0])
-        samples = []
+        samples, peaks = [], np.zeros(len(currents))
         for span, sections in zip(spans, path[1:], strict=True):
             if span > 0:
+                if linear is not None:
+                    peaks = np.maximum(peaks, linear.peak(motion, forces, span, sum(spans)))
                 moved = law.advance(motion, forces, span, noise, sections)
                 if moved is None:
                     return nowhere
@@ -254,10 +285,13 @@ class SurrogateDevice(CircuitDevice):
             samples.append(law.read(motion))
         held = self.card.clamp * self.technology.opamp.output_limit
         cells = torch.stack(samples, dim=1).numpy()
-        used = overload(program, cells, currents)
+        used = overload(program, cells, currents) if linear is None else peaks
         # Amplifiers at their limits do not show how far beyond they would be.
         used = None if used is None else np.minimum(used, self.card.clamp)
-        left = np.clip(law.left(motion).numpy(), -held, held)
+        left = law.left(motion).numpy()
+        # Nothing limits voltages that no amplifier makes.
+        if linear is None or linear.law.outputs is not None:
+            left = np.clip(left, -held, held)
         return Voltages(np.clip(cells, -held, held), overload=used, left=left)
 
 

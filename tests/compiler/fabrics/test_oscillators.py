@@ -147,5 +147,5 @@ def test_what_oscillators_reject():
     with pytest.raises(UnrealisableError, match="second rail"):
         compile_matrix([[2.0, 0.5], [0.5, 2.0]], "spu")
     for fabric in ("lc", "spu"):
-        with pytest.raises(UnrealisableError, match="no first-order device model"):
+        with pytest.raises(UnrealisableError, match="no first-order law"):
             _ = compile_matrix(m_matrix(2, 1), fabric).behaviour

@@ -1,0 +1,219 @@
+"""`StateSpaceLaw`: exact runs of a `LinearLaw`, with all of its states; as `DenseLaw` has them of cells of first order.
+
+    dz/dt = F z + B u + c + noise of Q dt + H e,      v = R z,
+
+over a span of time by doubling (`ou.doubling`), with the sampler's states ds/dt = w (R z - s) beside z and the sections e of the
+amplifiers' 1/f noise given at both ends (`flicker`). Webers, volts and amperes are scaled to sizes that the drift balances, by powers of
+two, so that nothing is rounded for it. A `Motion` of it has these states, in units of their scale, and nothing direct.
+
+Cells that swing have their largest voltages between readings. `peak` looks for them without noise on a grid of equal steps, of which
+`SWING` fall on one turn of the fastest mode that moves an output by a thousandth of what the largest does, and at least `RUN` on a run:
+seen on it, a sine is within 1 - cos(pi / SWING) of its peak, 8 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.linalg import matrix_balance
+from torch import Tensor
+
+from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
+from ...circuits.technology.parts import OpAmp
+from ...compiler.linear_law import LinearLaw
+from ..ou.doubling import Transition, integrate
+from ..ou.gaussian import normal, rows
+from ..ou.recent import Recent
+from .dense_law import UNFILTERED, Motion
+from .flicker import linear_sections
+from .law_span import LawSpan, driven_sections, law_span
+
+SWING, RUN, MOST, PIECE = 8, 64, 2**16, 1024
+"""Points of the grid for peaks: of a turn, of a run at least, at most, and at once."""
+WEIGHT = 1e-3
+"""Share of an output's motion below which a mode does not count."""
+AT_REST = 12.0
+"""Slowest time constants after which a settled run stands still."""
+
+
+class StateSpaceLaw:
+    """Runs of one program.
+
+    Args:
+        law: finite. opamp: of its amplifiers. tau: s, the unit of durations.
+        noise_power: factor of all noise; 0: there is none.
+        bandwidth: of the sampler, Hz.
+    """
+
+    def __init__(
+        self, law: LinearLaw, opamp: OpAmp, tau: float, noise_power: float = 0.0, bandwidth: float = math.inf
+    ) -> None:
+        self.law, self.noisy, self._opamp, self._tau = law, noise_power > 0, opamp, tau
+        _, (scale, _) = matrix_balance(law.drift * tau, permute=False, separate=True)
+        m, n = law.order, law.size
+        balanced, shown = law.drift * tau * scale / scale[:, None], law.read * scale
+        sampler = 2 * math.pi * bandwidth * tau
+        filtered = sampler < UNFILTERED * float(np.abs(balanced).sum(axis=1).max())
+        # What a sampler holds is scaled so that its row of the drift is as large as its rate.
+        held = 2.0 ** np.round(np.log2(np.abs(shown).sum(axis=1))) if filtered else np.ones(0)
+        self._scale = np.concatenate([scale, held])
+        x = len(self._scale)
+        drift, diffusion = np.zeros((x, x)), np.zeros((x, x))
+        drift[:m, :m] = balanced
+        if filtered:
+            drift[m:, :m], drift[m:, m:] = sampler * shown / held[:, None], -sampler * np.eye(n)
+        diffusion[:m, :m] = noise_power * tau * (law.johnson + law.amplifiers) / np.outer(scale, scale)
+        self._drift, self._diffusion = torch.from_numpy(drift), torch.from_numpy(diffusion)
+        self._drive, self._constant = self._into(law.drive * tau), self._into(law.constant * tau)
+        begun = np.concatenate([law.start, law.read @ law.start]) if filtered else law.start
+        self._start = torch.from_numpy(begun / self._scale[:, None])
+        self._kept = torch.from_numpy(np.pad(law.kept * scale, [(0, 0), (0, x - m)]))
+        self._read = torch.from_numpy(np.eye(n, x, m) * self._scale if filtered else shown)
+        sections = linear_sections(law, opamp, noise_power) if self.noisy else []
+        self._sections = [one._replace(slow=self._into(one.slow.numpy())) for one in sections]
+        self._spans: Recent[LawSpan | None] = Recent()
+        self._steps: Recent[Transition] = Recent()
+
+    def _into(self, values: np.ndarray) -> Tensor:
+        """What drives the circuit's states, (m,) or (m, k), among all states, scaled."""
+        m, more = len(values), len(self._scale) - len(values)
+        return torch.from_numpy(np.concatenate([(values.T / self._scale[:m]).T, np.zeros((more, *values.shape[1:]))]))
+
+    @property
+    def stable(self) -> bool:
+        """Whether every mode decays."""
+        return float(self._modes[0].real.max()) < 0
+
+    def begin(self, state: Tensor, force: Tensor, standing: bool = True, sections: Tensor | None = None) -> Motion:
+        """Runs of cells set to voltages (runs, h).
+
+        Args:
+            force, standing: of no effect: what starts slowly is among the states.
+            sections: see `Motion`; None: at zero, if there are any.
+        """
+        return Motion(rows(self._start, state), state[:, :0], sections)
+
+    def advance(
+        self,
+        motion: Motion,
+        force: Tensor,
+        duration: float,
+        generators: Sequence[torch.Generator] = (),
+        sections: Tensor | None = None,
+    ) -> Motion | None:
+        """The runs `duration` tau > 0 later, under drive currents (runs, n) A, with noise from a generator for each, or none; None: there
+        is no such state.
+
+        Args:
+            sections: those of the 1/f noise at the end; None: those of `motion`.
+        """
+        span = self._spans.get(duration, lambda: self._made(duration))
+        if span is None:
+            return None
+        moved = rows(span.propagator, motion.slow) + rows(span.response, self._driven(force))
+        if generators and span.root is not None:
+            moved = moved + torch.stack(
+                [rows(span.root, normal((len(span.root),), one, span.root)) for one in generators]
+            )
+        arrived = motion.sections if sections is None else sections
+        if span.carried is not None and span.arrived is not None and motion.sections is not None:
+            assert arrived is not None
+            moved = moved + rows(span.carried, motion.sections.flatten(1)) + rows(span.arrived, arrived.flatten(1))
+        return Motion(moved, motion.direct, arrived)
+
+    def read(self, motion: Motion) -> Tensor:
+        """What a sampler holds, (runs, n) V."""
+        return rows(self._read, motion.slow)
+
+    def left(self, motion: Motion) -> Tensor:
+        """What the next run goes on from, (runs, h) V."""
+        return rows(self._kept, motion.slow)
+
+    def mean(self, start: Tensor, force: Tensor, duration: float, standing: bool = False) -> Tensor | None:
+        """Voltages that are kept, (runs, h), after `duration` tau from starts (runs, h) under currents (runs, n) A, without noise; None:
+        there are none."""
+        found = self.advance(self.begin(start, force, standing), force, duration)
+        return None if found is None else self.left(found)
+
+    def peak(self, motion: Motion, force: Tensor, duration: float, run: float) -> np.ndarray:
+        """Largest share of its range that any amplifier uses within `duration` tau, without noise, (runs,): above 1 its output is not held.
+
+        Args:
+            motion: at first. force: drive currents, (runs, n) A. duration: inf allowed. run: tau of the whole run that it is part of.
+
+        Returns:
+            zeros of a law without amplifiers.
+        """
+        if self.law.outputs is None:
+            return np.zeros(len(force))
+        each = zip(motion.slow, self._driven(force), force.numpy(), strict=True)
+        return np.array(
+            [
+                max(self._share(path, currents) for path in self._path(state, driven, duration, run))
+                for state, driven, currents in each
+            ]
+        )
+
+    def _share(self, path: Tensor, currents: np.ndarray) -> float:
+        """The largest on a path, (points, x)."""
+        outputs, opamp = self.law.outputs, self._opamp
+        assert outputs is not None
+        states = path.numpy()[:, : self.law.order] * self._scale[: self.law.order]
+        volts = states @ outputs.volts.T
+        if not is_limited(opamp):
+            return float(np.abs(volts).max() / opamp.output_limit)
+        amperes = states @ outputs.amperes.T + outputs.drive @ currents
+        return float(share_of_limits(opamp, volts, amperes).max())
+
+    def _driven(self, force: Tensor) -> Tensor:
+        """B u + c, (..., x) of scaled states a tau."""
+        return rows(self._drive, force) + self._constant
+
+    def _made(self, duration: float) -> LawSpan | None:
+        diffusion = self._diffusion if self.noisy else None
+        # What a section drives of the sampler's states is nothing, so that it counts as one of the circuit's.
+        diffusion, driven = driven_sections(self._drift, diffusion, self._sections, math.inf, self._tau, duration)
+        step = integrate(self._drift, None, duration, diffusion)
+        parts = [part for part in (step.propagator, step.mean, step.covariance) if part is not None]
+        if not step.settled or not all(bool(torch.isfinite(part).all()) for part in parts):
+            return None
+        return law_span(step, self._drift, len(self._drift), None, driven, math.inf, duration)
+
+    def _path(self, state: Tensor, driven: Tensor, duration: float, run: float) -> Iterator[Tensor]:
+        """Scaled states on a grid, the start and the end among them, in pieces of (points, x); without noise."""
+        step = self._longest_step(state, driven)
+        if math.isinf(run):
+            slowest = -float(self._modes[0].real.max())
+            run = AT_REST / slowest if slowest > 0 else RUN * step
+        duration = min(duration, run)
+        count = min(max(math.ceil(duration / min(step, run / RUN)), 1), MOST)
+        short = self._steps.get(duration / count, lambda: integrate(self._drift, None, duration / count))
+        onward, moved, path = short.propagator, rows(short.mean, driven), state.unsqueeze(0)
+        while len(path) <= min(count, PIECE):
+            path = torch.cat([path, rows(onward, path) + moved])
+            moved, onward = moved + rows(onward, moved), onward @ onward
+        for missing in range(count + 1, 0, -len(path)):
+            yield path[:missing]
+            path = rows(onward, path) + moved
+
+    def _longest_step(self, state: Tensor, driven: Tensor) -> float:
+        """That still follows the swings that the outputs show, tau; inf: nothing swings."""
+        values, inverse, shown = self._modes
+        away = inverse @ state.numpy() + inverse @ driven.numpy() / np.where(values == 0, np.inf, values)
+        weight = (np.abs(shown) * np.abs(away)).max(axis=0)
+        # What dies out within a turn does not overshoot.
+        counts = (weight >= WEIGHT * weight.max()) & (np.abs(values.imag) > np.abs(values.real))
+        fastest = np.abs(values.imag[counts]).max(initial=0.0)
+        return 2 * math.pi / (SWING * float(fastest)) if fastest > 0 else math.inf
+
+    @cached_property
+    def _modes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Eigenvalues of the drift, (x,) a tau, what takes states to amplitudes of modes, (x, x), and these to outputs, (p, x)."""
+        values, vectors = np.linalg.eig(self._drift.numpy())
+        outputs, m = self.law.outputs, self.law.order
+        shown = self.law.read if outputs is None else outputs.volts
+        return values, np.linalg.pinv(vectors), (shown * self._scale[:m]) @ vectors[:m]
