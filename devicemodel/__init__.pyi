@@ -70,6 +70,10 @@ from .ou.doubling import transition as transition
 from .ou.gaussian import Gaussian as Gaussian
 from .ou.process import OU as OU
 from .ou.process import PiecewiseConstant as PiecewiseConstant
+from .sampling.covariance_device import CovarianceDevice as CovarianceDevice
+from .sampling.covariance_device import InverseEstimate as InverseEstimate
+from .sampling.sampling_law import SamplingLaw as SamplingLaw
+from .sampling.spice_covariance import SpiceCovarianceDevice as SpiceCovarianceDevice
 from .systems import Dense as Dense
 from .systems import Implicit as Implicit
 from .systems import Kronecker as Kronecker
@@ -88,6 +92,7 @@ __all__ = [
     "CircuitCalibration",
     "Comparison",
     "Contraction",
+    "CovarianceDevice",
     "Dense",
     "Device",
     "DeviceBatch",
@@ -105,6 +110,7 @@ __all__ = [
     "IdealDevice",
     "Imperfections",
     "Implicit",
+    "InverseEstimate",
     "Kronecker",
     "KroneckerColumns",
     "LowRank",
@@ -120,11 +126,13 @@ __all__ = [
     "Refined",
     "Refinement",
     "RowProducts",
+    "SamplingLaw",
     "Scenario",
     "SmallestDamping",
     "Solution",
     "SolverArray",
     "SolvesMany",
+    "SpiceCovarianceDevice",
     "SpiceDevice",
     "StepCost",
     "StepTime",

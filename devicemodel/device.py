@@ -121,6 +121,7 @@ class Solution:
             refined reading they are among `refinement.products`.
         not_modelled: names of the physical effects that the device leaves out (`compiler.limitations`); empty for a device of one's own
             that states none.
+        standard_error: (n,) of each entry of x, where it is an estimate from samples of noise (`devicemodel.sampling`); None: it is not.
     """
 
     x: Tensor
@@ -132,6 +133,7 @@ class Solution:
     refinement: Refinement | None = None
     products: int = 0
     not_modelled: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    standard_error: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,6 +36,12 @@ def passive(n: int, margin: float, seed: int) -> np.ndarray:
     return a + (margin - np.linalg.eigvalsh(comparison_matrix(a))[0]) * np.eye(n)
 
 
+def m_matrix(n: int, seed: int, margin: float = 0.4) -> np.ndarray:
+    """`passive` with all couplings negative."""
+    signed = passive(n, margin, seed)
+    return np.asarray(2 * np.diag(np.diag(signed)) - np.abs(signed))
+
+
 def low_rank(J: object, H: object = None, damping: float = 0.0) -> LowRank:
     """J^T H J + damping from arrays."""
     return LowRank(_tensor(J), None if H is None else _tensor(H), damping)

@@ -91,6 +91,10 @@ class Dac:
         """(n,) -> (n,): quantised, then with this die's nonlinearity, gains and channel offsets, and attenuated."""
         return Dac.convert_all([self], volts[None])[0]
 
+    def gains(self, channels: int) -> np.ndarray:
+        """Gains of the channels, (channels,)."""
+        return np.broadcast_to(_gains_of([self], "dac_channel_gain", channels)[0], (channels,))
+
     @staticmethod
     def convert_all(dacs: Sequence[Dac], volts: np.ndarray, settings: Sequence[int] | None = None) -> np.ndarray:
         """As `convert`, a row for each of the converters, which are of one kind: (m, n) -> (m, n).
@@ -140,6 +144,23 @@ class Adc:
         A channel of NaN reads NaN.
         """
         return Adc.convert_all([self], volts[None], [rng])[0]
+
+    def sample(self, volts: np.ndarray, gain: float, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
+        """Samples (m, n) at one setting of the programmable amplifier: what the host reads, V, and whether one was beyond the range."""
+        converter, channels = self.converter, volts.shape[1]
+        offset = converter.offset * _rows([self], "adc_offset", channels)
+        seen = _gains_of([self], "adc_channel_gain", channels) * volts + offset
+        if converter.noise > 0:
+            seen = seen + converter.noise * rng.standard_normal(volts.shape)
+        amplified = gain * seen
+        limit = converter.full_scale * (1 + ROUNDING) + step_of(converter) / 2
+        clipped = bool(np.abs(amplified).max(initial=0.0) > limit)
+        if converter.inl > 0:
+            amplified = amplified - np.stack([bow(row, converter, self._die, "adc_inl") for row in amplified])
+        if converter.dnl > 0:
+            codes = np.stack([approximate(row, converter, self._die) for row in amplified])
+            return volts_of(codes, converter) / gain, clipped
+        return quantise(amplified, converter) / gain, clipped
 
     @staticmethod
     def convert_all(adcs: Sequence[Adc], volts: np.ndarray, streams: Sequence[np.random.Generator]) -> list[Reading]:

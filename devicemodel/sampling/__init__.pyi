@@ -1,0 +1,4 @@
+from .covariance_device import CovarianceDevice as CovarianceDevice
+from .covariance_device import InverseEstimate as InverseEstimate
+from .sampling_law import SamplingLaw as SamplingLaw
+from .spice_covariance import SpiceCovarianceDevice as SpiceCovarianceDevice
