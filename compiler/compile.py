@@ -28,7 +28,7 @@ from .passes.verified_codes import with_verified_codes
 from .passes.verify import verify
 from .program import AnalogProgram
 from .programming import CellTable
-from .validate import check_damping, validate
+from .validate import check_damping, check_floor, validate
 
 LARGEST_PRODUCT = 3000
 """Most unknowns of a system that is compiled from its factors."""
@@ -45,6 +45,7 @@ def compile_matrix(
     prune: float = 0.0,
     rounding: str = "nearest",
     seed: int = 0,
+    floor: float | None = None,
 ) -> AnalogProgram:
     """Map a symmetric positive definite matrix onto a circuit that solves A x = b by relaxing.
 
@@ -66,9 +67,11 @@ def compile_matrix(
         rounding: "nearest"; "solution": the choice that makes the solution's error least, for b if given, else on average over all;
             "stochastic": up or down at random with the right mean, to average over several programs (`ensemble`).
         seed: of the draws of "stochastic" rounding, an integer >= 0.
+        floor: a lower bound of the smallest eigenvalue of A + damping, problem units, by which oscillators are damped; None or 0: the
+            compiler works out the eigenvalue itself.
 
     Raises:
-        InputError: the matrix, damping, fabric or technology is unusable; the message names the entry.
+        InputError: the matrix, damping, floor, fabric or technology is unusable; the message names the entry.
         UnrealisableError: this fabric, or this technology's rounding, cannot hold the matrix; or its parts do not make this fabric.
     """
     if isinstance(matrix, LinearSystem):
@@ -76,7 +79,7 @@ def compile_matrix(
     technology = as_technology(technology)
     target = damp(validate(matrix), damping)
     pruned = prune_couplings(target, prune)
-    program = _place(pruned.matrix, fabric, technology, float(damping), equilibrate, rounding, b, seed)
+    program = _place(pruned.matrix, fabric, technology, float(damping), equilibrate, rounding, b, seed, floor=floor)
     program = dataclasses.replace(program, pruned=pruned.removed, prune_bound=pruned.bound)
     return _finished(program, b, check)
 
@@ -91,6 +94,7 @@ def compile_system(
     prune: float = 0.0,
     rounding: str = "nearest",
     seed: int = 0,
+    floor: float | None = None,
 ) -> AnalogProgram:
     """Map a linear system, given as a matrix or by its factors, onto a circuit.
 
@@ -103,6 +107,7 @@ def compile_system(
         equilibrate: as in `compile_matrix`; in a cascade the outer factors and the damping are scaled.
         prune: as in `compile_matrix`. A cascade has no couplings to leave out: "auto" multiplies the factors out instead.
         rounding: as in `compile_matrix`; a cascade supports "nearest" and "stochastic".
+        floor: as in `compile_matrix`; a cascade needs none.
 
     Raises:
         InputError, UnrealisableError: as `compile_matrix`; `prune` or rounding="solution" with a fabric that takes factors.
@@ -115,7 +120,7 @@ def compile_system(
         )
     if not isinstance(system, FactoredSystem):
         matrix, damping = _written_out(system)
-        return compile_matrix(matrix, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed)
+        return compile_matrix(matrix, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed, floor)
     if system.size > LARGEST_PRODUCT:
         raise InputError(
             f"the system has {system.size} unknowns; at most {LARGEST_PRODUCT} can be compiled from factors: errors are stated against the "
@@ -130,7 +135,9 @@ def compile_system(
     lacks, resistors = unmet(cascade, technology), cascade.resistor_count(factors)
     if fabric not in cascades and (fabric != "auto" or prune or lacks or resistors >= array):
         product = target - damping * np.eye(len(target))
-        program = compile_matrix(product, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed)
+        program = compile_matrix(
+            product, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed, floor
+        )
         if lacks and fabric == "auto" and not prune and resistors < array:
             program = dataclasses.replace(program, reason=f"{program.reason}; not {cascade.name}: {lacks.what}")
         return program
@@ -167,8 +174,8 @@ def lay_out(
         matrix, fabric, technology: see `compile_matrix`.
         leak: 1 / A0 of the amplifiers whose leak is taken off the diagonal before rounding (`Programming`); 0: none.
         cells: measured values of the die's crosspoints, by which codes are chosen (`passes.verified_codes`); None: the nearest codes.
-        floor: a lower bound of the smallest eigenvalue, problem units, by which oscillators are damped; None: the compiler works out the
-            eigenvalue itself, which a device must not do.
+        floor: a lower bound of the smallest eigenvalue, problem units, by which oscillators are damped; None or 0: the compiler works
+            out the eigenvalue itself, which a device must not do.
 
     Signal level, verification and the checks of definiteness and stability are left to `compile_matrix`: they solve the system,
     which a device must not do. A board is unstable when programmed with an indefinite matrix. Nor is the program's `lambda_star` computed
@@ -196,11 +203,12 @@ def _place(
     explain: bool = True,
     floor: float | None = None,
 ) -> AnalogProgram:
+    bound = check_floor(floor)
     choice = choose_fabric(target, fabric, technology, equilibrate, explain)
     if not choice.fabric.keeps_sparse:
         target = dense(target)
     placed = scaled(target, choice.scaling, choice.scaling)
-    parts, unit = choice.fabric.place_bounded(placed, choice.scaling, technology, floor)
+    parts, unit = choice.fabric.place_bounded(placed, choice.scaling, technology, bound)
     if leak:
         parts = choice.fabric.without_leak(parts, leak)
     if cells is None:

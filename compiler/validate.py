@@ -176,6 +176,15 @@ def check_damping(damping: float) -> float:
     return float(damping)
 
 
+def check_floor(floor: float | None) -> float | None:
+    """The lower bound of eigenvalues as a float, None for none (or 0, which bounds nothing); InputError unless it is finite and >= 0."""
+    if floor is None:
+        return None
+    if not (isinstance(floor, int | float | np.integer | np.floating) and 0 <= floor <= sys.float_info.max):
+        raise InputError(f"floor is a lower bound of the smallest eigenvalue: a finite number >= 0, got {floor!r}")
+    return float(floor) or None
+
+
 def validate_drive(b: Any, size: int) -> np.ndarray:
     """The right-hand side as a finite float64 vector (n,).
 
