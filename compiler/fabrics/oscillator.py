@@ -57,7 +57,7 @@ class Oscillator(Fabric):
     parts_type = OscillatorParts
     symmetric, active = False, True
     outputs, states = 2, 2
-    has_dies = has_slices = True
+    has_dies = has_slices = has_linear_law = has_device_model = True
     schematic = "array"
 
     def __init__(self, compensated: bool = True) -> None:

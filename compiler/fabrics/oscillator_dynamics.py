@@ -27,7 +27,7 @@ import numpy as np
 from scipy.constants import Boltzmann
 
 from ...circuits.technology.technology import Technology
-from ..linear_law import LinearLaw, SlowSource
+from ..linear_law import LinearLaw, Outputs, SlowSource
 from ..parts import AtRest
 from .oscillator_parts import OscillatorParts
 
@@ -40,7 +40,8 @@ class OscillatorDynamics:
     """The law of one set of parts, SI units; the first axis counts rails.
 
     Attributes:
-        coupling: (2, n, n) K_r, S. load: (2, n) L_r, S. friction: (2, n) S. drive: (2, n) g_r over the nominal conductance.
+        coupling: (2, n, n) K_r, S. crossed: (2, n, n) S, of them those that come from the other rail.
+        load: (2, n) L_r, S. friction: (2, n) S. drive: (2, n) g_r over the nominal conductance.
         capacitance: (2, n) C_r, F. link: (2, n) S. series: (2, n) ohm. storage: (2, n) B_r, F.
         offset, position_offset: (n,) V.
         heat: (2, n) sum of conductance times temperature at a velocity's node, S K. temperature: (n,) K of links and series resistors.
@@ -48,6 +49,7 @@ class OscillatorDynamics:
     """
 
     coupling: np.ndarray
+    crossed: np.ndarray
     load: np.ndarray
     friction: np.ndarray
     drive: np.ndarray
@@ -70,11 +72,15 @@ class OscillatorDynamics:
         """Of these parts with the technology's amplifiers."""
         opamp = technology.opamp
         slow, fast = 1.0 / (2 * math.pi * opamp.gbw), 1.0 / (2 * math.pi * opamp.second_pole)
-        slices = [(values, signs) for _, values, signs in parts.by_slice()]
-        total = sum(np.abs(signs) * values for values, signs in slices)
+        positive, negative = (
+            np.asarray(sum(np.where(sign * signs > 0, values, 0.0) for _, values, signs in parts.by_slice()))
+            for sign in (1, -1)
+        )
+        total = positive + negative
         warm = (total * parts.coupling_temperature).sum(axis=2)
         return cls(
-            coupling=np.asarray(sum(signs * values for values, signs in slices)),
+            coupling=positive - negative,
+            crossed=negative,
             load=parts.row_load,
             friction=parts.friction,
             drive=parts.drive / parts.drive_nominal,
@@ -203,30 +209,43 @@ class _States:
         half = sign * self.own[self.places[f"{name}-"]]
         return half if self.of.alike else half + self.own[self.places[f"{name}+"]] / 2
 
-    def _nodes(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Rows of the summing nodes of velocities and positions of each rail, less what offsets are."""
-        summing = [sign * self.v - volts for sign, volts in zip(SIGNS, self.voltage, strict=True)]
-        positions = [
+    @cached_property
+    def summing(self) -> list[np.ndarray]:
+        """Rows of the summing nodes of velocities, of each rail, less what offsets are."""
+        return [sign * self.v - volts for sign, volts in zip(SIGNS, self.voltage, strict=True)]
+
+    @cached_property
+    def positions(self) -> list[np.ndarray]:
+        """Those of positions."""
+        return [
             self.share[r][:, None] * (sign * (self.phi - self.loss[r][:, None] * self.v) - self.charge[r])
             for r, sign in enumerate(SIGNS)
         ]
-        return summing, positions
+
+    @cached_property
+    def _velocity_currents(self) -> list[np.ndarray]:
+        """Rows of the currents through the velocities' capacitors, without the drive's."""
+        law = self.of
+        return [
+            law.load[r][:, None] * self.summing[r]
+            - sign * (law.coupling[r] @ self.phi + law.friction[r][:, None] * self.v)
+            for r, sign in enumerate(SIGNS)
+        ]
+
+    @cached_property
+    def _position_currents(self) -> list[np.ndarray]:
+        """Through the positions' capacitors."""
+        return [self.of.link[r][:, None] * (self.positions[r] + sign * self.v) for r, sign in enumerate(SIGNS)]
 
     @cached_property
     def drift(self) -> np.ndarray:
         """F, (m, m) 1/s."""
         law, flow = self.of, np.zeros((self.order, self.order))
-        summing, positions = self._nodes()
-        currents = [
-            law.load[r][:, None] * summing[r] - sign * (law.coupling[r] @ self.phi + law.friction[r][:, None] * self.v)
-            for r, sign in enumerate(SIGNS)
-        ]
-        linked = [law.link[r][:, None] * (positions[r] + sign * self.v) for r, sign in enumerate(SIGNS)]
-        self._charged(flow, "u", currents)
-        self._charged(flow, "q", linked)
+        self._charged(flow, "u", self._velocity_currents)
+        self._charged(flow, "q", self._position_currents)
         if law.lag:
-            self._amplifier(flow, "v", summing[1] - summing[0] - law.leak * self.v)
-            self._amplifier(flow, "phi", positions[1] - positions[0] - law.leak * self.phi)
+            self._amplifier(flow, "v", self.summing[1] - self.summing[0] - law.leak * self.v)
+            self._amplifier(flow, "phi", self.positions[1] - self.positions[0] - law.leak * self.phi)
         return flow
 
     def _charged(self, into: np.ndarray, name: str, currents: list[np.ndarray]) -> None:
@@ -283,6 +302,7 @@ class _States:
             start=self._start(),
             kept=np.concatenate([self.phi, self.v]),
             slow=tuple(slow),
+            outputs=self._outputs(),
         )
 
     def _start(self) -> np.ndarray:
@@ -301,6 +321,24 @@ class _States:
             if not law.alike:
                 start[self.places[f"{name}+"]] = first + second
         return start
+
+    def _outputs(self) -> Outputs:
+        """Of positions on either rail, then of velocities: what crosspoints, friction, links and capacitors take of them."""
+        law, n = self.of, self.of.size
+        volts, amperes, drive = [], [], [np.zeros((2 * n, n))]
+        like = law.coupling + law.crossed
+        for r, sign in enumerate(SIGNS):
+            taken = like[r].sum(axis=0) + law.crossed[1 - r].sum(axis=0)
+            fed = like[r].T @ self.summing[r] + law.crossed[1 - r].T @ self.summing[1 - r]
+            volts.append(sign * self.phi)
+            amperes.append(sign * taken[:, None] * self.phi - fed + self._position_currents[r])
+        for r, sign in enumerate(SIGNS):
+            friction = law.friction[r][:, None] * (sign * self.v - self.summing[r])
+            linked = law.link[1 - r][:, None] * (sign * self.v - self.positions[1 - r])
+            volts.append(sign * self.v)
+            amperes.append(friction + linked + self._velocity_currents[r])
+            drive.append(sign * np.diag(law.drive[r]))
+        return Outputs(np.concatenate(volts), np.concatenate(amperes), np.concatenate(drive))
 
     # What an ampere into a node, or a volt in series, adds to the states' rates, (m, n). Without bandwidth, what would appear in the
     # outputs at once, and with them in no state, is left out.

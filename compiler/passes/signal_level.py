@@ -42,7 +42,7 @@ def require_stable(program: AnalogProgram) -> None:
     smallest = float(np.linalg.eigvals(dense(program.matrix)).real.min())
     if smallest > 0:
         raise UnrealisableError(
-            "the amplifiers are too slow for this cascade: a pole of the loop does not decay; use a larger gain-bandwidth product "
+            f"the amplifiers are too slow for fabric {program.fabric_name}: a mode grows; use a larger gain-bandwidth product "
             f"(opamp.gbw, now {program.technology.opamp.gbw:.3g} Hz), larger capacitors, or fabric='crossbar'"
         )
     raise UnrealisableError(
