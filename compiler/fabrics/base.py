@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -27,6 +27,18 @@ from ..parts import AtRest, Behaviour, CellNoise, Parts
 
 LARGEST_DENSE = 3000
 """Most unknowns of the fabrics that keep dense arrays."""
+
+
+class Swing(NamedTuple):
+    """Outputs of one kind of amplifier after a step of the drive.
+
+    Attributes:
+        volts: (n,) largest voltage, of both rails' difference, at a volt a problem unit.
+        load: (n,) S from each output to virtual grounds, mean of the rails.
+    """
+
+    volts: np.ndarray
+    load: np.ndarray
 
 
 class Fabric(abc.ABC):
@@ -176,6 +188,23 @@ class Fabric(abc.ABC):
     def drive(self, parts: Any) -> np.ndarray:
         """(n,) current really driven over the nominal one; ones where sources are the drive."""
         return np.ones(parts.size)
+
+    def swings(
+        self,
+        parts: Any,
+        technology: Technology,
+        target: Matrix,
+        scaling: np.ndarray,
+        unit: float,
+        b: np.ndarray | None,
+    ) -> list[Swing]:
+        """How far each kind of amplifier's outputs go after a step from rest, where that is farther than where cells settle; else [].
+
+        Args:
+            target: A, problem units. scaling: d, (n,). unit: of `place`.
+            b: (n,) right-hand side; None: the worst of unit Euclidean norm, for each output.
+        """
+        return []
 
     def behaviour(self, parts: Any) -> Behaviour:
         """The first-order differential law of these parts; UnrealisableError where there is none, see `linear_law`."""

@@ -39,10 +39,11 @@ from ...circuits.technology.technology import Technology
 from ..linear_law import LinearLaw
 from ..matrices import Matrix, dense, scaled, smallest_eigenvalue
 from ..parts import AtRest, CellNoise
-from .base import Fabric, group_name, pair_drives, rails
+from .base import Fabric, Swing, group_name, pair_drives, rails
 from .crossbar import Crossbar, crosspoints
 from .oscillator_dynamics import OscillatorDynamics
 from .oscillator_parts import OscillatorParts
+from .oscillator_swings import swings
 
 _ARRAY = Crossbar(2)
 
@@ -142,6 +143,23 @@ class Oscillator(Fabric):
             update={"gain": min(technology.opamp.gain, IDEAL_GAIN), "second_pole": math.inf}
         )
         return OscillatorDynamics.of(parts, technology.model_copy(update={"opamp": opamp})).admittance(s)
+
+    def swings(
+        self,
+        parts: OscillatorParts,
+        technology: Technology,
+        target: Matrix,
+        scaling: np.ndarray,
+        unit: float,
+        b: np.ndarray | None,
+    ) -> list[Swing]:
+        """Positions x / d, then velocities d sqrt(u / h) x', by the least damped cell's friction."""
+        link = float(parts.link.mean())
+        friction = float(OscillatorDynamics.of(parts, technology).damping(0.0).real.min()) / math.sqrt(unit * link)
+        positions, rates = swings(target, friction, b)
+        velocities = scaling * math.sqrt(unit / link) * rates
+        [(_, columns)] = parts.amplifier_loads()
+        return [Swing(positions / scaling, columns), Swing(velocities, (parts.link + parts.friction).mean(axis=0))]
 
     def without_leak(self, parts: OscillatorParts, leak: float) -> OscillatorParts:
         """K_ii less (Gamma + L leak) leak."""

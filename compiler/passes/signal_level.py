@@ -19,7 +19,7 @@ from .drive_resistors import largest_drive
 HEADROOM = 0.5
 """Share of the output limit that the largest unknown is planned to reach."""
 LOADED = 0.8
-"""Share of its range that an amplifier may use with what it drives (`amplifiers.output_stage.share_of_limits`)."""
+"""Share of its range that an amplifier may use with what it drives (`amplifiers.output_stage.share_of_limits`), and on the way to rest."""
 
 
 def require_stable(program: AnalogProgram) -> None:
@@ -53,7 +53,8 @@ def require_stable(program: AnalogProgram) -> None:
 
 def signal_level(program: AnalogProgram, b: Any = None) -> float:
     """Volts (of state) per problem unit, such that neither the amplifiers' output limit nor the DAC's full scale is exceeded
-    with the input resistors that the program has, nor what loads leave of the amplifiers' range (`LOADED`).
+    with the input resistors that the program has, nor what loads leave of the amplifiers' range (`LOADED`). Where cells swing farther
+    than they settle, all outputs stay within `LOADED` of their range on the way (`Fabric.swings`).
 
     For a given b from its solution; else for the worst b of unit Euclidean norm, max_i ||row_i(A^-1)|| / d_i (bounded by the smallest
     eigenvalue for a sparse matrix).
@@ -63,7 +64,9 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
     vector = None if b is None else validate_drive(b, program.size)
     if vector is not None and not program.fabric.mean:
         raise InputError(f"fabric {program.fabric_name} takes no right-hand side; leave b out")
-    if vector is None or not vector.any():
+    if vector is not None and not vector.any():
+        vector = None
+    if vector is None:
         if is_sparse(program.target):
             outputs = [np.full(program.size, 1.0 / smallest_eigenvalue(program.target)) / shown]
         else:
@@ -76,7 +79,15 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
     largest_read = max(float(kind.max()) for kind in outputs)
     limit = HEADROOM * program.technology.opamp.output_limit
     levels = [limit / largest_read] if largest_read > 0 else []
-    levels = [_held_under_load(program, outputs, level) for level in levels]
+    kinds = _settled(program, outputs)
+    swung = program.fabric.swings(
+        program.parts, program.technology, program.target, program.scaling, program.conductance_unit, vector
+    )
+    for swing in swung:
+        if (highest := float(swing.volts.max())) > 0:
+            levels.append(LOADED * program.technology.opamp.output_limit / highest)
+            kinds.append((swing.volts, swing.load))
+    levels = [_held_under_load(program, kinds, min(levels))] if levels else []
     driven = largest_drive(program, vector)
     if program.parts.drive_nominal > 0 and driven > 0:
         per_volt = program.parts.drive_nominal / program.conductance_unit
@@ -84,20 +95,24 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
     return min(levels, default=1.0)
 
 
-def _held_under_load(program: AnalogProgram, outputs: Sequence[np.ndarray], level: float) -> float:
+def _settled(program: AnalogProgram, outputs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Largest voltages at rest and loads of each kind of amplifier; `outputs` has those of all kinds but inverters."""
+    return [
+        # An inverter's output is as large as its cell's.
+        (outputs[0] if stage is None else outputs[place], load)
+        for place, (stage, load) in enumerate(program.parts.amplifier_loads())
+    ]
+
+
+def _held_under_load(program: AnalogProgram, kinds: Sequence[tuple[np.ndarray, np.ndarray]], level: float) -> float:
     """The level, or what amplifiers hold with what they drive.
 
     Args:
-        outputs: largest voltages at a level of 1, of each kind of amplifier but inverters, V.
+        kinds: largest voltages at a level of 1, V, and loads, S, of each kind of amplifier.
     """
     parts, opamp = program.parts, program.technology.opamp
     if not is_limited(opamp):
         return level
-    kinds = [
-        # An inverter's output is as large as its cell's.
-        (outputs[0] if stage is None else outputs[place], load)
-        for place, (stage, load) in enumerate(parts.amplifier_loads())
-    ]
 
     def excess(logarithm: float) -> float:
         at = math.exp(logarithm)

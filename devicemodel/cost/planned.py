@@ -238,10 +238,6 @@ def _require_oscillators(layout: str, technology: Technology) -> None:
             f"fabric {OSCILLATOR} has fully differential amplifiers, and technology {technology.name}'s have one output: set opamp.outputs "
             "to 2, or take fabric crossbar"
         )
-    if technology.resistors.slices > 1:
-        raise InputError(
-            f"fabric {OSCILLATOR} has arrays of one slice: set resistors.slices to 1, or take fabric crossbar"
-        )
 
 
 def _circuit(

@@ -81,7 +81,6 @@ def test_a_plan_of_oscillators_has_two_amplifiers_and_a_code_more_a_cell() -> No
     [
         ("factored", {}, "oscillator", "one array"),
         ("dual", {"opamp__outputs": 1, "opamp__output_limit": 0.5}, "oscillator", "have one output"),
-        ("dual", {"resistors__slices": 2}, "oscillator", "one slice"),
         ("dual", {}, "lc", "there are: crossbar, oscillator"),
     ],
 )
