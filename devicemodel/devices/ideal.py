@@ -1,4 +1,4 @@
-"""The ideal device: the exact Ornstein-Uhlenbeck law of a perfect board.
+"""The ideal device: the exact Ornstein-Uhlenbeck law of a perfect board, of first order or of coupled oscillators.
 
     dx/dt = -(A x - b) + N(0, 2 kappa0 dt)                    (arXiv 2405.13817, equation 15)
     mean        m(t) = e^{-A t} x0 + phi(A) b,                phi(a) = (1 - e^{-a t}) / a
@@ -8,13 +8,20 @@ It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix fo
 by `eigh` of the small Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k
 times over; without eigenvalues for `Implicit`, and for a large `Dense` with a floor (`product_law`). This is the device's own law
 at the time asked for, not a solution handed to it: the settled state is the limit of the same functions.
+
+With a friction gamma the cells are oscillators,
+
+    x'' + gamma x' + A x = b + N(0, 2 gamma kappa0 dt),          tau the time in which a unit of A swings through one radian,
+
+whose modes do not overshoot from gamma = 2 sqrt(lambda) on: with that of the smallest eigenvalue all of them decay with sqrt(lambda_min)
+(`ou.oscillation`). A run starts with x = x0 and x' = 0, and a run that goes on does so with both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -25,8 +32,9 @@ from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
 from ..device import Outcome, Solution
+from ..ou.oscillation import Oscillation
 from ..ou.product_law import LARGE, ProductLaw, ShiftedLaw
-from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector
+from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector, eigenvalue_floor
 
 Scalar = Callable[[Tensor], Tensor]
 NOT_MODELLED = not_modelled("IdealDevice")
@@ -40,16 +48,24 @@ class IdealDevice:
         seed: needed when kappa0 > 0. Run number i of the device draws from the counter-based stream (seed, i), so that a
             resumed run continues bit for bit.
         tau: s, time constant of a cell; the paper's 1 kOhm and 1 nF by default. Enters only `Solution.seconds`.
+        friction: gamma > 0 of oscillators; "critical": 2 sqrt(floor), with what is known of the smallest eigenvalue of each system without
+            eigenvalues (`systems.eigenvalue_floor`); None: cells of first order. Oscillators take what has eigenvalues, no `Implicit`.
 
     Outcomes: `UNSTABLE` when A has a negative eigenvalue beyond rounding (the reading at a finite time is the exact
         one, growing);
     `NOT_FINITE` for duration = inf when a mode of eigenvalue zero is driven or noisy: it has no settled state.
 
     Raises:
-        InputError: kappa0 negative or without a seed, tau <= 0.
+        InputError: kappa0 negative or without a seed, tau <= 0, friction <= 0; in `solve`, "critical" friction of a system without a floor.
     """
 
-    def __init__(self, kappa0: float = 0.0, seed: int | None = None, tau: float = 1e-6) -> None:
+    def __init__(
+        self,
+        kappa0: float = 0.0,
+        seed: int | None = None,
+        tau: float = 1e-6,
+        friction: float | Literal["critical"] | None = None,
+    ) -> None:
         if not (math.isfinite(kappa0) and kappa0 >= 0):
             raise InputError(f"kappa0 is {kappa0}: give a finite number >= 0")
         if kappa0 > 0 and seed is None:
@@ -58,14 +74,18 @@ class IdealDevice:
             raise InputError(f"seed is {seed!r}: give an integer >= 0")
         if not (math.isfinite(tau) and tau > 0):
             raise InputError(f"tau is {tau}: give seconds > 0")
-        self.kappa0, self.seed, self.tau = float(kappa0), seed, float(tau)
+        if friction is not None and friction != "critical" and not (_is_number(friction) and 0 < friction < math.inf):
+            raise InputError(
+                f'friction is {friction!r}: give a finite number > 0, "critical", or None for cells of first order'
+            )
+        self.kappa0, self.seed, self.tau, self.friction = float(kappa0), seed, float(tau), friction
         self._runs = 0
-        self._state: Tensor | None = None  # float64, whatever the problem's type
-        self._loaded: tuple[_Law, Tensor, torch.dtype] | None = None
+        self._state: Tensor | None = None  # float64, whatever the problem's type; of oscillators [x, x']
+        self._loaded: tuple[_Law, Tensor, torch.dtype, float | None] | None = None
 
     def accepts(self, system: LinearSystem) -> bool:
-        """True for every linear system; see `Device.accepts`."""
-        return isinstance(system, LinearSystem)
+        """True for every linear system, of oscillators but for an `Implicit`; see `Device.accepts`."""
+        return isinstance(system, LinearSystem) and not (self.friction is not None and isinstance(system, Implicit))
 
     def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Run the exact law; see `Device.solve`. Takes an `Implicit` system, too."""
@@ -74,12 +94,14 @@ class IdealDevice:
                 f"system is a {type(system).__name__}: give Dense(A), LowRank(J, H, damping) or Kronecker(A, B, damping)"
             )
         check_vector("b", b, system)
+        friction = self._friction_for(system)
+        at_rest = torch.zeros(b.numel() * (1 if friction is None else 2), dtype=torch.float64, device=b.device)
         if x0 is not None:
             check_vector("x0", x0, system)
-            self._state = x0.detach().double()
-        elif self._state is None or self._state.shape != b.shape:
-            self._state = torch.zeros_like(b, dtype=torch.float64)
-        self._loaded = (_spectrum(system), b.detach().double(), b.dtype)
+            self._state = torch.cat([x0.detach().double(), at_rest[b.numel() :]])
+        elif self._state is None or self._state.shape != at_rest.shape:
+            self._state = at_rest
+        self._loaded = (_spectrum(system, friction is not None), b.detach().double(), b.dtype, friction)
         return self.evolve(duration)
 
     def evolve(self, duration: float) -> Solution:
@@ -89,13 +111,16 @@ class IdealDevice:
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
         t = check_duration(duration)
-        spectrum, b, dtype = self._loaded
+        spectrum, b, dtype, friction = self._loaded
         # b carries the rounding of the problem's own type; only a drive above it can charge a free mode for ever
         xi: Tensor | None = None
         if self.kappa0 > 0:
-            xi = torch.randn(b.shape, dtype=torch.float64, generator=self._stream()).to(b.device)
+            xi = torch.randn(self._state.shape, dtype=torch.float64, generator=self._stream()).to(b.device)
         tolerance = 1e-4 if dtype == torch.float32 else 1e-7
-        if isinstance(spectrum, ProductLaw | ShiftedLaw):
+        if friction is not None:
+            assert isinstance(spectrum, _Spectrum)
+            x, settled = _oscillated(spectrum, self._state, b, Oscillation(friction, t, self.kappa0), xi, tolerance)
+        elif isinstance(spectrum, ProductLaw | ShiftedLaw):
             x, settled = spectrum.state(self._state, b, t, self.kappa0, xi), True
         else:
             x, settled = _mean(spectrum, self._state, b, t, tolerance)
@@ -110,7 +135,7 @@ class IdealDevice:
             outcome = Outcome.UNSTABLE if spectrum.unstable else Outcome.NOT_FINITE
             x = torch.full_like(x, math.nan)
         self._state = x if outcome.readable else None  # a railed or diverged board is discharged before its next use
-        return Solution(x.to(dtype), outcome, t * self.tau, not_modelled=NOT_MODELLED)
+        return Solution(x[: b.numel()].to(dtype), outcome, t * self.tau, not_modelled=NOT_MODELLED)
 
     def state_dict(self) -> dict[str, Any]:
         """Analog state and the number of runs so far; the loaded system is not kept."""
@@ -123,6 +148,17 @@ class IdealDevice:
         self._state = None if state["state"] is None else state["state"].clone()
         self._runs = int(state["runs"])
         self._loaded = None
+
+    def _friction_for(self, system: LinearSystem) -> float | None:
+        if self.friction != "critical":
+            return self.friction
+        floor = eigenvalue_floor(system)
+        if floor is None:
+            raise InputError(
+                f'friction is "critical", and nothing is known of the smallest eigenvalue of this {type(system).__name__}: give it '
+                "damping, Dense(A, floor=...), or friction=2 sqrt of a bound"
+            )
+        return 2 * math.sqrt(floor)
 
     def _stream(self) -> torch.Generator:
         # numpy's SeedSequence hashes (seed, counter) into independent streams; torch alone would correlate seed +
@@ -154,7 +190,7 @@ class _Spectrum:
         a = w if base is None else w + base
         self.unstable = bool((a < -rounding).any())
         self.a = torch.where(a.abs() <= rounding, 0.0, a)
-        self.base = base
+        self.base, self._base = base, w.new_tensor(base or 0.0)
         self.rank = w.abs() > rounding if base is not None else torch.ones_like(w, dtype=torch.bool)
 
     def apply(self, terms: list[tuple[Scalar, Tensor]]) -> Tensor:
@@ -164,7 +200,7 @@ class _Spectrum:
         for f, v in terms:
             fa = f(self.a)
             if self.base is not None:
-                f0 = f(torch.tensor(self.base, dtype=v.dtype, device=v.device))
+                f0 = f(self._base)
                 total = f0 * v if total is None else total + f0 * v
                 fa = fa - f0
             part = torch.where(self.rank, fa / self.norm, 0.0) * self.basis(v)
@@ -182,10 +218,14 @@ class _Spectrum:
         return float((v - inside).norm())
 
 
-def _spectrum(system: LinearSystem) -> _Law:
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _spectrum(system: LinearSystem, eigenvalues: bool) -> _Law:
     if isinstance(system, Implicit):
         return ProductLaw(system)
-    if isinstance(system, Dense) and system.floor > 0 and system.size >= LARGE:
+    if isinstance(system, Dense) and system.floor > 0 and system.size >= LARGE and not eigenvalues:
         return ShiftedLaw(system)
     if isinstance(system, LowRank):
         J = system.J.detach().double()
@@ -234,6 +274,26 @@ def _mean(spectrum: _Spectrum, x0: Tensor, b: Tensor, t: float, tolerance: float
         settle: Scalar = lambda a: torch.where(a == 0, 0.0, 1 / a)  # noqa: E731
         return spectrum.apply([(keep, x0), (settle, b)]), True
     return spectrum.apply([(lambda a: torch.exp(-a * t), x0), (lambda a: _phi(a, t), b)]), True
+
+
+def _oscillated(
+    spectrum: _Spectrum, state: Tensor, b: Tensor, law: Oscillation, xi: Tensor | None, tolerance: float
+) -> tuple[Tensor, bool]:
+    """[x, x'] after a time, with noise of the standard normal xi, and whether it exists."""
+    if law.t == 0:
+        return state.clone(), True
+    x0, v0 = state.chunk(2)
+    if math.isinf(law.t):
+        free = spectrum.unstable or bool((spectrum.a == 0).any()) or spectrum.base == 0
+        if spectrum.unstable or (xi is not None and free) or spectrum.null_part(b) > tolerance * float(b.norm()):
+            return state, False
+    parts = []
+    for i in range(2):
+        terms = [(law.propagator(i, 0), x0), (law.propagator(i, 1), v0), (law.response(i), b)]
+        if xi is not None:
+            terms += [(law.root(i, j), draw) for j, draw in enumerate(xi.chunk(2)) if j <= i]
+        parts.append(spectrum.apply(terms))
+    return torch.cat(parts), True
 
 
 def _fluctuation(spectrum: _Spectrum, xi: Tensor, kappa: float, t: float) -> tuple[Tensor, bool]:
