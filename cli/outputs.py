@@ -6,12 +6,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from ..report.formatting import to_json
+
+if TYPE_CHECKING:
+    from ..devicemodel.device import Outcome
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -25,6 +29,8 @@ ADVICE = {
     "not finite": "there is no settled state: use damping > 0, or a finite duration",
 }
 """Remedy for each outcome that is not ok."""
+ROWS = 16
+"""Maximum number of unknowns in the table of a solution."""
 PIPE_WIDTH = 200
 """Columns of a table in a pipe or a file: wide enough not to fold."""
 
@@ -120,3 +126,19 @@ def progress(announce: bool = False) -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+def show_solution(heads: tuple[str, ...], rows: list[tuple[Any, ...]], summary: str) -> None:
+    """A table of unknowns, its first rows, and the summary."""
+    show("", heads, rows[:ROWS])
+    if len(rows) > ROWS:
+        note(f"and {len(rows) - ROWS} more; --out FILE.csv writes all")
+    say(summary)
+
+
+def end_with(outcome: Outcome) -> None:
+    """Advice, and exit code 1, where the outcome is not ok."""
+    if outcome.value != "ok":
+        complain(f"the reading is {outcome.value}: {ADVICE[outcome.value]}")
+    if outcome.value not in ("ok", "extrapolated"):
+        raise typer.Exit(1)

@@ -33,7 +33,8 @@ from .options import (
     examples,
     seeds,
 )
-from .outputs import ADVICE, Progress, complain, emit, note, progress, say, show, show_causes, write_causes
+from .outputs import Progress, emit, end_with, note, progress, show_causes, show_solution, write_causes
+from .sampling import FABRIC, sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +47,6 @@ READINGS = ("auto", "refined", "bare")
 FLOOR_ROUNDING = 1e-6
 """Share by which the smallest eigenvalue is taken smaller, for its rounding."""
 CURVE_POINTS = 100
-ROWS = 16
-"""Maximum number of unknowns in the table."""
 
 app = typer.Typer()
 
@@ -61,6 +60,7 @@ app = typer.Typer()
         "thermograd simulate A.npy --duration inf --json",
         "thermograd simulate A.npy --technology integrated --die 7 --reading bare",
         "thermograd simulate A.npy --device surrogate --card card.json --die 7",
+        "thermograd simulate M.npy --fabric spu --duration 10000 --plot error_bars.png",
         "thermograd simulate A.npy --technology integrated --die 7 --why --plot causes.png",
         "thermograd simulate A.npy --card card.json --why --dies 1,2,3,4,5 --layout --page causes.html",
     ),
@@ -110,6 +110,9 @@ def simulate(
     residual. --reading bare takes one reading as it is. Exit code 1 when the outcome is not ok (clipped, unstable, not converged). With
     --extrapolate, a system outside of the card's range passes with a note.
 
+    --fabric spu solves by sampling: the circuit's noise for --duration tau (default: 400 (n + 1)), A^-1 b from its covariance, each
+    unknown with its standard error. It holds matrices without positive couplings; --device spice samples ngspice in place of the law.
+
     --why ranks what makes the error, of bare and of refined readings; --plot then draws that. In ngspice it takes some hundred simulations
     for each die: for larger systems give a --card.
     """
@@ -125,6 +128,14 @@ def simulate(
     for option, value in (("--dies", dies), ("--page", page)):
         if value is not None and not why:
             raise InputError(f"{option} is about the causes of the error: add --why, or leave it out")
+    if fabric == FABRIC:
+        others = {"--card": card, "--extrapolate": extrapolate, "--layout": layout, "--why": why}
+        others["--reading"] = reading != "auto"
+        for option, given_one in others.items():
+            if given_one:
+                raise InputError(f"{option} does not apply to fabric {FABRIC}, which solves by sampling: leave it out")
+        sample(a, drive, technology, die, device, noise, seed, duration, picture, target, json)
+        return
     board = open_device(
         device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate,
         layout or None,
@@ -156,18 +167,12 @@ def simulate(
         emit(run.to_dict() | {"files": files} | ({"causes": causes} if why else {}))
     else:
         rows = [(i, f"{x:.6g}", f"{exact:.6g}") for i, (x, exact) in enumerate(zip(run.x, run.exact, strict=True))]
-        show("", ("", "x", "exact"), rows[:ROWS])
-        if len(rows) > ROWS:
-            note(f"and {len(rows) - ROWS} more; --out FILE.csv writes all")
-        say(run.summary())
+        show_solution(("", "x", "exact"), rows, run.summary())
         if causes is not None:
             show_causes(causes, of)
         for path in files:
             note(f"wrote {path}")
-    if outcome.value != "ok":
-        complain(f"the reading is {outcome.value}: {ADVICE[outcome.value]}")
-    if outcome.value not in ("ok", "extrapolated"):
-        raise typer.Exit(1)
+    end_with(outcome)
 
 
 def _note_empty_layout(device: Device) -> None:

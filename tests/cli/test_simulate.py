@@ -136,3 +136,26 @@ BAD: dict[str, tuple[list[str], str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
     assert_rejected(files, *BAD[case])
+
+
+def test_the_spu_solves_by_sampling_with_error_bars(run: Run) -> None:
+    m = A - 2 * np.triu(np.abs(A) * (A > 0), 1) - 2 * np.tril(np.abs(A) * (A > 0), -1)
+    arguments = ["simulate", save("m.npz", A=m, b=B), "--fabric", "spu", "--duration", "2000"]
+    code, out, _ = run(*arguments, "--json", "--out", "x.npz")
+    data = json.loads(out)
+    assert (code, data["outcome"], data["reading"]) == (0, "ok", "sampled")
+    exact = np.linalg.solve(m, B)
+    assert (np.abs(np.array(data["x"]) - exact) < 5 * np.array(data["standard_error"])).all()
+    with np.load("x.npz") as file:
+        np.testing.assert_array_equal(file["standard_error"], data["standard_error"])
+    code, out, _ = run(*arguments, "--out", "x.csv", "--plot", "x.png")
+    assert code == 0
+    assert "standard error" in out
+    assert Path("x.csv").read_text(encoding="utf-8").startswith("i,b,x,standard_error,exact")
+    for more, why in (
+        (["--why"], "--why does not apply to fabric spu"),
+        (["--device", "ideal"], "--device ideal does not sample"),
+        (["--duration", "1"], "too short for an error bar"),
+    ):
+        assert_rejected(run, [*arguments, *more], why)
+    assert_rejected(run, ["simulate", save("A.npy", A), "--fabric", "spu"], "is positive")
