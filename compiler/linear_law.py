@@ -18,7 +18,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class SlowSource:
-    """Inputs of amplifiers of one kind, one for each cell, whose noise has a 1/f part.
+    """Inputs of amplifiers of one kind, one for each cell, whose noise has a 1/f part; see `Fabric.slow_inputs`.
 
     Attributes:
         kind: whose density of the amplifier it is (`OpAmp.noise_voltage`, `noise_current`, two-sided density half its square).
@@ -31,11 +31,10 @@ class SlowSource:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Outputs of amplifiers, p in all: V = `volts` z and i = `amperes` z + `drive` I.
+    """Outputs of amplifiers, p in all, two of one that has two: V = `volts` z against ground and i = `amperes` z + `drive` I.
 
     Attributes:
-        volts: (p, m) V, the difference of both outputs where an amplifier has two.
-        amperes: (p, m) A, out of each output, without what offsets drive. drive: (p, n).
+        volts: (p, m) V. amperes: (p, m) A, out of the amplifier, without what offsets drive. drive: (p, n).
     """
 
     volts: np.ndarray

@@ -62,8 +62,8 @@ class Fabric(abc.ABC):
     """Whether it has amplifiers, which can then be exchanged for others (`lower`)."""
     outputs: int = 0
     """Outputs that each of its amplifiers must have, 1 or 2; 0 where it has none."""
-    amplifiers: int = 1
-    """Amplifiers of a cell, an inverter among them, each with noise of its own; of active fabrics."""
+    slow_inputs: tuple[Literal["voltage", "current"], ...] = ()
+    """Kinds of the inputs with 1/f noise in its linear law (`LinearLaw.slow`), in their order."""
     mean: bool = True
     """Whether A^-1 b can be read off the mean under a constant drive."""
     covariance: bool = False

@@ -52,7 +52,6 @@ class Crossbar(Fabric):
 
     def __init__(self, rail_count: int) -> None:
         self.rail_count = self.outputs = rail_count
-        self.amplifiers = 1 if rail_count == 2 else 2
         self.name = "crossbar" if rail_count == 2 else "crossbar_single"
         self.has_slices = rail_count == 2
         self.title = f"op-amp integrator array, {'fully differential' if rail_count == 2 else 'single-ended'}"

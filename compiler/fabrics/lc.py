@@ -82,7 +82,7 @@ class LC(Fabric):
     parts_type = Oscillators
     unit = "1/H"
     symmetric, active, covariance, keeps_sparse = True, False, True, True
-    has_inductors = True
+    has_inductors = has_linear_law = True
     overshoot = 2.0
     sets_state = False  # a flux is no charge
     schematic = "network"

@@ -23,6 +23,7 @@ from .spu import SPU
 Trait = Literal[
     "automatic",
     "has_device_model",
+    "has_linear_law",
     "can_calibrate",
     "has_dies",
     "has_layout",

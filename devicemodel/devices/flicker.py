@@ -82,13 +82,16 @@ class SectionSpan(NamedTuple):
 
 
 def rates_of(opamp: OpAmp, fabric: Fabric) -> list[np.ndarray]:
-    """(k,) 1/s for each kind of source that has 1/f noise: voltages of the cells' amplifiers, currents, then those of their second ones."""
+    """(k,) 1/s for each kind of source that has 1/f noise: voltages of the cells' amplifiers, currents, then those of inverters; or, of a
+    fabric with a linear law, of its `slow_inputs`."""
+    if fabric.has_linear_law:
+        kinds = [_densities(opamp)[kind == "current"] for kind in fabric.slow_inputs]
+        # The amplifiers' bandwidth is among its states.
+        return [rates for rates, _ in (_sections(*one, math.inf) for one in kinds) if len(rates)]
     if not fabric.active:
         return []
-    # A linear law has the amplifiers' bandwidth among its states.
-    gbw = math.inf if fabric.has_linear_law else opamp.gbw
-    found = [rates for rates, _ in (_sections(*one, gbw) for one in _densities(opamp)) if len(rates)]
-    return found * fabric.amplifiers
+    found = [rates for rates, _ in (_sections(*one, opamp.gbw) for one in _densities(opamp)) if len(rates)]
+    return found * (2 if fabric.outputs == 1 else 1)
 
 
 def _densities(opamp: OpAmp) -> tuple[tuple[float, float], ...]:
@@ -134,9 +137,10 @@ def linear_sections(law: LinearLaw, opamp: OpAmp, noise_power: float) -> list[Se
     Args:
         opamp: its noise. noise_power: factor of variances.
     """
-    densities, found = dict(zip(("voltage", "current"), _densities(opamp), strict=True)), []
+    found = []
     for one in law.slow:
-        rates, deviations = (torch.from_numpy(part) for part in _sections(*densities[one.kind], math.inf))
+        sections = _sections(*_densities(opamp)[one.kind == "current"], math.inf)
+        rates, deviations = (torch.from_numpy(part) for part in sections)
         if len(rates):
             found.append(Section(math.sqrt(noise_power) * deviations, rates, torch.from_numpy(one.into), None))
     return found

@@ -22,7 +22,6 @@ import torch
 from scipy.linalg import matrix_balance
 from torch import Tensor
 
-from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
 from ...circuits.technology.parts import OpAmp
 from ...compiler.linear_law import LinearLaw
 from ..ou.doubling import Transition, integrate
@@ -31,6 +30,7 @@ from ..ou.recent import Recent
 from .dense_law import UNFILTERED, Motion
 from .flicker import linear_sections
 from .law_span import LawSpan, driven_sections, law_span
+from .overload import share_along
 
 SWING, RUN, MOST, PIECE = 8, 64, 2**16, 1024
 """Points of the grid for peaks: of a turn, of a run at least, at most, and at once."""
@@ -148,26 +148,14 @@ class StateSpaceLaw:
         Returns:
             zeros of a law without amplifiers.
         """
-        if self.law.outputs is None:
-            return np.zeros(len(force))
-        each = zip(motion.slow, self._driven(force), force.numpy(), strict=True)
-        return np.array(
-            [
-                max(self._share(path, currents) for path in self._path(state, driven, duration, run))
-                for state, driven, currents in each
-            ]
-        )
-
-    def _share(self, path: Tensor, currents: np.ndarray) -> float:
-        """The largest on a path, (points, x)."""
-        outputs, opamp = self.law.outputs, self._opamp
-        assert outputs is not None
-        states = path.numpy()[:, : self.law.order] * self._scale[: self.law.order]
-        volts = states @ outputs.volts.T
-        if not is_limited(opamp):
-            return float(np.abs(volts).max() / opamp.output_limit)
-        amperes = states @ outputs.amperes.T + outputs.drive @ currents
-        return float(share_of_limits(opamp, volts, amperes).max())
+        outputs, found = self.law.outputs, np.zeros(len(force))
+        if outputs is None:
+            return found
+        for k, (state, driven) in enumerate(zip(motion.slow, self._driven(force), strict=True)):
+            for path in self._path(state, driven, duration, run):
+                states = path[:, : self.law.order].numpy() * self._scale[: self.law.order]
+                found[k] = max(found[k], share_along(self._opamp, outputs, states[None], force[k : k + 1].numpy())[0])
+        return found
 
     def _driven(self, force: Tensor) -> Tensor:
         """B u + c, (..., x) of scaled states a tau."""

@@ -11,10 +11,12 @@ from thermograd.circuits.errors import UnrealisableError
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.fabrics.registry import fabric_names
 
 from ...systems import passive
 
 TECHNOLOGY = preset("integrated")
+FABRICS = ["lc", "lc signed", "spu"]
 
 
 def unequal(program, seed, kelvin=True):
@@ -40,7 +42,7 @@ def programs(fabric):
     return unequal(compile_matrix(a, fabric.split()[0], TECHNOLOGY), 5)
 
 
-@pytest.mark.parametrize("fabric", ["lc", "lc signed", "spu"])
+@pytest.mark.parametrize("fabric", FABRICS)
 def test_a_law_moves_as_the_netlist_does(fabric):
     program = programs(fabric)
     law = program.fabric.linear_law(program.parts, program.technology)
@@ -61,7 +63,7 @@ def test_a_law_moves_as_the_netlist_does(fabric):
         np.testing.assert_allclose(law.read @ moved, found, atol=1e-9 * np.abs(found).max())
 
 
-@pytest.mark.parametrize("fabric", ["lc", "lc signed", "spu"])
+@pytest.mark.parametrize("fabric", FABRICS)
 def test_its_noise_is_the_netlist_s_with_every_resistor_at_its_own_temperature(fabric):
     program = programs(fabric)
     law = program.fabric.linear_law(program.parts, program.technology)
@@ -93,3 +95,14 @@ def test_a_fabric_without_one_says_where_its_law_is():
     program = compile_matrix(np.eye(2), "crossbar")
     with pytest.raises(UnrealisableError, match=r"behaviour\(parts\)"):
         program.fabric.linear_law(program.parts, program.technology)
+
+
+@pytest.mark.parametrize("name", fabric_names("has_linear_law"))
+def test_a_fabric_says_what_its_law_has(name):
+    program = compile_matrix(np.eye(2) - 0.1, name, TECHNOLOGY)
+    law = program.fabric.linear_law(program.parts, program.technology)
+    assert tuple(one.kind for one in law.slow) == program.fabric.slow_inputs
+    assert law.kept.shape == (2 * program.fabric.states, law.order) == law.start.T.shape
+    np.testing.assert_array_equal(law.kept[:2], law.read)
+    np.testing.assert_allclose(law.kept @ law.start, np.eye(len(law.kept)), atol=1e-12)
+    assert law.is_finite

@@ -110,7 +110,7 @@ class Blind:
     """A board that shows nothing but voltages."""
 
     def __init__(self, board):
-        self.relax, self.takes_rows = board.relax, board.takes_rows
+        self.relax, self.takes_rows, self.kept = board.relax, board.takes_rows, board.kept
 
 
 def test_it_sees_voltages_alone(monkeypatch):

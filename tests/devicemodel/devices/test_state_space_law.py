@@ -158,7 +158,7 @@ def test_the_peak_of_a_run_is_seen_though_its_end_is_not_beyond(duration):
         kept=np.eye(2),
         outputs=Outputs(np.array([[1.0, 0.0]]), np.zeros((1, 2)), np.zeros((1, 1))),
     )
-    opamp = OPAMP.model_copy(update={"output_resistance": 0.0, "output_current": math.inf})
+    opamp = OPAMP.model_copy(update={"output_resistance": 0.0, "output_current": math.inf, "outputs": 1})
     state_law = StateSpaceLaw(law, opamp, 1e-6)
     zero, force = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 1), 1e-3, dtype=torch.float64)
     begun = state_law.begin(zero, force)
