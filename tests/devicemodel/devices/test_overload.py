@@ -149,15 +149,13 @@ def test_a_technology_of_which_every_run_saturates_is_told_what_to_change():
         calibrate(technology, amplifier=Macromodel(technology.opamp), sizes=(2,), workers=1)
 
 
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_outputs_are_looked_at_along_a_run_voltage_and_current_alike(outputs):
+def test_outputs_are_looked_at_along_a_run_voltage_and_current_alike():
     opamp = preset("integrated").opamp.model_copy(
-        update={"outputs": outputs, "output_limit": 1.0, "output_resistance": 0.0, "output_current": 1e-3}
+        update={"output_limit": 1.0, "output_resistance": 0.0, "output_current": 1e-3}
     )
-    # A position of 0.2 V where it is read, after a swing to 0.6; a velocity of 0.3 V on the way; each rail has half, of either sign.
+    # A position of 0.2 V where it is read, after a swing to 0.6; a velocity of 0.3 V on the way.
     states = np.array([[[0.0, 0.0], [0.6, 0.3], [0.2, 0.0]]])
-    volts = np.array([[1.0, 0.0], [0.0, 1.0]]) / outputs
-    law = Outputs(volts, np.array([[1e-4, 0.0], [0.0, 2e-3]]), np.array([[0.0], [1e-3]]))
+    law = Outputs(np.eye(2), np.array([[1e-4, 0.0], [0.0, 2e-3]]), np.array([[0.0], [1e-3]]))
     [share] = share_along(opamp, law, states, np.array([[0.05]]))
     assert share == pytest.approx(max(0.6, (0.3 * 2e-3 + 0.05e-3) / 1e-3))
     [read] = share_along(opamp, law, states[:, -1:], np.array([[0.05]]))
