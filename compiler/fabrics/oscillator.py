@@ -57,7 +57,7 @@ class Oscillator(Fabric):
 
     parts_type = OscillatorParts
     symmetric, active = False, True
-    outputs, states = 2, 2
+    outputs, states, overshoot = 2, 2, 2.0
     slow_inputs = ("current",) * 4 + ("voltage",) * 2
     has_dies = has_slices = has_linear_law = has_device_model = True
     schematic = "array"
