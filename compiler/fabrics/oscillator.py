@@ -42,9 +42,12 @@ from ..parts import AtRest, CellNoise
 from .base import Fabric, Swing, group_name, pair_drives, rails
 from .crossbar import Crossbar, crosspoints
 from .oscillator_dynamics import OscillatorDynamics
+from .oscillator_modes import decays, slowest_time
 from .oscillator_parts import OscillatorParts
 from .oscillator_swings import swings
 
+LARGEST = 1000
+"""Most unknowns: whether a circuit is stable takes its modes."""
 _ARRAY = Crossbar(2)
 
 
@@ -68,7 +71,9 @@ class Oscillator(Fabric):
         self.title = "coupled oscillators of op-amp integrators, fully differential"
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
-        """Ones, as in a crossbar."""
+        """Ones, as in a crossbar, for any matrix of a size whose modes can be computed."""
+        if (n := matrix.shape[0]) > LARGEST:
+            return None, f"it has {n} unknowns, more than the {LARGEST} of which the modes are judged"
         return _ARRAY.scaling(matrix)
 
     def place(
@@ -100,8 +105,8 @@ class Oscillator(Fabric):
         return technology.capacitors.unit / math.sqrt(unit * link)
 
     def settling(self, parts: OscillatorParts, smallest: float, unit: float, technology: Technology) -> float:
-        """1 / Re of the slowest mode."""
-        return -1.0 / float(OscillatorDynamics.of(parts, technology).modes().real.max())
+        """1 / Re of the mode that decays last (`oscillator_modes`)."""
+        return slowest_time(OscillatorDynamics.of(parts, technology))
 
     def realised(self, parts: OscillatorParts, technology: Technology) -> np.ndarray:
         """The law at rest, with the contribution of a finite gain."""
@@ -109,7 +114,7 @@ class Oscillator(Fabric):
 
     def is_stable(self, parts: OscillatorParts, technology: Technology) -> bool:
         """By all modes of the circuit: bandwidth and row loads decide with the matrix."""
-        return bool(OscillatorDynamics.of(parts, technology).modes().real.max() < 0)
+        return decays(OscillatorDynamics.of(parts, technology))
 
     def grows(self, parts: OscillatorParts, technology: Technology) -> bool:
         """See `is_stable`."""

@@ -138,8 +138,15 @@ class OscillatorDynamics:
 
     def admittance(self, s: complex) -> np.ndarray:
         """P(s), (n, n) A/V."""
-        coupled = (self.weights(s)[..., None] * self.coupling).sum(axis=0)
-        return np.asarray(coupled + np.diag(self.damping(s) * self.velocity(s)))
+        return np.asarray(self.coupled(s) + np.diag(self.cell(s)))
+
+    def coupled(self, s: complex) -> np.ndarray:
+        """sum_r W_r K_r, (n, n) S."""
+        return np.asarray((self.weights(s)[..., None] * self.coupling).sum(axis=0))
+
+    def cell(self, s: complex) -> np.ndarray:
+        """m(s) = P(s) without couplings, (n,) S: about s^2 C C / h."""
+        return np.asarray(self.damping(s) * self.velocity(s))
 
     def noise(self, s: complex) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Two-sided densities of the currents in P(s) phi, (n,) A^2/Hz: Johnson noise; and for unit densities at all amplifiers' inputs
