@@ -33,6 +33,19 @@ class Quantity(NamedTuple):
     unit: str
 
 
+class Output(NamedTuple):
+    """An integrator's output.
+
+    Attributes:
+        state: its symbol. capacitor, damper: first letters of the parts across the amplifier. amplifier: its name in the netlist.
+    """
+
+    state: Expr
+    capacitor: str
+    damper: str
+    amplifier: str
+
+
 @dataclass(frozen=True)
 class Term:
     """monomial * product of sums * variable; with 1 for a variable, a constant."""
@@ -208,6 +221,7 @@ class SymbolicLaw:
         drive: tuple[float, float],
         rails: int,
         damping: float = 0.0,
+        output: Output | None = None,
     ) -> None:
         """[s C (1 + eps) + eps L] v_i + coupled = I_i, and the amplifier of the cell.
 
@@ -215,17 +229,19 @@ class SymbolicLaw:
             coupled: what flows into the summing node. inputs: the conductances that make L, without the input resistor.
             capacitance: F. drive: conductance of the input resistor and what the host assumes for it, S.
             rails: 1 or 2. damping: conductance from the output to the summing node, S.
+            output: where it is not the cell that is read.
         """
         import sympy
 
         k, (conductance, nominal_conductance) = i + 1, drive
-        c, entry = self.part("C", (k,), capacitance), self.part("RB", (k,), 1.0 / conductance)
-        own = [Term(c * self.s, ((sympy.Integer(1), self.eps),), self.volts[i])]
+        state, capacitor, resistor, name = output or Output(self.volts[i], "C", "RL", str(k))
+        c, entry = self.part(capacitor, (k,), capacitance), self.part("RB", (k,), 1.0 / conductance)
+        own = [Term(c * self.s, ((sympy.Integer(1), self.eps),), state)]
         if damping > 0:
-            damper = self.part("RL", (k,), 1.0 / damping)
+            damper = self.part(resistor, (k,), 1.0 / damping)
             inputs = [*inputs, 1 / damper]
-            coupled = [Term(1 / damper, (), self.volts[i]), *coupled]
-        own.append(Term(self.eps, ((*inputs, 1 / entry),), self.volts[i]))
+            coupled = [Term(1 / damper, (), state), *coupled]
+        own.append(Term(self.eps, ((*inputs, 1 / entry),), state))
         # Rounding may move an input resistor away from the one that the host reckons with.
         nominal, right = entry, term(self.currents[i])
         if abs(conductance / nominal_conductance - 1) > ON_VALUE:
@@ -233,9 +249,9 @@ class SymbolicLaw:
             self.quantities[nominal] = Quantity(1.0 / nominal_conductance, "ohm")
             right = term(self.currents[i], nominal / entry)
         self.cells.append(Line((*own, *coupled), (right,)))
-        self.amplifier(str(k), rails)
-        for name, value in self.sources[i].items():
-            self.drives[name] = (i, ratio(value * nominal_conductance, 1.0) * nominal)
+        self.amplifier(name, rails)
+        for source, value in self.sources[i].items():
+            self.drives[source] = (i, ratio(value * nominal_conductance, 1.0) * nominal)
 
     def amplifier(self, name: str, rails: int) -> None:
         """The macromodel's parts: one pole, A_0 / (1 + s A_0 / omega_t), at a level R_A that cancels."""

@@ -48,7 +48,7 @@ class Inverses:
 
         if not polynomial.is_Add:
             return 1 / polynomial
-        names = sorted(polynomial.free_symbols, key=str)
+        names = sorted(polynomial.free_symbols, key=lambda name: (name.name != "s", name.name))
 
         def exponents(term: Expr) -> tuple[int, ...]:
             powers = term.as_powers_dict()
@@ -74,6 +74,20 @@ class Inverses:
             return reduce(times, [base if power > 0 else self.of(base)] * abs(power))
         return expression
 
+    def apart(self, expression: Expr) -> Expr:
+        """The partial fractions of a sum that `normal` returned, in which unequal expressions may be equal.
+
+        Of each D = 1 / (1 + t), t a monomial, no power stands beside one of t: D t = 1 - D and D / t = 1 / t - D.
+        """
+        import sympy
+
+        for polynomial, symbol in self.known.items():
+            others = [part for part in sympy.Add.make_args(polynomial) if part != 1]
+            names = [name for name in others[0].free_symbols if abs(others[0].as_powers_dict()[name]) == 1]
+            if len(others) == 1 and polynomial != others[0] and names:
+                expression = _apart(expression, symbol, others[0], min(names, key=str))
+        return expression
+
     def written_out(self, expressions: Iterable[Expr]) -> list[Expr]:
         """The expressions with 1 / polynomial in place of the symbols of `known`."""
         meaning: dict[Expr, Expr] = {}
@@ -88,6 +102,26 @@ class Inverses:
             if polynomial.free_symbols <= values.keys():
                 values[symbol] = 1 / _value(polynomial, values)
         return [_value(expression, values) for expression in expressions]
+
+
+def _apart(expression: Expr, symbol: Expr, monomial: Expr, name: Expr) -> Expr:
+    """Partial fractions in one monomial, by the exponent of one of its symbols."""
+    import sympy
+
+    unit = monomial.as_powers_dict()[name]
+    left, done = list(sympy.Add.make_args(expression)), []
+    while left:
+        term = left.pop()
+        powers = term.as_powers_dict()
+        exponent = powers.get(name, 0) / unit
+        if powers.get(symbol, 0) < 1 or exponent == 0:
+            done.append(term)
+        elif exponent > 0:
+            rest = term / monomial
+            left += [rest / symbol, -rest]
+        else:
+            left += [term / symbol, -term * monomial]
+    return sympy.Add(*done)
 
 
 def times(one: Expr, other: Expr) -> Expr:

@@ -146,7 +146,7 @@ def _require_equal(
         (difference, i, j)
         for i, row in enumerate(found)
         for j, entry in enumerate(row)
-        if (difference := inverses.normal(entry - wanted[i][j])) != 0
+        if (unequal := inverses.normal(entry - wanted[i][j])) != 0 and (difference := inverses.apart(unequal)) != 0
     ]
     if differences:
         difference, i, j = min(differences, key=lambda each: (len(each[0].args) if each[0].is_Add else 1, each[1:]))

@@ -17,6 +17,7 @@ import numpy as np
 from ...circuits.technology.die import Die
 from ...circuits.technology.parts import Resistors
 from ..parts import Dissipation, Place
+from ..symbolic_law import Expr, Line, Output, SymbolicLaw, Term, term
 from .crossbar_parts import CrossbarParts
 
 
@@ -184,3 +185,38 @@ class OscillatorParts(CrossbarParts):
             ground=np.zeros_like(self.ground),
             drive=self.drive * (source + summing) ** 2 + self.friction * across**2,
         )
+
+    def write_law(self, law: SymbolicLaw) -> None:
+        """[s C (1 + eps) + eps L + 1/R_D] w + K v = I, with the velocity w from [Z (1 + eps) + eps / R_L] v = w / R_L."""
+        law.amplifier_error()
+        velocities = [self._write_position(law, i) for i in range(self.size)]
+        for i, velocity in enumerate(velocities):
+            coupled, conductances = self._symbolic_row(law, i, {})
+            law.integrator(
+                i,
+                coupled,
+                conductances,
+                float(self.velocity_capacitance[0, i]),
+                (float(self.drive[0, i]), self.drive_nominal),
+                self.rails,
+                float(self.friction[0, i]),
+                Output(velocity, "CV", "RD", f"v{i + 1}"),
+            )
+
+    def _write_position(self, law: SymbolicLaw, i: int) -> Expr:
+        """The velocity of a cell from its position."""
+        import sympy
+
+        k, one = i + 1, sympy.Integer(1)
+        link = 1 / law.part("RL", (k,), 1.0 / float(self.link[0, i]))
+        stored = law.part("C", (k,), float(self.capacitance[0, i])) * law.s
+        if ohm := float(self.series[0, i]):
+            branch = law.symbol(f"Z_{k}", f"Z_{{{k}}}")
+            whole = Term(one, ((one, stored * law.part("RZ", (k,), ohm)),), branch)
+            law.definitions.append(Line((whole,), (term(1, stored),)))
+            stored = branch
+        velocity = law.symbol(f"w_{k}", f"w_{{{k}}}")
+        held = (Term(stored, ((one, law.eps),), law.volts[i]), Term(link * law.eps, (), law.volts[i]))
+        law.definitions.append(Line((term(velocity, link),), held))
+        law.amplifier(str(k), self.rails)
+        return velocity
