@@ -132,7 +132,7 @@ def compile_command(
         typer.Option(
             "--monte-carlo",
             help="Also write a deck that solves for b on N dies, each part with its own deviate of the technology's tolerances "
-            "({has_dies}).",
+            "({has_dies}; not lc and spu, which are not read at rest).",
             metavar="N",
         ),
     ] = None,

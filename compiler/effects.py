@@ -126,6 +126,13 @@ EFFECTS: tuple[Effect, ...] = (
         _by("die", "cascade"),
     ),
     Effect(
+        "mismatch, variation and gradients of inductors",
+        "each die holds another matrix",
+        _of("inductors", "tolerance", *_AREA, "die_to_die", "gradient"),
+        _by("die"),
+        "inductors",
+    ),
+    Effect(
         "variation from die to die",
         "a die's resistors, or capacitors, deviate together",
         (*_of("resistors", "die_to_die"), *_of("capacitors", "die_to_die")),

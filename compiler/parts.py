@@ -274,6 +274,7 @@ class Parts(abc.ABC):
         mismatch: float | None = None,
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
+        inductor_mismatch: float | None = None,
     ) -> Self:
         """These parts as that die has them: its shared shift, gradient and temperature at each part's place, and each part's mismatch.
 
@@ -282,8 +283,8 @@ class Parts(abc.ABC):
 
         Args:
             die: of the technology that the parts were placed for.
-            mismatch, capacitor_mismatch: relative standard deviations; offset: V. They default to the technology's; a calibrated surrogate
-                passes those of its card. Die-to-die variation and gradient are always the technology's.
+            mismatch, capacitor_mismatch, inductor_mismatch: relative standard deviations; offset: V. They default to the technology's; a
+                calibrated surrogate passes those of its card. Die-to-die variation and gradient are always the technology's.
         """
         raise UnrealisableError(f"{type(self).__name__} cannot be put on a die yet")
 

@@ -75,6 +75,13 @@ class Perturbation:
         own = np.sqrt(self._square[i, i])
         return own * (own if self.x is None else np.abs((self.x / self.scaling)[i]))
 
+    def read_ground(self, i: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """As `ground`, of a part of this weight (m,) whose current is read, so that its deviation is in the reading of x_i, too:
+        dx = -A^-1 D^-1 e_i (x_i / d_i) dg / u + e_i x_i dg / g."""
+        square, seen = self.scaling[i] ** 2, self.unit / weight
+        own, mixed = (self.columns[i] / square) ** 2, np.diag(self.inverse)[i] / square
+        return np.sqrt(np.maximum(own - 2 * mixed * seen + seen**2, 0.0)) * self._reach[i]
+
     def drive(self, conductance: np.ndarray) -> np.ndarray:
         """The input resistor of each cell, (n,) S, which scales the cell's drive: dx = A^-1 e_i b_i dg / g."""
         moved = self.columns if self.b is None else self.columns * np.abs(self.b)

@@ -330,17 +330,19 @@ class AnalogProgram:
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
         writing: Redraw | None = None,
+        inductor_mismatch: float | None = None,
     ) -> AnalogProgram:
         """The same program on one die: every part with its own mismatch, drift and temperature, programmed ones with their errors.
 
         Args:
             die: whose parts.
-            mismatch, capacitor_mismatch, offset: standard deviations; default the technology's; a calibrated surrogate passes its card's.
+            mismatch, capacitor_mismatch, offset, inductor_mismatch: standard deviations; default the technology's; a calibrated surrogate
+                passes its card's.
             writing: the programming, whose write noise is in the conductances (`conductance_errors`); None: without.
         """
         if not self.fabric.has_dies:
             raise UnrealisableError(
-                f"fabric {self.fabric_name} has no dies yet: their deviates are those of resistor arrays and networks; "
+                f"fabric {self.fabric_name} has no dies yet: how its parts vary is not modelled; "
                 f"use {' or '.join(fabric_names('has_dies'))}"
             )
         # A die may have another place and temperature, but its parts must be the program's.
@@ -350,7 +352,7 @@ class AnalogProgram:
                 f"the die is made of other parts (technology {die.technology.name}) than the program (technology "
                 f"{self.technology.name}); use Die(program.technology, seed)"
             )
-        parts = self.parts.on_die(die, mismatch, capacitor_mismatch, offset)
+        parts = self.parts.on_die(die, mismatch, capacitor_mismatch, offset, inductor_mismatch)
         return dataclasses.replace(self, parts=written(parts, die, writing))
 
     def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> AnalogProgram:

@@ -115,7 +115,7 @@ class DieYield:
         interval: ends of the 95 % confidence interval of the share of stable dies (Clopper and Pearson).
         parts: what tolerances and temperature move the solution by from that of the nominal netlist. offsets: what amplifiers' offset
             voltages add. total: all errors together, those of the nominal netlist, noise and converters' steps included. None: no die
-            is stable.
+            is stable, or, of the total, no law says what noise a reading has.
         single: as parts, of right-hand sides drawn at random, over dies and these; None: for one that was given.
         errors: of each stable die by tolerances, by offsets, and the total.
     """

@@ -45,7 +45,9 @@ class TransconductorParts(Parts):
     def capacitances(self) -> np.ndarray:
         return self.capacitance
 
-    def on_die(self, die, mismatch=None, capacitor_mismatch=None, offset=None) -> TransconductorParts:
+    def on_die(
+        self, die, mismatch=None, capacitor_mismatch=None, offset=None, inductor_mismatch=None
+    ) -> TransconductorParts:
         n, technology = self.size, die.technology
         sigma = technology.resistors.mismatch if mismatch is None else mismatch
         sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch

@@ -65,6 +65,9 @@ STREAMS = {
     "adc_channel_gain": 44,
     "attenuator": 45,
     "ambient_in_time": 46,
+    "damping": 47,
+    "inductor": 48,
+    "inductor_die_to_die": 49,
     "friction": 50,
     "link": 51,
     "series": 52,
@@ -75,6 +78,7 @@ STREAMS = {
     "friction_write_noise": 57,
     "friction_relative_write_noise": 58,
     "friction_read_noise": 59,
+    "inductor_gradient": 60,
 }
 
 TEMPERATURE_FACTOR_FLOOR = 0.05
@@ -172,6 +176,10 @@ class Die:
     def capacitor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Deviation of ln C that capacitors share, as `resistor_shift`; its deviates are drawn apart from the resistors'."""
         return self._shift("capacitor", self.technology.capacitors, row, column)
+
+    def inductor_shift(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Deviation of ln L that inductors share, as `resistor_shift`, with deviates of their own."""
+        return self._shift("inductor", self.technology.inductors, row, column)
 
     def _shift(self, kind: str, variation: Variation, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         down, across = variation.gradient * self.deviates(f"{kind}_gradient", (1, 2))[0]

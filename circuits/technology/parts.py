@@ -142,8 +142,8 @@ class Capacitors(Variation):
     """Capacitance of one state variable, farad."""
 
 
-class Inductors(Record):
-    """The inductors of the oscillator fabrics."""
+class Inductors(Variation):
+    """The inductors of the passive oscillator fabrics, `lc` and `spu`."""
 
     unit: float = Field(default=1e-3, gt=0, le=1e3)
     """Inductance of the largest matrix entry (`lc`), or of every cell (`spu`), henry."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import InputError
 from .converters import Converter, Link
-from .parts import Capacitors, OpAmp, Resistors, Switches, Thermal, Wires
+from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
 from .technology import Technology
 
 # All four: a die of 5 mm by 5 mm by 0.3 mm in 8 x 8 cells, so the silicon carries 148 W/(m K) * 0.3 mm = 0.044 W/K between neighbours.
@@ -73,9 +73,11 @@ PRESETS: dict[str, Technology] = {
         ),
         Technology(
             name="breadboard",
-            source="1 % metal film (E96, 100 ppm/K), 5 % film capacitors, typical values of the TL072 op-amp at +-15 V, 12 bit converters",
+            source="1 % metal film (E96, 100 ppm/K), 5 % film capacitors, 5 % chokes, typical values of the TL072 op-amp at +-15 V, "
+            "12 bit converters",
             resistors=Resistors(unit=1e3, tolerance=0.005, tc1=1e-4, series="E96"),
             capacitors=Capacitors(unit=1e-8, tolerance=0.025),
+            inductors=Inductors(tolerance=0.025),
             opamp=OpAmp(
                 outputs=1,
                 gain=2e5,
@@ -111,6 +113,7 @@ PRESETS: dict[str, Technology] = {
             source="representative of a CMOS array (1 % matching, 66 dB amplifiers on 1.8 V, 8 bit; energies: docs/cost.md), no foundry's",
             resistors=Resistors(unit=1e4, tolerance=0.01, tc1=1e-3, bits=8, write_energy=CODE_BIT),
             capacitors=Capacitors(unit=1e-11, tolerance=0.005),
+            inductors=Inductors(tolerance=0.005),
             opamp=OpAmp(
                 gain=2e3,
                 gbw=5e8,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...circuits.netlist.analyses import OperatingPoint
 from ..layout.effect import layout_effect
 from ..matrices import (
     frobenius,
@@ -108,8 +109,9 @@ def _reading(program: AnalogProgram, b: np.ndarray | None) -> ReadingErrors | No
 
 
 def _die_error(program: AnalogProgram, b: np.ndarray) -> DieError | None:
-    """The spread over dies of the solution for b, where there is one to speak of."""
-    if not program.fabric.has_dies or program.size > LARGEST or not b.any():
+    """The spread over dies of the solution for b, where there is one to speak of, and a state of rest that shows it."""
+    at_rest = isinstance(program.analysis(), OperatingPoint)
+    if not program.fabric.has_dies or not at_rest or program.size > LARGEST or not b.any():
         return None
     spread = die_spread(program, b)
     if not spread.covariance.any():

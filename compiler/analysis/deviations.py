@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ...circuits.errors import UnrealisableError
-from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
+from ...circuits.netlist.elements import Capacitor, Inductor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.spice.parameters import value_of
 from ...circuits.technology.die import Die
@@ -28,7 +28,8 @@ from ..fabrics.registry import fabric_names
 from ..perturbation import Programmed
 from ..program import AnalogProgram
 
-Kind = Literal["resistor", "capacitor", "offset"]
+Kind = Literal["resistor", "capacitor", "inductor", "offset"]
+_KINDS: dict[str, Kind] = {"R": "resistor", "C": "capacitor", "L": "inductor"}
 _GRADIENT = 0.25
 """At which places are read; a technology may have up to twice as much."""
 
@@ -66,9 +67,9 @@ def deviations(program: AnalogProgram) -> dict[str, Deviation]:
         if name not in nominal:
             varied[name] = Deviation("offset")
         elif value != nominal[name]:
-            varied[name] = Deviation("capacitor" if name[0] == "C" else "resistor")
+            varied[name] = Deviation(_KINDS[name[0]])
     technology = program.technology
-    if technology.resistors.gradient or technology.capacitors.gradient:
+    if any(kind.gradient for kind in (technology.resistors, technology.capacitors, technology.inductors)):
         rows, columns = (_values(program, _Probe(technology, gradient=along)) for along in ((1.0, 0.0), (0.0, 1.0)))
         for name, one in varied.items():
             if one.kind != "offset":
@@ -107,7 +108,11 @@ class _Probe(Die):
         unheated = Thermal(ambient=ambient, reference=ambient)
         super().__init__(
             technology.replace(
-                thermal=unheated, opamp__power=0.0, resistors__gradient=_GRADIENT, capacitors__gradient=_GRADIENT
+                thermal=unheated,
+                opamp__power=0.0,
+                resistors__gradient=_GRADIENT,
+                capacitors__gradient=_GRADIENT,
+                inductors__gradient=_GRADIENT,
             ),
             None,
         )
@@ -128,8 +133,9 @@ class _Probe(Die):
 
 
 def _values(program: AnalogProgram, probe: _Probe) -> dict[str, float]:
-    """Resistances, capacitances and offset voltages by name, on a die whose tolerances are all one."""
-    parts = program.parts.on_die(probe, mismatch=1.0, capacitor_mismatch=1.0, offset=1.0)
+    """Resistances, capacitances, inductances and offset voltages by name, on a die whose tolerances are all one."""
+    parts = program.parts.on_die(probe, mismatch=1.0, capacitor_mismatch=1.0, offset=1.0, inductor_mismatch=1.0)
     netlist: Netlist = dataclasses.replace(program, parts=parts).netlist()
     offsets = [source for source in netlist.of(VoltageSource) if source.name.startswith("VOS")]
-    return {part.name: value_of(part) for part in (*netlist.of(Resistor), *netlist.of(Capacitor), *offsets)}
+    varied = (*netlist.of(Resistor), *netlist.of(Capacitor), *netlist.of(Inductor), *offsets)
+    return {part.name: value_of(part) for part in varied}

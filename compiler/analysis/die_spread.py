@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ...circuits.errors import InputError
+from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.linear.dc_sensitivity import DCSensitivity
+from ...circuits.netlist.analyses import OperatingPoint
 from ..program import AnalogProgram
 from .deviations import deviations
 from .offset_sources import with_offset_sources
@@ -59,8 +60,12 @@ def die_spread(program: AnalogProgram, b: Any) -> DieSpread:
     """The spread over dies of the solution for b, (n,).
 
     Raises:
-        UnrealisableError: a fabric without dies. InputError: b does not fit, or is zero.
+        UnrealisableError: a fabric without dies, or one that is not read at rest. InputError: b does not fit, or is zero.
     """
+    if not isinstance(program.analysis(), OperatingPoint):
+        raise UnrealisableError(
+            f"fabric {program.fabric_name} is not read at rest: use die_yield for its errors over dies"
+        )
     technology, resistors = program.technology, program.technology.resistors
     acting = deviations(program)
     netlist, _ = with_offset_sources(program, b)

@@ -11,7 +11,7 @@ over all b (or for one, where it is given)
 
 with o what the amplifiers' offset voltages make of the reading at the program's signal level, which is for b of unit length. For `PROBES`
 single b, drawn at random, the parts' error |M^-1 b - N^-1 b| / |A^-1 b| is stated, too, over dies and b. `total` is the root of the sum of
-squares of M^-1 - A^-1, offsets, noise (`rest_noise`) and the converters' steps (`reading_errors`).
+squares of M^-1 - A^-1, offsets, noise (`rest_noise`) and the converters' steps (`reading_errors`), where there is a law of them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ..matrices import dense, solver
 from ..program import AnalogProgram
 from ..program_report import USUAL_DIES, DieYield, Spread
 from .reading_errors import reading_errors
+from .rest_noise import has_noise_law
 
 DIES = USUAL_DIES
 LEAST = 30
@@ -83,9 +84,13 @@ def die_yield(
     # An offset is the same for each b, of which there are as many as columns.
     size, columns = float(np.linalg.norm(wanted)), math.sqrt(drive.shape[1])
     currents = program.conductance_unit * program.scaling[:, None] * drive
-    nominal, _, reach = _at_rest(program, currents)
-    reading = reading_errors(program, b)
-    fixed = math.hypot(*(value for value in (reading.noise, reading.adc) if not math.isnan(value)))
+    nominal, _, reach = _at_rest(program, currents, program.readout_scale)
+    reading = reading_errors(program, b) if has_noise_law(program.fabric) else None
+    unread = (0.0,) if reading is None else (reading.noise, reading.adc)
+    fixed, steps = (
+        math.hypot(*(value for value in unread if not math.isnan(value))),
+        0.0 if reading is None else reading.dac,
+    )
     # Right-hand sides of their own, each against its own solution.
     probes = np.random.default_rng(0).standard_normal((drive.shape[1], PROBES)) if b is None else np.eye(1)
     lengths, single = np.linalg.norm(wanted @ probes, axis=0), []
@@ -93,9 +98,9 @@ def die_yield(
     for k in range(count):
         die = made(program, k)
         if not die.grows():
-            x, offset, reached = _at_rest(die, currents)
+            x, offset, reached = _at_rest(die, currents, program.readout_scale)
             off = columns * float(np.linalg.norm(offset)) / size
-            whole = (float(np.linalg.norm(x - wanted)) / size, off, fixed, reading.dac * reached / reach)
+            whole = (float(np.linalg.norm(x - wanted)) / size, off, fixed, steps * reached / reach)
             found.append((float(np.linalg.norm(x - nominal)) / size, off, math.hypot(*whole)))
             single.append(np.linalg.norm((x - nominal) @ probes, axis=0) / lengths)
         if progress is not None:
@@ -110,16 +115,22 @@ def die_yield(
         interval=(float(test.low), float(test.high)),
         parts=parts,
         offsets=offsets,
-        total=total,
+        total=None if reading is None else total,
         single=Spread.of(np.concatenate(single)) if single and b is None else None,
         errors=tuple(found),
     )
 
 
-def _at_rest(program: AnalogProgram, currents: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Solutions for nominal drive currents (n, k) at one volt a problem unit, what offsets add to each, (n,), and |K^-1 drive|_F."""
+def _at_rest(
+    program: AnalogProgram, currents: np.ndarray, read_scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Solutions for nominal drive currents (n, k) at one volt a problem unit, what offsets add to each, (n,), and |K^-1 drive|_F.
+
+    Args:
+        read_scale: what the host takes a volt at each cell for, (n,).
+    """
     rest = program.fabric.at_rest(program.parts, program.technology)
-    inverse = program.readout_scale[:, None] * np.linalg.inv(rest.matrix)
+    inverse = read_scale[:, None] * np.linalg.inv(rest.matrix)
     reach = inverse * rest.drive
     return reach @ currents, inverse @ rest.offset / program.volts_per_unit, float(np.linalg.norm(reach))
 

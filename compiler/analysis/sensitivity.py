@@ -39,8 +39,7 @@ class Sensitivities:
         most: the `SHOWN` parts with the largest sensitivity, in order.
         combined: root sum of squares over all parts, per rail pair: the relative rms error of the solution is this times the relative
             standard deviation of a pair's mean (sigma / sqrt(2) with two rails of tolerance sigma).
-        tolerance_error: that error for the technology's mismatch (0 for inductors, which have none there) and for what programmed
-            conductances err by (`conductance_errors`).
+        tolerance_error: that error for the technology's mismatch and for what programmed conductances err by (`conductance_errors`).
     """
 
     most: tuple[Sensitivity, ...]
@@ -73,7 +72,7 @@ def sensitivities(program: AnalogProgram, b: Any = None) -> Sensitivities | None
     mismatch, per_kelvin = {
         "resistor": (resistors.mismatch, abs(resistors.tc1)),
         "capacitor": (technology.capacitors.mismatch, 0.0),
-        "inductor": (0.0, 0.0),
+        "inductor": (technology.inductors.mismatch, 0.0),
     }[parts.kind]
     combined = float(np.linalg.norm(size))
     most = tuple(

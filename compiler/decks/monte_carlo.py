@@ -68,6 +68,8 @@ def monte_carlo_spice(
             a seed or a name of a file that is not usable. UnrealisableError: a fabric without dies.
     """
     _check(dialect, dies, seed, results)
+    if not isinstance(program.analysis(), OperatingPoint):
+        raise UnrealisableError(f"fabric {program.fabric_name} is not read at rest, so it has no Monte-Carlo deck")
     varied = deviations(program)
     kinds = {deviation.kind for deviation in varied.values()}
     technology, resistors = program.technology, program.technology.resistors
@@ -81,8 +83,6 @@ def monte_carlo_spice(
         )
     if b is None:
         raise InputError("a Monte-Carlo deck spreads the solution of one right-hand side; give b")
-    if not isinstance(program.analysis(), OperatingPoint):
-        raise UnrealisableError(f"fabric {program.fabric_name} is not read at rest, so it has no Monte-Carlo deck")
     netlist, shared = parametric_netlist(program, b, amplifier)
     simulator = SIMULATORS[dialect]
     cards, expressions = _varied(program, varied, shared, simulator)

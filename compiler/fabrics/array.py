@@ -221,6 +221,7 @@ class ArrayParts(Parts):
         mismatch: float | None = None,
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
+        inductor_mismatch: float | None = None,
     ) -> Self:
         """See `Parts.on_die`. A capacitor is beside its resistor to ground or, where amplifiers hold the state, at the right edge, too."""
         die, technology, n = self.supplied(die), die.technology, self.size

@@ -34,6 +34,7 @@ from ..h_matrix import passive_scaling
 from ..linear_law import LinearLaw
 from ..matrices import Matrix, scaled, with_diagonal_added
 from ..parts import Kind
+from ..perturbation import Perturbation
 from ..symbolic_law import Line, Quantity, SymbolicLaw, Term, term
 from .base import Fabric, group_name, pair_drives
 from .network import Network, branches, own_temperature
@@ -57,6 +58,9 @@ class Oscillators(Network):
         yield "inductor", 1.0 / np.concatenate([self.coupling.ravel(), self.ground.ravel()])
         yield "capacitor", self.storage.ravel()
         yield "resistor", 1.0 / self.shunt.ravel()
+
+    def _ground_effect(self, perturbation: Perturbation, cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return perturbation.read_ground(cells, weights)
 
     def write_law(self, law: SymbolicLaw) -> None:
         """(s^2 C + s G + Gamma) phi = I, phi_i = v_i / (Gamma_ground R_P)."""
@@ -82,7 +86,7 @@ class LC(Fabric):
     parts_type = Oscillators
     unit = "1/H"
     symmetric, active, covariance, keeps_sparse = True, False, True, True
-    has_inductors = has_linear_law = True
+    has_inductors = has_dies = has_linear_law = True
     overshoot = 2.0
     sets_state = False  # a flux is no charge
     schematic = "network"
@@ -140,7 +144,7 @@ class LC(Fabric):
 
     def admittance(self, parts: Oscillators, technology: Technology, s: complex) -> Matrix:
         """(Gamma + s G + s^2 C) L_g / probe: the current that holds a volt of each probe."""
-        stored = np.real(s * parts.shunt[0] + s**2 * parts.storage[0])
+        stored = np.real(s * parts.shunt.mean(axis=0) + s**2 * parts.storage.mean(axis=0))
         whole = with_diagonal_added(parts.matrix(), stored)
         return scaled(whole, np.ones(parts.size), self.readout(parts)[1])
 

@@ -7,17 +7,19 @@ inverse inductance, a capacitance) and whose part to ground has what is left of 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
+from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ..h_matrix import passive_scaling
 from ..matrices import Matrix, diagonal, upper_entries
-from ..parts import Parts
+from ..parts import Kind, Parts, Place
 from ..perturbation import Effect, Perturbation
 
 
@@ -32,8 +34,11 @@ class Network(Parts):
         ground: (rails, n) weights to ground; 0 is an absent part.
         storage: (rails, n) F, or H in the `spu` fabric: the part that holds the state together with the couplings.
         shunt: (rails, n) S to ground, the damping of oscillators; 0 where there is none.
-        coupling_temperature: (m,) K. ground_temperature: (n,) K.
+        coupling_temperature: (m,) K. ground_temperature: (n,) K, of all parts of a cell.
     """
+
+    storage_kind: ClassVar[Kind] = "capacitor"
+    """What the storage is made of."""
 
     first: np.ndarray
     second: np.ndarray
@@ -95,6 +100,65 @@ class Network(Parts):
         """One value per part."""
         return int(np.count_nonzero(self.coupling[0])) + int(np.count_nonzero(self.ground[0]))
 
+    def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places in row i and column j, i < j."""
+        place = (np.arange(self.size) + 0.5) / self.size
+        return place[self.first], place[self.second]
+
+    def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """See `Parts.aged`. Coils and capacitors are not programmed."""
+        return self
+
+    def change_programmed(self, change: Callable[[np.ndarray, Place], np.ndarray]) -> Self:
+        """See `Parts.change_programmed`. Coils and capacitors are not programmed."""
+        return self
+
+    def on_die(
+        self,
+        die: Die,
+        mismatch: float | None = None,
+        capacitor_mismatch: float | None = None,
+        offset: float | None = None,
+        inductor_mismatch: float | None = None,
+    ) -> Self:
+        """See `Parts.on_die`. Storage and damping of a cell are beside its part to ground."""
+        technology, n, rails = die.technology, self.size, self.rails
+        place, branch = (np.arange(n) + 0.5) / n, self.coupling_places()
+        temperature, ground_temperature = die.temperature_of(*branch), die.temperature_of(place, place)
+        sigmas: dict[Kind, float] = {
+            "resistor": technology.resistors.mismatch if mismatch is None else mismatch,
+            "capacitor": technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch,
+            "inductor": technology.inductors.mismatch if inductor_mismatch is None else inductor_mismatch,
+        }
+        shifts = {"resistor": die.resistor_shift, "capacitor": die.capacitor_shift, "inductor": die.inductor_shift}
+
+        def change(kind: Kind, deviate: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+            """ln(value / nominal) of parts at one temperature."""
+            return np.asarray(sigmas[kind] * deviate + shifts[kind](row, column))
+
+        def weight(deviate: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+            """Factor of a conductance, an inverse inductance or a capacitance, at one temperature."""
+            found = change(self.kind, deviate, row, column)
+            return np.asarray(np.exp(found if self.kind == "capacitor" else -found))
+
+        deviate = np.array([die.deviates_at("coupling", rail, self.first, self.second) for rail in range(rails)])
+        coupling = self.coupling * weight(deviate, *branch)
+        ground = self.ground * weight(die.deviates("ground", (rails, n)), place, place)
+        if self.kind == "resistor":
+            coupling = coupling / die.temperature_factor(temperature)
+            ground = ground / die.temperature_factor(ground_temperature)
+        damping = change("resistor", die.deviates("damping", (rails, n)), place, place)
+        stored = change(self.storage_kind, die.deviates(self.storage_kind, (rails, n)), place, place)
+        return dataclasses.replace(
+            self,
+            coupling=coupling,
+            ground=ground,
+            storage=self.storage * np.exp(stored),
+            shunt=self.shunt * np.exp(-damping) / die.temperature_factor(ground_temperature),
+            coupling_temperature=temperature,
+            ground_temperature=ground_temperature,
+        )
+
     def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
         """Couplings, then parts to ground."""
         letter = {"resistor": "R", "inductor": "L", "capacitor": "C"}[self.kind]
@@ -103,7 +167,12 @@ class Network(Parts):
         yield Effect(names, self.coupling.mean(axis=0), perturbation.branch(i, j, self.polarity), "coupling")
         ground = self.ground.mean(axis=0)
         present = np.flatnonzero(ground)
-        yield Effect([f"{letter}G{a + 1}" for a in present], ground[present], perturbation.ground(present), "ground")
+        size = self._ground_effect(perturbation, present, ground[present])
+        yield Effect([f"{letter}G{a + 1}" for a in present], ground[present], size, "ground")
+
+    def _ground_effect(self, perturbation: Perturbation, cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """|dx| of the parts to ground of these cells, as `Perturbation` states it."""
+        return perturbation.ground(cells)
 
     def branch_weights(self) -> dict[tuple[int, int], float]:
         """(i, j), i < j -> weight of the coupling on the first rail."""

@@ -117,6 +117,7 @@ class OscillatorParts(CrossbarParts):
         mismatch: float | None = None,
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
+        inductor_mismatch: float | None = None,
     ) -> Self:
         """See `Parts.on_die`. Crosspoints, input resistors and the positions' capacitors have the deviates of a crossbar on that die."""
         placed = super().on_die(die, mismatch, capacitor_mismatch, offset)

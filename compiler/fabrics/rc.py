@@ -68,11 +68,6 @@ class ResistorNetwork(Network):
         yield "resistor", 1.0 / present[present > 0]
         yield "capacitor", self.storage.ravel()
 
-    def coupling_places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places in row i and column j, i < j."""
-        place = (np.arange(self.size) + 0.5) / self.size
-        return place[self.first], place[self.second]
-
     def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
         """See `Parts.aged`."""
         rails = range(self.rails)
@@ -89,33 +84,6 @@ class ResistorNetwork(Network):
             self,
             coupling=change(self.coupling, Place("coupling", rails, self.first, self.second)),
             ground=change(self.ground, Place("ground", rails, n, n)),
-        )
-
-    def on_die(
-        self,
-        die: Die,
-        mismatch: float | None = None,
-        capacitor_mismatch: float | None = None,
-        offset: float | None = None,
-    ) -> Self:
-        """See `Parts.on_die`. Every capacitor is beside its cell's resistor to ground."""
-        technology, n, rails = die.technology, self.size, self.rails
-        sigma = technology.resistors.mismatch if mismatch is None else mismatch
-        sigma_c = technology.capacitors.mismatch if capacitor_mismatch is None else capacitor_mismatch
-        place, branch = (np.arange(n) + 0.5) / n, self.coupling_places()
-        temperature, ground_temperature = die.temperature_of(*branch), die.temperature_of(place, place)
-        shift, ground_shift = die.resistor_shift(*branch), die.resistor_shift(place, place)
-        deviate = np.array([die.deviates_at("coupling", rail, self.first, self.second) for rail in range(rails)])
-        return dataclasses.replace(
-            self,
-            coupling=self.coupling * np.exp(-sigma * deviate - shift) / die.temperature_factor(temperature),
-            ground=self.ground
-            * np.exp(-sigma * die.deviates("ground", (rails, n)) - ground_shift)
-            / die.temperature_factor(ground_temperature),
-            storage=self.storage
-            * np.exp(sigma_c * die.deviates("capacitor", (rails, n)) + die.capacitor_shift(place, place)),
-            coupling_temperature=temperature,
-            ground_temperature=ground_temperature,
         )
 
     def dissipation_bound(self, volts: float, drive_volts: float) -> float:

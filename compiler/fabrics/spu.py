@@ -28,8 +28,8 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
 from ..linear_law import LinearLaw
-from ..matrices import Matrix, smallest_eigenvalue, with_diagonal_added
-from ..parts import Kind
+from ..matrices import Matrix, dense, smallest_eigenvalue, with_diagonal_added
+from ..parts import AtRest, Kind
 from ..symbolic_law import Line, SymbolicLaw, Term, term
 from .base import Fabric, group_name, pair_drives
 from .network import Network, branches, own_temperature, signed_scaling
@@ -43,6 +43,7 @@ class CoupledCells(Network):
     """Coupling capacitors and one to ground by weight F, inductors as storage, resistors as shunt."""
 
     kind: ClassVar[Kind] = "capacitor"
+    storage_kind: ClassVar[Kind] = "inductor"
 
     def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
         """Capacitors, inductors, resistors."""
@@ -69,7 +70,7 @@ class SPU(Fabric):
     parts_type = CoupledCells
     unit = "F"
     symmetric, active, mean, covariance, keeps_sparse = True, False, False, True, True
-    has_inductors = has_linear_law = True
+    has_inductors = has_dies = has_linear_law = True
     schematic = "network"
     states = 2
     probes = (0.5, 2.0)  # at rest inductors hold every node at ground
@@ -135,6 +136,10 @@ class SPU(Fabric):
             start=np.block([[eye, nothing], [nothing, eye / ohm]]),
             kept=np.block([[eye, nothing], [nothing, ohm * eye]]),
         )
+
+    def at_rest(self, parts: CoupledCells, technology: Technology) -> AtRest:
+        """C, whose inverse is in the covariance; a drive does not rest there."""
+        return AtRest(dense(parts.matrix()), np.ones(parts.size), np.zeros(parts.size))
 
     def drives(self, parts: CoupledCells) -> list[dict[str, float]]:
         """The noise ports: one current source per cell."""

@@ -378,7 +378,7 @@ def save_technology(name: str) -> str:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--fabric", "lc"), "is not modelled in fabric lc"),
+        (("--fabric", "lc", "--technology", "ideal"), "technology ideal states nothing that differs from die to die"),
         (("--technology", "ideal"), "technology ideal states nothing that differs from die to die"),
     ],
 )

@@ -210,7 +210,12 @@ MODELS: dict[tuple[str, ...], Callable[[Technology], Tensor]] = {
     ("SpiceDevice", "layout"): spice_extracted,
     ("SpiceDevice", "macromodel"): spice_macromodel,
 }
-FIGURES = [(effect, figure) for effect in EFFECTS for figure in effect.figures if figure not in TOGETHER]
+FIGURES = [
+    (effect, figure)
+    for effect in EFFECTS
+    for figure in effect.figures
+    if figure not in TOGETHER and effect.needs != "inductors"
+]
 
 
 OF_NOISE_ALONE = {("CascadeDevice", "opamp__gbw"), ("CascadeDevice", "opamp__second_pole")}

@@ -99,7 +99,7 @@ def test_places_are_those_of_dies(case: str) -> None:
 
 def test_what_has_no_spread_says_so() -> None:
     ideal = compile_matrix(np.eye(2), "lc", "ideal")
-    with pytest.raises(UnrealisableError, match=r"fabric lc has no dies.*use rc or dual_rail"):
+    with pytest.raises(UnrealisableError, match=r"fabric lc is not read at rest"):
         die_spread(ideal, [1.0, 0.0])
     program, b = program_of("dual_rail")
     with pytest.raises(InputError, match="b is zero"):
