@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..circuits.errors import InputError
-from ..circuits.files import write_file, write_text
-from .hardware import read_technology
-from .outputs import emit, end_with, note, progress, show_solution
+from ...circuits.errors import InputError
+from ...circuits.files import write_file, write_text
+from ..hardware import read_technology
+from ..outputs import emit, end_with, note, progress, show_solution
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..devicemodel.device import Solution
-    from ..devicemodel.sampling.covariance_device import CovarianceDevice
+    from ...devicemodel.device import Solution
+    from ...devicemodel.sampling.covariance_device import CovarianceDevice
 
 FABRIC = "spu"
 DEVICES = {None: "CovarianceDevice", "spice": "SpiceCovarianceDevice"}
@@ -84,7 +84,7 @@ class Sampled:
 
     def summary(self) -> str:
         """The result as text."""
-        from ..compiler.limitations import left_out
+        from ...compiler.limitations import left_out
 
         data, solution = self.to_dict(), self.solution
         die = [] if data["die"] is None else [f"die {data['die']}"]
@@ -113,8 +113,8 @@ class Sampled:
 
     def plot(self, path: Path) -> None:
         """Deviations from the solution with their error bars."""
-        from ..report.figures.sampling import estimate_plot
-        from ..report.figures.style import save
+        from ...report.figures.sampling import estimate_plot
+        from ...report.figures.style import save
 
         title = f"Sampled for {self.duration:.4g} tau, {len(self.b)} unknowns"
         save(estimate_plot(self.x, self.error, self.exact, title), path)
@@ -144,10 +144,10 @@ def solve_by_sampling(
     import numpy as np
     import torch
 
-    from ..compiler.validate import validate_drive
-    from ..devicemodel.sampling.covariance_device import CovarianceDevice
-    from ..devicemodel.sampling.spice_covariance import SpiceCovarianceDevice
-    from ..devicemodel.systems import Dense
+    from ...compiler.validate import validate_drive
+    from ...devicemodel.sampling.covariance_device import CovarianceDevice
+    from ...devicemodel.sampling.spice_covariance import SpiceCovarianceDevice
+    from ...devicemodel.systems import Dense
 
     if kind not in DEVICES:
         raise InputError(

@@ -1,0 +1,1 @@
+"""Solved systems as `simulate` shows them: by settling, and by sampling."""
