@@ -88,8 +88,9 @@ class Fabric(abc.ABC):
     """Whether it takes a product by its factors (`place_factors`) in place of a matrix."""
     has_inductors: bool = False
     """Whether it has inductors."""
-    schematic: Literal["network", "array"] | None = None
-    """How a small program is drawn: nodes with parts between them, lines with amplifiers, or only as a graph of couplings."""
+    schematic: Literal["network", "array", "oscillators"] | None = None
+    """How a small program is drawn: nodes with parts between them, lines with amplifiers, these with two a cell, or only as a graph of
+    couplings."""
     overshoot: float = 1.0
     """Most that a cell swings to over where it settles from rest: 1 where it does not overshoot, 2 without friction."""
     states: int = 1

@@ -15,6 +15,7 @@ from ...circuits.files import output_path
 from ...compiler.layout.tiling import Placement
 from ...compiler.program import AnalogProgram
 from .couplings import counted, graph_picture, map_picture
+from .oscillator_schematic import oscillator_picture
 from .schematic import array_picture, network_picture
 from .style import save, styled
 
@@ -50,6 +51,8 @@ def draw_program(program: AnalogProgram, placement: Placement | None = None) -> 
         return network_picture(program, title)
     if program.size <= DRAWN and fabric.schematic == "array":
         return array_picture(program, title)
+    if program.size <= DRAWN and fabric.schematic == "oscillators":
+        return oscillator_picture(program, title)
     return graph_picture(program, placement, title) if program.size <= GRAPH else map_picture(program, placement, title)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...circuits.netlist.elements import CCVS, CurrentSource, Element, Resistor, VoltageSource
+from ...circuits.netlist.netlist import Netlist
 from ...compiler.program import AnalogProgram
 from ..formatting import engineering
 from .style import GREY
@@ -101,48 +103,75 @@ def _columns(couplings: Iterable[tuple[Any, float, float]]) -> list[list[tuple[A
     return columns
 
 
+@dataclass(frozen=True)
+class Array:
+    """The lines of an array: outputs as columns, summing nodes as rows, a resistor at each crosspoint.
+
+    Attributes:
+        across: x of each column, by its node. double: whether rows are pairs. right: x of the rows' right ends.
+    """
+
+    across: Mapping[str, float]
+    double: bool
+    right: float
+
+    @classmethod
+    def of(cls, netlist: Netlist, n: int) -> Array:
+        """With room for the labels of second slices."""
+        columns = [f"{rail}{i + 1}" for i in range(n) for rail in "pmn" if f"{rail}{i + 1}" in netlist.nodes]
+        sliced = any(part.name.startswith("RT") for part in netlist.elements)
+        pitch, left = (2.9, 4.4) if sliced else (1.5, 3.1)
+        across = {name: left + pitch * k for k, name in enumerate(columns)}
+        return cls(across, "ep1" in netlist.nodes, left + pitch * len(columns) + 0.5)
+
+    def draw(self, ax: Axes, netlist: Netlist, heights: Sequence[float]) -> dict[str, float]:
+        """Columns, crosspoints, rows and the input resistors on their left; returns the y of each row, by its node.
+
+        Args:
+            heights: y of each cell's first row.
+        """
+        lines: dict[str, float] = {}
+        for i, y in enumerate(heights):
+            lines |= {f"ep{i + 1}": y, f"em{i + 1}": y - 1.8} if self.double else {f"e{i + 1}": y}
+        lowest, right, across = min(lines.values()), self.right, self.across
+        for name, x in across.items():
+            wire(ax, [(x, -0.6), (x, lowest + 0.62)], rail_colour(name))
+            label(ax, x, -0.4, name, ha="center", fontsize=8.5, color=rail_colour(name))
+        parts = {part.name: part for part in netlist.elements}
+        for part in netlist.elements:
+            if isinstance(part, Resistor) and part.b in lines and part.a in across:
+                x, y, text = across[part.a], lines[part.b], f"{part.name}\n{value_of(part)}"
+                # A second slice's resistor stands on the other side of its column.
+                side, beside, ha = (-1, -0.74, "right") if part.name.startswith("RT") else (1, 0.56, "left")
+                resistor(ax, (x, y + 0.62), (x + side * 0.62, y), dots=True)
+                label(ax, x + beside, y + 0.24, text, va="bottom", ha=ha, fontsize=6.3)
+        for name, y in lines.items():
+            drive: Any = parts["RB" + (f"{name[2:]}{name[1]}" if self.double else name[1:])]
+            resistor(ax, (0.75, y), (2.15, y))
+            label(ax, 0.65, y, drive.a, ha="right", fontsize=7.5)
+            label(ax, 1.45, y + 0.22, f"{drive.name} {value_of(drive)}", ha="center", va="bottom")
+            feeding = next(p for p in netlist.elements if isinstance(p, VoltageSource) and p.a == drive.a)
+            label(ax, 1.45, y - 0.24, f"drive {feeding.name}", ha="center", va="top", color=GREY)
+            wire(ax, [(2.15, y), (right, y)])
+            label(ax, right - 0.62, y + 0.08, name, ha="center", va="bottom", fontsize=7.5)
+        return lines
+
+
 def array_picture(program: AnalogProgram, title: str) -> Figure:
     """Outputs as columns, summing nodes as lines, a resistor at each crosspoint, then amplifiers; inverters below."""
     netlist = program.netlist()
     parts = {part.name: part for part in netlist.elements}
-    double, n = "ep1" in netlist.nodes, program.size
+    array = Array.of(netlist, program.size)
+    double, n, group, right = array.double, program.size, 5.4 if array.double else 4.2, array.right
     inverted = [i + 1 for i in range(n) if f"n{i + 1}" in netlist.nodes]
-    columns = [f"{rail}{i + 1}" for i in range(n) for rail in "pmn" if f"{rail}{i + 1}" in netlist.nodes]
-    sliced = any(part.name.startswith("RT") for part in netlist.elements)
-    pitch, group, left = 2.9 if sliced else 1.5, 5.4 if double else 4.2, 4.4 if sliced else 3.1
-    across = {name: left + pitch * k for k, name in enumerate(columns)}
-    right = left + pitch * len(columns) + 0.5
     width = max(right + 3.9, 9.0, BLOCK * min(len(inverted), 3))
     per_strip = int(width / BLOCK)
     strips = -(-len(inverted) // per_strip)
     floor = 1.3 + group * n
     figure, ax = sheet(width, floor + 4.1 * strips, title)
-    lines: dict[str, float] = {}
-    for i in range(n):
-        y = -1.9 - group * i
-        lines |= {f"ep{i + 1}": y, f"em{i + 1}": y - 1.8} if double else {f"e{i + 1}": y}
-    lowest = min(lines.values())
-    for name, x in across.items():
-        wire(ax, [(x, -0.6), (x, lowest + 0.62)], rail_colour(name))
-        label(ax, x, -0.4, name, ha="center", fontsize=8.5, color=rail_colour(name))
-    for part in netlist.elements:
-        if isinstance(part, Resistor) and part.b in lines and part.a in across:
-            x, y, text = across[part.a], lines[part.b], f"{part.name}\n{value_of(part)}"
-            # A second slice's resistor stands on the other side of its column.
-            side, beside, ha = (-1, -0.74, "right") if part.name.startswith("RT") else (1, 0.56, "left")
-            resistor(ax, (x, y + 0.62), (x + side * 0.62, y), dots=True)
-            label(ax, x + beside, y + 0.24, text, va="bottom", ha=ha, fontsize=6.3)
-    for name, y in lines.items():
-        drive = parts["RB" + (f"{name[2:]}{name[1]}" if double else name[1:])]
-        resistor(ax, (0.75, y), (2.15, y))
-        label(ax, 0.65, y, drive.a, ha="right", fontsize=7.5)
-        label(ax, 1.45, y + 0.22, f"{drive.name} {value_of(drive)}", ha="center", va="bottom")
-        feeding = next(p for p in netlist.elements if isinstance(p, VoltageSource) and p.a == drive.a)
-        label(ax, 1.45, y - 0.24, f"drive {feeding.name}", ha="center", va="top", color=GREY)
-        wire(ax, [(2.15, y), (right, y)])
-        label(ax, right - 0.62, y + 0.08, name, ha="center", va="bottom", fontsize=7.5)
+    lines = array.draw(ax, netlist, [-1.9 - group * i for i in range(n)])
     for i in range(1, n + 1):
-        text = _amplifier_text(program, parts.get(f"VOS{i}"))
+        text = amplifier_text(program, parts.get(f"VOS{i}"))
         if double:
             upper, lower = lines[f"ep{i}"], lines[f"em{i}"]
             _loop(ax, parts[f"C{i}p"], (right, upper), upper - 0.54, upper + 1.1)
@@ -161,11 +190,11 @@ def array_picture(program: AnalogProgram, title: str) -> Figure:
         wire(ax, [(x + 1.6, y), (x + 2.2, y)])
         label(ax, x + 1.7, y - 0.1, f"h{i}", ha="center", va="top", fontsize=7.5)
         _loop(ax, second, (x + 2.2, y), y - 0.9, y + 0.9)
-        grounded_amplifier(ax, (x + 2.2, y), 7.5, _amplifier_text(program, parts.get(f"VOSi{i}")))
+        grounded_amplifier(ax, (x + 2.2, y), 7.5, amplifier_text(program, parts.get(f"VOSi{i}")))
     return figure
 
 
-def _amplifier_text(program: AnalogProgram, offset: Element | None) -> str:
+def amplifier_text(program: AnalogProgram, offset: Element | None) -> str:
     opamp = program.technology.opamp
     ideal = math.isinf(opamp.gain) and math.isinf(opamp.gbw)
     lines = ["ideal"] if ideal else [f"A₀ {opamp.gain:.3g}", f"GBW {engineering(opamp.gbw, 'Hz')}"]

@@ -30,7 +30,7 @@ from thermograd.report.formatting import engineering
 
 from ...systems import built_for
 
-FABRICS = ["rc", "dual_rail", "crossbar", "crossbar_single", "lc", "spu"]
+FABRICS = ["rc", "dual_rail", "crossbar", "crossbar_single", "lc", "spu", "oscillator"]
 
 
 def matrix(n: int, signed: bool, density: float = 1.0) -> np.ndarray:
