@@ -38,11 +38,13 @@ from ...compiler.linear_system import LinearSystem
 from ...compiler.matrices import diagonal
 from ...compiler.program import AnalogProgram
 from ..checks import check_duration
+from ..cost.digital_host import HostWork
 from ..device import Device, Outcome, Solution
 from ..devices.circuit import matrix_of
 from ..host.converters import Adc, Dac, step_of
 from ..systems import Implicit, changes, check_vector
 from .block_moments import BlockMoments, mean_and_error
+from .sampling_cost import work_of_samples
 from .voltage_paths import LawPath, VoltagePath
 
 CREST = 6.0
@@ -101,6 +103,7 @@ class CovarianceDevice(Device):
 
     Attributes:
         program: as it is loaded, with the parts of the die; None at first.
+        work: of the host on the last call's samples, its multiply-adds.
         density: S of the last run, A^2/Hz. gain: of the amplifier before the ADC. spacing: between its samples, tau.
 
     Raises:
@@ -129,6 +132,7 @@ class CovarianceDevice(Device):
         self.noise_density, self.interval = noise_density, interval
         self.program: AnalogProgram | None = None
         self.density, self.gain, self.spacing = 0.0, 1.0, 0.0
+        self.work = HostWork()
         self._adc = Adc(self.technology.adc, self.die)
         self._nominal: AnalogProgram | None = None
         self._system: LinearSystem | None = None
@@ -172,7 +176,8 @@ class CovarianceDevice(Device):
         attempts, seconds = self._begin(system, duration)
         dtype = getattr(system, "dtype", torch.float64)
         matrix, error = (torch.from_numpy(part).to(dtype) for part in mean_and_error(*self._blocks()))
-        samples = self._moments.samples if self._moments is not None else 0
+        samples = self._samples
+        self.work = work_of_samples(samples, system.size, None)
         return InverseEstimate(matrix, error, self._outcome, seconds, attempts, samples, self.not_modelled)
 
     def evolve(self, duration: float) -> Solution:
@@ -181,7 +186,8 @@ class CovarianceDevice(Device):
             raise InputError(
                 "the device has no system and drive yet (they are not part of a saved state): call solve first"
             )
-        seconds = self._sample(duration)
+        before, seconds = self._samples, self._sample(duration)
+        self.work = work_of_samples(self._samples - before, len(self._drive), 1)
         return self._solution(self._drive, self._blocks(), seconds, 1)
 
     def state_dict(self) -> dict[str, Any]:
@@ -218,6 +224,7 @@ class CovarianceDevice(Device):
             raise InputError("x0 is given, but a sampled covariance has no initial state: leave it out")
         attempts, seconds = self._begin(system, duration)
         blocks, found = self._blocks(), []
+        self.work = work_of_samples(self._samples, system.size, len(b))
         for k, row in enumerate(b):
             found.append(self._solution(row, blocks, 0.0 if k else seconds, 0 if k else attempts))
             self._drive = row
@@ -383,6 +390,11 @@ class CovarianceDevice(Device):
             yield self._path.samples(min(at_once, blocks - first) * length)
 
     # What the host makes of it
+
+    @property
+    def _samples(self) -> int:
+        """Samples of each cell since the run began."""
+        return 0 if self._moments is None else self._moments.samples
 
     def _blocks(self) -> tuple[np.ndarray, list[int]]:
         """Estimates of A^-1, (K, n, n), and samples of each block."""

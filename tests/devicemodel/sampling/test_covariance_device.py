@@ -91,6 +91,7 @@ def test_one_run_is_the_whole_inverse_and_every_solution():
     assert several[0].seconds == pytest.approx(found.seconds)
     alone = CovarianceDevice(IDEAL, seed=1).solve(dense(), drives[2], 2000.0)
     np.testing.assert_allclose(alone.x, several[2].x, rtol=1e-9, atol=1e-12)
+    assert device.work.multiply_adds == 6 * found.samples == again.work.multiply_adds
     assert found.samples * again.spacing == pytest.approx(2000.0, rel=0.05)
 
 
@@ -127,9 +128,9 @@ def test_the_converters_own_errors_are_taken_off():
     assert (added / np.diag(found.standard_error.numpy())).max() > 8
 
 
-def covariance(device, a, bandwidth=None):
+def covariance(device, a, bandwidth=None, program=None):
     """Of the node voltages, or of what samplers of a bandwidth see: the Lyapunov equation, (n, n) V^2."""
-    program, n = lay_out(a, "spu", device.technology), len(a)
+    program, n = program or lay_out(a, "spu", device.technology), len(a)
     inverse = np.linalg.inv(program.parts.matrix().toarray())
     g, henry = program.parts.shunt[0], program.parts.storage[0]
     f = np.block([[-inverse * g, -inverse], [np.diag(1 / henry), np.zeros((n, n))]])
@@ -142,6 +143,19 @@ def covariance(device, a, bandwidth=None):
     f, drive = f * units[:, None] / units, drive * units[:, None]
     p = solve_continuous_lyapunov(f, -device.density * drive @ drive.T)
     return p[:n, :n] if bandwidth is None else p[2 * n :, 2 * n :]
+
+
+def test_on_a_die_it_is_the_inverse_of_what_the_die_holds():
+    technology = IDEAL.replace(capacitors__tolerance=0.1, dac__gain_error=0.05)
+    device = CovarianceDevice(technology, die=3, seed=1)
+    found = device.inverse(dense(), 20_000.0)
+    unit = np.linalg.inv(A) / covariance(device, A)
+    gain = 1.0 + 0.05 * device.die.deviates("dac_gain", (1, 1))[0, 0]
+    held = gain**2 * unit * covariance(device, A, program=device.program)
+    bar = found.standard_error.numpy()
+    assert (np.abs(found.matrix.numpy() - held) < 4.5 * bar).all()
+    # No error bar of one die shows that.
+    assert (np.abs(found.matrix.numpy() - np.linalg.inv(A)) > 5 * bar).any()
 
 
 def test_a_slow_sampler_shifts_the_mean_by_what_its_pole_takes():
