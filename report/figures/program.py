@@ -15,8 +15,7 @@ from ...circuits.files import output_path
 from ...compiler.layout.tiling import Placement
 from ...compiler.program import AnalogProgram
 from .couplings import counted, graph_picture, map_picture
-from .oscillator_schematic import oscillator_picture
-from .schematic import array_picture, network_picture
+from .schematic import array_picture, network_picture, oscillator_picture
 from .style import save, styled
 
 DRAWN = 4
