@@ -56,7 +56,8 @@ class LinearLaw:
         slow: inputs with a 1/f part, each of amplifiers of all cells.
         read: R, (n, m) V.
         start: H, (m, h): states of a circuit whose host has set h voltages, and which is otherwise at rest.
-        kept: (h, m) V: what the host goes on from. kept @ start is the identity.
+        kept: (h, m) V: what the host goes on from, kept @ start being the identity. Its first n are those that are read, but for what
+            lasts no longer than an amplifier responds.
         outputs: of amplifiers; None: there are none.
     """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -207,6 +207,10 @@ class Fabric(abc.ABC):
         """
         return []
 
+    def drive_unit(self, technology: Technology) -> float:
+        """Current for a volt of a DAC in the first range, A/V, where current sources are the drive."""
+        return 1.0 / technology.resistors.unit
+
     def behaviour(self, parts: Any) -> Behaviour:
         """The first-order differential law of these parts; UnrealisableError where there is none, see `linear_law`."""
         raise UnrealisableError(
@@ -226,6 +230,19 @@ class Fabric(abc.ABC):
         """
         n = parts.size
         return [rails(i) if parts.rails == 2 else (f"p{i + 1}", "0") for i in range(n)], np.ones(n)
+
+    def kept_nodes(self, parts: Any) -> tuple[str, ...]:
+        """The nodes that `kept_volts` needs, ground among them or not. By default those that are read."""
+        return tuple(node for pair in self.readout(parts)[0] for node in pair)
+
+    def kept_volts(self, parts: Any, technology: Technology, voltages: Mapping[str, Any]) -> np.ndarray:
+        """Voltages that a host keeps (see `states`), (states n,) or (states n, T) V, from node voltages of a `probed` netlist, ground's in
+        them: those from which `lower` starts where these are. By default what is read."""
+        return np.array([np.asarray(voltages[plus]) - voltages[minus] for plus, minus in self.readout(parts)[0]])
+
+    def probed(self, netlist: Netlist, technology: Technology) -> Netlist:
+        """A netlist of `lower` in whose node voltages all that a host keeps can be seen. By default it is as it is."""
+        return netlist
 
     @abc.abstractmethod
     def drives(self, parts: Any) -> list[dict[str, float]]:

@@ -16,9 +16,9 @@ transient's, and there is no operating point (a mesh of ideal inductors holds an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.constants import Boltzmann
@@ -36,7 +36,7 @@ from ..matrices import Matrix, scaled, with_diagonal_added
 from ..parts import Kind
 from ..perturbation import Perturbation
 from ..symbolic_law import Line, Quantity, SymbolicLaw, Term, term
-from .base import Fabric, group_name, pair_drives
+from .base import Fabric, group_name, pair_drives, rails
 from .network import Network, branches, own_temperature
 
 PROBE = 1.0
@@ -185,6 +185,23 @@ class LC(Fabric):
             start=start,
             kept=kept,
         )
+
+    def drive_unit(self, technology: Technology) -> float:
+        """A volt at the probe of a cell that is alone."""
+        return 1.0 / PROBE
+
+    def kept_nodes(self, parts: Oscillators) -> tuple[str, ...]:
+        """Probes, then the nodes themselves."""
+        return (*super().kept_nodes(parts), *(node for pair in self._nodes(parts) for node in pair))
+
+    def kept_volts(self, parts: Oscillators, technology: Technology, voltages: Mapping[str, Any]) -> np.ndarray:
+        """Voltages of the probes and of the nodes."""
+        own = [np.asarray(voltages[plus]) - voltages[minus] for plus, minus in self._nodes(parts)]
+        return np.concatenate([super().kept_volts(parts, technology, voltages), own])
+
+    @staticmethod
+    def _nodes(parts: Oscillators) -> list[tuple[str, str]]:
+        return [rails(i) if parts.rails == 2 else (f"p{i + 1}", "0") for i in range(parts.size)]
 
     def drives(self, parts: Oscillators) -> list[dict[str, float]]:
         """One current source per node."""

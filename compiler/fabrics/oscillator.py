@@ -26,7 +26,8 @@ covariance is no multiple of A^-1: noise goes with the loads and not with the fr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -176,6 +177,32 @@ class Oscillator(Fabric):
         drive, load = parts.drive / parts.drive_nominal, parts.row_load
         return np.asarray((drive * load[::-1]).sum(axis=0) / load.sum(axis=0))
 
+    def kept_nodes(self, parts: OscillatorParts) -> tuple[str, ...]:
+        """The ends of all capacitors."""
+        return tuple(dict.fromkeys(node for ends in _capacitors(parts) for pair in ends for node in pair))
+
+    def kept_volts(self, parts: OscillatorParts, technology: Technology, voltages: Mapping[str, Any]) -> np.ndarray:
+        """Positions and velocities at which the capacitors would have their charges if the outputs stood still.
+
+        Outputs show amplifiers' noise that no later run knows of, besides.
+        """
+        leak = 1.0 / min(technology.opamp.gain, IDEAL_GAIN)
+        # Differences of the rails.
+        charge, own = (
+            np.array(
+                [
+                    (np.asarray(voltages[a]) - voltages[b]) - (np.asarray(voltages[c]) - voltages[d])
+                    for (a, b), (c, d) in zip(*ends, strict=True)
+                ]
+            )
+            for ends in (_capacitors(parts)[:2], _capacitors(parts)[2:])
+        )
+        shape = (-1, *(1,) * (charge.ndim - 1))
+        lost = (parts.series * parts.link).mean(axis=0).reshape(shape)
+        offset, held = parts.position_offset.reshape(shape), parts.offset.reshape(shape)
+        velocity = (own + held) / (1 + leak)
+        return np.concatenate([(charge + (1 + lost) * offset + lost * velocity) / (1 + (1 + lost) * leak), velocity])
+
     def drives(self, parts: OscillatorParts) -> list[dict[str, float]]:
         """Voltage sources before the input resistors."""
         return pair_drives("VB", parts.size, 1.0 / parts.drive_nominal, 2)
@@ -252,3 +279,14 @@ class Oscillator(Fabric):
             farad = float(parts.capacitance[rail, i])
             netlist.add(Capacitor(f"C{suffix}", output, last, farad, initial=start), group=group)
         amplifier.add(netlist, (f"fm{k}", f"fp{k}"), rails(i), str(k), offset, state, group)
+
+
+def _capacitors(parts: OscillatorParts) -> tuple[list[tuple[str, str]], ...]:
+    """Ends of the capacitors of positions on the first rail and the second, then of velocities."""
+    cells = range(1, parts.size + 1)
+    inner = [["z" if ohm else "f" for ohm in ohms] for ohms in parts.series.tolist()]
+    positions = [
+        [(f"{rail}{k}", f"{kind}{rail}{k}") for k, kind in zip(cells, inner[r], strict=True)]
+        for r, rail in enumerate("pm")
+    ]
+    return (*positions, *([(f"v{rail}{k}", f"e{rail}{k}") for k in cells] for rail in "pm"))

@@ -307,7 +307,7 @@ class _States:
             amplifiers=amplifiers,
             read=self.phi,
             start=self._start(),
-            kept=np.concatenate([self.phi, self.v]),
+            kept=self._kept(),
             slow=tuple(slow),
             outputs=self._outputs(),
         )
@@ -328,6 +328,13 @@ class _States:
             if not law.alike:
                 start[self.places[f"{name}+"]] = first + second
         return start
+
+    def _kept(self) -> np.ndarray:
+        """What `_start` sets, from the capacitors alone: outputs show amplifiers' noise that no later run knows of, besides."""
+        leak, lost = self.of.leak, self.loss.mean(axis=0)[:, None]
+        velocity = (self.voltage[0] - self.voltage[1]) / (1 + leak)
+        position = (self.charge[0] - self.charge[1] + lost * velocity) / (1 + (1 + lost) * leak)
+        return np.concatenate([position, velocity])
 
     def _outputs(self) -> Outputs:
         """Of positions on either rail, then of velocities: what crosspoints, friction, links and capacitors take of them."""

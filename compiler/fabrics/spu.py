@@ -13,17 +13,18 @@ deviation enters C; parasitics to ground add to the diagonal.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.constants import Boltzmann
 
 from ...circuits.amplifiers.models import AmplifierCell
 from ...circuits.netlist.analyses import Analysis, Noise
-from ...circuits.netlist.elements import Capacitor, CurrentSource, Inductor, Resistor
+from ...circuits.netlist.elements import CCVS, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
@@ -140,6 +141,32 @@ class SPU(Fabric):
     def at_rest(self, parts: CoupledCells, technology: Technology) -> AtRest:
         """C, whose inverse is in the covariance; a drive does not rest there."""
         return AtRest(dense(parts.matrix()), np.ones(parts.size), np.zeros(parts.size))
+
+    def kept_nodes(self, parts: CoupledCells) -> tuple[str, ...]:
+        """The nodes, then the probes of the inductors' currents."""
+        return (*super().kept_nodes(parts), *(f"i{k + 1}" for k in range(parts.size)))
+
+    def kept_volts(self, parts: CoupledCells, technology: Technology, voltages: Mapping[str, Any]) -> np.ndarray:
+        """Node voltages, and inductor currents in a unit resistor."""
+        currents = [np.asarray(voltages[f"i{k + 1}"]) for k in range(parts.size)]
+        return np.concatenate([super().kept_volts(parts, technology, voltages), currents])
+
+    def probed(self, netlist: Netlist, technology: Technology) -> Netlist:
+        """With node i<k>, whose voltage an inductor's current makes in a unit resistor."""
+        other = Netlist(netlist.title, netlist.temperature, netlist.comments)
+        for part in netlist:
+            group = netlist.group_of(part.name)
+            if not isinstance(part, Inductor):
+                other.add(part, group=group)
+                continue
+            k = part.name[1:]
+            other.add(
+                dataclasses.replace(part, b=f"s{k}"),
+                VoltageSource(f"VS{k}", f"s{k}", part.b, 0.0),
+                CCVS(f"H{k}", f"i{k}", "0", f"VS{k}", technology.resistors.unit),
+                group=group,
+            )
+        return other
 
     def drives(self, parts: CoupledCells) -> list[dict[str, float]]:
         """The noise ports: one current source per cell."""

@@ -63,7 +63,7 @@ class ProgramUnits(Board):
         nominal = drive_conductances(resistors)
         # Of a circuit that currents drive, the full-scale current has ranges.
         if not program.parts.drive_nominal:
-            nominal = 1.0 / (resistors.unit * 2.0 ** np.arange(resistors.drive_ranges))
+            nominal = program.fabric.drive_unit(program.technology) / 2.0 ** np.arange(resistors.drive_ranges)
         self.drive_gains, self._first = tuple((nominal[0] / nominal).tolist()), float(nominal[0])
         self.amperes_per_volt = program.parts.drive_nominal or float(nominal[drive_range])
         """Drive current of a cell for a volt at its input, A/V."""

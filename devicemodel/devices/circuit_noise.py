@@ -2,7 +2,8 @@
 
 Johnson noise of all resistors and the amplifiers' voltage and current noise, white and 1/f, are injected as currents into the circuit's own
 nodes (`circuits.linear.noise_paths`): exact at every lag for the linear circuit, whatever the step. They are those of a twin netlist
-whose amplifiers are noisy, so that no noise source is in the circuit twice.
+whose amplifiers are noisy, so that no noise source is in the circuit twice. Circuits with inductors, whose currents no node current
+reaches, take currents that are independent from step to step (`circuits.linear.johnson`), right where steps resolve their swings.
 
 A sampler of finite bandwidth B is a follower, a resistor and a capacitor at each cell: dr/dt = 2 pi B (v - r), r what is read. A
 macromodel with an output resistance carries the currents' white noise to its output, of infinite variance without a sampler: B is then
@@ -21,7 +22,8 @@ import numpy as np
 
 from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, Macromodel, OnePole, slow_noise_of
 from ...circuits.amplifiers.output_stage import series_resistance
-from ...circuits.linear.noise_paths import NoisePath, SlowNoise, noise_path
+from ...circuits.linear.johnson import NoiseCurrents, johnson_currents
+from ...circuits.linear.noise_paths import DrawnCurrents, NoisePath, SlowNoise, noise_path
 from ...circuits.linear.noise_spectra import noise_covariance
 from ...circuits.netlist.elements import VCVS, Capacitor, Resistor
 from ...circuits.netlist.netlist import Netlist
@@ -42,6 +44,17 @@ def sampler_bandwidth(technology: Technology, amplifier: AmplifierCell | None, n
     return ABOVE * amplifier.opamp.gbw if series_resistance(amplifier.opamp) else bandwidth
 
 
+@dataclass(frozen=True, eq=False)
+class WhiteNoise(NoiseCurrents):
+    """Noise without memory, drawn as a `NoisePath` is."""
+
+    def draw(
+        self, steps: int, generator: np.random.Generator, known: Mapping[str, Any] | None = None, waited: float = 0.0
+    ) -> DrawnCurrents:
+        """See `NoisePath.draw`; nothing of it is known before, or later."""
+        return DrawnCurrents(self.nodes, self.step, self.sample(steps, generator), {})
+
+
 @dataclass(frozen=True)
 class SimulatedCircuit:
     """How a program is simulated.
@@ -59,13 +72,16 @@ class SimulatedCircuit:
     bandwidth: float = math.inf
 
     def netlist(self, currents: np.ndarray, state: np.ndarray, noisy: bool = False) -> Netlist:
-        """The circuit for drive currents (n,) A from cell voltages `state`, (n,) V; without the noise sources of amplifiers if currents
-        stand for them."""
+        """The circuit for drive currents (n,) A from voltages `state`, (kept,) V; without the noise sources of amplifiers if currents stand
+        for them."""
         return self._with(self._silent if noisy else self.amplifier, currents, state)
 
-    def noise(self, step: float) -> NoisePath:
+    def noise(self, step: float) -> NoisePath | WhiteNoise:
         """What makes its transients noisy, at steps of so many seconds."""
         zero, noisy = np.zeros(self.program.size), self._noisy
+        if self.program.fabric.has_inductors:
+            found = johnson_currents(self.netlist(zero, zero, noisy=True), step)
+            return WhiteNoise(found.nodes, found.factor, found.step, found.bias)
         slow: tuple[SlowNoise, ...] = ()
         if isinstance(noisy, OnePole | Macromodel):
             white = dataclasses.replace(noisy, opamp=noisy.opamp.model_copy(update=WHITE))
@@ -97,13 +113,32 @@ class SimulatedCircuit:
             return self.program.cell_volts(voltages)
         return np.stack([np.asarray(voltages[node]) for node in self.nodes])
 
-    def charged(self, netlist: Netlist) -> tuple[str, ...]:
-        """The nodes that `charge` needs; none of a fabric whose capacitors have other names, of which the last reading is taken."""
+    def kept_nodes(self, netlist: Netlist, noisy: bool) -> tuple[str, ...]:
+        """The nodes that `kept` needs; none where it is what is read at the end."""
+        fabric, parts = self.program.fabric, self.program.parts
+        if fabric.states > 1:
+            return tuple(node for node in fabric.kept_nodes(parts) if node != "0")
+        return self._charged(netlist) if noisy and fabric.active else ()
+
+    def kept(self, netlist: Netlist, voltages: Mapping[str, Any]) -> np.ndarray:
+        """Voltages that a host goes on from at the end of a run, (kept,) V: those whose outputs, at rest, have put the charge into the
+        cells' capacitors that is there."""
+        if self.program.fabric.states > 1:
+            return self.course(voltages)[:, -1]
+        return self._charge(netlist, voltages)
+
+    def course(self, voltages: Mapping[str, Any]) -> np.ndarray:
+        """Voltages that a host keeps, of a fabric with more than one for each cell, (kept, T) V, along a run."""
+        points = len(next(iter(voltages.values())))
+        program, seen = self.program, {**voltages, "0": np.zeros(points)}
+        return program.fabric.kept_volts(program.parts, program.technology, seen)
+
+    def _charged(self, netlist: Netlist) -> tuple[str, ...]:
+        """The ends of the cells' capacitors; none of a fabric whose capacitors have other names."""
         ends = [node for parts in self._capacitors(netlist) for part in parts for node in (part.a, part.b)]
         return tuple(dict.fromkeys(node for node in ends if node != "0"))
 
-    def charge(self, netlist: Netlist, voltages: Mapping[str, Any]) -> np.ndarray:
-        """Cell voltages (n,) whose outputs, at rest, have put the charge into the cells' capacitors that is there at the end of a run."""
+    def _charge(self, netlist: Netlist, voltages: Mapping[str, Any]) -> np.ndarray:
         at_end = {node: float(np.asarray(values)[-1]) for node, values in voltages.items()} | {"0": 0.0}
         parts, gain = self.program.parts, min(self.program.technology.opamp.gain, IDEAL_GAIN)
         held = [
@@ -135,6 +170,7 @@ class SimulatedCircuit:
 
     def _with(self, amplifier: AmplifierCell | None, currents: np.ndarray, state: np.ndarray) -> Netlist:
         netlist = self.program.circuit(currents, state, amplifier)
+        netlist = self.program.fabric.probed(netlist, self.program.technology)
         if self.layout:
             netlist = extract_layout(netlist, self.program)
         if not self.direct:

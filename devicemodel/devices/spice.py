@@ -18,16 +18,20 @@ from ...circuits.netlist.netlist import Netlist
 from ...circuits.ngspice.run import run
 from ...circuits.technology.technology import Technology
 from ...compiler.limitations import not_modelled
+from ...compiler.linear_law import LinearLaw
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
 from ..host.board import Voltages
 from ..host.readout import ReadOut
 from .circuit import CircuitDevice, ProgramBoard
-from .circuit_noise import SimulatedCircuit, sampler_bandwidth
-from .overload import overload
+from .circuit_noise import SimulatedCircuit, WhiteNoise, sampler_bandwidth
+from .overload import overload, share_along
+from .state_space_law import fastest_shown
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
 """Of a noisy transient; the most take half a minute and half a gigabyte for 8 cells."""
+SWING, SETTLED = 0.1, 25.0
+"""Radians of the fastest swing that a step follows, and slowest time constants after which a circuit without operating point is at rest."""
 TOLERANCE = 1e-6
 """Relative tolerance of a noiseless transient; its end is then right to 1e-6 of the largest voltage."""
 
@@ -41,9 +45,10 @@ class SpiceDevice(CircuitDevice):
     Args:
         technology: its parts.
         die: seed of the die; None has nominal parts.
-        fabric: "auto", "rc", "dual_rail", "crossbar" or "crossbar_single".
+        fabric: "auto", or one of `fabric_names("has_device_model")`.
         johnson_noise: noise in the transient, of resistors and amplifiers (`circuit_noise`), on time steps of half the cells' fastest time
-            constant; default as the technology says. A settled run (duration = inf) is an operating point and has none.
+            constant, or a tenth of a radian of their fastest swing; default as the technology says. A settled run (duration = inf) is an
+            operating point, or a transient where a circuit of inductors has none, and has no noise.
         timeout: seconds that one simulation may take.
         seed: of the noise; runs of one device draw anew.
         read_out, layout, programming: see `CircuitDevice`. Several samples of a noisy run lie on its grid of time steps; those of a
@@ -77,7 +82,7 @@ class SpiceDevice(CircuitDevice):
         if not timeout > 0:
             raise InputError(f"timeout is {timeout!r}: give seconds > 0")
         self.timeout = timeout
-        self._path: tuple[SimulatedCircuit, NoisePath] | None = None
+        self._path: tuple[SimulatedCircuit, NoisePath | WhiteNoise] | None = None
         self._slow_noise: dict[str, tuple[float, ...]] = {}
         self._waited = 0.0
 
@@ -122,7 +127,8 @@ class SpiceDevice(CircuitDevice):
         found = [self._tried(circuit, drive, start, spans, rng if noisy else None) for drive, start, rng in rows]
         cells, left, seen = (np.stack(column) for column in zip(*found, strict=True))
         # A linear amplifier has no node that saturates: what a real one would make of its voltages and currents.
-        used = overload(program, cells, currents) if self.amplifier is None else seen
+        at_readings = self.amplifier is None and program.fabric.states == 1
+        used = overload(program, cells, currents) if at_readings else seen
         return Voltages(cells, overload=used, left=left)
 
     def _tried(
@@ -157,33 +163,37 @@ class SpiceDevice(CircuitDevice):
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Voltages that are read, (m, n), and those that are left, (n,), of one run, noisy if it has random numbers, and what comparators
         at the amplifiers' clamped nodes saw in it, as a share of their limit."""
-        if sum(spans) == 0:
-            return np.tile(state, (len(spans), 1)), state, 0.0
         program, noisy = circuit.program, rng is not None
+        if sum(spans) == 0:
+            return np.tile(state[: program.size], (len(spans), 1)), state, 0.0
         netlist = circuit.netlist(currents, state, noisy)
         watched = self.amplifier.watched_nodes(netlist) if isinstance(self.amplifier, Macromodel) else ()
-        if math.isinf(spans[0]):
-            settled = run(netlist, OperatingPoint(nodes=(*program.nodes, *watched)), timeout=self.timeout)
+        kept = circuit.kept_nodes(netlist, noisy)
+        nodes = tuple(dict.fromkeys((*program.nodes, *circuit.nodes, *kept, *watched)))
+        resting = _resting(program) if math.isinf(spans[0]) else None
+        if isinstance(resting, OperatingPoint):
+            settled = run(netlist, OperatingPoint(nodes=nodes), timeout=self.timeout)
             self.simulator = settled.ngspice_version
             volts = program.cell_volts(settled.voltages)
-            return np.tile(volts, (len(spans), 1)), volts, self._overload(netlist, settled.voltages)
-        analysis, rows = sampled(program, spans, noisy)
-        kept = circuit.charged(netlist) if noisy and program.fabric.active else ()
-        analysis = dataclasses.replace(analysis, nodes=(*program.nodes, *circuit.nodes, *kept, *watched))
+            ends = {node: np.array([value]) for node, value in settled.voltages.items()}
+            left = circuit.kept(netlist, ends) if kept else volts
+            return np.tile(volts, (len(spans), 1)), left, self._overload(circuit, netlist, currents, ends)
+        analysis, rows = sampled(program, spans, noisy) if resting is None else (resting, None)
+        analysis = dataclasses.replace(analysis, nodes=nodes)
         drawn = None if rng is None else self._drawn(circuit, analysis, rng)
         result = run(netlist, analysis, seed=0 if noisy else None, timeout=self.timeout, currents=drawn)
         self.simulator = result.ngspice_version
-        volts, seen = circuit.read(result.voltages), self._overload(netlist, result.voltages)
-        began = np.concatenate([state[:, None], volts], axis=1)
+        volts, seen = circuit.read(result.voltages), self._overload(circuit, netlist, currents, result.voltages)
+        began = np.concatenate([state[: program.size, None], volts], axis=1)
         if rows is not None:
             read = began[:, rows].T
         else:
             times = np.cumsum(spans) * program.tau
-            at_once = times[0] == times[-1]
+            at_once = resting is not None or times[0] == times[-1]
             curve = None if at_once else CubicSpline(np.append(0.0, result.time), began, axis=1)
             read = np.tile(volts[:, -1], (len(spans), 1)) if curve is None else np.asarray(curve(times).T)
         if kept:
-            return read, circuit.charge(netlist, result.voltages), seen
+            return read, circuit.kept(netlist, result.voltages), seen
         return read, read[-1] if circuit.direct else program.cell_volts(result.voltages)[:, -1], seen
 
     def _drawn(self, circuit: SimulatedCircuit, analysis: Transient, rng: np.random.Generator) -> DrawnCurrents:
@@ -196,9 +206,19 @@ class SpiceDevice(CircuitDevice):
         self._slow_noise, self._waited = self._slow_noise | drawn.slow, 0.0
         return drawn
 
-    def _overload(self, netlist: Netlist, voltages: Mapping[str, Any]) -> float:
-        """See `Macromodel.overload`; 0 of other amplifiers."""
-        return self.amplifier.overload(netlist, voltages) if isinstance(self.amplifier, Macromodel) else 0.0
+    def _overload(
+        self, circuit: SimulatedCircuit, netlist: Netlist, currents: np.ndarray, voltages: Mapping[str, Any]
+    ) -> float:
+        """The largest share of their limits that amplifiers use on the way: as comparators at a macromodel's clamped nodes see it (see
+        `Macromodel.overload`), or as real ones would at the outputs of linear ones; 0 where neither is known."""
+        if isinstance(self.amplifier, Macromodel):
+            return self.amplifier.overload(netlist, voltages)
+        law = linear_law_of(circuit.program) if circuit.program.fabric.states > 1 else None
+        if self.amplifier is not None or law is None or law.outputs is None:
+            return 0.0
+        # Of a circuit at ease with its outputs, as it is but for an amplifier's response.
+        states = law.start @ circuit.course(voltages)
+        return float(share_along(self.technology.opamp, law.outputs, states.T[None], currents[None])[0])
 
 
 def transient(program: AnalogProgram, duration: float, johnson_noise: bool) -> Transient:
@@ -217,10 +237,8 @@ def sampled(
     """
     stop = sum(spans) * program.tau
     if not johnson_noise:
-        return Transient(stop, nodes=program.nodes, tolerance=TOLERANCE), None
-    law = program.behaviour
-    fastest = 1.0 / float(np.abs(np.linalg.eigvals(law.conductance / law.capacitance[:, None])).max())
-    points = max(MIN_NOISE_POINTS, math.ceil(stop / (0.5 * fastest)))
+        return _noiseless(program, stop), None
+    points = max(MIN_NOISE_POINTS, math.ceil(stop / _noise_step(program)))
     first, interval = spans[0] * program.tau, (spans[1] * program.tau if len(spans) > 1 else 0.0)
     short, long = sorted((first, interval))
     if short > 0:
@@ -238,6 +256,37 @@ def sampled(
         steps, each, step = points, 0, stop / points
     rows = steps + each * np.arange(len(spans))
     return Transient(_check_step_count(rows[-1], spans) * step, step=step, nodes=program.nodes, noise=True), rows
+
+
+def _noise_step(program: AnalogProgram) -> float:
+    """Longest step that resolves what the cells do, s."""
+    if program.fabric.has_linear_law:
+        return SWING / fastest_shown(linear_law_of(program))
+    law = program.behaviour
+    return 0.5 / float(np.abs(np.linalg.eigvals(law.conductance / law.capacitance[:, None])).max())
+
+
+def _noiseless(program: AnalogProgram, stop: float) -> Transient:
+    """The transient of so many seconds; of swings, whose errors of phase add up, in finer steps."""
+    if program.fabric.states == 1:
+        return Transient(stop, nodes=program.nodes, tolerance=TOLERANCE)
+    step = min(SWING / fastest_shown(linear_law_of(program)), stop / 100)
+    return Transient(stop, step, program.nodes, tolerance=1e-2 * TOLERANCE)
+
+
+def _resting(program: AnalogProgram) -> OperatingPoint | Transient:
+    """What shows where a program settles."""
+    fabric, technology = program.fabric, program.technology
+    shown = fabric.analysis(program.parts, technology, program.nodes, lambda: 1.0)
+    if not isinstance(shown, Transient):
+        return OperatingPoint(nodes=program.nodes)
+    slowest = -float(np.linalg.eigvals(linear_law_of(program).drift).real.max())
+    return dataclasses.replace(_noiseless(program, SETTLED / slowest), smallest_current=shown.smallest_current)
+
+
+def linear_law_of(program: AnalogProgram) -> LinearLaw:
+    """The linear law of a program's parts."""
+    return program.fabric.linear_law(program.parts, program.technology)
 
 
 def _check_step_count(points: int, spans: tuple[float, ...]) -> int:

@@ -205,3 +205,22 @@ class StateSpaceLaw:
         outputs, m = self.law.outputs, self.law.order
         shown = self.law.read if outputs is None else outputs.volts
         return values, np.linalg.pinv(vectors), (shown * self._scale[:m]) @ vectors[:m]
+
+
+def fastest_shown(law: LinearLaw) -> float:
+    """Rate |lambda| of the fastest mode, 1/s, that a voltage which is set, or a drive, shows in what is kept by more than `WEIGHT`."""
+    _, (scale, _) = matrix_balance(law.drift, permute=False, separate=True)
+    values, vectors = np.linalg.eig(law.drift * scale / scale[:, None])
+    inverse = np.linalg.pinv(vectors)
+    moved = np.concatenate(
+        [
+            inverse @ (law.start.T / scale).T,
+            inverse @ (law.drive.T / scale).T / np.where(values == 0, 1.0, values)[:, None],
+        ],
+        axis=1,
+    )
+    # Of what a cause does to voltages of one kind, in any cell.
+    shown = np.abs((law.kept * scale) @ vectors).reshape(-1, law.size, law.order).max(axis=1)
+    weight = shown[:, None] * np.abs(moved).T
+    share = (weight / np.maximum(weight.max(axis=2, keepdims=True), np.finfo(float).tiny)).max(axis=(0, 1))
+    return float(np.abs(values[share > WEIGHT]).max())
