@@ -12,9 +12,9 @@ Eliminated, with Y_r = L_r + s C_r, the weights W_0 = Y_1 / (Y_0 + Y_1), W_1 = 1
     v = T(s) phi - Vos' / sum_r (h_r / 2 X_r),     T(s) = [eps + sum_r Z_r / 2 X_r] / sum_r (h_r / 2 X_r),
     { sum_r W_r K_r + [sum_r W_r (Gamma_r + s C_r) + eps 2 Y_0 Y_1 / (Y_0 + Y_1)] T(s) } phi = P(s) phi = sum_r W_r g_r V + ...
 
-The states are phi and v, with a second pole their rates, and difference and sum of the two rails' capacitor voltages; without bandwidth the
-capacitors' alone. Where both rails are alike the sums are apart from all else and left out. Capacitors count from where the amplifiers'
-offsets hold them, so that a circuit at ease at given outputs has states that are linear in these.
+The states are phi and v, with a second pole d times their rates, and difference and sum of the two rails' capacitor voltages; without
+bandwidth the capacitors' alone. Where both rails are alike the sums are apart from all else and left out. Capacitors count from where the
+amplifiers' offsets hold them, so that a circuit at ease at given outputs has states that are linear in these.
 """
 
 from __future__ import annotations
@@ -270,8 +270,8 @@ class _States:
             flow[self.places[name]] = held / law.lag
             return
         rate = self.own[self.places[f"{name}'"]]
-        flow[self.places[name]] = rate
-        flow[self.places[f"{name}'"]] = (held - law.lag * rate) / law.second
+        flow[self.places[name]] = rate / law.lag
+        flow[self.places[f"{name}'"]] = (held - rate) * (law.lag / law.second)
 
     def law(self) -> LinearLaw:
         """All of it."""
@@ -377,7 +377,7 @@ class _States:
         """At the inputs of velocities' or positions' amplifiers."""
         law, into = self.of, np.zeros((self.order, self.of.size)) if into is None else into
         if law.second:
-            into[self.places[f"{name}'"]] += volts / law.second
+            into[self.places[f"{name}'"]] += volts * (law.lag / law.second)
         elif law.lag:
             into[self.places[name]] += volts / law.lag
         return into

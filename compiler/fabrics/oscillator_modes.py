@@ -52,14 +52,14 @@ def _slow_modes_decay(law: OscillatorDynamics) -> bool | None:
     """Whether the slow modes do, and the fast ones; None: it is in doubt."""
     roots, shift, doubt = _slow_modes(law)
     poles = max(law.lag, law.second / law.lag if law.lag else 0.0)
-    if float(np.abs(roots).max()) * poles > FAST or not _single_cells_decay(law):
+    if float(np.abs(roots).max()) * poles > FAST:
         return None
     found = (roots + shift).real
     near = np.where(shift == 0, doubt, np.abs(shift))
     sure = (near <= 0.5 * np.abs(roots.real)) | (np.abs(found) >= doubt)
     if (sure & (found > 0)).any():
         return False
-    return True if sure.all() else None
+    return True if sure.all() and _single_cells_decay(law) else None
 
 
 def _slow_modes(law: OscillatorDynamics) -> _SlowModes:

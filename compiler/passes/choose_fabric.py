@@ -13,8 +13,9 @@ from ..fabrics.base import Fabric
 from ..fabrics.registry import fabric_named, fabric_names
 from ..fabrics.requirements import array_for, require_buildable, unmet
 from ..h_matrix import lambda_star
-from ..matrices import Matrix
+from ..matrices import Matrix, with_diagonal_added
 from .equilibrate import jacobi_scaling
+from .weigh_oscillators import OSCILLATOR, oscillators_instead
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,8 @@ def choose_fabric(
         require_buildable(chosen, technology)
         scaling, reason = chosen.scaling(matrix)
         if scaling is None:
-            remedy = "" if chosen.takes_factors else "add damping, or "
             raise UnrealisableError(
-                f"fabric {chosen.name} cannot realise this matrix: {reason}; {remedy}use fabric={array_for(technology)!r}, which realises "
-                "any sign"
+                f"fabric {chosen.name} cannot realise this matrix: {_lifted(chosen, matrix, technology, reason)}"
             )
         needed = lambda_star(matrix) if explain else math.nan
         scaling = jacobi_scaling(matrix) if equilibrate else scaling
@@ -75,9 +74,32 @@ def choose_fabric(
             needed = 0.0 if not candidate.active else lambda_star(matrix) if explain else math.nan
             scaling = jacobi_scaling(matrix) if equilibrate and candidate.active else scaling
             own = ["its scaling is its own, not equilibrated"] if equilibrate and not candidate.active else []
-            return Choice(candidate, scaling, needed, "; ".join([reason, *passed_over, *own]))
+            instead = (
+                oscillators_instead(candidate, matrix, scaling, technology) if candidate.active and explain else ""
+            )
+            said = [reason, *passed_over, *own, *([instead] if instead else [])]
+            return Choice(candidate, scaling, needed, "; ".join(said))
         passed_over.append(f"not {name}: {reason}")
     raise UnrealisableError(f"no fabric can realise this matrix: {'; '.join(passed_over)}")
+
+
+def _lifted(fabric: Fabric, matrix: Matrix, technology: Technology, reason: str) -> str:
+    """The reason why this fabric cannot hold the matrix, with lambda* of a passive one, and what can be done."""
+    array = f"use fabric={array_for(technology)!r}, which realises any sign"
+    if fabric.takes_factors or fabric.active:
+        return f"{reason}; {array}"
+    needed = lambda_star(matrix)
+    if needed and "lambda*" not in reason:
+        reason += f"; on two rails, positive parts need {needed:.4g} more damping (lambda* = {needed:.4g})"
+    passive = [each for each in map(fabric_named, fabric_names()) if not each.active and each.name != fabric.name]
+    alike = [each for each in passive if each.covariance == fabric.covariance]
+    holding = next((each.name for each in (*alike, *passive) if each.scaling(matrix)[0] is not None), None)
+    if holding is not None:
+        return f"{reason}; use fabric={holding!r}, which holds it as it is"
+    if fabric.has_inductors and unmet(fabric_named(OSCILLATOR), technology) is None:
+        array += f", or {OSCILLATOR!r}, whose cells swing, too"
+    more = with_diagonal_added(matrix, 1.001 * needed)
+    return f"{reason}; {'add damping, or ' if fabric.scaling(more)[0] is not None else ''}{array}"
 
 
 def _needs(needed: float, matrix: Matrix) -> str:

@@ -73,4 +73,4 @@ def test_an_active_fabric_that_auto_chooses_is_equilibrated_and_says_nothing():
     one, other = (compile_matrix(a, equilibrate=flag) for flag in (False, True))
     assert fabric_named(other.fabric_name).active
     assert not np.array_equal(one.scaling, other.scaling)
-    assert other.reason == one.reason
+    assert len({each.reason.split("; oscillator")[0] for each in (one, other)}) == 1

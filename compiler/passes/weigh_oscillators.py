@@ -1,0 +1,62 @@
+"""What coupled oscillators would do in place of the array that was chosen: time against parts, noise and stability, in words.
+
+An array of first order holds the least noise and the fewest parts, and it is what devices' figures are stated for, so that `auto` takes
+it; how much sooner oscillators would settle, and at what price, stands in the reason. With gamma the friction, L the mean row load and
+lambda the eigenvalues, conductances in units of a link and times in those of that, their noise power is
+
+    sum (L + lambda + gamma^2) / lambda  over  gamma sum L / lambda
+
+times the array's (equal loads; Johnson noise).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...circuits.technology.technology import Technology
+from ..fabrics.base import Fabric
+from ..fabrics.registry import fabric_named
+from ..fabrics.requirements import unmet
+from ..matrices import Matrix, dense, scaled
+
+OSCILLATOR = "oscillator"
+LARGEST = 256
+"""Unknowns up to which a second fabric is placed and its modes are looked at: half a second's work."""
+CRITICAL = 9.234
+"""Time constants in which (1 + t) exp(-t) falls to 1e-3; the exponential alone takes ln 1000."""
+
+
+def oscillators_instead(chosen: Fabric, matrix: Matrix, scaling: np.ndarray, technology: Technology) -> str:
+    """The comparison, as a part of a reason; "" where there is nothing to compare.
+
+    Args:
+        chosen: an array with amplifiers. matrix: A, (n, n). scaling: d, (n,).
+    """
+    other = fabric_named(OSCILLATOR)
+    if matrix.shape[0] > LARGEST or chosen.outputs < other.outputs or unmet(other, technology):
+        return ""
+    target = dense(matrix)
+    values = np.linalg.eigvalsh(target)
+    if values[0] <= 0:
+        return ""
+    placed = scaled(target, scaling, scaling)
+    array, unit = chosen.place_bounded(placed, scaling, technology, float(values[0]))
+    parts, _ = other.place_bounded(placed, scaling, technology, float(values[0]))
+    if not other.is_stable(parts, technology):
+        return f"{OSCILLATOR} would be unstable with these amplifiers"
+    times = [
+        math.log(1e3) * chosen.settling(array, float(values[0]), unit, technology),
+        CRITICAL * other.settling(parts, float(values[0]), unit, technology),
+    ]
+    counts = [{kind: len(found) for kind, found in each.inventory()} for each in (array, parts)]
+    more = [f"{counts[1][kind] / counts[0][kind]:.2g} times the {kind}s" for kind in ("resistor", "amplifier")]
+    share = unit / array.drive_nominal
+    load = float(chosen.behaviour(array).load.mean()) / array.drive_nominal
+    friction = 2 * math.sqrt(float(values[0]) * share)
+    noise = float(((load + share * values + friction**2) / values).sum() / (friction * load * (1 / values).sum()))
+    return (
+        f"{OSCILLATOR} would be within 1e-3 after {times[1] / times[0]:.2g} of the time, with {', '.join(more)} and {noise:.2g} times the "
+        "noise power"
+    )
