@@ -181,7 +181,7 @@ class BatchSolution:
 
 @runtime_checkable
 class Device(Protocol):
-    """A machine that relaxes by dx/dt = -(A x - b) + noise and is read after a given time."""
+    """A machine that relaxes by dx/dt = -(A x - b) + noise, or as coupled oscillators (`order_of`), and is read after a given time."""
 
     def accepts(self, system: LinearSystem) -> bool:
         """Whether the device can be programmed with a system of this kind, whatever its numbers are. `solve` raises for any other."""
@@ -194,8 +194,8 @@ class Device(Protocol):
             system: the matrix A, of n cells; of a kind that the device `accepts`.
             b: (n,) drive, in the type of the system.
             duration: tau; math.inf is the settled state.
-            x0: (n,) initial state; None goes on from the present analog state (zeros at first, and after a change of
-                n).
+            x0: (n,) initial state, of oscillators with x' = 0; None goes on from the present analog state (zeros at first, and after
+                a change of n), of oscillators with the x' that they have.
         """
         ...
 
@@ -212,6 +212,27 @@ class Device(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state; the continuation is bit-exact."""
         ...
+
+
+@runtime_checkable
+class OfOrder(Protocol):
+    """A device that says of which order its cells are; see `order_of`."""
+
+    @property
+    def order(self) -> int:
+        """1, or 2."""
+        ...
+
+
+def order_of(device: Any) -> int:
+    """2 for cells that are coupled oscillators, x'' + gamma x' + A x = b; 1 for those that relax, as of a device that does not say."""
+    return device.order if isinstance(device, OfOrder) else 1
+
+
+def stretched(duration: float, factor: float, order: int) -> float:
+    """tau in which a circuit that holds A / `factor` does what it does in `duration` tau with A: relaxation takes 1 / A, a swing the root
+    of that."""
+    return duration * factor ** (1.0 / order)
 
 
 @runtime_checkable

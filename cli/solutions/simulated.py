@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...devicemodel.device import Device, Solution
 
 SETTLING_TIMES = 10.0
-"""Default duration in slow time constants: the remaining settling error is e^-10."""
+"""Default duration in slow time constants y: the remaining settling error is e^-y, of oscillators (1 + y) e^-y."""
 READINGS = ("auto", "refined", "bare")
 FLOOR_ROUNDING = 1e-6
 """Share by which the smallest eigenvalue is taken smaller, for its rounding."""
@@ -183,6 +183,7 @@ def simulated(
     import torch
 
     from ...compiler.validate import validate_drive
+    from ...devicemodel.device import order_of
     from ...devicemodel.host.refine import Refined, settles
     from ...devicemodel.systems import Dense
 
@@ -190,12 +191,13 @@ def simulated(
         raise InputError(f"--reading is {reading!r}: give one of {', '.join(READINGS)}")
     drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
     least = float(np.linalg.eigvalsh(matrix)[0])
-    chosen = SETTLING_TIMES / least if duration is None else duration
-    refined = reading == "refined" or (reading == "auto" and settles(chosen, least))
+    slow = least if order_of(device) == 1 else math.sqrt(max(least, 0.0))
+    chosen = SETTLING_TIMES / slow if duration is None else duration
+    refined = reading == "refined" or (reading == "auto" and settles(chosen, least, order_of(device)))
     # The command knows the smallest eigenvalue, as it knows the exact solution, to judge by.
     system = Dense(torch.from_numpy(matrix), floor=least * (1 - FLOOR_ROUNDING) if least > 0 else 0.0)
     solution = (Refined(device) if refined else device).solve(system, torch.from_numpy(drive), chosen)
-    return Simulated(device, matrix, drive, np.linalg.solve(matrix, drive), float(chosen), 1.0 / least, solution)
+    return Simulated(device, matrix, drive, np.linalg.solve(matrix, drive), float(chosen), 1.0 / slow, solution)
 
 
 def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> tuple[np.ndarray, np.ndarray]:

@@ -96,6 +96,8 @@ class Fabric(abc.ABC):
     states: int = 1
     """Voltages of a cell that a host sets, and goes on from: 1 where cells are first order; of oscillators first the one that is read, then
     that of its velocity. Vectors of them have those of all cells one after another, (states * n,)."""
+    needs_floor: bool = False
+    """Whether its parts depend on a lower bound of the matrix's smallest eigenvalue (`place_bounded`)."""
     sets_state: bool = True
     """Whether a host can set these voltages; if not, a run starts from rest, or goes on from where the last one ended."""
     probes: tuple[float, ...] = (0.0, 1.0)

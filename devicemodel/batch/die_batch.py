@@ -96,6 +96,11 @@ class DieBatch:
     def __len__(self) -> int:
         return len(self.dies)
 
+    @property
+    def order(self) -> int:
+        """See `order_of`."""
+        return fabric_named(self.card.fabric).states
+
     def solve(
         self,
         system: LinearSystem | RealArray,

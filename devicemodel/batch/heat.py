@@ -14,8 +14,8 @@ from ...circuits.technology.redraw import Redraw
 from ...compiler.conductance_errors import fluctuating
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
-from ..devices.circuit import ProgramUnits, heat_of_run
-from ..devices.die_temperature import DieTemperature
+from ..devices.circuit import ProgramUnits
+from ..devices.die_temperature import DieTemperature, heat_of_run
 from ..host.host import Run
 
 

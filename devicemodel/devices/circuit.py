@@ -21,7 +21,6 @@ from ...circuits.errors import InputError
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.technology import Technology
-from ...compiler.analysis.heat import resistor_heat
 from ...compiler.compile import lay_out
 from ...compiler.conductance_errors import fluctuating
 from ...compiler.fabrics.base import Fabric
@@ -33,12 +32,12 @@ from ...compiler.programming import Programming
 from ..device import Outcome
 from ..host.board import Board, Voltages
 from ..host.calibrated_range import CalibratedRange
-from ..host.host import Run, Trial
+from ..host.host import Run
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
-from ..systems import Dense, Implicit, Kronecker, LowRank, changes
+from ..systems import Dense, Implicit, Kronecker, LowRank, changes, eigenvalue_floor
 from .conductance_drift import aged
-from .die_temperature import DieTemperature
+from .die_temperature import DieTemperature, heat_of_run
 
 Relax = Callable[
     [AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator], np.ndarray], Voltages
@@ -210,6 +209,11 @@ class CircuitDevice(HostedDevice):
         return None if name == "auto" else fabric_named(name)
 
     @property
+    def order(self) -> int:
+        """See `order_of`; "auto" chooses among fabrics of first order."""
+        return 1 if self._fabric_shown is None else self._fabric_shown.states
+
+    @property
     def temperatures(self) -> np.ndarray:
         """Present temperatures of the die, (cells, cells) K, with the loaded program's amplifiers at their supplies."""
         program = self.program
@@ -240,12 +244,12 @@ class CircuitDevice(HostedDevice):
         return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
-        matrix, compensates = self._matrix_of(system), self.programming.compensate_leak
-        board = self._programmed(matrix, self.nominal_leak if compensates else 0.0)
+        matrix, floor, compensates = self._matrix_of(system), self._floor_of(system), self.programming.compensate_leak
+        board = self._programmed(matrix, floor, self.nominal_leak if compensates else 0.0)
         if board.stable or not compensates:
             return board
         # The cells ran away, which took a run to see.
-        board = self._programmed(matrix, 0.0)
+        board = self._programmed(matrix, floor, 0.0)
         board.spent_runs = 1
         return board
 
@@ -255,8 +259,21 @@ class CircuitDevice(HostedDevice):
             self._matrix = system, changes(system), matrix_of(system)
         return self._matrix[2]
 
-    def _programmed(self, matrix: np.ndarray, leak: float) -> ProgramBoard:
-        self._nominal = lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells)
+    def _floor_of(self, system: LinearSystem) -> float | None:
+        """What the friction of oscillators goes by, of what a host knows without eigenvalues; None: it is not needed."""
+        fabrics = fabric_names("automatic") if self.fabric == "auto" else [self.fabric]
+        if not any(fabric_named(name).needs_floor for name in fabrics):
+            return None
+        floor = eigenvalue_floor(system)
+        if floor is None and self.fabric != "auto":
+            raise InputError(
+                f"fabric {self.fabric!r} is damped by a lower bound of the smallest eigenvalue, and of this {type(system).__name__} none "
+                "is known: give Dense(A, floor=...), such as the damping that is in A, or another system with damping"
+            )
+        return floor
+
+    def _programmed(self, matrix: np.ndarray, floor: float | None, leak: float) -> ProgramBoard:
+        self._nominal = lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells, floor)
         self._fresh = self._fabricated(self._nominal, self._redraw(self.programmings))
         self._made_for = self._temperature.die_for(self._nominal.parts)
         self.programmings, self._fluctuates_for = self.programmings + 1, -1
@@ -369,17 +386,6 @@ class CircuitDevice(HostedDevice):
         """Differential node voltages (runs, m, n) of runs at m instants: after spans[0] tau from voltages `state`, (runs, kept), under
         currents (runs, n), after spans[1] more, ... `places` are those of the runs among those that the device was asked for at once."""
         raise NotImplementedError
-
-
-def heat_of_run(program: AnalogProgram, amperes_per_volt: float, trial: Trial) -> np.ndarray:
-    """Heat of the resistors at the voltages that a run ended with, (cells, cells) W.
-
-    Args:
-        program: with the parts of the die, input resistors of the run's range among them. amperes_per_volt: of its drive.
-    """
-    currents = trial.driven * amperes_per_volt
-    heat = program.parts.dissipation(trial.readings.held[-1], currents, program.technology.opamp.gain)
-    return resistor_heat(program, program.technology.thermal.cells, heat)
 
 
 def matrix_of(system: LinearSystem) -> np.ndarray:

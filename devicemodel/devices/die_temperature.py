@@ -21,7 +21,10 @@ from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
 from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.thermal_state import ThermalState
+from ...compiler.analysis.heat import resistor_heat
 from ...compiler.parts import Parts
+from ...compiler.program import AnalogProgram
+from ..host.host import Trial
 
 VALUE = 1e-6
 """Largest relative change of a resistance that is left out."""
@@ -133,3 +136,14 @@ def _grid(name: str, values: Any) -> np.ndarray:
             f"state['temperature'][{name!r}] is a {type(values).__name__}: give a tensor of temperatures in K"
         )
     return np.asarray(values.detach().cpu().double().numpy())
+
+
+def heat_of_run(program: AnalogProgram, amperes_per_volt: float, trial: Trial) -> np.ndarray:
+    """Heat of the resistors at the voltages that a run ended with, (cells, cells) W.
+
+    Args:
+        program: with the parts of the die, input resistors of the run's range among them. amperes_per_volt: of its drive.
+    """
+    currents = trial.driven * amperes_per_volt
+    heat = program.parts.dissipation(trial.readings.held[-1], currents, program.technology.opamp.gain)
+    return resistor_heat(program, program.technology.thermal.cells, heat)

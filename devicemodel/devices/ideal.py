@@ -83,6 +83,11 @@ class IdealDevice:
         self._state: Tensor | None = None  # float64, whatever the problem's type; of oscillators [x, x']
         self._loaded: tuple[_Law, Tensor, torch.dtype, float | None] | None = None
 
+    @property
+    def order(self) -> int:
+        """See `order_of`."""
+        return 1 if self.friction is None else 2
+
     def accepts(self, system: LinearSystem) -> bool:
         """True for every linear system, of oscillators but for an `Implicit`; see `Device.accepts`."""
         return isinstance(system, LinearSystem) and not (self.friction is not None and isinstance(system, Implicit))

@@ -76,7 +76,7 @@ class HostedDevice(Device):
         self._drive: Tensor | None = None
         self._outside: tuple[str, ...] = ()
         self._nulling: Nulling | None = None
-        self._nulled_for = 0.0  # tau, of the longest runs that it was sought with
+        self._nulled_for = 0.0  # tau, of the runs that it was sought with
         self._products = 0  # to be counted with the next solution
         self._state: np.ndarray | None = None
         self._without_drive: np.ndarray | None = None
@@ -275,10 +275,13 @@ class HostedDevice(Device):
 
     def _null(self, system: LinearSystem, duration: float) -> None:
         """Find the bias of the loaded board, where offsets are nulled; none where it cannot run. A bias that shorter runs said is sought
-        again: what they show of the slow modes is less than what longer ones will."""
-        if not self.read_out.null_offsets or duration <= self._nulled_for:
+        again: what they show of the slow modes is less than what longer ones will. Of oscillators one of longer runs, too: a swing that is
+        back where it began does not show."""
+        if not self.read_out.null_offsets:
             return
         board = self._board_now()
+        if duration == self._nulled_for or (duration < self._nulled_for and board.overshoot == 1):
+            return
         if board.obstacles(duration)[0] is not None:
             return
         dtype, number = getattr(system, "dtype", torch.float64), self._runs

@@ -26,7 +26,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
-from ..device import Device, Refinement, Solution, check_rows, solve_many, worst
+from ..device import Device, Refinement, Solution, check_rows, order_of, solve_many, worst
 from ..systems import Dense, Kronecker, changes, check_vector
 from .loaded import Loaded, load
 
@@ -67,15 +67,15 @@ class KroneckerColumns:
         device: any that takes a `Dense`.
         factored_damping: True: a damped system A (x) B + damping I is answered with factored damping. That is not its solution, but
             preconditions it: `Refined(KroneckerColumns(device, True, True), method="fcg")` goes on to the solution.
-        equilibrate: program each factor with a unit diagonal, D F D, for max F_ii times the duration, as `Refined` does; for a device
-            that is not `Refined` itself.
+        equilibrate: program each factor with a unit diagonal, D F D, for as many seconds, as `Refined` does; for a device that is not
+            `Refined` itself.
         second: another array, for A, while `device` holds B: then both keep their programs. None: one device holds them in turn.
 
     Attributes:
         programmings: factors that were programmed so far.
 
     Raises:
-        InputError: a device that takes no `Dense`; in `solve`, a damped system unless factored_damping.
+        InputError: a device that takes no `Dense`, or two of different orders; in `solve`, a damped system unless factored_damping.
     """
 
     def __init__(
@@ -95,6 +95,11 @@ class KroneckerColumns:
                 )
         self.second = device if second is None else second
         self.device, self.factored_damping, self.equilibrate = device, factored_damping, equilibrate
+        if order_of(self.second) != order_of(device):
+            raise InputError(
+                "device and second have cells of different orders, so that no one duration suits both: give two of one kind"
+            )
+        self.order = order_of(device)
         self.programmings = 0
         self._loaded: tuple[LinearSystem, tuple[int, ...], Loaded, Loaded] | None = None
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
-from ..device import Device, DeviceBatch
+from ..device import Device, DeviceBatch, order_of, stretched
 from ..systems import Dense, Implicit, Kronecker, LowRank, eigenvalue_floor
 from .deflation import Deflation
 from .iterations import Product
@@ -31,7 +31,7 @@ class Loaded:
 
     Attributes:
         kind: type of the system. product: x -> A x of the system, float64. floor: no eigenvalue of A is below it; None: not known.
-        programmed: on the device, for `stretch` times the duration.
+        programmed: on the device, for `stretch` times the duration (`device.stretched`).
         scaling: D, (n,); None: ones. deflation: of D A D; None: there is none. rest_scaling: D' of what deflation leaves; None: ones.
     """
 
@@ -93,7 +93,7 @@ def load(
     Raises:
         InputError: added_damping with a system of an unknown kind; deflation of a system that is not written out, or of too few unknowns.
     """
-    floor, product = eigenvalue_floor(system), product_with(system)
+    floor, product, order = eigenvalue_floor(system), product_with(system), order_of(device)
     written = _written_out(system, device)
     if deflation and not (written and 0 < deflation < system.size):
         raise InputError(
@@ -110,9 +110,8 @@ def load(
         matrix, largest = matrix * torch.outer(scaling, scaling), 1 / float(scaling.min()) ** 2
     lowest = (floor or 0.0) / largest
     if not deflation:
-        return Loaded(
-            type(system), product, floor, damped(Dense(matrix, floor=lowest), added_damping), largest, scaling
-        )
+        programmed = damped(Dense(matrix, floor=lowest), added_damping)
+        return Loaded(type(system), product, floor, programmed, stretched(1.0, largest, order), scaling)
     taken = Deflation.of(matrix, deflation)
     rest, lowest = taken.rest, min(lowest, max(0.0, taken.replaced))
     inner = _unit_diagonal(rest.diagonal()) if equilibrate else None
@@ -121,7 +120,8 @@ def load(
         # The rest has no slower mode in this many of its own units than A has in one of its.
         largest = 1 / float((inner if scaling is None else inner * scaling).min()) ** 2
     programmed = damped(Dense(rest, floor=lowest), added_damping)
-    return Loaded(type(system), product, floor, programmed, largest, scaling, taken, inner)
+    stretch = stretched(1.0, largest, order)
+    return Loaded(type(system), product, floor, programmed, stretch, scaling, taken, inner)
 
 
 def product_with(system: LinearSystem) -> Product:

@@ -29,8 +29,8 @@ class ReadOut:
         interval: from one to the next, tau, in which the circuit runs on. 0: conversions of one held voltage.
         auto_zero: subtract a reading without drive. It takes a run of its own.
         null_offsets: find a bias drive for each program from readings at b = 0, and add it to every drive (`offset_nulling`). It takes
-            some runs and as many products with A, once for a program, and again for longer runs than it was found with. Not with
-            auto_zero, whose run has the drive inputs at ground.
+            some runs and as many products with A, once for a program, and again for longer runs than it was found with (of oscillators for
+            runs of another length). Not with auto_zero, whose run has the drive inputs at ground.
 
     Raises:
         InputError: auto_zero with null_offsets; fewer than one read; an interval that is negative or not finite, or between the reads of

@@ -12,8 +12,9 @@ for a symmetric A without an eigenvalue below the floor > 0 (`systems.eigenvalue
 et al., Nature Electronics 1:246 (2018); of analog solvers: npj Unconventional Computing 2 (2025), s44335-025-00044-2.
 
 Equilibrated. The device is programmed with D A D, D = diag(A)^-1/2, of unit diagonal, on its equal capacitors, and runs for max A_ii times
-the duration in its own unit of time, which is about as much shorter: the seconds stay. So the path from x0 to the solution is another one
-than that of A. (The compiler's `equilibrate` makes the capacitors unequal and keeps the path, on a board made to order.)
+the duration (of coupled oscillators for the root of it times) in its own unit of time, which is about as much shorter: the seconds stay. So
+the path from x0 to the solution is another one than that of A. (The compiler's `equilibrate` makes the capacitors unequal and keeps the
+path, on a board made to order.)
 
 Chopped. Half the difference of readings at b and at -b is free of every constant error and of even-order nonlinearity, and has half the
 variance of one reading.
@@ -35,7 +36,18 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import check_damping
 from ..checks import check_duration
-from ..device import BatchSolution, Device, DeviceBatch, Outcome, Refinement, RunRows, Solution, check_rows, solve_many
+from ..device import (
+    BatchSolution,
+    Device,
+    DeviceBatch,
+    Outcome,
+    Refinement,
+    RunRows,
+    Solution,
+    check_rows,
+    order_of,
+    solve_many,
+)
 from ..systems import changes, check_vector
 from .iterations import Iterated, Iteration, Product, flexible_cg, richardson
 from .loaded import Loaded, load
@@ -48,15 +60,23 @@ METHODS: dict[str, Callable[[Product, Tensor, int, float], Iteration]] = {
 }
 ROUNDS, MAX_ROUNDS = 2, 20
 """Rounds without a number and without a tolerance, and the most for a tolerance alone."""
-SETTLED = 5.0
-"""Slowest time constants after which a circuit counts as settled, to e^-5 = 0.7 %."""
+SETTLED, SWUNG = 5.0, 7.1
+"""Slowest time constants after which a circuit counts as settled, to e^-5 = 0.7 %; of oscillators as long, (1 + y) e^-y."""
 SMALLEST_DRIVE = 1e-130
 """Of a drive's largest entry: the square of a residual of 1e-16 of it is still a double-precision number."""
 
 
-def settles(duration: float, floor: float) -> bool:
-    """Whether a run of `duration` tau is read at its end: `SETTLED` time constants of a mode of eigenvalue `floor` >= 0."""
-    return floor > 0 and duration >= SETTLED / floor
+def settling(floor: float, order: int = 1) -> float:
+    """tau after which a mode of eigenvalue `floor` >= 0 counts as settled: `SETTLED` / floor; of oscillators, order 2, with the friction
+    that is right for it `SWUNG` / sqrt(floor)."""
+    if floor == 0:
+        return math.inf
+    return SETTLED / floor if order == 1 else SWUNG / math.sqrt(floor)
+
+
+def settles(duration: float, floor: float, order: int = 1) -> bool:
+    """Whether a run of `duration` tau is read at its end; never without a floor."""
+    return floor > 0 and duration >= settling(floor, order)
 
 
 class Refined(Generic[DeviceT]):
@@ -133,6 +153,7 @@ class Refined(Generic[DeviceT]):
         self.rounds = (ROUNDS if tolerance is None else MAX_ROUNDS) if rounds is None else rounds
         self.tolerance, self.chopped, self.equilibrate, self.method = tolerance, chopped, equilibrate, method
         self.added_damping, self.deflation, self.program_every = added_damping, deflation, program_every
+        self.order = order_of(device)
         self._served = 0  # systems that the loaded program was used for
         self._rounds = 0  # that the first of them took
         self._held: tuple[LinearSystem, tuple[int, ...]] | None = None  # with its changes, when it was loaded

@@ -8,8 +8,12 @@ and g = J^T L s, let u follow the dual flow of k = b m cells
 Then x(t) = J^T L u(t) at every t: it holds at t = 0, J^T L s = g; and J^T L du/dt = -(lambda J^T L u + J^T L L^T J J^T
 L u - J^T L s) = -((lambda I + G) x - g), the flow of x, whose solution is unique. So t = 0 gives the gradient (SGD), t
 = inf the exact natural gradient (lambda I + G)^-1 g, and in between the same path, from a matrix whose size does not
-grow with the network. The noise differs: the dual device's reaches the parameters through J^T L, the primal one's is
-white over parameters.
+grow with the network. Coupled oscillators follow the same path of another kind in both systems,
+
+    x'' + gamma x' + (G + lambda I) x = g,   x(0) = g, x'(0) = 0:      x(t) = g + t^2 / 2 (g - (G + lambda I) g) + ...
+
+with u(0) = s, u'(0) = 0, so that t = 0 is SGD there, too (from x = x' = 0 the first step has no length). The noise
+differs: the dual device's reaches the parameters through J^T L, the primal one's is white over parameters.
 """
 
 from __future__ import annotations
@@ -28,10 +32,10 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...devicemodel.checks import check_duration
-from ...devicemodel.device import Device, Outcome, worst
+from ...devicemodel.device import Device, Outcome, order_of, worst
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.host.kronecker_columns import factored_damping
-from ...devicemodel.host.refine import SETTLED, Refined, settles
+from ...devicemodel.host.refine import Refined, settles, settling
 from ...devicemodel.systems import Dense, Implicit, LowRank
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
@@ -73,11 +77,11 @@ class TNGD(NaturalGradient):
         ema_decay: of the Kronecker factors' exponential moving averages, in [0, 1); for "kronecker" and "kfac" only.
         reading: "bare" takes each reading as the device gives it; "refined" corrects it by its residual (`devicemodel.host.refine`),
             to |b - A x| <= 1e-2 |b|. "auto", the default, refines where `duration` is at least the settling time that the damping predicts,
-            5 / lambda, and one reading is taken of a run from the start: below, a finite time is meant as the path from SGD to NGD.
-            `last.reading` records which. Give a `Refined` as the device for other rounds, tolerance or method: its readings are refined
-            whatever the duration is.
+            5 / lambda, or 7.1 / sqrt(lambda) of coupled oscillators, and one reading is taken of a run from the start: below, a finite time
+            is meant as the path from SGD to NGD. `last.reading` records which. Give a `Refined` as the device for other rounds, tolerance
+            or method: its readings are refined whatever the duration is.
         factored_damping: for system="kfac" only. True: each factor has its own damping, the system of `KFAC(factored_damping=True)`, both
-            with eigenvalues from sqrt(lambda) on, so that "auto" refines from 5 / sqrt(lambda) on. False: that of `KFAC()`, to which
+            with eigenvalues from sqrt(lambda) on, so that "auto" refines as from that damping on. False: that of `KFAC()`, to which
             readings with factored damping are refined by products with the factors, by flexible conjugate gradients ("fcg").
         program_every: m: devices are programmed at every m-th step, and read in between with the program that they have, refined by the
             residuals of the step's own system (`Refined`, which takes it as well); what does not converge so is programmed. For refined
@@ -325,7 +329,8 @@ class TNGD(NaturalGradient):
         if self.reading != "auto":
             return self.reading == "refined"
         floor = math.sqrt(damping) if self.system == "kfac" else damping
-        settled = settles(self.duration, floor)
+        order = order_of(self.device)
+        settled = settles(self.duration, floor, order)
         if not settled and self.program_every > 1 and self._steps == 0:
             raise InputError(
                 f"program_every is {self.program_every}, but a run of {self.duration:g} tau does not settle at damping {damping:.3g}, and "
@@ -334,7 +339,7 @@ class TNGD(NaturalGradient):
         if self._settled and not settled:
             warnings.warn(
                 f"at damping {damping:.3g} a run of {self.duration:g} tau does not settle any more, and readings are bare from now on: "
-                f'give reading="refined", or duration={SETTLED / floor:.3g} at least for this damping',
+                f'give reading="refined", or duration={settling(floor, order):.3g} at least for this damping',
                 stacklevel=2,
             )
         self._settled = settled

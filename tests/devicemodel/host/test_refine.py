@@ -13,12 +13,13 @@ from scipy import stats
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.cascade.device import CascadeDevice
-from thermograd.devicemodel.device import Device, Outcome, Solution
+from thermograd.devicemodel.device import Device, Outcome, Solution, order_of
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host import loaded
-from thermograd.devicemodel.host.refine import Refined, settles
+from thermograd.devicemodel.host.kronecker_columns import KroneckerColumns
+from thermograd.devicemodel.host.refine import Refined, settles, settling
 from thermograd.devicemodel.systems import Dense, Implicit, Kronecker, LowRank
 
 from ...systems import spd, true_card
@@ -459,10 +460,27 @@ def test_drives_of_any_size_whose_residuals_have_squares():
 
 
 def test_settling_is_predicted_from_the_floor():
-    assert settles(5.0, 1.0)
-    assert not settles(4.9, 1.0)
+    assert math.exp(-0.1 * settling(0.1)) == pytest.approx(math.exp(-5.0))
+    y = 0.1 * settling(0.01, 2)
+    assert (1 + y) * math.exp(-y) == pytest.approx(math.exp(-5.0), rel=0.02)
+    assert settling(0.0) == settling(0.0, 2) == math.inf
     assert settles(math.inf, 0.1)
     assert not settles(math.inf, 0.0)
+    assert settles(22.5, 0.1, 2)
+    assert not settles(22.4, 0.1, 2)
+
+
+def test_oscillators_run_for_the_root_of_what_cells_of_first_order_do_and_settle_as_far():
+    wide = torch.diag(torch.tensor([4.0, 30.0, 100.0], dtype=torch.float64))
+    wide[0, 1] = wide[1, 0] = 1.0
+    system, b = Dense(wide, floor=3.9), torch.ones(3, dtype=torch.float64)
+    device = Refined(IdealDevice(tau=1.0, friction="critical"), rounds=0, tolerance=1e-3)
+    assert order_of(device) == order_of(Refined(KroneckerColumns(device.device))) == 2
+    # The floor of the whole is 3.9, of the unit diagonal 0.039: 9.3 slowest time constants either way.
+    found = device.solve(system, b, 9.3 / math.sqrt(3.9))
+    assert found.seconds == pytest.approx(2 * 9.3 / math.sqrt(3.9) * 10)
+    assert found.outcome is Outcome.OK
+    assert device.solve(system, b, 6.0 / math.sqrt(3.9)).outcome is Outcome.NOT_CONVERGED
 
 
 def surrogate(die=1):

@@ -55,6 +55,8 @@ def exact_step(model, x, y, damping=DAMPING):
         (0.1, {"duration": 50.0, "reset": False, "system": "primal"}, "bare"),
         (0.1, {"duration": 1.0, "device": Refined(IdealDevice(), rounds=1)}, "refined"),
         (LevenbergMarquardt(0.1), {"duration": 50.0}, "refined"),
+        (0.1, {"duration": 22.5, "device": IdealDevice(friction="critical")}, "refined"),  # as far, with the root
+        (0.1, {"duration": 22.4, "device": IdealDevice(friction="critical")}, "bare"),
     ],
 )
 def test_a_circuit_that_is_read_to_its_end_is_refined(damping, options, reading):

@@ -80,6 +80,55 @@ def test_dual_and_primal_agree_on_digits(t):
     assert float((steps[0] - steps[1]).norm() / steps[0].norm()) < 1e-5
 
 
+def companion_path(A, friction, b, state, t):
+    """[x, x'] after t under x'' + friction x' + A x = b, by the exponential of the companion matrix with b as one more state."""
+    n = len(b)
+    M = torch.zeros(2 * n + 1, 2 * n + 1, dtype=torch.float64)
+    M[:n, n : 2 * n], M[n : 2 * n, :n] = torch.eye(n, dtype=torch.float64), -A
+    M[n : 2 * n, n : 2 * n], M[n : 2 * n, -1] = -friction * torch.eye(n, dtype=torch.float64), b
+    return (torch.from_numpy(linalg.expm(M.numpy() * t)) @ torch.cat([state, torch.ones(1, dtype=torch.float64)]))[:-1]
+
+
+@pytest.mark.parametrize("t", [0.0, 1e-3, 2.0, 20.0, math.inf])
+@pytest.mark.parametrize("system", ["dual", "primal"])
+def test_both_systems_of_oscillators_swing_from_the_gradient_to_the_natural_gradient(system, t):
+    """x(0) = g, x'(0) = 0, and u(0) = s, u'(0) = 0 for the dual cells: one path, by the oracle's dense matrix."""
+    model, x, y = small_problem()
+    G, g = dense_ggn(model, x, lambda z: F.cross_entropy(z, y))
+    A = G + 0.05 * torch.eye(len(g), dtype=torch.float64)
+    optimizer = TNGD(
+        model.parameters(), lr=1.0, damping=0.05, duration=t, system=system, device=IdealDevice(friction="critical"),
+        reading="bare",
+    )  # fmt: skip
+    found = -step_of(optimizer, model, closure_of(model, x, y))
+    start = torch.cat([g, torch.zeros_like(g)])
+    friction = 2 * math.sqrt(0.05)
+    expected = torch.linalg.solve(A, g) if math.isinf(t) else companion_path(A, friction, g, start, t)[: len(g)]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    if t == 1e-3:
+        # Of first order the way from the gradient is t (g - A g), and from rest oscillators begin with t^2 / 2 g, which is no step.
+        torch.testing.assert_close((found - g) / (t**2 / 2), g - A @ g, rtol=1e-2, atol=1e-3 * float(g.norm()))
+        rest = companion_path(A, friction, g, torch.zeros(2 * len(g), dtype=torch.float64), t)[: len(g)]
+        assert float(rest.norm()) < 1e-6 * float(g.norm())
+
+
+def test_oscillators_carry_velocities_on():
+    """By hand: position and velocity run on with the old matrix and drive for the delay, then with the new ones."""
+    model, x, y = small_problem()
+    closure, state = closure_of(model, x, y), None
+    optimizer = TNGD(
+        model.parameters(), lr=0.3, damping=0.05, duration=2.0, delay_time=0.7, reset=False, system="primal",
+        device=IdealDevice(friction=0.3),
+    )  # fmt: skip
+    for _ in range(3):
+        G, g = dense_ggn(model, x, lambda z: F.cross_entropy(z, y))
+        A = G + 0.05 * torch.eye(len(g), dtype=torch.float64)
+        state = torch.cat([g, torch.zeros_like(g)]) if state is None else state
+        reading = companion_path(A, 0.3, g, state, 2.0)[: len(g)]
+        state = companion_path(A, 0.3, g, state, 2.7)
+        torch.testing.assert_close(step_of(optimizer, model, closure), -0.3 * reading, rtol=0, atol=1e-10)
+
+
 def test_carried_state_and_delay_follow_the_device():
     """Two steps by hand: the state runs on with the old matrix and drive for the delay, then with the new ones."""
     model, x, y = small_problem()
