@@ -191,7 +191,7 @@ def simulated(
         raise InputError(f"--reading is {reading!r}: give one of {', '.join(READINGS)}")
     drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
     least = float(np.linalg.eigvalsh(matrix)[0])
-    slow = least if order_of(device) == 1 else math.sqrt(max(least, 0.0))
+    slow = least if order_of(device) == 1 else math.copysign(math.sqrt(abs(least)), least)
     chosen = SETTLING_TIMES / slow if duration is None else duration
     refined = reading == "refined" or (reading == "auto" and settles(chosen, least, order_of(device)))
     # The command knows the smallest eigenvalue, as it knows the exact solution, to judge by.
