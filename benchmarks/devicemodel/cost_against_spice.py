@@ -1,13 +1,13 @@
 """Settling time and heat of a settled run: what the cost states of compiled arrays against plain ngspice transients.
 
-    python benchmarks/devicemodel/cost_against_spice.py [--sizes 8,32,64] [--condition 3]
+    python benchmarks/devicemodel/cost_against_spice.py [--sizes 8,32,64] [--condition 3] [--fabric oscillator]
 
 Random symmetric positive definite systems (eigenvalues in equal ratios) with a random b, on `integrated` and `breadboard`, and on
 `integrated` with amplifiers of 3 MHz. ngspice runs the netlist with the macromodels of the amplifiers (slew rate, output limit and output
 stage in it, noise aside) from cells without charge. Settling time: the last moment at which |x(t) - x(end)| / |x(end)| is 1 %, x(end)
 ngspice's own after three such times. Heat: v^2 / R of all resistors of the array, by the trapezoidal rule over ngspice's points up to that
 moment. The cost's figures are `compiled_array(program, b)`, which runs no simulator; the control is what the cost stated before it knew
-the circuit: 50 R C, and for that long the heat of the most that the resistors make with every unknown at half of the output limit.
+the circuit: 50 tau, and for that long the heat of the most that the resistors make with every unknown at half of the output limit.
 """
 
 from __future__ import annotations
@@ -88,10 +88,12 @@ def simulated(program: AnalogProgram, b: np.ndarray, expected: float) -> tuple[f
     return settled, float(np.trapezoid(np.interp(until, seconds, heat), until))
 
 
-def compared(name: str, technology: Technology, n: int, condition: float = 3.0, seed: int = 1) -> Compared:
-    """One random system of n unknowns."""
+def compared(
+    name: str, technology: Technology, n: int, condition: float = 3.0, seed: int = 1, fabric: str | None = None
+) -> Compared:
+    """One random system of n unknowns; by default in the crossbar that the amplifiers make."""
     matrix, b = system(n, seed, condition)
-    fabric = "crossbar" if technology.opamp.outputs == 2 else "crossbar_single"
+    fabric = fabric or ("crossbar" if technology.opamp.outputs == 2 else "crossbar_single")
     program = compile_matrix(matrix, fabric, technology, b=b, check=False)
     array = compiled_array(program, b)
     settling = array.settling(ACCURACY)
@@ -106,16 +108,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", default="8,32,64", help="numbers of unknowns (default 8,32,64)")
     parser.add_argument("--condition", type=float, default=3.0, help="condition number of the systems (default 3)")
+    parser.add_argument("--fabric", help="of `integrated` alone, such as oscillator (default: crossbars of all)")
     arguments = parser.parse_args()
     sizes = [int(word) for word in arguments.sizes.split(",")]
     print(
-        "| technology | n | settling to 1 %: cost | ngspice | error | 50 RC | heat: cost | ngspice | error | before |"
+        "| technology | n | settling to 1 %: cost | ngspice | error | 50 tau | heat: cost | ngspice | error | before |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     start, worst = time.process_time(), 0.0
-    for name, technology in TECHNOLOGIES.items():
+    chosen = dict(list(TECHNOLOGIES.items())[:1]) if arguments.fabric else TECHNOLOGIES
+    for name, technology in chosen.items():
         for n in sizes:
-            one = compared(name, technology, n, arguments.condition)
+            one = compared(name, technology, n, arguments.condition, fabric=arguments.fabric)
             worst = max(worst, *map(abs, one.errors))
             print(
                 f"| {name} | {n} | {one.settling:.3g} s | {one.simulated_settling:.3g} s | {100 * one.errors[0]:+.2f} % | "

@@ -257,7 +257,8 @@ def _circuit(
     row, high = cells * mean, max(2 * sigma * math.sqrt(cells), unit)
     low = high / condition
     if fabric == OSCILLATOR:
-        swings = OscillatorLoop.planned(opamp, farad, row + unit, row + unit, unit, low)
+        most = math.inf if technology.resistors.bits is None else unit
+        swings = OscillatorLoop.planned(opamp, farad, row + unit, row, unit, low, most)
         return PlannedCircuit(technology, swings, low, high, volts, 2, (row, unit), cells, sigma)
     if opamp.outputs == 2:
         loop = Loop(opamp, farad, row + unit, row)

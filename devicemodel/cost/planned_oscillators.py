@@ -35,11 +35,19 @@ class OscillatorLoop(ModalLaw):
 
     @classmethod
     def planned(
-        cls, opamp: OpAmp, capacitance: float, load: float, output: float, link: float, smallest: float
+        cls,
+        opamp: OpAmp,
+        capacitance: float,
+        load: float,
+        output: float,
+        link: float,
+        smallest: float,
+        most: float = math.inf,
     ) -> OscillatorLoop:
-        """With the friction that damps the smallest eigenvalue critically, less what the finite gain adds, and R = 2 / (omega_t C)."""
-        leak = (load + link) / min(opamp.gain, IDEAL_GAIN)
-        friction = max(2 * math.sqrt(link * smallest) - leak, 0.0)
+        """With the friction, up to `most` S, that damps the smallest eigenvalue critically, less what the finite gain adds, and
+        R = 2 / (omega_t C)."""
+        leak = 1.0 / min(opamp.gain, IDEAL_GAIN)
+        friction = min(max(2 * math.sqrt(link * smallest) - leak * (load + link), 0.0) / (1 + leak), most)
         return cls(opamp, capacitance, load, output, link, friction, 2 * period(opamp.gbw) / capacitance)
 
     @property

@@ -11,6 +11,8 @@ import pytest
 from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.compile import compile_matrix
+from thermograd.devicemodel.cost.loaded_circuit import LoadedCircuit
 from thermograd.devicemodel.cost.planned import planned_array
 from thermograd.devicemodel.cost.planned_oscillators import OscillatorLoop
 
@@ -48,6 +50,34 @@ def test_excess_phase_undoes_the_friction_unless_a_resistor_restores_it() -> Non
     ideal = 1 / math.sqrt(smallest)
     assert slowest(2.0, zero=False) == pytest.approx(2 * ideal, rel=0.1)
     assert slowest(2.0, zero=True) == pytest.approx(ideal, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"opamp__gbw": 3e7, "opamp__second_pole": 9e7, "opamp__gain": 200.0}, {"opamp__output_resistance": 200.0}],
+    ids=["fast", "slow", "soft"],
+)
+def test_rows_loaded_alike_have_the_natural_frequencies_of_the_netlist(fields: dict[str, float]) -> None:
+    technology = preset("integrated").replace(
+        resistors__bits=None, opamp__common_mode_gain=math.inf, opamp__common_mode_gbw=math.inf, **fields
+    )
+    row = 0.1 * np.random.default_rng(0).standard_normal(8)
+    row = (row + np.roll(row[::-1], 1)) / 2
+    row[0] = 1.0
+    matrix = np.array([np.roll(row, k) for k in range(8)])
+    program = compile_matrix(matrix, "oscillator", technology, check=False)
+    load = float(np.abs(program.parts.matrix()).sum(axis=1)[0])  # type: ignore[attr-defined]
+    low, high = program.conductance_unit * np.linalg.eigvalsh(matrix)[[0, -1]]
+    made, circuit = (
+        OscillatorLoop.planned(technology.opamp, FARAD, load + UNIT, load, UNIT, low),
+        LoadedCircuit(program),
+    )
+    assert made.friction == pytest.approx(program.parts.friction[0, 0], rel=1e-9)  # type: ignore[attr-defined]
+    assert made.slowest(low, high) == pytest.approx(circuit.slowest, rel=1e-4)
+    assert made.settling(low, 0.01) == pytest.approx(circuit.settling(0.01), rel=3e-3)
+    if "opamp__gain" in fields:  # the control: ideal amplifiers
+        bare = dataclasses.replace(made, load=UNIT, opamp=OpAmp())
+        assert abs(bare.settling(low, 0.01) / circuit.settling(0.01) - 1) > 0.005
 
 
 def test_finite_gain_is_taken_off_the_friction() -> None:
