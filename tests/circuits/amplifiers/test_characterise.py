@@ -71,7 +71,7 @@ def test_a_parameter_that_is_three_percent_off_is_not_taken_for_found(name):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     st.floats(20.0, 1e6),
     st.floats(1e4, 1e9),

@@ -23,7 +23,7 @@ from thermograd.compiler.program import AnalogProgram
 from ..oracle import operating_point
 from ..spread import CASES, LARGEST, LEAST, UNKNOWNS, program_of, spread_z
 
-DIES = 150
+DIES = 100
 
 
 def solutions(program, b, dies: int = DIES) -> np.ndarray:

@@ -14,7 +14,8 @@ from ...systems import passive, spd
 @pytest.mark.parametrize("fabric", ["crossbar", "dual_rail"])
 def test_curves_end_at_the_share_of_stable_dies(fabric: str) -> None:
     matrix = passive(4, 0.3, 1) if fabric == "dual_rail" else spd(4, 2e3, 2)
-    report = describe(compile_matrix(matrix, fabric, preset("breadboard" if fabric == "dual_rail" else "integrated")))
+    technology = preset("breadboard" if fabric == "dual_rail" else "integrated")
+    report = describe(compile_matrix(matrix, fabric, technology), dies=200)
     ax = die_errors_plot(report).axes[0]
     curves = {line.get_label(): np.array(line.get_data()) for line in ax.get_lines() if line.get_label()[0] != "_"}
     # A passive network has no offsets.

@@ -88,10 +88,10 @@ def test_values_are_recovered_within_their_errors():
 
 @pytest.fixture(scope="module")
 def bootstrap():
-    """Calibrations of 120 synthetic data sets, a fifth of each held out: a parametric bootstrap."""
+    """Calibrations of 60 synthetic data sets, a fifth of each held out: a parametric bootstrap."""
     rng = np.random.default_rng(7)
     cards = []
-    for _ in range(120):
+    for _ in range(60):
         rest, held = draw(rng).split(5)
         cards.append(calibrate_from_measurements(netlist(TRUE), SOUGHT, [rest], [held], starts=0))
     return cards
