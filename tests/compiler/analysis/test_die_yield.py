@@ -18,8 +18,8 @@ from thermograd.compiler.analysis.die_spread import die_spread
 from thermograd.compiler.analysis.die_yield import die_yield, dies_for, made, varies
 from thermograd.compiler.analysis.reading_errors import reading_errors
 from thermograd.compiler.compile import compile_matrix
-from thermograd.compiler.program_report import USUAL_DIES
 from thermograd.compiler.decks.monte_carlo import monte_carlo_spice
+from thermograd.compiler.program_report import USUAL_DIES
 from thermograd.devicemodel.host.converters import quantise
 
 from ...systems import passive, spd
