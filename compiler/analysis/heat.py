@@ -39,6 +39,10 @@ def equilibrium(program: AnalogProgram, b: Any) -> np.ndarray:
     """
     require_resistors(program)
     parts, fabric = program.parts, program.fabric
+    if fabric.has_linear_law:
+        rest = fabric.at_rest(parts, program.technology)
+        settled = np.linalg.solve(rest.matrix, rest.drive * program.currents(b) + rest.offset)
+        return np.asarray(settled * program.readout_scale / program.volts_per_unit)
     realised = fabric.realised(parts, program.technology)
     currents = fabric.drive(parts) * program.currents(b)
     if fabric.active:

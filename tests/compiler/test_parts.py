@@ -22,7 +22,7 @@ from thermograd.compiler.compile import lay_out
 from ..systems import passive, spd
 
 IDEAL = preset("ideal")
-FABRICS = ("rc", "dual_rail", "crossbar", "crossbar_single")
+FABRICS = ("rc", "dual_rail", "crossbar", "crossbar_single", "oscillator")
 ALL = IDEAL.replace(
     resistors__tolerance=0.02,
     resistors__die_to_die=0.15,
@@ -238,18 +238,24 @@ def test_a_gradient_distorts_the_solution_by_the_first_order_amount(fabric):
 @settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6))
 def test_the_netlist_has_the_dies_parts(fabric, seed, n):
-    program = lay_out(matrix_for(fabric, n), fabric, ALL).on(Die(ALL, seed))
+    technology = ALL.replace(opamp__gbw=1e9)
+    program = lay_out(matrix_for(fabric, n), fabric, technology).on(Die(technology, seed))
     parts, netlist = program.parts, program.netlist()
     coupling = parts.coupling if fabric == "rc" else parts.coupling * np.abs(parts.polarity)
     if fabric == "dual_rail":
         coupling = np.triu(coupling, 1)
     used = (parts.polarity < 0).any(axis=0) if fabric == "crossbar_single" else np.zeros(n, dtype=bool)
-    others = [parts.drive, parts.inverter[:, used]] if fabric.startswith("crossbar") else [parts.ground]
+    others = [parts.ground] if parts.drive_nominal == 0 else [parts.drive, parts.inverter[:, used]]
+    if fabric == "oscillator":
+        others += [parts.friction, parts.link, 1 / parts.series]
     conductances = np.concatenate([values.ravel() for values in (coupling, *others)])
-    found = [part.resistance for part in netlist.of(Resistor)]
+    # But those of the amplifiers.
+    found = [part.resistance for part in netlist.of(Resistor) if not part.name.startswith("RA")]
     np.testing.assert_allclose(np.sort(found), np.sort(1 / conductances[conductances > 0]), rtol=1e-14)
     storage = parts.storage if fabric == "rc" else parts.capacitance
-    found = [part.capacitance for part in netlist.of(Capacitor)]
+    if fabric == "oscillator":
+        storage = np.concatenate([storage, parts.velocity_capacitance])
+    found = [part.capacitance for part in netlist.of(Capacitor) if not part.name.startswith("CA")]
     np.testing.assert_allclose(np.sort(found), np.sort(storage.ravel()), rtol=1e-14)
 
 
@@ -257,7 +263,8 @@ def test_the_netlist_has_the_dies_parts(fabric, seed, n):
 @settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6))
 def test_every_part_has_the_variation_gradient_and_mismatch_of_its_place(fabric, seed, n):
-    nominal, die = lay_out(matrix_for(fabric, n), fabric, ALL), Die(ALL, seed)
+    technology = ALL.replace(opamp__gbw=1e9)
+    nominal, die = lay_out(matrix_for(fabric, n), fabric, technology), Die(technology, seed)
     parts, place = nominal.on(die).parts, (np.arange(n) + 0.5) / n
     shared = 0.15 * die.deviates("resistor_die_to_die", (1, 1))[0, 0]
     down, across = 0.05 * die.deviates("resistor_gradient", (1, 2))[0]
@@ -280,18 +287,24 @@ def test_every_part_has_the_variation_gradient_and_mismatch_of_its_place(fabric,
             wanted = np.where(np.triu(np.ones((n, n))) > 0, wanted, wanted.transpose(0, 2, 1))
     present = nominal.parts.coupling > 0
     np.testing.assert_allclose(logs("coupling")[present], wanted[present], atol=1e-12)
-    if fabric.startswith("crossbar"):
+    if parts.drive_nominal:
         for field, shape in (("drive", (rails, n)), ("inverter", (2, n))):
             np.testing.assert_allclose(logs(field), expected(place, 1.0, die.deviates(field, shape)), atol=1e-12)
     else:
         grounded = nominal.parts.ground > 0
         wanted = expected(place, place, die.deviates("ground", (rails, n)))
         np.testing.assert_allclose(logs("ground")[grounded], wanted[grounded], atol=1e-12)
+    for field, sign in (("friction", 1), ("link", 1), ("series", -1)) if fabric == "oscillator" else ():
+        np.testing.assert_allclose(sign * logs(field), expected(place, 1.0, die.deviates(field, (2, n))), atol=1e-12)
     down, across = 0.03 * die.deviates("capacitor_gradient", (1, 2))[0]
     shared = 0.1 * die.deviates("capacitor_die_to_die", (1, 1))[0, 0]
-    column = np.ones(n) if fabric.startswith("crossbar") else place
-    wanted = shared + down * (place - 0.5) + across * (column - 0.5) + 0.01 * die.deviates("capacitor", (rails, n))
-    np.testing.assert_allclose(-logs("storage" if fabric == "rc" else "capacitance"), wanted, atol=1e-12)
+    column = np.ones(n) if parts.drive_nominal else place
+    middle = shared + down * (place - 0.5) + across * (column - 0.5)
+    fields = {"storage" if fabric == "rc" else "capacitance": "capacitor"}
+    if fabric == "oscillator":
+        fields["velocity_capacitance"] = "velocity_capacitor"
+    for field, part in fields.items():
+        np.testing.assert_allclose(-logs(field), middle + 0.01 * die.deviates(part, (rails, n)), atol=1e-12)
 
 
 @pytest.mark.parametrize("fabric", ["lc", "spu"])

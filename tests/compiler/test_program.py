@@ -313,7 +313,7 @@ def test_a_die_of_other_parts_is_rejected_and_one_of_another_place_is_not():
     program.on(Die(program.technology.replace(thermal__to_hot=1e-3), 1))
 
 
-@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single", "oscillator"])
 def test_the_settling_time_is_that_of_the_slowest_pole_of_the_netlist(fabric):
     technology = preset("breadboard").replace(capacitors__unit=1e-10, opamp__gbw=1e6, resistors__tolerance=0.0)
     program = compile_matrix(spd(6, 20.0, 1), fabric, built_for(fabric, technology))
@@ -323,7 +323,7 @@ def test_the_settling_time_is_that_of_the_slowest_pole_of_the_netlist(fabric):
     assert program.settling_time > 1.15 * program.tau / np.linalg.eigvalsh(program.target)[0]
 
 
-@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single"])
+@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single", "oscillator"])
 def test_no_output_within_its_limit_heats_the_resistors_more_than_the_report_says(fabric):
     a = np.array([[2.0, -0.7, 0.0], [-0.7, 1.5, -0.2], [0.0, -0.2, 1.0]])
     program = compile_matrix(a, fabric)
@@ -338,7 +338,7 @@ def test_no_output_within_its_limit_heats_the_resistors_more_than_the_report_say
     assert 0.02 * most < max(heats) <= most * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single"])
+@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single", "oscillator"])
 def test_the_most_heat_of_the_report_bounds_random_systems_on_their_dies_at_their_limits(fabric):
     """100 of 1 to 4 unknowns, each driven until an output or the DAC is at its limit. Half of the range, as it was, is exceeded."""
     rng, technology = (
@@ -353,7 +353,7 @@ def test_the_most_heat_of_the_report_bounds_random_systems_on_their_dies_at_thei
         program = compile_matrix(a, fabric, technology, check=False).on(Die(technology, k))
         b = rng.standard_normal(len(a))
         parts = program.parts
-        offsets = ("offset", "inverter_offset") if isinstance(parts, ArrayParts) else ()
+        offsets = [name for name in ("offset", "inverter_offset", "position_offset") if name in vars(parts)]
         silent = dataclasses.replace(parts, **{name: 0 * getattr(parts, name) for name in offsets})
         volts = (
             equilibrium(dataclasses.replace(program, parts=silent), b) / program.readout_scale * program.volts_per_unit

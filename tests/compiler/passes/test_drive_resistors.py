@@ -17,7 +17,7 @@ from thermograd.compiler.program_io import load_program
 from ...systems import low_rank, spd
 
 A, B = spd(4, 60.0, 1), np.array([0.3, -1.0, 0.5, 0.1])
-FABRICS = ["crossbar", "crossbar_single"]
+FABRICS = ["crossbar", "crossbar_single", "oscillator"]
 
 
 def ranged(name: str, ranges: int = 8):

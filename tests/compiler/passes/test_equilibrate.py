@@ -23,7 +23,7 @@ def spread(program):
     return conductances.max() / conductances.min()
 
 
-@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single", "oscillator"])
 def test_the_same_matrix_is_realised_with_less_spread(fabric):
     a, b = graded(6, 1), np.arange(1.0, 7.0)
     plain, scaled = (compile_matrix(a, fabric, b=b, equilibrate=flag) for flag in (False, True))

@@ -13,7 +13,7 @@ from thermograd.compiler.program import AnalogProgram
 
 from ...systems import built_for, passive
 
-FABRICS = ["dual_rail", "crossbar"]
+FABRICS = ["dual_rail", "crossbar", "oscillator"]
 TECHNOLOGIES = ["ideal", "breadboard", "integrated"]
 
 
@@ -112,6 +112,16 @@ def test_a_changed_part_in_the_netlist_is_rejected(fabric, name, field):
     with pytest.raises(VerificationError, match="differs from its law"):
         verify(altered(program_of(fabric), change))
     assert verify(altered(program_of(fabric), lambda part: part)) < 1e-9  # the change is what is seen
+
+
+@pytest.mark.parametrize("name", ["RD1p", "RL2m", "RZ3p", "CV4m", "RB5p"])
+def test_every_part_of_an_oscillator_is_looked_at(name):
+    def change(part):
+        field = "capacitance" if isinstance(part, Capacitor) else "resistance"
+        return dataclasses.replace(part, **{field: getattr(part, field) * 1.001}) if part.name == name else part
+
+    with pytest.raises(VerificationError, match="differs from its law"):
+        verify(altered(program_of("oscillator", "integrated"), change))
 
 
 @pytest.mark.parametrize("fabric", FABRICS)
