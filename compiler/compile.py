@@ -15,7 +15,7 @@ from .fabrics.registry import fabric_named, fabric_names
 from .fabrics.requirements import require_buildable, unmet
 from .factors import multiplied
 from .h_matrix import lambda_star
-from .linear_system import FactoredSystem, LinearSystem
+from .linear_system import FactoredSystem, LinearSystem, sides_of
 from .matrices import Matrix, dense, scaled
 from .passes.choose_fabric import choose_fabric
 from .passes.damp import damp
@@ -142,7 +142,7 @@ def compile_system(
             program = dataclasses.replace(program, reason=f"{program.reason}; not {cascade.name}: {lacks.what}")
         return program
     scaling = jacobi_scaling(target) if equilibrate else np.ones(len(target))
-    parts, unit = cascade.place_factors(factors, damping, scaling, technology)
+    parts, unit = cascade.place_factors(factors, damping, scaling, technology, sides_of(system))
     asked = "it was asked for; " if fabric != "auto" else ""
     program = AnalogProgram(
         technology=technology,

@@ -38,8 +38,17 @@ class LinearSystem(Protocol):
 
 @runtime_checkable
 class FactoredSystem(LinearSystem, Protocol):
-    """A = F_1 F_2 ... F_m + damping I with A's factors at hand."""
+    """A = F_1 F_2 ... F_m + damping I with A's factors at hand.
+
+    One whose factors are A (x) 1 and 1 (x) B has an attribute `sides`, (p, q), besides: its parts are copies of A and B.
+    """
 
     def factors(self) -> tuple[Any, ...]:
         """F_1, ..., F_m from left to right, each a sparse (scipy) matrix; positive semi-definiteness is checked here."""
         ...
+
+
+def sides_of(system: FactoredSystem) -> tuple[int, ...]:
+    """(p, q) of a Kronecker product; () of other systems."""
+    p_and_q: tuple[int, ...] = getattr(system, "sides", ())
+    return p_and_q

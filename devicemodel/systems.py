@@ -224,6 +224,11 @@ class Kronecker:
         product = entries.reshape(*entries.shape[:-4], self.size, self.size)
         return product + self.damping * torch.eye(self.size, dtype=self.dtype, device=self.device)
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """(p, q)."""
+        return self.A.shape[-1], self.B.shape[-1]
+
     def factors(self) -> tuple[Any, ...]:
         """A (x) 1 and 1 (x) B, scipy sparse; InputError where one is not positive semi-definite, and of a batch."""
         return kronecker_factors(self.A, self.B)

@@ -44,12 +44,14 @@ def rest_noise(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
         resistors, active = (np.diag(covariance) for covariance in kinds)
         return resistors if technology.thermal.johnson_noise else np.zeros(program.size), active
     noise = fabric.noise(program.parts, technology)
-    law = program.behaviour
+    rest, storage = fabric.at_rest(program.parts, technology).matrix, program.parts.capacitances()
+    if storage is None:
+        raise UnrealisableError(f"the noise of fabric {fabric.name} at rest is not known by a law")
     slow = 1.0 / (2 * math.pi * program.settling_time)
     corners = [
         corner for corner in (opamp.noise_voltage_corner, opamp.noise_current_corner) if corner and fabric.active
     ]
-    fast = float((np.abs(law.conductance).sum(axis=1) / law.capacitance).max()) / (2 * math.pi)
+    fast = float((np.abs(rest).sum(axis=1) / storage).max()) / (2 * math.pi)
     limits = [limit for limit in (opamp.gbw, opamp.second_pole) if math.isfinite(limit) and fabric.active]
     endless = fabric.active and opamp.noise_voltage > 0 and math.isinf(opamp.gbw) and math.isinf(sampler)
     highest = max([fast, *limits, *([sampler] if math.isfinite(sampler) else [])])

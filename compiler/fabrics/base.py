@@ -122,12 +122,18 @@ class Fabric(abc.ABC):
         return self.place(scaled_matrix, scaling, technology)
 
     def place_factors(
-        self, factors: tuple[sparse.csr_array, ...], damping: float, scaling: np.ndarray, technology: Technology
+        self,
+        factors: tuple[sparse.csr_array, ...],
+        damping: float,
+        scaling: np.ndarray,
+        technology: Technology,
+        sides: tuple[int, ...] = (),
     ) -> tuple[Any, float]:
         """As `place`, for D (factors[0] @ factors[1] @ ... + damping) D; where it `takes_factors`.
 
         Args:
             factors: unscaled, with outer sides n. damping: problem units. scaling: d, (n,).
+            sides: (p, q) where the factors are A (x) 1 and 1 (x) B, whose copies of A and B a die numbers (`FactoredSystem`).
         """
         raise UnrealisableError(f"fabric {self.name} does not take a matrix by its factors")
 

@@ -15,11 +15,8 @@ g_t / (L_t + g_t) of the gain-bandwidth product; `compile_system` checks that th
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -28,136 +25,15 @@ from ...circuits.amplifiers.models import IDEAL_GAIN, AmplifierCell, OnePole
 from ...circuits.errors import UnrealisableError
 from ...circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ...circuits.netlist.netlist import Netlist
-from ...circuits.technology.die import Die
 from ...circuits.technology.e_series import preferred_conductance
 from ...circuits.technology.technology import Technology
+from ..linear_law import LinearLaw
 from ..matrices import Matrix
-from ..parts import Parts
-from ..symbolic_law import Expr, Line, SymbolicLaw, Term
+from ..parts import AtRest, CellNoise
 from .base import Fabric, group_name, pair_drives, rails
-
-
-@dataclass(frozen=True)
-class FactoredParts(Parts):
-    """Component values of a cascade of T arrays before n integrators; both rails alike.
-
-    Attributes:
-        arrays: T sparse matrices of signed conductances, S, in the order in which the signal passes them; the last has n rows.
-        feedback: T - 1 vectors of conductances across the summing amplifiers, S.
-        damping, drive, capacitance: (n,) S, S, F of each cell.
-        drive_nominal: conductance that the host assumes for every input resistor, S.
-    """
-
-    arrays: tuple[sparse.csr_array, ...]
-    feedback: tuple[np.ndarray, ...]
-    damping: np.ndarray
-    drive: np.ndarray
-    capacitance: np.ndarray
-    drive_nominal: float = dataclasses.field()
-
-    @property
-    def size(self) -> int:
-        """Number of unknowns n."""
-        return len(self.damping)
-
-    @property
-    def rails(self) -> int:
-        """Number of rails, 2."""
-        return 2
-
-    def with_drive(self, conductance: float, die: Die | None = None, mismatch: float | None = None) -> FactoredParts:
-        """See `Parts.with_drive`; nominal parts alone."""
-        return dataclasses.replace(self, drive=np.full_like(self.drive, conductance), drive_nominal=conductance)
-
-    @property
-    def symbolic_size(self) -> int:
-        """Number of cells, or rows of the largest array."""
-        return max(self.size, *(array.shape[0] for array in self.arrays))
-
-    def stages(self) -> list[np.ndarray]:
-        """For each summing stage the matrix from cells' voltages to its outputs."""
-        found: list[np.ndarray] = []
-        passed: np.ndarray = np.eye(self.size)
-        for array, feedback in zip(self.arrays[:-1], self.feedback, strict=True):
-            passed = (array @ passed) / feedback[:, None]
-            found.append(passed)
-        return found
-
-    def amplifier_loads(self) -> list[tuple[np.ndarray | None, np.ndarray]]:
-        """Columns of the array after each output, with the damping of a cell or the feedback of a stage."""
-        columns = [np.asarray(abs(array).sum(axis=0)).ravel() for array in self.arrays]
-        own = (self.damping, *self.feedback)
-        return [
-            (stage, column + added) for stage, column, added in zip((None, *self.stages()), columns, own, strict=True)
-        ]
-
-    def map_conductances(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """The arrays' resistors, then damping; feedback and input resistors are placed at values that can be had."""
-        arrays = []
-        for array in self.arrays:
-            changed = array.copy()
-            changed.data = np.sign(array.data) * change(np.abs(array.data))
-            changed.eliminate_zeros()
-            arrays.append(changed)
-        return dataclasses.replace(self, arrays=tuple(arrays), damping=change(self.damping))
-
-    def rounding_bound(self, wanted: Matrix, ratio: float, step: float) -> Any:
-        """|product of arrays that are each as far off as rounding takes them| less the product itself, entry by entry."""
-        exact, wide = np.eye(self.size), np.eye(self.size)
-        for array, feedback in zip(self.arrays, (*self.feedback, None), strict=True):
-            entries = np.abs(array.toarray())
-            gain = 1.0 if feedback is None else 1.0 / feedback[:, None]
-            exact, wide = gain * (entries @ exact), gain * ((entries * (1 + ratio) + step) @ wide)
-        return wide - exact + np.diag(self.damping * ratio + step)
-
-    def capacitances(self) -> np.ndarray:
-        """Capacitances of the integrators."""
-        return self.capacitance
-
-    def inventory(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Two of everything but amplifiers."""
-        single = [*(np.abs(array.data) for array in self.arrays), *self.feedback, self.damping, self.drive]
-        present = np.concatenate(single)
-        yield "resistor", np.repeat(1.0 / present[present > 0], 2)
-        yield "capacitor", np.repeat(self.capacitance, 2)
-        yield "amplifier", np.ones(self.size + sum(len(feedback) for feedback in self.feedback))
-
-    def code_count(self) -> int:
-        """One value per entry of each factor."""
-        return sum(int(np.prod(array.shape)) for array in self.arrays)
-
-    def dissipation_bound(self, volts: float, drive_volts: float) -> float:
-        """Resistors span an output, at half of its voltage, and a virtual ground."""
-        arrays = sum(float(abs(array).sum()) for array in self.arrays) + sum(float(f.sum()) for f in self.feedback)
-        held = 2 * (arrays + float(self.damping.sum())) * (volts / 2) ** 2
-        return held + 2 * float(self.drive.sum()) * (drive_volts / 2) ** 2
-
-    def write_law(self, law: SymbolicLaw) -> None:
-        """The law of the module's docstring: w_t = [g_t + eps (L_t + g_t)]^-1 G_t w_(t-1) for the arrays but the last."""
-        law.amplifier_error()
-        states = law.volts
-        rows: list[tuple[list[Term], list[Expr]]] = []
-        for t, array in enumerate(self.arrays, start=1):
-            rows, outputs = [], []
-            for r, row in enumerate(array.toarray().tolist(), start=1):
-                y = {j: 1 / law.part("R", (r, j + 1), 1.0 / abs(g), stage=t) for j, g in enumerate(row) if g}
-                terms = [Term(x if row[j] > 0 else -x, (), states[j]) for j, x in y.items()]
-                rows.append((terms, list(y.values())))
-                if t < len(self.arrays):
-                    outputs.append(self._write_stage(law, t, r, terms, list(y.values())))
-            states = outputs
-        for i, (coupled, conductances) in enumerate(rows):
-            drive = (float(self.drive[i]), self.drive_nominal)
-            law.integrator(i, coupled, conductances, float(self.capacitance[i]), drive, 2, float(self.damping[i]))
-
-    def _write_stage(self, law: SymbolicLaw, t: int, r: int, terms: list[Term], conductances: list[Expr]) -> Expr:
-        """Row r of summing stage t, both from 1; returns its output."""
-        back = 1 / law.part("RF", (r,), 1.0 / float(self.feedback[t - 1][r - 1]), stage=t)
-        output = law.symbol(f"w{t}_{r}", f"w^{{({t})}}_{{{r}}}")
-        left = (Term(back, (), output), Term(law.eps, ((*conductances, back),), output))
-        law.definitions.append(Line(left, tuple(terms)))
-        law.amplifier(f"S{t}_{r}", 2)
-        return output
+from .cascade_dynamics import CascadeDynamics
+from .cascade_parts import FactoredParts
+from .cascade_stability import grows
 
 
 class Factored(Fabric):
@@ -167,6 +43,7 @@ class Factored(Fabric):
     title = "cascade of resistor arrays (J, H, J^T)"
     parts_type = FactoredParts
     symmetric, active, takes_factors = False, True, True
+    has_dies = has_device_model = True
     outputs = 2
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:
@@ -180,7 +57,12 @@ class Factored(Fabric):
         raise UnrealisableError(f"fabric factored cannot realise a matrix: {self.scaling(scaled)[1]}")
 
     def place_factors(
-        self, factors: tuple[sparse.csr_array, ...], damping: float, scaling: np.ndarray, technology: Technology
+        self,
+        factors: tuple[sparse.csr_array, ...],
+        damping: float,
+        scaling: np.ndarray,
+        technology: Technology,
+        sides: tuple[int, ...] = (),
     ) -> tuple[FactoredParts, float]:
         """See `Fabric.place_factors`: (D F_1) F_2 ... (F_T D) + damping D^2.
 
@@ -209,6 +91,7 @@ class Factored(Fabric):
             drive=np.full(n, drive),
             capacitance=technology.capacitors.unit * scaling**2,
             drive_nominal=drive,
+            sides=np.array(sides, dtype=np.int64),
         )
         return parts, unit
 
@@ -229,6 +112,22 @@ class Factored(Fabric):
     def is_stable(self, parts: FactoredParts, technology: Technology) -> bool:
         """Whether all poles of the loop decay, the summing stages' and the integrators' bandwidth included."""
         return bool(self._poles(parts, technology).real.max() < 0)
+
+    def grows(self, parts: FactoredParts, technology: Technology) -> bool:
+        """By the law of each rail, with a second pole of the amplifiers (`cascade_stability`)."""
+        return grows(CascadeDynamics.of(parts, technology))
+
+    def at_rest(self, parts: FactoredParts, technology: Technology) -> AtRest:
+        """See `Fabric.at_rest`."""
+        return CascadeDynamics.of(parts, technology).at_rest
+
+    def noise(self, parts: FactoredParts, technology: Technology) -> Callable[[float], CellNoise]:
+        """Resistors' and amplifiers', white and 1/f; that of a stage goes into all cells behind it."""
+        return CascadeDynamics.of(parts, technology).noise
+
+    def linear_law(self, parts: FactoredParts, technology: Technology) -> LinearLaw:
+        """See `Fabric.linear_law`; InputError for noise voltage of amplifiers without a pole."""
+        return CascadeDynamics.of(parts, technology).linear_law()
 
     def _poles(self, parts: FactoredParts, technology: Technology) -> np.ndarray:
         """Natural frequencies of the whole loop, 1/s."""
@@ -288,59 +187,82 @@ class Factored(Fabric):
         amplifier: AmplifierCell | None = None,
     ) -> None:
         """Stage by stage, then the integrators. Stage t has outputs u<t>p<r>, u<t>m<r> and inputs g<t>p<r>, g<t>m<r>."""
-        kelvin, cell = technology.thermal.ambient, amplifier or OnePole(technology.opamp)
+        cell, count = amplifier or OnePole(technology.opamp), len(parts.arrays)
+        values = parts.by_rail()
+        kelvin = parts.temperatures or [np.full_like(kind, technology.thermal.ambient) for kind in parts.kinds()[:-1]]
         outputs = [rails(i) for i in range(parts.size)]
         signal = state
         for t, (array, feedback) in enumerate(zip(parts.arrays[:-1], parts.feedback, strict=True), start=1):
             signal = (array @ signal) / feedback
             fresh = [(f"u{t}p{r + 1}", f"u{t}m{r + 1}") for r in range(array.shape[0])]
-            for r, row in enumerate(_rows(array)):
+            own, warmth, offset = values[count + t - 1], kelvin[count + t - 1], parts.stage_offset(t - 1)
+            for r, row in enumerate(_rows(array, values[t - 1], kelvin[t - 1])):
                 k, group = r + 1, f"stage{t}row{r + 1}"
                 inputs = (f"g{t}p{k}", f"g{t}m{k}")
-                for j, value in row:
+                for j, positive, pair, warm in row:
                     for rail in range(2):
                         # A positive entry goes to the input that lifts the like output.
-                        end = inputs[1 - rail if value > 0 else rail]
-                        name = f"R{t}_{k}_{j + 1}{'pm'[rail]}"
-                        netlist.add(Resistor(name, outputs[j][rail], end, 1.0 / abs(value), kelvin), group=group)
+                        end = inputs[1 - rail if positive else rail]
+                        if pair[rail] > 0:
+                            name = f"R{t}_{k}_{j + 1}{'pm'[rail]}"
+                            netlist.add(Resistor(name, outputs[j][rail], end, 1.0 / pair[rail], warm), group=group)
                 for rail in range(2):
                     # Each output feeds back to the input that lowers it, where the opposite rail's signal comes in.
-                    ends = (fresh[r][rail], inputs[rail])
-                    netlist.add(
-                        Resistor(f"RF{t}_{k}{'pm'[rail]}", *ends, 1.0 / float(feedback[r]), kelvin), group=group
-                    )
-                cell.add(netlist, (inputs[1], inputs[0]), fresh[r], f"S{t}_{k}", state=float(signal[r]), group=group)
+                    name, ends = f"RF{t}_{k}{'pm'[rail]}", (fresh[r][rail], inputs[rail])
+                    netlist.add(Resistor(name, *ends, 1.0 / float(own[rail, r]), float(warmth[r])), group=group)
+                start = float(signal[r])
+                cell.add(netlist, (inputs[1], inputs[0]), fresh[r], f"S{t}_{k}", float(offset[r]), start, group)
             outputs = fresh
-        gain = min(technology.opamp.gain, IDEAL_GAIN)
-        for i, row in enumerate(_rows(parts.arrays[-1])):
-            k, group = i + 1, group_name(i)
+        self._lower_cells(netlist, parts, technology, outputs, (currents, state), cell)
+
+    def _lower_cells(
+        self,
+        netlist: Netlist,
+        parts: FactoredParts,
+        technology: Technology,
+        outputs: list[tuple[str, str]],
+        driven: tuple[np.ndarray, np.ndarray],
+        cell: AmplifierCell,
+    ) -> None:
+        """The integrators, behind these outputs, with drive currents and voltages at the start."""
+        gain, (currents, state), count = min(technology.opamp.gain, IDEAL_GAIN), driven, len(parts.arrays)
+        values = parts.by_rail()
+        damping, drive, capacitance = values[-3:]
+        kelvin = parts.temperatures or [np.full_like(kind, technology.thermal.ambient) for kind in parts.kinds()[:-1]]
+        for i, row in enumerate(_rows(parts.arrays[-1], values[count - 1], kelvin[count - 1])):
+            k, group, offset = i + 1, group_name(i), float(parts.offset[i])
             for rail in range(2):
                 summing = f"e{'pm'[rail]}{k}"
-                for j, value in row:
-                    source = outputs[j][rail if value > 0 else 1 - rail]
-                    name = f"R{len(parts.arrays)}_{k}_{j + 1}{'pm'[rail]}"
-                    netlist.add(Resistor(name, source, summing, 1.0 / abs(value), kelvin), group=group)
-                if parts.damping[i] > 0:
-                    damper = Resistor(
-                        f"RL{k}{'pm'[rail]}", rails(i)[rail], summing, 1.0 / float(parts.damping[i]), kelvin
-                    )
-                    netlist.add(damper, group=group)
+                for j, positive, pair, warm in row:
+                    if pair[rail] > 0:
+                        source = outputs[j][rail if positive else 1 - rail]
+                        name = f"R{count}_{k}_{j + 1}{'pm'[rail]}"
+                        netlist.add(Resistor(name, source, summing, 1.0 / pair[rail], warm), group=group)
+                if damping[rail, i] > 0:
+                    ohm, name = 1.0 / float(damping[rail, i]), f"RL{k}{'pm'[rail]}"
+                    netlist.add(Resistor(name, rails(i)[rail], summing, ohm, float(kelvin[-2][i])), group=group)
                 sign, volts = (0.5, -0.5)[rail], float(currents[i]) / parts.drive_nominal
-                suffix, start = f"{k}{'pm'[rail]}", sign * float(state[i]) * (1.0 + 1.0 / gain)
+                # The capacitor sees the output less the amplifier's own input voltage.
+                suffix, start = f"{k}{'pm'[rail]}", sign * (float(state[i]) * (1.0 + 1.0 / gain) - offset)
+                ohm, warm = 1.0 / float(drive[rail, i]), float(kelvin[-1][i])
                 netlist.add(
                     VoltageSource(f"VB{suffix}", f"b{'pm'[rail]}{k}", "0", sign * volts, ac=sign),
-                    Resistor(f"RB{suffix}", f"b{'mp'[rail]}{k}", summing, 1.0 / float(parts.drive[i]), kelvin),
-                    Capacitor(f"C{suffix}", rails(i)[rail], summing, float(parts.capacitance[i]), initial=start),
+                    Resistor(f"RB{suffix}", f"b{'mp'[rail]}{k}", summing, ohm, warm),
+                    Capacitor(f"C{suffix}", rails(i)[rail], summing, float(capacitance[rail, i]), initial=start),
                     group=group,
                 )
-            cell.add(netlist, (f"em{k}", f"ep{k}"), rails(i), str(k), state=float(state[i]), group=group)
+            cell.add(netlist, (f"em{k}", f"ep{k}"), rails(i), str(k), offset, float(state[i]), group)
 
 
-def _rows(array: sparse.csr_array) -> Iterator[list[tuple[int, float]]]:
-    """(column, value) of the non-zero entries, row by row."""
-    for start, end in zip(array.indptr[:-1], array.indptr[1:], strict=True):
-        pairs = zip(array.indices[start:end].tolist(), array.data[start:end].tolist(), strict=True)
-        yield sorted((j, value) for j, value in pairs if value)
+def _rows(
+    array: sparse.csr_array, values: np.ndarray, kelvin: np.ndarray
+) -> Iterator[list[tuple[int, bool, tuple[float, float], float]]]:
+    """Row by row (column, whether it is positive, conductances of the rails, temperature) of the entries that are there."""
+    columns, signs = array.indices.tolist(), array.data.tolist()
+    pairs, warm = list(zip(*values.tolist(), strict=True)), kelvin.tolist()
+    for start, end in zip(array.indptr[:-1].tolist(), array.indptr[1:].tolist(), strict=True):
+        places = sorted((k for k in range(start, end) if signs[k]), key=columns.__getitem__)
+        yield [(columns[k], signs[k] > 0, pairs[k], warm[k]) for k in places]
 
 
 def _rows_scaled(array: sparse.csr_array, scaling: np.ndarray) -> sparse.csr_array:

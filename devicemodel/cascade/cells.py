@@ -7,7 +7,7 @@ Systems are taken apart into mantissas and a power of two, since x of (2^e A, 2^
 type has, or the smallest, the law's numbers are the same.
 
 Conductances are rounded as the technology's are. The die-to-die variation shifts all resistors alike; all are at its ambient temperature.
-There is no layout of these fabrics, so that gradients over the die are left out.
+Gradients over the die, which the places of `fabrics.cascade_places` have, are left out.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ BLOCK = 2**16
 """Entries of an array that are made at a time."""
 KEPT = 2**22
 """Entries of an array up to which its conductances are kept once they are made (32 MB); larger ones are made again in each pass."""
-FIRST, LAST = 0, 1
-"""The arrays before the summing amplifiers and before the cells."""
 _LEAST = 1e-300
 """Of the largest entry of a factor: conductances for smaller ones would overflow on their way."""
 
@@ -122,7 +120,11 @@ class Cells:
         return np.asarray(conductance * factor / self._drift)
 
     def _made(self, nominal: np.ndarray, deviate: np.ndarray | None) -> np.ndarray:
-        values = np.sign(nominal) * self._rounded(np.abs(nominal)) * (np.exp(-self._shift) / self._drift)
+        return self._fixed(np.sign(nominal) * self._rounded(np.abs(nominal)), deviate)
+
+    def _fixed(self, nominal: np.ndarray, deviate: np.ndarray | None) -> np.ndarray:
+        """As `_made`, of resistors that are placed at a value that can be had, and not programmed."""
+        values = nominal * (np.exp(-self._shift) / self._drift)
         return values if deviate is None else values * np.exp(-self.mismatch * deviate)
 
     def _rounded(self, conductance: np.ndarray) -> np.ndarray:

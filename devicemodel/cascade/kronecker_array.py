@@ -9,9 +9,10 @@ the two arrays 1 (x) B and A (x) 1 of `fabrics.cascade`, p q (p + q) pairs of re
 there all at the same time: one array that served all rows by turns would need sampled voltages, and cells that relax do not wait.
 So each copy is made of resistors of its own, and the board's matrix is not a Kronecker product but near to one, nor is it symmetric.
 
-Values are `fabrics.cascade`'s: the largest entries of A and of B are one unit resistor each, whatever their scales, and the feedback
-conductance is B's spectral norm. A pair's deviate is `Die.deviates_of` its place, (array, copy and row, column), the same for every p and
-q: it is computed some copies at a time, and of large arrays nothing larger than A and B is kept.
+Values, and numbers of the deviates, are `fabrics.cascade`'s, so that a compiled program has the same parts on a die: the largest entries
+of A and of B are one unit resistor each, whatever their scales, and the feedback conductance is B's spectral norm. A pair's deviate is
+`Die.deviates_of` its place, (array, copy and row, column), the same for every p and q: it is computed some copies at a time, and of large
+arrays nothing larger than A and B is kept.
 """
 
 from __future__ import annotations
@@ -24,13 +25,9 @@ import numpy as np
 
 from ...circuits.errors import InputError
 from ...circuits.technology.die import Die
+from ...compiler.fabrics.cascade_places import ARRAYS, FIRST, LAST, SIDE, stage_channel
 from ..systems import Kronecker
-from .cells import BLOCK, FIRST, KEPT, LAST, Cells, StandardDeviations, largest_entry
-
-SIDE = 2**16
-"""Most rows of A or B: channels of one copy."""
-_ARRAYS = 2**32
-"""Number of channels reserved for each array."""
+from .cells import BLOCK, KEPT, Cells, StandardDeviations, largest_entry
 
 
 class KroneckerArray(Cells):
@@ -102,7 +99,7 @@ class KroneckerArray(Cells):
         if self.mismatch == 0:
             return np.broadcast_to(nominal, (count, side, side))
         copy, row, column = np.ogrid[copies, 0:side, 0:side]
-        factor = self.die.deviates_of("coupling", array * _ARRAYS + copy * SIDE + row, column)
+        factor = self.die.deviates_of("coupling", array * ARRAYS + copy * SIDE + row, column)
         factor *= -self.mismatch
         np.exp(factor, out=factor)
         factor *= nominal
@@ -118,10 +115,12 @@ class KroneckerArray(Cells):
     @cached_property
     def feedback(self) -> np.ndarray:
         """(N,) S, of the summing amplifiers, which are numbered as the cells are: row by row."""
-        deviates = self.die.deviates_of("ground", np.array(2 * _ARRAYS), np.arange(self.size))
-        return self._made(np.full(self.size, self._feedback), deviates)
+        deviates = self.die.deviates_of("ground", np.array(stage_channel(0)), np.arange(self.size))
+        return self._fixed(np.full(self.size, self._feedback), deviates)
 
     @cached_property
     def stage_offsets(self) -> np.ndarray:
         """(N,) V, of the summing amplifiers."""
-        return self._deviations.offset * self.die.deviates_of("offset", np.array(2 * _ARRAYS), np.arange(self.size))
+        return self._deviations.offset * self.die.deviates_of(
+            "offset", np.array(stage_channel(0)), np.arange(self.size)
+        )

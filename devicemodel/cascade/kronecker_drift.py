@@ -31,7 +31,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .cells import FIRST, LAST
+from ...compiler.fabrics.cascade_places import FIRST, LAST
 from .contour import spectral_bound
 from .kronecker_array import KroneckerArray
 from .krylov import SEARCHED, away, nearest_to_growth, resolve

@@ -5,8 +5,8 @@ so that the board's matrix G_3 W G_1 is not symmetric. Each conductance is there
 the pair, whose ln deviates by sigma / sqrt(2) to first order. A pair's deviate is `Die.deviates_of` its place, (array and row, cell):
 it is computed block by block, and of large arrays nothing of size k x N is kept, apart from the J that the caller holds.
 
-Values are `fabrics.cascade`'s: the largest entry of each factor is one unit resistor, feedback conductances are the spectral norms.
-What the cells have for themselves is `cells`'.
+Values, and numbers of the deviates, are `fabrics.cascade`'s, so that a compiled program has the same parts on a die: the largest entry of
+each factor is one unit resistor, feedback conductances are the spectral norms. What the cells have for themselves is `cells`'.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from functools import cached_property
 import numpy as np
 
 from ...circuits.technology.die import Die
+from ...compiler.fabrics.cascade_places import ARRAYS, stage_channel
 from ..systems import LowRank
 from .cells import BLOCK, KEPT, Cells, StandardDeviations, largest_entry
-
-_ARRAYS = 2**32
-"""Channels of one array; places of the middle array and of the feedback resistors come after those of the first two."""
 
 
 class LowRankArray(Cells):
@@ -88,7 +86,7 @@ class LowRankArray(Cells):
         nominal = self._share * self._J[:, cells].double().numpy()
         if self.mismatch == 0:
             return self._made(nominal, None)
-        channel = array * _ARRAYS + np.arange(self.rows)
+        channel = array * ARRAYS + np.arange(self.rows)
         return self._made(
             nominal, self.die.deviates_of("coupling", channel[:, None], np.arange(self.size)[None, cells])
         )
@@ -112,7 +110,7 @@ class LowRankArray(Cells):
         """(k, k) S, the array H; None where there is none."""
         if self._middle is None:
             return None
-        channel = 2 * _ARRAYS + np.arange(self.rows)
+        channel = 2 * ARRAYS + np.arange(self.rows)
         return self._made(
             self._middle, self.die.deviates_of("coupling", channel[:, None], np.arange(self.rows)[None, :])
         )
@@ -120,14 +118,18 @@ class LowRankArray(Cells):
     @cached_property
     def feedback(self) -> list[np.ndarray]:
         """(k,) S, of each stage of summing amplifiers."""
-        deviates = (self.die.deviates_of("ground", _stage(t), np.arange(self.rows)) for t in range(len(self._feedback)))
-        return [self._made(np.full(self.rows, value), z) for value, z in zip(self._feedback, deviates, strict=True)]
+        deviates = self._of_stages("ground")
+        return [self._fixed(np.full(self.rows, value), z) for value, z in zip(self._feedback, deviates, strict=True)]
 
     @cached_property
     def stage_offsets(self) -> list[np.ndarray]:
         """(k,) V, of each stage of summing amplifiers."""
-        deviates = (self.die.deviates_of("offset", _stage(t), np.arange(self.rows)) for t in range(len(self._feedback)))
-        return [self._deviations.offset * z for z in deviates]
+        return [self._deviations.offset * z for z in self._of_stages("offset")]
+
+    def _of_stages(self, part: str) -> list[np.ndarray]:
+        """Deviates of what each stage has one of for each row, (k,) each."""
+        rows, count = np.arange(self.rows), len(self._feedback)
+        return [self.die.deviates_of(part, np.array(stage_channel(t)), rows) for t in range(count)]
 
     def _spectral_norm(self) -> float:
         """Of share J, by its Gram matrix on the shorter side."""
@@ -139,7 +141,3 @@ class LowRankArray(Cells):
             part = self._share * self._J[:, cells].double().numpy()
             gram += part @ part.T
         return float(np.sqrt(np.linalg.eigvalsh(gram)[-1]))
-
-
-def _stage(t: int) -> np.ndarray:
-    return np.array(2 * _ARRAYS + t)

@@ -36,9 +36,10 @@ import torch
 from scipy.constants import Boltzmann
 
 from ...circuits.errors import InputError
+from ...compiler.fabrics.cascade_places import FIRST, LAST
 from ..ou.doubling import transition
 from ..ou.recent import Recent
-from .cells import FIRST, KEPT, LAST
+from .cells import KEPT
 from .contour import ANGLE, INNER, ROUNDING, STEP, WIDTH, Motion, angle_of, hyperbola, left_out, nodes, spectral_bound
 from .input_noise import SILENT, InputNoise
 from .low_rank_array import LowRankArray

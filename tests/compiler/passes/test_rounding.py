@@ -16,7 +16,7 @@ from thermograd.circuits.technology.parts import Resistors
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.ensemble import compile_ensemble, mean_solution_error
-from thermograd.compiler.fabrics.cascade import FactoredParts
+from thermograd.compiler.fabrics.cascade_parts import FactoredParts
 from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.factors import low_rank_factors
 from thermograd.compiler.matrices import scaled

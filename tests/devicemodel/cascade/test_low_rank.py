@@ -18,9 +18,11 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_system
-from thermograd.compiler.fabrics.cascade import Factored, FactoredParts
+from thermograd.compiler.fabrics.cascade import Factored
+from thermograd.compiler.fabrics.cascade_parts import FactoredParts
+from thermograd.compiler.fabrics.cascade_places import FIRST, LAST
 from thermograd.devicemodel.cascade import low_rank_dynamics
-from thermograd.devicemodel.cascade.cells import FIRST, LAST, StandardDeviations
+from thermograd.devicemodel.cascade.cells import StandardDeviations
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.cascade.low_rank_array import LowRankArray
 from thermograd.devicemodel.cascade.low_rank_dynamics import LowRankDynamics
