@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..circuits.errors import InputError
 from ..circuits.technology.presets import as_technology
 from ..circuits.technology.technology import Technology
+from .fabrics.base import Fabric
 from .fabrics.registry import fabric_named, fabric_names
 from .fabrics.requirements import require_buildable, unmet
 from .factors import multiplied
@@ -121,11 +123,7 @@ def compile_system(
     if not isinstance(system, FactoredSystem):
         matrix, damping = _written_out(system)
         return compile_matrix(matrix, fabric, technology, damping, b, check, equilibrate, prune, rounding, seed, floor)
-    if system.size > LARGEST_PRODUCT:
-        raise InputError(
-            f"the system has {system.size} unknowns; at most {LARGEST_PRODUCT} can be compiled from factors: errors are stated against the "
-            "multiplied-out matrix, which the compiler holds once"
-        )
+    _require_product(system.size)
     factors, damping = system.factors(), check_damping(system.damping)
     target = damp(multiplied(factors), damping)
     array = len(target) * (len(target) + 1)
@@ -142,9 +140,28 @@ def compile_system(
             program = dataclasses.replace(program, reason=f"{program.reason}; not {cascade.name}: {lacks.what}")
         return program
     scaling = jacobi_scaling(target) if equilibrate else np.ones(len(target))
-    parts, unit = cascade.place_factors(factors, damping, scaling, technology, sides_of(system))
     asked = "it was asked for; " if fabric != "auto" else ""
-    program = AnalogProgram(
+    reason = f"{asked}a cascade of {len(factors)} arrays takes {2 * resistors} resistors, the multiplied-out crossbar {2 * array}"
+    program = _place_factors(system, factors, target, cascade, technology, scaling, reason, rounding, b, seed)
+    return _finished(dataclasses.replace(program, lambda_star=lambda_star(target)), b, check)
+
+
+def _place_factors(
+    system: FactoredSystem,
+    factors: tuple[Any, ...],
+    target: np.ndarray,
+    cascade: Fabric,
+    technology: Technology,
+    scaling: np.ndarray,
+    reason: str,
+    rounding: str = "nearest",
+    b: Any = None,
+    seed: int = 0,
+) -> AnalogProgram:
+    """The factors of a system in the arrays of a cascade, at 1 V a problem unit."""
+    damping = check_damping(system.damping)
+    parts, unit = cascade.place_factors(factors, damping, scaling, technology, sides_of(system))
+    return AnalogProgram(
         technology=technology,
         fabric_name=cascade.name,
         target=target,
@@ -154,10 +171,17 @@ def compile_system(
         volts_per_unit=1.0,
         parts=rounded(parts, cascade, technology, scaling, rounding, b, seed),
         rounding=rounding,
-        lambda_star=lambda_star(target),
-        reason=f"{asked}a cascade of {len(factors)} arrays takes {2 * resistors} resistors, the multiplied-out crossbar {2 * array}",
+        lambda_star=math.nan,
+        reason=reason,
     )
-    return _finished(program, b, check)
+
+
+def _require_product(size: int) -> None:
+    if size > LARGEST_PRODUCT:
+        raise InputError(
+            f"the system has {size} unknowns; at most {LARGEST_PRODUCT} can be compiled from factors: errors are stated against the "
+            "multiplied-out matrix, which the compiler holds once"
+        )
 
 
 def lay_out(
@@ -171,7 +195,8 @@ def lay_out(
     """The passes up to rounding, at 1 V a problem unit: what a device runs at each programming.
 
     Args:
-        matrix, fabric, technology: see `compile_matrix`.
+        matrix: see `compile_matrix`; or a `FactoredSystem`, for a fabric that takes factors.
+        fabric, technology: see `compile_matrix`.
         leak: 1 / A0 of the amplifiers whose leak is taken off the diagonal before rounding (`Programming`); 0: none.
         cells: measured values of the die's crosspoints, by which codes are chosen (`passes.verified_codes`); None: the nearest codes.
         floor: a lower bound of the smallest eigenvalue, problem units, by which oscillators are damped; None or 0: the compiler works
@@ -184,9 +209,31 @@ def lay_out(
     Raises:
         InputError, UnrealisableError: as `compile_matrix`, but for an indefinite matrix, which only passive fabrics reject.
     """
+    if isinstance(matrix, FactoredSystem):
+        return _laid_out_by_factors(matrix, fabric, as_technology(technology), leak, cells)
     return _place(
         validate(matrix), fabric, as_technology(technology), 0.0, leak=leak, cells=cells, explain=False, floor=floor
     )
+
+
+def _laid_out_by_factors(
+    system: FactoredSystem, fabric: str, technology: Technology, leak: float, cells: CellTable | None
+) -> AnalogProgram:
+    if fabric not in (cascades := fabric_names("takes_factors")):
+        raise InputError(
+            f"matrix is a {type(system).__name__}, and fabric {fabric} takes a matrix: give its dense(), or use fabric="
+            f"{' or '.join(map(repr, cascades))}"
+        )
+    if leak or cells is not None:
+        raise InputError(
+            f"fabric {fabric} is programmed with the nearest codes of its factors: leave compensate_leak and cells out of the programming"
+        )
+    cascade = fabric_named(fabric)
+    require_buildable(cascade, technology)
+    _require_product(system.size)
+    factors = system.factors()
+    target = multiplied(factors) + check_damping(system.damping) * np.eye(system.size)
+    return _place_factors(system, factors, target, cascade, technology, np.ones(system.size), "it was asked for")
 
 
 def _place(

@@ -22,7 +22,8 @@ class SlowSource:
 
     Attributes:
         kind: whose density of the amplifier it is (`OpAmp.noise_voltage`, `noise_current`, two-sided density half its square).
-        into: what a constant one drives, (m, n), of each state per second for a volt or ampere at each cell's.
+        into: what a constant one drives, (m, n), of each state per second for a volt or ampere at each cell's; of amplifiers of a stage
+            before the cells one for each of them, and as many columns in all sources of a law.
     """
 
     kind: Literal["voltage", "current"]

@@ -370,7 +370,7 @@ class Parts(abc.ABC):
 
     @property
     def symbolic_size(self) -> int:
-        """Unknowns, or rows of the largest array between them: what makes equations in symbols long."""
+        """Unknowns, or rows of the largest array between them: what makes equations in symbols long, and most amplifiers of one kind."""
         return self.size
 
     def write_law(self, law: SymbolicLaw) -> None:

@@ -31,7 +31,7 @@ from ..linear_law import LinearLaw
 from ..matrices import Matrix
 from ..parts import AtRest, CellNoise
 from .base import Fabric, group_name, pair_drives, rails
-from .cascade_dynamics import CascadeDynamics
+from .cascade_dynamics import SLOW_INPUTS, CascadeDynamics
 from .cascade_parts import FactoredParts
 from .cascade_stability import grows
 
@@ -43,7 +43,8 @@ class Factored(Fabric):
     title = "cascade of resistor arrays (J, H, J^T)"
     parts_type = FactoredParts
     symmetric, active, takes_factors = False, True, True
-    has_dies = has_device_model = True
+    has_dies = has_device_model = has_linear_law = True
+    slow_inputs = SLOW_INPUTS
     outputs = 2
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

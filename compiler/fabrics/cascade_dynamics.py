@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
@@ -32,6 +33,11 @@ from ..parts import AtRest, CellNoise
 from .cascade_parts import FactoredParts
 from .cascade_places import rows_and_columns
 
+Kind = Literal["voltage", "current"]
+STAGES = 2
+"""Stages of summing amplifiers of J^T H J."""
+SLOW_INPUTS: tuple[Kind, ...] = (*("current", "current", "current") * 2, "voltage", "voltage", "voltage")
+"""Kinds of the inputs that may have 1/f noise; those of a stage that is not there drive nothing."""
 _SIDES = np.array([1.0, -1.0])
 """Sign of the output that is joined to inputs 0 and 1 of an integrator, and of its half."""
 
@@ -277,21 +283,16 @@ class _States:
         )
 
     def _slow(self) -> list[SlowSource]:
-        """Noise voltages of all amplifiers, and currents of their inputs, in groups of n."""
-        n, found = self.dynamics.size, []
-        starts = np.cumsum([0, *(3 * count for count in self.counts)])
-        d, kinds = self.dynamics, ("voltage", "current")
-        for kind, density, corner in zip(kinds, (d.voltage, d.current), d.corners, strict=True):
-            inputs = (2,) if kind == "voltage" else (0, 1)
-            for which in inputs if density * corner > 0 else ():
-                places = np.concatenate(
-                    [self.noise + starts[t] + which * count + np.arange(count) for t, count in enumerate(self.counts)]
-                )
-                for first in range(0, len(places), n):
-                    into = np.zeros((self.states, n))
-                    group = places[first : first + n]
-                    into[:, : len(group)] = self.flow[:, group]
-                    found.append(SlowSource("voltage" if kind == "voltage" else "current", into))
+        """In the order of `SLOW_INPUTS`: inputs of integrators and of each stage, of one width."""
+        d, found = self.dynamics, []
+        counts = [*self.counts, *[0] * (STAGES - len(d.stages))]
+        inputs: list[tuple[Kind, int]] = [("current", 0), ("current", 1), ("voltage", 2)]
+        for kind, which in inputs:
+            for t, count in enumerate(counts):
+                place = self.noise + 3 * sum(counts[:t]) + which * count
+                into = np.zeros((self.states, max(counts)))
+                into[:, :count] = self.flow[:, place : place + count]
+                found.append(SlowSource(kind, into))
         return found
 
     def _outputs(self, outputs: list[np.ndarray]) -> Outputs:

@@ -39,6 +39,8 @@ from ..systems import Dense, Implicit, Kronecker, LowRank, changes, eigenvalue_f
 from .conductance_drift import aged
 from .die_temperature import DieTemperature, heat_of_run
 
+BY_FACTORS = "LowRank(J, H, damping) or Kronecker(A, B, damping), whose factors are its arrays; give another one to fabric='crossbar'"
+"""Systems of a fabric that takes factors."""
 Relax = Callable[
     [AnalogProgram, np.ndarray, np.ndarray, tuple[float, ...], Sequence[np.random.Generator], np.ndarray], Voltages
 ]
@@ -189,6 +191,8 @@ class CircuitDevice(HostedDevice):
                 f"programming is {programming!r}: give a Programming, such as Programming(compensate_leak=True)"
             )
         self.fabric, self.layout, self.programming = fabric, layout, programming or Programming()
+        if self._takes_factors:
+            self.kinds = BY_FACTORS
         self.programmings = 0
         self._nominal: AnalogProgram | None = None
         self._fresh: AnalogProgram | None = None
@@ -237,19 +241,27 @@ class CircuitDevice(HostedDevice):
         """
         self._temperature.set(temperatures)
 
+    @property
+    def _takes_factors(self) -> bool:
+        return self.fabric != "auto" and fabric_named(self.fabric).takes_factors
+
     def accepts(self, system: LinearSystem) -> bool:
-        """True for systems that can be written out, entry by entry; see `Device.accepts`."""
+        """True for systems that can be written out, entry by entry; of a fabric that takes factors, for those that are given by them; see
+        `Device.accepts`."""
+        if self._takes_factors:
+            return isinstance(system, LowRank | Kronecker)
         if isinstance(system, Dense | LowRank | Kronecker):  # a protocol takes longer to look at
             return True
         return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
-        matrix, floor, compensates = self._matrix_of(system), self._floor_of(system), self.programming.compensate_leak
-        board = self._programmed(matrix, floor, self.nominal_leak if compensates else 0.0)
+        given = system if self._takes_factors else self._matrix_of(system)
+        floor, compensates = self._floor_of(system), self.programming.compensate_leak
+        board = self._programmed(given, floor, self.nominal_leak if compensates else 0.0)
         if board.stable or not compensates:
             return board
         # The cells ran away, which took a run to see.
-        board = self._programmed(matrix, floor, 0.0)
+        board = self._programmed(given, floor, 0.0)
         board.spent_runs = 1
         return board
 
@@ -272,8 +284,8 @@ class CircuitDevice(HostedDevice):
             )
         return floor
 
-    def _programmed(self, matrix: np.ndarray, floor: float | None, leak: float) -> ProgramBoard:
-        self._nominal = lay_out(matrix, self.fabric, self.technology, leak, self.programming.cells, floor)
+    def _programmed(self, given: np.ndarray | LinearSystem, floor: float | None, leak: float) -> ProgramBoard:
+        self._nominal = lay_out(given, self.fabric, self.technology, leak, self.programming.cells, floor)
         self._fresh = self._fabricated(self._nominal, self._redraw(self.programmings))
         self._made_for = self._temperature.die_for(self._nominal.parts)
         self.programmings, self._fluctuates_for = self.programmings + 1, -1

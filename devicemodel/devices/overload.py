@@ -31,7 +31,11 @@ def overload(program: AnalogProgram, cells: np.ndarray, currents: np.ndarray) ->
     Returns:
         (runs,): above 1 an amplifier cannot hold its output.
     """
-    parts, opamp = program.parts, program.technology.opamp
+    parts, opamp, fabric = program.parts, program.technology.opamp, program.fabric
+    if fabric.has_linear_law:
+        linear = fabric.linear_law(parts, program.technology)
+        # Of a circuit at ease with its outputs, as it is but for an amplifier's response.
+        return None if linear.outputs is None else share_along(opamp, linear.outputs, cells @ linear.start.T, currents)
     if not is_limited(opamp):
         return None
     loads = [load for _, load in parts.amplifier_loads()]

@@ -152,6 +152,7 @@ class SurrogateDevice(CircuitDevice):
         if law.order > STATES:
             raise InputError(
                 f"{program.size} unknowns of fabric {program.fabric_name} have {law.order} states (at most {STATES}): use fewer"
+                f"{', or a CascadeDevice' if program.fabric.takes_factors else ''}"
             )
         power = self.card.noise_power.value if self._noisy else 0.0
         return (
@@ -231,7 +232,10 @@ class SurrogateDevice(CircuitDevice):
         ]
         # Those runs that sought a bias, or found the program unstable.
         waited = board.spent_runs * sum(seconds)
-        self._flicker.begin(board.size, seeds, seconds, waited, [self.seed, self.die.seed or 0, number, FLICKER])
+        assert self._nominal is not None
+        # Amplifiers of a kind may be more than the cells.
+        widest = self._nominal.parts.symbolic_size
+        self._flicker.begin(widest, seeds, seconds, waited, [self.seed, self.die.seed or 0, number, FLICKER])
         try:
             return super()._runs_of(b, starts, without_drive, duration, violations)
         except BaseException:
@@ -270,7 +274,7 @@ class SurrogateDevice(CircuitDevice):
         if self._flicker is not None:
             seconds = _seconds(spans, program.tau)
             pairs = zip(places.tolist(), seeds, strict=True)
-            runs = [self._flicker.run(place, program.size, seconds, seed) for place, seed in pairs]
+            runs = [self._flicker.run(place, program.parts.symbolic_size, seconds, seed) for place, seed in pairs]
             path = list(torch.from_numpy(np.stack(runs, axis=1)))
         motion = law.begin(torch.from_numpy(state), forces, spans[0] > 0, path[0])
         samples, peaks = [], np.zeros(len(currents))

@@ -15,9 +15,9 @@ from thermograd.circuits.technology.presets import preset, thermal_preset
 from thermograd.circuits.technology.thermal import heat_at, temperature_at, temperature_map
 from thermograd.compiler.analysis.electrothermal import ThermalOutcome, self_heated
 from thermograd.compiler.analysis.heat import dissipation, equilibrium, heat_map
-from thermograd.compiler.compile import compile_matrix, compile_system
+from thermograd.compiler.compile import compile_matrix
 
-from ...systems import low_rank, passive, spd
+from ...systems import passive, spd
 from ..oracle import operating_point
 
 FABRICS = ("rc", "dual_rail", "crossbar", "crossbar_single")
@@ -384,7 +384,7 @@ def test_any_thermal_figures_end_in_an_outcome(fabric, thermal, tc1, tc2, level)
 def test_fabrics_without_such_resistors_are_rejected():
     matrix = matrix_for("rc")
     programs = [compile_matrix(matrix, name) for name in ("lc", "spu")]
-    for program in (*programs, compile_system(low_rank(np.ones((1, 5)), damping=1.0), "factored")):
+    for program in programs:
         with pytest.raises(UnrealisableError, match=f"fabric {program.fabric_name} has no resistors with places"):
             self_heated(program, Die(IDEAL, None), B)
         with pytest.raises(UnrealisableError, match="the heat is known for rc, dual_rail, crossbar, crossbar_single"):

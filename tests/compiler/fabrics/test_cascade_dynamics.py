@@ -102,9 +102,7 @@ def test_amplifiers_noise_and_second_pole_are_those_of_the_macromodel(pole):
 
 
 def test_slow_noise_goes_into_every_amplifier():
-    technology = ONE_POLE.replace(
-        opamp__noise_voltage_corner=1e5, opamp__noise_current=1e-12, opamp__noise_current_corner=1e3
-    )
+    technology = ONE_POLE.replace(opamp__noise_voltage_corner=1e5, opamp__noise_current=1e-12)
     program = on_die(SYSTEMS["core"], technology)
     law = program.fabric.linear_law(program.parts, technology)
     n, amplifiers = program.size, program.size + 2 * 3

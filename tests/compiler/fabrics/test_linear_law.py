@@ -10,10 +10,10 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from thermograd.circuits.errors import UnrealisableError
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.technology.presets import preset
-from thermograd.compiler.compile import compile_matrix
-from thermograd.compiler.fabrics.registry import fabric_names
+from thermograd.compiler.compile import compile_matrix, compile_system
+from thermograd.compiler.fabrics.registry import fabric_named, fabric_names
 
-from ...systems import passive
+from ...systems import kronecker, passive
 
 TECHNOLOGY = preset("integrated")
 FABRICS = ["lc", "lc signed", "spu"]
@@ -99,7 +99,8 @@ def test_a_fabric_without_one_says_where_its_law_is():
 
 @pytest.mark.parametrize("name", fabric_names("has_linear_law"))
 def test_a_fabric_says_what_its_law_has(name):
-    program = compile_matrix(np.eye(2) - 0.1, name, TECHNOLOGY)
+    given = kronecker(np.eye(1), np.eye(2) - 0.1, 0.5) if fabric_named(name).takes_factors else np.eye(2) - 0.1
+    program = compile_system(given, name, TECHNOLOGY)
     law = program.fabric.linear_law(program.parts, program.technology)
     assert tuple(one.kind for one in law.slow) == program.fabric.slow_inputs
     assert law.kept.shape == (2 * program.fabric.states, law.order) == law.start.T.shape
