@@ -153,6 +153,7 @@ class FactoredParts(Parts):
         mismatch: float | None = None,
         capacitor_mismatch: float | None = None,
         offset: float | None = None,
+        inductor_mismatch: float | None = None,
     ) -> Self:
         """See `Parts.on_die`; where the parts are, `cascade_places` says."""
         die, technology, n, count = self.supplied(die), die.technology, self.size, len(self.arrays)
