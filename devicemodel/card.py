@@ -16,14 +16,17 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from ..circuits.errors import InputError
 from ..circuits.files import first_problem, read_checksummed, write_checksummed
 from ..circuits.records import Record
+from ..circuits.technology.die import Die
+from ..circuits.technology.redraw import Redraw
 from ..circuits.technology.technology import Technology
 from ..compiler.fabrics.registry import fabric_named, fabric_names
 from ..compiler.fabrics.requirements import array_for, unmet
+from ..compiler.program import AnalogProgram
 from .estimate import RANGES, Estimate, Number, Parameter, Whole
 from .held_out import HeldOut
 from .validity import Validity
 
-FORMAT = 4
+FORMAT = 5
 
 
 REPLACED_FIGURES = {
@@ -33,6 +36,7 @@ REPLACED_FIGURES = {
     "opamp.offset_mismatch": "offset=...",
     "resistors.mismatch": "mismatch=...",
     "capacitors.mismatch": "capacitor_mismatch=...",
+    "inductors.mismatch": "inductor_mismatch=...",
 }
 """Figures of a technology that a parameter of the card replaces, and how to change it there."""
 UNMODELLED = (
@@ -68,6 +72,8 @@ class DeviceCard(Record):
     """Standard deviation of ln R of a part."""
     capacitor_mismatch: Estimate
     """Standard deviation of ln C of a part."""
+    inductor_mismatch: Estimate = Estimate(value=0.0, std=0.0)
+    """Standard deviation of ln L of a part; 0 in fabrics without inductors."""
     offset: Estimate
     """Standard deviation of the amplifiers' input offset, V."""
     noise_power: Estimate
@@ -102,7 +108,8 @@ class DeviceCard(Record):
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows (name, value) of a printed summary."""
-        fitted = [(name, str(value)) for name, value in self if isinstance(value, Estimate)]
+        without = () if fabric_named(self.fabric).has_inductors else ("inductor_mismatch",)
+        fitted = [(name, str(value)) for name, value in self if isinstance(value, Estimate) and name not in without]
         return [
             *fitted,
             *(("not identified", text) for text in self.unidentifiable),
@@ -120,20 +127,44 @@ class DeviceCard(Record):
         ]
 
     def circuit_technology(self) -> Technology:
-        """The technology with the card's amplifiers, for netlists and laws of a circuit: gain 1 / leak, gain-bandwidth product
-        1 / (2 pi lag), second pole 1 / (2 pi pole).
+        """The technology with the card's figures in place of its own (`REPLACED_FIGURES`), for netlists and laws of a circuit.
 
-        Its tolerances and noise densities are the data sheets': a die of the card takes the card's mismatches (`AnalogProgram.on`), and
-        `noise_power` multiplies all noise that a circuit of this technology has. `gain` multiplies the drive.
+        Two parameters are no figure of a part: `noise_power` multiplies all noise that a circuit of this technology has, and `gain` the
+        drive.
         """
         opamp = self.technology.opamp.model_copy(
             update={
                 "gain": _inverse(self.leak.value),
                 "gbw": _inverse(2 * math.pi * self.lag.value),
                 "second_pole": _inverse(2 * math.pi * self.pole.value),
+                "offset": self.offset.value,
+                "offset_pelgrom_coefficient": None,
+                "input_area": None,
             }
         )
-        return self.technology.model_copy(update={"opamp": opamp})
+        mismatches = {
+            "resistors": self.mismatch,
+            "capacitors": self.capacitor_mismatch,
+            "inductors": self.inductor_mismatch,
+        }
+        varied = {
+            kind: getattr(self.technology, kind).model_copy(
+                update={"tolerance": found.value, "pelgrom_coefficient": None, "area": None}
+            )
+            for kind, found in mismatches.items()
+        }
+        return self.technology.model_copy(update={"opamp": opamp, **varied})
+
+    def on(self, program: AnalogProgram, die: Die, writing: Redraw | None = None) -> AnalogProgram:
+        """A nominal program on a die with the card's mismatches and offsets; see `AnalogProgram.on`."""
+        return program.on(
+            die,
+            self.mismatch.value,
+            self.capacitor_mismatch.value,
+            self.offset.value,
+            writing,
+            self.inductor_mismatch.value,
+        )
 
     def replace(
         self,
@@ -146,6 +177,7 @@ class DeviceCard(Record):
         clamp: float | None = None,
         mismatch: Parameter | None = None,
         capacitor_mismatch: Parameter | None = None,
+        inductor_mismatch: Parameter | None = None,
         offset: Parameter | None = None,
         noise_power: Parameter | None = None,
         validity: Validity | None = None,
@@ -163,6 +195,7 @@ class DeviceCard(Record):
             "pole": pole,
             "mismatch": mismatch,
             "capacitor_mismatch": capacitor_mismatch,
+            "inductor_mismatch": inductor_mismatch,
             "offset": offset,
             "noise_power": noise_power,
         }
@@ -214,6 +247,7 @@ class DeviceCard(Record):
             "pole": 1 / (2 * math.pi * opamp.second_pole) if active else 0.0,
             "mismatch": technology.resistors.mismatch,
             "capacitor_mismatch": technology.capacitors.mismatch,
+            "inductor_mismatch": technology.inductors.mismatch if fabric_named(fabric).has_inductors else 0.0,
             "offset": opamp.offset_mismatch if active else 0.0,
             "noise_power": 1.0,
         }

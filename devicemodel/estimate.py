@@ -61,6 +61,7 @@ RANGES = {
     "pole": Range(0.0, 1.0),
     "mismatch": Range(0.0, 2.0),
     "capacitor_mismatch": Range(0.0, 2.0),
+    "inductor_mismatch": Range(0.0, 2.0),
     "offset": Range(0.0, 1.0),
     "noise_power": Range(0.0, 1e12),
 }

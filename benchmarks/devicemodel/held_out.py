@@ -84,8 +84,7 @@ def ask(card: DeviceCard, n: int, die: int, rng: np.random.Generator, condition:
 
 def predicted(question: Question, card: DeviceCard) -> AnalogProgram:
     """The question's program with the card's parameters on this die."""
-    die = Die(card.technology, question.die)
-    return question.nominal.on(die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
+    return card.on(question.nominal, Die(card.technology, question.die))
 
 
 def at_rest(program: AnalogProgram, currents: np.ndarray, card: DeviceCard) -> np.ndarray:

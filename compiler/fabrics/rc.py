@@ -113,7 +113,7 @@ class RC(Fabric):
     title = "passive RC network"
     parts_type = ResistorNetwork
     symmetric, active, keeps_sparse = True, False, True
-    automatic = has_device_model = has_dies = True
+    automatic = has_device_model = can_calibrate = has_dies = True
     schematic = "network"
 
     def scaling(self, matrix: Matrix) -> tuple[np.ndarray | None, str]:

@@ -65,8 +65,7 @@ class WarmingDies:
             self._card.technology.resistors,
         )
         if place not in self._programs or self._programs[place][0] is not die:
-            sigmas = (card.mismatch.value, card.capacitor_mismatch.value, card.offset.value)
-            self._programs[place] = die, self._nominal.on(die, *sigmas, Redraw(self._seed, die.seed, 0))
+            self._programs[place] = die, card.on(self._nominal, die, Redraw(self._seed, die.seed, 0))
         program = self._programs[place][1]
         if resistors.read_noise:
             redraw = Redraw(self._seed, die.seed, count)

@@ -9,26 +9,53 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...circuits.technology.technology import Technology
+from ...compiler.compile import lay_out
+from ...compiler.fabrics.base import Fabric
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.linear_system import LinearSystem
 from ...compiler.passes.damp import damp
+from ...compiler.program import AnalogProgram
 from ...compiler.validate import validate, validate_drive
+from ..systems import Dense
+
+FLOOR = 1e-9
+"""Share of the smallest eigenvalue by which its lower bound is smaller, so that it is one in spite of rounding."""
+TRANSIENT = 0.5, 2.0
+"""Times of runs of circuits that are at rest with nothing to read, as `spu` is under a constant drive, tau."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One system for one die: A (n, n), b (n,), duration in tau."""
+    """One system for one die.
+
+    Attributes:
+        matrix: A, (n, n). b: (n,). duration: tau.
+        slow: slowest time constant of the nominal circuit, tau.
+        floor: what the host knows that no eigenvalue is below, where the fabric needs that; else 0.
+    """
 
     matrix: np.ndarray
     b: np.ndarray
     duration: float
     die: int
+    slow: float
+    floor: float = 0.0
     real: bool = False
 
     @property
     def solution(self) -> np.ndarray:
         """A^-1 b, the reference against which both devices' errors are taken."""
         return np.linalg.solve(self.matrix, self.b)
+
+    @property
+    def system(self) -> Dense:
+        """What is programmed."""
+        return Dense(torch.from_numpy(self.matrix), self.floor)
+
+    def laid_out(self, fabric: str, technology: Technology) -> AnalogProgram:
+        """The nominal program."""
+        return lay_out(self.matrix, fabric, technology, floor=self.floor)
 
 
 def random_system(n: int, condition: float, passive: bool, rng: np.random.Generator) -> np.ndarray:
@@ -48,8 +75,44 @@ def random_system(n: int, condition: float, passive: bool, rng: np.random.Genera
     return (a + a.T) / 2
 
 
+def system_for(fabric: Fabric, n: int, condition: float, rng: np.random.Generator) -> np.ndarray:
+    """A random system that a fabric holds, (n, n): as `random_system`, and in a passive one of single nodes with couplings of one sign."""
+    matrix = random_system(n, condition, not fabric.active, rng)
+    if fabric.scaling(matrix)[0] is not None:
+        return matrix
+    return 2 * np.diag(np.diag(matrix)) - np.abs(matrix)
+
+
+class Problem:
+    """A system of a fabric, with what is known of its nominal circuit.
+
+    Attributes:
+        floor: see `Case`. slow: slowest time constant, tau; 1 / lambda_min of cells of first order.
+        times: tau; an early one, which shows capacitors, inductors and bandwidth, and a late one, at rest where that has something to read.
+    """
+
+    def __init__(self, fabric: Fabric, technology: Technology, matrix: np.ndarray, b: np.ndarray) -> None:
+        self.fabric, self.technology, self.matrix, self.b = fabric, technology, matrix, b
+        smallest = float(np.linalg.eigvalsh(matrix)[0])
+        self.floor, self.slow = smallest * (1 - FLOOR) if fabric.needs_floor else 0.0, 1.0 / smallest
+        if fabric.has_linear_law:
+            program = lay_out(matrix, fabric.name, technology, floor=self.floor)
+            self.slow = program.settling_time / program.tau
+        self.times = (1.0, 8 * self.slow) if fabric.mean else TRANSIENT
+
+    def case(self, duration: float, die: int, real: bool = False) -> Case:
+        """On a die."""
+        return Case(self.matrix, self.b, duration, die, self.slow, self.floor, real)
+
+
+def rest_time(fabric: Fabric) -> float:
+    """Slowest time constants after which a circuit counts as at rest: e^-t of first order is left, and (1 + t) e^-t of second order."""
+    return 5.0 if fabric.states == 1 else 8.0
+
+
 def make_cases(
-    fabric: str,
+    fabric_name: str,
+    technology: Technology,
     seed: int,
     systems: Sequence[tuple[Any, Any]],
     sizes: Sequence[int],
@@ -57,31 +120,28 @@ def make_cases(
     new_dies: Sequence[int],
 ) -> tuple[list[Case], list[Case]]:
     """(fitted, held out); see `calibrate` for the arguments."""
-    rng = np.random.default_rng([seed, 4242])
+    rng, fabric = np.random.default_rng([seed, 4242]), fabric_named(fabric_name)
     fitted: list[Case] = []
     held: list[Case] = []
     count = 0
     for n in sizes:
         for k in range(4):
-            matrix = random_system(int(n), float(rng.uniform(5, 100)), not fabric_named(fabric).active, rng)
-            b, slow = rng.standard_normal(int(n)), 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+            matrix = system_for(fabric, int(n), float(rng.uniform(5, 100)), rng)
+            problem = Problem(fabric, technology, matrix, rng.standard_normal(int(n)))
             if k < 2:
-                # An early time shows capacitors and bandwidth, a late one resistors, gain and offset.
-                die = dies[count % len(dies)]
-                fitted += [Case(matrix, b, time, die) for time in (1.0, 8 * slow)]
+                fitted += [problem.case(time, dies[count % len(dies)]) for time in problem.times]
             else:
-                held.append(
-                    Case(matrix, b, 8 * slow, dies[count % len(dies)] if k == 2 else new_dies[count % len(new_dies)])
-                )
+                die = dies[count % len(dies)] if k == 2 else new_dies[count % len(new_dies)]
+                held.append(problem.case(problem.times[1], die))
             count += 1
     for k, (system, drive) in enumerate(systems):
         given = system.dense() if isinstance(system, LinearSystem) else system
         matrix = damp(validate(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given), 0.0)
         b = validate_drive(drive.detach().cpu().numpy() if isinstance(drive, torch.Tensor) else drive, len(matrix))
-        slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
+        problem = Problem(fabric, technology, matrix, b)
+        time = rest_time(fabric) * problem.slow if fabric.mean else problem.times[1]
         if k % 3 == 0:
-            fitted.append(Case(matrix, b, 5 * slow, dies[k % len(dies)], real=True))
+            fitted.append(problem.case(time, dies[k % len(dies)], real=True))
         else:
-            die = dies[k % len(dies)] if k % 3 == 1 else new_dies[k % len(new_dies)]
-            held.append(Case(matrix, b, 5 * slow, die, real=True))
+            held.append(problem.case(time, dies[k % len(dies)] if k % 3 == 1 else new_dies[k % len(new_dies)], True))
     return fitted, held

@@ -12,8 +12,8 @@ import numpy as np
 from ...circuits.amplifiers.models import OnePole
 from ...circuits.linear.statespace import state_space
 from ..card import DeviceCard
-from ..devices.cell_law import propagate
 from .fitting import Observation, on_die
+from .predicted import predicted
 
 
 def beyond_the_law(run: Observation, card: DeviceCard) -> np.ndarray:
@@ -23,5 +23,4 @@ def beyond_the_law(run: Observation, card: DeviceCard) -> np.ndarray:
     circuit = state_space(program.circuit(card.gain.value * currents, run.probe.start, amplifier))
     ends = circuit.transition(run.probe.duration * program.tau)
     exact = program.cell_volts({name.lower(): volts for name, volts in zip(circuit.outputs, ends, strict=True)})
-    law, _ = propagate(program, currents, run.probe.start, run.probe.duration, card, noisy=False)
-    return exact - law
+    return exact - predicted(program, currents, run.probe.start, run.probe.duration, card)

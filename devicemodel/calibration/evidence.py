@@ -13,14 +13,16 @@ from ...circuits.technology.redraw import Redraw
 from ..card import DeviceCard
 from ..devices.surrogate import SurrogateDevice
 from ..held_out import HeldOut
-from ..systems import Dense
 from .cases import Case
+from .port_runs import PortRun, port_errors
 from .resampling import interval
+from .saturated import Simulated
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A held-out case: error vectors x - A^-1 b of SPICE and surrogate, relative to |A^-1 b|, (n,) each."""
+    """A held-out case: error vectors x - A^-1 b of SPICE and surrogate, relative to |A^-1 b|, (n,) each; of what is run by its ports
+    (`port_runs`), deviations from the nominal circuit's voltages."""
 
     case: Case
     spice: np.ndarray
@@ -36,11 +38,14 @@ class Calibration:
     comparisons: tuple[Comparison, ...]
 
 
-def compare(case: Case, x: np.ndarray, card: DeviceCard, new_die: bool) -> Comparison:
-    """A held-out case, of which SPICE read x (n,), on a surrogate of the card."""
+def compare(case: Case, found: Simulated, card: DeviceCard, new_die: bool) -> Comparison:
+    """A held-out case, and what SPICE read of it, on a surrogate of the card."""
+    x, run = found
+    if isinstance(run, PortRun):
+        return Comparison(case, *port_errors(run, card), new_die)
     # The noise must not be SPICE's own draw; and what is held out decides the range of validity, so that there is none yet.
     device = _Alike(card, case.die, seed=1, extrapolate=True)
-    predicted = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration).x.numpy()
+    predicted = device.solve(case.system, torch.from_numpy(case.b), case.duration).x.numpy()
     scale = float(np.linalg.norm(case.solution))
     return Comparison(case, (x - case.solution) / scale, (predicted - case.solution) / scale, new_die)
 

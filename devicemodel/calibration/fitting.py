@@ -19,22 +19,21 @@ from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.redraw import Redraw
 from ...compiler.conductance_errors import fluctuating
+from ...compiler.fabrics.base import Fabric
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
-from ..devices.cell_law import propagate
 from ..estimate import Estimate
 from ..host.converters import code_of, quantise, step_of
 from ..host.nonlinearity import bow, level_error, transition_error
 from ..host.probe import Probe
 from .clustered_errors import clustered_errors
 from .identifiability import unidentifiable
+from .predicted import predicted
 
-PARAMETERS = {
-    True: ("gain", "leak", "lag", "mismatch", "capacitor_mismatch", "offset"),
-    False: ("gain", "mismatch", "capacitor_mismatch"),
-}
-"""What there is to fit in fabrics with amplifiers and in those without."""
+PARAMETERS = ("gain", "leak", "lag", "mismatch", "capacitor_mismatch", "inductor_mismatch", "offset")
+AMPLIFIERS, INDUCTORS = ("leak", "lag", "offset"), ("inductor_mismatch",)
+"""What there is to fit in fabrics with amplifiers alone, and with inductors."""
 
 READING = 5e-5
 """Error of a node voltage as it is read, over its run's rms: a 5 1/2 digit voltmeter's, ten times that of simulated time steps."""
@@ -59,6 +58,12 @@ class Observation:
     beyond: np.ndarray | float = 0.0
 
 
+def parameters_of(fabric: Fabric) -> tuple[str, ...]:
+    """What there is to fit to runs of a fabric."""
+    without = (() if fabric.active else AMPLIFIERS) + (() if fabric.has_inductors else INDUCTORS)
+    return tuple(name for name in PARAMETERS if name not in without)
+
+
 def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dict[str, Estimate], tuple[str, ...]]:
     """Least squares of the surrogate's end voltages against SPICE's, each run relative to its own rms.
 
@@ -69,7 +74,7 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         Estimates of the fabric's parameters with standard uncertainties by `clustered_errors`, clusters being systems on their dies; and
         what the runs cannot tell, in words: parameters whose uncertainty moves readings by more than some tenths of a percent.
     """
-    names = PARAMETERS[fabric_named(blank.fabric).active]
+    names = parameters_of(fabric_named(blank.fabric))
     tau = float(np.median([run.nominal.tau for run in observations]))
     # Sizes at which each parameter moves a reading by some tenths of a percent: the unknowns are then of order one.
     typical = {
@@ -78,6 +83,7 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         "lag": 1e-3 * tau,
         "mismatch": 1e-2,
         "capacitor_mismatch": 1e-2,
+        "inductor_mismatch": 1e-2,
         "offset": 1e-3,
     }
     scale = np.array([typical[name] for name in names])
@@ -110,8 +116,8 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
 
 def _mismatch(run: Observation, card: DeviceCard) -> np.ndarray:
     program, currents = on_die(run, card)
-    predicted, _ = propagate(program, currents, run.probe.start, run.probe.duration, card, noisy=False)
-    return np.asarray((predicted + run.beyond - run.probe.settled) / np.sqrt(np.mean(run.probe.settled**2)))
+    volts = predicted(program, currents, run.probe.start, run.probe.duration, card)
+    return np.asarray((volts + run.beyond - run.probe.settled) / np.sqrt(np.mean(run.probe.settled**2)))
 
 
 def on_die(run: Observation, card: DeviceCard) -> tuple[AnalogProgram, np.ndarray]:
@@ -123,7 +129,7 @@ def on_die(run: Observation, card: DeviceCard) -> tuple[AnalogProgram, np.ndarra
     if chosen and nominal.parts.drive_nominal:
         nominal = nominal.with_drive(float(drive_conductances(resistors)[chosen]))
     first = Redraw(0, run.die.seed, 0)
-    program = nominal.on(run.die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value, first)
+    program = card.on(nominal, run.die, first)
     if resistors.read_noise:
         program = dataclasses.replace(program, parts=fluctuating(program.parts, resistors, first))
     per_volt = nominal.parts.drive_nominal or 1.0 / (resistors.unit * 2.0**chosen)

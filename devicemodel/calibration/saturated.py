@@ -12,8 +12,11 @@ from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
 from ..devices.spice import SpiceDevice
 from .cases import Case
+from .port_runs import PortRun
 
-Simulated: TypeAlias = tuple[np.ndarray, SpiceDevice]
+Ran: TypeAlias = SpiceDevice | PortRun
+"""What made a run, and was seen of it."""
+Simulated: TypeAlias = tuple[np.ndarray, Ran]
 """What was read, (n,), and the device that did."""
 REMEDY = (
     "resistors that load the amplifiers less (resistors.unit), a smaller level (a DAC of more bits or with attenuations), amplifiers of "

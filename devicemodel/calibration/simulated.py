@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,41 +11,37 @@ import torch
 
 from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError
-from ...circuits.netlist.analyses import OperatingPoint
-from ...circuits.ngspice.run import run
 from ...circuits.parallel import parallel_map
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...circuits.version import __version__
-from ...compiler.compile import lay_out
+from ...compiler.fabrics.base import Fabric
 from ...compiler.fabrics.registry import fabric_named, fabric_names
 from ...compiler.fabrics.requirements import array_for, require_buildable
 from ..card import DeviceCard
 from ..device import Outcome
-from ..devices.circuit_noise import SimulatedCircuit, sampler_bandwidth
-from ..devices.spice import SpiceDevice, transient
+from ..devices.spice import SpiceDevice
 from ..estimate import Estimate
 from ..held_out import HeldOut
 from ..host.auto_range import TARGET
 from ..host.converters import attenuation_of
 from ..host.probe import Probe
-from ..systems import Dense
 from ..validity import Validity
-from .cases import Case, make_cases, random_system
+from .cases import Case, make_cases, rest_time
 from .evidence import Calibration, compare, summarised
 from .fit_runs import fit_runs, in_range, observed
-from .fitting import Conversion, fit_converter, fit_noise
-from .saturated import Simulated, left_out, unsaturated
+from .fitting import Conversion, fit_converter
+from .noise_runs import noise_power
+from .port_runs import port_run
+from .saturated import Ran, Simulated, left_out, unsaturated
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
 NOISY_UNKNOWNS = 24
 """Largest held-out system that is simulated with thermal noise; above, thousands of noise points cost minutes each."""
-NOISE_RUNS, NOISE_TIMES, START_TIMES = 4, 150.0, 10.0
-"""Noise runs of each die, their lengths, and the way from zero to equilibrium before each, in slowest time constants."""
 INSIDE = 0.98
 """Share of a converter's range within which `fit_converter` looks at readings."""
 NEAR = 0.99
@@ -109,7 +104,8 @@ def calibrate_with_evidence(
     fabric = array_for(technology) if fabric == "auto" else fabric
     if fabric not in (known := fabric_names("can_calibrate")):
         raise InputError(f"fabric {fabric!r} cannot be calibrated; use {' or '.join(map(repr, ('auto', *known)))}")
-    require_buildable(fabric_named(fabric), technology)
+    kind = fabric_named(fabric)
+    require_buildable(kind, technology)
     if not dies or not new_dies or set(dies) & set(new_dies):
         raise InputError(
             f"dies {list(dies)} and new_dies {list(new_dies)} must both be non-empty, without common seeds"
@@ -119,13 +115,20 @@ def calibrate_with_evidence(
     if seed < 0:
         raise InputError(f"seed is {seed}: give an integer >= 0")
     report = progress or (lambda stage, done, total: None)
-    fitted, held = make_cases(fabric, seed, systems, sizes, dies, new_dies)
+
+    def run_all(work: Callable[[Any], Any], jobs: Sequence[Any], stage: str) -> list[Any]:
+        return _run_all(work, jobs, workers, stage, report)
+
+    fitted, held = make_cases(fabric, technology, seed, systems, sizes, dies, new_dies)
 
     def simulate(case: Case, noise: bool) -> Simulated | None:
         """None: it saturated at every level, so that it says nothing of the law."""
+        if not kind.mean:
+            ported = port_run(case, fabric, technology)
+            return ported.probe.settled, ported
         noisy = noise and len(case.b) <= NOISY_UNKNOWNS
         device = SpiceDevice(technology, case.die, fabric, johnson_noise=noisy, amplifier=amplifier)
-        solution = device.solve(Dense(torch.from_numpy(case.matrix)), torch.from_numpy(case.b), case.duration)
+        solution = device.solve(case.system, torch.from_numpy(case.b), case.duration)
         if solution.outcome.clipped:
             return None
         if solution.outcome is not Outcome.OK:
@@ -135,20 +138,21 @@ def calibrate_with_evidence(
             )
         return solution.x.numpy(), device
 
-    found = _run_all(lambda case: simulate(case, noise=False), fitted, workers, "fitting runs", report)
+    found = run_all(lambda case: simulate(case, noise=False), fitted, "fitting runs")
     asked, (fitted, runs) = len(fitted) + len(held), unsaturated(fitted, found, technology)
     observations = observed(fitted, [device for _, device in runs], seed)
     probes = [(device.die, device.probe) for _, device in runs if device.probe is not None]
     blank = _blank(technology, fabric, fitted, amplifier)
     report("fit", 0, 1)
     estimates, unidentifiable = fit_runs(blank, observations, linear=amplifier is None)
-    dac, adc = (
-        _converter(nominal, kind, probes) for nominal, kind in ((technology.dac, "dac"), (technology.adc, "adc"))
-    )
+    dac = _converter(technology.dac, "dac", probes) if kind.mean else None
+    adc = _converter(technology.adc, "adc", probes)
     unidentifiable += tuple(
-        f"{kind}: not identified by these runs" for kind, found in (("dac", dac), ("adc", adc)) if found is None
+        f"{name}: not identified by these runs" for name, found in (("dac", dac), ("adc", adc)) if found is None
     )
-    fitted_converters = {"dac": dac or _perfect(technology.dac), "adc": adc or _perfect(technology.adc)}
+    # Where no DAC takes part, it is the data sheet's.
+    unseen = _perfect(technology.dac) if kind.mean else technology.dac
+    fitted_converters = {"dac": dac or unseen, "adc": adc or _perfect(technology.adc)}
     card = blank.model_copy(
         update={
             "technology": technology.model_copy(update=fitted_converters),
@@ -158,14 +162,14 @@ def calibrate_with_evidence(
     )
     report("fit", 1, 1)
     if technology.thermal.johnson_noise:
-        card = card.model_copy(update={"noise_power": _noise(card, seed, dies, amplifier, workers, report)})
+        card = card.model_copy(update={"noise_power": noise_power(card, seed, dies, amplifier, run_all)})
     else:
         card = card.replace(noise_power=0.0)
-    found = _run_all(lambda case: simulate(case, noise=True), held, workers, "held-out runs", report)
+    found = run_all(lambda case: simulate(case, noise=True), held, "held-out runs")
     held, tested = unsaturated(held, found, technology)
     devices = [device for _, device in (*runs, *tested)]
-    card = card.model_copy(update={"validity": _validity(technology, [*fitted, *held], devices)})
-    comparisons = tuple(compare(case, x, card, case.die in new_dies) for case, (x, _) in zip(held, tested, strict=True))
+    card = card.model_copy(update={"validity": _validity(technology, kind, [*fitted, *held], devices)})
+    comparisons = tuple(compare(case, run, card, case.die in new_dies) for case, run in zip(held, tested, strict=True))
     card = card.model_copy(
         update={
             "held_out": summarised(comparisons),
@@ -186,19 +190,17 @@ def calibrate_with_evidence(
     return Calibration(card, comparisons)
 
 
-def _validity(technology: Technology, cases: Sequence[Case], devices: Sequence[SpiceDevice]) -> Validity:
+def _validity(technology: Technology, fabric: Fabric, cases: Sequence[Case], devices: Sequence[Ran]) -> Validity:
     """The range of what was simulated, fitted or held out.
 
-    A run of five slow times has come to rest, and any longer one ends in the same state. Dies of one technology differ in temperature by
-    its ambient_rms: the range is that of the mean die with each program's amplifiers, four of them wider.
+    A run of `rest_time` slow times has come to rest, and any longer one ends in the same state. Dies of one technology differ in
+    temperature by its ambient_rms: the range is that of the mean die with each program's amplifiers, four of them wider.
     """
     sizes = [len(case.b) for case in cases]
     spectra = [np.linalg.eigvalsh(case.matrix) for case in cases]
     conditions = [float(values[-1] / values[0]) for values in spectra]
-    longest = max(
-        math.inf if case.duration * values[0] >= 5 * (1 - 1e-9) else case.duration
-        for case, values in zip(cases, spectra, strict=True)
-    )
+    rest = rest_time(fabric) * (1 - 1e-9)
+    longest = max(math.inf if fabric.mean and case.duration >= rest * case.slow else case.duration for case in cases)
     peak = max(float(np.abs(device.probe.settled).max()) for device in devices if device.probe is not None)
     used = max(device.probe.used for device in devices if device.probe is not None)
     limit = min(technology.opamp.output_limit, technology.adc.full_scale)
@@ -263,42 +265,9 @@ def _converter(nominal: Converter, kind: str, probes: Sequence[tuple[Any, Probe]
     inside = (np.abs(item.inputs) * item.gain[:, None] < INSIDE * nominal.full_scale for item in readings)
     if not any(bool(part.any()) for part in inside):
         return None
-    return fit_converter(nominal, kind, readings)
-
-
-def _noise(
-    card: DeviceCard,
-    seed: int,
-    dies: Sequence[int],
-    amplifier: AmplifierCell | None,
-    workers: int | None,
-    report: Progress,
-) -> Estimate:
-    """Noise of small systems at rest, of resistors and amplifiers, in seeded transients of each die."""
-    technology, rng = card.technology, np.random.default_rng([seed, 4343])
-    jobs = []
-    for die in [die for die in dies for _ in range(NOISE_RUNS)]:
-        matrix = random_system(6, 5.0, not fabric_named(card.fabric).active, rng)
-        slow = 1.0 / float(np.linalg.eigvalsh(matrix)[0])
-        program = lay_out(matrix, card.fabric, technology).on(Die(technology, die))
-        circuit = SimulatedCircuit(program, amplifier, bandwidth=sampler_bandwidth(technology, amplifier, True))
-        jobs.append((circuit, (START_TIMES + NOISE_TIMES) * slow, int(rng.integers(2**31))))
-
-    def record(job: tuple[SimulatedCircuit, float, int]) -> tuple[np.ndarray, np.ndarray]:
-        circuit, duration, noise_seed = job
-        zero = np.zeros(circuit.program.size)
-        netlist = circuit.netlist(zero, zero, noisy=True)
-        analysis = dataclasses.replace(transient(circuit.program, duration, johnson_noise=True), nodes=circuit.nodes)
-        found = run(netlist, analysis, seed=noise_seed, currents=circuit.noise(float(analysis.step or 0.0)))
-        # Not about its own mean, which slow noise moves.
-        volts = (
-            circuit.read(found.voltages) - circuit.read(run(netlist, OperatingPoint(circuit.nodes)).voltages)[:, None]
-        )
-        settled = volts[:, int(volts.shape[1] * START_TIMES / (START_TIMES + NOISE_TIMES)) :]
-        law = dataclasses.replace(circuit, amplifier=None, bandwidth=technology.adc.bandwidth)
-        return settled, law.covariance()
-
-    return fit_noise(_run_all(record, jobs, workers, "noise runs", report))
+    found = fit_converter(nominal, kind, readings)
+    # What its errors leave of a DAC's scatter is no noise, which devices would not have.
+    return found.model_copy(update={"noise": 0.0}) if kind == "dac" else found
 
 
 def _run_all(

@@ -91,9 +91,7 @@ class SurrogateDevice(CircuitDevice):
         self._flicker = Flicker(rates, [seed, self.die.seed or 0, FLICKER]) if rates else None
 
     def _fabricated(self, nominal: AnalogProgram, writing: Redraw | None) -> AnalogProgram:
-        card = self.card
-        die = self._temperature.die_for(nominal.parts)
-        return nominal.on(die, card.mismatch.value, card.capacitor_mismatch.value, card.offset.value, writing)
+        return self.card.on(nominal, self._temperature.die_for(nominal.parts), writing)
 
     @property
     def not_modelled(self) -> tuple[str, ...]:

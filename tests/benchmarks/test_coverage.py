@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from thermograd.circuits.technology.presets import preset
+from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.devicemodel.calibration.cases import make_cases
 from thermograd.devicemodel.calibration.fit_runs import fit_runs
-from thermograd.devicemodel.calibration.fitting import PARAMETERS
+from thermograd.devicemodel.calibration.fitting import parameters_of
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.systems import Dense
@@ -37,7 +38,7 @@ def runs():
     technology, found = preset("integrated"), []
     for seed in range(SEEDS):
         dies = [1000 * (seed + 1) + k for k in range(3)]
-        cases, _ = make_cases("crossbar", seed, (), (4, 6), dies, (1,))
+        cases, _ = make_cases("crossbar", technology, seed, (), (4, 6), dies, (1,))
         devices = []
         for case in cases:
             device = SpiceDevice(technology, case.die, "crossbar", johnson_noise=False)
@@ -50,7 +51,7 @@ def runs():
 def within(coverage, runs):
     """Of the fitted parameters, the seeds whose interval holds the true value, (levels, parameters)."""
     technology = preset("integrated")
-    truth, names = coverage.true_figures(technology), PARAMETERS[True]
+    truth, names = coverage.true_figures(technology), parameters_of(fabric_named("crossbar"))
     start = DeviceCard.uncalibrated(technology, "crossbar").replace(**{name: truth[name] for name in names})
     hits = np.zeros((len(coverage.LEVELS), len(names)))
     for seed, (cases, devices) in enumerate(runs):

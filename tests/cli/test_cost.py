@@ -214,7 +214,7 @@ def test_whole_numbers_carry_suffixes(run: Run) -> None:
 
 
 def test_a_card_is_no_program(run: Run) -> None:
-    Path("card.json").write_text('{"format": 4, "technology": {}, "fabric": "crossbar", "digest": "0"}')
+    Path("card.json").write_text('{"format": 5, "technology": {}, "fabric": "crossbar", "digest": "0"}')
     Path("other.json").write_text("[]")
     for name, words in (("card", "a device card, not a program"), ("other", "JSON of another kind, not a program")):
         code, out, error = run("cost", "--program", f"{name}.json")

@@ -9,13 +9,14 @@ from thermograd.circuits.technology.converters import Converter
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
+from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.devicemodel.calibration.fitting import (
-    PARAMETERS,
     Conversion,
     Observation,
     fit_converter,
     fit_law,
     fit_noise,
+    parameters_of,
 )
 from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.host.converters import Adc, Dac
@@ -55,7 +56,7 @@ def blank(fabric, technology=TECHNOLOGY):
 def test_parameters_of_perfect_data_are_found_exactly(fabric):
     fitted, unidentifiable = fit_law(blank(fabric), observations(fabric))
     assert unidentifiable == ()
-    assert set(fitted) == set(PARAMETERS[fabric == "crossbar"])
+    assert set(fitted) == set(parameters_of(fabric_named(fabric)))
     for name, estimate in fitted.items():
         assert estimate.value == pytest.approx(TRUTH[name], rel=1e-4), name
 

@@ -1,0 +1,73 @@
+"""Noise runs of a calibration: small systems at rest, in seeded transients, whose power is compared with the law's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...circuits.amplifiers.models import AmplifierCell
+from ...circuits.netlist.analyses import OperatingPoint
+from ...circuits.netlist.netlist import Netlist
+from ...circuits.ngspice.run import run
+from ...circuits.technology.die import Die
+from ...compiler.analysis.stationary import stationary_covariances
+from ...compiler.fabrics.registry import fabric_named
+from ..card import DeviceCard
+from ..devices.circuit_noise import SimulatedCircuit, sampler_bandwidth
+from ..devices.spice import transient
+from ..estimate import Estimate
+from .cases import Problem, system_for
+from .fitting import fit_noise
+
+RunAll = Callable[[Callable[[Any], Any], Sequence[Any], str], list[Any]]
+"""Called with (work, jobs, stage): the results, in order."""
+NOISE_RUNS, NOISE_TIMES, START_TIMES = 4, 150.0, 10.0
+"""Noise runs of each die, their lengths, and the way from zero to equilibrium before each, in slowest time constants."""
+
+
+def noise_power(
+    card: DeviceCard, seed: int, dies: Sequence[int], amplifier: AmplifierCell | None, run_all: RunAll
+) -> Estimate:
+    """Power of the noise of resistors and amplifiers over the law's, from transients of each die."""
+    technology, rng = card.technology, np.random.default_rng([seed, 4343])
+    fabric = fabric_named(card.fabric)
+    jobs = []
+    for die in [die for die in dies for _ in range(NOISE_RUNS)]:
+        matrix = system_for(fabric, 6, 5.0, rng)
+        problem = Problem(fabric, technology, matrix, np.zeros(len(matrix)))
+        program = problem.case(0.0, die).laid_out(card.fabric, technology).on(Die(technology, die))
+        circuit = SimulatedCircuit(program, amplifier, bandwidth=sampler_bandwidth(technology, amplifier, True))
+        jobs.append((circuit, (START_TIMES + NOISE_TIMES) * problem.slow, int(rng.integers(2**31))))
+
+    def record(job: tuple[SimulatedCircuit, float, int]) -> tuple[np.ndarray, np.ndarray]:
+        circuit, duration, noise_seed = job
+        zero = np.zeros(circuit.program.size)
+        netlist = circuit.netlist(zero, zero, noisy=True)
+        analysis = dataclasses.replace(transient(circuit.program, duration, johnson_noise=True), nodes=circuit.nodes)
+        found = run(netlist, analysis, seed=noise_seed, currents=circuit.noise(float(analysis.step or 0.0)))
+        # Not about its own mean, which slow noise moves.
+        volts = circuit.read(found.voltages) - _resting(circuit, netlist)[:, None]
+        settled = volts[:, int(volts.shape[1] * START_TIMES / (START_TIMES + NOISE_TIMES)) :]
+        return settled, _covariance(circuit)
+
+    return fit_noise(run_all(record, jobs, "noise runs"))
+
+
+def _resting(circuit: SimulatedCircuit, netlist: Netlist) -> np.ndarray:
+    """What is read of a circuit at rest without drive, (n,) V; without amplifiers, whose offsets move it, nothing."""
+    if circuit.program.fabric.has_linear_law and not circuit.program.fabric.active:
+        return np.zeros(circuit.program.size)
+    return circuit.read(run(netlist, OperatingPoint(circuit.nodes)).voltages)
+
+
+def _covariance(circuit: SimulatedCircuit) -> np.ndarray:
+    """The law's covariance of what is read at rest, (n, n) V^2."""
+    program, technology = circuit.program, circuit.program.technology
+    if not program.fabric.has_linear_law:
+        law = dataclasses.replace(circuit, amplifier=None, bandwidth=technology.adc.bandwidth)
+        return law.covariance()
+    linear = program.fabric.linear_law(program.parts, technology)
+    return np.asarray(sum(stationary_covariances(linear, technology.opamp, technology.adc.bandwidth)))
