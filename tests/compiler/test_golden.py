@@ -36,6 +36,7 @@ MATRICES = {
     "crossbar_single": MIXED,
     "lc": {2: NEGATIVE[2], 3: MIXED[3]},
     "spu": NEGATIVE,
+    "oscillator": MIXED,
 }
 #: One row J of norm 5 and 3, so that the summing stage's feedback is round.
 ROWS = {2: [[3.0, 4.0]], 3: [[1.0, 2.0, -2.0]]}
@@ -63,6 +64,8 @@ def program_of(fabric: str, n: int) -> AnalogProgram:
     matrix = np.array(MATRICES[fabric][n])
     program = compile_matrix(matrix, fabric, IDEAL, b=None if fabric == "spu" else B[n])
     parts, unit = program.fabric.place(matrix, np.ones(n), IDEAL)
+    if fabric == "oscillator":
+        parts = dataclasses.replace(parts, friction=np.full((2, n), 5e-4), series=np.full((2, n), 20.0))
     level = LEVEL[n] * 1e-3 if fabric == "lc" else LEVEL[n]  # a volt of its probes stands for a milliweber
     return dataclasses.replace(program, scaling=np.ones(n), parts=parts, conductance_unit=unit, volts_per_unit=level)
 
