@@ -273,7 +273,7 @@ def _place(
         parts=parts,
         rounding=rounding,
         lambda_star=choice.lambda_star,
-        reason=choice.reason,
+        reason="; ".join([choice.reason, *(choice.fabric.remarks(parts, technology) if explain else [])]),
     )
 
 

@@ -145,6 +145,10 @@ class Fabric(abc.ABC):
         """Seconds in which a unit of x with unit curvature relaxes (or swings through one radian), from `place`'s unit: C / g."""
         return technology.capacitors.unit / unit
 
+    def remarks(self, parts: Any, technology: Technology) -> list[str]:
+        """What a designer should know of nominal parts beside why the fabric was chosen, as ends of a sentence."""
+        return []
+
     @abc.abstractmethod
     def settling(self, parts: Any, smallest: float, unit: float, technology: Technology) -> float:
         """Slowest time constant, s, of parts that hold a matrix with this smallest eigenvalue (problem units)."""

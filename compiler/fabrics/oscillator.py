@@ -99,6 +99,18 @@ class Oscillator(Fabric):
         wanted = 2.0 * math.sqrt(max(floor, 0.0) * unit * link)
         return parts.with_friction(wanted, 1.0 / technology.opamp.gain, technology.resistors), unit
 
+    def remarks(self, parts: OscillatorParts, technology: Technology) -> list[str]:
+        """Where friction could not be programmed as it is wanted."""
+        friction, resistors, found = parts.friction[0], technology.resistors, []
+        if without := int(np.count_nonzero(friction == 0)):
+            found.append(
+                f"amplifiers of gain {technology.opamp.gain:.3g} make more friction than the smallest eigenvalue asks for in {without} of "
+                f"{parts.size} cells, which have no friction resistor and settle more slowly"
+            )
+        if resistors.bits is not None and (friction >= (1 - 1e-9) / resistors.unit).any():
+            found.append("friction ends at one unit resistor, with which the slowest modes swing before they settle")
+        return found
+
     def tau(self, unit: float, technology: Technology) -> float:
         """C / sqrt(u h): one radian of a unit curvature."""
         resistors = technology.resistors
