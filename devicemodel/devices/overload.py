@@ -72,7 +72,8 @@ def share_along(opamp: OpAmp, outputs: Outputs, states: np.ndarray, currents: np
         outputs: of the circuit's law. states: (runs, instants, m), instants so close that no swing is missed.
         currents: (runs, n) A, differential.
     """
-    volts = states @ outputs.volts.T
+    # The range of an amplifier of two outputs is that of their difference.
+    volts = opamp.outputs * (states @ outputs.volts.T)
     used = np.abs(volts).max(axis=(1, 2)) / opamp.output_limit
     if is_limited(opamp):
         amperes = states @ outputs.amperes.T + (currents @ outputs.drive.T)[:, None]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.interpolate import CubicSpline
 
 from ...circuits.amplifiers.models import AmplifierCell, Macromodel
@@ -26,7 +27,7 @@ from ..host.readout import ReadOut
 from .circuit import CircuitDevice, ProgramBoard
 from .circuit_noise import SimulatedCircuit, WhiteNoise, sampler_bandwidth
 from .overload import overload, share_along
-from .state_space_law import fastest_shown
+from .state_space_law import StateSpaceLaw, fastest_shown
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
 """Of a noisy transient; the most take half a minute and half a gigabyte for 8 cells."""
@@ -170,14 +171,15 @@ class SpiceDevice(CircuitDevice):
         watched = self.amplifier.watched_nodes(netlist) if isinstance(self.amplifier, Macromodel) else ()
         kept = circuit.kept_nodes(netlist, noisy)
         nodes = tuple(dict.fromkeys((*program.nodes, *circuit.nodes, *kept, *watched)))
-        resting = _resting(program) if math.isinf(spans[0]) else None
+        resting = _resting(program, self.amplifier is not None) if math.isinf(spans[0]) else None
         if isinstance(resting, OperatingPoint):
             settled = run(netlist, OperatingPoint(nodes=nodes), timeout=self.timeout)
             self.simulator = settled.ngspice_version
             volts = program.cell_volts(settled.voltages)
             ends = {node: np.array([value]) for node, value in settled.voltages.items()}
             left = circuit.kept(netlist, ends) if kept else volts
-            return np.tile(volts, (len(spans), 1)), left, self._overload(circuit, netlist, currents, ends)
+            seen = max(self._overload(circuit, netlist, currents, ends), self._swing(program, currents, state))
+            return np.tile(volts, (len(spans), 1)), left, seen
         analysis, rows = sampled(program, spans, noisy) if resting is None else (resting, None)
         analysis = dataclasses.replace(analysis, nodes=nodes)
         drawn = None if rng is None else self._drawn(circuit, analysis, rng)
@@ -219,6 +221,16 @@ class SpiceDevice(CircuitDevice):
         # Of a circuit at ease with its outputs, as it is but for an amplifier's response.
         states = law.start @ circuit.course(voltages)
         return float(share_along(self.technology.opamp, law.outputs, states.T[None], currents[None])[0])
+
+    def _swing(self, program: AnalogProgram, currents: np.ndarray, state: np.ndarray) -> float:
+        """The largest share of their limits that amplifiers use on the way to rest, which an operating point does not show: by the law of
+        the circuit, of linear amplifiers; 0 of cells that do not overshoot."""
+        if program.fabric.overshoot == 1 or self.amplifier is not None:
+            return 0.0
+        law = StateSpaceLaw(linear_law_of(program), self.technology.opamp, program.tau)
+        force = torch.from_numpy(currents[None])
+        begun = law.begin(torch.from_numpy(state[None]), force)
+        return float(law.peak(begun, force, math.inf, math.inf)[0])
 
 
 def transient(program: AnalogProgram, duration: float, johnson_noise: bool) -> Transient:
@@ -274,14 +286,17 @@ def _noiseless(program: AnalogProgram, stop: float) -> Transient:
     return Transient(stop, step, program.nodes, tolerance=1e-2 * TOLERANCE)
 
 
-def _resting(program: AnalogProgram) -> OperatingPoint | Transient:
-    """What shows where a program settles."""
+def _resting(program: AnalogProgram, followed: bool) -> OperatingPoint | Transient:
+    """What shows where a program settles; where its cells overshoot and are to be `followed`, the way there, too."""
     fabric, technology = program.fabric, program.technology
     shown = fabric.analysis(program.parts, technology, program.nodes, lambda: 1.0)
-    if not isinstance(shown, Transient):
+    if not isinstance(shown, Transient) and not (followed and fabric.overshoot > 1):
         return OperatingPoint(nodes=program.nodes)
     slowest = -float(np.linalg.eigvals(linear_law_of(program).drift).real.max())
-    return dataclasses.replace(_noiseless(program, SETTLED / slowest), smallest_current=shown.smallest_current)
+    whole = _noiseless(program, SETTLED / slowest)
+    return (
+        dataclasses.replace(whole, smallest_current=shown.smallest_current) if isinstance(shown, Transient) else whole
+    )
 
 
 def linear_law_of(program: AnalogProgram) -> LinearLaw:

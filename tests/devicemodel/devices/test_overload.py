@@ -25,6 +25,7 @@ from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.overload import overload, share_along
 from thermograd.devicemodel.devices.spice import SpiceDevice
+from thermograd.devicemodel.devices.state_space_law import StateSpaceLaw
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense, LowRank
 
@@ -149,16 +150,38 @@ def test_a_technology_of_which_every_run_saturates_is_told_what_to_change():
         calibrate(technology, amplifier=Macromodel(technology.opamp), sizes=(2,), workers=1)
 
 
-def test_outputs_are_looked_at_along_a_run_voltage_and_current_alike():
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_outputs_are_looked_at_along_a_run_voltage_and_current_alike(outputs):
     opamp = preset("integrated").opamp.model_copy(
-        update={"output_limit": 1.0, "output_resistance": 0.0, "output_current": 1e-3}
+        update={"outputs": outputs, "output_limit": 1.0, "output_resistance": 0.0, "output_current": 1e-3}
     )
-    # A position of 0.2 V where it is read, after a swing to 0.6; a velocity of 0.3 V on the way.
+    # A position of 0.2 V where it is read, after a swing to 0.6; a velocity of 0.3 V on the way; each of two outputs has half.
     states = np.array([[[0.0, 0.0], [0.6, 0.3], [0.2, 0.0]]])
-    law = Outputs(np.eye(2), np.array([[1e-4, 0.0], [0.0, 2e-3]]), np.array([[0.0], [1e-3]]))
+    law = Outputs(np.eye(2) / outputs, np.array([[1e-4, 0.0], [0.0, 2e-3]]), np.array([[0.0], [1e-3]]))
     [share] = share_along(opamp, law, states, np.array([[0.05]]))
     assert share == pytest.approx(max(0.6, (0.3 * 2e-3 + 0.05e-3) / 1e-3))
     [read] = share_along(opamp, law, states[:, -1:], np.array([[0.05]]))
     assert read == pytest.approx(0.2)
     plain = opamp.model_copy(update={"output_current": math.inf})
     assert share_along(plain, law, states, np.array([[0.05]])) == pytest.approx([0.6])
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_settled_oscillator_is_followed_on_its_way(seen, monkeypatch):
+    technology = preset("integrated").replace(opamp__output_limit=1.0, **SILENT)
+    # With next to no friction two slow cells swing to nearly twice where they settle.
+    system = Dense(torch.diag(torch.tensor([1.0, 0.02, 0.03], dtype=torch.float64)), floor=1e-4)
+    b = torch.tensor([0.0, 0.02, -0.02], dtype=torch.float64)
+    device = SpiceDevice(technology, None, "oscillator")
+    if not seen:
+        monkeypatch.setattr(SpiceDevice, "_swing", lambda *_: 0.0)
+    found = device.solve(system, b, math.inf)
+    board = device.board_of(device.program).in_range(device.probe.drive_range)
+    program = board.program
+    law = StateSpaceLaw(program.fabric.linear_law(program.parts, technology), technology.opamp, program.tau)
+    amperes = torch.from_numpy(device.probe.driven[None] * board.amperes_per_volt)
+    peak = law.peak(law.begin(torch.zeros(1, 6, dtype=torch.float64), amperes), amperes, math.inf, math.inf)[0]
+    assert found.outcome is Outcome.OK
+    assert bool(peak <= 1.0) is seen
+    with pytest.raises(InputError, match=r"damped by a lower bound.*give Dense\(A, floor"):
+        device.solve(Dense(system.A), b, math.inf)
