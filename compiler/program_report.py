@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .fabrics.registry import fabric_named
+from .second_order import SecondOrder
 
 ROUNDING = 1e-14
 """Relative errors below this are those of double precision, not of the parts."""
@@ -188,7 +189,7 @@ class Report:
         matrix_error: ||M - A||_F / ||A||_F of the realised matrix M against the intended A.
         solution_bound: largest possible |x - A^-1 b| / |A^-1 b| of the emitted netlist (nominal parts) at rest, over all b.
         solution_error: ||M^-1 - A^-1||_F / ||A^-1||_F, the relative rms error of the solution over random b.
-        slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics.
+        slow_time: slowest time constant, tau / lambda_min(A) in first-order fabrics, tau / sqrt(lambda_min(A)) in coupled oscillators.
         resistor_power: most heat that the resistors make at rest with no output of an amplifier (of a passive fabric, no unknown)
             beyond the output limit and no input beyond the DAC's full scale, a bound (`Parts.dissipation_bound`); amplifiers not
             included. 0 in oscillators, which rest without voltage.
@@ -197,6 +198,7 @@ class Report:
         layout: what wires, switches and parasitics of the extracted netlist add to these errors; None: not asked for.
         drive_resistor: nominal input resistor of each cell; None where currents are the drive.
         dies: the share of stable dies and their errors, for that b, or rms over all; None: no dies, no tolerances, or too large.
+        second_order: friction, modes and swings of cells of second order; None: they are of first order.
         reading: what noise and the converters' steps add, likewise; None: the fabric has no law for it.
         dac_share: largest drive voltage over the DAC's full scale, for the b of `describe`, or, without one, for the worst of unit norm.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
@@ -235,6 +237,7 @@ class Report:
     dac_share: float | None = None
     dies: DieYield | None = None
     reading: ReadingErrors | None = None
+    second_order: SecondOrder | None = None
 
     @property
     def first_order_holds(self) -> bool | None:
@@ -324,6 +327,9 @@ class Report:
             return f"{_relative(self.solution_bound)} (relative)"
         return f"{_relative(self.solution_error)} (relative, rms over b), at most {_relative(self.solution_bound)}"
 
+    def _settled(self) -> str:
+        return "" if self.second_order is None else self.second_order.settled(self.slow_time)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         data = dataclasses.asdict(self) | {"first_order_holds": self.first_order_holds}
@@ -341,7 +347,8 @@ class Report:
             ("error of the matrix", f"{_relative(self.matrix_error)} (relative, Frobenius)"),
             ("error of A^-1 b", f"{self._solution()}; nominal parts"),
             *self._when_there(),
-            ("time", f"tau = {self.tau:.3g} s, slowest time constant {self.slow_time:.3g} s"),
+            ("time", f"tau = {self.tau:.3g} s, slowest time constant {self.slow_time:.3g} s{self._settled()}"),
+            *(() if self.second_order is None else self.second_order.rows()),
             (
                 "scale",
                 f"{self.volts_per_unit:.4g} V and {self.conductance_unit:.4g} {fabric_named(self.fabric).unit} a problem unit",

@@ -11,16 +11,19 @@ import numpy as np
 from ...circuits.netlist.analyses import OperatingPoint
 from ..layout.effect import layout_effect
 from ..matrices import (
+    dense,
     frobenius,
     largest_eigenvalue,
     relative_inverse_bound,
     relative_inverse_error,
     smallest_eigenvalue,
     solution_error,
+    solver,
 )
 from ..passes.drive_resistors import dac_share
 from ..program import AnalogProgram
 from ..program_report import DieError, DieYield, ReadingErrors, Report
+from ..second_order import SecondOrder
 from .die_spread import LARGEST, die_spread
 from .die_yield import LARGEST as MOST_WITH_DIES
 from .die_yield import die_yield, varies
@@ -87,6 +90,7 @@ def describe(
         dac_share=dac_share(program, drive),
         dies=_dies(program, drive, dies, progress),
         reading=_reading(program, drive),
+        second_order=_second_order(program, drive),
     )
 
 
@@ -106,6 +110,20 @@ def _reading(program: AnalogProgram, b: np.ndarray | None) -> ReadingErrors | No
     if not has_noise_law(program.fabric) or program.size > MOST_WITH_DIES:
         return None
     return reading_errors(program, b if b is not None and b.any() else None)
+
+
+def _second_order(program: AnalogProgram, b: np.ndarray | None) -> SecondOrder | None:
+    """Figures of cells of second order, of a program that is not too large for its modes."""
+    if program.size > MOST_WITH_DIES:
+        return None
+    given = b if b is not None and b.any() else None
+    fabric, of = program.fabric, (program.parts, program.technology, program.target)
+    swings = fabric.swings(*of, program.scaling, program.conductance_unit, given)
+    if not swings:
+        return None
+    solve = solver(dense(program.target))
+    rest = np.linalg.norm(solve(np.eye(program.size)), axis=1) if given is None else np.abs(solve(given))
+    return fabric.second_order(*of, program.conductance_unit, swings, float((rest / program.readout_scale).max()))
 
 
 def _die_error(program: AnalogProgram, b: np.ndarray) -> DieError | None:

@@ -39,7 +39,7 @@ def rest_noise(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
     if not has_noise_law(fabric):
         raise UnrealisableError(f"the noise of fabric {fabric.name} at rest is not known by a law")
     opamp, sampler = technology.opamp, technology.adc.bandwidth
-    if fabric.states > 1:
+    if fabric.has_linear_law:
         kinds = stationary_covariances(fabric.linear_law(program.parts, technology), opamp, sampler)
         resistors, active = (np.diag(covariance) for covariance in kinds)
         return resistors if technology.thermal.johnson_noise else np.zeros(program.size), active
@@ -76,7 +76,7 @@ def rest_noise(program: AnalogProgram) -> tuple[np.ndarray, np.ndarray]:
 
 def has_noise_law(fabric: Fabric) -> bool:
     """Whether a law says what noise there is in a reading of the mean."""
-    return fabric.mean and (fabric.has_device_model or fabric.states > 1)
+    return fabric.mean and (fabric.has_device_model or fabric.has_linear_law)
 
 
 def _diagonal(reach: np.ndarray, density: np.ndarray) -> np.ndarray:

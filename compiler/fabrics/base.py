@@ -24,6 +24,7 @@ from ...circuits.technology.technology import Technology
 from ..linear_law import LinearLaw
 from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite
 from ..parts import AtRest, Behaviour, CellNoise, Parts
+from ..second_order import SecondOrder
 
 LARGEST_DENSE = 3000
 """Most unknowns of the fabrics that keep dense arrays."""
@@ -173,7 +174,7 @@ class Fabric(abc.ABC):
 
     def at_rest(self, parts: Any, technology: Technology) -> AtRest:
         """The law at rest of these parts, each with its own deviation. By default that of the mean of the rails, or of the linear law."""
-        if self.states > 1:
+        if self.has_linear_law:
             return _resting(self.linear_law(parts, technology))
         law, leak = self.behaviour(parts), 1.0 / technology.opamp.gain if self.active else 0.0
         return AtRest(
@@ -222,6 +223,17 @@ class Fabric(abc.ABC):
     def drive_unit(self, technology: Technology) -> float:
         """Current for a volt of a DAC in the first range, A/V, where current sources are the drive."""
         return 1.0 / technology.resistors.unit
+
+    def second_order(
+        self, parts: Any, technology: Technology, target: Matrix, unit: float, swings: list[Swing], settled: float
+    ) -> SecondOrder | None:
+        """Figures of cells of second order, for a report; None: they are of first order, or nothing is to be said of them.
+
+        Args:
+            target, unit: as for `swings`. swings: what that returned.
+            settled: largest voltage at which a cell rests, at a volt a problem unit.
+        """
+        return None
 
     def behaviour(self, parts: Any) -> Behaviour:
         """The first-order differential law of these parts; UnrealisableError where there is none, see `linear_law`."""

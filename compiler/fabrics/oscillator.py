@@ -40,9 +40,11 @@ from ...circuits.technology.technology import Technology
 from ..linear_law import LinearLaw
 from ..matrices import Matrix, dense, scaled, smallest_eigenvalue
 from ..parts import AtRest, CellNoise
+from ..second_order import SecondOrder
 from .base import Fabric, Swing, group_name, pair_drives, rails
 from .crossbar import Crossbar, crosspoints
 from .oscillator_dynamics import OscillatorDynamics
+from .oscillator_figures import second_order
 from .oscillator_modes import decays, slowest_time
 from .oscillator_parts import OscillatorParts
 from .oscillator_swings import swings
@@ -179,6 +181,18 @@ class Oscillator(Fabric):
         velocities = scaling * math.sqrt(unit / link) * rates
         [(_, columns)] = parts.amplifier_loads()
         return [Swing(positions / scaling, columns), Swing(velocities, (parts.link + parts.friction).mean(axis=0))]
+
+    def second_order(
+        self,
+        parts: OscillatorParts,
+        technology: Technology,
+        target: Matrix,
+        unit: float,
+        swings: list[Swing],
+        settled: float,
+    ) -> SecondOrder:
+        """See `Fabric.second_order`."""
+        return second_order(parts, technology, target, unit, swings, settled)
 
     def without_leak(self, parts: OscillatorParts, leak: float) -> OscillatorParts:
         """K_ii less (Gamma + L leak) leak."""

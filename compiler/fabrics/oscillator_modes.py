@@ -40,6 +40,15 @@ def slowest_time(law: OscillatorDynamics) -> float:
     return -1.0 / rate if rate < 0 else math.inf
 
 
+def slow_modes(law: OscillatorDynamics) -> np.ndarray:
+    """The 2 n slowest natural frequencies, 1/s; of more than `EXACT` unknowns to first order in the lag."""
+    if law.size > EXACT:
+        slow = _slow_modes(law)
+        return np.asarray(slow.roots + slow.shift)
+    found = law.modes()
+    return np.asarray(found[np.argsort(np.abs(found))][: 2 * law.size])
+
+
 class _SlowModes(NamedTuple):
     """Roots of P up to second order, (2 n,) 1/s, what the rest of P moves each by, and how far it may be from there."""
 

@@ -80,7 +80,7 @@ def test_each_resistor_makes_the_heat_that_its_netlist_says(fabric):
     assert not any(found.values())  # what the netlist lacks makes no heat
 
 
-@pytest.mark.parametrize("fabric", FABRICS)
+@pytest.mark.parametrize("fabric", [*FABRICS, "oscillator"])
 def test_heat_falls_into_the_cells_whose_temperature_the_netlist_gives_its_parts(fabric):
     program = compiled(fabric)
     die = Die(program.technology, None).at(numbered(8))
@@ -244,7 +244,7 @@ def test_one_current_driven_cell_meets_its_quadratic():
     assert found.total_power == pytest.approx(1e-3 * root, rel=1e-6)
 
 
-@pytest.mark.parametrize("fabric", FABRICS)
+@pytest.mark.parametrize("fabric", [*FABRICS, "oscillator"])
 def test_all_heat_leaves_to_the_ambient_and_the_neighbour(fabric):
     thermal = Thermal(cells=4, to_ambient=1e-6, to_neighbour=1e-5, to_hot=2e-6, power=1e-6, ambient_rms=3.0)
     program = compiled(fabric, resistors__tc1=1e-3, resistors__tolerance=0.02, thermal=thermal)
