@@ -87,7 +87,7 @@ class Imperfections:
             fabric: "crossbar" or "crossbar_single"; None: the card's, or what the technology's amplifiers make.
 
         Raises:
-            InputError: something else, an unknown preset or fabric, one without amplifiers.
+            InputError: something else, an unknown preset or fabric, one without amplifiers or of oscillators.
         """
         card = hardware if isinstance(hardware, DeviceCard) else None
         technology = as_technology(card.technology if card else hardware)  # type: ignore[arg-type]
@@ -97,6 +97,11 @@ class Imperfections:
         if not rails:
             raise InputError(
                 f"fabric {name} has no amplifiers, and the law is that of an array of them: use a card of one"
+            )
+        if fabric_named(name).states > 1:
+            raise InputError(
+                f"fabric {name} has cells of second order, and the law is that of cells that relax: give a card of a crossbar, or measure "
+                "with dies (`Refined`, whose residuals bound the error)"
             )
         mismatch = card.mismatch.value if card else resistors.mismatch
         redrawn = (resistors.relative_write_noise, resistors.read_noise)

@@ -282,3 +282,5 @@ def test_the_law_is_that_of_the_array_that_is_compiled():
     assert Imperfections.of(DeviceCard.uncalibrated(preset("breadboard"))) == Imperfections.of("breadboard")
     with pytest.raises(InputError, match="fabric dual_rail has no amplifiers"):
         Imperfections.of(DeviceCard.uncalibrated(INTEGRATED, "dual_rail"))
+    with pytest.raises(InputError, match="fabric oscillator has cells of second order"):
+        Imperfections.of(INTEGRATED, "oscillator")
