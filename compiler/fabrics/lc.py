@@ -7,7 +7,8 @@ With node fluxes phi (phi' = v), inverse-inductance matrix Gamma = u D A D, capa
 whatever the damping is: it is the source of the noise as well (2 k T for the difference of two rails). Conditions: as `rc`, and with a
 second rail also couplings of either sign whose comparison matrix is positive definite. Parts: an inductor for each coupling and each cell,
 a capacitor and a damping resistor for each cell, twice on two rails. A cell's flux is read as the current of its inductor to ground,
-phi = L_g i, by a probe of 1 ohm. A cell is set by its probe's voltage and by v; both rails start with opposite halves of them. Time
+phi = L_g i, by a probe of 1 ohm. A cell is set by its probe's voltage, and by v as a voltage at the
+probe, over the impedance sqrt(L / C) of unit parts, so that both are of one size; both rails start with opposite halves of them. Time
 constants: the slowest mode decays with 2 / gamma where it oscillates, else with gamma / omega^2; gamma is that of a unit cell with Q = 1.
 First-order errors: the inductors' own deviations; their winding resistance makes the mean droop after L / R, so that a reading is a
 transient's, and there is no operating point (a mesh of ideal inductors holds any current).
@@ -86,7 +87,7 @@ class LC(Fabric):
     parts_type = Oscillators
     unit = "1/H"
     symmetric, active, covariance, keeps_sparse = True, False, True, True
-    has_inductors = has_dies = has_linear_law = True
+    has_inductors = has_dies = has_linear_law = has_device_model = True
     overshoot = 2.0
     sets_state = False  # a flux is no charge
     schematic = "network"
@@ -172,9 +173,10 @@ class LC(Fabric):
         noise[nodes:, nodes:] = np.diag(2 * Boltzmann * kelvin * shunt / storage**2)
         drive, start, kept = np.zeros((2 * nodes, n)), np.zeros((2 * nodes, 2 * n)), np.zeros((2 * n, 2 * nodes))
         drive[nodes:] = share / storage[:, None]
-        start[:nodes, :n], start[nodes:, n:] = share * weight, share
+        impedance = _impedance(technology)
+        start[:nodes, :n], start[nodes:, n:] = share * weight, share * impedance
         difference = np.sign(share.T)
-        kept[:n, :nodes], kept[n:, nodes:] = difference @ probed, difference
+        kept[:n, :nodes], kept[n:, nodes:] = difference @ probed, difference / impedance
         return LinearLaw(
             drift=drift,
             drive=drive,
@@ -191,13 +193,13 @@ class LC(Fabric):
         return 1.0 / PROBE
 
     def kept_nodes(self, parts: Oscillators) -> tuple[str, ...]:
-        """Probes, then the nodes themselves."""
+        """Probes, then nodes."""
         return (*super().kept_nodes(parts), *(node for pair in self._nodes(parts) for node in pair))
 
     def kept_volts(self, parts: Oscillators, technology: Technology, voltages: Mapping[str, Any]) -> np.ndarray:
-        """Voltages of the probes and of the nodes."""
-        own = [np.asarray(voltages[plus]) - voltages[minus] for plus, minus in self._nodes(parts)]
-        return np.concatenate([super().kept_volts(parts, technology, voltages), own])
+        """Voltages of the probes, and of the nodes over the impedance."""
+        own = np.array([np.asarray(voltages[plus]) - voltages[minus] for plus, minus in self._nodes(parts)])
+        return np.concatenate([super().kept_volts(parts, technology, voltages), own / _impedance(technology)])
 
     @staticmethod
     def _nodes(parts: Oscillators) -> list[tuple[str, str]]:
@@ -232,7 +234,8 @@ class LC(Fabric):
         volts = np.concatenate([state, np.zeros(2 * n - len(state))]).reshape(2, n)
         charged = bool(np.any(state))
         flux, started = (
-            (_shares(parts) @ one).reshape(parts.rails, n) for one in (volts[0] * self.readout(parts)[1], volts[1])
+            (_shares(parts) @ one).reshape(parts.rails, n)
+            for one in (volts[0] * self.readout(parts)[1], volts[1] * _impedance(technology))
         )
         for k in range(len(parts.first)):
             i, j = int(parts.first[k]) + 1, int(parts.second[k]) + 1
@@ -264,6 +267,11 @@ class LC(Fabric):
                     CurrentSource(f"I{suffix}", "0", node, share * float(currents[i]), ac=share),
                     group=group_name(i),
                 )
+
+
+def _impedance(technology: Technology) -> float:
+    """sqrt(L / C) of unit parts, over the probe's transresistance."""
+    return math.sqrt(technology.inductors.unit / technology.capacitors.unit) / PROBE
 
 
 def _shares(parts: Oscillators) -> np.ndarray:

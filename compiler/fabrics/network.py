@@ -19,7 +19,7 @@ from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ..h_matrix import passive_scaling
 from ..matrices import Matrix, diagonal, upper_entries
-from ..parts import Kind, Parts, Place
+from ..parts import Dissipation, Kind, Parts, Place
 from ..perturbation import Effect, Perturbation
 
 
@@ -158,6 +158,11 @@ class Network(Parts):
             coupling_temperature=temperature,
             ground_temperature=ground_temperature,
         )
+
+    def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
+        """None: at rest no resistor to ground has a voltage beside an inductor."""
+        nothing = np.zeros_like(self.ground)
+        return Dissipation(coupling=np.zeros_like(self.coupling), ground=nothing, drive=nothing)
 
     def effects(self, perturbation: Perturbation) -> Iterator[Effect]:
         """Couplings, then parts to ground."""

@@ -71,7 +71,7 @@ class SPU(Fabric):
     parts_type = CoupledCells
     unit = "F"
     symmetric, active, mean, covariance, keeps_sparse = True, False, False, True, True
-    has_inductors = can_calibrate = has_dies = has_linear_law = True
+    has_inductors = can_calibrate = has_dies = has_linear_law = has_device_model = True
     schematic = "network"
     states = 2
     probes = (0.5, 2.0)  # at rest inductors hold every node at ground

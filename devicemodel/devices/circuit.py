@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...circuits.errors import InputError
+from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.technology import Technology
@@ -255,6 +255,11 @@ class CircuitDevice(HostedDevice):
         return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
+        if self.fabric != "auto" and not fabric_named(self.fabric).mean:
+            raise UnrealisableError(
+                f"fabric {self.fabric} has its inverse in a covariance, and its mean is zero at rest: solve by sampling, with a "
+                "CovarianceDevice or SpiceCovarianceDevice"
+            )
         given = system if self._takes_factors else self._matrix_of(system)
         floor, compensates = self._floor_of(system), self.programming.compensate_leak
         board = self._programmed(given, floor, self.nominal_leak if compensates else 0.0)

@@ -182,6 +182,8 @@ class SpiceDevice(CircuitDevice):
             return np.tile(volts, (len(spans), 1)), left, seen
         analysis, rows = sampled(program, spans, noisy) if resting is None else (resting, None)
         analysis = dataclasses.replace(analysis, nodes=nodes)
+        if program.fabric.has_inductors:
+            analysis = dataclasses.replace(analysis, smallest_current=_least_current(program, currents, state))
         drawn = None if rng is None else self._drawn(circuit, analysis, rng)
         result = run(netlist, analysis, seed=0 if noisy else None, timeout=self.timeout, currents=drawn)
         self.simulator = result.ngspice_version
@@ -293,10 +295,14 @@ def _resting(program: AnalogProgram, followed: bool) -> OperatingPoint | Transie
     if not isinstance(shown, Transient) and not (followed and fabric.overshoot > 1):
         return OperatingPoint(nodes=program.nodes)
     slowest = -float(np.linalg.eigvals(linear_law_of(program).drift).real.max())
-    whole = _noiseless(program, SETTLED / slowest)
-    return (
-        dataclasses.replace(whole, smallest_current=shown.smallest_current) if isinstance(shown, Transient) else whole
-    )
+    stop = SETTLED / slowest
+    return dataclasses.replace(shown, stop=stop) if isinstance(shown, Transient) else _noiseless(program, stop)
+
+
+def _least_current(program: AnalogProgram, currents: np.ndarray, state: np.ndarray) -> float:
+    """See `Transient.smallest_current`: of those currents that a run begins with."""
+    largest = max(np.abs(currents).max(), np.abs(state).max() * program.fabric.drive_unit(program.technology))
+    return max(1e-9 * float(largest), 1e-17)
 
 
 def linear_law_of(program: AnalogProgram) -> LinearLaw:

@@ -7,15 +7,19 @@ import pytest
 import torch
 from scipy.linalg import expm, solve_continuous_lyapunov
 
+from thermograd.circuits.errors import UnrealisableError
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.technology.presets import preset
-from thermograd.compiler.compile import compile_matrix
+from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.linear_law import LinearLaw, Outputs, SlowSource
 from thermograd.devicemodel.devices.flicker import linear_sections
+from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.state_space_law import StateSpaceLaw
+from thermograd.devicemodel.systems import Dense
 
 from ...compiler.fabrics.test_linear_law import unequal
-from ...systems import passive
+from ...compiler.fabrics.test_oscillators import m_matrix
+from ...systems import passive, spd
 
 TECHNOLOGY = preset("integrated")
 OPAMP = TECHNOLOGY.opamp
@@ -173,3 +177,31 @@ def test_the_peak_of_a_run_is_seen_though_its_end_is_not_beyond(duration):
     if duration > 2:
         assert curve.max() == pytest.approx(over, rel=1e-4)
         assert float(state_law.mean(zero, force, duration)[0, 0]) < 1.05 * rest < found * rest
+
+
+@pytest.mark.parametrize("fabric", ["lc", "spu", "oscillator"])
+@pytest.mark.parametrize("duration", [4.0, math.inf])
+def test_a_run_in_ngspice_ends_where_the_law_of_the_same_die_does(fabric, duration):
+    """What is read and what is kept, to the solver's tolerance."""
+    technology = TECHNOLOGY.replace(opamp__second_pole=math.inf)
+    device = SpiceDevice(technology, 3, fabric, johnson_noise=False)
+    a = spd(3, 30.0, 2) if fabric == "oscillator" else m_matrix(3, 2)
+    board, chance = device.board_of(lay_out(a, fabric, technology)), np.random.default_rng(3)
+    # A drive of the size of the start.
+    driven = chance.uniform(-0.1, 0.1, (1, 3)) * (1.0 if fabric != "spu" else 0.1)
+    start = chance.uniform(-0.2, 0.2, (1, board.kept))
+    found = board.relax(np.zeros(1, int), driven, start, (duration, 1.5), [np.random.default_rng(0)])
+    law = law_of(board.program)
+    force = torch.tensor(driven * board.amperes_per_volt)
+    motion = law.advance(law.begin(torch.tensor(start), force), force, duration)
+    later = law.advance(motion, force, 1.5)
+    largest = max(np.abs(found.cells).max(), np.abs(start).max())
+    np.testing.assert_allclose(found.cells[0, 0], law.read(motion)[0], atol=1e-5 * largest)
+    if math.isfinite(duration):
+        np.testing.assert_allclose(found.cells[0, 1], law.read(later)[0], atol=1e-5 * largest)
+    np.testing.assert_allclose(found.left, law.left(later), atol=3e-5 * max(largest, np.abs(found.left).max()))
+
+
+def test_a_fabric_that_is_read_by_covariance_is_not_solved_by_settling():
+    with pytest.raises(UnrealisableError, match="CovarianceDevice"):
+        SpiceDevice(TECHNOLOGY, fabric="spu").solve(Dense(torch.eye(2)), torch.ones(2), 5.0)
