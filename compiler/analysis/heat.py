@@ -22,7 +22,7 @@ import numpy as np
 from ...circuits.errors import InputError, UnrealisableError
 from ...circuits.technology.die import Die
 from ...circuits.technology.thermal import heat_at
-from ..fabrics.registry import fabric_names
+from ..fabrics.registry import fabric_named, fabric_names
 from ..matrices import dense, is_sparse, solver
 from ..parts import Dissipation
 from ..program import AnalogProgram
@@ -109,8 +109,8 @@ def resistor_heat(program: AnalogProgram, cells: int, heat: Dissipation) -> np.n
 
 def require_resistors(program: AnalogProgram) -> None:
     """UnrealisableError where the heat of a fabric's parts has no place on a die."""
-    if not program.fabric.has_device_model:
-        known = ", ".join(fabric_names("has_device_model"))
+    if not program.fabric.has_device_model or program.fabric.has_inductors:
+        known = ", ".join(name for name in fabric_names("has_device_model") if not fabric_named(name).has_inductors)
         raise UnrealisableError(
             f"fabric {program.fabric_name} has no resistors with places on a die; the heat is known for {known}"
         )
