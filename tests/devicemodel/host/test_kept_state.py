@@ -145,3 +145,13 @@ def test_a_start_leaves_the_range_that_cells_swing_to_from_it():
 
     assert attempts(2.0) == 1
     assert attempts(1.0) > 1
+
+
+@pytest.mark.parametrize(("overshoot", "again"), [(1.0, False), (2.0, True)])
+def test_offsets_of_cells_that_swing_are_nulled_for_each_length_of_runs(overshoot, again):
+    device = ToyOscillators(EXACT, read_out=ReadOut(null_offsets=True))
+    device.overshoot = overshoot
+    assert device.solve(A, B, 9.0).products > 0
+    assert (device.solve(A, B, 2.0).products > 0) is again
+    assert device.solve(A, B, 2.0).products == 0
+    assert device.solve(A, B, 12.0).products > 0
