@@ -114,8 +114,9 @@ def make_card(
 
 
 def outlook_of(program: AnalogProgram) -> Outlook | None:
-    """What refined readings of such dies can solve; None for circuits without amplifiers, and for large ones."""
-    if not (program.fabric.can_calibrate and program.fabric.active) or program.size > LARGEST_OUTLOOK:
+    """What refined readings of such dies can solve; None for circuits without amplifiers or of oscillators, and for large ones."""
+    fabric = program.fabric
+    if not (fabric.can_calibrate and fabric.active) or fabric.states > 1 or program.size > LARGEST_OUTLOOK:
         return None
     from ..compiler.matrices import dense
     from ..devicemodel.limits.imperfections import Imperfections
@@ -132,7 +133,8 @@ def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
     from ..devicemodel.calibration.cases import random_system
     from ..devicemodel.limits.outlook import refinement_outlook
 
-    if not fabric_named(card.fabric).active:
+    fabric = fabric_named(card.fabric)
+    if not fabric.active or fabric.states > 1:
         return None
     size = min(card.validity.unknowns[1], LARGEST_OUTLOOK)
     condition = min(card.validity.condition_number[1], WORST_OUTLOOK)

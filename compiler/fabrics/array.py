@@ -174,6 +174,15 @@ class ArrayParts(Parts):
         """Capacitances of the cells, mean of the rails."""
         return np.asarray(self.capacitance.mean(axis=0))
 
+    def integrators(self, s: complex, error: complex, beside: complex) -> tuple[np.ndarray, np.ndarray]:
+        """What a volt at the output of each row's amplifier takes from the row, (n,) A/V, and that output over its cell's voltage, (n,).
+
+        Args:
+            s: Laplace variable, 1/s. error: eps(s), what an amplifier's input has of its output.
+            beside: admittance from the input of any further amplifier of the cell to ground, S.
+        """
+        return s * self.capacitance.mean(axis=0) * (1 + error), np.ones(self.size)
+
     def rail_values(self) -> Iterator[tuple[str, np.ndarray]]:
         """Couplings, parts to ground and the others, by name."""
         for name in ("coupling", "ground", "drive", "capacitance"):

@@ -65,7 +65,7 @@ class Oscillator(Fabric):
     symmetric, active = False, True
     outputs, states, overshoot = 2, 2, 2.0
     slow_inputs = ("current",) * 4 + ("voltage",) * 2
-    has_dies = has_slices = has_linear_law = has_device_model = can_calibrate = needs_floor = True
+    has_dies = has_slices = has_layout = has_linear_law = has_device_model = can_calibrate = needs_floor = True
     schematic = "oscillators"
 
     def __init__(self, compensated: bool = True) -> None:

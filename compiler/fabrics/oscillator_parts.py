@@ -89,6 +89,13 @@ class OscillatorParts(CrossbarParts):
         coupling[:, places, places] = np.where(positive, np.maximum(own - others, 0.0) / (1 + leak**2), own)
         return dataclasses.replace(self, coupling=coupling)
 
+    def integrators(self, s: complex, error: complex, beside: complex) -> tuple[np.ndarray, np.ndarray]:
+        """See `ArrayParts.integrators`: velocities with their friction, and what makes a position of them."""
+        link, farad = self.link.mean(axis=0), self.capacitance.mean(axis=0)
+        stored = s * farad / (1 + s * farad * self.series.mean(axis=0))
+        held = self.friction.mean(axis=0) + s * self.velocity_capacitance.mean(axis=0)
+        return held * (1 + error), (stored * (1 + error) + error * (link + beside)) / link
+
     def amplifier_loads(self) -> list[tuple[np.ndarray | None, np.ndarray]]:
         """Positions drive columns of crosspoints; velocities, which rest, are heeded with what they swing to."""
         return [(None, self.total().sum(axis=0))]

@@ -14,6 +14,7 @@ inputs are K(s) v - L(s) e. Amplifiers hold e = -eps v, eps = 1/A0 + s/w, so tha
 
     [s C (1 + eps) + eps (L(s) + g_in + s C_in) + K(s)] v = I
 
+(of oscillators, whose rows drive velocities, the bracket but K is times velocity over position: `ArrayParts.integrators`)
 with full matrices K and L in place of the signed conductances and of their row sums. Rows are virtual grounds, so what an open switch
 loads them with is in L and divided by A0; but what it passes on from its column is in K. In pairs of lines of opposite voltage this makes
 -leakage sign(K_ij) at an entry in use, and nothing at an unused one, where the places cancel; a single-ended column without inverter
@@ -65,7 +66,7 @@ def effective_conductance(program: AnalogProgram, s: complex = 0.0) -> tuple[np.
     """K(s) and L(s) of the array, both (n, n) in S, complex where s is: the currents into the amplifiers' inputs are K v - L e.
 
     Args:
-        program: of fabric crossbar or crossbar_single. Mismatch of the rails of a pair counts by its mean, as in `Behaviour`.
+        program: of a fabric with a layout. Mismatch of the rails of a pair counts by its mean, as in `Behaviour`.
         s: Laplace variable, 1/s; 0 is rest.
 
     Raises:
@@ -119,8 +120,10 @@ def layout_admittance(program: AnalogProgram, s: complex = 0.0) -> np.ndarray:
     passed = 1.0 / (1.0 + dac.resistance * (inward + s * dac.capacitance))
     seen = inward * (1.0 + s * dac.resistance * dac.capacitance) * passed
     coupled, load = effective_conductance(program, s)
-    held = s * parts.capacitance.mean(axis=0) * (1 + error) + error * (seen + s * technology.wires.input_capacitance)
-    return np.asarray((coupled + error * load + np.diag(held)) / (given * passed)[:, None])
+    beside = s * technology.wires.input_capacitance
+    own, transfer = parts.integrators(s, error, beside)
+    held = own + error * (seen + beside)
+    return np.asarray((coupled + (error * load + np.diag(held)) * transfer) / (given * passed)[:, None])
 
 
 def layout_matrix(program: AnalogProgram) -> np.ndarray:

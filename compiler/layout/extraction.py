@@ -2,7 +2,8 @@
 
 Geometry, n unknowns; rows and columns count from 1:
 
-    DAC, input resistor, integrator i and its capacitor stand at the right end of row i
+    DAC, input resistor, integrator i and its capacitor stand at the right end of row i; of oscillators both integrators, and link,
+        friction and series resistors
     line p_j (m_j or n_j)   driven at the top by amplifier j, runs down past rows 1 ... n
     line e_i (ep_i, em_i)   runs from column 1 to column n, then to the input of amplifier i
 
@@ -27,8 +28,8 @@ What is put in, each part only where its record in `Technology` is not zero:
     RL<i>_<j>...   open switch at each place without a resistor; ends in the rails of column and row line, as in RL1_2pm
     CX<i>_<j>...   between the two lines, at each place
     RST, RLT, CXT  the same of a second slice's resistors RT<i>_<j>...
-    CI<node>       from an amplifier's input to ground, at the amplifier; of inverters, too
-    RD<k>, CD<k>   output of the DAC behind source VB<k>: in series, and to ground after it
+    CI<node>       from an amplifier's input to ground, at the amplifier; of inverters and of oscillators' positions, too
+    RDAC<k>, CDAC<k>   output of the DAC behind source VB<k>: in series, and to ground after it
 
 Without segment resistance a line is one node. Resistors make Johnson noise at their temperature. Every other part, the amplifiers
 above all, is as in the schematic netlist. Parasitic capacitors start with the columns at the voltage of the integrator's capacitor and
@@ -53,7 +54,9 @@ from ..fabrics.base import group_name
 from ..fabrics.registry import fabric_names
 from ..program import AnalogProgram
 
-_COUPLING, _INVERTER = re.compile(r"R(T?)\d+_\d+[pm]?"), re.compile(r"RI\d+")
+_COUPLING, _FURTHER = re.compile(r"R(T?)\d+_\d+[pm]?"), re.compile(r"RI\d+|RL\d+[pm]")
+"""Crosspoints, and what drives the inputs of further amplifiers: inverters, and positions of oscillators."""
+_HELD = re.compile(r"C\d+[pm]?")
 
 
 def require_array(program: AnalogProgram) -> ArrayParts:
@@ -105,7 +108,7 @@ def extracted_netlist(
     It can be unstable where the schematic is not: `statespace.state_space(...).is_stable` says so.
 
     Args:
-        program: of fabric crossbar or crossbar_single.
+        program: of a fabric with a layout.
         b, x0, amplifier: as in `AnalogProgram.netlist`.
 
     Raises:
@@ -144,7 +147,7 @@ class _Layout:
         self.columns = {line: (rail, j) for line, rail, j in columns if line in there}
         rails = ("p", "m") if parts.rails == 2 else ("",)
         self.rows = {f"e{rail}{k}": (rail, k - 1) for k in numbers for rail in rails}
-        self.inverters = {f"h{k}" for k in numbers if f"h{k}" in there}
+        self.further = {f"{rail}{k}" for k in numbers for rail in ("h", "fp", "fm")} & there
         self.wired = self.technology.wires.segment_resistance > 0.0
         self.start = self._voltages()
 
@@ -152,7 +155,7 @@ class _Layout:
         """What each line's capacitances start at; None: at ground."""
         held: dict[str, float | None] = {}
         for part in self.netlist.of(Capacitor):
-            if part.a in self.columns and part.b in self.rows:
+            if part.a in self.columns and _HELD.fullmatch(part.name):
                 held.setdefault(part.a, part.initial or None)  # an amplifier's own capacitors come later
         for line, (rail, j) in self.columns.items():
             volts = held.get(f"p{j + 1}")
@@ -192,7 +195,7 @@ class _Layout:
             yield from self._dac(element)
         else:
             yield element
-        if isinstance(element, Resistor) and element.b in self.inverters and _INVERTER.fullmatch(element.name):
+        if isinstance(element, Resistor) and element.b in self.further and _FURTHER.fullmatch(element.name):
             yield from self._input(element.b)
 
     def _crosspoint(self, resistor: Resistor) -> Iterator[Element]:
@@ -209,10 +212,10 @@ class _Layout:
         dac, output, suffix = self.technology.dac, source.a, source.name[2:]
         if dac.resistance:
             source = dataclasses.replace(source, a=f"d{suffix}")
-            yield Resistor(f"RD{suffix}", source.a, output, dac.resistance)
+            yield Resistor(f"RDAC{suffix}", source.a, output, dac.resistance)
         yield source
         if dac.capacitance:
-            yield Capacitor(f"CD{suffix}", output, "0", dac.capacitance, source.dc or None)
+            yield Capacitor(f"CDAC{suffix}", output, "0", dac.capacitance, source.dc or None)
 
     def _input(self, node: str) -> Iterator[Element]:
         if farad := self.technology.wires.input_capacitance:

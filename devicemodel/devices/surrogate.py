@@ -74,6 +74,11 @@ class SurrogateDevice(CircuitDevice):
         extrapolate: bool = False,
         programming: Programming | None = None,
     ) -> None:
+        if layout and fabric_named(card.fabric).has_linear_law:
+            raise InputError(
+                f"layout=True with a card of fabric {card.fabric}: its law has no wires, switches or parasitic capacitances; use "
+                "SpiceDevice(technology, layout=True), or leave layout out"
+            )
         calibrated = CalibratedRange(card, extrapolate, REMEDY)
         super().__init__(
             card.technology,

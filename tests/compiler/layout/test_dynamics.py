@@ -66,7 +66,7 @@ def test_the_integrated_arrays_modes_decay_as_its_law_says():
         assert at < 1e-4 * beside
 
 
-@pytest.mark.parametrize("fabric", ARRAYS)
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
 def test_a_lines_delay_makes_one_unknown_oscillate_beyond_rouths_limit(fabric):
     # s C (1 + s t) (1 + 2 r / R + s t) + 1 / R with t = r c: stable exactly for t < R C (1 + 2 r / R) (2 + 2 r / R).
     resistance, capacitance, wire = 1e3, 1e-9, 50.0

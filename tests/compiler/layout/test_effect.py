@@ -26,6 +26,7 @@ from ..oracle import operating_point
 from .layouts import ALL, IDEAL, at_rest, with_zeros
 
 ARRAYS = fabric_names("has_layout")
+CROSSBARS = ("crossbar", "crossbar_single")
 
 GAIN = 1e8
 """What the netlist writes for an infinite gain."""
@@ -188,7 +189,7 @@ def test_a_closed_switch_is_in_series_with_its_entry(fabric):
 
 
 @pytest.mark.parametrize("gain", [np.inf, 300.0])
-@pytest.mark.parametrize("fabric", ARRAYS)
+@pytest.mark.parametrize("fabric", CROSSBARS)
 def test_leakage_adds_to_the_matrix_by_sign_and_to_the_load_by_count(fabric, gain):
     leakage = 2e-6
     a = with_zeros(5, 3)

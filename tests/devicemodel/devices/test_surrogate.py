@@ -294,6 +294,8 @@ def test_a_layout_is_beyond_a_card_of_schematics():
     # Negative controls: a schematic, and a card that was fitted with one.
     assert ask(SurrogateDevice(narrow(layout=False), 3)).outcome is Outcome.OK
     assert ask(SurrogateDevice(narrow(layout=True), 3, layout=True)).outcome is Outcome.OK
+    with pytest.raises(InputError, match="its law has no wires"):
+        SurrogateDevice(narrow(layout=True).model_copy(update={"fabric": "oscillator"}), 3, layout=True)
 
 
 @pytest.mark.parametrize("layout", [False, True])
