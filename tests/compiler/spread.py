@@ -18,7 +18,8 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dual_rail": ("dual_rail", "breadboard", {}),
     "rc": ("rc", "breadboard", {}),
     "breadboard array": ("crossbar_single", "breadboard", {}),
-    "integrated array": ("crossbar", "integrated", {}),
+    # A crossbar is in "written array".
+    "integrated array": ("oscillator", "integrated", {}),
     "written array": ("crossbar", "integrated", {f"resistors__{name}": 0.006 for name in PROGRAMMING_ERRORS}),
     "written network": (
         "dual_rail",

@@ -49,7 +49,7 @@ def changed(program, name, share):
 
 
 @pytest.mark.parametrize("with_b", [False, True])
-@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single", "lc", "spu"])
+@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single", "lc", "spu", "oscillator"])
 def test_the_ten_that_matter_most_are_those_whose_change_moves_the_solution_most(fabric, with_b):
     program = compile_matrix(matrix_for(fabric), fabric, PRECISE)
     b, share = B if with_b else None, 1e-6
