@@ -483,6 +483,25 @@ def test_oscillators_run_for_the_root_of_what_cells_of_first_order_do_and_settle
     assert device.solve(system, b, 6.0 / math.sqrt(3.9)).outcome is Outcome.NOT_CONVERGED
 
 
+@pytest.mark.parametrize("method", ["richardson", "fcg"])
+def test_runs_of_oscillators_that_end_in_mid_swing_are_refined(method):
+    """A round leaves exp(-gamma t / 2) (cos w t + gamma / 2 w sin w t) of a mode, negative where it has swung beyond."""
+    values, friction, t = np.array([0.3, 1.0, 1.7]), 0.4, 2.5
+    basis, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))
+    system = Dense(torch.from_numpy(basis * values @ basis.T))
+    w = np.sqrt(values - friction**2 / 4)
+    left = np.exp(-friction * t / 2) * (np.cos(w * t) + friction / (2 * w) * np.sin(w * t))
+    assert (left > 0).any()
+    assert (left < -0.3).any()
+    device = Refined(IdealDevice(friction=friction), rounds=12, method=method, equilibrate=False)
+    residuals = device.solve(system, torch.from_numpy(basis.sum(axis=1)), t).refinement.residuals
+    shares = np.sqrt([np.mean(left ** (2 * k)) for k in range(1, 14)])
+    if method == "richardson":
+        np.testing.assert_allclose(residuals, shares, rtol=1e-8)
+    else:
+        assert residuals[3] < 1e-10
+
+
 def surrogate(die=1):
     return SurrogateDevice(true_card(preset("integrated")), die=die)
 
