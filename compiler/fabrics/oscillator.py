@@ -19,8 +19,9 @@ them), R_z in series with each position capacitor, Z = s C d^2 / (1 + s R_z C d^
 Conditions: A positive definite. Parts: those of a `crossbar`, and in each cell, on each rail, friction, link, R_z and a capacitor more, and
 a second amplifier. Time constant sqrt(C C / h g) / sqrt(lambda). First-order errors: finite gain adds (Gamma + L / A0) / A0 to the matrix
 and (L + h / d^2) / A0 to the friction, which is programmed that much smaller, down to none; offsets L Vos of the velocities and Gamma Vos'
-of the positions; the bandwidth makes a friction of -2 lambda / w in each mode, which R_z = 2 / (w C d^2) takes back. The stationary
-covariance is no multiple of A^-1: noise goes with the loads and not with the friction.
+of the positions; the bandwidth makes a friction of -2 lambda / w in each mode, which R_z = 2 / (w C d^2) takes back, and row loads make
+the inertia 1 + L / (w C) times as large, by which the slowest mode is slower. The stationary covariance is no multiple of A^-1: noise goes
+with the loads and not with the friction.
 """
 
 from __future__ import annotations

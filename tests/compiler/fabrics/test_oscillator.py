@@ -154,6 +154,16 @@ def test_the_series_resistor_is_two_over_the_unity_gain_frequency():
         assert not program.parts.series.any()
 
 
+def test_row_loads_are_an_inertia_that_slows_the_slowest_mode():
+    """1 + L / (w C), with L = 13.4 of w C = 62.8 unit resistors; friction is that of none, so that the mode swings a little."""
+    program = lay_out(0.05 * np.eye(12) + 0.95, "oscillator", FINITE.replace(opamp__gain=np.inf, opamp__gbw=1e8))
+    load = program.parts.row_load[0] / program.parts.link[0, 0]
+    np.testing.assert_allclose(load, 12 * 0.95 + 0.05 + 1 + 2 * np.sqrt(0.05), rtol=1e-9)
+    inertia = 1 + load[0] / (2 * np.pi * 1e8 * 1e-7)
+    assert slowest(program) == pytest.approx(np.sqrt(0.05) / inertia, rel=0.02)
+    assert slowest(program) < 0.85 * np.sqrt(0.05)
+
+
 def test_a_matrix_of_unit_diagonal_is_stable_with_the_series_resistors_alone():
     """omega_t tau = 314, lambda 0.022 and 83: bare, the fastest mode grows."""
     a = 0.022 * np.eye(85) + 0.978
