@@ -68,7 +68,8 @@ class DieBatch:
         progress: called with (dies drawn, dies) while they are drawn, once for each number of unknowns.
 
     Raises:
-        InputError: no dies, a seed that is not an integer >= 0, or another dtype than float32 and float64.
+        InputError: no dies, a seed that is not an integer >= 0, another dtype than float32 and float64, or a card of cells that are no
+            first order.
 
     Example:
         >>> batch = DieBatch(card, range(1000))                                      # doctest: +SKIP
@@ -85,6 +86,10 @@ class DieBatch:
     ) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}: give torch.float32 or torch.float64")
+        if fabric_named(card.fabric).states > 1:
+            raise InputError(
+                f"card is of fabric {card.fabric!r}, and a batch has the first-order law: use a SurrogateDevice for each die"
+            )
         calibrated = CalibratedRange(card, extrapolate, REMEDY)
         self.card, self.dtype, self.progress = card, dtype, progress
         self.technology = card.technology

@@ -16,8 +16,9 @@ class Probe:
 
     Attributes:
         requested, driven: drive voltages before and after the DAC, (n,) V.
-        start, settled, read: differential node voltages at the start, when they were read, and as the ADC gave them, (n,) V; where
-            several samples were read, their means.
+        start: voltages that the run started from, (kept,) V, see `Board.kept`: the cells' own first.
+        settled, read: differential node voltages when they were read, and as the ADC gave them, (n,) V; where several samples were read,
+            their means.
         duration: of the run up to the first sample, tau.
         adc_gain: setting of the amplifier before the ADC, at the first sample.
         zero: what the run without drive read, (n,) V; None without auto-zero.

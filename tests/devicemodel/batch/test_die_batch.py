@@ -221,6 +221,8 @@ def test_bad_dies_and_systems_outside_the_card_raise():
     for dtype in (torch.float16, torch.int64):
         with pytest.raises(InputError, match=f"dtype is {dtype}: give torch.float32 or torch.float64"):
             DieBatch(card, [1], dtype)
+    with pytest.raises(InputError, match="a SurrogateDevice for each die"):
+        DieBatch(true_card(preset("integrated"), "oscillator"), [1])
     with pytest.raises(InputError, match=r"70 unknowns, calibrated for .*extrapolate=True"):
         DieBatch(card, [1]).solve(a, b, 1.0)
 
