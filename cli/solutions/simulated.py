@@ -148,7 +148,8 @@ class Simulated:
         write_text(path, "\n".join(["i,b,x,exact", *rows, ""]))
 
     def plot(self, path: Path) -> None:
-        """x(t) from zero: node voltages for SPICE, readings after increasing durations for the other devices."""
+        """x(t) from zero: node voltages for SPICE, with velocities below where cells have any, and readings after increasing durations for
+        the other devices."""
         import numpy as np
         import torch
 
@@ -161,14 +162,14 @@ class Simulated:
         if stop == 0:
             raise InputError("--plot needs a duration > 0: there is nothing to draw")
         if isinstance(self.device, SpiceDevice):
-            time, x = _waveforms(self.device, self.matrix, self.b, stop)
+            time, x, velocities = _waveforms(self.device, self.matrix, self.b, stop)
             title = "Node voltages in problem units"
         else:
             system, b = Dense(torch.from_numpy(self.matrix)), torch.from_numpy(self.b)
-            time = np.linspace(0.0, stop, CURVE_POINTS)
+            time, velocities = np.linspace(0.0, stop, CURVE_POINTS), None
             x = np.array([self.device.solve(system, b, float(t), x0=torch.zeros_like(b)).x.numpy() for t in time]).T
             title = "Readings after increasing durations"
-        save(settling_plot(time, x, self.exact, f"{title}, {len(self.b)} unknowns"), path)
+        save(settling_plot(time, x, self.exact, f"{title}, {len(self.b)} unknowns", velocities), path)
 
 
 def simulated(
@@ -200,8 +201,10 @@ def simulated(
     return Simulated(device, matrix, drive, np.linalg.solve(matrix, drive), float(chosen), 1.0 / slow, solution)
 
 
-def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> tuple[np.ndarray, np.ndarray]:
-    """Time (T,) in tau and unknowns (n, T) of one ngspice transient on the device's die, from zero."""
+def _waveforms(
+    device: Any, matrix: np.ndarray, b: np.ndarray, stop: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Time (T,) in tau, unknowns (n, T) and velocities (n, T), V, of one ngspice transient on the device's die, from zero."""
     import dataclasses
 
     import numpy as np
@@ -214,12 +217,16 @@ def _waveforms(device: Any, matrix: np.ndarray, b: np.ndarray, stop: float) -> t
     program, noisy = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False), device.johnson_noise
     program = program.on(device.die)
     circuit = SimulatedCircuit(program, layout=device.layout)
-    analysis = dataclasses.replace(transient(program, stop, noisy), nodes=circuit.nodes)
     netlist = circuit.netlist(program.currents(b), np.zeros(program.size), noisy)
+    swings = program.fabric.states > 1
+    nodes = (*circuit.nodes, *(circuit.kept_nodes(netlist, noisy) if swings else ()))
+    analysis = dataclasses.replace(transient(program, stop, noisy), nodes=tuple(dict.fromkeys(nodes)))
     currents = circuit.noise(float(analysis.step or 0.0)) if noisy else None
     result = run(netlist, analysis, seed=device.seed if noisy else None, timeout=device.timeout, currents=currents)
     thin = slice(None, None, max(1, len(result.time) // 2000))
-    time, x = result.time[thin] / program.tau, program.decode(result.voltages)[:, thin]
-    return np.append(0.0, time), np.hstack(
-        [np.zeros((len(b), 1)), x]
-    )  # ngspice's first row is one step after the start
+    curves = [program.decode(result.voltages)]
+    if swings:
+        curves.append(circuit.course(result.voltages)[program.size :])
+    # ngspice's first row is one step after the start, where all is at rest.
+    x, *velocities = (np.pad(curve[:, thin], ((0, 0), (1, 0))) for curve in curves)
+    return np.append(0.0, result.time[thin] / program.tau), x, velocities[0] if velocities else None

@@ -105,19 +105,33 @@ def transient_plot(transient: dict[str, Any]) -> Figure:
 
 
 @styled
-def settling_plot(time: np.ndarray, x: np.ndarray, exact: np.ndarray, title: str) -> Figure:
+def settling_plot(
+    time: np.ndarray, x: np.ndarray, exact: np.ndarray, title: str, velocities: np.ndarray | None = None
+) -> Figure:
     """x(t) of up to `SHOWN` unknowns against the solution.
 
     Args:
         time: (T,) in tau. x: (n, T) in problem units. exact: (n,), drawn as dotted lines.
         title: one line.
+        velocities: (n, T) V, of oscillators, drawn below.
     """
-    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
-    ax = figure.subplots()
+    figure = Figure(figsize=(7.0, 4.0 if velocities is None else 5.6), layout="constrained")
+    axes = figure.subplots(
+        1 if velocities is None else 2,
+        sharex=True,
+        squeeze=False,
+        height_ratios=None if velocities is None else [1.5, 1],
+    )[:, 0]
+    ax = axes[0]
     for count, i in enumerate(np.argsort(-np.abs(exact))[:SHOWN]):
-        colour = CYCLE[count % len(CYCLE)]
+        colour, dashes = CYCLE[count % len(CYCLE)], "-" if count < len(CYCLE) else "--"
         ax.axhline(exact[i], color=colour, linewidth=0.8, linestyle=":")
-        ax.plot(time, x[i], color=colour, linewidth=1.1, linestyle="-" if count < len(CYCLE) else "--", label=f"x[{i}]")
-    ax.set(xlabel="time (τ)", ylabel="x (problem units)", title=title, xlim=(0, float(time[-1])))
+        ax.plot(time, x[i], color=colour, linewidth=1.1, linestyle=dashes, label=f"x[{i}]")
+        if velocities is not None:
+            axes[1].plot(time, velocities[i], color=colour, linewidth=0.9, linestyle=dashes)
+    ax.set(ylabel="x (problem units)", title=title, xlim=(0, float(time[-1])))
+    axes[-1].set_xlabel("time (τ)")
+    if velocities is not None:
+        axes[1].set_ylabel("velocity (V)")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="dotted: A⁻¹ b")
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,22 @@ def test_simulate_runs_ngspice_and_draws_its_waveforms(run: Run) -> None:
     settled = json.loads(run(*arguments, "--duration", "inf")[1])
     assert settled["duration_tau"] is None
     np.testing.assert_allclose(settled["x"], data["x"], rtol=0.1, atol=0.02)
+
+
+def test_oscillators_take_fewer_tau_and_their_velocities_are_drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from thermograd.report.figures import settling
+
+    drawn, plot = [], settling.settling_plot
+    monkeypatch.setattr(settling, "settling_plot", lambda *given: drawn.append(given[-1]) or plot(*given))
+    arguments = ["simulate", save("s.npz", A=A, b=B), "--fabric", "oscillator", "--reading", "bare", "--json"]
+    code, out, _ = run(*arguments, "--plot", "x.svg")
+    data, least = json.loads(out), float(np.linalg.eigvalsh(A)[0])
+    assert (code, data["outcome"], data["fabric"]) == (0, "ok", "oscillator")
+    assert data["duration_tau"] == pytest.approx(10 / math.sqrt(least))
+    assert data["relative_error"] < 1e-3  # (1 + 10) exp(-10) is left of the slowest mode
+    [velocities] = drawn
+    assert len(velocities) == len(B)
+    assert np.abs(velocities).max() > 20 * np.abs(velocities[:, -1]).max()
 
 
 def test_a_bad_outcome_is_exit_code_1_with_advice(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
