@@ -11,9 +11,14 @@ import torch
 from scipy import linalg
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.ideal import IdealDevice
+from thermograd.devicemodel.devices.spice import SpiceDevice
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense, Implicit, Kronecker, LowRank
+
+from ...systems import true_card
 
 F64 = torch.float64
 
@@ -147,3 +152,18 @@ def test_critical_friction_needs_a_floor_and_oscillators_eigenvalues():
     products = Implicit(types.SimpleNamespace(shape=(1, 2), dtype=F64), 0.1)
     assert not device.accepts(products)
     assert IdealDevice().accepts(products)
+
+
+@pytest.mark.parametrize("kind", ["surrogate", "spice"])
+def test_a_circuit_of_ideal_parts_goes_on_as_they_do(kind):
+    """Through converters and signal levels, over three runs of other drives, with the friction of the floor."""
+    technology = preset("ideal")
+    circuit = SpiceDevice(technology, None, "oscillator")
+    if kind == "surrogate":
+        circuit = SurrogateDevice(true_card(technology, "oscillator"), None, extrapolate=True)
+    A, b, x0 = draw(7, (3, 3), (3,), (3,))
+    system, ideal = Dense(A @ A.mT + 0.2 * torch.eye(3, dtype=F64), floor=0.2), IdealDevice(friction="critical")
+    for k, (drive, t) in enumerate([(b, 0.6), (20 * b, 1.1), (-b, 0.4)]):
+        found, expected = (one.solve(system, drive, t, x0=x0 if k == 0 else None) for one in (circuit, ideal))
+        assert found.outcome is Outcome.OK
+        torch.testing.assert_close(found.x, expected.x, rtol=0, atol=2e-5 * float(expected.x.abs().max()))

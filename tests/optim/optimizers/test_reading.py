@@ -31,8 +31,8 @@ from .test_tngd import small_problem
 DAMPING = 0.3
 
 
-def die(seed=1):
-    return SurrogateDevice(true_card(preset("integrated")), die=seed, extrapolate=True)
+def die(seed=1, fabric="crossbar"):
+    return SurrogateDevice(true_card(preset("integrated"), fabric), die=seed, extrapolate=True)
 
 
 def exact_step(model, x, y, damping=DAMPING):
@@ -67,15 +67,24 @@ def test_a_circuit_that_is_read_to_its_end_is_refined(damping, options, reading)
     assert (optimizer.last.residual is not None) is (reading == "refined")
 
 
-@pytest.mark.parametrize("system", ["dual", "primal"])
-def test_a_refined_die_takes_the_exact_step_and_a_bare_one_does_not(system):
+@pytest.mark.parametrize(
+    ("system", "fabric", "duration"),
+    [("dual", "crossbar", 40.0), ("primal", "crossbar", 40.0), ("dual", "oscillator", 30.0)],
+)
+def test_a_refined_die_takes_the_exact_step_and_a_bare_one_does_not(system, fabric, duration):
     off = {}
     for kind in ("bare", "refined", "more"):
         model, x, y = small_problem()
-        device = Refined(die(), rounds=4) if kind == "more" else die()
+        device = Refined(die(fabric=fabric), rounds=4) if kind == "more" else die(fabric=fabric)
         reading = "bare" if kind == "bare" else "auto"
         optimizer = TNGD(
-            model.parameters(), lr=1.0, damping=DAMPING, duration=40.0, system=system, device=device, reading=reading
+            model.parameters(),
+            lr=1.0,
+            damping=DAMPING,
+            duration=duration,
+            system=system,
+            device=device,
+            reading=reading,
         )
         expected = exact_step(model, x, y)
         found = step_of(optimizer, model, closure_of(model, x, y))
