@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..circuits.amplifiers.models import AmplifierCell
     from ..circuits.amplifiers.user_netlist import Amplifier
+    from ..compiler.fabrics.base import Fabric
     from ..compiler.program import AnalogProgram
     from ..devicemodel.card import DeviceCard
     from ..devicemodel.device import Device
@@ -114,15 +115,18 @@ def make_card(
 
 
 def outlook_of(program: AnalogProgram) -> Outlook | None:
-    """What refined readings of such dies can solve; None for circuits without amplifiers or of oscillators, and for large ones."""
-    fabric = program.fabric
-    if not (fabric.can_calibrate and fabric.active) or fabric.states > 1 or program.size > LARGEST_OUTLOOK:
+    """What refined readings of such dies can solve; None for all but arrays of amplifiers of first order, and for large ones."""
+    if not _has_outlook(program.fabric) or program.size > LARGEST_OUTLOOK:
         return None
     from ..compiler.matrices import dense
     from ..devicemodel.limits.imperfections import Imperfections
     from ..devicemodel.limits.outlook import refinement_outlook
 
     return refinement_outlook(dense(program.target), Imperfections.of(program.technology, program.fabric_name))
+
+
+def _has_outlook(fabric: Fabric) -> bool:
+    return fabric.can_calibrate and fabric.active and not fabric.has_linear_law
 
 
 def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
@@ -133,8 +137,7 @@ def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
     from ..devicemodel.calibration.cases import random_system
     from ..devicemodel.limits.outlook import refinement_outlook
 
-    fabric = fabric_named(card.fabric)
-    if not fabric.active or fabric.states > 1:
+    if not _has_outlook(fabric_named(card.fabric)):
         return None
     size = min(card.validity.unknowns[1], LARGEST_OUTLOOK)
     condition = min(card.validity.condition_number[1], WORST_OUTLOOK)
