@@ -74,7 +74,8 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         Estimates of the fabric's parameters with standard uncertainties by `clustered_errors`, clusters being systems on their dies; and
         what the runs cannot tell, in words: parameters whose uncertainty moves readings by more than some tenths of a percent.
     """
-    names = parameters_of(fabric_named(blank.fabric))
+    fabric = fabric_named(blank.fabric)
+    names = parameters_of(fabric)
     tau = float(np.median([run.nominal.tau for run in observations]))
     # Sizes at which each parameter moves a reading by some tenths of a percent: the unknowns are then of order one.
     typical = {
@@ -89,21 +90,30 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
     scale = np.array([typical[name] for name in names])
     start = np.array([getattr(blank, name).value for name in names])
 
+    # A law of all states has no slope at ideal amplifiers, nor beyond: there the search is told of figures by their size, and steps by
+    # shares of `scale` at zero, too.
+    sized = np.array([fabric.has_linear_law and name in ("leak", "lag") for name in names])
+    origin = np.where(sized, 1.0, 0.0)
+
+    def values_at(theta: np.ndarray) -> np.ndarray:
+        found = start + scale * (theta - origin)
+        return np.where(sized, np.abs(found), found)
+
     def residual(theta: np.ndarray) -> np.ndarray:
         # A search may pass through values that no card can have: a standard deviation near zero, from both sides.
-        trial = zip(names, (start + scale * theta).tolist(), strict=True)
+        trial = zip(names, values_at(theta).tolist(), strict=True)
         card = blank.model_copy(update={name: Estimate(value=value, std=0.0) for name, value in trial})
         # The last rows hold a parameter that no run identifies, and are too weak to move one that a run identifies.
-        return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * theta])
+        return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * (theta - origin)])
 
-    fit = least_squares(residual, np.zeros(len(names)), method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
+    fit = least_squares(residual, 2 * origin, method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
     jacobian, left = fit.jac[: -len(names)], fit.fun[: -len(names)]
     systems = np.repeat([run.system for run in observations], [run.nominal.size for run in observations])
     errors, freedom = clustered_errors(jacobian, left, systems, HOLD, READING)
     estimates = {
         name: Estimate(value=value, std=std, degrees_of_freedom=degrees)
         for name, value, std, degrees in zip(
-            names, (start + scale * fit.x).tolist(), (scale * errors).tolist(), freedom.tolist(), strict=True
+            names, values_at(fit.x).tolist(), (scale * errors).tolist(), freedom.tolist(), strict=True
         )
     }
     spread = max(float(np.sqrt(left @ left / max(1, len(left) - len(names)))), READING)
