@@ -87,7 +87,7 @@ class LC(Fabric):
     parts_type = Oscillators
     unit = "1/H"
     symmetric, active, covariance, keeps_sparse = True, False, True, True
-    has_inductors = has_dies = has_linear_law = has_device_model = True
+    has_inductors = can_calibrate = has_dies = has_linear_law = has_device_model = True
     overshoot = 2.0
     sets_state = False  # a flux is no charge
     schematic = "network"

@@ -142,7 +142,7 @@ def on_die(run: Observation, card: DeviceCard) -> tuple[AnalogProgram, np.ndarra
     program = card.on(nominal, run.die, first)
     if resistors.read_noise:
         program = dataclasses.replace(program, parts=fluctuating(program.parts, resistors, first))
-    per_volt = nominal.parts.drive_nominal or 1.0 / (resistors.unit * 2.0**chosen)
+    per_volt = nominal.parts.drive_nominal or nominal.fabric.drive_unit(nominal.technology) / 2.0**chosen
     return program, run.probe.driven * per_volt
 
 

@@ -32,7 +32,7 @@ class PortRun:
     """A simulated run, with what a fit asks of a device that made one.
 
     Attributes:
-        nominal: program, on no die. program: on the die. probe: `driven` are currents, A, over the unit current 1 / resistors.unit.
+        nominal: program, on no die. program: on the die. probe: `driven` are currents, in units of `Fabric.drive_unit`.
         reference: nominal voltages, (n,) V. simulator: the version that ngspice gave.
     """
 
@@ -64,7 +64,7 @@ def port_run(case: Case, fabric: str, technology: Technology) -> PortRun:
     circuit = SimulatedCircuit(program)
     analysis = dataclasses.replace(transient(program, case.duration, johnson_noise=False), nodes=circuit.nodes)
     found = run(circuit.netlist(currents, zero), analysis)
-    settled, driven = circuit.read(found.voltages)[:, -1], currents * technology.resistors.unit
+    settled, driven = circuit.read(found.voltages)[:, -1], currents / nominal.fabric.drive_unit(technology)
     reading = Adc(technology.adc, die).convert(settled, np.random.default_rng([case.die, 4545]))
     probe = Probe(driven, driven, zero, settled, reading.volts, case.duration, reading.gain, used=LEVEL)
     return PortRun(die, nominal, program, probe, size * response, found.ngspice_version)
@@ -72,7 +72,7 @@ def port_run(case: Case, fabric: str, technology: Technology) -> PortRun:
 
 def port_errors(found: PortRun, card: DeviceCard) -> tuple[np.ndarray, np.ndarray]:
     """Deviations from the nominal voltages, over their length, of SPICE and of the card's law on that die, (n,) each."""
-    currents = found.probe.driven / found.technology.resistors.unit
+    currents = found.probe.driven * found.nominal.fabric.drive_unit(found.technology)
     law = predicted(card.on(found.nominal, found.die), currents, found.probe.start, found.probe.duration, card)
     scale = float(np.linalg.norm(found.reference))
     return (found.probe.settled - found.reference) / scale, (law - found.reference) / scale
