@@ -31,8 +31,9 @@ from .state_space_law import StateSpaceLaw, fastest_shown
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
 """Of a noisy transient; the most take half a minute and half a gigabyte for 8 cells."""
-SWING, SETTLED = 0.1, 25.0
-"""Radians of the fastest swing that a step follows, and slowest time constants after which a circuit without operating point is at rest."""
+SWING, SETTLED, INDUCTIVE = 0.1, 25.0, 0.3
+"""Radians of the fastest swing that a step follows, slowest time constants after which a circuit without operating point is at rest, and
+factor of noisy steps of circuits with inductors."""
 TOLERANCE = 1e-6
 """Relative tolerance of a noiseless transient; its end is then right to 1e-6 of the largest voltage."""
 
@@ -275,7 +276,8 @@ def sampled(
 def _noise_step(program: AnalogProgram) -> float:
     """Longest step that resolves what the cells do, s."""
     if program.fabric.has_linear_law:
-        return SWING / fastest_shown(linear_law_of(program))
+        # Steps bias the noise that is drawn for inductors' currents.
+        return (INDUCTIVE if program.fabric.has_inductors else 1.0) * SWING / fastest_shown(linear_law_of(program))
     law = program.behaviour
     return 0.5 / float(np.abs(np.linalg.eigvals(law.conductance / law.capacitance[:, None])).max())
 
