@@ -32,10 +32,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A card and the held-out comparisons behind its figures."""
+    """A card, the held-out comparisons behind its figures, and what SPICE read for each of them."""
 
     card: DeviceCard
     comparisons: tuple[Comparison, ...]
+    held: tuple[Simulated, ...] = ()
 
 
 def compare(case: Case, found: Simulated, card: DeviceCard, new_die: bool) -> Comparison:

@@ -187,7 +187,7 @@ def calibrate_with_evidence(
             },
         }
     )
-    return Calibration(card, comparisons)
+    return Calibration(card, comparisons, tuple(tested))
 
 
 def _validity(technology: Technology, fabric: Fabric, cases: Sequence[Case], devices: Sequence[Ran]) -> Validity:

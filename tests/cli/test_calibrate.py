@@ -42,7 +42,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "system without b": (["calibrate", "--systems", "A.npz"], "right-hand side b beside A"),
     "empty folder": (["calibrate", "--systems", "folder.npy"], "holds no .npz files"),
     "indefinite system": (["calibrate", "--systems", "indefinite.npz"], r"indefinite\.npz': matrix is indefinite"),
-    "fabric of a calibration": (["calibrate", "--fabric", "lc"], "'lc' cannot be calibrated; use 'auto' or"),
+    "fabric of a calibration": (["calibrate", "--fabric", "copper"], "'copper' cannot be calibrated; use 'auto' or"),
     "fabric of other amplifiers": (
         ["calibrate", "--technology", "breadboard", "--fabric", "crossbar"],
         "its amplifiers need two outputs.*use fabric='crossbar_single'",
