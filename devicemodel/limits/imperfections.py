@@ -94,10 +94,9 @@ class Imperfections:
         resistors, opamp, dac, adc = technology.resistors, technology.opamp, technology.dac, technology.adc
         name = fabric or (card.fabric if card else array_for(technology))
         rails = fabric_named(name).outputs
-        if not rails or fabric_named(name).has_linear_law:
-            why = "is no array of first order" if rails else "has no amplifiers"
+        if not rails:
             raise InputError(
-                f"fabric {name} {why}, and the law is that of an array of amplifiers: use a card of 'crossbar' or 'crossbar_single'"
+                f"fabric {name} has no amplifiers, and the law is that of an array of them: use a card of one"
             )
         if fabric_named(name).states > 1:
             raise InputError(

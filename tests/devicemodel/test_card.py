@@ -329,8 +329,8 @@ def test_an_uncalibrated_card_has_the_figures_of_its_technology() -> None:
     assert (passive.leak.value, passive.lag.value, passive.offset.value) == (0.0, 0.0, 0.0)
     assert card.validity.violations_by_system(np.diag([1e-9, 1.0])) == ()
     assert card.provenance == {"calibration": "none: the technology's own figures"}
-    with pytest.raises(InputError, match=r"is .lc.: give one of"):
-        DeviceCard.uncalibrated(technology, "lc")
+    assert passive.inductor_mismatch.value == 0.0
+    assert DeviceCard.uncalibrated(technology, "lc").inductor_mismatch.value == technology.inductors.mismatch
     # Of amplifiers with one output.
     single = DeviceCard.uncalibrated(preset("breadboard"))
     assert (single.fabric, single.leak.value) == ("crossbar_single", 5e-6)
