@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -96,15 +97,17 @@ def test_a_small_program_shows_every_part_value_and_node(fabric: str, n: int) ->
 @pytest.mark.parametrize("fabric", FABRICS)
 def test_no_two_labels_of_a_schematic_overlap(fabric: str) -> None:
     figure = draw_program(compiled(fabric, 4))
-    boxes = [(t.get_text(), t.get_window_extent()) for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    left, low, right, high = np.array([text.get_window_extent(renderer).extents for text in texts]).T
     edge = figure.bbox
-    for k, (text, box) in enumerate(boxes):
-        assert edge.x0 <= box.x0, text
-        assert box.x1 <= edge.x1, text
-        assert edge.y0 <= box.y0, text
-        assert box.y1 <= edge.y1, text
-        for other, beside in boxes[:k]:
-            assert not box.overlaps(beside), (text, other)
+    assert (edge.x0 <= left).all()
+    assert (right <= edge.x1).all()
+    assert (edge.y0 <= low).all()
+    assert (high <= edge.y1).all()
+    beside = (left[:, None] <= right) & (left <= right[:, None]) & (low[:, None] <= high) & (low <= high[:, None])
+    one, other = np.nonzero(np.triu(beside, 1))
+    assert not len(one), [(texts[a].get_text(), texts[b].get_text()) for a, b in zip(one, other, strict=True)]
 
 
 def test_the_parts_of_a_die_are_drawn_with_its_values() -> None:
