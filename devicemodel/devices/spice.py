@@ -217,7 +217,7 @@ class SpiceDevice(CircuitDevice):
         """The largest share of their limits that amplifiers use on the way: as comparators at a macromodel's clamped nodes see it (see
         `Macromodel.overload`), or as real ones would at the outputs of linear ones; 0 where neither is known."""
         if isinstance(self.amplifier, Macromodel):
-            return self.amplifier.overload(netlist, voltages)
+            return self.amplifier.overload(netlist, {node.lower(): values for node, values in voltages.items()})
         law = linear_law_of(circuit.program) if circuit.program.fabric.states > 1 else None
         if self.amplifier is not None or law is None or law.outputs is None:
             return 0.0
