@@ -54,10 +54,11 @@ def calibrate(
 
     Exit code 1 when the explained variance on held-out systems is below --require; the card is still written.
     """
+    from ..compiler.fabrics.registry import fabric_names
     from .hardware import make_card, outlook_of_card, read_technology
     from .inputs import read_systems
 
-    real = read_systems(systems or [])
+    real = read_systems(systems or [], by_factors=fabric in fabric_names("takes_factors"))
     board = read_technology(technology or "integrated")
     target = output_path(out, (".json",), [Path(technology or "")])
     assert target is not None

@@ -120,12 +120,16 @@ def read_vector(path: Path) -> np.ndarray:
     return _flat(arrays["b"])
 
 
-def read_systems(paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
+def read_systems(paths: Sequence[Path], by_factors: bool = False) -> list[tuple[Any, np.ndarray]]:
     """The systems (A, b) of .npz files, with damping and factors written out; a folder stands for all of its .npz files, sorted by name.
+
+    Args:
+        by_factors: leave a system that is given by its factors as it is.
 
     Raises:
         InputError: no file, an array is missing, A is not symmetric positive definite, or the length of b differs.
     """
+    from ..compiler.linear_system import FactoredSystem
     from ..compiler.validate import validate_drive
 
     files: list[Path] = []
@@ -144,8 +148,11 @@ def read_systems(paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
                 f"system file {str(file)!r} must hold the right-hand side b beside A (or its factors): np.savez(path, A=A, b=b)"
             )
         try:
-            matrix = problem.matrix()
-            systems.append((matrix, validate_drive(problem.b, len(matrix))))
+            given = problem.system
+            if not (by_factors and isinstance(given, FactoredSystem)):
+                given = problem.matrix()
+            size = given.size if isinstance(given, FactoredSystem) else len(given)
+            systems.append((given, validate_drive(problem.b, size)))
         except InputError as error:
             raise InputError(f"system file {str(file)!r}: {error}") from None
     return systems

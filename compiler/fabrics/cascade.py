@@ -43,7 +43,7 @@ class Factored(Fabric):
     title = "cascade of resistor arrays (J, H, J^T)"
     parts_type = FactoredParts
     symmetric, active, takes_factors = False, True, True
-    has_dies = has_device_model = has_linear_law = True
+    has_dies = has_device_model = has_linear_law = can_calibrate = True
     slow_inputs = SLOW_INPUTS
     outputs = 2
 
@@ -127,7 +127,7 @@ class Factored(Fabric):
         return CascadeDynamics.of(parts, technology).noise
 
     def linear_law(self, parts: FactoredParts, technology: Technology) -> LinearLaw:
-        """See `Fabric.linear_law`; InputError for noise voltage of amplifiers without a pole."""
+        """See `Fabric.linear_law` and `CascadeDynamics.linear_law`."""
         return CascadeDynamics.of(parts, technology).linear_law()
 
     def _poles(self, parts: FactoredParts, technology: Technology) -> np.ndarray:

@@ -26,7 +26,6 @@ from scipy.constants import Boltzmann
 
 from ...circuits.amplifiers.models import IDEAL_GAIN
 from ...circuits.amplifiers.noise_source import power_over_white
-from ...circuits.errors import InputError
 from ...circuits.technology.technology import Technology
 from ..linear_law import LinearLaw, Outputs, SlowSource
 from ..parts import AtRest, CellNoise
@@ -187,16 +186,8 @@ class CascadeDynamics:
         return CellNoise(last @ signal + np.diag(held), np.diag(own) + sent, np.diag(inputs) + sent_on)
 
     def linear_law(self) -> LinearLaw:
-        """All states, see the module's docstring.
-
-        Raises:
-            InputError: noise voltage of amplifiers without a pole, which has no finite variance.
-        """
-        if self.voltage > 0 and self.lag == 0:
-            raise InputError(
-                "opamp.noise_voltage with an infinite gain-bandwidth product has an infinite variance at the output: give opamp.gbw a "
-                "finite value, or set opamp.noise_voltage to 0"
-            )
+        """All states, see the module's docstring. White noise voltage of amplifiers without a pole, of infinite variance at their outputs,
+        is left out of the integrators'."""
         return _States(self).law()
 
 

@@ -34,10 +34,9 @@ def noise_power(
     """Power of the noise of resistors and amplifiers over the law's, from transients of each die."""
     technology, rng = card.technology, np.random.default_rng([seed, 4343])
     fabric = fabric_named(card.fabric)
-    jobs = []
+    jobs: list[tuple[SimulatedCircuit, float, int]] = []
     for die in [die for die in dies for _ in range(NOISE_RUNS)]:
-        matrix = system_for(fabric, 6, 5.0, rng)
-        problem = Problem(fabric, technology, matrix, np.zeros(len(matrix)))
+        problem = Problem(fabric, technology, system_for(fabric, 6, 5.0, rng, len(jobs)), np.zeros(6))
         program = problem.case(0.0, die).laid_out(card.fabric, technology).on(Die(technology, die))
         circuit = SimulatedCircuit(program, amplifier, bandwidth=sampler_bandwidth(technology, amplifier, True))
         jobs.append((circuit, (START_TIMES + NOISE_TIMES) * problem.slow, int(rng.integers(2**31))))

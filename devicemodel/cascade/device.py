@@ -149,7 +149,9 @@ class CascadeDevice(HostedDevice):
 
     Args:
         hardware: a technology, whose nominal figures hold; or a calibrated card, of which 1/A0, drive gain, standard deviations, noise
-            power and converters are taken. A card is of another fabric, so that a run with one is an extrapolation always.
+            power and converters are taken. Of fabric "factored" it is this circuit's own, calibrated with its bandwidth, which is left out
+            here, and its unknowns are a bound; one of another fabric has the same amplifiers and resistors, and a run with it is an
+            extrapolation always.
         die: seed of the die; None has nominal parts.
         seed: of the noise. Run number i of the device draws from the stream (seed, die, i).
         extrapolate: True: answer with a card all the same, with the outcome `EXTRAPOLATED`; the solution's `violations` then name what it
@@ -165,7 +167,7 @@ class CascadeDevice(HostedDevice):
         InputError: a seed that is not an integer >= 0, a technology of two slices, of programming errors, of a sampler of finite bandwidth,
             or whose amplifiers have one output. In `solve`, another system than a `LowRank` or a `Kronecker`, b or x0 of the wrong length
             or not finite, a negative duration, a factor that is zero everywhere or out of range, mismatch that makes modes oscillate, a
-            card without `extrapolate`.
+            card that is not of such a system, without `extrapolate`.
     """
 
     kinds = "LowRank(J, H, damping) or Kronecker(A, B, damping), whose factors are its arrays; give another one to a SurrogateDevice"
@@ -268,7 +270,7 @@ class CascadeDevice(HostedDevice):
         if self.card is None:
             return ()
         fewest, most = self.card.validity.unknowns
-        found = [f"fabric {FABRIC}, calibrated as {self.card.fabric}"]
+        found = [] if self.card.fabric == FABRIC else [f"fabric {FABRIC}, calibrated as {self.card.fabric}"]
         if not fewest <= system.size <= most:
             found.append(f"{system.size} unknowns, calibrated for {fewest} to {most}")
         return tuple(found)

@@ -94,6 +94,10 @@ class Imperfections:
         resistors, opamp, dac, adc = technology.resistors, technology.opamp, technology.dac, technology.adc
         name = fabric or (card.fabric if card else array_for(technology))
         rails = fabric_named(name).outputs
+        if fabric_named(name).has_linear_law:
+            raise InputError(
+                f"fabric {name} is no array of crosspoints, whose law this is: use a card of fabric 'crossbar'"
+            )
         if not rails:
             raise InputError(
                 f"fabric {name} has no amplifiers, and the law is that of an array of them: use a card of one"

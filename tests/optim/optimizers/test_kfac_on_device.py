@@ -370,3 +370,18 @@ def test_arrays_that_do_not_fit_raise(options, words):
 def test_two_arrays_for_each_layer_are_needed(count):
     with pytest.raises(InputError, match="2 layers: give 4, two for each"):
         steps_of(TNGD, duration=40.0, system="kfac", device=arrays(count))
+
+
+@pytest.mark.parametrize("system", ["primal", "kronecker"])
+def test_a_cascade_is_given_factors(system):
+    torch.manual_seed(0)
+    model, x, y = nn.Linear(3, 2).to(F64), torch.randn(4, 3, dtype=F64), torch.tensor([0, 1, 1, 0])
+    device = SurrogateDevice(true_card(preset("integrated"), "factored"), die=1, extrapolate=True)
+    optimizer = TNGD(model.parameters(), lr=0.5, damping=0.3, duration=20.0, device=device, system=system)
+    closure, exact = closure_of(model, x, y), copy.deepcopy(model)
+    digital = TNGD(exact.parameters(), lr=0.5, damping=0.3, duration=20.0, device=IdealDevice(), system=system)
+    found, wanted = step_of(optimizer, model, closure), step_of(digital, exact, closure_of(exact, x, y))
+    assert device.program.fabric_name == "factored"
+    assert 1e-4 < off(found, wanted) < 0.1
+    with pytest.raises(InputError, match="give system="):
+        TNGD(model.parameters(), damping=0.3, device=device, system="dual").step(closure)
