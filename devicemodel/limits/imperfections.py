@@ -94,18 +94,17 @@ class Imperfections:
         resistors, opamp, dac, adc = technology.resistors, technology.opamp, technology.dac, technology.adc
         name = fabric or (card.fabric if card else array_for(technology))
         rails = fabric_named(name).outputs
-        if fabric_named(name).has_linear_law:
-            raise InputError(
-                f"fabric {name} is no array of crosspoints, whose law this is: use a card of fabric 'crossbar'"
-            )
         if not rails:
             raise InputError(
                 f"fabric {name} has no amplifiers, and the law is that of an array of them: use a card of one"
             )
-        if fabric_named(name).states > 1:
+        if fabric_named(name).has_linear_law:
+            has, is_of = ("cells of second order", "cells that relax")
+            if fabric_named(name).takes_factors:
+                has, is_of = ("arrays of factors", "one array")
             raise InputError(
-                f"fabric {name} has cells of second order, and the law is that of cells that relax: give a card of a crossbar, or measure "
-                "with dies (`Refined`, whose residuals bound the error)"
+                f"fabric {name} has {has}, and the law is that of {is_of}: give a card of a crossbar, or measure with dies (`Refined`, "
+                "whose residuals bound the error)"
             )
         mismatch = card.mismatch.value if card else resistors.mismatch
         redrawn = (resistors.relative_write_noise, resistors.read_noise)
