@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .fabrics.registry import fabric_named
-from .second_order import SecondOrder
+from .fabrics.second_order import SecondOrder
 
 ROUNDING = 1e-14
 """Relative errors below this are those of double precision, not of the parts."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...circuits.netlist.analyses import OperatingPoint
+from ..fabrics.second_order import SecondOrder
 from ..layout.effect import layout_effect
 from ..matrices import (
     dense,
@@ -23,7 +24,6 @@ from ..matrices import (
 from ..passes.drive_resistors import dac_share
 from ..program import AnalogProgram
 from ..program_report import DieError, DieYield, ReadingErrors, Report
-from ..second_order import SecondOrder
 from .die_spread import LARGEST, die_spread
 from .die_yield import LARGEST as MOST_WITH_DIES
 from .die_yield import die_yield, varies

@@ -24,7 +24,7 @@ from ...circuits.technology.technology import Technology
 from ..linear_law import LinearLaw
 from ..matrices import Matrix, comparison_matrix, dense, is_positive_definite
 from ..parts import AtRest, Behaviour, CellNoise, Parts
-from ..second_order import SecondOrder
+from .second_order import SecondOrder
 
 LARGEST_DENSE = 3000
 """Most unknowns of the fabrics that keep dense arrays."""

@@ -41,14 +41,14 @@ from ...circuits.technology.technology import Technology
 from ..linear_law import LinearLaw
 from ..matrices import Matrix, dense, scaled, smallest_eigenvalue
 from ..parts import AtRest, CellNoise
-from ..second_order import SecondOrder
 from .base import Fabric, Swing, group_name, pair_drives, rails
 from .crossbar import Crossbar, crosspoints
-from .oscillator_dynamics import OscillatorDynamics
-from .oscillator_figures import second_order
-from .oscillator_modes import decays, slowest_time
-from .oscillator_parts import OscillatorParts
-from .oscillator_swings import swings
+from .oscillators.dynamics import OscillatorDynamics
+from .oscillators.figures import second_order
+from .oscillators.modes import decays, slowest_time
+from .oscillators.parts import OscillatorParts
+from .oscillators.swings import swings
+from .second_order import SecondOrder
 
 LARGEST = 1000
 """Most unknowns: whether a circuit is stable takes its modes."""
@@ -121,7 +121,7 @@ class Oscillator(Fabric):
         return technology.capacitors.unit / math.sqrt(unit * link)
 
     def settling(self, parts: OscillatorParts, smallest: float, unit: float, technology: Technology) -> float:
-        """1 / Re of the mode that decays last (`oscillator_modes`)."""
+        """1 / Re of the mode that decays last (`oscillators.modes`)."""
         return slowest_time(OscillatorDynamics.of(parts, technology))
 
     def realised(self, parts: OscillatorParts, technology: Technology) -> np.ndarray:

@@ -19,13 +19,12 @@ from ...circuits.technology.technology import Technology
 from ..fabrics.base import Fabric
 from ..fabrics.registry import fabric_named
 from ..fabrics.requirements import unmet
+from ..fabrics.second_order import CRITICAL
 from ..matrices import Matrix, dense, scaled
 
 OSCILLATOR = "oscillator"
 LARGEST = 256
 """Unknowns up to which a second fabric is placed and its modes are looked at: half a second's work."""
-CRITICAL = 9.234
-"""Time constants in which (1 + t) exp(-t) falls to 1e-3; the exponential alone takes ln 1000."""
 
 
 def oscillators_instead(chosen: Fabric, matrix: Matrix, scaling: np.ndarray, technology: Technology) -> str:

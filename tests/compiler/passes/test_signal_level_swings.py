@@ -11,7 +11,7 @@ from scipy.linalg import expm
 from thermograd.circuits.linear.statespace import state_space
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
-from thermograd.compiler.fabrics import oscillator_swings
+from thermograd.compiler.fabrics.oscillators import swings as oscillator_swings
 from thermograd.compiler.passes.signal_level import LOADED
 from thermograd.compiler.program import AnalogProgram
 

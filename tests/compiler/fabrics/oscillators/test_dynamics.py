@@ -15,10 +15,10 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
-from thermograd.compiler.fabrics import oscillator_modes
-from thermograd.compiler.fabrics.oscillator_dynamics import OscillatorDynamics
+from thermograd.compiler.fabrics.oscillators import modes
+from thermograd.compiler.fabrics.oscillators.dynamics import OscillatorDynamics
 
-from ...systems import spd
+from ....systems import spd
 
 TECHNOLOGY = preset("integrated").replace(
     resistors__tolerance=0.05,
@@ -188,18 +188,18 @@ def test_growing_modes_are_those_of_the_netlist(n, seed, condition, speed, secon
     # One that is zero to rounding is neither.
     if abs(values[0].real) > 1e-9 * np.abs(values).max():
         assert program.grows() == (values[0].real > 0)
-        slow = oscillator_modes._slow_modes_decay(OscillatorDynamics.of(program.parts, technology))
+        slow = modes._slow_modes_decay(OscillatorDynamics.of(program.parts, technology))
         assert slow is None or slow == (values[0].real < 0)
 
 
 def test_the_slow_modes_tell_for_large_systems_of_fast_amplifiers(monkeypatch):
     program = die_of("second pole")
     law = OscillatorDynamics.of(program.parts, program.technology)
-    slowest = oscillator_modes.slowest_time(law)
-    monkeypatch.setattr(oscillator_modes, "EXACT", 2)
-    assert oscillator_modes._slow_modes_decay(law) is True
-    assert oscillator_modes.decays(law)
-    assert oscillator_modes.slowest_time(law) == pytest.approx(slowest, rel=1e-4)
+    slowest = modes.slowest_time(law)
+    monkeypatch.setattr(modes, "EXACT", 2)
+    assert modes._slow_modes_decay(law) is True
+    assert modes.decays(law)
+    assert modes.slowest_time(law) == pytest.approx(slowest, rel=1e-4)
     bare = dataclasses.replace(law, series=0 * law.series, lag=2 * law.lag, friction=0.02 * law.friction)
-    assert oscillator_modes._slow_modes_decay(bare) is False
-    assert oscillator_modes.slowest_time(bare) == np.inf
+    assert modes._slow_modes_decay(bare) is False
+    assert modes.slowest_time(bare) == np.inf

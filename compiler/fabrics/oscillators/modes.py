@@ -1,6 +1,6 @@
 """Whether a mode of coupled oscillators grows, and which decays last, without all natural frequencies where these are many.
 
-P(s) = K(s) + diag(m(s)) (`oscillator_dynamics`) has 6 n roots and more. The 2 n slow ones among them are those of P up to second order in
+P(s) = K(s) + diag(m(s)) (`dynamics`) has 6 n roots and more. The 2 n slow ones among them are those of P up to second order in
 s, moved by what is left of it; the fast ones, of the amplifiers themselves, are those of single cells without couplings, which die out at
 such frequencies. Where amplifiers are hardly faster than the modes, or the sign of a root is left in doubt, the eigenvalues of the state
 matrix decide.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
-from .oscillator_dynamics import OscillatorDynamics
+from .dynamics import OscillatorDynamics
 
 EXACT = 64
 """Unknowns up to which all natural frequencies are computed at once."""

@@ -7,13 +7,13 @@ import math
 
 import numpy as np
 
-from ...circuits.technology.technology import Technology
-from ..matrices import Matrix, largest_eigenvalue, smallest_eigenvalue
+from ....circuits.technology.technology import Technology
+from ...matrices import Matrix, largest_eigenvalue, smallest_eigenvalue
+from ..base import Swing
 from ..second_order import SecondOrder
-from .base import Swing
-from .oscillator_dynamics import OscillatorDynamics
-from .oscillator_modes import slow_modes
-from .oscillator_parts import OscillatorParts
+from .dynamics import OscillatorDynamics
+from .modes import slow_modes
+from .parts import OscillatorParts
 
 
 def second_order(

@@ -14,11 +14,11 @@ from typing import Self
 
 import numpy as np
 
-from ...circuits.technology.die import Die
-from ...circuits.technology.parts import Resistors
-from ..parts import Dissipation, Place
-from ..symbolic_law import Expr, Line, Output, SymbolicLaw, Term, term
-from .crossbar_parts import CrossbarParts
+from ....circuits.technology.die import Die
+from ....circuits.technology.parts import Resistors
+from ...parts import Dissipation, Place
+from ...symbolic_law import Expr, Line, Output, SymbolicLaw, Term, term
+from ..crossbar_parts import CrossbarParts
 
 
 @dataclass(frozen=True, kw_only=True)

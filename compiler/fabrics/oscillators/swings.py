@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from ..matrices import Matrix, dense, solver
+from ...matrices import Matrix, dense, solver
 
 LARGEST = 400
 """Unknowns up to which the step response is worked out: a second's work."""

@@ -26,10 +26,10 @@ from functools import cached_property
 import numpy as np
 from scipy.constants import Boltzmann
 
-from ...circuits.technology.technology import Technology
-from ..linear_law import LinearLaw, Outputs, SlowSource
-from ..parts import AtRest
-from .oscillator_parts import OscillatorParts
+from ....circuits.technology.technology import Technology
+from ...linear_law import LinearLaw, Outputs, SlowSource
+from ...parts import AtRest
+from .parts import OscillatorParts
 
 SIGNS = (0.5, -0.5)
 """Share of an amplifier's output on either rail."""
