@@ -94,12 +94,12 @@ def with_diodes(text):
 @needs_ngspice
 @pytest.mark.parametrize("technology", TECHNOLOGIES)
 @pytest.mark.parametrize("n", [1, 6, 24])
-@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single", "lc"])
+@pytest.mark.parametrize("fabric", ["rc", "dual_rail", "crossbar", "crossbar_single", "lc", "oscillator"])
 def test_plain_ngspice_solves_every_text(fabric, n, technology, tmp_path):
     given = preset(technology)
-    if fabric == "crossbar":
+    if fabric in ("crossbar", "oscillator"):
         given = given.replace(opamp__outputs=2)
-    matrix, b = system(n) if fabric.startswith("crossbar") else passive(n)
+    matrix, b = system(n) if fabric.startswith(("crossbar", "osc")) else passive(n)
     program = compile_matrix(matrix, fabric, given, b=b)
     text = program.to_spice(b)
     assert "reltol" not in text
