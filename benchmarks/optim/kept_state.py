@@ -1,6 +1,6 @@
 """Does a state that is kept across batches help, as momentum does, and does the momentum of oscillators help more or less?
 
-    python benchmarks/optim/kept_state.py [--seeds 10] [--tuning 2] [--steps 60] [--out out/kept_state] [--docs docs/optimizer.md]
+    python benchmarks/optim/kept_state.py [--seeds 10] [--tuning 5] [--steps 60] [--out out/kept_state] [--docs docs/optimizer.md]
 
 Digits, batch 8, damping 0.1, the primal system on ideal devices (`IdealDevice`, its own exact laws, no noise):
 
@@ -129,7 +129,7 @@ def table(rows: list[Row], best: dict[Row, float], found: dict[Row, list[dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--tuning", type=int, default=2, help="seeds that the learning rates are chosen by")
+    parser.add_argument("--tuning", type=int, default=5, help="seeds that the learning rates are chosen by")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/kept_state"), help="folder that keeps the runs")

@@ -61,7 +61,8 @@ class TNGD(NaturalGradient):
 
     Args:
         params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`. update="adam" is TNGD-Adam.
-        duration: of the run before the reading, t >= 0 in tau; 0 is SGD, math.inf the exact natural gradient.
+        duration: of the run before the reading, t >= 0 in tau; 0 is SGD, math.inf the exact natural gradient. Oscillators that are read in
+            mid swing ascend in steep modes (docs/optimizer.md).
         delay_time: of the run between a reading and the next upload, with the old matrix and drive, in tau. It acts through the state that
             is carried on, so that it needs reset=False and the primal system.
         reset: True starts each run at the gradient; False goes on from the state the device is in (the first run, and
