@@ -86,11 +86,11 @@ class DieBatch:
     ) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}: give torch.float32 or torch.float64")
+        calibrated = CalibratedRange(card, extrapolate, REMEDY)
         if fabric_named(card.fabric).states > 1:
             raise InputError(
                 f"card is of fabric {card.fabric!r}, and a batch has the first-order law: use a SurrogateDevice for each die"
             )
-        calibrated = CalibratedRange(card, extrapolate, REMEDY)
         self.card, self.dtype, self.progress = card, dtype, progress
         self.technology = card.technology
         self.dies = [Die(self.technology, die) for die in _seeds(dies)]
