@@ -17,6 +17,8 @@ import numpy as np
 
 from ...circuits.technology.technology import Technology
 from ..fabrics.base import Fabric
+from ..fabrics.oscillators.dynamics import OscillatorDynamics
+from ..fabrics.oscillators.modes import slow_modes
 from ..fabrics.registry import fabric_named
 from ..fabrics.requirements import unmet
 from ..fabrics.second_order import CRITICAL
@@ -45,10 +47,10 @@ def oscillators_instead(chosen: Fabric, matrix: Matrix, scaling: np.ndarray, tec
     parts, _ = other.place_bounded(placed, scaling, technology, float(values[0]))
     if not other.is_stable(parts, technology):
         return f"{OSCILLATOR} would be unstable with these amplifiers"
-    times = [
-        math.log(1e3) * chosen.settling(array, float(values[0]), unit, technology),
-        CRITICAL * other.settling(parts, float(values[0]), unit, technology),
-    ]
+    slow = other.settling(parts, float(values[0]), unit, technology)
+    share_of_time = CRITICAL * slow / (math.log(1e3) * chosen.settling(array, float(values[0]), unit, technology))
+    roots = slow_modes(OscillatorDynamics.of(parts, technology))
+    margin = -float(roots[np.argmax(roots.imag)].real) * slow
     counts = [{kind: len(found) for kind, found in each.inventory()} for each in (array, parts)]
     more = [f"{counts[1][kind] / counts[0][kind]:.2g} times the {kind}s" for kind in ("resistor", "amplifier")]
     share = unit / array.drive_nominal
@@ -56,6 +58,6 @@ def oscillators_instead(chosen: Fabric, matrix: Matrix, scaling: np.ndarray, tec
     friction = 2 * math.sqrt(float(values[0]) * share)
     noise = float(((load + share * values + friction**2) / values).sum() / (friction * load * (1 / values).sum()))
     return (
-        f"{OSCILLATOR} would be within 1e-3 after {times[1] / times[0]:.2g} of the time, with {', '.join(more)} and {noise:.2g} times the "
-        "noise power"
+        f"{OSCILLATOR} would be within 1e-3 after {share_of_time:.2g} of the time, with {', '.join(more)} and {noise:.2g} times the "
+        f"noise power; its fastest mode decays {margin:.2g} times as fast as the slowest"
     )

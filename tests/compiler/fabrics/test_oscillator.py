@@ -195,12 +195,12 @@ def test_auto_weighs_oscillators_against_the_array_that_it_takes():
     other = compile_matrix(a, "oscillator", IDEAL)
     assert program.fabric_name == "crossbar"
     said = program.reason.split("oscillator would be within 1e-3 after ")[1]
-    time, resistors, amplifiers, noise = (
+    time, resistors, amplifiers, noise, margin = (
         float(word) for word in said.replace(",", "").split() if word.replace(".", "").isdigit()
     )
     ratio = 9.234 * slowest(program) / (6.908 * slowest(other)) * other.tau / program.tau
     assert time == pytest.approx(ratio, rel=0.06)
-    assert (resistors, amplifiers) == (1.2, 2.0)
+    assert (resistors, amplifiers, margin) == (1.2, 2.0, 1.0)
     law, first = other.fabric.linear_law(other.parts, IDEAL), program.behaviour
     seen = law.read @ solve_continuous_lyapunov(law.drift, -law.johnson) @ law.read.T
     rates = first.conductance / first.capacitance[:, None]
