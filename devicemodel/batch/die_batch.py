@@ -3,17 +3,17 @@
 Every die is a fresh `SurrogateDevice` of that seed, with its own parts, converters, signal level and noise, and gives the same reading to
 rounding, with the same outcome; above 128 unknowns its thermal noise is another draw (`krylov_law`). What is shared is the
 arithmetic, which is batched over dies in torch. Where a die settles is the equilibrium of its own law, with its own parts; the matrix
-that was asked for is not solved with anywhere. For yield, distributions and gradients with respect to the card's parameters; training on
+that was asked for is not solved with anywhere. Dies of other circuits than arrays of first order are run one after the other, without
+gradients (`one_by_one`). For yield, distributions and gradients with respect to the card's parameters; training on
 one die is `SurrogateDevice`'s.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import TypeAlias, cast
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -29,16 +29,15 @@ from ...compiler.fabrics.registry import fabric_named
 from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
-from ...compiler.validate import real_array, validate
 from ..card import DeviceCard
-from ..checks import check_duration
 from ..device import BatchSolution, RunRows, Solution
 from ..devices.flicker import Flicker, rates_of
 from ..devices.surrogate import FLICKER, REMEDY
 from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host, Run
 from ..host.readout import ReadOut
-from ..systems import Implicit
+from ..systems import Dense, Implicit
+from .arguments import RealArray, checked_seed, checked_system, seeds_of
 from .board import DieBatchBoard, DifferentiableVoltages, Law
 from .errors import errors_of
 from .heat import WarmingDies
@@ -52,9 +51,7 @@ from .law import (
     stacked_law,
     with_drive,
 )
-
-RealArray: TypeAlias = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
-"""Numbers on any device, of any real type."""
+from .one_by_one import OneByOne, is_stacked
 
 
 class DieBatch:
@@ -68,8 +65,8 @@ class DieBatch:
         progress: called with (dies drawn, dies) while they are drawn, once for each number of unknowns.
 
     Raises:
-        InputError: no dies, a seed that is not an integer >= 0, another dtype than float32 and float64, or a card of cells that are no
-            first order.
+        InputError: no dies, a seed that is not an integer >= 0, or another dtype than float32 and float64; float32 of a fabric whose
+            dies are run one after the other.
 
     Example:
         >>> batch = DieBatch(card, range(1000))                                      # doctest: +SKIP
@@ -87,14 +84,16 @@ class DieBatch:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}: give torch.float32 or torch.float64")
         calibrated = CalibratedRange(card, extrapolate, REMEDY)
-        if fabric_named(card.fabric).states > 1:
+        self._stacked = is_stacked(fabric_named(card.fabric))
+        if dtype == torch.float32 and not self._stacked:
             raise InputError(
-                f"card is of fabric {card.fabric!r}, and a batch has the first-order law: use a SurrogateDevice for each die"
+                f"dtype is torch.float32, and dies of fabric {card.fabric} are run in float64: leave it out"
             )
         self.card, self.dtype, self.progress = card, dtype, progress
         self.technology = card.technology
-        self.dies = [Die(self.technology, die) for die in _seeds(dies)]
+        self.dies = [Die(self.technology, die) for die in seeds_of(dies)]
         self._host = Host(self.technology, self.dies, ReadOut(), calibrated)
+        self._one_by_one = OneByOne(card, self.dies, extrapolate)
         self._stacks: dict[tuple[int, bytes], Stack] = {}
         self._kept: tuple[np.ndarray, float, Hashable, DieBatchBoard, list[tuple[str, ...]]] | None = None
 
@@ -120,6 +119,7 @@ class DieBatch:
         pole: Parameter | None = None,
         mismatch: Parameter | None = None,
         capacitor_mismatch: Parameter | None = None,
+        inductor_mismatch: Parameter | None = None,
         offset: Parameter | None = None,
         noise_power: Parameter | None = None,
     ) -> BatchSolution:
@@ -129,17 +129,17 @@ class DieBatch:
             system: what is programmed, or its matrix A, (n, n). b: (n,) drive. x0: (n,); None: zeros.
             duration: tau; math.inf: at rest.
             seed: of the noise, as that of `SurrogateDevice`.
-            gain, leak, lag, pole, mismatch, capacitor_mismatch, offset, noise_power: in place of the card's value, a number or a tensor of
-                shape () or (dies, 1). Gradients flow from `x` to them; converters pass them unchanged (straight-through), and signal
-                levels count as constants.
+            gain, leak, lag, pole, mismatch, capacitor_mismatch, inductor_mismatch, offset, noise_power: in place of the card's value, a
+                number or a tensor of shape () or (dies, 1). Gradients flow from `x` to them, of dies that are not run one after the other;
+                converters pass them unchanged (straight-through), and signal levels count as constants.
 
         Raises:
             InputError: shapes that do not fit, values that are not finite, a parameter out of its range (`card.RANGES`), a
                 seed that is not an integer >= 0; unless extrapolate, a system outside of the card's range, or one that takes a die there
                 that does not clip.
         """
-        a, drive, start, duration = _checked(system, b, x0, duration)
-        seed = _checked_seed(seed)
+        a, drive, start, duration = checked_system(system, b, x0, duration)
+        seed = checked_seed(seed)
         given = {
             "gain": gain,
             "leak": leak,
@@ -147,10 +147,14 @@ class DieBatch:
             "pole": pole,
             "mismatch": mismatch,
             "capacitor_mismatch": capacitor_mismatch,
+            "inductor_mismatch": inductor_mismatch,
             "offset": offset,
             "noise_power": noise_power,
         }
         own = {name: one for name, one in given.items() if one is not None}
+        if not self._stacked:
+            known = system if isinstance(system, LinearSystem) else Dense(torch.from_numpy(a))
+            return self._one_by_one.solve(known, drive, duration, start, seed, own, self.progress)
         board, violations = self._loaded(a, duration, own, seed)
         runs = _Runs(self._host, board, duration, violations, seed).take(range(len(self)), drive, start)
         attempts = np.array([run.attempts for run in runs])
@@ -180,8 +184,10 @@ class DieBatch:
                 f"conductance_drift_spread = {resistors.conductance_drift_spread:g}, by which the dies of a batch do not change from run "
                 "to run: use a SurrogateDevice for each die, or set both to 0"
             )
-        a, _, _, duration = _checked(system, np.zeros(n), None, duration)
-        seed = _checked_seed(seed)
+        a, _, _, duration = checked_system(system, np.zeros(n), None, duration)
+        seed = checked_seed(seed)
+        if not self._stacked:
+            return self._one_by_one.program(system, duration, seed)
         warming = None
         if self.technology.thermal.dynamic:
             warming = WarmingDies(lay_out(a, self.card.fabric, self.technology), self.dies, self.card, seed)
@@ -357,43 +363,3 @@ def _solutions(board: DieBatchBoard, runs: Sequence[Run], duration: float) -> li
         )
         for place, run in enumerate(runs)
     ]
-
-
-def _checked_seed(seed: int) -> int:
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed is {seed!r}: give an integer >= 0")
-    return int(seed)
-
-
-def _seeds(dies: Sequence[int]) -> Iterator[int]:
-    """The dies' seeds as integers."""
-    if not hasattr(dies, "__len__") or isinstance(dies, str | bytes):
-        raise InputError(f"dies is {dies!r:.60}: give a sequence of seeds, such as range(1000)")
-    if not len(dies):
-        raise InputError("dies is empty: give one seed or more, such as range(1000)")
-    for place, die in enumerate(dies):
-        try:
-            yield operator.index(die)
-        except TypeError:
-            raise InputError(f"dies[{place}] is {die!r:.60}: a die seed must be an integer >= 0") from None
-
-
-def _checked(
-    system: LinearSystem | RealArray, b: RealArray, x0: RealArray | None, duration: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """A as a symmetric matrix (n, n), b and x0 as vectors (n,), and the duration."""
-
-    def array(name: str, value: RealArray) -> np.ndarray:
-        return real_array(
-            name, "an array of real numbers", value.detach().cpu() if isinstance(value, Tensor) else value
-        )
-
-    matrix = system.dense() if isinstance(system, LinearSystem) else system
-    a, drive = array("A", matrix), array("b", b)
-    start = np.zeros(drive.shape) if x0 is None else array("x0", x0)
-    if a.ndim != 2 or a.shape[0] != a.shape[1] or drive.shape != a.shape[:1] or start.shape != drive.shape:
-        raise InputError(f"A has shape {a.shape}, b {drive.shape}, x0 {start.shape}; (n, n), (n,) and (n,) are needed")
-    if not (np.isfinite(drive).all() and np.isfinite(start).all()):
-        raise InputError("b or x0 holds a value that is not finite")
-    # Products in single precision are symmetric up to their rounding.
-    return validate((a + a.T) / 2 if np.allclose(a, a.T, rtol=1e-6) else a), drive, start, check_duration(duration)

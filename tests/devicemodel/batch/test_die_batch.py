@@ -15,10 +15,11 @@ from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset, thermal_preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.compiler.compile import lay_out
+from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.devicemodel.batch import board, die_batch
 from thermograd.devicemodel.batch.die_batch import DieBatch
 from thermograd.devicemodel.batch.law import parameters_of, stack, stacked_law
-from thermograd.devicemodel.calibration.cases import random_system
+from thermograd.devicemodel.calibration.cases import Problem, random_system, system_for
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.cell_law import cell_law
@@ -64,6 +65,26 @@ def test_each_die_reads_what_its_own_device_reads(fabric, duration):
         assert found.attempts[place] == alone.attempts
     other = DieBatch(card, dies, extrapolate=True).solve(a, b, duration, start, seed=6)
     assert duration == 0 or not torch.equal(other.x, found.x)  # another seed, other noise
+
+
+@pytest.mark.parametrize("fabric", ["rc", "lc", "oscillator"])
+def test_dies_that_are_not_stacked_are_their_own_devices(fabric):
+    card, rng = true_card(preset("integrated"), fabric), np.random.default_rng(2)
+    problem = Problem(fabric_named(fabric), card.technology, system_for(fabric_named(fabric), 3, 5.0, rng), np.ones(3))
+    case, sigmas = problem.case(8 * problem.slow, 0), torch.tensor([[0.0], [0.03]], dtype=torch.float64)
+    b = torch.from_numpy(case.b)
+    batch = DieBatch(card, [4, 1], extrapolate=True)
+    found = batch.solve(case.system, b, case.duration, seed=5, mismatch=sigmas)
+    for place, (die, sigma) in enumerate(zip((4, 1), (0.0, 0.03), strict=True)):
+        device = SurrogateDevice(card.replace(mismatch=sigma), die, seed=5, extrapolate=True)
+        torch.testing.assert_close(found.x[place], device.solve(case.system, b, case.duration).x, rtol=1e-9, atol=0)
+    run, device = batch.program(case.system, case.duration, 5), SurrogateDevice(card, 1, seed=5, extrapolate=True)
+    for _ in range(2):  # ranging and noise go on
+        [again] = run([1], b[None], torch.zeros(1, 3, dtype=torch.float64))
+        alone = device.solve(case.system, b, case.duration, x0=torch.zeros(3, dtype=torch.float64))
+        torch.testing.assert_close(again.x, alone.x, rtol=1e-9, atol=0)
+    with pytest.raises(InputError, match="parameter mismatch requires a gradient"):
+        batch.solve(case.system, b, 1.0, mismatch=sigmas.requires_grad_())
 
 
 @settings(max_examples=20, deadline=None)
@@ -221,8 +242,8 @@ def test_bad_dies_and_systems_outside_the_card_raise():
     for dtype in (torch.float16, torch.int64):
         with pytest.raises(InputError, match=f"dtype is {dtype}: give torch.float32 or torch.float64"):
             DieBatch(card, [1], dtype)
-    with pytest.raises(InputError, match="a SurrogateDevice for each die"):
-        DieBatch(true_card(preset("integrated"), "oscillator"), [1])
+    with pytest.raises(InputError, match="dies of fabric oscillator are run in float64"):
+        DieBatch(true_card(preset("integrated"), "oscillator"), [1], torch.float32)
     with pytest.raises(InputError, match=r"70 unknowns, calibrated for .*extrapolate=True"):
         DieBatch(card, [1]).solve(a, b, 1.0)
 
