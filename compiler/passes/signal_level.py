@@ -83,6 +83,9 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
     swung = program.fabric.swings(
         program.parts, program.technology, program.target, program.scaling, program.conductance_unit, vector
     )
+    if swung:
+        # With a range that the swings use up none is left for what rounding adds.
+        swung[0] = swung[0]._replace(volts=np.maximum(swung[0].volts, _rounded(program, vector)))
     for swing in swung:
         if (highest := float(swing.volts.max())) > 0:
             levels.append(LOADED * program.technology.opamp.output_limit / highest)
@@ -93,6 +96,14 @@ def signal_level(program: AnalogProgram, b: Any = None) -> float:
         per_volt = program.parts.drive_nominal / program.conductance_unit
         levels.append(program.technology.dac.full_scale * per_volt / driven)
     return min(levels, default=1.0)
+
+
+def _rounded(program: AnalogProgram, b: np.ndarray | None) -> np.ndarray:
+    """Largest voltages at which the cells rest at a level of 1, (n,), with the matrix that the parts make."""
+    matrix = dense(program.matrix)
+    if b is not None:
+        return np.abs(np.linalg.solve(matrix, b)) / program.readout_scale
+    return np.asarray(np.linalg.norm(np.linalg.inv(matrix), axis=1) / program.readout_scale)
 
 
 def _settled(program: AnalogProgram, outputs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
