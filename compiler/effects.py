@@ -308,7 +308,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("power-supply rejection", "ripple of the supply appears at the outputs", needs="amplifiers"),
     Effect("common-mode rejection", "an input's common mode appears as an offset", needs="amplifiers"),
     Effect("distortion below the output limit", "gain that changes with the signal", needs="amplifiers"),
-    Effect("temperature of offset, gain and bandwidth", "what was nulled cold, or what R_z restored, is wrong when warm", needs="amplifiers"),
+    Effect("temperature of offset, gain and bandwidth", "what was nulled cold, or restored by R_z, is wrong when warm", needs="amplifiers"),
     Effect("ageing of amplifiers and references", "offsets and scale move over months"),
     Effect("crosstalk between lines", "a line's edge is coupled into its neighbours"),
     Effect("clock jitter and aperture of the sampler", "a moving signal is read at the wrong time"),
