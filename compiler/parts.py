@@ -242,6 +242,10 @@ class Parts(abc.ABC):
         """These parts with other crosspoints on all rails: one array (n, n) of signed conductances, S, for each slice."""
         raise UnrealisableError(f"{type(self).__name__} is no array of crosspoints")
 
+    def rescaled(self, scale: float, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """These parts for crosspoints `scale` times as conductive: what goes with another power of that, rounded by `change`, S -> S."""
+        return self
+
     def stamps(self) -> Stamps | None:
         """How `conductances` add to the matrix; None where they do not add one by one, as in products."""
         return None

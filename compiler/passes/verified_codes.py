@@ -19,7 +19,7 @@ from ...circuits.technology.parts import Resistors
 from ..fabrics.array import ArrayParts
 from ..parts import Parts
 from ..programming import CellTable
-from .quantise import nearest, smallest_code
+from .quantise import is_discrete, nearest, smallest_code
 from .slices import choose_codes
 
 LEAST = 0.1
@@ -46,7 +46,9 @@ def with_verified_codes(parts: Parts, unit: float, cells: CellTable, resistors: 
     wanted, factors = parts.entries(), cells.factors[:, : parts.size, : parts.size].astype(float)
     if cells.offsets is None:
         scale = 1.0 / (resistors.unit * float((np.abs(wanted) / factors[0]).max()))
-        return parts.with_entries(choose_codes(scale * wanted, resistors, factors)), scale * unit
+        return _scaled(parts, scale, resistors).with_entries(
+            choose_codes(scale * wanted, resistors, factors)
+        ), scale * unit
     offsets = cells.offsets[0, : parts.size, : parts.size].astype(float) / resistors.unit
     scale = 1.0 / float(
         (np.abs(wanted) / np.maximum(factors[0] / resistors.unit + offsets, LEAST / resistors.unit)).max()
@@ -58,4 +60,16 @@ def with_verified_codes(parts: Parts, unit: float, cells: CellTable, resistors: 
         nearest(np.full(sizes.shape, smallest_code(resistors)), resistors) if resistors.bits is not None else 0 * sizes
     )
     kept = (chosen[0] == 0) & (sizes > 0) & (np.abs(factors[0] * least + offsets - sizes) < sizes)
-    return parts.with_entries([np.where(kept, np.sign(wanted) * least, chosen[0]), *chosen[1:]]), scale * unit
+    codes = [np.where(kept, np.sign(wanted) * least, chosen[0]), *chosen[1:]]
+    return _scaled(parts, scale, resistors).with_entries(codes), scale * unit
+
+
+def _scaled(parts: ArrayParts, scale: float, resistors: Resistors) -> ArrayParts:
+    """The parts beside the crosspoints for a unit `scale` times as large, rounded."""
+
+    def change(values: np.ndarray) -> np.ndarray:
+        if not is_discrete(resistors):
+            return values
+        return nearest(values if resistors.bits is None else np.minimum(values, 1.0 / resistors.unit), resistors)
+
+    return parts.rescaled(scale, change)

@@ -8,6 +8,7 @@ capacitor and a resistor in series with that. All of these are at the array's ri
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -111,6 +112,10 @@ class OscillatorParts(CrossbarParts):
         return dataclasses.replace(
             changed, friction=np.broadcast_to(change(self.friction[0]), self.friction.shape).copy()
         )
+
+    def rescaled(self, scale: float, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """Friction goes with the root, as the modes' frequencies do."""
+        return dataclasses.replace(self, friction=change(math.sqrt(scale) * self.friction))
 
     def rail_values(self) -> Iterator[tuple[str, np.ndarray]]:
         """Those of the array, then the oscillators' own."""

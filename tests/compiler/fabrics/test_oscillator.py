@@ -13,6 +13,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
 from thermograd.compiler.fabrics.oscillator import Oscillator
 from thermograd.compiler.fabrics.registry import registered_fabric
+from thermograd.compiler.programming import CellTable
 
 from ...systems import kronecker, spd
 
@@ -71,6 +72,21 @@ def test_friction_is_a_code_from_the_smallest_to_the_largest(scale, code):
     np.testing.assert_allclose(program.parts.friction, code / 255e3)
     remarks = program.fabric.remarks(program.parts, technology)
     assert any("friction ends at one unit resistor" in each for each in remarks) == (code == 255)
+
+
+def test_codes_by_measured_cells_keep_the_friction_of_their_unit():
+    """Cells of half the nominal conductance halve the unit: tau grows by the root of 2, and friction goes with it, as a code."""
+    technology = IDEAL.replace(resistors__bits=12)
+    a = spd(3, 100.0, 1) / 100
+    plain, table = (
+        lay_out(a, "oscillator", technology),
+        CellTable(np.full((1, 3, 3), 0.5, dtype="f4"), 0.0, 0, 0.0, 0, 0, 0),
+    )
+    cells = lay_out(a, "oscillator", technology, cells=table)
+    assert cells.conductance_unit == pytest.approx(plain.conductance_unit / 2)
+    gammas = [program.parts.friction[0, 0] / np.sqrt(program.conductance_unit * 1e-3) for program in (plain, cells)]
+    assert gammas == pytest.approx([0.2, 0.2], rel=2e-3)
+    np.testing.assert_allclose(np.round(cells.parts.friction * 4095e3), cells.parts.friction * 4095e3, rtol=1e-9)
 
 
 @pytest.mark.parametrize("share", [0.25, 4.0])
