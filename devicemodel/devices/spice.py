@@ -42,7 +42,8 @@ class SpiceDevice(CircuitDevice):
     """A device that ngspice simulates.
 
     Noise has the law of the linear circuit at every distance of readings, whatever the time step: variances of readings and of their
-    averages are right to 0.1 % (`circuits.linear.noise_paths`). The 1/f noise of an amplifier goes on from run to run.
+    averages are right to 0.1 % (`circuits.linear.noise_paths`), in circuits with inductors to 1 %. The 1/f noise of an amplifier goes on
+    from run to run.
 
     Args:
         technology: its parts.

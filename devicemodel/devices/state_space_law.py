@@ -204,14 +204,14 @@ class StateSpaceLaw:
         values, vectors = np.linalg.eig(self._drift.numpy())
         outputs, m = self.law.outputs, self.law.order
         shown = self.law.read if outputs is None else outputs.volts
-        return values, np.linalg.pinv(vectors), (shown * self._scale[:m]) @ vectors[:m]
+        return values, _inverse(vectors), (shown * self._scale[:m]) @ vectors[:m]
 
 
 def fastest_shown(law: LinearLaw) -> float:
     """Rate |lambda| of the fastest mode, 1/s, that a voltage which is set, or a drive, shows in what is kept by more than `WEIGHT`."""
     _, (scale, _) = matrix_balance(law.drift, permute=False, separate=True)
     values, vectors = np.linalg.eig(law.drift * scale / scale[:, None])
-    inverse = np.linalg.pinv(vectors)
+    inverse = _inverse(vectors)
     moved = np.concatenate(
         [
             inverse @ (law.start.T / scale).T,
@@ -224,3 +224,11 @@ def fastest_shown(law: LinearLaw) -> float:
     weight = shown[:, None] * np.abs(moved).T
     share = (weight / np.maximum(weight.max(axis=2, keepdims=True), np.finfo(float).tiny)).max(axis=(0, 1))
     return float(np.abs(values[share > WEIGHT]).max())
+
+
+def _inverse(vectors: np.ndarray) -> np.ndarray:
+    """Of eigenvectors, to tell what counts; of a defective drift some inverse of rounding's size."""
+    try:
+        return np.linalg.inv(vectors)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(vectors)

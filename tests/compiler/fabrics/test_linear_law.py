@@ -91,6 +91,21 @@ def test_equipartition_of_lc_holds_whatever_the_damping(q):
     np.testing.assert_allclose(rest[:4], np.linalg.inv(parts.node_matrix()), rtol=1e-9)
 
 
+def test_noise_of_an_oscillator_of_equal_loads_is_no_equipartition():
+    """2 (k T / C) (L A^-1 + 1 + gamma^2 A^-1) / gamma for the difference of two rails, conductances in units of the link's."""
+    ring = np.array([[1.0, -0.4, 0.1, -0.4], [-0.4, 1.0, -0.4, 0.1], [0.1, -0.4, 1.0, -0.4], [-0.4, 0.1, -0.4, 1.0]])
+    program = compile_matrix(ring, "oscillator", preset("ideal"))
+    parts, technology = program.parts, program.technology
+    law, link = program.fabric.linear_law(parts, technology), parts.link.mean()
+    found = law.read @ solve_continuous_lyapunov(law.drift, -law.johnson) @ law.read.T
+    gamma, load, inverse = parts.friction.mean() / link, parts.row_load.mean() / link, np.linalg.inv(program.matrix)
+    size = 2 * Boltzmann * technology.thermal.ambient / technology.capacitors.unit
+    expected = size * ((load + gamma**2) * inverse + np.eye(4)) / gamma
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    shape = inverse * np.trace(found) / np.trace(inverse)
+    assert np.abs(shape - found).max() > 0.05 * found.max()
+
+
 def test_a_fabric_without_one_says_where_its_law_is():
     program = compile_matrix(np.eye(2), "crossbar")
     with pytest.raises(UnrealisableError, match=r"behaviour\(parts\)"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
-from scipy.linalg import expm
+from scipy.linalg import expm, solve_continuous_lyapunov
 
 from thermograd.circuits.amplifiers.models import Macromodel, OnePole
 from thermograd.circuits.linear.johnson import NoiseCurrents
@@ -192,3 +192,33 @@ def test_steps_of_a_noisy_run_resolve_the_way(bandwidth):
     exact = state_space(netlist, {node: (node, "0") for node in circuit.nodes}).transition(other.time)
     wanted = circuit.read(dict(zip(circuit.nodes, exact.T, strict=True)))
     assert np.abs(circuit.read(other.voltages) - wanted).max() / np.abs(wanted).max() > 4e-4
+
+
+def test_noise_of_oscillators_in_ngspice_is_lyapunovs_and_no_equipartition():
+    """Resistors at unequal temperatures and amplifiers' noise, into positions and velocities; blocks give the standard errors."""
+    quiet = {"opamp__second_pole": math.inf, "opamp__noise_voltage_corner": 0.0, "opamp__noise_current_corner": 0.0}
+    program = lay_out(np.array([[1.0, 0.5], [0.5, 0.9]]), "oscillator", INTEGRATED.replace(**quiet))
+    warm = np.array([250.0, 500.0])
+    parts = dataclasses.replace(program.parts, drive_temperature=warm, coupling_temperature=np.outer(warm, [1.0, 1.0]))
+    program = dataclasses.replace(program, parts=parts)
+    law, circuit = program.fabric.linear_law(parts, program.technology), SimulatedCircuit(program)
+    netlist = circuit.netlist(np.zeros(2), np.zeros(2), noisy=True)
+    analysis = dataclasses.replace(transient(program, 600.0, True), nodes=circuit.kept_nodes(netlist, True))
+    found = run(netlist, analysis, seed=3, currents=circuit.noise(analysis.step))
+    samples = circuit.course(found.voltages)[:, 400:]
+    noise = law.johnson + law.amplifiers
+    exact = law.kept @ solve_continuous_lyapunov(law.drift, -noise) @ law.kept.T
+
+    def largest(covariance):
+        """Of deviations of the whitened covariance from 1, in standard errors."""
+        white = np.linalg.solve(np.linalg.cholesky(covariance), samples)
+        blocks = np.stack([block @ block.T / block.shape[1] for block in np.array_split(white, 30, axis=1)])
+        away, error = blocks.mean(axis=0) - np.eye(4), blocks.std(axis=0, ddof=1) / math.sqrt(30)
+        return np.abs(away / error).max()
+
+    # Ten entries; chance is beyond it once in 500 seeds.
+    assert largest(exact) < 3.7
+    inverse, shared = np.linalg.inv(program.matrix), np.zeros((4, 4))
+    shared[:2, :2] = inverse * np.trace(exact[:2, :2]) / np.trace(inverse)
+    shared[2:, 2:] = np.eye(2) * np.trace(exact[2:, 2:]) / 2
+    assert largest(shared) > 4.5
