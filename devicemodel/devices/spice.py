@@ -27,7 +27,7 @@ from ..host.readout import ReadOut
 from .circuit import CircuitDevice, ProgramBoard
 from .circuit_noise import SimulatedCircuit, WhiteNoise, sampler_bandwidth
 from .overload import overload, share_along
-from .state_space_law import StateSpaceLaw, fastest_shown
+from .state_space_law import StateSpaceLaw, kept_modes
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
 """Of a noisy transient; the most take half a minute and half a gigabyte for 8 cells."""
@@ -278,16 +278,21 @@ def _noise_step(program: AnalogProgram) -> float:
     """Longest step that resolves what the cells do, s."""
     if program.fabric.has_linear_law:
         # Steps bias the noise that is drawn for inductors' currents.
-        return (INDUCTIVE if program.fabric.has_inductors else 1.0) * SWING / fastest_shown(linear_law_of(program))
+        return (INDUCTIVE if program.fabric.has_inductors else 1.0) * SWING / _fastest(program)
     law = program.behaviour
     return 0.5 / float(np.abs(np.linalg.eigvals(law.conductance / law.capacitance[:, None])).max())
+
+
+def _fastest(program: AnalogProgram) -> float:
+    """Largest natural frequency of what its cells keep, 1/s."""
+    return float(np.abs(kept_modes(linear_law_of(program))).max())
 
 
 def _noiseless(program: AnalogProgram, stop: float) -> Transient:
     """The transient of so many seconds; of swings, whose errors of phase add up, in finer steps."""
     if program.fabric.states == 1:
         return Transient(stop, nodes=program.nodes, tolerance=TOLERANCE)
-    step = min(SWING / fastest_shown(linear_law_of(program)), stop / 100)
+    step = min(SWING / _fastest(program), stop / 100)
     return Transient(stop, step, program.nodes, tolerance=1e-2 * TOLERANCE)
 
 
@@ -297,8 +302,7 @@ def _resting(program: AnalogProgram, followed: bool) -> OperatingPoint | Transie
     shown = fabric.analysis(program.parts, technology, program.nodes, lambda: 1.0)
     if not isinstance(shown, Transient) and not (followed and fabric.overshoot > 1):
         return OperatingPoint(nodes=program.nodes)
-    slowest = -float(np.linalg.eigvals(linear_law_of(program).drift).real.max())
-    stop = SETTLED / slowest
+    stop = SETTLED / -float(kept_modes(linear_law_of(program)).real.max())
     return dataclasses.replace(shown, stop=stop) if isinstance(shown, Transient) else _noiseless(program, stop)
 
 

@@ -7,8 +7,8 @@ amplifiers' 1/f noise given at both ends (`flicker`). Webers, volts and amperes 
 two, so that nothing is rounded for it. A `Motion` of it has these states, in units of their scale, and nothing direct.
 
 Cells that swing have their largest voltages between readings. `peak` looks for them without noise on a grid of equal steps, of which
-`SWING` fall on one turn of the fastest mode that moves an output by a thousandth of what the largest does, and at least `RUN` on a run:
-seen on it, a sine is within 1 - cos(pi / SWING) of its peak, 8 %.
+`SWING` fall on one turn of the fastest mode that is kept, and at least `RUN` on a run: seen on it, a sine is within 1 - cos(pi / SWING) of
+its peak, 8 %.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from .overload import share_along
 
 SWING, RUN, MOST, PIECE = 8, 64, 2**16, 1024
 """Points of the grid for peaks: of a turn, of a run at least, at most, and at once."""
-WEIGHT = 1e-3
-"""Share of an output's motion below which a mode does not count."""
+SEEN, LEFT, DOUBLINGS = 0.05, 0.1, 60
+"""Modes of what is kept are told from one another once it has moved by so much, and while so much is left of each; most doublings."""
 AT_REST = 12.0
 """Slowest time constants after which a settled run stands still."""
 
@@ -86,7 +86,7 @@ class StateSpaceLaw:
     @property
     def stable(self) -> bool:
         """Whether every mode decays."""
-        return float(self._modes[0].real.max()) < 0
+        return float(torch.linalg.eigvals(self._drift).real.max()) < 0
 
     def begin(self, state: Tensor, force: Tensor, standing: bool = True, sections: Tensor | None = None) -> Motion:
         """Runs of cells set to voltages (runs, h).
@@ -173,10 +173,8 @@ class StateSpaceLaw:
 
     def _path(self, state: Tensor, driven: Tensor, duration: float, run: float) -> Iterator[Tensor]:
         """Scaled states on a grid, the start and the end among them, in pieces of (points, x); without noise."""
-        step = self._longest_step(state, driven)
-        if math.isinf(run):
-            slowest = -float(self._modes[0].real.max())
-            run = AT_REST / slowest if slowest > 0 else RUN * step
+        step, settled = self._pace
+        run = min(run, settled)
         duration = min(duration, run)
         count = min(max(math.ceil(duration / min(step, run / RUN)), 1), MOST)
         short = self._steps.get(duration / count, lambda: integrate(self._drift, None, duration / count))
@@ -188,47 +186,39 @@ class StateSpaceLaw:
             yield path[:missing]
             path = rows(onward, path) + moved
 
-    def _longest_step(self, state: Tensor, driven: Tensor) -> float:
-        """That still follows the swings that the outputs show, tau; inf: nothing swings."""
-        values, inverse, shown = self._modes
-        away = inverse @ state.numpy() + inverse @ driven.numpy() / np.where(values == 0, np.inf, values)
-        weight = (np.abs(shown) * np.abs(away)).max(axis=0)
-        # What dies out within a turn does not overshoot.
-        counts = (weight >= WEIGHT * weight.max()) & (np.abs(values.imag) > np.abs(values.real))
-        fastest = np.abs(values.imag[counts]).max(initial=0.0)
-        return 2 * math.pi / (SWING * float(fastest)) if fastest > 0 else math.inf
-
     @cached_property
-    def _modes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Eigenvalues of the drift, (x,) a tau, what takes states to amplitudes of modes, (x, x), and these to outputs, (p, x)."""
-        values, vectors = np.linalg.eig(self._drift.numpy())
-        outputs, m = self.law.outputs, self.law.order
-        shown = self.law.read if outputs is None else outputs.volts
-        return values, _inverse(vectors), (shown * self._scale[:m]) @ vectors[:m]
+    def _pace(self) -> tuple[float, float]:
+        """Longest step that still follows the swings of what is kept, tau, inf where nothing swings; and the time after which a run that
+        does not end stands still."""
+        modes = kept_modes(self.law) * self._tau
+        # What dies out within a turn does not overshoot.
+        fastest = np.abs(modes.imag[np.abs(modes.imag) > np.abs(modes.real)]).max(initial=0.0)
+        slowest = -float(modes.real.max())
+        step = 2 * math.pi / (SWING * float(fastest)) if fastest > 0 else math.inf
+        return step, AT_REST / slowest if slowest > 0 else MOST * min(step, 1.0)
 
 
-def fastest_shown(law: LinearLaw) -> float:
-    """Rate |lambda| of the fastest mode, 1/s, that a voltage which is set, or a drive, shows in what is kept by more than `WEIGHT`."""
+def kept_modes(law: LinearLaw) -> np.ndarray:
+    """Natural frequencies of what is kept, (h,) 1/s: those of the circuit without modes of the amplifiers, which are faster.
+
+    Over a time s in which these have died out, M(s) = K exp(F s) H has the other modes alone, and M(s)^-1 M(2 s) their factors
+    exp(lambda s). The longest s is taken in which none turns by more than a radian, or falls below `LEFT`.
+    """
     _, (scale, _) = matrix_balance(law.drift, permute=False, separate=True)
-    values, vectors = np.linalg.eig(law.drift * scale / scale[:, None])
-    inverse = _inverse(vectors)
-    moved = np.concatenate(
-        [
-            inverse @ (law.start.T / scale).T,
-            inverse @ (law.drive.T / scale).T / np.where(values == 0, 1.0, values)[:, None],
-        ],
-        axis=1,
-    )
-    # Of what a cause does to voltages of one kind, in any cell.
-    shown = np.abs((law.kept * scale) @ vectors).reshape(-1, law.size, law.order).max(axis=1)
-    weight = shown[:, None] * np.abs(moved).T
-    share = (weight / np.maximum(weight.max(axis=2, keepdims=True), np.finfo(float).tiny)).max(axis=(0, 1))
-    return float(np.abs(values[share > WEIGHT]).max())
-
-
-def _inverse(vectors: np.ndarray) -> np.ndarray:
-    """Of eigenvectors, to tell what counts; of a defective drift some inverse of rounding's size."""
-    try:
-        return np.linalg.inv(vectors)
-    except np.linalg.LinAlgError:
-        return np.linalg.pinv(vectors)
+    drift = torch.from_numpy(law.drift * scale / scale[:, None])
+    time = 0.25 / float(drift.abs().sum(dim=1).max())
+    onward = integrate(drift, None, time).propagator.numpy()
+    start, kept = law.start / scale[:, None], law.kept * scale
+    before, found = kept @ onward @ start, np.zeros(len(kept), complex)
+    still = np.eye(len(kept))
+    for _ in range(DOUBLINGS):
+        onward = onward @ onward
+        after = kept @ onward @ start
+        if np.abs(after - still).max() > SEEN:
+            factors = np.linalg.eigvals(np.linalg.solve(before, after)).astype(complex)
+            turn, size = np.abs(np.angle(factors)).max(), np.abs(factors)
+            if found.any() and not (turn <= 1.0 and LEFT <= size.min() <= size.max() <= 1 / LEFT):
+                break
+            found = np.log(factors) / time
+        before, time = after, 2 * time
+    return found

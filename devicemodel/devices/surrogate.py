@@ -121,8 +121,8 @@ class SurrogateDevice(CircuitDevice):
 
     def _is_stable(self, program: AnalogProgram) -> bool:
         if program.fabric.has_linear_law:
-            linear = self._law_of(program)
-            return linear is not None and linear.stable
+            known = self._law_of(program) is not None
+            return known and program.fabric.is_stable(program.parts, self.card.circuit_technology())
         if not all(np.isfinite(values).all() for values in (program.behaviour.conductance, program.behaviour.load)):
             return False
         law = self._law_of(program)

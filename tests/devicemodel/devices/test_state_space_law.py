@@ -14,7 +14,7 @@ from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.linear_law import LinearLaw, Outputs, SlowSource
 from thermograd.devicemodel.devices.flicker import linear_sections
 from thermograd.devicemodel.devices.spice import SpiceDevice
-from thermograd.devicemodel.devices.state_space_law import StateSpaceLaw
+from thermograd.devicemodel.devices.state_space_law import StateSpaceLaw, kept_modes
 from thermograd.devicemodel.systems import Dense
 
 from ...compiler.fabrics.test_linear_law import unequal
@@ -205,3 +205,16 @@ def test_a_run_in_ngspice_ends_where_the_law_of_the_same_die_does(fabric, durati
 def test_a_fabric_that_is_read_by_covariance_is_not_solved_by_settling():
     with pytest.raises(UnrealisableError, match="CovarianceDevice"):
         SpiceDevice(TECHNOLOGY, fabric="spu").solve(Dense(torch.eye(2)), torch.ones(2), 5.0)
+
+
+@pytest.mark.parametrize("fabric", ["lc", "spu", "oscillator"])
+def test_modes_of_what_is_kept_are_the_circuit_s_without_the_amplifiers(fabric):
+    a = spd(5, 100.0, 2) if fabric == "oscillator" else m_matrix(5, 2)
+    program = compile_matrix(a, fabric, TECHNOLOGY)
+    law = program.fabric.linear_law(program.parts, program.technology)
+    exact = np.linalg.eigvals(law.drift)
+    exact = exact[np.argsort(np.abs(exact))][:10]
+    found = kept_modes(law)
+    assert len(found) == 10
+    distance = np.abs(found[:, None] - exact)
+    assert max(distance.min(axis=0).max(), distance.min(axis=1).max()) < 1e-5 * np.abs(exact).max()
