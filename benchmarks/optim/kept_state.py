@@ -10,8 +10,8 @@ Digits, batch 8, damping 0.1, the primal system on ideal devices (`IdealDevice`,
 Durations are those of equal seconds on integrators with unit resistors and capacitors, whose time constant goes with the largest entry m
 of A, and with its root for oscillators: these run for sqrt(m) times as many tau, m = `LARGEST`, about what trainings have (printed).
 
-Each row has the learning rate of `RATES` with the smallest loss over the last `TAIL` batches of the tuning seeds. Other seeds give the
-table; differences are paired by seed, with 95 % intervals by Student's t. Runs are stored one by one: an interrupted table resumes.
+Each row has the learning rate of `RATES` whose worst training of the tuning seeds has the smallest loss over the last `TAIL` batches, since
+most are best next to where some diverge. Other seeds give the table; differences are paired by seed, with 95 % intervals by Student's t. Runs are stored one by one: an interrupted table resumes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from dies import interval
 
 DAMPING, BATCH, TAIL = 0.1, 8, 20
 LARGEST = 0.2
-RATES = (0.1, 0.2, 0.4, 0.8, 1.6)
+RATES = (0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)
 DURATIONS = (1.0, 4.0, 16.0)
 """Of cells of first order, tau; the slowest mode takes 1 / `DAMPING` = 10."""
 DEVICES, STATES = ("first order", "oscillators"), ("reset", "kept")
@@ -149,7 +149,7 @@ def main() -> None:
 
     tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + arguments.tuning)
     tuned = run([(row, rate, seed) for row in rows for rate in RATES for seed in tuning])
-    best = {row: min(RATES, key=lambda rate: sum(tuned[row, rate, seed]["loss"] for seed in tuning)) for row in rows}
+    best = {row: min(RATES, key=lambda rate: max(tuned[row, rate, seed]["loss"] for seed in tuning)) for row in rows}
     measured = run([(row, best[row], seed) for row in rows for seed in range(arguments.seeds)])
     found = {row: [measured[row, best[row], seed] for seed in range(arguments.seeds)] for row in rows}
     largest = np.nanmedian([one["largest"] for runs in found.values() for one in runs])
