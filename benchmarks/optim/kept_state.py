@@ -11,7 +11,8 @@ Durations are those of equal seconds on integrators with unit resistors and capa
 of A, and with its root for oscillators: these run for sqrt(m) times as many tau, m = `LARGEST`, about what trainings have (printed).
 
 Each row has the learning rate of `RATES` whose worst training of the tuning seeds has the smallest loss over the last `TAIL` batches, since
-most are best next to where some diverge. Other seeds give the table; differences are paired by seed, with 95 % intervals by Student's t. Runs are stored one by one: an interrupted table resumes.
+most are best next to where some diverge. Other seeds give the table; differences are paired by seed, with 95 % intervals by Student's t.
+Runs are stored one by one: an interrupted table resumes.
 """
 
 from __future__ import annotations
