@@ -100,10 +100,12 @@ class Law:
         except UnrealisableError:
             first = program.behaviour
             store = 1.0 / first.capacitance
+            # With that of inverters.
+            noise = program.fabric.noise(program.parts, program.technology)(0.0).johnson.real
             return cls(
                 -store[:, None] * dense(first.conductance),
                 np.diag(store * first.drive),
-                store[:, None] * first.noise * store,
+                store[:, None] * noise * store,
                 np.eye(program.size),
             )
         _, (scale, _) = matrix_balance(law.drift, permute=False, separate=True)
