@@ -1,11 +1,10 @@
 """Digits by TNGD on refined dies of coupled oscillators against refined dies of crossbars, paired by seed and die.
 
-    python benchmarks/optim/oscillator_digits.py --cards oscillator.json crossbar.json [--dies 1,2] [--seeds 0,1,2] [--out out/oscillator_digits]
+    python benchmarks/optim/oscillator_digits.py --cards oscillator.json crossbar.json [--dies 1,2] [--seeds 0,1,2]
 
-The cards are those of `thermograd calibrate --fabric oscillator` and `--fabric crossbar`; without them, ones of the `integrated` preset's own
-figures, not calibrated. Digits, odd or even (network 64-32-2), batch 8, so that the dual system has eight unknowns; 200 steps, damping
-and rate below; readings refined to |b - A x| <= 1e-2 |b|, TNGD's own. A run has nine times the settling time of an ideal array's slowest
-mode by the damping: 9 / damping tau for a crossbar, 9 / sqrt(damping) tau for oscillators.
+The cards are those of `thermograd calibrate --fabric oscillator` and `--fabric crossbar`; without them, ones of the figures of the
+`integrated` preset, not calibrated. Digits, odd or even (network 64-32-2), batch 8, so that the dual system has eight unknowns; readings
+refined to |b - A x| <= 1e-2 |b|, TNGD's own. A run has 9 / damping tau of a crossbar, 9 / sqrt(damping) tau of oscillators.
 
 Rows: exact NGD with the same seeds, crossbars, oscillators. Differences are paired; intervals are of 95 % (Student's t, over pairs).
 """
@@ -41,7 +40,7 @@ from dies import interval
 
 SETTINGS = ((0.1, 0.3), (0.01, 0.1))
 """(damping, rate)."""
-BATCH, STEPS = 8, 200
+BATCH, STEPS = 8, 120
 ROWS = ("exact NGD", "crossbar", "oscillator")
 
 
