@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..circuits.errors import InputError
-from ..compiler.linear_system import LinearSystem
+from ..compiler.linear_system import FactoredSystem, LinearSystem
 from ..compiler.matrices import Matrix, is_sparse
 from .number_files.arrays import MAX_UNKNOWNS, read_arrays
 
@@ -42,6 +42,11 @@ class Problem:
     system: Matrix | LinearSystem
     damping: float
     b: np.ndarray | None
+
+    @property
+    def factors(self) -> Any:
+        """A system that is given by its factors; None: it is not."""
+        return self.system if isinstance(self.system, FactoredSystem) else None
 
     def matrix(self) -> np.ndarray:
         """A with the damping, written out, (n, n): symmetric, as the compiler has it.
@@ -129,7 +134,6 @@ def read_systems(paths: Sequence[Path], by_factors: bool = False) -> list[tuple[
     Raises:
         InputError: no file, an array is missing, A is not symmetric positive definite, or the length of b differs.
     """
-    from ..compiler.linear_system import FactoredSystem
     from ..compiler.validate import validate_drive
 
     files: list[Path] = []
@@ -148,10 +152,8 @@ def read_systems(paths: Sequence[Path], by_factors: bool = False) -> list[tuple[
                 f"system file {str(file)!r} must hold the right-hand side b beside A (or its factors): np.savez(path, A=A, b=b)"
             )
         try:
-            given = problem.system
-            if not (by_factors and isinstance(given, FactoredSystem)):
-                given = problem.matrix()
-            size = given.size if isinstance(given, FactoredSystem) else len(given)
+            given = problem.factors if by_factors else None
+            size = given.size if given is not None else len(given := problem.matrix())
             systems.append((given, validate_drive(problem.b, size)))
         except InputError as error:
             raise InputError(f"system file {str(file)!r}: {error}") from None

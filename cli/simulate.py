@@ -141,7 +141,7 @@ def simulate(
     places = [die] if dies is None else seeds("--dies", dies)
     with progress() as report:
         report("simulating", 0, 1)
-        run = simulated(board, a, drive, duration, reading)
+        run = simulated(board, a, drive, duration, reading, problem.factors)
         outcome = run.solution.outcome
         if picture is not None and outcome.readable and not why:
             run.plot(picture)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...devicemodel.device import Device, Solution
+    from ...devicemodel.systems import Dense, Kronecker, LowRank
 
 SETTLING_TIMES = 10.0
 """Default duration in slow time constants y: the remaining settling error is e^-y, of oscillators (1 + y) e^-y."""
@@ -26,9 +27,10 @@ CURVE_POINTS = 100
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """One system solved on one device: damped matrix (n, n), b and exact solution (n,), duration in tau."""
+    """One system solved on one device: as it was programmed, damped matrix (n, n), b and exact solution (n,), duration in tau."""
 
     device: Device
+    system: Dense | LowRank | Kronecker
     matrix: np.ndarray
     b: np.ndarray
     exact: np.ndarray
@@ -113,6 +115,13 @@ class Simulated:
             ]
         )
 
+    @property
+    def _given(self) -> Dense | LowRank | Kronecker:
+        """Without what this command alone knows of a matrix."""
+        from ...devicemodel.systems import Dense
+
+        return Dense(self.system.A) if isinstance(self.system, Dense) else self.system
+
     def causes(self, dies: list[int | None] | list[int], seed: int, report: Progress) -> dict[str, Any]:
         """`ErrorBudget.to_dict()` of this system on dies of this device's kind. InputError for the ideal device."""
         import torch
@@ -121,9 +130,8 @@ class Simulated:
         from ...devicemodel.devices.surrogate import SurrogateDevice
         from ...devicemodel.error_budget.budget import Problem, error_budget
         from ...devicemodel.error_budget.hardware import Hardware
-        from ...devicemodel.systems import Dense
 
-        device, problem = self.device, Problem(Dense(torch.from_numpy(self.matrix)), torch.from_numpy(self.b))
+        device, problem = self.device, Problem(self._given, torch.from_numpy(self.b))
         if isinstance(device, SurrogateDevice):
             hardware = Hardware(device.card, self.duration, layout=device.layout)
         elif isinstance(device, SpiceDevice):
@@ -154,7 +162,6 @@ class Simulated:
         import torch
 
         from ...devicemodel.devices.spice import SpiceDevice
-        from ...devicemodel.systems import Dense
         from ...report.figures.settling import settling_plot
         from ...report.figures.style import save
 
@@ -162,10 +169,10 @@ class Simulated:
         if stop == 0:
             raise InputError("--plot needs a duration > 0: there is nothing to draw")
         if isinstance(self.device, SpiceDevice):
-            time, x, velocities = _waveforms(self.device, self.matrix, self.b, stop)
+            time, x, velocities = _waveforms(self.device, self._given, self.b, stop)
             title = "Node voltages in problem units"
         else:
-            system, b = Dense(torch.from_numpy(self.matrix)), torch.from_numpy(self.b)
+            system, b = self._given, torch.from_numpy(self.b)
             time, velocities = np.linspace(0.0, stop, CURVE_POINTS), None
             x = np.array([self.device.solve(system, b, float(t), x0=torch.zeros_like(b)).x.numpy() for t in time]).T
             title = "Readings after increasing durations"
@@ -173,9 +180,17 @@ class Simulated:
 
 
 def simulated(
-    device: Device, matrix: np.ndarray, b: np.ndarray | None, duration: float | None, reading: str
+    device: Device,
+    matrix: np.ndarray,
+    b: np.ndarray | None,
+    duration: float | None,
+    reading: str,
+    factors: LowRank | Kronecker | None = None,
 ) -> Simulated:
     """Solve A x = b on a device; b is ones and the duration `SETTLING_TIMES` by default.
+
+    Args:
+        factors: the system by its factors, where it is given so: for a device that takes no matrix.
 
     Raises:
         InputError: an unknown reading.
@@ -196,13 +211,18 @@ def simulated(
     chosen = SETTLING_TIMES / slow if duration is None else duration
     refined = reading == "refined" or (reading == "auto" and settles(chosen, least, order_of(device)))
     # The command knows the smallest eigenvalue, as it knows the exact solution, to judge by.
-    system = Dense(torch.from_numpy(matrix), floor=least * (1 - FLOOR_ROUNDING) if least > 0 else 0.0)
+    system: Dense | LowRank | Kronecker = Dense(
+        torch.from_numpy(matrix), floor=least * (1 - FLOOR_ROUNDING) if least > 0 else 0.0
+    )
+    if factors is not None and not device.accepts(system):
+        system = factors
     solution = (Refined(device) if refined else device).solve(system, torch.from_numpy(drive), chosen)
-    return Simulated(device, matrix, drive, np.linalg.solve(matrix, drive), float(chosen), 1.0 / slow, solution)
+    exact = np.linalg.solve(matrix, drive)
+    return Simulated(device, system, matrix, drive, exact, float(chosen), 1.0 / slow, solution)
 
 
 def _waveforms(
-    device: Any, matrix: np.ndarray, b: np.ndarray, stop: float
+    device: Any, system: Dense | LowRank | Kronecker, b: np.ndarray, stop: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Time (T,) in tau, unknowns (n, T) and velocities (n, T), V, of one ngspice transient on the device's die, from zero."""
     import dataclasses
@@ -210,11 +230,11 @@ def _waveforms(
     import numpy as np
 
     from ...circuits.ngspice.run import run
-    from ...compiler.compile import compile_matrix
+    from ...compiler.compile import compile_system
     from ...devicemodel.devices.circuit_noise import SimulatedCircuit
     from ...devicemodel.devices.spice import transient
 
-    program, noisy = compile_matrix(matrix, device.fabric, device.technology, b=b, check=False), device.johnson_noise
+    program, noisy = compile_system(system, device.fabric, device.technology, b=b, check=False), device.johnson_noise
     program = program.on(device.die)
     circuit = SimulatedCircuit(program, layout=device.layout)
     netlist = circuit.netlist(program.currents(b), np.zeros(program.size), noisy)

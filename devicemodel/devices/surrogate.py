@@ -151,11 +151,12 @@ class SurrogateDevice(CircuitDevice):
 
     def _linear_law(self, program: AnalogProgram) -> StateSpaceLaw | None:
         technology = self.card.circuit_technology()
-        opamp = technology.opamp
+        opamp = self.technology.opamp
+        # A card without a lag, but of such amplifiers, is a what-if: what only a bandwidth ends is left out of its readings.
         if program.fabric.active and self._noisy and opamp.noise_voltage > 0 and math.isinf(opamp.gbw):
             raise InputError(
-                "opamp.noise_voltage with an infinite gain-bandwidth product has an infinite variance at the output: give opamp.gbw, or "
-                "the card's lag, a finite value, or set opamp.noise_voltage to 0"
+                "opamp.noise_voltage with an infinite gain-bandwidth product has an infinite variance at the output: give opamp.gbw a "
+                "finite value, or set opamp.noise_voltage to 0"
             )
         law = program.fabric.linear_law(program.parts, technology)
         if law.order > STATES:

@@ -86,6 +86,18 @@ def test_oscillators_take_fewer_tau_and_their_velocities_are_drawn(run: Run, mon
     assert np.abs(velocities).max() > 20 * np.abs(velocities[:, -1]).max()
 
 
+def test_a_cascade_is_given_the_factors_of_a_file(run: Run) -> None:
+    system = save("factors.npz", J=np.array([[1.0, -0.5, 0.2]]), damping=0.5, b=np.ones(3))
+    code, out, _ = run("simulate", system, "--fabric", "factored", "--technology", "integrated", "--die", "1", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["fabric"] == "factored"
+    assert found["relative_error"] < 1e-3
+    code, _, err = run("simulate", save("whole.npz", A=np.eye(2)), "--fabric", "factored", "--technology", "integrated")
+    assert code != 0
+    assert "LowRank" in err
+
+
 def test_a_bad_outcome_is_exit_code_1_with_advice(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

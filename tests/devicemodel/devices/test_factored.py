@@ -97,7 +97,9 @@ def test_a_macromodel_in_a_cascade_is_watched():
             "leave compensate_leak and cells out",
         ),
         (
-            lambda: SurrogateDevice(DeviceCard.uncalibrated(INTEGRATED, "factored").replace(lag=0.0), 3),
+            lambda: SurrogateDevice(
+                DeviceCard.uncalibrated(INTEGRATED.replace(opamp__gbw=math.inf, opamp__slew=math.inf), "factored"), 3
+            ),
             SYSTEMS[0],
             "infinite variance",
         ),
