@@ -7,8 +7,9 @@ never saw:
 
     solutions   the error vector x - A^-1 b at rest and after 1 tau, eight systems of each kind (J^T J, J^T H J, A (x) B) of 8, 16 and 32
                 unknowns, condition number 5 to 100: the explained fraction of its variance, and the rms distance from ngspice's x
-    bandwidth   the distance of both from ngspice after 1 tau, of J^T H J with 8 unknowns on one die, as amplifiers become faster:
-                `CascadeDevice` has no bandwidth in it, and what is left of its distance are products of two rails' deviations
+    bandwidth   the distance of both from ngspice after 1 tau, of J^T H J with 8 unknowns on one die, as amplifiers become faster, and
+                that of `CascadeDevice` with resistors whose temperature does not matter, too: it has neither bandwidth nor heat in it, and
+                what is left of its distance are products of two rails' deviations
 """
 
 from __future__ import annotations
@@ -81,15 +82,16 @@ def bandwidth() -> None:
     """Print the distances by gain-bandwidth product."""
     rng = np.random.default_rng(8)
     system, b = random_factors(8, 20.0, 1, rng), torch.from_numpy(rng.standard_normal(8))
-    print(f"\n{'GBW':>6s}   surrogate  CascadeDevice")
+    print(f"\n{'GBW':>6s}   surrogate  CascadeDevice  without tc")
     for gbw in (1e8, 5e8, 5e9, 5e10, 5e11):
-        technology = quiet(INTEGRATED).replace(opamp__gbw=gbw)
-        card = DeviceCard.uncalibrated(technology, "factored")
-        spice = SpiceDevice(technology, 501, "factored").solve(system, b, 1.0).x
         off = []
-        for device in (SurrogateDevice(card, 501), CascadeDevice(technology, 501)):
-            off.append(float((device.solve(system, b, 1.0).x - spice).norm() / spice.norm()))
-        print(f"{gbw:6.0e}   {off[0]:9.1e}  {off[1]:9.1e}")
+        for changes in ({}, {"resistors__tc1": 0.0, "resistors__tc2": 0.0}):
+            technology = quiet(INTEGRATED).replace(opamp__gbw=gbw, **changes)
+            card = DeviceCard.uncalibrated(technology, "factored")
+            spice = SpiceDevice(technology, 501, "factored").solve(system, b, 1.0).x
+            for device in (SurrogateDevice(card, 501), CascadeDevice(technology, 501)):
+                off.append(float((device.solve(system, b, 1.0).x - spice).norm() / spice.norm()))
+        print(f"{gbw:6.0e}   {off[0]:9.1e}  {off[1]:13.1e}  {off[3]:10.1e}")
 
 
 def main() -> None:

@@ -32,8 +32,14 @@ from ...systems import low_rank
 
 INTEGRATED = preset("integrated")
 QUIET = INTEGRATED.replace(
-    thermal__johnson_noise=False, opamp__second_pole=math.inf, dac=Converter(bits=None), adc=Converter(bits=None)
+    thermal__johnson_noise=False,
+    opamp__second_pole=math.inf,
+    dac=Converter(bits=None),
+    adc=Converter(bits=None),
+    resistors__tc1=0.0,
+    resistors__tc2=0.0,
 )
+"""Without heat in the resistors, too, which CascadeDevice has not."""
 SYSTEMS = [random_factors(6, 20.0, kind, np.random.default_rng(kind)) for kind in range(3)]
 B = torch.from_numpy(np.random.default_rng(5).standard_normal(6))
 
@@ -51,7 +57,7 @@ def test_three_models_of_one_die_agree(system):
     surrogate, cascade, other = distances(QUIET, system, math.inf)
     assert surrogate < 1e-6
     # Products of two rails' deviations, of 1 % each, and the condition.
-    assert cascade < 3e-3
+    assert cascade < 1e-3
     assert other > 3 * cascade
 
 
@@ -59,7 +65,7 @@ def test_what_the_cascade_device_leaves_out_is_bandwidth():
     slow, fast = (distances(QUIET.replace(opamp__gbw=gbw), SYSTEMS[1], 1.0)[:2] for gbw in (2e8, 2e11))
     assert max(slow[0], fast[0]) < 2e-5
     assert slow[1] > 5e-3
-    assert fast[1] < 0.1 * slow[1]
+    assert fast[1] < 0.02 * slow[1]
 
 
 def test_a_stage_that_uses_its_range_is_seen():
