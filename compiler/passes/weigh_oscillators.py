@@ -18,7 +18,7 @@ import numpy as np
 from ...circuits.technology.technology import Technology
 from ..fabrics.base import Fabric
 from ..fabrics.oscillators.dynamics import OscillatorDynamics
-from ..fabrics.oscillators.modes import slow_modes
+from ..fabrics.oscillators.modes import decays, slow_modes, slowest_time
 from ..fabrics.registry import fabric_named
 from ..fabrics.requirements import unmet
 from ..fabrics.second_order import CRITICAL
@@ -45,11 +45,12 @@ def oscillators_instead(chosen: Fabric, matrix: Matrix, scaling: np.ndarray, tec
     placed = scaled(target, scaling, scaling)
     array, unit = chosen.place_bounded(placed, scaling, technology, float(values[0]))
     parts, _ = other.place_bounded(placed, scaling, technology, float(values[0]))
-    if not other.is_stable(parts, technology):
+    law = OscillatorDynamics.of(parts, technology)
+    if not decays(law):
         return f"{OSCILLATOR} would be unstable with these amplifiers"
-    slow = other.settling(parts, float(values[0]), unit, technology)
+    slow = slowest_time(law)
     share_of_time = CRITICAL * slow / (math.log(1e3) * chosen.settling(array, float(values[0]), unit, technology))
-    roots = slow_modes(OscillatorDynamics.of(parts, technology))
+    roots = slow_modes(law)
     margin = -float(roots[np.argmax(roots.imag)].real) * slow
     counts = [{kind: len(found) for kind, found in each.inventory()} for each in (array, parts)]
     more = [f"{counts[1][kind] / counts[0][kind]:.2g} times the {kind}s" for kind in ("resistor", "amplifier")]

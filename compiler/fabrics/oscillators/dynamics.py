@@ -184,6 +184,10 @@ class OscillatorDynamics:
 
     def modes(self) -> np.ndarray:
         """Natural frequencies, 1/s: complex, in no order."""
+        return self._modes
+
+    @cached_property
+    def _modes(self) -> np.ndarray:
         return np.linalg.eigvals(_States(self).drift)
 
 
