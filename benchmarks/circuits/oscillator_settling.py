@@ -134,7 +134,7 @@ class Run:
 
 def without_compensation(program: AnalogProgram) -> AnalogProgram:
     """The same circuit without R_z."""
-    parts = program.parts
+    parts: Any = program.parts
     return dataclasses.replace(program, parts=dataclasses.replace(parts, series=np.zeros_like(parts.series)))
 
 
