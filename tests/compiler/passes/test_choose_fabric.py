@@ -111,3 +111,24 @@ def test_two_slices_of_single_ended_amplifiers_leave_no_fabric():
         UnrealisableError, match=r"not crossbar: its amplifiers.*; not crossbar_single: it has one slice"
     ):
         choose_fabric(NEEDS_AMPLIFIERS, "auto", technology)
+
+
+@pytest.mark.parametrize(
+    ("fabric", "matrix", "said", "remedy"),
+    [
+        ("rc", NEEDS_AMPLIFIERS, "lambda* = 0.8", "use fabric='crossbar', which realises any sign"),
+        ("dual_rail", NEEDS_AMPLIFIERS, "lambda* = 0.8", "add damping, or use fabric='crossbar', which realises"),
+        ("lc", NEEDS_AMPLIFIERS, "lambda* = 0.8", "any sign, or 'oscillator', whose cells swing, too"),
+        ("spu", NEEDS_AMPLIFIERS, "lambda* = 0.8", "any sign, or 'oscillator', whose cells swing, too"),
+        ("rc", [[1.0, 0.5], [0.5, 1.0]], "[0, 1] = 0.5 is positive", "use fabric='dual_rail', which holds it as it is"),
+        ("spu", [[1.0, 0.5], [0.5, 1.0]], "[0, 1] = 0.5 is positive", "use fabric='lc', which holds it as it is"),
+    ],
+)
+def test_a_passive_fabric_names_lambda_star_and_the_fabric_that_can(fabric, matrix, said, remedy):
+    with pytest.raises(UnrealisableError, match=re.escape(said)) as raised:
+        choose_fabric(np.array(matrix), fabric, IDEAL)
+    assert remedy in str(raised.value)
+    # Of signs no damping makes them right.
+    assert ("add damping" in str(raised.value)) == (fabric in ("dual_rail", "lc"))
+    named = re.search(r"use fabric='(\w+)'", str(raised.value))
+    assert choose_fabric(np.array(matrix), named[1], IDEAL).fabric.name == named[1]
