@@ -1,6 +1,6 @@
-"""Thermal noise of oscillators in ngspice against its laws: equipartition in `lc`, Lyapunov's equation in `oscillator`.
+"""Oscillators in ngspice against their laws: noise by equipartition in `lc`, by Lyapunov's equation in `oscillator`; and ends of runs.
 
-    python benchmarks/devicemodel/oscillator_noise.py [--tau 3000]
+    python benchmarks/devicemodel/oscillator_noise.py [--tau 2000] [--runs 5]
 
 Positions and velocities of four cells, undriven, sampled in transients of many tau in which every resistor has Johnson noise at its own
 temperature, and amplifiers have their input noise. Samples are whitened with the covariance that a law predicts, so that theirs should be
@@ -9,6 +9,9 @@ Cov(v) = k T C^-1 whatever its damping is (twice that for two rails); an `oscill
 has Cov(phi) = 2 (k T / C) (L A^-1 + 1 + gamma^2 A^-1) / gamma, L and gamma in units of the link's conductance, as it is unit conductance,
 too; all others the solution of F P + P F^T + Q = 0. Negative control: equipartition at the mean temperature, where it does not hold, of
 the best size.
+
+Then runs without noise, from random starts of random drives on three dies: where they end in ngspice, and by the surrogate's exact law of
+the same die (`state_space_law`), as a share of the run's largest voltage.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.constants import Boltzmann
 from scipy.linalg import matrix_balance, solve_continuous_lyapunov
 from scipy.stats import norm
@@ -30,9 +34,10 @@ from thermograd.compiler.compile import lay_out
 from thermograd.compiler.linear_law import LinearLaw
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.devices.circuit_noise import SimulatedCircuit
-from thermograd.devicemodel.devices.spice import sampled
+from thermograd.devicemodel.devices.spice import SpiceDevice, linear_law_of, sampled
+from thermograd.devicemodel.devices.state_space_law import StateSpaceLaw
 
-N, BLOCKS, BURN_IN = 4, 40, 30.0
+N, BLOCKS, BURN_IN = 4, 20, 30.0
 RING = np.array([[1.0, -0.4, 0.1, -0.4], [-0.4, 1.0, -0.4, 0.1], [0.1, -0.4, 1.0, -0.4], [-0.4, 0.1, -0.4, 1.0]])
 """Row loads are equal; couplings of either sign; eigenvalues 0.3, 0.9, 1.9."""
 ONE_POLE = {"opamp__second_pole": np.inf, "opamp__noise_voltage_corner": 0.0, "opamp__noise_current_corner": 0.0}
@@ -139,11 +144,34 @@ def cases() -> Iterator[tuple[str, AnalogProgram, bool]]:
     yield "oscillator, 250 to 500 K", oscillator_at(many, "integrated"), False
 
 
+def ends(fabric: str, duration: float) -> tuple[float, float]:
+    """Largest distance of ngspice and law over three dies, of what is read and of what is kept, as shares of the largest voltage."""
+    technology = preset("integrated").replace(opamp__second_pole=np.inf)
+    matrix = RING if fabric != "spu" else 2 * np.diag(np.diag(RING)) - np.abs(RING)
+    matrix = matrix + 0.1 * np.eye(N)
+    read, kept = [], []
+    for die in range(3):
+        device, chance = SpiceDevice(technology, die, fabric, johnson_noise=False), np.random.default_rng(die)
+        board = device.board_of(lay_out(matrix, fabric, technology))
+        driven, start = chance.uniform(-0.2, 0.2, (1, N)), chance.uniform(-0.2, 0.2, (1, board.kept))
+        found = board.relax(np.zeros(1, int), driven, start, (duration,), [chance])
+        law = StateSpaceLaw(linear_law_of(board.program), technology.opamp, board.tau)
+        force = torch.from_numpy(driven * board.amperes_per_volt)
+        moved = law.advance(law.begin(torch.from_numpy(start), force), force, duration)
+        assert moved is not None
+        assert found.left is not None
+        largest = max(np.abs(found.cells).max(), np.abs(start).max())
+        read.append(np.abs(found.cells[:, 0] - law.read(moved).numpy()).max() / largest)
+        kept.append(np.abs(found.left - law.left(moved).numpy()).max() / largest)
+    return max(read), max(kept)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tau", type=float, default=3000.0, help="length of each run")
-    tau = parser.parse_args().tau
+    parser.add_argument("--tau", type=float, default=2000.0, help="length of each run")
+    parser.add_argument("--runs", type=int, default=5, help="of each case")
+    given = parser.parse_args()
     entries = N * (2 * N + 1)
     print(
         f"largest of {entries} deviations that chance reaches in 1 of 100 tables: {norm.isf(0.005 / entries):.1f} s.e.\n"
@@ -152,7 +180,9 @@ def main() -> None:
     for seed, (name, program, holds) in enumerate(cases()):
         law = program.fabric.linear_law(program.parts, program.technology)
         exact = shown(law) @ stationary(law) @ shown(law).T
-        blocks = blocks_of(program, tau, seed)
+        runs = [blocks_of(program, given.tau, 100 * seed + k) for k in range(given.runs)]
+        length = min(one.shape[1] for one in runs)
+        blocks = np.concatenate([one[:, :length] for one in runs])
         ratio, error, largest = deviation(blocks, exact)
         wrong = deviation(blocks, equipartition(program, law))[2]
         note = " (it holds)" if holds else ""
@@ -163,6 +193,11 @@ def main() -> None:
     print(
         f"\n2 (k T / C) (L A^-1 + 1 + gamma^2 A^-1) / gamma: {np.abs(formula - exact).max() / exact.max():.1e} from Lyapunov's"
     )
+    print(f"\n{'ends of runs, off by':32}{'read':>12}{'kept':>12}")
+    for fabric in ("lc", "spu", "oscillator"):
+        for duration in (1.0, 10.0, 100.0, np.inf):
+            read, kept = ends(fabric, duration)
+            print(f"{fabric + f', {duration:g} tau':32}{read:12.1e}{kept:12.1e}")
 
 
 if __name__ == "__main__":
