@@ -199,6 +199,10 @@ class Fabric(abc.ABC):
         """Parts whose matrix, with what amplifiers of gain 1 / `leak` add to it, is that of `parts`; `parts` where they add nothing."""
         return parts
 
+    def inertia(self, parts: Any) -> np.ndarray | None:
+        """Coefficient of s^2 in Y(s) with ideal amplifiers, (n,), which makes tau^2 what it is; None where `capacitances` say all."""
+        return None
+
     def drive(self, parts: Any) -> np.ndarray:
         """(n,) current really driven over the nominal one; ones where sources are the drive."""
         return np.ones(parts.size)

@@ -199,6 +199,10 @@ class Oscillator(Fabric):
         """K_ii less (Gamma + L leak) leak."""
         return parts.with_less_stiffness(leak)
 
+    def inertia(self, parts: OscillatorParts) -> np.ndarray:
+        """C_v C d^2 / h."""
+        return np.asarray((parts.velocity_capacitance * parts.capacitance / parts.link).mean(axis=0))
+
     def drive(self, parts: OscillatorParts) -> np.ndarray:
         """Input resistors against the host's idea of them, by the weights of the rails."""
         drive, load = parts.drive / parts.drive_nominal, parts.row_load

@@ -131,6 +131,8 @@ def _require_target(program: AnalogProgram) -> None:
     capacitances = parts.capacitances()
     if capacitances is not None:
         _compare("C", capacitances, technology.capacitors.unit * d**2, 0.0)
+    if (inertia := fabric.inertia(parts)) is not None:
+        _compare("inertia", inertia, program.conductance_unit * (program.tau * d) ** 2, 0.0)
     ratio = _relative_rounding(technology.resistors)
     allowed = ratio if program.rounding == "nearest" else (1 + ratio) ** 2 - 1
     _compare("drive", fabric.drive(parts), np.ones(program.size), allowed)

@@ -89,6 +89,13 @@ def test_a_changed_capacitor_in_the_parts_is_rejected(fabric):
         verify(tampered(program, capacitance=scaled(program.parts.capacitance, (slice(None), 3), 1.001)))
 
 
+@pytest.mark.parametrize("field", ["velocity_capacitance", "link"])
+def test_what_makes_the_time_of_an_oscillator_is_looked_at(field):
+    program = program_of("oscillator", "integrated")
+    with pytest.raises(VerificationError, match=r"inertia\[3\]"):
+        verify(tampered(program, **{field: scaled(getattr(program.parts, field), (slice(None), 3), 1.001)}))
+
+
 def test_a_changed_input_resistor_is_rejected():
     program = program_of("crossbar")
     with pytest.raises(VerificationError, match="drive"):
