@@ -34,6 +34,8 @@ from ...circuits.technology.die import Die
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.compile import lay_out
+from ...compiler.fabrics.registry import fabric_named
+from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ...compiler.matrices import diagonal
 from ...compiler.program import AnalogProgram
@@ -60,12 +62,8 @@ BLOCK = 2.0
 """Least length of a block in slowest time constants of a voltage, four of a product of two."""
 DENSITY_OF_SAMPLES = 0.5
 """Default interval over R C_ii, the least of all cells."""
-NOT_MODELLED = (
-    "band limit and steps of the injected noise",
-    "parasitic capacitances",
-    "winding resistance of inductors",
-    "errors of programmed capacitors beyond their tolerance",
-)
+NOT_MODELLED = ("band limit and steps of injected noise", "temperatures that move from run to run")
+"""Beside what a `SpiceDevice` leaves out of an `spu`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +145,7 @@ class CovarianceDevice(Device):
     @property
     def not_modelled(self) -> tuple[str, ...]:
         """What the device leaves out; see `Solution.not_modelled`."""
-        return NOT_MODELLED
+        return (*NOT_MODELLED, *not_modelled("SpiceDevice", fabric_named("spu")))
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for systems that can be written out, entry by entry; see `Device.accepts`."""

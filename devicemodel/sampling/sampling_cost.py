@@ -10,6 +10,7 @@ N samples of n cells, h apart; w, B, e_b, E_s as there, C codes:
 | ADC | | N n E_s 2^bits |
 | transfers | N n w / B | N n w e_b |
 | host | operations / its rate | its power x that time |
+| idle host | | its idle power x the rest of the time |
 
 The host takes r (2 n) multiply-adds a sample for r right-hand sides, or n (n + 1) / 2 for the inverse, whichever is less. Samples are used
 as they come: the run lasts as long as the slowest of sampling, transfers and host. A settled solution needs one conversion a cell.
@@ -18,6 +19,7 @@ as they come: the run lasts as long as the slowest of sampling, transfers and ho
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...circuits.errors import InputError
@@ -35,7 +37,7 @@ class SamplingCost:
     """What a run takes.
 
     Attributes:
-        parts: programming, noise source, sampling, ADC, transfers, host. conversions: of all ADCs. work: of the host.
+        parts: programming, noise source, sampling, ADC, transfers, host, idle host. conversions: of all ADCs. work: of the host.
     """
 
     parts: tuple[CostItem, ...]
@@ -45,8 +47,7 @@ class SamplingCost:
     @property
     def seconds(self) -> float:
         """Programming, then the slowest of what goes on at once, s."""
-        programming, *at_once = self.parts
-        return programming.seconds + max(part.seconds for part in at_once)
+        return _seconds(self.parts)
 
     @property
     def joules(self) -> float:
@@ -97,15 +98,22 @@ def sampling_cost(
     work = work_of_samples(samples, cells, right_hand_sides)
     noise = NOISE_SAMPLES * cells * (samples + rest / interval)
     computing = host.seconds(work)
-    parts = (
+    parts = [
         CostItem("programming", codes * link.word / link.rate, codes * (link.word * link.energy + written)),
         CostItem("noise source", 0.0, noise * _conversion(technology.dac)),
         CostItem("sampling", rest + samples * interval, 0.0),
         CostItem("ADC", 0.0, words * _conversion(technology.adc)),
         CostItem("transfers", words * link.word / link.rate, words * link.word * link.energy),
         CostItem("host", computing, host.power * computing),
-    )
-    return SamplingCost(parts, words, work)
+    ]
+    parts.append(CostItem("idle host", 0.0, host.idle_power * (_seconds(parts) - computing)))
+    return SamplingCost(tuple(parts), words, work)
+
+
+def _seconds(parts: Sequence[CostItem]) -> float:
+    """Of programming, and then of what goes on at once."""
+    programming, *at_once = parts
+    return programming.seconds + max(part.seconds for part in at_once)
 
 
 def _conversion(converter: Converter) -> float:

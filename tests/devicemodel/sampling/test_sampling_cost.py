@@ -10,7 +10,7 @@ from thermograd.devicemodel.sampling import sampling_cost
 
 def test_its_parts_are_those_of_the_table():
     technology = preset("integrated")
-    host = DigitalHost(rate=1e9, power=10.0)
+    host = DigitalHost(rate=1e9, power=10.0, idle_power=2.0)
     cost = sampling_cost(technology, 8, 36, 1000, 1e-7, 1e-5, right_hand_sides=2, host=host)
     assert cost.conversions == 8000
     assert cost.work.multiply_adds == 1000 * 2 * 8 * 2
@@ -21,6 +21,7 @@ def test_its_parts_are_those_of_the_table():
     # Two operations in double precision for each multiply-add, which takes longer than the circuit.
     assert cost.part("host").seconds == pytest.approx(32_000 * 4 / 1e9)
     assert cost.seconds == pytest.approx(36 * 16 / 50e9 + 1.28e-4)
+    assert cost.part("idle host").joules == pytest.approx(2.0 * 36 * 16 / 50e9)
     assert cost.joules == pytest.approx(sum(part.joules for part in cost.parts))
     inverse = sampling_cost(technology, 8, 36, 1000, 1e-7)
     assert (
