@@ -34,7 +34,7 @@ from .options import (
 )
 from .outputs import emit, end_with, note, progress, show_causes, show_solution, write_causes
 from .solutions.sampled import FABRIC, sample
-from .solutions.simulated import simulated
+from .solutions.simulated import known_reading, simulated
 
 if TYPE_CHECKING:
     from ..devicemodel.device import Device
@@ -102,7 +102,8 @@ def simulate(
     --extrapolate, a system outside of the card's range passes with a note.
 
     --fabric spu solves by sampling: the circuit's noise for --duration tau (default: 400 (n + 1)), A^-1 b from its covariance, each
-    unknown with its standard error. It holds matrices without positive couplings; --device spice samples ngspice in place of the law.
+    unknown with its standard error; --reading refined samples residuals, too. It holds matrices without positive couplings. --device spice
+    samples ngspice in place of the law.
 
     --why ranks what makes the error, of bare and of refined readings; --plot then draws that. In ngspice it takes some hundred simulations
     for each die: for larger systems give a --card.
@@ -121,11 +122,11 @@ def simulate(
             raise InputError(f"{option} is about the causes of the error: add --why, or leave it out")
     if fabric == FABRIC:
         others = {"--card": card, "--extrapolate": extrapolate, "--layout": layout, "--why": why}
-        others["--reading"] = reading != "auto"
         for option, given_one in others.items():
             if given_one:
                 raise InputError(f"{option} does not apply to fabric {FABRIC}, which solves by sampling: leave it out")
-        sample(a, drive, technology, die, device, noise, seed, duration, picture, target, json)
+        known_reading(reading)
+        sample(a, drive, technology, die, device, noise, seed, duration, reading == "refined", picture, target, json)
         return
     board = open_device(
         device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate,

@@ -14,7 +14,8 @@ C = u D A D, so the covariance of the eight voltages, read long enough, is the i
  2. ngspice's thermal noise gives A^-1 with an error that falls as 1 / sqrt(time). Its expected size follows from the circuit's own
     correlation times, and both are printed side by side;
  3. Johnson noise is microvolts. The published board injects strong white noise instead, of two-sided current density S into each
-    cell: the same covariance at the effective temperature S R / 2k.
+    cell: the same covariance at the effective temperature S R / 2k;
+ 4. `CovarianceDevice` is all of it behind converters, with an error bar from its own samples (docs/sampling.md).
 
 The paper's component values were not at hand. Those used here are representative of discrete parts, not the board's: 1 nF for
 the largest capacitor, 1 mH, 1 kOhm, so resonances of 66 to 146 kHz with a Q of 0.9 to 2.4. They set the time scale and no result.
@@ -29,9 +30,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from thermograd import AnalogProgram, Technology, compile_matrix
 from thermograd.circuits import StateSpace, Transient, johnson_currents, run, run_many, state_space
+from thermograd.devicemodel import CovarianceDevice, Dense, SamplingLaw
 
 CELLS = 8
 BOLTZMANN = 1.380649e-23  # J/K
@@ -55,25 +58,6 @@ def random_matrix(seed: int) -> np.ndarray:
     couplings = np.triu(generator.uniform(0.05, 1.0, (CELLS, CELLS)), 1)
     couplings += couplings.T
     return np.diag(couplings.sum(axis=1) + generator.uniform(0.5, 1.5, CELLS)) - couplings
-
-
-def sampling_error(space: StateSpace, scale: np.ndarray, time: float) -> np.ndarray:
-    """(n, n) standard error of each entry of the covariance of `scale` * outputs, estimated over `time` seconds.
-
-    For a Gaussian process with covariance R(t) at lag t and known mean,
-
-        var(S_ij) = (1 / time) * integral over all lags of  R_ii R_jj + R_ij R_ji
-
-    and a linear circuit's R is a sum of decaying exponentials, R(t) = sum_a r_a exp(lambda_a t), so the integral is a double sum.
-    """
-    values, vectors = np.linalg.eig(space.F)
-    left = (space.H @ vectors).T  # one row a mode
-    right = np.linalg.solve(vectors, space.state_covariance() @ space.H.T)
-    residues = left[:, :, None] * right[:, None, :] * np.outer(scale, scale)
-    weights = -2.0 / (values[:, None] + values)
-    own = np.einsum("aii->ai", residues)
-    variance = np.einsum("ai,ab,bj->ij", own, weights, own) + np.einsum("aij,ab,bji->ij", residues, weights, residues)
-    return np.sqrt(variance.real / time)
 
 
 def moments(voltages: np.ndarray, burn_in: int, checkpoints: np.ndarray) -> np.ndarray:
@@ -109,8 +93,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     netlist = program.netlist()
     space = state_space(netlist, {node: (node, "0") for node in program.nodes})
     exact = program.decode_covariance(space.covariance())
-    # decode_covariance is Cov -> c Cov scale scale^T; asked of a matrix of ones, it shows its factors.
-    scale = np.sqrt(np.diag(program.decode_covariance(np.ones((CELLS, CELLS)))))
+    law = SamplingLaw(program)
 
     # Noise in ngspice. Step and burn-in come from the circuit's natural frequencies.
     step = PHASE / float(np.abs(space.eigenvalues).max())
@@ -139,10 +122,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     estimate = decode(single[:, -1].mean(axis=0))
 
     times = checkpoints * step
-    unit_error = float(np.linalg.norm(sampling_error(space, scale, 1.0)) / np.linalg.norm(inverse))
-    single_expected = unit_error / np.sqrt(times)
+    unit_error = float(np.linalg.norm(law.error_of_inverse(1.0)) / np.linalg.norm(inverse))
+    single_expected = unit_error / np.sqrt(times / program.tau)
     pooled_expected = single_expected / math.sqrt(arguments.runs)
-    standard_error = sampling_error(space, scale, arguments.runs * times[-1])
+    standard_error = law.error_of_inverse(arguments.runs * times[-1] / program.tau)
     deviations = (estimate - inverse) / standard_error
 
     # The published variant: noise generators in place of the resistors' own noise.
@@ -155,6 +138,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     voltages = np.column_stack([result.voltages[node] for node in program.nodes])
     injected_covariance = moments(voltages, burn_in, checkpoints[-1:])[0]
     injected = program.decode_covariance(injected_covariance, temperature=hot)
+
+    # The whole device, by the exact law: converters of 8 bits, noise set by trying, error bars from its own samples.
+    device = CovarianceDevice(TECHNOLOGY.replace(adc__bits=8, adc__noise=5e-4), seed=arguments.seed)
+    read = device.inverse(Dense(torch.from_numpy(matrix)), times[-1] / program.tau)
 
     figures: dict[str, Any] = {
         "condition": float(np.linalg.cond(matrix)),
@@ -170,6 +157,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "inverse": inverse,
         "standard_error": standard_error,
         "deviations": deviations,
+        "device_error": relative(read.matrix.numpy(), inverse),
+        "device_bar": float(np.linalg.norm(read.standard_error.numpy()) / np.linalg.norm(inverse)),
+        "device_seconds": read.seconds,
         "injected_error": relative(injected, inverse),
         "injected_expected": float(single_expected[-1]),
         "injected_rms": float(np.sqrt(np.diag(injected_covariance).mean())),
@@ -219,6 +209,10 @@ def show(program: AnalogProgram, space: StateSpace, runs: int, figures: dict[str
         f"S R / 2k = {figures['effective_temperature']:.2e} K\n"
         f"one run of {figures['times'][-1] * 1e3:.3g} ms: relative error of A^-1 {100 * figures['injected_error']:.2f} %, "
         f"expected {100 * figures['injected_expected']:.2f} %"
+    )
+    print(
+        f"\nCovarianceDevice, 8-bit converters, one run of {figures['device_seconds'] * 1e3:.3g} ms: relative error of A^-1 "
+        f"{100 * figures['device_error']:.2f} %, its error bar {100 * figures['device_bar']:.2f} %"
     )
 
 

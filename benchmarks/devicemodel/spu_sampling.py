@@ -1,6 +1,6 @@
 """Solving by sampling: error against time, the law's prefactor, and where it beats settling.
 
-    OMP_NUM_THREADS=1 python benchmarks/devicemodel/spu_sampling.py [--part NAME] [--plot docs/spu_sampling.png]
+    OMP_NUM_THREADS=1 python benchmarks/devicemodel/spu_sampling.py [--part error settling ...] [--plot docs/sampling.png]
 
 Matrices: graph Laplacians with random weights plus lambda I, largest eigenvalue 1, so M-matrices of a chosen condition number. Technology
 `integrated` (10 kOhm and 10 pF, 8-bit converters with their noise and offsets, noise injected), nominal parts unless a die is named.
@@ -13,6 +13,7 @@ ngspice   the error in ngspice, in units of the law's, over several matrices; co
 settling  time and energy for one right-hand side and for the whole inverse by sampling, and by settling, one right-hand side after another,
           on first-order cells (`crossbar`) and on coupled oscillators, ideal amplifiers: (1 + log(1 / accuracy)) of a settling to that
           accuracy, at infinitely fast converters. Digital: multiply-adds of a Cholesky solution and inverse.
+refined   a sampled reading, refined by digital residuals each of which is sampled anew: contraction against `SamplingLaw.contraction`.
 kfac      the factors of digits' K-FAC curvature: signs, the damping that positive capacitors of two rails would need, and what one run
           makes of the one that an `spu` holds.
 """
@@ -31,7 +32,7 @@ from scipy.optimize import brentq
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.h_matrix import lambda_star
-from thermograd.devicemodel import CovarianceDevice, SamplingLaw, Solution, SpiceCovarianceDevice
+from thermograd.devicemodel import CovarianceDevice, Refined, SamplingLaw, Solution, SpiceCovarianceDevice
 from thermograd.devicemodel.cost.compiled import compiled_array
 from thermograd.devicemodel.cost.digital_host import DigitalHost
 from thermograd.devicemodel.cost.model import step_cost
@@ -40,6 +41,7 @@ from thermograd.devicemodel.systems import Dense
 
 INTEGRATED = preset("integrated")
 IDEAL_AMPLIFIERS = INTEGRATED.replace(opamp=preset("ideal").opamp.model_copy(update={"output_limit": 1.0}))
+PARTS = ("error", "swing", "ngspice", "settling", "refined", "kfac")
 CELLS = (8, 16)
 CONDITIONS = (3.0, 30.0, 300.0)
 
@@ -275,6 +277,49 @@ def settling_part() -> list[dict[str, Any]]:
     return found
 
 
+def refined_part(runs: int) -> None:
+    """Sampled readings refined by digital residuals."""
+    print(
+        "\nn = 16, refined to |b - A x| <= 1e-6 |b|: runs of four times what contracts by 1/2 by law; settling to 1e-6, us"
+    )
+    table_head(
+        "condition",
+        "run, tau",
+        "contraction: law's bound",
+        "measured, norm of A (s.e.)",
+        "runs",
+        "sampling, us",
+        "the same, bare, us",
+        "crossbar",
+        "oscillator",
+    )
+    n = 16
+    for condition in (3.0, 30.0, 300.0, 3000.0):
+        a, b = m_matrix(n, condition, 1), drive(n, 1)
+        device, program = CovarianceDevice(INTEGRATED, seed=3), lay_out(a, "spu", INTEGRATED)
+        system, rhs, x = Dense(torch.from_numpy(a)), torch.from_numpy(b), np.linalg.solve(a, b)
+        device.solve(system, rhs, 1.05 * shortest(device, system, rhs))
+        law = SamplingLaw(program, device.spacing)
+        duration = 16 * law.contraction(1.0) ** 2
+        factors = []
+        for _ in range(runs):
+            off = device.solve(system, rhs, duration).x.numpy() - x
+            factors.append(math.sqrt(off @ a @ off / (x @ a @ x)))
+        measured, error = rms_of(np.array(factors))
+        # As it is, without another scaling, whose tau is another one.
+        refined = Refined(device, rounds=30, tolerance=1e-6, chopped=False, equilibrate=False)
+        solution = refined.solve(system, rhs, duration)
+        assert solution.refinement is not None
+        slow = {name: compile_matrix(a, name, IDEAL_AMPLIFIERS).settling_time for name in ("crossbar", "oscillator")}
+        print(
+            f"| {condition:g} | {duration:.0f} | {law.contraction(duration):.3f} | {measured:.3f} ({error:.3f}) | "
+            f"{len(solution.refinement.residuals)} | {1e6 * solution.seconds:.3g} | "
+            f"{1e6 * law.duration_for(b, 1e-6) * program.tau:.2g} | {1e6 * slow['crossbar'] * math.log(1e6):.3g} | "
+            f"{1e6 * slow['oscillator'] * critical(1e-6):.3g} |",
+            flush=True,
+        )
+
+
 def critical(accuracy: float) -> float:
     """t with (1 + t) exp(-t) = accuracy, of a critically damped mode."""
     return float(brentq(lambda t: (1 + t) * math.exp(-t) - accuracy, 0.0, 50.0))
@@ -370,28 +415,40 @@ def kfac_part() -> None:
 def draw(path: Path, errors: list[dict[str, Any]], settled: list[dict[str, Any]]) -> None:
     """Error against time, and time against accuracy."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-    from thermograd.report.figures.style import CYCLE, WIDE, save, styled
+    from thermograd.report.figures.style import BLACK, CYCLE, WIDE, log_ticks, save, styled
 
     @styled
     def drawn() -> Figure:
         figure = Figure(figsize=(WIDE, 4.0), layout="constrained")
         left, right = figure.subplots(1, 2)
         for k, one in enumerate(row for row in errors if row["n"] == 16):
-            left.errorbar(one["times"], one["measured"], yerr=one["errors"], fmt="o", markersize=3.5, color=CYCLE[k],
-                          label=f"condition {one['condition']:g}")  # fmt: skip
+            label = f"condition {one['condition']:g}"
+            left.errorbar(
+                one["times"], one["measured"], yerr=one["errors"], fmt="o", ms=3.5, color=CYCLE[k], label=label
+            )
             left.plot(one["times"], one["law"], color=CYCLE[k], linewidth=0.9)
-        left.set(xscale="log", yscale="log", xlabel="sampling time (τ)", ylabel="|S′b − Sb| / |Sb|",
-                 title="Error of A⁻¹b: runs, and the law (lines), n = 16")  # fmt: skip
+        left.set(xscale="log", yscale="log", xlabel="sampling time (τ)", ylabel="|S′b − Sb| / |Sb|")
+        left.set_title("Error of A⁻¹b: runs, and the law (lines)")
         left.legend()
-        for k, one in enumerate(row for row in settled if row["condition"] in (3.0, 300.0, 3000.0)):
-            for name, style in (("sampling", "-"), ("crossbar", "--"), ("oscillator", ":")):
-                right.plot(one["accuracy"], 1e6 * np.array(one[name]), linestyle=style, color=CYCLE[k],
-                           label=f"{name}, condition {one['condition']:g}")  # fmt: skip
-        right.set(xscale="log", yscale="log", xlabel="relative accuracy", ylabel="time (µs)",
-                  title="One right-hand side: sampling and settling")  # fmt: skip
+        chosen = (3.0, 300.0, 3000.0)
+        styles: dict[str, Any] = {"sampling": "-", "crossbar": "--", "oscillator": ":"}
+        for k, one in enumerate(row for row in settled if row["condition"] in chosen):
+            for name, style in styles.items():
+                right.plot(one["accuracy"], 1e6 * np.array(one[name]), linestyle=style, color=CYCLE[k])
+        right.set(xscale="log", yscale="log", xlabel="relative accuracy", ylabel="time (µs)")
+        right.set_title("One right-hand side: sampling and settling")
         right.invert_xaxis()
-        right.legend(fontsize=7)
+        right.legend(
+            [Line2D([], [], color=CYCLE[k]) for k in range(3)]
+            + [Line2D([], [], color=BLACK, linestyle=s) for s in styles.values()],
+            [f"condition {one:g}" for one in chosen] + list(styles),
+            loc="upper left",
+        )
+        for ax in (left, right):
+            for axis in (ax.xaxis, ax.yaxis):
+                log_ticks(axis)
         return figure
 
     save(drawn(), path)
@@ -400,17 +457,19 @@ def draw(path: Path, errors: list[dict[str, Any]], settled: list[dict[str, Any]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", choices=("error", "swing", "ngspice", "settling", "kfac"))
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--runs", type=int, default=150)
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
-    chosen = [given.part] if given.part else ["error", "swing", "ngspice", "settling", "kfac"]
+    chosen = given.part
     errors = error_part(given.runs) if "error" in chosen else []
     if "swing" in chosen:
         swing_part(given.runs)
     if "ngspice" in chosen:
         ngspice_part(16)
     settled = settling_part() if "settling" in chosen else []
+    if "refined" in chosen:
+        refined_part(given.runs)
     if "kfac" in chosen:
         kfac_part()
     if given.plot is not None:

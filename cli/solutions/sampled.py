@@ -42,9 +42,11 @@ class Sampled:
 
     @property
     def error(self) -> np.ndarray:
-        """Its standard errors, (n,)."""
-        assert self.solution.standard_error is not None
-        return self.solution.standard_error.numpy()
+        """Its standard errors, (n,); nan of a refined one, whose residuals say how far it is off."""
+        import numpy as np
+
+        found = self.solution.standard_error
+        return np.full(len(self.b), math.nan) if found is None else found.numpy()
 
     def _relative(self, vector: np.ndarray) -> float:
         import numpy as np
@@ -54,9 +56,10 @@ class Sampled:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
+        refined = self.solution.refinement
         return {
             "outcome": self.solution.outcome.value,
-            "reading": "sampled",
+            "reading": "sampled" if refined is None else "sampled, refined",
             "relative_error": self._relative(self.x - self.exact),
             "relative_standard_error": self._relative(self.error),
             "x": self.x,
@@ -73,10 +76,14 @@ class Sampled:
             "technology": self.device.technology.name,
             "die": self.device.die.seed,
             "fabric": FABRIC,
+            **({} if refined is None else {"residuals": list(refined.residuals), "digital_products": refined.products}),
         }
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Heads and rows."""
+        if self.solution.refinement is not None:
+            pairs = zip(self.x, self.exact, strict=True)
+            return ("", "x", "exact"), [(i, f"{x:.6g}", f"{exact:.6g}") for i, (x, exact) in enumerate(pairs)]
         columns = zip(self.x, self.error, self.exact, strict=True)
         return ("", "x", "standard error", "exact"), [
             (i, f"{x:.6g}", f"{error:.2g}", f"{exact:.6g}") for i, (x, error, exact) in enumerate(columns)
@@ -88,12 +95,19 @@ class Sampled:
 
         data, solution = self.to_dict(), self.solution
         die = [] if data["die"] is None else [f"die {data['die']}"]
+        bar = (
+            ""
+            if math.isnan(data["relative_standard_error"])
+            else f"; of its standard errors {data['relative_standard_error']:.3g}"
+        )
+        refined = solution.refinement
+        residuals = ", ".join(f"{one:.2g}" for one in refined.residuals) if refined else ""
         return "\n".join(
             [
-                f"relative error {data['relative_error']:.3g}, |x - A^-1 b| / |A^-1 b|; of its standard errors "
-                f"{data['relative_standard_error']:.3g}",
+                f"relative error {data['relative_error']:.3g}, |x - A^-1 b| / |A^-1 b|{bar}",
                 f"outcome {data['outcome']}, sampled every {data['interval_tau']:.3g} tau for {self.duration:.4g} tau, "
                 f"{solution.seconds:.3g} s of analog time in {solution.attempts} run(s)",
+                *([f"refined: |b - A x| / |b| {residuals} after each reading"] if refined else []),
                 "on " + ", ".join([data["device"], data["technology"], FABRIC, *die]),
                 f"not modelled: {left_out(solution.not_modelled)}",
             ]
@@ -129,6 +143,7 @@ def solve_by_sampling(
     noise: bool | None,
     seed: int,
     duration: float | None,
+    refined: bool = False,
 ) -> Sampled:
     """A^-1 b from a covariance.
 
@@ -136,7 +151,7 @@ def solve_by_sampling(
         matrix, b: damped A, and the right-hand side; None: ones.
         technology, die, seed: of the device. kind: "spice" for ngspice, None for the exact law.
         noise: Johnson noise; None: as the technology says.
-        duration: tau; None: (n + 1) / ERROR^2.
+        duration: tau; None: (n + 1) / ERROR^2. refined: whether residuals are sampled, too.
 
     Raises:
         InputError, UnrealisableError: another device; as `CovarianceDevice`.
@@ -145,6 +160,7 @@ def solve_by_sampling(
     import torch
 
     from ...compiler.validate import validate_drive
+    from ...devicemodel.host.refine import Refined
     from ...devicemodel.sampling.covariance_device import CovarianceDevice
     from ...devicemodel.sampling.spice_covariance import SpiceCovarianceDevice
     from ...devicemodel.systems import Dense
@@ -160,7 +176,9 @@ def solve_by_sampling(
     made = SpiceCovarianceDevice if kind == "spice" else CovarianceDevice
     device = made(parts, die, seed=seed)
     chosen = (len(matrix) + 1) / ERROR**2 if duration is None else float(duration)
-    solution = device.solve(Dense(torch.from_numpy(matrix)), torch.from_numpy(drive), chosen)
+    solution = (Refined(device) if refined else device).solve(
+        Dense(torch.from_numpy(matrix)), torch.from_numpy(drive), chosen
+    )
     return Sampled(device, matrix, drive, np.linalg.solve(matrix, drive), chosen, solution)
 
 
@@ -173,6 +191,7 @@ def sample(
     noise: bool | None,
     seed: int,
     duration: float | None,
+    refined: bool,
     picture: Path | None,
     target: Path | None,
     json: bool,
@@ -180,7 +199,7 @@ def sample(
     """The command, for the fabric whose solution is in its noise; see `solve_by_sampling`."""
     with progress() as report:
         report("sampling", 0, 1)
-        run = solve_by_sampling(a, drive, technology, die, device, noise, seed, duration)
+        run = solve_by_sampling(a, drive, technology, die, device, noise, seed, duration, refined)
         report("sampling", 1, 1)
     files = [path for path in (target, picture) if path is not None]
     if target is not None:

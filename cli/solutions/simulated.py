@@ -179,6 +179,12 @@ class Simulated:
         save(settling_plot(time, x, self.exact, f"{title}, {len(self.b)} unknowns", velocities), path)
 
 
+def known_reading(reading: str) -> None:
+    """InputError for any other than `READINGS`."""
+    if reading not in READINGS:
+        raise InputError(f"--reading is {reading!r}: give one of {', '.join(READINGS)}")
+
+
 def simulated(
     device: Device,
     matrix: np.ndarray,
@@ -203,8 +209,7 @@ def simulated(
     from ...devicemodel.host.refine import Refined, settles
     from ...devicemodel.systems import Dense
 
-    if reading not in READINGS:
-        raise InputError(f"--reading is {reading!r}: give one of {', '.join(READINGS)}")
+    known_reading(reading)
     drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
     least = float(np.linalg.eigvalsh(matrix)[0])
     slow = least if order_of(device) == 1 else math.copysign(math.sqrt(abs(least)), least)

@@ -106,6 +106,15 @@ class SamplingLaw:
             raise InputError(f"relative_error is {relative_error!r}: give a finite number > 0")
         return (self.relative_error(b, 1.0) / relative_error) ** 2
 
+    def contraction(self, duration: float) -> float:
+        """Bound of the factor by which a round of refinement shrinks the error, rms in the norm sqrt(e^T A e), of runs of `duration` tau.
+
+        e <- e - S' A e with a new S': in A^(1/2) e modes have equal variances, whatever their eigenvalues, so that it is
+        sqrt(max_l (sum_k tau_kl + tau_ll) / T), sqrt((n + 1) / N) of N independent samples: it does not go with the condition number.
+        """
+        times = self.correlation_times()
+        return float(np.sqrt((times.sum(axis=0) + np.diag(times)).max() / _checked(duration)))
+
     @cached_property
     def _weights(self) -> np.ndarray:
         """w_kl, (n, n), tau."""

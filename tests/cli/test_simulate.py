@@ -181,6 +181,10 @@ def test_the_spu_solves_by_sampling_with_error_bars(run: Run) -> None:
     assert code == 0
     assert "standard error" in out
     assert Path("x.csv").read_text(encoding="utf-8").startswith("i,b,x,standard_error,exact")
+    code, out, _ = run(*arguments, "--reading", "refined", "--json")
+    refined = json.loads(out)
+    assert (code, refined["reading"]) == (0, "sampled, refined")
+    assert refined["residuals"][-1] < refined["residuals"][0] / 20
     for more, why in (
         (["--why"], "--why does not apply to fabric spu"),
         (["--device", "ideal"], "--device ideal does not sample"),

@@ -9,7 +9,7 @@ from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import lay_out
-from thermograd.devicemodel import CovarianceDevice, Outcome, SamplingLaw, SpiceCovarianceDevice, solve_many
+from thermograd.devicemodel import CovarianceDevice, Outcome, Refined, SamplingLaw, SpiceCovarianceDevice, solve_many
 from thermograd.devicemodel.host.converters import Adc
 from thermograd.devicemodel.systems import Dense, Implicit
 
@@ -143,6 +143,28 @@ def covariance(device, a, bandwidth=None, program=None):
     f, drive = f * units[:, None] / units, drive * units[:, None]
     p = solve_continuous_lyapunov(f, -device.density * drive @ drive.T)
     return p[:n, :n] if bandwidth is None else p[2 * n :, 2 * n :]
+
+
+@pytest.mark.parametrize("margin", [1.0, 0.01])
+def test_refinement_contracts_whatever_the_condition_number(margin):
+    """By sqrt(max_l (sum_k tau_kl + tau_ll) / T) in the norm of A; 24 inverses, each against the error that contracts least."""
+    a = m_matrix(3, 7, margin)
+    device, program = CovarianceDevice(IDEAL, interval=0.5, seed=4), lay_out(a, "spu", IDEAL)
+    law = SamplingLaw(program, 0.5)
+    duration = 8 * 16.0 * law.correlation_times().max()
+    values, modes = np.linalg.eigh(program.parts.matrix().toarray() / program.conductance_unit)
+    times = law.correlation_times()
+    worst = program.scaling * (modes[:, (times.sum(axis=0) + np.diag(times)).argmax()])
+    factors = []
+    for _ in range(24):
+        left = worst - device.inverse(dense(a), duration).matrix.numpy() @ (a @ worst)
+        factors.append(np.sqrt(left @ a @ left / (worst @ a @ worst)))
+    found, error = rms(factors)
+    assert abs(found - law.contraction(duration)) < 3.5 * error
+    assert law.contraction(duration) < 0.3
+    solution = Refined(device, rounds=6, tolerance=1e-6).solve(dense(a), torch.from_numpy(B), duration)
+    assert solution.refinement.residual < 1e-4
+    assert values[0] > 0
 
 
 def test_on_a_die_it_is_the_inverse_of_what_the_die_holds():
