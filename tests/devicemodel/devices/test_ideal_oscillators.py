@@ -167,3 +167,18 @@ def test_a_circuit_of_ideal_parts_goes_on_as_they_do(kind):
         found, expected = (one.solve(system, drive, t, x0=x0 if k == 0 else None) for one in (circuit, ideal))
         assert found.outcome is Outcome.OK
         torch.testing.assert_close(found.x, expected.x, rtol=0, atol=2e-5 * float(expected.x.abs().max()))
+
+
+def test_half_a_swing_from_the_drive_steep_modes_are_read_with_the_wrong_sign():
+    friction, one = 0.6, torch.ones(1, dtype=F64)
+
+    def read(a: float) -> tuple[float, float]:
+        w = math.sqrt(a - friction**2 / 4)
+        found = IdealDevice(friction=friction).solve(Dense(a * torch.eye(1, dtype=F64)), one, math.pi / w, x0=one)
+        return float(found.x), 1 + math.exp(friction * math.pi / (2 * w))
+
+    for a in (2.0, 8.0):
+        reading, threshold = read(a)
+        assert (reading < 0) is (a > threshold)
+    assert {a > read(a)[1] for a in (2.0, 8.0)} == {False, True}
+    assert 1 / 8 <= float(IdealDevice().solve(Dense(8 * torch.eye(1, dtype=F64)), one, 0.2, x0=one).x) <= 1
