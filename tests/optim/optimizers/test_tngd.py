@@ -300,15 +300,17 @@ def test_noise_reaches_the_parameters_and_repeats_with_its_seed():
         {"duration": 5.0},
         {"duration": 5.0, "update": "adam"},
         {"duration": 0.5, "delay_time": 0.2, "reset": False, "system": "primal", "update": "adam"},
+        {"duration": 0.5, "delay_time": 0.2, "reset": False, "system": "primal", "friction": "critical"},
         {"duration": 50.0, "written": True},
     ],
-    ids=["dual", "dual adam", "primal with a carried state", "written anew at each step"],
+    ids=["dual", "dual adam", "primal with a carried state", "and velocities", "written anew at each step"],
 )
 def test_a_resumed_run_is_bit_exact(options):
     def build():
         model, x, y = small_problem(torch.float32)
-        given = {name: value for name, value in options.items() if name != "written"}
-        device = SurrogateDevice(WRITTEN, 3, extrapolate=True) if "written" in options else IdealDevice(1e-3, 3)
+        given = {name: value for name, value in options.items() if name not in ("written", "friction")}
+        device = IdealDevice(1e-3, 3, friction=options.get("friction"))
+        device = SurrogateDevice(WRITTEN, 3, extrapolate=True) if "written" in options else device
         optimizer = TNGD(model.parameters(), lr=0.05, damping=0.1, device=device, **given)
         return model, optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9), closure_of(model, x, y)
 
