@@ -234,7 +234,7 @@ class SpiceDevice(CircuitDevice):
         law = StateSpaceLaw(linear_law_of(program), self.technology.opamp, program.tau)
         force = torch.from_numpy(currents[None])
         begun = law.begin(torch.from_numpy(state[None]), force)
-        return float(law.peak(begun, force, math.inf, math.inf)[0])
+        return float(law.peak(begun, force, math.inf)[0])
 
 
 def transient(program: AnalogProgram, duration: float, johnson_noise: bool) -> Transient:

@@ -7,15 +7,18 @@ amplifiers' 1/f noise given at both ends (`flicker`). Webers, volts and amperes 
 two, so that nothing is rounded for it. A `Motion` of it has these states, in units of their scale, and nothing direct.
 
 Cells that swing have their largest voltages between readings. `peak` looks for them without noise on a grid of equal steps, of which
-`SWING` fall on one turn of the fastest mode that is kept, and at least `RUN` on a run: seen on it, a sine is within 1 - cos(pi / SWING) of
-its peak, 8 %.
+`SWING` fall on one turn of the fastest mode that is kept: seen on it, a sine is within 1 - cos(pi / SWING) of its peak, 8 %. These steps
+are those of the doubling.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +27,7 @@ from torch import Tensor
 
 from ...circuits.technology.parts import OpAmp
 from ...compiler.linear_law import LinearLaw
-from ..ou.doubling import Transition, integrate
+from ..ou.doubling import Transition, doublings, integrate
 from ..ou.gaussian import normal, rows
 from ..ou.recent import Recent
 from .dense_law import UNFILTERED, Motion
@@ -33,7 +36,7 @@ from .law_span import LawSpan, driven_sections, law_span
 from .overload import share_along
 
 SWING, RUN, MOST, PIECE = 8, 64, 2**16, 1024
-"""Points of the grid for peaks: of a turn, of a run at least, at most, and at once."""
+"""Points of the grid for peaks: of a turn, of a span at least where it is not short for every mode, at most, and at once of all runs."""
 SEEN, LEFT, DOUBLINGS = 0.05, 0.1, 60
 """Modes of what is kept are told from one another once it has moved by so much, and while so much is left of each; most doublings."""
 AT_REST = 12.0
@@ -75,8 +78,7 @@ class StateSpaceLaw:
         self._read = torch.from_numpy(np.eye(n, x, m) * self._scale if filtered else shown)
         sections = linear_sections(law, opamp, noise_power) if self.noisy else []
         self._sections = [one._replace(slow=self._into(one.slow.numpy())) for one in sections]
-        self._spans: Recent[LawSpan | None] = Recent()
-        self._steps: Recent[Transition] = Recent()
+        self._spans: Recent[_Span | None] = Recent()
 
     def _into(self, values: np.ndarray) -> Tensor:
         """What drives the circuit's states, (m,) or (m, k), among all states, scaled."""
@@ -111,9 +113,10 @@ class StateSpaceLaw:
         Args:
             sections: those of the 1/f noise at the end; None: those of `motion`.
         """
-        span = self._spans.get(duration, lambda: self._made(duration))
-        if span is None:
+        found = self._span(duration)
+        if found is None:
             return None
+        span = found.law
         moved = rows(span.propagator, motion.slow) + rows(span.response, self._driven(force))
         if generators and span.root is not None:
             moved = moved + torch.stack(
@@ -139,63 +142,97 @@ class StateSpaceLaw:
         found = self.advance(self.begin(start, force, standing), force, duration)
         return None if found is None else self.left(found)
 
-    def peak(self, motion: Motion, force: Tensor, duration: float, run: float) -> np.ndarray:
+    def peak(self, motion: Motion, force: Tensor, duration: float) -> np.ndarray:
         """Largest share of its range that any amplifier uses within `duration` tau, without noise, (runs,): above 1 its output is not held.
 
         Args:
-            motion: at first. force: drive currents, (runs, n) A. duration: inf allowed. run: tau of the whole run that it is part of.
+            motion: at first. force: drive currents, (runs, n) A. duration: inf allowed.
 
         Returns:
-            zeros of a law without amplifiers.
+            zeros of a law without amplifiers, and of one that has no such state.
         """
         outputs, found = self.law.outputs, np.zeros(len(force))
-        if outputs is None:
+        span = None if outputs is None else self._span(duration)
+        if outputs is None or span is None:
             return found
-        for k, (state, driven) in enumerate(zip(motion.slow, self._driven(force), strict=True)):
-            for path in self._path(state, driven, duration, run):
-                states = path[:, : self.law.order].numpy() * self._scale[: self.law.order]
-                found[k] = max(found[k], share_along(self._opamp, outputs, states[None], force[k : k + 1].numpy())[0])
+        amperes = force.numpy()
+        for path in _path(span.steps, motion.slow, self._driven(force)):
+            states = path[..., : self.law.order].numpy() * self._scale[: self.law.order]
+            found = np.maximum(found, share_along(self._opamp, outputs, states, amperes))
         return found
 
     def _driven(self, force: Tensor) -> Tensor:
         """B u + c, (..., x) of scaled states a tau."""
         return rows(self._drive, force) + self._constant
 
-    def _made(self, duration: float) -> LawSpan | None:
+    def _span(self, duration: float) -> _Span | None:
+        return self._spans.get(duration, lambda: self._made(duration))
+
+    def _made(self, duration: float) -> _Span | None:
         diffusion = self._diffusion if self.noisy else None
         # What a section drives of the sampler's states is nothing, so that it counts as one of the circuit's.
         diffusion, driven = driven_sections(self._drift, diffusion, self._sections, math.inf, self._tau, duration)
-        step = integrate(self._drift, None, duration, diffusion)
+        if math.isinf(duration):
+            step, steps = integrate(self._drift, None, duration, diffusion), self._halved(self._pace.settled)
+        else:
+            steps = self._halved(duration, diffusion)
+            step = steps[-1]
         parts = [part for part in (step.propagator, step.mean, step.covariance) if part is not None]
         if not step.settled or not all(bool(torch.isfinite(part).all()) for part in parts):
             return None
-        return law_span(step, self._drift, len(self._drift), None, driven, math.inf, duration)
+        return _Span(law_span(step, self._drift, len(self._drift), None, driven, math.inf, duration), steps)
 
-    def _path(self, state: Tensor, driven: Tensor, duration: float, run: float) -> Iterator[Tensor]:
-        """Scaled states on a grid, the start and the end among them, in pieces of (points, x); without noise."""
-        step, settled = self._pace
-        run = min(run, settled)
-        duration = min(duration, run)
-        count = min(max(math.ceil(duration / min(step, run / RUN)), 1), MOST)
-        short = self._steps.get(duration / count, lambda: integrate(self._drift, None, duration / count))
-        onward, moved, path = short.propagator, rows(short.mean, driven), state.unsqueeze(0)
-        while len(path) <= min(count, PIECE):
-            path = torch.cat([path, rows(onward, path) + moved])
-            moved, onward = moved + rows(onward, moved), onward @ onward
-        for missing in range(count + 1, 0, -len(path)):
-            yield path[:missing]
-            path = rows(onward, path) + moved
+    def _halved(self, duration: float, diffusion: Tensor | None = None) -> list[Transition]:
+        """Transitions over duration / 2^k, short enough to see swings, ... up to duration, the last alone with its covariance."""
+        halvings = math.ceil(math.log2(min(max(duration / self._pace.step, RUN), MOST)))
+        *steps, whole = deque(doublings(self._drift, None, duration, diffusion), halvings + 1)
+        return [*(replace(one, covariance=None) for one in steps), whole]
 
     @cached_property
-    def _pace(self) -> tuple[float, float]:
-        """Longest step that still follows the swings of what is kept, tau, inf where nothing swings; and the time after which a run that
-        does not end stands still."""
+    def _pace(self) -> _Pace:
         modes = kept_modes(self.law) * self._tau
         # What dies out within a turn does not overshoot.
         fastest = np.abs(modes.imag[np.abs(modes.imag) > np.abs(modes.real)]).max(initial=0.0)
         slowest = -float(modes.real.max())
         step = 2 * math.pi / (SWING * float(fastest)) if fastest > 0 else math.inf
-        return step, AT_REST / slowest if slowest > 0 else MOST * min(step, 1.0)
+        return _Pace(step, AT_REST / slowest if slowest > 0 else MOST * min(step, 1.0))
+
+
+class _Pace(NamedTuple):
+    """Longest step that still follows the swings of what is kept, tau, inf where nothing swings; and the time after which a run that does
+    not end stands still."""
+
+    step: float
+    settled: float
+
+
+class _Span(NamedTuple):
+    """A span of time, and the transitions over 2^-k, ..., 1/2 of it and all of it, of a settled run those of the time until it stands."""
+
+    law: LawSpan
+    steps: list[Transition]
+
+
+def _path(steps: Sequence[Transition], state: Tensor, driven: Tensor) -> Iterator[Tensor]:
+    """States (runs, points, x) on a grid of the first of the steps, the start and the end among them, in pieces.
+
+    Args:
+        steps: each of twice the time of the one before. state, driven: (runs, x).
+    """
+    path, held = state.unsqueeze(1), 0
+    while held < len(steps) - 1 and 2 * path.shape[1] * len(state) <= PIECE:
+        path = torch.cat([path, _onward(steps[held], path, driven)], dim=1)
+        held += 1
+    for _ in range(2 ** (len(steps) - 1 - held) - 1):
+        yield path
+        path = _onward(steps[held], path, driven)
+    yield path
+    yield _onward(steps[0], path[:, -1:], driven)
+
+
+def _onward(step: Transition, path: Tensor, driven: Tensor) -> Tensor:
+    """States (runs, points, x) a step later, under what drives them, (runs, x)."""
+    return rows(step.propagator, path) + rows(step.mean, driven).unsqueeze(1)
 
 
 def kept_modes(law: LinearLaw) -> np.ndarray:
@@ -207,7 +244,7 @@ def kept_modes(law: LinearLaw) -> np.ndarray:
     _, (scale, _) = matrix_balance(law.drift, permute=False, separate=True)
     drift = torch.from_numpy(law.drift * scale / scale[:, None])
     time = 0.25 / float(drift.abs().sum(dim=1).max())
-    onward = integrate(drift, None, time).propagator.numpy()
+    onward = torch.linalg.matrix_exp(drift * time).numpy()
     start, kept = law.start / scale[:, None], law.kept * scale
     before, found = kept @ onward @ start, np.zeros(len(kept), complex)
     still = np.eye(len(kept))

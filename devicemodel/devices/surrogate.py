@@ -291,7 +291,7 @@ class SurrogateDevice(CircuitDevice):
         for span, sections in zip(spans, path[1:], strict=True):
             if span > 0:
                 if linear is not None:
-                    peaks = np.maximum(peaks, linear.peak(motion, forces, span, sum(spans)))
+                    peaks = np.maximum(peaks, linear.peak(motion, forces, span))
                 moved = law.advance(motion, forces, span, noise, sections)
                 if moved is None:
                     return nowhere

@@ -10,7 +10,8 @@ exponential, so it holds for singular, non-normal and unstable F; a settled law 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,27 +68,46 @@ def integrate(drift: Tensor, drives: Tensor | None, duration: float, diffusion: 
         nothing = None if diffusion is None else torch.zeros_like(diffusion)
         return Transition(eye, torch.zeros_like(eye if drives is None else drives), nothing, settled=duration == 0)
     if math.isinf(duration):
-        step, doublings = BASE_NORM / norm, MAX_DOUBLINGS
-    else:
-        doublings = max(0, math.ceil(math.log2(max(norm * duration / BASE_NORM, 1.0))))
-        step = duration / 2**doublings
-    e, m, s = _base(drift * step, drives, step, None if diffusion is None else diffusion * step)
-    for _ in range(doublings):
-        m = m + e @ m
-        if s is not None:
-            s = s + e @ s @ e.mT
-        e = e @ e
-        if math.isinf(duration):
-            size = float(torch.linalg.matrix_norm(e.detach(), ord=1).max())
-            if size < SETTLED:
-                return Transition(torch.zeros_like(e), m, s)
-            if not size < 1e12:
-                break
-    return Transition(e, m, s, settled=not math.isinf(duration))
+        return _settled(drift, drives, norm, diffusion)
+    *_, whole = doublings(drift, drives, duration, diffusion)
+    return whole
 
 
-def _base(f: Tensor, u: Tensor | None, step: float, q: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Series of E, m, S for F h = f, h = step, Q h = q."""
+def doublings(
+    drift: Tensor, drives: Tensor | None, duration: float, diffusion: Tensor | None = None
+) -> Iterator[Transition]:
+    """Transitions over a base step of duration / 2^k, over twice that, ... and last over a finite duration > 0; else as `integrate`."""
+    norm = float(torch.linalg.matrix_norm(drift.detach(), ord=1).max())
+    count = max(0, math.ceil(math.log2(max(norm * duration / BASE_NORM, 1.0))))
+    law = _base(drift, drives, duration / 2**count, diffusion)
+    yield law
+    for _ in range(count):
+        law = _doubled(law)
+        yield law
+
+
+def _settled(drift: Tensor, drives: Tensor | None, norm: float, diffusion: Tensor | None) -> Transition:
+    """What doubling converges to, if it does."""
+    law = _base(drift, drives, BASE_NORM / norm, diffusion)
+    for _ in range(MAX_DOUBLINGS):
+        law = _doubled(law)
+        size = float(torch.linalg.matrix_norm(law.propagator.detach(), ord=1).max())
+        if size < SETTLED:
+            return Transition(torch.zeros_like(law.propagator), law.mean, law.covariance)
+        if not size < 1e12:
+            break
+    return replace(law, settled=False)
+
+
+def _doubled(law: Transition) -> Transition:
+    """The transition over twice the time."""
+    e, m, s = law.propagator, law.mean, law.covariance
+    return Transition(e @ e, m + e @ m, None if s is None else s + e @ s @ e.mT)
+
+
+def _base(drift: Tensor, drives: Tensor | None, step: float, diffusion: Tensor | None) -> Transition:
+    """By Taylor series over a short step."""
+    f, q = drift * step, None if diffusion is None else diffusion * step
     power = torch.eye(f.shape[-1], dtype=f.dtype, device=f.device).expand_as(f)
     e, response = power, power
     term_s, s = q, q
@@ -99,5 +119,4 @@ def _base(f: Tensor, u: Tensor | None, step: float, q: Tensor | None) -> tuple[T
             half = f @ term_s
             term_s = (half + half.mT) / (k + 1)
             s = s + term_s
-    m = step * (response if u is None else response @ u)
-    return e, m, s
+    return Transition(e, step * (response if drives is None else response @ drives), s)

@@ -180,7 +180,7 @@ def test_a_settled_oscillator_is_followed_on_its_way(seen, monkeypatch):
     program = board.program
     law = StateSpaceLaw(program.fabric.linear_law(program.parts, technology), technology.opamp, program.tau)
     amperes = torch.from_numpy(device.probe.driven[None] * board.amperes_per_volt)
-    peak = law.peak(law.begin(torch.zeros(1, 6, dtype=torch.float64), amperes), amperes, math.inf, math.inf)[0]
+    peak = law.peak(law.begin(torch.zeros(1, 6, dtype=torch.float64), amperes), amperes, math.inf)[0]
     assert found.outcome is Outcome.OK
     assert bool(peak <= 1.0) is seen
     with pytest.raises(InputError, match=r"damped by a lower bound.*give Dense\(A, floor"):

@@ -116,7 +116,7 @@ def test_noise_is_that_of_all_states_together(bandwidth, duration):
     shown[:, :m] = circuit.read
     if math.isfinite(bandwidth):
         shown = np.eye(n, x, m)
-    span = law._made(duration)
+    span = law._span(duration).law
     ends = torch.cat([span.carried, span.arrived], dim=1).numpy()
     left = np.diag(np.exp(-rates * duration * tau))
     together = np.block([[np.eye(k * n), left], [left, np.eye(k * n)]])
@@ -171,7 +171,7 @@ def test_the_peak_of_a_run_is_seen_though_its_end_is_not_beyond(duration):
     times = np.linspace(0, min(duration, 100.0), 4001)
     omega = math.sqrt(1 - zeta**2)
     curve = 1 - np.exp(-zeta * times) * (np.cos(omega * times) + zeta / omega * np.sin(omega * times))
-    [found] = state_law.peak(begun, force, duration, duration) * opamp.output_limit / rest
+    [found] = state_law.peak(begun, force, duration) * opamp.output_limit / rest
     assert found <= curve.max() * (1 + 1e-6)
     assert found > 0.92 * curve.max()
     if duration > 2:
