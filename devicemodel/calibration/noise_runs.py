@@ -39,20 +39,27 @@ def noise_power(
         problem = Problem(fabric, technology, system_for(fabric, 6, 5.0, rng, len(jobs)), np.zeros(6))
         program = problem.case(0.0, die).laid_out(card.fabric, technology).on(Die(technology, die))
         circuit = SimulatedCircuit(program, amplifier, bandwidth=sampler_bandwidth(technology, amplifier, True))
-        jobs.append((circuit, (START_TIMES + NOISE_TIMES) * problem.slow, int(rng.integers(2**31))))
+        jobs.append((circuit, problem.slow, int(rng.integers(2**31))))
 
     def record(job: tuple[SimulatedCircuit, float, int]) -> tuple[np.ndarray, np.ndarray]:
-        circuit, duration, noise_seed = job
-        zero = np.zeros(circuit.program.size)
-        netlist = circuit.netlist(zero, zero, noisy=True)
-        analysis = dataclasses.replace(transient(circuit.program, duration, johnson_noise=True), nodes=circuit.nodes)
-        found = run(netlist, analysis, seed=noise_seed, currents=circuit.noise(float(analysis.step or 0.0)))
-        # Not about its own mean, which slow noise moves.
-        volts = circuit.read(found.voltages) - _resting(circuit, netlist)[:, None]
-        settled = volts[:, int(volts.shape[1] * START_TIMES / (START_TIMES + NOISE_TIMES)) :]
-        return settled, _covariance(circuit)
+        return noise_waveform(*job), _covariance(job[0])
 
     return fit_noise(run_all(record, jobs, "noise runs"))
+
+
+def noise_waveform(circuit: SimulatedCircuit, slow: float, seed: int) -> np.ndarray:
+    """What noise makes of the readings of a circuit that has come to rest without drive, (n, T) V.
+
+    Args:
+        slow: slowest time constant, tau. seed: of the noise.
+    """
+    zero = np.zeros(circuit.program.size)
+    netlist, duration = circuit.netlist(zero, zero, noisy=True), (START_TIMES + NOISE_TIMES) * slow
+    analysis = dataclasses.replace(transient(circuit.program, duration, johnson_noise=True), nodes=circuit.nodes)
+    found = run(netlist, analysis, seed=seed, currents=circuit.noise(float(analysis.step or 0.0)))
+    # Not about its own mean, which slow noise moves.
+    volts = circuit.read(found.voltages) - _resting(circuit, netlist)[:, None]
+    return volts[:, int(volts.shape[1] * START_TIMES / (START_TIMES + NOISE_TIMES)) :]
 
 
 def _resting(circuit: SimulatedCircuit, netlist: Netlist) -> np.ndarray:
