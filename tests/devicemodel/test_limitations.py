@@ -242,6 +242,25 @@ def test_a_device_heeds_each_figure_as_the_table_says(model: tuple[str, ...]) ->
     assert wrong == []
 
 
+def test_figures_of_inductors_are_heeded_where_there_are_any() -> None:
+    base = {"inductors__tolerance": 0.01, "inductors__die_to_die": 0.02, "inductors__gradient": 0.02}
+    area = {"inductors__tolerance": 0.0, "inductors__pelgrom_coefficient": 1e-8, "inductors__area": 1e-12}
+    changes: list[dict[str, Any]] = [
+        area,
+        *({name: 3 * value} for name, value in base.items()),
+        {"inductors__unit": 2e-3},
+    ]
+    A, b = Dense(torch.eye(3, dtype=torch.float64) - 0.2), torch.ones(3, dtype=torch.float64)
+
+    def seen(change: dict[str, Any]) -> Tensor:
+        card = DeviceCard.uncalibrated(FULL.replace(**base).replace(**change), "lc")
+        return SurrogateDevice(card, DIE, extrapolate=True).solve(A, b, DURATION).x
+
+    before, others = seen({}), [seen(one) for one in changes]
+    assert torch.equal(before, seen({}))
+    assert all(torch.isfinite(one).all() and not torch.equal(one, before) for one in others)
+
+
 @pytest.mark.parametrize(("name", "figure"), sorted(OF_NOISE_ALONE))
 def test_what_only_noise_heeds_is_not_heeded_without_it(name: str, figure: str) -> None:
     quiet = {"opamp__noise_voltage": 0.0, "opamp__noise_current": 0.0}
