@@ -50,6 +50,10 @@ UNMODELLED = (
 """Of an amplifier's figures, those that devices of a card do not have."""
 
 
+UNFITTED = ("leak", "lag", "pole", "offset")
+"""Parameters that are zero where there are no amplifiers."""
+
+
 class DeviceCard(Record):
     """The calibrated parameters of one technology in one fabric."""
 
@@ -108,7 +112,8 @@ class DeviceCard(Record):
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows (name, value) of a printed summary."""
-        without = () if fabric_named(self.fabric).has_inductors else ("inductor_mismatch",)
+        kind = fabric_named(self.fabric)
+        without = (() if kind.has_inductors else ("inductor_mismatch",)) + (() if kind.active else UNFITTED)
         fitted = [(name, str(value)) for name, value in self if isinstance(value, Estimate) and name not in without]
         return [
             *fitted,

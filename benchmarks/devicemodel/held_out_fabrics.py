@@ -9,7 +9,7 @@ were not fitted, some on the fitted dies, others on eight new ones; 8 and 16 unk
               rests at zero: its voltages two tau after the step, against the nominal circuit's
     early     the same one tau (`spu`: half a tau) after the step, against where the nominal circuit is then
     noise     variance of every cell in long seeded transients, over the card's law, of six unknowns on three new dies, four runs of each,
-              with the standard error over the runs; white noise alone
+              with the standard error of both, over the runs and of the card's noise power; white noise alone
 
 and, as a negative control, at rest for a card whose mismatches are 20 % too large.
 """
@@ -17,6 +17,7 @@ and, as a negative control, at rest for a card whose mismatches are 20 % too lar
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 import numpy as np
@@ -108,8 +109,9 @@ def noise(card: DeviceCard) -> Estimate:
         volts = noise_waveform(SimulatedCircuit(nominal.on(Die(technology, die))), problem.slow, 1000 * die + k)
         law = variances(card.model_copy(update={"technology": technology}), nominal, die)
         powers.append(float(np.mean(np.mean(volts**2, axis=1) / law)))
-    spread = float(np.std(powers, ddof=1) / np.sqrt(len(powers)))
-    return Estimate(value=float(np.mean(powers)), std=spread, degrees_of_freedom=len(powers) - 1.0)
+    found, own = float(np.mean(powers)), card.noise_power
+    spread = math.hypot(float(np.std(powers, ddof=1)) / math.sqrt(len(powers)), found * own.std / own.value)
+    return Estimate(value=found, std=spread, degrees_of_freedom=len(powers) - 1.0)
 
 
 def variances(card: DeviceCard, nominal: AnalogProgram, die: int) -> np.ndarray:
