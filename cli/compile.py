@@ -140,7 +140,8 @@ def compile_command(
         int | None,
         typer.Option(
             "--dies",
-            help="Dies drawn for the share of stable ones and their errors; default: 1,000, fewer for more than 15 unknowns; 0: none.",
+            help="Dies drawn for the share of stable ones and their errors; default: 1,000, fewer for more than 15 unknowns (oscillators: "
+            "12); 0: none.",
             min=0,
             metavar="N",
         ),
@@ -234,7 +235,8 @@ def compile_command(
     outlook = outlook_of(compiled[0])
     if dies is None and programs > 1:
         # Of one matrix, so that their reports share the work of one.
-        dies = max(LEAST, dies_for(compiled[0].size) // programs)
+        usual = dies_for(compiled[0].size, compiled[0].fabric.states)
+        dies = max(min(LEAST, usual), usual // programs)
     with progress() as report:
         described = [
             Described(

@@ -26,10 +26,13 @@ from ..program import AnalogProgram
 from ..program_report import DieError, DieYield, ReadingErrors, Report
 from .die_spread import LARGEST, die_spread
 from .die_yield import LARGEST as MOST_WITH_DIES
-from .die_yield import die_yield, varies
+from .die_yield import die_yield, drawn_unasked, varies
 from .reading_errors import reading_errors
 from .rest_noise import has_noise_law
 from .sensitivity import sensitivities
+
+MOST_WITH_MODES = 256
+"""Unknowns up to which the modes of oscillators are worked out."""
 
 
 def describe(
@@ -46,7 +49,7 @@ def describe(
         b: (n,) right-hand side, problem units, whose own error is stated, too, and what the technology's tolerances add to it.
         layout: whether to state what the layout adds, and for b where it is given.
         dies: of a nominal program, how many are drawn for the share of stable ones and their errors; 0: none; None: as many as a second's
-            work allows (`die_yield.dies_for`), and none of more than 512 unknowns.
+            work allows (`die_yield.dies_for`), and none of more than 512 unknowns, 64 of oscillators.
         progress: called with (done, dies).
 
     Raises:
@@ -98,7 +101,7 @@ def _dies(
     program: AnalogProgram, b: np.ndarray | None, dies: int | None, progress: Callable[[int, int], None] | None
 ) -> DieYield | None:
     """The yield, where dies differ; none of a program whose amplifiers have a die's offsets already."""
-    if dies == 0 or not program.fabric.has_dies or (dies is None and program.size > MOST_WITH_DIES):
+    if dies == 0 or not program.fabric.has_dies or (dies is None and not drawn_unasked(program)):
         return None
     if program.parts.offset.any() or not varies(program):
         return None
@@ -114,7 +117,7 @@ def _reading(program: AnalogProgram, b: np.ndarray | None) -> ReadingErrors | No
 
 def _second_order(program: AnalogProgram, b: np.ndarray | None) -> SecondOrder | None:
     """Figures of cells of second order, of a program that is not too large for its modes."""
-    if program.size > MOST_WITH_DIES:
+    if program.size > MOST_WITH_MODES:
         return None
     given = b if b is not None and b.any() else None
     fabric, of = program.fabric, (program.parts, program.technology, program.target)

@@ -42,15 +42,26 @@ WORK = 15_000
 """Unknowns times dies of a report: more unknowns have fewer dies, down to `LEAST`."""
 LARGEST = 512
 """Unknowns up to which a report draws dies unasked."""
+MODES = 2_000_000
+"""Cube of unknowns times dies of a report of oscillators, whose stability takes the modes of each die, down to `FEWEST` dies."""
+FEWEST, LARGEST_MODES = 10, 64
+"""Least dies of oscillators, and the unknowns up to which a report draws any unasked."""
 PROBES = 32
 """Right-hand sides, drawn at random, behind the spread of single ones."""
 CONFIDENCE = 0.95
 """Of the interval of the share of stable dies."""
 
 
-def dies_for(unknowns: int) -> int:
-    """Number of dies that a report draws."""
+def dies_for(unknowns: int, states: int = 1) -> int:
+    """Number of dies that a report draws, of a fabric with so many states a cell."""
+    if states > 1:
+        return min(DIES, max(FEWEST, MODES // unknowns**3))
     return min(DIES, max(LEAST, WORK // unknowns))
+
+
+def drawn_unasked(program: AnalogProgram) -> bool:
+    """Whether a report draws dies of a program of this size."""
+    return program.size <= (LARGEST_MODES if program.fabric.states > 1 else LARGEST)
 
 
 def die_yield(
@@ -74,7 +85,7 @@ def die_yield(
         raise UnrealisableError(
             f"fabric {program.fabric_name} has no dies: how its parts vary is not modelled; use {' or '.join(fabric_names('has_dies'))}"
         )
-    count = dies_for(program.size) if dies is None else dies
+    count = dies_for(program.size, program.fabric.states) if dies is None else dies
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InputError(f"dies is {dies!r}; an integer of 1 or more is needed")
     drive = np.eye(program.size) if b is None else program.right_hand_side(b)[:, None]

@@ -20,7 +20,7 @@ class SecondOrder:
         friction: gamma of the friction resistors, mean of the cells, 1/tau; 0 where there are none. total: with what finite gain adds.
             critical: that which damps the smallest eigenvalue of the matrix critically. realised: the same of the matrix that the parts
             make, which rounding has moved; nan: that has none.
-        lowest_q, highest_q: quality |s| / (-2 Re s) of the mode that decays last, and of the fastest one.
+        lowest_q, highest_q: quality |s| / (-2 Re s) of the slowest natural frequency, and of the fastest one.
         hertz: frequency of the fastest mode.
         kept: what decays the fastest mode over what its friction alone would, 1 with ideal amplifiers; negative: it grows.
         uncompensated: the same without the resistors in series with the positions' capacitors; None: there are none.

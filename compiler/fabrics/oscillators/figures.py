@@ -37,7 +37,7 @@ def second_order(
     storage, capacitance = law.storage.mean(axis=0), law.capacitance.mean(axis=0)
     total = float((held + link * capacitance / storage * passed).mean()) / scale
     roots = slow_modes(law)
-    last, first = roots[np.argmax(roots.real)], roots[np.argmax(np.abs(roots.imag))]
+    last, first = roots[np.argmin(np.abs(roots))], roots[np.argmax(np.abs(roots.imag))]
     # Of the fastest mode, whose friction decays it at half of its rate.
     rate = total * scale / float(capacitance.mean()) / 2
     bare = None

@@ -262,3 +262,5 @@ def test_larger_programs_have_fewer_dies(monkeypatch: pytest.MonkeyPatch) -> Non
     numbers = [dies_for(n) for n in (1, 64, 512, 3000)]
     assert numbers == sorted(numbers, reverse=True)
     assert numbers[-1] >= 30
+    # The modes of an oscillator's die take the cube of its unknowns.
+    assert [dies_for(n, states=2) for n in (8, 20, 64)] == [USUAL_DIES, 250, 10]
