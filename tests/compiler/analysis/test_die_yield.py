@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from thermograd.circuits.amplifiers.models import Macromodel
-from thermograd.circuits.errors import InputError, UnrealisableError
+from thermograd.circuits.errors import InputError
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint, Transient
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.parts import OpAmp
@@ -246,8 +246,6 @@ def test_what_has_no_dies_says_so() -> None:
     assert describe(network, dies=0).dies is None
     # A die has no dies of its own.
     assert describe(made(program_of("crossbar", 10.0), 3)).dies is None
-    with pytest.raises(UnrealisableError, match=r"fabric lc has no dies.*use rc or dual_rail"):
-        die_yield(compile_matrix(np.eye(2), "lc", "ideal"))
     with pytest.raises(InputError, match="b is zero"):
         die_yield(network, np.zeros(4))
     with pytest.raises(InputError, match="dies is 0; an integer of 1 or more"):

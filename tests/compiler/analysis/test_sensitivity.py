@@ -57,7 +57,10 @@ def test_the_ten_that_matter_most_are_those_whose_change_moves_the_solution_most
     exact = np.linalg.solve(program.matrix, right)
     found = sensitivities(program, b)
     for item in found.most:
-        moved = np.linalg.solve(changed(program, item.part, share).matrix, right)
+        other = changed(program, item.part, share)
+        # A host reads by nominal parts: of an lc a flux by its inductor to ground.
+        seen = (program.readout_scale / other.readout_scale).reshape(-1, *(1,) * (right.ndim - 1))
+        moved = seen * np.linalg.solve(other.matrix, right)
         assert item.per_unit == pytest.approx(np.linalg.norm(moved - exact) / np.linalg.norm(exact) / share, rel=5e-3)
     assert [item.per_unit for item in found.most] == sorted((item.per_unit for item in found.most), reverse=True)
     assert f"{found.most[0].part}" in program.to_spice()
