@@ -13,6 +13,7 @@ Tables:
     ideal           ideal amplifiers, in tau of the program, and the log-log slopes with their standard errors over the four systems
     integrated      gain, bandwidth and supply of the `integrated` preset, unrounded parts, in us: with R_z and without; distance of the
                     operating point from the solution; noise, the rms over cells of the stationary covariance of resistors' noise
+    limits          exact roots of integrators with finite bandwidth and no loads, n = 16: where a mode grows, with R_z and without
     accelerated     exact propagation of ideal arrays, n = 512: readings of first-order runs as the preconditioner of flexible CG, which
                     takes a digital product a reading, for the analog time that oscillators take to 1e-3 in one run
 """
@@ -129,6 +130,8 @@ class Run:
     @property
     def noise(self) -> float:
         """V rms of a cell under the resistors' noise, mean square over cells."""
+        if not self.space.is_stable:
+            return math.nan
         return math.sqrt(float(np.trace(self.space.covariance())) / self.program.size)
 
 
@@ -267,6 +270,30 @@ def accelerated_table() -> list[tuple[float, int]]:
     return found
 
 
+def slowest(condition: float, bandwidth: float, compensated: bool, n: int = 16) -> float:
+    """Largest Re of all roots over sqrt(lambda_min): integrators 1 / (s (1 + s / bandwidth)), times in tau, no loads; R_z adds a zero."""
+    friction, one = 2 / math.sqrt(condition), np.poly1d([1 / bandwidth, 1.0, 0.0])
+    zero = np.poly1d([2 / bandwidth, 1.0]) if compensated else 1.0
+    roots = [
+        np.roots((one * one + friction * one + value * zero).coeffs) for value in np.geomspace(1 / condition, 1.0, n)
+    ]
+    return float(np.concatenate(roots).real.max()) * math.sqrt(condition)
+
+
+def limit_table() -> None:
+    """Prints the bandwidth below which a mode grows, and how fast the slowest mode decays above it."""
+    print(
+        "\nomega_t tau below which a mode grows, and decay of the slowest mode over sqrt(lambda_min) at twice and ten times that.\n"
+    )
+    print("| condition number | without R_z | at 2 | at 10 | with R_z |\n|---|---|---|---|---|")
+    for condition in (10.0, 100.0, 1000.0, 10000.0):
+        ends = [
+            brentq(lambda w, c=condition, r=r: slowest(c, w, r), 0.05, 5 * math.sqrt(condition)) for r in (False, True)
+        ]
+        shares = [-slowest(condition, factor * ends[0], False) for factor in (2, 10)]
+        print(f"| {condition:,.0f} | {ends[0]:.3g} | {shares[0]:.2f} | {shares[1]:.2f} | {ends[1]:.2g} |")
+
+
 @styled
 def plot(path: Path, ideal: dict[str, np.ndarray], real: dict[str, np.ndarray]) -> None:
     """Both tables, log-log."""
@@ -300,6 +327,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     ideal = ideal_table()
+    limit_table()
     real = integrated_table()
     accelerated_table()
     if options.plot:

@@ -117,7 +117,7 @@ def compiled_or_rejected(fabric, seed):
 def test_a_right_circuit_or_a_typed_rejection(fabric):
     found = []
 
-    @settings(max_examples=SYSTEMS // 7 + 1, derandomize=True, database=None)
+    @settings(max_examples=SYSTEMS // 8 + 1, derandomize=True, database=None)
     @given(seed=st.integers(0, 2**40))
     def one(seed):
         found.append(compiled_or_rejected(fabric, seed))
