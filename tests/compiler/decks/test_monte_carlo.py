@@ -201,7 +201,7 @@ def test_errors_that_teach() -> None:
     active = compile_matrix(program.target, "crossbar", "ideal")
     with pytest.raises(InputError, match=r"set resistors\.tolerance or opamp\.offset"):
         monte_carlo_spice(active, b, 10)
-    with pytest.raises(UnrealisableError, match="fabric lc has no dies"):
+    with pytest.raises(UnrealisableError, match="fabric lc is not read at rest"):
         monte_carlo_spice(compile_matrix(program.target, "lc", "integrated"), b, 10)
     with pytest.raises(InputError, match="give b"):
         monte_carlo_spice(program, None, 10)
