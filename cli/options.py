@@ -57,7 +57,7 @@ Drive = Annotated[
 ]
 DeviceFabric = Annotated[
     str | None,
-    typer.Option("--fabric", help="auto, or one of: {has_device_model}. In simulate also spu.", metavar="NAME"),
+    typer.Option("--fabric", help="auto, or one of: {has_device_model}; or spu, which is sampled.", metavar="NAME"),
 ]
 TechnologyName = Annotated[
     str | None,

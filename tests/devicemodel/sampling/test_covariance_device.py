@@ -201,6 +201,22 @@ def test_johnson_noise_alone_is_seen_by_an_ideal_converter_only():
     assert (torch.abs(unseen.x - torch.from_numpy(X)) > 1e3 * torch.from_numpy(np.abs(X))).any()
 
 
+def test_noise_beyond_the_range_is_turned_down_or_said():
+    technology = IDEAL.replace(adc__bits=10, adc__max_gain=64)
+    fixed = CovarianceDevice(technology, seed=1)
+    solved(fixed, 300.0)
+    loud = CovarianceDevice(technology, noise_density=100 * fixed.density, seed=1)
+    solution = solved(loud, 300.0)
+    assert (solution.outcome, loud.gain) == (Outcome.CLIPPED, 1.0)
+    # What clips only once in a while, long after the pilot, is sampled again with half the gain.
+    low, system = CovarianceDevice(technology, noise_density=fixed.density / 16**2, seed=1), dense()
+    before = low.solve(system, torch.from_numpy(B), 300.0)
+    gain, low.gain = low.gain, 8 * low.gain
+    after = low.solve(system, torch.from_numpy(B), 300.0)
+    assert (before.outcome, after.outcome) == (Outcome.OK, Outcome.OK)
+    assert low.gain == 8 * gain / 2 ** (after.attempts - 1) <= 2 * gain
+
+
 def test_ngspice_samples_the_same_law():
     """Two cells; the circuit's own netlist, noise drawn by its state space."""
     a = A[:2, :2]
