@@ -121,12 +121,14 @@ def simulate(
         if value is not None and not why:
             raise InputError(f"{option} is about the causes of the error: add --why, or leave it out")
     if fabric == FABRIC:
-        others = {"--card": card, "--extrapolate": extrapolate, "--layout": layout, "--why": why}
+        others = {"--extrapolate": extrapolate, "--layout": layout, "--why": why}
         for option, given_one in others.items():
             if given_one:
                 raise InputError(f"{option} does not apply to fabric {FABRIC}, which solves by sampling: leave it out")
         known_reading(reading)
-        sample(a, drive, technology, die, device, noise, seed, duration, reading == "refined", picture, target, json)
+        sample(
+            a, drive, technology, die, device, noise, seed, duration, reading == "refined", card, picture, target, json
+        )
         return
     board = open_device(
         device or ("spice" if card is None else "surrogate"), technology, fabric, die, noise, card, seed, extrapolate,

@@ -15,6 +15,7 @@ from ..outputs import emit, end_with, note, progress, show_solution
 if TYPE_CHECKING:
     import numpy as np
 
+    from ...circuits.technology.technology import Technology
     from ...devicemodel.device import Solution
     from ...devicemodel.sampling.covariance_device import CovarianceDevice
 
@@ -144,6 +145,7 @@ def solve_by_sampling(
     seed: int,
     duration: float | None,
     refined: bool = False,
+    card: Path | None = None,
 ) -> Sampled:
     """A^-1 b from a covariance.
 
@@ -152,6 +154,7 @@ def solve_by_sampling(
         technology, die, seed: of the device. kind: "spice" for ngspice, None for the exact law.
         noise: Johnson noise; None: as the technology says.
         duration: tau; None: (n + 1) / ERROR^2. refined: whether residuals are sampled, too.
+        card: of the fabric, whose figures stand for a technology's.
 
     Raises:
         InputError, UnrealisableError: another device; as `CovarianceDevice`.
@@ -170,7 +173,7 @@ def solve_by_sampling(
             f"--device {kind} does not sample the noise of fabric {FABRIC}: give spice for ngspice, or leave it out for the exact law"
         )
     drive = np.ones(len(matrix)) if b is None else validate_drive(b, len(matrix))
-    parts = read_technology(technology or "ideal")
+    parts = read_technology(technology or "ideal") if card is None else _technology_of(card, technology)
     if noise is not None:
         parts = parts.replace(thermal__johnson_noise=noise)
     made = SpiceCovarianceDevice if kind == "spice" else CovarianceDevice
@@ -180,6 +183,20 @@ def solve_by_sampling(
         Dense(torch.from_numpy(matrix)), torch.from_numpy(drive), chosen
     )
     return Sampled(device, matrix, drive, np.linalg.solve(matrix, drive), chosen, solution)
+
+
+def _technology_of(card: Path, technology: str | None) -> Technology:
+    """A card's, with its figures."""
+    from ...devicemodel.card import DeviceCard
+
+    found = DeviceCard.read(card)
+    if found.fabric != FABRIC:
+        raise InputError(
+            f"--card {card} is of fabric {found.fabric}, and not of {FABRIC}: leave --fabric out, or calibrate --fabric {FABRIC}"
+        )
+    if technology is not None:
+        raise InputError(f"--technology {technology} beside --card {card}, which has one: leave one of them out")
+    return found.circuit_technology()
 
 
 def sample(
@@ -192,6 +209,7 @@ def sample(
     seed: int,
     duration: float | None,
     refined: bool,
+    card: Path | None,
     picture: Path | None,
     target: Path | None,
     json: bool,
@@ -199,7 +217,7 @@ def sample(
     """The command, for the fabric whose solution is in its noise; see `solve_by_sampling`."""
     with progress() as report:
         report("sampling", 0, 1)
-        run = solve_by_sampling(a, drive, technology, die, device, noise, seed, duration, refined)
+        run = solve_by_sampling(a, drive, technology, die, device, noise, seed, duration, refined, card)
         report("sampling", 1, 1)
     files = [path for path in (target, picture) if path is not None]
     if target is not None:

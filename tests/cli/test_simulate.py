@@ -14,6 +14,7 @@ import pytest
 from thermograd.circuits.technology.presets import PRESETS
 from thermograd.cli.hardware import DEVICES
 from thermograd.compiler.fabrics.registry import fabric_names
+from thermograd.devicemodel.card import DeviceCard
 
 from .command_line import A, B, Run, assert_rejected, card, is_one_line, save, words
 
@@ -192,3 +193,9 @@ def test_the_spu_solves_by_sampling_with_error_bars(run: Run) -> None:
     ):
         assert_rejected(run, [*arguments, *more], why)
     assert_rejected(run, ["simulate", save("A.npy", A), "--fabric", "spu"], "is positive")
+    for fabric in ("spu", "rc"):
+        DeviceCard.uncalibrated(PRESETS["integrated"], fabric).write(f"{fabric}.json")
+    code, out, _ = run(*arguments[:-1], "300", "--card", "spu.json", "--die", "1", "--json")
+    assert (code, json.loads(out)["technology"]) == (0, "integrated")
+    assert_rejected(run, [*arguments, "--card", "rc.json"], "--card rc.json is of fabric rc")
+    assert_rejected(run, [*arguments, "--card", "spu.json", "--technology", "ideal"], "leave one of them out")
