@@ -1,7 +1,7 @@
 """Mean and covariance of every fabric's readings in ngspice against its law, in standard errors.
 
-    python benchmarks/devicemodel/fabric_table.py                       (about ten minutes of one core)
-    python benchmarks/devicemodel/fabric_table.py --sizes 8 --conditions 10 --fabrics oscillator lc        (some seconds)
+    python benchmarks/devicemodel/fabrics/fabric_table.py                       (about ten minutes of one core)
+    python benchmarks/devicemodel/fabrics/fabric_table.py --sizes 8 --conditions 10 --fabrics oscillator lc        (some seconds)
 
 Systems. n = 8 and 16, condition number 10, 100 and 1,000, one random matrix each: of mixed signs in the active fabrics, a damped graph
 Laplacian in the passive ones (with the signs of random unknowns turned over in those of two rails), J^T J + damping with n / 2 rows in

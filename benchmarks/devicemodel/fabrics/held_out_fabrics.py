@@ -1,6 +1,6 @@
 """Accuracy of calibrated surrogates of every fabric: against ngspice on held-out systems and dies, node voltages before the converters.
 
-    python benchmarks/devicemodel/held_out_fabrics.py                   (a quarter of an hour on two cores)
+    python benchmarks/devicemodel/fabrics/held_out_fabrics.py                   (a quarter of an hour on two cores)
 
 For each fabric a card is calibrated (`integrated`, dies 1 to 3, up to 12 unknowns, seed 0), and then compared with ngspice on systems that
 were not fitted, some on the fitted dies, others on eight new ones; 8 and 16 unknowns, condition number 5 to 100 (of passive fabrics less):

@@ -1,6 +1,6 @@
 """A cascade on the same dies in ngspice, in its calibrated surrogate and in `CascadeDevice`.
 
-    python benchmarks/devicemodel/cascade_agreement.py        (about two minutes on one core)
+    python benchmarks/devicemodel/fabrics/cascade_agreement.py        (about two minutes on one core)
 
 A card of fabric "factored" is calibrated in `integrated` (seed 0). Then, without noise and with perfect converters, on eight dies that it
 never saw:

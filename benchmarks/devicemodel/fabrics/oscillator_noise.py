@@ -1,6 +1,6 @@
 """Oscillators in ngspice against their laws: noise by equipartition in `lc`, by Lyapunov's equation in `oscillator`; and ends of runs.
 
-    python benchmarks/devicemodel/oscillator_noise.py [--tau 2000] [--runs 5]
+    python benchmarks/devicemodel/fabrics/oscillator_noise.py [--tau 2000] [--runs 5]
 
 Positions and velocities of four cells, undriven, sampled in transients of many tau in which every resistor has Johnson noise at its own
 temperature, and amplifiers have their input noise. Samples are whitened with the covariance that a law predicts, so that theirs should be

@@ -1,6 +1,6 @@
 """Solving by sampling: error against time, the law's prefactor, and where it beats settling.
 
-    OMP_NUM_THREADS=1 python benchmarks/devicemodel/spu_sampling.py [--part error settling ...] [--plot docs/sampling.png]
+    OMP_NUM_THREADS=1 python benchmarks/devicemodel/fabrics/spu_sampling.py [--part error settling ...] [--plot docs/sampling.png]
 
 Matrices: graph Laplacians with random weights plus lambda I, largest eigenvalue 1, so M-matrices of a chosen condition number. Technology
 `integrated` (10 kOhm and 10 pF, 8-bit converters with their noise and offsets, noise injected), nominal parts unless a die is named.
