@@ -62,7 +62,11 @@ BLOCK = 2.0
 """Least length of a block in slowest time constants of a voltage, four of a product of two."""
 DENSITY_OF_SAMPLES = 0.5
 """Default interval over R C_ii, the least of all cells."""
-NOT_MODELLED = ("band limit and steps of injected noise", "temperatures that move from run to run")
+NOT_MODELLED = (
+    "band limit and steps of injected noise",
+    "codes of programmed capacitors",
+    "temperatures that move from run to run",
+)
 """Beside what a `SpiceDevice` leaves out of an `spu`."""
 
 
