@@ -117,10 +117,13 @@ class Simulated:
 
     @property
     def _given(self) -> Dense | LowRank | Kronecker:
-        """Without what this command alone knows of a matrix."""
+        """Without what this command alone knows of a matrix, unless the device's friction goes by it."""
+        from ...devicemodel.device import order_of
         from ...devicemodel.systems import Dense
 
-        return Dense(self.system.A) if isinstance(self.system, Dense) else self.system
+        if not isinstance(self.system, Dense) or order_of(self.device) > 1:
+            return self.system
+        return Dense(self.system.A)
 
     def causes(self, dies: list[int | None] | list[int], seed: int, report: Progress) -> dict[str, Any]:
         """`ErrorBudget.to_dict()` of this system on dies of this device's kind. InputError for the ideal device."""

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ....circuits.technology.technology import Technology
-from ...matrices import Matrix, largest_eigenvalue, smallest_eigenvalue
+from ...matrices import Matrix, smallest_eigenvalue
 from ..base import Swing
 from ..second_order import SecondOrder
 from .dynamics import OscillatorDynamics
@@ -32,7 +32,7 @@ def second_order(
     """
     law, link = OscillatorDynamics.of(parts, technology), parts.link.mean(axis=0)
     scale = math.sqrt(unit * float(link.mean()))
-    smallest, largest = (eigenvalue(target) for eigenvalue in (smallest_eigenvalue, largest_eigenvalue))
+    smallest = smallest_eigenvalue(target)
     held, passed = law.damping(0.0).real, law.velocity(0.0).real
     storage, capacitance = law.storage.mean(axis=0), law.capacitance.mean(axis=0)
     total = float((held + link * capacitance / storage * passed).mean()) / scale
@@ -54,7 +54,7 @@ def second_order(
         realised=2 * math.sqrt(least) if least > 0 else math.nan,
         lowest_q=_quality(last),
         highest_q=_quality(first),
-        hertz=math.sqrt(largest * unit * float(link.mean())) / (2 * math.pi * float(capacitance.mean())),
+        hertz=abs(first) / (2 * math.pi),
         kept=-float(first.real) / rate,
         uncompensated=bare,
         series=float(parts.series.mean()),
