@@ -386,6 +386,7 @@ class AnalogProgram:
             carried,
             f"tau = {self.tau:.6g} s (one problem unit of curvature)",
             f"fabric {self.fabric_name}: {self.reason}",
+            *self.fabric.notes(self.parts),
         ]
         if self.fabric.mean:
             lines.insert(1, f"volts_per_unit = {self.volts_per_unit!r} {unit}")

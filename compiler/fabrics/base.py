@@ -268,6 +268,10 @@ class Fabric(abc.ABC):
         them: those from which `lower` starts where these are. By default what is read."""
         return np.array([np.asarray(voltages[plus]) - voltages[minus] for plus, minus in self.readout(parts)[0]])
 
+    def notes(self, parts: Any) -> list[str]:
+        """Lines that a netlist's comments have besides: what nodes and parts with names of the fabric's own are."""
+        return []
+
     def probed(self, netlist: Netlist, technology: Technology) -> Netlist:
         """A netlist of `lower` in whose node voltages all that a host keeps can be seen. By default it is as it is."""
         return netlist

@@ -234,6 +234,14 @@ class Oscillator(Fabric):
         velocity = (own + held) / (1 + leak)
         return np.concatenate([(charge + (1 + lost) * offset + lost * velocity) / (1 + (1 + lost) * leak), velocity])
 
+    def notes(self, parts: OscillatorParts) -> list[str]:
+        """What a cell is made of besides crosspoints."""
+        series = "; RZ<k> takes back what the amplifiers' bandwidth undoes of it" if parts.series.any() else ""
+        return [
+            "cell k: nodes vp<k> and vm<k> carry its velocity, integrated by CV<k>, and RL<k> links it to the position's integrator, C<k>",
+            f"RD<k> is the friction{series}",
+        ]
+
     def drives(self, parts: OscillatorParts) -> list[dict[str, float]]:
         """Voltage sources before the input resistors."""
         return pair_drives("VB", parts.size, 1.0 / parts.drive_nominal, 2)
