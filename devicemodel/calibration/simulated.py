@@ -67,7 +67,8 @@ def calibrate(
     Args:
         technology: what to calibrate, or a preset's name.
         fabric: one that `can_calibrate`, such as "crossbar" or "dual_rail"; or "auto", the array that the technology's amplifiers make:
-            "crossbar", or "crossbar_single" where they have one output.
+            "crossbar", or "crossbar_single" where they have one output. An "spu", which rests with nothing to read, is run by its ports
+            (`port_runs`): its held-out figures are of step responses.
         seed: of the random systems; same seed, same card.
         systems: real systems (A, b), A symmetric positive definite, a matrix or a `LinearSystem`; of every three, one is fitted and two
             are held out.

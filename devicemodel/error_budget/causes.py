@@ -37,17 +37,17 @@ def _of(part: str, value: Any, *names: str) -> dict[str, Any]:
     return {f"{part}__{name}": value for name in names}
 
 
-_VARIED = ("resistors", "capacitors")
+_VARIED = ("resistors", "capacitors", "inductors")
 
 MISMATCH = Cause(
     "mismatch",
-    "resistors and capacitors that are not alike, on one die and from die to die",
+    "resistors, capacitors and inductors that are not alike, on one die and from die to die",
     common={key: 0.0 for part in _VARIED for key in _of(part, 0.0, "die_to_die", "gradient")},
     technology={
         **{f"{part}__tolerance": 0.0 for part in _VARIED},
         **{key: None for part in _VARIED for key in _of(part, None, "pelgrom_coefficient", "area")},
     },
-    card={"mismatch": 0.0, "capacitor_mismatch": 0.0},
+    card={"mismatch": 0.0, "capacitor_mismatch": 0.0, "inductor_mismatch": 0.0},
 )
 CODES = Cause(
     "codes",
