@@ -148,8 +148,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("fabrics", nargs="*", default=FABRICS)
     print(
-        "| fabric | n | error in ngspice, new dies (rms) | left unexplained at rest, fitted dies (95 %: at most) | new dies | early, new dies "
-        "| with 20 % more mismatch | noise, ngspice / card |\n|---|---|---|---|---|---|---|---|"
+        "| fabric | n | error in ngspice, new dies (rms) | left unexplained at rest, fitted dies (95 %: at most) | new dies "
+        "| early, new dies | with 20 % more mismatch | noise, ngspice / card |\n|---|---|---|---|---|---|---|---|"
     )
     for fabric in parser.parse_args().fabrics:
         print(row(fabric, TECHNOLOGY), flush=True)
