@@ -85,6 +85,14 @@ def compile_command(
     prune: Annotated[
         float, typer.Option("--prune", help="Allowed relative change of A^-1 b by omitting small couplings.")
     ] = 0.0,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            "--floor",
+            help="Lower bound of the smallest eigenvalue, damping included, by which oscillators are damped; default: that eigenvalue.",
+            metavar="LAMBDA",
+        ),
+    ] = None,
     rounding: Annotated[
         str, typer.Option("--rounding", help="nearest, solution (least error of A^-1 b) or stochastic.", metavar="NAME")
     ] = "nearest",
@@ -215,8 +223,9 @@ def compile_command(
     cell = chosen_amplifier(amplifier, Ports(subckt, inputs, outputs, supply or [], reference, include), board)
     if cell is not None and out is None:
         raise InputError("--amplifier is for the netlist that --out PREFIX writes; add it, or leave it out")
-    options = {"damping": problem.damping, "equilibrate": equilibrate, "prune": prune}
+    options = {"damping": problem.damping, "equilibrate": equilibrate, "prune": prune, "floor": floor}
     compiled = _compile(system, fabric, board, drive, rounding, seed, programs, options)
+    _require_bound(compiled[0], floor)
     if drive_ranges is not None and not compiled[0].parts.drive_nominal:
         raise InputError(
             f"--drive-ranges is {drive_ranges}, and fabric {compiled[0].fabric_name} has no input resistors; leave it out, or take another "
@@ -301,6 +310,23 @@ def compile_command(
     if placement is not None and not placement.within_fan_out:
         complain(f"the placement exceeds --fan-out {fan_out}: use larger tiles, or --prune small couplings")
         raise typer.Exit(1)
+
+
+def _require_bound(program: AnalogProgram, floor: float | None) -> None:
+    """InputError for a bound that is none, or of which nothing is made."""
+    from ..compiler.matrices import smallest_eigenvalue
+
+    if floor is None:
+        return
+    if not program.fabric.needs_floor:
+        raise InputError(
+            f"--floor is {floor:g}, and fabric {program.fabric_name} has no friction that goes by it; leave it out, or take --fabric "
+            "oscillator"
+        )
+    if floor > (smallest := smallest_eigenvalue(program.target)) * (1 + 1e-9):
+        raise InputError(
+            f"--floor is {floor:g}, and the smallest eigenvalue is {smallest:.6g}: give a lower bound of it, or leave it out"
+        )
 
 
 def _require_dies(program: AnalogProgram, dies: int | None) -> None:

@@ -33,11 +33,12 @@ def compile_ensemble(
     equilibrate: bool = False,
     prune: float = 0.0,
     seed: int = 0,
+    floor: float | None = None,
 ) -> tuple[AnalogProgram, ...]:
     """Programs of one matrix, each stochastically rounded with a seed of its own; the mean of their solutions is the one to use.
 
     Args:
-        matrix, fabric, technology, damping, b, check, equilibrate, prune: as in `compile_matrix`. Without bits or a series nothing
+        matrix, fabric, technology, damping, b, check, equilibrate, prune, floor: as in `compile_matrix`. Without bits or a series nothing
             is rounded, and all programs are the same.
         programs: how many, m >= 1. The first of a larger ensemble are those of a smaller one.
         seed: of the ensemble, >= 0.
@@ -54,7 +55,7 @@ def compile_ensemble(
         try:
             compiled.append(
                 compile_matrix(
-                    matrix, fabric, technology, damping, b, check, equilibrate, prune, rounding="stochastic", seed=own
+                    matrix, fabric, technology, damping, b, check, equilibrate, prune, "stochastic", own, floor
                 )
             )
         except UnrealisableError as error:

@@ -212,6 +212,8 @@ def test_compile_keeps_a_sparse_matrix_sparse(run: Run) -> None:
         ("--programs 0", "programs"),
         ("--fabric factored", "compile_system"),
         ("--fabric spu", "second rail"),
+        ("--floor 0.1", "dual_rail has no friction"),
+        ("--floor 9 --fabric oscillator", "smallest eigenvalue is"),
         ("--extracted", "dual_rail has no layout.*crossbar or crossbar_single"),
         ("--amplifier macromodel --technology breadboard", "netlist that --out PREFIX writes"),
         ("--amplifier macromodel --technology ideal --out a", "no figures of its amplifier.*breadboard or integrated"),
