@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,10 +71,11 @@ def _resting(circuit: SimulatedCircuit, netlist: Netlist) -> np.ndarray:
 
 
 def _covariance(circuit: SimulatedCircuit) -> np.ndarray:
-    """The law's covariance of what is read at rest, (n, n) V^2."""
+    """The law's covariance of what is read at rest, (n, n) V^2, with amplifiers of one pole."""
     program, technology = circuit.program, circuit.program.technology
     if not program.fabric.has_linear_law:
         law = dataclasses.replace(circuit, amplifier=None, bandwidth=technology.adc.bandwidth)
         return law.covariance()
-    linear = program.fabric.linear_law(program.parts, technology)
-    return np.asarray(sum(stationary_covariances(linear, technology.opamp, technology.adc.bandwidth)))
+    opamp = technology.opamp.model_copy(update={"second_pole": math.inf})
+    linear = program.fabric.linear_law(program.parts, technology.model_copy(update={"opamp": opamp}))
+    return np.asarray(sum(stationary_covariances(linear, opamp, technology.adc.bandwidth)))
