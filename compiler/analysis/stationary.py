@@ -36,29 +36,30 @@ def stationary_covariances(law: LinearLaw, opamp: OpAmp, bandwidth: float = math
     _, (scale, _) = matrix_balance(flow, permute=False, separate=True)
     inner = flow / scale[:, None] * scale
 
-    def solved(density: np.ndarray) -> np.ndarray:
+    def white(density: np.ndarray) -> np.ndarray:
         whole = np.zeros_like(inner)
         whole[:seen, :seen] = density / scale[:seen, None] / scale[:seen]
-        return np.asarray((read * scale) @ solve_continuous_lyapunov(inner, -whole) @ (read * scale).T)
+        return whole
 
-    white_and_slow = law.amplifiers + _slow(law, opamp, inner[:seen, :seen], scale[:seen])
-    return solved(law.johnson), solved(white_and_slow) if white_and_slow.any() else np.zeros((law.size, law.size))
+    def solved(density: np.ndarray) -> np.ndarray:
+        return np.asarray((read * scale) @ solve_continuous_lyapunov(inner, -density) @ (read * scale).T)
+
+    amplifiers = white(law.amplifiers) + _slow(law, opamp, inner, scale)
+    return solved(white(law.johnson)), solved(amplifiers) if amplifiers.any() else np.zeros((law.size, law.size))
 
 
 def _slow(law: LinearLaw, opamp: OpAmp, flow: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """What the 1/f parts add to the white densities, (m, m); `flow` is of the states over `scale`."""
-    whole = np.zeros_like(law.drift)
+    """What the 1/f parts add to the white densities, of all states over `scale`, which have this `flow`; the law's come first."""
+    whole = np.zeros_like(flow)
     for source in law.slow:
         density, corner = (
             (opamp.noise_voltage, opamp.noise_voltage_corner)
             if source.kind == "voltage"
             else (opamp.noise_current, opamp.noise_current_corner)
         )
-        sections = slow_noise("", density, corner)
+        into, sections = np.zeros((len(flow), law.size)), slow_noise("", density, corner)
+        into[: law.order] = source.into / scale[: law.order, None]
         for hertz in sections.corners:
-            own = sections.variance * np.linalg.solve(
-                2 * math.pi * hertz * np.eye(law.order) - flow, source.into / scale[:, None]
-            )
-            passed = source.into @ (own * scale[:, None]).T
-            whole += passed + passed.T
+            own = sections.variance * np.linalg.solve(2 * math.pi * hertz * np.eye(len(flow)) - flow, into)
+            whole += into @ own.T + own @ into.T
     return whole

@@ -53,3 +53,24 @@ def test_a_first_order_cell_under_amplifiers_noise(corner: float) -> None:
     sections = sum(variance / (rate * (rate + 2 * math.pi * f)) for f in flicker_corners(corner).tolist())
     _, found = stationary_covariances(law, opamp)
     assert found[0, 0] == pytest.approx(white / 2 / rate + into**2 * sections, rel=1e-12)
+
+
+def test_noise_of_oscillators_is_the_integral_of_their_spectrum() -> None:
+    """Through the sampler, resistors and amplifiers with their 1/f noise, by the admittance of the cells at 40 frequencies a decade."""
+    technology = preset("integrated").replace(
+        adc__bandwidth=3e7, thermal__johnson_noise=True, opamp__noise_voltage_corner=1e5
+    )
+    program = compile_matrix(passive(3, 0.4, 2), "oscillator", technology)
+    johnson, amplifiers = rest_noise(program)
+    grid = np.geomspace(1e-3, 1e11, 40 * 14 + 1)
+    spectrum, found = program.fabric.noise(program.parts, technology), []
+    for f in grid.tolist():
+        noise = spectrum(f)
+        reach, passed = np.linalg.inv(noise.admittance), 2 / (1 + (f / 3e7) ** 2)
+        kinds = (noise.johnson, noise.amplifiers)
+        found.append([passed * np.einsum("ij,jk,ik->i", reach, kind, reach.conj()).real for kind in kinds])
+    wanted = np.trapezoid(np.array(found) * grid[:, None, None], np.log(grid), axis=0)
+    np.testing.assert_allclose([johnson, amplifiers], wanted, rtol=2e-3)
+    bare = program.fabric.linear_law(program.parts, technology)
+    _, white = stationary_covariances(bare, technology.opamp.model_copy(update={"noise_voltage_corner": 0.0}), 3e7)
+    assert (np.diag(white) < 0.97 * amplifiers).all()  # the control: without its 1/f part
