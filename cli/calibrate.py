@@ -80,6 +80,7 @@ def calibrate(
     if not reached >= require:
         complain(
             f"the surrogate explains {reached:.4f} of SPICE's variance on held-out systems, {require:g} is required; "
-            "add systems of the intended kind (--systems), leave out --quick, or lower --require"
+            "add systems of the intended kind (--systems), leave out --quick, take converters of more bits where the error is little more "
+            "than their steps, or lower --require"
         )
         raise typer.Exit(1)
