@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from ...circuits.amplifiers.output_stage import share_of_limits
 from ...circuits.errors import InputError
@@ -16,7 +17,8 @@ from .loaded_circuit import LoadedCircuit
 from .solver_array import ACCURACY, SolverArray, overloaded
 
 LARGEST = 150
-"""Most cells whose state space is worked out; larger ones take the slowest time constant that their fabric states."""
+"""Most cells whose state space is worked out, of oscillators half as many; larger ones take the slowest time constant that their fabric
+states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +35,14 @@ class CompiledCircuit:
     @cached_property
     def loaded(self) -> LoadedCircuit | None:
         """Its state space; None: it is too large."""
-        return LoadedCircuit(self.program, self.b) if self.program.size <= LARGEST else None
+        return LoadedCircuit(self.program, self.b) if self.program.size <= largest(self.program) else None
 
     def settling(self, accuracy: float) -> float:
         """See `Circuit.settling`. Of a large program what its slowest mode takes, whose amplifiers have no load at their outputs."""
         if self.loaded is not None:
             return self.loaded.settling(accuracy)
-        return self.program.settling_time * math.log(1 / accuracy) if self.program.is_stable() else math.inf
+        program = self.program
+        return program.settling_time * _lasts(accuracy, program.fabric.states) if program.is_stable() else math.inf
 
     def largest_load(self) -> float:
         """See `Circuit.largest_load`; 0 where there are no amplifiers, or too many."""
@@ -94,6 +97,18 @@ class CompiledCircuit:
         return float(volts * (supply - volts) * self.loaded.load_conductances().sum())
 
 
+def largest(program: AnalogProgram) -> int:
+    """Most cells of its fabric whose state space is worked out."""
+    return LARGEST // program.fabric.states
+
+
+def _lasts(accuracy: float, states: int) -> float:
+    """Time constants y until exp(-y), or (1 + y) exp(-y) of cells of second order, is down to the accuracy."""
+    if states == 1:
+        return math.log(1 / accuracy)
+    return float(brentq(lambda y: math.log1p(y) - y - math.log(accuracy), 0.0, 2 * math.log(1 / accuracy) + 2))
+
+
 def compiled_array(
     program: AnalogProgram, b: Any = None, duration: float | None = None, accuracy: float = ACCURACY
 ) -> SolverArray:
@@ -109,10 +124,12 @@ def compiled_array(
         accuracy: see `ACCURACY`.
 
     Raises:
-        InputError: b does not fit, or is given for a program of more than `LARGEST` cells; a duration that is negative or not finite.
+        InputError: b does not fit, or is given for a program of more than `largest` cells; a duration that is negative or not finite.
     """
-    if b is not None and program.size > LARGEST:
-        raise InputError(f"b with {program.size} unknowns: the run of at most {LARGEST} is worked out; leave b out")
+    if b is not None and program.size > largest(program):
+        raise InputError(
+            f"b with {program.size} unknowns: the run of at most {largest(program)} is worked out; leave b out"
+        )
     if duration is not None and not 0 <= duration < math.inf:
         raise InputError(f"duration is {duration}: give a finite number >= 0, in tau")
     circuit, technology = CompiledCircuit(program, b), program.technology

@@ -12,6 +12,8 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
+from thermograd.devicemodel.cost import compiled
+from thermograd.devicemodel.cost.compiled import compiled_array
 from thermograd.devicemodel.cost.loaded_circuit import LoadedCircuit
 from thermograd.devicemodel.cost.planned import planned_array
 from thermograd.devicemodel.cost.planned_oscillators import OscillatorLoop
@@ -87,6 +89,14 @@ def test_finite_gain_is_taken_off_the_friction() -> None:
     heavy = dataclasses.replace(made, friction=2 * math.sqrt(1e-3) * UNIT)
     assert heavy.slowest(1e-3 * UNIT, UNIT) > 1.15 * made.slowest(1e-3 * UNIT, UNIT)
     assert made.leak() < 0.02 * made.load / 2000
+
+
+def test_large_programs_settle_as_their_slowest_mode_of_second_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = np.diag([1.0, 0.5, 0.01])
+    program = compile_matrix(matrix, "oscillator", preset("integrated").replace(resistors__bits=None), check=False)
+    exact = compiled_array(program).settling(1e-3)
+    monkeypatch.setattr(compiled, "LARGEST", 4)  # half of it is less than three cells
+    assert compiled_array(program).settling(1e-3) == pytest.approx(exact, rel=0.05)
 
 
 def test_a_plan_of_oscillators_has_two_amplifiers_and_a_code_more_a_cell() -> None:
