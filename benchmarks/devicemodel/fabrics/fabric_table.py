@@ -17,8 +17,8 @@ n variances and the n (n - 1) / 2 covariances: 1 is agreement. Standard errors a
     var mean = S(0) / T,        var C_ij = (2 / T) int_0^inf [C_ii(t) C_jj(t) + C_ij(t) C_ji(t)] dt,
 
 with S(0) that of the currents really injected (trapezoidal steps: `circuits.linear.johnson`). Controls: a law whose mean is 1 % larger;
-variances 10 % larger; and another kind of law. In active fabrics this is equipartition, (k T / C) A^-1 a rail; in passive ones it is the
-covariance of the other kind, of the same trace, A^-1 where the law is k T C^-1 and I where it is A^-1.
+variances 10 % larger; and, over variances and covariances, another kind of law. In active fabrics this is equipartition, (k T / C) A^-1 a
+rail; in passive ones it is the covariance of the other kind, of the same trace, A^-1 where the law is k T C^-1 and I where it is A^-1.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def row(fabric: str, n: int, condition: float) -> str:
         f"{rms(np.diag(apart(covariance))):.2f}",
         f"{rms(apart(covariance)[pairs]):.2f}",
         f"{rms(np.diag(apart(1.1 * covariance))):.1f}",
-        f"{rms(np.diag(apart(other))):.0f}",
+        f"{rms(apart(other)[np.triu_indices(n)]):.0f}",
         f"{time.perf_counter() - started:.0f}",
     ]
     return f"| {' | '.join(cells)} |"
