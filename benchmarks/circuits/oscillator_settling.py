@@ -42,7 +42,7 @@ from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.program import AnalogProgram
 from thermograd.devicemodel.host.iterations import flexible_cg
-from thermograd.report.figures.style import BLUE, ORANGE, VERMILLION, WIDE, save, styled
+from thermograd.report.figures.style import BLUE, ORANGE, VERMILLION, WIDE, log_ticks, save, styled
 
 INTEGRATED = preset("integrated")
 AMPLIFIERS = preset("ideal").replace(
@@ -305,8 +305,8 @@ def plot(path: Path, ideal: dict[str, np.ndarray], real: dict[str, np.ndarray]) 
         line = np.exp(np.mean(np.log(times / conditions**power))) * conditions**power
         left.plot(conditions, line, color=colour, linewidth=0.8)
         left.annotate(
-            f"{fabric}: slope {slope(times)[0]:.3f}", (conditions[-3], line[-3]), (-8, 10), textcoords="offset points",
-            ha="right", color=colour,
+            f"{fabric}: slope {slope(times)[0]:.3f}", (conditions[3], line[3]), (6, -12), textcoords="offset points",
+            color=colour,
         )  # fmt: skip
     left.set(title="ideal amplifiers", ylabel="settling time to 1e-3, tau")
     names = {"crossbar": ("crossbar", BLUE), "oscillator": ("oscillator", VERMILLION), "bare": ("without R_z", ORANGE)}
@@ -317,6 +317,8 @@ def plot(path: Path, ideal: dict[str, np.ndarray], real: dict[str, np.ndarray]) 
     right.set(title="amplifiers of the integrated preset", ylabel="settling time to 1e-3 of its own end, us")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="condition number")
+        log_ticks(axes.xaxis)
+        log_ticks(axes.yaxis)
     save(figure, path)
 
 

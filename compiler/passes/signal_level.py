@@ -39,15 +39,16 @@ def require_stable(program: AnalogProgram) -> None:
             f"rounded to {rounding}, the passive circuit has nodes without a resistor to ground, which float; use "
             "more bits, more damping, or fabric='crossbar'"
         )
-    smallest = float(np.linalg.eigvals(dense(program.matrix)).real.min())
-    if smallest > 0:
+    values = np.linalg.eigvals(dense(program.matrix))
+    smallest = float(values.real.min())
+    if smallest > program.size * np.finfo(float).eps * np.abs(values).max():
         raise UnrealisableError(
             f"the amplifiers are too slow for fabric {program.fabric_name}: a mode grows; use a larger gain-bandwidth product "
             f"(opamp.gbw, now {program.technology.opamp.gbw:.3g} Hz), larger capacitors, or fabric='crossbar'"
         )
     raise UnrealisableError(
         f"rounded to {rounding}, the matrix has an eigenvalue of {smallest:.4g} and the circuit is unstable; use more "
-        f"bits (or a finer series), or at least {-smallest:.4g} more damping"
+        f"bits (or a finer series), or at least {max(0.0, -smallest):.4g} more damping"
     )
 
 

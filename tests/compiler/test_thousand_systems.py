@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from thermograd.circuits.errors import InputError
+from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.presets import PRESETS
 from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.compile import compile_matrix, compile_system
@@ -168,3 +168,12 @@ def test_a_wrong_circuit_would_be_seen():
     wrong = text.replace(line, " ".join([*words[:3], repr(float(words[3]) * 1.01), *words[4:]]))
     x, exact = program.decode(operating_point(wrong)), np.linalg.solve(a, b)
     assert np.linalg.norm(x - exact) > 10 * describe(program, dies=0).solution_bound * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("fabric", ["crossbar", "oscillator"])
+def test_a_matrix_that_rounding_makes_singular_is_rejected(fabric):
+    parts = PRESETS["ideal"].replace(resistors__series="E6")
+    with pytest.raises(
+        UnrealisableError, match=r"rounded to series E6, the matrix has an eigenvalue of 0 .* or at least 0 more damping"
+    ):
+        compile_matrix([[1.0, -1.0], [-1.0, 1.001]], fabric, parts, b=[1.0, 2.0])
