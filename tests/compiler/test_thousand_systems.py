@@ -174,6 +174,7 @@ def test_a_wrong_circuit_would_be_seen():
 def test_a_matrix_that_rounding_makes_singular_is_rejected(fabric):
     parts = PRESETS["ideal"].replace(resistors__series="E6")
     with pytest.raises(
-        UnrealisableError, match=r"rounded to series E6, the matrix has an eigenvalue of 0 .* or at least 0 more damping"
+        UnrealisableError,
+        match=r"rounded to series E6, the matrix has an eigenvalue of 0 .* or at least 0 more damping",
     ):
         compile_matrix([[1.0, -1.0], [-1.0, 1.001]], fabric, parts, b=[1.0, 2.0])

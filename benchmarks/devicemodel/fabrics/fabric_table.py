@@ -1,6 +1,6 @@
 """Mean and covariance of every fabric's readings in ngspice against its law, in standard errors.
 
-    python benchmarks/devicemodel/fabrics/fabric_table.py                       (about ten minutes of one core)
+    python benchmarks/devicemodel/fabrics/fabric_table.py                       (some fifteen minutes of one core)
     python benchmarks/devicemodel/fabrics/fabric_table.py --sizes 8 --conditions 10 --fabrics oscillator lc        (some seconds)
 
 Systems. n = 8 and 16, condition number 10, 100 and 1,000, one random matrix each: of mixed signs in the active fabrics, a damped graph
@@ -185,7 +185,7 @@ def row(fabric: str, n: int, condition: float) -> str:
     columns = [space.noise_nodes.index(node) for node in injected.nodes]
     response = space.Dn[:, columns] - space.H @ np.linalg.solve(space.F, space.Bn[:, columns])
     still = basis.T @ response @ injected.factor
-    error = np.sqrt(step * np.sum(still**2, axis=1) / length)
+    error = np.sqrt(step * np.sum(still**2, axis=1) / length) if driven else np.ones(n)
     off = basis.T @ (volts.mean(axis=1) - exact) / error
     wrong = basis.T @ (volts.mean(axis=1) - 1.01 * exact) / error
     seen = (volts - exact[:, None]) @ (volts - exact[:, None]).T / volts.shape[1]
