@@ -13,7 +13,7 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...devicemodel.device import Device, Solution
 from ...devicemodel.devices.ideal import IdealDevice
-from ...devicemodel.systems import Implicit
+from ...devicemodel.systems import Implicit, eigenvalue_floor
 from ..tasks.task import Task
 from .train import train
 
@@ -27,12 +27,14 @@ class CurvatureSystem:
         matrix: A = lambda I + K, (k, k) float64.
         b: drive, (k,).
         start: initial state, (k,).
+        floor: >= 0, lambda, which no eigenvalue of A is below; 0: not known.
     """
 
     step: int
     matrix: np.ndarray
     b: np.ndarray
     start: np.ndarray
+    floor: float = 0.0
 
 
 class RecordingDevice:
@@ -64,9 +66,8 @@ class RecordingDevice:
         if self._count in self.calls:
             start = (b * 0 if x0 is None else x0).detach().double().numpy()
             matrix = system.dense().detach().double().numpy()
-            self.systems.append(
-                CurvatureSystem(self._count, (matrix + matrix.T) / 2, b.detach().double().numpy(), start)
-            )
+            symmetric, floor = (matrix + matrix.T) / 2, eigenvalue_floor(system) or 0.0
+            self.systems.append(CurvatureSystem(self._count, symmetric, b.detach().double().numpy(), start, floor))
             self.solutions.append(solution)
         self._count += 1
         return solution

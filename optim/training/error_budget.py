@@ -45,7 +45,7 @@ def training_error_budget(
     batch = task.plan.batch if batch is None else batch
     found = curvature_systems(task, steps, batch, seed, settings)
     problems = [
-        Problem(Dense(torch.from_numpy(one.matrix)), torch.from_numpy(one.b), torch.from_numpy(one.start))
+        Problem(Dense(torch.from_numpy(one.matrix), one.floor), torch.from_numpy(one.b), torch.from_numpy(one.start))
         for one in found
     ]
     hardware = Hardware(made_of, float(chosen["duration"]), layout=layout)

@@ -87,6 +87,14 @@ def test_oscillators_take_fewer_tau_and_their_velocities_are_drawn(run: Run, mon
     assert np.abs(velocities).max() > 20 * np.abs(velocities[:, -1]).max()
 
 
+def test_the_causes_of_oscillators_are_sought_with_the_friction_of_the_solution(run: Run) -> None:
+    DeviceCard.uncalibrated(PRESETS["integrated"], "oscillator").write(Path("card.json"))
+    system = save("one.npy", A[:1, :1])
+    code, out, error = run("simulate", system, "--card", "card.json", "--reading", "bare", "--why", "--json")
+    assert (code, error) == (0, "")
+    assert json.loads(out)["causes"]
+
+
 def test_a_cascade_is_given_the_factors_of_a_file(run: Run) -> None:
     system = save("factors.npz", J=np.array([[1.0, -0.5, 0.2]]), damping=0.5, b=np.ones(3))
     code, out, _ = run("simulate", system, "--fabric", "factored", "--technology", "integrated", "--die", "1", "--json")

@@ -31,7 +31,7 @@ from thermograd.devicemodel.estimate import RANGES
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
 
-from ...systems import spd
+from ...systems import m_matrix, spd
 
 CONVERTER = ("full_scale", "noise", "max_gain", "leakage", "figure_of_merit", "rate", "count")
 HARMLESS = {
@@ -121,6 +121,16 @@ def test_without_all_causes_a_single_ended_array_is_ideal_to_rounding() -> None:
     found = hardware.causes()
     assert error(hardware, problem(), 3) > 0.03
     assert error(hardware.without(found), problem(), 3) < 1e-12
+
+
+@pytest.mark.parametrize("fabric", ["rc", "lc", "oscillator"])
+def test_without_all_causes_passive_cells_and_oscillators_are_ideal_to_rounding(fabric: str) -> None:
+    matrix, b = torch.from_numpy(m_matrix(3, 0)), torch.ones(3, dtype=torch.float64)
+    one = Problem(Dense(matrix, floor=float(torch.linalg.eigvalsh(matrix)[0])), b)
+    technology = EVERYTHING.replace(resistors__slices=1, inductors__die_to_die=0.02, inductors__gradient=0.02)
+    hardware = Hardware(DeviceCard.uncalibrated(technology, fabric), DURATION)
+    assert error(hardware, one, 3) > 1e-3
+    assert error(hardware.without(hardware.causes()), one, 3) < 1e-12
 
 
 @pytest.mark.parametrize("layout", [False, True])

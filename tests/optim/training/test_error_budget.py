@@ -28,6 +28,7 @@ def test_the_errors_are_those_of_the_die_on_the_systems_of_the_training() -> Non
         system, b, start = Dense(torch.from_numpy(one.matrix)), torch.from_numpy(one.b), torch.from_numpy(one.start)
         exact = np.linalg.solve(one.matrix, one.b)
         assert one.step == steps[column]
+        assert 0 < one.floor <= np.linalg.eigvalsh(one.matrix)[0] * (1 + 1e-9), "which oscillators are damped by"
         for row, die in enumerate((1, 2)):
             x = SurrogateDevice(card, die, seed=4).solve(system, b, 9.0, x0=start).x.numpy()
             error = np.linalg.norm(x - exact) / np.linalg.norm(exact)
