@@ -353,6 +353,11 @@ class CircuitDevice(HostedDevice):
         held = {"programmings": self.programmings, "temperature": self._temperature.state_dict()}
         return {**super().state_dict(), **held}
 
+    @property
+    def _identity(self) -> dict[str, Any]:
+        """See `HostedDevice._identity`; of as many voltages, a state of two cells of oscillators is none of four of a crossbar."""
+        return {**super()._identity, "fabric": self.fabric}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `HostedDevice.load_state_dict`."""
         if missing := [key for key in ("programmings", "temperature") if key not in state]:

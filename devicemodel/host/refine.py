@@ -32,7 +32,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 import torch
 from torch import Tensor
 
-from ...circuits.errors import InputError
+from ...circuits.errors import InputError, UnrealisableError
 from ...compiler.linear_system import LinearSystem
 from ...compiler.validate import check_damping
 from ..checks import check_duration
@@ -382,4 +382,14 @@ def _programmed(solution: Solution, programmed: bool) -> Solution:
 
 def _one_device(device: Device, loaded: Loaded, duration: float) -> RunRows:
     """The runs of all rows by one device, for `duration` tau of A."""
-    return lambda rows, drives, starts: solve_many(device, loaded.programmed, drives, duration * loaded.stretch, starts)
+
+    def run(rows: Sequence[int], drives: Tensor, starts: Tensor) -> Sequence[Solution]:
+        try:
+            return solve_many(device, loaded.programmed, drives, duration * loaded.stretch, starts)
+        except UnrealisableError as error:
+            if not loaded.equilibrated:
+                raise
+            # Its entries and lambda* are not those of A.
+            raise UnrealisableError(f"scaled to a unit diagonal, as it is programmed to be refined: {error}") from error
+
+    return run

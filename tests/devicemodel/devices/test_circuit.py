@@ -167,6 +167,14 @@ def test_a_state_is_plain_enough_for_torch_load(tmp_path):
     np.testing.assert_allclose(device.solve(A, B, 0.0).x, restored["state"], rtol=1e-12)
 
 
+def test_a_state_is_one_of_its_fabric():
+    """Four voltages are four cells of a crossbar, or two of oscillators."""
+    device, floor = SpiceDevice(INTEGRATED, fabric="oscillator"), 0.9
+    device.solve(Dense(torch.eye(2, dtype=torch.float64), floor), vector(1.0, 2.0), 0.0)
+    with pytest.raises(InputError, match="fabric oscillator, and this one is of fabric crossbar"):
+        SpiceDevice(INTEGRATED, fabric="crossbar").load_state_dict(device.state_dict())
+
+
 def test_no_drive_and_no_charge_read_zero():
     np.testing.assert_array_equal(perfect().solve(A, torch.zeros(3, dtype=torch.float64), math.inf).x, 0.0)
 

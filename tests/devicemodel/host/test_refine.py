@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from thermograd.circuits.errors import InputError
+from thermograd.circuits.errors import InputError, UnrealisableError
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.cascade.device import CascadeDevice
 from thermograd.devicemodel.device import Device, Outcome, Solution, order_of
@@ -177,6 +177,15 @@ def test_the_programmed_matrix_has_a_unit_diagonal_and_as_many_seconds():
     np.testing.assert_allclose(drive, b * system.diagonal().rsqrt())
     torch.testing.assert_close(found.x, exact(system, b))
     assert found.refinement.equilibrated
+
+
+def test_a_scaled_matrix_that_a_fabric_cannot_hold_is_said_to_be_scaled():
+    device, system = SurrogateDevice(true_card(preset("integrated"), "rc"), 1), Dense(torch.tensor(spd(3, 9.0, 1)))
+    drive = torch.ones(3, dtype=torch.float64)
+    with pytest.raises(UnrealisableError, match=r"^scaled to a unit diagonal.*entry \[\d, \d\]"):
+        Refined(device).solve(system, drive, 9.0)
+    with pytest.raises(UnrealisableError, match="^fabric rc"):
+        Refined(device, equilibrate=False).solve(system, drive, 9.0)
 
 
 def test_as_it_is_where_asked():
