@@ -184,7 +184,7 @@ def test_a_scaled_matrix_that_a_fabric_cannot_hold_is_said_to_be_scaled():
     drive = torch.ones(3, dtype=torch.float64)
     with pytest.raises(UnrealisableError, match=r"^scaled to a unit diagonal.*entry \[\d, \d\]"):
         Refined(device).solve(system, drive, 9.0)
-    with pytest.raises(UnrealisableError, match="^fabric rc"):
+    with pytest.raises(UnrealisableError, match=r"^fabric rc"):
         Refined(device, equilibrate=False).solve(system, drive, 9.0)
 
 
