@@ -36,6 +36,9 @@ SWING, SETTLED, INDUCTIVE = 0.1, 25.0, 0.3
 factor of noisy steps of circuits with inductors."""
 TOLERANCE = 1e-6
 """Relative tolerance of a noiseless transient; its end is then right to 1e-6 of the largest voltage."""
+ROUNDING = 1e-9
+"""Error of a step that counts in circuits with inductors, of the largest current: above what rounding makes of a capacitor's current in the
+first, shortest steps from a state of rest."""
 
 
 class SpiceDevice(CircuitDevice):
@@ -185,7 +188,8 @@ class SpiceDevice(CircuitDevice):
         analysis, rows = sampled(program, spans, noisy) if resting is None else (resting, None)
         analysis = dataclasses.replace(analysis, nodes=nodes)
         if program.fabric.has_inductors:
-            analysis = dataclasses.replace(analysis, smallest_current=_least_current(program, currents, state))
+            least = _least_current(program, currents, state, analysis.tolerance)
+            analysis = dataclasses.replace(analysis, smallest_current=least)
         drawn = None if rng is None else self._drawn(circuit, analysis, rng)
         result = run(netlist, analysis, seed=0 if noisy else None, timeout=self.timeout, currents=drawn)
         self.simulator = result.ngspice_version
@@ -306,10 +310,11 @@ def _resting(program: AnalogProgram, followed: bool) -> OperatingPoint | Transie
     return dataclasses.replace(shown, stop=stop) if isinstance(shown, Transient) else _noiseless(program, stop)
 
 
-def _least_current(program: AnalogProgram, currents: np.ndarray, state: np.ndarray) -> float:
-    """See `Transient.smallest_current`: of those currents that a run begins with."""
+def _least_current(program: AnalogProgram, currents: np.ndarray, state: np.ndarray, tolerance: float) -> float:
+    """See `Transient.smallest_current`: of those currents that a run begins with, the share whose tolerance is above rounding, which is all
+    that capacitors' currents are once swings have died out."""
     largest = max(np.abs(currents).max(), np.abs(state).max() * program.fabric.drive_unit(program.technology))
-    return max(1e-9 * float(largest), 1e-17)
+    return max(ROUNDING / tolerance * float(largest), 1e-17)
 
 
 def linear_law_of(program: AnalogProgram) -> LinearLaw:
