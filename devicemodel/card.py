@@ -17,6 +17,7 @@ from ..circuits.errors import InputError
 from ..circuits.files import first_problem, read_checksummed, write_checksummed
 from ..circuits.records import Record
 from ..circuits.technology.die import Die
+from ..circuits.technology.presets import as_technology
 from ..circuits.technology.redraw import Redraw
 from ..circuits.technology.technology import Technology
 from ..compiler.fabrics.registry import fabric_named, fabric_names
@@ -237,12 +238,14 @@ class DeviceCard(Record):
                 )
 
     @classmethod
-    def uncalibrated(cls, technology: Technology, fabric: str = "auto") -> DeviceCard:
-        """The card that a perfect calibration would find: the technology's own figures, and no bounds of validity, since none was tried.
+    def uncalibrated(cls, technology: Technology | str, fabric: str = "auto") -> DeviceCard:
+        """The card that a perfect calibration would find: the technology's, or preset's, own figures, and no bounds of validity, since none
+        was tried.
 
         Amplifiers' figures that devices of a card do not have (`UNMODELLED`) are left out, and all of them in a passive fabric. "auto" is
         the array that the technology's amplifiers make, as in `calibrate`.
         """
+        technology = as_technology(technology)
         fabric = array_for(technology) if fabric == "auto" else fabric
         opamp, active = technology.opamp, fabric_named(fabric).active
         values = {

@@ -170,14 +170,17 @@ class Kronecker:
     Args:
         A: (..., p, p) symmetric, float32 or float64. B: (..., q, q) symmetric, of the same type.
         damping: lambda >= 0, in the units of A (x) B.
+        floor: >= 0, where no eigenvalue of either factor is known to be below it, as of `factored_damping`; of each as that of a `Dense`
+            where they are solved with one after the other. 0 says nothing.
 
     Raises:
-        InputError: as `LowRank`.
+        InputError: as `LowRank`; floor negative or not finite.
     """
 
     A: Tensor
     B: Tensor
     damping: float = 0.0
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         for name, factor in (("A", self.A), ("B", self.B)):
@@ -186,6 +189,8 @@ class Kronecker:
         check_alike("B", self.B, "A", self.A)
         _ = self.batch
         check_damping(self.damping)
+        if not (math.isfinite(self.floor) and self.floor >= 0):
+            raise InputError(f"floor is {self.floor}: give a finite number >= 0 that no eigenvalue of A or B is below")
 
     @property
     def size(self) -> int:

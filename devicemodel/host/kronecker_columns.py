@@ -47,7 +47,7 @@ def factored_damping(system: Kronecker) -> Kronecker:
     A, B = pi * A, B / pi
     for factor in (A, B):
         factor.diagonal().add_(s)
-    return Kronecker(A, B)
+    return Kronecker(A, B, floor=s)
 
 
 def trace_ratio(a: Tensor, b: Tensor) -> float:
@@ -169,15 +169,16 @@ class KroneckerColumns:
         self._loaded = None
 
     def _factors(self, system: Kronecker) -> tuple[Loaded, Loaded]:
-        floor = 0.0
         if system.damping > 0:
             if not self.factored_damping:
                 raise InputError(
                     f"the system has the damping {system.damping:g}, and cannot be solved column by column: give "
                     "factored_damping(system), or KroneckerColumns(device, factored_damping=True) as a preconditioner"
                 )
-            floor, system = math.sqrt(system.damping), factored_damping(system)
-        A, B = (load(Dense(one, floor=floor), self.device, self.equilibrate, 0.0, 0) for one in (system.A, system.B))
+            system = factored_damping(system)
+        A, B = (
+            load(Dense(one, floor=system.floor), self.device, self.equilibrate, 0.0, 0) for one in (system.A, system.B)
+        )
         return A, B
 
     def _run(

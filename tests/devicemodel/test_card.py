@@ -332,7 +332,7 @@ def test_an_uncalibrated_card_has_the_figures_of_its_technology() -> None:
     assert passive.inductor_mismatch.value == 0.0
     assert DeviceCard.uncalibrated(technology, "lc").inductor_mismatch.value == technology.inductors.mismatch
     # Of amplifiers with one output.
-    single = DeviceCard.uncalibrated(preset("breadboard"))
+    single = DeviceCard.uncalibrated("breadboard")
     assert (single.fabric, single.leak.value) == ("crossbar_single", 5e-6)
     with pytest.raises(InputError, match="fabric crossbar cannot be built: its amplifiers need two outputs"):
         DeviceCard.uncalibrated(preset("breadboard"), "crossbar")

@@ -105,6 +105,12 @@ def test_an_exact_device_takes_the_digital_steps(factored, normalised):
     assert off(found, steps_of(KFAC, 4, factored_damping=not factored, refresh=1, normalised=normalised)[0]) > 1e-2
 
 
+def test_oscillators_take_them_too_by_the_floor_of_each_damped_factor():
+    digital, _ = steps_of(KFAC, factored_damping=True)
+    found, _ = steps_of(TNGD, device=IdealDevice(friction="critical"), system="kfac", duration=200.0, reading="bare")
+    assert off(found, digital) < 1e-9
+
+
 def test_no_analog_time_is_sgd():
     model, x, y = problem()
     gradient = torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()))
