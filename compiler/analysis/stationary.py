@@ -57,7 +57,7 @@ def _slow(law: LinearLaw, opamp: OpAmp, flow: np.ndarray, scale: np.ndarray) -> 
             if source.kind == "voltage"
             else (opamp.noise_current, opamp.noise_current_corner)
         )
-        into, sections = np.zeros((len(flow), law.size)), slow_noise("", density, corner)
+        into, sections = np.zeros((len(flow), source.into.shape[1])), slow_noise("", density, corner)
         into[: law.order] = source.into / scale[: law.order, None]
         for hertz in sections.corners:
             own = sections.variance * np.linalg.solve(2 * math.pi * hertz * np.eye(len(flow)) - flow, into)

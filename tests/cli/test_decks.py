@@ -78,7 +78,7 @@ def test_amplifiers_of_choice_are_in_both_files(dialect: str, run: Run) -> None:
         ("--monte-carlo 10 --b b.npy", "--out PREFIX"),
         ("--params", "--out PREFIX"),
         ("--monte-carlo 10 --b b.npy --out x", "technology ideal has no tolerances.*every die would be the same"),
-        ("--monte-carlo 10 --b b.npy --out x --technology integrated --fabric lc", "fabric lc has no dies"),
+        ("--monte-carlo 10 --b b.npy --out x --technology integrated --fabric lc", "fabric lc is not read at rest"),
     ],
 )
 def test_what_is_rejected(options: str, message: str, run: Run) -> None:
