@@ -21,6 +21,9 @@ from .matrices import (
     smallest_eigenvalue,
 )
 
+ROUNDING = 1e-12
+"""Share of the mean diagonal below which a lack of damping is that of a singular matrix."""
+
 
 def lambda_star(matrix: Matrix) -> float:
     """The least damping, added to this matrix, that lets positive resistors realise it; 0 when they already can."""
@@ -40,8 +43,10 @@ def passive_scaling(matrix: Matrix) -> tuple[np.ndarray | None, str]:
         if scaling is not None:
             return scaling / scaling.max(), "its comparison matrix is positive definite (lambda* = 0)"
     needed, mean = lambda_star(matrix), float(own.mean())
+    if needed <= ROUNDING * mean:
+        return None, "its comparison matrix is singular; positive parts need some damping, however little"
     ratio = f", {needed / mean:.3g} times the mean diagonal" if mean > 0 else ""
     return None, (
-        "its comparison matrix is not positive definite; positive resistors need "
+        "its comparison matrix is not positive definite; positive parts need "
         f"{needed:.4g} more damping (lambda* = {needed:.4g}{ratio})"
     )

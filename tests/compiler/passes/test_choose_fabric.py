@@ -132,3 +132,10 @@ def test_a_passive_fabric_names_lambda_star_and_the_fabric_that_can(fabric, matr
     assert ("add damping" in str(raised.value)) == (fabric in ("dual_rail", "lc"))
     named = re.search(r"use fabric='(\w+)'", str(raised.value))
     assert choose_fabric(np.array(matrix), named[1], IDEAL).fabric.name == named[1]
+
+
+def test_a_singular_matrix_needs_damping_of_any_size():
+    laplacian = np.array([[1.0, -1.0, 0.0], [-1.0, 2.0, -1.0], [0.0, -1.0, 1.0]])
+    for fabric in ("rc", "lc", "spu"):
+        with pytest.raises(UnrealisableError, match="singular; positive parts need some damping, however little"):
+            choose_fabric(laplacian, fabric, IDEAL)
