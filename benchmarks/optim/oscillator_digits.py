@@ -7,6 +7,9 @@ The cards are those of `thermograd calibrate --fabric oscillator` and `--fabric 
 classes (64-32-10) 72: beyond what cards are calibrated for, and some two seconds a step for the law of all states. Readings are refined
 to |b - A x| <= 1e-2 |b|, TNGD's own. A run has 9 / damping tau of a crossbar, 9 / sqrt(damping) tau of oscillators.
 
+Before each table, condition numbers of systems of the training by the ideal device, scaled to a unit diagonal as they are refined, and what
+the floor damping / max A_ii would make of them, by which friction goes.
+
 Rows: exact NGD with the same seeds, crossbars, oscillators. Differences are paired; intervals are of 95 % (Student's t, over pairs).
 """
 
@@ -33,6 +36,7 @@ from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.tasks.task import Task
+from thermograd.optim.training.curvature_systems import curvature_systems
 from thermograd.optim.training.train import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -44,6 +48,7 @@ SETTINGS = ((0.1, 0.3), (0.01, 0.1))
 BATCH, STEPS = 8, 120
 TEN = ((0.1, 0.2),)
 """The same of ten classes: exact NGD's best of `refined_digits.py`."""
+LOOKED_AT = (2, 20, 60, STEPS - 1)
 ROWS = ("exact NGD", "crossbar", "oscillator")
 
 
@@ -95,6 +100,18 @@ def one(
     }
 
 
+def conditions(task: Task, setting: tuple[float, float]) -> str:
+    """Of four systems, and by their floors."""
+    damping, rate = setting
+    given = {"damping": damping, "lr": rate, "duration": 9 / damping}
+    texts = []
+    for system in curvature_systems(task, LOOKED_AT, BATCH, settings=given):
+        own = np.sqrt(np.diag(system.matrix))
+        values = np.linalg.eigvalsh(system.matrix / np.outer(own, own))
+        texts.append(f"{values[-1] / values[0]:.3g} ({values[-1] * own.max() ** 2 / damping:.3g})")
+    return f"condition numbers at steps {', '.join(map(str, LOOKED_AT))} (by the floor): {', '.join(texts)}"
+
+
 def _pm(values: np.ndarray) -> str:
     return "{:.2f} +- {:.2f}".format(*interval(values))
 
@@ -132,6 +149,7 @@ def main() -> None:
     }
     for setting in settings:
         print(f"\n\nDamping {setting[0]:g}, rate {setting[1]:g}; {len(pairs)} pairs of seed and die\n")
+        print(f"{conditions(task, setting)}\n")
         print(
             "| reading | test accuracy, % | less exact NGD's | less the crossbar's | worst | steps skipped, by gradient, % | runs a step "
             "| products | analog time a step, us |\n|---|---|---|---|---|---|---|---|---|"
