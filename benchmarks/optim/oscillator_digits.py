@@ -4,7 +4,7 @@
 
 The cards are those of `thermograd calibrate --fabric oscillator` and `--fabric crossbar`; without them, ones of the figures of the
 `integrated` preset, not calibrated. Digits, odd or even (network 64-32-2), batch 8, so that the dual system has eight unknowns, or with ten
-classes (64-32-10) 72: beyond what cards are calibrated for, and some two seconds a step for the law of all states. Readings are refined
+classes (64-32-10) 72: beyond what cards are calibrated for, and more than a second a step for the law of all states. Readings are refined
 to |b - A x| <= 1e-2 |b|, TNGD's own. A run has 9 / damping tau of a crossbar, 9 / sqrt(damping) tau of oscillators.
 
 Before each table, condition numbers of systems of the training by the ideal device, scaled to a unit diagonal as they are refined, and what
