@@ -261,7 +261,7 @@ def _place(
     if cells is None:
         parts = rounded(parts, choice.fabric, technology, choice.scaling, rounding, b, seed)
     else:
-        parts, unit = with_verified_codes(parts, unit, cells, technology.resistors)
+        parts, unit = with_verified_codes(choice.fabric, parts, unit, cells, technology.resistors)
     return AnalogProgram(
         technology=technology,
         fabric_name=choice.fabric.name,

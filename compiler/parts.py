@@ -238,6 +238,11 @@ class Parts(abc.ABC):
         """Signed conductances of an array's crosspoints, of the first slice, (n, n) S; one rail's, both are alike."""
         raise UnrealisableError(f"{type(self).__name__} is no array of crosspoints")
 
+    @property
+    def slices(self) -> int:
+        """Resistors at each crosspoint of an array, 1 or 2."""
+        return 1
+
     def with_entries(self, entries: Sequence[np.ndarray]) -> Self:
         """These parts with other crosspoints on all rails: one array (n, n) of signed conductances, S, for each slice."""
         raise UnrealisableError(f"{type(self).__name__} is no array of crosspoints")

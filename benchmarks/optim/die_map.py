@@ -52,7 +52,7 @@ from thermograd.report.figures.style import BLACK, ORANGE, VERMILLION, save, sty
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import NoDie
+from dies import NoDie, counted
 from ngd_speed_parts.report import filled
 
 MISMATCHES = (0.003, 0.01, 0.03, 0.1)
@@ -275,7 +275,6 @@ def main() -> None:
             if run is not None:
                 found[cell] = run
     else:
-        counted = lambda done, total: print(f"\r{done} of {total} runs", end="", file=sys.stderr, flush=True)  # noqa: E731
         for key, run in store.map(lambda cell: one(task, trial, cell), jobs, arguments.workers, progress=counted):
             found[jobs[key]] = run
     text, figure = summarised(arguments.task, task, trial, found, dies)

@@ -1,8 +1,10 @@
-"""What the benchmarks of trained dies share: a card without a calibration, a device without a die, means with their intervals."""
+"""What the benchmarks of trained dies share: a card without a calibration, a device without a die, means with their intervals, a
+line of progress."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,3 +37,8 @@ def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple
         return float(found.mean()), math.nan
     error = found.std(ddof=1) / math.sqrt(len(found))
     return float(found.mean()), float(stats.t.ppf((1 + level) / 2, len(found) - 1) * error)
+
+
+def counted(done: int, total: int) -> None:
+    """Say how many runs are done, on one line."""
+    print(f"\r{done} of {total} runs", end="", file=sys.stderr, flush=True)

@@ -41,7 +41,7 @@ from thermograd.optim.training.train import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import interval
+from dies import counted, interval
 
 DAMPING, BATCH, TAIL = 0.1, 8, 20
 LARGEST = 0.2
@@ -143,7 +143,6 @@ def main() -> None:
 
     def run(jobs: list[tuple[Row, float, int]]) -> dict[tuple[Row, float, int], dict[str, float]]:
         keys = {job_key(DAMPING, BATCH, TAIL, LARGEST, arguments.steps, *job): job for job in jobs}
-        counted = lambda done, total: print(f"\r{done} of {total} runs", end="", flush=True)  # noqa: E731
         done = dict(store.map(lambda job: one(*job, arguments.steps), keys, arguments.workers, progress=counted))
         print()
         return {job: done[key] for key, job in keys.items()}

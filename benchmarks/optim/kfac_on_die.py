@@ -49,7 +49,7 @@ from thermograd.optim.training.train import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import NoDie, card_of_preset, interval
+from dies import NoDie, card_of_preset, counted, interval
 
 
 class Setting(NamedTuple):
@@ -282,7 +282,6 @@ def main() -> None:
         for die in (dies if row in ON_A_DIE else [None])
     ]
     jobs = {job_key(card.model_dump_json(), task.name, steps, CURVATURE, TIME_CONSTANTS, *run): run for run in runs}
-    counted = lambda done, total: print(f"\r{done} of {total} runs", end="", flush=True)  # noqa: E731
     found = dict(store.map(lambda run: one(task, batch, card, *run, steps), jobs, arguments.workers, progress=counted))
     results = {run: found[key] for key, run in jobs.items()}
     print()

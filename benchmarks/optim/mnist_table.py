@@ -51,7 +51,7 @@ from thermograd.report.figures.training import draw_accuracy, training_groups
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import NoDie, card_of_preset, interval
+from dies import NoDie, card_of_preset, counted, interval
 from ngd_speed_parts.report import filled
 
 
@@ -176,7 +176,6 @@ def main() -> None:
             kept = {key: store.read(key) for key in jobs}
             found = {key: run for key, run in kept.items() if run is not None}
         else:
-            counted = lambda done, total: print(f"\r{done} of {total} runs", end="", file=sys.stderr, flush=True)  # noqa: E731
             found = dict(store.map(lambda run: one(data, card, *run, steps), jobs, arguments.workers, progress=counted))
     except InputError as error:
         complain(str(error))

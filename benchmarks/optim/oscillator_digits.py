@@ -41,7 +41,7 @@ from thermograd.optim.training.train import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import interval
+from dies import counted, interval
 
 SETTINGS = ((0.1, 0.3), (0.01, 0.1))
 """(damping, rate)."""
@@ -142,7 +142,6 @@ def main() -> None:
     store: JobStore[dict[str, Any]] = JobStore(output_folder(options.out))
     text = {name: card.model_dump_json() for name, card in cards.items()}
     jobs = {job_key(task.name, text.get(run[0], ""), STEPS, BATCH, *run): run for run in runs}
-    counted = lambda done, total: print(f"\r{done} of {total} runs", end="", flush=True)  # noqa: E731
     found = {
         jobs[key]: value
         for key, value in store.map(lambda run: one(cards, task, *run), jobs, options.workers, progress=counted)

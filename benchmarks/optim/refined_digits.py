@@ -42,7 +42,7 @@ from thermograd.optim.training.train import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import NoDie, card_of_preset
+from dies import NoDie, card_of_preset, counted
 
 SETTINGS = ((0.1, 0.2), (0.3, 0.3))
 """(damping, rate)."""
@@ -149,7 +149,6 @@ def main() -> None:
         for die in (dies if row in ON_A_DIE else [None])
     ]
     jobs = {job_key(card.model_dump_json(), STEPS, BATCH, TIME_CONSTANTS, *run): run for run in runs}
-    counted = lambda done, total: print(f"\r{done} of {total} runs", end="", flush=True)  # noqa: E731
     found = dict(store.map(lambda run: one(card, *run), jobs, arguments.workers, progress=counted))
     print("\n" + table({run: found[key] for key, run in jobs.items()}, seeds, dies))
 

@@ -35,7 +35,7 @@ from thermograd.optim.training.train import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import card_of_preset, interval
+from dies import card_of_preset, counted, interval
 
 DAMPING, RATE, BATCH, DURATION = 0.3, 0.3, 8, 20.0
 ERRORS = ("none", "fixed", "anew")
@@ -156,7 +156,6 @@ def main() -> None:
         job_key(card_with(run[0], arguments.error).model_dump_json(), arguments.steps, DAMPING, *run): run
         for run in runs
     }
-    counted = lambda done, total: print(f"\r{done} of {total} runs", end="", flush=True)  # noqa: E731
     size, steps = arguments.error, arguments.steps
     work = lambda run: one(run[0], size, run[1], steps, *run[2:])  # noqa: E731
     found = dict(store.map(work, jobs, arguments.workers, progress=counted))

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...circuits.errors import InputError
 from ...circuits.technology.parts import Resistors
-from ..fabrics.array import ArrayParts
+from ..fabrics.base import Fabric
 from ..parts import Parts
 from ..programming import CellTable
 from .quantise import is_discrete, nearest, smallest_code
@@ -26,18 +26,21 @@ LEAST = 0.1
 """Share of the largest conductance that a crosspoint is counted on to hold at its largest code."""
 
 
-def with_verified_codes(parts: Parts, unit: float, cells: CellTable, resistors: Resistors) -> tuple[ArrayParts, float]:
+def with_verified_codes(
+    fabric: Fabric, parts: Parts, unit: float, cells: CellTable, resistors: Resistors
+) -> tuple[Parts, float]:
     """Parts of chosen codes, and the unit that a problem unit became.
 
     Args:
+        fabric: of the parts.
         parts: nominal, before rounding; of `unit`, S for a problem unit.
         cells: of the die, measured.
         resistors: codes that can be had.
 
     Raises:
-        InputError: parts that are no array of single crosspoints, or larger than the table.
+        InputError: a fabric that is no array of single crosspoints, or parts of more unknowns than the table.
     """
-    if not isinstance(parts, ArrayParts) or parts.symmetric:
+    if not fabric.has_layout or fabric.symmetric:
         raise InputError("cells holds measured crosspoints, which the fabric does not have: give fabric='crossbar'")
     if parts.size > cells.size:
         raise InputError(
@@ -64,7 +67,7 @@ def with_verified_codes(parts: Parts, unit: float, cells: CellTable, resistors: 
     return _scaled(parts, scale, resistors).with_entries(codes), scale * unit
 
 
-def _scaled(parts: ArrayParts, scale: float, resistors: Resistors) -> ArrayParts:
+def _scaled(parts: Parts, scale: float, resistors: Resistors) -> Parts:
     """The parts beside the crosspoints for a unit `scale` times as large, rounded."""
 
     def change(values: np.ndarray) -> np.ndarray:

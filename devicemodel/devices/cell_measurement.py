@@ -38,7 +38,6 @@ from ...circuits.technology.converters import Converter
 from ...circuits.technology.redraw import Redraw
 from ...compiler.compile import lay_out
 from ...compiler.conductance_errors import writing_errs
-from ...compiler.fabrics.array import ArrayParts
 from ...compiler.passes.quantise import is_discrete, nearest
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import CellTable
@@ -176,7 +175,6 @@ class _Bench:
         self.programmings, self.codes = self.programmings + 1, self.codes + changed
         self._loaded = present
         parts = self._blank.parts
-        assert isinstance(parts, ArrayParts)
         entries = [self._conductance * present, np.zeros((n, n))][: parts.slices]
         return dataclasses.replace(self._blank, parts=parts.with_entries(entries))
 
