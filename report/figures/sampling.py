@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .style import BLACK, BLUE, styled
 
@@ -19,5 +20,6 @@ def estimate_plot(x: np.ndarray, error: np.ndarray, exact: np.ndarray, title: st
     ax = figure.subplots()
     ax.axhline(0.0, color=BLACK, linewidth=0.7)
     ax.errorbar(np.arange(len(x)), x - exact, yerr=error, fmt="o", color=BLUE, markersize=4, elinewidth=1.0)
-    ax.set(xlabel="unknown", ylabel="estimate − A⁻¹b, ± one standard error (problem units)", title=title)
+    ax.set(xlabel="unknown", ylabel="error, ± one standard error (problem units)", title=title)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
