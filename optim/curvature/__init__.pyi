@@ -10,8 +10,8 @@ from .factor import FlatFactor as FlatFactor
 from .kronecker import KroneckerBlock as KroneckerBlock
 from .kronecker import WholeBlock as WholeBlock
 from .kronecker import kronecker_blocks as kronecker_blocks
-from .likelihood import Likelihood as Likelihood
-from .likelihood_detection import detect_likelihood as detect_likelihood
+from .losses.likelihood import Likelihood as Likelihood
+from .losses.likelihood_detection import detect_likelihood as detect_likelihood
 from .stacked_factor import StackedFactor as StackedFactor
 
 __all__ = [

@@ -14,7 +14,7 @@ from .autograd_graph import calls_of, users
 from .batch import Batch
 from .hooks import Call
 from .layers import Use, use_of
-from .loss_hessian import fixed_probe
+from .losses.loss_hessian import fixed_probe
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,9 @@ from .autograd_graph import leaves_bypassing
 from .batch import Batch
 from .blocks import ParameterBlock, RowsBlock
 from .factor import DetachedFactor, Factor, filled
-from .likelihood import Likelihood, require_likelihood
-from .likelihood_detection import detect_likelihood
-from .loss_hessian import LossCurvature, differentiate, fixed_probe, loss_curvature
+from .losses.likelihood import Likelihood, require_likelihood
+from .losses.likelihood_detection import detect_likelihood
+from .losses.loss_hessian import LossCurvature, differentiate, fixed_probe, loss_curvature
 from .per_sample import jacobian_rows
 from .sensitivities import Sink, make_sink
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from .blocks import ParameterBlock, stripes
-from .loss_hessian import LossCurvature
+from .losses.loss_hessian import LossCurvature
 
 DENSE_PARAMETERS = 20_000
 """Largest N for which `Factor.dense` forms the N x N matrix."""

@@ -27,7 +27,7 @@ from ..curvature import distributed
 from ..curvature.batch import Batch, Closure, all_finite, evaluate
 from ..curvature.curvature import CallShapes, Curvature
 from ..curvature.factor import DetachedFactor, Factor
-from ..curvature.likelihood import Likelihood
+from ..curvature.losses.likelihood import Likelihood
 from ..curvature.stacked_factor import StackedFactor
 from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number

@@ -13,7 +13,7 @@ from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
 from thermograd.optim.optimizers.ngd import NGD, NGDCG
 
-from .joined_batch import flat
+from ..joined_batch import flat
 
 
 def problem(seed=0):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thermograd.optim.curvature.likelihood_detection import detect_likelihood
+from thermograd.optim.curvature.losses.likelihood_detection import detect_likelihood
 
 F64 = torch.float64
 

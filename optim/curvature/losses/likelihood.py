@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from ...circuits.errors import InputError
+from ....circuits.errors import InputError
 
 Family: TypeAlias = Literal["categorical", "bernoulli", "gaussian"]
 MIN_PROBABILITY = 1e-12

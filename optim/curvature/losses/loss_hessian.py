@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...circuits.errors import InputError
+from ....circuits.errors import InputError
 
 MAX_OUTPUTS = 4096
 """Largest number of outputs of a sample, for a loss without a formula for its Hessian."""
