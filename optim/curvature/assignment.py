@@ -13,7 +13,8 @@ from ...circuits.errors import InputError
 from .autograd_graph import calls_of, users
 from .batch import Batch
 from .hooks import Call
-from .layers import Use, use_of
+from .layers.registry import use_of
+from .layers.use import Use
 from .losses.loss_hessian import fixed_probe
 
 

@@ -18,7 +18,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from .layers import EmbeddingUse, MatrixUse, Use
+from .layers.embedding import EmbeddingUse
+from .layers.matrix import MatrixUse
+from .layers.use import Use
 
 MAX_ENTRIES = 2**24
 """Entries of M, or of a product of positions, that are held at once: 64 MiB in float32."""

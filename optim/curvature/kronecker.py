@@ -28,7 +28,7 @@ from ...devicemodel.systems import Kronecker, LowRank
 from .batch import all_finite
 from .blocks import LayerBlock, LayerRowsBlock, PaddedBlock, ParameterBlock
 from .factor import Factor
-from .layers import MatrixUse
+from .layers.matrix import MatrixUse
 
 MAX_ROW_ENTRIES = 2**27
 """Largest number of entries of M of a parameter without Kronecker factors."""

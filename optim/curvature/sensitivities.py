@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from .blocks import MAX_ENTRIES, LayerBlock, LayerRowsBlock, ParameterBlock, by_rows
-from .layers import EmbeddingUse, MatrixUse, Use
+from .layers.embedding import EmbeddingUse
+from .layers.matrix import MatrixUse
+from .layers.use import Use
 
 
 class Sink(ABC):

@@ -14,7 +14,8 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from .blocks import LayerBlock, LayerRowsBlock, PaddedBlock, ParameterBlock, RowsBlock
 from .factor import Factor
-from .layers import ConvolutionUse, Use
+from .layers.matrix import ConvolutionUse
+from .layers.use import Use
 
 
 class StackedFactor(Factor):

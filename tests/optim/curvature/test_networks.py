@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from thermograd.optim.curvature import blocks, curvature, layers, sensitivities
+from thermograd.optim.curvature import blocks, curvature, sensitivities
 from thermograd.optim.curvature.blocks import LayerBlock, LayerRowsBlock
+from thermograd.optim.curvature.layers import matrix
 
 from .layer_oracle import Positions, built, check, compare, convolved, found_for, oracle, seeded, softmax, squared
 
@@ -133,11 +134,11 @@ def sequence():
     return Positions(3, nn.Linear(3, 3), 2)
 
 
-@pytest.mark.parametrize("patches", [1, layers._PATCH_ENTRIES])
+@pytest.mark.parametrize("patches", [1, matrix._PATCH_ENTRIES])
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("bias", [True, False])
 def test_every_route_to_the_gram_matrix(route, bias, patches, monkeypatch):
-    monkeypatch.setattr(layers, "_PATCH_ENTRIES", patches)
+    monkeypatch.setattr(matrix, "_PATCH_ENTRIES", patches)
     taken = []
     for name in ("_add_pairs", "_row_ranges"):
         original = getattr(blocks, name)

@@ -1,0 +1,1 @@
+"""Layers with a direct form, one file a kind; `registry` says which layer has which."""
