@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from .gradient_scaling import unscaled_loss
 from .hooks import ForwardRecorder
 
 Closure = Callable[[], tuple[Tensor, Tensor]]
@@ -44,10 +45,11 @@ def evaluate(closure: Closure, optional: bool = False) -> Batch | None:
     """Run the closure with gradients enabled, record its layers, and check what it returns; None if that is None and `optional`.
 
     Raises:
-        InputError: the closure does not return a scalar loss and outputs of shape (b, ...), both with an autograd graph.
+        InputError: the closure does not return a scalar loss and outputs of shape (b, ...), both with an autograd graph, or scales the
+            loss by a GradScaler.
     """
     recorder = ForwardRecorder()
-    with torch.enable_grad(), recorder:
+    with torch.enable_grad(), recorder, unscaled_loss():
         result = closure()
     if optional and result is None:
         return None

@@ -27,6 +27,7 @@ from ..curvature import distributed
 from ..curvature.batch import Batch, Closure, all_finite, evaluate
 from ..curvature.curvature import CallShapes, Curvature
 from ..curvature.factor import DetachedFactor, Factor
+from ..curvature.gradient_scaling import reject_scaler
 from ..curvature.losses.likelihood import Likelihood
 from ..curvature.stacked_factor import StackedFactor
 from .config import NaturalGradientConfig, check_moments
@@ -87,6 +88,11 @@ class NaturalGradient(Optimizer):
         if self._last is None:
             raise InputError("the optimizer has made no step yet, of which `last` would be the record: call step first")
         return self._last
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Asked by `GradScaler.step` before it steps."""
+        reject_scaler()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own.
