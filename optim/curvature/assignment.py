@@ -50,7 +50,7 @@ def assign(
         unbatched: as in `Assignment`, if known; None: found by one backward pass.
 
     Raises:
-        InputError: a layer's input was changed in place after it ran; dropout beside a parameter without a direct form.
+        InputError: a layer's input was changed in place after it ran.
     """
     outputs, recorder = batch.outputs, batch.recorder
     assert outputs.grad_fn is not None
@@ -84,12 +84,6 @@ def assign(
             pair[slot] = i
         else:
             fallbacks.append(i)
-    if fallbacks and recorder.random:
-        raise InputError(
-            f"{recorder.random[0]} is active and a parameter of shape {tuple(parameters[fallbacks[0]].shape)} "
-            "needs a second run of the model, which would draw another mask: put dropout in eval(), or keep to "
-            "layers with a direct form"
-        )
     return Assignment([(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, unbatched)
 
 

@@ -25,10 +25,10 @@ from .autograd_graph import leaves_bypassing
 from .batch import Batch
 from .blocks import ParameterBlock, RowsBlock
 from .factor import DetachedFactor, Factor, filled
+from .graph_rows import graph_rows
 from .losses.likelihood import Likelihood, require_likelihood
 from .losses.likelihood_detection import detect_likelihood
 from .losses.loss_hessian import LossCurvature, differentiate, fixed_probe, loss_curvature
-from .per_sample import jacobian_rows
 from .sensitivities import Sink, make_sink
 
 CurvatureKind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
@@ -267,19 +267,11 @@ class Curvature(Factor):
             fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
 
     def _explicit(self) -> list[ParameterBlock]:
-        """Blocks of the parameters without a direct form, sample by sample."""
+        """Blocks of the parameters without a direct form, by rows."""
         if not self.fallbacks:
             return []
-        found = self.batch.recorder.root_of(self.batch.outputs)
-        if found is None:
-            raise InputError(
-                f"a parameter of shape {tuple(self.parameters[self.fallbacks[0]].shape)} is in no layer with a direct form, "
-                "and the outputs are not what one module returned: return the outermost module's own output "
-                "(not a slice or a function of it, and not from a compiled module)"
-            )
-        root, leaf = found
         needed = [self.parameters[i] for i in self.fallbacks]
-        rows = jacobian_rows(root, leaf, needed, self.loss.factor.to(self.dtype))
+        rows = graph_rows(self.batch.outputs, self.loss.factor, needed)
         b = self.batch.outputs.shape[0]
         return [RowsBlock(i, None, [part], b) for i, part in zip(self.fallbacks, rows, strict=True)]
 

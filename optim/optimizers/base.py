@@ -389,11 +389,11 @@ class NaturalGradient(Optimizer):
 
 
 def _warn_of_fallbacks(fallbacks: tuple[int, ...], parameters: list[Tensor]) -> None:
-    """Warn once that per-sample Jacobians cost time and memory."""
+    """Warn once that rows cost time and memory."""
     shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
     warnings.warn(
-        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their Jacobian is taken sample by sample, by "
-        "a second run of the model, and held in memory (optimizer.last.fallbacks has their positions)",
+        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their rows of the Jacobian are taken one by one "
+        "through the graph, and held in memory (optimizer.last.fallbacks has their positions)",
         stacklevel=4,
     )
 

@@ -36,7 +36,7 @@ class StepRecord:
         device_seconds: measured time of simulating the device, s.
         damping: lambda of the step.
         iterations: of an iterative solution; 0 for a direct one.
-        fallbacks: positions of the parameters without a direct form, whose Jacobian was taken sample by sample.
+        fallbacks: positions of the parameters without a direct form, whose rows of M were written out.
         reading: how the device was read, see `Reading`; "" for a digital solution.
         retries: how often a refined reading was tried again with more damping, of the system that needed it most often.
         rounds, residual: of the refined readings, `Refinement`'s largest; 0 and None of bare ones.

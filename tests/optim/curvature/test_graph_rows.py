@@ -1,0 +1,192 @@
+"""Rows from the closure's own graph against one backward pass for each output of the same graph, in float64."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from thermograd.circuits.errors import InputError
+from thermograd.optim.curvature import graph_rows as rows
+from thermograd.optim.curvature.batch import evaluate
+from thermograd.optim.curvature.curvature import Curvature
+
+from .layer_oracle import F64, Oracle, built, compare, seeded
+
+
+def oracle_of(batch, parameters):
+    """By the graph that the closure left, one pass for each number, and H by differences of the slope in the outputs."""
+    outputs, found = batch.outputs, []
+    for one in outputs.reshape(-1):
+        parts = torch.autograd.grad(one, parameters, retain_graph=True, allow_unused=True)
+        parts = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, parts, strict=True)]
+        found.append(torch.cat([part.reshape(-1) for part in parts]))
+    (r,) = torch.autograd.grad(batch.loss, outputs, create_graph=True)
+    H = [torch.autograd.grad(r, outputs, e.view_as(r), retain_graph=True)[0] for e in torch.eye(r.numel(), dtype=F64)]
+    J = torch.stack(found).reshape(len(outputs), -1, sum(p.numel() for p in parameters))
+    return Oracle(J, torch.stack(H).flatten(1), r.detach().flatten())
+
+
+def check(closure, parameters, fallbacks=None):
+    batch = evaluate(closure)
+    parameters = list(parameters)
+    found = Curvature(batch, parameters)
+    found.verify()
+    compare(found, oracle_of(batch, parameters))
+    if fallbacks is not None:
+        assert len(found.fallbacks) == fallbacks
+    return found
+
+
+def squared(outputs):
+    return (outputs - torch.linspace(-1, 1, outputs.numel(), dtype=F64).view_as(outputs)).square().sum()
+
+
+def closure_of(model, x):
+    def closure():
+        outputs = model(x)
+        return squared(outputs), outputs
+
+    return closure
+
+
+class Last(nn.Module):
+    """A recurrent layer and a head on its last state."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.head = layer, nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(self.layer(x.view(len(x), 3, 2))[0][:, -1])
+
+
+class Draws(nn.Module):
+    """Draws from a generator that only its forward knows."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.scale, self.head, self.draw = nn.Parameter(torch.ones(6)), nn.Linear(6, 2), draw
+
+    def forward(self, x):
+        return self.head(torch.tanh(x * self.scale) * self.draw())
+
+
+class Masked(nn.Module):
+    """Attention with a mask over (T, T) positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.attend, self.head = nn.MultiheadAttention(2, 1, batch_first=True), nn.Linear(2, 2)
+
+    def forward(self, x, mask):
+        h = x.view(len(x), 3, 2)
+        with sdpa_kernel(SDPBackend.MATH):
+            return self.head(self.attend(h, h, h, attn_mask=mask, need_weights=False)[0].mean(1))
+
+
+class Squares(torch.autograd.Function):
+    """An operation that vmap cannot run backward."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * 2 * x if float(g.detach().sum()) < 1e300 else g  # vmap has no such number
+
+
+class Custom(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale, self.head = nn.Parameter(torch.ones(6)), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.head(Squares.apply(x * self.scale))
+
+
+MODELS = {
+    "lstm": lambda: Last(nn.LSTM(2, 3, batch_first=True)),
+    "gru": lambda: Last(nn.GRU(2, 3, num_layers=2, batch_first=True)),
+    "prelu": lambda: nn.Sequential(nn.Linear(6, 4), nn.PReLU(4), nn.Linear(4, 2)),
+    "spectral norm": lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 4)), nn.PReLU(), nn.Linear(4, 2)),
+    "dropout": lambda: nn.Sequential(nn.Linear(6, 6), nn.Dropout(), nn.PReLU(), nn.Linear(6, 2)),
+    "functional dropout": lambda: Draws(lambda: torch.nn.functional.dropout(torch.ones(6, dtype=F64))),
+    "random": lambda: Draws(random.random),
+    "numpy": lambda: Draws(np.random.rand),
+    "generator": lambda: Draws(np.random.default_rng(0).random),
+    "custom": Custom,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_without_a_direct_form(name):
+    """Several forward passes: buffers move and draws differ; each has its own right rows."""
+    model = built(1, MODELS[name]).double()
+    for seed in range(3):
+        assert check(closure_of(model, seeded(seed, 4, 6)), model.parameters()).fallbacks
+
+
+@pytest.mark.parametrize("b", [2, 3, 4])
+def test_a_mask_over_positions_is_no_batch(b):
+    """Of 3 positions, also in a batch of 3."""
+    model = built(1, Masked).double()
+    mask = torch.triu(torch.full((3, 3), float("-inf"), dtype=F64), 1)
+    check(closure_of(lambda x: model(x, mask), seeded(2, b, 6)), model.parameters())
+
+
+def test_outputs_that_no_module_returned():
+    """A slice, a sum of two modules' outputs, outputs of two batches in a row."""
+    one, two = built(1, MODELS["prelu"]).double(), built(2, MODELS["prelu"]).double()
+    x, y = seeded(1, 4, 6), seeded(2, 3, 6)
+    both = [*one.parameters(), *two.parameters()]
+    check(closure_of(lambda x: one(x)[:, 1], x), one.parameters())
+    check(closure_of(lambda x: one(x)[1:], x), one.parameters())
+    check(closure_of(lambda x: one(x) + 2 * two(x), x), both)
+    check(closure_of(lambda x: torch.cat([one(x), two(y)]), x), both)
+
+
+def interior(model, x):
+    x = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+    second = [torch.autograd.grad(slope[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(2)]
+    return second[0] + second[1] + x.detach().prod(1)
+
+
+def test_residuals_of_a_differential_equation():
+    model = built(1, lambda: nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)))
+    model = model.double()
+    inside, edge = seeded(1, 5, 2), seeded(2, 3, 2)
+    check(closure_of(lambda x: torch.cat([interior(model, x), model(edge)[:, 0]]), inside), model.parameters(), 6)
+
+
+def test_samples_that_depend_on_one_another_are_right_in_rows():
+    """Centred by the mean over the batch, before and after a parameter without a direct form, and behind a layer that has one."""
+    scale = nn.Parameter(seeded(3, 6))
+    check(closure_of(lambda x: torch.tanh(x - (x * scale).mean(0)), seeded(1, 4, 6)), [scale], 1)
+    first, head = built(1, lambda: nn.Linear(6, 4)).double(), built(2, lambda: nn.Linear(4, 2)).double()
+
+    def centred(x):
+        h = torch.tanh(first(x))
+        return head(h - h.mean(0))
+
+    check(closure_of(centred, seeded(1, 4, 6)), [*first.parameters(), *head.parameters()], 2)
+
+
+@pytest.mark.parametrize("entries", [1, 1000])
+def test_rows_in_chunks(entries, monkeypatch):
+    monkeypatch.setattr(rows, "CHUNK_ENTRIES", entries)
+    model = built(1, MODELS["lstm"]).double()
+    check(closure_of(model, seeded(1, 4, 6)), model.parameters())
+
+
+def test_more_rows_than_memory_raise(monkeypatch):
+    monkeypatch.setattr(rows, "TOTAL_ENTRIES", 10)
+    model = built(1, MODELS["prelu"]).double()
+    with pytest.raises(InputError, match="a smaller batch, NGDCG"):
+        check(closure_of(model, seeded(1, 4, 6)), model.parameters())
