@@ -1,0 +1,43 @@
+"""benchmarks/optim/oracle_fuzz.py: a slice of its cases, and its controls: a step 1e-4 off and a sample left out are found."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "optim"))  # scripts, not a package
+
+from oracle_fuzz import fuzz, table
+from oracle_fuzz_parts.examine import examine
+
+SEED = 0
+
+
+@pytest.fixture(scope="module")
+def slice_of_cases():
+    return fuzz(seconds=60, seed=SEED, most=30)
+
+
+def test_the_same_cases_every_time(slice_of_cases):
+    one = slice_of_cases[3]
+    assert examine(SEED, 3) == one
+    assert examine(SEED, 4).model != one.model
+
+
+def test_the_table_counts_every_case(slice_of_cases):
+    kinds = [result.kind for result in slice_of_cases]
+    assert table(slice_of_cases).startswith(f"{len(kinds)} cases: ")
+    assert kinds.count("agrees") >= 8
+
+
+@pytest.mark.parametrize("control", ["off", "row"])
+def test_a_deliberate_fault_is_found(control, slice_of_cases):
+    """In float64, by direct solvers; "row" shows where the last sample has an influence, which masks take from some."""
+    right = [
+        r
+        for r in slice_of_cases
+        if r.kind == "agrees" and "float64" in r.model and "cg" not in r.solver and "masked" not in r.model
+    ]
+    found = [examine(r.seed, r.place, control) for r in right]
+    assert len(found) >= 3
+    assert all(r.kind == "fault" for r in found), table(found)
