@@ -51,6 +51,11 @@ from .devicemodel.host.refine import Refined as Refined
 from .devicemodel.systems import Dense as Dense
 from .devicemodel.systems import Kronecker as Kronecker
 from .devicemodel.systems import LowRank as LowRank
+from .optim.curvature.residuals.derivatives import gradient as gradient
+from .optim.curvature.residuals.derivatives import laplacian as laplacian
+from .optim.curvature.residuals.derivatives import second_derivative as second_derivative
+from .optim.curvature.residuals.derivatives import value_and_gradient as value_and_gradient
+from .optim.curvature.residuals.residual_loss import ResidualLoss as ResidualLoss
 from .optim.optimizers.damping import LevenbergMarquardt as LevenbergMarquardt
 from .optim.optimizers.kfac import KFAC as KFAC
 from .optim.optimizers.ngd import NGD as NGD
@@ -95,6 +100,7 @@ __all__ = [
     "Prior",
     "ReadOut",
     "Refined",
+    "ResidualLoss",
     "Resistor",
     "SimulatorMissing",
     "Solution",
@@ -115,11 +121,15 @@ __all__ = [
     "compile_system",
     "compiler",
     "devicemodel",
+    "gradient",
+    "laplacian",
     "load_program",
     "make_task",
     "optim",
     "preset",
     "read_spice",
     "run",
+    "second_derivative",
     "train",
+    "value_and_gradient",
 ]

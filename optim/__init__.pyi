@@ -5,6 +5,11 @@ from .codesign.study import StudyRun as StudyRun
 from .codesign.study import run_study as run_study
 from .curvature.batch import evaluate as evaluate
 from .curvature.curvature import Curvature as Curvature
+from .curvature.residuals.derivatives import gradient as gradient
+from .curvature.residuals.derivatives import laplacian as laplacian
+from .curvature.residuals.derivatives import second_derivative as second_derivative
+from .curvature.residuals.derivatives import value_and_gradient as value_and_gradient
+from .curvature.residuals.residual_loss import ResidualLoss as ResidualLoss
 from .optimizers.base import NaturalGradient as NaturalGradient
 from .optimizers.config import NaturalGradientConfig as NaturalGradientConfig
 from .optimizers.damping import LevenbergMarquardt as LevenbergMarquardt
@@ -53,6 +58,7 @@ __all__ = [
     "NaturalGradientConfig",
     "Plan",
     "RecordingDevice",
+    "ResidualLoss",
     "StepRecord",
     "Study",
     "StudyRun",
@@ -62,12 +68,16 @@ __all__ = [
     "digits",
     "evaluate",
     "follow",
+    "gradient",
     "landscape",
+    "laplacian",
     "make_optimizer",
     "make_task",
     "mnist",
     "run_study",
+    "second_derivative",
     "settings_for",
     "train",
     "training_error_budget",
+    "value_and_gradient",
 ]

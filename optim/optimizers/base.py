@@ -24,11 +24,12 @@ from torch.optim import Optimizer
 from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature import distributed
-from ..curvature.batch import Batch, Closure, all_finite, evaluate
+from ..curvature.batch import Closure, all_finite, evaluate
 from ..curvature.curvature import CallShapes, Curvature
 from ..curvature.factor import DetachedFactor, Factor
 from ..curvature.gradient_scaling import reject_scaler
 from ..curvature.losses.likelihood import Likelihood
+from ..curvature.residuals.residual_loss import residual_rows
 from ..curvature.stacked_factor import StackedFactor
 from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number
@@ -127,8 +128,8 @@ class NaturalGradient(Optimizer):
         Returns:
             The loss of the micro-batch.
         """
-        loss = self._keep(closure, evaluate(closure))
-        _, _, found = self._prepared[-1]
+        self._keep(closure)
+        _, loss, found = self._prepared[-1]
         if isinstance(found, Curvature) and self._uses_blocks(found):
             with torch.autocast(found.batch.outputs.device.type, enabled=False):
                 if not found.verified:
@@ -136,7 +137,15 @@ class NaturalGradient(Optimizer):
                 self._prepared[-1] = (closure, loss, found.stored())
         return loss
 
-    def _keep(self, closure: Closure, batch: Batch) -> float:
+    def _keep(self, closure: Closure, optional: bool = False) -> None:
+        """Run the closure, and keep its loss and curvature."""
+        rows = residual_rows(closure, self._parameters(), self.config.curvature, self._keeps_sensitivities())
+        if rows is not None:
+            self._prepared.append((closure, *rows))
+            return
+        batch = evaluate(closure, optional)
+        if batch is None:
+            return
         loss = float(batch.loss.detach())
         found: Curvature | None = None
         if batch.finite:
@@ -154,7 +163,6 @@ class NaturalGradient(Optimizer):
                 )
             self._likelihood = found.likelihood or self._likelihood
         self._prepared.append((closure, loss, found))
-        return loss
 
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """Make one update.
@@ -172,9 +180,7 @@ class NaturalGradient(Optimizer):
         """
         start = time.perf_counter()
         if closure is not None:
-            batch = evaluate(closure, optional=bool(self._prepared))
-            if batch is not None:
-                self._keep(closure, batch)
+            self._keep(closure, optional=bool(self._prepared))
         prepared, self._prepared = self._prepared, []
         if not prepared:
             raise InputError("step() has no batch: give it a closure, or call prepare(closure) before")

@@ -1,0 +1,1 @@
+"""Residuals of differential equations: per-sample Jacobians by torch.func, and derivatives of networks in their inputs."""

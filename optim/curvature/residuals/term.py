@@ -1,0 +1,215 @@
+"""One residual at its samples: values with or without a graph, and rows of their Jacobian by torch.func.
+
+`residual(model, sample)` runs on one sample, under vmap. The Jacobian comes from a vjp for each sample, also under vmap: the work of one
+forward and one backward pass of the batch, with no hooks and nothing registered, whatever derivatives the residual takes inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from ....circuits.errors import InputError
+from ..autograd_graph import users
+
+Residual: TypeAlias = Callable[[Any, Any], Tensor]
+"""residual(model, sample): a scalar or vector of one sample."""
+
+_CHUNK_ENTRIES = 2**22
+"""Entries of the Jacobian computed at once, 32 MiB in float64; a few of its size are held in between."""
+
+
+class ResidualTerm:
+    """weight / 2 times the mean over b samples of |residual(model, sample)|^2.
+
+    Args:
+        model: whatever parameters the residual depends on are its own.
+        residual: called with the model and one sample; returns a scalar or a vector.
+        samples: a tensor (b, ...), or a tuple, list or dict of such tensors.
+        weight: > 0.
+
+    Raises:
+        InputError: an argument of another kind, samples of different numbers.
+    """
+
+    def __init__(self, model: nn.Module, residual: Residual, samples: Any, weight: float) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model is a {type(model).__name__}: give a torch.nn.Module (several in a ModuleDict)")
+        if not callable(residual):
+            raise InputError(f"residual is {residual!r}: give a function of the model and one sample")
+        if not (isinstance(weight, int | float) and math.isfinite(weight) and weight > 0):
+            raise InputError(f"weight is {weight!r}: give a finite number > 0")
+        leaves, self._spec = tree_flatten(samples)
+        if not leaves or not all(isinstance(leaf, Tensor) and leaf.dim() > 0 for leaf in leaves):
+            raise InputError("samples are not tensors (b, ...): give one, or a tuple of tensors with the same b")
+        self._leaves = [leaf.detach() for leaf in leaves]
+        self.samples = len(leaves[0])
+        if self.samples == 0 or any(len(leaf) != self.samples for leaf in leaves):
+            raise InputError(
+                f"samples have shapes {[tuple(leaf.shape) for leaf in leaves]}: give all the same first dimension b >= 1"
+            )
+        self.model, self.residual, self.weight = model, residual, float(weight)
+        self._bound = _Bound(model, residual)
+
+    @property
+    def scale(self) -> float:
+        """sqrt(weight / b): the loss is |scale r|^2 / 2."""
+        return math.sqrt(self.weight / self.samples)
+
+    def values(self) -> Tensor:
+        """r, (b, c), with a graph to the model's parameters where gradients are enabled.
+
+        Raises:
+            InputError: the residual fails, returns no floating-point tensor, or the model is none of single samples.
+        """
+        _require_single_samples(self.model)
+
+        def one(leaves: list[Tensor]) -> Tensor:
+            return self._checked(self.residual(self.model, tree_unflatten(leaves, self._spec)))
+
+        found: Tensor = self._run(vmap(one), self._leaves)
+        return found
+
+    def rows(self, parameters: Sequence[Tensor], wanted: Sequence[int]) -> tuple[Tensor, dict[int, Tensor]]:
+        """(r, J): the values, (b, c), and for each wanted parameter of the model its columns of J, (b c, numel).
+
+        Args:
+            parameters: of an optimizer.
+            wanted: positions of those to differentiate in; parameters of other models are left out of the result.
+
+        Raises:
+            InputError: as `values`; the model changes its buffers; the residual depends on one of the parameters that is not the model's.
+        """
+        _require_single_samples(self.model)
+        names = {id(p): name for name, p in self._bound.named_parameters()}
+        own = {names[id(parameters[i])]: i for i in wanted if id(parameters[i]) in names}
+        values = {name: p.detach() for name, p in self._bound.named_parameters()}
+        chosen = {name: values.pop(name) for name in own}
+        buffers = {name: buffer.clone() for name, buffer in self._bound.named_buffers()}
+        versions = [buffer._version for buffer in buffers.values()]
+
+        def one(leaves: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            sample = tree_unflatten(leaves, self._spec)
+
+            def run(changing: dict[str, Tensor]) -> Tensor:
+                return self._checked(functional_call(self._bound, {**changing, **values, **buffers}, (sample,)))
+
+            r, pull = vjp(run, chosen)
+            if len(r) == 1:
+                return r, {name: part.unsqueeze(0) for name, part in pull(torch.ones_like(r))[0].items()}
+            return r, vmap(pull)(torch.eye(len(r), dtype=r.dtype, device=r.device))[0]
+
+        entries = max(1, sum(part.numel() for part in chosen.values()))
+        found: list[Tensor] = []
+        J: dict[str, Tensor] = {}
+        start, step = 0, max(1, _CHUNK_ENTRIES // entries)
+        while start < self.samples:
+            end = min(start + step, self.samples)
+            r, some = self._run(vmap(one), [leaf[start:end] for leaf in self._leaves])
+            self._require_own(r, parameters)
+            found.append(r.detach())
+            c = r.shape[1]
+            for name, rows in some.items():
+                if name not in J:
+                    J[name] = rows.new_empty(self.samples * c, chosen[name].numel())
+                J[name][start * c : end * c] = rows.detach().reshape((end - start) * c, -1)
+            start, step = end, max(1, _CHUNK_ENTRIES // (entries * c))
+        if [buffer._version for buffer in buffers.values()] != versions:
+            raise InputError(
+                f"the {type(self.model).__name__} changes its own buffers in forward, so that it is another function in the next run: put "
+                "those modules in eval()"
+            )
+        return torch.cat(found), {own[name]: rows for name, rows in J.items()}
+
+    def _checked(self, r: Any) -> Tensor:
+        """The residual of one sample as a vector."""
+        if not isinstance(r, Tensor):
+            raise InputError(
+                f"{self._name} returned a {type(r).__name__} for one sample: return a scalar or vector tensor"
+            )
+        if not r.is_floating_point() or r.numel() == 0:
+            raise InputError(
+                f"{self._name} returned {tuple(r.shape)} {r.dtype} for one sample: return a floating-point scalar or vector"
+            )
+        return r.reshape(-1)
+
+    def _run(self, batched: Callable[[list[Tensor]], Any], leaves: list[Tensor]) -> Any:
+        """The batched call, with errors of the user's function in words."""
+        try:
+            return batched(leaves)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"{self._name} failed on one sample, {self._sample()}: {error}. {_remedy(error)}"
+            ) from error
+
+    @property
+    def _name(self) -> str:
+        return f"residual {getattr(self.residual, '__name__', type(self.residual).__name__)}"
+
+    def _sample(self) -> str:
+        """The shapes of one sample."""
+        shapes = [f"a tensor of shape {tuple(leaf.shape[1:])}" for leaf in self._leaves]
+        return shapes[0] if self._spec.is_leaf() else f"a {self._spec.type.__name__} of {', '.join(shapes)}"
+
+    def _require_own(self, r: Tensor, parameters: Sequence[Tensor]) -> None:
+        """InputError if the values, computed with the model's parameters detached, depend on a parameter all the same."""
+        if r.grad_fn is None:
+            return
+        leaves = {id(getattr(node, "variable", None)) for node in users(r.grad_fn)}
+        for p in parameters:
+            if id(p) in leaves:
+                raise InputError(
+                    f"{self._name} depends on a parameter of shape {tuple(p.shape)} that is not part of its model: make it one (an "
+                    "attribute of the module), and take it from the model that the residual is called with"
+                )
+
+
+class _Bound(nn.Module):
+    """The residual as a module of one sample, so that functional_call replaces parameters throughout the residual."""
+
+    def __init__(self, model: nn.Module, residual: Residual) -> None:
+        super().__init__()
+        self.model, self.residual = model, residual
+
+    def forward(self, sample: Any) -> Tensor:
+        return self.residual(self.model, sample)
+
+
+def _require_single_samples(model: nn.Module) -> None:
+    """InputError for modules that couple samples, or draw random numbers for each."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
+            raise InputError(
+                f"{type(module).__name__} takes its statistics from the batch, and a residual is of one sample: put it in eval(), with "
+                "running statistics, or use another normalisation"
+            )
+        if isinstance(module, _DropoutNd) and module.training and module.p > 0:
+            raise InputError(
+                f"{type(module).__name__} is active, which draws a mask for each sample and run: put it in eval()"
+            )
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a failure of the residual."""
+    text = str(error)
+    if "randomness" in text:
+        return "It draws random numbers: draw them before, and give them as part of the samples"
+    if "functorch" in text or "does not require grad" in text or "vmap" in text:
+        return (
+            "It runs under torch.func.vmap: differentiate by torch.func or thermograd.laplacian and its like (not torch.autograd.grad), "
+            "and use no .item(), no `if` on values, nothing in place"
+        )
+    return (
+        "It is called with the model and ONE sample, without the batch's dimension, and returns a scalar or a vector; a model that "
+        "needs that dimension takes model(x.unsqueeze(0)).squeeze(0)"
+    )
