@@ -47,7 +47,8 @@ app = typer.Typer()
 )
 def landscape(
     task: Annotated[
-        str, typer.Option("--task", help="digits, or mnist (needs --data), as for `train`.", metavar="NAME")
+        str,
+        typer.Option("--task", help="digits, or mnist (needs --data), as for `train`; not poisson.", metavar="NAME"),
     ] = "digits",
     data: Annotated[
         Path | None,

@@ -30,6 +30,8 @@ from .options import (
 from .outputs import ADVICE, Progress, complain, emit, note, progress, show, to_json
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ..optim.training.train import History
 
 MAX_BAD_STEP_FRACTION = 0.1
@@ -47,13 +49,16 @@ app = typer.Typer()
         "thermograd train --optimizer tngd --device surrogate --card card.json --die 3 --extrapolate --checkpoint run.pt",
         "thermograd train --optimizer tngd --duration 20 --damping 0.1 --json",
         "thermograd train --task mnist --data mnist.npz --optimizer adam --plot out/mnist.png",
+        "thermograd train --task poisson --optimizer ngd --require 1e-4 --plot out/poisson.png",
     ),
 )
 def train(
     task: Annotated[
         str,
         typer.Option(
-            "--task", help="digits (1797 digits, 8 x 8) or mnist (20000 of 28 x 28; needs --data).", metavar="NAME"
+            "--task",
+            help="digits (1797 digits, 8 x 8), mnist (20000 of 28 x 28; needs --data) or poisson (a physics-informed network).",
+            metavar="NAME",
         ),
     ] = "digits",
     data: Annotated[
@@ -74,10 +79,11 @@ def train(
     die: DieSeed = None,
     extrapolate: Extrapolate = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Updates in all; default: 300 (digits), 1560 (mnist).")
+        int | None, typer.Option("--steps", min=1, help="Updates in all; default: 300 (digits, poisson), 1560 (mnist).")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option("--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist).")
+        int | None,
+        typer.Option("--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist). Not for poisson."),
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
     damping: Annotated[
@@ -92,7 +98,12 @@ def train(
         Path | None,
         typer.Option("--checkpoint", help="Checkpoint file; an interrupted run resumes from it.", metavar="FILE"),
     ] = None,
-    require: Annotated[float, typer.Option("--require", min=0.0, max=1.0, help="Required test accuracy.")] = 0.0,
+    require: Annotated[
+        float | None,
+        typer.Option(
+            "--require", min=0.0, help="Score to reach: least test accuracy, 0 to 1, or largest error (poisson)."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the history of all steps: .json.", metavar="FILE")
     ] = None,
@@ -110,7 +121,7 @@ def train(
     hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
     try:
         with progress() as report:
-            run = _train(task, data, optimizer, steps, batch, seed, settings, hardware, saved, report)
+            run = _train(task, data, optimizer, steps, batch, seed, settings, hardware, saved, require, report)
     except KeyboardInterrupt:
         if saved is not None and saved.exists():
             note(f"the same command resumes from {saved}")
@@ -119,9 +130,8 @@ def train(
         write_text(history, to_json(run.to_dict()))
     if picture is not None:
         from ..report.figures.style import save
-        from ..report.figures.training import history_plot
 
-        save(history_plot(run.history.loss, run.history.evaluations, run.title), picture)
+        save(run.plot(), picture)
     if json:
         emit(run.to_dict())
     else:
@@ -145,22 +155,23 @@ class Trained:
     def title(self) -> str:
         """Task, optimizer, device and length in one line."""
         device = f" on the {self.asked['device']} device" if self.asked["device"] else ""
-        length = f"{self.history.steps} steps of {self.asked['batch']}"
+        length = f"{self.history.steps} steps" + (f" of {self.asked['batch']}" if self.asked["batch"] else "")
         return f"{self.asked['task']}: {self.asked['optimizer']}{device}, {length}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: settings, final accuracy, history of all steps."""
-        return self.asked | {"final_accuracy": self.history.final_accuracy} | dataclasses.asdict(self.history)
+        """Plain data for JSON: settings, final score, history of all steps."""
+        return self.asked | {"final_score": self.history.final_score} | dataclasses.asdict(self.history)
 
     def rows(self) -> list[tuple[str, str]]:
         """(name, value) rows of the table."""
         history = self.history
         tail = history.loss[-max(1, history.steps // 10) :]
-        reached = history.steps_to(0.95)
+        score = history.score
+        reached = history.steps_to(score.target)
         return [
-            ("test accuracy", f"{100 * history.final_accuracy:.2f} %"),
+            (score.name, score.text(history.final_score)),
             ("loss, mean of the last tenth", f"{sum(tail) / len(tail):.4g}"),
-            ("steps to 95 %", "not reached" if reached is None else str(reached)),
+            (f"steps to {score.text(score.target, 0)}", "not reached" if reached is None else str(reached)),
             *self._readings(),
             ("outcomes", ", ".join(f"{outcome} {count}" for outcome, count in Counter(history.outcome).items())),
             (
@@ -179,7 +190,14 @@ class Trained:
         retried = sum(count > 0 for count in history.retries)
         return [("readings", text + (f"; {retried} tried again with more damping" if retried else ""))]
 
-    def problem(self, require: float) -> str:
+    def plot(self) -> Figure:
+        """Loss and score against steps."""
+        from ..report.figures.training import history_plot
+
+        history = self.history
+        return history_plot(history.loss, history.evaluations, self.title, history.score, bool(self.asked["batch"]))
+
+    def problem(self, require: float | None) -> str:
         """Why this training counts as failed, with the remedy; empty if it does not."""
         history = self.history
         step = next((step for step, loss in enumerate(history.loss) if not math.isfinite(loss)), None)
@@ -191,8 +209,10 @@ class Trained:
         if bad > MAX_BAD_STEP_FRACTION * history.steps:
             worst = max((end for end in ends if end not in good), key=lambda end: ends[end])
             return f"{bad} of {history.steps} steps ended badly on the device, most of them {worst}: {ADVICE[worst]}"
-        if history.final_accuracy < require:
-            reached = f"test accuracy {history.final_accuracy:.4f} is below the required {require:g}"
+        score = history.score
+        if require is not None and not score.reaches(history.final_score, require):
+            side = "below" if score.more_is_better else "above"
+            reached = f"{score.name} {history.final_score:.4g} is {side} the required {require:g}"
             return f"{reached}: use more --steps or another --lr"
         return ""
 
@@ -207,6 +227,7 @@ def _train(
     settings: dict[str, float | str | None],
     hardware: dict[str, Any],
     checkpoint: Path | None,
+    require: float | None,
     report: Progress,
 ) -> Trained:
     from ..optim.optimizers.registry import OPTIMIZERS, uses_device
@@ -216,6 +237,8 @@ def _train(
     task = open_task(name, data)
     known = settings_for(task, optimizer)
     steps, batch = steps or task.plan.steps, batch or task.plan.batch
+    if require is not None and task.score.percent and require > 1:
+        raise InputError(f"--require is {require:g}; the {task.score.name} of {name} is a fraction, give 0 to 1")
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     for setting, value in chosen.items():
         option = f"--{setting.replace('_', '-')}"

@@ -21,11 +21,14 @@ from .optimizers.registry import OPTIMIZERS as OPTIMIZERS
 from .optimizers.registry import make_optimizer as make_optimizer
 from .optimizers.step import StepRecord as StepRecord
 from .optimizers.tngd import TNGD as TNGD
+from .tasks.classification import Classification as Classification
 from .tasks.digits import digits as digits
 from .tasks.mnist import mnist as mnist
+from .tasks.poisson import poisson as poisson
 from .tasks.registry import TASKS as TASKS
 from .tasks.registry import make_task as make_task
 from .tasks.task import Plan as Plan
+from .tasks.task import Score as Score
 from .tasks.task import Task as Task
 from .training.curvature_systems import CurvatureSystem as CurvatureSystem
 from .training.curvature_systems import RecordingDevice as RecordingDevice
@@ -47,6 +50,7 @@ __all__ = [
     "OPTIMIZERS",
     "TASKS",
     "TNGD",
+    "Classification",
     "Curvature",
     "CurvatureSystem",
     "History",
@@ -59,6 +63,7 @@ __all__ = [
     "Plan",
     "RecordingDevice",
     "ResidualLoss",
+    "Score",
     "StepRecord",
     "Study",
     "StudyRun",
@@ -74,6 +79,7 @@ __all__ = [
     "make_optimizer",
     "make_task",
     "mnist",
+    "poisson",
     "run_study",
     "second_derivative",
     "settings_for",

@@ -44,8 +44,8 @@ from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.limits.contraction_law import contraction, rounds_to
 from thermograd.devicemodel.limits.dies import contraction_of_dies
 from thermograd.devicemodel.systems import Dense
+from thermograd.optim.tasks.classification import Classification
 from thermograd.optim.tasks.digits import digits
-from thermograd.optim.tasks.task import Task
 from thermograd.optim.training.curvature_systems import curvature_systems
 
 SIZES, NOISY, STEPS = (8, 16, 32), (8, 16), (2, 20, 60, 120, 200)
@@ -131,10 +131,10 @@ class Case:
         return [float(torch.stack(list(one)).var(dim=0).sum().sqrt()) for one in zip(*found, strict=False)]
 
 
-def parity() -> Task:
+def parity() -> Classification:
     """The digits task with two classes, odd and even, so that a batch of n has a dual system of n unknowns."""
     task = digits()
-    return Task(
+    return Classification(
         "digits, odd or even",
         task.train_inputs,
         task.train_targets % 2,

@@ -130,7 +130,7 @@ def one(task: Task, trial: Trial, cell: Cell) -> dict[str, Any]:
     )
     residuals = [record.residual for record in records if record.residual is not None]
     return {
-        "accuracy": history.final_accuracy,
+        "accuracy": history.final_score,
         "residual": float(np.median(residuals)) if residuals else None,
         "products": float(np.mean([record.products for record in records])),
         "runs": float(np.mean([record.attempts for record in records])),

@@ -94,7 +94,7 @@ def one(row: Row, rate: float, seed: int, steps: int) -> dict[str, float]:
     loss = float(np.mean(history.loss[-TAIL:]))
     return {
         "loss": loss if math.isfinite(loss) else math.inf,
-        "accuracy": 100 * history.final_accuracy,
+        "accuracy": 100 * history.final_score,
         "largest": float(np.median(device.largest)) if device.largest else math.nan,
     }
 

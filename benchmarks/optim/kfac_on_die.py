@@ -127,7 +127,7 @@ def one(
 
     history = train(task, optimizer, steps, batch, seed, callbacks=[record], evaluate_every=0)
     return {
-        "accuracy": history.final_accuracy,
+        "accuracy": history.final_score,
         "skipped": sum(not one.applied for one in records),
         "retried": sum(one.retries > 0 and one.reading == "refined" for one in records),
         "gradient": sum(one.reading == "gradient" for one in records),
@@ -188,14 +188,9 @@ def _step(
     optimizer = optimizer_of(row, setting, card, die, model.parameters(), "ggn")
     for p, state in zip(model.parameters(), averages, strict=True):
         optimizer.state[p].update({name: state[name] for name in ("inputs", "outputs") if name in state})
-    inputs, targets = task.batch(step, batch, 0)
-
-    def closure() -> tuple[Tensor, Tensor]:
-        outputs = model(inputs)
-        return task.loss(outputs, targets), outputs
 
     before = torch.cat([p.detach().flatten().double() for p in model.parameters()])
-    optimizer.step(closure)
+    optimizer.step(task.closure(model, step, batch, 0))
     return torch.cat([p.detach().flatten().double() for p in model.parameters()]) - before, optimizer.last
 
 

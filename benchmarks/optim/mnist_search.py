@@ -26,13 +26,12 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.files import output_folder
 from thermograd.circuits.job_store import JobStore, job_key
 from thermograd.cli.options import numbers, seeds
-from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN
-from thermograd.optim.tasks.registry import make_task
-from thermograd.optim.tasks.task import Task
+from thermograd.optim.tasks.classification import Classification
+from thermograd.optim.tasks.mnist import BATCH, PATH_VARIABLE, PLAN, mnist
 from thermograd.optim.training.train import settings_for, train
 
 TRAIN, VALIDATION = 10_000, 5_000
-EPOCH = TRAIN // PLAN.batch
+EPOCH = TRAIN // BATCH
 ADAPTIVE = [0.0005, 0.001, 0.002, 0.003, 0.005]
 LR = {"sgd": [0.01, 0.02, 0.05, 0.1, 0.2, 0.3], "adam": ADAPTIVE, "tngd-adam": ADAPTIVE}
 NATURAL_GRADIENT_LR = [0.03, 0.1, 0.3, 1.0]
@@ -41,9 +40,9 @@ DAMPING = [0.1, 1.0, 10.0]
 MOMENTUM = [0.0, 0.9]
 
 
-def split(path: str) -> Task:
+def split(path: str) -> Classification:
     """The task with validation images in the place of its test set."""
-    task = make_task("mnist", {"path": path, "train": TRAIN + VALIDATION, "test": 1})
+    task = mnist(path, train=TRAIN + VALIDATION, test=1)
     return dataclasses.replace(
         task,
         train_inputs=task.train_inputs[:TRAIN],
@@ -62,14 +61,14 @@ def score(path: str, run: dict[str, Any]) -> dict[str, Any]:
     )
     loss = float(np.mean(history.loss[-max(1, steps // 10) :]))
     return run | {
-        "accuracy": history.final_accuracy,
+        "accuracy": history.final_score,
         "loss": loss if math.isfinite(loss) else None,
         "step_seconds": (sum(history.digital_seconds) + sum(history.device_seconds)) / steps,
         "not_ok": sum(outcome != "ok" for outcome in history.outcome),
     }
 
 
-def grid(task: Task, optimizer: str, given: dict[str, list[float] | None]) -> list[dict[str, float]]:
+def grid(task: Classification, optimizer: str, given: dict[str, list[float] | None]) -> list[dict[str, float]]:
     """The settings to try: those given, and the usual ones for the optimizer's other settings."""
     axes = {"lr": given["lr"] or LR.get(optimizer, NATURAL_GRADIENT_LR)}
     for name, usual in (("damping", DAMPING), ("momentum", MOMENTUM)):

@@ -43,7 +43,7 @@ from thermograd.optim.optimizers.reading import TOLERANCE
 from thermograd.optim.optimizers.registry import make_optimizer
 from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.optimizers.tngd import TNGD
-from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN, network
+from thermograd.optim.tasks.mnist import BATCH, PATH_VARIABLE, network
 from thermograd.optim.tasks.registry import make_task
 from thermograd.optim.training.train import settings_for, train
 from thermograd.report.figures.style import save, styled
@@ -68,7 +68,7 @@ class Row(NamedTuple):
     tolerance: float | None = None
 
 
-UNKNOWNS = 10 * PLAN.batch
+UNKNOWNS = 10 * BATCH
 """More than those of the dual system, nine or ten outputs for each of a batch."""
 ROWS = {
     "SGD": Row("sgd"),
@@ -129,7 +129,7 @@ def one(path: str, card: DeviceCard, row: str, seed: int, die: int | None, steps
         "seed": seed,
         "die": die,
         "steps": steps,
-        "accuracy": history.final_accuracy,
+        "accuracy": history.final_score,
         "best": max(value for _, value in history.evaluations),
         "evaluations": history.evaluations,
         "steps_to_level": history.steps_to(LEVEL),
@@ -272,7 +272,7 @@ def hardware_seconds(products: float) -> float:
     """Modelled time of a TNGD step, s: bare without digital products, else refined with as many rounds as they are of, less the first."""
     parameters = sum(p.numel() for p in network().parameters())
     plan = ReadingPlan(round(products) - 1) if products else ReadingPlan()
-    scenario = Scenario(parameters, PLAN.batch, 10, "dual", preset("integrated"), duration=20.0, reading=plan)
+    scenario = Scenario(parameters, BATCH, 10, "dual", preset("integrated"), duration=20.0, reading=plan)
     return scenario.cost().seconds
 
 

@@ -34,8 +34,8 @@ from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.optim.optimizers.ngd import NGD
 from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.optimizers.tngd import TNGD
+from thermograd.optim.tasks.classification import Classification
 from thermograd.optim.tasks.digits import digits
-from thermograd.optim.tasks.task import Task
 from thermograd.optim.training.curvature_systems import curvature_systems
 from thermograd.optim.training.train import train
 
@@ -52,10 +52,10 @@ LOOKED_AT = (2, 20, 60, STEPS - 1)
 ROWS = ("exact NGD", "crossbar", "oscillator")
 
 
-def parity() -> Task:
+def parity() -> Classification:
     """The digits with two classes, odd and even."""
     task = digits()
-    return Task(
+    return Classification(
         "digits, odd or even",
         task.train_inputs,
         task.train_targets % 2,
@@ -66,7 +66,7 @@ def parity() -> Task:
 
 
 def one(
-    cards: dict[str, DeviceCard], task: Task, row: str, setting: tuple[float, float], seed: int, die: int
+    cards: dict[str, DeviceCard], task: Classification, row: str, setting: tuple[float, float], seed: int, die: int
 ) -> dict[str, Any]:
     """One training."""
     torch.set_num_threads(1)
@@ -91,7 +91,7 @@ def one(
 
     history = train(task, optimizer, STEPS, BATCH, seed, callbacks=[record], evaluate_every=0)
     return {
-        "accuracy": 100 * history.final_accuracy,
+        "accuracy": 100 * history.final_score,
         "skipped": sum(not step.applied for step in records),
         "gradient": sum(step.reading == "gradient" for step in records),
         "runs": float(np.mean([step.attempts for step in records])),
@@ -100,7 +100,7 @@ def one(
     }
 
 
-def conditions(task: Task, setting: tuple[float, float]) -> str:
+def conditions(task: Classification, setting: tuple[float, float]) -> str:
     """Of four systems, and by their floors."""
     damping, rate = setting
     given = {"damping": damping, "lr": rate, "duration": 9 / damping}

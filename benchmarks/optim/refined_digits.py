@@ -86,7 +86,7 @@ def one(card: DeviceCard, row: str, setting: tuple[float, float], seed: int, die
 
     history = train(digits(), optimizer, STEPS, BATCH, seed, callbacks=[record], evaluate_every=0)
     return {
-        "accuracy": history.final_accuracy,
+        "accuracy": history.final_score,
         "skipped": sum(not one.applied for one in records),
         "retried": sum(one.retries > 0 and one.reading == "refined" for one in records),
         "gradient": sum(one.reading == "gradient" for one in records),

@@ -40,7 +40,7 @@ def score(optimizer: str, settings: dict[str, Any], seed: int) -> float:
         test_inputs=task.train_inputs[:VALIDATION],
         test_targets=task.train_targets[:VALIDATION],
     )
-    return train(split, optimizer, STEPS, BATCH, seed, evaluate_every=0, settings=settings).final_accuracy
+    return train(split, optimizer, STEPS, BATCH, seed, evaluate_every=0, settings=settings).final_score
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ def one(error: str, size: float, reading: str, steps: int, seed: int, die: int) 
 
     history = train(digits(), optimizer, steps, BATCH, seed, callbacks=[record], evaluate_every=0)
     return {
-        "accuracy": history.final_accuracy,
+        "accuracy": history.final_score,
         "skipped": float(np.mean([not one.applied for one in records])),
         "runs": float(np.mean([one.attempts for one in records])),
         "single": math.nan if reading == "refined" else float(np.median([_error(*seen) for seen in device.seen])),

@@ -213,7 +213,7 @@ def _train_once(job: Mapping[str, Any]) -> dict[str, Any]:
         )
     outcomes = {outcome: history.outcome.count(outcome) for outcome in sorted(set(history.outcome))}
     return {
-        "accuracy": history.final_accuracy,
+        "accuracy": history.final_score,
         "loss": float(np.mean(history.loss[-max(1, steps // 10) :])),
         "outcomes": outcomes,
         "gradient": history.reading.count("gradient"),

@@ -1,4 +1,4 @@
-"""Supervised tasks with their data and networks."""
+"""Tasks: networks with what they are trained on and judged by."""
 
 import lazy_loader
 

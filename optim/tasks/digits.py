@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from ...circuits.errors import InputError
-from .task import Task
+from .classification import Classification
 
 TEST_SAMPLES = 360
 """Size of the test set."""
 
 
-def digits(seed: int = 0, hidden: int = 32, activation: Literal["tanh", "relu"] = "tanh") -> Task:
+def digits(seed: int = 0, hidden: int = 32, activation: Literal["tanh", "relu"] = "tanh") -> Classification:
     """The digits task.
 
     Args:
@@ -27,7 +27,7 @@ def digits(seed: int = 0, hidden: int = 32, activation: Literal["tanh", "relu"] 
         activation: of the hidden layer.
 
     Returns:
-        Task with inputs (n, 64) float32 in [0, 1].
+        Classification with inputs (n, 64) float32 in [0, 1].
 
     Raises:
         InputError: arguments out of range; scikit-learn is not installed.
@@ -51,4 +51,6 @@ def digits(seed: int = 0, hidden: int = 32, activation: Literal["tanh", "relu"] 
         middle = nn.Tanh() if activation == "tanh" else nn.ReLU()
         return nn.Sequential(nn.Linear(64, hidden), middle, nn.Linear(hidden, 10))
 
-    return Task(f"digits(seed={seed}, hidden={hidden}, {activation})", train_x, train_y, test_x, test_y, model)
+    return Classification(
+        f"digits(seed={seed}, hidden={hidden}, {activation})", train_x, train_y, test_x, test_y, model
+    )

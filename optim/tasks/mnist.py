@@ -17,16 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from ...circuits.errors import InputError
+from .classification import Classification
 from .mnist_files import CLASSES, LabelledImages, read_mnist
-from .task import Plan, Task
+from .task import Plan
 
 PATH_VARIABLE = "THERMOGRAD_MNIST"
 """Environment variable that holds the path of the data."""
 
+BATCH = 64
+"""Samples of a step, as in the publication."""
+
 _NATURAL_GRADIENT = {"lr": 0.03, "damping": 1.0, "momentum": 0.9}
 PLAN = Plan(
     steps=1560,
-    batch=64,
+    batch=BATCH,
     evaluate_every=39,
     settings={
         "sgd": {"lr": 0.2},
@@ -47,7 +51,7 @@ TNGD's, too. That of K-FAC on a device is the best of five that were tried with 
 
 def mnist(
     path: str | Path | None = None, train: int = 10_000, test: int = 10_000, seed: int = 0, width: int = 16
-) -> Task:
+) -> Classification:
     """The MNIST task.
 
     Args:
@@ -58,7 +62,7 @@ def mnist(
         width: channels of the convolution; the hidden layer has three times as many units. 16 make 28,602 parameters.
 
     Returns:
-        Task with inputs (n, 1, 28, 28) float32, of zero mean and unit variance over all pixels of the training images.
+        Classification with inputs (n, 1, 28, 28) float32, of zero mean and unit variance over all pixels of the training images.
 
     Raises:
         InputError: arguments out of range; no path; files that are missing, damaged or not MNIST.
@@ -79,7 +83,7 @@ def mnist(
     for part in chosen:  # so that a run does not go on from a checkpoint that was made with other images
         mark = zlib.crc32(part.labels.tobytes(), zlib.crc32(part.images.tobytes(), mark))
     name = f"mnist(train={train}, test={test}, seed={seed}, width={width}, data {mark:08x})"
-    return Task(name, train_x, train_y, test_x, test_y, lambda: network(width), plan=PLAN)
+    return Classification(name, train_x, train_y, test_x, test_y, lambda: network(width), plan=PLAN)
 
 
 def network(width: int = 16) -> nn.Sequential:

@@ -9,9 +9,10 @@ from typing import Any
 from ...circuits.errors import InputError
 from .digits import digits
 from .mnist import mnist
+from .poisson import poisson
 from .task import Task
 
-TASKS: dict[str, Callable[..., Task]] = {"digits": digits, "mnist": mnist}
+TASKS: dict[str, Callable[..., Task]] = {"digits": digits, "mnist": mnist, "poisson": poisson}
 
 
 def make_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:

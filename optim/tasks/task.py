@@ -1,20 +1,42 @@
-"""A supervised task: data, network, loss and score."""
+"""A task: a network, a loss, a score, and how it is trained by default."""
 
 from __future__ import annotations
 
-import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...circuits.errors import InputError
+TaskClosure: TypeAlias = Callable[[], tuple[Tensor, Tensor]]
+"""Returns (loss, outputs) with their graphs, without calling backward: what `NaturalGradient.step` takes."""
 
-EVALUATION_BATCH = 1000
-"""Number of test samples that are classified at once, so that memory does not grow with the test set."""
+
+@dataclass(frozen=True)
+class Score:
+    """What a trained network is judged by.
+
+    Attributes:
+        name: such as "test accuracy".
+        more_is_better: whether a higher value is better.
+        target: value to which tables count the steps.
+        percent: whether values are fractions, shown in percent; others are errors that span decades.
+    """
+
+    name: str
+    more_is_better: bool
+    target: float
+    percent: bool = False
+
+    def reaches(self, value: float, wanted: float) -> bool:
+        """Whether the value is at least as good as the wanted one; NaN is not."""
+        return value >= wanted if self.more_is_better else value <= wanted
+
+    def text(self, value: float, digits: int = 2) -> str:
+        """The value for people: "97.22 %", or "4.17e-05"."""
+        return f"{100 * value:.{digits}f} %" if self.percent else f"{value:.{digits + 1}g}"
 
 
 @dataclass(frozen=True)
@@ -23,69 +45,55 @@ class Plan:
 
     Attributes:
         steps: number of updates.
-        batch: samples of a step.
-        evaluate_every: steps between evaluations on the test set.
+        batch: samples of a step; None for a task that takes all of its points in every step.
+        evaluate_every: steps between evaluations of the score.
         settings: of the optimizers by name, such as {"adam": {"lr": 0.003}}, tuned for this batch and length; they take precedence over
             those in `optimizers.registry.OPTIMIZERS`.
     """
 
     steps: int = 300
-    batch: int = 16
+    batch: int | None = 16
     evaluate_every: int = 10
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Classification data in memory with a network for it.
+class Task(ABC):
+    """What a network is trained on.
 
     Attributes:
-        name: for reports and checkpoints.
-        train_inputs, train_targets: (n, ...) and (n,) class indices.
-        test_inputs, test_targets: of the held-out set.
-        model: builds the network, with weights from torch's default generator.
-        loss: (outputs, targets) -> scalar, a mean over the batch.
+        name: for reports and checkpoints; it has all settings that results depend on.
+        model: builds the network in the task's dtype, with weights from torch's default generator.
         plan: how it is trained by default.
     """
 
     name: str
-    train_inputs: Tensor
-    train_targets: Tensor
-    test_inputs: Tensor
-    test_targets: Tensor
     model: Callable[[], nn.Module]
-    loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy
-    plan: Plan = field(default_factory=Plan)
+    plan: Plan
 
-    def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Batch number `step` of an endless sequence of shuffled epochs (the incomplete last batch of each is left
-        out).
+    @property
+    @abstractmethod
+    def score(self) -> Score:
+        """What `evaluate` returns."""
 
-        A function of its arguments alone, so that a resumed run sees the batches that it would have seen.
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """Of the network's parameters."""
+
+    @abstractmethod
+    def closure(self, model: nn.Module, step: int, batch: int | None, seed: int) -> TaskClosure:
+        """The closure of a step: a function of its arguments alone, so that a resumed run sees the batches that it would have seen.
+
+        Args:
+            model: the network.
+            step: number of the step, from 0.
+            batch: samples of the step; None for a task whose plan has none.
+            seed: of the order of the batches.
 
         Raises:
-            InputError: size outside 1..n, or step or seed negative.
+            InputError: an argument out of range, or a batch for a task that has none.
         """
-        n = len(self.train_inputs)
-        if not 1 <= size <= n:
-            raise InputError(f"batch is {size}: the task {self.name} has {n} training samples, give 1 to {n}")
-        if step < 0 or seed < 0:
-            raise InputError(f"step is {step}, seed {seed}: both must be >= 0")
-        epoch, position = divmod(step, n // size)
-        chosen = _order(n, seed, epoch)[position * size : (position + 1) * size]
-        return self.train_inputs[chosen], self.train_targets[chosen]
 
-    @torch.no_grad()
-    def accuracy(self, model: nn.Module) -> float:
-        """Fraction of the test set that the model classifies correctly, in evaluation mode."""
-        training = model.training
-        model.eval()
-        parts = zip(self.test_inputs.split(EVALUATION_BATCH), self.test_targets.split(EVALUATION_BATCH), strict=True)
-        hits = sum(int((model(inputs).argmax(dim=-1) == targets).sum()) for inputs, targets in parts)
-        model.train(training)
-        return hits / len(self.test_targets)
-
-
-@functools.lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> Tensor:
-    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))
+    @abstractmethod
+    def evaluate(self, model: nn.Module) -> float:
+        """The score of a network."""

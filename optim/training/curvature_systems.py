@@ -86,14 +86,14 @@ class RecordingDevice:
 
 
 def curvature_systems(
-    task: Task, steps: Sequence[int], batch: int, seed: int = 0, settings: Mapping[str, Any] | None = None
+    task: Task, steps: Sequence[int], batch: int | None, seed: int = 0, settings: Mapping[str, Any] | None = None
 ) -> list[CurvatureSystem]:
     """The dual systems of TNGD on the ideal device, at the given steps of a training.
 
     Args:
         task: the task.
         steps: step numbers, from 0.
-        batch: samples of a step; a system has batch * (outputs - 1) unknowns for cross-entropy.
+        batch: samples of a step, or None as for `train`; a system has batch * (outputs - 1) unknowns for cross-entropy.
         seed: of weights and batches.
         settings: of `TNGD`, in place of those of `settings_for`; readings are bare, so that the systems are those of the training.
 

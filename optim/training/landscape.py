@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ...circuits.errors import InputError
 from ...circuits.parallel import parallel_map
+from ..tasks.classification import classification
 from ..tasks.task import Task
 from .threads import one_thread
 from .trajectory import DIVERGED, SAMPLES, Trajectory, mean_loss, subset
@@ -253,7 +254,7 @@ def landscape(
     """The training loss on a plane through the best end, in a square window, with the paths projected onto it.
 
     Args:
-        task: data and loss.
+        task: a classification.
         trajectories: of `follow`, for this task.
         kind: "paths", the principal plane of all points of all paths; "random", filter-normalised directions.
         points: of the grid, along each side.
@@ -265,6 +266,7 @@ def landscape(
     Raises:
         InputError: arguments out of range; no trajectory; all trainings diverged; the paths span no plane.
     """
+    samples_of = classification(task, "a landscape")
     if kind not in PLANES or points < 2 or not (span is None or (math.isfinite(span) and span > 0)):
         raise InputError(
             f"plane {kind!r}, points {points}, span {span}: give {' or '.join(PLANES)}, at least 2 points, and a finite span > 0"
@@ -292,10 +294,10 @@ def landscape(
         middle, half = (low + high) / 2, float((high - low).max()) * (0.5 + MARGIN)
     half = half if span is None else span
     x, y = (np.linspace(m - half, m + half, points) for m in middle)
-    inputs, targets = subset(task, samples, seed)
-    values = loss_slice(model, task.loss, inputs, targets, plane, x, y, workers, progress)
+    inputs, targets = subset(samples_of, samples, seed)
+    values = loss_slice(model, samples_of.loss, inputs, targets, plane, x, y, workers, progress)
     on_plane = [
-        float(loss_slice(model, task.loss, inputs, targets, plane, place[-1:, 0], place[-1:, 1])[0, 0])
+        float(loss_slice(model, samples_of.loss, inputs, targets, plane, place[-1:, 0], place[-1:, 1])[0, 0])
         for place, _ in projected
     ]
     return Landscape(

@@ -20,7 +20,9 @@ from ...devicemodel.device import Device, Outcome
 from ...devicemodel.host.refine import Refined
 from ..optimizers.base import NaturalGradient
 from ..optimizers.registry import make_optimizer, named_optimizer
-from ..tasks.task import Task
+from ..tasks.classification import ACCURACY
+from ..tasks.registry import make_task
+from ..tasks.task import Score, Task, TaskClosure
 
 CHECKPOINT_EVERY = 100
 """Steps between the saves of a training."""
@@ -40,7 +42,8 @@ class History:
         outcome: value of the step's `Outcome`.
         reading: how the step's device was read (`optimizers.step.Reading`); "" without a device.
         retries: how often a refined reading was tried again with more damping.
-        evaluations: (updates done, test accuracy) pairs.
+        evaluations: (updates done, value of the score) pairs.
+        score: what the evaluations are values of.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -51,6 +54,7 @@ class History:
     reading: list[str] = field(default_factory=list)
     retries: list[int] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
+    score: Score = ACCURACY
 
     @property
     def steps(self) -> int:
@@ -58,15 +62,15 @@ class History:
         return len(self.loss)
 
     @property
-    def final_accuracy(self) -> float:
-        """Test accuracy at the last evaluation."""
+    def final_score(self) -> float:
+        """The score at the last evaluation."""
         if not self.evaluations:
             raise InputError("the run has no evaluation yet")
         return self.evaluations[-1][1]
 
-    def steps_to(self, accuracy: float) -> int | None:
-        """First evaluated step with at least this test accuracy; None if there is none."""
-        return next((step for step, value in self.evaluations if value >= accuracy), None)
+    def steps_to(self, wanted: float) -> int | None:
+        """First evaluated step with a score at least this good; None if there is none."""
+        return next((step for step, value in self.evaluations if self.score.reaches(value, wanted)), None)
 
 
 Callback = Callable[[int, History], None]
@@ -83,7 +87,7 @@ def settings_for(task: Task, optimizer: str) -> dict[str, Any]:
 
 
 def train(
-    task: Task,
+    task: Task | str,
     optimizer: str | OptimizerFactory,
     steps: int | None = None,
     batch: int | None = None,
@@ -99,15 +103,15 @@ def train(
     """Train for a number of steps.
 
     Args:
-        task: data, network, loss; its plan has the defaults of steps, batch, evaluate_every and a named optimizer's settings.
+        task: a task, or a name of `TASKS`; its plan has the defaults of steps, batch, evaluate_every and a named optimizer's settings.
         optimizer: a name of `OPTIMIZERS`, or a function of the parameters that returns an optimizer.
         steps: total number of updates, those before a resume included.
-        batch: samples of a step.
+        batch: samples of a step; None for a task that takes all of its points.
         seed: of the initial weights and the order of batches. The caller's random state is not changed.
         device: for a named optimizer that uses one; None is the ideal device.
-        model: network to train in place; None: built by the task from the seed.
+        model: network to train in place, in the task's dtype; None: built by the task from the seed.
         callbacks: called after every step.
-        evaluate_every: steps between evaluations on the whole test set (also at step 0 and at the end); 0: at the end only.
+        evaluate_every: steps between evaluations of the score (also at step 0 and at the end); 0: at the end only.
         checkpoint: file to save to; if it exists, the run is resumed from it, bit for bit.
         checkpoint_every: steps between saves (also at the end), 100 by default; with a checkpoint only.
         settings: of a named optimizer, in place of those of `settings_for`.
@@ -115,8 +119,11 @@ def train(
     Raises:
         InputError: arguments out of range, or without effect; a checkpoint of another run or not readable.
     """
+    if isinstance(task, str):
+        task = make_task(task)
     if not isinstance(task, Task):
-        raise InputError(f"task is {task!r}: give a Task, such as make_task('digits')")
+        raise InputError(f"task is {task!r}: give a Task, such as make_task('digits'), or a task's name")
+    _check_dtype(task, model)
     if not isinstance(optimizer, str) and (isinstance(optimizer, Optimizer) or not callable(optimizer)):
         raise InputError(
             f"optimizer is of type {type(optimizer).__name__}: give a name, or a function of the parameters that returns an optimizer"
@@ -127,7 +134,7 @@ def train(
     if checkpoint is None and checkpoint_every is not None:
         raise InputError(f"checkpoint_every is {checkpoint_every} without a checkpoint: give the file, or leave it out")
     checkpoint_every = CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every
-    if steps < 1 or batch < 1 or seed < 0 or evaluate_every < 0 or checkpoint_every < 1:
+    if steps < 1 or (batch is not None and batch < 1) or seed < 0 or evaluate_every < 0 or checkpoint_every < 1:
         raise InputError(
             f"steps {steps}, batch {batch}, seed {seed}, evaluate_every {evaluate_every}, checkpoint_every "
             f"{checkpoint_every}: steps, batch and checkpoint_every must be >= 1, the others >= 0"
@@ -156,16 +163,16 @@ def train(
             else optimizer(network.parameters())
         )
         identity["device"] = _identity(getattr(chosen, "device", None))
-        history = History()
+        history = History(score=task.score)
         if path is not None and path.exists():
-            history = _load(path, identity, network, chosen)
+            history = _load(path, identity, network, chosen, task.score)
         elif evaluate_every:
-            history.evaluations.append((0, task.accuracy(network)))
+            history.evaluations.append((0, task.evaluate(network)))
         for step in range(history.steps, steps):
-            _step(task, network, chosen, task.batch(step, batch, seed), history)
+            _step(task.closure(network, step, batch, seed), chosen, history)
             done = step + 1
             if done == steps or (evaluate_every and done % evaluate_every == 0):
-                history.evaluations.append((done, task.accuracy(network)))
+                history.evaluations.append((done, task.evaluate(network)))
             if path is not None and (done == steps or done % checkpoint_every == 0):
                 _save(path, identity, network, chosen, history)
             for callback in callbacks:
@@ -215,15 +222,17 @@ def _plain(value: Any) -> str:
     return repr(value)
 
 
-def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tensor, Tensor], history: History) -> None:
-    inputs, targets = batch
+def _check_dtype(task: Task, model: nn.Module | None) -> None:
+    for name, parameter in [] if model is None else model.named_parameters():
+        if parameter.dtype != task.dtype:
+            raise InputError(
+                f"parameter {name} of the model is {parameter.dtype}: the task {task.name} is {task.dtype}; call model.to({task.dtype})"
+            )
+
+
+def _step(closure: TaskClosure, optimizer: Optimizer, history: History) -> None:
     start = time.perf_counter()
     if isinstance(optimizer, NaturalGradient):
-
-        def closure() -> tuple[Tensor, Tensor]:
-            outputs = model(inputs)
-            return task.loss(outputs, targets), outputs
-
         loss = optimizer.step(closure)
         record = optimizer.last
         device, analog, outcome = record.device_seconds, record.analog_seconds, record.outcome
@@ -231,7 +240,7 @@ def _step(task: Task, model: nn.Module, optimizer: Optimizer, batch: tuple[Tenso
         history.retries.append(record.retries)
     else:
         optimizer.zero_grad()
-        value = task.loss(model(inputs), targets)
+        value, _ = closure()
         value.backward()
         optimizer.step()
         loss, device, analog, outcome = float(value.detach()), 0.0, 0.0, Outcome.OK
@@ -256,7 +265,7 @@ def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
     write_file(path, lambda temporary: torch.save(state, temporary))
 
 
-def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer) -> History:
+def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer, score: Score) -> History:
     try:
         state = torch.load(path, weights_only=True)  # tensors and plain values only: nothing in the file is run
         found = state["identity"]
@@ -268,7 +277,7 @@ def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
-        return History(**state["history"])
+        return History(**{**state["history"], "score": score})
     except InputError:
         raise
     except Exception as error:  # unpickling raises errors of many types, which mean the same here

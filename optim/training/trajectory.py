@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...circuits.errors import InputError
 from ...devicemodel.device import Device
+from ..tasks.classification import Classification, classification
 from ..tasks.task import Task
 from .train import train
 
@@ -62,16 +63,18 @@ def follow(
     """Train and record the trajectory. The initial weights are those that `train` takes for this seed.
 
     Args:
-        task, optimizer, steps, batch, seed, device, settings: as `train`.
+        task: a classification.
+        optimizer, steps, batch, seed, device, settings: as `train`.
         samples: number of training samples for the loss at each point.
         label: of the trajectory; by default the optimizer's name.
         progress: called with (steps done, steps).
 
     Raises:
-        InputError: as `train`; samples < 1.
+        InputError: as `train`; another kind of task; samples < 1.
     """
     steps = task.plan.steps if steps is None else steps
-    inputs, targets = subset(task, samples, seed)
+    samples_of = classification(task, "the loss along a trajectory")
+    inputs, targets = subset(samples_of, samples, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = task.model()
@@ -80,7 +83,7 @@ def follow(
 
     def keep(done: int, _: object = None) -> None:
         if done in wanted:
-            kept.append((done, _parameter_vector(model), mean_loss(model, task.loss, inputs, targets)))
+            kept.append((done, _parameter_vector(model), mean_loss(model, samples_of.loss, inputs, targets)))
         if progress is not None:
             progress(done, steps)
 
@@ -103,7 +106,7 @@ def follow(
     return Trajectory(label or optimizer, at[:end], points[:end], loss[:end], diverged, model)
 
 
-def subset(task: Task, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+def subset(task: Classification, samples: int, seed: int) -> tuple[Tensor, Tensor]:
     """Inputs and targets of at most `samples` training samples, a fixed choice, in their order."""
     if samples < 1:
         raise InputError(f"samples is {samples}: give at least 1 training sample for the loss")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,6 +26,9 @@ from .style import (
     log_ticks,
     styled,
 )
+
+if TYPE_CHECKING:
+    from ...optim.tasks.task import Score
 
 _OPTIMIZERS = {"sgd": ("SGD", GREY), "adam": ("Adam", ORANGE), "ngd": ("exact NGD", BLACK), "tngd": ("TNGD", SKY)}
 _READINGS = {"refined": BLUE, "bare": VERMILLION}
@@ -129,19 +132,30 @@ def training_plot(training: dict[str, Any]) -> Figure:
 
 
 @styled
-def history_plot(loss: list[float], evaluations: list[tuple[int, float]], title: str) -> Figure:
-    """Loss of every batch with its running mean, and test accuracy, against steps."""
+def history_plot(
+    loss: list[float], evaluations: list[tuple[int, float]], title: str, score: Score, batches: bool = True
+) -> Figure:
+    """Loss of every step, with its running mean where steps have batches of their own, and the score, against steps."""
     figure = Figure(figsize=(8.0, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = np.arange(1, len(loss) + 1)
     window = max(1, len(loss) // 20)
-    smooth = np.convolve(loss, np.ones(window) / window, mode="valid")
-    left.plot(steps, loss, color=GREY, linewidth=0.5, alpha=0.6)
-    left.plot(steps[window - 1 :], smooth, color=CYCLE[0])
+    if batches:
+        smooth = np.convolve(loss, np.ones(window) / window, mode="valid")
+        left.plot(steps, loss, color=GREY, linewidth=0.5, alpha=0.6)
+        left.plot(steps[window - 1 :], smooth, color=CYCLE[0])
+    else:
+        left.plot(steps, loss, color=CYCLE[0])
     if min(loss) > 0:
         left.set_yscale("log")
         log_ticks(left.yaxis)
-    left.set(xlabel="step", ylabel="batch loss", title=title)
-    right.plot([step for step, _ in evaluations], [100 * value for _, value in evaluations], color=CYCLE[0], marker=".")
-    right.set(xlabel="step", ylabel="test accuracy (%)")
+    left.set(xlabel="step", ylabel="batch loss" if batches else "loss", title=title)
+    scale, unit = (100, " (%)") if score.percent else (1, "")
+    right.plot(
+        [step for step, _ in evaluations], [scale * value for _, value in evaluations], color=CYCLE[0], marker="."
+    )
+    if not score.percent and all(value > 0 for _, value in evaluations):
+        right.set_yscale("log")
+        log_ticks(right.yaxis)
+    right.set(xlabel="step", ylabel=score.name + unit)
     return figure

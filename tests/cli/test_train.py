@@ -83,6 +83,22 @@ def test_train_on_mnist(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path("m.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_train_a_physics_informed_network(run: Run) -> None:
+    arguments = ["train", "--task", "poisson", "--optimizer", "adam", "--steps", "12"]
+    code, out, _ = run(*arguments, "--plot", "p.png", "--require", "2")
+    assert code == 0
+    assert "poisson: adam, 12 steps" in out
+    assert "relative L2 error" in out
+    assert "steps to 0.0001" in out
+    assert Path("p.png").read_bytes().startswith(b"\x89PNG")
+    result = json.loads(run(*arguments, "--json")[1])
+    assert result["score"] == {"name": "relative L2 error", "more_is_better": False, "target": 1e-4, "percent": False}
+    assert result["batch"] is None
+    code, _, error = run(*arguments, "--require", "1e-4")
+    assert code == 1
+    assert f"relative L2 error {result['final_score']:.4g} is above the required 0.0001" in " ".join(error.split())
+
+
 def test_train_on_a_surrogate(run: Run) -> None:
     card().write("card.json")
     arguments = ["train", "--card", "card.json", "--die", "1", "--steps", "3", "--batch", "2", "--duration", "5"]
@@ -130,6 +146,9 @@ BAD: dict[str, tuple[list[str], str]] = {
     "adam has no reading": (["train", "--optimizer", "adam", "--reading", "bare"], "--reading does not apply to adam"),
     "reading": (["train", "--reading", "twice"], "reading is 'twice'"),
     "learning rate": (["train", "--optimizer", "sgd", "--lr", "-1"], "--lr is -1"),
+    "an accuracy is at most 1": (["train", "--require", "95"], "--require is 95; the test accuracy of digits"),
+    "poisson has no batch": (["train", "--task", "poisson", "--batch", "4"], "takes all of its points"),
+    "poisson has no data": (["train", "--task", "poisson", "--data", "system.npz"], "--data does not apply to poisson"),
     "batch too large": (["train", "--batch", "100000"], "100000"),
 }
 

@@ -17,8 +17,8 @@ from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host import loaded
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
+from thermograd.optim.tasks.classification import Classification
 from thermograd.optim.tasks.digits import digits
-from thermograd.optim.tasks.task import Task
 from thermograd.optim.training.curvature_systems import curvature_systems
 
 from ...systems import true_card
@@ -46,7 +46,7 @@ class Watched:
 def training(n, damping, *steps):
     """Systems, drives and exact solutions of some steps; a batch of n has n unknowns with two classes."""
     task = digits()
-    parity = Task(
+    parity = Classification(
         "digits, odd or even",
         task.train_inputs,
         task.train_targets % 2,

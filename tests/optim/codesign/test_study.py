@@ -39,9 +39,9 @@ def test_runs_are_trainings_on_the_dies_and_the_baseline_on_the_ideal_device():
         device = SurrogateDevice(card, 4, 6, extrapolate=True)
         own = train(digits(), "tngd", 3, 2, 6, device=device, evaluate_every=0, settings=settings)
         ideal = [train(digits(), "tngd", 3, 2, seed, evaluate_every=0, settings=settings) for seed in (5, 6)]
-    assert (found.runs[-1].accuracy, found.runs[-1].loss) == (own.final_accuracy, own.loss[-1])
+    assert (found.runs[-1].accuracy, found.runs[-1].loss) == (own.final_score, own.loss[-1])
     assert sum(found.runs[-1].outcomes.values()) == 3
-    assert found.baseline == np.mean([history.final_accuracy for history in ideal])
+    assert found.baseline == np.mean([history.final_score for history in ideal])
     accuracies = [run.accuracy for run in found.runs[2:]]
     assert found.rows("bare")[1] == (8, np.mean(accuracies), np.std(accuracies, ddof=1))
     other = run_study("adc", CARD, **SMALL, workers=1, settings={"duration": 5.0, "lr": 0.4})

@@ -12,9 +12,9 @@ from torch import nn
 
 from thermograd.circuits.errors import InputError
 from thermograd.optim.optimizers.registry import OPTIMIZERS
+from thermograd.optim.tasks.classification import EVALUATION_BATCH, Classification
 from thermograd.optim.tasks.mnist import PATH_VARIABLE, PLAN, mnist, network
 from thermograd.optim.tasks.registry import TASKS, make_task
-from thermograd.optim.tasks.task import EVALUATION_BATCH, Task
 from thermograd.optim.training.train import settings_for, train
 
 from .mnist_data import SIZES, arrays, write_idx
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "mnist.npz"
 
 
-def small(path: Path | None, **options: int) -> Task:
+def small(path: Path | None, **options: int) -> Classification:
     return mnist(path, **{**SIZES, **options})  # type: ignore[arg-type]
 
 
@@ -120,8 +120,8 @@ def test_accuracy_is_counted_in_parts() -> None:
             return nn.functional.one_hot(x, 10).float()
 
     model = Reader()
-    task = Task("reader", shown, targets, shown, targets, Reader)
-    assert task.accuracy(model) == 1 - (n // 4) / n
+    task = Classification("reader", shown, targets, shown, targets, Reader)
+    assert task.evaluate(model) == 1 - (n // 4) / n
     assert model.training
     assert sizes == [EVALUATION_BATCH, EVALUATION_BATCH, 7]
 
@@ -133,7 +133,7 @@ def test_tasks_by_name(path: Path) -> None:
         make_task("letters")
     with pytest.raises(InputError, match="path is not a setting of the task digits; it takes seed, hidden, activation"):
         make_task("digits", {"path": path})
-    assert set(TASKS) == {"digits", "mnist"}
+    assert set(TASKS) == {"digits", "mnist", "poisson"}
 
 
 def test_a_task_brings_its_defaults(path: Path) -> None:
@@ -181,4 +181,4 @@ def test_the_real_images_are_read_and_learnt() -> None:
     background = float(whole.train_inputs.min())
     assert abs(background + 0.1307 / 0.3081) < 1e-3  # the set's well-known mean and deviation, of pixels 0 to 1
     history = train(mnist(path, test=2000), "adam", 312, evaluate_every=0)
-    assert history.final_accuracy > 0.95
+    assert history.final_score > 0.95

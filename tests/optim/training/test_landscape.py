@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from thermograd.circuits.errors import InputError
+from thermograd.optim.tasks.classification import Classification
 from thermograd.optim.tasks.digits import digits
-from thermograd.optim.tasks.task import Task
 from thermograd.optim.training import trajectory as module
 from thermograd.optim.training.landscape import Plane, landscape, loss_slice, principal_plane, random_plane
 from thermograd.optim.training.train import train
@@ -66,9 +66,9 @@ def trajectory(points: np.ndarray, label: str = "made up") -> Trajectory:
     return Trajectory(label, steps, points, np.linspace(2.0, 1.0, len(points)), None, Bowl(points[-1]))
 
 
-def bowl_task(law: Quadratic) -> Task:
+def bowl_task(law: Quadratic) -> Classification:
     nothing, targets = torch.zeros(6, 1), torch.zeros(6, dtype=torch.int64)
-    return Task("bowl", nothing, targets, nothing, targets, lambda: Bowl(np.ones(N)), law)
+    return Classification("bowl", nothing, targets, nothing, targets, lambda: Bowl(np.ones(N)), law)
 
 
 # ----------------------------------------------------------------------------------------------------- the slice

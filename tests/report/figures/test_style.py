@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from thermograd.optim.tasks.classification import ACCURACY
 from thermograd.report.figures.calibration import calibration_plot, loop_plot
 from thermograd.report.figures.cell import cell_plot
 from thermograd.report.figures.matrix import matrix_plot
@@ -45,7 +46,7 @@ PICTURES: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "settling": lambda results: settling_plot(
         np.linspace(0, 5, 20), np.outer([1.0, -2.0], 1 - np.exp(-np.linspace(0, 5, 20))), np.array([1.0, -2.0]), "two"
     ),
-    "history": lambda results: history_plot([2.0, 1.0, 0.5], [(0, 0.1), (3, 0.9)], "three steps"),
+    "history": lambda results: history_plot([2.0, 1.0, 0.5], [(0, 0.1), (3, 0.9)], "three steps", ACCURACY),
 }
 
 

@@ -1,0 +1,165 @@
+"""Poisson's equation on the unit square with a physics-informed network: the task on which natural gradient wins by the most.
+
+    -laplace u = 2 pi^2 sin(pi x) sin(pi y) in (0, 1)^2,   u = 0 on the boundary,   u = sin(pi x) sin(pi y),
+
+for a network 2-32-32-1 with tanh (1185 parameters) in double precision. With the residuals r at n_i fixed points inside and u at n_b on
+the boundary the loss is
+
+    L = 1 / (2 n_i) sum r^2 + weight / (2 n_b) sum u^2,
+
+and each step takes all points. The boundary weight decides what error can be reached: see `benchmarks/optim/poisson_table.py`.
+
+Source: M. Raissi, P. Perdikaris and G. Karniadakis, J. Comput. Phys. 378, 686 (2019); the equation as in J. Müller and M. Zeinhofer,
+"Achieving high accuracy with PINNs via energy natural gradients", arXiv 2302.13163.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...circuits.errors import InputError
+from .task import Plan, Score, Task, TaskClosure
+
+RELATIVE_ERROR = Score("relative L2 error", more_is_better=False, target=1e-4)
+"""|u - u_exact| / |u_exact|, Euclidean norms over a grid of `GRID` x `GRID` equidistant points, the boundary included."""
+GRID = 101
+"""Points of the score's grid along each side."""
+WEIGHT = 100.0
+"""Of the boundary, from a search with seed 0 (`benchmarks/optim/poisson_table.py --tune`)."""
+EDGES = 4
+
+PLAN = Plan(
+    steps=300,
+    batch=None,
+    evaluate_every=10,
+    settings={
+        "sgd": {"lr": 1e-4},
+        "adam": {"lr": 1e-3},
+        "ngd": {"lr": 1.0, "damping": 1e-3},
+        "ngd-cg": {"lr": 1.0, "damping": 1e-3},
+        "tngd": {"lr": 1.0, "damping": 1e-3, "duration": math.inf},
+    },
+)
+
+
+def solution(points: Tensor) -> Tensor:
+    """sin(pi x) sin(pi y) at points (..., 2)."""
+    return torch.sin(math.pi * points[..., 0]) * torch.sin(math.pi * points[..., 1])
+
+
+def source(points: Tensor) -> Tensor:
+    """-laplace u of the solution, at points (..., 2)."""
+    return 2 * math.pi**2 * solution(points)
+
+
+@dataclass(frozen=True, eq=False)
+class Poisson(Task):
+    """The task with its points.
+
+    Attributes:
+        name: with all settings.
+        interior, boundary: (n, 2) float64.
+        weight: of the boundary in the loss.
+        width: units of each hidden layer.
+        plan: how it is trained by default.
+    """
+
+    name: str
+    interior: Tensor
+    boundary: Tensor
+    weight: float
+    width: int
+    plan: Plan = PLAN
+
+    @property
+    def score(self) -> Score:
+        """`RELATIVE_ERROR`."""
+        return RELATIVE_ERROR
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float64."""
+        return torch.float64
+
+    def model(self) -> nn.Sequential:
+        """Network 2-width-width-1 with tanh, (n, 2) -> (n, 1)."""
+        sizes, layers = (2, self.width, self.width), []
+        for before, after in itertools.pairwise(sizes):
+            layers += [nn.Linear(before, after, dtype=self.dtype), nn.Tanh()]
+        return nn.Sequential(*layers, nn.Linear(self.width, 1, dtype=self.dtype))
+
+    def closure(self, model: nn.Module, step: int, batch: int | None, seed: int) -> TaskClosure:
+        """The loss at all points, and the residuals (n_i + n_b, 1); the same in every step.
+
+        Raises:
+            InputError: a batch.
+        """
+        if batch is not None:
+            raise InputError(
+                f"batch is {batch}: every step of the task {self.name} takes all of its points; leave it out"
+            )
+        return lambda: residuals(model, self.interior, self.boundary, self.weight)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module) -> float:
+        """Relative L2 error of the network on the grid."""
+        line = torch.linspace(0, 1, GRID, dtype=self.dtype)
+        points = torch.cartesian_prod(line, line)
+        exact = solution(points)
+        return float((model(points)[:, 0] - exact).norm() / exact.norm())
+
+
+def residuals(model: nn.Module, interior: Tensor, boundary: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    """Loss and residuals (n_i + n_b, 1) by double backward passes, as users write it.
+
+    Args:
+        model: (n, 2) -> (n, 1).
+        interior, boundary: points (n_i, 2) and (n_b, 2).
+        weight: of the boundary.
+    """
+    x = interior.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+    laplace = sum(torch.autograd.grad(slope[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(2))
+    inside, edge = laplace + source(interior), model(boundary)[:, 0]
+    loss = (inside.square().mean() + weight * edge.square().mean()) / 2
+    return loss, torch.cat([inside, edge])[:, None]
+
+
+def poisson(
+    seed: int = 0, weight: float = WEIGHT, interior: int = 200, boundary: int = 160, width: int = 32
+) -> Poisson:
+    """The Poisson task.
+
+    Args:
+        seed: of the points: scrambled Sobol sequences in the square, and along each of its four edges.
+        weight: > 0, of the boundary in the loss.
+        interior: number of points inside.
+        boundary: number of points on the boundary, a multiple of 4.
+        width: units of each of the two hidden layers.
+
+    Raises:
+        InputError: arguments out of range.
+    """
+    if seed < 0 or interior < 1 or boundary < EDGES or boundary % EDGES or width < 1:
+        raise InputError(
+            f"seed {seed}, interior {interior}, boundary {boundary}, width {width}: give seed >= 0, interior >= 1, a multiple of "
+            "4 for the boundary, and width >= 1"
+        )
+    if not (math.isfinite(weight) and weight > 0):
+        raise InputError(f"weight is {weight}: give a finite number > 0")
+    inside = _sobol(2, interior, seed)
+    edges = _sobol(EDGES, boundary // EDGES, seed).T
+    zero, one = torch.zeros_like(edges[0]), torch.ones_like(edges[0])
+    sides = ((edges[0], zero), (edges[1], one), (zero, edges[2]), (one, edges[3]))
+    name = f"poisson(seed={seed}, weight={weight:g}, interior={interior}, boundary={boundary}, width={width})"
+    return Poisson(name, inside, torch.cat([torch.stack(side, 1) for side in sides]), float(weight), width)
+
+
+def _sobol(dimension: int, count: int, seed: int) -> Tensor:
+    """(count, dimension) float64 in [0, 1)."""
+    return torch.quasirandom.SobolEngine(dimension, scramble=True, seed=seed).draw(count, dtype=torch.float64)
