@@ -227,7 +227,7 @@ def measured(hidden: int, layout: str) -> tuple[int, int, float]:
         return task.loss(outputs, targets), outputs
 
     def work() -> int:
-        ggn = Curvature(evaluate(closure), parameters, known_curved=True)
+        ggn = Curvature(evaluate(closure), parameters)
         ggn.gradient()
         if layout == "dual":
             ggn.gram()

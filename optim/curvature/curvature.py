@@ -28,7 +28,7 @@ from .factor import DetachedFactor, Factor, filled
 from .graph_rows import graph_rows
 from .losses.likelihood import Likelihood, require_likelihood
 from .losses.likelihood_detection import detect_likelihood
-from .losses.loss_hessian import LossCurvature, differentiate, fixed_probe, loss_curvature
+from .losses.loss_hessian import LossCurvature, differentiate, fixed_probe, in_the_range_of, loss_curvature
 from .sensitivities import Sink, make_sink
 
 CurvatureKind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
@@ -53,7 +53,6 @@ class Curvature(Factor):
             k = b mc_samples; "empirical", k = b; "hessian" of the loss in the parameters, which has a `product` only.
         mc_samples: labels drawn for each sample ("mc-fisher").
         generator: of the labels, on the CPU; needed for "mc-fisher".
-        known_curved: as `loss_curvature` takes it.
         previous: likelihood of an earlier batch, as `detect_likelihood` takes it.
         keep_sensitivities: keep the layers' sensitivities, which Kronecker factors need, also where rows of M take less memory.
         verified: what `verify` found of models by the shapes of their calls (`Assignment.unbatched`); it is read, and filled by `verify`.
@@ -70,7 +69,6 @@ class Curvature(Factor):
         kind: CurvatureKind = "ggn",
         mc_samples: int = 1,
         generator: torch.Generator | None = None,
-        known_curved: bool = False,
         previous: Likelihood | None = None,
         keep_sensitivities: bool = False,
         verified: MutableMapping[CallShapes, frozenset[int]] | None = None,
@@ -86,7 +84,7 @@ class Curvature(Factor):
                 f"{batch.recorder.coupling[0]} in training mode makes each output depend on the whole batch, so there "
                 "is no per-sample Jacobian: put those modules in eval(), or use GroupNorm or LayerNorm"
             )
-        self.batch, self.kind, self._known, self._keep = batch, kind, known_curved, keep_sensitivities
+        self.batch, self.kind, self._keep = batch, kind, keep_sensitivities
         self.parameters = list(parameters)
         self.trained = [i for i, p in enumerate(self.parameters) if p.requires_grad]
         self.dtype = self.parameters[self.trained[0]].dtype if self.trained else batch.outputs.dtype
@@ -135,8 +133,13 @@ class Curvature(Factor):
 
     @property
     def sources(self) -> Tensor:
-        """Sources s, (k,) float64, with M^T s = g. InputError if the gradient is not in the range of the curvature."""
-        return self.loss.require_sources().reshape(-1)
+        """Sources s, (k,) float64, with g = M^T s + remainder."""
+        return self.loss.sources.reshape(-1)
+
+    @cached_property
+    def remainder(self) -> list[Tensor] | None:
+        """What of the gradient the sources do not give, J^T (r - L s)."""
+        return None if self.loss.remainder is None else self._vjp(self.loss.remainder)
 
     def gradient(self) -> list[Tensor]:
         """Gradient of the loss g = J^T r, by one backward pass."""
@@ -242,9 +245,8 @@ class Curvature(Factor):
     def stored(self) -> DetachedFactor:
         """The same factor without the autograd graph, whose memory can be freed then."""
         blocks = [block.without_graph() for block in self.blocks]
-        return DetachedFactor(
-            self.parameters, self.dtype, blocks, self.loss, self.loss.sources, self.gradient(), self.fallbacks
-        )
+        parts = (self.sources, self.remainder, self.gradient(), self.fallbacks)
+        return DetachedFactor(self.parameters, self.dtype, blocks, self.loss, *parts)
 
     def _fill(self, sinks: list[Sink]) -> None:
         """Send the sensitivities of the layers' calls to their sinks."""
@@ -288,18 +290,15 @@ class Curvature(Factor):
                 'alone, or the curvature "ggn"'
             )
         if self.kind == "ggn" and likelihood is None:
-            return loss_curvature(self.slope, outputs, self._known)
+            return loss_curvature(self.slope, outputs)
         likelihood = require_likelihood(likelihood, f'curvature "{self.kind}"')
         if self.kind in ("ggn", "fisher"):
-            factor, sources = likelihood.factor()
-            return LossCurvature(r, factor, sources, 0.0)
+            return LossCurvature(r, *likelihood.factor())
         if self.kind == "empirical":
-            factor = likelihood.empirical()
-            w = likelihood.w.reshape(b, -1)
-            alike = bool(((w == 0) | (w == w.amax(1, keepdim=True))).all())
-            return LossCurvature(r, factor, w.amax(1, keepdim=True).sqrt() if alike else None, 0.0 if alike else 1.0)
+            return in_the_range_of(likelihood.empirical(), r, torch.finfo(outputs.dtype).eps)
         assert generator is not None
-        return LossCurvature(r, likelihood.sampled(samples, generator), None, 1.0)
+        factor = likelihood.sampled(samples, generator)
+        return LossCurvature(r, factor, r.new_zeros(b, factor.shape[-1]), r)
 
     @cached_property
     def _assignment(self) -> Assignment:

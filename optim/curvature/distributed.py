@@ -18,15 +18,14 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from .blocks import LayerBlock, ParameterBlock, RowsBlock
 from .curvature import Curvature
-from .factor import DetachedFactor
+from .factor import DetachedFactor, Factor, filled
 
 
-def gather_factors(factor: Curvature | DetachedFactor, in_range: bool, group: Any) -> list[DetachedFactor]:
+def gather_factors(factor: Curvature | DetachedFactor, group: Any) -> list[DetachedFactor]:
     """The factors of all processes of a group, in the order of their ranks.
 
     Args:
         factor: this process's.
-        in_range: whether the factor has sources.
         group: a process group of torch.distributed.
 
     Raises:
@@ -40,22 +39,39 @@ def gather_factors(factor: Curvature | DetachedFactor, in_range: bool, group: An
         )
     count = len(samples)
     gradients = [_all_gather(part, group) for part in factor.gradient()]
-    sources: list[Tensor] | list[None] = _all_gather(factor.sources, group) if in_range else [None] * count
+    sources, remainders = _all_gather(factor.sources, group), _gather_remainder(factor, count, group)
     blocks: list[list[ParameterBlock]] = [[] for _ in range(count)]
     for block in factor.blocks:
         for own, one in zip(blocks, _gather_block(block, count, group), strict=True):
             own.append(one)
     return [
         DetachedFactor(
-            factor.parameters, factor.dtype, own, factor.loss, s, [parts[rank] for parts in gradients], factor.fallbacks
+            factor.parameters,
+            factor.dtype,
+            own,
+            factor.loss,
+            s,
+            rest,
+            [parts[rank] for parts in gradients],
+            factor.fallbacks,
         )
-        for rank, (own, s) in enumerate(zip(blocks, sources, strict=True))
+        for rank, (own, s, rest) in enumerate(zip(blocks, sources, remainders, strict=True))
     ]
 
 
-def all_ranks_finite(finite: bool, device: torch.device, group: Any) -> bool:
-    """Whether `finite` holds on every process."""
-    flag = torch.tensor([float(finite)], device=device)
+def _gather_remainder(factor: Factor, count: int, group: Any) -> Sequence[list[Tensor] | None]:
+    """The remainders of all processes; zeros for one that has none where another has."""
+    own = factor.remainder
+    if on_all_ranks(own is None, factor.parameters[0].device, group):
+        return [None] * count
+    parts = filled([None] * len(factor.parameters) if own is None else own, factor.parameters)
+    gathered = [_all_gather(part, group) for part in parts]
+    return [[of_ranks[rank] for of_ranks in gathered] for rank in range(count)]
+
+
+def on_all_ranks(holds: bool, device: torch.device, group: Any) -> bool:
+    """Whether something holds on every process."""
+    flag = torch.tensor([float(holds)], device=device)
     dist.all_reduce(flag, op=dist.ReduceOp.MIN, group=group)
     return bool(flag.item() > 0)
 

@@ -49,7 +49,12 @@ class Factor(ABC):
     @property
     @abstractmethod
     def sources(self) -> Tensor:
-        """Sources s, (k,) float64, with M^T s = g. InputError if the gradient is not in the range of the curvature."""
+        """Sources s, (k,) float64, with g = M^T s + remainder."""
+
+    @property
+    @abstractmethod
+    def remainder(self) -> list[Tensor] | None:
+        """What of the gradient g the sources do not give, g - M^T s; None where that is zero."""
 
     @abstractmethod
     def gradient(self) -> list[Tensor]:
@@ -139,7 +144,7 @@ class DetachedFactor(Factor):
     Args:
         parameters, dtype, blocks: as the attributes of `Factor`.
         loss: of the batch.
-        sources: s, (b, m), None where the gradient is not in the curvature's range.
+        sources: s, (k,). remainder: g - M^T s; None where it is zero.
         gradient: of the loss.
         fallbacks: positions of the parameters without a direct form.
     """
@@ -150,12 +155,14 @@ class DetachedFactor(Factor):
         dtype: torch.dtype,
         blocks: list[ParameterBlock],
         loss: LossCurvature,
-        sources: Tensor | None,
+        sources: Tensor,
+        remainder: list[Tensor] | None,
         gradient: list[Tensor],
         fallbacks: list[int],
     ) -> None:
         self.parameters, self.dtype, self.fallbacks = parameters, dtype, fallbacks
         self._blocks, self.loss, self._sources, self._gradient = blocks, loss, sources, gradient
+        self._remainder = remainder
 
     @property
     def samples(self) -> int:
@@ -174,8 +181,13 @@ class DetachedFactor(Factor):
 
     @property
     def sources(self) -> Tensor:
-        """The sources; InputError where there are none."""
-        return (self.loss.require_sources() if self._sources is None else self._sources).reshape(-1)
+        """The sources, (k,)."""
+        return self._sources
+
+    @property
+    def remainder(self) -> list[Tensor] | None:
+        """What of the gradient the sources do not give."""
+        return self._remainder
 
     def gradient(self) -> list[Tensor]:
         """Gradient of the loss."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...circuits.errors import InputError
 from .blocks import LayerBlock, LayerRowsBlock, PaddedBlock, ParameterBlock, RowsBlock
-from .factor import Factor
+from .factor import Factor, filled
 from .layers.matrix import ConvolutionUse
 from .layers.use import Use
 
@@ -72,6 +72,14 @@ class StackedFactor(Factor):
     def sources(self) -> Tensor:
         """sqrt(w_j) s_j, stacked."""
         return torch.cat([math.sqrt(w) * part.sources for w, part in zip(self.weights, self.parts, strict=True)])
+
+    @property
+    def remainder(self) -> list[Tensor] | None:
+        """S sum_j w_j remainder_j."""
+        found = [part.remainder for part in self.parts]
+        if all(parts is None for parts in found):
+            return None
+        return self._summed([filled(parts or [None] * len(self.parameters), self.parameters) for parts in found])
 
     def gradient(self) -> list[Tensor]:
         """S sum_j w_j g_j, with S = diag(sqrt c)."""

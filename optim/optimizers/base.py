@@ -69,7 +69,6 @@ class NaturalGradient(Optimizer):
             of_groups["momentum"] = self.config.momentum
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self._last: StepRecord | None = None
-        self._known_curved = False
         self._verified_shapes: dict[CallShapes, frozenset[int]] = {}
         self._likelihood: Likelihood | None = None
         self._steps = 0
@@ -156,7 +155,6 @@ class NaturalGradient(Optimizer):
                     self.config.curvature,
                     self.config.mc_samples,
                     self._generator,
-                    known_curved=self._known_curved,
                     previous=self._likelihood,
                     keep_sensitivities=self._keeps_sensitivities(),
                     verified=self._verified_shapes,
@@ -228,7 +226,6 @@ class NaturalGradient(Optimizer):
         """The class's name, torch's optimizer state, the step count, the adapted damping, and the state of the labels' generator."""
         own = {
             "class": type(self).__name__,
-            "known_curved": self._known_curved,
             "steps": self._steps,
             "adapted": self._adapted,
         }
@@ -255,7 +252,6 @@ class NaturalGradient(Optimizer):
         ):
             raise InputError("the state is of another kind of damping (a number, a function or LevenbergMarquardt)")
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
-        self._known_curved = bool(state_dict.get("known_curved", False))
         self._steps = int(state_dict.get("steps", 0))
         self._adapted = state_dict.get("adapted", self._adapted)
         if "generator" in state_dict:
@@ -271,7 +267,7 @@ class NaturalGradient(Optimizer):
         """The direction for all micro-batches together, and their factor."""
         group = self.config.process_group
         if group is not None:
-            finite = distributed.all_ranks_finite(finite, self._parameters()[0].device, group)
+            finite = distributed.on_all_ranks(finite, self._parameters()[0].device, group)
         if not finite:
             return Direction(None, Outcome.NOT_FINITE, 0), None
         for one in curvatures:
@@ -279,14 +275,12 @@ class NaturalGradient(Optimizer):
                 one.verify()
         parts: list[Factor] = list(curvatures)
         if group is not None:
-            in_range = self.config.curvature != "mc-fisher"
-            parts = [one for own in curvatures for one in distributed.gather_factors(own, in_range, group)]
+            parts = [one for own in curvatures for one in distributed.gather_factors(own, group)]
         factor = parts[0]
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
         if len(parts) > 1 or set(scales) != {1.0}:
             factor = StackedFactor(parts, [1 / len(parts)] * len(parts), scales)
         direction = self._direction(factor, dampings[0])
-        self._known_curved = True
         if direction.x is not None:
             direction = dataclasses.replace(direction, x=factor.unscaled(direction.x))
         return direction, factor

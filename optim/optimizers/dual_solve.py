@@ -16,6 +16,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ..curvature.batch import all_finite
 from ..curvature.factor import Factor
+from .remainder import check_damped, solve_remainder
 
 _TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 """Relative error of x, by a bound: |M^T (K + lambda)^-1| <= 1 / (2 sqrt lambda), so a residual r leaves |r| / (2 sqrt lambda)."""
@@ -25,11 +26,23 @@ _MAX_CORRECTIONS = 8
 
 
 def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
-    """x = M^T u with (K + lambda I) u = s, shaped as the parameters; None if K is not finite.
+    """x = (C + lambda I)^-1 g, shaped as the parameters: M^T u with (K + lambda I) u = s, and the remainder's; None if K is not finite.
 
     Raises:
-        InputError: K is singular in float64 with damping 0, or the gradient is not in the range of the curvature.
+        InputError: with damping 0, K is singular in float64, or there is a remainder.
     """
+    rest = factor.remainder
+    if rest is None:
+        return _in_range(factor, damping)
+    check_damped(damping)
+    if not bool(factor.sources.any()):
+        return solve_remainder(factor, rest, damping)
+    found, beyond = _in_range(factor, damping), solve_remainder(factor, rest, damping)
+    return None if found is None or beyond is None else [a + b for a, b in zip(found, beyond, strict=True)]
+
+
+def _in_range(factor: Factor, damping: float) -> list[Tensor] | None:
+    """M^T u with (K + lambda I) u = s; None if K is not finite."""
     s, dtype = factor.sources, factor.dtype
     K = factor.lower_gram(dtype)
     found = _refined(factor, K, s, damping)
@@ -85,22 +98,3 @@ def _direct(factor: Factor, s: Tensor, damping: float) -> list[Tensor] | None:
         return None
     w, V = torch.linalg.eigh(K)
     return factor.rmatvec(V @ ((V.mT @ s) / (w.clamp(min=0) + damping)))
-
-
-def solve_out_of_range(factor: Factor, damping: float) -> list[Tensor] | None:
-    """x = (g - M^T w) / lambda with (K + lambda I) w = M g, for a gradient that is not in the range of M^T, such as that of drawn labels.
-
-    Raises:
-        InputError: damping is 0, so that x would be unbounded.
-    """
-    if not damping > 0:
-        raise InputError(
-            f"damping is {damping}: the gradient has parts that the curvature of drawn labels does not reach, so give damping > 0"
-        )
-    gradient = factor.gradient()
-    K = factor.gram()
-    if not all_finite(K):
-        return None
-    K.diagonal().add_(damping)
-    w = torch.linalg.solve(K, factor.matvec(gradient).double())
-    return [(g - part).div_(damping) for g, part in zip(gradient, factor.rmatvec(w), strict=True)]

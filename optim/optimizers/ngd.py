@@ -24,7 +24,7 @@ from .base import NaturalGradient
 from .cg import conjugate_gradients
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
-from .dual_solve import solve_dual, solve_out_of_range
+from .dual_solve import solve_dual
 from .step import Direction
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class NGD(NaturalGradient):
         if not self._takes_gram(factor):
             x, iterations = conjugate_gradients(factor, factor.gradient(), damping, tolerance=1e-4, max_iter=500)
             return Direction(x, Outcome.OK, factor.cells, iterations=iterations)
-        in_range = self.config.curvature != "mc-fisher"
-        x_found = solve_dual(factor, damping) if in_range else solve_out_of_range(factor, damping)
+        x_found = solve_dual(factor, damping)
         return Direction(x_found, Outcome.NOT_FINITE if x_found is None else Outcome.OK, factor.cells)
 
     def _takes_gram(self, factor: Factor) -> bool:

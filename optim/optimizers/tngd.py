@@ -36,7 +36,7 @@ from ...devicemodel.device import Device, Outcome, order_of, worst
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.host.kronecker_columns import factored_damping
 from ...devicemodel.host.refine import Refined, settles, settling
-from ...devicemodel.systems import Dense, Implicit, LowRank
+from ...devicemodel.systems import Dense, Implicit, LowRank, norm_bound
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
 from ..curvature.factor import Factor, FlatFactor
@@ -44,6 +44,7 @@ from ..curvature.kronecker import KroneckerBlock, kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
+from .dual_remainder import check_settled, read_with
 from .readers import Readers, arrays, check_device, check_program_every, one_device
 from .reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
 from .step import Direction, usable
@@ -186,10 +187,6 @@ class TNGD(NaturalGradient):
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
         )
         super().__init__(params, lr, damping, config)
-        if system == "dual" and self.config.curvature == "mc-fisher":
-            raise InputError(
-                'curvature="mc-fisher" needs system="primal" or "kronecker": the gradient is not in the range of the drawn labels'
-            )
         self.duration, self.delay_time, self.reset = duration, float(delay_time), reset
         self.reads, self.read_interval = reads, float(read_interval)
         self.system, self.ema_decay = system, float(ema_decay)
@@ -247,10 +244,15 @@ class TNGD(NaturalGradient):
             damped.diagonal().add_(value)
             return Dense(damped, floor=value)
 
-        start = time.perf_counter()
-        found = self._read(system_at, s, damping, s)
-        spent = time.perf_counter() - start
-        return _direction_of(factor.rmatvec(found.x) if found.applies else None, found, factor.cells, spent)
+        start, rest = time.perf_counter(), factor.remainder
+        if rest is None:
+            found = self._read(system_at, s, damping, s)
+            x = factor.rmatvec(found.x) if found.applies else None
+        else:
+            check_settled(damping, math.isinf(self.duration) or self._refines(damping))
+            read = functools.partial(self._read, system_at, damping=damping, x0=None)
+            x, found = read_with(factor, rest, damping, read, norm_bound(system_at(damping)))
+        return _direction_of(x, found, factor.cells, time.perf_counter() - start)
 
     def _primal(self, factor: Factor, damping: float) -> Direction:
         gradient = factor.gradient()

@@ -1,7 +1,7 @@
 """Gradient and Hessian of the loss in the outputs, by autograd on the loss graph alone.
 
 For outputs z of shape (b, c): r = dL/dz and the block-diagonal H = d2L/dz2, (b, c, c), both with the loss's own 1/b. H
-is factored as H_i = L_i L_i^T with L_i of shape (c, m), and the sources s = L^+ r satisfy L s = r.
+is factored as H_i = L_i L_i^T with L_i of shape (c, m), and the sources s and the remainder satisfy r = L s + remainder.
 """
 
 from __future__ import annotations
@@ -26,39 +26,27 @@ class LossCurvature:
         residual: (b, c) r = dL/dz.
         factor: (b, c, m) L, with H_i = L_i L_i^T; m = c - 1 for a softmax cross-entropy, whose Hessian annihilates the
             constant vector.
-        sources: (b, m) s with L s = r; None if r is not in the range of L (see `require_sources`).
-        null: relative size of the part of r outside the range of L.
+        sources: (b, m) s.
+        remainder: (b, c) r - L s, of a loss with slope where it has no curvature (L1, hinge, the outliers of Huber's loss), or of drawn
+            labels; None where it is zero.
     """
 
     residual: Tensor
     factor: Tensor
-    sources: Tensor | None
-    null: float
-
-    def require_sources(self) -> Tensor:
-        """The sources s. InputError if r is not in the range of L."""
-        if self.sources is None:
-            raise InputError(
-                f"the gradient is not in the range of the curvature (a fraction {self.null:.2g} of dL/doutputs is not): a loss with slope "
-                "but no curvature, such as L1 or hinge, or a curvature of drawn labels, has no dual system; use "
-                'TNGD(..., system="primal"), or the curvature "ggn" of a curved loss'
-            )
-        return self.sources
+    sources: Tensor
+    remainder: Tensor | None = None
 
 
-def loss_curvature(slope: Tensor, outputs: Tensor, known_curved: bool = False) -> LossCurvature:
+def loss_curvature(slope: Tensor, outputs: Tensor) -> LossCurvature:
     """Factor the loss's Hessian in the outputs.
 
     Any loss built from differentiable operations on `outputs` will do (reduction mean or sum), as long as it is convex
-    in the outputs and adds up over samples. Eigenvalues of H below a floor of 1e-12 (float64) or 1e-7 (float32) of the
-    largest are raised to it, so that s stays finite where a softmax saturates; L s = r and with it the gradient stay
-    exact.
+    in the outputs and adds up over samples. Along eigenvectors of H whose eigenvalue is below 1e-12 (float64) or 1e-7 (float32) of the
+    largest the sources are zero, and the slope is part of the remainder.
 
     Args:
         slope: dL/dz, of `differentiate`.
         outputs: (b, ...) with a graph; trailing dimensions count as c.
-        known_curved: True says that H = 0 with a slope is saturation (a diverged softmax in float32, where G is zero to
-            rounding), not a piecewise linear loss; then s is finite there, too.
 
     Raises:
         InputError: the loss is not twice differentiable, is not convex in the outputs, or couples samples.
@@ -66,32 +54,39 @@ def loss_curvature(slope: Tensor, outputs: Tensor, known_curved: bool = False) -
     b, c = outputs.shape[0], outputs[0].numel()
     r, H = _hessian(slope, outputs, b, c)
     single = outputs.dtype != torch.float64
-    # r = (p - y) / b and H = (p - p^2) / b lose their digits by cancellation where a softmax saturates: what is left of
-    # them is to be judged against the rounding of p, which is of order one, not against their own size
+    # H = (p - p^2) / b loses its digits by cancellation where a softmax saturates: what is left of it is to be judged against the rounding
+    # of p, which is of order one, not against its own size
     rounding = 4 * torch.finfo(outputs.dtype).eps
-    Q = _curved_directions(H, r, tolerance=1e-6 if single else 1e-12, rounding=rounding)
+    Q = _curved_directions(H, rounding * c)
     mu, V = torch.linalg.eigh(Q.mT @ H @ Q)
-    top = float(mu.abs().max())
-    low = float(mu.min())
+    top = float(mu.abs().amax()) if mu.numel() else 0.0
+    low = float(mu.amin()) if mu.numel() else 0.0
     if low < -(1e-5 if single else 1e-9) * top - rounding * c:
         raise InputError(
             f"the loss is not convex in the outputs: its Hessian has the eigenvalue {low:.3g} (largest {top:.3g}), so "
             "the Gauss-Newton matrix is not positive semi-definite; return as outputs the values that a convex loss "
             "(cross-entropy, squared error) is taken of"
         )
-    size = float(r.norm())
-    flat = top == 0 and size > 0
-    mu = mu.clamp(min=(1e-7 if single else 1e-12) * (top if top > 0 else size))
-    V = Q @ V
+    V, mu = Q @ V, mu.clamp(min=0)
     factor = V * mu.sqrt()[:, None, :]
-    coordinates = torch.einsum("bcm,bc->bm", V, r)
-    if size == 0 and top == 0:
-        return LossCurvature(r, factor, torch.zeros_like(coordinates), 0.0)
-    if flat and not known_curved:
-        return LossCurvature(r, torch.zeros_like(factor), None, 1.0)
-    outside = float((r - torch.einsum("bcm,bm->bc", V, coordinates)).norm())
-    reachable = outside <= (1e-5 if single else 1e-9) * size + rounding * math.sqrt(b * c)
-    return LossCurvature(r, factor, coordinates / mu.sqrt() if reachable else None, outside / max(size, 1e-300))
+    curved = mu > (1e-7 if single else 1e-12) * top
+    sources = torch.where(curved, torch.einsum("bcm,bc->bm", V, r) / mu.sqrt(), 0.0)
+    return LossCurvature(r, factor, sources, remainder_of(r, factor, sources, torch.finfo(outputs.dtype).eps))
+
+
+def remainder_of(r: Tensor, factor: Tensor, sources: Tensor, eps: float) -> Tensor | None:
+    """r - L s, (b, c); None if it is rounding, of a type with this eps."""
+    outside = r - torch.einsum("bcm,bm->bc", factor, sources)
+    size = float(r.abs().max()) if r.numel() else 0.0
+    rounding = 32 * math.sqrt(r.shape[-1]) * eps * size
+    return outside if size > 0 and float(outside.abs().max()) > rounding else None
+
+
+def in_the_range_of(columns: Tensor, r: Tensor, eps: float) -> LossCurvature:
+    """The curvature L L^T of one column a sample, (b, c, 1), with s of the least remainder."""
+    square = columns.square().sum(1)
+    sources = torch.where(square > 0, (columns * r.unsqueeze(-1)).sum(1) / square, 0.0)
+    return LossCurvature(r, columns, sources, remainder_of(r, columns, sources, eps))
 
 
 def differentiate(loss: Tensor, outputs: Tensor) -> Tensor:
@@ -141,20 +136,18 @@ def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor
     return r.detach().double().reshape(b, c), H
 
 
-def _curved_directions(H: Tensor, r: Tensor, tolerance: float, rounding: float) -> Tensor:
+def _curved_directions(H: Tensor, rounding: float) -> Tensor:
     """(c, m) orthonormal basis of the output directions in which some sample of the batch has curvature.
 
     The constant vector is tried first, and the fixed contrasts orthogonal to it are returned: with a softmax, one basis serves all
     batches, and m does not change as probabilities come near zero.
     """
     c = H.shape[-1]
-    top = float(H.abs().max())
-    if top == 0 and float(r.sum(-1).abs().max()) > rounding * c:
-        return torch.eye(c, dtype=H.dtype, device=H.device)
-    if c > 1 and float(H.sum(-1).abs().max()) <= tolerance * top * math.sqrt(c) + rounding:
+    top = float(H.abs().max()) if H.numel() else 0.0
+    if c > 1 and float(H.sum(-1).abs().max()) <= rounding * top:
         return _contrasts(c).to(H)
     w, V = torch.linalg.eigh(H.sum(0))
-    return V[:, w.abs() > tolerance * float(w.abs().max())]
+    return V[:, w.abs() > rounding * float(w.abs().max())] if top > 0 else V
 
 
 def _contrasts(c: int) -> Tensor:

@@ -18,12 +18,12 @@ from ..oracle import dense_ggn, flat
 F64 = torch.float64
 
 
-def curvature(model, x, loss_of, verify=True, known_curved=False):
+def curvature(model, x, loss_of, verify=True):
     def closure():
         z = model(x)
         return loss_of(z), z
 
-    ggn = Curvature(evaluate(closure), list(model.parameters()), known_curved=known_curved)
+    ggn = Curvature(evaluate(closure), list(model.parameters()))
     if verify:
         ggn.verify()
     return ggn
@@ -243,7 +243,7 @@ def test_a_saturated_softmax_keeps_sources_finite_and_the_gradient_exact(scale, 
     with torch.no_grad():
         model[0].weight.mul_(scale)
         y = model(x).argmax(-1) if right else model(x).argmin(-1)
-    ggn = curvature(model, x, lambda z: F.cross_entropy(z, y), verify=False, known_curved=True)
+    ggn = curvature(model, x, lambda z: F.cross_entropy(z, y), verify=False)
     s = ggn.sources
     assert torch.isfinite(s).all()
     assert ggn.cells == 16
@@ -288,13 +288,13 @@ def test_what_has_no_per_sample_curvature_raises(build, loss_of, words):
     "loss_of",
     [lambda z: z.abs().sum(), torch.sum, lambda z: F.l1_loss(z, torch.ones_like(z)), lambda z: F.relu(1 - z).mean()],
 )
-def test_a_piecewise_linear_loss_has_a_gradient_but_no_sources(loss_of):
+def test_a_piecewise_linear_loss_has_its_gradient_as_remainder(loss_of):
     torch.manual_seed(9)
     model = nn.Linear(4, 2)
     ggn = curvature(model, torch.randn(5, 4), loss_of)
-    with pytest.raises(InputError, match='system="primal"'):
-        _ = ggn.sources
-    assert float(ggn.gram().abs().max()) == 0
+    assert ggn.remainder is not None
+    assert float(ggn.sources.abs().sum() + ggn.gram().abs().max()) == 0
+    torch.testing.assert_close(flat(ggn.remainder), flat(ggn.gradient()))
     assert float(flat(ggn.gradient()).norm()) > 0
 
 
