@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...compiler.linear_system import LinearSystem
+from ...devicemodel.systems import norm_bound
 from ..curvature.factor import Factor
 from .reading import TOLERANCE, Answer
 from .remainder import check_damped, length
@@ -34,21 +36,25 @@ def check_settled(damping: float, settled: bool) -> None:
 
 
 def read_with(
-    factor: Factor, rest: Sequence[Tensor], damping: float, read: Callable[[Tensor], Answer], top: float
+    factor: Factor,
+    rest: Sequence[Tensor],
+    damping: float,
+    system_at: Callable[[float], LinearSystem],
+    read: Callable[[Callable[[float], LinearSystem], Tensor, float, Tensor | None], Answer],
 ) -> tuple[list[Tensor] | None, Answer]:
     """x of settled runs, None if there is no usable reading, and what the readings took.
 
     Args:
         rest: g_r, shaped as the parameters.
-        read: the device's answer to (K + damping I) u = b. Where it is refined, x is, too, to |g - (C + damping I) x| <= 1e-2 |g|, by
-            readings for what is left, or else g / top.
-        top: largest row sum of |K + damping I|.
+        system_at: K with a damping.
+        read: the device's answer to (K + damping I) u = b, from a start that does not matter. Where it is refined, x is, too, to
+            |g - (C + damping I) x| <= 1e-2 |g|, by readings for what is left, or else g over the largest row sum of |K + damping I|.
     """
     gradient, s = factor.gradient(), factor.sources
     x = [part.new_zeros(part.shape) for part in gradient]
     r, size, total = list(rest), float("inf"), None
     for _ in range(_READINGS):
-        found = read(s - factor.matvec(r).double() / damping)
+        found = read(system_at, s - factor.matvec(r).double() / damping, damping, None)
         total = found if total is None else found.after(total)
         if not found.applies:
             return None, total
@@ -68,4 +74,5 @@ def read_with(
             break
         s = s.new_zeros(s.shape)
     assert total is not None
+    top = norm_bound(system_at(damping))
     return [g / top for g in gradient], dataclasses.replace(total, reading="gradient")

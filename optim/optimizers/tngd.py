@@ -36,7 +36,7 @@ from ...devicemodel.device import Device, Outcome, order_of, worst
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.host.kronecker_columns import factored_damping
 from ...devicemodel.host.refine import Refined, settles, settling
-from ...devicemodel.systems import Dense, Implicit, LowRank, norm_bound
+from ...devicemodel.systems import Dense, Implicit, LowRank
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
 from ..curvature.factor import Factor, FlatFactor
@@ -250,8 +250,7 @@ class TNGD(NaturalGradient):
             x = factor.rmatvec(found.x) if found.applies else None
         else:
             check_settled(damping, math.isinf(self.duration) or self._refines(damping))
-            read = functools.partial(self._read, system_at, damping=damping, x0=None)
-            x, found = read_with(factor, rest, damping, read, norm_bound(system_at(damping)))
+            x, found = read_with(factor, rest, damping, system_at, self._read)
         return _direction_of(x, found, factor.cells, time.perf_counter() - start)
 
     def _primal(self, factor: Factor, damping: float) -> Direction:

@@ -93,11 +93,11 @@ class ResidualLoss:
             n = parameters[i].numel()
             rows = [J[i] if i in J else like.new_zeros(values.numel(), n) for values, J in parts]
             blocks.append(RowsBlock(i, None, [_joined(rows, like.dtype).mul_(scales.unsqueeze(1))], len(s)))
-        found = LossCurvature((s * weights).unsqueeze(1), weights.reshape(-1, 1, 1), s.unsqueeze(1), 0.0)
+        found = LossCurvature((s * weights).unsqueeze(1), weights.reshape(-1, 1, 1), s.unsqueeze(1))
         gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
         for i, block in zip(used, blocks, strict=True):
             gradient[i] = block.rmatvec(s)[0].reshape(parameters[i].shape)
-        factor = DetachedFactor(list(parameters), like.dtype, list(blocks), found, found.sources, gradient, [])
+        factor = DetachedFactor(list(parameters), like.dtype, list(blocks), found, s, None, gradient, [])
         return float(s.square().sum()) / 2, factor
 
 
