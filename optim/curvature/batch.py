@@ -13,6 +13,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from .gradient_scaling import unscaled_loss
 from .hooks import ForwardRecorder
+from .run_state import RunState
 
 Closure = Callable[[], tuple[Tensor, Tensor]]
 """Returns (loss, outputs) of a batch, without calling backward."""
@@ -20,11 +21,16 @@ Closure = Callable[[], tuple[Tensor, Tensor]]
 
 @dataclass(eq=False)
 class Batch:
-    """Loss and outputs of a batch, with their autograd graphs, and the calls that made them."""
+    """Loss and outputs of a batch, with their autograd graphs, and the calls that made them.
+
+    Attributes:
+        again: runs the closure once more; if the batch is repeatable, with the same random draws, and buffers unmoved afterwards.
+    """
 
     loss: Tensor
     outputs: Tensor
     recorder: ForwardRecorder = field(repr=False)
+    again: Closure = field(repr=False)
 
     @property
     def finite(self) -> bool:
@@ -38,17 +44,23 @@ def all_finite(*values: Tensor) -> bool:
 
 
 @overload
-def evaluate(closure: Closure, optional: Literal[False] = False) -> Batch: ...
+def evaluate(closure: Closure, optional: Literal[False] = False, repeatable: bool = False) -> Batch: ...
 @overload
-def evaluate(closure: Closure, optional: bool) -> Batch | None: ...
-def evaluate(closure: Closure, optional: bool = False) -> Batch | None:
+def evaluate(closure: Closure, optional: bool, repeatable: bool = False) -> Batch | None: ...
+def evaluate(closure: Closure, optional: bool = False, repeatable: bool = False) -> Batch | None:
     """Run the closure with gradients enabled, record its layers, and check what it returns; None if that is None and `optional`.
+
+    Args:
+        closure: of one batch.
+        optional: whether it may return None.
+        repeatable: whether `Batch.again` will be called.
 
     Raises:
         InputError: the closure does not return a scalar loss and outputs of shape (b, ...), both with an autograd graph, or scales the
             loss by a GradScaler.
     """
-    recorder = ForwardRecorder()
+    state = RunState() if repeatable else None
+    recorder = ForwardRecorder(state)
     with torch.enable_grad(), recorder, unscaled_loss():
         result = closure()
     if optional and result is None:
@@ -68,4 +80,4 @@ def evaluate(closure: Closure, optional: bool = False) -> Batch | None:
         raise InputError(
             "loss or outputs carry no autograd graph: are all parameters frozen, or was the model run under no_grad?"
         )
-    return Batch(loss, outputs, recorder)
+    return Batch(loss, outputs, recorder, closure if state is None else state.repeating(closure))

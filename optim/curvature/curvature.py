@@ -79,9 +79,9 @@ class Curvature(Factor):
             raise InputError(
                 f"mc_samples is {mc_samples}, generator {generator}: mc-fisher needs mc_samples >= 1 and a generator"
             )
-        if batch.recorder.coupling:
+        if coupling := batch.recorder.coupling or batch.recorder.statistics.modules:
             raise InputError(
-                f"{batch.recorder.coupling[0]} in training mode makes each output depend on the whole batch, so there "
+                f"{coupling[0]} in training mode makes each output depend on the whole batch, so there "
                 "is no per-sample Jacobian: put those modules in eval(), or use GroupNorm or LayerNorm"
             )
         self.batch, self.kind, self._keep = batch, kind, keep_sensitivities

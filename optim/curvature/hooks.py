@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,25 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from .batch_statistics import BatchStatistics, can_hold_constant, uses_batch_statistics
+from .run_state import RunState
+
 LAYERS: tuple[type[nn.Module], ...] = (
     nn.Linear,
     nn.Conv1d,
     nn.Conv2d,
+    nn.Conv3d,
     nn.Embedding,
     nn.LayerNorm,
+    nn.RMSNorm,
+    nn.GroupNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
     nn.BatchNorm1d,
     nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.PReLU,
 )
 
 
@@ -41,6 +52,7 @@ class Call:
         version: counter of in-place changes to the input's memory, when the layer ran.
         shape, dtype: of the output.
         edge: edge of the output in the autograd graph; None after the graph was freed.
+        statistics: mean and 1 / standard deviation of a normalisation by statistics of the batch.
     """
 
     module: nn.Module
@@ -51,6 +63,7 @@ class Call:
     shape: torch.Size
     dtype: torch.dtype
     edge: GradientEdge | None
+    statistics: tuple[Tensor, Tensor] | None = None
 
     @property
     def node(self) -> Node:
@@ -72,18 +85,24 @@ class RootCall:
 class ForwardRecorder:
     """Context manager that records the modules that run in this thread.
 
+    Args:
+        state: takes up the buffers of each outermost module before it runs.
+
     Attributes:
         calls: calls of layers with a direct form, in order.
         roots: calls of outermost modules.
-        coupling: types of the modules that couple the samples of a batch (batch normalisation in training mode).
+        statistics: of the batch, in its batch normalisations.
+        coupling: types of the modules that couple the samples of a batch in a way that cannot be held constant.
         random: types of the modules that draw random numbers (dropout in training mode).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, state: RunState | None = None) -> None:
         self.calls: list[Call] = []
         self.roots: list[RootCall] = []
+        self.statistics = BatchStatistics()
         self.coupling: list[str] = []
         self.random: list[str] = []
+        self._state = state
         self._depth = 0
         self._thread = threading.get_ident()
         self._handles: list[Any] = []
@@ -111,24 +130,33 @@ class ForwardRecorder:
 
     def _before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if threading.get_ident() == self._thread:
+            if self._depth == 0 and self._state is not None:
+                self._state.add_buffers_of(module)
             self._depth += 1
 
-    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        """Record a call; the output, where another tensor takes its place."""
         if threading.get_ident() != self._thread:
-            return
+            return None
         self._depth -= 1
+        x = args[0] if args else kwargs.get("input")
+        replaced = statistics = None
+        if uses_batch_statistics(module) and isinstance(output, Tensor) and output.requires_grad:
+            if can_hold_constant(module, x):
+                replaced, *statistics = self.statistics.attached(cast(_BatchNorm, module), cast(Tensor, x), output)
+                output = replaced
+            else:
+                self.coupling.append(type(module).__name__)
         if self._depth == 0:
             self.roots.append(RootCall(module, args, kwargs, output))
-        if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
-            self.coupling.append(type(module).__name__)
-        elif isinstance(module, _DropoutNd) and module.training and module.p > 0:
+        if isinstance(module, _DropoutNd) and module.training and module.p > 0:
             self.random.append(type(module).__name__)
-        elif type(module) in LAYERS:
-            self._record(module, args, kwargs, output)
+        elif type(module) in LAYERS and isinstance(x, Tensor):
+            self._record(module, x, output, statistics)
+        return replaced
 
-    def _record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        x = args[0] if args else kwargs.get("input")
-        if not (isinstance(output, Tensor) and output.requires_grad and isinstance(x, Tensor)):
+    def _record(self, module: nn.Module, x: Tensor, output: Any, statistics: list[Tensor] | None) -> None:
+        if not (isinstance(output, Tensor) and output.requires_grad):
             return
         own = module._parameters
         self.calls.append(
@@ -141,5 +169,6 @@ class ForwardRecorder:
                 output.shape,
                 output.dtype,
                 get_gradient_edge(output),
+                None if statistics is None else (statistics[0], statistics[1]),
             )
         )

@@ -128,12 +128,12 @@ class NaturalGradient(Optimizer):
             The loss of the micro-batch.
         """
         self._keep(closure)
-        _, loss, found = self._prepared[-1]
+        again, loss, found = self._prepared[-1]
         if isinstance(found, Curvature) and self._uses_blocks(found):
             with torch.autocast(found.batch.outputs.device.type, enabled=False):
                 if not found.verified:
                     found.verify()
-                self._prepared[-1] = (closure, loss, found.stored())
+                self._prepared[-1] = (again, loss, found.stored())
         return loss
 
     def _keep(self, closure: Closure, optional: bool = False) -> None:
@@ -142,7 +142,7 @@ class NaturalGradient(Optimizer):
         if rows is not None:
             self._prepared.append((closure, *rows))
             return
-        batch = evaluate(closure, optional)
+        batch = evaluate(closure, optional, self._runs_again())
         if batch is None:
             return
         loss = float(batch.loss.detach())
@@ -160,7 +160,7 @@ class NaturalGradient(Optimizer):
                     verified=self._verified_shapes,
                 )
             self._likelihood = found.likelihood or self._likelihood
-        self._prepared.append((closure, loss, found))
+        self._prepared.append((batch.again, loss, found))
 
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """Make one update.
@@ -284,6 +284,10 @@ class NaturalGradient(Optimizer):
         if direction.x is not None:
             direction = dataclasses.replace(direction, x=factor.unscaled(direction.x))
         return direction, factor
+
+    def _runs_again(self) -> bool:
+        """Whether the closure is run at further parameters within a step."""
+        return isinstance(self.policy, LevenbergMarquardt)
 
     def _uses_blocks(self, curvature: Curvature) -> bool:
         """Whether the direction comes from sensitivities of single samples."""

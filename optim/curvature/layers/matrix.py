@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import cast
 
@@ -101,12 +102,12 @@ class LinearUse(MatrixUse):
 
 
 class ConvolutionUse(MatrixUse):
-    """`nn.Conv1d` and `nn.Conv2d` on (b, channels, ...), any stride, padding, dilation and groups."""
+    """`nn.Conv1d`, `nn.Conv2d` and `nn.Conv3d` on (b, channels, ...), any stride, padding, dilation and groups."""
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
         self.module = cast(nn.Conv2d, call.module)
-        self._flat = isinstance(call.module, nn.Conv1d)
+        self._dimensions = len(self.module.kernel_size)
         self.groups, self.channels = self.module.groups, self.module.in_channels // self.module.groups
         self.width = self.channels * math.prod(self.module.kernel_size)
 
@@ -116,13 +117,13 @@ class ConvolutionUse(MatrixUse):
             assert bias is not None
             return bias.reshape(-1, *[1] * (len(self.call.shape) - 2)).expand(self.call.shape)
         module = self.module
-        convolve = F.conv1d if self._flat else F.conv2d
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[self._dimensions - 1]
         return convolve(self._padded(self.call.input), weight, bias, module.stride, 0, module.dilation, module.groups)
 
     def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
         """The convolution's own backward pass."""
-        module, flat = self.module, self._flat
-        x, zeros = self._padded(self.call.input), (0,) * (1 if flat else 2)
+        module = self.module
+        x, zeros = self._padded(self.call.input), (0,) * self._dimensions
         shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
         _, dW, db = torch.ops.aten.convolution_backward(
             cotangent.contiguous(), x, x.new_empty(1).expand(shape), [shape[0]], module.stride, zeros, module.dilation,
@@ -135,10 +136,7 @@ class ConvolutionUse(MatrixUse):
         module = self.module
         some = self.call.input.unflatten(1, (module.groups, -1))[:, :, channels]
         x = self._padded(some.flatten(1, 2))
-        kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
-        if self._flat:
-            x, kernel, dilation, stride = x.unsqueeze(2), (1, *kernel), (1, *dilation), (1, *stride)
-        columns = F.unfold(x, kernel, dilation, 0, stride)
+        columns = _unfolded(x, module.kernel_size, module.dilation, module.stride)
         columns = columns.reshape(len(x), module.groups, -1, columns.shape[-1])
         b, g, q, T = columns.shape
         if not ones:
@@ -156,3 +154,18 @@ class ConvolutionUse(MatrixUse):
         around = self.module._reversed_padding_repeated_twice
         mode = self.module.padding_mode
         return F.pad(x, around, "constant" if mode == "zeros" else mode) if any(around) else x
+
+
+def _unfolded(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """Patches of (b, channels, ...), as columns (b, channels times the kernel's entries, T)."""
+    missing = 2 - len(kernel)
+    if missing >= 0:
+        ones = (1,) * missing
+        x = x.unsqueeze(2) if missing else x
+        return F.unfold(x, (*ones, *kernel), (*ones, *dilation), 0, (*ones, *stride))
+    for i, (size, apart, step) in enumerate(zip(kernel, dilation, stride, strict=True)):
+        x = x.unfold(2 + i, apart * (size - 1) + 1, step)[..., ::apart]
+    d = len(kernel)
+    return x.permute(0, 1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d)).reshape(
+        len(x), -1, math.prod(x.shape[2 : 2 + d])
+    )

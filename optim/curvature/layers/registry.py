@@ -10,18 +10,8 @@ from torch import nn
 from ..hooks import Call
 from .embedding import EmbeddingUse
 from .matrix import ConvolutionUse, LinearUse
-from .normalisation import NormalisationUse
+from .scaling import ScalingUse, scaled_input
 from .use import Use
-
-_USES: dict[type[nn.Module], type[Use]] = {
-    nn.Linear: LinearUse,
-    nn.Conv1d: ConvolutionUse,
-    nn.Conv2d: ConvolutionUse,
-    nn.Embedding: EmbeddingUse,
-    nn.LayerNorm: NormalisationUse,
-    nn.BatchNorm1d: NormalisationUse,
-    nn.BatchNorm2d: NormalisationUse,
-}
 
 
 def use_of(call: Call, batch: int, dtype: torch.dtype) -> Use | None:
@@ -33,7 +23,12 @@ def use_of(call: Call, batch: int, dtype: torch.dtype) -> Use | None:
         return None if module.max_norm is not None or module.scale_grad_by_freq or module.sparse else EmbeddingUse(call)
     if not x.is_floating_point():
         return None
-    call = dataclasses.replace(call, input=x.to(dtype))  # under autocast it was rounded
-    if isinstance(module, nn.LayerNorm) and x.dim() <= len(module.normalized_shape):
+    if isinstance(module, nn.Linear):
+        return LinearUse(dataclasses.replace(call, input=x.to(dtype)))  # under autocast it was rounded
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        whole = x.dim() == len(module.kernel_size) + 2
+        return ConvolutionUse(dataclasses.replace(call, input=x.to(dtype))) if whole else None
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm) and x.dim() <= len(module.normalized_shape):
         return None
-    return _USES[type(module)](call)
+    scaled = scaled_input(call, dtype)
+    return None if scaled is None else ScalingUse(dataclasses.replace(call, input=scaled))

@@ -140,19 +140,19 @@ def convolution():
     )
 
 
-class Grouped(nn.Module):
-    """A layer without a direct form beside one with."""
+class Curved(nn.Module):
+    """Parameters without a direct form, in which the outputs are not linear, beside a layer with one."""
 
     def __init__(self):
         super().__init__()
-        self.norm, self.head = nn.GroupNorm(2, 6), nn.Linear(6, 3)
+        self.rate, self.shift, self.head = nn.Parameter(torch.rand(6)), nn.Parameter(torch.rand(6)), nn.Linear(6, 3)
 
     def forward(self, x):
-        return self.head(torch.tanh(self.norm(x)))
+        return self.head(torch.tanh(self.rate.exp() * x + self.shift.sin()))
 
 
 @pytest.mark.parametrize(
-    ("build", "rest"), [(convolution, 0), (Sequence, 1), (Grouped, 2)], ids=["convolution", "sequence", "group norm"]
+    ("build", "rest"), [(convolution, 0), (Sequence, 1), (Curved, 2)], ids=["convolution", "sequence", "curved"]
 )
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
 def test_other_parameters_fall_back_to_rows_of_their_own(build, rest, dtype):
@@ -179,7 +179,7 @@ def test_parameters_shared_between_modules():
 
 def test_chunks_of_the_fallback_do_not_change_it(monkeypatch):
     torch.manual_seed(1)
-    model = Grouped().double()
+    model = Curved().double()
     x = torch.randn(5, 6, dtype=F64)
     whole = curvature(model, x, lambda z: z.square().sum()).gram()
     monkeypatch.setattr("thermograd.optim.curvature.graph_rows.CHUNK_ENTRIES", 100)

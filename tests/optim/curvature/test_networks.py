@@ -105,7 +105,7 @@ MIXED = {
     "attention in evaluation": (lambda: attention(False), False),
     "encoder": (lambda: encoder(True), False),
     "encoder in evaluation": (lambda: encoder(False), False),
-    "group norm": (group_norm, False),
+    "group norm": (group_norm, True),
     "free parameter": (free, False),
 }
 

@@ -73,9 +73,9 @@ def test_other_layers_keep_their_whole_block():
         KroneckerBlock,
         WholeBlock,
         WholeBlock,
+        WholeBlock,
+        WholeBlock,
         KroneckerBlock,
-        WholeBlock,
-        WholeBlock,
     ]
     dense, sizes = found.dense(), [p.numel() for p in model.parameters()]
     starts = [sum(sizes[:i]) for i in range(len(sizes))]

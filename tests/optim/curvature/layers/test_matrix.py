@@ -54,7 +54,7 @@ def convolutions(draw, dimensions):
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     sizes = tuple(max(3, r) + draw(st.integers(0, 2)) for r in reach)
     q, o = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
-    kind, bias = (nn.Conv1d if dimensions == 1 else nn.Conv2d), draw(st.booleans())
+    kind, bias = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dimensions - 1], draw(st.booleans())
     layer = kind(q, o, kernel, stride, padding, dilation, groups, bias, mode)
     return layer, (q, *sizes)
 
@@ -68,6 +68,12 @@ def test_conv1d(layer, b, seed):
 @given(convolutions(2), st.integers(1, 3), SEEDS)
 @settings(max_examples=25)
 def test_conv2d(layer, b, seed):
+    check(convolved(*layer, seed), seeded(seed, b, *layer[1]))
+
+
+@given(convolutions(3), st.integers(1, 2), SEEDS)
+@settings(max_examples=8)
+def test_conv3d(layer, b, seed):
     check(convolved(*layer, seed), seeded(seed, b, *layer[1]))
 
 
