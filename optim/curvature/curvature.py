@@ -11,7 +11,6 @@ sensitivities come out of one batched backward pass of m directions, and no laye
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import MutableMapping, Sequence
 from functools import cached_property
 from typing import Literal
@@ -25,10 +24,18 @@ from .autograd_graph import leaves_bypassing
 from .batch import Batch
 from .blocks import ParameterBlock, RowsBlock
 from .factor import DetachedFactor, Factor, filled
+from .graph_products import GraphProducts
 from .graph_rows import graph_rows
 from .losses.likelihood import Likelihood, require_likelihood
 from .losses.likelihood_detection import detect_likelihood
-from .losses.loss_hessian import LossCurvature, differentiate, fixed_probe, in_the_range_of, loss_curvature
+from .losses.loss_hessian import (
+    LossCurvature,
+    differentiate,
+    fixed_probe,
+    in_the_range_of,
+    loss_curvature,
+    slope_product,
+)
 from .sensitivities import Sink, make_sink
 
 CurvatureKind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
@@ -100,9 +107,7 @@ class Curvature(Factor):
         self.likelihood: Likelihood | None = detect_likelihood(self.slope, batch.outputs, previous)
         self._sampling = (mc_samples, generator)
         self._verified = {} if verified is None else verified
-        self._adjoint: tuple[Tensor, tuple[Tensor | None, ...]] | None = None
-        self._slopes: tuple[Tensor | None, ...] | None = None
-        self._warned = False
+        self._products = GraphProducts(batch, self.parameters, self.trained)
 
     @property
     def call_shapes(self) -> CallShapes:
@@ -148,62 +153,20 @@ class Curvature(Factor):
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:
         """C v = J^T (H (J v)): three backward passes, whatever k is, and no assumption on samples.
 
-        J^T w is linear in w; its derivative along v is J v.
+        By the blocks, M^T (M v), with a warning, where the model cannot be differentiated twice.
         """
         if self.kind == "hessian":
-            return self._hessian_product(values)
-        outputs = self.batch.outputs
-        wanted = [self.parameters[i] for i in self.trained]
-        if self._adjoint is None:
-            w = torch.zeros_like(outputs, requires_grad=True)
-            try:
-                self._adjoint = w, torch.autograd.grad(outputs, wanted, w, create_graph=True, allow_unused=True)
-            except RuntimeError as error:
-                raise InputError(
-                    f"the model cannot be differentiated twice ({error}), which products without sensitivities need: run fused attention "
-                    'under torch.nn.attention.sdpa_kernel(SDPBackend.MATH), or use NGD(method="gram")'
-                ) from error
-        w, adjoint = self._adjoint
-        live = [(part, values[i]) for part, i in zip(adjoint, self.trained, strict=True) if part is not None]
-        (tangent,) = torch.autograd.grad(
-            [part for part, _ in live], w, [v.to(part.dtype) for part, v in live], retain_graph=True
-        )
+            return self._products.hessian(values)
+        tangent = self._products.tangent(values)
+        if tangent is None:
+            if not self.verified:
+                self.verify()
+            return super().product(values)
         if self.kind in ("ggn", "fisher"):
-            (curved,) = torch.autograd.grad(self.slope, outputs, tangent, retain_graph=True)
-        else:
-            L = self.loss.factor
-            flat = tangent.double().reshape(len(L), 1, -1)
-            curved = (flat @ L @ L.mT).reshape(outputs.shape)
-        return self._vjp(curved)
-
-    def _hessian_product(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """(d2L/dtheta2) v by two backward passes. Warns once of a negative v.Hv."""
-        wanted = [self.parameters[i] for i in self.trained]
-        if self._slopes is None:
-            self._slopes = torch.autograd.grad(self.batch.loss, wanted, create_graph=True, allow_unused=True)
-        live = [
-            (g, values[i].to(g.dtype))
-            for g, i in zip(self._slopes, self.trained, strict=True)
-            if g is not None and g.requires_grad
-        ]
-        result = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
-        if not live:
-            return result
-        found = torch.autograd.grad(
-            [g for g, _ in live], wanted, [v for _, v in live], retain_graph=True, allow_unused=True
-        )
-        for i, part in zip(self.trained, found, strict=True):
-            if part is not None:
-                result[i] = part.detach()
-        quadratic = sum(float((result[i].double() * values[i].double()).sum()) for i in self.trained)
-        if quadratic < 0 and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"the Hessian is not positive semi-definite here (v.Hv = {quadratic:.3g} for a direction v): natural-gradient "
-                'steps on it may go uphill; raise damping, or use the curvature "ggn"',
-                stacklevel=3,
-            )
-        return result
+            return self._vjp(slope_product(self.slope, self.batch.outputs, tangent))
+        L = self.loss.factor
+        flat = tangent.double().reshape(len(L), 1, -1)
+        return self._vjp(flat @ L @ L.mT)
 
     def verify(self) -> None:
         """Test M against the model's own backward pass, M^T u for a fixed pseudo-random u.

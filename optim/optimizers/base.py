@@ -309,8 +309,9 @@ class NaturalGradient(Optimizer):
         """Adapt lambda, with the curvature at the parameters `before`, by the graph or by the blocks."""
         assert isinstance(self.policy, LevenbergMarquardt)
         assert self._adapted is not None
+        with torch.enable_grad():  # a closure may differentiate, as residuals of differential equations do
+            after = self._mean(sum(float(closure()[0].detach()) for closure in closures) / len(closures))
         with torch.no_grad():
-            after = self._mean(sum(float(closure()[0]) for closure in closures) / len(closures))
             step = factor.scaled([p.detach() - b for p, b in zip(self._parameters(), before, strict=True)])
         if graph:
             curved = self._quadratic_form(factor, step, before)

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...circuits.errors import InputError
 from ..curvature.factor import Factor
+
+_NEGATIVE = {torch.float32: 1e-3, torch.float64: 1e-6}
+"""Cosine between a direction and its product below which (negative) the matrix is indefinite beyond rounding."""
 
 
 def conjugate_gradients(
@@ -21,6 +25,7 @@ def conjugate_gradients(
     tolerance: float,
     max_iter: int,
     x0: Sequence[Tensor] | None = None,
+    indefinite: bool = False,
 ) -> tuple[list[Tensor], int]:
     """Solve until |g - (C + lambda I) x| <= tolerance |g|, or for `max_iter` iterations.
 
@@ -31,9 +36,13 @@ def conjugate_gradients(
         tolerance: of the residual, relative to |g|.
         max_iter: limit of iterations.
         x0: initial guess; None: zero.
+        indefinite: whether C may be indefinite; the solution then ends at the first direction of negative curvature.
 
     Returns:
         x, and the number of iterations. x is not a number where a product is not.
+
+    Raises:
+        InputError: C + lambda I has negative curvature along a direction and `indefinite` is False.
     """
     x = [torch.zeros_like(g) for g in gradient] if x0 is None else [part.clone() for part in x0]
     r = list(gradient)
@@ -48,7 +57,14 @@ def conjugate_gradients(
         curvature = _dot(direction, Ap)
         if math.isnan(curvature):
             return [torch.full_like(part, math.nan) for part in x], count
-        if not curvature > 0:  # no curvature along it
+        if not curvature > 0:
+            limit = _NEGATIVE.get(gradient[0].dtype, 1e-3) * math.sqrt(_dot(direction, direction) * _dot(Ap, Ap))
+            if curvature < -limit and not indefinite:
+                raise InputError(
+                    f"the loss is not convex in the outputs: a direction has the curvature {curvature / _dot(direction, direction):.3g}, "
+                    f"damping {damping:g} included, so the Gauss-Newton matrix is not positive semi-definite; return as outputs the values "
+                    "that a convex loss (cross-entropy, squared error) is taken of"
+                )
             return x, count
         alpha = size / curvature
         for target, source, sign in ((x, direction, alpha), (r, Ap, -alpha)):

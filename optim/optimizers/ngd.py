@@ -75,7 +75,10 @@ class NGD(NaturalGradient):
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
         if not self._takes_gram(factor):
-            x, iterations = conjugate_gradients(factor, factor.gradient(), damping, tolerance=1e-4, max_iter=500)
+            hessian = self.config.curvature == "hessian"
+            x, iterations = conjugate_gradients(
+                factor, factor.gradient(), damping, tolerance=1e-4, max_iter=500, indefinite=hessian
+            )
             return Direction(x, Outcome.OK, factor.cells, iterations=iterations)
         x_found = solve_dual(factor, damping)
         return Direction(x_found, Outcome.NOT_FINITE if x_found is None else Outcome.OK, factor.cells)
@@ -133,7 +136,10 @@ class NGDCG(NaturalGradient):
         parameters = self._parameters()
         if self.warm_start and all("solution" in self.state[p] for p in parameters if p.requires_grad):
             first = [self.state[p].get("solution", torch.zeros_like(p)) for p in parameters]
-        x, iterations = conjugate_gradients(factor, factor.gradient(), damping, self.tolerance, self.max_iter, first)
+        hessian = self.config.curvature == "hessian"
+        x, iterations = conjugate_gradients(
+            factor, factor.gradient(), damping, self.tolerance, self.max_iter, first, indefinite=hessian
+        )
         if self.warm_start and all_finite(*x):
             for p, part in zip(parameters, x, strict=True):
                 self.state[p]["solution"] = part.clone()

@@ -127,8 +127,8 @@ class FusedAttention(nn.Module):
         self.projection, self.causal = nn.Linear(width, 3 * width), causal
 
     def forward(self, h: Tensor) -> Tensor:
-        q, k, v = self.projection(h).chunk(3, dim=-1)
-        return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        q, k, v = self.projection(h).unsqueeze(1).chunk(3, dim=-1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal).squeeze(1)
 
 
 class Encoder(nn.Module):

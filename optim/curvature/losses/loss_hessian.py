@@ -101,6 +101,17 @@ def differentiate(loss: Tensor, outputs: Tensor) -> Tensor:
     return slope
 
 
+def slope_product(slope: Tensor, outputs: Tensor, tangent: Tensor) -> Tensor:
+    """H v, shaped as the outputs; zero for a loss that is linear in them. InputError where it cannot be differentiated twice."""
+    if not slope.requires_grad:
+        return torch.zeros_like(outputs, requires_grad=False)
+    try:
+        (found,) = torch.autograd.grad(slope, outputs, tangent, retain_graph=True, materialize_grads=True)
+    except RuntimeError as error:
+        raise InputError(f"the loss cannot be differentiated twice in the outputs: {error}") from error
+    return found
+
+
 def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor]:
     """r (b, c) and H (b, c, c) in float64."""
     if c > MAX_OUTPUTS:

@@ -88,3 +88,21 @@ def test_a_schedule_is_a_function_of_the_steps_done():
 def test_bad_numbers_are_named(options):
     with pytest.raises(InputError, match=next(iter(options))):
         LevenbergMarquardt(**options)
+
+
+@pytest.mark.parametrize("kind", [NGD, NGDCG])
+def test_a_closure_may_differentiate_inside(kind):
+    """The loss after the step is taken with gradients enabled: u' + u, whose loss falls as predicted for a linear u."""
+    torch.manual_seed(1)
+    model = nn.Linear(1, 1).double()
+    x = torch.linspace(0, 1, 4, dtype=torch.float64).unsqueeze(1).requires_grad_()
+
+    def closure():
+        u = model(x)
+        residual = torch.autograd.grad(u.sum(), x, create_graph=True)[0] + u - 1
+        return residual.square().mean(), residual
+
+    optimizer = kind(model.parameters(), lr=1.0, damping=LevenbergMarquardt(start=1e-4, lowest=1e-8))
+    losses = [optimizer.step(closure) for _ in range(3)]
+    assert losses[-1] < 1e-6 * losses[0]
+    assert optimizer._adapted == pytest.approx(1e-4 * 0.9**3)
