@@ -23,9 +23,9 @@ from .assignment import Assignment, assign
 from .autograd_graph import leaves_bypassing
 from .batch import Batch
 from .blocks import ParameterBlock, RowsBlock
+from .explicit_rows import explicit_rows
 from .factor import DetachedFactor, Factor, filled
 from .graph_products import GraphProducts
-from .graph_rows import graph_rows
 from .losses.likelihood import Likelihood, require_likelihood
 from .losses.likelihood_detection import detect_likelihood
 from .losses.loss_hessian import (
@@ -236,7 +236,7 @@ class Curvature(Factor):
         if not self.fallbacks:
             return []
         needed = [self.parameters[i] for i in self.fallbacks]
-        rows = graph_rows(self.batch.outputs, self.loss.factor, needed)
+        rows = explicit_rows(self.batch.outputs, self.loss.factor, needed)
         b = self.batch.outputs.shape[0]
         return [RowsBlock(i, None, [part], b) for i, part in zip(self.fallbacks, rows, strict=True)]
 

@@ -34,14 +34,12 @@ def graph_rows(outputs: Tensor, factor: Tensor, parameters: Sequence[Tensor]) ->
 
     Returns:
         P tensors of shape (b m, numel), rows in the order (sample, direction).
-
-    Raises:
-        InputError: more than `TOTAL_ENTRIES`.
     """
     k = factor.shape[0] * factor.shape[2]
-    check_total(k, parameters)
+    if not parameters:
+        return []
     found = [p.new_zeros(k, p.numel(), requires_grad=False) for p in parameters]
-    chunk = _chunk(outputs, parameters)
+    chunk = max(1, CHUNK_ENTRIES // entries_of(outputs, parameters))
     batched = chunk > 1
     start = 0
     while start < k:
@@ -89,14 +87,13 @@ def _cotangents(outputs: Tensor, factor: Tensor, rows: range) -> Tensor:
     return cotangents.reshape(len(rows), *outputs.shape)
 
 
-def _chunk(outputs: Tensor, parameters: Sequence[Tensor]) -> int:
-    """Number of rows whose cotangents fit into memory, were all of the graph held at once."""
+def entries_of(outputs: Tensor, parameters: Sequence[Tensor]) -> int:
+    """Entries of the cotangents of a backward pass, those of all nodes together."""
     assert outputs.grad_fn is not None
     entries = outputs.numel() + sum(p.numel() for p in parameters)
-    entries += sum(sum(_sizes(node)) for node in users(outputs.grad_fn))
-    return max(1, CHUNK_ENTRIES // entries)
+    return entries + sum(sum(sizes(node)) for node in users(outputs.grad_fn))
 
 
-def _sizes(node: Node) -> Iterator[int]:
+def sizes(node: Node) -> Iterator[int]:
     """Numbers of entries of the values that a node made."""
     return (torch.Size(one.shape).numel() for one in node._input_metadata)

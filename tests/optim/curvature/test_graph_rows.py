@@ -1,4 +1,4 @@
-"""Rows from the closure's own graph against one backward pass for each output of the same graph, in float64."""
+"""Rows from the closure's own graph, by plain passes and through its nodes, against one pass for each output of the same graph."""
 
 import random
 
@@ -10,11 +10,23 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from thermograd.circuits.errors import InputError
+from thermograd.optim.curvature import explicit_rows
 from thermograd.optim.curvature import graph_rows as rows
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
 
 from .layer_oracle import F64, Oracle, built, compare, seeded
+
+THROUGH_NODES = pytest.mark.parametrize("small", [0, 2**60], ids=["nodes", "plain"])
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Parameters whose rows took plain passes."""
+    found = []
+    run = explicit_rows.graph_rows
+    monkeypatch.setattr(explicit_rows, "graph_rows", lambda z, L, p: found.extend(p) or run(z, L, p))
+    return found
 
 
 def oracle_of(batch, parameters):
@@ -125,24 +137,31 @@ MODELS = {
 }  # fmt: skip
 
 
+@THROUGH_NODES
 @pytest.mark.parametrize("name", MODELS)
-def test_models_without_a_direct_form(name):
+def test_models_without_a_direct_form(name, small, monkeypatch, plain):
     """Several forward passes: buffers move and draws differ; each has its own right rows."""
+    monkeypatch.setattr(explicit_rows, "_SMALL", small)
     model = built(1, MODELS[name]).double()
     for seed in range(3):
         assert check(closure_of(model, seeded(seed, 4, 6)), model.parameters()).fallbacks
+    assert bool(plain) is (small > 0)
 
 
+@THROUGH_NODES
 @pytest.mark.parametrize("b", [2, 3, 4])
-def test_a_mask_over_positions_is_no_batch(b):
+def test_a_mask_over_positions_is_no_batch(b, small, monkeypatch):
     """Of 3 positions, also in a batch of 3."""
+    monkeypatch.setattr(explicit_rows, "_SMALL", small)
     model = built(1, Masked).double()
     mask = torch.triu(torch.full((3, 3), float("-inf"), dtype=F64), 1)
     check(closure_of(lambda x: model(x, mask), seeded(2, b, 6)), model.parameters())
 
 
-def test_outputs_that_no_module_returned():
+@THROUGH_NODES
+def test_outputs_that_no_module_returned(small, monkeypatch, plain):
     """A slice, a sum of two modules' outputs, outputs of two batches in a row."""
+    monkeypatch.setattr(explicit_rows, "_SMALL", small)
     one, two = built(1, MODELS["weight norm"]).double(), built(2, MODELS["weight norm"]).double()
     x, y = seeded(1, 4, 6), seeded(2, 3, 6)
     both = [*one.parameters(), *two.parameters()]
@@ -159,15 +178,20 @@ def interior(model, x):
     return second[0] + second[1] + x.detach().prod(1)
 
 
-def test_residuals_of_a_differential_equation():
+@THROUGH_NODES
+def test_residuals_of_a_differential_equation(small, monkeypatch, plain):
+    monkeypatch.setattr(explicit_rows, "_SMALL", small)
     model = built(1, lambda: nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)))
     model = model.double()
     inside, edge = seeded(1, 5, 2), seeded(2, 3, 2)
     check(closure_of(lambda x: torch.cat([interior(model, x), model(edge)[:, 0]]), inside), model.parameters(), 6)
+    assert bool(plain) is (small > 0)
 
 
-def test_samples_that_depend_on_one_another_are_right_in_rows():
+@THROUGH_NODES
+def test_samples_that_depend_on_one_another_are_right_in_rows(small, monkeypatch, plain):
     """Centred by the mean over the batch, before and after a parameter without a direct form, and behind a layer that has one."""
+    monkeypatch.setattr(explicit_rows, "_SMALL", small)
     scale = nn.Parameter(seeded(3, 6))
     check(closure_of(lambda x: torch.tanh(x - (x * scale).mean(0)), seeded(1, 4, 6)), [scale], 1)
     first, head = built(1, lambda: nn.Linear(6, 4)).double(), built(2, lambda: nn.Linear(4, 2)).double()

@@ -1,0 +1,180 @@
+"""Rows of M = L^T J from the nodes of the autograd graph that use a parameter, by m + 1 backward passes instead of b m.
+
+A parameter enters the graph at nodes whose values have rows of single samples, such as the product x W^T, or the products that
+derivatives of a network consist of. Where each row belongs to one sample, which backward passes prove (`row_owners`), the sensitivities
+of those nodes to all samples come out of the same pass, and what is left is local to the node (`node_operands`).
+
+What lies between node and parameter (a transpose, spectral normalisation) depends on no sample, and takes a backward pass of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+from .autograd_graph import users
+from .graph_rows import CHUNK_ENTRIES
+from .node_operands import Cut, Operands
+from .row_owners import codes_for, owners_of
+
+_MAX_DEPTH = 8
+"""Nodes between a parameter and one with rows of single samples: spectral normalisation has five."""
+
+
+@torch.no_grad()  # (saved tensors and nodes of double backward have graphs of their own)
+def node_rows(outputs: Tensor, factor: Tensor, parameters: Sequence[Tensor]) -> list[Tensor | None]:
+    """L^T J for these parameters, (b m, numel) each; None for one that rows of single samples do not lead to.
+
+    Args:
+        outputs: (b, ...) with a graph, which is kept.
+        factor: L, (b, c, m).
+        parameters: of one type, each of which the outputs depend on.
+    """
+    assert outputs.grad_fn is not None
+    m = factor.shape[2]
+    graph = users(outputs.grad_fn)
+    leaves = [get_gradient_edge(p).node for p in parameters]
+    passes = _Passes(outputs, factor, _ancestors(leaves, graph))
+    above = [_cuts_above(leaf, graph, passes) for leaf in leaves]
+    D = passes.sensitivities(list(dict.fromkeys(cut.node for cuts in above for cut in cuts or ())))
+    operands = Operands(factor.shape[0], m)
+    failed = {key for cuts in above for cut in cuts or () if not operands.add(cut, D[cut.node]) for key in [cut.key]}
+    wanted = [i for i, cuts in enumerate(above) if cuts is not None and not failed & {cut.key for cut in cuts}]
+    used = {cut.key: cut for i in wanted for cut in above[i] or ()}
+    found: list[Tensor | None] = [None] * len(parameters)
+    if not used or not _separate(used.values()):
+        return found
+    rows = _to_parameters(operands.rows(used.values()), [parameters[i] for i in wanted], factor.shape[0] * m)
+    for i, part in zip(wanted, rows, strict=True):
+        found[i] = part
+    return found
+
+
+class _Passes:
+    """Backward passes of cotangents in the range of L, to some nodes of the graph."""
+
+    def __init__(self, outputs: Tensor, factor: Tensor, nodes: list[Node]) -> None:
+        self.outputs, self.factor = outputs, factor.to(outputs.dtype)
+        b, _, m = factor.shape
+        generator = torch.Generator().manual_seed(20240517)
+        mixture = torch.rand(m, dtype=torch.float64, generator=generator) + 0.5 if m > 1 else torch.ones(1)
+        v = (self.factor @ mixture.to(self.factor)).reshape(outputs.shape)
+        self._plain = self._values(nodes, v)
+        found = [part for parts in self._plain.values() for part in parts if part is not None]
+        dtype = min((part.dtype for part in found), key=lambda t: t.itemsize, default=torch.float64)
+        self._codes = codes_for(b, dtype, v.device)
+        around = [b] + [1] * (v.dim() - 1)
+        self._coded = [self._values(nodes, v * c.to(v.dtype).reshape(around)) for c in self._codes.factors]
+        self._owners: dict[Node, Tensor | None] = {}
+
+    def owner(self, node: Node) -> Tensor | None:
+        """Whose the rows of a node are (`owners_of`); None for one that is not among the nodes, too."""
+        if node not in self._owners and node in self._plain:
+            self._owners[node] = owners_of(self._plain[node], [parts[node] for parts in self._coded], self._codes)
+        return self._owners.get(node)
+
+    def sensitivities(self, nodes: list[Node]) -> dict[Node, list[Tensor]]:
+        """D of each node's values for the columns of L, a list over the m directions."""
+        columns = self.factor.unbind(2)
+        parts = [self._plain] if len(columns) == 1 else []
+        parts = parts or [self._values(nodes, L.reshape(self.outputs.shape)) for L in columns]
+        found: dict[Node, list[Tensor]] = {}
+        for node in nodes:
+            values = [[part for part in one[node] if part is not None] for one in parts]
+            like = next(value[0] for value in values if value)
+            found[node] = [value[0] if value else torch.zeros_like(like) for value in values]
+        return found
+
+    def _values(self, nodes: list[Node], cotangent: Tensor) -> dict[Node, list[Tensor | None]]:
+        edges = [GradientEdge(node, i) for node in nodes for i in range(len(node._input_metadata))]
+        parts = iter(torch.autograd.grad(self.outputs, edges, cotangent, retain_graph=True, allow_unused=True))
+        return {node: [next(parts) for _ in node._input_metadata] for node in nodes}
+
+
+def _ancestors(leaves: Sequence[Node], graph: dict[Node, list[Node]]) -> list[Node]:
+    """The nodes above the leaves, up to `_MAX_DEPTH`."""
+    found: dict[Node, None] = {}
+    level = list(leaves)
+    for _ in range(_MAX_DEPTH):
+        level = list(dict.fromkeys(user for node in level for user in graph.get(node, ()) if user not in found))
+        found |= dict.fromkeys(level)
+    return list(found)
+
+
+def _cuts_above(leaf: Node, graph: dict[Node, list[Node]], passes: _Passes) -> list[Cut] | None:
+    """The first nodes with rows of single samples on every path from the leaf to the outputs; None if a path has none."""
+    cuts: list[Cut] = []
+    seen, stack = {leaf}, [(leaf, 0)]
+    while stack:
+        node, depth = stack.pop()
+        if depth == _MAX_DEPTH or not graph.get(node):
+            return None
+        for user in dict.fromkeys(graph[node]):
+            owner = passes.owner(user)
+            if owner is not None:
+                slots = [i for i, (child, _) in enumerate(user.next_functions) if child is node]
+                cuts += [Cut(user, slot, owner) for slot in slots]
+            elif user not in seen:
+                seen.add(user)
+                stack.append((user, depth + 1))
+    return cuts
+
+
+def _separate(cuts: Collection[Cut]) -> bool:
+    """Whether no cut lies below another one's operand, where its rows would count twice."""
+    nodes = {cut.node for cut in cuts}
+    stack = [cut.operand[0] for cut in cuts]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if node in nodes:
+            return False
+        for child, _ in node.next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                stack.append(child)
+    return True
+
+
+def _to_parameters(operands: dict[tuple[Node, int], Tensor], parameters: Sequence[Tensor], k: int) -> list[Tensor]:
+    """Rows of the operands as rows of the parameters, (k, numel)."""
+    found = [p.new_zeros(k, p.numel(), requires_grad=False) for p in parameters]
+    at = {get_gradient_edge(p).node: i for i, p in enumerate(parameters)}
+    edges: list[GradientEdge] = []
+    cotangents: list[Tensor] = []
+    for (node, number), rows in operands.items():
+        rows = rows.flatten(0, 1)
+        if node in at:
+            found[at[node]] += rows.reshape(k, -1).to(found[0].dtype)
+        else:
+            edges.append(GradientEdge(node, number))
+            cotangents.append(rows)
+    if not edges:
+        return found
+    entries = sum(rows[0].numel() for rows in cotangents) + sum(p.numel() for p in parameters)
+    step = max(1, CHUNK_ENTRIES // (4 * entries))
+    for start in range(0, k, step):
+        some = [rows[start : start + step] for rows in cotangents]
+        parts: tuple[Tensor | None, ...]
+        try:
+            parts = torch.autograd.grad(
+                edges, parameters, some, is_grads_batched=True, retain_graph=True, allow_unused=True
+            )
+        except RuntimeError:
+            singles = [
+                torch.autograd.grad(edges, parameters, [rows[i] for rows in some], retain_graph=True, allow_unused=True)
+                for i in range(len(some[0]))
+            ]
+            parts = tuple(_stacked(group) for group in zip(*singles, strict=True))
+        for M, part in zip(found, parts, strict=True):
+            if part is not None:
+                M[start : start + step] += part.reshape(len(part), -1).to(M.dtype)
+    return found
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+    live = [part for part in parts if part is not None]
+    return torch.stack(live) if live else None

@@ -1,0 +1,120 @@
+"""Which output each row of the values in an autograd graph belongs to, proved by backward passes.
+
+The sensitivity of a value in the graph to the cotangent v of the outputs is D(v) = sum_i v_i dz_i/dy. Its row t belongs to sample i if no
+other sample's outputs depend on it. Then, for a number c_i for each sample,
+
+    D(c v)_t = c_i D(v)_t,
+
+which holds for random c in no other case, but for rounding: a row on which two samples depend is a mixture. A sample's number is written
+in digits, one pass for each, so that its levels stay apart by more than the rounding of the values' type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 3e-2}
+"""Relative error of a row of D(c v) that counts as rounding."""
+_BASE = {torch.float64: 100_000, torch.float32: 32, torch.float16: 6, torch.bfloat16: 4}
+"""Largest number of levels of a digit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Numbers of b samples in digits.
+
+    Attributes:
+        samples: number of samples b.
+        factors: c of each pass, (b,).
+        levels: of each digit, in ascending order.
+        parts: for each level of each digit, what it adds to a sample's number; b where no sample has it.
+    """
+
+    samples: int
+    factors: list[Tensor]
+    levels: list[Tensor]
+    parts: list[Tensor]
+
+
+@lru_cache(maxsize=8)
+def codes_for(b: int, dtype: torch.dtype, device: torch.device) -> Codes:
+    """Codes of b samples for values of a type, always the same."""
+    passes = 1 if dtype == torch.float64 else 2
+    passes = max(passes, math.ceil(math.log(max(b, 2)) / math.log(_BASE[dtype]) - 1e-9))
+    base = max(2, math.ceil(b ** (1 / passes) - 1e-9))
+    generator = torch.Generator().manual_seed(20240517)
+    codes = Codes(b, [], [], [])
+    for j in range(passes):
+        # (uneven levels, so that no mean of two of them is a third)
+        spread = (torch.arange(base) + 0.6 * torch.rand(base, dtype=torch.float64, generator=generator)) / base
+        levels = 0.5 + 1.5 * spread
+        digits = torch.randperm(base, generator=generator)[torch.arange(b) // base**j % base]
+        parts = torch.full((base,), b)
+        parts[digits] = torch.arange(b) // base**j % base * base**j
+        codes.factors.append(levels[digits].to(device))
+        codes.levels.append(levels.to(device))
+        codes.parts.append(parts.to(device))
+    return codes
+
+
+def owners_of(plain: Sequence[Tensor | None], coded: Sequence[Sequence[Tensor | None]], codes: Codes) -> Tensor | None:
+    """The sample of each row of a node's values; None if a row belongs to more than one.
+
+    Args:
+        plain: D(v) of each of the node's values; None where it is zero.
+        coded: for each digit, D(c v) of each.
+        codes: of the samples.
+
+    Returns:
+        Sample numbers that broadcast against the values: (n, 1, ...) for rows of the first dimension, (n, n', 1, ...) of the first two,
+        (1, n) for columns of a matrix.
+    """
+    live = [i for i, part in enumerate(plain) if part is not None]
+    if len(live) != 1 or any(parts[live[0]] is None for parts in coded):
+        return None
+    D, others = plain[live[0]], [parts[live[0]] for parts in coded]
+    assert D is not None
+    if D.dim() == 0 or not D.is_floating_point():
+        return None
+    for dims in _row_dimensions(D.dim()):
+        rest = [i for i in range(D.dim()) if i not in dims]
+        found = _owners(D, [part for part in others if part is not None], codes, rest)
+        if found is not None:
+            return found
+    return None
+
+
+def _row_dimensions(dims: int) -> list[tuple[int, ...]]:
+    """Dimensions that may number the rows."""
+    return [(0,)] + ([(0, 1)] if dims > 2 else [(1,)] if dims == 2 else [])
+
+
+def _owners(D: Tensor, coded: Sequence[Tensor], codes: Codes, rest: list[int]) -> Tensor | None:
+    tolerance, floor = _TOLERANCE[D.dtype], 4 * torch.finfo(D.dtype).eps
+    if D.dtype.itemsize < 4:
+        D, coded = D.float(), [part.float() for part in coded]
+
+    def summed(x: Tensor) -> Tensor:
+        return x.sum(rest, keepdim=True) if rest else x
+
+    size = summed(D * D)
+    top = size.max()
+    allowed = tolerance**2 * size + floor**2 * top
+    negligible = size <= floor**2 * top
+    owner = torch.zeros_like(size, dtype=torch.long)
+    for part, levels, numbers in zip(coded, codes.levels, codes.parts, strict=True):
+        ratio = (summed(part * D) / size.clamp(min=torch.finfo(size.dtype).tiny)).nan_to_num()
+        middle = ((levels[1:] + levels[:-1]) / 2).to(ratio.dtype)
+        level = torch.bucketize(ratio.contiguous(), middle)
+        off = summed((part - levels.to(part.dtype)[level] * D).square())
+        if not bool((off <= allowed).all()):
+            return None
+        owner += numbers[level]
+    owner = torch.where(negligible, 0, owner)
+    return owner if bool((owner < codes.samples).all()) else None
