@@ -22,6 +22,7 @@ from ...circuits.errors import InputError
 from .assignment import Assignment, assign
 from .autograd_graph import leaves_bypassing
 from .batch import Batch
+from .batch_statistics import BatchStatistics
 from .blocks import ParameterBlock, RowsBlock
 from .explicit_rows import explicit_rows
 from .factor import DetachedFactor, Factor, filled
@@ -51,7 +52,7 @@ pooling; below, it saves m passes through Python."""
 class Curvature(Factor):
     """A positive semi-definite curvature of a batch as Gram matrix, sources and products.
 
-    Outputs of one sample must depend on that sample alone (no batch normalisation in training mode; `verify` tests it).
+    Statistics of the batch in batch normalisation are constants of J here, and of the gradient are not (`batch_statistics`).
 
     Args:
         batch: from `evaluate`.
@@ -65,8 +66,8 @@ class Curvature(Factor):
         verified: what `verify` found of models by the shapes of their calls (`Assignment.unbatched`); it is read, and filled by `verify`.
 
     Raises:
-        InputError: batch normalisation in training mode; a loss that depends on a parameter other than through the outputs; later, where
-            needed: as `loss_curvature`, `require_likelihood` and `assign`.
+        InputError: synchronised batch normalisation in training mode; a loss that depends on a parameter other than through the outputs;
+            later, where needed: as `loss_curvature`, `require_likelihood` and `assign`.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class Curvature(Factor):
             raise InputError(
                 f"mc_samples is {mc_samples}, generator {generator}: mc-fisher needs mc_samples >= 1 and a generator"
             )
-        if coupling := batch.recorder.coupling or batch.recorder.statistics.modules:
+        if batch.recorder.coupling:
             raise InputError(
-                f"{coupling[0]} in training mode makes each output depend on the whole batch, so there "
-                "is no per-sample Jacobian: put those modules in eval(), or use GroupNorm or LayerNorm"
+                f"{batch.recorder.coupling[0]} normalises by statistics of the batch in a way of its own, so that they cannot be held "
+                "constant in the curvature: use torch's BatchNorm1d, 2d or 3d with plain parameters, or GroupNorm or LayerNorm"
             )
         self.batch, self.kind, self._keep = batch, kind, keep_sensitivities
         self.parameters = list(parameters)
@@ -143,11 +144,15 @@ class Curvature(Factor):
 
     @cached_property
     def remainder(self) -> list[Tensor] | None:
-        """What of the gradient the sources do not give, J^T (r - L s)."""
-        return None if self.loss.remainder is None else self._vjp(self.loss.remainder)
+        """What of the gradient the sources do not give, J^T (r - L s), and what it has through statistics of the batch."""
+        if not self._statistics.modules:
+            return None if self.loss.remainder is None else self._vjp(self.loss.remainder)
+        with self._statistics.constant():
+            given = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, self.loss.sources))
+        return [g - part for g, part in zip(self.gradient(), given, strict=True)]
 
     def gradient(self) -> list[Tensor]:
-        """Gradient of the loss g = J^T r, by one backward pass."""
+        """Gradient of the loss g = J^T r, by one backward pass, through statistics of the batch."""
         return self._vjp(self.slope.detach())
 
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:
@@ -157,16 +162,17 @@ class Curvature(Factor):
         """
         if self.kind == "hessian":
             return self._products.hessian(values)
-        tangent = self._products.tangent(values)
-        if tangent is None:
-            if not self.verified:
-                self.verify()
-            return super().product(values)
-        if self.kind in ("ggn", "fisher"):
-            return self._vjp(slope_product(self.slope, self.batch.outputs, tangent))
-        L = self.loss.factor
-        flat = tangent.double().reshape(len(L), 1, -1)
-        return self._vjp(flat @ L @ L.mT)
+        with self._statistics.constant():
+            tangent = self._products.tangent(values)
+            if tangent is None:
+                if not self.verified:
+                    self.verify()
+                return super().product(values)
+            if self.kind in ("ggn", "fisher"):
+                return self._vjp(slope_product(self.slope, self.batch.outputs, tangent))
+            L = self.loss.factor
+            flat = tangent.double().reshape(len(L), 1, -1)
+            return self._vjp(flat @ L @ L.mT)
 
     def verify(self) -> None:
         """Test M against the model's own backward pass, M^T u for a fixed pseudo-random u.
@@ -177,7 +183,8 @@ class Curvature(Factor):
         b, _, m = self.loss.factor.shape
         u = fixed_probe(self.cells).to(self.loss.factor)
         found = self.rmatvec(u)
-        true = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, u.reshape(b, m)))
+        with self._statistics.constant():
+            true = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, u.reshape(b, m)))
         size = sum(float(part.double().square().sum()) for part in true)
         off = sum(float((a.double() - c.double()).square().sum()) for a, c in zip(true, found, strict=True))
         halves = any(call.dtype.itemsize < 4 for call in self.batch.recorder.calls)
@@ -201,9 +208,10 @@ class Curvature(Factor):
             make_sink(uses, weight, bias, m, self.parameters, self.dtype, self._keep)
             for weight, bias, uses in (self._assignment.layers if m else [])
         ]
-        if sinks:
-            self._fill(sinks)
-        return [one.block() for one in sinks] + self._explicit()
+        with self._statistics.constant():
+            if sinks:
+                self._fill(sinks)
+            return [one.block() for one in sinks] + self._explicit()
 
     def stored(self) -> DetachedFactor:
         """The same factor without the autograd graph, whose memory can be freed then."""
@@ -223,13 +231,14 @@ class Curvature(Factor):
             for one in sinks:
                 one.receive(directions, [parts[at[use.call.node]] for use in one.uses])
 
-        if sum(call.shape.numel() for call in calls) < _BATCHED_ENTRIES:
-            found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
-            fill(slice(None), [D.detach().transpose(0, 1) for D in found])
-            return
-        for j, cotangent in enumerate(cotangents):
-            found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
-            fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
+        with self._statistics.constant(inputs_only=True):
+            if sum(call.shape.numel() for call in calls) < _BATCHED_ENTRIES:
+                found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
+                fill(slice(None), [D.detach().transpose(0, 1) for D in found])
+                return
+            for j, cotangent in enumerate(cotangents):
+                found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
+                fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
 
     def _explicit(self) -> list[ParameterBlock]:
         """Blocks of the parameters without a direct form, by rows."""
@@ -265,7 +274,13 @@ class Curvature(Factor):
 
     @cached_property
     def _assignment(self) -> Assignment:
-        return assign(self.batch, self.parameters, self.trained, self.dtype, self._verified.get(self.call_shapes))
+        known = self._verified.get(self.call_shapes)
+        with self._statistics.constant(inputs_only=True):
+            return assign(self.batch, self.parameters, self.trained, self.dtype, known)
+
+    @property
+    def _statistics(self) -> BatchStatistics:
+        return self.batch.recorder.statistics
 
     def _vjp(self, cotangent: Tensor) -> list[Tensor]:
         outputs = self.batch.outputs

@@ -12,7 +12,6 @@ import dataclasses
 import inspect
 import math
 import time
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,6 +32,7 @@ from ..curvature.residuals.residual_loss import residual_rows
 from ..curvature.stacked_factor import StackedFactor
 from .config import NaturalGradientConfig, check_moments
 from .damping import Damping, LevenbergMarquardt, check_number
+from .notices import warn_of_rows, warn_of_statistics
 from .step import Direction, StepRecord
 
 
@@ -145,6 +145,8 @@ class NaturalGradient(Optimizer):
         batch = evaluate(closure, optional, self._runs_again())
         if batch is None:
             return
+        if self._steps == 0 and not self._prepared:
+            warn_of_statistics(batch.recorder.statistics)
         loss = float(batch.loss.detach())
         found: Curvature | None = None
         if batch.finite:
@@ -205,7 +207,7 @@ class NaturalGradient(Optimizer):
         by_blocks = [one for one in curvatures if isinstance(one, DetachedFactor) or self._uses_blocks(one)]
         fallbacks = tuple(by_blocks[0].fallbacks) if by_blocks else ()
         if fallbacks and self._steps == 0:
-            _warn_of_fallbacks(fallbacks, self._parameters())
+            warn_of_rows(fallbacks, self._parameters())
         self._steps += 1
         self._last = StepRecord(
             loss,
@@ -391,16 +393,6 @@ class NaturalGradient(Optimizer):
                 f"damping is {given} for a parameter group, but the damping is one for all: give groups none of their own"
             )
         return [value] * len(self._parameters())
-
-
-def _warn_of_fallbacks(fallbacks: tuple[int, ...], parameters: list[Tensor]) -> None:
-    """Warn once that rows cost time and memory."""
-    shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
-    warnings.warn(
-        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their rows of the Jacobian are taken one by one "
-        "through the graph, and held in memory (optimizer.last.fallbacks has their positions)",
-        stacklevel=4,
-    )
 
 
 def _adam(p: Tensor, x: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

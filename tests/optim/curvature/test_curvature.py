@@ -255,15 +255,6 @@ def batch_norm():
     return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
 
 
-def test_batch_normalisation_raises_in_training_and_works_in_evaluation():
-    torch.manual_seed(7)
-    model = batch_norm().double()
-    x = torch.randn(5, 4, dtype=F64)
-    with pytest.raises(InputError, match="BatchNorm1d in training mode"):
-        curvature(model, x, lambda z: z.square().sum())
-    check(model.eval(), x, lambda z: z.square().sum(), 1e-12)
-
-
 @pytest.mark.parametrize(
     ("build", "loss_of", "words"),
     [

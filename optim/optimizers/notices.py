@@ -1,0 +1,30 @@
+"""What an optimizer says once, in its first step, of how it takes a model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..curvature.batch_statistics import BatchStatistics
+
+
+def warn_of_rows(fallbacks: Sequence[int], parameters: Sequence[Tensor]) -> None:
+    """Rows cost time and memory."""
+    shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
+    warnings.warn(
+        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their rows of the Jacobian are taken one by one "
+        "through the graph, and held in memory (optimizer.last.fallbacks has their positions)",
+        stacklevel=4,
+    )
+
+
+def warn_of_statistics(statistics: BatchStatistics) -> None:
+    """The curvature is that of the model with the statistics of this batch as constants."""
+    if statistics.modules:
+        kinds = ", ".join(sorted(set(statistics.modules)))
+        warnings.warn(
+            f"{kinds} in training mode: the curvature holds the batch's means and variances constant, the gradient is exact",
+            stacklevel=5,
+        )
