@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -63,13 +64,15 @@ def si(value: float | None, unit: str) -> str:
 
 
 def to_json(data: Any) -> str:
-    """JSON text of plain data, numpy arrays and paths."""
+    """JSON text of plain data, records, numpy arrays and paths."""
     return json.dumps(_plain(data), indent=2, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, list | tuple):

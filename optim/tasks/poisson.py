@@ -18,11 +18,15 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
 from ...circuits.errors import InputError
+from ..curvature.residuals.derivatives import laplacian
+from ..curvature.residuals.residual_loss import ResidualLoss
+from ..optimizers.damping import LevenbergMarquardt
 from .task import Plan, Score, Task, TaskClosure
 
 RELATIVE_ERROR = Score("relative L2 error", more_is_better=False, target=1e-4)
@@ -32,7 +36,12 @@ GRID = 101
 WEIGHT = 100.0
 """Of the boundary, from a search with seed 0 (`benchmarks/optim/poisson_table.py --tune`)."""
 EDGES = 4
+Form: TypeAlias = Literal["residual", "graph"]
+"""How the closure gives the residuals: a `ResidualLoss` of functions of one sample, or double backward passes."""
 
+DAMPING = LevenbergMarquardt(start=1e-2, factor=0.7, lowest=1e-12)
+"""lambda goes down to some 1e-5 with the loss, so that its lower limit must not stop it."""
+_NATURAL_GRADIENT = {"lr": 1.0, "damping": DAMPING}
 PLAN = Plan(
     steps=300,
     batch=None,
@@ -40,9 +49,9 @@ PLAN = Plan(
     settings={
         "sgd": {"lr": 1e-4},
         "adam": {"lr": 1e-3},
-        "ngd": {"lr": 1.0, "damping": 1e-3},
-        "ngd-cg": {"lr": 1.0, "damping": 1e-3},
-        "tngd": {"lr": 1.0, "damping": 1e-3, "duration": math.inf},
+        "ngd": _NATURAL_GRADIENT,
+        "ngd-cg": _NATURAL_GRADIENT,
+        "tngd": {**_NATURAL_GRADIENT, "duration": math.inf},
     },
 )
 
@@ -66,6 +75,7 @@ class Poisson(Task):
         interior, boundary: (n, 2) float64.
         weight: of the boundary in the loss.
         width: units of each hidden layer.
+        form: of the closure.
         plan: how it is trained by default.
     """
 
@@ -74,6 +84,7 @@ class Poisson(Task):
     boundary: Tensor
     weight: float
     width: int
+    form: Form
     plan: Plan = PLAN
 
     @property
@@ -94,7 +105,7 @@ class Poisson(Task):
         return nn.Sequential(*layers, nn.Linear(self.width, 1, dtype=self.dtype))
 
     def closure(self, model: nn.Module, step: int, batch: int | None, seed: int) -> TaskClosure:
-        """The loss at all points, and the residuals (n_i + n_b, 1); the same in every step.
+        """Loss at all points and residuals (n_i + n_b, 1), the same in every step; a `ResidualLoss` for the form "residual".
 
         Raises:
             InputError: a batch.
@@ -103,7 +114,9 @@ class Poisson(Task):
             raise InputError(
                 f"batch is {batch}: every step of the task {self.name} takes all of its points; leave it out"
             )
-        return lambda: residuals(model, self.interior, self.boundary, self.weight)
+        if self.form == "graph":
+            return lambda: residuals(model, self.interior, self.boundary, self.weight)
+        return ResidualLoss(model, inside, self.interior) + ResidualLoss(model, edge, self.boundary, self.weight)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module) -> float:
@@ -112,6 +125,17 @@ class Poisson(Task):
         points = torch.cartesian_prod(line, line)
         exact = solution(points)
         return float((model(points)[:, 0] - exact).norm() / exact.norm())
+
+
+def inside(model: nn.Module, point: Tensor) -> Tensor:
+    """laplace u + source at one point (2,)."""
+    return laplacian(model, point) + source(point)
+
+
+def edge(model: nn.Module, point: Tensor) -> Tensor:
+    """u at one point (2,) of the boundary."""
+    value: Tensor = model(point)
+    return value
 
 
 def residuals(model: nn.Module, interior: Tensor, boundary: Tensor, weight: float) -> tuple[Tensor, Tensor]:
@@ -125,13 +149,18 @@ def residuals(model: nn.Module, interior: Tensor, boundary: Tensor, weight: floa
     x = interior.detach().requires_grad_()
     (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
     laplace = sum(torch.autograd.grad(slope[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(2))
-    inside, edge = laplace + source(interior), model(boundary)[:, 0]
-    loss = (inside.square().mean() + weight * edge.square().mean()) / 2
-    return loss, torch.cat([inside, edge])[:, None]
+    outputs = torch.cat([laplace + source(interior), model(boundary)[:, 0]])[:, None]
+    at_points, at_edge = outputs.split((len(interior), len(boundary)))
+    return (at_points.square().mean() + weight * at_edge.square().mean()) / 2, outputs
 
 
 def poisson(
-    seed: int = 0, weight: float = WEIGHT, interior: int = 200, boundary: int = 160, width: int = 32
+    seed: int = 0,
+    weight: float = WEIGHT,
+    interior: int = 200,
+    boundary: int = 160,
+    width: int = 32,
+    form: Form = "residual",
 ) -> Poisson:
     """The Poisson task.
 
@@ -141,6 +170,7 @@ def poisson(
         interior: number of points inside.
         boundary: number of points on the boundary, a multiple of 4.
         width: units of each of the two hidden layers.
+        form: "residual", the fast way for natural gradients; "graph", own double backward passes, the fast way for Adam.
 
     Raises:
         InputError: arguments out of range.
@@ -152,12 +182,14 @@ def poisson(
         )
     if not (math.isfinite(weight) and weight > 0):
         raise InputError(f"weight is {weight}: give a finite number > 0")
-    inside = _sobol(2, interior, seed)
+    if form not in get_args(Form):
+        raise InputError(f"form is {form!r}: give {' or '.join(get_args(Form))}")
+    points = _sobol(2, interior, seed)
     edges = _sobol(EDGES, boundary // EDGES, seed).T
     zero, one = torch.zeros_like(edges[0]), torch.ones_like(edges[0])
     sides = ((edges[0], zero), (edges[1], one), (zero, edges[2]), (one, edges[3]))
-    name = f"poisson(seed={seed}, weight={weight:g}, interior={interior}, boundary={boundary}, width={width})"
-    return Poisson(name, inside, torch.cat([torch.stack(side, 1) for side in sides]), float(weight), width)
+    name = f"poisson(seed={seed}, weight={weight:g}, interior={interior}, boundary={boundary}, width={width}, {form})"
+    return Poisson(name, points, torch.cat([torch.stack(side, 1) for side in sides]), float(weight), width, form)
 
 
 def _sobol(dimension: int, count: int, seed: int) -> Tensor:

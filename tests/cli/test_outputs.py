@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from thermograd.cli import outputs
+from thermograd.optim.tasks.task import Score
 
 from .command_line import A, Run, is_one_line, save
 
@@ -19,8 +20,11 @@ def test_json_has_no_numbers_that_json_lacks() -> None:
         "c": Path("x"),
         "d": {3: None},
         "e": np.int64(7),
+        "f": Score("error", False, float("nan")),
     }
-    assert json.loads(outputs.to_json(data)) == {"a": [1.0, None], "b": [None, 2.0], "c": "x", "d": {"3": None}, "e": 7}
+    record = {"name": "error", "more_is_better": False, "target": None, "percent": False}
+    expected = {"a": [1.0, None], "b": [None, 2.0], "c": "x", "d": {"3": None}, "e": 7, "f": record}
+    assert json.loads(outputs.to_json(data)) == expected
 
 
 def test_an_output_in_an_impossible_place_is_rejected_before_the_work(run: Run) -> None:

@@ -32,9 +32,10 @@ class Function(nn.Module):
         return self.factor * self.function(points)[..., None]
 
 
-def test_the_solution_has_no_residual_and_another_function_has():
+@pytest.mark.parametrize("form", ["residual", "graph"])
+def test_the_solution_has_no_residual_and_another_function_has(form):
     """To rounding of 2 pi^2 = 19.7. Negative control: a factor of 1.001 leaves -0.001 of the source."""
-    task = poisson()
+    task = poisson(form=form)
     loss, outputs = task.closure(Function(solution), 0, None, 0)()
     assert outputs.shape == (360, 1)
     assert float(outputs.detach().abs().max()) < 1e-13
@@ -43,9 +44,10 @@ def test_the_solution_has_no_residual_and_another_function_has():
     torch.testing.assert_close(wrong[:200, 0], -0.001 * source(task.interior), rtol=1e-9, atol=1e-12)
 
 
-def test_loss_of_a_polynomial():
+@pytest.mark.parametrize("form", ["residual", "graph"])
+def test_loss_of_a_polynomial(form):
     """u = x^2 y has the Laplacian 2 y."""
-    task = poisson(weight=7.0, seed=3)
+    task = poisson(weight=7.0, seed=3, form=form)
     loss, outputs = task.closure(Function(lambda p: p[..., 0] ** 2 * p[..., 1]), 0, None, 0)()
     inside = 2 * task.interior[:, 1] + source(task.interior)
     edge = task.boundary[:, 0] ** 2 * task.boundary[:, 1]
@@ -81,7 +83,7 @@ def test_points_lie_where_they_belong_and_are_the_seeds():
     assert float((task.interior.mean(dim=0) - 0.5).abs().max()) < 3 / 200
 
 
-@pytest.mark.parametrize("optimizer", ["adam"])
+@pytest.mark.parametrize("optimizer", ["adam", "ngd", "tngd"])
 def test_resume_is_bit_exact(tmp_path, optimizer):
     task, models, histories = poisson(**SMALL), [], []
     for lengths, path in (((6,), None), ((4, 6), tmp_path / "run.pt")):
@@ -119,7 +121,14 @@ def test_what_does_not_apply_is_said_in_words():
     for use in (lambda: follow(task, "adam", 1), lambda: landscape(task, [])):
         with pytest.raises(InputError, match="needs labelled samples; give digits"):
             use()
-    for wrong in ({"weight": 0.0}, {"weight": math.inf}, {"boundary": 10}, {"interior": 0}, {"seed": -1}):
+    for wrong in (
+        {"weight": 0.0},
+        {"weight": math.inf},
+        {"boundary": 10},
+        {"interior": 0},
+        {"seed": -1},
+        {"form": "rows"},
+    ):
         with pytest.raises(InputError, match="give"):
             poisson(**wrong)
     with pytest.raises(InputError, match="batch is None"):
