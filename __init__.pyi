@@ -55,6 +55,7 @@ from .optim.curvature.residuals.derivatives import gradient as gradient
 from .optim.curvature.residuals.derivatives import laplacian as laplacian
 from .optim.curvature.residuals.derivatives import second_derivative as second_derivative
 from .optim.curvature.residuals.derivatives import value_and_gradient as value_and_gradient
+from .optim.curvature.residuals.derivatives import value_gradient_laplacian as value_gradient_laplacian
 from .optim.curvature.residuals.residual_loss import ResidualLoss as ResidualLoss
 from .optim.optimizers.damping import LevenbergMarquardt as LevenbergMarquardt
 from .optim.optimizers.kfac import KFAC as KFAC
@@ -132,4 +133,5 @@ __all__ = [
     "second_derivative",
     "train",
     "value_and_gradient",
+    "value_gradient_laplacian",
 ]

@@ -9,6 +9,7 @@ from .curvature.residuals.derivatives import gradient as gradient
 from .curvature.residuals.derivatives import laplacian as laplacian
 from .curvature.residuals.derivatives import second_derivative as second_derivative
 from .curvature.residuals.derivatives import value_and_gradient as value_and_gradient
+from .curvature.residuals.derivatives import value_gradient_laplacian as value_gradient_laplacian
 from .curvature.residuals.residual_loss import ResidualLoss as ResidualLoss
 from .optimizers.base import NaturalGradient as NaturalGradient
 from .optimizers.config import NaturalGradientConfig as NaturalGradientConfig
@@ -86,4 +87,5 @@ __all__ = [
     "train",
     "training_error_budget",
     "value_and_gradient",
+    "value_gradient_laplacian",
 ]

@@ -7,6 +7,7 @@ so that the gradient is M^T s, and C = M^T M the Gauss-Newton matrix: all that a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -74,37 +75,35 @@ class ResidualLoss:
             InputError: as when called; the residual depends on one of the parameters that is not its model's; none of them is.
         """
         trained = [i for i, p in enumerate(parameters) if p.requires_grad]
-        parts = [term.rows(parameters, trained) for term in self.terms]
-        used = [i for i in trained if any(i in rows for _, rows in parts)]
+        chunks = [term.rows(parameters, trained) for term in self.terms]
+        firsts = [next(one) for one in chunks]
+        sizes = [term.samples * r.shape[1] for term, (r, _) in zip(self.terms, firsts, strict=True)]
+        used = [i for i in trained if any(i in J for _, J in firsts)]
         if not used:
             raise InputError(
                 "none of the optimizer's parameters is one of the model's that requires a gradient: are all parameters frozen, or is the "
                 "optimizer of another model?"
             )
-        like = parameters[used[0]]
-        scales = torch.cat(
-            [like.new_full((r.numel(),), term.scale) for term, (r, _) in zip(self.terms, parts, strict=True)]
-        )
-        r = torch.cat([r.reshape(-1) for r, _ in parts]).double()
-        weights = scales.double()
-        s = r * weights
-        blocks = []
-        for i in used:
-            n = parameters[i].numel()
-            rows = [J[i] if i in J else like.new_zeros(values.numel(), n) for values, J in parts]
-            blocks.append(RowsBlock(i, None, [_joined(rows, like.dtype).mul_(scales.unsqueeze(1))], len(s)))
+        like, k = parameters[used[0]].detach(), sum(sizes)
+        M = {i: like.new_zeros(k, parameters[i].numel()) for i in used}
+        s = torch.empty(k, dtype=torch.float64, device=like.device)
+        weights = torch.cat([s.new_full((size,), term.scale) for term, size in zip(self.terms, sizes, strict=True)])
+        start = 0
+        for term, first, rest in zip(self.terms, firsts, chunks, strict=True):
+            for r, J in itertools.chain([first], rest):
+                end = start + r.numel()
+                s[start:end] = r.reshape(-1).double().mul_(term.scale)
+                for i, rows in J.items():
+                    torch.mul(rows.to(like.dtype), term.scale, out=M[i][start:end])
+                start = end
         found = LossCurvature((s * weights).unsqueeze(1), weights.reshape(-1, 1, 1), s.unsqueeze(1))
-        gradient = [torch.zeros_like(p, requires_grad=False) for p in parameters]
-        for i, block in zip(used, blocks, strict=True):
-            gradient[i] = block.rmatvec(s)[0].reshape(parameters[i].shape)
-        factor = DetachedFactor(list(parameters), like.dtype, list(blocks), found, s, None, gradient, [])
+        blocks = {i: RowsBlock(i, None, [rows], k) for i, rows in M.items()}
+        gradient = [
+            blocks[i].rmatvec(s)[0].reshape(p.shape) if i in blocks else torch.zeros_like(p, requires_grad=False)
+            for i, p in enumerate(parameters)
+        ]
+        factor = DetachedFactor(list(parameters), like.dtype, list(blocks.values()), found, s, None, gradient, [])
         return float(s.square().sum()) / 2, factor
-
-
-def _joined(rows: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """torch.cat in a type, without a copy of a single part."""
-    rows = [part.to(dtype) for part in rows]
-    return torch.cat(rows) if len(rows) > 1 else rows[0]
 
 
 def residual_rows(

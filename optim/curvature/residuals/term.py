@@ -6,8 +6,9 @@ forward and one backward pass of the batch, with no hooks and nothing registered
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -19,6 +20,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ....circuits.errors import InputError
 from ..autograd_graph import users
+from .layer_norm import WrittenOutLayerNorm
 
 Residual: TypeAlias = Callable[[Any, Any], Tensor]
 """residual(model, sample): a scalar or vector of one sample."""
@@ -78,8 +80,8 @@ class ResidualTerm:
         found: Tensor = self._run(vmap(one), self._leaves)
         return found
 
-    def rows(self, parameters: Sequence[Tensor], wanted: Sequence[int]) -> tuple[Tensor, dict[int, Tensor]]:
-        """(r, J): the values, (b, c), and for each wanted parameter of the model its columns of J, (b c, numel).
+    def rows(self, parameters: Sequence[Tensor], wanted: Sequence[int]) -> Iterator[tuple[Tensor, dict[int, Tensor]]]:
+        """(r, J) of some samples after the others: values (n, c), and columns of J for each wanted parameter of the model, (n c, numel).
 
         Args:
             parameters: of an optimizer.
@@ -89,45 +91,40 @@ class ResidualTerm:
             InputError: as `values`; the model changes its buffers; the residual depends on one of the parameters that is not the model's.
         """
         _require_single_samples(self.model)
-        names = {id(p): name for name, p in self._bound.named_parameters()}
-        own = {names[id(parameters[i])]: i for i in wanted if id(parameters[i]) in names}
-        values = {name: p.detach() for name, p in self._bound.named_parameters()}
-        chosen = {name: values.pop(name) for name in own}
+        slots = self._slots()
+        own = {id(p) for _, p in slots}
+        chosen = {i: parameters[i].detach() for i in wanted if id(parameters[i]) in own}
+        position = {id(parameters[i]): i for i in chosen}
+        changing = [(name, position[id(p)]) for name, p in slots if id(p) in position]
+        fixed = {name: p.detach() for name, p in slots if id(p) not in position}
         buffers = {name: buffer.clone() for name, buffer in self._bound.named_buffers()}
         versions = [buffer._version for buffer in buffers.values()]
 
-        def one(leaves: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        def one(leaves: list[Tensor]) -> tuple[Tensor, dict[int, Tensor]]:
             sample = tree_unflatten(leaves, self._spec)
 
-            def run(changing: dict[str, Tensor]) -> Tensor:
-                return self._checked(functional_call(self._bound, {**changing, **values, **buffers}, (sample,)))
+            def run(values: dict[int, Tensor]) -> Tensor:
+                given = {**fixed, **buffers, **{name: values[i] for name, i in changing}}
+                return self._checked(functional_call(self._bound, given, (sample,), tie_weights=False))
 
             r, pull = vjp(run, chosen)
             if len(r) == 1:
-                return r, {name: part.unsqueeze(0) for name, part in pull(torch.ones_like(r))[0].items()}
+                return r, pull(torch.ones_like(r))[0]
             return r, vmap(pull)(torch.eye(len(r), dtype=r.dtype, device=r.device))[0]
 
         entries = max(1, sum(part.numel() for part in chosen.values()))
-        found: list[Tensor] = []
-        J: dict[str, Tensor] = {}
         start, step = 0, max(1, _CHUNK_ENTRIES // entries)
         while start < self.samples:
             end = min(start + step, self.samples)
             r, some = self._run(vmap(one), [leaf[start:end] for leaf in self._leaves])
+            if [buffer._version for buffer in buffers.values()] != versions:
+                raise InputError(
+                    f"the {type(self.model).__name__} changes its own buffers in forward, so that it is another function in the next run: "
+                    "put those modules in eval()"
+                )
             self._require_own(r, parameters)
-            found.append(r.detach())
-            c = r.shape[1]
-            for name, rows in some.items():
-                if name not in J:
-                    J[name] = rows.new_empty(self.samples * c, chosen[name].numel())
-                J[name][start * c : end * c] = rows.detach().reshape((end - start) * c, -1)
-            start, step = end, max(1, _CHUNK_ENTRIES // (entries * c))
-        if [buffer._version for buffer in buffers.values()] != versions:
-            raise InputError(
-                f"the {type(self.model).__name__} changes its own buffers in forward, so that it is another function in the next run: put "
-                "those modules in eval()"
-            )
-        return torch.cat(found), {own[name]: rows for name, rows in J.items()}
+            yield r.detach(), {i: J.detach().reshape(r.numel(), -1) for i, J in some.items()}
+            start, step = end, max(1, _CHUNK_ENTRIES // (entries * r.shape[1]))
 
     def _checked(self, r: Any) -> Tensor:
         """The residual of one sample as a vector."""
@@ -144,13 +141,28 @@ class ResidualTerm:
     def _run(self, batched: Callable[[list[Tensor]], Any], leaves: list[Tensor]) -> Any:
         """The batched call, with errors of the user's function in words."""
         try:
-            return batched(leaves)
+            with self._differentiable():
+                return batched(leaves)
         except InputError:
             raise
         except Exception as error:
             raise InputError(
                 f"{self._name} failed on one sample, {self._sample()}: {error}. {_remedy(error)}"
             ) from error
+
+    def _slots(self) -> list[tuple[str, Tensor]]:
+        """Each place of a parameter once: several of a tied one, one of those in a module that is there several times."""
+        return [
+            (f"{prefix}.{name}", p)
+            for prefix, module in self._bound.named_modules()
+            for name, p in module._parameters.items()
+            if p is not None
+        ]
+
+    def _differentiable(self) -> contextlib.AbstractContextManager[Any]:
+        """Where derivatives that the residual takes inside, by torch.func or otherwise, are right once they are differentiated."""
+        norms = any(isinstance(module, nn.LayerNorm) for module in self.model.modules())
+        return WrittenOutLayerNorm() if norms else contextlib.nullcontext()
 
     @property
     def _name(self) -> str:
