@@ -18,6 +18,19 @@ from .layers.use import Use
 from .losses.loss_hessian import fixed_probe
 
 
+@dataclass(frozen=True)
+class Structure:
+    """What is known of a model whose calls have certain shapes.
+
+    Attributes:
+        unbatched: numbers of the calls whose rows are not the samples, although the first dimension has the batch's size.
+        through_nodes: whether rows of other parameters may come from the nodes of the graph that use them (`rows.node_rows`).
+    """
+
+    unbatched: frozenset[int]
+    through_nodes: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Assignment:
     """Parameters, grouped by the layers that use them.
@@ -25,12 +38,12 @@ class Assignment:
     Attributes:
         layers: (position of the weight, of the bias, calls) of each layer with a direct form.
         fallbacks: positions of the other parameters.
-        unbatched: numbers of the calls whose first dimension is not the batch, although it has its size.
+        structure: what it rests on.
     """
 
     layers: list[tuple[int | None, int | None, list[Use]]]
     fallbacks: list[int]
-    unbatched: frozenset[int]
+    structure: Structure
 
 
 def assign(
@@ -38,7 +51,7 @@ def assign(
     parameters: Sequence[Tensor],
     trained: Sequence[int],
     dtype: torch.dtype,
-    unbatched: frozenset[int] | None,
+    structure: Structure | None,
 ) -> Assignment:
     """Assign each trained parameter to the layer calls that use it, or to the fallback.
 
@@ -47,7 +60,7 @@ def assign(
         parameters: all parameters.
         trained: positions of those that are not frozen.
         dtype: of the parameters.
-        unbatched: as in `Assignment`, if known; None: found by one backward pass.
+        structure: of the model, if known; None: found by two backward passes.
 
     Raises:
         InputError: a layer's input was changed in place after it ran.
@@ -60,9 +73,9 @@ def assign(
     for use in uses.values():
         if use is not None and (id(use.call.weight) in held or id(use.call.bias) in held):
             _check_input(use.call, dtype)
-    if unbatched is None:
-        unbatched = _unbatched(batch, [uses[call.node] is not None for call in recorder.calls])
-    for i in unbatched:
+    if structure is None:
+        structure = Structure(_unbatched(batch, [uses[call.node] is not None for call in recorder.calls]))
+    for i in structure.unbatched:
         uses[recorder.calls[i].node] = None
     fallbacks: list[int] = []
     calls: dict[Node, Call] = {call.node: call for call in recorder.calls}
@@ -84,7 +97,7 @@ def assign(
             pair[slot] = i
         else:
             fallbacks.append(i)
-    return Assignment([(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, unbatched)
+    return Assignment([(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, structure)
 
 
 def _check_input(call: Call, dtype: torch.dtype) -> None:
@@ -97,14 +110,22 @@ def _check_input(call: Call, dtype: torch.dtype) -> None:
 
 
 def _unbatched(batch: Batch, candidates: list[bool]) -> frozenset[int]:
-    """Calls whose rows are not samples (positions, say): rows after the first have an influence on the first sample's outputs."""
+    """Calls whose rows are not the samples (positions, say): a row has an influence on outputs of samples that are not its own.
+
+    Outputs of one half of the samples must not depend on rows of the other half, nor the other way round.
+    """
     outputs, calls = batch.outputs, batch.recorder.calls
     chosen = [i for i, candidate in enumerate(candidates) if candidate]
-    if not chosen or outputs.shape[0] < 2:
+    b = outputs.shape[0]
+    if not chosen or b < 2:
         return frozenset()
-    cotangent = torch.zeros_like(outputs)
-    cotangent[0] = fixed_probe(outputs[0].numel()).to(outputs).reshape(outputs[0].shape)
+    half = torch.zeros(b, dtype=torch.bool)
+    half[torch.randperm(b, generator=torch.Generator().manual_seed(20240517))[: b // 2]] = True
+    probe = fixed_probe(outputs.numel()).to(outputs).reshape(outputs.shape)
     edges = [edge for i in chosen if (edge := calls[i].edge) is not None]
-    found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True, allow_unused=True)
-    pairs = zip(chosen, found, strict=True)
-    return frozenset(i for i, part in pairs if part is not None and bool(part[1:].nan_to_num().any()))
+    found: set[int] = set()
+    for own in (half.to(outputs.device), ~half.to(outputs.device)):
+        cotangent = probe * own.reshape(b, *[1] * (outputs.dim() - 1))
+        parts = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True, allow_unused=True)
+        found |= {i for i, D in zip(chosen, parts, strict=True) if D is not None and bool(D[~own].nan_to_num().any())}
+    return frozenset(found)

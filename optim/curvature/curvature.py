@@ -11,6 +11,8 @@ sensitivities come out of one batched backward pass of m directions, and no laye
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import MutableMapping, Sequence
 from functools import cached_property
 from typing import Literal
@@ -19,12 +21,11 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from .assignment import Assignment, assign
+from .assignment import Assignment, Structure, assign
 from .autograd_graph import leaves_bypassing
 from .batch import Batch
 from .batch_statistics import BatchStatistics
 from .blocks import ParameterBlock, RowsBlock
-from .explicit_rows import explicit_rows
 from .factor import DetachedFactor, Factor, filled
 from .graph_products import GraphProducts
 from .losses.likelihood import Likelihood, require_likelihood
@@ -37,6 +38,7 @@ from .losses.loss_hessian import (
     loss_curvature,
     slope_product,
 )
+from .rows.explicit_rows import explicit_rows
 from .sensitivities import Sink, make_sink
 
 CurvatureKind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
@@ -52,7 +54,15 @@ pooling; below, it saves m passes through Python."""
 class Curvature(Factor):
     """A positive semi-definite curvature of a batch as Gram matrix, sources and products.
 
-    Statistics of the batch in batch normalisation are constants of J here, and of the gradient are not (`batch_statistics`).
+        with self._statistics.constant(inputs_only=True):
+            if sum(call.shape.numel() for call in calls) < _BATCHED_ENTRIES:
+                with contextlib.suppress(RuntimeError):  # of an operation that vmap cannot run
+                    found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
+                    fill(slice(None), [D.detach().transpose(0, 1) for D in found])
+                    return
+            for j, cotangent in enumerate(cotangents):
+                found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
+                fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
 
     Args:
         batch: from `evaluate`.
@@ -63,7 +73,7 @@ class Curvature(Factor):
         generator: of the labels, on the CPU; needed for "mc-fisher".
         previous: likelihood of an earlier batch, as `detect_likelihood` takes it.
         keep_sensitivities: keep the layers' sensitivities, which Kronecker factors need, also where rows of M take less memory.
-        verified: what `verify` found of models by the shapes of their calls (`Assignment.unbatched`); it is read, and filled by `verify`.
+        verified: what `verify` found of models by the shapes of their calls; it is read, and filled by `verify`.
 
     Raises:
         InputError: synchronised batch normalisation in training mode; a loss that depends on a parameter other than through the outputs;
@@ -79,7 +89,7 @@ class Curvature(Factor):
         generator: torch.Generator | None = None,
         previous: Likelihood | None = None,
         keep_sensitivities: bool = False,
-        verified: MutableMapping[CallShapes, frozenset[int]] | None = None,
+        verified: MutableMapping[CallShapes, Structure] | None = None,
     ) -> None:
         if kind not in CURVATURE_KINDS:
             raise InputError(f"curvature is {kind!r}: give one of {', '.join(CURVATURE_KINDS)}")
@@ -175,11 +185,24 @@ class Curvature(Factor):
             return self._vjp(flat @ L @ L.mT)
 
     def verify(self) -> None:
-        """Test M against the model's own backward pass, M^T u for a fixed pseudo-random u.
+        """Test M against the model's own backward pass, and take plain rows of J for all parameters, with a warning, where they differ."""
+        if not self._agrees():
+            if self._assignment.layers:
+                warnings.warn(
+                    "outputs depend on other samples of the batch (statistics over the batch, samples reordered), or the backward pass is "
+                    "not that of the layers: the direct forms of layers do not hold, and all parameters take rows of the Jacobian, which "
+                    f"are exact, by {self.cells} backward passes",
+                    stacklevel=2,
+                )
+            self._verified[self.call_shapes] = Structure(
+                frozenset(range(len(self.batch.recorder.calls))), through_nodes=False
+            )
+            for name in ("_assignment", "blocks"):
+                self.__dict__.pop(name, None)
+        self._verified[self.call_shapes] = self._assignment.structure
 
-        Raises:
-            InputError: they differ: the outputs of a sample depend on other samples, or on random numbers.
-        """
+    def _agrees(self) -> bool:
+        """Whether M^T u and M M^T u are those of the model's backward pass, for a fixed pseudo-random u."""
         b, _, m = self.loss.factor.shape
         u = fixed_probe(self.cells).to(self.loss.factor)
         found = self.rmatvec(u)
@@ -191,14 +214,8 @@ class Curvature(Factor):
         halves = halves or self.batch.outputs.dtype.itemsize < 4
         tolerance = 3e-2 if halves else 1e-7 if self.dtype == torch.float64 else 1e-3
         through = self.matvec(found).double()
-        gram = float(u.double() @ through)
         claimed = sum(float(part.double().square().sum()) for part in found)
-        if off > tolerance**2 * size or abs(gram - claimed) > tolerance * claimed:
-            raise InputError(
-                f"the per-sample Jacobian disagrees with the backward pass (by {(off / max(size, 1e-300)) ** 0.5:.2g} of its "
-                "size): an output depends on other samples of the batch (statistics over the batch, samples reordered) or on random numbers"
-            )
-        self._verified[self.call_shapes] = self._assignment.unbatched
+        return off <= tolerance**2 * size and abs(float(u.double() @ through) - claimed) <= tolerance * claimed
 
     @cached_property
     def blocks(self) -> list[ParameterBlock]:
@@ -233,9 +250,10 @@ class Curvature(Factor):
 
         with self._statistics.constant(inputs_only=True):
             if sum(call.shape.numel() for call in calls) < _BATCHED_ENTRIES:
-                found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
-                fill(slice(None), [D.detach().transpose(0, 1) for D in found])
-                return
+                with contextlib.suppress(RuntimeError):  # of an operation that vmap cannot run
+                    found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
+                    fill(slice(None), [D.detach().transpose(0, 1) for D in found])
+                    return
             for j, cotangent in enumerate(cotangents):
                 found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
                 fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
@@ -245,7 +263,7 @@ class Curvature(Factor):
         if not self.fallbacks:
             return []
         needed = [self.parameters[i] for i in self.fallbacks]
-        rows = explicit_rows(self.batch.outputs, self.loss.factor, needed)
+        rows = explicit_rows(self.batch.outputs, self.loss.factor, needed, self._assignment.structure.through_nodes)
         b = self.batch.outputs.shape[0]
         return [RowsBlock(i, None, [part], b) for i, part in zip(self.fallbacks, rows, strict=True)]
 

@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from ...circuits.errors import InputError
 from ...devicemodel.device import Outcome
 from ..curvature import distributed
+from ..curvature.assignment import Structure
 from ..curvature.batch import Closure, all_finite, evaluate
 from ..curvature.curvature import CallShapes, Curvature
 from ..curvature.factor import DetachedFactor, Factor
@@ -69,7 +70,7 @@ class NaturalGradient(Optimizer):
             of_groups["momentum"] = self.config.momentum
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self._last: StepRecord | None = None
-        self._verified_shapes: dict[CallShapes, frozenset[int]] = {}
+        self._verified_shapes: dict[CallShapes, Structure] = {}
         self._likelihood: Likelihood | None = None
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None

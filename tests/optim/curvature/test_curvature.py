@@ -182,7 +182,7 @@ def test_chunks_of_the_fallback_do_not_change_it(monkeypatch):
     model = Curved().double()
     x = torch.randn(5, 6, dtype=F64)
     whole = curvature(model, x, lambda z: z.square().sum()).gram()
-    monkeypatch.setattr("thermograd.optim.curvature.graph_rows.CHUNK_ENTRIES", 100)
+    monkeypatch.setattr("thermograd.optim.curvature.rows.graph_rows.CHUNK_ENTRIES", 100)
     torch.testing.assert_close(curvature(model, x, lambda z: z.square().sum()).gram(), whole)
 
 

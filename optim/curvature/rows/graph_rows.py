@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from ...circuits.errors import InputError
-from .autograd_graph import users
+from ....circuits.errors import InputError
+from ..autograd_graph import users
 
 CHUNK_ENTRIES = 2**24
 """Entries of the graph's cotangents that are held at once: 128 MiB in float64."""

@@ -10,12 +10,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from thermograd.circuits.errors import InputError
-from thermograd.optim.curvature import explicit_rows
-from thermograd.optim.curvature import graph_rows as rows
+from thermograd.optim.curvature import assignment
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
+from thermograd.optim.curvature.rows import explicit_rows, node_rows
+from thermograd.optim.curvature.rows import graph_rows as rows
 
-from .layer_oracle import F64, Oracle, built, compare, seeded
+from ..layer_oracle import F64, Oracle, built, compare, seeded
 
 THROUGH_NODES = pytest.mark.parametrize("small", [0, 2**60], ids=["nodes", "plain"])
 
@@ -194,13 +195,48 @@ def test_samples_that_depend_on_one_another_are_right_in_rows(small, monkeypatch
     monkeypatch.setattr(explicit_rows, "_SMALL", small)
     scale = nn.Parameter(seeded(3, 6))
     check(closure_of(lambda x: torch.tanh(x - (x * scale).mean(0)), seeded(1, 4, 6)), [scale], 1)
+
+
+COUPLED = {
+    "centred": lambda h: h - h.mean(0),
+    "rolled": lambda h: h.roll(1, 0),
+    "next one only": lambda h: torch.cat([h[1:], h[-1:]]),
+    "normalised": lambda h: nn.functional.batch_norm(h, None, None, training=True),
+    "sorted": lambda h: h.sort(0).values,
+}
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["found by passes", "found by verification"])
+@pytest.mark.parametrize("name", COUPLED)
+def test_layers_before_what_couples_samples_take_rows(name, found, monkeypatch, recwarn):
     first, head = built(1, lambda: nn.Linear(6, 4)).double(), built(2, lambda: nn.Linear(4, 2)).double()
+    if not found:
+        monkeypatch.setattr(assignment, "_unbatched", lambda *_: frozenset())
+    closure = closure_of(lambda x: head(COUPLED[name](torch.tanh(first(x)))), seeded(1, 4, 6))
+    check(closure, [*first.parameters(), *head.parameters()], 2 if found else 4)
+    assert any("depend on other samples" in str(one.message) for one in recwarn) is not found
 
-    def centred(x):
-        h = torch.tanh(first(x))
-        return head(h - h.mean(0))
 
-    check(closure_of(centred, seeded(1, 4, 6)), [*first.parameters(), *head.parameters()], 2)
+def test_positions_of_which_the_first_is_read():
+    """Positions first, as many as samples: rows of the first position are of all samples, and of the others of none."""
+    inner, head = built(1, lambda: nn.Linear(2, 3)).double(), built(2, lambda: nn.Linear(3, 2)).double()
+    closure = closure_of(lambda x: head(torch.tanh(inner(x.view(4, 3, 2).transpose(0, 1)[:, :3]))[0]), seeded(1, 4, 6))
+    check(closure, [*inner.parameters(), *head.parameters()])
+    closure = closure_of(lambda x: head(torch.tanh(inner(x.view(3, 3, 2).transpose(0, 1)))[0]), seeded(1, 3, 6))
+    check(closure, [*inner.parameters(), *head.parameters()], 2)
+
+
+def test_a_wrong_owner_is_noticed(monkeypatch):
+    """Control: rows that are given to the next sample disagree with the backward pass, and plain rows take their place."""
+    monkeypatch.setattr(explicit_rows, "_SMALL", 0)
+    model = built(1, MODELS["lstm"]).double()
+    closure, parameters = closure_of(model, seeded(1, 4, 6)), list(model.parameters())
+    right = node_rows.owners_of
+    monkeypatch.setattr(node_rows, "owners_of", lambda *args: None if right(*args) is None else (right(*args) + 1) % 4)
+    wrong = Curvature(evaluate(closure), parameters)
+    with pytest.raises(AssertionError, match="off by"):
+        compare(wrong, oracle_of(wrong.batch, parameters))
+    check(closure, parameters)
 
 
 @pytest.mark.parametrize("entries", [1, 1000])

@@ -1,7 +1,7 @@
 """Rows of M = L^T J from the nodes of the autograd graph that use a parameter, by m + 1 backward passes instead of b m.
 
 A parameter enters the graph at nodes whose values have rows of single samples, such as the product x W^T, or the products that
-derivatives of a network consist of. Where each row belongs to one sample, which backward passes prove (`row_owners`), the sensitivities
+derivatives of a network consist of. Where each row belongs to one sample, which backward passes prove (`owners`), the sensitivities
 of those nodes to all samples come out of the same pass, and what is left is local to the node (`node_operands`).
 
 What lies between node and parameter (a transpose, spectral normalisation) depends on no sample, and takes a backward pass of its own.
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from .autograd_graph import users
+from ..autograd_graph import users
 from .graph_rows import CHUNK_ENTRIES
 from .node_operands import Cut, Operands
-from .row_owners import codes_for, owners_of
+from .owners import codes_for, owners_of
 
 _MAX_DEPTH = 8
 """Nodes between a parameter and one with rows of single samples: spectral normalisation has five."""
