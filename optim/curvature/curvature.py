@@ -54,15 +54,9 @@ pooling; below, it saves m passes through Python."""
 class Curvature(Factor):
     """A positive semi-definite curvature of a batch as Gram matrix, sources and products.
 
-        with self._statistics.constant(inputs_only=True):
-            if sum(call.shape.numel() for call in calls) < _BATCHED_ENTRIES:
-                with contextlib.suppress(RuntimeError):  # of an operation that vmap cannot run
-                    found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
-                    fill(slice(None), [D.detach().transpose(0, 1) for D in found])
-                    return
-            for j, cotangent in enumerate(cotangents):
-                found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
-                fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
+    Layers with a direct form need outputs that depend on their own sample alone (`verify` tests it); rows need nothing, since C = J^T H J
+    is right whatever couples samples. Statistics of the batch in batch normalisation are constants of J here, and of the gradient are
+    not (`batch_statistics`).
 
     Args:
         batch: from `evaluate`.
