@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import math
 import time
 from abc import abstractmethod
@@ -31,10 +30,18 @@ from ..curvature.gradient_scaling import reject_scaler
 from ..curvature.losses.likelihood import Likelihood
 from ..curvature.residuals.residual_loss import residual_rows
 from ..curvature.stacked_factor import StackedFactor
-from .config import NaturalGradientConfig, check_moments
+from .adaptation import QuadraticModel
+from .config import NaturalGradientConfig
 from .damping import Damping, LevenbergMarquardt, check_number
+from .groups import check_group, dampings_of
 from .notices import warn_of_rows, warn_of_statistics
+from .options.geodesic import curved_sources, require_least_squares
+from .options.path import Path, Taken, take
+from .options.redirected import RedirectedFactor
+from .options.reevaluation import Reevaluation, loss_again
+from .options.spring import keep_direction, last_direction, shifted
 from .step import Direction, StepRecord
+from .update import apply, clipped, rates
 
 
 class NaturalGradient(Optimizer):
@@ -74,6 +81,7 @@ class NaturalGradient(Optimizer):
         self._likelihood: Likelihood | None = None
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
+        self._length = 1.0
         group = self.config.process_group
         rank = 0 if group is None else torch.distributed.get_rank(group)
         self._generator = torch.Generator().manual_seed(self.config.seed + rank)
@@ -101,22 +109,7 @@ class NaturalGradient(Optimizer):
         Raises:
             InputError: a setting out of range, one that the update does not use, or an option that is one for all groups.
         """
-        config = self.config
-        of_groups = ("params", "lr", "damping", "weight_decay", "momentum", "betas", "eps")
-        for name in inspect.signature(type(self)).parameters:
-            if name in param_group and name not in of_groups:
-                raise InputError(
-                    f"a parameter group has {name}, which is one for all groups: give it to {type(self).__name__}"
-                )
-        for name in ("betas", "eps") if config.update == "sgd" else ("momentum",):
-            if name in param_group:
-                raise InputError(
-                    f'a parameter group has {name}, which update="{config.update}" does not use: leave it out'
-                )
-        for name in ("lr", "weight_decay"):
-            check_number(name, param_group.get(name, 0.0), low=0.0)
-        momentum, betas, eps = (param_group.get(name, getattr(config, name)) for name in ("momentum", "betas", "eps"))
-        check_moments(config.update, momentum, betas, eps)
+        check_group(type(self), self.config, param_group)
         super().add_param_group(param_group)
 
     def prepare(self, closure: Closure) -> float:
@@ -163,6 +156,8 @@ class NaturalGradient(Optimizer):
                     verified=self._verified_shapes,
                 )
             self._likelihood = found.likelihood or self._likelihood
+            if self.config.geodesic is not None:
+                require_least_squares(found)
         self._prepared.append((batch.again, loss, found))
 
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
@@ -192,17 +187,9 @@ class NaturalGradient(Optimizer):
             direction, factor = self._solved(curvatures, len(prepared) == len(curvatures), dampings)
         if direction.x is not None and not all_finite(*direction.x):
             direction = dataclasses.replace(direction, x=None, outcome=Outcome.NOT_FINITE)
-        if direction.x is not None:
-            adapting = isinstance(self.policy, LevenbergMarquardt) and not direction.needs_damping
-            before = [p.detach().clone() for p in self._parameters()] if adapting else []
-            slope = factor.gradient() if adapting and factor is not None else []
-            # Products through the graph are needed once more at the old parameters.
-            graph = adapting and any(isinstance(one, Curvature) and not self._uses_blocks(one) for one in curvatures)
-            held = torch.autograd._unsafe_preserve_version_counter(tuple(self._parameters()))
-            with torch.no_grad(), held if graph else contextlib.nullcontext():
-                self._update(self._clipped(direction.x))
-            if adapting and factor is not None:
-                self._adapt(factor, slope, before, loss, [each for each, _, _ in prepared], graph)
+        taken = Taken(length=0.0)
+        if direction.x is not None and factor is not None:
+            direction, taken = self._take(direction, factor, loss, [again for again, _, _ in prepared], curvatures)
         if isinstance(self.policy, LevenbergMarquardt) and direction.needs_damping:
             self._adapted = self.policy.updated(dampings[0], change=math.inf, predicted=0.0)
         by_blocks = [one for one in curvatures if isinstance(one, DetachedFactor) or self._uses_blocks(one)]
@@ -221,16 +208,20 @@ class NaturalGradient(Optimizer):
             damping=dampings[0],
             iterations=direction.iterations,
             fallbacks=fallbacks,
+            length=taken.length,
+            trials=taken.trials,
+            accelerated=taken.accelerated,
             **direction.of_readings(),
         )
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """The class's name, torch's optimizer state, the step count, the adapted damping, and the state of the labels' generator."""
+        """The class's name, torch's optimizer state, the step count, adapted damping and step length, and the generator's state."""
         own = {
             "class": type(self).__name__,
             "steps": self._steps,
             "adapted": self._adapted,
+            "length": self._length,
         }
         return {**super().state_dict(), **own, "generator": self._generator.get_state()}
 
@@ -257,6 +248,7 @@ class NaturalGradient(Optimizer):
         super().load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
         self._steps = int(state_dict.get("steps", 0))
         self._adapted = state_dict.get("adapted", self._adapted)
+        self._length = float(state_dict.get("length", 1.0))
         if "generator" in state_dict:
             self._generator.set_state(state_dict["generator"].cpu())
 
@@ -283,14 +275,86 @@ class NaturalGradient(Optimizer):
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
         if len(parts) > 1 or set(scales) != {1.0}:
             factor = StackedFactor(parts, [1 / len(parts)] * len(parts), scales)
-        direction = self._direction(factor, dampings[0])
-        if direction.x is not None:
-            direction = dataclasses.replace(direction, x=factor.unscaled(direction.x))
+        direction = self._solution(factor, dampings[0])
         return direction, factor
+
+    def _solution(self, factor: Factor, damping: float) -> Direction:
+        """The direction in the parameters' coordinates, with SPRING's momentum."""
+        last = last_direction(self.state, self._parameters()) if self.config.spring else None
+        if last is None:
+            direction = self._direction(factor, damping)
+            return direction if direction.x is None else dataclasses.replace(direction, x=factor.unscaled(direction.x))
+        kept = [self.config.spring * part for part in last]
+        direction = self._direction(shifted(factor, factor.scaled(kept), self._by_rows(factor)), damping)
+        if direction.x is None:
+            return direction
+        x = [a + b for a, b in zip(factor.unscaled(direction.x), kept, strict=True)]
+        return dataclasses.replace(direction, x=x)
+
+    def _take(
+        self,
+        direction: Direction,
+        factor: Factor,
+        loss: float,
+        closures: Sequence[Closure],
+        parts: Sequence[Curvature | DetachedFactor],
+    ) -> tuple[Direction, Taken]:
+        """Update the parameters, and adapt lambda to how it went."""
+        assert direction.x is not None
+        config, parameters, groups = self.config, self._parameters(), self.param_groups
+        adapting = isinstance(self.policy, LevenbergMarquardt) and not direction.needs_damping
+        # Products through the graph are needed once more at the old parameters.
+        graph = any(isinstance(one, Curvature) and not self._uses_blocks(one) for one in parts)
+        model = QuadraticModel(factor, parameters, graph) if adapting else None
+        x, taken = clipped(direction.x, groups, config.clip), Taken()
+        held = torch.autograd._unsafe_preserve_version_counter(tuple(parameters))
+        with torch.no_grad(), held if adapting and graph else contextlib.nullcontext():
+            if not config.along_path:
+                apply(groups, self.state, x, config.update == "adam")
+            else:
+                path = Path(parameters, [-lr * part for lr, part in zip(rates(groups), x, strict=True)])
+                again = Reevaluation(closures, self._mean, config.curvature != "hessian")
+                if config.geodesic is not None:
+                    direction = self._accelerate(direction, path, again, factor, parts)
+                taken = take(path, again, self._length if config.line_search else None)
+                self._length = taken.length or 1.0
+        if config.spring:
+            keep_direction(self.state, parameters, direction.x if taken.length else None)
+        if model is not None and isinstance(self.policy, LevenbergMarquardt) and self._adapted is not None:
+            if not config.line_search:
+                change = self._mean(sum(map(loss_again, closures)) / len(closures)) - loss
+                self._adapted = self.policy.updated(self._adapted, change, model.predicted(model.step()))
+            elif taken.length in (0.0, 1.0):  # of shorter steps the ratio is near 1 whatever lambda is
+                predicted = model.predicted(path.velocity) if taken.length else 0.0
+                self._adapted = self.policy.updated(self._adapted, taken.change, predicted)
+        return direction, taken
+
+    def _accelerate(
+        self,
+        direction: Direction,
+        path: Path,
+        again: Reevaluation,
+        factor: Factor,
+        parts: Sequence[Curvature | DetachedFactor],
+    ) -> Direction:
+        """Bend the path by the geodesic acceleration; the direction, with what that took."""
+        assert self.config.geodesic is not None
+        if not path.speed:
+            return direction
+        found = curved_sources(path, again, parts)
+        sources = torch.cat([part.reshape(-1) / math.sqrt(len(found)) for part in found])
+        second = self._direction(RedirectedFactor(factor, sources), self._dampings()[0])
+        if second.x is not None and all_finite(*second.x):
+            path.accelerate(factor.unscaled(second.x), self.config.geodesic)
+        return direction.and_spent_on(second)
 
     def _runs_again(self) -> bool:
         """Whether the closure is run at further parameters within a step."""
-        return isinstance(self.policy, LevenbergMarquardt)
+        return isinstance(self.policy, LevenbergMarquardt) or self.config.along_path
+
+    def _by_rows(self, factor: Factor) -> bool:
+        """Whether the direction comes from rows of M."""
+        return not isinstance(factor, Curvature) or self._uses_blocks(factor)
 
     def _uses_blocks(self, curvature: Curvature) -> bool:
         """Whether the direction comes from sensitivities of single samples."""
@@ -300,110 +364,14 @@ class NaturalGradient(Optimizer):
         """Whether it needs the sensitivities of each layer (`Curvature`)."""
         return False
 
-    def _adapt(
-        self,
-        factor: Factor,
-        slope: list[Tensor],
-        before: list[Tensor],
-        loss: float,
-        closures: Sequence[Closure],
-        graph: bool,
-    ) -> None:
-        """Adapt lambda, with the curvature at the parameters `before`, by the graph or by the blocks."""
-        assert isinstance(self.policy, LevenbergMarquardt)
-        assert self._adapted is not None
-        with torch.enable_grad():  # a closure may differentiate, as residuals of differential equations do
-            after = self._mean(sum(float(closure()[0].detach()) for closure in closures) / len(closures))
-        with torch.no_grad():
-            step = factor.scaled([p.detach() - b for p, b in zip(self._parameters(), before, strict=True)])
-        if graph:
-            curved = self._quadratic_form(factor, step, before)
-        else:
-            curved = float(factor.matvec(step).double().square().sum())
-        predicted = sum(float((d * g).double().sum()) for d, g in zip(step, slope, strict=True)) + curved / 2
-        self._adapted = self.policy.updated(self._adapted, after - loss, predicted)
-
-    def _quadratic_form(self, factor: Factor, step: list[Tensor], before: list[Tensor]) -> float:
-        """step . C step at the parameters `before`, at which the graph was recorded."""
-        parameters = self._parameters()
-        now = [p.detach().clone() for p in parameters]
-        with torch.no_grad(), torch.autograd._unsafe_preserve_version_counter(tuple(parameters)):
-            for p, value in zip(parameters, before, strict=True):
-                p.copy_(value)
-        try:
-            product = factor.product(step)
-        finally:
-            with torch.no_grad():
-                for p, value in zip(parameters, now, strict=True):
-                    p.copy_(value)
-        return sum(float((d * c).double().sum()) for d, c in zip(step, product, strict=True))
-
     def _mean(self, value: float) -> float:
         """Mean over the processes of the group."""
         group = self.config.process_group
         return value if group is None else distributed.mean(value, self._parameters()[0].device, group)
-
-    def _clipped(self, x: list[Tensor]) -> list[Tensor]:
-        if self.config.clip is None:
-            return x
-        rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
-        size = math.sqrt(sum((lr * float(part.norm())) ** 2 for lr, part in zip(rates, x, strict=True)))
-        return x if size <= self.config.clip else [part * (self.config.clip / size) for part in x]
-
-    def _update(self, direction: list[Tensor]) -> None:
-        parts = iter(direction)
-        for group in self.param_groups:
-            for p in group["params"]:
-                x = next(parts)
-                if not p.requires_grad:
-                    continue
-                if group["weight_decay"]:
-                    p.mul_(1 - float(group["lr"]) * group["weight_decay"])
-                if self.config.update == "adam":
-                    _adam(p, x, self.state[p], group)
-                    continue
-                if group["momentum"]:
-                    state = self.state[p]
-                    x = state["momentum"] = x + group["momentum"] * state["momentum"] if "momentum" in state else x
-                p.add_(x, alpha=-float(group["lr"]))
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _dampings(self) -> list[float]:
         """lambda of each parameter for this step."""
-        if isinstance(self.policy, LevenbergMarquardt):
-            assert self._adapted is not None
-            value = self._adapted
-        elif callable(self.policy):
-            value = check_number("damping", self.policy(self._steps), low=0.0)
-        else:
-            found = [
-                check_number("damping", group["damping"], low=0.0)
-                for group in self.param_groups
-                for _ in group["params"]
-            ]
-            if len(set(found)) > 1 and min(found) == 0:
-                raise InputError(
-                    f"damping is {sorted(set(found))} in the parameter groups: give each group damping > 0 where they differ"
-                )
-            return found
-        given = [group["damping"] for group in self.param_groups if group["damping"] is not None]
-        if given:
-            raise InputError(
-                f"damping is {given} for a parameter group, but the damping is one for all: give groups none of their own"
-            )
-        return [value] * len(self._parameters())
-
-
-def _adam(p: Tensor, x: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    """Adam's update with x for the gradient."""
-    beta1, beta2 = group["betas"]
-    if "step" not in state:
-        state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
-    state["step"] += 1
-    state["exp_avg"].lerp_(x, 1 - beta1)
-    state["exp_avg_sq"].mul_(beta2).addcmul_(x, x, value=1 - beta2)
-    scale = math.sqrt(1 - beta2 ** state["step"])
-    denominator = state["exp_avg_sq"].sqrt().div_(scale).add_(group["eps"])
-    p.addcdiv_(state["exp_avg"], denominator, value=-float(group["lr"]) / (1 - beta1 ** state["step"]))
+        return dampings_of(self.policy, self._adapted, self._steps, self.param_groups)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ...circuits.errors import InputError
 from ..curvature.curvature import CURVATURE_KINDS, CurvatureKind
@@ -36,6 +36,12 @@ class NaturalGradientConfig:
         clip: largest norm of lr x over all parameters; None is no limit.
         process_group: of torch.distributed: the batches of all its processes are one, of equal weight, and every process takes the
             same step. Run a DistributedDataParallel model under its `no_sync()`, since no gradient is reduced. None is this process alone.
+        line_search: theta <- theta - t lr x with t = 1, 1/2, 1/4, ... where the loss of the same batch is least (`line_search`), so that lr
+            is the longest step; where none reduces the loss the parameters stay. `LevenbergMarquardt` adapts lambda after whole steps, and
+            after those that were not taken.
+        spring: mu in [0, 1), SPRING's momentum (`spring`); 0 is none.
+        geodesic: alpha > 0: steps bend by the geodesic acceleration a as long as t |a| <= alpha |v| (`geodesic`); 0.75 is usual. None is
+            straight steps. For squared errors.
 
     Raises:
         InputError: an option out of range, or without effect beside the others (such as betas with "sgd").
@@ -51,6 +57,14 @@ class NaturalGradientConfig:
     eps: float = EPS
     clip: float | None = None
     process_group: ProcessGroup | None = None
+    line_search: bool = False
+    spring: float = 0.0
+    geodesic: float | None = None
+
+    @property
+    def along_path(self) -> bool:
+        """Whether a step goes along a path, on which the closure is evaluated."""
+        return self.line_search or self.geodesic is not None
 
     def __post_init__(self) -> None:
         if self.curvature not in CURVATURE_KINDS:
@@ -69,6 +83,48 @@ class NaturalGradientConfig:
         check_number("weight_decay", self.weight_decay, low=0.0)
         if self.clip is not None:
             check_number("clip", self.clip, low=0.0, strict=True)
+        check_path(self, {})
+        check_spring(self)
+
+
+def check_path(config: NaturalGradientConfig, group: Mapping[str, Any]) -> None:
+    """InputError for a line search or an acceleration beside what changes the step, in the options or those of a parameter group."""
+    if not isinstance(config.line_search, bool):
+        raise InputError(f"line_search is {config.line_search!r}: give True or False")
+    if config.geodesic is not None:
+        check_number("geodesic", config.geodesic, low=0.0, strict=True)
+        if config.curvature not in ("ggn", "fisher"):
+            raise InputError(
+                f'geodesic is {config.geodesic} with curvature="{config.curvature}": it goes with a Gauss-Newton step; leave '
+                "it out"
+            )
+        if config.process_group is not None:
+            raise InputError("geodesic needs the outputs of all processes, and each has its own: leave it out")
+    if not config.along_path:
+        return
+    name = "line_search" if config.line_search else "geodesic"
+    if config.update == "adam":
+        raise InputError(f'{name} needs update="sgd": Adam\'s step is no direction whose length a loss decides')
+    for other, remedy in (
+        ("momentum", "SPRING's momentum (spring) goes with it"),
+        ("weight_decay", "the loss that is compared has no such term"),
+    ):
+        value = group.get(other, getattr(config, other))
+        if value:
+            raise InputError(f"{other} is {value} with {name}: leave {other} out; {remedy}")
+
+
+def check_spring(config: NaturalGradientConfig) -> None:
+    """InputError for SPRING's momentum out of range, or beside another one."""
+    check_number("spring", config.spring, low=0.0, below=1.0)
+    if not config.spring:
+        return
+    if config.update == "adam" or config.momentum:
+        raise InputError(
+            f"spring is {config.spring} with {'Adam' if config.update == 'adam' else 'momentum'}: give one of the two"
+        )
+    if config.curvature == "hessian":
+        raise InputError(f'spring is {config.spring} with curvature="hessian", which may be indefinite: take "ggn"')
 
 
 def check_moments(update: Update, momentum: float, betas: Sequence[float], eps: float) -> None:

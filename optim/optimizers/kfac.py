@@ -65,14 +65,22 @@ class KFAC(NaturalGradient):
         eps: float = EPS,
         clip: float | None = None,
         process_group: ProcessGroup | None = None,
+        line_search: bool = False,
+        spring: float = 0.0,
+        geodesic: float | None = None,
     ) -> None:
         check_count("refresh", refresh, "steps")
         check_number("ema_decay", ema_decay, low=0.0, below=1.0)
         if not isinstance(factored_damping, bool):
             raise InputError(f"factored_damping is {factored_damping!r}: give True or False")
+        if spring or geodesic is not None:
+            raise InputError(
+                f"spring is {spring}, geodesic {geodesic} with Kronecker factors, which solve another system than that of M: take NGD"
+            )
         config = NaturalGradientConfig(
-            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
-        )
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group,
+            line_search, spring, geodesic,
+        )  # fmt: skip
         super().__init__(params, lr, damping, config)
         self.ema_decay, self.refresh, self.factored_damping = float(ema_decay), refresh, factored_damping
 

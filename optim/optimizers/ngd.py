@@ -64,12 +64,16 @@ class NGD(NaturalGradient):
         eps: float = EPS,
         clip: float | None = None,
         process_group: ProcessGroup | None = None,
+        line_search: bool = False,
+        spring: float = 0.0,
+        geodesic: float | None = None,
     ) -> None:
         if method not in ("auto", "gram", "cg"):
             raise InputError(f'method is {method!r}: give "auto", "gram" or "cg"')
         config = NaturalGradientConfig(
-            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
-        )
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group,
+            line_search, spring, geodesic,
+        )  # fmt: skip
         super().__init__(params, lr, damping, config)
         self.method = method
 
@@ -122,12 +126,18 @@ class NGDCG(NaturalGradient):
         eps: float = EPS,
         clip: float | None = None,
         process_group: ProcessGroup | None = None,
+        line_search: bool = False,
+        spring: float = 0.0,
+        geodesic: float | None = None,
     ) -> None:
         check_number("tolerance", tolerance, low=0.0, below=1.0)
         check_count("max_iter", max_iter, "iterations")
+        if geodesic is not None:
+            raise InputError(f"geodesic is {geodesic}, and its right-hand side needs the rows of M: take NGD")
         config = NaturalGradientConfig(
-            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
-        )
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group,
+            line_search, spring, geodesic,
+        )  # fmt: skip
         super().__init__(params, lr, damping, config)
         self.tolerance, self.max_iter, self.warm_start = tolerance, max_iter, warm_start
 
@@ -175,10 +185,14 @@ class NGDWoodbury(NaturalGradient):
         eps: float = EPS,
         clip: float | None = None,
         process_group: ProcessGroup | None = None,
+        line_search: bool = False,
+        spring: float = 0.0,
+        geodesic: float | None = None,
     ) -> None:
         config = NaturalGradientConfig(
-            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
-        )
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group,
+            line_search, spring, geodesic,
+        )  # fmt: skip
         super().__init__(params, lr, damping, config)
 
     def _direction(self, factor: Factor, damping: float) -> Direction:

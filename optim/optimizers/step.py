@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
@@ -41,6 +41,9 @@ class StepRecord:
         retries: how often a refined reading was tried again with more damping, of the system that needed it most often.
         rounds, residual: of the refined readings, `Refinement`'s largest; 0 and None of bare ones.
         products: digital products with the systems' matrices. programmings: of the device, for refined readings (`Refinement`).
+        length: t, share of lr x that was taken (`NaturalGradientConfig.line_search`); 0 where no length reduced the loss.
+        trials: further evaluations of the closure, by a line search or for the acceleration.
+        accelerated: whether the geodesic acceleration was part of the step.
     """
 
     loss: float
@@ -59,11 +62,14 @@ class StepRecord:
     residual: float | None = None
     products: int = 0
     programmings: int = 0
+    length: float = 1.0
+    trials: int = 0
+    accelerated: bool = False
 
     @property
     def applied(self) -> bool:
         """Whether the parameters were updated."""
-        return usable(self.outcome) or self.reading == "gradient"
+        return (usable(self.outcome) or self.reading == "gradient") and self.length > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +94,11 @@ class Direction:
     def needs_damping(self) -> bool:
         """Whether the device does not bear the damping of the step: it took more, or gave no reading for want of it."""
         return self.retries > 0 or (self.x is None and self.outcome in _HELPED_BY_DAMPING)
+
+    def and_spent_on(self, other: Direction) -> Direction:
+        """This direction, with what another solution of the same step took besides."""
+        added = ("analog_seconds", "attempts", "device_seconds", "iterations", "products", "programmings")
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in added})
 
     def of_readings(self) -> dict[str, Any]:
         """The fields of a `StepRecord` that tell how the device was read."""

@@ -127,6 +127,9 @@ class TNGD(NaturalGradient):
         eps: float = EPS,
         clip: float | None = None,
         process_group: ProcessGroup | None = None,
+        line_search: bool = False,
+        spring: float = 0.0,
+        geodesic: float | None = None,
     ) -> None:
         duration = check_duration(duration)
         check_number("delay_time", delay_time, low=0.0)
@@ -182,10 +185,20 @@ class TNGD(NaturalGradient):
                 f"refined readings with duration {duration}, reset={reset} and reads {reads}: correction runs overwrite the state, and "
                 'correct what a settled run reads. Give duration > 0, reset=True and one reading, or reading="bare" and a device as it is'
             )
+        if (spring or geodesic is not None) and (system in FACTORED or not reset):
+            raise InputError(
+                f'spring is {spring}, geodesic {geodesic} with system="{system}" and reset={reset}: both change the drive alone, '
+                'and need system="dual" or "primal" and reset=True'
+            )
+        if geodesic is not None and program_every > 1:
+            raise InputError(
+                f"geodesic solves twice in a step, and program_every is {program_every}: leave one of them out"
+            )
         kept = check_program_every(program_every, device, system, reading if whole else "bare")
         config = NaturalGradientConfig(
-            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group
-        )
+            curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group,
+            line_search, spring, geodesic,
+        )  # fmt: skip
         super().__init__(params, lr, damping, config)
         self.duration, self.delay_time, self.reset = duration, float(delay_time), reset
         self.reads, self.read_interval = reads, float(read_interval)

@@ -60,6 +60,14 @@ class ResidualLoss:
         assert isinstance(loss, Tensor)
         return loss, torch.cat([r.reshape(-1, 1) for r in found])
 
+    def with_slope(self) -> tuple[float, Tensor, Tensor]:
+        """The loss, the outputs, and the derivative of the loss in them, (k, 1), without a graph."""
+        with torch.no_grad():
+            found = [term.values() for term in self.terms]
+        slopes = [term.scale**2 * r for term, r in zip(self.terms, found, strict=True)]
+        loss = sum(float((slope * r).sum()) / 2 for slope, r in zip(slopes, found, strict=True))
+        return loss, torch.cat([r.reshape(-1, 1) for r in found]), torch.cat([r.reshape(-1, 1) for r in slopes])
+
     def loss(self) -> Tensor:
         """The loss, without a graph."""
         with torch.no_grad():
