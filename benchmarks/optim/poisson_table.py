@@ -1,0 +1,313 @@
+"""The small physics-informed network: steps and time of natural gradients and of Adam to a given error.
+
+    python benchmarks/optim/poisson_table.py [--seeds 0,1,2,3,4] [--rows ...] [--out out/poisson] [--docs docs/optimizer.md]
+    python benchmarks/optim/poisson_table.py --tune [--rounds 5]        # searches that WEIGHT and ADAM come from, on seed 0
+    python benchmarks/optim/poisson_table.py --times                    # times of a step alone
+
+The task `poisson` (`optim/tasks/poisson.py`): network 2-32-32-1 with tanh, 1185 parameters, 200 points inside and 160 on the boundary,
+float64. A seed is that of the points and of the weights. The error is |u - u_exact| / |u_exact| over a grid of 101 x 101 points; steps to
+an error are the first evaluated step below it (natural gradients are evaluated after every step, Adam after every 50). Adam has the best
+rate and boundary weight of its own search, constant and with a cosine that ends at zero.
+
+A step of `--times` is everything that the optimizer does, in processor time of one thread, ways interleaved in one process, after
+20 steps of training; multiples are of Adam's step on the same network and points from the user's own closure, the faster of its two.
+Runs are stored one by one: an interrupted table resumes. The die (`SurrogateDevice`, the integrated preset's own figures) takes a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.optim import Optimizer
+
+from thermograd.circuits.files import output_folder, write_text
+from thermograd.circuits.job_store import JobStore, job_key
+from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.optim.optimizers.damping import LevenbergMarquardt
+from thermograd.optim.optimizers.ngd import NGD, NGDWoodbury
+from thermograd.optim.optimizers.tngd import TNGD
+from thermograd.optim.tasks.poisson import DAMPING, WEIGHT, Form, poisson
+from thermograd.optim.training.train import History, train
+from thermograd.report.figures.style import (
+    BLACK,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    log_ticks,
+    save,
+    styled,
+)
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from dies import card_of_preset, counted
+
+STEPS, ADAM_STEPS, DIE_STEPS = 300, 10_000, 30
+TARGETS = (1e-4, 1e-5)
+WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+ADAM_RATES, ADAM_WEIGHTS, ADAM_TUNING_STEPS = (1e-3, 3e-3, 1e-2), (1.0, 10.0, 100.0), 2000
+ADAM = {"constant": (1e-3, 10.0), "cosine": (3e-3, 10.0)}
+"""Adam's rate and boundary weight, by the schedule."""
+DIE_DAMPING = LevenbergMarquardt(start=1.0, factor=0.7, lowest=1e-3)
+"""A die bears no less: with less, most steps fall back to the gradient."""
+MARKS = ("<!-- poisson -->\n", "<!-- end -->")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to train.
+
+    Attributes:
+        kind: of optimizer, a key of `OPTIMIZERS`.
+        form: of the task's closure.
+        steps: number of updates.
+        weight: of the boundary.
+        options: of the optimizer.
+        every: steps between evaluations.
+        cosine: whether the rate ends at zero.
+        die: seed of the die, for one seed only.
+        colour: in the picture; "" is not shown.
+    """
+
+    kind: str
+    form: Form = "residual"
+    steps: int = STEPS
+    weight: float = WEIGHT
+    options: dict[str, Any] = field(default_factory=dict)
+    every: int = 1
+    cosine: bool = False
+    die: int | None = None
+    colour: str = ""
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "NGD": NGD,
+    "NGDWoodbury": NGDWoodbury,
+    "TNGD": TNGD,
+    "Adam": torch.optim.Adam,
+}
+LM = {"lr": 1.0, "damping": DAMPING}
+SETTLED = {**LM, "duration": math.inf}
+
+
+def adam(schedule: str, rate: float, weight: float, steps: int, colour: str = "") -> Row:
+    """A row of Adam; the schedule is "constant" or "cosine"."""
+    return Row("Adam", "graph", steps, weight, {"lr": rate}, 50, schedule == "cosine", colour=colour)
+
+
+ROWS = {
+    "NGD": Row("NGD", options=LM, colour=BLACK),
+    "NGD, own closure": Row("NGD", "graph", options=LM),
+    "NGDWoodbury": Row("NGDWoodbury", options=LM),
+    "TNGD, ideal device": Row("TNGD", options=SETTLED, colour=SKY),
+    "TNGD, ideal device, own closure": Row("TNGD", "graph", options=SETTLED),
+    "TNGD, die": Row(
+        "TNGD", steps=DIE_STEPS, options={**SETTLED, "damping": DIE_DAMPING}, die=1, colour=VERMILLION
+    ),
+    "Adam": adam("constant", *ADAM["constant"], ADAM_STEPS, ORANGE),
+    "Adam, cosine": adam("cosine", *ADAM["cosine"], ADAM_STEPS, PURPLE),
+}  # fmt: skip
+
+
+def one(row: Row, seed: int) -> dict[str, Any]:
+    """One training."""
+    torch.set_num_threads(1)
+    options = dict(row.options)
+    if row.die is not None:
+        options["device"] = SurrogateDevice(card_of_preset(), die=row.die, extrapolate=True)
+    schedules: list[torch.optim.lr_scheduler.LRScheduler] = []
+
+    def optimizer(params: Iterable[Tensor]) -> Optimizer:
+        made = OPTIMIZERS[row.kind](params, **options)
+        if row.cosine:
+            schedules.append(torch.optim.lr_scheduler.CosineAnnealingLR(made, row.steps))
+        return made
+
+    def follow(done: int, _: History) -> None:
+        for schedule in schedules:
+            schedule.step()
+
+    task = poisson(seed=seed, weight=row.weight, form=row.form)
+    history = train(task, optimizer, row.steps, seed=seed, evaluate_every=row.every, callbacks=[follow])
+    return {
+        "evaluations": history.evaluations,
+        "loss": history.loss[-1],
+        "outcomes": dict(Counter(history.outcome)),
+        "readings": dict(Counter(history.reading)),
+    }
+
+
+def steps_to(run: dict[str, Any], error: float) -> float:
+    """First evaluated step below the error; inf if there is none."""
+    return next((step for step, value in run["evaluations"] if value <= error), math.inf)
+
+
+def spread(values: list[float], text: Callable[[float], str]) -> str:
+    """Median, with least and largest where they differ; "-" where it is infinite."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    shown = [text(value) if math.isfinite(value) else "-" for value in (middle, low, high)]
+    return shown[0] if shown[1] == shown[2] else f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def table(found: dict[str, list[dict[str, Any]]], times: dict[str, float]) -> str:
+    """Markdown."""
+    lines = [
+        "| | boundary weight | steps to 1e-4 | steps to 1e-5 | steps | final error | a step, in Adam's |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, runs in found.items():
+        row = ROWS[name]
+        reached = [spread([steps_to(run, target) for run in runs], lambda steps: f"{steps:.0f}") for target in TARGETS]
+        final = spread([run["evaluations"][-1][1] for run in runs], lambda error: f"{error:.1e}")
+        ratio = f"{times[name]:.1f}" if name in times else "-"
+        lines.append(f"| {name} | {row.weight:g} | {' | '.join(reached)} | {row.steps} | {final} | {ratio} |")
+    return "\n".join(lines)
+
+
+def step_times(rounds: int) -> dict[str, float]:
+    """Median processor time of a step of each row but the die, in steps of Adam from the own closure."""
+    torch.set_num_threads(1)
+    steps: dict[str, Callable[[], object]] = {}
+    timed = {name: row for name, row in ROWS.items() if row.die is None and not row.cosine}
+    timed["Adam, ResidualLoss"] = Row("Adam", options=ROWS["Adam"].options)
+    for name, row in timed.items():
+        task = poisson(form=row.form)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = task.model()
+        optimizer = OPTIMIZERS[row.kind](model.parameters(), **row.options)
+        steps[name] = _step(optimizer, task.closure(model, 0, None, 0), row.kind == "Adam")
+        for _ in range(20):
+            steps[name]()
+    spent: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.process_time()
+            step()
+            spent[name].append(time.process_time() - start)
+    unit = statistics.median(spent["Adam"])
+    print(f"Adam's step takes {1e3 * unit:.2f} ms; {rounds} rounds")
+    return {name: statistics.median(values) / unit for name, values in spent.items()}
+
+
+def _step(optimizer: Optimizer, closure: Callable[[], tuple[Tensor, Tensor]], plain: bool) -> Callable[[], object]:
+    def adam() -> None:
+        optimizer.zero_grad()
+        closure()[0].backward()
+        optimizer.step()
+
+    return adam if plain else lambda: optimizer.step(closure)  # type: ignore[arg-type]
+
+
+@styled
+def picture(found: dict[str, list[dict[str, Any]]]) -> Figure:
+    """Error against steps: the median over seeds, and every seed."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    ax = figure.subplots()
+    for name, runs in found.items():
+        colour = ROWS[name].colour
+        if not colour:
+            continue
+        for run in runs:
+            steps, errors = zip(*run["evaluations"][1:], strict=True)
+            ax.plot(steps, errors, color=colour, linewidth=0.5, alpha=0.4)
+        middle = [
+            statistics.median(run["evaluations"][k][1] for run in runs) for k in range(1, len(runs[0]["evaluations"]))
+        ]
+        ax.plot([step for step, _ in runs[0]["evaluations"][1:]], middle, color=colour, linewidth=1.6, label=name)
+    for target in TARGETS:
+        ax.axhline(target, color=GREY, linewidth=0.6, linestyle=":")
+    ax.set(xscale="log", yscale="log", xlabel="step", ylabel="relative L2 error", title="Poisson, network 2-32-32-1")
+    log_ticks(ax.xaxis)
+    log_ticks(ax.yaxis)
+    ax.legend(loc="lower left")
+    return figure
+
+
+def tune(store: JobStore[dict[str, Any]], workers: int) -> None:
+    """The searches for the boundary weight and for Adam's rate, printed."""
+    rows = [Row("NGD", weight=weight, options=LM) for weight in WEIGHTS]
+    others = [
+        adam(schedule, rate, weight, ADAM_TUNING_STEPS)
+        for schedule in ADAM
+        for weight in ADAM_WEIGHTS
+        for rate in ADAM_RATES
+    ]
+    found = computed(store, [(row, 0) for row in rows + others], workers)
+    print("| boundary weight | steps to 1e-4 | steps to 1e-5 | error after 300 steps | loss |\n|---|---|---|---|---|")
+    for row in rows:
+        run = found.pop(0)
+        reached = [steps_to(run, target) for target in TARGETS]
+        shown = " | ".join("-" if math.isinf(steps) else str(steps) for steps in reached)
+        print(f"| {row.weight:g} | {shown} | {run['evaluations'][-1][1]:.1e} | {run['loss']:.1e} |")
+    print(f"\n| Adam | boundary weight | rate | error after {ADAM_TUNING_STEPS} steps |\n|---|---|---|---|")
+    for row in others:
+        run = found.pop(0)
+        name = "cosine" if row.cosine else "constant"
+        print(f"| {name} | {row.weight:g} | {row.options['lr']:g} | {run['evaluations'][-1][1]:.1e} |")
+
+
+def computed(store: JobStore[dict[str, Any]], jobs: list[tuple[Row, int]], workers: int) -> list[dict[str, Any]]:
+    """Results of trainings, in order."""
+    keys = {job_key(repr(row), seed): (row, seed) for row, seed in jobs}
+    found = dict(store.map(lambda job: one(*job), keys, workers, progress=counted))
+    print(file=sys.stderr)
+    return [found[job_key(repr(row), seed)] for row, seed in jobs]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--rows", default=";".join(ROWS), help="of the table, separated by ;")
+    parser.add_argument("--tune", action="store_true", help="search for the boundary weight and Adam's rate instead")
+    parser.add_argument("--times", action="store_true", help="times of a step alone")
+    parser.add_argument("--rounds", type=int, default=15, help="of the times of a step")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("out/poisson"), help="folder that keeps the runs")
+    parser.add_argument(
+        "--docs", type=Path, help=f"page whose table after {MARKS[0].strip()} is replaced; the picture beside it"
+    )
+    arguments = parser.parse_args()
+    store: JobStore[dict[str, Any]] = JobStore(output_folder(arguments.out))
+    if arguments.tune:
+        tune(store, arguments.workers)
+        return
+    times = step_times(arguments.rounds)
+    print("\n".join(f"{name}: {ratio:.1f}" for name, ratio in times.items()) + "\n")
+    if arguments.times:
+        return
+    seeds, names = [int(seed) for seed in arguments.seeds.split(",")], arguments.rows.split(";")
+    jobs = [(name, seed) for name in names for seed in (seeds if ROWS[name].die is None else seeds[:1])]
+    runs = computed(store, [(ROWS[name], seed) for name, seed in jobs], arguments.workers)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (name, _), run in zip(jobs, runs, strict=True):
+        found.setdefault(name, []).append(run)
+    text = table(found, times)
+    print(text)
+    for name in (name for name in names if ROWS[name].die is not None):
+        print(f"{name}: {found[name][0]['outcomes']}, {found[name][0]['readings']}")
+    save(picture(found), arguments.out / "poisson.png")
+    if arguments.docs is not None:
+        page = arguments.docs.read_text(encoding="utf-8")
+        before, rest = page.split(MARKS[0])
+        after = rest[rest.index(MARKS[1]) :]
+        write_text(arguments.docs, f"{before}{MARKS[0]}{text}\n{after}")
+        save(picture(found), arguments.docs.parent / "poisson.png")
+
+
+if __name__ == "__main__":
+    main()
