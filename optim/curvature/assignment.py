@@ -12,10 +12,11 @@ from torch.autograd.graph import Node
 from ...circuits.errors import InputError
 from .autograd_graph import calls_of, users
 from .batch import Batch
+from .functional_products import functional_products
 from .hooks import Call
-from .layers.registry import use_of
+from .layers.registry import row_dimensions, use_of
 from .layers.use import Use
-from .losses.loss_hessian import fixed_probe
+from .sample_layout import Layouts, sample_layouts
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,12 @@ class Structure:
     """What is known of a model whose calls have certain shapes.
 
     Attributes:
-        unbatched: numbers of the calls whose rows are not the samples, although the first dimension has the batch's size.
-        through_nodes: whether rows of other parameters may come from the nodes of the graph that use them (`rows.node_rows`).
+        layouts: of the calls' samples, as `sample_layouts` numbers and proves them.
+        separate: whether direct forms, and rows from the nodes that use a parameter (`rows.node_rows`), hold at all.
     """
 
-    unbatched: frozenset[int]
-    through_nodes: bool = True
+    layouts: Layouts
+    separate: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Assignment:
     Attributes:
         layers: (position of the weight, of the bias, calls) of each layer with a direct form.
         fallbacks: positions of the other parameters.
-        structure: what it rests on.
+        structure: what of it holds for all models of these shapes.
     """
 
     layers: list[tuple[int | None, int | None, list[Use]]]
@@ -65,29 +66,31 @@ def assign(
     Raises:
         InputError: a layer's input was changed in place after it ran.
     """
-    outputs, recorder = batch.outputs, batch.recorder
+    outputs = batch.outputs
     assert outputs.grad_fn is not None
+    structure = structure or Structure({})
     graph = users(outputs.grad_fn)
-    uses = {call.node: use_of(call, outputs.shape[0], dtype) for call in recorder.calls}
-    held = {id(parameters[i]) for i in trained}
-    for use in uses.values():
-        if use is not None and (id(use.call.weight) in held or id(use.call.bias) in held):
-            _check_input(use.call, dtype)
-    if structure is None:
-        structure = Structure(_unbatched(batch, [uses[call.node] is not None for call in recorder.calls]))
-    for i in structure.unbatched:
-        uses[recorder.calls[i].node] = None
+    modules = {call.node: call for call in batch.recorder.calls}
+    using = {i: calls_of(parameters[i], graph, modules) for i in trained}
+    rest = [parameters[i] for i, (used, calls) in using.items() if used and not calls]
+    products = functional_products(rest, graph)
+    found = {i: calls or products.get(id(parameters[i]), []) for i, (used, calls) in using.items() if used}
+    calls = list({call.node: call for some in found.values() for call in some}.values())
+    for call in calls:
+        _check_input(call, dtype)
+    layouts, proved = sample_layouts(batch, calls, structure.layouts) if structure.separate else ({}, {})
+    b, uses = outputs.shape[0], dict[Node, Use]()
+    for number, inner in layouts.items():
+        call = calls[number]
+        use = None if inner is None else use_of(call.samples_first(row_dimensions(call)[0], b, inner), dtype)
+        if use is not None:
+            uses[call.node] = use
     fallbacks: list[int] = []
-    calls: dict[Node, Call] = {call.node: call for call in recorder.calls}
     layers: dict[tuple[int, ...], tuple[list[int | None], list[Use]]] = {}
-    for i in trained:
+    for i, group in found.items():
         p = parameters[i]
-        used, found = calls_of(p, graph, calls)
-        if not used:
-            continue
-        group = [uses[call.node] for call in found or []]
-        roles = {p is call.weight for call in found or []}
-        direct = [use for use in group if use is not None]
+        roles = {p is call.weight for call in group}
+        direct = [uses[call.node] for call in group if call.node in uses]
         if not group or len(direct) < len(group) or len(roles) > 1:
             fallbacks.append(i)
             continue
@@ -97,7 +100,9 @@ def assign(
             pair[slot] = i
         else:
             fallbacks.append(i)
-    return Assignment([(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, structure)
+    return Assignment(
+        [(pair[0], pair[1], group) for pair, group in layers.values()], fallbacks, Structure(proved, structure.separate)
+    )
 
 
 def _check_input(call: Call, dtype: torch.dtype) -> None:
@@ -107,25 +112,3 @@ def _check_input(call: Call, dtype: torch.dtype) -> None:
             f"the input of a {type(call.module).__name__} was changed in place after the layer ran: make that "
             "operation out of place"
         )
-
-
-def _unbatched(batch: Batch, candidates: list[bool]) -> frozenset[int]:
-    """Calls whose rows are not the samples (positions, say): a row has an influence on outputs of samples that are not its own.
-
-    Outputs of one half of the samples must not depend on rows of the other half, nor the other way round.
-    """
-    outputs, calls = batch.outputs, batch.recorder.calls
-    chosen = [i for i, candidate in enumerate(candidates) if candidate]
-    b = outputs.shape[0]
-    if not chosen or b < 2:
-        return frozenset()
-    half = torch.zeros(b, dtype=torch.bool)
-    half[torch.randperm(b, generator=torch.Generator().manual_seed(20240517))[: b // 2]] = True
-    probe = fixed_probe(outputs.numel()).to(outputs).reshape(outputs.shape)
-    edges = [edge for i in chosen if (edge := calls[i].edge) is not None]
-    found: set[int] = set()
-    for own in (half.to(outputs.device), ~half.to(outputs.device)):
-        cotangent = probe * own.reshape(b, *[1] * (outputs.dim() - 1))
-        parts = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True, allow_unused=True)
-        found |= {i for i, D in zip(chosen, parts, strict=True) if D is not None and bool(D[~own].nan_to_num().any())}
-    return frozenset(found)

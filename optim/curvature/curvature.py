@@ -188,9 +188,7 @@ class Curvature(Factor):
                     f"are exact, by {self.cells} backward passes",
                     stacklevel=2,
                 )
-            self._verified[self.call_shapes] = Structure(
-                frozenset(range(len(self.batch.recorder.calls))), through_nodes=False
-            )
+            self._verified[self.call_shapes] = Structure({}, separate=False)
             for name in ("_assignment", "blocks"):
                 self.__dict__.pop(name, None)
         self._verified[self.call_shapes] = self._assignment.structure
@@ -246,18 +244,18 @@ class Curvature(Factor):
             if sum(call.shape.numel() for call in calls) < _BATCHED_ENTRIES:
                 with contextlib.suppress(RuntimeError):  # of an operation that vmap cannot run
                     found = torch.autograd.grad(outputs, edges, cotangents, is_grads_batched=True, retain_graph=True)
-                    fill(slice(None), [D.detach().transpose(0, 1) for D in found])
+                    fill(slice(None), [call.by_sample(D.detach()) for call, D in zip(calls, found, strict=True)])
                     return
             for j, cotangent in enumerate(cotangents):
                 found = torch.autograd.grad(outputs, edges, cotangent, retain_graph=True)
-                fill(slice(j, j + 1), [D.unsqueeze(1) for D in found])
+                fill(slice(j, j + 1), [call.by_sample(D.unsqueeze(0)) for call, D in zip(calls, found, strict=True)])
 
     def _explicit(self) -> list[ParameterBlock]:
         """Blocks of the parameters without a direct form, by rows."""
         if not self.fallbacks:
             return []
         needed = [self.parameters[i] for i in self.fallbacks]
-        rows = explicit_rows(self.batch.outputs, self.loss.factor, needed, self._assignment.structure.through_nodes)
+        rows = explicit_rows(self.batch.outputs, self.loss.factor, needed, self._assignment.structure.separate)
         b = self.batch.outputs.shape[0]
         return [RowsBlock(i, None, [part], b) for i, part in zip(self.fallbacks, rows, strict=True)]
 

@@ -7,6 +7,7 @@ move it. They record each call of an outermost module, too, so that the optimize
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from dataclasses import dataclass
 from types import TracebackType
@@ -53,6 +54,7 @@ class Call:
         shape, dtype: of the output.
         edge: edge of the output in the autograd graph; None after the graph was freed.
         statistics: mean and 1 / standard deviation of a normalisation by statistics of the batch.
+        folds: (outer, b, inner), if the output at the edge has its rows in that order, while input and shape have the samples first.
     """
 
     module: nn.Module
@@ -64,6 +66,23 @@ class Call:
     dtype: torch.dtype
     edge: GradientEdge | None
     statistics: tuple[Tensor, Tensor] | None = None
+    folds: tuple[int, int, int] | None = None
+
+    def samples_first(self, leading: int, b: int, inner: int) -> Call:
+        """The same call, its first `leading` dimensions as (b, ...); row r of them belongs to sample (r // inner) mod b."""
+        if self.shape[0] == b and self.shape[1:leading].numel() == inner:
+            return self
+        folds = (self.shape[:leading].numel() // (b * inner), b, inner)
+        rows = self.input.reshape(*folds, *self.input.shape[leading:])
+        shape = torch.Size((b, folds[0] * inner, *self.shape[leading:]))
+        return dataclasses.replace(self, input=rows.transpose(0, 1).flatten(1, 2), shape=shape, folds=folds)
+
+    def by_sample(self, D: Tensor) -> Tensor:
+        """Sensitivities (m, ...) of the output at the edge as (b, m, ...)."""
+        if self.folds is None:
+            return D.transpose(0, 1)
+        split = D.reshape(len(D), *self.folds, *self.shape[2:])
+        return split.movedim(2, 0).flatten(2, 3)
 
     @property
     def node(self) -> Node:

@@ -103,8 +103,8 @@ MIXED = {
     "convolutional residual": (convolutional_residual, True),
     "attention": (lambda: attention(True), False),
     "attention in evaluation": (lambda: attention(False), False),
-    "encoder": (lambda: encoder(True), False),
-    "encoder in evaluation": (lambda: encoder(False), False),
+    "encoder": (lambda: encoder(True), True),
+    "encoder in evaluation": (lambda: encoder(False), True),
     "group norm": (group_norm, True),
     "free parameter": (free, False),
 }
