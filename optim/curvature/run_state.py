@@ -27,6 +27,17 @@ class Generators:
         self._python = random.getstate()
         self._numpy: Any = np.random.get_state()  # noqa: NPY002 (a model's own draws, not ours)
 
+    @property
+    def moved(self) -> bool:
+        """Whether one of the CPU's has moved on."""
+        now: Any = np.random.get_state()  # noqa: NPY002
+        return (
+            not torch.equal(torch.get_rng_state(), self._torch)
+            or random.getstate() != self._python
+            or now[2] != self._numpy[2]
+            or not np.array_equal(now[1], self._numpy[1])
+        )
+
     def restore(self) -> None:
         """Set them back."""
         torch.set_rng_state(self._torch)

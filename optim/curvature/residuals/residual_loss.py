@@ -53,6 +53,10 @@ class ResidualLoss:
         total.terms = self.terms + other.terms
         return total
 
+    def __radd__(self, other: object) -> ResidualLoss:
+        """0 + loss, so that `sum` adds a list of losses."""
+        return self if other == 0 else NotImplemented
+
     def __call__(self) -> tuple[Tensor, Tensor]:
         """(loss, outputs): the loss, and all residuals, (k, 1), term by term; with a graph where gradients are enabled."""
         found = [term.values() for term in self.terms]

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ....circuits.errors import InputError
 from ..autograd_graph import users
+from ..run_state import Generators
 from .layer_norm import WrittenOutLayerNorm
 
 Residual: TypeAlias = Callable[[Any, Any], Tensor]
@@ -27,6 +28,13 @@ Residual: TypeAlias = Callable[[Any, Any], Tensor]
 
 _CHUNK_ENTRIES = 2**22
 """Entries of the Jacobian computed at once, 32 MiB in float64; a few of its size are held in between."""
+
+
+DRAWS = "draws random numbers, other ones in each run: draw them before, and give them as part of the samples"
+CHANGES = (
+    "changes a buffer of the model, or another tensor that it was not given, so that the next run is of another function: put modules with "
+    "running statistics or power iterations in eval(), and write without in-place operations"
+)
 
 
 class ResidualTerm:
@@ -70,7 +78,8 @@ class ResidualTerm:
         """r, (b, c), with a graph to the model's parameters where gradients are enabled.
 
         Raises:
-            InputError: the residual fails, returns no floating-point tensor, or the model is none of single samples.
+            InputError: the residual fails, returns no floating-point tensor, draws random numbers or changes the model's buffers; the
+                model is none of single samples.
         """
         _require_single_samples(self.model)
 
@@ -88,7 +97,7 @@ class ResidualTerm:
             wanted: positions of those to differentiate in; parameters of other models are left out of the result.
 
         Raises:
-            InputError: as `values`; the model changes its buffers; the residual depends on one of the parameters that is not the model's.
+            InputError: as `values`; the residual depends on one of the parameters that is not the model's.
         """
         _require_single_samples(self.model)
         slots = self._slots()
@@ -97,14 +106,12 @@ class ResidualTerm:
         position = {id(parameters[i]): i for i in chosen}
         changing = [(name, position[id(p)]) for name, p in slots if id(p) in position]
         fixed = {name: p.detach() for name, p in slots if id(p) not in position}
-        buffers = {name: buffer.clone() for name, buffer in self._bound.named_buffers()}
-        versions = [buffer._version for buffer in buffers.values()]
 
         def one(leaves: list[Tensor]) -> tuple[Tensor, dict[int, Tensor]]:
             sample = tree_unflatten(leaves, self._spec)
 
             def run(values: dict[int, Tensor]) -> Tensor:
-                given = {**fixed, **buffers, **{name: values[i] for name, i in changing}}
+                given = {**fixed, **{name: values[i] for name, i in changing}}
                 return self._checked(functional_call(self._bound, given, (sample,), tie_weights=False))
 
             r, pull = vjp(run, chosen)
@@ -117,11 +124,6 @@ class ResidualTerm:
         while start < self.samples:
             end = min(start + step, self.samples)
             r, some = self._run(vmap(one), [leaf[start:end] for leaf in self._leaves])
-            if [buffer._version for buffer in buffers.values()] != versions:
-                raise InputError(
-                    f"the {type(self.model).__name__} changes its own buffers in forward, so that it is another function in the next run: "
-                    "put those modules in eval()"
-                )
             self._require_own(r, parameters)
             yield r.detach(), {i: J.detach().reshape(r.numel(), -1) for i, J in some.items()}
             start, step = end, max(1, _CHUNK_ENTRIES // (entries * r.shape[1]))
@@ -140,15 +142,24 @@ class ResidualTerm:
 
     def _run(self, batched: Callable[[list[Tensor]], Any], leaves: list[Tensor]) -> Any:
         """The batched call, with errors of the user's function in words."""
+        generators, buffers = Generators(), [(one, one._version, one.clone()) for one in self.model.buffers()]
         try:
             with self._differentiable():
-                return batched(leaves)
+                found = batched(leaves)
         except InputError:
             raise
         except Exception as error:
             raise InputError(
                 f"{self._name} failed on one sample, {self._sample()}: {error}. {_remedy(error)}"
             ) from error
+        if generators.moved:
+            raise InputError(f"{self._name} {DRAWS}")
+        if any(one._version != version for one, version, _ in buffers):
+            with torch.no_grad():
+                for one, _, before in buffers:
+                    one.copy_(before)
+            raise InputError(f"{self._name} {CHANGES}")
+        return found
 
     def _slots(self) -> list[tuple[str, Tensor]]:
         """Each place of a parameter once: several of a tied one, one of those in a module that is there several times."""
@@ -215,7 +226,9 @@ def _remedy(error: Exception) -> str:
     """What to do about a failure of the residual."""
     text = str(error)
     if "randomness" in text:
-        return "It draws random numbers: draw them before, and give them as part of the samples"
+        return f"It {DRAWS}"
+    if "mutate" in text:
+        return f"It {CHANGES}"
     if "functorch" in text or "does not require grad" in text or "vmap" in text:
         return (
             "It runs under torch.func.vmap: differentiate by torch.func or thermograd.laplacian and its like (not torch.autograd.grad), "

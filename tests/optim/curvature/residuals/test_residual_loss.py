@@ -106,3 +106,106 @@ def test_as_a_closure_it_is_the_same_loss_with_its_gradient():
     assert float(bare) == pytest.approx(value, rel=1e-12)
     with torch.no_grad():
         assert not problem(model)()[1].requires_grad
+
+
+def test_micro_batches_are_one_batch_and_groups_have_their_dampings():
+    """Two problems prepared have half the weight each; the second layer has ten times the damping, the bias of the first is frozen."""
+    model = network(2, 6, 1)
+    model[0].bias.requires_grad_(False)
+    params = list(model.parameters())
+    groups = [{"params": params[:2]}, {"params": params[2:], "damping": 10 * DAMPING}]
+    optimizer = tg.NGD(groups, lr=1.0, damping=DAMPING)
+    (_, C, g), (_, C2, g2) = dense(model), dense(model, 4, 3)
+    optimizer.prepare(problem(model))
+    found = moved(optimizer, model, problem(model, 4, 3))
+    live = torch.cat([torch.full((p.numel(),), p.requires_grad) for p in params])
+    damping = torch.cat(
+        [torch.full((p.numel(),), DAMPING * (10 if i > 1 else 1), dtype=F64) for i, p in enumerate(params)]
+    )
+    A = ((C + C2) / 2 + damping.diag())[live][:, live]
+    wanted = -torch.linalg.solve(A, ((g + g2) / 2)[live])
+    assert float((found[live] - wanted).norm()) < 1e-10 * float(wanted.norm())
+    assert not found[~live].any()
+
+
+class Tied(nn.Module):
+    """A layer used twice, its weight a third time in another module, an unknown coefficient, and normalisations with buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+        self.other = nn.Linear(3, 3, bias=False)
+        self.other.weight = self.inner.weight
+        self.body = nn.Sequential(nn.Linear(2, 3), self.inner, nn.Tanh(), self.inner, nn.LayerNorm(3), self.other)
+        self.norm = nn.BatchNorm1d(3).eval()
+        self.register_buffer("shift", torch.tensor([0.1, -0.2, 0.3]))
+        self.head = nn.Linear(3, 1)
+        self.coefficient = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x):
+        return self.head(self.norm((self.body(x) + self.shift).reshape(-1, 3)).reshape(*x.shape[:-1], 3))
+
+
+class Written(nn.Module):
+    """`Tied` written out, its layer normalisation included."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        m, norm, outer = self.model, self.model.body[4], self.model.norm
+        h = m.inner(torch.tanh(m.inner(m.body[0](x))))
+        h = h - h.mean()
+        h = h / torch.sqrt(h.square().mean() + norm.eps) * norm.weight + norm.bias
+        h = m.inner.weight @ h + m.shift
+        return m.head((h - outer.running_mean) / torch.sqrt(outer.running_var + outer.eps) * outer.weight + outer.bias)
+
+
+def tied(seed=3):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Tied().double()
+
+
+def inverse(model, sample):
+    """A vector: an equation with a coefficient to be found, and the value."""
+    x, y = sample["x"], sample["y"]
+    return torch.cat([model.coefficient * tg.laplacian(model, x) - model(x) ** 2, model(x) - y])
+
+
+def test_tied_parameters_a_coefficient_buffers_and_vectors_of_residuals():
+    model = tied()
+    names, shapes = zip(*((name, p.shape) for name, p in model.named_parameters()), strict=True)
+    samples = {"x": numbers(4, 6, 2), "y": numbers(5, 6, 1)}
+    found = moved(
+        tg.NGD(model.parameters(), lr=1.0, damping=DAMPING), model, tg.ResidualLoss(model, inverse, samples, weight=2.0)
+    )
+    with torch.no_grad():
+        vector_to_parameters(parameters_to_vector(model.parameters()) - found, model.parameters())
+
+    def s(theta):
+        parts = theta.split([shape.numel() for shape in shapes])
+        values = {k: part.view(shape) for k, part, shape in zip(names, parts, shapes, strict=True)}
+
+        def u(z):
+            given = {f"model.{k}": v for k, v in values.items()}
+            return functional_call(Written(model), given, (z,), tie_weights=False)
+
+        rows = [
+            torch.cat(
+                [values["coefficient"] * jacrev(jacrev(u))(x).diagonal(dim1=-2, dim2=-1).sum(-1) - u(x) ** 2, u(x) - y]
+            )
+            for x, y in zip(samples["x"], samples["y"], strict=True)
+        ]
+        return torch.cat(rows) * (2.0 / 6) ** 0.5
+
+    theta = parameters_to_vector(model.parameters()).detach()
+    J, r = jacrev(s)(theta), s(theta)
+    wanted = exact(J.T @ J, J.T @ r)
+    assert float((found - wanted).norm()) < 1e-10 * float(wanted.norm())
+    assert all(type(p) is nn.Parameter for p in model.parameters())
+    loss, outputs = tg.ResidualLoss(model, inverse, samples, weight=2.0)()
+    grads = torch.autograd.grad(loss, list(model.parameters()))
+    assert outputs.shape == (12, 1)
+    torch.testing.assert_close(parameters_to_vector(grads), J.T @ r, rtol=1e-9, atol=1e-11)
