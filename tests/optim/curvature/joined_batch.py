@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.device import Outcome
+from thermograd.optim.curvature.residuals.residual_loss import ResidualLoss
 from thermograd.optim.optimizers.damping import LevenbergMarquardt
 from thermograd.optim.optimizers.kfac import KFAC
 from thermograd.optim.optimizers.ngd import NGD, NGDCG
@@ -27,6 +28,7 @@ CASES = {
     "kfac": (KFAC, {}),
     "tngd": (TNGD, {"duration": 3.0}),
     "primal": (TNGD, {"duration": 3.0, "system": "primal"}),
+    "residual": (NGD, {}),
 }
 
 
@@ -68,6 +70,8 @@ def trained(model, ddp, x, y, name, group):
                 z = ddp(x)
         return F.cross_entropy(z, y), z
 
+    if name == "residual":
+        closure = ResidualLoss(model, lambda m, one: m(one[0][None])[0] - torch.eye(3, dtype=torch.float64)[one[1]], (x, y))
     for _ in range(2):
         optimizer.step(closure)
     assert optimizer.last.outcome is Outcome.OK

@@ -128,6 +128,39 @@ def test_micro_batches_are_one_batch_and_groups_have_their_dampings():
     assert not found[~live].any()
 
 
+class Modes(nn.Module):
+    """Linear in its parameters: amplitudes of sines."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.amplitudes = nn.Parameter(torch.zeros(count, dtype=F64))
+
+    def forward(self, x):
+        waves = torch.arange(1, len(self.amplitudes) + 1, dtype=F64)
+        return torch.sin(torch.pi * x * waves) @ self.amplitudes
+
+
+@pytest.mark.parametrize(("count", "damping"), [(4, 1e-5), (20, 0.0)])
+def test_one_step_of_a_linear_model_lands_at_the_least_squares_solution(count, damping):
+    """u'' = f by sines: overdetermined, and underdetermined, where of all solutions it is the one nearest to the start."""
+    model, x = Modes(count), numbers(8, 12, 1)
+
+    def equation(m, sample):
+        return tg.laplacian(m, sample) + sample.exp().sum()
+
+    def distance(damping):
+        with torch.no_grad():
+            model.amplitudes.zero_()
+        tg.NGD(model.parameters(), lr=1.0, damping=damping).step(tg.ResidualLoss(model, equation, x))
+        return float((model.amplitudes.detach() - wanted).norm() / wanted.norm())
+
+    waves = torch.arange(1, count + 1, dtype=F64) * torch.pi
+    A = -(waves**2) * torch.sin(x * waves)
+    wanted = torch.linalg.lstsq(A, -x.exp(), driver="gelsd").solution.squeeze(1)
+    assert distance(damping) < 1e-6
+    assert distance(1e4) > 1e-3
+
+
 class Tied(nn.Module):
     """A layer used twice, its weight a third time in another module, an unknown coefficient, and normalisations with buffers."""
 
