@@ -61,7 +61,8 @@ def examine(seed: int, place: int, control: Control = "none") -> Result:
         if case is None:
             return Result(seed, place, "no case", "the network does not run")
         seed_all(7 * place + 1)
-        result = Result(seed, place, "agrees", solver=case.solver, model="; ".join(case.words) + f"; {case.net}")
+        words = "; ".join([*case.words, str(case.net)])
+        result = Result(seed, place, "agrees", solver=case.solver, model=" ".join(words.split()))
         try:
             _steps(case, [one for one in replicas if one is not None], result, control)
         except NotDifferentiable as error:
