@@ -132,7 +132,7 @@ def _factors(block: ParameterBlock) -> tuple[Tensor, Tensor] | None:
     if isinstance(block, LayerRowsBlock):
         raise InputError(
             "Kronecker factors need the layers' sensitivities, which were not kept: give Curvature(..., keep_sensitivities=True), "
-            "and micro-batches of images of one size"
+            "and micro-batches that run the same layers, with as many outputs and images of one size"
         )
     if not isinstance(block, LayerBlock) or block.weight is None:
         return None

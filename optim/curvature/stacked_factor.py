@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...circuits.errors import InputError
 from .blocks import LayerBlock, LayerRowsBlock, PaddedBlock, ParameterBlock, RowsBlock
 from .factor import Factor, filled
 from .layers.matrix import ConvolutionUse
@@ -22,12 +21,10 @@ class StackedFactor(Factor):
     """The factor of several batches as one: rows M_j are stacked, the loss is sum_j w_j loss_j.
 
     Args:
-        parts: factors of one model, with the same parameters and number of directions.
+        parts: factors of one model, with the same parameters. Where they have different numbers of directions, as masked micro-batches
+            do, or ran different layers, rows are written out, each the one direction of a sample of its own.
         weights: w_j > 0, one for each part.
         scales: c_i > 0, one for each parameter, whose columns are multiplied by sqrt c_i; None: 1.
-
-    Raises:
-        InputError: in `blocks`, parts that ran different layers or have different numbers of directions.
     """
 
     def __init__(
@@ -38,29 +35,51 @@ class StackedFactor(Factor):
         self.parameters, self.dtype = first.parameters, first.dtype
         self.scales = [1.0] * len(self.parameters) if scales is None else list(scales)
 
+    @cached_property
+    def _alike(self) -> bool:
+        """Whether all parts have as many rows for each sample."""
+        return len({part.directions for part in self.parts}) == 1
+
     @property
     def samples(self) -> int:
-        """Number of samples of all parts together."""
-        return sum(part.samples for part in self.parts)
+        """Number of samples of all parts together, or of their rows where those of a sample differ in number."""
+        return sum(part.samples if self._alike else part.cells for part in self.parts)
 
     @property
     def directions(self) -> int:
-        """Number of rows for each sample, the same in all parts."""
-        return self.parts[0].directions
+        """Number of rows for each sample."""
+        return self.parts[0].directions if self._alike else 1
 
     @cached_property
     def blocks(self) -> list[ParameterBlock]:
         """The parts' blocks, stacked."""
-        first = self.parts[0]
-        if any(part.directions != first.directions or len(part.blocks) != len(first.blocks) for part in self.parts):
-            raise InputError(
-                f"the parts have {[part.directions for part in self.parts]} directions and "
-                f"{[len(part.blocks) for part in self.parts]} blocks: micro-batches must run the same layers and have as many outputs"
-            )
         roots = [math.sqrt(weight) for weight in self.weights]
+        layers = [[block.indices for block in part.blocks] for part in self.parts]
+        if not self._alike or any(own != layers[0] for own in layers):
+            return self._rows(roots)
         found: list[ParameterBlock] = []
         for group in zip(*(part.blocks for part in self.parts), strict=True):
             found += _stacked(group, roots, self.scales)
+        return found
+
+    def _rows(self, roots: list[float]) -> list[ParameterBlock]:
+        """A block of rows for each parameter, zero in parts that do not use it."""
+        found: list[ParameterBlock] = []
+        known: list[dict[int, Tensor]] = []
+        by_layers: set[int] = set()
+        for part in self.parts:
+            known.append({})
+            for block in part.blocks:
+                known[-1].update(zip(block.indices, block.rows(), strict=True))
+                by_layers.update(block.indices if type(block) is not RowsBlock else [])
+        for i in sorted(set().union(*known)):
+            n = self.parameters[i].numel()
+            parts = [
+                own[i] * (root * math.sqrt(self.scales[i])) if i in own else self.parameters[i].new_zeros(part.cells, n)
+                for own, root, part in zip(known, roots, self.parts, strict=True)
+            ]
+            kind = LayerRowsBlock if i in by_layers else RowsBlock
+            found.append(kind(i, None, [torch.cat(parts).detach()], self.samples))
         return found
 
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:
@@ -107,8 +126,6 @@ def _stacked(group: tuple[ParameterBlock, ...], roots: list[float], scales: list
     Rows are written out where the parts' inputs cannot be stacked, such as images of several sizes.
     """
     first = group[0]
-    if any(block.indices != first.indices for block in group):
-        raise InputError("micro-batches must run the same layers: the parts' blocks are of different parameters")
     samples = sum(block.b for block in group)
     layers = [block for block in group if isinstance(block, LayerBlock)]
     uses = None

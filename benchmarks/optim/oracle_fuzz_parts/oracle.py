@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .cases import Case
@@ -115,20 +114,19 @@ def true_step(case: Case, replicas: list[Case], dampings: list[float]) -> Truth:
     eps = torch.finfo(case.parameters[0].dtype).eps
     for i in range(len(case.losses)):
         before = random_state()
-        with sdpa_kernel(SDPBackend.MATH):
-            value, z = once.closure(i)()
-            try:
-                gradient = _flat(torch.autograd.grad(value, _live(once), retain_graph=True, allow_unused=True), once)
-            except RuntimeError as error:
-                raise NotDifferentiable(str(error)) from error
-            if held:
-                after = random_state()
-                restore(before)
-                z_fixed = fixed.network.batches[i](fixed.net)
-                restore(after)
-                if float((z_fixed - z).abs().max()) > 1e3 * eps * float(1 + z.abs().max()):
-                    raise NotDifferentiable("replica")
-                z = z_fixed
+        value, z = once.closure(i)()
+        try:
+            gradient = _flat(torch.autograd.grad(value, _live(once), retain_graph=True, allow_unused=True), once)
+        except RuntimeError as error:
+            raise NotDifferentiable(str(error)) from error
+        if held:
+            after = random_state()
+            restore(before)
+            z_fixed = fixed.network.batches[i](fixed.net)
+            restore(after)
+            if float((z_fixed - z).abs().max()) > 1e3 * eps * float(1 + z.abs().max()):
+                raise NotDifferentiable("replica")
+            z = z_fixed
         J = torch.stack(
             [
                 _flat(
@@ -157,7 +155,8 @@ def true_step(case: Case, replicas: list[Case], dampings: list[float]) -> Truth:
         C += share * J.T @ H @ J
         g += share * gradient
         loss += share * float(value)
-        noise += share * eps * float(J.norm()) * (1 + float(H.abs().max()))
+        slope = torch.autograd.functional.vjp(case.losses[i].run, z.detach().double())[1] if finite else flat
+        noise += share * eps * float(J.norm()) * (1 + float(slope.norm()) + float(H.abs().max()))
     restore(state)
     damped = (
         C

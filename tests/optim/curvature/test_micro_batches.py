@@ -190,3 +190,47 @@ def test_micro_batches_of_several_shapes_are_one_batch(name, kind):
     assert float((moved - wanted).norm() / wanted.norm()) < 1e-8
     first = -torch.linalg.solve(pairs[0][0] + DAMPING * torch.eye(len(g), dtype=F64), pairs[0][1])
     assert float((moved - first).norm() / wanted.norm()) > 1e-2  # both count
+
+
+class Branch(nn.Module):
+    """Runs another layer for batches of more than two samples, and its own head for all."""
+
+    def __init__(self):
+        super().__init__()
+        self.few, self.many, self.head = nn.Linear(3, 4), nn.Linear(3, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.many(x) if len(x) > 2 else self.few(x)))
+
+
+@pytest.mark.parametrize("seen", ["a masked batch has fewer directions", "batches run different layers"])
+@pytest.mark.parametrize("groups", [False, True])
+def test_batches_need_not_look_alike(seen, groups):
+    torch.manual_seed(2)
+    model = (Branch() if "layers" in seen else nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))).double()
+    batches = [numbers(seed, size, 3) for seed, size in ((1, 2), (2, 4), (3, 3))]
+    weights = [torch.tensor([1.0, 0.0, 1.0]), torch.ones(3), torch.zeros(3)]
+
+    def loss_of(z, w):
+        if "layers" in seen:
+            return softmax(z)
+        return (w * (z - 1) ** 2).sum() + (w[1] * z.logsumexp(-1)).sum()
+
+    found = [dense_ggn(model, x, lambda z, w=w: loss_of(z, w.to(z))) for x, w in zip(batches, weights, strict=True)]
+    C, g = sum(part[0] for part in found) / 3, sum(part[1] for part in found) / 3
+    own = list(model.parameters())
+    dampings = torch.cat(
+        [torch.full((p.numel(),), 0.4 if groups and i < 2 else 0.1, dtype=F64) for i, p in enumerate(own)]
+    )
+    wanted = -torch.linalg.solve(C + dampings.diag(), g)
+    optimizer = NGD([{"params": own[:2], "damping": 0.4 if groups else 0.1}, {"params": own[2:]}], lr=1.0, damping=0.1)
+    before = flat(own)
+    for x, w in zip(batches, weights, strict=True):
+        optimizer.prepare(lambda x=x, w=w: (lambda z: (loss_of(z, w.to(z)), z))(model(x)))
+    optimizer.step()
+    assert float((flat(own) - before - wanted).norm()) < 1e-9 * float(wanted.norm())
+    kfac = KFAC(model.parameters(), lr=1.0, damping=0.1)
+    for x, w in zip(batches, weights, strict=True):
+        kfac.prepare(lambda x=x, w=w: (lambda z: (loss_of(z, w.to(z)), z))(model(x)))
+    with pytest.raises(InputError, match="run the same layers"):
+        kfac.step()
