@@ -15,15 +15,24 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from .graph_rows import CHUNK_ENTRIES, sizes
+from .convolutions import convolution_rows
+from .graph_rows import CHUNK_ENTRIES
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A node with rows of single samples, whose operand at `slot` depends on parameters only."""
+    """A node with rows of single samples, of which an operand depends on parameters only.
+
+    Attributes:
+        node: of the graph.
+        slot: position of the operand.
+        output: number of the node's output that the outputs depend on.
+        owner: samples of its rows (`owners.owners_of`).
+    """
 
     node: Node
     slot: int
+    output: int
     owner: Tensor
 
     @property
@@ -38,6 +47,12 @@ class Cut:
         assert child is not None
         return child, number
 
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the operand."""
+        child, number = self.operand
+        return torch.Size(child._input_metadata[number].shape)
+
 
 class Operands:
     """Rows of the operands of cuts.
@@ -51,36 +66,48 @@ class Operands:
         self._rows: dict[tuple[Node, int], Tensor] = {}
         self._products: dict[tuple[Node, int], tuple[Tensor, Tensor]] = {}
 
-    def add(self, cut: Cut, D: list[Tensor]) -> bool:
-        """Work out a cut with its sensitivities of the m directions; False if its node cannot be called."""
-        if cut.key in self._rows or cut.key in self._products:
-            return True
-        _, _, transposed = _below(*cut.operand)
-        A = _product_inputs(cut)
-        if A is not None:
-            owner = cut.owner.reshape(-1)
-            place, count = _places(owner, self.b)
-            x = _grouped(A, owner, place, count, self.b).unsqueeze(1).expand(-1, self.m, -1, -1)
-            side = torch.stack([_grouped(one, owner, place, count, self.b) for one in D], 1)
-            self._products[cut.key] = (side, x) if transposed else (x, side)
-            return True
-        child, number = cut.operand
-        rows = _local_rows(cut, D, torch.Size(child._input_metadata[number].shape), self.b)
-        if rows is None:
+    def add(self, cuts: Sequence[Cut], D: list[Tensor]) -> bool:
+        """Work out the cuts of one node with its sensitivities of the m directions; False if the node cannot be called."""
+        rest = []
+        for cut in cuts:
+            A = _product_inputs(cut)
+            rows = None if A is not None else _direct_rows(cut, D, self.b)
+            if A is not None:
+                self._products[cut.key] = self._product(cut, A, D)
+            elif rows is not None:
+                self._rows[cut.key] = rows
+            else:
+                rest.append(cut)
+        try:
+            found = _masked_rows(rest, D, self.b) if rest else []
+        except (
+            RuntimeError,
+            TypeError,
+        ):  # a node that vmap cannot run, nor a single call, such as a Function of Python
             return False
-        self._rows[cut.key] = rows.mT if transposed else rows
+        self._rows |= {cut.key: rows for cut, rows in zip(rest, found, strict=True)}
         return True
+
+    def _product(self, cut: Cut, A: Tensor, D: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """(left, right), (b, m, rows, ...) each, whose products summed over rows are those of the operand below transpositions."""
+        owner = cut.owner.reshape(-1)
+        place, count = _places(owner, self.b)
+        x = _grouped(A, owner, place, count, self.b).unsqueeze(1).expand(-1, self.m, -1, -1)
+        side = torch.stack([_grouped(one, owner, place, count, self.b) for one in D], 1)
+        return (side, x) if _below(*cut.operand)[2] else (x, side)
 
     def rows(self, cuts: Collection[Cut]) -> dict[tuple[Node, int], Tensor]:
         """(b, m, *shape), summed over these cuts, for the operand below transpositions: by its node and the number of its output."""
         found: dict[tuple[Node, int], Tensor] = {}
         pairs: dict[tuple[Node, int], list[tuple[Tensor, Tensor]]] = {}
         for cut in cuts:
-            key = _below(*cut.operand)[:2]
+            node, number, transposed = _below(*cut.operand)
+            key = node, number
             if cut.key in self._products:
                 pairs.setdefault(key, []).append(self._products[cut.key])
             else:
-                found[key] = found[key] + self._rows[cut.key] if key in found else self._rows[cut.key]
+                rows = self._rows[cut.key].mT if transposed else self._rows[cut.key]
+                found[key] = found[key] + rows if key in found else rows
         for key, some in pairs.items():
             left, right = (torch.cat(parts, 2) if len(parts) > 1 else parts[0] for parts in zip(*some, strict=True))
             product = left.mT @ right
@@ -98,16 +125,16 @@ def _below(node: Node, number: int) -> tuple[Node, int, bool]:
     return node, number, transposed
 
 
-def _local_rows(cut: Cut, D: list[Tensor], shape: torch.Size, b: int) -> Tensor | None:
-    """Rows of one operand, (b, m, *shape); None if its node cannot be called."""
-    try:
-        parts = [_called(cut.node, one)[cut.slot] for one in D]
-    except (RuntimeError, TypeError):
+def _direct_rows(cut: Cut, D: list[Tensor], b: int) -> Tensor | None:
+    """Rows of one operand, (b, m, *shape), if its node is a convolution or elementwise."""
+    if cut.node.name() == "ConvolutionBackward0" and cut.slot > 0 and cut.owner.numel() == len(D[0]):
+        images = convolution_rows(cut.node, cut.slot, D)
+        if images is not None:
+            return images.new_zeros(b, *images.shape[1:]).index_add_(0, cut.owner.reshape(-1), images)
+    if not _may_be_elementwise(cut, D[0]):
         return None
-    live = [part for part in parts if part is not None]
-    if len(live) == len(parts) and _is_elementwise(cut, D[0], live[0], shape):
-        return _reduced(cut.owner, live, shape, b)
-    return _masked_rows(cut, D, shape, b)
+    parts = [_called([cut], one)[0] for one in D]
+    return _reduced(cut, parts, b) if _is_elementwise(cut, D[0], parts[0]) else None
 
 
 def _product_inputs(cut: Cut) -> Tensor | None:
@@ -142,68 +169,75 @@ def _grouped(values: Tensor, owner: Tensor, place: Tensor, count: int, b: int) -
     return found
 
 
-def _is_elementwise(cut: Cut, D: Tensor, local: Tensor | None, shape: torch.Size) -> bool:
-    """Whether the node's derivative takes each row of D to the same row of a result that autograd sums over the samples then."""
-    if local is None or local.shape != D.shape or local.shape == shape:
+def _may_be_elementwise(cut: Cut, D: Tensor) -> bool:
+    """Whether autograd would sum a gradient of the value's shape over the samples to have the operand's."""
+    wide = _padded(cut.shape, D.dim())
+    if len(wide) > D.dim() or cut.shape == D.shape:
         return False
-    if any(size != 1 for size, own in zip(_padded(shape, D.dim()), cut.owner.shape, strict=True) if own != 1):
+    return all(size == 1 for size, own in zip(wide, cut.owner.shape, strict=True) if own != 1)
+
+
+def _is_elementwise(cut: Cut, D: Tensor, local: Tensor) -> bool:
+    """Whether the node's derivative takes each row of D to the same row of a result that autograd sums over the samples then."""
+    if local.shape != D.shape:
         return False
     generator = torch.Generator().manual_seed(20240517)
     c = torch.rand(cut.owner.shape, dtype=torch.float64, generator=generator).to(D) + 0.5
-    (again,) = (part for i, part in enumerate(_called(cut.node, c * D)) if i == cut.slot)
-    return again is not None and bool(
-        torch.allclose(again, c * local, rtol=1e-2 if D.dtype.itemsize < 4 else 1e-4, atol=0)
-    )
+    tolerance = 1e-2 if D.dtype.itemsize < 4 else 1e-4
+    return bool(torch.allclose(_called([cut], c * D)[0], c * local, rtol=tolerance, atol=0))
 
 
-def _called(node: Node, D: Tensor) -> tuple[Tensor | None, ...]:
-    """The node's own derivative of its operands, before autograd sums what was broadcast."""
-    parts = cast(Any, node)(D)
-    return parts if isinstance(parts, tuple) else (parts,)
+def _called(cuts: Sequence[Cut], D: Tensor) -> list[Tensor]:
+    """A node's own derivative of operands, before autograd sums what was broadcast."""
+    node = cuts[0].node
+    given: list[Tensor | None] = [None] * len(node._input_metadata)
+    given[cuts[0].output] = D
+    parts = cast(Any, node)(*given)
+    parts = parts if isinstance(parts, tuple) else (parts,)
+    return [parts[cut.slot] for cut in cuts]
 
 
 def _padded(shape: torch.Size, dims: int) -> list[int]:
+    """The shape as broadcasting aligns it."""
     return [1] * (dims - len(shape)) + list(shape)
 
 
-def _reduced(owner: Tensor, local: Sequence[Tensor], shape: torch.Size, b: int) -> Tensor:
+def _reduced(cut: Cut, local: Sequence[Tensor], b: int) -> Tensor:
     """(b, m, *shape): entries summed over those of each sample, as broadcasting sums them."""
-    rows = [i for i, size in enumerate(owner.shape) if size != 1]
-    dims = owner.dim()
-    wide = _padded(shape, dims)
+    dims = cut.owner.dim()
+    rows = [i for i, size in enumerate(cut.owner.shape) if size != 1]
+    wide = _padded(cut.shape, dims)
+    others = [i for i in range(dims) if i not in rows and wide[i] == 1]
     found = []
     for part in local:
-        others = [i for i in range(dims) if i not in rows and wide[i] == 1 and part.shape[i] != 1]
         summed = part.sum(others, keepdim=True) if others else part
         flat = summed.movedim(rows, list(range(len(rows)))).flatten(0, len(rows) - 1) if rows else summed.unsqueeze(0)
-        total = flat.new_zeros(b, *flat.shape[1:]).index_add_(0, owner.reshape(-1), flat)
-        found.append(total.reshape(b, *shape))
+        total = flat.new_zeros(b, *flat.shape[1:]).index_add_(0, cut.owner.reshape(-1), flat)
+        found.append(total.reshape(b, *cut.shape))
     return torch.stack(found, 1)
 
 
-def _masked_rows(cut: Cut, D: list[Tensor], shape: torch.Size, b: int) -> Tensor | None:
-    """(b, m, *shape): the node's derivative of the sensitivities of one sample at a time, in batches, or one by one."""
-    m = len(D)
-    found = D[0].new_zeros(b * m, *shape)
-    step = max(1, CHUNK_ENTRIES // (D[0].numel() + shape.numel() + max(sizes(cut.node))))
+def _masked_rows(cuts: Sequence[Cut], D: list[Tensor], b: int) -> list[Tensor]:
+    """(b, m, *shape) of each operand of one node: its derivative of the sensitivities of one sample at a time, in batches or one by one."""
+    m, owner = len(D), cuts[0].owner
+    found = [D[0].new_zeros(b * m, *cut.shape) for cut in cuts]
+    step = max(1, CHUNK_ENTRIES // (D[0].numel() + sum(cut.shape.numel() for cut in cuts)))
     start, batched = 0, step > 1
     while start < b * m:
         rows = range(start, min(start + (step if batched else 1), b * m))
-        masked = torch.stack([D[i % m] * (cut.owner == i // m) for i in rows])
+        masked = torch.stack([D[i % m] * (owner == i // m) for i in rows])
         try:
             if batched:
-                part = torch.vmap(lambda one: _called(cut.node, one)[cut.slot])(masked)
+                parts = torch.vmap(lambda one: _called(cuts, one))(masked)
             else:
-                one = _called(cut.node, masked[0])[cut.slot]
-                assert one is not None
-                part = one.unsqueeze(0)
+                parts = [part.unsqueeze(0) for part in _called(cuts, masked[0])]
         except RuntimeError:
             if not batched:
-                return None
+                raise
             batched = False
             continue
-        found[rows.start : rows.stop] = part.sum_to_size(len(rows), *_padded(shape, part.dim() - 1)).reshape(
-            len(rows), *shape
-        )
+        for total, part, cut in zip(found, parts, cuts, strict=True):
+            summed = part.sum_to_size(len(rows), *_padded(cut.shape, part.dim() - 1))
+            total[rows.start : rows.stop] = summed.reshape(len(rows), *cut.shape)
         start = rows.stop
-    return found.reshape(b, m, *shape)
+    return [total.reshape(b, m, *cut.shape) for total, cut in zip(found, cuts, strict=True)]

@@ -39,10 +39,13 @@ def node_rows(outputs: Tensor, factor: Tensor, parameters: Sequence[Tensor]) -> 
     leaves = [get_gradient_edge(p).node for p in parameters]
     passes = _Passes(outputs, factor, _ancestors(leaves, graph))
     above = [_cuts_above(leaf, graph, passes) for leaf in leaves]
-    D = passes.sensitivities(list(dict.fromkeys(cut.node for cuts in above for cut in cuts or ())))
+    of_nodes: dict[Node, dict[int, Cut]] = {}
+    for cut in (cut for cuts in above for cut in cuts or ()):
+        of_nodes.setdefault(cut.node, {})[cut.slot] = cut
+    D = passes.sensitivities(list(of_nodes))
     operands = Operands(factor.shape[0], m)
-    failed = {key for cuts in above for cut in cuts or () if not operands.add(cut, D[cut.node]) for key in [cut.key]}
-    wanted = [i for i, cuts in enumerate(above) if cuts is not None and not failed & {cut.key for cut in cuts}]
+    failed = {node for node, cuts in of_nodes.items() if not operands.add(list(cuts.values()), D.pop(node))}
+    wanted = [i for i, cuts in enumerate(above) if cuts is not None and not any(cut.node in failed for cut in cuts)]
     used = {cut.key: cut for i in wanted for cut in above[i] or ()}
     found: list[Tensor | None] = [None] * len(parameters)
     if not used or not _separate(used.values()):
@@ -68,24 +71,36 @@ class _Passes:
         self._codes = codes_for(b, dtype, v.device)
         around = [b] + [1] * (v.dim() - 1)
         self._coded = [self._values(nodes, v * c.to(v.dtype).reshape(around)) for c in self._codes.factors]
-        self._owners: dict[Node, Tensor | None] = {}
+        self._owners: dict[Node, tuple[int, Tensor] | None] = {}
 
-    def owner(self, node: Node) -> Tensor | None:
-        """Whose the rows of a node are (`owners_of`); None for one that is not among the nodes, too."""
+    def owner(self, node: Node) -> tuple[int, Tensor] | None:
+        """The output of a node that matters, and whose its rows are; None if several do, or rows belong to several samples."""
         if node not in self._owners and node in self._plain:
-            self._owners[node] = owners_of(self._plain[node], [parts[node] for parts in self._coded], self._codes)
+            self._owners[node] = self._found(node)
         return self._owners.get(node)
 
+    def _found(self, node: Node) -> tuple[int, Tensor] | None:
+        live = [(i, part) for i, part in enumerate(self._plain[node]) if part is not None]
+        if len(live) != 1:
+            return None
+        ((i, D),) = live
+        coded = [part for parts in self._coded if (part := parts[node][i]) is not None]
+        owner = owners_of(D, coded, self._codes) if len(coded) == len(self._coded) else None
+        return None if owner is None else (i, owner)
+
     def sensitivities(self, nodes: list[Node]) -> dict[Node, list[Tensor]]:
-        """D of each node's values for the columns of L, a list over the m directions."""
+        """D of each node's value for the columns of L, a list over the m directions."""
         columns = self.factor.unbind(2)
-        parts = [self._plain] if len(columns) == 1 else []
-        parts = parts or [self._values(nodes, L.reshape(self.outputs.shape)) for L in columns]
+        passes = [self._plain] if len(columns) == 1 else []
+        passes = passes or [self._values(nodes, L.reshape(self.outputs.shape)) for L in columns]
         found: dict[Node, list[Tensor]] = {}
         for node in nodes:
-            values = [[part for part in one[node] if part is not None] for one in parts]
-            like = next(value[0] for value in values if value)
-            found[node] = [value[0] if value else torch.zeros_like(like) for value in values]
+            known = self.owner(node)
+            assert known is not None
+            like = self._plain[node][known[0]]
+            assert like is not None
+            parts = [one[node][known[0]] for one in passes]
+            found[node] = [torch.zeros_like(like) if part is None else part for part in parts]
         return found
 
     def _values(self, nodes: list[Node], cotangent: Tensor) -> dict[Node, list[Tensor | None]]:
@@ -113,10 +128,10 @@ def _cuts_above(leaf: Node, graph: dict[Node, list[Node]], passes: _Passes) -> l
         if depth == _MAX_DEPTH or not graph.get(node):
             return None
         for user in dict.fromkeys(graph[node]):
-            owner = passes.owner(user)
-            if owner is not None:
+            known = passes.owner(user)
+            if known is not None:
                 slots = [i for i, (child, _) in enumerate(user.next_functions) if child is node]
-                cuts += [Cut(user, slot, owner) for slot in slots]
+                cuts += [Cut(user, slot, *known) for slot in slots]
             elif user not in seen:
                 seen.add(user)
                 stack.append((user, depth + 1))

@@ -63,28 +63,22 @@ def codes_for(b: int, dtype: torch.dtype, device: torch.device) -> Codes:
     return codes
 
 
-def owners_of(plain: Sequence[Tensor | None], coded: Sequence[Sequence[Tensor | None]], codes: Codes) -> Tensor | None:
-    """The sample of each row of a node's values; None if a row belongs to more than one.
+def owners_of(D: Tensor, coded: Sequence[Tensor], codes: Codes) -> Tensor | None:
+    """The sample of each row of a value; None if a row belongs to more than one.
 
     Args:
-        plain: D(v) of each of the node's values; None where it is zero.
-        coded: for each digit, D(c v) of each.
+        D: sensitivities D(v).
+        coded: D(c v), for each digit.
         codes: of the samples.
 
     Returns:
-        Sample numbers that broadcast against the values: (n, 1, ...) for rows of the first dimension, (n, n', 1, ...) of the first two,
+        Sample numbers that broadcast against the value: (n, 1, ...) for rows of the first dimension, (n, n', 1, ...) of the first two,
         (1, n) for columns of a matrix.
     """
-    live = [i for i, part in enumerate(plain) if part is not None]
-    if len(live) != 1 or any(parts[live[0]] is None for parts in coded):
-        return None
-    D, others = plain[live[0]], [parts[live[0]] for parts in coded]
-    assert D is not None
     if D.dim() == 0 or not D.is_floating_point():
         return None
     for dims in _row_dimensions(D.dim()):
-        rest = [i for i in range(D.dim()) if i not in dims]
-        found = _owners(D, [part for part in others if part is not None], codes, rest)
+        found = _owners(D, coded, codes, [i for i in range(D.dim()) if i not in dims])
         if found is not None:
             return found
     return None

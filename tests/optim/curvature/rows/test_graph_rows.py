@@ -66,6 +66,11 @@ def closure_of(model, x):
     return closure
 
 
+def normed(layer):
+    """Normalised weights, which are no parameters of the layer's own."""
+    return nn.utils.parametrizations.weight_norm(layer)
+
+
 class Last(nn.Module):
     """A recurrent layer and a head on its last state."""
 
@@ -135,6 +140,11 @@ MODELS = {
     "numpy": lambda: Draws(np.random.rand),
     "generator": lambda: Draws(np.random.default_rng(0).random),
     "custom": Custom,
+    "normed convolutions": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 3)), normed(nn.Conv1d(2, 4, 2, padding=1, groups=2)), nn.Tanh(),
+        normed(nn.ConvTranspose1d(4, 2, 2, stride=2, groups=2)), nn.Unflatten(1, (1, 2)), nn.Tanh(),
+        normed(nn.Conv2d(1, 2, (1, 3), (1, 2), padding="valid", padding_mode="circular")), nn.Flatten(), nn.Linear(12, 2)
+    ),
 }  # fmt: skip
 
 
