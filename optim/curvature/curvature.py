@@ -30,14 +30,8 @@ from .factor import DetachedFactor, Factor, filled
 from .graph_products import GraphProducts
 from .losses.likelihood import Likelihood, require_likelihood
 from .losses.likelihood_detection import detect_likelihood
-from .losses.loss_hessian import (
-    LossCurvature,
-    differentiate,
-    fixed_probe,
-    in_the_range_of,
-    loss_curvature,
-    slope_product,
-)
+from .losses.loss_hessian import LossCurvature, fixed_probe, in_the_range_of, loss_curvature
+from .losses.products import LossProducts
 from .rows.explicit_rows import explicit_rows
 from .sensitivities import Sink, make_sink
 
@@ -65,7 +59,6 @@ class Curvature(Factor):
             k = b mc_samples; "empirical", k = b; "hessian" of the loss in the parameters, which has a `product` only.
         mc_samples: labels drawn for each sample ("mc-fisher").
         generator: of the labels, on the CPU; needed for "mc-fisher".
-        previous: likelihood of an earlier batch, as `detect_likelihood` takes it.
         keep_sensitivities: keep the layers' sensitivities, which Kronecker factors need, also where rows of M take less memory.
         verified: what `verify` found of models by the shapes of their calls; it is read, and filled by `verify`.
 
@@ -81,7 +74,6 @@ class Curvature(Factor):
         kind: CurvatureKind = "ggn",
         mc_samples: int = 1,
         generator: torch.Generator | None = None,
-        previous: Likelihood | None = None,
         keep_sensitivities: bool = False,
         verified: MutableMapping[CallShapes, Structure] | None = None,
     ) -> None:
@@ -108,8 +100,9 @@ class Curvature(Factor):
                 "in the loss, or outputs that are not the very tensor it was taken of, but another cast?): the Gauss-Newton matrix covers "
                 "outputs only; leave the term out, return that tensor"
             )
-        self.slope = differentiate(batch.loss, batch.outputs)
-        self.likelihood: Likelihood | None = detect_likelihood(self.slope, batch.outputs, previous)
+        self._loss = LossProducts(batch.loss, batch.outputs)
+        self.slope = self._loss.gradient
+        self.likelihood: Likelihood | None = detect_likelihood(self._loss)
         self._sampling = (mc_samples, generator)
         self._verified = {} if verified is None else verified
         self._products = GraphProducts(batch, self.parameters, self.trained)
@@ -173,7 +166,7 @@ class Curvature(Factor):
                     self.verify()
                 return super().product(values)
             if self.kind in ("ggn", "fisher"):
-                return self._vjp(slope_product(self.slope, self.batch.outputs, tangent))
+                return self._vjp(self._loss.products(tangent.unsqueeze(0))[0])
             L = self.loss.factor
             flat = tangent.double().reshape(len(L), 1, -1)
             return self._vjp(flat @ L @ L.mT)
@@ -265,19 +258,19 @@ class Curvature(Factor):
         outputs, likelihood = self.batch.outputs, self.likelihood
         samples, generator = self._sampling
         b = outputs.shape[0]
-        r = self.slope.detach().double().reshape(b, -1)
+        r = self._loss.slope.detach().double().reshape(b, -1)
         if self.kind == "hessian":
             raise InputError(
                 "the Hessian of the loss in the parameters has no factor M, since it may be indefinite: use NGDCG, which takes products "
                 'alone, or the curvature "ggn"'
             )
         if self.kind == "ggn" and likelihood is None:
-            return loss_curvature(self.slope, outputs)
+            return loss_curvature(self._loss)
         likelihood = require_likelihood(likelihood, f'curvature "{self.kind}"')
         if self.kind in ("ggn", "fisher"):
             return LossCurvature(r, *likelihood.factor())
         if self.kind == "empirical":
-            return in_the_range_of(likelihood.empirical(), r, torch.finfo(outputs.dtype).eps)
+            return in_the_range_of(likelihood.empirical(), r, torch.finfo(self._loss.dtype).eps)
         assert generator is not None
         factor = likelihood.sampled(samples, generator)
         return LossCurvature(r, factor, r.new_zeros(b, factor.shape[-1]), r)

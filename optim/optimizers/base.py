@@ -27,7 +27,6 @@ from ..curvature.batch import Closure, all_finite, evaluate
 from ..curvature.curvature import CallShapes, Curvature
 from ..curvature.factor import DetachedFactor, Factor
 from ..curvature.gradient_scaling import reject_scaler
-from ..curvature.losses.likelihood import Likelihood
 from ..curvature.residuals.residual_loss import residual_rows
 from ..curvature.stacked_factor import StackedFactor
 from .adaptation import QuadraticModel
@@ -78,7 +77,6 @@ class NaturalGradient(Optimizer):
         super().__init__(params, {"lr": lr, "damping": fixed, **of_groups})
         self._last: StepRecord | None = None
         self._verified_shapes: dict[CallShapes, Structure] = {}
-        self._likelihood: Likelihood | None = None
         self._steps = 0
         self._adapted = damping.start if isinstance(damping, LevenbergMarquardt) else None
         self._length = 1.0
@@ -151,11 +149,9 @@ class NaturalGradient(Optimizer):
                     self.config.curvature,
                     self.config.mc_samples,
                     self._generator,
-                    previous=self._likelihood,
                     keep_sensitivities=self._keeps_sensitivities(),
                     verified=self._verified_shapes,
                 )
-            self._likelihood = found.likelihood or self._likelihood
             if self.config.geodesic is not None:
                 require_least_squares(found)
         self._prepared.append((batch.again, loss, found))

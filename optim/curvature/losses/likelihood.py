@@ -18,8 +18,6 @@ from torch import Tensor
 from ....circuits.errors import InputError
 
 Family: TypeAlias = Literal["categorical", "bernoulli", "gaussian"]
-MIN_PROBABILITY = 1e-12
-"""Floor of probabilities: where a softmax saturates, the sources stay finite and L s = r stays exact; L changes by its square root."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +30,8 @@ class Likelihood:
         w: weights, (b, rows, 1).
         residual: dL/dz, (b, rows, C).
         order: shape of the outputs with the classes last, and the axis of the classes.
+        least: of a row's curvature, over its largest slope. Where a softmax is certain of the wrong class, the sources stay finite so, and
+            L s = r stays exact.
     """
 
     family: Family
@@ -39,6 +39,7 @@ class Likelihood:
     w: Tensor
     residual: Tensor
     order: tuple[tuple[int, ...], int]
+    least: float = 0.0
 
     @property
     def directions(self) -> int:
@@ -53,8 +54,10 @@ class Likelihood:
         """
         root = self.w.sqrt()
         inverse = torch.where(self.w > 0, 1 / root, 0.0)
+        least = torch.where(self.w > 0, self.least * self.residual.abs().amax(-1, keepdim=True) / self.w, 0.0)
         if self.family == "categorical":
-            v = self.p.sqrt()
+            p = torch.maximum(self.p, least.clamp(min=torch.finfo(self.p.dtype).tiny))
+            v = (p / p.sum(-1, keepdim=True)).sqrt()
             C = v.shape[-1]
             u = v + torch.eye(C, dtype=v.dtype, device=v.device)[0]
             Q = torch.eye(C, dtype=v.dtype, device=v.device)[:, 1:] - u.unsqueeze(-1) * (
@@ -63,7 +66,8 @@ class Likelihood:
             L = root.unsqueeze(-1) * v.unsqueeze(-1) * Q
             s = ((self.residual / v * inverse).unsqueeze(-2) @ Q).squeeze(-2)
         else:
-            deviation = root if self.family == "gaussian" else root * (self.p * (1 - self.p)).sqrt()
+            bernoulli = self.family == "bernoulli"
+            deviation = root * torch.maximum(self.p * (1 - self.p), least).sqrt() if bernoulli else root
             L = deviation.unsqueeze(-1)
             s = torch.where(deviation > 0, self.residual / deviation, 0.0)
         return self._outputs_first(self._block(L)), s.flatten(1)

@@ -1,10 +1,11 @@
 """Which likelihood a loss is the negative logarithm of, found from the loss itself.
 
-Its Hessian is probed: products with two fixed vectors, through the loss's own graph, must be those of the likelihood, within the rounding
-of the outputs' type; and its slope must be w (p - y) with y a possible label, the same for soft labels. Weights come from the products,
-row by row. A row whose softmax is saturated shows none: its Hessian must be as small as that of the likelihood, and it takes the weight of
-the row with most curvature; where all rows are saturated, that of an earlier batch, or the size of the slope where the certain class is
-not the label.
+Its Hessian is probed: products with two fixed vectors, through the loss's own graph, must be those of the likelihood, in every entry to
+the rounding of that entry, and its slope must be w (p - y) with y a possible label, the same for soft labels. Each row has a weight of its
+own, from the products. What is small in a softmax that is nearly certain is as accurate as anything else: p_i < 1e-30 has seven digits in
+float32, and so has the curvature w p_i, so that a certain row is told from one without curvature. Only a row whose probabilities are zero
+to the type says nothing; then the graph must show that the loss is a linear function of log-probabilities. What is not proved so is no
+likelihood, and its Hessian is taken as it is.
 """
 
 from __future__ import annotations
@@ -12,137 +13,118 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .likelihood import MIN_PROBABILITY, Likelihood
+from .likelihood import Likelihood
+from .loss_hessian import diagonal_of, roundings
+from .products import LossProducts
 
-_TOLERANCE = {torch.float64: 1e-9}
-_USUAL_TOLERANCE = 1e-4
-"""Tolerance of the Hessian's products, relative to their size."""
-_ROUNDING = 8
-"""Rounding of p in units of the type's eps: what is left of p (1 - p) below that is noise."""
-_MIN_SIGNAL = 100
-"""A row's curvature over the rounding, above which it determines the row's weight."""
+_LEAST = {torch.float64: 1e-20}
+_USUAL_LEAST = 1e-12
+"""`Likelihood.least` by the loss's type: below the rounding of its Hessian."""
+_CERTAIN, _PLAUSIBLE = 1e-3, 1e4
+"""Probability of other classes below which a row's own weight must be plausible: at most that many times its slope, or the weight of rows
+that are not so certain. (Any two-class row has some weight.)"""
+_HARD = 1e-3
+"""Relative error of the slope of a hard label."""
 
 
-def detect_likelihood(slope: Tensor, outputs: Tensor, previous: Likelihood | None = None) -> Likelihood | None:
+def detect_likelihood(loss: LossProducts) -> Likelihood | None:
     """The likelihood of a loss; None if it is none of the three.
 
-    Args:
-        slope: dL/dz with a graph (of `torch.autograd.grad(..., create_graph=True)`).
-        outputs: (b, ...) z. Classes may be the last dimension, or the second, as `torch.nn.functional.cross_entropy` takes them.
-        previous: likelihood of an earlier batch, for the weight of a batch that is saturated everywhere, as with a diverged network.
+    Classes may be the last dimension of the outputs, or the second, as `torch.nn.functional.cross_entropy` takes them.
     """
-    if not slope.requires_grad:
+    outputs = loss.outputs
+    if not loss.slope.requires_grad:
         return None
-    probes = _probes(outputs)
-    try:
-        (curved,) = torch.autograd.grad(slope, outputs, probes, is_grads_batched=True, retain_graph=True)
-    except RuntimeError:
-        return None
-    z, r, h, v = (part.detach().double() for part in (outputs, slope, curved, probes))
+    z, r, h, v = (part.detach().double() for part in (outputs, loss.slope, loss.probed, loss.probes))
     if not bool(torch.isfinite(h).all()):
         return None
-    tolerance = _TOLERANCE.get(outputs.dtype, _USUAL_TOLERANCE)
-    rounding = _ROUNDING * torch.finfo(outputs.dtype).eps
     last = outputs.dim() - 1
     for axis in [last, 1] if last > 1 else [last] if last == 1 else []:
-        found = _categorical(z, r, h, v, axis, tolerance, rounding, previous)
+        found = _categorical(loss, z, r, h, v, axis)
         if found is not None:
             return found
-    return _elementwise(z, r, h, v, tolerance, rounding) if bool(h.any()) else None
+    d = diagonal_of(loss)
+    return None if d is None else _gaussian(z, r, d, roundings(loss.dtype)) or _bernoulli(loss, z, r, d)
 
 
-def _categorical(
-    z: Tensor,
-    r: Tensor,
-    h: Tensor,
-    v: Tensor,
-    axis: int,
-    tolerance: float,
-    rounding: float,
-    previous: Likelihood | None,
-) -> Likelihood | None:
+def _categorical(loss: LossProducts, z: Tensor, r: Tensor, h: Tensor, v: Tensor, axis: int) -> Likelihood | None:
     z, r = z.movedim(axis, -1), r.movedim(axis, -1)
     h, v = h.movedim(axis + 1, -1), v.movedim(axis + 1, -1)
     C = z.shape[-1]
     if C < 2:
         return None
+    info = torch.finfo(loss.dtype)
+    gap = z.amax(-1, keepdim=True) - z
     p = torch.softmax(z, dim=-1)
-    product = p * (v - (p * v).sum(-1, keepdim=True))
-    size = (product * product).sum((0, -1), keepdim=True)[0]
-    w = (h * product).sum((0, -1), keepdim=True)[0] / size.clamp(min=1e-300)
-    reach = (size / (v * v).sum((0, -1), keepdim=True)[0]).sqrt()
-    shown = reach > _MIN_SIGNAL * rounding
-    flat = r.abs().amax(-1, keepdim=True) == 0
-    if bool((shown & ~flat).any()):
-        usual = float(w.flatten()[torch.where(flat, 0.0, reach).argmax()])
-    elif previous is not None and previous.family == "categorical":
-        usual = float(previous.w.max())
-    else:
-        usual = _weight_by_slope(p, r)
-    if not usual > 0:
+    rounding = roundings(loss.dtype) * (1 + gap)  # of p_i, relative
+    seen = p > 1e8 * info.tiny
+    live = seen.sum(-1, keepdim=True) > 1
+    centred = v - (p * v).sum(-1, keepdim=True)
+    ratio = torch.where(seen, h / p, 0.0)
+    weigh = (torch.where(seen, centred, 0.0) ** 2).sum((0, -1), keepdim=True)[0]
+    w = torch.where(live, (ratio * centred).sum((0, -1), keepdim=True)[0] / weigh, 0.0)
+    reach = v.abs().amax((0, -1), keepdim=True)[0]
+    close = (ratio - w * centred).abs() <= rounding * w * reach
+    unseen = h.abs() <= 1e10 * info.tiny * (w + r.abs().amax(-1, keepdim=True)) * reach
+    if not bool(torch.where(seen & live, close, unseen | (seen & ~live)).all()):
         return None
-    w = torch.where(shown, w, torch.where(flat, 0.0, usual))
-    if _off(h, w * product, tolerance, rounding * usual * float(v.norm())) or float(w.min()) < -tolerance * usual:
+    sloping = r.abs().amax(-1, keepdim=True) > 0
+    dead = sloping & ~live
+    if bool((sloping & live & (w == 0)).any()):
         return None
-    label = torch.where(w > tolerance * usual, p - r / w, p)
-    slack = 10 * (tolerance + rounding + torch.where(shown, rounding / reach, 0.0))  # w itself is as uncertain as that
-    if bool((label < -slack).any()) or bool(((label.sum(-1, keepdim=True) - 1).abs() > slack * C).any()):
+    certain = 1 - p.amax(-1, keepdim=True) < _CERTAIN
+    known = torch.maximum(torch.where(certain, 0.0, w).amax(), r.abs().amax(-1, keepdim=True))
+    odd = dead | (certain & (w > _PLAUSIBLE * known))
+    if (bool(odd.any()) or not float(w.max()) > 0) and not loss.is_affine_in("LogSoftmaxBackward0"):
         return None
-    order = (tuple(z.shape), axis)
+    # of a certain class that is not the label: the other rows' weight, or the slope for a hard label
+    w = torch.where(dead, torch.maximum(r.amax(-1, keepdim=True), w.amax()), w)
+    label = torch.where(w > 0, p - r / w, p)
+    slack = roundings(loss.dtype) * (1 + gap * p)
+    if bool((label < -slack).any()) or bool(((label.sum(-1) - 1).abs() > slack.sum(-1)).any()):
+        return None
     shape = (z.shape[0], -1, C)
-    p = p.clamp(min=MIN_PROBABILITY)
-    p = p / p.sum(-1, keepdim=True)
-    return Likelihood("categorical", p.reshape(shape), w.clamp(min=0).reshape(*shape[:2], 1), r.reshape(shape), order)
+    order, least = (tuple(z.shape), axis), _LEAST.get(loss.dtype, _USUAL_LEAST)
+    return Likelihood("categorical", p.reshape(shape), w.reshape(shape[0], -1, 1), r.reshape(shape), order, least)
 
 
-def _weight_by_slope(p: Tensor, r: Tensor) -> float:
-    """Weight of rows that are all saturated, for hard labels: w p of the certain class where it is not the label, else w (1 - p)."""
-    top = p.argmax(-1, keepdim=True)
-    sure, slope = p.gather(-1, top), r.gather(-1, top)
-    wrong = slope > 0
-    if bool(wrong.any()):
-        return float((slope / sure)[wrong].max())
-    left = (1 - sure).sum()
-    return float(-slope.sum() / left) if float(left) > 0 else 0.0
-
-
-def _elementwise(z: Tensor, r: Tensor, h: Tensor, v: Tensor, tolerance: float, rounding: float) -> Likelihood | None:
-    """A diagonal Hessian: Gaussian, where it is uniform except for zeros, or Bernoulli."""
-    d = (h * v).sum(0) / (v * v).sum(0)
-    if _off(h, d * v, tolerance, 0.0):
+def _gaussian(z: Tensor, r: Tensor, d: Tensor, rounding: float) -> Likelihood | None:
+    """A uniform diagonal, except for zeros without slope."""
+    top = d.amax()
+    live = d != 0
+    if not float(top) > 0 or bool((~live & (r != 0)).any()):
+        return None
+    if bool((live & ((d - top).abs() > rounding * top)).any()):
         return None
     shape = (z.shape[0], -1, 1)
-    order = (tuple(z.shape), z.dim() - 1)
-    live = d.abs() > tolerance * d.abs().max()
-    sloping = r.abs() > tolerance * r.abs().max()
-    top = d[live].max()
-    if not bool((~live & sloping).any()) and bool(((d[live] - top).abs() <= 10 * tolerance * top).all()) and top > 0:
-        w = torch.where(live, d, 0.0)
-        return Likelihood("gaussian", z.reshape(shape), w.reshape(shape), r.reshape(shape), order)
+    return Likelihood("gaussian", z.reshape(shape), d.reshape(shape), r.reshape(shape), (tuple(z.shape), z.dim() - 1))
+
+
+def _bernoulli(loss: LossProducts, z: Tensor, r: Tensor, d: Tensor) -> Likelihood | None:
+    """w p (1 - p) with the same w, or with any w where labels are 0 or 1; d and r zero where masked."""
+    eps = torch.finfo(loss.dtype).eps
     p = torch.sigmoid(z)
     spread = p * torch.sigmoid(-z)
-    shown = spread > _MIN_SIGNAL * rounding
-    if not bool(shown.any()):
+    # p (1 - p) is computed from p, which is rounded near one
+    rounding = roundings(loss.dtype) * (1 + z.abs()) * spread + torch.where(z > 0, 8 * eps, 0.0)
+    shown = (d > 0) & (spread > 1e3 * rounding)
+    masked = (d == 0) & (r == 0)
+    seen = torch.where(shown, spread, 0.0)
+    usual = (d / spread).flatten()[seen.argmax()]
+    if not float(seen.amax()) > _CERTAIN and not 0 < float(usual) <= _PLAUSIBLE * float(r.abs().amax()):
+        if bool(masked.all()) or not loss.is_affine_in("BinaryCrossEntropyWithLogitsBackward0"):
+            return None
+        if not bool(shown.any()):  # the weight by the largest slope, for a hard label
+            usual = (r / torch.where(r > 0, p, -torch.sigmoid(-z))).flatten()[r.abs().argmax()]
+    alike = (d - usual * spread).abs() <= usual * rounding
+    w = torch.where(masked, 0.0, torch.where(alike, usual, torch.where(shown, d / spread, -1.0)))
+    label = torch.where(w > 0, p - r / w, p)
+    slack = roundings(loss.dtype) + torch.where(shown, rounding / spread, 0.0)
+    expected = w * torch.where(r > 0, p, -torch.sigmoid(-z))
+    hard = (r - expected).abs() <= _HARD * expected.abs()
+    possible = torch.where(alike | masked, (label >= -slack) & (label <= 1 + slack), hard)
+    if float(w.min()) < 0 or not bool(possible.all()):
         return None
-    usual = float((d / spread).flatten()[torch.where(r == 0, 0.0, spread).argmax()])
-    w = torch.where(shown, d / spread, torch.where(r == 0, 0.0, usual))
-    w = torch.where(w.abs() <= 10 * tolerance * usual, 0.0, w)
-    uneven = (w != 0) & ((w - usual).abs() * spread > 100 * tolerance * usual * spread + rounding * usual)
-    if usual <= 0 or bool(uneven.any()) or _off(h, w * spread * v, tolerance, rounding * usual * float(v.norm())):
-        return None
-    label = p - r / usual
-    slack = 100 * tolerance + 10 * rounding
-    if bool(((w > 0) & ((label < -slack) | (label > 1 + slack))).any()):
-        return None
-    p = p.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    return Likelihood("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order)
-
-
-def _off(found: Tensor, expected: Tensor, tolerance: float, rounding: float) -> bool:
-    return float((found - expected).norm()) > tolerance * float(found.norm()) + rounding
-
-
-def _probes(outputs: Tensor) -> Tensor:
-    """(2, *outputs.shape) pseudo-random numbers, always the same."""
-    generator = torch.Generator().manual_seed(20240517)
-    return torch.randn(2, *outputs.shape, dtype=torch.float64, generator=generator).to(outputs)
+    shape = (z.shape[0], -1, 1)
+    order, least = (tuple(z.shape), z.dim() - 1), _LEAST.get(loss.dtype, _USUAL_LEAST)
+    return Likelihood("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order, least)

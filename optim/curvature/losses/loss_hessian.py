@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ....circuits.errors import InputError
+from .products import LossProducts
 
 MAX_OUTPUTS = 4096
 """Largest number of outputs of a sample, for a loss without a formula for its Hessian."""
@@ -37,41 +38,38 @@ class LossCurvature:
     remainder: Tensor | None = None
 
 
-def loss_curvature(slope: Tensor, outputs: Tensor) -> LossCurvature:
+def loss_curvature(loss: LossProducts) -> LossCurvature:
     """Factor the loss's Hessian in the outputs.
 
-    Any loss built from differentiable operations on `outputs` will do (reduction mean or sum), as long as it is convex
-    in the outputs and adds up over samples. Along eigenvectors of H whose eigenvalue is below 1e-12 (float64) or 1e-7 (float32) of the
+    Any loss built from differentiable operations on the outputs will do (reduction mean or sum), as long as it is convex
+    in the outputs and adds up over samples. The Hessian of one that adds up over outputs, too, is diagonal, and takes two products; any
+    other takes one for each output of a sample. Along eigenvectors of H whose eigenvalue is below 1e-12 (float64) or 1e-7 (float32) of the
     largest the sources are zero, and the slope is part of the remainder.
-
-    Args:
-        slope: dL/dz, of `differentiate`.
-        outputs: (b, ...) with a graph; trailing dimensions count as c.
 
     Raises:
         InputError: the loss is not twice differentiable, is not convex in the outputs, or couples samples.
     """
-    b, c = outputs.shape[0], outputs[0].numel()
-    r, H = _hessian(slope, outputs, b, c)
-    single = outputs.dtype != torch.float64
+    b, c = loss.outputs.shape[0], loss.outputs[0].numel()
+    r, eps = loss.slope.detach().double().reshape(b, c), torch.finfo(loss.dtype).eps
+    d = diagonal_of(loss)
+    if d is not None:
+        return _diagonal(r, d.reshape(b, c), eps)
+    H = _hessian(loss, b, c)
+    single = loss.dtype != torch.float64
     # H = (p - p^2) / b loses its digits by cancellation where a softmax saturates: what is left of it is to be judged against the rounding
     # of p, which is of order one, not against its own size
-    rounding = 4 * torch.finfo(outputs.dtype).eps
+    rounding = 4 * eps
     Q = _curved_directions(H, rounding * c)
     mu, V = torch.linalg.eigh(Q.mT @ H @ Q)
     top = float(mu.abs().amax()) if mu.numel() else 0.0
     low = float(mu.amin()) if mu.numel() else 0.0
     if low < -(1e-5 if single else 1e-9) * top - rounding * c:
-        raise InputError(
-            f"the loss is not convex in the outputs: its Hessian has the eigenvalue {low:.3g} (largest {top:.3g}), so "
-            "the Gauss-Newton matrix is not positive semi-definite; return as outputs the values that a convex loss "
-            "(cross-entropy, squared error) is taken of"
-        )
+        raise _not_convex(low, top)
     V, mu = Q @ V, mu.clamp(min=0)
     factor = V * mu.sqrt()[:, None, :]
     curved = mu > (1e-7 if single else 1e-12) * top
     sources = torch.where(curved, torch.einsum("bcm,bc->bm", V, r) / mu.sqrt(), 0.0)
-    return LossCurvature(r, factor, sources, remainder_of(r, factor, sources, torch.finfo(outputs.dtype).eps))
+    return LossCurvature(r, factor, sources, remainder_of(r, factor, sources, eps))
 
 
 def remainder_of(r: Tensor, factor: Tensor, sources: Tensor, eps: float) -> Tensor | None:
@@ -89,48 +87,53 @@ def in_the_range_of(columns: Tensor, r: Tensor, eps: float) -> LossCurvature:
     return LossCurvature(r, columns, sources, remainder_of(r, columns, sources, eps))
 
 
-def differentiate(loss: Tensor, outputs: Tensor) -> Tensor:
-    """dL/dz with a graph. InputError where the loss does not depend on the outputs."""
-    try:
-        (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
-    except RuntimeError as error:
-        raise InputError(
-            f"the loss cannot be differentiated in the outputs ({error}): compute the loss from the very tensor that "
-            "the closure returns as outputs"
-        ) from error
-    return slope
+def diagonal_of(loss: LossProducts) -> Tensor | None:
+    """The diagonal of the loss's Hessian, shaped as the outputs, float64; None if the Hessian is not diagonal."""
+    found, probes = loss.probed.double(), loss.probes.double()
+    d = (found * probes).sum(0) / (probes * probes).sum(0)
+    off = (found - d * probes).abs() > roundings(loss.dtype) * d.abs() * probes.abs().amax(0)
+    return None if bool(off.any()) or not bool(torch.isfinite(d).all()) else d
 
 
-def slope_product(slope: Tensor, outputs: Tensor, tangent: Tensor) -> Tensor:
-    """H v, shaped as the outputs; zero for a loss that is linear in them. InputError where it cannot be differentiated twice."""
-    if not slope.requires_grad:
-        return torch.zeros_like(outputs, requires_grad=False)
-    try:
-        (found,) = torch.autograd.grad(slope, outputs, tangent, retain_graph=True, materialize_grads=True)
-    except RuntimeError as error:
-        raise InputError(f"the loss cannot be differentiated twice in the outputs: {error}") from error
-    return found
+def roundings(dtype: torch.dtype) -> float:
+    """Relative error that an entry of a product may have."""
+    eps = torch.finfo(dtype).eps
+    return 64 * eps if eps < 1e-6 else 8 * eps
 
 
-def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor]:
-    """r (b, c) and H (b, c, c) in float64."""
+def _diagonal(r: Tensor, d: Tensor, eps: float) -> LossCurvature:
+    """The curvature of a loss that adds up over outputs."""
+    top = float(d.amax()) if d.numel() else 0.0
+    if d.numel() and float(d.amin()) < -32 * eps * max(top, 0.0):
+        raise _not_convex(float(d.amin()), top)
+    root = d.clamp(min=0).sqrt()
+    sources = torch.where(d > (1e-12 if eps > 1e-12 else 1e-16) * top, r / root, 0.0)
+    outside = r - root * sources
+    given = bool((outside.abs() > 8 * eps * r.abs()).any())
+    return LossCurvature(r, torch.diag_embed(root), sources, outside if given else None)
+
+
+def _not_convex(low: float, top: float) -> InputError:
+    return InputError(
+        f"the loss is not convex in the outputs: its Hessian has the eigenvalue {low:.3g} (largest {top:.3g}), so "
+        "the Gauss-Newton matrix is not positive semi-definite; return as outputs the values that a convex loss "
+        "(cross-entropy, squared error) is taken of"
+    )
+
+
+def _hessian(loss: LossProducts, b: int, c: int) -> Tensor:
+    """H (b, c, c) in float64."""
     if c > MAX_OUTPUTS:
         raise InputError(
             f"each sample has {c} outputs and the loss is none of those that have a formula: its Hessian takes a pass for each output (at "
-            f"most {MAX_OUTPUTS}); use cross-entropy, binary cross-entropy with logits or a squared error"
+            f"most {MAX_OUTPUTS}); use cross-entropy, binary cross-entropy with logits, or a sum over outputs"
         )
-    if not r.requires_grad:  # a loss linear in the outputs
-        return r.detach().double().reshape(b, c), torch.zeros(b, c, c, dtype=torch.float64, device=r.device)
     # one cotangent for each output (its column sum over samples is the block column), and a pseudo-random one over all
     # samples, which agrees with the blocks only if samples do not couple
-    probe = fixed_probe(b * c).to(r).reshape(1, *r.shape)
-    cotangents = torch.eye(c, dtype=r.dtype, device=r.device)[:, None, :].expand(c, b, c).reshape(c, *r.shape)
-    try:
-        (columns,) = torch.autograd.grad(
-            r, outputs, torch.cat([cotangents, probe]), is_grads_batched=True, retain_graph=True
-        )
-    except RuntimeError as error:
-        raise InputError(f"the loss cannot be differentiated twice in the outputs: {error}") from error
+    shape, eps = loss.outputs.shape, torch.finfo(loss.dtype).eps
+    probe = loss.probes[:1]
+    cotangents = torch.eye(c, dtype=loss.dtype, device=probe.device)[:, None, :].expand(c, b, c).reshape(c, *shape)
+    columns = loss.products(torch.cat([cotangents, probe]))
     columns = columns.double().reshape(c + 1, b, c)
     H = columns[:-1].permute(1, 2, 0)
     H = (H + H.mT) / 2
@@ -138,13 +141,12 @@ def _hessian(r: Tensor, outputs: Tensor, b: int, c: int) -> tuple[Tensor, Tensor
     # (rounding of the two orders of summation is below these tolerances; a coupling that matters is not)
     mismatch = float((torch.einsum("bij,bj->bi", H, flat) - columns[-1]).abs().max())
     scale = float(H.abs().sum(-1).max())
-    eps = torch.finfo(outputs.dtype).eps
-    if mismatch > (1e-9 if outputs.dtype == torch.float64 else 1e-4) * scale + 8 * c * eps:
+    if mismatch > (1e-9 if loss.dtype == torch.float64 else 1e-4) * scale + 8 * c * eps:
         raise InputError(
             "the loss couples samples of the batch (its Hessian in the outputs is not block diagonal): give a loss "
             "that is a sum or mean over samples"
         )
-    return r.detach().double().reshape(b, c), H
+    return H
 
 
 def _curved_directions(H: Tensor, rounding: float) -> Tensor:

@@ -30,6 +30,7 @@ LOSSES = {
     "squares of one output, slope of the other": lambda z: (z[:, 0].square() + z[:, 1]).mean(),
     "hinge and a square": lambda z: F.relu(1 - z).mean() + (z[:, :1] + 2 * z[:, 1:]).square().mean(),
 }
+LOSSES["Huber"] = lambda z: F.huber_loss(z, LABELS.to(z))
 OPTIMIZERS = {
     "NGD": (NGD, {}),
     "CG": (NGDCG, {"tolerance": 1e-13, "max_iter": 200}),
@@ -71,6 +72,48 @@ def test_a_step_is_the_damped_natural_gradient(name, optimizer):
     # without the remainder, or with the gradient alone, the step is another
     in_range = torch.linalg.solve(C + LAMBDA * torch.eye(len(g), dtype=F64), C @ torch.linalg.pinv(C) @ g)
     assert float((in_range - expected).norm()) > 0.1 * float(expected.norm())
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS])
+def test_an_outlier_at_zero_is_no_certain_class(optimizer):
+    """X = 1, 2, 3, y = 0.5, 0.3, 9 from zero: with (C + 0.1 I) x = g of the slopes (-0.5, -0.3, -1) / 3 and curvatures (1, 1, 0) / 3."""
+    model = nn.Linear(1, 1).double()
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    x = torch.tensor([[1.0], [2.0], [3.0]], dtype=F64)
+    y = torch.tensor([[0.5], [0.3], [9.0]], dtype=F64)
+    kind, options = OPTIMIZERS[optimizer]
+
+    def closure():
+        z = model(x)
+        return F.huber_loss(z, y), z
+
+    found = -step_of(kind, options, model, closure)
+    A = torch.tensor([[5 / 3, 1.0], [1.0, 2 / 3]], dtype=F64) + LAMBDA * torch.eye(2, dtype=F64)
+    expected = torch.linalg.solve(A, torch.tensor([4.1, 1.8], dtype=F64) / 3)
+    torch.testing.assert_close(expected, torch.tensor([1.2633, -0.8652], dtype=F64), rtol=0, atol=5e-5)
+    assert float((found - expected).norm()) < (2e-2 if optimizer == "refined" else 1e-10) * float(expected.norm())
+
+
+@pytest.mark.parametrize(
+    "loss_of",
+    [
+        lambda z: 0 * z.sum(),
+        lambda z: F.relu(z - 1e9).mean(),
+        lambda z: F.cross_entropy(z, torch.full((6,), -100), reduction="sum"),
+    ],
+)
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_flat_batch_is_a_step_of_zero(loss_of, optimizer, outputs):
+    model = nn.Linear(3, outputs)
+    kind, options = OPTIMIZERS[optimizer]
+
+    def closure():
+        z = model(torch.ones(6, 3))
+        return loss_of(z), z
+
+    assert not step_of(kind, options, model, closure).any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
