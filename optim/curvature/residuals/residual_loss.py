@@ -59,18 +59,10 @@ class ResidualLoss:
 
     def __call__(self) -> tuple[Tensor, Tensor]:
         """(loss, outputs): the loss, and all residuals, (k, 1), term by term; with a graph where gradients are enabled."""
-        found = [term.values() for term in self.terms]
-        loss = sum(term.scale**2 / 2 * r.square().sum() for term, r in zip(self.terms, found, strict=True))
-        assert isinstance(loss, Tensor)
-        return loss, torch.cat([r.reshape(-1, 1) for r in found])
-
-    def with_slope(self) -> tuple[float, Tensor, Tensor]:
-        """The loss, the outputs, and the derivative of the loss in them, (k, 1), without a graph."""
-        with torch.no_grad():
-            found = [term.values() for term in self.terms]
-        slopes = [term.scale**2 * r for term, r in zip(self.terms, found, strict=True)]
-        loss = sum(float((slope * r).sum()) / 2 for slope, r in zip(slopes, found, strict=True))
-        return loss, torch.cat([r.reshape(-1, 1) for r in found]), torch.cat([r.reshape(-1, 1) for r in slopes])
+        found = [term.values().reshape(-1, 1) for term in self.terms]
+        outputs = torch.cat(found)
+        weights = torch.cat([r.new_full(r.shape, term.scale**2 / 2) for term, r in zip(self.terms, found, strict=True)])
+        return (weights * outputs.square()).sum(), outputs
 
     def loss(self) -> Tensor:
         """The loss, without a graph."""
@@ -97,7 +89,10 @@ class ResidualLoss:
                 "optimizer of another model?"
             )
         like, k = parameters[used[0]].detach(), sum(sizes)
-        M = {i: like.new_zeros(k, parameters[i].numel()) for i in used}
+        M = {i: like.new_empty(k, parameters[i].numel()) for i in used}
+        for i, rows in M.items():
+            if any(i not in J for _, J in firsts):
+                rows.zero_()
         s = torch.empty(k, dtype=torch.float64, device=like.device)
         weights = torch.cat([s.new_full((size,), term.scale) for term, size in zip(self.terms, sizes, strict=True)])
         start = 0

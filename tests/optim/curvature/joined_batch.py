@@ -71,7 +71,9 @@ def trained(model, ddp, x, y, name, group):
         return F.cross_entropy(z, y), z
 
     if name == "residual":
-        closure = ResidualLoss(model, lambda m, one: m(one[0][None])[0] - torch.eye(3, dtype=torch.float64)[one[1]], (x, y))
+        closure = ResidualLoss(
+            model, lambda m, one: m(one[0][None])[0] - torch.eye(3, dtype=torch.float64)[one[1]], (x, y)
+        )
     for _ in range(2):
         optimizer.step(closure)
     assert optimizer.last.outcome is Outcome.OK

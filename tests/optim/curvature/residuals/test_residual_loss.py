@@ -9,6 +9,7 @@ from torch.func import functional_call, hessian, jacrev
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import thermograd as tg
+from thermograd.optim import Curvature, evaluate
 
 F64 = torch.float64
 DAMPING = 0.03
@@ -95,17 +96,19 @@ def test_the_step_is_that_of_the_dense_system(name):
 
 def test_as_a_closure_it_is_the_same_loss_with_its_gradient():
     model = network(2, 6, 6, 1)
-    value, _, g = dense(model)
+    value, C, g = dense(model)
     loss, outputs = problem(model)()
     loss.backward()
     assert outputs.shape == (12, 1)
-    assert float(loss) == pytest.approx(value, rel=1e-12)
+    assert float(loss.detach()) == pytest.approx(value, rel=1e-12)
     torch.testing.assert_close(parameters_to_vector([p.grad for p in model.parameters()]), g, rtol=1e-10, atol=1e-12)
     bare = problem(model).loss()
     assert not bare.requires_grad
     assert float(bare) == pytest.approx(value, rel=1e-12)
     with torch.no_grad():
         assert not problem(model)()[1].requires_grad
+    by_its_graph = Curvature(evaluate(problem(model)), list(model.parameters()))
+    torch.testing.assert_close(by_its_graph.dense(), C, rtol=1e-10, atol=1e-12)
 
 
 def test_micro_batches_are_one_batch_and_groups_have_their_dampings():
