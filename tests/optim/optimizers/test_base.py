@@ -32,6 +32,7 @@ KINDS = {
     "cg": (NGDCG, {"tolerance": 1e-12, "max_iter": 300}),
     "warm cg": (NGDCG, {"warm_start": True}),
     "woodbury": (NGDWoodbury, {}),
+    "sketch": (NGDWoodbury, {"sketch": 5}),
     "kfac": (KFAC, {"refresh": 3}),
     "mc kfac": (KFAC, {"curvature": "mc-fisher"}),
     "mc ngd": (NGD, {"curvature": "mc-fisher", "mc_samples": 2}),
