@@ -59,10 +59,21 @@ class ResidualLoss:
 
     def __call__(self) -> tuple[Tensor, Tensor]:
         """(loss, outputs): the loss, and all residuals, (k, 1), term by term; with a graph where gradients are enabled."""
+        outputs, weights = self._outputs()
+        return (weights * outputs.square()).sum() / 2, outputs
+
+    def with_slope(self) -> tuple[float, Tensor, Tensor]:
+        """The loss, the outputs, and the derivative of the loss in them, (k, 1), without a graph."""
+        with torch.no_grad():
+            outputs, weights = self._outputs()
+        slope = weights * outputs
+        return float((slope * outputs).sum()) / 2, outputs, slope
+
+    def _outputs(self) -> tuple[Tensor, Tensor]:
+        """All residuals, (k, 1), and w_t / b_t of each."""
         found = [term.values().reshape(-1, 1) for term in self.terms]
-        outputs = torch.cat(found)
-        weights = torch.cat([r.new_full(r.shape, term.scale**2 / 2) for term, r in zip(self.terms, found, strict=True)])
-        return (weights * outputs.square()).sum(), outputs
+        weights = [r.new_full(r.shape, term.scale**2) for term, r in zip(self.terms, found, strict=True)]
+        return torch.cat(found), torch.cat(weights)
 
     def loss(self) -> Tensor:
         """The loss, without a graph."""
