@@ -2,9 +2,9 @@
 
     python benchmarks/optim/residual_rows.py [--repeat 9] [--docs docs/optimizer.md]
 
-Poisson's equation in a cube of d dimensions, -laplace u = d pi^2 prod sin(pi x_i), in float64. Times are medians of the processor time
-of one thread, in ms. Adam's closure is the fastest of three: autograd.grad twice, `laplacian` of the whole batch, the `ResidualLoss` itself.
-"J, nested": the same rows with the Laplacian by torch.func.jvp of jvp, all directions under vmap, in place of the forward Laplacian.
+Poisson's equation in a cube of d dimensions, -laplace u = d pi^2 prod sin(pi x_i), in float64. Times are medians of the processor
+time of one thread, in ms. Adam's closure is the fastest of three: autograd.grad twice, `laplacian` of the whole batch, the
+`ResidualLoss`. "J, nested": the same rows with the Laplacian by torch.func.jvp of jvp, all directions under vmap.
 """
 
 from __future__ import annotations
