@@ -11,6 +11,7 @@ from torch.func import functional_call, jacrev, jvp
 
 import thermograd as tg
 from thermograd.circuits.errors import InputError
+from thermograd.optim.optimizers.options.reevaluation import evaluate_again
 
 F64 = torch.float64
 DAMPING = 0.02
@@ -120,6 +121,35 @@ def test_micro_batches_are_one_batch():
         parts.prepare(half)
         parts.step()
     torch.testing.assert_close(flat(other.parameters()), flat(model.parameters()), rtol=1e-7, atol=1e-8)
+
+
+def test_a_residual_loss_takes_the_steps_of_its_closure():
+    """Also below the rounding of the loss, where its change comes from the slopes in the outputs."""
+    model, _, _ = problem()
+    other, _, _ = problem()
+    x, t = torch.randn(7, 2, dtype=F64), torch.randn(7, 2, dtype=F64)
+    terms = [
+        tg.ResidualLoss(model, lambda net, one: net(one[0]) - one[1], samples=(x[some], t[some]), weight=weight)
+        for some, weight in ((slice(0, 4), 3.0), (slice(4, 7), 1.0))
+    ]
+
+    def closure():
+        r = other(x) - t
+        weights = torch.cat([torch.full((4, 1), 3 / 4, dtype=F64), torch.full((3, 1), 1 / 3, dtype=F64)])
+        return (weights * r.square()).sum() / 2, r
+
+    options = {"lr": 1.0, "damping": 1e-6, "line_search": True, "geodesic": 0.75}
+    ends = []
+    for net, batch in ((model, sum(terms)), (other, closure)):
+        optimizer = tg.NGD(net.parameters(), **options)
+        for _ in range(5):
+            optimizer.step(batch)
+        ends.append((flat(net.parameters()), optimizer.last.length, optimizer.last.trials))
+    torch.testing.assert_close(ends[0][0], ends[1][0], rtol=1e-6, atol=1e-6)
+    assert ends[0][1:] == ends[1][1:]
+    first = evaluate_again(terms[0])
+    (slope,) = torch.autograd.grad(*terms[0]())
+    assert torch.allclose(first.slope, slope)
 
 
 def test_a_resumed_run_is_the_same_to_the_bit():
