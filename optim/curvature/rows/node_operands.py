@@ -68,25 +68,24 @@ class Operands:
 
     def add(self, cuts: Sequence[Cut], D: list[Tensor]) -> bool:
         """Work out the cuts of one node with its sensitivities of the m directions; False if the node cannot be called."""
-        rest = []
-        for cut in cuts:
-            A = _product_inputs(cut)
-            rows = None if A is not None else _direct_rows(cut, D, self.b)
-            if A is not None:
-                self._products[cut.key] = self._product(cut, A, D)
-            elif rows is not None:
-                self._rows[cut.key] = rows
-            else:
-                rest.append(cut)
         try:
+            rest = [cut for cut in cuts if not self._add_direct(cut, D)]
             found = _masked_rows(rest, D, self.b) if rest else []
-        except (
-            RuntimeError,
-            TypeError,
-        ):  # a node that vmap cannot run, nor a single call, such as a Function of Python
+        except (RuntimeError, TypeError):  # of a node that must not be called apart from a whole backward pass
             return False
         self._rows |= {cut.key: rows for cut, rows in zip(rest, found, strict=True)}
         return True
+
+    def _add_direct(self, cut: Cut, D: list[Tensor]) -> bool:
+        """Work out a product, a convolution or an elementwise operation; False for any other."""
+        A = _product_inputs(cut)
+        if A is not None:
+            self._products[cut.key] = self._product(cut, A, D)
+            return True
+        rows = _direct_rows(cut, D, self.b)
+        if rows is not None:
+            self._rows[cut.key] = rows
+        return rows is not None
 
     def _product(self, cut: Cut, A: Tensor, D: list[Tensor]) -> tuple[Tensor, Tensor]:
         """(left, right), (b, m, rows, ...) each, whose products summed over rows are those of the operand below transpositions."""
@@ -192,7 +191,8 @@ def _called(cuts: Sequence[Cut], D: Tensor) -> list[Tensor]:
     node = cuts[0].node
     given: list[Tensor | None] = [None] * len(node._input_metadata)
     given[cuts[0].output] = D
-    parts = cast(Any, node)(*given)
+    whole = cast(Any, node)
+    parts = whole(*given) if callable(node) else whole.apply(*given)  # (a Function of Python)
     parts = parts if isinstance(parts, tuple) else (parts,)
     return [parts[cut.slot] for cut in cuts]
 
