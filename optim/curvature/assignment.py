@@ -73,7 +73,7 @@ def assign(
     modules = {call.node: call for call in batch.recorder.calls}
     using = {i: calls_of(parameters[i], graph, modules) for i in trained}
     rest = [parameters[i] for i, (used, calls) in using.items() if used and not calls]
-    products = functional_products(rest, graph)
+    products = functional_products(rest, graph, modules)
     found = {i: calls or products.get(id(parameters[i]), []) for i, (used, calls) in using.items() if used}
     calls = list({call.node: call for some in found.values() for call in some}.values())
     for call in calls:

@@ -98,7 +98,7 @@ class LayerBlock(ParameterBlock):
                 add_product(K, part)
             return
         matrices = [use for use in self.uses if isinstance(use, MatrixUse)]
-        alike = len({(use.groups, use.width) for use in matrices}) == 1
+        alike = len({(use.groups, use.width, use.transposed) for use in matrices}) == 1
         if self.weight is None or len(matrices) < len(self.uses) or not alike:
             for rows in self.rows():
                 add_product(K, rows)

@@ -28,7 +28,11 @@ LAYERS: tuple[type[nn.Module], ...] = (
     nn.Conv1d,
     nn.Conv2d,
     nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
     nn.Embedding,
+    nn.EmbeddingBag,
     nn.LayerNorm,
     nn.RMSNorm,
     nn.GroupNorm,
@@ -170,6 +174,8 @@ class ForwardRecorder:
             self.roots.append(RootCall(module, args, kwargs, output))
         if isinstance(module, _DropoutNd) and module.training and module.p > 0:
             self.random.append(type(module).__name__)
+        elif isinstance(module, nn.EmbeddingBag) and len(args) + len(kwargs) > 1:
+            pass  # offsets, or weights of the tokens
         elif type(module) in LAYERS and isinstance(x, Tensor):
             self._record(module, x, output, statistics)
         return replaced

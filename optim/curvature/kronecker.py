@@ -148,7 +148,7 @@ def _factors(block: ParameterBlock) -> tuple[Tensor, Tensor] | None:
     B: Tensor | None = None
     for use, sensitivities in zip(uses, block.D, strict=True):
         x, D = use.patches(), use.by_position(sensitivities)
-        if x.shape[1] > 1:
+        if x.shape[1] > 1 or use.transposed:
             return None
         positions += x.shape[2]
         x = x.reshape(-1, x.shape[-1])

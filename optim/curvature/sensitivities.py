@@ -126,7 +126,7 @@ def _prefers_rows(
         return False
     first = uses[0]
     if isinstance(first, MatrixUse) and weight is not None:
-        o = parameters[weight].shape[0]
+        o = first.outputs
         if not by_rows(b, m, o // first.groups, outputs // o, first.width + (bias is not None)):
             return False
     return numbers <= max(outputs, MAX_ENTRIES // (b * m))

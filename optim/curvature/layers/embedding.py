@@ -1,4 +1,4 @@
-"""`nn.Embedding`: the weight's rows of the tokens."""
+"""`nn.Embedding` and `nn.EmbeddingBag`: the weight's rows of the tokens, and their sums or means."""
 
 from __future__ import annotations
 
@@ -53,3 +53,36 @@ class EmbeddingUse(Use):
         """Values with zeros at the padding token, which torch does not train."""
         padding = self.module.padding_idx
         return values if padding is None else values * (self.call.input != padding).unsqueeze(-1)
+
+
+class EmbeddingBagUse(EmbeddingUse):
+    """`nn.EmbeddingBag` on (b, T) tokens: the sum of their rows, or the mean, without the padding token."""
+
+    def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """Sums of the rows of V."""
+        return (super().jvp(weight, bias) * self._shares).sum(1)
+
+    def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+        """Each token takes its share of the bag's cotangent."""
+        return super().vjp(cotangent.unsqueeze(1) * self._shares, weight, bias)
+
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
+        """Rows for all tokens of the table; there is no bias."""
+        return super().rows(self._spread(D), weight, bias, hold)
+
+    def token_rows(self, D: Tensor, tokens: Tensor) -> Tensor:
+        """(b, m, tokens, o): the rows of some tokens of the table, which are sorted."""
+        return super().token_rows(self._spread(D), tokens)
+
+    def _spread(self, D: Tensor) -> Tensor:
+        """(b, m, T, o)."""
+        return D.unsqueeze(2) * self._shares.unsqueeze(1)
+
+    @property
+    def _shares(self) -> Tensor:
+        """(b, T, 1)."""
+        tokens, padding = self.call.input, self.module.padding_idx
+        live = torch.ones_like(tokens) if padding is None else (tokens != padding).to(tokens.dtype)
+        live = live.to(self.module.weight.dtype).unsqueeze(2)
+        mean = cast(nn.EmbeddingBag, self.call.module).mode == "mean"
+        return live / live.sum(1, keepdim=True).clamp(min=1) if mean else live

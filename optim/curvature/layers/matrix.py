@@ -28,6 +28,10 @@ class MatrixUse(Use):
     """Input channels of each group."""
     width: int
     """Inputs q of the matrix, a multiple of `channels`."""
+    outputs: int
+    """Outputs of all groups together."""
+    transposed = False
+    """Whether the parameter is (q, o)."""
 
     @abstractmethod
     def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
@@ -73,6 +77,7 @@ class LinearUse(MatrixUse):
     def __init__(self, call: Call) -> None:
         super().__init__(call)
         self.groups, self.channels, self.width = 1, call.input.shape[-1], call.input.shape[-1]
+        self.outputs = call.shape[-1]
 
     def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """x V^T + v."""
@@ -101,6 +106,26 @@ class LinearUse(MatrixUse):
         return D.reshape(b, 1, m, -1, o).mT
 
 
+class TransposedLinearUse(LinearUse):
+    """The product x W with W (q, o)."""
+
+    transposed = True
+
+    def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """x V + v."""
+        return super().jvp(None if weight is None else weight.mT, bias)
+
+    def vjp(self, cotangent: Tensor, weight: bool, bias: bool) -> Pair:
+        """Sums of outer products over samples and positions."""
+        dW, db = super().vjp(cotangent, weight, bias)
+        return None if dW is None else dW.mT, db
+
+    def rows(self, D: Tensor, weight: bool, bias: bool, hold: bool = False) -> Pair:
+        """Rows of shapes (b, m, q o) and (b, m, o)."""
+        dW, db = super().rows(D, weight, bias, hold)
+        return None if dW is None else dW.unflatten(2, (self.outputs, self.width)).mT.flatten(2), db
+
+
 class ConvolutionUse(MatrixUse):
     """`nn.Conv1d`, `nn.Conv2d` and `nn.Conv3d` on (b, channels, ...), any stride, padding, dilation and groups."""
 
@@ -110,6 +135,7 @@ class ConvolutionUse(MatrixUse):
         self._dimensions = len(self.module.kernel_size)
         self.groups, self.channels = self.module.groups, self.module.in_channels // self.module.groups
         self.width = self.channels * math.prod(self.module.kernel_size)
+        self.outputs = self.module.out_channels
 
     def jvp(self, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The layer with V for its weight."""
@@ -136,7 +162,7 @@ class ConvolutionUse(MatrixUse):
         module = self.module
         some = self.call.input.unflatten(1, (module.groups, -1))[:, :, channels]
         x = self._padded(some.flatten(1, 2))
-        columns = _unfolded(x, module.kernel_size, module.dilation, module.stride)
+        columns = unfolded(x, module.kernel_size, module.dilation, module.stride)
         columns = columns.reshape(len(x), module.groups, -1, columns.shape[-1])
         b, g, q, T = columns.shape
         if not ones:
@@ -156,7 +182,7 @@ class ConvolutionUse(MatrixUse):
         return F.pad(x, around, "constant" if mode == "zeros" else mode) if any(around) else x
 
 
-def _unfolded(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> Tensor:
+def unfolded(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> Tensor:
     """Patches of (b, channels, ...), as columns (b, channels times the kernel's entries, T)."""
     missing = 2 - len(kernel)
     if missing >= 0:

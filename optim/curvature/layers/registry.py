@@ -6,16 +6,26 @@ import dataclasses
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..hooks import Call
-from .embedding import EmbeddingUse
-from .matrix import ConvolutionUse, LinearUse
+from .embedding import EmbeddingBagUse, EmbeddingUse
+from .matrix import ConvolutionUse, LinearUse, TransposedLinearUse
 from .scaling import ScalingUse, scaled_input
+from .transposed_convolution import TransposedConvolutionUse
 from .use import Use
 
 
 class FunctionalLinear(nn.Module):
-    """Stands for the module of a call that is a product of the autograd graph, x W^T, and no module's."""
+    """Stands for the module of a call that is a product of the autograd graph, and no module's.
+
+    Args:
+        transposed: x W with W (q, o), in place of x W^T.
+    """
+
+    def __init__(self, transposed: bool = False) -> None:
+        super().__init__()
+        self.transposed = transposed
 
 
 def row_dimensions(call: Call) -> tuple[int, bool]:
@@ -38,12 +48,17 @@ def use_of(call: Call, dtype: torch.dtype) -> Use | None:
     module, x = call.module, call.input
     if isinstance(module, nn.Embedding):
         return None if module.max_norm is not None or module.scale_grad_by_freq or module.sparse else EmbeddingUse(call)
+    if isinstance(module, nn.EmbeddingBag):
+        plain = x.dim() == 2 and module.mode != "max" and module.max_norm is None
+        return EmbeddingBagUse(call) if plain and not module.scale_grad_by_freq and not module.sparse else None
     if not x.is_floating_point():
         return None
+    rounded = dataclasses.replace(call, input=x.to(dtype))  # it was, under autocast
     if isinstance(module, nn.Linear | FunctionalLinear):
-        return LinearUse(dataclasses.replace(call, input=x.to(dtype)))  # under autocast it was rounded
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        whole = x.dim() == len(module.kernel_size) + 2
-        return ConvolutionUse(dataclasses.replace(call, input=x.to(dtype))) if whole else None
+        transposed = isinstance(module, FunctionalLinear) and module.transposed
+        return TransposedLinearUse(rounded) if transposed else LinearUse(rounded)
+    if isinstance(module, _ConvNd):
+        kind = TransposedConvolutionUse if isinstance(module, _ConvTransposeNd) else ConvolutionUse
+        return kind(rounded) if x.dim() == len(module.kernel_size) + 2 else None
     scaled = scaled_input(call, dtype)
     return None if scaled is None else ScalingUse(dataclasses.replace(call, input=scaled))

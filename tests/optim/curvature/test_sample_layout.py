@@ -150,6 +150,30 @@ def test_functional_products():
     check(built(1, Functional), seeded(1, 3, 5, 4), squared)
 
 
+class Tokens(nn.Module):
+    """A table whose transpose is the output matrix, by a product that is no module's; and a matrix that is made of parameters alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.down, self.up = (
+            nn.Embedding(5, 3),
+            nn.Parameter(torch.rand(2, 3)),
+            nn.Parameter(torch.rand(3, 2)),
+        )
+
+    def forward(self, tokens):
+        h = self.table(tokens)
+        h = torch.tanh(h + h @ (self.up @ self.down))
+        return F.linear(h.sum(1), self.table.weight)
+
+
+@pytest.mark.parametrize("b", [1, 3, 4])
+def test_a_table_beside_its_product(b):
+    tokens = torch.randint(5, (b, 4), generator=torch.Generator().manual_seed(1))
+    found = check(built(1, Tokens), tokens, softmax, direct=False)
+    assert found.fallbacks == ([1] if b == 1 else [0, 1])  # one sample's rows are all
+
+
 class Other(Functional):
     """Uses that are not x W^T, or not alone."""
 
@@ -161,7 +185,7 @@ class Other(Functional):
 
 def test_other_uses_are_no_products():
     found = check(built(1, Other), seeded(1, 3, 5, 4), squared, direct=False)
-    assert len(found.fallbacks) == 4  # all but the head's
+    assert len(found.fallbacks) == 4  # w, b, v, and the tied weight; its bias, wide, c, both and narrow are not used
 
 
 def test_layouts_without_evidence_are_proved_later():

@@ -1,5 +1,6 @@
 """Embeddings against rows of the Jacobian taken output by output, in float64: products, Gram matrix, rows."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,3 +64,37 @@ class Mean(nn.Module):
 
     def forward(self, x):
         return x.mean(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be differentiated twice")
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+@pytest.mark.parametrize("padding", [None, 1])
+def test_bags(mode, padding):
+    """Of tokens that come twice, of padding, and of nothing else."""
+    model = built(1, lambda: nn.Sequential(nn.EmbeddingBag(5, 3, mode=mode, padding_idx=padding), nn.Linear(3, 2)))
+    check(model, torch.tensor([[0, 1, 0], [1, 1, 1], [4, 2, 3], [1, 2, 2]]), softmax)
+
+
+class Bags(nn.Module):
+    """What else a bag may be."""
+
+    def __init__(self, mode, **given):
+        super().__init__()
+        self.table, self.head, self.given = nn.EmbeddingBag(5, 3, mode=mode), nn.Linear(3, 2), given
+
+    def forward(self, tokens):
+        return self.head(self.table(tokens, **self.given))
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be differentiated twice")
+@pytest.mark.parametrize(
+    "bags",
+    [
+        lambda: Bags("max"),
+        lambda: Bags("sum", per_sample_weights=torch.rand(3, 2, dtype=torch.float64)),
+        lambda: nn.Sequential(nn.Flatten(0), Bags("sum", offsets=torch.tensor([0, 1, 4]))),
+    ],
+)
+def test_other_bags_have_no_direct_form(bags):
+    found = check(built(1, bags), torch.tensor([[0, 1], [1, 1], [4, 2]]), squared, direct=False)
+    assert found.fallbacks == [0]
