@@ -90,7 +90,7 @@ def test_mlp_against_the_oracle(b, widths, classes, activation, bias, loss, doub
 
 
 class Tied(nn.Module):
-    """One matrix used twice, once transposed outside its layer."""
+    """One matrix used twice, once changed outside its layer."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,7 @@ class Tied(nn.Module):
         self.outer = nn.Linear(4, 3)
 
     def forward(self, x):
-        return self.outer(torch.tanh(self.inner(torch.tanh(self.inner(x))) @ self.inner.weight))
+        return self.outer(torch.tanh(self.inner(torch.tanh(self.inner(x))) @ (2 * self.inner.weight)))
 
 
 class Sequence(nn.Module):
