@@ -213,8 +213,12 @@ class NGDWoodbury(NaturalGradient):
         if not all_finite(K):
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
         K.diagonal().add_(damping)
-        inner = torch.linalg.solve(K, (M @ g).double())
-        x = (g - inner.to(g.dtype) @ M) / damping
+        factors = torch.linalg.lu_factor(K)
+        x, r = torch.zeros_like(g), g
+        for _ in range(2):  # the difference cancels where damping is small, and the residual tells by how much
+            inner = torch.linalg.lu_solve(*factors, (M @ r).double().unsqueeze(1)).squeeze(1)
+            x = x + (r - inner.to(g.dtype) @ M) / damping
+            r = g - (M @ x) @ M - damping * x
         return Direction(_shaped(x, gradient), Outcome.OK, factor.cells)
 
 

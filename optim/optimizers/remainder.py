@@ -22,6 +22,8 @@ from ..curvature.factor import Factor
 
 _TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 """Relative error of x, by the bound |residual| / lambda."""
+_ROUNDINGS = 16
+"""Residual over |g_r|, in roundings of the products' type, below which nothing is gained: g_r is no better known."""
 _MAX_CORRECTIONS = 8
 MAX_ENTRIES = 2**26
 """Largest number of entries of M that is written out in float64."""
@@ -88,14 +90,18 @@ def _corrected(
     """(C + damping I)^-1 g, and whether its error is within the tolerance."""
     best = [torch.zeros_like(part) for part in g]
     r, size = list(g), length(g)
+    start = size
+    enough = _ROUNDINGS * torch.finfo(g[0].dtype).eps * size
     for _ in range(_MAX_CORRECTIONS):
         back = rmatvec(inverse(matvec(r).double()))
         x = [old + (a - c) / damping for old, a, c in zip(best, r, back, strict=True)]
+        if enough <= tolerance * damping * length(x) and size == start:  # the terms did not cancel
+            return x, True
         after = [a - c - damping * v for a, c, v in zip(g, rmatvec(matvec(x)), x, strict=True)]
         before, size = size, length(after)
         if not size < before:
-            break
+            return best, before <= 4 * enough
         best, r = x, after
-        if size <= tolerance * damping * length(x):
+        if size <= max(enough, tolerance * damping * length(x)):
             return best, True
-    return best, size == 0
+    return best, False

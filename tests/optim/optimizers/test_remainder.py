@@ -164,6 +164,35 @@ def test_micro_batches_and_groups_carry_the_remainder():
     )
 
 
+def test_the_empirical_fisher_of_rows_with_weights_of_their_own():
+    """Rows whose weights differ by rounding have one source; of others, what it does not give is the remainder: in both, against dense.
+
+    C = sum_i h_i h_i^T with h_i = sum_j J_ij^T r_ij / sqrt(w_ij) over the rows j of a sample.
+    """
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Linear(3, 6), nn.Unflatten(1, (2, 3))).double()
+    x, y = torch.randn(5, 3, dtype=F64), torch.randint(0, 3, (5, 2))
+    for weights in (torch.ones(5, 2, dtype=F64), torch.tensor([[0.3, 1.0]], dtype=F64).expand(5, 2)):
+        weights = weights / 7 * (1 + 1e-16)
+
+        def closure(weights=weights):
+            z = model(x)
+            each = F.cross_entropy(z.view(10, 3), y.reshape(-1), reduction="none").view(5, 2)
+            return (weights * each).sum(), z
+
+        loss, z = closure()
+        scores = torch.softmax(z.view(5, 2, 3), -1) - F.one_hot(y, 3)
+        columns = (weights.sqrt().unsqueeze(-1) * scores).reshape(5, 6).detach()
+        h = torch.cat([torch.einsum("bi,bj->bij", columns, x).reshape(5, -1), columns], dim=1)
+        g = flat(torch.autograd.grad(loss, list(model.parameters())))
+        expected = torch.linalg.solve(h.T @ h + LAMBDA * torch.eye(24, dtype=F64), g)
+        factor = Curvature(evaluate(closure), list(model.parameters()), "empirical")
+        found = solve_dual(factor, LAMBDA)
+        assert found is not None
+        torch.testing.assert_close(flat(found), expected, rtol=1e-10, atol=1e-12)
+        assert (factor.remainder is None) == bool((weights[0, 0] - weights[0, 1]).abs() < 1e-9)
+
+
 def test_drawn_labels_on_the_dual_cells_take_the_digital_step():
     model, x = model_and_data()
     y = torch.tensor([0, 1, 1, 0, 1, 0])
