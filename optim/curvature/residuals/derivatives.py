@@ -7,7 +7,7 @@ activations, sums, products, concatenations), and by torch.func, forward over re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -69,7 +69,7 @@ def second_derivative(model: Function, x: Tensor, direction: Tensor) -> Tensor:
     return _derivatives(model, x, direction.unsqueeze(0), None, order=2)[2]
 
 
-def laplacian(model: Function, x: Tensor, weights: Tensor | None = None) -> Tensor:
+def laplacian(model: Function, x: Tensor, weights: Tensor | Sequence[float] | None = None) -> Tensor:
     """sum_i w_i d2u/dx_i2, shaped as u.
 
     Args:
@@ -80,7 +80,9 @@ def laplacian(model: Function, x: Tensor, weights: Tensor | None = None) -> Tens
     return _derivatives(model, x, _coordinates(x), weights, order=2)[2]
 
 
-def value_gradient_laplacian(model: Function, x: Tensor, weights: Tensor | None = None) -> Derivatives:
+def value_gradient_laplacian(
+    model: Function, x: Tensor, weights: Tensor | Sequence[float] | None = None
+) -> Derivatives:
     """u, du/dx and sum_i w_i d2u/dx_i2 in one pass.
 
     Args:
@@ -97,7 +99,7 @@ def _coordinates(x: Tensor) -> Tensor:
 
 
 def _derivatives(
-    model: Function, x: Tensor, directions: Tensor, weights: Tensor | None, order: int
+    model: Function, x: Tensor, directions: Tensor, weights: Tensor | Sequence[float] | None, order: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """u, its derivatives along the directions (r, d), (r, ...), and the weighted sum of the second ones."""
     if not isinstance(x, Tensor) or not x.is_floating_point() or directions.shape[-1] != x.shape[-1]:

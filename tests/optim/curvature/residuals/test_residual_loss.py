@@ -1,6 +1,8 @@
 """`ResidualLoss`: steps against the dense Gauss-Newton system in float64, as a closure, in micro-batches; what it refuses."""
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -245,3 +247,17 @@ def test_tied_parameters_a_coefficient_buffers_and_vectors_of_residuals():
     grads = torch.autograd.grad(loss, list(model.parameters()))
     assert outputs.shape == (12, 1)
     torch.testing.assert_close(parameters_to_vector(grads), J.T @ r, rtol=1e-9, atol=1e-11)
+
+
+def test_the_example_of_the_documentation():
+    page = (Path(__file__).parents[4] / "docs" / "optimizer.md").read_text(encoding="utf-8")
+    section = page.split("## Residuals of differential equations")[1].split("\n## ")[0]
+    [example] = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    names = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        exec(example.replace("range(100)", "range(15)"), names)
+    x = numbers(9, 100, 2)
+    exact_solution = torch.sin(torch.pi * x).prod(1)
+    error = names["model"](x)[:, 0].detach() - exact_solution
+    assert float(error.norm() / exact_solution.norm()) < 0.2
