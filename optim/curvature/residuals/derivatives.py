@@ -104,10 +104,12 @@ def _derivatives(
     """u, its derivatives along the directions (r, d), (r, ...), and the weighted sum of the second ones."""
     if not isinstance(x, Tensor) or not x.is_floating_point() or directions.shape[-1] != x.shape[-1]:
         raise InputError(f"x is {x!r}, directions {tuple(directions.shape)}: give samples (..., d) and directions (d,)")
-    if weights is not None and weights.shape != directions.shape[:1]:
-        raise InputError(
-            f"weights are of shape {tuple(weights.shape)}: give {len(directions)}, one for each coordinate"
-        )
+    if weights is not None:
+        weights = torch.as_tensor(weights, dtype=x.dtype, device=x.device)
+        if weights.shape != directions.shape[:1]:
+            raise InputError(
+                f"weights are of shape {tuple(weights.shape)}: give {len(directions)}, one for each coordinate"
+            )
     along = directions.reshape(len(directions), *(1 for _ in x.shape[1:]), -1).expand(-1, *x.shape)
     try:
         u = model(Taylor(x.unsqueeze(0), along, None, weights, order))  # type: ignore[arg-type]

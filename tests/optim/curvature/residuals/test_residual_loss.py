@@ -256,8 +256,8 @@ def test_the_example_of_the_documentation():
     names = {}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        exec(example.replace("range(100)", "range(15)"), names)
+        exec(example.replace("range(100)", "range(20)"), names)
     x = numbers(9, 100, 2)
     exact_solution = torch.sin(torch.pi * x).prod(1)
     error = names["model"](x)[:, 0].detach() - exact_solution
-    assert float(error.norm() / exact_solution.norm()) < 0.2
+    assert float(error.norm() / exact_solution.norm()) < 0.5  # (1 at the start)
