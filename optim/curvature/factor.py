@@ -131,9 +131,9 @@ class Factor(ABC):
 
 
 def filled(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
-    """The parts, with zeros for missing ones."""
+    """The parts, dense, with zeros for missing ones."""
     return [
-        torch.zeros_like(p, requires_grad=False) if part is None else part.detach()
+        torch.zeros_like(p, requires_grad=False) if part is None else part.detach().to_dense()
         for part, p in zip(parts, like, strict=True)
     ]
 

@@ -1,7 +1,7 @@
 """Products with J and with the Hessian of the loss in the parameters, by differentiating backward passes.
 
-J^T w is linear in w; its derivative along v is J v. What torch cannot differentiate twice (its fused attention, `nn.EmbeddingBag`) has
-no such product.
+J^T w is linear in w; its derivative along v is J v. What torch cannot differentiate twice has no such product (its fused attention,
+`nn.EmbeddingBag`), or another one (an embedding with `scale_grad_by_freq`, some users' own functions), which is noticed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from .batch import Batch
 from .factor import filled
+from .losses.loss_hessian import fixed_probe
 
 
 class GraphProducts:
@@ -40,16 +41,37 @@ class GraphProducts:
         """
         if self._impossible:
             return None
+        first = self._adjoint is None
         try:
-            return self._tangent(values)
+            found = self._tangent(values)
+            if not first or self._is_adjoint(found, values):
+                return found
+            why = "its second derivatives do not belong to its backward pass"
         except RuntimeError as error:
-            self._impossible, self._adjoint = True, None
-            warnings.warn(
-                f"the model cannot be differentiated twice ({str(error).strip().splitlines()[0]}): products take the rows of its Jacobian "
-                "instead, with their memory; fused attention can be under torch.nn.attention.sdpa_kernel(SDPBackend.MATH)",
-                stacklevel=5,
-            )
-            return None
+            why = str(error).strip().splitlines()[0]
+        self._impossible, self._adjoint = True, None
+        warnings.warn(
+            f"the model cannot be differentiated twice ({why}): products take the rows of its Jacobian instead, with their memory; fused "
+            "attention can be under torch.nn.attention.sdpa_kernel(SDPBackend.MATH)",
+            stacklevel=5,
+        )
+        return None
+
+    def _is_adjoint(self, tangent: Tensor, values: Sequence[Tensor]) -> bool:
+        """Whether u . (J v) = (J^T u) . v for a fixed pseudo-random u."""
+        outputs = self.batch.outputs
+        u = fixed_probe(outputs.numel()).to(outputs).reshape(outputs.shape)
+        back = torch.autograd.grad(outputs, self._wanted, u, retain_graph=True, allow_unused=True)
+        pairs = [
+            (part.to_dense().double(), values[i].double())
+            for part, i in zip(back, self.trained, strict=True)
+            if part is not None
+        ]
+        expected = float(sum(((a * b).sum() for a, b in pairs), torch.zeros(())))
+        size = float(sum((a.norm() * b.norm() for a, b in pairs), torch.zeros(())))
+        eps = torch.finfo(outputs.dtype).eps
+        found = float((u.double() * tangent.double()).sum())
+        return abs(found - expected) <= eps**0.5 * float(u.norm() * tangent.norm()) + 1e3 * eps * size
 
     def _tangent(self, values: Sequence[Tensor]) -> Tensor:
         outputs = self.batch.outputs

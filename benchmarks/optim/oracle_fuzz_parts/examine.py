@@ -93,12 +93,12 @@ def _steps(case: Case, replicas: list[Case], result: Result, control: Control) -
             return
         # how the state should be after one run of each closure
         state = random_state()
-        before = [p.detach().clone() for p in case.parameters]
         once = replicas[0]
         copy_state(case.net, once.net)
         for i in range(len(case.losses)):
             once.closure(i)()
         moved = random_state()
+        before = [p.detach().clone() for p in once.parameters]  # (Embedding(max_norm) changes its own in forward)
         restore(state)
         result.expected = not truth.convex or truth.coupled or not truth.finite
         try:

@@ -19,7 +19,10 @@ from .layers import (
     Encoder,
     FusedAttention,
     Gate,
+    Habit,
+    Mixup,
     Parameter,
+    PositionsFirst,
     PositionTable,
     RandomScale,
     Recurrent,
@@ -75,6 +78,22 @@ def linear(draw: Draw, width: int, out: int) -> nn.Module:
     return wrapped(draw, nn.Linear(width, out, bias=draw.chance(0.8)))
 
 
+HABITS = (
+    "checkpointed", "by keyword", "positions joined", "positions first", "changed in place", "overwritten", "half detached", "rounded",
+    "reversed gradient", "hooked", "half the samples", "not contiguous",
+)  # fmt: skip
+
+
+def habit(draw: Draw, h: Tensor) -> nn.Module:
+    """A layer of its own width, called as users do."""
+    d = h.shape[-1]
+    layers: list[nn.Module] = [nn.Linear(d, d), nn.LayerNorm(d), wrapped(draw, nn.Linear(d, d))]
+    if h.dim() == 4:
+        layers = [nn.Conv2d(h.shape[1], h.shape[1], 3, padding=1), nn.GroupNorm(1, h.shape[1])]
+    kind = draw.pick([one for one in HABITS if "positions" not in one or h.dim() == 3])
+    return Habit(draw.pick(layers), kind)
+
+
 def _mode(draw: Draw, layer: Any) -> nn.Module:
     """Mark some batch normalisations as kept in evaluation mode (`make_case`)."""
     layer.kept_in_evaluation = draw.chance(0.4)
@@ -86,9 +105,13 @@ def vector_layer(draw: Draw, h: Tensor) -> nn.Module:
     d = h.shape[-1]
     kinds = {
         "linear": 6, "activation": 4, "norm": 1, "batch": 2, "dropout": 2, "group": 1, "residual": 2, "tied": 1, "gate": 1,
-        "scale": 1, "transposed": 1, "shared": 1, "random": 1, "remember": 1, "bilinear": 1, "positions": 1,
+        "scale": 1, "transposed": 1, "shared": 1, "random": 1, "remember": 1, "bilinear": 1, "positions": 1, "habit": 2, "mixup": 1,
     }  # fmt: skip
     kind = draw.pick([name for name, weight in kinds.items() for _ in range(weight)])
+    if kind == "habit":
+        return habit(draw, h)
+    if kind == "mixup":
+        return Mixup()
     if kind == "activation":
         return activation(draw)
     if kind == "norm":
@@ -145,8 +168,13 @@ def sequence_layer(draw: Draw, h: Tensor) -> nn.Module:
     kinds = {
         "linear": 4, "activation": 3, "norm": 2, "attention": 3, "fused": 1, "encoder": 3, "recurrent": 2, "cell": 1, "convolution": 2,
         "position": 2, "table": 1, "dropout": 1, "batch": 1, "residual": 2, "tied": 1, "instance": 1, "random": 1, "remember": 1, "gate": 1,
+        "habit": 2, "mixup": 1,
     }  # fmt: skip
     kind = draw.pick([name for name, weight in kinds.items() for _ in range(weight)])
+    if kind == "habit":
+        return habit(draw, h)
+    if kind == "mixup":
+        return Mixup()
     if kind == "activation":
         return activation(draw)
     if kind == "norm":
@@ -173,7 +201,10 @@ def sequence_layer(draw: Draw, h: Tensor) -> nn.Module:
         return Encoder(layer, t, causal)
     if kind == "recurrent":
         out = draw.pick(WIDTHS)
-        return Recurrent(draw.pick([nn.LSTM, nn.GRU, nn.RNN])(d, out, batch_first=True, bidirectional=draw.chance(0.2)))
+        made = draw.pick([nn.LSTM, nn.GRU, nn.RNN])
+        if draw.chance(0.2):
+            return PositionsFirst(made(d, out, num_layers=2, dropout=0.2))
+        return Recurrent(made(d, out, batch_first=True, bidirectional=draw.chance(0.2)))
     if kind == "cell":
         return Unrolled(draw.pick([nn.GRUCell, nn.RNNCell])(d, d), d)
     if kind == "convolution":
@@ -213,9 +244,13 @@ def image_layer(draw: Draw, h: Tensor) -> nn.Module:
     small = min(high, wide)
     kinds = {
         "convolution": 6, "activation": 4, "batch": 3, "group": 2, "instance": 1, "norm": 1, "pool": 2, "dropout": 2, "residual": 2,
-        "scale": 1, "transposed": 1, "random": 1, "remember": 1, "tied": 1,
+        "scale": 1, "transposed": 1, "random": 1, "remember": 1, "tied": 1, "habit": 2, "mixup": 1,
     }  # fmt: skip
     kind = draw.pick([name for name, weight in kinds.items() for _ in range(weight)])
+    if kind == "habit":
+        return habit(draw, h)
+    if kind == "mixup":
+        return Mixup()
     if kind == "activation":
         return activation(draw)
     if kind == "batch":

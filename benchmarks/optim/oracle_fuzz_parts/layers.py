@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class Apply(nn.Module):
@@ -232,3 +233,73 @@ class Remembers(nn.Module):
 
     def extra_repr(self) -> str:
         return f"buffer={self.buffer}, start={self.start}"
+
+
+class Reverse(torch.autograd.Function):
+    """Identity whose gradient has the other sign, as in domain adaptation: a user's own function, which vmap does not know."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        return h.view_as(h)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
+        return -gradient[0]
+
+
+class Habit(nn.Module):
+    """A layer, called in one of the ways that users have."""
+
+    def __init__(self, layer: nn.Module, kind: str) -> None:
+        super().__init__()
+        self.layer, self.kind = layer, kind
+
+    def forward(self, h: Tensor) -> Tensor:
+        layer = self.layer
+        if self.kind == "checkpointed":
+            return checkpoint(lambda h: torch.tanh(layer(h)), h, use_reentrant=False)
+        if self.kind == "by keyword":
+            return layer(input=h)
+        if self.kind == "positions joined":
+            return layer(h.reshape(-1, h.shape[-1])).reshape(*h.shape[:-1], -1)
+        if self.kind == "positions first":
+            return layer(h.transpose(0, 1)).transpose(0, 1)
+        z = layer(h)
+        if self.kind == "changed in place":
+            z[:, 0] *= 0.5
+        elif self.kind == "overwritten":
+            z[:, -1] = 0.1
+        elif self.kind == "half detached":
+            z = 0.5 * z + 0.5 * z.detach()
+        elif self.kind == "rounded":
+            z = z + (torch.round(2 * z) / 2 - z).detach()
+        elif self.kind == "reversed gradient":
+            z = Reverse.apply(z)
+        elif self.kind == "hooked" and z.requires_grad:
+            z.register_hook(lambda gradient: 0.3 * gradient)
+        elif self.kind == "half the samples":
+            z = torch.cat([z[: len(z) // 2], layer(0.5 * h[len(z) // 2 :])])
+        elif self.kind == "not contiguous":
+            z = z.transpose(0, -1).contiguous().transpose(0, -1)
+        return z
+
+    def extra_repr(self) -> str:
+        return self.kind
+
+
+class Mixup(nn.Module):
+    """In training mode samples are mixed with others, in an order that is drawn."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return 0.7 * h + 0.3 * h[torch.randperm(len(h))] if self.training else h
+
+
+class PositionsFirst(nn.Module):
+    """A recurrent layer over (t, b, d)."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.layer(h.transpose(0, 1))[0].transpose(0, 1)

@@ -78,7 +78,15 @@ def make_network(draw: Draw) -> Network:
     h = first
     words = [f"{kind} {tuple(first.shape)}"]
     if kind == "tokens":
-        parts.append(nn.Embedding(6, draw.pick([2, 4]), padding_idx=draw.pick([None, 0])))
+        kinds: list[dict[str, Any]] = [
+            {},
+            {},
+            {"padding_idx": 1},
+            {"scale_grad_by_freq": True},
+            {"max_norm": 1.0},
+            {"sparse": True},
+        ]
+        parts.append(nn.Embedding(6, draw.pick([2, 4]), **draw.pick(kinds)))
         h = parts[-1](first)
     elif kind == "bag":
         parts.append(nn.EmbeddingBag(6, draw.pick([2, 4]), mode=draw.pick(["sum", "mean", "max"])))
@@ -142,6 +150,9 @@ def _outputs(
             "squeezed",
             "mean removed",
             "penultimate",
+            "reversed",
+            "joined",
+            "channels last",
         ]
     )
     words.append(f"outputs: {kind}")
@@ -175,6 +186,12 @@ def _outputs(
         return net, lambda net, x: (lambda z: z.reshape(-1, z.shape[-1]))(net.whole(x))
     if kind == "twice" and x.is_floating_point():
         return net, lambda net, x: net.whole(x) - net.whole(0.5 * x)
+    if kind == "reversed":
+        return net, lambda net, x: net.whole(x).flip(0)
+    if kind == "joined" and x.is_floating_point():
+        return net, lambda net, x: torch.cat([net.whole(x), net.whole(0.5 * x)])
+    if kind == "channels last" and x.dim() == 4:
+        return net, lambda net, x: net.whole(x.to(memory_format=torch.channels_last))
     if kind == "squeezed":
         return net, lambda net, x: net.whole(x).flatten(1).sum(1)
     if kind == "mean removed":

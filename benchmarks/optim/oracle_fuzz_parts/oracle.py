@@ -110,7 +110,8 @@ def true_step(case: Case, replicas: list[Case], dampings: list[float]) -> Truth:
     held = hold_statistics(fixed.net)
     n = sum(p.numel() for p in case.parameters)
     C, g, loss = torch.zeros(n, n, dtype=F64), torch.zeros(n, dtype=F64), 0.0
-    convex, coupled, finite, noise = True, False, True, 0.0
+    convex, coupled, finite, noise, spread = True, False, True, 0.0, 0.0
+    single = case.parameters[0].dtype == torch.float32
     eps = torch.finfo(case.parameters[0].dtype).eps
     for i in range(len(case.losses)):
         before = random_state()
@@ -156,7 +157,13 @@ def true_step(case: Case, replicas: list[Case], dampings: list[float]) -> Truth:
         g += share * gradient
         loss += share * float(value)
         slope = torch.autograd.functional.vjp(case.losses[i].run, z.detach().double())[1] if finite else flat
-        noise += share * eps * float(J.norm()) * (1 + float(slope.norm()) + float(H.abs().max()))
+        spread += share * eps * float(J.norm()) ** 2 * float(H.abs().max())
+        noise += (
+            share
+            * eps
+            * max(float(J.norm()), 1.0 if single else 0.0)
+            * (1 + float(slope.norm()) + float(H.abs().max()))
+        )
     restore(state)
     damped = (
         C
@@ -165,8 +172,8 @@ def true_step(case: Case, replicas: list[Case], dampings: list[float]) -> Truth:
         ).diag()
     )
     x = torch.linalg.solve(damped, g) if finite else g
-    relative, share = (2e-3, 30) if case.parameters[0].dtype == torch.float32 else (1e-6, 1000)
-    rounding = share * (noise + eps * float(C.norm()) * float(x.norm())) / min(dampings)
+    relative, allowed = (2e-3, 30) if single else (1e-6, 1000)
+    rounding = allowed * (noise + spread * float(x.norm())) / min(dampings)
     tolerance = relative * float(x.norm()) + rounding
     return Truth(loss, x, C, g, tolerance, convex, coupled, finite)
 
@@ -180,5 +187,7 @@ def _flat(parts: tuple[Tensor | None, ...], case: Case) -> Tensor:
     pieces = []
     for p in case.parameters:
         part = next(found) if p.requires_grad else None
-        pieces.append(torch.zeros(p.numel(), dtype=F64) if part is None else part.detach().double().reshape(-1))
+        pieces.append(
+            torch.zeros(p.numel(), dtype=F64) if part is None else part.detach().to_dense().double().reshape(-1)
+        )
     return torch.cat(pieces)

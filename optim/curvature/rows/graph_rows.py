@@ -54,7 +54,7 @@ def graph_rows(outputs: Tensor, factor: Tensor, parameters: Sequence[Tensor]) ->
             continue
         for M, part in zip(found, parts, strict=True):
             if part is not None:
-                M[rows.start : rows.stop] = part.reshape(len(rows), -1)
+                M[rows.start : rows.stop] = part.to_dense().reshape(len(rows), -1)
         start = rows.stop
     return found
 

@@ -186,10 +186,10 @@ def _to_parameters(operands: dict[tuple[Node, int], Tensor], parameters: Sequenc
             parts = tuple(_stacked(group) for group in zip(*singles, strict=True))
         for M, part in zip(found, parts, strict=True):
             if part is not None:
-                M[start : start + step] += part.reshape(len(part), -1).to(M.dtype)
+                M[start : start + step] += part.to_dense().reshape(len(part), -1).to(M.dtype)
     return found
 
 
 def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
-    live = [part for part in parts if part is not None]
+    live = [part.to_dense() for part in parts if part is not None]
     return torch.stack(live) if live else None

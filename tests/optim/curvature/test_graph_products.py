@@ -36,10 +36,16 @@ def bag():
     return nn.Sequential(nn.EmbeddingBag(5, 4, mode="mean"), nn.Tanh(), nn.Linear(4, 3))
 
 
+def counted():
+    """Its gradients are divided by how often a row occurs, which its second derivatives are not."""
+    return nn.Sequential(nn.Embedding(5, 4, scale_grad_by_freq=True), nn.Flatten(), nn.Tanh(), nn.Linear(8, 3))
+
+
 MODELS = {
     "fused attention": (Fused, lambda: seeded(1, 3, 4, 4)),
     "encoder": (Encoder, lambda: seeded(1, 3, 4, 4)),
     "bag": (bag, lambda: torch.tensor([[0, 1], [2, 2], [3, 4]])),
+    "counted": (counted, lambda: torch.tensor([[0, 1], [2, 2], [2, 4]])),
 }
 
 
@@ -70,7 +76,19 @@ def test_cg_takes_rows_where_the_model_cannot_be_differentiated_twice(name, loss
     assert float((found - expected).norm()) < 1e-8 * float(expected.norm())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("kind", [tg.NGD, tg.NGDCG])
+def test_gradients_may_be_sparse(kind):
+    words = torch.tensor([[0, 1], [2, 2], [2, 4]])
+    steps = []
+    for sparse in (False, True):
+        model = built(
+            1, lambda s=sparse: nn.Sequential(nn.Embedding(5, 4, sparse=s), nn.Flatten(), nn.Linear(8, 3))
+        ).double()
+        steps.append(step_of(kind(model.parameters(), lr=1.0, damping=0.1), model, words, softmax))
+    assert torch.allclose(*steps, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["fused attention", "encoder", "bag"])
 def test_the_hessian_says_what_it_needs(name):
     build, inputs = MODELS[name]
     model, x = built(1, build).double(), inputs()
