@@ -21,6 +21,7 @@ from ..compiler.factors import kronecker_factors, low_rank_factors
 from ..compiler.linear_system import LinearSystem
 from ..compiler.validate import check_damping, check_symmetric
 from .checks import batch_of, check_alike, check_square, check_tensor
+from .implicit_gram import ImplicitGram
 
 DENSE_LIMIT = 20_000
 """Largest N for which the N x N matrix is written out (3.2 GB in float64)."""
@@ -316,7 +317,7 @@ def eigenvalue_floor(system: LinearSystem) -> float | None:
     """
     if isinstance(system, Dense):
         floor = system.floor
-    elif isinstance(system, Implicit):
+    elif isinstance(system, Implicit | ImplicitGram):
         floor = system.damping
     elif isinstance(system, LowRank):
         least = 0.0 if system.H is None else min(0.0, float(torch.linalg.eigvalsh(system.H.double())[..., 0].min()))

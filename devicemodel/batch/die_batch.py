@@ -36,6 +36,7 @@ from ..devices.surrogate import FLICKER, REMEDY
 from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host, Run
 from ..host.readout import ReadOut
+from ..implicit_gram import ImplicitGram
 from ..systems import Dense, Implicit
 from .arguments import RealArray, checked_seed, checked_system, seeds_of
 from .board import DieBatchBoard, DifferentiableVoltages, Law
@@ -169,7 +170,7 @@ class DieBatch:
 
     def accepts(self, system: LinearSystem) -> bool:
         """True for systems that can be written out, entry by entry."""
-        return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
+        return isinstance(system, LinearSystem) and not isinstance(system, Implicit | ImplicitGram)
 
     def program(self, system: LinearSystem, duration: float, seed: int) -> RunRows:
         """New dies programmed with a system; see `DeviceBatch.program`.

@@ -35,6 +35,7 @@ from ..host.calibrated_range import CalibratedRange
 from ..host.host import Run
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
+from ..implicit_gram import ImplicitGram
 from ..systems import Dense, Implicit, Kronecker, LowRank, changes, eigenvalue_floor
 from .conductance_drift import aged
 from .die_temperature import DieTemperature, heat_of_run
@@ -252,7 +253,7 @@ class CircuitDevice(HostedDevice):
             return isinstance(system, LowRank | Kronecker)
         if isinstance(system, Dense | LowRank | Kronecker):  # a protocol takes longer to look at
             return True
-        return isinstance(system, LinearSystem) and not isinstance(system, Implicit)
+        return isinstance(system, LinearSystem) and not isinstance(system, Implicit | ImplicitGram)
 
     def _program(self, system: LinearSystem) -> ProgramBoard:
         if self.fabric != "auto" and not fabric_named(self.fabric).mean:

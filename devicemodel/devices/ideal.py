@@ -6,7 +6,8 @@
 
 It is evaluated as functions of A on its eigenvalues: by `eigh` of the matrix for `Dense`, of both factors for `Kronecker`, and
 by `eigh` of the small Gram matrix for `LowRank`, where the complement of the range of J^T is one eigenvalue, the damping, N - k
-times over; without eigenvalues for `Implicit`, and for a large `Dense` with a floor (`product_law`). This is the device's own law
+times over; without eigenvalues for `Implicit`, a large `Dense` with a floor (`product_law`), and `ImplicitGram` (`gram_law`). This is the
+device's own law
 at the time asked for, not a solution handed to it: the settled state is the limit of the same functions.
 
 With a friction gamma the cells are oscillators,
@@ -32,6 +33,8 @@ from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
 from ..device import Outcome, Solution
+from ..implicit_gram import ImplicitGram
+from ..ou.gram_law import GramLaw
 from ..ou.oscillation import Oscillation
 from ..ou.product_law import LARGE, ProductLaw, ShiftedLaw
 from ..systems import Dense, Implicit, Kronecker, LowRank, check_vector, eigenvalue_floor
@@ -89,8 +92,9 @@ class IdealDevice:
         return 1 if self.friction is None else 2
 
     def accepts(self, system: LinearSystem) -> bool:
-        """True for every linear system, of oscillators but for an `Implicit`; see `Device.accepts`."""
-        return isinstance(system, LinearSystem) and not (self.friction is not None and isinstance(system, Implicit))
+        """True for every linear system, of oscillators but for one that is known by products alone; see `Device.accepts`."""
+        by_products = isinstance(system, Implicit | ImplicitGram)
+        return isinstance(system, LinearSystem) and not (self.friction is not None and by_products)
 
     def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Run the exact law; see `Device.solve`. Takes an `Implicit` system, too."""
@@ -125,7 +129,7 @@ class IdealDevice:
         if friction is not None:
             assert isinstance(spectrum, _Spectrum)
             x, settled = _oscillated(spectrum, self._state, b, Oscillation(friction, t, self.kappa0), xi, tolerance)
-        elif isinstance(spectrum, ProductLaw | ShiftedLaw):
+        elif isinstance(spectrum, GramLaw | ProductLaw | ShiftedLaw):
             x, settled = spectrum.state(self._state, b, t, self.kappa0, xi), True
         else:
             x, settled = _mean(spectrum, self._state, b, t, tolerance)
@@ -230,6 +234,8 @@ def _is_number(value: object) -> TypeGuard[float]:
 def _spectrum(system: LinearSystem, eigenvalues: bool) -> _Law:
     if isinstance(system, Implicit):
         return ProductLaw(system)
+    if isinstance(system, ImplicitGram):
+        return GramLaw(system)
     if isinstance(system, Dense) and system.floor > 0 and system.size >= LARGE and not eigenvalues:
         return ShiftedLaw(system)
     if isinstance(system, LowRank):
@@ -264,7 +270,7 @@ def _spectrum(system: LinearSystem, eigenvalues: bool) -> _Law:
     return _Spectrum(lambda v: V.mT @ v, lambda c: V @ c, w, torch.ones_like(w), None)
 
 
-_Law = _Spectrum | ProductLaw | ShiftedLaw
+_Law = _Spectrum | GramLaw | ProductLaw | ShiftedLaw
 
 
 def _mean(spectrum: _Spectrum, x0: Tensor, b: Tensor, t: float, tolerance: float) -> tuple[Tensor, bool]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ..device import Device, DeviceBatch, order_of, stretched
+from ..implicit_gram import ImplicitGram
 from ..systems import Dense, Implicit, Kronecker, LowRank, eigenvalue_floor
 from .deflation import Deflation
 from .iterations import Product
@@ -143,7 +144,7 @@ def product_with(system: LinearSystem) -> Product:
 
 def _written_out(system: LinearSystem, device: Device | DeviceBatch) -> bool:
     """Whether the device can be programmed with the system's matrix, entry by entry."""
-    if isinstance(system, Implicit):
+    if isinstance(system, Implicit | ImplicitGram):
         return False
     small = isinstance(system, Dense) or system.size <= WRITTEN_OUT
     return small and device.accepts(Dense(torch.eye(1, dtype=torch.float64)))
@@ -163,7 +164,7 @@ def damped(system: LinearSystem, more: float) -> LinearSystem:
         A = system.A.clone()
         A.diagonal().add_(more)
         return Dense(A, floor=system.floor + more if system.floor > 0 else 0.0)
-    if isinstance(system, LowRank | Kronecker | Implicit):
+    if isinstance(system, LowRank | Kronecker | Implicit | ImplicitGram):
         return dataclasses.replace(system, damping=system.damping + more)
     raise InputError(f"more damping for a {type(system).__name__}: give Dense(system.dense())")
 

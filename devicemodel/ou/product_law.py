@@ -40,7 +40,7 @@ class ProductLaw:
         """x(t), (N,) float64, from x0 under the drive b, for the standard normal numbers xi (None: the mean)."""
         if t == 0:
             return x0.clone()
-        terms = _terms(x0, b, t, kappa0, xi)
+        terms = terms_of(x0, b, t, kappa0, xi)
         J, damping = self.system.J, float(self.system.damping)
         at_damping = torch.tensor(damping, dtype=torch.float64, device=b.device)
         outside = torch.zeros_like(b)
@@ -68,11 +68,11 @@ class ShiftedLaw:
         """x(t), (k,) float64; see `ProductLaw.state`."""
         if t == 0:
             return x0.clone()
-        terms, tolerance = _terms(x0, b, t, kappa0, xi), _TOLERANCE[self.system.dtype]
+        terms, tolerance = terms_of(x0, b, t, kappa0, xi), _TOLERANCE[self.system.dtype]
         return self.gram.inside(terms, self.system.floor, tolerance, _method(self.gram)).coefficients
 
 
-def _terms(x0: Tensor, b: Tensor, t: float, kappa0: float, xi: Tensor | None) -> list[tuple[Function, Tensor]]:
+def terms_of(x0: Tensor, b: Tensor, t: float, kappa0: float, xi: Tensor | None) -> list[tuple[Function, Tensor]]:
     """Functions of A and what they are applied to; one vector where drive and start are equal."""
     terms: list[tuple[Function, Tensor]] = [(Response(t), b)]
     if math.isfinite(t):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -52,6 +53,15 @@ class ParameterBlock(ABC):
     @abstractmethod
     def add_gram(self, K: Tensor) -> None:
         """K += M M^T on and below the diagonal, in K's type; K is (k, k)."""
+
+    def add_summed_gram(self, K: Tensor, spare: Tensor) -> None:
+        """The same with products in the model's type, where those in double precision take longer; `spare` (k, k) is overwritten."""
+        self.add_gram(spare.zero_())
+        K += spare
+
+    def gram_product(self, u: Tensor) -> Tensor | None:
+        """M_p M_p^T u for u (b, m) float64, where that takes less than M_p^T u and then M_p of it; else None."""
+        return None
 
     @abstractmethod
     def matvec(self, values: Sequence[Tensor]) -> Tensor:
@@ -103,6 +113,9 @@ class LayerBlock(ParameterBlock):
             for rows in self.rows():
                 add_product(K, rows)
             return
+        if self._overlaps is not None:
+            _add_elementwise(K, *self._overlaps)
+            return
         bias = self.bias is not None
         D = _concatenated([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], -1)
         b, _, m, o, T = D.shape
@@ -110,11 +123,36 @@ class LayerBlock(ParameterBlock):
             for part in _row_ranges(matrices, D, bias):
                 add_product(K, part)
             return
-        x = _concatenated([use.patches(bias) for use in matrices], -2)
-        if T == 1:
-            _add_elementwise(K, x[..., 0, :], D[..., 0])
+        _add_pairs(K, _concatenated([use.patches(bias) for use in matrices], -2), D)
+
+    def add_summed_gram(self, K: Tensor, spare: Tensor) -> None:
+        """Of a matrix layer with one position in double precision throughout."""
+        if self._overlaps is not None:
+            self.add_gram(K)
         else:
-            _add_pairs(K, x, D)
+            super().add_summed_gram(K, spare)
+
+    def gram_product(self, u: Tensor) -> Tensor | None:
+        """M_p M_p^T u of a matrix layer with one position: by the samples' overlaps, in float64."""
+        if self._overlaps is None:
+            return None
+        overlaps, D = self._overlaps
+        cotangents = (u.to(D.dtype)[:, None, None] @ D).squeeze(2)
+        mixed = (overlaps @ cotangents.transpose(0, 1).double()).to(D.dtype)
+        return (D @ mixed.transpose(0, 1).unsqueeze(3)).sum((1, 3)).double()
+
+    @cached_property
+    def _overlaps(self) -> tuple[Tensor, Tensor] | None:
+        """x_i . x_j + [bias], (g, b, b) float64, and D, (b, g, m, o), of the one call of a matrix layer with one position; else None."""
+        use = self.uses[0]
+        if len(self.uses) > 1 or self.weight is None or not isinstance(use, MatrixUse):
+            return None
+        D = use.by_position(self.D[0])
+        if D.shape[-1] > 1:
+            return None
+        x = use.patches()[..., 0, :].transpose(0, 1).double()
+        overlaps = x @ x.mT
+        return (overlaps + 1 if self.bias is not None else overlaps), D[..., 0]
 
     def matvec(self, values: Sequence[Tensor]) -> Tensor:
         """M_p v: the layer's tangent, contracted with D."""
@@ -170,6 +208,13 @@ class RowsBlock(ParameterBlock):
         for part in self.M:
             add_product(K, part)
 
+    def gram_product(self, u: Tensor) -> Tensor | None:
+        """M_p M_p^T u by the rows."""
+        total = torch.zeros_like(u)
+        for part in self.M:
+            total += (part @ (u.reshape(-1).to(part.dtype) @ part)).reshape(u.shape)
+        return total
+
     def matvec(self, values: Sequence[Tensor]) -> Tensor:
         """M_p v."""
         total = sum(part @ values[i].reshape(-1).to(part.dtype) for i, part in zip(self.indices, self.M, strict=True))
@@ -215,12 +260,12 @@ def _concatenated(parts: list[Tensor], dim: int) -> Tensor:
     return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
-def _add_elementwise(K: Tensor, x: Tensor, D: Tensor) -> None:
-    """One position: x (b, g, q), D (b, g, m, o)."""
+def _add_elementwise(K: Tensor, overlaps: Tensor, D: Tensor) -> None:
+    """One position: overlaps (g, b, b), D (b, g, m, o)."""
     b, groups, m, _ = D.shape
-    x, D = x.to(K.dtype), D.to(K.dtype)
+    overlaps, D = overlaps.to(K.dtype), D.to(K.dtype)
     for g in range(groups):
-        overlap = x[:, g] @ x[:, g].mT
+        overlap = overlaps[g]
         rows = D[:, g].reshape(b * m, -1)
         for start, end in stripes(b, m):
             product = rows[start * m : end * m] @ rows[: end * m].mT

@@ -89,6 +89,14 @@ class Factor(ABC):
             block.add_gram(K)
         return K
 
+    def summed_gram(self) -> Tensor:
+        """K on and below the diagonal, (k, k) float64, from products in the model's type where there are many; arbitrary above."""
+        K = torch.zeros(self.cells, self.cells, dtype=torch.float64, device=self.parameters[0].device)
+        spare = torch.empty_like(K, dtype=self.dtype)
+        for block in self.blocks:
+            block.add_summed_gram(K, spare)
+        return K
+
     def matvec(self, values: Sequence[Tensor]) -> Tensor:
         """M v, (k,), in the model's type."""
         total = torch.zeros(self.cells, dtype=self.dtype, device=self.parameters[0].device)
@@ -104,6 +112,19 @@ class Factor(ABC):
             for i, part in zip(block.indices, block.rmatvec(u), strict=True):
                 result[i] = part.reshape(self.parameters[i].shape)
         return filled(result, self.parameters)
+
+    def gram_product(self, u: Tensor) -> Tensor:
+        """K u = M M^T u for u (k,), float64, with the error of products with M, not that of K in the model's type."""
+        u = u.double().reshape(self.samples, -1)
+        total = torch.zeros_like(u)
+        for block in self.blocks:
+            part = block.gram_product(u)
+            if part is None:
+                pairs = zip(block.indices, block.rmatvec(u), strict=True)
+                values = {i: value.reshape(self.parameters[i].shape) for i, value in pairs}
+                part = block.matvec([values.get(i, p) for i, p in enumerate(self.parameters)]).double()
+            total += part.reshape(u.shape)
+        return total.reshape(-1)
 
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:
         """C v = M^T (M v), without the sensitivities of k directions where that is possible."""

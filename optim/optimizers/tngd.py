@@ -36,6 +36,8 @@ from ...devicemodel.device import Device, Outcome, order_of, worst
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.host.kronecker_columns import factored_damping
 from ...devicemodel.host.refine import Refined, settles, settling
+from ...devicemodel.implicit_gram import ImplicitGram
+from ...devicemodel.ou.product_law import LARGE
 from ...devicemodel.systems import Dense, Implicit, LowRank
 from ..curvature.batch import all_finite
 from ..curvature.curvature import CurvatureKind
@@ -237,7 +239,10 @@ class TNGD(NaturalGradient):
         if len(self._devices) > 1:
             return arrays(self._devices, self.program_every)
         given, every = self.device, self.program_every
-        refining = given if isinstance(given, Refined) else Refined(given, ROUNDS, TOLERANCE, program_every=every)
+        # Without noise there is nothing that a second reading, at -b, would take away.
+        once = math.isinf(self.duration) and isinstance(given, IdealDevice) and given.kappa0 == 0
+        new = functools.partial(Refined, rounds=ROUNDS, tolerance=TOLERANCE, chopped=not once, program_every=every)
+        refining = given if isinstance(given, Refined) else new(given)
         return [one_device(given, refining, self.system == "kfac", self.factored_damping)]
 
     def _direction(self, factor: Factor, damping: float) -> Direction:
@@ -248,15 +253,9 @@ class TNGD(NaturalGradient):
         return self.system in FACTORED
 
     def _dual(self, factor: Factor, damping: float) -> Direction:
-        A, s = factor.gram(), factor.sources
-        if not all_finite(A):
+        s, system_at = factor.sources, self._dual_system(factor, damping)
+        if system_at is None:
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
-
-        def system_at(value: float) -> LinearSystem:
-            damped = A.clone()
-            damped.diagonal().add_(value)
-            return Dense(damped, floor=value)
-
         start, rest = time.perf_counter(), factor.remainder
         if rest is None:
             found = self._read(system_at, s, damping, s)
@@ -265,6 +264,23 @@ class TNGD(NaturalGradient):
             check_settled(damping, math.isinf(self.duration) or self._refines(damping))
             x, found = read_with(factor, rest, damping, system_at, self._read)
         return _direction_of(x, found, factor.cells, time.perf_counter() - start)
+
+    def _dual_system(self, factor: Factor, damping: float) -> Callable[[float], LinearSystem] | None:
+        """K with a damping, by its products where a law needs no entry of it; None if K is not finite."""
+        single = factor.dtype == torch.float32 and factor.cells >= LARGE and not self._refines(damping)
+        by_products = functools.partial(ImplicitGram, factor)
+        if damping > 0 and (math.isinf(self.duration) or single) and self.device.accepts(by_products(damping)):
+            return by_products
+        A = factor.gram()
+        if not all_finite(A):
+            return None
+
+        def system_at(value: float) -> LinearSystem:
+            damped = A.clone()
+            damped.diagonal().add_(value)
+            return Dense(damped, floor=value)
+
+        return system_at
 
     def _primal(self, factor: Factor, damping: float) -> Direction:
         gradient = factor.gradient()

@@ -13,6 +13,7 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...devicemodel.device import Device, Solution
 from ...devicemodel.devices.ideal import IdealDevice
+from ...devicemodel.implicit_gram import ImplicitGram
 from ...devicemodel.systems import Implicit, eigenvalue_floor
 from ..tasks.task import Task
 from .train import train
@@ -56,12 +57,14 @@ class RecordingDevice:
 
     def accepts(self, system: LinearSystem) -> bool:
         """Whether the device accepts the system, and it can be written out."""
-        return not isinstance(system, Implicit) and self.device.accepts(system)
+        return not isinstance(system, Implicit | ImplicitGram) and self.device.accepts(system)
 
     def solve(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> Solution:
         """Solve, and record the system if this call was chosen. InputError for a system that is not accepted."""
-        if isinstance(system, Implicit):
-            raise InputError("system is an Implicit: it has no entries to keep; give a Dense, a LowRank or a Kronecker")
+        if isinstance(system, Implicit | ImplicitGram):
+            raise InputError(
+                f"system is an {type(system).__name__}: it has no entries to keep; give a Dense, a LowRank or a Kronecker"
+            )
         solution = self.device.solve(system, b, duration, x0)
         if self._count in self.calls:
             start = (b * 0 if x0 is None else x0).detach().double().numpy()

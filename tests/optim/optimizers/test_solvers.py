@@ -1,6 +1,7 @@
 """Exact, iterative and written-out solutions of one system."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -8,10 +9,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from thermograd.circuits.errors import InputError
+from thermograd.devicemodel.ou import gram_solve
 from thermograd.optim.curvature.factor import Factor
 from thermograd.optim.optimizers import dual_solve as solve
 from thermograd.optim.optimizers import ngd as digital
 from thermograd.optim.optimizers.ngd import NGD, NGDCG, NGDWoodbury
+from thermograd.optim.optimizers.tngd import TNGD
 
 from ..curvature.joined_batch import flat
 
@@ -73,11 +76,11 @@ def test_corrections_through_the_layers_mend_a_poor_matrix(monkeypatch):
         return K + 1e-4 * float(torch.linalg.matrix_norm(K.tril(), 2)) / len(K) ** 0.5 * (noise + noise.mT)
 
     monkeypatch.setattr(Factor, "lower_gram", poor)
-    monkeypatch.setitem(solve._NEGLIGIBLE_ROUNDING, torch.float32, 0.0)
+    monkeypatch.setitem(gram_solve._NEGLIGIBLE_ROUNDING, torch.float32, 0.0)
     found, _ = step(model, x, y, damping=1e-2)
     error = float((found - exact).norm() / exact.norm())
     assert error < 1e-4
-    monkeypatch.setitem(solve._NEGLIGIBLE_ROUNDING, torch.float32, float("inf"))
+    monkeypatch.setitem(gram_solve._NEGLIGIBLE_ROUNDING, torch.float32, float("inf"))
     plain, _ = step(model, x, y, damping=1e-2)
     assert float((plain - exact).norm() / exact.norm()) > 100 * error
 
@@ -99,6 +102,18 @@ def test_all_ways_lead_to_the_same_step():
     few, record = step(model, x, y, NGDCG, damping=0.05, tolerance=0.0, max_iter=3)
     assert record.iterations == 3
     assert float((few - exact).norm() / exact.norm()) > 0.03
+
+
+def test_a_device_takes_its_step_in_single_precision():
+    """By products with the layers: on the way to 1e-4 of the law in float64, and settled the step of NGD."""
+    model, x, y = trained("cnn")
+    for duration in (50.0, math.inf):
+        exact, _ = step(model, x.double(), y, TNGD, damping=1e-2, duration=duration)
+        found, record = step(model, x, y, TNGD, damping=1e-2, duration=duration)
+        assert record.reading == ("bare" if math.isfinite(duration) else "refined")
+        assert float((found - exact).norm() / exact.norm()) < 1e-4
+    digital, _ = step(model, x, y, NGD, damping=1e-2)
+    assert float((found - digital).norm() / digital.norm()) < 1e-6
 
 
 def test_a_large_system_goes_to_conjugate_gradients(monkeypatch):
@@ -129,7 +144,7 @@ def test_a_warm_start_needs_fewer_iterations_on_the_same_batch():
 def test_where_corrections_do_not_converge_the_matrix_is_made_in_float64(monkeypatch):
     model, x, y = trained("cnn")
     exact, _ = step(model, x.double(), y, damping=1e-2)
-    monkeypatch.setattr(solve, "_refined", lambda *_: None)
+    monkeypatch.setattr(solve, "solve_gram", lambda *_: None)
     found, _ = step(model, x, y, damping=1e-2)
     assert float((found - exact).norm() / exact.norm()) < 1e-4
 
