@@ -14,8 +14,9 @@ def warn_of_rows(fallbacks: Sequence[int], parameters: Sequence[Tensor]) -> None
     """Rows cost time and memory."""
     shapes = ", ".join(str(tuple(parameters[i].shape)) for i in fallbacks[:4]) + (", ..." if len(fallbacks) > 4 else "")
     warnings.warn(
-        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their rows of the Jacobian are taken one by one "
-        "through the graph, and held in memory (optimizer.last.fallbacks has their positions)",
+        f"{len(fallbacks)} parameters are in no layer with a direct form ({shapes}): their rows of the Jacobian are written out, "
+        "a number for each source and entry, and take a backward pass each where rows of samples cannot be told apart in the graph "
+        "(optimizer.last.fallbacks has their positions)",
         stacklevel=4,
     )
 

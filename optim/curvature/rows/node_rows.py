@@ -18,7 +18,7 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from ..autograd_graph import users
 from .graph_rows import CHUNK_ENTRIES
 from .node_operands import Cut, Operands
-from .owners import codes_for, owners_of
+from .owners import Codes, codes_for, masks, owners_by_masks, owners_of, reached
 
 _MAX_DEPTH = 8
 """Nodes between a parameter and one with rows of single samples: spectral normalisation has five."""
@@ -67,15 +67,29 @@ class _Passes:
         v = (self.factor @ mixture.to(self.factor)).reshape(outputs.shape)
         self._plain = self._values(nodes, v)
         found = [part for parts in self._plain.values() for part in parts if part is not None]
-        dtype = min((part.dtype for part in found), key=lambda t: t.itemsize, default=torch.float64)
-        self._codes = codes_for(b, dtype, v.device)
         around = [b] + [1] * (v.dim() - 1)
-        self._coded = [self._values(nodes, v * c.to(v.dtype).reshape(around)) for c in self._codes.factors]
+
+        def coded(c: Tensor) -> dict[Node, list[Tensor | None]]:
+            return self._values(nodes, v * c.to(v.dtype).reshape(around))
+
+        self._codes: Codes | None = None
+        self._coded: list[dict[Node, list[Tensor | None]]] = []
+        self._reached: list[dict[Node, list[list[Tensor] | None]]] = []
+        dtype = min((part.dtype for part in found), key=lambda t: t.itemsize, default=torch.float64)
+        if dtype.itemsize < 4:
+            for c in masks(b, v.device):
+                values = coded(c)
+                self._reached.append(
+                    {node: [None if D is None else reached(D) for D in values[node]] for node in nodes}
+                )
+        else:
+            self._codes = codes_for(b, dtype, v.device)
+            self._coded = [coded(c) for c in self._codes.factors]
         self._owners: dict[Node, tuple[int, Tensor] | None] = {}
 
     def owner(self, node: Node) -> tuple[int, Tensor] | None:
         """The output of a node that matters, and whose its rows are; None if several do, or rows belong to several samples."""
-        if node not in self._owners and node in self._plain:
+        if node not in self._owners and node in self._plain and node.name() != "TBackward0":
             self._owners[node] = self._found(node)
         return self._owners.get(node)
 
@@ -84,8 +98,12 @@ class _Passes:
         if len(live) != 1:
             return None
         ((i, D),) = live
-        coded = [part for parts in self._coded if (part := parts[node][i]) is not None]
-        owner = owners_of(D, coded, self._codes) if len(coded) == len(self._coded) else None
+        if self._codes is None:
+            seen = [rows for parts in self._reached if (rows := parts[node][i]) is not None]
+            owner = owners_by_masks(seen, self.factor.shape[0])
+        else:
+            coded = [part for parts in self._coded if (part := parts[node][i]) is not None]
+            owner = owners_of(D, coded, self._codes)
         return None if owner is None else (i, owner)
 
     def sensitivities(self, nodes: list[Node]) -> dict[Node, list[Tensor]]:

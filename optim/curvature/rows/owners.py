@@ -6,7 +6,9 @@ other sample's outputs depend on it. Then, for a number c_i for each sample,
     D(c v)_t = c_i D(v)_t,
 
 which holds for random c in no other case, but for rounding: a row on which two samples depend is a mixture. A sample's number is written
-in digits, one pass for each, so that its levels stay apart by more than the rounding of the values' type.
+in digits, one pass for each, so that its levels stay apart by more than the rounding of the values' type. In half precision rounding is too
+large for that: there c is 1 for the samples whose number has a certain bit and 0 for the others, or the reverse, and D(c v)_t is zero in
+one of the two passes, exactly.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 3e-2}
+_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
 """Relative error of a row of D(c v) that counts as rounding."""
-_BASE = {torch.float64: 100_000, torch.float32: 32, torch.float16: 6, torch.bfloat16: 4}
+_BASE = {torch.float64: 100_000, torch.float32: 32}
 """Largest number of levels of a digit."""
 
 
@@ -44,7 +46,7 @@ class Codes:
 
 @lru_cache(maxsize=8)
 def codes_for(b: int, dtype: torch.dtype, device: torch.device) -> Codes:
-    """Codes of b samples for values of a type, always the same."""
+    """Codes of b samples for values of float32 or float64, always the same."""
     passes = 1 if dtype == torch.float64 else 2
     passes = max(passes, math.ceil(math.log(max(b, 2)) / math.log(_BASE[dtype]) - 1e-9))
     base = max(2, math.ceil(b ** (1 / passes) - 1e-9))
@@ -75,7 +77,7 @@ def owners_of(D: Tensor, coded: Sequence[Tensor], codes: Codes) -> Tensor | None
         Sample numbers that broadcast against the value: (n, 1, ...) for rows of the first dimension, (n, n', 1, ...) of the first two,
         (1, n) for columns of a matrix.
     """
-    if D.dim() == 0 or not D.is_floating_point():
+    if D.dim() == 0 or D.dtype not in _TOLERANCE:
         return None
     for dims in _row_dimensions(D.dim()):
         found = _owners(D, coded, codes, [i for i in range(D.dim()) if i not in dims])
@@ -91,8 +93,6 @@ def _row_dimensions(dims: int) -> list[tuple[int, ...]]:
 
 def _owners(D: Tensor, coded: Sequence[Tensor], codes: Codes, rest: list[int]) -> Tensor | None:
     tolerance, floor = _TOLERANCE[D.dtype], 4 * torch.finfo(D.dtype).eps
-    if D.dtype.itemsize < 4:
-        D, coded = D.float(), [part.float() for part in coded]
 
     def summed(x: Tensor) -> Tensor:
         return x.sum(rest, keepdim=True) if rest else x
@@ -112,3 +112,34 @@ def _owners(D: Tensor, coded: Sequence[Tensor], codes: Codes, rest: list[int]) -
         owner += numbers[level]
     owner = torch.where(negligible, 0, owner)
     return owner if bool((owner < codes.samples).all()) else None
+
+
+def masks(b: int, device: torch.device) -> list[Tensor]:
+    """c of the passes in half precision, (b,): for each bit of a sample's number those of the samples without it, and with it."""
+    number = torch.arange(b, device=device)
+    bits = max(1, (b - 1).bit_length())
+    return [(number >> j & 1 == value).double() for j in range(bits) for value in (0, 1)]
+
+
+def reached(D: Tensor) -> list[Tensor]:
+    """Which rows of a value are not zero, for each choice of its rows."""
+    every = range(D.dim())
+    return [_any(D != 0, [i for i in every if i not in dims]) for dims in _row_dimensions(D.dim())]
+
+
+def owners_by_masks(found: Sequence[Sequence[Tensor]], b: int) -> Tensor | None:
+    """As `owners_of`, by the rows that are `reached` in each pass of `masks`."""
+    for choice in zip(*found, strict=True):
+        pairs = list(zip(choice[::2], choice[1::2], strict=True))
+        if any(bool((without & having).any()) for without, having in pairs):
+            continue
+        owner = sum(
+            (having.long() << j for j, (_, having) in enumerate(pairs)), torch.zeros_like(choice[0], dtype=torch.long)
+        )
+        if bool((owner < b).all()):
+            return owner
+    return None
+
+
+def _any(x: Tensor, dims: list[int]) -> Tensor:
+    return x.any(dims, keepdim=True) if dims else x

@@ -162,6 +162,39 @@ def test_models_without_a_direct_form(name, small, monkeypatch, plain):
     assert bool(plain) is (small > 0)
 
 
+class Places(nn.Module):
+    """Embedded positions, a scale and a free matrix."""
+
+    def __init__(self):
+        super().__init__()
+        self.place, self.scale = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.ones(4))
+        self.matrix, self.inner, self.head = nn.Parameter(torch.randn(4, 4)), nn.Linear(2, 4), nn.Linear(4, 2)
+
+    def forward(self, x, mixed=False):
+        h = torch.tanh((self.inner(x.view(len(x), 3, 2)) + self.place) * self.scale)
+        h = h - h.mean(0) if mixed else h
+        return self.head(torch.tanh(h @ self.matrix.T).mean(1))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(F64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_rows_through_nodes_in_all_precisions(dtype, tolerance, mixed):
+    """Against plain passes of the same graph; where samples mix, the rows of a node further up are those of single samples."""
+    model = built(1, Places).to(F64 if dtype is F64 else torch.float32)
+    x = seeded(1, 11, 6).to(next(model.parameters()).dtype)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+        outputs = model(x, mixed)
+    factor, parameters = (
+        torch.randn(11, 2, 3, dtype=F64, generator=torch.Generator().manual_seed(1)),
+        list(model.parameters()),
+    )
+    found = node_rows.node_rows(outputs, factor, parameters)
+    expected = rows.graph_rows(outputs, factor, parameters)
+    assert all(part is not None for part in found)
+    for part, right in zip(found, expected, strict=True):
+        assert float((part - right).norm()) <= tolerance * float(right.norm())
+
+
 @THROUGH_NODES
 @pytest.mark.parametrize("b", [2, 3, 4])
 def test_a_mask_over_positions_is_no_batch(b, small, monkeypatch):
