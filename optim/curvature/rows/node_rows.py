@@ -20,8 +20,8 @@ from .graph_rows import CHUNK_ENTRIES
 from .node_operands import Cut, Operands
 from .owners import Codes, codes_for, masks, owners_by_masks, owners_of, reached
 
-_MAX_DEPTH = 8
-"""Nodes between a parameter and one with rows of single samples: spectral normalisation has five."""
+_MAX_DEPTH = 12
+"""Nodes between a parameter and one with rows of single samples: spectral normalisation has five, and casts of autocast come between."""
 
 
 @torch.no_grad()  # (saved tensors and nodes of double backward have graphs of their own)
