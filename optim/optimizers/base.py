@@ -271,17 +271,17 @@ class NaturalGradient(Optimizer):
         scales = [dampings[0] / value if value != dampings[0] else 1.0 for value in dampings]
         if len(parts) > 1 or set(scales) != {1.0}:
             factor = StackedFactor(parts, [1 / len(parts)] * len(parts), scales)
-        direction = self._solution(factor, dampings[0])
+        direction = self._solution(factor, dampings[0], self._by_graph(curvatures))
         return direction, factor
 
-    def _solution(self, factor: Factor, damping: float) -> Direction:
+    def _solution(self, factor: Factor, damping: float, by_graph: bool) -> Direction:
         """The direction in the parameters' coordinates, with SPRING's momentum."""
         last = last_direction(self.state, self._parameters()) if self.config.spring else None
         if last is None:
             direction = self._direction(factor, damping)
             return direction if direction.x is None else dataclasses.replace(direction, x=factor.unscaled(direction.x))
         kept = [self.config.spring * part for part in last]
-        direction = self._direction(shifted(factor, factor.scaled(kept), self._by_rows(factor)), damping)
+        direction = self._direction(shifted(factor, factor.scaled(kept), not by_graph), damping)
         if direction.x is None:
             return direction
         x = [a + b for a, b in zip(factor.unscaled(direction.x), kept, strict=True)]
@@ -299,8 +299,7 @@ class NaturalGradient(Optimizer):
         assert direction.x is not None
         config, parameters, groups = self.config, self._parameters(), self.param_groups
         adapting = isinstance(self.policy, LevenbergMarquardt) and not direction.needs_damping
-        # Products through the graph are needed once more at the old parameters.
-        graph = any(isinstance(one, Curvature) and not self._uses_blocks(one) for one in parts)
+        graph = self._by_graph(parts)  # products through it are needed once more at the old parameters
         model = QuadraticModel(factor, parameters, graph) if adapting else None
         x, taken = clipped(direction.x, groups, config.clip), Taken()
         held = torch.autograd._unsafe_preserve_version_counter(tuple(parameters))
@@ -335,11 +334,16 @@ class NaturalGradient(Optimizer):
     ) -> Direction:
         """Bend the path by the geodesic acceleration; the direction, with what that took."""
         assert self.config.geodesic is not None
+        if self._by_graph(parts):
+            raise InputError(
+                f'geodesic needs the rows of M, and a batch with k = {factor.cells} takes conjugate gradients: give method="gram"'
+            )
         if not path.speed:
             return direction
         found = curved_sources(path, again, parts)
         sources = torch.cat([part.reshape(-1) / math.sqrt(len(found)) for part in found])
-        second = self._direction(RedirectedFactor(factor, sources), self._dampings()[0])
+        with torch.autocast(sources.device.type, enabled=False):
+            second = self._direction(RedirectedFactor(factor, sources), self._dampings()[0])
         if second.x is not None and all_finite(*second.x):
             path.accelerate(factor.unscaled(second.x), self.config.geodesic)
         return direction.and_spent_on(second)
@@ -348,9 +352,9 @@ class NaturalGradient(Optimizer):
         """Whether the closure is run at further parameters within a step."""
         return isinstance(self.policy, LevenbergMarquardt) or self.config.along_path
 
-    def _by_rows(self, factor: Factor) -> bool:
-        """Whether the direction comes from rows of M."""
-        return not isinstance(factor, Curvature) or self._uses_blocks(factor)
+    def _by_graph(self, parts: Sequence[Curvature | DetachedFactor]) -> bool:
+        """Whether products with C go through the graph."""
+        return any(isinstance(one, Curvature) and not self._uses_blocks(one) for one in parts)
 
     def _uses_blocks(self, curvature: Curvature) -> bool:
         """Whether the direction comes from sensitivities of single samples."""

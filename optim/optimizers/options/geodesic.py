@@ -28,8 +28,12 @@ _NEGLIGIBLE = 1e-6
 
 
 def require_least_squares(found: Curvature) -> None:
-    """InputError unless the loss is a quadratic function of the outputs: its third derivative along a direction is zero."""
+    """InputError unless the outputs have the digits, and the loss is quadratic in them: its third derivative along a direction is zero."""
     outputs, slope = found.batch.outputs, found.slope
+    if outputs.dtype.itemsize < 4:
+        raise InputError(
+            f"geodesic takes second differences of the outputs, which are {outputs.dtype}: leave it out, or run the model without autocast"
+        )
     if not slope.requires_grad:
         return
     probe = torch.linspace(0.5, 1.5, outputs.numel(), dtype=outputs.dtype, device=outputs.device).view_as(outputs)

@@ -63,6 +63,10 @@ class Path:
                     if bent is not None:
                         p.add_(bent[i], alpha=t * t / 2)
 
+    def settle(self) -> None:
+        """Let no graph of t = 0 be used at the parameters as they are."""
+        torch.autograd.graph.increment_version([p for p in self._parameters if p.requires_grad])
+
 
 def _length(values: Sequence[Tensor]) -> float:
     return float(torch.stack([part.double().square().sum() for part in values]).sum().sqrt())
@@ -94,4 +98,6 @@ def take(path: Path, again: Reevaluation, last: float | None) -> Taken:
         found = search(change_at, last)
         length, change = (found.length, found.change) if found.length else (0.0, math.inf)
     path.move_to(length)
+    if length:
+        path.settle()
     return Taken(length, change, again.count, path.bends_at(length) and length > 0)

@@ -23,6 +23,7 @@ CASES = {
     "ngd": (NGD, {}),
     "groups": (NGD, {"groups": True}),
     "levenberg": (NGD, {"damping": LevenbergMarquardt(0.05, factor=0.5)}),
+    "line search": (NGD, {"lr": 3.0, "line_search": True, "spring": 0.5}),
     "empirical": (NGD, {"curvature": "empirical"}),
     "cg": (NGDCG, {"tolerance": 1e-12, "max_iter": 300}),
     "kfac": (KFAC, {}),

@@ -170,6 +170,12 @@ def test_a_resumed_run_is_the_same_to_the_bit():
     assert torch.equal(*ends)
 
 
+def test_conjugate_gradients_raise():
+    model, closure, _ = problem()
+    with pytest.raises(InputError, match=r'k = 14 takes conjugate gradients: give method="gram"'):
+        tg.NGD(model.parameters(), method="cg", geodesic=0.75).step(closure)
+
+
 def test_other_losses_raise():
     model, _, _ = problem()
     x, y = torch.randn(7, 2, dtype=F64), torch.arange(7) % 2
