@@ -28,6 +28,7 @@ from .batch_statistics import BatchStatistics
 from .blocks import ParameterBlock, RowsBlock
 from .factor import DetachedFactor, Factor, filled
 from .graph_products import GraphProducts
+from .graph_signature import Signature, signature
 from .losses.likelihood import Likelihood, require_likelihood
 from .losses.likelihood_detection import detect_likelihood
 from .losses.loss_hessian import LossCurvature, fixed_probe, in_the_range_of, loss_curvature
@@ -38,7 +39,7 @@ from .sensitivities import Sink, make_sink
 CurvatureKind = Literal["ggn", "fisher", "mc-fisher", "empirical", "hessian"]
 CURVATURE_KINDS: tuple[CurvatureKind, ...] = ("ggn", "fisher", "mc-fisher", "empirical", "hessian")
 
-CallShapes = tuple[int, tuple[tuple[type[torch.nn.Module], torch.Size], ...]]
+CallShapes = tuple[int, int, tuple[tuple[type[torch.nn.Module], torch.Size], ...]]
 
 _BATCHED_ENTRIES = 200_000
 """Entries of the layers' outputs above which the directions go backward one by one: a batched pass copies what it cannot batch, such as
@@ -105,17 +106,25 @@ class Curvature(Factor):
         self.likelihood: Likelihood | None = detect_likelihood(self._loss)
         self._sampling = (mc_samples, generator)
         self._verified = {} if verified is None else verified
+        self._checked = False
         self._products = GraphProducts(batch, self.parameters, self.trained)
 
-    @property
+    @cached_property
     def call_shapes(self) -> CallShapes:
-        """b, and type and shape of each call of a layer."""
-        return self.samples, tuple((type(call.module), call.shape) for call in self.batch.recorder.calls)
+        """b, what the graph is made of, and type and shape of each call of a layer."""
+        calls = tuple((type(call.module), call.shape) for call in self.batch.recorder.calls)
+        return self.samples, self._signature.nodes, calls
+
+    @cached_property
+    def _signature(self) -> Signature:
+        assert self.batch.outputs.grad_fn is not None
+        return signature(self.batch.outputs.grad_fn)
 
     @property
     def verified(self) -> bool:
-        """Whether a model of these shapes was verified."""
-        return self.call_shapes in self._verified
+        """Whether this graph was verified, or one of the same operations and shapes, none of which can mix samples."""
+        known = self._verified.get(self.call_shapes)
+        return known is not None and (self._checked or not known.separate or not self._signature.mixes)
 
     @property
     def fallbacks(self) -> list[int]:
@@ -185,6 +194,7 @@ class Curvature(Factor):
             for name in ("_assignment", "blocks"):
                 self.__dict__.pop(name, None)
         self._verified[self.call_shapes] = self._assignment.structure
+        self._checked = True
 
     def _agrees(self) -> bool:
         """Whether M^T u and M M^T u are those of the model's backward pass, for a fixed pseudo-random u."""
