@@ -28,10 +28,19 @@ _BY_VALUES = frozenset(
     )
 )
 """Operations with an index, or over all entries."""
-_FIXED_PARTS = frozenset(
-    f"{name}Backward0" for name in ("Select", "Split", "SplitWithSizes", "Unbind", "Unsqueeze", "Squeeze")
+_FIXED = (
+    "Select",
+    "Split",
+    "SplitWithSizes",
+    "Unbind",
+    "Unsqueeze",
+    "Squeeze",
+    "Permute",
+    "Transpose",
+    "Expand",
+    "Repeat",
 )
-"""Operations that take parts apart, at places that the signature has."""
+"""Operations that take apart and rearrange, at places that the signature has."""
 _OWN = frozenset({"torch::autograd::AccumulateGrad", "_NormalisedBackward"})
 _HIGH = 2**63
 
@@ -71,7 +80,7 @@ def signature(root: Node) -> Signature:
 
 
 def _mixes(node: Node, name: str, dim: int | tuple[int, ...] | None) -> bool:
-    if name in _OWN or name in _FIXED_PARTS:
+    if name in _OWN or name.partition("Backward")[0] in _FIXED:
         return False
     if not name[-1].isdigit() or name in _BY_VALUES:  # (a user's own function has no number)
         return True
