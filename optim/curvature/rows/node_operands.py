@@ -90,6 +90,9 @@ class Operands:
     def _product(self, cut: Cut, A: Tensor, D: list[Tensor]) -> tuple[Tensor, Tensor]:
         """(left, right), (b, m, rows, ...) each, whose products summed over rows are those of the operand below transpositions."""
         owner = cut.owner.reshape(-1)
+        live = torch.stack([one.any(1) for one in D]).any(0)
+        if not bool(live.all()):
+            A, owner, D = A[live], owner[live], [one[live] for one in D]
         place, count = _places(owner, self.b)
         x = _grouped(A, owner, place, count, self.b).unsqueeze(1).expand(-1, self.m, -1, -1)
         side = torch.stack([_grouped(one, owner, place, count, self.b) for one in D], 1)
@@ -152,8 +155,8 @@ def _places(owner: Tensor, b: int) -> tuple[Tensor, int]:
     """The number of each row among those of its sample, and the largest number of rows of a sample."""
     counts = torch.bincount(owner, minlength=b)
     count = int(counts.max())
-    if count == 1:
-        return torch.zeros_like(owner), 1
+    if count <= 1:
+        return torch.zeros_like(owner), count
     order = torch.argsort(owner, stable=True)
     first = torch.cumsum(counts, 0) - counts
     place = torch.empty_like(owner)

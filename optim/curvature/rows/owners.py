@@ -110,7 +110,7 @@ def _owners(D: Tensor, coded: Sequence[Tensor], codes: Codes, rest: list[int]) -
         if not bool((off <= allowed).all()):
             return None
         owner += numbers[level]
-    owner = torch.where(negligible, 0, owner)
+    owner = torch.where(negligible, _spread(owner, codes.samples), owner)
     return owner if bool((owner < codes.samples).all()) else None
 
 
@@ -136,9 +136,15 @@ def owners_by_masks(found: Sequence[Sequence[Tensor]], b: int) -> Tensor | None:
         owner = sum(
             (having.long() << j for j, (_, having) in enumerate(pairs)), torch.zeros_like(choice[0], dtype=torch.long)
         )
+        owner = torch.where(sum(choice, torch.zeros_like(choice[0])), owner, _spread(owner, b))
         if bool((owner < b).all()):
             return owner
     return None
+
+
+def _spread(owner: Tensor, b: int) -> Tensor:
+    """Samples for rows that matter to none, by turns."""
+    return (torch.arange(owner.numel(), device=owner.device) % b).reshape(owner.shape)
 
 
 def _any(x: Tensor, dims: list[int]) -> Tensor:
