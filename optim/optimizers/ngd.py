@@ -25,6 +25,7 @@ from .cg import conjugate_gradients
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
 from .dual_solve import solve_dual
+from .least_squares import few_parameters, solve_least_squares
 from .options.sketch import solve_sketched
 from .step import Direction
 
@@ -42,7 +43,7 @@ class NGD(NaturalGradient):
         params, lr, damping: of `NaturalGradient`; the options after * of `NaturalGradientConfig`.
         method: "gram": Cholesky's factorisation of the k x k Gram matrix in the model's type, with refinement on residuals taken
             through the layers; "cg": conjugate gradients to a residual of 1e-4, which leaves some thousandths of the step at a
-            damping of 0.01; "auto": Gram up to k = 5000.
+            damping of 0.01; "auto": for N <= k / 2 parameters by a QR factorisation of M (`least_squares`), else Gram up to k = 5000.
 
     Raises:
         InputError: arguments out of range; in `step`, a singular curvature with damping 0, and as `Curvature`.
@@ -85,11 +86,15 @@ class NGD(NaturalGradient):
                 factor, factor.gradient(), damping, tolerance=1e-4, max_iter=500, indefinite=hessian
             )
             return Direction(x, Outcome.OK, factor.cells, iterations=iterations)
-        x_found = solve_dual(factor, damping)
+        few = self.method == "auto" and few_parameters(factor)
+        x_found = (solve_least_squares if few else solve_dual)(factor, damping)
         return Direction(x_found, Outcome.NOT_FINITE if x_found is None else Outcome.OK, factor.cells)
 
     def _takes_gram(self, factor: Factor) -> bool:
-        return self.method == "gram" or (self.method == "auto" and factor.cells <= GRAM_LIMIT)
+        """Whether M is used, and not only products with C."""
+        return self.method == "gram" or (
+            self.method == "auto" and (factor.cells <= GRAM_LIMIT or few_parameters(factor))
+        )
 
     def _uses_blocks(self, curvature: Curvature) -> bool:
         return self._takes_gram(curvature)
