@@ -185,7 +185,8 @@ class NaturalGradient(Optimizer):
             direction = dataclasses.replace(direction, x=None, outcome=Outcome.NOT_FINITE)
         taken = Taken(length=0.0)
         if direction.x is not None and factor is not None:
-            direction, taken = self._take(direction, factor, loss, [again for again, _, _ in prepared], curvatures)
+            closures = [again for again, _, _ in prepared]
+            direction, taken = self._take(direction, factor, loss, closures, curvatures, dampings[0])
         if isinstance(self.policy, LevenbergMarquardt) and direction.needs_damping:
             self._adapted = self.policy.updated(dampings[0], change=math.inf, predicted=0.0)
         by_blocks = [one for one in curvatures if isinstance(one, DetachedFactor) or self._uses_blocks(one)]
@@ -294,6 +295,7 @@ class NaturalGradient(Optimizer):
         loss: float,
         closures: Sequence[Closure],
         parts: Sequence[Curvature | DetachedFactor],
+        damping: float,
     ) -> tuple[Direction, Taken]:
         """Update the parameters, and adapt lambda to how it went."""
         assert direction.x is not None
@@ -307,46 +309,48 @@ class NaturalGradient(Optimizer):
             if not config.along_path:
                 apply(groups, self.state, x, config.update == "adam")
             else:
-                path = Path(parameters, [-lr * part for lr, part in zip(rates(groups), x, strict=True)])
-                again = Reevaluation(closures, self._mean, config.curvature != "hessian")
-                if config.geodesic is not None:
-                    direction = self._accelerate(direction, path, again, factor, parts)
-                taken = take(path, again, self._length if config.line_search else None)
+                with Path(parameters, [-lr * part for lr, part in zip(rates(groups), x, strict=True)]) as path:
+                    again = Reevaluation(closures, self._mean, config.curvature != "hessian")
+                    if config.geodesic is not None:
+                        second = self._acceleration(path, again, factor, parts, damping)
+                        direction = direction.and_spent_on(second)
+                    taken = take(path, again, self._length if config.line_search else None)
                 self._length = taken.length or 1.0
         if config.spring:
             keep_direction(self.state, parameters, direction.x if taken.length else None)
         if model is not None and isinstance(self.policy, LevenbergMarquardt) and self._adapted is not None:
             if not config.line_search:
                 change = self._mean(sum(map(loss_again, closures)) / len(closures)) - loss
-                self._adapted = self.policy.updated(self._adapted, change, model.predicted(model.step()))
+                predicted = model.predicted(path.velocity if config.along_path else model.step())
+                self._adapted = self.policy.updated(self._adapted, change, predicted)
             elif taken.length in (0.0, 1.0):  # of shorter steps the ratio is near 1 whatever lambda is
                 predicted = model.predicted(path.velocity) if taken.length else 0.0
                 self._adapted = self.policy.updated(self._adapted, taken.change, predicted)
         return direction, taken
 
-    def _accelerate(
+    def _acceleration(
         self,
-        direction: Direction,
         path: Path,
         again: Reevaluation,
         factor: Factor,
         parts: Sequence[Curvature | DetachedFactor],
+        damping: float,
     ) -> Direction:
-        """Bend the path by the geodesic acceleration; the direction, with what that took."""
+        """Bend the path by the geodesic acceleration, which is returned with what it took."""
         assert self.config.geodesic is not None
         if self._by_graph(parts):
             raise InputError(
                 f'geodesic needs the rows of M, and a batch with k = {factor.cells} takes conjugate gradients: give method="gram"'
             )
         if not path.speed:
-            return direction
+            return Direction(None, Outcome.OK, 0)
         found = curved_sources(path, again, parts)
         sources = torch.cat([part.reshape(-1) / math.sqrt(len(found)) for part in found])
         with torch.autocast(sources.device.type, enabled=False):
-            second = self._direction(RedirectedFactor(factor, sources), self._dampings()[0])
+            second = self._direction(RedirectedFactor(factor, sources), damping)
         if second.x is not None and all_finite(*second.x):
             path.accelerate(factor.unscaled(second.x), self.config.geodesic)
-        return direction.and_spent_on(second)
+        return second
 
     def _runs_again(self) -> bool:
         """Whether the closure is run at further parameters within a step."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from .reevaluation import Reevaluation
 
 
 class Path:
-    """A straight line or a parabola from the parameters as they are.
+    """A straight line or a parabola from the parameters as they are, to which an error inside its `with` brings them back.
 
     Args:
         parameters: that are moved; frozen ones stay.
@@ -27,6 +28,15 @@ class Path:
         self.velocity = list(velocity)
         self._acceleration: list[Tensor] | None = None
         self._straight_from = 0.0
+
+    def __enter__(self) -> Path:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.move_to(0.0)
 
     @property
     def speed(self) -> float:

@@ -84,6 +84,21 @@ def test_a_direction_that_ascends_leaves_the_parameters_and_raises_the_damping()
     assert optimizer.last.damping == 0.2
 
 
+def test_an_error_on_the_way_leaves_the_parameters():
+    model, closure = problem(F.mse_loss)
+    before, calls = flat(model), []
+
+    def fails():
+        calls.append(0)
+        if len(calls) == 4:
+            raise RuntimeError("at a trial")
+        return closure()
+
+    with pytest.raises(RuntimeError, match="at a trial"):
+        tg.NGD(model.parameters(), lr=30.0, line_search=True).step(fails)
+    assert torch.equal(flat(model), before)
+
+
 def test_whole_steps_lower_the_damping_and_short_ones_leave_it():
     """The ratio of a short step is near 1 whatever lambda is."""
     model, closure = problem(F.mse_loss)
