@@ -29,6 +29,8 @@ _STRIPES = 4
 """Number of stripes in which a symmetric product is computed, each up to the diagonal: 5/8 of the work of the whole."""
 _STRIPED = 256
 """Number of rows above which stripes save more than they cost."""
+_AT_ONCE = 4
+"""Samples whose positions are multiplied with those of others in one product."""
 _PAIR_COST = 1.5
 """Cost of a multiply-add in many small products, relative to that in a large one."""
 
@@ -278,13 +280,16 @@ def _add_pairs(K: Tensor, x: Tensor, D: Tensor) -> None:
     b, groups, m, o, T = D.shape
     x, D = x.to(K.dtype), D.to(K.dtype)
     for g in range(groups):
-        inputs, sides = x[:, g].contiguous(), D[:, g].contiguous()
+        inputs, sides = x[:, g].flatten(0, 1), D[:, g].contiguous()
         flat = sides.reshape(b, m, o * T)
-        for i in range(b):
-            overlap = inputs[i] @ inputs[: i + 1].mT
-            mixed = (sides[i].reshape(m * o, T) @ overlap).reshape(i + 1, m, o * T)
-            part = mixed @ flat[: i + 1].mT
-            K[i * m : (i + 1) * m, : (i + 1) * m] += part.transpose(0, 1).reshape(m, -1)
+        for first in range(0, b, _AT_ONCE):
+            some = range(first, min(first + _AT_ONCE, b))
+            overlaps = inputs[first * T : some.stop * T] @ inputs[: some.stop * T].mT
+            for i, overlap in zip(some, overlaps.split(T), strict=True):
+                own = overlap[:, : (i + 1) * T].unflatten(1, (i + 1, T)).transpose(0, 1)
+                mixed = (sides[i].reshape(m * o, T) @ own).reshape(i + 1, m, o * T)
+                part = mixed @ flat[: i + 1].mT
+                K[i * m : (i + 1) * m, : (i + 1) * m] += part.transpose(0, 1).reshape(m, -1)
 
 
 def _row_ranges(uses: Sequence[MatrixUse], D: Tensor, bias: bool) -> Iterator[Tensor]:

@@ -78,8 +78,12 @@ class WrittenRows(Sink):
     def receive(self, directions: slice, parts: Sequence[Tensor]) -> None:
         """Write the rows, summed over the calls."""
         for i, (use, D) in enumerate(zip(self.uses, parts, strict=True)):
-            more = D.shape[1] < self._M[0].shape[1]
-            pair = use.rows(D.to(self._M[0].dtype), self.weight is not None, self.bias is not None, hold=more)
+            more, D = D.shape[1] < self._M[0].shape[1], D.to(self._M[0].dtype)
+            if more and i == 0:
+                targets = iter([M[:, directions] for M in self._M])
+                use.write_rows(D, *(None if place is None else next(targets) for place in (self.weight, self.bias)))
+                continue
+            pair = use.rows(D, self.weight is not None, self.bias is not None, hold=more)
             for M, rows in zip(self._M, [part for part in pair if part is not None], strict=True):
                 if i == 0:
                     M[:, directions] = rows

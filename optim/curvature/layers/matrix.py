@@ -55,20 +55,16 @@ class MatrixUse(Use):
             return None, split.sum(-1).transpose(1, 2).flatten(2)
         sides = split.reshape(b, g, m * o, T)
         if hold:
-            product = sides @ (self._augmented if bias else self._bare)
+            product = sides @ self._held
         else:
-            parts = self.ranges(T * g, self.width)
-            product = torch.cat([sides @ self.patches(bias and part is parts[-1], part) for part in parts], dim=-1)
-        rows = product.reshape(b, g, m, o, -1).transpose(1, 2)
-        return (rows[..., :-1].flatten(2), rows[..., -1].flatten(2)) if bias else (rows.flatten(2), None)
+            parts = [sides @ self.patches(channels=part) for part in self.ranges(T * g, self.width)]
+            product = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        rows = product.reshape(b, g, m, o, -1).transpose(1, 2).flatten(2)
+        return rows, split.sum(-1).transpose(1, 2).flatten(2) if bias else None
 
     @cached_property
-    def _bare(self) -> Tensor:
+    def _held(self) -> Tensor:
         return self.patches()
-
-    @cached_property
-    def _augmented(self) -> Tensor:
-        return self.patches(ones=True)
 
 
 class LinearUse(MatrixUse):
@@ -157,6 +153,16 @@ class ConvolutionUse(MatrixUse):
         )  # fmt: skip
         return dW, db
 
+    def write_rows(self, D: Tensor, weight: Tensor | None, bias: Tensor | None) -> None:
+        """Without a copy of one direction of a convolution without groups."""
+        if weight is None or D.shape[1] > 1 or self.groups > 1:
+            super().write_rows(D, weight, bias)
+            return
+        side = D.reshape(len(D), self.outputs, -1)
+        torch.bmm(side, self._held[:, 0], out=weight[:, 0].unflatten(1, (self.outputs, self.width)))
+        if bias is not None:
+            torch.sum(side, -1, out=bias[:, 0])
+
     def patches(self, ones: bool = False, channels: slice = slice(None)) -> Tensor:
         """Patches of the images, contiguous: many small products are twice as fast then."""
         module = self.module
@@ -184,11 +190,7 @@ class ConvolutionUse(MatrixUse):
 
 def unfolded(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> Tensor:
     """Patches of (b, channels, ...), as columns (b, channels times the kernel's entries, T)."""
-    missing = 2 - len(kernel)
-    if missing >= 0:
-        ones = (1,) * missing
-        x = x.unsqueeze(2) if missing else x
-        return F.unfold(x, (*ones, *kernel), (*ones, *dilation), 0, (*ones, *stride))
+    # A copy of a view takes a fifth of the time of F.unfold.
     for i, (size, apart, step) in enumerate(zip(kernel, dilation, stride, strict=True)):
         x = x.unfold(2 + i, apart * (size - 1) + 1, step)[..., ::apart]
     d = len(kernel)

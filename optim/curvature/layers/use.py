@@ -46,3 +46,10 @@ class Use(ABC):
         Args:
             hold: keep the patches of the input for further calls.
         """
+
+    def write_rows(self, D: Tensor, weight: Tensor | None, bias: Tensor | None) -> None:
+        """Write the rows of some of the directions, D of (b, m, ...), to (b, m, numel) tensors; patches of the input are kept."""
+        found = self.rows(D, weight is not None, bias is not None, hold=True)
+        for target, part in zip((weight, bias), found, strict=True):
+            if target is not None and part is not None:
+                target.copy_(part)
