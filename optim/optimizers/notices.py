@@ -26,6 +26,7 @@ def warn_of_statistics(statistics: BatchStatistics) -> None:
     if statistics.modules:
         kinds = ", ".join(sorted(set(statistics.modules)))
         warnings.warn(
-            f"{kinds} in training mode: the curvature holds the batch's means and variances constant, the gradient is exact",
+            f"{kinds} in training mode: the curvature holds the batch's means and variances constant, the gradient is exact; steps go too "
+            "far at a small damping, but for KFAC's (docs/optimizer.md)",
             stacklevel=5,
         )

@@ -34,7 +34,8 @@ def check_damped(damping: float) -> None:
     if not damping > 0:
         raise InputError(
             f"damping is {damping}, and the gradient has parts outside of the range of the curvature (a loss with slope but no curvature, "
-            "such as L1, hinge or Huber's outliers, or drawn labels), along which the step would be infinite: give damping > 0"
+            "such as L1, hinge or Huber's outliers, drawn labels, or batch normalisation in training mode), along which the "
+            "step would be infinite: give damping > 0"
         )
 
 

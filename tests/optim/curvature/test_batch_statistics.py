@@ -175,6 +175,20 @@ def test_kronecker_factors_beside_batch_normalisation():
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.filterwarnings("ignore:.*in training mode")
+@pytest.mark.parametrize(
+    ("optimizer", "words"),
+    [
+        (lambda p: TNGD(p, duration=1.0, damping=0.3, device=IdealDevice()), 'batch normalisation in training mode.*system="primal"'),
+        (lambda p: NGD(p, damping=0.0), "batch normalisation in training mode.*give damping > 0"),
+    ],
+)  # fmt: skip
+def test_what_the_gradient_through_statistics_does_not_admit_raises(optimizer, words):
+    model, x = built(1, dropped).double(), seeded(1, 6, 4)
+    with pytest.raises(InputError, match=words):
+        optimizer(model.parameters()).step(lambda: (loss_of(z := model(x)), z))
+
+
 class Own(nn.BatchNorm1d):
     def forward(self, x):
         return x - x.mean(0)
