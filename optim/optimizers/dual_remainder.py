@@ -30,8 +30,8 @@ def check_settled(damping: float, settled: bool) -> None:
     if not settled:
         raise InputError(
             "the gradient is not in the range of the curvature (a loss with slope but no curvature, such as L1, hinge or Huber's outliers, "
-            "drawn labels, or batch normalisation in training mode), and a bare reading of the dual cells at a finite time would need a drive "
-            'that changes with it: give TNGD(..., system="primal"), reading="refined", or duration=math.inf'
+            "drawn labels, or batch normalisation in training mode), and a bare reading of the dual cells at a finite time would need "
+            'a drive that changes with it: give TNGD(..., system="primal"), reading="refined", or duration=math.inf'
         )
 
 
