@@ -169,7 +169,9 @@ def many() -> str:
         for _ in range(20):
             optimizer.step(problem)
         assert isinstance(problem, tg.ResidualLoss)
-        _, factor = problem.linearise(list(model.parameters()))
+        linearised = problem.linearise(list(model.parameters()))
+        assert linearised is not None
+        _, factor = linearised
         M, s = factor.jacobian(), factor.sources
         start = time.process_time()
         K = M @ M.mT

@@ -133,11 +133,13 @@ def times(problem: Problem, repeat: int) -> list[str]:
 
     closures = (lambda: by_autograd(model, x, y), lambda: by_batch(model, x, y), lambda: loss()[0])
     of_adam = min(milliseconds(lambda c=closure: adam_step(c), repeat) for closure in closures)  # type: ignore[misc]
-    _, factor = loss.linearise(parameters)
+    found = loss.linearise(parameters)
+    assert found is not None
+    factor = found[1]
     K = factor.gram()
     K.diagonal().add_(1e-3 * float(K.diagonal().mean()))
     ngd = NGD(parameters, lr=1e-6, damping=1e-3)
-    found = [
+    measured = [
         of_adam,
         milliseconds(loss.loss, repeat),
         milliseconds(lambda: loss.linearise(parameters), repeat),
@@ -150,7 +152,11 @@ def times(problem: Problem, repeat: int) -> list[str]:
     name = (
         f"{'-'.join(map(str, problem.widths))} ({size:,} parameters), {problem.inside:,} + {problem.boundary:,} points"
     )
-    return [name, *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in found), f"{found[-1] / of_adam:.1f}"]
+    return [
+        name,
+        *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in measured),
+        f"{measured[-1] / of_adam:.1f}",
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,6 +19,7 @@ from ....circuits.errors import InputError
 from ..blocks import RowsBlock
 from ..factor import DetachedFactor
 from ..losses.loss_hessian import LossCurvature
+from ..rows.graph_rows import TOTAL_ENTRIES
 from .term import Residual, ResidualTerm
 
 
@@ -80,8 +81,8 @@ class ResidualLoss:
         with torch.no_grad():
             return self()[0]
 
-    def linearise(self, parameters: Sequence[Tensor]) -> tuple[float, DetachedFactor]:
-        """(loss, M with its sources and gradient), from one pass over the samples.
+    def linearise(self, parameters: Sequence[Tensor]) -> tuple[float, DetachedFactor] | None:
+        """(loss, M with its sources and gradient), from one pass over the samples; None if M would have more than `TOTAL_ENTRIES`.
 
         Args:
             parameters: of an optimizer; frozen ones, and those that a term's model does not have, are zero columns.
@@ -100,6 +101,8 @@ class ResidualLoss:
                 "optimizer of another model?"
             )
         like, k = parameters[used[0]].detach(), sum(sizes)
+        if k * sum(parameters[i].numel() for i in used) > TOTAL_ENTRIES:
+            return None
         M = {i: like.new_empty(k, parameters[i].numel()) for i in used}
         for i, rows in M.items():
             if any(i not in J for _, J in firsts):
@@ -127,7 +130,9 @@ class ResidualLoss:
 def residual_rows(
     closure: Any, parameters: Sequence[Tensor], curvature: str, layers: bool
 ) -> tuple[float, DetachedFactor | None] | None:
-    """(loss, M) of a `ResidualLoss`, M None where the loss is not finite; None for another closure, or another curvature than M^T M.
+    """(loss, M) of a `ResidualLoss`, M None where the loss is not finite; None for another closure, another curvature, too large an M.
+
+    What gives None goes by the graph that the closure returns, where products with C need no rows.
 
     Args:
         closure: as an optimizer is given.
@@ -147,5 +152,8 @@ def residual_rows(
         )
     if curvature not in ("ggn", "fisher"):
         return None
-    loss, factor = closure.linearise(parameters)
+    found = closure.linearise(parameters)
+    if found is None:
+        return None
+    loss, factor = found
     return loss, factor if math.isfinite(loss) else None

@@ -12,6 +12,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import thermograd as tg
 from thermograd.optim import Curvature, evaluate
+from thermograd.optim.curvature.residuals import residual_loss
 
 F64 = torch.float64
 DAMPING = 0.03
@@ -94,6 +95,15 @@ def test_the_step_is_that_of_the_dense_system(name):
     wanted = exact(C, g)
     assert float((found - wanted).norm()) < 1e-10 * float(wanted.norm())
     assert float((found - exact(C, g, 2 * DAMPING)).norm()) > 0.01 * float(wanted.norm())
+
+
+def test_products_with_more_rows_than_fit_go_by_the_graph(monkeypatch):
+    model = network(2, 6, 6, 1)
+    _, C, g = dense(model)
+    monkeypatch.setattr(residual_loss, "TOTAL_ENTRIES", 100)
+    assert problem(model).linearise(list(model.parameters())) is None
+    found, wanted = moved(OPTIMIZERS["cg"](model.parameters()), model, problem(model)), exact(C, g)
+    assert float((found - wanted).norm()) < 1e-10 * float(wanted.norm())
 
 
 def test_as_a_closure_it_is_the_same_loss_with_its_gradient():
