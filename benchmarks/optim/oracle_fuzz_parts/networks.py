@@ -124,7 +124,7 @@ def make_network(draw: Draw) -> Network:
 def _with(run: Callable[[Any, Tensor], Tensor], x: Tensor) -> Run:
     def on(net: Any) -> Tensor:
         like = next(net.parameters())
-        return run(net, x.to(like) if x.is_floating_point() else x)
+        return run(net, x.to(like, copy=True) if x.is_floating_point() else x)  # (layers may change it in place)
 
     return on
 
@@ -152,7 +152,6 @@ def _outputs(
             "penultimate",
             "reversed",
             "joined",
-            "channels last",
         ]
     )
     words.append(f"outputs: {kind}")
@@ -190,8 +189,6 @@ def _outputs(
         return net, lambda net, x: net.whole(x).flip(0)
     if kind == "joined" and x.is_floating_point():
         return net, lambda net, x: torch.cat([net.whole(x), net.whole(0.5 * x)])
-    if kind == "channels last" and x.dim() == 4:
-        return net, lambda net, x: net.whole(x.to(memory_format=torch.channels_last))
     if kind == "squeezed":
         return net, lambda net, x: net.whole(x).flatten(1).sum(1)
     if kind == "mean removed":

@@ -158,12 +158,7 @@ def true_step(case: Case, replicas: list[Case], dampings: list[float]) -> Truth:
         loss += share * float(value)
         slope = torch.autograd.functional.vjp(case.losses[i].run, z.detach().double())[1] if finite else flat
         spread += share * eps * float(J.norm()) ** 2 * float(H.abs().max())
-        noise += (
-            share
-            * eps
-            * max(float(J.norm()), 1.0 if single else 0.0)
-            * (1 + float(slope.norm()) + float(H.abs().max()))
-        )
+        noise += share * eps * max(float(J.norm()), 1.0) * (1 + float(slope.norm()) + float(H.abs().max()))
     restore(state)
     damped = (
         C
