@@ -43,6 +43,9 @@ class Taylor:
         order: 1: `second` is not wanted, and stays None.
     """
 
+    __class__ = property(lambda self: Tensor)
+    """So that a model that asks whether it was given a tensor takes the way that it takes for one."""
+
     def __init__(
         self, value: Tensor, slopes: Tensor, second: Tensor | None, weights: Tensor | None, order: int
     ) -> None:
