@@ -80,25 +80,31 @@ def moved(optimizer, model, closure):
     return flat(model.parameters()) - before
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_resumed_run_is_the_same_to_the_bit(name):
+@pytest.mark.parametrize(
+    ("name", "half"), [(name, False) for name in KINDS] + [("ngd", True), ("mc ngd", True), ("levenberg", True)]
+)
+def test_a_resumed_run_is_the_same_to_the_bit(name, half):
     """Through a file that is read with weights_only=True, moments, factors, labels, device and adapted damping included."""
-    model, x, y = problem()
+
+    def run(optimizer, model):
+        for _ in range(4):
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                optimizer.step(closure_of(model, x, y))
+
+    dtype = torch.float32 if half else F64
+    model, x, y = problem(dtype)
     whole = made(name, model)
-    for _ in range(4):
-        whole.step(closure_of(model, x, y))
+    run(whole, model)
     saved = io.BytesIO()
     torch.save({"model": model.state_dict(), "optimizer": whole.state_dict()}, saved)
-    for _ in range(4):
-        whole.step(closure_of(model, x, y))
+    run(whole, model)
     saved.seek(0)
     state = torch.load(saved, weights_only=True)
-    other, _, _ = problem(seed=5)
+    other, _, _ = problem(dtype, seed=5)
     other.load_state_dict(state["model"])
     resumed = made(name, other)
     resumed.load_state_dict(state["optimizer"])
-    for _ in range(4):
-        resumed.step(closure_of(other, x, y))
+    run(resumed, other)
     assert torch.equal(flat(model.parameters()), flat(other.parameters()))
     assert resumed.last.loss == whole.last.loss
 
