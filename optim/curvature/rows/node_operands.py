@@ -197,7 +197,7 @@ def _called(cuts: Sequence[Cut], D: Tensor) -> list[Tensor]:
     whole = cast(Any, node)
     parts = whole(*given) if callable(node) else whole.apply(*given)  # (a Function of Python)
     parts = parts if isinstance(parts, tuple) else (parts,)
-    return [parts[cut.slot] for cut in cuts]
+    return [parts[cut.slot].to_dense() for cut in cuts]
 
 
 def _padded(shape: torch.Size, dims: int) -> list[int]:

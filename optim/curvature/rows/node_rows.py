@@ -42,12 +42,14 @@ def node_rows(outputs: Tensor, factor: Tensor, parameters: Sequence[Tensor]) -> 
     of_nodes: dict[Node, dict[int, Cut]] = {}
     for cut in (cut for cuts in above for cut in cuts or ()):
         of_nodes.setdefault(cut.node, {})[cut.slot] = cut
+    found: list[Tensor | None] = [None] * len(parameters)
+    if not of_nodes:
+        return found
     D = passes.sensitivities(list(of_nodes))
     operands = Operands(factor.shape[0], m)
     failed = {node for node, cuts in of_nodes.items() if not operands.add(list(cuts.values()), D.pop(node))}
     wanted = [i for i, cuts in enumerate(above) if cuts is not None and not any(cut.node in failed for cut in cuts)]
     used = {cut.key: cut for i in wanted for cut in above[i] or ()}
-    found: list[Tensor | None] = [None] * len(parameters)
     if not used or not _separate(used.values()):
         return found
     rows = _to_parameters(operands.rows(used.values()), [parameters[i] for i in wanted], factor.shape[0] * m)

@@ -242,6 +242,15 @@ def test_samples_that_depend_on_one_another_are_right_in_rows(small, monkeypatch
     scale = nn.Parameter(seeded(3, 6))
     check(closure_of(lambda x: torch.tanh(x - (x * scale).mean(0)), seeded(1, 4, 6)), [scale], 1)
 
+    def mixed(x):
+        h = x * scale
+        for _ in range(node_rows._MAX_DEPTH):
+            h = torch.tanh(h).roll(1, 0) + h
+        return h
+
+    check(closure_of(mixed, seeded(1, 4, 6)), [scale], 1)
+    assert plain
+
 
 COUPLED = {
     "centred": lambda h: h - h.mean(0),
