@@ -57,7 +57,7 @@ def evaluate(closure: Closure, optional: bool = False, repeatable: bool = False)
 
     Raises:
         InputError: the closure does not return a scalar loss and outputs of shape (b, ...), both with an autograd graph, or scales the
-            loss by a GradScaler.
+            loss by a GradScaler; outputs are masked with -inf.
     """
     state = RunState() if repeatable else None
     recorder = ForwardRecorder(state)
@@ -80,4 +80,16 @@ def evaluate(closure: Closure, optional: bool = False, repeatable: bool = False)
         raise InputError(
             "loss or outputs carry no autograd graph: are all parameters frozen, or was the model run under no_grad?"
         )
+    _check_masks(loss.detach(), outputs.detach())
     return Batch(loss, outputs, recorder, closure if state is None else state.repeating(closure))
+
+
+def _check_masks(loss: Tensor, outputs: Tensor) -> None:
+    """InputError where some outputs are -inf and the loss is finite all the same, as a mask makes them and divergence does not."""
+    if math.isfinite(float(loss)) and not all_finite(outputs):
+        masked = torch.isneginf(outputs)
+        if bool((masked | torch.isfinite(outputs)).all()):
+            raise InputError(
+                f"{int(masked.sum())} of {outputs.numel()} outputs are -inf, but the loss is finite: mask with a finite number, such as "
+                "-1e4, since a curvature of infinite outputs is not finite and every step would be skipped"
+            )

@@ -350,3 +350,20 @@ def test_dense_of_a_large_model_raises():
     with pytest.raises(InputError, match="use gram"):
         ggn.dense()
     assert ggn.gram().shape == (2, 2)
+
+
+def test_outputs_masked_with_infinity_are_an_error_in_words():
+    model, mask = nn.Linear(3, 4), torch.tensor([False, True, False, False])
+    for value, right in ((-torch.inf, False), (-1e4, True)):
+
+        def closure(value=value):
+            z = model(torch.ones(2, 3)).masked_fill(mask, value)
+            return F.cross_entropy(z, torch.tensor([0, 2])), z
+
+        if right:
+            evaluate(closure)
+            continue
+        with pytest.raises(InputError, match="2 of 8 outputs are -inf, but the loss is finite"):
+            evaluate(closure)
+    diverged = evaluate(lambda: (lambda z: (z.square().sum(), z))(model(torch.full((2, 3), torch.inf))))
+    assert not diverged.finite
