@@ -5,10 +5,13 @@ the rounding of that entry, and its slope must be w (p - y) with y a possible la
 own, from the products. What is small in a softmax that is nearly certain is as accurate as anything else: p_i < 1e-30 has seven digits in
 float32, and so has the curvature w p_i, so that a certain row is told from one without curvature. Only a row whose probabilities are zero
 to the type says nothing; then the graph must show that the loss is a linear function of log-probabilities. What is not proved so is no
-likelihood, and its Hessian is taken as it is.
+likelihood, and its Hessian is taken as it is. Losses that add up over outputs are told apart by their third derivatives, too.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -44,7 +47,15 @@ def detect_likelihood(loss: LossProducts) -> Likelihood | None:
         if found is not None:
             return found
     d = diagonal_of(loss)
-    return None if d is None else _gaussian(z, r, d, roundings(loss.dtype)) or _bernoulli(loss, z, r, d)
+    if d is None:
+        return None
+    # third derivatives; where they are zero everywhere, as of a Bernoulli row at zero, the fourth, which are so of squares alone
+    bends = list(itertools.islice(loss.bends(), 1))
+    if bends and not bool(bends[0].any()):
+        bends = list(itertools.islice(loss.bends(), 2))
+    if not any(bool(one.any()) for one in bends):
+        return _gaussian(z, r, d, roundings(loss.dtype))
+    return _bernoulli(loss, z, r, d, [one.double() for one in bends])
 
 
 def _categorical(loss: LossProducts, z: Tensor, r: Tensor, h: Tensor, v: Tensor, axis: int) -> Likelihood | None:
@@ -61,11 +72,13 @@ def _categorical(loss: LossProducts, z: Tensor, r: Tensor, h: Tensor, v: Tensor,
     live = seen.sum(-1, keepdim=True) > 1
     centred = v - (p * v).sum(-1, keepdim=True)
     ratio = torch.where(seen, h / p, 0.0)
-    weigh = (torch.where(seen, centred, 0.0) ** 2).sum((0, -1), keepdim=True)[0]
-    w = torch.where(live, (ratio * centred).sum((0, -1), keepdim=True)[0] / weigh, 0.0)
+    exact = torch.where(seen, centred, 0.0) / (1 + gap) ** 2
+    w = torch.where(
+        live, (ratio * exact).sum((0, -1), keepdim=True)[0] / (centred * exact).sum((0, -1), keepdim=True)[0], 0.0
+    )
     reach = v.abs().amax((0, -1), keepdim=True)[0]
     close = (ratio - w * centred).abs() <= rounding * w * reach
-    unseen = h.abs() <= 1e10 * info.tiny * (w + r.abs().amax(-1, keepdim=True)) * reach
+    unseen = h.abs() <= 1e10 * info.tiny * (w.amax() + r.abs().amax()) * reach
     if not bool(torch.where(seen & live, close, unseen | (seen & ~live)).all()):
         return None
     sloping = r.abs().amax(-1, keepdim=True) > 0
@@ -80,16 +93,23 @@ def _categorical(loss: LossProducts, z: Tensor, r: Tensor, h: Tensor, v: Tensor,
     # of a certain class that is not the label: the other rows' weight, or the slope for a hard label
     w = torch.where(dead, torch.maximum(r.amax(-1, keepdim=True), w.amax()), w)
     label = torch.where(w > 0, p - r / w, p)
-    slack = roundings(loss.dtype) * (1 + gap * p)
+    # rounding of p, of w, and of what is next to nothing
+    slack = (
+        rounding * p
+        + rounding.topk(2, largest=False).values[..., 1:] * label.abs()
+        + 1e10 * info.tiny * (1 + torch.where(w > 0, 1 / w, 0.0))
+    )
     if bool((label < -slack).any()) or bool(((label.sum(-1) - 1).abs() > slack.sum(-1)).any()):
         return None
+    if not bool(gap.any()) and not any(bool(one.any()) for one in itertools.islice(loss.bends(), 2)):
+        return None  # squares of differences, at equal outputs
     shape = (z.shape[0], -1, C)
     order, least = (tuple(z.shape), axis), _LEAST.get(loss.dtype, _USUAL_LEAST)
     return Likelihood("categorical", p.reshape(shape), w.reshape(shape[0], -1, 1), r.reshape(shape), order, least)
 
 
 def _gaussian(z: Tensor, r: Tensor, d: Tensor, rounding: float) -> Likelihood | None:
-    """A uniform diagonal, except for zeros without slope."""
+    """A uniform diagonal, except for zeros without slope, that does not depend on the outputs."""
     top = d.amax()
     live = d != 0
     if not float(top) > 0 or bool((~live & (r != 0)).any()):
@@ -100,8 +120,12 @@ def _gaussian(z: Tensor, r: Tensor, d: Tensor, rounding: float) -> Likelihood | 
     return Likelihood("gaussian", z.reshape(shape), d.reshape(shape), r.reshape(shape), (tuple(z.shape), z.dim() - 1))
 
 
-def _bernoulli(loss: LossProducts, z: Tensor, r: Tensor, d: Tensor) -> Likelihood | None:
-    """w p (1 - p) with the same w, or with any w where labels are 0 or 1; d and r zero where masked."""
+def _bernoulli(loss: LossProducts, z: Tensor, r: Tensor, d: Tensor, bends: Sequence[Tensor]) -> Likelihood | None:
+    """w p (1 - p) with the same w, or with any w where labels are 0 or 1; d and r zero where masked.
+
+    Its derivatives w p (1 - p) (1 - 2 p), w p (1 - p) (1 - 6 p (1 - p)) are looked at, too: where all outputs are alike, any diagonal is
+    w p (1 - p).
+    """
     eps = torch.finfo(loss.dtype).eps
     p = torch.sigmoid(z)
     spread = p * torch.sigmoid(-z)
@@ -125,6 +149,10 @@ def _bernoulli(loss: LossProducts, z: Tensor, r: Tensor, d: Tensor) -> Likelihoo
     possible = torch.where(alike | masked, (label >= -slack) & (label <= 1 + slack), hard)
     if float(w.min()) < 0 or not bool(possible.all()):
         return None
+    for power, bend, ratio in zip((2, 3), bends, (1 - 2 * p, 1 - 6 * spread), strict=False):
+        size = loss.probes[0].double() ** power
+        if not bool(((bend - w * spread * ratio * size).abs() <= 8 * w * rounding * size.abs()).all()):
+            return None
     shape = (z.shape[0], -1, 1)
     order, least = (tuple(z.shape), z.dim() - 1), _LEAST.get(loss.dtype, _USUAL_LEAST)
     return Likelihood("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order, least)

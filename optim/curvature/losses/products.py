@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -81,6 +83,25 @@ class LossProducts:
             self.slope, inputs, vectors, is_grads_batched=batched, retain_graph=True, allow_unused=True
         )
         return sum((part.detach() for part in parts if part is not None), torch.zeros_like(vectors))
+
+    def bends(self) -> Iterator[Tensor]:
+        """Derivatives in z of v . H v, of v . d(v . H v)/dz and so on, for the first probe v, until one is zero by the loss's graph.
+
+        The first is not a number where the loss cannot be differentiated so often.
+        """
+        inputs: Sequence[GradientEdge] = self._casts or [get_gradient_edge(self.outputs)]
+        v, found = self.probes[0], self.slope
+        for order in itertools.count():
+            if not found.requires_grad:
+                return
+            try:
+                parts = torch.autograd.grad(found, inputs, v, create_graph=True, allow_unused=True)
+            except RuntimeError:
+                yield torch.full_like(v, math.nan)
+                return
+            found = sum((part for part in parts if part is not None), torch.zeros_like(v))
+            if order:
+                yield found.detach()
 
     def is_affine_in(self, operation: str) -> bool:
         """Whether the loss is an affine function of the results of one kind of operation, and depends on the outputs by them alone.

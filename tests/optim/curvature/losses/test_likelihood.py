@@ -92,6 +92,22 @@ def test_what_is_recognised(name):
     assert (found.family if found else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (lambda z: F.binary_cross_entropy_with_logits(z, torch.ones_like(z)), "bernoulli"),
+        (lambda z: F.mse_loss(z, torch.ones_like(z)), "gaussian"),
+        (lambda z: (z - 0.5).square().sum(), "gaussian"),
+        (lambda z: F.poisson_nll_loss(z, torch.ones_like(z)), None),
+        (lambda z: torch.cosh(z).log().sum(), None),
+    ],
+)
+def test_laws_are_told_apart_where_all_outputs_are_zero(loss, expected):
+    """The same slope and curvature in every row, as of a model whose last layer starts at zero."""
+    found, _ = likelihood_of(loss, torch.zeros(5, 3, dtype=F64))
+    assert (found.family if found else None) == expected
+
+
 @given(
     name=st.sampled_from([n for n, (family, _, _) in LOSSES.items() if family]),
     size=st.floats(0.0, 8.0),
