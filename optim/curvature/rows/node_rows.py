@@ -59,15 +59,18 @@ def node_rows(outputs: Tensor, factor: Tensor, parameters: Sequence[Tensor]) -> 
 
 
 class _Passes:
-    """Backward passes of cotangents in the range of L, to some nodes of the graph."""
+    """Backward passes to some nodes of the graph.
+
+    The proof is by cotangents v that are as large for all samples, whatever L is: a sample with little curvature must show, too.
+    """
 
     def __init__(self, outputs: Tensor, factor: Tensor, nodes: list[Node]) -> None:
         self.outputs, self.factor = outputs, factor.to(outputs.dtype)
-        b, _, m = factor.shape
-        generator = torch.Generator().manual_seed(20240517)
-        mixture = torch.rand(m, dtype=torch.float64, generator=generator) + 0.5 if m > 1 else torch.ones(1)
-        v = (self.factor @ mixture.to(self.factor)).reshape(outputs.shape)
+        b = factor.shape[0]
+        v = 1 + torch.rand(outputs.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(20240517))
+        v = v.to(outputs)
         self._plain = self._values(nodes, v)
+        self._probe = v.reshape(b, -1)
         found = [part for parts in self._plain.values() for part in parts if part is not None]
         around = [b] + [1] * (v.dim() - 1)
 
@@ -110,17 +113,24 @@ class _Passes:
 
     def sensitivities(self, nodes: list[Node]) -> dict[Node, list[Tensor]]:
         """D of each node's value for the columns of L, a list over the m directions."""
-        columns = self.factor.unbind(2)
-        passes = [self._plain] if len(columns) == 1 else []
-        passes = passes or [self._values(nodes, L.reshape(self.outputs.shape)) for L in columns]
+        single = self.factor.shape[1:] == (1, 1)
+        passes = (
+            [self._plain]
+            if single
+            else [self._values(nodes, L.reshape(self.outputs.shape)) for L in self.factor.unbind(2)]
+        )
         found: dict[Node, list[Tensor]] = {}
         for node in nodes:
             known = self.owner(node)
             assert known is not None
-            like = self._plain[node][known[0]]
+            output, owner = known
+            like = self._plain[node][output]
             assert like is not None
-            parts = [one[node][known[0]] for one in passes]
+            parts = [one[node][output] for one in passes]
             found[node] = [torch.zeros_like(like) if part is None else part for part in parts]
+            if single:  # rows are linear in their sample's cotangent
+                ratio = (self.factor[:, 0, 0] / self._probe[:, 0])[owner]
+                found[node] = [part * ratio.to(part.dtype) for part in found[node]]
         return found
 
     def _values(self, nodes: list[Node], cotangent: Tensor) -> dict[Node, list[Tensor | None]]:

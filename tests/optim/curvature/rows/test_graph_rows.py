@@ -188,11 +188,12 @@ def test_rows_through_nodes_in_all_precisions(dtype, tolerance, mixed):
         torch.randn(11, 2, 3, dtype=F64, generator=torch.Generator().manual_seed(1)),
         list(model.parameters()),
     )
+    factor[0] *= 1e-6  # a sample of little weight has exact rows, too
     found = node_rows.node_rows(outputs, factor, parameters)
     expected = rows.graph_rows(outputs, factor, parameters)
     assert all(part is not None for part in found)
     for part, right in zip(found, expected, strict=True):
-        assert float((part - right).norm()) <= tolerance * float(right.norm())
+        assert bool(((part - right).norm(dim=1) <= tolerance * right.norm(dim=1)).all())
 
 
 @THROUGH_NODES
