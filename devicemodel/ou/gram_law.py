@@ -1,15 +1,15 @@
 """The exact law of k states with A = M M^T + damping, M known by its products (`ImplicitGram`).
 
 At rest by Cholesky's factor R of A, refined on residuals through M (`gram_solve`): mean A^-1 b, and noise sqrt(kappa0) R^-T xi, whose
-covariance is kappa0 A^-1. At a finite time by `rational_lanczos` on a Gram matrix that is summed in double precision from products in the
-type of M. For M in float32 the relative error of M^T x(t) is at most 1e-4 (some 1e-6 on the networks of docs/speed.md), that of the noise
-at most 1e-2; in float64 1e-8 and 1e-6.
+covariance is kappa0 A^-1. At a finite time by `rational_lanczos`, in the type of M where the rounding of K is small beside damping +
+sigma, else in double precision on a Gram matrix that is summed from products in the type of M. For M in float32 the relative error of
+M^T x(t) is at most 1e-4 (some 1e-5 on the networks of docs/speed.md), that of M^T times a draw of noise at most 1e-2; in float64 1e-8 and
+1e-6.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from .rational_lanczos import POLE, rational_lanczos
 MEAN = {torch.float32: 1e-5, torch.float64: 1e-10}
 NOISE = {torch.float32: 1e-3, torch.float64: 1e-8}
 """Tolerances of the mean and of a draw of noise, by the type of M."""
+ROUNDING = 5e-5
+"""Of K in the type of M, over the shift: above, the sum is taken in double precision."""
 
 
 class GramLaw:
@@ -54,16 +56,12 @@ class GramLaw:
         x, root = found
         return x if xi is None else x + math.sqrt(kappa0) * half_solved(root, xi, lower=False)
 
-    @cached_property
-    def _lower(self) -> Tensor:
-        return self.system.M.summed_gram()
-
     def _on_the_way(self, x0: Tensor, b: Tensor, t: float, kappa0: float, xi: Tensor | None) -> Tensor | None:
-        sigma, damping = POLE / t, self.system.damping
-        shifted = self._lower.clone()
-        shifted.diagonal().add_(damping + sigma)
-        root, info = torch.linalg.cholesky_ex(shifted)
-        if int(info) != 0:
+        sigma, damping, M = POLE / t, self.system.damping, self.system.M
+        root = _factor(M.lower_gram(M.dtype), damping + sigma, ROUNDING)
+        if root is None:
+            root = _factor(M.summed_gram(), damping + sigma, math.inf)
+        if root is None:
             return None
         total, dtype = torch.zeros_like(b), self.system.M.dtype
         terms = terms_of(x0, b, t, kappa0, xi)
@@ -75,6 +73,15 @@ class GramLaw:
                 return None
             total += part
         return total
+
+
+def _factor(lower: Tensor, shift: float, rounding: float) -> Tensor | None:
+    """Cholesky's factor of K + shift; None if there is none, or K in its type has more rounding than that part of the shift."""
+    if float(lower.norm()) * torch.finfo(lower.dtype).eps > rounding * shift:
+        return None
+    lower.diagonal().add_(shift)
+    root, info = torch.linalg.cholesky_ex(lower)
+    return root if int(info) == 0 else None
 
 
 def _sum(functions: list[Function]) -> Function:

@@ -116,7 +116,8 @@ class LayerBlock(ParameterBlock):
                 add_product(K, rows)
             return
         if self._overlaps is not None:
-            _add_elementwise(K, *self._overlaps)
+            overlaps, D = self._overlaps
+            _add_elementwise(K, overlaps, D.to(K.dtype))
             return
         bias = self.bias is not None
         D = _concatenated([use.by_position(part) for use, part in zip(matrices, self.D, strict=True)], -1)
@@ -128,9 +129,9 @@ class LayerBlock(ParameterBlock):
         _add_pairs(K, _concatenated([use.patches(bias) for use in matrices], -2), D)
 
     def add_summed_gram(self, K: Tensor, spare: Tensor) -> None:
-        """Of a matrix layer with one position in double precision throughout."""
+        """Of a matrix layer with one position with overlaps in double precision."""
         if self._overlaps is not None:
-            self.add_gram(K)
+            _add_elementwise(K, *self._overlaps)
         else:
             super().add_summed_gram(K, spare)
 
@@ -263,14 +264,14 @@ def _concatenated(parts: list[Tensor], dim: int) -> Tensor:
 
 
 def _add_elementwise(K: Tensor, overlaps: Tensor, D: Tensor) -> None:
-    """One position: overlaps (g, b, b), D (b, g, m, o)."""
+    """One position: overlaps (g, b, b), D (b, g, m, o), of which products are in its own type."""
     b, groups, m, _ = D.shape
-    overlaps, D = overlaps.to(K.dtype), D.to(K.dtype)
+    overlaps = overlaps.to(K.dtype)
     for g in range(groups):
         overlap = overlaps[g]
         rows = D[:, g].reshape(b * m, -1)
         for start, end in stripes(b, m):
-            product = rows[start * m : end * m] @ rows[: end * m].mT
+            product = (rows[start * m : end * m] @ rows[: end * m].mT).to(K.dtype)
             part = K.view(b, m, b, m)[start:end, :, :end]
             part.addcmul_(product.view(end - start, m, end, m), overlap[start:end, None, :end, None])
 
