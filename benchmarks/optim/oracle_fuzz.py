@@ -8,7 +8,7 @@ with weights and masks (`losses.py`), one to three micro-batches, an optimizer, 
 nothing with the package: a backward pass for each output, the dense Hessian of the loss. Each case ends in one of
 
     agrees    to 1e-6 in float64 (2e-3 in float32), within what rounding over the damping allows
-    words     an InputError, listed by message; not needed where the loss is convex and a sum over samples
+    words     an InputError, listed by message; not due where the loss is convex, a sum over samples and twice differentiable
     fault     another step, another exception, a skipped step, generators or buffers that moved: the exit status is 1
     no case   torch itself cannot run or differentiate the network
 

@@ -15,19 +15,20 @@ SEED = 0
 
 @pytest.fixture(scope="module")
 def slice_of_cases():
-    return fuzz(seconds=60, seed=SEED, most=30)
+    return fuzz(seconds=60, seed=SEED, most=32)
+
+
+def test_every_step_agrees_or_is_an_error_that_was_due(slice_of_cases):
+    kinds = [result.kind for result in slice_of_cases]
+    assert table(slice_of_cases).startswith(f"{len(kinds)} cases: ")
+    assert kinds.count("agrees") >= 24
+    assert [r for r in slice_of_cases if r.kind == "fault" or (r.kind == "words" and not r.expected)] == []
 
 
 def test_the_same_cases_every_time(slice_of_cases):
     one = slice_of_cases[3]
     assert examine(SEED, 3) == one
     assert examine(SEED, 4).model != one.model
-
-
-def test_the_table_counts_every_case(slice_of_cases):
-    kinds = [result.kind for result in slice_of_cases]
-    assert table(slice_of_cases).startswith(f"{len(kinds)} cases: ")
-    assert kinds.count("agrees") >= 8
 
 
 @pytest.mark.parametrize("control", ["off", "row"])
@@ -37,7 +38,7 @@ def test_a_deliberate_fault_is_found(control, slice_of_cases):
         r
         for r in slice_of_cases
         if r.kind == "agrees" and "float64" in r.model and "cg" not in r.solver and "masked" not in r.model
-    ]
+    ][:5]
     found = [examine(r.seed, r.place, control) for r in right]
-    assert len(found) >= 3
+    assert len(found) == 5
     assert all(r.kind == "fault" for r in found), table(found)

@@ -31,7 +31,7 @@ class Result:
         what: kind of the fault, or the error's words without their numbers.
         detail: all of it.
         step: at which it showed, from 1.
-        expected: whether an error was due, since the loss is not convex or couples samples.
+        expected: whether an error was due, since the loss is not convex, couples samples, or has no second derivative in torch.
         solver, model: what was tried.
     """
 
@@ -100,7 +100,8 @@ def _steps(case: Case, replicas: list[Case], result: Result, control: Control) -
         moved = random_state()
         before = [p.detach().clone() for p in once.parameters]  # (Embedding(max_norm) changes its own in forward)
         restore(state)
-        result.expected = not truth.convex or truth.coupled or not truth.finite
+        flat = any(loss.flat for loss in case.losses)
+        result.expected = not truth.convex or truth.coupled or not truth.finite or flat
         try:
             loss = _take(optimizer, case, control)
         except InputError as error:
