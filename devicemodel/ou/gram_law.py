@@ -17,7 +17,7 @@ from torch import Tensor
 from ..implicit_gram import ImplicitGram
 from ..systems import Dense
 from .functions import Function
-from .gram_solve import half_solved, solve_gram
+from .gram_solve import half_solved, solve_formed, solve_gram
 from .product_law import ShiftedLaw, terms_of
 from .rational_lanczos import POLE, rational_lanczos
 
@@ -46,6 +46,10 @@ class GramLaw:
         A = self.system.dense()
         if not math.isfinite(float(A.sum())):
             return torch.full_like(b, math.nan)
+        if math.isinf(t) and xi is None:
+            A.diagonal().sub_(self.system.damping)
+            formed = solve_formed(A, b, self.system.damping)
+            return torch.full_like(b, math.nan) if formed is None else formed
         return ShiftedLaw(Dense(A, floor=self.system.damping)).state(x0, b, t, kappa0, xi)
 
     def _settled(self, b: Tensor, kappa0: float, xi: Tensor | None) -> Tensor | None:

@@ -53,6 +53,23 @@ def solve_gram(M: GramProducts, lower: Tensor, s: Tensor, damping: float) -> tup
     return u, root
 
 
+def solve_formed(K: Tensor, s: Tensor, damping: float) -> Tensor | None:
+    """u, (k,), by the matrix K in float64 alone, where residuals do not fall; None if it is singular and damping is 0.
+
+    Where damping is below the rounding of K, eigenvalues that rounding made negative count as zero.
+    """
+    A = K.clone()
+    A.diagonal().add_(damping)
+    root, info = torch.linalg.cholesky_ex(A)
+    if int(info) == 0:
+        u = torch.cholesky_solve(s.unsqueeze(1), root).squeeze(1)
+        return u + torch.cholesky_solve((s - A @ u).unsqueeze(1), root).squeeze(1)
+    if damping == 0:
+        return None
+    w, V = torch.linalg.eigh(K)
+    return V @ ((V.mT @ s) / (w.clamp(min=0) + damping))
+
+
 def half_solved(root: Tensor, v: Tensor, lower: bool) -> Tensor:
     """R^-1 v, or R^-T v, (k,) float64, for a lower triangular R in its own type."""
     triangle = root if lower else root.mT

@@ -17,7 +17,8 @@ class LevenbergMarquardt:
 
     With d the step taken and q(d) = g.d + d.C d / 2 the model without damping, rho = (L(theta + d) - L(theta)) / q(d).
     If rho > threshold, lambda <- factor lambda; if rho < 1 - threshold, lambda <- lambda / factor. Costs a forward pass of the same
-    batch after each step, and a product with C.
+    batch after each step, and a product with C. With a line search d is the step that was taken, and lambda stays after one shorter than
+    lr x, whose rho is near 1 whatever lambda is; one that was not taken raises it. So `start` can be low, as 1e-9.
 
     Args:
         start: initial lambda > 0.

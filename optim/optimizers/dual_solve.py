@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from ...devicemodel.ou.gram_solve import solve_gram
+from ...devicemodel.ou.gram_solve import solve_formed, solve_gram
 from ..curvature.batch import all_finite
 from ..curvature.factor import Factor
 from .remainder import check_damped, solve_remainder
@@ -40,26 +40,7 @@ def _in_range(factor: Factor, damping: float) -> list[Tensor] | None:
         return factor.rmatvec(refined[0])
     if not all_finite(factor.lower_gram(dtype)):
         return None
-    found = _direct(factor, s, damping)
-    if found is None:
+    u = solve_formed(factor.gram(torch.float64), s, damping)
+    if u is None:
         raise InputError(f"the curvature is singular in float64 and damping is {damping}: give damping > 0")
-    return found
-
-
-def _direct(factor: Factor, s: Tensor, damping: float) -> list[Tensor] | None:
-    """In float64 by the matrix alone; None if it is singular and damping is 0.
-
-    Where damping is below the rounding of K, eigenvalues that rounding made negative count as zero.
-    """
-    K = factor.gram(torch.float64)
-    A = K.clone()
-    A.diagonal().add_(damping)
-    root, info = torch.linalg.cholesky_ex(A)
-    if int(info) == 0:
-        u = torch.cholesky_solve(s.unsqueeze(1), root).squeeze(1)
-        u = u + torch.cholesky_solve((s - A @ u).unsqueeze(1), root).squeeze(1)
-        return factor.rmatvec(u)
-    if damping == 0:
-        return None
-    w, V = torch.linalg.eigh(K)
-    return factor.rmatvec(V @ ((V.mT @ s) / (w.clamp(min=0) + damping)))
+    return factor.rmatvec(u)
