@@ -1,8 +1,8 @@
-"""Recording of a forward pass: which layers ran, on which inputs, and which module made the outputs.
+"""Recording of a forward pass: which layers ran, and on which inputs.
 
 While the optimizer's closure runs, global forward hooks of torch record each call of a layer whose curvature has a direct form
 (`LAYERS`): its input, and the edge of its output in the autograd graph, taken at once so that an in-place activation afterwards cannot
-move it. They record each call of an outermost module, too, so that the optimizer needs no reference to the model.
+move it. The output of batch normalisation in training mode goes on from there on a graph of its own (`batch_statistics`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from .batch_statistics import BatchStatistics, can_hold_constant, uses_batch_statistics
@@ -95,16 +94,6 @@ class Call:
         return self.edge.node
 
 
-@dataclass(frozen=True, eq=False)
-class RootCall:
-    """One call of an outermost module."""
-
-    module: nn.Module
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    output: Any
-
-
 class ForwardRecorder:
     """Context manager that records the modules that run in this thread.
 
@@ -113,18 +102,14 @@ class ForwardRecorder:
 
     Attributes:
         calls: calls of layers with a direct form, in order.
-        roots: calls of outermost modules.
         statistics: of the batch, in its batch normalisations.
         coupling: types of the modules that couple the samples of a batch in a way that cannot be held constant.
-        random: types of the modules that draw random numbers (dropout in training mode).
     """
 
     def __init__(self, state: RunState | None = None) -> None:
         self.calls: list[Call] = []
-        self.roots: list[RootCall] = []
         self.statistics = BatchStatistics()
         self.coupling: list[str] = []
-        self.random: list[str] = []
         self._state = state
         self._depth = 0
         self._thread = threading.get_ident()
@@ -142,14 +127,6 @@ class ForwardRecorder:
     ) -> None:
         for handle in self._handles:
             handle.remove()
-
-    def root_of(self, outputs: Tensor) -> tuple[RootCall, int] | None:
-        """The last outermost call whose result contains `outputs`, and the position among the result's leaves."""
-        for call in reversed(self.roots):
-            for i, leaf in enumerate(torch.utils._pytree.tree_leaves(call.output)):
-                if leaf is outputs:
-                    return call, i
-        return None
 
     def _before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if threading.get_ident() == self._thread:
@@ -170,11 +147,7 @@ class ForwardRecorder:
                 output = replaced
             else:
                 self.coupling.append(type(module).__name__)
-        if self._depth == 0:
-            self.roots.append(RootCall(module, args, kwargs, output))
-        if isinstance(module, _DropoutNd) and module.training and module.p > 0:
-            self.random.append(type(module).__name__)
-        elif isinstance(module, nn.EmbeddingBag) and len(args) + len(kwargs) > 1:
+        if isinstance(module, nn.EmbeddingBag) and len(args) + len(kwargs) > 1:
             pass  # offsets, or weights of the tokens
         elif type(module) in LAYERS and isinstance(x, Tensor):
             self._record(module, x, output, statistics)
