@@ -13,6 +13,7 @@ from thermograd.circuits.errors import InputError
 from thermograd.optim.curvature import assignment
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
+from thermograd.optim.curvature.residuals import derivatives
 from thermograd.optim.curvature.rows import explicit_rows, node_rows
 from thermograd.optim.curvature.rows import graph_rows as rows
 
@@ -234,6 +235,16 @@ def test_residuals_of_a_differential_equation(small, monkeypatch, plain):
     inside, edge = seeded(1, 5, 2), seeded(2, 3, 2)
     check(closure_of(lambda x: torch.cat([interior(model, x), model(edge)[:, 0]]), inside), model.parameters(), 6)
     assert bool(plain) is (small > 0)
+
+
+def test_the_forward_laplacian_is_not_disturbed_by_recording(monkeypatch):
+    """What it hands to layers in place of tensors is none of the recorder's business."""
+    monkeypatch.setattr(derivatives, "_forward_over_reverse", None)
+    model = built(1, lambda: nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))).double()
+    inside, edge = seeded(1, 5, 2), seeded(2, 3, 2)
+    check(
+        closure_of(lambda x: torch.cat([derivatives.laplacian(model, x), model(edge)]), inside), model.parameters(), 4
+    )
 
 
 @THROUGH_NODES
