@@ -29,7 +29,6 @@ Residual: TypeAlias = Callable[[Any, Any], Tensor]
 _CHUNK_ENTRIES = 2**22
 """Entries of the Jacobian computed at once, 32 MiB in float64; a few of its size are held in between."""
 
-
 DRAWS = "draws random numbers, other ones in each run: draw them before, and give them as part of the samples"
 CHANGES = (
     "changes a buffer of the model, or another tensor that it was not given, so that the next run is of another function: put modules with "
@@ -123,7 +122,8 @@ class ResidualTerm:
         start, step = 0, max(1, _CHUNK_ENTRIES // entries)
         while start < self.samples:
             end = min(start + step, self.samples)
-            r, some = self._run(vmap(one), [leaf[start:end] for leaf in self._leaves])
+            with torch.enable_grad():  # what is not the model's shows by a graph
+                r, some = self._run(vmap(one), [leaf[start:end] for leaf in self._leaves])
             self._require_own(r, parameters)
             yield r.detach(), {i: J.detach().reshape(r.numel(), -1) for i, J in some.items()}
             start, step = end, max(1, _CHUNK_ENTRIES // (entries * r.shape[1]))

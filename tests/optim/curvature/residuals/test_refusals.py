@@ -104,8 +104,9 @@ def test_a_model_that_changes_its_buffers_is_rejected_and_left_as_it_was():
 def test_parameters_must_be_the_models():
     model, other = linear(), nn.Parameter(torch.tensor(0.3, dtype=F64))
     both = tg.NGD([*model.parameters(), other])
-    with pytest.raises(InputError, match="not part of its model: make it one"):
-        both.step(tg.ResidualLoss(model, lambda m, x: m(x) * other, X))
+    for graph in (True, False):
+        with torch.set_grad_enabled(graph), pytest.raises(InputError, match="not part of its model: make it one"):
+            both.step(tg.ResidualLoss(model, lambda m, x: m(x) * other, X))
     both.step(tg.ResidualLoss(model, value, X))  # the parameter has no part in it
     assert float(other) == pytest.approx(0.3)
     with pytest.raises(InputError, match="of another model"):
