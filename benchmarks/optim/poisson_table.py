@@ -6,8 +6,8 @@
 
 The task `poisson` (`optim/tasks/poisson.py`): network 2-32-32-1 with tanh, 1185 parameters, 200 points inside and 160 on the boundary,
 float64. A seed is that of the points and of the weights. The error is |u - u_exact| / |u_exact| over a grid of 101 x 101 points; steps to
-an error are the first evaluated step below it (natural gradients are evaluated after every step, Adam after every 50). Adam has the best
-rate and boundary weight of its own search, constant and with a cosine that ends at zero.
+an error are the first evaluated step below it (natural gradients are evaluated after every 2 or 5 steps, Adam after every 50). Adam
+has the best rate, boundary weight and schedule of its own search.
 
 A step of `--times` is everything that the optimizer does, in processor time of one thread, ways interleaved in one process, after
 20 steps of training; multiples are of Adam's step on the same network and points from the user's own closure, the faster of its two.
@@ -23,7 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,10 @@ from thermograd.optim.tasks.poisson import DAMPING, WEIGHT, Form, poisson
 from thermograd.optim.training.train import History, train
 from thermograd.report.figures.style import (
     BLACK,
+    BLUE,
+    GREEN,
     GREY,
     ORANGE,
-    PURPLE,
     SKY,
     VERMILLION,
     log_ticks,
@@ -56,12 +57,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from dies import card_of_preset, counted
 
-STEPS, ADAM_STEPS, DIE_STEPS = 300, 10_000, 30
-TARGETS = (1e-4, 1e-5)
+STEPS, PATH_STEPS, ADAM_STEPS, DIE_STEPS = 300, 60, 2000, 30
+TARGETS = (1e-4, 1e-5, 1e-6)
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-ADAM_RATES, ADAM_WEIGHTS, ADAM_TUNING_STEPS = (1e-3, 3e-3, 1e-2), (1.0, 10.0, 100.0), 2000
-ADAM = {"constant": (1e-3, 10.0), "cosine": (3e-3, 10.0)}
-"""Adam's rate and boundary weight, by the schedule."""
+ADAM_RATES, ADAM_WEIGHTS = (1e-3, 3e-3, 1e-2), (1.0, 10.0, 100.0, 1000.0)
+SCHEDULES, ADAM = ("constant", "cosine"), ("constant", 1e-2, 1000.0)
+"""Schedules that are searched; the best schedule, rate and boundary weight."""
 DIE_DAMPING = LevenbergMarquardt(start=1.0, factor=0.7, lowest=1e-3)
 """A die bears no less: with less, most steps fall back to the gradient."""
 MARKS = ("<!-- poisson -->\n", "<!-- end -->")
@@ -79,7 +80,8 @@ class Row:
         options: of the optimizer.
         every: steps between evaluations.
         cosine: whether the rate ends at zero.
-        die: seed of the die, for one seed only.
+        die: seed of the die.
+        once: whether the first seed stands for all, since its steps are another row's to rounding, or take long.
         colour: in the picture; "" is not shown.
     """
 
@@ -88,9 +90,10 @@ class Row:
     steps: int = STEPS
     weight: float = WEIGHT
     options: dict[str, Any] = field(default_factory=dict)
-    every: int = 1
+    every: int = 5
     cosine: bool = False
     die: int | None = None
+    once: bool = False
     colour: str = ""
 
 
@@ -109,18 +112,26 @@ def adam(schedule: str, rate: float, weight: float, steps: int, colour: str = ""
     return Row("Adam", "graph", steps, weight, {"lr": rate}, 50, schedule == "cosine", colour=colour)
 
 
+LINE_SEARCH = {"lr": 1.0, "damping": 1e-9, "line_search": True}
+PATH = {**LINE_SEARCH, "geodesic": 0.75}
 ROWS = {
-    "NGD": Row("NGD", options=LM, colour=BLACK),
-    "NGD, own closure": Row("NGD", "graph", options=LM),
-    "NGDWoodbury": Row("NGDWoodbury", options=LM),
-    "TNGD, ideal device": Row("TNGD", options=SETTLED, colour=SKY),
-    "TNGD, ideal device, own closure": Row("TNGD", "graph", options=SETTLED),
-    "TNGD, die": Row(
-        "TNGD", steps=DIE_STEPS, options={**SETTLED, "damping": DIE_DAMPING}, die=1, colour=VERMILLION
+    "NGD, Levenberg-Marquardt": Row("NGD", options=LM, colour=GREY),
+    "TNGD, Levenberg-Marquardt": Row("TNGD", options=SETTLED, colour=GREEN),
+    "NGD, line search": Row("NGD", steps=PATH_STEPS, options=LINE_SEARCH, every=2, colour=BLUE),
+    "NGD, line search, geodesic": Row("NGD", steps=PATH_STEPS, options=PATH, every=2, colour=BLACK),
+    "the same, own closure": Row("NGD", "graph", steps=PATH_STEPS, options=PATH, every=2),
+    "NGDWoodbury, line search, geodesic": Row("NGDWoodbury", steps=PATH_STEPS, options=PATH, every=2),
+    "TNGD, line search, geodesic": Row(
+        "TNGD", steps=PATH_STEPS, options={**PATH, "duration": math.inf}, every=2, colour=SKY
     ),
-    "Adam": adam("constant", *ADAM["constant"], ADAM_STEPS, ORANGE),
-    "Adam, cosine": adam("cosine", *ADAM["cosine"], ADAM_STEPS, PURPLE),
-}  # fmt: skip
+    "TNGD, own closure": Row(
+        "TNGD", "graph", steps=PATH_STEPS, options={**PATH, "duration": math.inf}, every=2, once=True
+    ),
+    "TNGD on a die": Row(
+        "TNGD", steps=DIE_STEPS, options={**SETTLED, "damping": DIE_DAMPING}, die=1, once=True, colour=VERMILLION
+    ),
+    "Adam": adam(*ADAM, ADAM_STEPS, ORANGE),
+}
 
 
 def one(row: Row, seed: int) -> dict[str, Any]:
@@ -166,14 +177,16 @@ def spread(values: list[float], text: Callable[[float], str]) -> str:
 def table(found: dict[str, list[dict[str, Any]]], times: dict[str, float]) -> str:
     """Markdown."""
     lines = [
-        "| | boundary weight | steps to 1e-4 | steps to 1e-5 | steps | final error | a step, in Adam's |",
-        "|---|---|---|---|---|---|---|",
+        "| | boundary weight | steps to 1e-4 | to 1e-5 | to 1e-6 | steps | final error | a step, in Adam's |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, runs in found.items():
-        row = ROWS[name]
+    for name, row in ROWS.items():
+        runs = found.get(name)
+        ratio = f"{times[name]:.1f}" if name in times else "-"
+        if runs is None:
+            continue
         reached = [spread([steps_to(run, target) for run in runs], lambda steps: f"{steps:.0f}") for target in TARGETS]
         final = spread([run["evaluations"][-1][1] for run in runs], lambda error: f"{error:.1e}")
-        ratio = f"{times[name]:.1f}" if name in times else "-"
         lines.append(f"| {name} | {row.weight:g} | {' | '.join(reached)} | {row.steps} | {final} | {ratio} |")
     return "\n".join(lines)
 
@@ -242,8 +255,8 @@ def tune(store: JobStore[dict[str, Any]], workers: int) -> None:
     """The searches for the boundary weight and for Adam's rate, printed."""
     rows = [Row("NGD", weight=weight, options=LM) for weight in WEIGHTS]
     others = [
-        adam(schedule, rate, weight, ADAM_TUNING_STEPS)
-        for schedule in ADAM
+        adam(schedule, rate, weight, ADAM_STEPS)
+        for schedule in SCHEDULES
         for weight in ADAM_WEIGHTS
         for rate in ADAM_RATES
     ]
@@ -254,7 +267,7 @@ def tune(store: JobStore[dict[str, Any]], workers: int) -> None:
         reached = [steps_to(run, target) for target in TARGETS]
         shown = " | ".join("-" if math.isinf(steps) else str(steps) for steps in reached)
         print(f"| {row.weight:g} | {shown} | {run['evaluations'][-1][1]:.1e} | {run['loss']:.1e} |")
-    print(f"\n| Adam | boundary weight | rate | error after {ADAM_TUNING_STEPS} steps |\n|---|---|---|---|")
+    print(f"\n| Adam | boundary weight | rate | error after {ADAM_STEPS} steps |\n|---|---|---|---|")
     for row in others:
         run = found.pop(0)
         name = "cosine" if row.cosine else "constant"
@@ -263,10 +276,14 @@ def tune(store: JobStore[dict[str, Any]], workers: int) -> None:
 
 def computed(store: JobStore[dict[str, Any]], jobs: list[tuple[Row, int]], workers: int) -> list[dict[str, Any]]:
     """Results of trainings, in order."""
-    keys = {job_key(repr(row), seed): (row, seed) for row, seed in jobs}
+    keys = {_key(*job): job for job in jobs}
     found = dict(store.map(lambda job: one(*job), keys, workers, progress=counted))
     print(file=sys.stderr)
-    return [found[job_key(repr(row), seed)] for row, seed in jobs]
+    return [found[_key(*job)] for job in jobs]
+
+
+def _key(row: Row, seed: int) -> str:
+    return job_key(repr(replace(row, colour="", once=False)), seed)
 
 
 def main() -> None:
@@ -275,7 +292,7 @@ def main() -> None:
     parser.add_argument("--rows", default=";".join(ROWS), help="of the table, separated by ;")
     parser.add_argument("--tune", action="store_true", help="search for the boundary weight and Adam's rate instead")
     parser.add_argument("--times", action="store_true", help="times of a step alone")
-    parser.add_argument("--rounds", type=int, default=15, help="of the times of a step")
+    parser.add_argument("--rounds", type=int, default=15, help="of the times of a step; 0: no times")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/poisson"), help="folder that keeps the runs")
     parser.add_argument(
@@ -286,12 +303,12 @@ def main() -> None:
     if arguments.tune:
         tune(store, arguments.workers)
         return
-    times = step_times(arguments.rounds)
+    times = step_times(arguments.rounds) if arguments.rounds else {}
     print("\n".join(f"{name}: {ratio:.1f}" for name, ratio in times.items()) + "\n")
     if arguments.times:
         return
     seeds, names = [int(seed) for seed in arguments.seeds.split(",")], arguments.rows.split(";")
-    jobs = [(name, seed) for name in names for seed in (seeds if ROWS[name].die is None else seeds[:1])]
+    jobs = [(name, seed) for name in names for seed in (seeds[:1] if ROWS[name].once else seeds)]
     runs = computed(store, [(ROWS[name], seed) for name, seed in jobs], arguments.workers)
     found: dict[str, list[dict[str, Any]]] = {}
     for (name, _), run in zip(jobs, runs, strict=True):
