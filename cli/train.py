@@ -79,7 +79,8 @@ def train(
     die: DieSeed = None,
     extrapolate: Extrapolate = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Updates in all; default: 300 (digits, poisson), 1560 (mnist).")
+        int | None,
+        typer.Option("--steps", min=1, help="Updates in all; default: 300 (digits), 1560 (mnist), 100 (poisson)."),
     ] = None,
     batch: Annotated[
         int | None,

@@ -40,20 +40,21 @@ Form: TypeAlias = Literal["residual", "graph"]
 """How the closure gives the residuals: a `ResidualLoss` of functions of one sample, or double backward passes."""
 
 DAMPING = LevenbergMarquardt(start=1e-2, factor=0.7, lowest=1e-12)
-"""lambda goes down to some 1e-5 with the loss, so that its lower limit must not stop it."""
-_NATURAL_GRADIENT = {"lr": 1.0, "damping": DAMPING}
+"""For steps without a line search; lambda goes down to some 1e-5 with the loss, so that its lower limit must not stop it."""
+_NATURAL_GRADIENT = {"lr": 1.0, "damping": 1e-9, "line_search": True, "geodesic": 0.75}
 PLAN = Plan(
-    steps=300,
+    steps=100,
     batch=None,
-    evaluate_every=10,
+    evaluate_every=5,
     settings={
         "sgd": {"lr": 1e-4},
-        "adam": {"lr": 1e-3},
+        "adam": {"lr": 3e-3},
         "ngd": _NATURAL_GRADIENT,
-        "ngd-cg": _NATURAL_GRADIENT,
+        "ngd-cg": {"lr": 1.0, "damping": DAMPING},
         "tngd": {**_NATURAL_GRADIENT, "duration": math.inf},
     },
 )
+"""Natural gradients with a line search need no more damping than rounding does."""
 
 
 def solution(points: Tensor) -> Tensor:

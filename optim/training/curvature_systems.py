@@ -98,7 +98,8 @@ def curvature_systems(
         steps: step numbers, from 0.
         batch: samples of a step, or None as for `train`; a system has batch * (outputs - 1) unknowns for cross-entropy.
         seed: of weights and batches.
-        settings: of `TNGD`, in place of those of `settings_for`; readings are bare, so that the systems are those of the training.
+        settings: of `TNGD`, in place of those of `settings_for`; readings are bare and steps straight, so that a step has one
+            system, which is the training's.
 
     Raises:
         InputError: no steps, or a negative one.
@@ -106,6 +107,6 @@ def curvature_systems(
     if not steps or min(steps) < 0:
         raise InputError(f"steps are {list(steps)}; give at least one step number >= 0")
     recorder = RecordingDevice(IdealDevice(), set(steps))
-    chosen = {**(settings or {}), "reading": "bare"}
+    chosen = {**(settings or {}), "reading": "bare", "geodesic": None}
     train(task, "tngd", max(steps) + 1, batch, seed, device=recorder, evaluate_every=0, settings=chosen)
     return recorder.systems

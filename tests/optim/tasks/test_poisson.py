@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from thermograd.circuits.errors import InputError
 from thermograd.optim.tasks.poisson import GRID, RELATIVE_ERROR, poisson, solution, source
 from thermograd.optim.tasks.registry import make_task
+from thermograd.optim.training.curvature_systems import curvature_systems
 from thermograd.optim.training.landscape import landscape
 from thermograd.optim.training.train import train
 from thermograd.optim.training.trajectory import follow
@@ -100,6 +101,26 @@ def test_resume_is_bit_exact(tmp_path, optimizer):
     assert histories[1].score == RELATIVE_ERROR
     with pytest.raises(InputError, match=r"another run: task poisson\(seed=0.*this run: poisson\(seed=1"):
         train(poisson(seed=1, **SMALL), optimizer, 6, checkpoint=path)
+
+
+def test_systems_of_its_training_are_those_of_the_residuals():
+    """A = lambda I + M M^T and b = s, with M and s by double backward passes."""
+    task = poisson(**SMALL)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        model = task.model()
+    [first, _] = curvature_systems(task, [0, 2], None, seed=4, settings={"damping": 0.1})
+    _, outputs = poisson(**SMALL, form="graph").closure(model, 0, None, 0)()
+    weights = torch.tensor([1 / 12] * 12 + [task.weight / 8] * 8, dtype=torch.float64).sqrt()
+    rows = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(r, [*model.parameters()], retain_graph=True)])
+        for r in outputs[:12]
+    ]
+    M = torch.stack(rows) * weights[:12, None]
+    torch.testing.assert_close(
+        torch.from_numpy(first.matrix)[:12, :12], M @ M.T + 0.1 * torch.eye(12).double(), rtol=1e-9, atol=1e-9
+    )
+    torch.testing.assert_close(torch.from_numpy(first.b), outputs[:, 0].detach() * weights, rtol=1e-9, atol=1e-12)
 
 
 def test_training_by_name_counts_steps_downwards():
