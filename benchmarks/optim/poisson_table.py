@@ -229,25 +229,33 @@ def _step(optimizer: Optimizer, closure: Callable[[], tuple[Tensor, Tensor]], pl
 @styled
 def picture(found: dict[str, list[dict[str, Any]]]) -> Figure:
     """Error against steps: the median over seeds, and every seed."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(8.4, 4.0), layout="constrained")
     ax = figure.subplots()
     for name, runs in found.items():
         colour = ROWS[name].colour
         if not colour:
             continue
+        style = "--" if ROWS[name].kind == "TNGD" and ROWS[name].die is None else "-"
         for run in runs:
             steps, errors = zip(*run["evaluations"][1:], strict=True)
             ax.plot(steps, errors, color=colour, linewidth=0.5, alpha=0.4)
         middle = [
             statistics.median(run["evaluations"][k][1] for run in runs) for k in range(1, len(runs[0]["evaluations"]))
         ]
-        ax.plot([step for step, _ in runs[0]["evaluations"][1:]], middle, color=colour, linewidth=1.6, label=name)
+        ax.plot(
+            [step for step, _ in runs[0]["evaluations"][1:]],
+            middle,
+            color=colour,
+            linewidth=1.6,
+            label=name,
+            linestyle=style,
+        )
     for target in TARGETS:
         ax.axhline(target, color=GREY, linewidth=0.6, linestyle=":")
     ax.set(xscale="log", yscale="log", xlabel="step", ylabel="relative L2 error", title="Poisson, network 2-32-32-1")
     log_ticks(ax.xaxis)
     log_ticks(ax.yaxis)
-    ax.legend(loc="lower left")
+    figure.legend(loc="outside right upper")
     return figure
 
 
