@@ -1,4 +1,4 @@
-"""The geodesic acceleration: against forward-mode second derivatives, and the order to which its path keeps to the model."""
+"""The geodesic acceleration: against dense second derivatives, and the order to which its path keeps to the model."""
 
 import copy
 import math
@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import functional_call, jacrev, jvp
+from torch.func import functional_call, jacrev
 
 import thermograd as tg
 from thermograd.circuits.errors import InputError
@@ -58,7 +58,7 @@ def derivatives(residuals, theta):
     J, r = jacrev(residuals)(theta), residuals(theta)
     A = J.T @ J + DAMPING * torch.eye(len(theta), dtype=F64)
     v = -torch.linalg.solve(A, J.T @ r)
-    second = jvp(lambda s: jvp(residuals, (s,), (v,))[1], (theta,), (v,))[1]
+    second = jacrev(jacrev(lambda t: residuals(theta + t * v)))(torch.zeros((), dtype=F64))
     return v, -torch.linalg.solve(A, J.T @ second)
 
 

@@ -137,14 +137,14 @@ def test_runs_go_down_to_rounding():
     """Nine points and 59 parameters can be fitted exactly: the loss ends at the square of the outputs' rounding, without a stall."""
     model, closure = problem(F.mse_loss)
     optimizer = tg.NGD(model.parameters(), lr=1.0, damping=1e-8, line_search=True)
-    for _ in range(40):
+    for _ in range(14):
         loss = optimizer.step(closure)
     assert loss < 1e-29
     model, closure = problem(F.mse_loss)
     plain = tg.NGD(model.parameters(), lr=1.0, damping=tg.LevenbergMarquardt(0.1))
-    for _ in range(40):
+    for _ in range(14):
         loss = plain.step(closure)
-    assert loss > 1e-10
+    assert loss > 1e-6
 
 
 def test_a_closure_that_differentiates_the_model():
