@@ -159,10 +159,12 @@ def _stacked(group: tuple[ParameterBlock, ...], roots: list[float], scales: list
 
 
 def _stacked_use(uses: list[Use]) -> Use | None:
-    """One use of all samples, sequences padded to the longest; None for images of several sizes."""
+    """One use of all samples, sequences padded to the longest; None for images of several sizes, and for inputs of several dimensions."""
     if len(uses) == 1:
         return uses[0]
     calls = [use.call for use in uses]
+    if len({(type(use), len(use.call.shape), use.call.input.dim()) for use in uses}) > 1:
+        return None
     shape = torch.Size(max(sizes) for sizes in zip(*(call.shape[1:] for call in calls), strict=True))
     if any(call.shape[1:] != shape for call in calls) and isinstance(uses[0], ConvolutionUse):
         return None

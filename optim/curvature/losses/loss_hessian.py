@@ -63,7 +63,7 @@ def loss_curvature(loss: LossProducts) -> LossCurvature:
     mu, V = torch.linalg.eigh(Q.mT @ H @ Q)
     top = float(mu.abs().amax()) if mu.numel() else 0.0
     low = float(mu.amin()) if mu.numel() else 0.0
-    if low < -(1e-5 if single else 1e-9) * top - rounding * c:
+    if low < -(1e-5 if single else 1e-9) * top - rounding * c * _unit(loss):
         raise _not_convex(low, top)
     V, mu = Q @ V, mu.clamp(min=0)
     factor = V * mu.sqrt()[:, None, :]
@@ -121,6 +121,11 @@ def _not_convex(low: float, top: float) -> InputError:
     )
 
 
+def _unit(loss: LossProducts) -> float:
+    """Size of the terms whose differences slope and Hessian are: the loss may have a large weight."""
+    return max(1.0, float(loss.slope.detach().abs().max()))
+
+
 def _hessian(loss: LossProducts, b: int, c: int) -> Tensor:
     """H (b, c, c) in float64."""
     if c > MAX_OUTPUTS:
@@ -141,7 +146,7 @@ def _hessian(loss: LossProducts, b: int, c: int) -> Tensor:
     # (rounding of the two orders of summation is below these tolerances; a coupling that matters is not)
     mismatch = float((torch.einsum("bij,bj->bi", H, flat) - columns[-1]).abs().max())
     scale = float(H.abs().sum(-1).max())
-    if mismatch > (1e-9 if loss.dtype == torch.float64 else 1e-4) * scale + 8 * c * eps:
+    if mismatch > (1e-9 if loss.dtype == torch.float64 else 1e-4) * scale + 8 * c * eps * _unit(loss):
         raise InputError(
             "the loss couples samples of the batch (its Hessian in the outputs is not block diagonal): give a loss "
             "that is a sum or mean over samples"
