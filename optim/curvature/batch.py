@@ -57,7 +57,7 @@ def evaluate(closure: Closure, optional: bool = False, repeatable: bool = False)
 
     Raises:
         InputError: the closure does not return a scalar loss and outputs of shape (b, ...), both with an autograd graph, or scales the
-            loss by a GradScaler; outputs are masked with -inf.
+            loss by a GradScaler; outputs are masked with -inf, or have a hook.
     """
     state = RunState() if repeatable else None
     recorder = ForwardRecorder(state)
@@ -79,6 +79,11 @@ def evaluate(closure: Closure, optional: bool = False, repeatable: bool = False)
     if outputs.grad_fn is None or loss.grad_fn is None:
         raise InputError(
             "loss or outputs carry no autograd graph: are all parameters frozen, or was the model run under no_grad?"
+        )
+    if outputs._backward_hooks:
+        raise InputError(
+            "the outputs have a hook (register_hook), which would run in the loss's backward pass and again in the model's: put it on a "
+            "tensor before them, or return a tensor that is made of them"
         )
     _check_masks(loss.detach(), outputs.detach())
     return Batch(loss, outputs, recorder, closure if state is None else state.repeating(closure))

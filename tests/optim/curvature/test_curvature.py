@@ -367,3 +367,16 @@ def test_outputs_masked_with_infinity_are_an_error_in_words():
             evaluate(closure)
     diverged = evaluate(lambda: (lambda z: (z.square().sum(), z))(model(torch.full((2, 3), torch.inf))))
     assert not diverged.finite
+
+
+def test_a_hook_on_the_outputs_is_an_error_in_words():
+    """It would scale the slope of the loss, and then the model's backward pass once more."""
+    model = nn.Linear(3, 2)
+
+    def closure():
+        z = model(torch.ones(2, 3))
+        z.register_hook(lambda gradient: 0.3 * gradient)
+        return z.square().sum(), z
+
+    with pytest.raises(InputError, match="outputs have a hook"):
+        evaluate(closure)
