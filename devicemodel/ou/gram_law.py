@@ -3,8 +3,8 @@
 At rest by Cholesky's factor R of A, refined on residuals through M (`gram_solve`): mean A^-1 b, and noise sqrt(kappa0) R^-T xi, whose
 covariance is kappa0 A^-1. At a finite time by `rational_lanczos`, in the type of M where the rounding of K is small beside damping +
 sigma, else in double precision on a Gram matrix that is summed from products in the type of M. For M in float32 the relative error of
-M^T x(t) is at most 1e-4 (some 1e-5 to 3e-5 on the networks of docs/speed.md), that of M^T times a draw of noise at most 1e-2; in float64 1e-8 and
-1e-6.
+M^T x(t) is at most 1e-4 (1e-5 to 3e-5 on the networks of docs/speed.md), that of M^T times a draw of noise at most 1e-2; in float64 1e-8
+and 1e-6.
 """
 
 from __future__ import annotations
