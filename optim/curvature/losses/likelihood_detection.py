@@ -53,9 +53,8 @@ def detect_likelihood(loss: LossProducts) -> Likelihood | None:
     bends = list(itertools.islice(loss.bends(), 1))
     if bends and not bool(bends[0].any()):
         bends = list(itertools.islice(loss.bends(), 2))
-    if not any(bool(one.any()) for one in bends):
-        return _gaussian(z, r, d, roundings(loss.dtype))
-    return _bernoulli(loss, z, r, d, [one.double() for one in bends])
+    found = None if any(bool(one.any()) for one in bends) else _gaussian(z, r, d, roundings(loss.dtype))
+    return found or (_bernoulli(loss, z, r, d, [one.double() for one in bends]) if bends else None)
 
 
 def _categorical(loss: LossProducts, z: Tensor, r: Tensor, h: Tensor, v: Tensor, axis: int) -> Likelihood | None:
@@ -130,11 +129,14 @@ def _bernoulli(loss: LossProducts, z: Tensor, r: Tensor, d: Tensor, bends: Seque
     p = torch.sigmoid(z)
     spread = p * torch.sigmoid(-z)
     # p (1 - p) is computed from p, which is rounded near one
-    rounding = roundings(loss.dtype) * (1 + z.abs()) * spread + torch.where(z > 0, 8 * eps, 0.0)
+    least = 1e8 * torch.finfo(loss.dtype).tiny
+    rounding = roundings(loss.dtype) * (1 + z.abs()) * spread + torch.where(z > 0, 8 * eps, least)
     shown = (d > 0) & (spread > 1e3 * rounding)
     masked = (d == 0) & (r == 0)
     seen = torch.where(shown, spread, 0.0)
     usual = (d / spread).flatten()[seen.argmax()]
+    of_weight = torch.where(shown, rounding / spread, 0.0).flatten()[seen.argmax()]
+    rounding = rounding + spread * of_weight
     if not float(seen.amax()) > _CERTAIN and not 0 < float(usual) <= _PLAUSIBLE * float(r.abs().amax()):
         if bool(masked.all()) or not loss.is_affine_in("BinaryCrossEntropyWithLogitsBackward0"):
             return None
@@ -154,5 +156,5 @@ def _bernoulli(loss: LossProducts, z: Tensor, r: Tensor, d: Tensor, bends: Seque
         if not bool(((bend - w * spread * ratio * size).abs() <= 8 * w * rounding * size.abs()).all()):
             return None
     shape = (z.shape[0], -1, 1)
-    order, least = (tuple(z.shape), z.dim() - 1), _LEAST.get(loss.dtype, _USUAL_LEAST)
-    return Likelihood("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order, least)
+    order, floor = (tuple(z.shape), z.dim() - 1), _LEAST.get(loss.dtype, _USUAL_LEAST)
+    return Likelihood("bernoulli", p.reshape(shape), w.reshape(shape), r.reshape(shape), order, floor)

@@ -56,10 +56,10 @@ def loss_curvature(loss: LossProducts) -> LossCurvature:
         return _diagonal(r, d.reshape(b, c), eps)
     H = _hessian(loss, b, c)
     single = loss.dtype != torch.float64
-    # H = (p - p^2) / b loses its digits by cancellation where a softmax saturates: what is left of it is to be judged against the rounding
-    # of p, which is of order one, not against its own size
-    rounding = 4 * eps
-    Q = _curved_directions(H, rounding * c)
+    # H = w (p - p^2) loses its digits by cancellation where a softmax saturates: what is left of it is to be judged against the rounding of
+    # p, which is of order one, and w by the slope where a class is wrong, not against its own size
+    rounding = 4 * eps * max(1.0, float(r.abs().max()))
+    Q = _curved_directions(H, 4 * eps * c)
     mu, V = torch.linalg.eigh(Q.mT @ H @ Q)
     top = float(mu.abs().amax()) if mu.numel() else 0.0
     low = float(mu.amin()) if mu.numel() else 0.0
