@@ -91,7 +91,8 @@ def habit(draw: Draw, h: Tensor) -> nn.Module:
     if h.dim() == 4:
         layers = [nn.Conv2d(h.shape[1], h.shape[1], 3, padding=1), nn.GroupNorm(1, h.shape[1])]
     kind = draw.pick([one for one in HABITS if "positions" not in one or h.dim() == 3])
-    return Habit(draw.pick(layers), kind)
+    # (a checkpoint runs its layer again in each backward pass, and power iterations with it)
+    return Habit(layers[0] if kind == "checkpointed" else draw.pick(layers), kind)
 
 
 def _mode(draw: Draw, layer: Any) -> nn.Module:

@@ -148,7 +148,7 @@ def true_step(case: Case, replicas: list[Case], dampings: list[float]) -> Truth:
             H = torch.autograd.functional.hessian(lambda v, i=i, z=z: case.losses[i].run(v.view_as(z)), flat)
             H = (H + H.T) / 2
             w = torch.linalg.eigvalsh(H)
-            convex = convex and float(w[0]) >= -1e-6 * float(w[-1].abs()) - 1e-14
+            convex = convex and float(w[0]) >= -(1e-2 if single else 1e-6) * float(w[-1].abs()) - 1e-14
             b = len(z)
             blocks = H.view(b, len(flat) // b, b, -1).abs().amax((1, 3))
             coupled = coupled or float((blocks - blocks.diagonal().diag()).abs().max()) > 1e-6 * float(blocks.max())
