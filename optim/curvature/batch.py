@@ -67,7 +67,8 @@ def evaluate(closure: Closure, optional: bool = False, repeatable: bool = False)
         return None
     if not (isinstance(result, tuple) and len(result) == 2 and all(isinstance(part, Tensor) for part in result)):
         raise InputError(
-            f"the closure returned {type(result).__name__}: return (loss, outputs), and do not call backward"
+            f"the closure returned {_kinds(result)}: return (loss, outputs), both tensors, outputs those that the loss is computed from "
+            "(such as a model's .logits), and do not call backward"
         )
     loss, outputs = result
     if loss.numel() != 1:
@@ -87,6 +88,13 @@ def evaluate(closure: Closure, optional: bool = False, repeatable: bool = False)
         )
     _check_masks(loss.detach(), outputs.detach())
     return Batch(loss, outputs, recorder, closure if state is None else state.repeating(closure))
+
+
+def _kinds(result: Any) -> str:
+    """The type of what a closure returned, of a tuple those of its parts."""
+    if isinstance(result, tuple):
+        return f"({', '.join(type(part).__name__ for part in result)})"
+    return type(result).__name__
 
 
 def _check_masks(loss: Tensor, outputs: Tensor) -> None:

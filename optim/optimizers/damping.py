@@ -71,7 +71,7 @@ Damping: TypeAlias = float | Callable[[int], float] | LevenbergMarquardt
 def check_number(name: str, value: Any, low: float, strict: bool = False, below: float = math.inf) -> float:
     """The value as a float; InputError unless it is finite, >= low (> low where strict) and < below."""
     try:
-        if isinstance(value, str):  # float("0.5") is a number, but nobody computes with the text
+        if isinstance(value, str | bool):  # float("0.5") and float(True) are numbers, but not what was meant
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):
@@ -85,6 +85,6 @@ def check_number(name: str, value: Any, low: float, strict: bool = False, below:
 
 def check_count(name: str, value: Any, unit: str) -> int:
     """The value; InputError unless it is an integer >= 1."""
-    if not isinstance(value, Integral) or value < 1:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise InputError(f"{name} is {value!r}: give an integer >= 1, a number of {unit}")
     return int(value)

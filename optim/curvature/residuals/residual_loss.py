@@ -33,7 +33,7 @@ class ResidualLoss:
     The loss is the sum over terms of weight / 2 times the mean over samples of |residual(model, sample)|^2.
 
     Args:
-        model: a module; all parameters that the residual depends on are its own.
+        model: a module. Parameters of the optimizer that are not its own, such as an unknown coefficient, may be captured by the residual.
         residual: function of the model and ONE sample, without the batch's dimension; returns a scalar or a vector. Inside, derivatives
             are taken by `laplacian` and its like (`derivatives`) or by torch.func.
         samples: a tensor (b, ...), or a tuple, list or dict of tensors, of which each sample has one entry.
@@ -88,7 +88,7 @@ class ResidualLoss:
             parameters: of an optimizer; frozen ones, and those that a term's model does not have, are zero columns.
 
         Raises:
-            InputError: as when called; the residual depends on one of the parameters that is not its model's; none of them is.
+            InputError: as when called; the residual depends on a tensor computed before from one of the parameters, or on none of them.
         """
         trained = [i for i, p in enumerate(parameters) if p.requires_grad]
         chunks = [term.rows(parameters, trained) for term in self.terms]
@@ -97,7 +97,7 @@ class ResidualLoss:
         used = [i for i in trained if any(i in J for _, J in firsts)]
         if not used:
             raise InputError(
-                "none of the optimizer's parameters is one of the model's that requires a gradient: are all parameters frozen, or is the "
+                "no residual depends on a parameter of the optimizer that requires a gradient: are all parameters frozen, or is the "
                 "optimizer of another model?"
             )
         like, k = parameters[used[0]].detach(), sum(sizes)

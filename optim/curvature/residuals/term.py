@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ....circuits.errors import InputError
 from ..autograd_graph import users
 from ..run_state import Generators
+from .captured import Captured
 from .layer_norm import WrittenOutLayerNorm
 
 Residual: TypeAlias = Callable[[Any, Any], Tensor]
@@ -40,7 +41,7 @@ class ResidualTerm:
     """weight / 2 times the mean over b samples of |residual(model, sample)|^2.
 
     Args:
-        model: whatever parameters the residual depends on are its own.
+        model: what the residual is called with.
         residual: called with the model and one sample; returns a scalar or a vector.
         samples: a tensor (b, ...), or a tuple, list or dict of such tensors.
         weight: > 0.
@@ -67,6 +68,7 @@ class ResidualTerm:
             )
         self.model, self.residual, self.weight = model, residual, float(weight)
         self._bound = _Bound(model, residual)
+        self._captures = False
 
     @property
     def scale(self) -> float:
@@ -89,42 +91,54 @@ class ResidualTerm:
         return found
 
     def rows(self, parameters: Sequence[Tensor], wanted: Sequence[int]) -> Iterator[tuple[Tensor, dict[int, Tensor]]]:
-        """(r, J) of some samples after the others: values (n, c), and columns of J for each wanted parameter of the model, (n c, numel).
+        """(r, J) of some samples after the others: values (n, c), and columns of J for each wanted parameter, (n c, numel).
 
         Args:
             parameters: of an optimizer.
-            wanted: positions of those to differentiate in; parameters of other models are left out of the result.
+            wanted: positions of those to differentiate in; those on which the residual does not depend, and that are not the model's, are
+                left out of the result.
 
         Raises:
-            InputError: as `values`; the residual depends on one of the parameters that is not the model's.
+            InputError: as `values`; the residual depends on one of the parameters in a way that torch's functions do not show.
         """
         _require_single_samples(self.model)
         slots = self._slots()
         own = {id(p) for _, p in slots}
-        chosen = {i: parameters[i].detach() for i in wanted if id(parameters[i]) in own}
-        position = {id(parameters[i]): i for i in chosen}
+        chosen = {i: parameters[i].detach() for i in wanted}
+        position = {id(parameters[i]): i for i in wanted}
+        beside = {i for i in wanted if id(parameters[i]) not in own}
         changing = [(name, position[id(p)]) for name, p in slots if id(p) in position]
         fixed = {name: p.detach() for name, p in slots if id(p) not in position}
+        captures = self._captures or bool(beside)
 
         def one(leaves: list[Tensor]) -> tuple[Tensor, dict[int, Tensor]]:
-            sample = tree_unflatten(leaves, self._spec)
+            sample, used = tree_unflatten(leaves, self._spec), set[int]()
 
             def run(values: dict[int, Tensor]) -> Tensor:
                 given = {**fixed, **{name: values[i] for name, i in changing}}
-                return self._checked(functional_call(self._bound, given, (sample,), tie_weights=False))
+                captured = Captured({id(parameters[i]): value for i, value in values.items()})
+                with captured if captures else contextlib.nullcontext():
+                    r = self._checked(functional_call(self._bound, given, (sample,), tie_weights=False))
+                used.update(position[found] for found in captured.used)
+                return r
 
             r, pull = vjp(run, chosen)
             if len(r) == 1:
-                return r, pull(torch.ones_like(r))[0]
-            return r, vmap(pull)(torch.eye(len(r), dtype=r.dtype, device=r.device))[0]
+                (J,) = pull(torch.ones_like(r))
+            else:
+                (J,) = vmap(pull)(torch.eye(len(r), dtype=r.dtype, device=r.device))
+            return r, {i: part for i, part in J.items() if i in used or i not in beside}
 
-        entries = max(1, sum(part.numel() for part in chosen.values()))
+        entries = max(1, sum(part.numel() for i, part in chosen.items() if i not in beside))
         start, step = 0, max(1, _CHUNK_ENTRIES // entries)
         while start < self.samples:
             end = min(start + step, self.samples)
-            with torch.enable_grad():  # what is not the model's shows by a graph
+            with torch.enable_grad():  # what was not replaced shows by a graph
                 r, some = self._run(vmap(one), [leaf[start:end] for leaf in self._leaves])
-            self._require_own(r, parameters)
+            if self._depends(r, parameters) and not captures:
+                captures = self._captures = True
+                continue
+            self._require_replaced(r, parameters)
             yield r.detach(), {i: J.detach().reshape(r.numel(), -1) for i, J in some.items()}
             start, step = end, max(1, _CHUNK_ENTRIES // (entries * r.shape[1]))
 
@@ -144,7 +158,7 @@ class ResidualTerm:
         """The batched call, with errors of the user's function in words."""
         generators, buffers = Generators(), [(one, one._version, one.clone()) for one in self.model.buffers()]
         try:
-            with self._differentiable():
+            with WrittenOutLayerNorm():
                 found = batched(leaves)
         except InputError:
             raise
@@ -170,11 +184,6 @@ class ResidualTerm:
             if p is not None
         ]
 
-    def _differentiable(self) -> contextlib.AbstractContextManager[Any]:
-        """Where derivatives that the residual takes inside, by torch.func or otherwise, are right once they are differentiated."""
-        norms = any(isinstance(module, nn.LayerNorm) for module in self.model.modules())
-        return WrittenOutLayerNorm() if norms else contextlib.nullcontext()
-
     @property
     def _name(self) -> str:
         return f"residual {getattr(self.residual, '__name__', type(self.residual).__name__)}"
@@ -184,17 +193,20 @@ class ResidualTerm:
         shapes = [f"a tensor of shape {tuple(leaf.shape[1:])}" for leaf in self._leaves]
         return shapes[0] if self._spec.is_leaf() else f"a {self._spec.type.__name__} of {', '.join(shapes)}"
 
-    def _require_own(self, r: Tensor, parameters: Sequence[Tensor]) -> None:
-        """InputError if the values, computed with the model's parameters detached, depend on a parameter all the same."""
+    def _depends(self, r: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Those parameters on which values that were computed with replaced ones depend all the same."""
         if r.grad_fn is None:
-            return
+            return []
         leaves = {id(getattr(node, "variable", None)) for node in users(r.grad_fn)}
-        for p in parameters:
-            if id(p) in leaves:
-                raise InputError(
-                    f"{self._name} depends on a parameter of shape {tuple(p.shape)} that is not part of its model: make it one (an "
-                    "attribute of the module), and take it from the model that the residual is called with"
-                )
+        return [p for p in parameters if id(p) in leaves]
+
+    def _require_replaced(self, r: Tensor, parameters: Sequence[Tensor]) -> None:
+        """InputError if the values depend on a parameter that could not be replaced."""
+        for p in self._depends(r, parameters):
+            raise InputError(
+                f"{self._name} depends on a parameter of shape {tuple(p.shape)} through a tensor computed from it before: compute that "
+                "inside the residual"
+            )
 
 
 class _Bound(nn.Module):

@@ -97,6 +97,50 @@ def test_the_step_is_that_of_the_dense_system(name):
     assert float((found - exact(C, g, 2 * DAMPING)).norm()) > 0.01 * float(wanted.norm())
 
 
+@pytest.mark.parametrize("captured", ["beside", "own"])
+def test_unknown_coefficients_that_a_residual_captures(captured):
+    """A coefficient and a network with a LayerNorm beside the model, or a parameter of the model's own: J from an independent jacrev."""
+    model, other = network(2, 6, 1), nn.Sequential(network(2, 4), nn.LayerNorm(4, dtype=F64), network(4, 1, seed=5))
+    k = nn.Parameter(numbers(8, 2))
+    if captured == "own":
+        model.k, model.other = k, other
+        model.forward = lambda x: model[2](model[1](model[0](x)))
+    params = [*model.parameters(), *([k, *other.parameters()] if captured == "beside" else [])]
+    X = numbers(1, 5, 2)
+
+    def r(u, x):
+        return (
+            k.exp() @ tg.gradient(u, x).squeeze()
+            + torch.stack([k[0], k.sum()]).prod()
+            + tg.laplacian(lambda z: other(z) * u(z), x)
+        )
+
+    def written_out(theta, x):
+        values = dict(zip(map(id, params), theta, strict=True))
+
+        def u(z):
+            W1, b1, W2, b2 = (values[id(p)] for p in (*model[0].parameters(), *model[2].parameters()))
+            return W2 @ torch.tanh(W1 @ z + b1) + b2
+
+        def c(z):
+            (A, a), (w, d), (B, e) = ([values[id(p)] for p in part.parameters()] for part in other)
+            h = A @ z + a
+            return B @ (w * (h - h.mean()) / (h.var(unbiased=False) + 1e-5).sqrt() + d) + e
+
+        (slope,), coefficient = jacrev(u)(x), values[id(k)]
+        lap = hessian(lambda z: (c(z) * u(z)).sum())(x).trace()
+        return coefficient.exp() @ slope + coefficient[0] * coefficient.sum() + lap
+
+    theta = [p.detach() for p in params]
+    J = torch.stack([torch.cat([part.flatten() for part in jacrev(written_out)(theta, x)]) for x in X])
+    values = torch.stack([written_out(theta, x) for x in X])
+    optimizer = tg.NGD(params, lr=1.0, damping=DAMPING)
+    before = parameters_to_vector(params).detach()
+    optimizer.step(tg.ResidualLoss(model, r, X))
+    found, wanted = parameters_to_vector(params).detach() - before, exact(J.T @ J / 5, J.T @ values / 5)
+    assert float((found - wanted).norm()) < 1e-10 * float(wanted.norm())
+
+
 def test_products_with_more_rows_than_fit_go_by_the_graph(monkeypatch):
     model = network(2, 6, 6, 1)
     _, C, g = dense(model)

@@ -170,6 +170,7 @@ def test_a_closure_that_differentiates_the_model():
         ({"line_search": True, "momentum": 0.5}, r"momentum is 0\.5 with line_search: .*spring"),
         ({"geodesic": 0.5, "weight_decay": 0.1}, r"weight_decay is 0\.1 with geodesic"),
         ({"geodesic": 0.0}, r"geodesic is 0\.0: give a finite number > 0"),
+        ({"geodesic": True}, r"geodesic is True: give a number"),
         ({"geodesic": 0.5, "curvature": "empirical"}, 'with curvature="empirical"'),
         ({"spring": 1.0}, r"spring is 1\.0: give a number >= 0 and < 1"),
         ({"spring": 0.5, "momentum": 0.5}, "spring is 0.5 with momentum: give one"),
