@@ -58,15 +58,26 @@ def value_and_gradient(model: Function, x: Tensor) -> tuple[Tensor, Tensor]:
     return value, slopes.movedim(0, -1)
 
 
-def second_derivative(model: Function, x: Tensor, direction: Tensor) -> Tensor:
+def second_derivative(model: Function, x: Tensor, direction: Tensor | Sequence[float]) -> Tensor:
     """d2/dt2 u(x + t direction) at t = 0, shaped as u.
 
     Args:
         model: u.
         x: (..., d).
-        direction: (d,).
+        direction: (d,), such as (1, 0) for the second derivative in the first of two coordinates.
     """
-    return _derivatives(model, x, direction.unsqueeze(0), None, order=2)[2]
+    coordinates = _coordinates(x)
+    if not isinstance(direction, Tensor):
+        if not isinstance(direction, Sequence) or isinstance(direction, str):
+            raise InputError(
+                f"direction is {direction!r}: give d numbers, such as (1, 0) for the first of two coordinates"
+            )
+        direction = coordinates.new_tensor(direction)
+    if direction.shape != x.shape[-1:]:
+        raise InputError(
+            f"direction is of shape {tuple(direction.shape)}: give ({x.shape[-1]},), one number for each coordinate of x"
+        )
+    return _derivatives(model, x, direction.to(x.dtype).unsqueeze(0), None, order=2)[2]
 
 
 def laplacian(model: Function, x: Tensor, weights: Tensor | Sequence[float] | None = None) -> Tensor:
@@ -93,6 +104,10 @@ def value_gradient_laplacian(
 
 
 def _coordinates(x: Tensor) -> Tensor:
+    """Unit directions, (d, d)."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise InputError(f"x is of {kind}: give a floating-point tensor, samples of shape (..., d)")
     if x.dim() == 0:
         raise InputError("x is a scalar: give a sample of shape (d,), or samples of shape (..., d)")
     return torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
@@ -102,8 +117,6 @@ def _derivatives(
     model: Function, x: Tensor, directions: Tensor, weights: Tensor | Sequence[float] | None, order: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """u, its derivatives along the directions (r, d), (r, ...), and the weighted sum of the second ones."""
-    if not isinstance(x, Tensor) or not x.is_floating_point() or directions.shape[-1] != x.shape[-1]:
-        raise InputError(f"x is {x!r}, directions {tuple(directions.shape)}: give samples (..., d) and directions (d,)")
     if weights is not None:
         weights = torch.as_tensor(weights, dtype=x.dtype, device=x.device)
         if weights.shape != directions.shape[:1]:

@@ -241,6 +241,8 @@ def _remedy(error: Exception) -> str:
         return f"It {DRAWS}"
     if "mutate" in text:
         return f"It {CHANGES}"
+    if "dtype" in text:
+        return "Give samples of the same floating-point type as the model's parameters, by .double() or .float()"
     if "functorch" in text or "does not require grad" in text or "vmap" in text:
         return (
             "It runs under torch.func.vmap: differentiate by torch.func or thermograd.laplacian and its like (not torch.autograd.grad), "

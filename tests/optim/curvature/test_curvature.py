@@ -327,6 +327,7 @@ def test_an_input_that_was_changed_before_the_layer_ran_is_right(norm):
         (lambda z: (z.sum().detach(), z), "no autograd graph"),
         (lambda z: (z.sum(), z.sum()), "shape"),
         (lambda z: (z.sum(), z.long()), "int64"),
+        (lambda z: (z.sum(), {"logits": z}), r"returned \(Tensor, dict\): .*both tensors"),
     ],
 )
 def test_what_a_closure_may_return(result, words):

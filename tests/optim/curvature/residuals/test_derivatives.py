@@ -196,13 +196,23 @@ def test_any_composition_of_rules(data):
     close(found.laplacian, H.diagonal(dim1=-2, dim2=-1).sum(-1), size=1000)
 
 
+def test_a_direction_may_be_numbers():
+    x = torch.tensor([0.3, -0.6], dtype=F64)
+    close(tg.second_derivative(lambda z: z[0] ** 3 * z[1], x, (1, 0)), 6 * x[0] * x[1])
+
+
 def test_shapes_that_do_not_fit_are_errors():
     model = made(lambda: nn.Linear(3, 1))
     x = torch.zeros(3, dtype=F64)
     with pytest.raises(InputError, match="one for each coordinate"):
         tg.laplacian(model, x, weights=torch.ones(2, dtype=F64))
-    with pytest.raises(InputError, match="give samples"):
+    with pytest.raises(InputError, match=r"direction is of shape \(2,\): give \(3,\)"):
         tg.second_derivative(model, x, torch.ones(2, dtype=F64))
+    with pytest.raises(InputError, match=r"direction is 0: give d numbers, such as \(1, 0\)"):
+        tg.second_derivative(model, x, 0)
+    for wrong in (1.0, torch.tensor([1, 2, 3])):
+        with pytest.raises(InputError, match="give a floating-point tensor"):
+            tg.laplacian(model, wrong)
     with pytest.raises(InputError, match="scalar"):
         tg.laplacian(model, torch.tensor(0.5, dtype=F64))
     with pytest.raises(RuntimeError, match="multiplied"):

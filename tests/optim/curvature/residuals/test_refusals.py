@@ -76,6 +76,11 @@ def test_modules_that_couple_or_draw_are_named(beside, message):
         step(linear(beside=beside), value)
 
 
+def test_samples_of_another_type_are_told_so():
+    with pytest.raises(InputError, match="samples of the same floating-point type as the model's parameters"):
+        step(linear(), value, X.float())
+
+
 class Counting(nn.Module):
     def __init__(self):
         super().__init__()
