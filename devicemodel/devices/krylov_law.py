@@ -3,13 +3,13 @@
 In units of tau, with X = M - Q K', Q = P M^-1 and the forces f = gain drive I + L Vos of `cell_law`, F = -X^-1 K':
 
     at rest      K' v = f                                                        one LU factorisation
-    on the way   v_rest + exp(F t) (v(0) - v_rest)                               R = (X + gamma K')^-1 X, see `ou.shift_invert`
+    on the way   v_rest + exp(F t) (v(0) - v_rest)                               R = (X + gamma K')^-1 X, see `ou.krylov.shift_invert`
     start        v(0) = v_0 - D s,  (X - K' D) s = f - K' v_0,  D = M^-1 P       another
     noise        sum_k w_k^1/2 exp(F s_k) Y M^-1 S^1/2 z_k                       see `ou.exponential_sum`
 
 Y = 1 + A / 2 + 3 A^2 / 8, A = M^-1 (Q + T P^-1) K', is the root of what amplifiers' lag makes of the noise, to second order; at rest the
-noise is drawn by a series (`ou.shift_invert`). What this cannot do (lags that are not small, states that grow before they decay, transients
-that need too many products) is computed with matrices written out, as for a small program.
+noise is drawn by a series (`ou.krylov.shift_invert`). What this cannot do (lags that are not small, states that grow before they decay,
+transients that need too many products) is computed with matrices written out, as for a small program.
 
 With inverters M and P are no diagonals, which costs a program three times the time, and a run half as much again (600 unknowns).
 
@@ -31,8 +31,8 @@ from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..ou.exponential_sum import exponential_sum
 from ..ou.gaussian import normal, root, rows
+from ..ou.krylov.shift_invert import ShiftInvert, terms
 from ..ou.recent import Recent
-from ..ou.shift_invert import ShiftInvert, terms
 from .amplifier_noise import VoltageNoise, with_amplifiers
 from .cell_coefficients import CellCoefficients
 from .cell_law import cell_law, white_voltages

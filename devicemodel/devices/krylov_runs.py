@@ -2,8 +2,8 @@
 
 The direct noise z is drawn first, and of the slow motion y the share that is known with it: V of `amplifier_noise` is all but diagonal, and
 what e did in the last 2/a is taken off y's own noise. A sampler is a state beside each cell, [y, s], whose resolvent is y's
-(`ou.shift_invert.Followed`). One that is `FAST` times as fast as the array filters y's noise as 1 + F / 2w, and z as there; a slower one
-has white noise N e of its own in ds/dt, the same e as y's.
+(`ou.krylov.shift_invert.Followed`). One that is `FAST` times as fast as the array filters y's noise as 1 + F / 2w, and z as there; a
+slower one has white noise N e of its own in ds/dt, the same e as y's.
 
 1/f noise is taken for constant over spans that grow towards the past (`flicker.bridged`): with g_j what the j-th would make of the cells
 at rest,
@@ -25,7 +25,7 @@ from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..ou.exponential_sum import exponential_sum
 from ..ou.gaussian import normal, root, rows
-from ..ou.shift_invert import Followed, terms
+from ..ou.krylov.shift_invert import Followed, terms
 from .amplifier_noise import DirectNoise, direct_noise
 from .cell_coefficients import CellCoefficients
 from .cell_law import cell_law, sources_of

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .functions import Bounded, Function
 from .gaussian import rows
-from .lanczos_bound import lanczos_bound
+from .krylov.lanczos_bound import lanczos_bound
 
 ROWS_PER_VECTOR = 320
 """A Gram matrix of at least this many rows for each vector is worth Lanczos' method (measured: docs/ou.md)."""

@@ -18,8 +18,8 @@ from ..implicit_gram import ImplicitGram
 from ..systems import Dense
 from .functions import Function
 from .gram_solve import half_solved, solve_formed, solve_gram
+from .krylov.rational_lanczos import POLE, rational_lanczos
 from .product_law import ShiftedLaw, terms_of
-from .rational_lanczos import POLE, rational_lanczos
 
 MEAN = {torch.float32: 1e-5, torch.float64: 1e-10}
 NOISE = {torch.float32: 1e-3, torch.float64: 1e-8}

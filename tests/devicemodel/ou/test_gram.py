@@ -11,7 +11,7 @@ from scipy import linalg
 
 from thermograd.devicemodel.ou.functions import Decay, Response, Spread
 from thermograd.devicemodel.ou.gram import ROWS_PER_VECTOR, Gram, _Lanczos
-from thermograd.devicemodel.ou.lanczos_bound import lanczos_bound
+from thermograd.devicemodel.ou.krylov.lanczos_bound import lanczos_bound
 
 F64 = torch.float64
 FUNCTIONS = [lambda t: Decay(t), lambda t: Response(t), lambda t: Spread(t, 0.3)]

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse.linalg import expm_multiply
 
 from thermograd.devicemodel.ou.exponential_sum import exponential_sum
-from thermograd.devicemodel.ou.shift_invert import ShiftInvert
+from thermograd.devicemodel.ou.krylov.shift_invert import ShiftInvert
 
 
 def drift(n, fastest, skew, seed):

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from .functions import Function
+from ..functions import Function
 
 POLE = 20.0
 """sigma t."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .functions import Bounded, Decay, Spread
+from ..functions import Bounded, Decay, Spread
 
 CELLS = 8
 """Cells on each of the two short pieces round the origin."""

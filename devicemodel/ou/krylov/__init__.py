@@ -1,0 +1,1 @@
+"""Functions of large matrices by Krylov spaces."""
