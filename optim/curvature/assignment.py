@@ -80,9 +80,12 @@ def assign(
         _check_input(call, dtype)
     layouts, proved = sample_layouts(batch, calls, structure.layouts) if structure.separate else ({}, {})
     b, uses = outputs.shape[0], dict[Node, Use]()
-    for number, inner in layouts.items():
+    for (
+        number,
+        inner,
+    ) in layouts.items():  # inner is 0 of a call without rows, as of an expert that no sample is routed to
         call = calls[number]
-        use = None if inner is None else use_of(call.samples_first(row_dimensions(call)[0], b, inner), dtype)
+        use = None if not inner else use_of(call.samples_first(row_dimensions(call)[0], b, inner), dtype)
         if use is not None:
             uses[call.node] = use
     fallbacks: list[int] = []

@@ -96,6 +96,21 @@ class NaturalGradient(Optimizer):
             raise InputError("the optimizer has made no step yet, of which `last` would be the record: call step first")
         return self._last
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes, for copy and pickle, which torch's own leave out; hooks stay behind, and a copy verifies its models anew.
+
+        Raises:
+            InputError: between `prepare` and `step`, since the graphs of batches cannot be copied.
+        """
+        if self._prepared:
+            raise InputError(
+                "the optimizer holds prepared batches, whose graphs cannot be copied: copy it after step()"
+            )
+        kept = {
+            name: one for name, one in self.__dict__.items() if name != "step" and not name.startswith("_optimizer_")
+        }
+        return {**kept, "_verified_shapes": {}}
+
     @property
     def _step_supports_amp_scaling(self) -> bool:
         """Asked by `GradScaler.step` before it steps."""

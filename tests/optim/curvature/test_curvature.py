@@ -163,6 +163,24 @@ def test_other_parameters_fall_back_to_rows_of_their_own(build, rest, dtype):
     assert len(ggn.fallbacks) == rest
 
 
+def test_experts_that_no_sample_or_some_are_routed_to():
+    class Experts(nn.ModuleList):
+        route: torch.Tensor
+
+        def forward(self, x):
+            z = torch.zeros(len(x), 2, dtype=x.dtype)
+            for i, expert in enumerate(self):
+                chosen = (self.route == i).nonzero().squeeze(-1)
+                z = z.index_add(0, chosen, expert(x[chosen]))
+            return z
+
+    torch.manual_seed(2)
+    model, x = Experts([nn.Linear(4, 2) for _ in range(3)]).double(), torch.randn(5, 4, dtype=F64)
+    for route in ([0, 0, 0, 0, 0], [1, 0, 1, 1, 0]):
+        model.route = torch.tensor(route)
+        check(model, x, lambda z: z.square().mean(), 1e-12)
+
+
 def test_a_matrix_used_twice_is_not_taken_for_a_plain_layer():
     torch.manual_seed(2)
     model = Tied().double()

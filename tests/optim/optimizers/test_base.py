@@ -84,7 +84,7 @@ def moved(optimizer, model, closure):
     ("name", "half"), [(name, False) for name in KINDS] + [("ngd", True), ("mc ngd", True), ("levenberg", True)]
 )
 def test_a_resumed_run_is_the_same_to_the_bit(name, half):
-    """Through a file that is read with weights_only=True, moments, factors, labels, device and adapted damping included."""
+    """Through a file that is read with weights_only=True, moments, factors, labels, device and adapted damping included; or by deepcopy."""
 
     def run(optimizer, model):
         for _ in range(4):
@@ -97,7 +97,13 @@ def test_a_resumed_run_is_the_same_to_the_bit(name, half):
     run(whole, model)
     saved = io.BytesIO()
     torch.save({"model": model.state_dict(), "optimizer": whole.state_dict()}, saved)
+    copies = (
+        [] if name == "primal" else [copy.deepcopy((model, whole))]
+    )  # (a device's kept state has the batch's graph)
     run(whole, model)
+    for copied, its in copies:
+        run(its, copied)
+        assert torch.equal(flat(model.parameters()), flat(copied.parameters()))
     saved.seek(0)
     state = torch.load(saved, weights_only=True)
     other, _, _ = problem(dtype, seed=5)
@@ -123,6 +129,9 @@ def test_micro_batches_are_one_batch(name):
     assert parts.last.loss == pytest.approx(whole.last.loss)
     with pytest.raises(InputError, match="has no batch"):
         parts.step()
+    parts.prepare(closure_of(other, x, y))
+    with pytest.raises(InputError, match=r"prepared batches.*copy it after step"):
+        copy.copy(parts)
 
 
 @pytest.mark.parametrize(("name", "lets_go"), [("ngd", True), ("kfac", True), ("primal", True), ("cg", False)])
