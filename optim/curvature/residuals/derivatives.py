@@ -16,7 +16,7 @@ from torch.func import jvp, vjp, vmap
 
 from ....circuits.errors import InputError
 from .forward_laplacian import NoRuleError, Taylor
-from .layer_norm import WrittenOutLayerNorm
+from .written_out import WrittenOut
 
 _REFUSALS = (
     NoRuleError,
@@ -140,7 +140,7 @@ def _forward_over_reverse(
     batch = x.dim() - 1
 
     def jacobian(y: Tensor) -> tuple[Tensor, Tensor]:
-        with WrittenOutLayerNorm():
+        with WrittenOut():
             u, pull = vjp(model, y)
         inner = u.shape[batch:]
         basis = torch.eye(inner.numel(), dtype=u.dtype, device=u.device)

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 from torch.utils._pytree import tree_map_only
 
-from .layer_norm import layer_norm
+from .written_out import layer_norm
 
 
 class NoRuleError(Exception):

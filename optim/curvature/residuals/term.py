@@ -22,7 +22,7 @@ from ....circuits.errors import InputError
 from ..autograd_graph import users
 from ..run_state import Generators
 from .captured import Captured
-from .layer_norm import WrittenOutLayerNorm
+from .written_out import WrittenOut
 
 Residual: TypeAlias = Callable[[Any, Any], Tensor]
 """residual(model, sample): a scalar or vector of one sample."""
@@ -158,7 +158,7 @@ class ResidualTerm:
         """The batched call, with errors of the user's function in words."""
         generators, buffers = Generators(), [(one, one._version, one.clone()) for one in self.model.buffers()]
         try:
-            with WrittenOutLayerNorm():
+            with WrittenOut():
                 found = batched(leaves)
         except InputError:
             raise

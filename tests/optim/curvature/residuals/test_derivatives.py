@@ -13,7 +13,7 @@ from torch.func import functional_call, jacrev
 import thermograd as tg
 from thermograd.circuits.errors import InputError
 from thermograd.optim.curvature.residuals import derivatives
-from thermograd.optim.curvature.residuals.layer_norm import WrittenOutLayerNorm
+from thermograd.optim.curvature.residuals.written_out import WrittenOut
 
 F64 = torch.float64
 ACTIVATIONS = [
@@ -156,7 +156,7 @@ def test_torchs_own_layer_norm_has_a_wrong_third_derivative():
     x = torch.tensor([0.3, -0.7, 0.5], dtype=F64)
     third, wanted = (jacrev(jacrev(jacrev(one)))(x) for one in (model, twin))
     assert float((third - wanted).abs().max()) > 0.01 * float(wanted.abs().max())
-    with WrittenOutLayerNorm():
+    with WrittenOut():
         close(jacrev(jacrev(jacrev(model)))(x), wanted, size=10)
 
 

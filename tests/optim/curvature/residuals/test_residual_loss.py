@@ -141,6 +141,24 @@ def test_unknown_coefficients_that_a_residual_captures(captured):
     assert float((found - wanted).norm()) < 1e-10 * float(wanted.norm())
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_prelu_of_single_samples(channels):
+    """torch's own cannot be differentiated in its weight under vmap."""
+    model = nn.Sequential(network(2, 4), nn.PReLU(channels, dtype=F64), network(4, 1, seed=3))
+    params, X = list(model.parameters()), numbers(1, 5, 2) - 0.5
+
+    def written_out(W, b, slope, V, c, x):
+        h = W @ x + b
+        gain = torch.where(h < 0, slope, 1.0)
+        return (V @ (gain * W.T).T + V @ (gain * h) + c).sum()
+
+    J = torch.stack([torch.cat([p.flatten() for p in jacrev(written_out, tuple(range(5)))(*params, x)]) for x in X])
+    r = torch.stack([written_out(*params, x) for x in X]).detach()
+    loss = tg.ResidualLoss(model, lambda u, x: (tg.gradient(u, x) + u(x)).sum(), X)
+    found = moved(tg.NGD(params, lr=1.0, damping=DAMPING), model, loss)
+    torch.testing.assert_close(found, exact(J.T @ J / 5, J.T @ r / 5), rtol=1e-9, atol=1e-12)
+
+
 def test_products_with_more_rows_than_fit_go_by_the_graph(monkeypatch):
     model = network(2, 6, 6, 1)
     _, C, g = dense(model)
