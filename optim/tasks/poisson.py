@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ...circuits.errors import InputError
 from ..curvature.residuals.derivatives import laplacian
 from ..curvature.residuals.residual_loss import ResidualLoss
-from ..optimizers.damping import LevenbergMarquardt
+from ..optimizers.damping import LevenbergMarquardt, check_number
 from .task import Plan, Score, Task, TaskClosure
 
 RELATIVE_ERROR = Score("relative L2 error", more_is_better=False, target=1e-4)
@@ -176,13 +176,15 @@ def poisson(
     Raises:
         InputError: arguments out of range.
     """
+    for given, one in (("seed", seed), ("interior", interior), ("boundary", boundary), ("width", width)):
+        if not isinstance(one, int) or isinstance(one, bool):
+            raise InputError(f"{given} is {one!r}: give an integer")
     if seed < 0 or interior < 1 or boundary < EDGES or boundary % EDGES or width < 1:
         raise InputError(
             f"seed {seed}, interior {interior}, boundary {boundary}, width {width}: give seed >= 0, interior >= 1, a multiple of "
             "4 for the boundary, and width >= 1"
         )
-    if not (math.isfinite(weight) and weight > 0):
-        raise InputError(f"weight is {weight}: give a finite number > 0")
+    check_number("weight", weight, low=0.0, strict=True)
     if form not in get_args(Form):
         raise InputError(f"form is {form!r}: give {' or '.join(get_args(Form))}")
     points = _sobol(2, interior, seed)

@@ -250,5 +250,5 @@ def _remedy(error: Exception) -> str:
         )
     return (
         "It is called with the model and ONE sample, without the batch's dimension, and returns a scalar or a vector; a model that "
-        "needs that dimension takes model(x.unsqueeze(0)).squeeze(0)"
+        "needs that dimension takes model(x.unsqueeze(0)).squeeze(0); what vmap cannot run, such as LSTM, needs a closure of its own"
     )

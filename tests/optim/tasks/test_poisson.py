@@ -147,6 +147,9 @@ def test_what_does_not_apply_is_said_in_words():
         {"weight": math.inf},
         {"boundary": 10},
         {"interior": 0},
+        {"interior": True},
+        {"width": 2.5},
+        {"weight": "a"},
         {"seed": -1},
         {"form": "rows"},
     ):
