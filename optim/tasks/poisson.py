@@ -176,9 +176,9 @@ def poisson(
     Raises:
         InputError: arguments out of range.
     """
-    for given, one in (("seed", seed), ("interior", interior), ("boundary", boundary), ("width", width)):
-        if not isinstance(one, int) or isinstance(one, bool):
-            raise InputError(f"{given} is {one!r}: give an integer")
+    for given, number in (("seed", seed), ("interior", interior), ("boundary", boundary), ("width", width)):
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise InputError(f"{given} is {number!r}: give an integer")
     if seed < 0 or interior < 1 or boundary < EDGES or boundary % EDGES or width < 1:
         raise InputError(
             f"seed {seed}, interior {interior}, boundary {boundary}, width {width}: give seed >= 0, interior >= 1, a multiple of "
