@@ -1,6 +1,6 @@
 """What each option of a step earns on the small physics-informed network: line search, acceleration, SPRING's momentum, sketches.
 
-    python benchmarks/optim/poisson_options.py [--rows ...] [--docs docs/optimizer.md]      # five seeds, a few minutes
+    python benchmarks/optim/poisson_options.py [--rows ...] [--docs docs/residuals.md]      # five seeds, a few minutes
     python benchmarks/optim/poisson_options.py --drawn        # new points in every step
     python benchmarks/optim/poisson_options.py --many         # time to solve for a step with thousands of residuals
 

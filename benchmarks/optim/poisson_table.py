@@ -1,6 +1,6 @@
 """The small physics-informed network: steps and time of natural gradients and of Adam to a given error.
 
-    python benchmarks/optim/poisson_table.py [--seeds 0,1,2,3,4] [--rows ...] [--out out/poisson] [--docs docs/optimizer.md]
+    python benchmarks/optim/poisson_table.py [--seeds 0,1,2,3,4] [--rows ...] [--out out/poisson] [--docs docs/residuals.md]
     python benchmarks/optim/poisson_table.py --tune [--rounds 5]        # searches that WEIGHT and ADAM come from, on seed 0
     python benchmarks/optim/poisson_table.py --times                    # times of a step alone
 

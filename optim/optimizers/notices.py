@@ -27,6 +27,6 @@ def warn_of_statistics(statistics: BatchStatistics) -> None:
         kinds = ", ".join(sorted(set(statistics.modules)))
         warnings.warn(
             f"{kinds} in training mode: the curvature holds the batch's means and variances constant, the gradient is exact; steps go too "
-            "far at a small damping, but for KFAC's (docs/optimizer.md)",
+            "far at a small damping, but for KFAC's (docs/curvature.md)",
             stacklevel=5,
         )

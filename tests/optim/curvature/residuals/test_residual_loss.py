@@ -322,7 +322,7 @@ def test_tied_parameters_a_coefficient_buffers_and_vectors_of_residuals():
 
 
 def test_the_example_of_the_documentation():
-    page = (Path(__file__).parents[4] / "docs" / "optimizer.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "residuals.md").read_text(encoding="utf-8")
     section = page.split("## Residuals of differential equations")[1].split("\n## ")[0]
     [example] = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     names = {}
