@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 GRAM_LIMIT = 5000
 """Largest k for which `NGD(method="auto")` forms the Gram matrix; above, conjugate gradients are faster (docs/speed.md)."""
+_MAX_CORRECTIONS, _RESIDUAL = 4, {torch.float32: 1e-4, torch.float64: 1e-10}
+"""Corrections of Woodbury's difference, and the residual over |g| that it has to reach."""
 
 
 class NGD(NaturalGradient):
@@ -168,6 +170,9 @@ class NGDCG(NaturalGradient):
 class NGDWoodbury(NaturalGradient):
     """Natural gradient by Woodbury's identity with the (k, N) matrix M written out, the published baseline.
 
+    x is corrected by its residual until that is 1e-4 of g (float64: 1e-10). Where the identity's two terms cancel so far that it does not fall, as in float32
+    with a small damping, the dual system is solved as by `NGD`.
+
     Args:
         params, lr, damping: of `NaturalGradient`, damping > 0; the options after * of `NaturalGradientConfig`.
         sketch: rank of a randomised Nystrom approximation of K, with which conjugate gradients solve the system to a relative error of 1e-8
@@ -219,12 +224,20 @@ class NGDWoodbury(NaturalGradient):
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
         K.diagonal().add_(damping)
         factors = torch.linalg.lu_factor(K)
-        x, r = torch.zeros_like(g), g
-        for _ in range(2):  # the difference cancels where damping is small, and the residual tells by how much
+        x, r, size = torch.zeros_like(g), g, float(g.norm())
+        for _ in range(
+            _MAX_CORRECTIONS
+        ):  # the difference cancels where damping is small, and the residual tells by how much
             inner = torch.linalg.lu_solve(*factors, (M @ r).double().unsqueeze(1)).squeeze(1)
             x = x + (r - inner.to(g.dtype) @ M) / damping
             r = g - (M @ x) @ M - damping * x
-        return Direction(_shaped(x, gradient), Outcome.OK, factor.cells)
+            before, size = size, float(r.norm())
+            if size <= _RESIDUAL[g.dtype] * float(g.norm()):
+                return Direction(_shaped(x, gradient), Outcome.OK, factor.cells)
+            if not size < before / 2:
+                break
+        found_dual = solve_dual(factor, damping)
+        return Direction(found_dual, Outcome.NOT_FINITE if found_dual is None else Outcome.OK, factor.cells)
 
 
 def _shaped(x: Tensor, like: Sequence[Tensor]) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """The digital natural gradient against a dense solution by automatic differentiation."""
 
+import copy
 import math
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from thermograd.circuits.errors import InputError
 from thermograd.devicemodel.device import Outcome
-from thermograd.optim.optimizers.ngd import NGD
+from thermograd.optim.optimizers.ngd import NGD, NGDWoodbury
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
 
@@ -144,3 +145,19 @@ def test_a_diverged_network_keeps_its_law(curvature):
     assert optimizer.last.applied
     cosine = float(F.cosine_similarity(found, -flat(gradient).double(), dim=0))
     assert cosine > {"mc-fisher": 0.99, "ggn": 0.1, "empirical": 0.0}[curvature]
+
+
+def test_woodbury_in_single_precision_falls_to_the_dual_system_where_its_terms_cancel():
+    """Inputs of 300 and a damping of 1e-3: the identity alone, corrected once, is 80 times the step off."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 40), nn.ReLU(), nn.Linear(40, 3))
+    x, y = 300 * torch.randn(20, 30), torch.randn(20, 3)
+    exact = copy.deepcopy(model).double()
+
+    def moved(model, x, y):
+        before = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+        NGDWoodbury(model.parameters(), lr=1.0, damping=1e-3).step(lambda: (F.mse_loss(z := model(x), y), z))
+        return torch.cat([p.detach().reshape(-1) for p in model.parameters()]) - before
+
+    true, found = moved(exact, x.double(), y.double()), moved(model, x, y).double()
+    assert float((found - true).norm() / true.norm()) < 1e-2
