@@ -170,8 +170,8 @@ class NGDCG(NaturalGradient):
 class NGDWoodbury(NaturalGradient):
     """Natural gradient by Woodbury's identity with the (k, N) matrix M written out, the published baseline.
 
-    x is corrected by its residual until that is 1e-4 of g (float64: 1e-10). Where the identity's two terms cancel so far that it does not fall, as in float32
-    with a small damping, the dual system is solved as by `NGD`.
+    x is corrected by its residual until that is 1e-4 of g (float64: 1e-10). Where the identity's two terms cancel so far that it does not
+    fall, as in float32 with a small damping, the dual system is solved as by `NGD`.
 
     Args:
         params, lr, damping: of `NaturalGradient`, damping > 0; the options after * of `NaturalGradientConfig`.
