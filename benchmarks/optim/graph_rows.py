@@ -13,8 +13,7 @@ import argparse
 import contextlib
 import itertools
 import math
-import statistics
-import time
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,10 @@ from thermograd.optim.curvature.curvature import Curvature
 from thermograd.optim.curvature.residuals.derivatives import laplacian
 from thermograd.optim.curvature.rows.node_rows import node_rows
 from thermograd.optim.optimizers.ngd import NGD
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from processor_time import milliseconds
 
 BATCH = 64
 PLAIN_ROWS = 40
@@ -138,17 +141,6 @@ def cases() -> list[Case]:
         classified("LSTM, fused", Recurrent(nn.LSTM(16, 64, batch_first=True)), (12, 16)),
         classified("LSTM, not fused", Recurrent(nn.LSTM(16, 64, batch_first=True)), (12, 16), fused=False),
     ]
-
-
-def milliseconds(act: Callable[[], object], repeat: int) -> float:
-    """Median processor time, after one run to warm up."""
-    act()
-    found = []
-    for _ in range(repeat):
-        start = time.process_time()
-        act()
-        found.append(time.process_time() - start)
-    return 1e3 * statistics.median(found)
 
 
 def times(case: Case, repeat: int) -> list[str]:

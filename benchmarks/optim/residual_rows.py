@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import statistics
-import time
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,10 @@ from thermograd.circuits.files import write_text
 from thermograd.optim.curvature.residuals.derivatives import laplacian
 from thermograd.optim.curvature.residuals.residual_loss import ResidualLoss
 from thermograd.optim.optimizers.ngd import NGD
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from processor_time import milliseconds
 
 WEIGHT = 100.0
 MARK = "residual rows"
@@ -106,18 +109,6 @@ def by_batch(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return r.square().mean() / 2 + WEIGHT / 2 * model(y).square().mean()
 
 
-def milliseconds(act: Callable[[], object], repeat: int) -> float:
-    """Median processor time, after two runs to warm up."""
-    for _ in range(2):
-        act()
-    found = []
-    for _ in range(repeat):
-        start = time.process_time()
-        act()
-        found.append(time.process_time() - start)
-    return 1e3 * statistics.median(found)
-
-
 def times(problem: Problem, repeat: int) -> list[str]:
     """A row of the table."""
     model, (x, y) = network(problem), points(problem)
@@ -132,7 +123,7 @@ def times(problem: Problem, repeat: int) -> list[str]:
         adam.step()
 
     closures = (lambda: by_autograd(model, x, y), lambda: by_batch(model, x, y), lambda: loss()[0])
-    of_adam = min(milliseconds(lambda c=closure: adam_step(c), repeat) for closure in closures)  # type: ignore[misc]
+    of_adam = min(milliseconds(lambda c=closure: adam_step(c), repeat) for closure in closures)
     found = loss.linearise(parameters)
     assert found is not None
     factor = found[1]
