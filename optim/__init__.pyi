@@ -34,7 +34,13 @@ from .tasks.task import Task as Task
 from .training.curvature_systems import CurvatureSystem as CurvatureSystem
 from .training.curvature_systems import RecordingDevice as RecordingDevice
 from .training.curvature_systems import curvature_systems as curvature_systems
+from .training.device_choice import DeviceChoice as DeviceChoice
 from .training.error_budget import training_error_budget as training_error_budget
+from .training.experiment import Experiment as Experiment
+from .training.experiment import Run as Run
+from .training.experiment import run_experiment as run_experiment
+from .training.experiment_result import ExperimentResult as ExperimentResult
+from .training.experiment_result import RunResult as RunResult
 from .training.landscape import Landscape as Landscape
 from .training.landscape import landscape as landscape
 from .training.train import History as History
@@ -54,6 +60,9 @@ __all__ = [
     "Classification",
     "Curvature",
     "CurvatureSystem",
+    "DeviceChoice",
+    "Experiment",
+    "ExperimentResult",
     "History",
     "Knob",
     "Landscape",
@@ -64,6 +73,8 @@ __all__ = [
     "Plan",
     "RecordingDevice",
     "ResidualLoss",
+    "Run",
+    "RunResult",
     "Score",
     "StepRecord",
     "Study",
@@ -81,6 +92,7 @@ __all__ = [
     "make_task",
     "mnist",
     "poisson",
+    "run_experiment",
     "run_study",
     "second_derivative",
     "settings_for",

@@ -217,6 +217,7 @@ class NaturalGradient(Optimizer):
             direction.attempts,
             digital_seconds=time.perf_counter() - start - direction.device_seconds,
             device_seconds=direction.device_seconds,
+            device_processor_seconds=direction.device_processor_seconds,
             damping=dampings[0],
             iterations=direction.iterations,
             fallbacks=fallbacks,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from torch import Tensor
 
@@ -14,7 +15,28 @@ Reading: TypeAlias = Literal["", "bare", "refined", "gradient"]
 one system at least)."""
 _HELPED_BY_DAMPING = (Outcome.UNSTABLE, Outcome.OFFSET_CLIPPED, Outcome.NOT_CONVERGED)
 """Outcomes without a step that more damping may avoid."""
+_MEASURED = ("device_seconds", "device_processor_seconds")
 _OF_READINGS = ("reading", "retries", "rounds", "residual", "products", "programmings")
+
+
+class Spent(NamedTuple):
+    """Wall time and processor time of all threads of this process, s."""
+
+    seconds: float = 0.0
+    processor: float = 0.0
+
+    @classmethod
+    def now(cls) -> Spent:
+        """Both clocks."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, start: Spent) -> Spent:
+        """From a reading of the clocks to this one."""
+        return Spent(self.seconds - start.seconds, self.processor - start.processor)
+
+    def and_also(self, other: Spent) -> Spent:
+        """The sum of both."""
+        return Spent(self.seconds + other.seconds, self.processor + other.processor)
 
 
 def usable(outcome: Outcome) -> bool:
@@ -33,7 +55,7 @@ class StepRecord:
         analog_seconds: physical time of the device, delays included, s.
         attempts: number of runs of the device.
         digital_seconds: measured time of forward pass, curvature, gradient and update, and of a digital solution, s.
-        device_seconds: measured time of simulating the device, s.
+        device_seconds: measured time of simulating the device, s. device_processor_seconds: processor time of that, s.
         damping: lambda of the step.
         iterations: of an iterative solution; 0 for a direct one.
         fallbacks: positions of the parameters without a direct form, whose rows of M were written out.
@@ -53,6 +75,7 @@ class StepRecord:
     attempts: int
     digital_seconds: float
     device_seconds: float
+    device_processor_seconds: float = 0.0
     damping: float = 0.0
     iterations: int = 0
     fallbacks: tuple[int, ...] = ()
@@ -82,6 +105,7 @@ class Direction:
     analog_seconds: float = 0.0
     attempts: int = 0
     device_seconds: float = 0.0
+    device_processor_seconds: float = 0.0
     iterations: int = 0
     reading: Reading = ""
     retries: int = 0
@@ -97,7 +121,7 @@ class Direction:
 
     def and_spent_on(self, other: Direction) -> Direction:
         """This direction, with what another solution of the same step took besides."""
-        added = ("analog_seconds", "attempts", "device_seconds", "iterations", "products", "programmings")
+        added = ("analog_seconds", "attempts", *_MEASURED, "iterations", "products", "programmings")
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in added})
 
     def of_readings(self) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -49,7 +48,7 @@ from .damping import Damping, check_count, check_number
 from .dual_remainder import check_settled, read_with
 from .readers import Readers, arrays, check_device, check_program_every, one_device
 from .reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
-from .step import Direction, usable
+from .step import Direction, Spent, usable
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -256,14 +255,14 @@ class TNGD(NaturalGradient):
         s, system_at = factor.sources, self._dual_system(factor, damping)
         if system_at is None:
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
-        start, rest = time.perf_counter(), factor.remainder
+        start, rest = Spent.now(), factor.remainder
         if rest is None:
             found = self._read(system_at, s, damping, s)
             x = factor.rmatvec(found.x) if found.applies else None
         else:
             check_settled(damping, math.isinf(self.duration) or self._refines(damping))
             x, found = read_with(factor, rest, damping, system_at, self._read)
-        return _direction_of(x, found, factor.cells, time.perf_counter() - start)
+        return _direction_of(x, found, factor.cells, Spent.now().since(start))
 
     def _dual_system(self, factor: Factor, damping: float) -> Callable[[float], LinearSystem] | None:
         """K with a damping, by its products where a law needs no entry of it; None if K is not finite."""
@@ -294,7 +293,7 @@ class TNGD(NaturalGradient):
             finite, system_at = all_finite(J), functools.partial(LowRank, J, None)
         if not finite or not all_finite(g):
             return Direction(None, Outcome.NOT_FINITE, g.numel())
-        start = time.perf_counter()
+        start = Spent.now()
         fresh = self.reset or not self._carried
         found = self._read(system_at, g, damping, g if fresh else None)
         self._carried = found.outcome.readable and not found.outcome.clipped
@@ -304,7 +303,7 @@ class TNGD(NaturalGradient):
                 found, seconds=found.seconds + late.seconds, attempts=found.attempts + late.attempts
             )
             self._carried = late.outcome.readable and not late.outcome.clipped
-        spent = time.perf_counter() - start
+        spent = Spent.now().since(start)
         x: list[Tensor] | None = None
         if found.applies:
             pieces = found.x.split([part.numel() for part in gradient])
@@ -318,7 +317,7 @@ class TNGD(NaturalGradient):
         if blocks is None:
             return Direction(None, Outcome.NOT_FINITE, 0)
         found = [torch.zeros_like(part) for part in gradient]
-        total, cells, spent = Answer(torch.zeros(0), Outcome.OK, 0.0, 0), 0, 0.0
+        total, cells, spent = Answer(torch.zeros(0), Outcome.OK, 0.0, 0), 0, Spent()
         if len(self._devices) > 1 and len(self._readers) != len(blocks):
             raise InputError(
                 f"device is a sequence of {len(self._devices)}, and the model has {len(blocks)} layers: give {2 * len(blocks)}, two for "
@@ -327,12 +326,12 @@ class TNGD(NaturalGradient):
         for k, block in enumerate(blocks):
             readers = self._readers[k % len(self._readers)]
             g = block.gather(gradient)
-            start = time.perf_counter()
+            start = Spent.now()
             if self.system == "kfac" and isinstance(block, KroneckerBlock):
                 total = self._read_columns(block, g, damping, readers).after(total)
             else:
                 total = self._read(block.system, g, damping, g, readers).after(total)
-            spent, cells = spent + time.perf_counter() - start, cells + len(g)
+            spent, cells = spent.and_also(Spent.now().since(start)), cells + len(g)
             if not total.applies:
                 return _direction_of(None, total, cells, spent)
             block.scatter(total.x, found)
@@ -411,7 +410,7 @@ class TNGD(NaturalGradient):
         )
 
 
-def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: float) -> Direction:
+def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: Spent) -> Direction:
     """The direction x with what its answer took."""
     return Direction(
         x,
@@ -419,7 +418,8 @@ def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: flo
         cells,
         answer.seconds,
         answer.attempts,
-        spent,
+        spent.seconds,
+        spent.processor,
         reading=answer.reading,
         retries=answer.retries,
         rounds=answer.rounds,

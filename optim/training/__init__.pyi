@@ -1,7 +1,13 @@
 from .curvature_systems import CurvatureSystem as CurvatureSystem
 from .curvature_systems import RecordingDevice as RecordingDevice
 from .curvature_systems import curvature_systems as curvature_systems
+from .device_choice import DeviceChoice as DeviceChoice
 from .error_budget import training_error_budget as training_error_budget
+from .experiment import Experiment as Experiment
+from .experiment import Run as Run
+from .experiment import run_experiment as run_experiment
+from .experiment_result import ExperimentResult as ExperimentResult
+from .experiment_result import RunResult as RunResult
 from .landscape import Landscape as Landscape
 from .landscape import Plane as Plane
 from .landscape import landscape as landscape
@@ -15,16 +21,22 @@ from .trajectory import follow as follow
 
 __all__ = [
     "CurvatureSystem",
+    "DeviceChoice",
+    "Experiment",
+    "ExperimentResult",
     "History",
     "Landscape",
     "Plane",
     "RecordingDevice",
+    "Run",
+    "RunResult",
     "Trajectory",
     "curvature_systems",
     "follow",
     "landscape",
     "principal_plane",
     "random_plane",
+    "run_experiment",
     "settings_for",
     "train",
     "training_error_budget",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from ..optimizers.registry import make_optimizer, named_optimizer
 from ..tasks.classification import ACCURACY
 from ..tasks.registry import make_task
 from ..tasks.task import Score, Task, TaskClosure
+from .schedule import CONSTANT, check_schedule, set_rates
 
 CHECKPOINT_EVERY = 100
 """Steps between the saves of a training."""
@@ -36,6 +38,8 @@ class History:
 
     Attributes:
         loss: of the batch, before the update.
+        processor_seconds: measured processor time of all threads of this process, all but the device's simulation, s.
+        hardware_seconds: modelled time of the step on the hybrid hardware, s; NaN where there is no model of it.
         digital_seconds: measured time of forward pass, gradient, curvature and update, s.
         device_seconds: measured time of simulating the device, s; 0 without a device.
         analog_seconds: physical time of the device, s.
@@ -47,6 +51,8 @@ class History:
     """
 
     loss: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
+    hardware_seconds: list[float] = field(default_factory=list)
     digital_seconds: list[float] = field(default_factory=list)
     device_seconds: list[float] = field(default_factory=list)
     analog_seconds: list[float] = field(default_factory=list)
@@ -55,6 +61,12 @@ class History:
     retries: list[int] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
     score: Score = ACCURACY
+
+    @classmethod
+    def of_dict(cls, data: Mapping[str, Any], score: Score) -> History:
+        """The history of `dataclasses.asdict`, which JSON may have turned tuples of into lists."""
+        pairs = [(int(step), float(value)) for step, value in data["evaluations"]]
+        return cls(**{**data, "evaluations": pairs, "score": score})
 
     @property
     def steps(self) -> int:
@@ -78,7 +90,7 @@ Callback = Callable[[int, History], None]
 
 
 def settings_for(task: Task, optimizer: str) -> dict[str, Any]:
-    """Settings of a named optimizer on a task: those in `OPTIMIZERS`, with the changes of the task's plan.
+    """Settings of a named optimizer on a task: those in `OPTIMIZERS`, with the changes of the task's plan, its "schedule" among them.
 
     Raises:
         InputError: unknown name.
@@ -99,6 +111,7 @@ def train(
     checkpoint: str | Path | None = None,
     checkpoint_every: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    schedule: str | None = None,
 ) -> History:
     """Train for a number of steps.
 
@@ -115,6 +128,8 @@ def train(
         checkpoint: file to save to; if it exists, the run is resumed from it, bit for bit.
         checkpoint_every: steps between saves (also at the end), 100 by default; with a checkpoint only.
         settings: of a named optimizer, in place of those of `settings_for`.
+        schedule: of the learning rate, of `SCHEDULES`; None: the "schedule" of the settings, or "constant". All but "constant" make the
+            number of steps part of what a run is: it cannot be resumed with another one.
 
     Raises:
         InputError: arguments out of range, or without effect; a checkpoint of another run or not readable.
@@ -148,27 +163,31 @@ def train(
         "optimizer": str(optimizer) if isinstance(optimizer, str) else "custom",
     }
     identity |= {"batch": batch, "seed": seed}
+    taken = {**settings_for(task, optimizer), **(settings or {})} if isinstance(optimizer, str) else {}
+    named = taken.pop("schedule", CONSTANT)
+    schedule = check_schedule(named if schedule is None else schedule)
     if isinstance(optimizer, str):
         # The loaded state has those of the first run, and would replace others without a word.
-        taken = {**settings_for(task, optimizer), **(settings or {})}
         identity["settings"] = {name: _plain(value) for name, value in sorted(taken.items())}
+    if schedule != CONSTANT:
+        identity |= {"schedule": schedule, "steps": steps}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = task.model() if model is None else model
         chosen = (
-            make_optimizer(
-                optimizer, network.parameters(), device, {**settings_for(task, optimizer), **(settings or {})}
-            )
+            make_optimizer(optimizer, network.parameters(), device, taken)
             if isinstance(optimizer, str)
             else optimizer(network.parameters())
         )
         identity["device"] = _identity(getattr(chosen, "device", None))
+        rates = [group["lr"] for group in chosen.param_groups]
         history = History(score=task.score)
         if path is not None and path.exists():
             history = _load(path, identity, network, chosen, task.score)
         elif evaluate_every:
             history.evaluations.append((0, task.evaluate(network)))
         for step in range(history.steps, steps):
+            set_rates(chosen, schedule, rates, step, steps)
             _step(task.closure(network, step, batch, seed), chosen, history)
             done = step + 1
             if done == steps or (evaluate_every and done % evaluate_every == 0):
@@ -231,11 +250,12 @@ def _check_dtype(task: Task, model: nn.Module | None) -> None:
 
 
 def _step(closure: TaskClosure, optimizer: Optimizer, history: History) -> None:
-    start = time.perf_counter()
+    start, began = time.perf_counter(), time.process_time()
     if isinstance(optimizer, NaturalGradient):
         loss = optimizer.step(closure)
         record = optimizer.last
         device, analog, outcome = record.device_seconds, record.analog_seconds, record.outcome
+        simulated = record.device_processor_seconds
         history.reading.append(record.reading)
         history.retries.append(record.retries)
     else:
@@ -244,9 +264,12 @@ def _step(closure: TaskClosure, optimizer: Optimizer, history: History) -> None:
         value.backward()
         optimizer.step()
         loss, device, analog, outcome = float(value.detach()), 0.0, 0.0, Outcome.OK
+        simulated = 0.0
         history.reading.append("")
         history.retries.append(0)
     history.loss.append(loss)
+    history.processor_seconds.append(time.process_time() - began - simulated)
+    history.hardware_seconds.append(math.nan)
     history.digital_seconds.append(time.perf_counter() - start - device)
     history.device_seconds.append(device)
     history.analog_seconds.append(analog)

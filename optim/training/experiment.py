@@ -1,0 +1,261 @@
+"""Experiments: several optimizers on a task, each with every seed and die, in one call that a kill interrupts but does not spoil."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from ...circuits.errors import InputError
+from ...circuits.files import output_folder, read_text
+from ...circuits.job_store import JobStore, job_key
+from ...circuits.records import Record
+from ...circuits.spelling import unknown_name
+from ...circuits.version import __version__
+from ..optimizers.damping import LevenbergMarquardt
+from ..optimizers.registry import OPTIMIZERS, uses_device
+from ..tasks.registry import make_task
+from ..tasks.task import Task
+from .device_choice import DeviceChoice
+from .experiment_result import ExperimentResult, RunResult
+from .schedule import check_schedule
+from .threads import one_thread
+from .train import CHECKPOINT_EVERY, History, settings_for, train
+
+SAVES = 10
+"""Least number of checkpoints in a run."""
+
+
+class Run(Record):
+    """One of an experiment's trainings; fields left out are the experiment's.
+
+    Raises:
+        InputError: a field out of range, or without effect.
+    """
+
+    title_in_errors = "run"
+
+    label: str = Field(min_length=1)
+    """Name in tables and figures, each once."""
+    optimizer: str
+    """Of `OPTIMIZERS`."""
+    steps: int | None = Field(None, ge=1)
+    batch: int | None = Field(None, ge=1)
+    evaluate_every: int | None = Field(None, ge=0)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the optimizer, over those of the task's plan; a table for damping holds the arguments of `LevenbergMarquardt`."""
+    schedule: str | None = None
+    """Of the learning rate, of `SCHEDULES`; None: the plan's."""
+    device: DeviceChoice | None = None
+    """Of an optimizer that uses one; None: the ideal device."""
+    dies: tuple[int, ...] | None = None
+    """Seeds of the dies, each trained with every seed; None: nominal parts."""
+
+    @field_validator("optimizer")
+    @classmethod
+    def _optimizer_is_known(cls, name: str) -> str:
+        if name not in OPTIMIZERS:
+            raise ValueError(unknown_name("optimizer", name, OPTIMIZERS))
+        return name
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_is_known(cls, name: str | None) -> str | None:
+        return None if name is None else check_schedule(name)
+
+    def model_post_init(self, _: Any) -> None:
+        """Reject devices and dies without effect."""
+        if self.device is not None and not uses_device(self.optimizer):
+            raise InputError(f"run {self.label!r}: {self.optimizer} uses no device; leave device out, or take tngd")
+        if self.dies is not None and (self.device is None or self.device.kind == "ideal"):
+            raise InputError(f'run {self.label!r}: dies are of a device of kind "surrogate" or "spice"; leave them out')
+        if self.dies is not None and (not self.dies or min(self.dies) < 0 or len(set(self.dies)) < len(self.dies)):
+            raise InputError(f"run {self.label!r}: dies are {list(self.dies)}; give at least one, each once, all >= 0")
+
+    def made_settings(self) -> dict[str, Any]:
+        """The settings as the optimizer takes them."""
+        made = dict(self.settings)
+        if isinstance(made.get("damping"), Mapping):
+            try:
+                made["damping"] = LevenbergMarquardt(**made["damping"])
+            except TypeError:
+                known = [one.name for one in dataclasses.fields(LevenbergMarquardt)]
+                wrong = next(name for name in made["damping"] if name not in known)
+                what = f"run {self.label!r}: damping, as a table of LevenbergMarquardt: setting"
+                raise InputError(unknown_name(what, wrong, known)) from None
+        return made
+
+
+class Experiment(Record):
+    """A task, seeds, and several runs; `docs/training.md` has the file's format.
+
+    Raises:
+        InputError: a field out of range or unknown; labels or seeds that occur twice; a baseline that is no label.
+    """
+
+    title_in_errors = "experiment"
+
+    task: str
+    """Of `TASKS`; of a Task that is given to `run_experiment`, any name."""
+    seeds: tuple[int, ...] = (0,)
+    """Of weights and batches."""
+    steps: int | None = Field(None, ge=1)
+    batch: int | None = Field(None, ge=1)
+    evaluate_every: int | None = Field(None, ge=0)
+    """Steps, samples a step and steps between evaluations; None: the plan's."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the task's function."""
+    baseline: str | None = None
+    """Label of the run that others are compared with, seed by seed."""
+    checkpoint_every: int | None = Field(None, ge=1)
+    """Steps between saves; None: a tenth of a run, 100 at most."""
+    runs: tuple[Run, ...] = Field(min_length=1)
+
+    def model_post_init(self, _: Any) -> None:
+        """Reject what occurs twice."""
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"experiment: seeds are {list(self.seeds)}; give at least one, each once, all >= 0")
+        labels = [run.label for run in self.runs]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise InputError(f"experiment: label {label!r} occurs twice; give each run its own")
+        if self.baseline is not None and self.baseline not in labels:
+            raise InputError(unknown_name("experiment: baseline", self.baseline, labels))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Experiment:
+        """Read a TOML file. Paths of cards and technologies are relative to its folder.
+
+        Raises:
+            InputError: no such file, not TOML, a field that is unknown or out of range.
+        """
+        path = Path(path)
+        try:
+            data = tomllib.loads(read_text(path))
+        except OSError as error:
+            raise InputError(f"experiment {str(path)!r} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise InputError(f"experiment {str(path)!r} is not valid TOML: {error}") from None
+        return cls.of_table(data, path.parent)
+
+    @classmethod
+    def of_table(cls, data: Mapping[str, Any], folder: Path) -> Experiment:
+        """The experiment of a file's table, in which the runs are called "run". InputError as `read`."""
+        known = ["run" if name == "runs" else name for name in cls.model_fields]
+        for name in data:
+            if name not in known:
+                raise InputError(unknown_name("experiment: field", name, known))
+        found = cls(**{("runs" if name == "run" else name): value for name, value in data.items()})
+        runs = [
+            run if run.device is None else run.model_copy(update={"device": run.device.read(folder)})
+            for run in found.runs
+        ]
+        return found.model_copy(update={"runs": tuple(runs)})
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training: all that it depends on, and where it is saved."""
+
+    run: Run
+    seed: int
+    die: int | None
+    steps: int
+    batch: int | None
+    evaluate_every: int
+    checkpoint: Path | None
+    checkpoint_every: int
+
+
+def run_experiment(
+    experiment: Experiment,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    task: Task | None = None,
+) -> ExperimentResult:
+    """Train every run with every seed and die; of finished jobs the folder keeps the histories, of others their last checkpoint.
+
+    Args:
+        experiment: what to train.
+        out: folder, in which the same call resumes after a kill, bit for bit; None: nothing is kept.
+        workers: processes, each of one thread; None: one per usable core.
+        progress: called with (updates done, updates in all).
+        task: in place of the one that the experiment names; it is sent to the workers.
+
+    Raises:
+        InputError: as `make_task`, `train` and `parallel_map`; a folder that cannot be written into.
+    """
+    made = make_task(experiment.task, experiment.settings) if task is None else task
+    folder = None if out is None else output_folder(Path(out))
+    jobs: dict[str, _Job] = {}
+    for run in experiment.runs:
+        steps, batch, every = (
+            _first(getattr(run, name), getattr(experiment, name), getattr(made.plan, name))
+            for name in ("steps", "batch", "evaluate_every")
+        )
+        save_every = experiment.checkpoint_every or max(1, min(CHECKPOINT_EVERY, steps // SAVES))
+        taken = {**settings_for(made, run.optimizer), **run.settings}
+        plain = {name: repr(value) for name, value in sorted(taken.items())}
+        device = None if run.device is None else run.device.identity()
+        for seed, die in itertools.product(experiment.seeds, run.dies or (None,)):
+            length = {"steps": steps, "batch": batch, "evaluate_every": every}
+            key = job_key(__version__, made.name, run.optimizer, plain, run.schedule, device, die, seed, length)
+            saved = None if folder is None else folder / "checkpoints" / f"{key}.pt"
+            jobs[key] = _Job(run, seed, die, steps, batch, every, saved, save_every)
+    total, done = sum(job.steps for job in jobs.values()), 0
+    if progress is not None:
+        progress(0, total)
+    store: JobStore[dict[str, Any]] = JobStore(None if folder is None else folder / "jobs")
+    if folder is not None:
+        (folder / "checkpoints").mkdir(exist_ok=True)
+    work = functools.partial(_train, task or (experiment.task, tuple(sorted(experiment.settings.items()))))
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in store.map(work, jobs, workers):
+        found[key] = value
+        done += jobs[key].steps
+        if progress is not None:
+            progress(done, total)
+    results = [
+        RunResult(job.run.label, job.seed, job.die, History.of_dict(found[key], made.score))
+        for key, job in jobs.items()
+    ]
+    labels = tuple(run.label for run in experiment.runs)
+    return ExperimentResult(labels, experiment.baseline, made.score, tuple(results))
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _train(source: Task | tuple[str, tuple[tuple[str, Any], ...]], job: _Job) -> dict[str, Any]:
+    task = source if isinstance(source, Task) else _named(*source)
+    device = None if job.run.device is None else job.run.device.make(job.die, job.seed)
+    with one_thread():
+        history = train(
+            task,
+            job.run.optimizer,
+            job.steps,
+            job.batch,
+            job.seed,
+            device=device,
+            evaluate_every=job.evaluate_every,
+            settings=job.run.made_settings(),
+            schedule=job.run.schedule,
+            checkpoint=job.checkpoint,
+            checkpoint_every=None if job.checkpoint is None else job.checkpoint_every,
+        )
+    return dataclasses.asdict(history)
+
+
+@functools.lru_cache(maxsize=2)
+def _named(name: str, settings: tuple[tuple[str, Any], ...]) -> Task:
+    """One task for all jobs of a worker, since its data take time to read."""
+    return make_task(name, dict(settings))

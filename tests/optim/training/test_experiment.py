@@ -1,0 +1,80 @@
+"""Experiments: the file, its errors, and that every job is the training that `train` does alone."""
+
+import tomllib
+
+import pytest
+
+from thermograd.circuits.errors import InputError
+from thermograd.optim.tasks.digits import digits
+from thermograd.optim.training.experiment import Experiment, run_experiment
+from thermograd.optim.training.train import train
+
+FILE = """
+task = "digits"
+seeds = [0, 1]
+steps = 6
+evaluate_every = 3
+[settings]
+hidden = 8
+[[run]]
+label = "Adam"
+optimizer = "adam"
+settings = { lr = 0.02 }
+schedule = "cosine"
+[[run]]
+label = "TNGD, die"
+optimizer = "tngd"
+batch = 2
+steps = 3
+device = { kind = "surrogate", card = "integrated", extrapolate = true }
+dies = [1, 2]
+"""
+
+
+def of(text):
+    return Experiment.of_table(tomllib.loads(text), None)
+
+
+def test_every_run_with_every_seed_and_die(tmp_path):
+    file, seen = tmp_path / "experiment.toml", []
+    file.write_text(FILE)
+    result = run_experiment(Experiment.read(file), tmp_path / "out", 1, lambda *done: seen.append(done))
+    assert [(one.label, one.seed, one.die) for one in result.runs] == [
+        ("Adam", 0, None),
+        ("Adam", 1, None),
+        *(("TNGD, die", seed, die) for seed in (0, 1) for die in (1, 2)),
+    ]
+    assert (seen[0], seen[-1]) == ((0, 24), (24, 24))
+    alone = train(digits(hidden=8), "adam", 6, 16, 1, evaluate_every=3, settings={"lr": 0.02}, schedule="cosine")
+    assert result.runs[1].history.loss == alone.loss
+    assert result.runs[1].history.evaluations == alone.evaluations
+    losses = [one.history.loss for one in result.of("TNGD, die")]
+    assert losses[0][0] == losses[1][0]  # the same weights and batch on both dies
+    assert len({tuple(loss) for loss in losses}) == 4
+    again = run_experiment(Experiment.read(file), tmp_path / "out", 1)
+    assert [str(one.history) for one in again.runs] == [str(one.history) for one in result.runs]  # kept, times included
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("steps = 6", "stepz = 6", "field 'stepz' is unknown; there are: task, seeds, steps, .*; did you mean steps?"),
+        ('"adam"', '"adamm"', "optimizer 'adamm' is unknown; there are: sgd, adam, .*; did you mean adam?"),
+        ('"cosine"', '"linear"', "schedule is 'linear': give one of constant, cosine"),
+        ('"TNGD, die"', '"Adam"', "label 'Adam' occurs twice"),
+        ("[0, 1]", "[0, 0]", r"seeds are \[0, 0\]; give at least one, each once"),
+        ("[1, 2]", "[-1]", r"dies are \[-1\]"),
+        (
+            '"surrogate", card = "integrated"',
+            '"spice", card = "integrated"',
+            "field card does not apply to kind 'spice'",
+        ),
+        (', card = "integrated"', "", 'kind "surrogate" needs a card'),
+        ('"tngd"', '"ngd"', "ngd uses no device"),
+        ("seeds =", 'baseline = "SGD"\nseeds =', "baseline 'SGD' is unknown; there are: Adam, TNGD, die"),
+    ],
+)
+def test_errors_of_the_file_say_what_there_is(old, new, message):
+    assert old in FILE
+    with pytest.raises(InputError, match=message):
+        of(FILE.replace(old, new, 1))
