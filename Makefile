@@ -8,6 +8,7 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.thermograd-setup
+TESTS := $(VENV)/.thermograd-tests
 ARGS  ?= -n 2 --dist loadfile
 
 export PYTHON EXTRAS
@@ -28,10 +29,14 @@ $(STAMP): pyproject.toml constraints.txt tools/setup-python.sh
 	@tools/setup-python.sh
 	@touch $@
 
+$(TESTS): pyproject.toml constraints.txt tools/setup-python.sh
+	@EXTRAS=$(or $(EXTRAS),dev),tests tools/setup-python.sh
+	@touch $(STAMP) $@
+
 demo: setup ## run the whole chain on real data and write out/demo/report.html
 	$(BIN)/thermograd demo --out out/demo
 
-test: setup ## run all tests
+test: ngspice $(TESTS) ## run all tests, with the optional packages that they need
 	$(BIN)/pytest $(ARGS)
 
 fuzz: setup ## random netlists, read here and by ngspice: make fuzz SECONDS=60 SEED=0

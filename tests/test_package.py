@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import thermograd
 
@@ -178,14 +181,44 @@ def test_importing_the_packages_loads_nothing_heavy() -> None:
     assert {module for module in loaded if module.startswith("thermograd.")} == set(PUBLIC) - {"thermograd"}
 
 
+def module_names(*floors: int) -> list[str]:
+    """The modules of these floors, as they are imported."""
+    paths = [path for path in modules() if floor_of(path.parts) in floors]
+    return [".".join(("thermograd", *path.with_suffix("").parts)).removesuffix(".__init__") for path in paths]
+
+
+def beyond_a_plain_install() -> set[str]:
+    """Importable names that `pip install thermograd` without an extra would not bring."""
+    plain: set[str] = set()
+    waiting = [Requirement(one) for one in PYPROJECT["project"]["dependencies"]]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name not in plain:
+            plain.add(name)
+            for extra in ("", *requirement.extras):
+                more = [Requirement(one) for one in importlib.metadata.requires(name) or ()]
+                waiting += [one for one in more if one.marker is None or one.marker.evaluate({"extra": extra})]
+    here = importlib.metadata.packages_distributions()
+    beyond = {name for name, owners in here.items() if plain.isdisjoint(map(canonicalize_name, owners))}
+    return {name for name in beyond if name.isidentifier()} - {"thermograd", "setuptools", "pkg_resources"}
+
+
 @pytest.mark.slow
-def test_the_lower_floors_do_not_load_torch() -> None:
-    names = [
-        ".".join(("thermograd", *path.with_suffix("").parts)) for path in modules() if floor_of(path.parts) in (0, 1)
-    ]
-    names = [name.removesuffix(".__init__") for name in names]
-    assert len(names) > 10
-    assert "torch" not in loaded_by("import " + ", ".join(names))
+def test_a_plain_install_imports_every_module_and_the_lower_floors_do_not_load_torch() -> None:
+    """Without any package that only an extra brings."""
+    beyond, low, high = beyond_a_plain_install(), module_names(0, 1), module_names(2, 3, 4, 5)
+    assert {"transformers", "lightning", "distributed", "pyarrow", "tensorboard", "nbclient", "pytest"} <= beyond
+    assert min(len(low), len(high)) > 10
+    hide = f"sys.modules.update(dict.fromkeys({sorted(beyond)}))"  # None: as if it was not installed
+    loaded = loaded_by(f"{hide}\nimport {', '.join(low)}\nassert 'torch' not in sys.modules\nimport {', '.join(high)}")
+    assert {"torch", *low, *high} <= loaded
+
+
+def test_no_test_is_skipped_for_a_missing_package() -> None:
+    """`make test` installs what they need."""
+    word = "import" + "orskip"
+    assert [path.name for path in (ROOT / "tests").rglob("*.py") if word in path.read_text(encoding="utf-8")] == []
 
 
 def test_imports_only_go_down() -> None:
@@ -273,6 +306,7 @@ def test_constraints_pin_every_dependency_exactly() -> None:
     project = PYPROJECT["project"]
     wanted = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
     names = {re.split(r"[\[>=<]", dependency)[0].lower() for dependency in wanted}
+    names -= {"thermograd"}  # an extra may take in others
     assert names <= {pin.split("==")[0] for pin in pins}
 
 

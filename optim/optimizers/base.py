@@ -248,7 +248,10 @@ class NaturalGradient(Optimizer):
         if saved_by != type(self).__name__:
             source = "was saved by another optimizer" if saved_by is None else f"was saved by {saved_by}"
             raise InputError(f"the state {source}: give one of {type(self).__name__}.state_dict()")
-        now, adapts = set(self.defaults), isinstance(self.policy, LevenbergMarquardt)
+        now = set(self.defaults) & set(
+            self.param_groups[0]
+        )  # torch adds a default at the first load, which no group has
+        adapts = isinstance(self.policy, LevenbergMarquardt)
         for group in state_dict["param_groups"]:
             if missing := sorted(now - set(group)):
                 raise InputError(

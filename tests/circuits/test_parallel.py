@@ -58,8 +58,9 @@ def late_first(k):
 @pytest.fixture(scope="module")
 def scheduler():
     """Address of a scheduler with two workers, each a process, that are given up at their first death."""
-    distributed = pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
-    dask = pytest.importorskip("dask")
+    import dask
+    import distributed
+
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
@@ -140,7 +141,6 @@ def test_leaving_early_drops_the_jobs_that_wait():
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address", "carrier-pigeon://host:1"])
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, address):
-    pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
     monkeypatch.setattr(parallel, "_ANSWER_LIMIT", 0.5)
     with pytest.raises(SchedulerMissing, match=f"no dask scheduler answers at '{address}'.*check the address"):
         next(parallel_map(abs, [1], scheduler=address))

@@ -9,13 +9,6 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-EXTRA = "is in the extra thermograd[llm]"
-
-
-def example(name, package):
-    """The example as a module, where its package is installed."""
-    pytest.importorskip(package, reason=f"{package} {EXTRA}")
-    return load(name)
 
 
 def load(name):
@@ -35,7 +28,7 @@ def test_a_missing_package_is_named_with_the_extra_that_has_it(name, package, mo
 @pytest.mark.slow
 def test_a_trainer_that_was_stopped_ends_where_one_that_was_not_does(tmp_path):
     """With gradient accumulation, a schedule, and two groups, one with weight decay."""
-    main = example("hf_trainer", "transformers").main
+    main = load("hf_trainer").main
     options = ["--accumulate", "2", "--save-steps", "3", "--cpu"]
     whole = main([*options, "--steps", "6", "--out", str(tmp_path / "whole")])
     main([*options, "--steps", "3", "--out", str(tmp_path / "parts")])
@@ -48,6 +41,6 @@ def test_a_trainer_that_was_stopped_ends_where_one_that_was_not_does(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["ngd", "tngd"])
 def test_lightning_learns_the_digits(tmp_path, optimizer):
-    main = example("lightning_module", "lightning").main
+    main = load("lightning_module").main
     options = ["--optimizer", optimizer, "--accumulate", "2", "--epochs", "2", "--out", str(tmp_path)]
     assert main(options)["accuracy"] > 0.85

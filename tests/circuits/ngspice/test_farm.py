@@ -200,7 +200,8 @@ def test_a_killed_run_goes_on_with_nothing_lost_and_nothing_run_twice(tmp_path):
 
 @pytest.mark.slow
 def test_a_dask_scheduler_gives_the_same_bits_as_this_machine(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
+    import distributed
+
     local = bits(run_farm(noisy_jobs(4), tmp_path / "local", workers=2))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         address = cluster.scheduler_address

@@ -61,8 +61,9 @@ def bits(results):
 @pytest.fixture(scope="module")
 def scheduler():
     """Address of a scheduler with two workers, each a process."""
-    distributed = pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
-    dask = pytest.importorskip("dask")
+    import dask
+    import distributed
+
     # A worker's death is blamed at once on every job that it held; as dask is set up, it would take four deaths.
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
@@ -130,7 +131,8 @@ def test_leaving_early_drops_the_jobs_that_wait(scheduler):
 
 @pytest.mark.slow
 def test_a_scheduler_without_workers_is_not_waited_for_for_ever(monkeypatch):
-    distributed = pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
+    import distributed
+
     monkeypatch.setattr(parallel, "_WORKERLESS_LIMIT", 1.0)
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
         found = dict(run_many(jobs()[:3], scheduler=cluster.scheduler_address))
@@ -140,7 +142,6 @@ def test_a_scheduler_without_workers_is_not_waited_for_for_ever(monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address", "carrier-pigeon://host:1"])
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, address):
-    pytest.importorskip("distributed", reason="dask.distributed is in the extra thermograd[study]")
     monkeypatch.setattr(parallel, "_ANSWER_LIMIT", 0.5)
     with pytest.raises(SchedulerMissing, match=f"no dask scheduler answers at '{address}'.*check the address"):
         list(run_many(jobs(), scheduler=address))

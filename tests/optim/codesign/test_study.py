@@ -69,7 +69,8 @@ def test_results_do_not_depend_on_the_number_of_workers():
 
 @pytest.mark.slow
 def test_a_scheduler_gives_the_same_results():
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     small = {**SMALL, "levels": (4,)}
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
         there = run_study("adc", CARD, **small, scheduler=cluster.scheduler_address)

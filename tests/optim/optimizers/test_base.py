@@ -377,8 +377,9 @@ def test_the_state_of_another_optimizer_raises(saved, words):
     with pytest.raises(InputError, match=words):
         optimizer.load_state_dict(saved(layer.parameters()).state_dict())
     assert optimizer.param_groups[0]["damping"] == 0.3
-    optimizer.load_state_dict(NGD(layer.parameters(), damping=0.4).state_dict())
-    assert optimizer.param_groups[0]["damping"] == 0.4
+    for damping in (0.4, 0.5):  # torch's first load leaves a default that the groups of a state lack
+        optimizer.load_state_dict(NGD(layer.parameters(), damping=damping).state_dict())
+        assert optimizer.param_groups[0]["damping"] == damping
 
 
 @pytest.mark.parametrize("name", ["cg", "warm cg", "ngd"])

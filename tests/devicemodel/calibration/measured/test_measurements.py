@@ -231,12 +231,14 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
 
 
 class TestParquet:
-    """Needs the extra; the laws are those of CSV."""
+    """The laws are those of CSV."""
 
     @pytest.fixture(autouse=True)
     def arrow(self):
-        self.pa = pytest.importorskip("pyarrow", reason="pyarrow is in the extra thermograd[study]")
-        self.pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is in the extra thermograd[study]")
+        import pyarrow
+        import pyarrow.parquet
+
+        self.pa, self.pq = pyarrow, pyarrow.parquet
 
     @pytest.mark.parametrize("kind", GOOD)
     def test_the_same_content_as_csv(self, kind, tmp_path):
