@@ -30,10 +30,20 @@ def solve_gram(M: GramProducts, lower: Tensor, s: Tensor, damping: float) -> tup
         s: (k,) float64.
         damping: lambda >= 0.
     """
+    root = gram_root(lower, damping)
+    u = None if root is None else solve_rooted(M, root, s, damping)
+    return None if root is None or u is None else (u, root)
+
+
+def gram_root(lower: Tensor, damping: float) -> Tensor | None:
+    """Cholesky's factor of K + damping I, of K's type; None if there is none. Arguments as `solve_gram`'s."""
     lower.diagonal().add_(damping)
     root, info = torch.linalg.cholesky_ex(lower)
-    if int(info) != 0:
-        return None
+    return root if int(info) == 0 else None
+
+
+def solve_rooted(M: GramProducts, root: Tensor, s: Tensor, damping: float) -> Tensor | None:
+    """u, (k,) float64, with `gram_root`'s factor; None if the residuals do not fall. The other arguments are `solve_gram`'s."""
     u, r, size = torch.zeros_like(s), s, float(s.norm())
     last = torch.finfo(root.dtype).eps * float(root.norm()) ** 2 <= _NEGLIGIBLE_ROUNDING[M.dtype] * damping
     for _ in range(_MAX_CORRECTIONS):
@@ -50,7 +60,7 @@ def solve_gram(M: GramProducts, lower: Tensor, s: Tensor, damping: float) -> tup
         if not size < 0.5 * before:
             return None
         last = size / before * size <= enough  # the next residual falls by as much again
-    return u, root
+    return u
 
 
 def solve_formed(K: Tensor, s: Tensor, damping: float) -> Tensor | None:

@@ -6,8 +6,9 @@ N-vectors are lists of tensors shaped as the parameters, k-vectors are ordered (
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ...circuits.errors import InputError
 from .blocks import ParameterBlock, stripes
 from .losses.loss_hessian import LossCurvature
 
+T = TypeVar("T")
 DENSE_PARAMETERS = 20_000
 """Largest N for which `Factor.dense` forms the N x N matrix."""
 
@@ -64,6 +66,14 @@ class Factor(ABC):
     def cells(self) -> int:
         """Size k = b m of the dual system."""
         return self.samples * self.directions
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returns, made once for this M: a factorisation that several right-hand sides of a step share."""
+        made: dict[Hashable, Any] = self.__dict__.setdefault("_made", {})
+        if name not in made:
+            made[name] = make()
+        found: T = made[name]
+        return found
 
     def scaled(self, values: Sequence[Tensor]) -> list[Tensor]:
         """An N-vector of the parameters in the coordinates of M."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
-from ...devicemodel.ou.gram_solve import solve_formed, solve_gram
+from ...devicemodel.ou.gram_solve import gram_root, solve_formed, solve_rooted
 from ..curvature.batch import all_finite
 from ..curvature.factor import Factor
 from .remainder import check_damped, solve_remainder
@@ -35,9 +35,10 @@ def solve_dual(factor: Factor, damping: float) -> list[Tensor] | None:
 def _in_range(factor: Factor, damping: float) -> list[Tensor] | None:
     """M^T u with (K + lambda I) u = s; None if K is not finite."""
     s, dtype = factor.sources, factor.dtype
-    refined = solve_gram(factor, factor.lower_gram(dtype), s, damping)
+    root = factor.once(("Gram root", damping), lambda: gram_root(factor.lower_gram(dtype), damping))
+    refined = None if root is None else solve_rooted(factor, root, s, damping)
     if refined is not None:
-        return factor.rmatvec(refined[0])
+        return factor.rmatvec(refined)
     if not all_finite(factor.lower_gram(dtype)):
         return None
     u = solve_formed(factor.gram(torch.float64), s, damping)

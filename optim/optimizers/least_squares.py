@@ -28,8 +28,43 @@ def few_parameters(factor: Factor) -> bool:
     return 2 * n <= factor.cells and n * factor.cells <= MAX_ENTRIES
 
 
+class _Factorised:
+    """Q and R of (M; sqrt(damping) I), Q as Householder vectors.
+
+    Attributes:
+        indices: positions of the parameters, whose columns follow one another.
+        sizes: number of columns of each.
+        R: (N, N) upper triangular, float64.
+    """
+
+    def __init__(self, factor: Factor, damping: float) -> None:
+        columns = {i: rows for block in factor.blocks for i, rows in zip(block.indices, block.rows(), strict=True)}
+        self.indices, self.sizes = list(columns), [rows.shape[1] for rows in columns.values()]
+        k, n = factor.cells, sum(self.sizes)
+        # LAPACK takes columns one after another, and would copy others.
+        A = torch.zeros(n, k + n, dtype=torch.float64, device=factor.parameters[0].device).mT
+        if columns:
+            torch.cat([rows.double() for rows in columns.values()], dim=1, out=A[:k])
+        A[k:].fill_diagonal_(math.sqrt(damping))
+        self.finite, self._rows = all_finite(A), k + n
+        if self.finite and n:
+            self._reflectors, self._scales = torch.geqrf(A)
+            self.R = self._reflectors[:n].triu()
+        else:
+            self.R = A[:n]
+
+    def projected(self, s: Tensor) -> Tensor:
+        """The first N entries of Q^T (s, 0), (N, 1)."""
+        n = len(self.R)
+        if not n:
+            return self.R.new_zeros(0, 1)
+        b = self.R.new_zeros(self._rows, 1)
+        b[: len(s), 0] = s
+        return torch.ormqr(self._reflectors, self._scales, b, left=True, transpose=True)[:n]
+
+
 def solve_least_squares(factor: Factor, damping: float) -> list[Tensor] | None:
-    """x = (C + lambda I)^-1 g, shaped as the parameters; None if M is not finite.
+    """x = (C + lambda I)^-1 g, shaped as the parameters; None if M or s is not finite.
 
     Raises:
         InputError: with damping 0, M has no full column rank, or there is a remainder.
@@ -37,28 +72,21 @@ def solve_least_squares(factor: Factor, damping: float) -> list[Tensor] | None:
     rest, parameters = factor.remainder, factor.parameters
     if rest is not None:
         check_damped(damping)
-    columns = {i: rows for block in factor.blocks for i, rows in zip(block.indices, block.rows(), strict=True)}
-    k, n = factor.cells, sum(rows.shape[1] for rows in columns.values())
-    A = torch.zeros(k + n, n + 1, dtype=torch.float64, device=parameters[0].device)
-    if columns:
-        torch.cat([rows.double() for rows in columns.values()], dim=1, out=A[:k, :n])
-    A[:k, n] = factor.sources
-    if not all_finite(A):
+    found = factor.once(("least squares", damping), lambda: _Factorised(factor, damping))
+    if not (found.finite and all_finite(factor.sources)):
         return None
-    A[k:, :n].fill_diagonal_(math.sqrt(damping))
-    whole = torch.linalg.qr(A, mode="r").R
-    R, y = whole[:n, :n], whole[:n, n:]
-    pivots = R.diagonal().abs()
-    if damping == 0 and n and float(pivots.min()) <= n * torch.finfo(A.dtype).eps * float(pivots.max()):
+    R, y = found.R, found.projected(factor.sources)
+    pivots, n = R.diagonal().abs(), len(R)
+    if damping == 0 and n and float(pivots.min()) <= n * torch.finfo(R.dtype).eps * float(pivots.max()):
         raise InputError(f"the curvature is singular in float64 and damping is {damping}: give damping > 0")
     if rest is not None:
-        g = torch.cat([rest[i].reshape(-1) for i in columns]).double().unsqueeze(1)
+        g = torch.cat([rest[i].reshape(-1) for i in found.indices]).double().unsqueeze(1)
         y = y + torch.linalg.solve_triangular(R.mT, g, upper=False)
     x = torch.linalg.solve_triangular(R, y, upper=True).squeeze(1)
-    found = [
+    shaped = [
         torch.zeros_like(p, requires_grad=False) if rest is None else rest[i] / damping
         for i, p in enumerate(parameters)
     ]
-    for i, part in zip(columns, x.split([rows.shape[1] for rows in columns.values()]), strict=True):
-        found[i] = part.to(factor.dtype).reshape(parameters[i].shape)
-    return found
+    for i, part in zip(found.indices, x.split(found.sizes), strict=True):
+        shaped[i] = part.to(factor.dtype).reshape(parameters[i].shape)
+    return shaped

@@ -6,13 +6,13 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 
 from torch import Tensor
 
 from ...curvature.blocks import ParameterBlock
-from ...curvature.factor import Factor
+from ...curvature.factor import Factor, T
 
 
 class RedirectedFactor(Factor):
@@ -34,6 +34,10 @@ class RedirectedFactor(Factor):
     ) -> None:
         self.factor, self._sources, self._remainder, self._given = factor, sources, remainder, gradient
         self.parameters, self.dtype = factor.parameters, factor.dtype
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """As the given factor, which has the same M."""
+        return self.factor.once(name, make)
 
     @property
     def samples(self) -> int:

@@ -186,3 +186,32 @@ def test_other_losses_raise():
 
     with pytest.raises(InputError, match="geodesic is for squared errors, and the loss is not quadratic"):
         tg.NGD(model.parameters(), geodesic=0.75).step(closure)
+
+
+@pytest.mark.parametrize(("samples", "routine"), [(7, "linalg.cholesky_ex"), (40, "geqrf")])
+def test_step_and_acceleration_share_a_factorisation(samples, routine, monkeypatch):
+    """The control is the step without the acceleration; that both solutions are right is tested above."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    x, t = torch.randn(samples, 2, dtype=F64), torch.randn(samples, 1, dtype=F64)
+
+    def closure():
+        z = model(x)
+        return (z - t).square().mean(), z
+
+    calls = 0
+    module, _, name = routine.rpartition(".")
+    home = getattr(torch, module) if module else torch
+    whole = getattr(home, name)
+
+    def counted(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        return whole(*arguments, **options)
+
+    optimizers = [tg.NGD(model.parameters(), damping=DAMPING, geodesic=bound) for bound in (None, 1.0)]
+    monkeypatch.setattr(home, name, counted)
+    for optimizer in optimizers:
+        optimizer.step(closure)
+        assert calls == 1
+        calls = 0
