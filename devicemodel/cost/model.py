@@ -186,6 +186,7 @@ def step_cost(
     attempts: int = 1,
     work: HostWork | None = None,
     accuracy: float = ACCURACY,
+    programmings: int = 1,
 ) -> StepCost:
     """Time and energy of one step with this array.
 
@@ -198,6 +199,7 @@ def step_cost(
         attempts: analog runs behind the solution; each loads the drive and is read.
         work: on the residuals; None: none.
         accuracy: relative, of the settling time that is stated beside.
+        programmings: how often all codes are written.
 
     Raises:
         InputError: a negative argument, one that is infinite (but analog_seconds, of a circuit that does not settle), attempts < 1, an
@@ -213,9 +215,10 @@ def step_cost(
     watts = array.amplifiers * technology.opamp.power + array.heat + array.drive_loss
     work, host = work or HostWork(), host or DigitalHost()
     residuals = host.seconds(work)
+    codes = array.codes * programmings
     parts = [
         CostItem("derivatives", digital_seconds, host.power * digital_seconds),
-        CostItem("programming", array.codes * link.word / link.rate, array.codes * (link.word * link.energy + written)),
+        CostItem("programming", codes * link.word / link.rate, codes * (link.word * link.energy + written)),
         CostItem("transfers", words * link.word / link.rate, words * link.word * link.energy),
         _conversions("DAC", technology.dac, array.cells, attempts),
         CostItem("settling", analog_seconds, watts * analog_seconds if watts else 0.0),
@@ -224,7 +227,7 @@ def step_cost(
     ]
     waits = math.fsum(part.seconds for part in parts if part.name not in HOST)
     parts.append(CostItem("idle host", 0.0, host.idle_power * waits if host.idle_power else 0.0))
-    counts = Counts(array.codes, attempts, attempts * array.cells, work)
+    counts = Counts(codes, attempts, attempts * array.cells, work)
     return StepCost(tuple(parts), counts, array, analog_seconds / attempts, accuracy)
 
 
@@ -274,6 +277,7 @@ class Scenario:
         attempts: analog runs until a signal level is found.
         reading: bare, or refined, of so many such runs and products.
         fabric: of the dense and dual layouts, one of `planned.PLANNED`.
+        forward: operations of a forward pass of the batch; None: those of dense layers.
     """
 
     parameters: int
@@ -289,6 +293,7 @@ class Scenario:
     attempts: int = 1
     reading: ReadingPlan = dataclasses.field(default_factory=ReadingPlan)
     fabric: str = CROSSBAR
+    forward: float | None = None
 
     def array(self) -> SolverArray:
         """The array that this layout needs."""
@@ -303,7 +308,7 @@ class Scenario:
         """
         array, digital = self.array(), self.digital_seconds
         if digital is None:
-            work = derivative_flops(self.layout, self.parameters, self.batch, self.outputs)
+            work = derivative_flops(self.layout, self.parameters, self.batch, self.outputs, self.forward)
             digital = work / self.host.rate
         runs = self.reading.runs * self.attempts
         seconds = run_seconds(array, self.duration, self.accuracy) * runs

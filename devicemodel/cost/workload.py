@@ -8,9 +8,10 @@ N parameters, a batch of b samples, dz outputs each, k = b dz. Three layouts of 
 | factored: arrays J, H, J^T (arXiv 2405.13817) | N | k (k + 2 N) | N + 2 k | gradient, J |
 | dual: L^T J J^T L + lambda (`optim.optimizers.tngd`) | k | k (k + 1) / 2 | k | gradient, J, k (k + 1) N + 2 k N |
 
-Operations count a multiplication and an addition as two. A layer's forward pass takes two for each of its parameters and samples, a
-backward pass twice that: the gradient 6 b N, J dz backward passes, 4 k N. That holds for dense layers; one that shares its weights takes
-more, and `optim.curvature` forms the Gram matrix of dense layers without J, in far fewer. Measure where it matters (`measured_seconds`).
+Operations count a multiplication and an addition as two. A forward pass of the batch takes F, a backward pass twice that: the gradient 3 F,
+J k / b backward passes, 2 F k / b. With dense layers F = 2 b N, two for each parameter and sample: 6 b N and 4 k N. A layer that shares its
+weights takes more (F can be given), and `optim.curvature` forms the Gram matrix of dense layers without J, in far fewer. Measure where it
+matters (`measured_seconds`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ...circuits.errors import InputError
@@ -27,15 +29,55 @@ Layout = Literal["factored", "dense", "dual"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
 
-def derivative_flops(layout: str, parameters: int, batch: int, outputs: int) -> float:
+@dataclass(frozen=True)
+class Workload:
+    """The derivatives of a step.
+
+    Attributes:
+        parameters: N. samples: b. sources: k, rows of the curvature's factor J.
+        forward: F, operations of a forward pass of the batch; None: 2 b N.
+    """
+
+    parameters: int
+    samples: int
+    sources: int
+    forward: float | None = None
+
+    @property
+    def forward_flops(self) -> float:
+        """F."""
+        return 2.0 * self.samples * self.parameters if self.forward is None else self.forward
+
+    @property
+    def gradient_flops(self) -> float:
+        """A forward and a backward pass, 3 F."""
+        return 3 * self.forward_flops
+
+    @property
+    def jacobian_flops(self) -> float:
+        """J, by k / b backward passes of 2 F."""
+        return 2 * self.forward_flops * self.sources / self.samples
+
+    def derivatives(self, layout: str) -> float:
+        """All that the host computes for an array of this layout."""
+        n, k = float(self.parameters), float(self.sources)
+        own = {"factored": 0.0, "dense": 2 * k * n * n, "dual": k * (k + 1) * n + 2 * k * n}[layout]
+        return self.gradient_flops + self.jacobian_flops + own
+
+
+def derivative_flops(layout: str, parameters: int, batch: int, outputs: int, forward: float | None = None) -> float:
     """Floating-point operations of the host in one step, as the table of this module's docstring has them.
 
+    Args:
+        forward: F, of a forward pass of the batch; None: that of dense layers.
+
     Raises:
-        InputError: an unknown layout, or a size below 1.
+        InputError: an unknown layout, a size below 1, or operations that are negative or not finite.
     """
-    n, k = float(parameters), float(sources(layout, parameters, batch, outputs))
-    both = 6 * batch * n + 4 * k * n
-    return both + {"factored": 0.0, "dense": 2 * k * n * n, "dual": k * (k + 1) * n + 2 * k * n}[layout]
+    k = sources(layout, parameters, batch, outputs)
+    if forward is not None:
+        require_amount("forward", forward, "operations of a forward pass of the batch")
+    return Workload(parameters, batch, k, forward).derivatives(layout)
 
 
 def measured_seconds(work: Callable[[], object], repeats: int = 5) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from ..optimizers.registry import make_optimizer, named_optimizer
 from ..tasks.classification import ACCURACY
 from ..tasks.registry import make_task
 from ..tasks.task import Score, Task, TaskClosure
+from .hardware_time import measured_network, modelled_seconds
 from .schedule import CONSTANT, check_schedule, set_rates
 
 CHECKPOINT_EVERY = 100
@@ -39,7 +39,7 @@ class History:
     Attributes:
         loss: of the batch, before the update.
         processor_seconds: measured processor time of all threads of this process, all but the device's simulation, s.
-        hardware_seconds: modelled time of the step on the hybrid hardware, s; NaN where there is no model of it.
+        hardware_seconds: modelled time of the step on the hybrid hardware, s (`hardware_time`); NaN where there is no model of it.
         digital_seconds: measured time of forward pass, gradient, curvature and update, s.
         device_seconds: measured time of simulating the device, s; 0 without a device.
         analog_seconds: physical time of the device, s.
@@ -180,6 +180,7 @@ def train(
             else optimizer(network.parameters())
         )
         identity["device"] = _identity(getattr(chosen, "device", None))
+        sizes = measured_network(network, lambda twin: task.closure(twin, 0, batch, seed))
         rates = [group["lr"] for group in chosen.param_groups]
         history = History(score=task.score)
         if path is not None and path.exists():
@@ -189,6 +190,7 @@ def train(
         for step in range(history.steps, steps):
             set_rates(chosen, schedule, rates, step, steps)
             _step(task.closure(network, step, batch, seed), chosen, history)
+            history.hardware_seconds.append(modelled_seconds(chosen, sizes, step))
             done = step + 1
             if done == steps or (evaluate_every and done % evaluate_every == 0):
                 history.evaluations.append((done, task.evaluate(network)))
@@ -269,7 +271,6 @@ def _step(closure: TaskClosure, optimizer: Optimizer, history: History) -> None:
         history.retries.append(0)
     history.loss.append(loss)
     history.processor_seconds.append(time.process_time() - began - simulated)
-    history.hardware_seconds.append(math.nan)
     history.digital_seconds.append(time.perf_counter() - start - device)
     history.device_seconds.append(device)
     history.analog_seconds.append(analog)
