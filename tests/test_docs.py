@@ -12,7 +12,7 @@ import pytest
 from thermograd.compiler import fabric_names
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 PUBLIC = {"thermograd", *(f"thermograd.{name}" for name in ("circuits", "compiler", "devicemodel", "optim"))}
 """Where a reader looks for a name."""
