@@ -1,8 +1,11 @@
+from .autoencoder import autoencoder as autoencoder
 from .classification import Classification as Classification
 from .digits import digits as digits
+from .fashion_mnist import fashion_mnist as fashion_mnist
 from .mnist import mnist as mnist
 from .poisson import Poisson as Poisson
 from .poisson import poisson as poisson
+from .reconstruction import Reconstruction as Reconstruction
 from .registry import TASKS as TASKS
 from .registry import make_task as make_task
 from .task import Plan as Plan
@@ -14,9 +17,12 @@ __all__ = [
     "Classification",
     "Plan",
     "Poisson",
+    "Reconstruction",
     "Score",
     "Task",
+    "autoencoder",
     "digits",
+    "fashion_mnist",
     "make_task",
     "mnist",
     "poisson",

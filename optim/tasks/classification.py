@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...circuits.errors import InputError
+from .shuffled_batches import batch_indices, held_out_from
 from .task import Plan, Score, Task, TaskClosure
 
 EVALUATION_BATCH = 1000
@@ -51,28 +51,13 @@ class Classification(Task):
         """Of the inputs; float32 where these are indices."""
         return self.train_inputs.dtype if self.train_inputs.is_floating_point() else torch.float32
 
-    def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Batch number `step` of an endless sequence of shuffled epochs (the incomplete last batch of each is left
-        out).
-
-        A function of its arguments alone, so that a resumed run sees the batches that it would have seen.
-
-        Raises:
-            InputError: size outside 1..n, or step or seed negative.
-        """
-        n = len(self.train_inputs)
-        if not 1 <= size <= n:
-            raise InputError(f"batch is {size}: the task {self.name} has {n} training samples, give 1 to {n}")
-        if step < 0 or seed < 0:
-            raise InputError(f"step is {step}, seed {seed}: both must be >= 0")
-        epoch, position = divmod(step, n // size)
-        chosen = _order(n, seed, epoch)[position * size : (position + 1) * size]
+    def batch(self, step: int, size: int | None, seed: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of batch number `step`. InputError as `batch_indices`."""
+        chosen = batch_indices(self.name, len(self.train_inputs), step, size, seed)
         return self.train_inputs[chosen], self.train_targets[chosen]
 
     def closure(self, model: nn.Module, step: int, batch: int | None, seed: int) -> TaskClosure:
-        """Loss and outputs of batch number `step`. InputError as `batch`; no size."""
-        if batch is None:
-            raise InputError(f"batch is None: the task {self.name} needs a number of samples a step")
+        """Loss and outputs of batch number `step`. InputError as `batch_indices`."""
         inputs, targets = self.batch(step, batch, seed)
 
         def closure() -> tuple[Tensor, Tensor]:
@@ -80,6 +65,18 @@ class Classification(Task):
             return self.loss(outputs, targets), outputs
 
         return closure
+
+    def held_out(self) -> Classification:
+        """The task with the last quarter of its training samples in the place of the test set."""
+        kept = held_out_from(self.name, len(self.train_inputs))
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}, held out",
+            train_inputs=self.train_inputs[:kept],
+            train_targets=self.train_targets[:kept],
+            test_inputs=self.train_inputs[kept:],
+            test_targets=self.train_targets[kept:],
+        )
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module) -> float:
@@ -96,11 +93,6 @@ def classification(task: Task, purpose: str) -> Classification:
     """The task as a classification. InputError if it is another kind, which the purpose cannot take."""
     if not isinstance(task, Classification):
         raise InputError(
-            f"task is {task.name}: {purpose} needs labelled samples; give digits, mnist or a Classification"
+            f"task is {task.name}: {purpose} needs labelled samples; give digits, mnist, fashion-mnist or a Classification"
         )
     return task
-
-
-@functools.lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> Tensor:
-    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))

@@ -1,6 +1,6 @@
 """Handwritten digits of 8 x 8 pixels: the smallest task on which the optimizers differ, with data that scikit-learn ships.
 
-1797 images of the UCI "Optical Recognition of Handwritten LabelledImages" test set (E. Alpaydin and C. Kaynak, 1998), 1437 of
+1797 images of the UCI "Optical Recognition of Handwritten Digits" test set (E. Alpaydin and C. Kaynak, 1998), 1437 of
 them for training and 360 for testing. A multilayer perceptron 64-32-10 of 2410 parameters reaches 97 to 98 %.
 """
 

@@ -8,8 +8,6 @@ SGD (mean and standard error of seeds 0 to 4, after the last step, rates constan
 
 from __future__ import annotations
 
-import os
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,8 @@ from torch import Tensor, nn
 
 from ...circuits.errors import InputError
 from .classification import Classification
-from .mnist_files import CLASSES, LabelledImages, read_mnist
+from .image_choice import chosen_images, mark_of
+from .mnist_files import CLASSES, LabelledImages
 from .task import Plan
 
 PATH_VARIABLE = "THERMOGRAD_MNIST"
@@ -43,7 +42,7 @@ PLAN = Plan(
         "tngd-kfac": {"lr": 0.03, "damping": 0.03, "duration": 35.0},
     },
 )
-"""Ten epochs of 10,000 images, evaluated four times in each. Settings by `benchmarks/optim/mnist_search.py`, scored on training
+"""Ten epochs of 10,000 images, evaluated four times in each. Settings by a grid (today `benchmarks/optim/tune.py`), scored on training
 images outside of the 10,000: SGD and Adam by eight seeds of 1560 steps (Adam's rates 0.001 to 0.007 and SGD's 0.1 to 0.3 differ
 by less than their standard errors), the others by two seeds of 468 steps, between whose best settings the seeds decide; those of NGD are
 TNGD's, too. That of K-FAC on a device is the best of five that were tried with one seed and 300 steps of the digital optimizer."""
@@ -67,23 +66,27 @@ def mnist(
     Raises:
         InputError: arguments out of range; no path; files that are missing, damaged or not MNIST.
     """
+    return labelled_images("mnist", PATH_VARIABLE, path, train, test, seed, width, PLAN)
+
+
+def labelled_images(
+    task: str,
+    variable: str,
+    path: str | Path | None,
+    train: int,
+    test: int,
+    seed: int,
+    width: int,
+    plan: Plan,
+) -> Classification:
+    """A task of MNIST's form: as `mnist`, with the environment variable and the plan of its own."""
     if seed < 0 or width < 1:
         raise InputError(f"seed {seed}, width {width}: give seed >= 0 and width >= 1")
-    given = path or os.environ.get(PATH_VARIABLE)
-    if not given:
-        raise InputError(
-            "the task mnist needs its data, which are not shipped: give the path of mnist.npz or of the folder with "
-            f"the IDX files (--data PATH, or the environment variable {PATH_VARIABLE})"
-        )
-    parts = read_mnist(Path(given))
-    chosen = [_choose(part, *ask, seed) for part, ask in zip(parts, (("train", train), ("test", test)), strict=True)]
+    chosen = chosen_images(task, variable, path, train, test, seed)
     mean, deviation = _statistics(chosen[0].images)
     (train_x, train_y), (test_x, test_y) = (_tensors(part, mean, deviation) for part in chosen)
-    mark = 0
-    for part in chosen:  # so that a run does not go on from a checkpoint that was made with other images
-        mark = zlib.crc32(part.labels.tobytes(), zlib.crc32(part.images.tobytes(), mark))
-    name = f"mnist(train={train}, test={test}, seed={seed}, width={width}, data {mark:08x})"
-    return Classification(name, train_x, train_y, test_x, test_y, lambda: network(width), plan=PLAN)
+    name = f"{task}(train={train}, test={test}, seed={seed}, width={width}, data {mark_of(chosen)})"
+    return Classification(name, train_x, train_y, test_x, test_y, lambda: network(width), plan=plan)
 
 
 def network(width: int = 16) -> nn.Sequential:
@@ -98,14 +101,6 @@ def network(width: int = 16) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(3 * width, CLASSES),
     )
-
-
-def _choose(part: LabelledImages, name: str, count: int, seed: int) -> LabelledImages:
-    total = len(part.labels)
-    if not 1 <= count <= total:
-        raise InputError(f"{name} is {count}: the data hold {total} images for it, give 1 to {total}")
-    order = np.random.default_rng(seed).permutation(total)[:count]
-    return LabelledImages(part.images[order], part.labels[order])
 
 
 def _statistics(images: np.ndarray) -> tuple[float, float]:

@@ -7,12 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...circuits.errors import InputError
+from .autoencoder import autoencoder
 from .digits import digits
+from .fashion_mnist import fashion_mnist
 from .mnist import mnist
 from .poisson import poisson
 from .task import Task
 
-TASKS: dict[str, Callable[..., Task]] = {"digits": digits, "mnist": mnist, "poisson": poisson}
+TASKS: dict[str, Callable[..., Task]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion-mnist": fashion_mnist,
+    "autoencoder": autoencoder,
+    "poisson": poisson,
+}
 
 
 def make_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from ...circuits.errors import InputError
+
 TaskClosure: TypeAlias = Callable[[], tuple[Tensor, Tensor]]
 """Returns (loss, outputs) with their graphs, without calling backward: what `NaturalGradient.step` takes."""
 
@@ -97,3 +99,11 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self, model: nn.Module) -> float:
         """The score of a network."""
+
+    def held_out(self) -> Task:
+        """The task that settings are chosen on, with the same network: its score is of data that are neither trained on nor tested on.
+
+        Raises:
+            InputError: the task has none.
+        """
+        raise InputError(f"the task {self.name} has no data to hold out: give it a method held_out that returns a Task")

@@ -27,7 +27,7 @@ class Plan:
 
     Attributes:
         readings: of the dies that train, "refined" and "bare".
-        damping, rate: of exact NGD and of TNGD, from the grid of `benchmarks/optim/tune_digits.py`.
+        damping, rate: of exact NGD and of TNGD, by a grid on digits (today `benchmarks/optim/tune.py`).
     """
 
     readings: tuple[str, ...]
