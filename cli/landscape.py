@@ -48,7 +48,9 @@ app = typer.Typer()
 def landscape(
     task: Annotated[
         str,
-        typer.Option("--task", help="digits, or mnist (needs --data), as for `train`; not poisson.", metavar="NAME"),
+        typer.Option(
+            "--task", help="digits, or mnist (needs --data), as for `train`; not poisson, poisson-cube.", metavar="NAME"
+        ),
     ] = "digits",
     data: Annotated[
         Path | None,

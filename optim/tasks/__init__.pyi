@@ -5,6 +5,8 @@ from .fashion_mnist import fashion_mnist as fashion_mnist
 from .mnist import mnist as mnist
 from .poisson import Poisson as Poisson
 from .poisson import poisson as poisson
+from .poisson_cube import PoissonCube as PoissonCube
+from .poisson_cube import poisson_cube as poisson_cube
 from .reconstruction import Reconstruction as Reconstruction
 from .registry import TASKS as TASKS
 from .registry import make_task as make_task
@@ -17,6 +19,7 @@ __all__ = [
     "Classification",
     "Plan",
     "Poisson",
+    "PoissonCube",
     "Reconstruction",
     "Score",
     "Task",
@@ -26,4 +29,5 @@ __all__ = [
     "make_task",
     "mnist",
     "poisson",
+    "poisson_cube",
 ]

@@ -12,6 +12,7 @@ from .digits import digits
 from .fashion_mnist import fashion_mnist
 from .mnist import mnist
 from .poisson import poisson
+from .poisson_cube import poisson_cube
 from .task import Task
 
 TASKS: dict[str, Callable[..., Task]] = {
@@ -20,6 +21,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "fashion-mnist": fashion_mnist,
     "autoencoder": autoencoder,
     "poisson": poisson,
+    "poisson-cube": poisson_cube,
 }
 
 
