@@ -86,7 +86,7 @@ def test_loss_of_a_constant():
 
 def test_training_takes_the_plan_and_the_loss_falls():
     history = train(poisson_cube("2d"), "ngd", steps=6, evaluate_every=0)
-    assert history.losses[-1] < history.losses[0]
+    assert history.loss[-1] < history.loss[0]
 
 
 @pytest.mark.parametrize("wrong", [{"preset": "3d"}, {"seed": -1}, {"weight": 0.0}])
