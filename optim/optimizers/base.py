@@ -39,6 +39,7 @@ from .options.path import Path, Taken, take
 from .options.redirected import RedirectedFactor
 from .options.reevaluation import Reevaluation, loss_again
 from .options.spring import keep_direction, last_direction, shifted
+from .reading import raised
 from .step import Direction, StepRecord
 from .update import apply, clipped, rates
 
@@ -330,8 +331,8 @@ class NaturalGradient(Optimizer):
             else:
                 with Path(parameters, [-lr * part for lr, part in zip(rates(groups), x, strict=True)]) as path:
                     again = Reevaluation(closures, self._mean, config.curvature != "hessian")
-                    if config.geodesic is not None:
-                        second = self._acceleration(path, again, factor, parts, damping)
+                    if config.geodesic is not None and direction.reading != "gradient":
+                        second = self._acceleration(path, again, factor, parts, raised(damping, direction.retries))
                         direction = direction.and_spent_on(second)
                     taken = take(path, again, self._length if config.line_search else None)
                 self._length = taken.length or 1.0

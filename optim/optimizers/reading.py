@@ -27,6 +27,11 @@ RAISE, RETRIES = 4.0, 2
 """Factor of the damping of a further try, and number of such tries."""
 
 
+def raised(damping: float, retries: int) -> float:
+    """The damping of a solution that took so many further tries."""
+    return damping * RAISE**retries
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What the device made of one system, or of several (fields as in `Solution` and `StepRecord`)."""
@@ -116,7 +121,7 @@ def refined(
     """
     total = Answer(b, Outcome.OK, 0.0, 0)
     for retries in range(1 + (RETRIES if damping > 0 else 0)):
-        found = device.solve(system_at(damping * RAISE**retries), b, duration)
+        found = device.solve(system_at(raised(damping, retries)), b, duration)
         assert found.refinement is not None
         total = Answer(
             found.x,

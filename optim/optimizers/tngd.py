@@ -23,7 +23,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -46,6 +46,8 @@ from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping, check_count, check_number
 from .dual_remainder import check_settled, read_with
+from .options.path import Taken
+from .options.redirected import RedirectedFactor
 from .readers import Readers, arrays, check_device, check_program_every, one_device
 from .reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
 from .step import Direction, Spent, usable
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 EMA_DECAY, READ_INTERVAL = 0.95, 1.0
 SYSTEMS, FACTORED = ("dual", "primal", "kronecker", "kfac"), ("kronecker", "kfac")
 """What can be programmed, and which of it by the layers' Kronecker factors."""
+Systems: TypeAlias = Callable[[float], LinearSystem]
+"""The system with a damping."""
 
 
 class TNGD(NaturalGradient):
@@ -214,6 +218,7 @@ class TNGD(NaturalGradient):
             self.reading = self.reading if factored_damping else "refined"
         self._settled = False
         self._carried = False  # whether the device holds a state of the run so far
+        self._held: tuple[Factor, Systems] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's own state, and the device's."""
@@ -251,8 +256,32 @@ class TNGD(NaturalGradient):
     def _keeps_sensitivities(self) -> bool:
         return self.system in FACTORED
 
+    def _take(self, *step: Any) -> tuple[Direction, Taken]:
+        try:
+            return super()._take(*step)
+        finally:
+            self._held = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As `NaturalGradient`, without the systems of a step that was not taken."""
+        return {**super().__getstate__(), "_held": None}
+
+    def _systems(self, factor: Factor, damping: float, of: Callable[[Factor, float], Systems | None]) -> Systems | None:
+        """The system of a factor by its damping, None if it is not finite.
+
+        The acceleration's is that of the step, the same object with another drive, so that the device keeps its program.
+        """
+        base = factor.factor if isinstance(factor, RedirectedFactor) else factor
+        if self._held is not None and self._held[0] is base:
+            return self._held[1]
+        found = of(factor, damping)
+        if found is not None and self.config.geodesic is not None:
+            found = functools.cache(found)
+            self._held = base, found
+        return found
+
     def _dual(self, factor: Factor, damping: float) -> Direction:
-        s, system_at = factor.sources, self._dual_system(factor, damping)
+        s, system_at = factor.sources, self._systems(factor, damping, self._dual_system)
         if system_at is None:
             return Direction(None, Outcome.NOT_FINITE, factor.cells)
         start, rest = Spent.now(), factor.remainder
@@ -264,7 +293,7 @@ class TNGD(NaturalGradient):
             x, found = read_with(factor, rest, damping, system_at, self._read)
         return _direction_of(x, found, factor.cells, Spent.now().since(start))
 
-    def _dual_system(self, factor: Factor, damping: float) -> Callable[[float], LinearSystem] | None:
+    def _dual_system(self, factor: Factor, damping: float) -> Systems | None:
         """K with a damping, by its products where a law needs no entry of it; None if K is not finite."""
         single = factor.dtype == torch.float32 and factor.cells >= LARGE and not self._refines(damping)
         by_products = functools.partial(ImplicitGram, factor)
@@ -284,14 +313,8 @@ class TNGD(NaturalGradient):
     def _primal(self, factor: Factor, damping: float) -> Direction:
         gradient = factor.gradient()
         g = torch.cat([part.reshape(-1) for part in gradient])
-        system_at: Callable[[float], LinearSystem]
-        products = FlatFactor(factor)
-        if damping > 0 and self.device.accepts(Implicit(products, damping)):
-            finite, system_at = all_finite(products.gram()), functools.partial(Implicit, products)
-        else:
-            J = factor.jacobian()
-            finite, system_at = all_finite(J), functools.partial(LowRank, J, None)
-        if not finite or not all_finite(g):
+        system_at = self._systems(factor, damping, self._primal_system)
+        if system_at is None or not all_finite(g):
             return Direction(None, Outcome.NOT_FINITE, g.numel())
         start = Spent.now()
         fresh = self.reset or not self._carried
@@ -309,6 +332,14 @@ class TNGD(NaturalGradient):
             pieces = found.x.split([part.numel() for part in gradient])
             x = [piece.reshape(part.shape) for piece, part in zip(pieces, gradient, strict=True)]
         return _direction_of(x, found, g.numel(), spent)
+
+    def _primal_system(self, factor: Factor, damping: float) -> Systems | None:
+        """C with a damping, by its products or by its factors; None if they are not finite."""
+        products = FlatFactor(factor)
+        if damping > 0 and self.device.accepts(Implicit(products, damping)):
+            return functools.partial(Implicit, products) if all_finite(products.gram()) else None
+        J = factor.jacobian()
+        return functools.partial(LowRank, J, None) if all_finite(J) else None
 
     def _by_layers(self, factor: Factor, damping: float) -> Direction:
         """Solve the blocks' systems one after another on the same device, which is reset for each."""

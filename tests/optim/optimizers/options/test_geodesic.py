@@ -11,6 +11,7 @@ from torch.func import functional_call, jacrev
 
 import thermograd as tg
 from thermograd.circuits.errors import InputError
+from thermograd.devicemodel.device import Outcome, Solution
 from thermograd.optim.optimizers.options.reevaluation import evaluate_again
 
 F64 = torch.float64
@@ -53,10 +54,10 @@ def moved(optimizer, model, closure):
     return flat(model.parameters()) - before
 
 
-def derivatives(residuals, theta):
+def derivatives(residuals, theta, damping=DAMPING):
     """Step v and acceleration a at theta, dense."""
     J, r = jacrev(residuals)(theta), residuals(theta)
-    A = J.T @ J + DAMPING * torch.eye(len(theta), dtype=F64)
+    A = J.T @ J + damping * torch.eye(len(theta), dtype=F64)
     v = -torch.linalg.solve(A, J.T @ r)
     second = jacrev(jacrev(lambda t: residuals(theta + t * v)))(torch.zeros((), dtype=F64))
     return v, -torch.linalg.solve(A, J.T @ second)
@@ -73,6 +74,47 @@ def test_it_is_the_second_derivative_along_the_step(name):
     bend = 8 * (found - 0.5 * v)
     assert (bend - a).norm() < 1e-5 * a.norm()
     assert (0.5 * bend - v).norm() > 0.1 * v.norm()
+
+
+class Unstable(tg.IdealDevice):
+    """Unstable in its first runs, as with a damping that is too small for it; keeps the systems of the others."""
+
+    def __init__(self, runs):
+        super().__init__()
+        self.runs, self.systems = runs, []
+
+    def solve(self, system, b, duration, x0=None):
+        if self.runs > 0:
+            self.runs -= 1
+            return Solution(torch.full_like(b, math.nan), Outcome.UNSTABLE, 0.0)
+        self.systems.append(system)
+        return super().solve(system, b, duration, x0=x0)
+
+
+@pytest.mark.parametrize("system", ["dual", "primal"])
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_a_device_is_driven_anew_with_the_program_of_the_step(system, retries):
+    """With the damping at which the step was read; where it could not be read there is no acceleration."""
+    model, closure, residuals = problem()
+    device = Unstable(retries)
+    optimizer = tg.TNGD(
+        model.parameters(),
+        1.0,
+        DAMPING,
+        math.inf,
+        device=tg.Refined(device, 4, 1e-9, chopped=False),
+        system=system,
+        geodesic=100.0,
+    )
+    v, a = derivatives(residuals, flat(model.parameters()), DAMPING * 4.0**retries)
+    found = moved(optimizer, model, closure)
+    if retries == 3:
+        assert optimizer.last.reading == "gradient"
+        assert not optimizer.last.accelerated
+        return
+    assert (found - v - a / 2).norm() < 1e-5 * a.norm()
+    assert optimizer.last.programmings == 1 + retries
+    assert all(one is device.systems[0] for one in device.systems)
 
 
 def test_without_damping_its_path_keeps_to_the_model_to_third_order():
