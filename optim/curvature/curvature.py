@@ -152,6 +152,8 @@ class Curvature(Factor):
     def remainder(self) -> list[Tensor] | None:
         """What of the gradient the sources do not give, J^T (r - L s), and what it has through statistics of the batch."""
         if not self._statistics.modules:
+            if self.kind == "mc-fisher":  # all of it, and a further backward pass would find the same
+                return self.gradient()
             return None if self.loss.remainder is None else self._vjp(self.loss.remainder)
         with self._statistics.constant():
             given = self._vjp(torch.einsum("bcm,bm->bc", self.loss.factor, self.loss.sources))
@@ -159,6 +161,10 @@ class Curvature(Factor):
 
     def gradient(self) -> list[Tensor]:
         """Gradient of the loss g = J^T r, by one backward pass, through statistics of the batch."""
+        return list(self._gradient)
+
+    @cached_property
+    def _gradient(self) -> list[Tensor]:
         return self._vjp(self.slope.detach())
 
     def product(self, values: Sequence[Tensor]) -> list[Tensor]:

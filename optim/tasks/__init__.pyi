@@ -10,6 +10,8 @@ from .poisson_cube import poisson_cube as poisson_cube
 from .reconstruction import Reconstruction as Reconstruction
 from .registry import TASKS as TASKS
 from .registry import make_task as make_task
+from .squad import Squad as Squad
+from .squad import squad as squad
 from .task import Plan as Plan
 from .task import Score as Score
 from .task import Task as Task
@@ -22,6 +24,7 @@ __all__ = [
     "PoissonCube",
     "Reconstruction",
     "Score",
+    "Squad",
     "Task",
     "autoencoder",
     "digits",
@@ -30,4 +33,5 @@ __all__ = [
     "mnist",
     "poisson",
     "poisson_cube",
+    "squad",
 ]

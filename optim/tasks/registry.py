@@ -13,6 +13,7 @@ from .fashion_mnist import fashion_mnist
 from .mnist import mnist
 from .poisson import poisson
 from .poisson_cube import poisson_cube
+from .squad import squad
 from .task import Task
 
 TASKS: dict[str, Callable[..., Task]] = {
@@ -22,6 +23,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "autoencoder": autoencoder,
     "poisson": poisson,
     "poisson-cube": poisson_cube,
+    "squad": squad,
 }
 
 

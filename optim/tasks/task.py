@@ -100,6 +100,10 @@ class Task(ABC):
     def evaluate(self, model: nn.Module) -> float:
         """The score of a network."""
 
+    def metrics(self, model: nn.Module) -> dict[str, float]:
+        """The score by its name, and whatever else the network is judged by."""
+        return {self.score.name: self.evaluate(model)}
+
     def held_out(self) -> Task:
         """The task that settings are chosen on, with the same network: its score is of data that are neither trained on nor tested on.
 

@@ -47,6 +47,7 @@ class History:
         reading: how the step's device was read (`optimizers.step.Reading`); "" without a device.
         retries: how often a refined reading was tried again with more damping.
         evaluations: (updates done, value of the score) pairs.
+        metrics: of each evaluation, the values of all that the task measures, by name.
         score: what the evaluations are values of.
     """
 
@@ -60,6 +61,7 @@ class History:
     reading: list[str] = field(default_factory=list)
     retries: list[int] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
     score: Score = ACCURACY
 
     @classmethod
@@ -174,11 +176,8 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = task.model() if model is None else model
-        chosen = (
-            make_optimizer(optimizer, network.parameters(), device, taken)
-            if isinstance(optimizer, str)
-            else optimizer(network.parameters())
-        )
+        trained = [p for p in network.parameters() if p.requires_grad]
+        chosen = make_optimizer(optimizer, trained, device, taken) if isinstance(optimizer, str) else optimizer(trained)
         identity["device"] = _identity(getattr(chosen, "device", None))
         sizes = measured_network(network, lambda twin: task.closure(twin, 0, batch, seed))
         rates = [group["lr"] for group in chosen.param_groups]
@@ -186,14 +185,14 @@ def train(
         if path is not None and path.exists():
             history = _load(path, identity, network, chosen, task.score)
         elif evaluate_every:
-            history.evaluations.append((0, task.evaluate(network)))
+            _evaluate(task, network, 0, history)
         for step in range(history.steps, steps):
             set_rates(chosen, schedule, rates, step, steps)
             _step(task.closure(network, step, batch, seed), chosen, history)
             history.hardware_seconds.append(modelled_seconds(chosen, sizes, step))
             done = step + 1
             if done == steps or (evaluate_every and done % evaluate_every == 0):
-                history.evaluations.append((done, task.evaluate(network)))
+                _evaluate(task, network, done, history)
             if path is not None and (done == steps or done % checkpoint_every == 0):
                 _save(path, identity, network, chosen, history)
             for callback in callbacks:
@@ -249,6 +248,11 @@ def _check_dtype(task: Task, model: nn.Module | None) -> None:
             raise InputError(
                 f"parameter {name} of the model is {parameter.dtype}: the task {task.name} is {task.dtype}; call model.to({task.dtype})"
             )
+
+
+def _evaluate(task: Task, network: nn.Module, done: int, history: History) -> None:
+    history.metrics.append(task.metrics(network))
+    history.evaluations.append((done, history.metrics[-1][task.score.name]))
 
 
 def _step(closure: TaskClosure, optimizer: Optimizer, history: History) -> None:
