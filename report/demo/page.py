@@ -18,6 +18,7 @@ from ..error_budget import tables_of
 from ..figures.calibration import calibration_plot, loop_plot
 from ..figures.cell import cell_plot
 from ..figures.error_budget import error_budget_plot
+from ..figures.error_curves import error_plot
 from ..figures.matrix import matrix_plot
 from ..figures.overview import overview_figure
 from ..figures.refinement import refinement_plot
@@ -29,7 +30,7 @@ from ..template import page_from
 from .statistics import EXPLAINED_BAR, facts
 from .summary import summary
 
-PARTS = ("matrix", "transient", "calibration", "refinement", "training", "loop", "studies", "causes")
+PARTS = ("matrix", "transient", "calibration", "refinement", "poisson", "training", "loop", "studies", "causes")
 
 
 def write_report(results: dict[str, Any], path: Path | str) -> None:
@@ -52,6 +53,8 @@ def render(results: dict[str, Any]) -> str:
     given = {name: results.get(name) or None for name in PARTS}
     if given["training"] and not given["training"]["runs"]:
         given["training"] = None
+    if given["poisson"] and not given["poisson"]["runs"]:
+        given["poisson"] = None
     if given["calibration"] and not given["calibration"]["comparisons"]:
         given["calibration"] = None
     if given["refinement"] and not any(die["kind"] == "spice" for die in given["refinement"]["dies"]):
@@ -93,6 +96,8 @@ def _figures(results: dict[str, Any]) -> dict[str, Markup]:
         figures["calibration"] = calibration_plot(calibration), "Surrogate's error against the error of ngspice"
     if refinement := results["refinement"]:
         figures["refinement"] = refinement_plot(refinement), "Error of refined readings against rounds, logarithmic"
+    if poisson := results["poisson"]:
+        figures["poisson"] = error_plot(poisson), "Error of the solution of Poisson's equation against steps"
     if training := results["training"]:
         figures["training"] = training_plot(training), "Test accuracy against steps and against time"
     if loop := results["loop"]:

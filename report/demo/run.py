@@ -1,4 +1,5 @@
-"""The demo, end to end on real data: matrix, netlist, ngspice, calibration, refined readings, training, SPICE in the loop, studies.
+"""The demo, end to end on real data: matrix, netlist, ngspice, calibration, refined readings, Poisson's equation, training, SPICE
+in the loop, studies.
 
 All results of the report come from here; `run_demo` writes `report.json`, `report.html` and its first picture, the netlist, the
 program and the card.
@@ -28,6 +29,7 @@ from .causes import causes_stage
 from .circuit import matrix_stage, transient_stage
 from .loop import loop_stage
 from .page import write_overview, write_report
+from .poisson import poisson_stage
 from .refinement import refinement_stage
 from .settings import (
     DIES,
@@ -81,6 +83,8 @@ def run_demo(
     if "refined" in plan.readings:
         with seconds("refined readings"):
             results["refinement"] = refinement_stage(calibration.card, plan, workers, report)
+    with seconds("Poisson's equation"):
+        results["poisson"] = poisson_stage(calibration.card, workers, report)
     with seconds("training"):
         results["training"], systems = training_stage(calibration.card, plan, workers, report)
     with seconds("SPICE in the loop"):

@@ -6,16 +6,23 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ..figures.error_curves import error_curves
 from ..figures.training import Group, training_groups
 from ..formatting import percent, plus_minus, significant
 from .statistics import EXPLAINED_BAR, SIGMAS, explained_variance, loop_facts, paired_difference, refinement_facts
 
 
 def summary(results: dict[str, Any]) -> list[Markup]:
-    """Up to four sentences: circuit, surrogate, refined readings, training; each marks a value that misses its requirement."""
+    """Up to five sentences: circuit, surrogate, refined readings, an equation, training; each marks what misses its requirement."""
     return [
         sentence
-        for sentence in (_circuit(results), _surrogate(results), _refinement(results), _network(results))
+        for sentence in (
+            _circuit(results),
+            _surrogate(results),
+            _refinement(results),
+            _poisson(results),
+            _network(results),
+        )
         if sentence
     ]
 
@@ -81,6 +88,25 @@ def _refinement(results: dict[str, Any]) -> Markup:
         len(found["errors"]) - 1,
         percent(found["errors"][-1], 4),
     )
+
+
+def _poisson(results: dict[str, Any]) -> Markup:
+    if not results["poisson"]:
+        return Markup("")
+    curves = {curve.kind: curve for curve in error_curves(results["poisson"])}
+    dies, exact, adam = curves.get("die"), curves.get("ngd"), curves.get("adam")
+    if not dies:
+        return Markup("")
+    text = Markup("Poisson’s equation is solved by {} to a relative error of <b>{}</b> in {} steps").format(
+        dies.label, significant(dies.median[-1], 2), dies.steps[-1]
+    )
+    if exact:
+        text += Markup(", by exact NGD to <b>{}</b>").format(significant(exact.median[-1], 2))
+    if adam:
+        words = Markup("{}") if dies.median[-1] < adam.median[-1] else Markup('<span class="miss">{}</span>')
+        text += Markup(", and by Adam in {} to ").format(f"{adam.steps[-1]:,}")
+        text += words.format(significant(adam.median[-1], 2))
+    return text + "."
 
 
 def _network(results: dict[str, Any]) -> Markup:

@@ -82,13 +82,17 @@ class _WatchedBare:
 def training_stage(
     card: DeviceCard, plan: Plan, workers: int, report: Progress
 ) -> tuple[dict[str, Any], list[CurvatureSystem]]:
-    """Three seeds of each optimizer; also returns the systems of the last steps of the first die's first run."""
+    """Three seeds of each optimizer, on dies of their own; also returns the systems of the last steps of the first die's first run."""
     jobs: list[_Job] = []
     for seed in SEEDS:
         jobs += [_Job("sgd", "SGD", seed), _Job("adam", "Adam", seed), _Job("ngd", "exact NGD", seed)]
         jobs += [_Job("tngd", "TNGD, ideal device", seed)]
-        for reading in plan.readings:
-            jobs += [_Job("tngd", f"TNGD, die {die}, {reading}", seed, die, reading) for die in DIES]
+    for reading in plan.readings:
+        # Each seed has a die of its own.
+        jobs += [
+            _Job("tngd", f"TNGD, die {die}, {reading}", seed, die, reading)
+            for seed, die in zip(SEEDS, DIES, strict=True)
+        ]
     report("training", 0, len(jobs))
     text = card.model_dump_json()
     done = parallel_map(

@@ -9,10 +9,10 @@ from matplotlib.patches import FancyArrowPatch
 
 from .calibration import draw_parity
 from .cell import draw_cell
+from .error_curves import draw_errors, error_curves
 from .matrix import draw_matrix
 from .settling import draw_settling
 from .style import BLACK, GREY, PALE, label_ends, styled
-from .training import draw_accuracy, training_groups
 
 
 @styled
@@ -40,8 +40,8 @@ def overview_figure(results: dict[str, Any]) -> Figure:
     first, cell, settling, parity, curves = axes
     curves.set_position((boxes[4][0], 0.17, boxes[4][1], 0.54))  # labels may stand above it
     captions = ["", "", "", "", ""]
-    matrix, transient, calibration, training = (
-        results.get(key) for key in ("matrix", "transient", "calibration", "training")
+    matrix, transient, calibration, poisson = (
+        results.get(key) for key in ("matrix", "transient", "calibration", "poisson")
     )
     if matrix:
         draw_matrix(first, matrix)
@@ -72,14 +72,13 @@ def overview_figure(results: dict[str, Any]) -> Figure:
         parity.set_ylabel("error of the surrogate", fontsize=9, labelpad=1)
         explained = ((calibration.get("card") or {}).get("held_out") or {}).get("explained_variance")
         captions[3] = "" if explained is None else f"explains {100 * explained:.1f} %, held out"
-    if training and training["runs"]:
-        groups = training_groups(training)
-        draw_accuracy(curves, groups, "steps", labels="short", bands=False)
+    if poisson and poisson["runs"]:
+        draw_errors(curves, error_curves(poisson), labels="short", each=False)
         curves.set_xlabel("step", fontsize=9)
-        captions[4] = training["task"].split("(")[0] + ", test accuracy"
+        captions[4] = "Poisson’s equation, relative error"
     for (x, _), text in zip(boxes, captions, strict=True):
         figure.text(x, 0.84, text, fontsize=9, color=GREY, va="center")
-    for ax, present in ((first, matrix), (settling, transient), (parity, calibration), (curves, training)):
+    for ax, present in ((first, matrix), (settling, transient), (parity, calibration), (curves, poisson)):
         if not present:
             ax.axis("off")
             ax.text(0.5, 0.5, "not in this run", ha="center", va="center", color=GREY, transform=ax.transAxes)

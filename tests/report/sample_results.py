@@ -60,6 +60,7 @@ def sample_results(seed: int = 0, unknowns: int = 48, points: int = 600) -> dict
         "transient": _transient(a, b, points, rng),
         "calibration": _calibration(rng),
         "refinement": _refinement(rng),
+        "poisson": _poisson(),
         "training": _training(rng),
         "loop": _loop(rng),
         "studies": [_study(name, rng) for name in LEVELS],
@@ -237,6 +238,35 @@ def explained(comparisons: list[dict[str, Any]]) -> float:
         for spice, surrogate in zip(item["spice"], item["surrogate"], strict=True):
             left, total = left + (spice - surrogate) ** 2, total + (spice - middle) ** 2
     return 1 - left / total
+
+
+def _poisson() -> dict[str, Any]:
+    """Errors that fall as powers of the steps, each seed's off by a factor."""
+    ways = (("die", "TNGD on 3 dies, refined", 40, 2.0), ("adam", "Adam", 2000, 0.7))
+    runs = []
+    for kind, label, last, power in (*ways, ("ngd", "exact NGD", 40, 3.0), ("tngd", "TNGD, ideal device", 40, 3.0)):
+        steps = list(range(0, last + 1, last // 20))
+        for seed, factor in enumerate((0.8, 1.0, 1.5)):
+            errors = [0.67 * factor / max(1, step) ** power for step in steps]
+            runs.append({"kind": kind, "label": label, "seed": seed, "steps": steps, "errors": errors})
+    table = [
+        {
+            "label": label,
+            "runs": 3,
+            "steps": last,
+            "error": 2e-4,
+            "least": 1e-4,
+            "most": 3e-4,
+            "reached": [25.0, None],
+            "digital_seconds": 0.03,
+            "analog_runs": 12.0 if kind == "die" else 0.0,
+            "products": 78.0 if kind == "die" else 0.0,
+            "retried": 1,
+        }
+        for kind, label, last, _ in ways
+    ]
+    facts = {"parameters": 1185, "residuals": 360, "damping": 0.01, "deflation": 20, "extrapolated": 1.0}
+    return {"runs": runs, "table": table, **facts}
 
 
 def _training(rng: np.random.Generator) -> dict[str, Any]:

@@ -175,7 +175,9 @@ def test_nothing_at_all_is_a_report_too() -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(("part", "field"), [("training", "runs"), ("calibration", "comparisons"), ("loop", "systems")])
+@pytest.mark.parametrize(
+    ("part", "field"), [("training", "runs"), ("poisson", "runs"), ("calibration", "comparisons"), ("loop", "systems")]
+)
 def test_a_part_without_entries_counts_as_missing(part: str, field: str) -> None:
     assert "This run has no" in sections(report.render(SMALL | {part: SMALL[part] | {field: []}}))[part]
 

@@ -14,7 +14,7 @@ from ..sample_results import sample_results
 SMALL = sample_results(unknowns=6, points=40)
 
 
-@pytest.mark.parametrize("part", ["matrix", "transient", "calibration", "training"])
+@pytest.mark.parametrize("part", ["matrix", "transient", "calibration", "poisson"])
 def test_the_overview_says_what_is_not_there(part: str) -> None:
     figure = overview_figure(SMALL | {part: None})
     assert [text.get_text() for ax in figure.axes for text in ax.texts].count("not in this run") == 1
