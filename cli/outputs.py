@@ -110,11 +110,18 @@ def progress(announce: bool = False) -> Iterator[Progress]:
     Args:
         announce: without a terminal, print a line when each stage begins (for runs of minutes).
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     target = console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=target, transient=True, disable=not target.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 

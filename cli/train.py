@@ -1,13 +1,11 @@
-"""The command that trains a network: `train`."""
+"""The command that trains networks: `train`."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,21 +21,15 @@ from .options import (
     Json,
     Plot,
     ReadingChoice,
-    Seed,
     TechnologyName,
     examples,
 )
-from .outputs import ADVICE, Progress, complain, emit, note, progress, show, to_json
+from .outputs import complain, emit, note, progress, show, to_json
+from .training.many import experiment_of, problem_of, run_many, show_result, table_of_file, table_of_options
+from .training.one import train_once
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ..optim.training.train import History
-
-MAX_BAD_STEP_FRACTION = 0.1
-"""Fraction of steps that may end badly on the device before a training counts as failed."""
-SAVES = 10
-"""Checkpoints in a run; Ctrl-C loses at most a tenth of it, or 100 steps."""
+OUT = Path("out/train")
+"""Folder of an experiment without --out; a file's has a folder of its name in it."""
 
 app = typer.Typer()
 
@@ -50,17 +42,29 @@ app = typer.Typer()
         "thermograd train --optimizer tngd --duration 20 --damping 0.1 --json",
         "thermograd train --task mnist --data mnist.npz --optimizer adam --plot out/mnist.png",
         "thermograd train --task poisson --optimizer ngd --require 1e-4 --plot out/poisson.png",
+        "thermograd train --optimizer adam --schedule cosine --seeds 0,1,2 --out out/adam",
+        "thermograd train experiment.toml --out out/experiment --plot out/comparison.png",
+        "thermograd train experiment.toml --set steps=100 --set run.Adam.settings.lr=0.001 --seeds 0,1",
     ),
 )
 def train(
+    experiment: Annotated[
+        Path | None,
+        typer.Argument(
+            help="TOML file with a task, seeds and several runs (docs/training.md); without it one training, as the options say.",
+            metavar="[EXPERIMENT]",
+            show_default=False,
+        ),
+    ] = None,
     task: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--task",
-            help="digits (1797 digits, 8 x 8), mnist (20000 of 28 x 28; needs --data) or poisson (a physics-informed network).",
+            help="digits (1797 digits, 8 x 8), mnist (20000 of 28 x 28; needs --data) or poisson (a physics-informed network). "
+            "Default: digits.",
             metavar="NAME",
         ),
-    ] = "digits",
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -70,9 +74,13 @@ def train(
         ),
     ] = None,
     optimizer: Annotated[
-        str,
-        typer.Option("--optimizer", help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam or tngd-kfac.", metavar="NAME"),
-    ] = "tngd",
+        str | None,
+        typer.Option(
+            "--optimizer",
+            help="sgd, adam, ngd, ngd-cg, kfac, tngd, tngd-adam or tngd-kfac. Default: tngd.",
+            metavar="NAME",
+        ),
+    ] = None,
     device: DeviceName = None,
     card: Card = None,
     technology: TechnologyName = None,
@@ -94,7 +102,27 @@ def train(
         float | None, typer.Option("--duration", help="Tau before the reading (tngd); inf is settled.")
     ] = None,
     reading: ReadingChoice = None,
-    seed: Seed = 0,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            "--schedule", help="Of the learning rate: constant, or cosine, down to 0 at the end.", metavar="NAME"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of weights, batches and noise. Default: 0.")
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", help="Several, such as 0,1,2: a training with each, and a table.", metavar="LIST"),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Replace a value of the file (repeatable): steps=100, settings.train=1000, run.LABEL.settings.lr=0.001.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", help="Checkpoint file; an interrupted run resumes from it.", metavar="FILE"),
@@ -106,27 +134,74 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the history of all steps: .json.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Of one training: the history of all steps, .json. Of several: the folder, in which the same command resumes. "
+            "Default: out/train/EXPERIMENT.",
+            metavar="FILE|DIR",
+        ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes of several trainings. Default: one per core."),
+    ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Several trainings: event files, in the folder.", show_default=False),
+    ] = False,
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Train a network with a digital optimizer, or with natural-gradient steps computed by a device.
+    """Train a network with a digital optimizer, or with natural-gradient steps computed by a device; or all runs of an experiment.
+
+    An experiment's folder holds metrics.parquet (a row a step), results.json and table.md; the picture shows loss and score against steps,
+    processor time and modelled hardware time. docs/training.md has the formats.
 
     Exit code 1 when the loss is not finite, over a tenth of the steps ended badly, or --require is not reached.
     """
-    given = [card, data, Path(technology or "")]
-    picture, history = output_path(plot, PICTURES, given), output_path(out, (".json",), given)
-    saved = output_path(checkpoint, inputs=[*given, history])
     settings = {"lr": lr, "damping": damping, "duration": duration, "reading": reading}
     hardware = {"device": device, "card": card, "technology": technology, "die": die, "extrapolate": extrapolate}
-    try:
-        with progress() as report:
-            run = _train(task, data, optimizer, steps, batch, seed, settings, hardware, saved, require, report)
-    except KeyboardInterrupt:
-        if saved is not None and saved.exists():
-            note(f"the same command resumes from {saved}")
-        raise
+    single = {"checkpoint": checkpoint, "require": require, "seed": seed}
+    if experiment is not None or seeds is not None:
+        options = {"task": task, "optimizer": optimizer, "batch": batch, "schedule": schedule, **settings, **hardware}
+        _reject(single if experiment is None else single | options, experiment)
+        picture = output_path(plot, PICTURES, [card, data, experiment])
+        if experiment is None:
+            table = table_of_options(task or "digits", optimizer or "tngd", steps, batch, settings, hardware, schedule)
+            chosen = experiment_of(table, Path(), overrides or [], seeds, data)
+        else:
+            given = [] if steps is None else [f"steps={steps}"]
+            chosen = experiment_of(
+                table_of_file(experiment), experiment.parent, [*(overrides or []), *given], seeds, data
+            )
+        folder = out or (OUT if experiment is None else OUT / experiment.stem)
+        with _resumable(folder), progress() as report:
+            result = run_many(chosen, folder, workers, tensorboard, report)
+        show_result(chosen, result, folder, picture, json)
+        _end(problem_of(result))
+        return
+    for option, value in (("set", overrides), ("workers", workers), ("tensorboard", tensorboard or None)):
+        if value is not None:
+            raise InputError(f"--{option} is for several trainings: give an experiment's file, or --seeds")
+    given_files = [card, data, Path(technology or "")]
+    picture, history = output_path(plot, PICTURES, given_files), output_path(out, (".json",), given_files)
+    saved = output_path(checkpoint, inputs=[*given_files, history])
+    with _resumable(saved), progress() as report:
+        run = train_once(
+            task or "digits",
+            data,
+            optimizer or "tngd",
+            steps,
+            batch,
+            seed or 0,
+            settings,
+            schedule,
+            hardware,
+            saved,
+            require,
+            report,
+        )
     if history is not None:
         write_text(history, to_json(run.to_dict()))
     if picture is not None:
@@ -139,138 +214,37 @@ def train(
         show(run.title, ("", ""), run.rows())
     for path in filter(None, (history, picture, saved)):
         note(f"wrote {path}")
-    problem = run.problem(require)
+    _end(run.problem(require))
+
+
+@contextmanager
+def _resumable(saved: Path | None) -> Iterator[None]:
+    """Say where an interrupted training goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if saved is not None and saved.exists():
+            note(f"the same command resumes from {saved}")
+        raise
+
+
+def _reject(given: dict[str, Any], experiment: Path | None) -> None:
+    """InputError for an option that is for one training alone, or that an experiment's file has a key for."""
+    for option, value in given.items():
+        if value is not None:
+            if experiment is None:
+                remedy = (
+                    "give --seeds with one seed, or leave it out"
+                    if option == "seed"
+                    else "leave it out, or train with one --seed"
+                )
+                raise InputError(f"--{option} does not apply to several trainings (--seeds): {remedy}")
+            key = "run.LABEL.settings" if option in ("lr", "damping", "duration", "reading") else "run.LABEL"
+            remedy = f"--set {'seeds=[0]' if option == 'seed' else f'{key}.{option}=VALUE'}"
+            raise InputError(f"--{option} does not apply to an experiment's file: change its text, or use {remedy}")
+
+
+def _end(problem: str) -> None:
     if problem:
         complain(problem)
         raise typer.Exit(1)
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """One training run and its settings."""
-
-    asked: dict[str, Any]
-    history: History
-
-    @property
-    def title(self) -> str:
-        """Task, optimizer, device and length in one line."""
-        device = f" on the {self.asked['device']} device" if self.asked["device"] else ""
-        length = f"{self.history.steps} steps" + (f" of {self.asked['batch']}" if self.asked["batch"] else "")
-        return f"{self.asked['task']}: {self.asked['optimizer']}{device}, {length}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: settings, final score, history of all steps."""
-        return self.asked | {"final_score": self.history.final_score} | dataclasses.asdict(self.history)
-
-    def rows(self) -> list[tuple[str, str]]:
-        """(name, value) rows of the table."""
-        history = self.history
-        tail = history.loss[-max(1, history.steps // 10) :]
-        score = history.score
-        reached = history.steps_to(score.target)
-        return [
-            (score.name, score.text(history.final_score)),
-            ("loss, mean of the last tenth", f"{sum(tail) / len(tail):.4g}"),
-            (f"steps to {score.text(score.target, 0)}", "not reached" if reached is None else str(reached)),
-            *self._readings(),
-            ("outcomes", ", ".join(f"{outcome} {count}" for outcome, count in Counter(history.outcome).items())),
-            (
-                "computed in",
-                f"{sum(history.digital_seconds):.3g} s, device simulated in {sum(history.device_seconds):.3g} s",
-            ),
-            ("analog time", f"{sum(history.analog_seconds):.3g} s"),
-        ]
-
-    def _readings(self) -> list[tuple[str, str]]:
-        history = self.history
-        if not any(history.reading):
-            return []
-        counted = Counter(history.reading)
-        text = ", ".join(f"{name} {counted[name]}" for name in ("bare", "refined", "gradient") if counted[name])
-        retried = sum(count > 0 for count in history.retries)
-        return [("readings", text + (f"; {retried} tried again with more damping" if retried else ""))]
-
-    def plot(self) -> Figure:
-        """Loss and score against steps."""
-        from ..report.figures.training import history_plot
-
-        history = self.history
-        return history_plot(history.loss, history.evaluations, self.title, history.score, bool(self.asked["batch"]))
-
-    def problem(self, require: float | None) -> str:
-        """Why this training counts as failed, with the remedy; empty if it does not."""
-        history = self.history
-        step = next((step for step, loss in enumerate(history.loss) if not math.isfinite(loss)), None)
-        if step is not None:
-            return f"the loss is not finite at step {step}: use a smaller --lr or more --damping"
-        ends = Counter(history.outcome)
-        good = ("ok", "extrapolated")  # extrapolation was allowed by an option
-        bad = history.steps - sum(ends[end] for end in good)
-        if bad > MAX_BAD_STEP_FRACTION * history.steps:
-            worst = max((end for end in ends if end not in good), key=lambda end: ends[end])
-            return f"{bad} of {history.steps} steps ended badly on the device, most of them {worst}: {ADVICE[worst]}"
-        score = history.score
-        if require is not None and not score.reaches(history.final_score, require):
-            side = "below" if score.more_is_better else "above"
-            reached = f"{score.name} {history.final_score:.4g} is {side} the required {require:g}"
-            return f"{reached}: use more --steps or another --lr"
-        return ""
-
-
-def _train(
-    name: str,
-    data: Path | None,
-    optimizer: str,
-    steps: int | None,
-    batch: int | None,
-    seed: int,
-    settings: dict[str, float | str | None],
-    hardware: dict[str, Any],
-    checkpoint: Path | None,
-    require: float | None,
-    report: Progress,
-) -> Trained:
-    from ..optim.optimizers.registry import OPTIMIZERS, uses_device
-    from ..optim.training.train import CHECKPOINT_EVERY, settings_for, train
-    from .experiment import open_task, training_device
-
-    task = open_task(name, data)
-    known = settings_for(task, optimizer)
-    steps, batch = steps or task.plan.steps, batch or task.plan.batch
-    if require is not None and task.score.percent and require > 1:
-        raise InputError(f"--require is {require:g}; the {task.score.name} of {name} is a fraction, give 0 to 1")
-    chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    for setting, value in chosen.items():
-        option = f"--{setting.replace('_', '-')}"
-        if setting not in known:
-            takers = [other for other, (_, defaults) in OPTIMIZERS.items() if setting in defaults]
-            raise InputError(
-                f"{option} does not apply to {optimizer}; leave it out, or use --optimizer {' or '.join(takers)}"
-            )
-        if setting == "lr" and not (math.isfinite(value) and value > 0):
-            raise InputError(f"{option} is {value}; give a finite number > 0")
-    kind, device = None, None
-    if uses_device(optimizer):
-        kind, device = training_device(hardware, seed)
-    else:
-        for part, given in hardware.items():
-            if given is not None:
-                raise InputError(
-                    f"--{part} does not apply to {optimizer}, which uses no device; "
-                    "leave it out, or use --optimizer tngd"
-                )
-    history = train(
-        task,
-        optimizer,
-        steps,
-        batch,
-        seed,
-        device=device,
-        callbacks=[lambda done, _: report("training", done, steps)],
-        checkpoint=checkpoint,
-        checkpoint_every=None if checkpoint is None else max(1, min(CHECKPOINT_EVERY, steps // SAVES)),
-        settings=chosen,
-    )
-    asked = {"task": name, "data": data, "optimizer": optimizer, "device": kind, "die": hardware["die"]}
-    return Trained(asked | {"batch": batch, "seed": seed, "settings": {**known, **chosen}}, history)

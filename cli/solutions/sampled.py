@@ -128,7 +128,7 @@ class Sampled:
 
     def plot(self, path: Path) -> None:
         """Deviations from the solution with their error bars."""
-        from ...report.figures.sampling import estimate_plot
+        from ...report.figures.settling import estimate_plot
         from ...report.figures.style import save
 
         title = f"Sampled for {self.duration:.4g} tau, {len(self.b)} unknowns"

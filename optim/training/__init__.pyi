@@ -13,6 +13,7 @@ from .landscape import Plane as Plane
 from .landscape import landscape as landscape
 from .landscape import principal_plane as principal_plane
 from .landscape import random_plane as random_plane
+from .metrics import write_metrics as write_metrics
 from .train import History as History
 from .train import settings_for as settings_for
 from .train import train as train

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
+import re
+import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,11 +26,14 @@ from ..optimizers.damping import LevenbergMarquardt
 from ..optimizers.registry import OPTIMIZERS, uses_device
 from ..tasks.registry import make_task
 from ..tasks.task import Task
+from .board import Board, require_tensorboard
 from .device_choice import DeviceChoice
 from .experiment_result import ExperimentResult, RunResult
-from .schedule import check_schedule
+from .schedule import CONSTANT, check_schedule
+from .settings_check import check_optimizer_settings, check_task_settings
+from .step_counts import StepNote, reported
 from .threads import one_thread
-from .train import CHECKPOINT_EVERY, History, settings_for, train
+from .train import CHECKPOINT_EVERY, Callback, History, settings_for, train
 
 SAVES = 10
 """Least number of checkpoints in a run."""
@@ -170,8 +176,23 @@ class _Job:
     steps: int
     batch: int | None
     evaluate_every: int
-    checkpoint: Path | None
     checkpoint_every: int
+    checkpoint: Path | None = None
+    note: Path | None = None
+    board: Path | None = None
+
+
+class _Source:
+    """Name and settings of a task; the same ones are equal."""
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name, self.settings = name, dict(settings)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source) and (self.name, self.settings) == (other.name, other.settings)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 def run_experiment(
@@ -180,6 +201,7 @@ def run_experiment(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     task: Task | None = None,
+    tensorboard: bool = False,
 ) -> ExperimentResult:
     """Train every run with every seed and die; of finished jobs the folder keeps the histories, of others their last checkpoint.
 
@@ -187,58 +209,90 @@ def run_experiment(
         experiment: what to train.
         out: folder, in which the same call resumes after a kill, bit for bit; None: nothing is kept.
         workers: processes, each of one thread; None: one per usable core.
-        progress: called with (updates done, updates in all).
+        progress: called with (updates done, updates in all), every second and at the end.
         task: in place of the one that the experiment names; it is sent to the workers.
+        tensorboard: write event files as the jobs go on, to the folder's `tensorboard`.
 
     Raises:
-        InputError: as `make_task`, `train` and `parallel_map`; a folder that cannot be written into.
+        InputError: as `make_task`, `train` and `parallel_map`; a folder that cannot be written into; tensorboard without a folder, or not
+            installed.
     """
+    if tensorboard and out is None:
+        raise InputError("tensorboard=True without out: give the folder for the event files")
+    if tensorboard:
+        require_tensorboard()
+    if task is None:
+        check_task_settings(experiment.task, experiment.settings)
     made = make_task(experiment.task, experiment.settings) if task is None else task
-    folder = None if out is None else output_folder(Path(out))
-    jobs: dict[str, _Job] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = None if out is None else output_folder(Path(out))
+        notes = output_folder((folder or Path(scratch)) / "progress")
+        asked = [
+            (key, dataclasses.replace(job, note=notes / key, board=_board(folder, job) if tensorboard else None))
+            for key, job in _jobs(experiment, made, folder)
+        ]
+        jobs = dict(asked)  # runs that differ by their label alone are one job
+        store: JobStore[dict[str, Any]] = JobStore(None if folder is None else folder / "jobs")
+        work = functools.partial(_train, task or _Source(experiment.task, experiment.settings))
+        found: dict[str, dict[str, Any]] = {}
+        with reported(notes, {key: job.steps for key, job in jobs.items()}, progress) as finished:
+            for key, value in store.map(work, jobs, workers):
+                found[key] = value
+                finished(key)
+    results = tuple(
+        RunResult(job.run.label, job.seed, job.die, History.of_dict(found[key], made.score), job.batch)
+        for key, job in asked
+    )
+    for (_, job), result in zip(asked, results, strict=True):
+        if job.board is not None and not job.board.exists():  # finished by a call without TensorBoard
+            _write_board(job.board, result.history)
+    return ExperimentResult(tuple(run.label for run in experiment.runs), experiment.baseline, made.score, results)
+
+
+def _jobs(experiment: Experiment, task: Task, folder: Path | None) -> list[tuple[str, _Job]]:
+    """All jobs, each with a key that says everything that its result depends on."""
+    jobs: list[tuple[str, _Job]] = []
     for run in experiment.runs:
         steps, batch, every = (
-            _first(getattr(run, name), getattr(experiment, name), getattr(made.plan, name))
+            next((value for of in (run, experiment, task.plan) if (value := getattr(of, name)) is not None), None)
             for name in ("steps", "batch", "evaluate_every")
         )
-        save_every = experiment.checkpoint_every or max(1, min(CHECKPOINT_EVERY, steps // SAVES))
-        taken = {**settings_for(made, run.optimizer), **run.settings}
+        assert steps is not None
+        assert every is not None
+        taken = {**settings_for(task, run.optimizer), **run.made_settings()}
+        schedule = run.schedule or check_schedule(taken.get("schedule", CONSTANT))
+        taken.pop("schedule", None)
+        check_optimizer_settings(f"run {run.label!r}", run.optimizer, run.settings, taken, task.dtype)
         plain = {name: repr(value) for name, value in sorted(taken.items())}
         device = None if run.device is None else run.device.identity()
+        depends = [task.name, run.optimizer, plain, schedule, device, [steps, batch, every]]
         for seed, die in itertools.product(experiment.seeds, run.dies or (None,)):
-            length = {"steps": steps, "batch": batch, "evaluate_every": every}
-            key = job_key(__version__, made.name, run.optimizer, plain, run.schedule, device, die, seed, length)
-            saved = None if folder is None else folder / "checkpoints" / f"{key}.pt"
-            jobs[key] = _Job(run, seed, die, steps, batch, every, saved, save_every)
-    total, done = sum(job.steps for job in jobs.values()), 0
-    if progress is not None:
-        progress(0, total)
-    store: JobStore[dict[str, Any]] = JobStore(None if folder is None else folder / "jobs")
-    if folder is not None:
-        (folder / "checkpoints").mkdir(exist_ok=True)
-    work = functools.partial(_train, task or (experiment.task, tuple(sorted(experiment.settings.items()))))
-    found: dict[str, dict[str, Any]] = {}
-    for key, value in store.map(work, jobs, workers):
-        found[key] = value
-        done += jobs[key].steps
-        if progress is not None:
-            progress(done, total)
-    results = [
-        RunResult(job.run.label, job.seed, job.die, History.of_dict(found[key], made.score))
-        for key, job in jobs.items()
-    ]
-    labels = tuple(run.label for run in experiment.runs)
-    return ExperimentResult(labels, experiment.baseline, made.score, tuple(results))
+            key = job_key(__version__, depends, seed, die)
+            save_every = experiment.checkpoint_every or max(1, min(CHECKPOINT_EVERY, steps // SAVES))
+            saved = None if folder is None else output_folder(folder / "checkpoints") / f"{key}.pt"
+            jobs.append((key, _Job(run, seed, die, steps, batch, every, save_every, saved)))
+    return jobs
 
 
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
+def _board(folder: Path | None, job: _Job) -> Path:
+    assert folder is not None
+    label = re.sub(r"[^A-Za-z0-9_.+-]+", "_", job.run.label).strip("._") or "run"
+    return folder / "tensorboard" / label / (f"seed{job.seed}" + ("" if job.die is None else f"-die{job.die}"))
 
 
-def _train(source: Task | tuple[str, tuple[tuple[str, Any], ...]], job: _Job) -> dict[str, Any]:
-    task = source if isinstance(source, Task) else _named(*source)
+def _write_board(folder: Path, history: History) -> None:
+    with contextlib.closing(Board(folder)) as board:
+        board(history.steps, history)
+
+
+def _train(source: Task | _Source, job: _Job) -> dict[str, Any]:
+    task = source if isinstance(source, Task) else _made(source)
     device = None if job.run.device is None else job.run.device.make(job.die, job.seed)
-    with one_thread():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(one_thread())
+        callbacks: list[Callback] = [] if job.note is None else [StepNote(job.note)]
+        if job.board is not None:
+            callbacks.append(stack.enter_context(contextlib.closing(Board(job.board))))
         history = train(
             task,
             job.run.optimizer,
@@ -246,16 +300,17 @@ def _train(source: Task | tuple[str, tuple[tuple[str, Any], ...]], job: _Job) ->
             job.batch,
             job.seed,
             device=device,
+            callbacks=callbacks,
             evaluate_every=job.evaluate_every,
-            settings=job.run.made_settings(),
-            schedule=job.run.schedule,
             checkpoint=job.checkpoint,
             checkpoint_every=None if job.checkpoint is None else job.checkpoint_every,
+            settings=job.run.made_settings(),
+            schedule=job.run.schedule,
         )
     return dataclasses.asdict(history)
 
 
 @functools.lru_cache(maxsize=2)
-def _named(name: str, settings: tuple[tuple[str, Any], ...]) -> Task:
+def _made(source: _Source) -> Task:
     """One task for all jobs of a worker, since its data take time to read."""
-    return make_task(name, dict(settings))
+    return make_task(source.name, source.settings)

@@ -21,8 +21,7 @@ from ..figures.error_budget import error_budget_plot
 from ..figures.error_curves import error_plot
 from ..figures.matrix import matrix_plot
 from ..figures.overview import overview_figure
-from ..figures.refinement import refinement_plot
-from ..figures.settling import transient_plot
+from ..figures.settling import refinement_plot, transient_plot
 from ..figures.study import accuracy_range, study_plot
 from ..figures.style import save, to_svg
 from ..figures.training import training_plot

@@ -1,4 +1,5 @@
-"""Settling: waveforms and their thermal noise against the exact law, and readings against the solution."""
+"""Settling: waveforms and their thermal noise against the exact law; readings, refined ones and sampled ones,
+against the solution."""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from scipy.interpolate import CubicSpline
 
-from .style import BLACK, CYCLE, GREY, PALE, WIDE, label_ends, log_ticks, styled, subscript
+from .style import BLACK, BLUE, CYCLE, GREY, PALE, SKY, WIDE, label_ends, log_ticks, styled, subscript
 
 SHOWN = 8
 """Maximum number of curves: those of the largest solution entries."""
@@ -134,4 +136,64 @@ def settling_plot(
     if velocities is not None:
         axes[1].set_ylabel("velocity (V)")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="dotted: A⁻¹ b")
+    return figure
+
+
+@styled
+def estimate_plot(x: np.ndarray, error: np.ndarray, exact: np.ndarray, title: str) -> Figure:
+    """Each unknown's estimate minus the solution, with its standard error.
+
+    Args:
+        x, error, exact: (n,) in problem units. title: one line.
+    """
+    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+    ax = figure.subplots()
+    ax.axhline(0.0, color=BLACK, linewidth=0.7)
+    ax.errorbar(np.arange(len(x)), x - exact, yerr=error, fmt="o", color=BLUE, markersize=4, elinewidth=1.0)
+    ax.set(xlabel="unknown", ylabel="error, ± one standard error (problem units)", title=title)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def draw_refinement(ax: Axes, refinement: dict[str, Any]) -> list[tuple[float, str, str]]:
+    """Errors against rounds, bare readings to the left of them; returns the labels for the ends of the curves."""
+    spice, surrogate = ([die for die in refinement["dies"] if die["kind"] == kind] for kind in ("spice", "surrogate"))
+    ends: list[tuple[float, str, str]] = []
+    for dies, colour in ((surrogate, SKY), (spice, BLUE)):
+        if not dies:
+            continue
+        errors = np.array([die["errors"] for die in dies])
+        rounds = np.arange(errors.shape[1])
+        bare = [die["bare"] for die in dies]
+        if dies is surrogate:
+            ax.fill_between(rounds, errors.min(axis=0), errors.max(axis=0), color=colour, alpha=0.3, linewidth=0)
+            ax.plot(rounds, np.exp(np.log(errors).mean(axis=0)), color=colour, linewidth=1.5)
+            ax.vlines(-1.12, min(bare), max(bare), color=colour, alpha=0.5, linewidth=5)
+            ends.append((float(np.exp(np.log(errors[:, -1]).mean())), f"surrogate, {len(dies)} dies", colour))
+        else:
+            ax.plot(rounds, errors.T, "o-", color=colour, markersize=4, linewidth=0.8)
+            ax.plot([-0.88] * len(bare), bare, "o", color=colour, markersize=4)
+            ends.append((float(np.exp(np.log(errors[:, -1]).mean())), f"ngspice, {len(dies)} dies", colour))
+    control = refinement["control"]
+    ax.plot(range(len(control)), control, color=GREY, linewidth=1.2, linestyle=(0, (4, 2)))
+    ends.append((float(control[-1]), "CG without a die", GREY))
+    ax.axvline(-0.5, color=PALE, linewidth=0.8)
+    ax.set_yscale("log")
+    log_ticks(ax.yaxis)
+    ax.grid(axis="y", color=PALE, linewidth=0.6)
+    ax.xaxis.set_major_locator(FixedLocator(range(-1, len(control))))
+    ax.set_xticklabels(["bare", *map(str, range(len(control)))])
+    ax.set_xlim(-1.4, len(control) - 0.8)
+    return ends
+
+
+@styled
+def refinement_plot(refinement: dict[str, Any]) -> Figure:
+    """|x - A^-1 b| / |A^-1 b| of one system, bare and after each round, in ngspice, by the surrogate, and of CG without a die."""
+    figure = Figure(figsize=(6.6, 3.7), layout="constrained")
+    ax = figure.subplots()
+    ends = draw_refinement(ax, refinement)
+    ax.set(xlabel="rounds of refinement", ylabel="relative error of x")
+    ax.set_title(f"{refinement['unknowns']} unknowns, step {refinement['step']} of a training", color=BLACK)
+    label_ends(ax, ends)
     return figure

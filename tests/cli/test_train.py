@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from thermograd.cli.hardware import DEVICES
-from thermograd.cli.train import Trained
+from thermograd.cli.training.one import Trained
 from thermograd.optim.optimizers.registry import OPTIMIZERS
 
 from .command_line import Run, assert_rejected, card, save, words

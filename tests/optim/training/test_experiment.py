@@ -78,3 +78,46 @@ def test_errors_of_the_file_say_what_there_is(old, new, message):
     assert old in FILE
     with pytest.raises(InputError, match=message):
         of(FILE.replace(old, new, 1))
+
+
+def test_settings_are_checked_before_any_training_begins(tmp_path):
+    for old, new, message in (
+        (
+            "lr = 0.02",
+            "lrr = 0.02",
+            "run 'Adam': setting of adam 'lrr' is unknown; there are: lr, .*; did you mean lr?",
+        ),
+        ("lr = 0.02", 'lr = "fast"', "run 'Adam': settings {'lr': 'fast'}: "),
+        (
+            "hidden = 8",
+            "hiden = 8",
+            "settings of the task digits: setting 'hiden' is unknown; .*; did you mean hidden?",
+        ),
+        ("hidden = 8", 'hidden = "8"', "settings of the task digits: hidden is '8'"),
+        ('task = "digits"', 'task = "digit"', "task 'digit' is unknown; .* did you mean digits?"),
+        ("seeds =", "checkpoint_every = 0\nseeds =", "checkpoint_every"),
+    ):
+        assert old in FILE
+        with pytest.raises(InputError, match=message):
+            run_experiment(of(FILE.replace(old, new, 1)), tmp_path / "out", 1)
+    with pytest.raises(InputError, match="tensorboard=True without out"):
+        run_experiment(of(FILE), tensorboard=True)
+
+
+def test_runs_that_differ_by_their_label_alone_are_one_job(tmp_path):
+    twice = of(
+        """
+        task = "digits"
+        steps = 2
+        [[run]]
+        label = "a"
+        optimizer = "sgd"
+        [[run]]
+        label = "b"
+        optimizer = "sgd"
+        """
+    )
+    result = run_experiment(twice, tmp_path, 1)
+    assert [one.label for one in result.runs] == ["a", "b"]
+    assert result.runs[0].history == result.runs[1].history
+    assert len(list((tmp_path / "jobs").iterdir())) == 1

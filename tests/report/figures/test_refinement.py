@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thermograd.report.figures.refinement import refinement_plot
+from thermograd.report.figures.settling import refinement_plot
 
 from ..sample_results import sample_results
 

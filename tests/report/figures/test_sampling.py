@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thermograd.report.figures.sampling import estimate_plot
+from thermograd.report.figures.settling import estimate_plot
 
 
 def test_errors_have_their_bars_at_whole_unknowns() -> None:

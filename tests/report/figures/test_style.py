@@ -23,8 +23,7 @@ from thermograd.report.figures.calibration import calibration_plot, loop_plot
 from thermograd.report.figures.cell import cell_plot
 from thermograd.report.figures.matrix import matrix_plot
 from thermograd.report.figures.overview import overview_figure
-from thermograd.report.figures.refinement import refinement_plot
-from thermograd.report.figures.settling import settling_plot, transient_plot
+from thermograd.report.figures.settling import refinement_plot, settling_plot, transient_plot
 from thermograd.report.figures.study import study_plot
 from thermograd.report.figures.style import accuracy_axis, label_ends, power_of_ten, save, to_svg
 from thermograd.report.figures.training import history_plot, training_plot

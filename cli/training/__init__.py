@@ -1,0 +1,1 @@
+"""What `thermograd train` does: one training, or all those of an experiment."""

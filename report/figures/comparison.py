@@ -1,0 +1,182 @@
+"""Runs of an experiment side by side: loss and score against steps, processor time and modelled hardware time.
+
+Each curve is the median over a run's trainings (seeds and dies), and its band reaches from the lowest to the highest; with a single
+training there is no band. Losses of batches are means over the latest twentieth of the steps, so that curves can be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from .style import BLACK, CYCLE, GREY, PALE, WIDE, accuracy_axis, log_ticks, styled
+
+if TYPE_CHECKING:
+    from ...optim.tasks.task import Score
+    from ...optim.training.experiment_result import ExperimentResult, RunResult
+
+DECADE = 10.0
+"""Ratio of the largest to the smallest value from which on an axis is logarithmic."""
+SMOOTHED = 20
+"""Part of the steps over which batches' losses are averaged: a twentieth."""
+COLOURS = (*CYCLE, BLACK, GREY)
+DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+"""Of the first runs, as many as there are colours, then of the next as many."""
+AGAINST = (
+    ("steps", "step"),
+    ("processor", "processor time, device's simulation left out (s)"),
+    ("hardware", "modelled hardware time (s)"),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A run's curve: x the median time of the trainings at each point, middle the median, low and high the range."""
+
+    label: str
+    x: np.ndarray
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    trainings: int
+
+
+@styled
+def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
+    """Loss above, score below; against steps, processor time and hardware time.
+
+    Args:
+        result: of the experiment.
+        title: of the figure, such as the task.
+    """
+    figure = Figure(figsize=(WIDE, 6.4), layout="constrained")
+    axes = figure.subplots(2, 3, sharey="row", sharex="col")
+    for column, (against, name) in enumerate(AGAINST):
+        of_losses, of_scores = (
+            [curve(result.of(label), against) for label in result.labels] for curve in (_losses, _scores)
+        )
+        logarithmic = _spans([float(curve.x.max()) for curve in of_losses if len(curve.x)])
+        for ax, curves in zip(axes[:, column], (of_losses, of_scores), strict=True):
+            _draw(ax, curves, logarithmic)
+        missing = [curve.label for curve in of_losses if not len(curve.x)]
+        axes[1][column].set_xlabel(name + (f"\nnot known of {', '.join(missing)}" if missing else ""))
+        if logarithmic:
+            axes[0][column].set_xscale("log")
+            _ticks(axes[0][column].xaxis, _values(axes[:, column], 0))
+        else:
+            axes[0][column].set_xlim(left=0)
+            axes[0][column].xaxis.set_major_locator(MaxNLocator(5))
+            axes[0][column].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    full = all(run.batch is None for run in result.runs)
+    axes[0][0].set_ylabel("training loss" if full else "training loss, mean of the latest 5 % of steps")
+    axes[1][0].set_ylabel(result.score.name)
+    _value_axis(axes[0], None)
+    _value_axis(axes[1], result.score)
+    handles = axes[0][0].get_lines()
+    # Outside of the axes, where it hides no data.
+    several = any(len(result.of(label)) > 1 for label in result.labels)
+    band = "lines: median over seeds and dies; bands: lowest to highest" if several else "one training each"
+    figure.legend(
+        handles,
+        [line.get_label() for line in handles],
+        loc="outside upper left",
+        ncols=min(4, len(handles)),
+        title=f"{title}; {band}" if title else band,
+        alignment="left",
+    )
+    return figure
+
+
+def _losses(runs: Sequence[RunResult], against: str) -> Curve:
+    window = 1 if runs[0].batch is None else max(1, runs[0].history.steps // SMOOTHED)
+    values = []
+    for run in runs:
+        loss = np.array(run.history.loss)
+        values.append(np.convolve(loss, np.full(window, 1 / window), mode="valid"))
+    count = min(len(one) for one in values)
+    steps = np.arange(window, window + count)
+    return _curve(runs, steps, np.array([one[:count] for one in values]), against)
+
+
+def _scores(runs: Sequence[RunResult], against: str) -> Curve:
+    found = [dict(run.history.evaluations) for run in runs]
+    steps = np.array(sorted(set.intersection(*map(set, found))), dtype=int)
+    return _curve(runs, steps, np.array([[one[int(step)] for step in steps] for one in found]), against)
+
+
+def _curve(runs: Sequence[RunResult], steps: np.ndarray, values: np.ndarray, against: str) -> Curve:
+    x = steps.astype(float)
+    if against != "steps":
+        sums = [np.concatenate([[0.0], np.cumsum(getattr(run.history, f"{against}_seconds"))]) for run in runs]
+        x = np.median([one[steps] for one in sums], axis=0)
+    finite = np.isfinite(x) & np.isfinite(values).all(axis=0)
+    if not np.any(x[finite] > 0):  # no time but that of the start is known
+        finite[:] = False
+    values = values[:, finite]
+    return Curve(runs[0].label, x[finite], np.median(values, axis=0), values.min(axis=0), values.max(axis=0), len(runs))
+
+
+def _draw(ax: Axes, curves: Sequence[Curve], logarithmic: bool) -> None:
+    ax.grid(color=PALE, linewidth=0.6)
+    ax.set_axisbelow(True)
+    for k, curve in enumerate(curves):
+        colour, dash = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
+        if any(_covers(curve, other) for other in curves[:k]):  # so that both are seen
+            dash = DASHES[1]
+        shown = curve.x > 0 if logarithmic else np.ones(len(curve.x), dtype=bool)
+        if curve.trainings > 1:
+            ax.fill_between(curve.x[shown], curve.low[shown], curve.high[shown], color=colour, alpha=0.15, linewidth=0)
+        mark = "o" if shown.sum() == 1 else None
+        ax.plot(
+            curve.x[shown],
+            curve.middle[shown],
+            color=colour,
+            linestyle=dash,
+            linewidth=1.4,
+            label=curve.label,
+            marker=mark,
+        )
+
+
+def _covers(curve: Curve, other: Curve) -> bool:
+    same = len(curve.x) == len(other.x) > 0 and np.allclose(curve.x, other.x, rtol=0.01)
+    return same and np.allclose(curve.middle, other.middle, rtol=0.02, atol=0.0)
+
+
+def _spans(values: Sequence[float] | np.ndarray) -> bool:
+    """Whether positive values span more than a decade; curves that end at such times are no longer than a line is wide on a linear axis."""
+    return len(values) > 0 and min(values) > 0 and max(values) > DECADE * min(values)
+
+
+def _values(axes: Sequence[Axes], coordinate: int) -> np.ndarray:
+    """All finite values that the lines and bands of some axes show."""
+    found = [np.asarray(line.get_xydata(), dtype=float) for ax in axes for line in ax.get_lines()]
+    found += [
+        np.asarray(path.vertices, dtype=float) for ax in axes for bands in ax.collections for path in bands.get_paths()
+    ]
+    whole = np.concatenate([part[:, coordinate] for part in found]) if found else np.zeros(0)
+    return whole[np.isfinite(whole)]
+
+
+def _value_axis(axes: Sequence[Axes], score: Score | None) -> None:
+    values = _values(axes, 1)
+    if score is not None and score.percent:
+        for ax in axes:
+            accuracy_axis(ax, [float(value) for value in values])
+    elif _spans(values):
+        axes[0].set_yscale("log")
+        _ticks(axes[0].yaxis, values)
+
+
+def _ticks(axis: Any, values: np.ndarray) -> None:
+    """Powers of ten; of a span of less than two of them also the numbers between."""
+    log_ticks(axis)
+    if len(values) and values.max() < DECADE**2 * values.min():
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
