@@ -13,6 +13,7 @@ from thermograd.optim.tasks import squad
 from thermograd.optim.tasks.question_answering.span_model import MASKED
 from thermograd.optim.training.train import train
 
+from ...examples.test_examples import load
 from .squad_data import write_model, write_questions
 
 LENGTH, WIDTH, LAYERS = 30, 16, 2
@@ -173,3 +174,14 @@ def test_a_missing_package_is_named_with_its_extra(files, task, package, monkeyp
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"{package}.*pip install 'thermograd\[llm\]'"):
         task.model()
+
+
+@pytest.mark.parametrize("optimizer", ["tngd-adam", "adam"])
+def test_the_example_trains_by_a_loop_of_its_own(files, optimizer, capsys):
+    """Here, beside what else needs transformers, whose import takes seconds."""
+    given = ["--data", str(files[0]), "--model", str(files[1]), "--held-out", "1", "--length", "48", "--batch", "6"]
+    found = load("squad_lora").main([*given, "--steps", "40", "--lr", "1e-2", "--optimizer", optimizer])
+    assert set(found) == {"F1", "exact match"}
+    losses = [float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.splitlines() if "loss" in line]
+    assert len(losses) == 5
+    assert losses[-1] < 0.7 * losses[0]
