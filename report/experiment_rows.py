@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ..optim.training.experiment_result import Difference, Reached, Row
 
 
-def columns(score: Score, baseline: str | None) -> tuple[str, ...]:
-    """The heads of the table."""
-    heads = ["run", "seeds x dies", "steps", f"{score.name}, mean ± std over seeds (over dies)", "worst"]
+def columns(score: Score, baseline: str | None, further: Sequence[str] = ()) -> tuple[str, ...]:
+    """The heads of the table; `further` are names of what else the task measures."""
+    heads = ["run", "seeds x dies", "steps", f"{score.name}, mean ± std over seeds (over dies)", "worst", *further]
     if baseline is not None:
         heads.append(f"difference to {baseline}, 95 %")
     heads.append("final loss")
@@ -63,6 +63,10 @@ def _row(row: Row, score: Score, baseline: str | None) -> tuple[str, ...]:
         str(row.steps),
         _spread(row.score, row.score_std, row.score_std_dies, 100 if score.percent else 1, digits),
         score.text(row.worst),
+        *(
+            _spread(mean, over_seeds, None, 100 if score.percent else 1, digits)
+            for mean, over_seeds in row.further.values()
+        ),
     ]
     if baseline is not None:
         cells.append(_difference(row.score_difference))

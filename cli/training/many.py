@@ -102,7 +102,7 @@ def run_many(
     asked = {"experiment": experiment.model_dump(exclude_none=True)}
     write_text(out / "results.json", to_json(asked | result.to_dict()))
     texts = rows(result.table(), result.score, result.baseline)
-    text = markdown(columns(result.score, result.baseline), texts)
+    text = markdown(columns(result.score, result.baseline, result.further), texts)
     write_text(out / "table.md", f"{text}\n{caption(result.score, result.baseline)}\n")
     return result
 
@@ -121,7 +121,7 @@ def show_result(experiment: Experiment, result: ExperimentResult, out: Path, pic
     if json:
         emit(result.to_dict() | {"files": files})
         return
-    heads = columns(result.score, result.baseline)
+    heads = columns(result.score, result.baseline, result.further)
     texts = rows(result.table(), result.score, result.baseline)
     # Runs side by side: their figures are too many for one line of a terminal.
     show(

@@ -50,6 +50,7 @@ class Trained:
         reached = history.steps_to(score.target)
         return [
             (score.name, score.text(history.final_score)),
+            *((name, score.text(value)) for name, value in history.metrics[-1].items() if name != score.name),
             ("loss, mean of the last tenth", f"{sum(tail) / len(tail):.4g}"),
             (f"steps to {score.text(score.target, 0)}", "not reached" if reached is None else str(reached)),
             *self._readings(),

@@ -116,6 +116,7 @@ class Row:
         score_difference, loss_difference: to the baseline; None: no baseline, or this is it, or no seed in common.
         to_loss, to_score: until the baseline's final loss and score.
         processor_seconds, hardware_seconds: of a step, means; all but the device's simulation, and modelled.
+        further: mean and standard deviation over seeds of what else the task measures, at the last evaluations.
         bad: share of steps with an outcome other than ok or extrapolated. gradient, retried: shares of steps that took the gradient, or
             more damping.
     """
@@ -137,6 +138,7 @@ class Row:
     to_score: Reached | None
     processor_seconds: float
     hardware_seconds: float
+    further: dict[str, tuple[float, float | None]]
     bad: float
     gradient: float
     retried: float
@@ -161,6 +163,12 @@ class ExperimentResult:
     def of(self, label: str) -> list[RunResult]:
         """The trainings of a run."""
         return [one for one in self.runs if one.label == label]
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of what else than the score the task measures."""
+        found = dict.fromkeys(name for run in self.runs for one in run.history.metrics[-1:] for name in one)
+        return tuple(name for name in found if name != self.score.name)
 
     def table(self) -> list[Row]:
         """A row for each run."""
@@ -196,6 +204,7 @@ class ExperimentResult:
             None if reference is None else _reached(runs, reference, self._first_score),
             _mean_of_steps(runs, "processor_seconds"),
             _mean_of_steps(runs, "hardware_seconds"),
+            {name: _moments(_by_seed(runs, _final_metric(name)))[:2] for name in self.further},
             _share(runs, lambda history: [outcome not in GOOD for outcome in history.outcome]),
             _share(runs, lambda history: [reading == "gradient" for reading in history.reading]),
             _share(runs, lambda history: [retries > 0 for retries in history.retries]),
@@ -210,6 +219,10 @@ class ExperimentResult:
 
 def _final_score(run: RunResult) -> float:
     return run.history.final_score
+
+
+def _final_metric(name: str) -> Callable[[RunResult], float]:
+    return lambda run: run.history.metrics[-1][name] if run.history.metrics else math.nan
 
 
 def _final_loss(run: RunResult) -> float:

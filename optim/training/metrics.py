@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +44,25 @@ def write_metrics(result: ExperimentResult, path: str | Path) -> None:
         loss (double): of the batch, before that update
         processor_seconds, hardware_seconds, digital_seconds, device_seconds, analog_seconds (double): of that step, as in `History`
         outcome, reading (string), retries (int64): as in `History`
+        by name, what else the task measures (double): where the score was evaluated
 
     Raises:
         InputError: pyarrow is not installed.
     """
     arrow, parquet = require_pyarrow()
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    names = (*COLUMNS, *result.further)
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     for run in result.runs:
-        _extend(columns, run)
+        _extend(columns, run, result.further)
     whole, text = arrow.int64(), arrow.string()
     types = {"run": text, "outcome": text, "reading": text}
     types |= dict.fromkeys(("seed", "die", "step", "retries"), whole)
-    schema = arrow.schema([(name, types.get(name, arrow.float64())) for name in COLUMNS])
+    schema = arrow.schema([(name, types.get(name, arrow.float64())) for name in names])
     table = arrow.table(columns, schema=schema)
     write_file(path, lambda temporary: parquet.write_table(table, temporary, compression="zstd"))
 
 
-def _extend(columns: dict[str, list[Any]], run: RunResult) -> None:
+def _extend(columns: dict[str, list[Any]], run: RunResult, further: Sequence[str]) -> None:
     history, scores = run.history, dict(run.history.evaluations)
     first = 0 if 0 in scores else 1
     count = history.steps + 1 - first
@@ -70,3 +73,6 @@ def _extend(columns: dict[str, list[Any]], run: RunResult) -> None:
     columns["score"] += [scores.get(step) for step in range(first, history.steps + 1)]
     for name in _OF_STEPS:
         columns[name] += [None] * (1 - first) + getattr(history, name)
+    measured = dict(zip(scores, history.metrics, strict=False))
+    for name in further:
+        columns[name] += [measured.get(step, {}).get(name) for step in range(first, history.steps + 1)]

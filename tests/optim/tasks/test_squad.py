@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -11,7 +12,10 @@ from thermograd.circuits.errors import InputError
 from thermograd.optim.optimizers.registry import make_optimizer
 from thermograd.optim.tasks import squad
 from thermograd.optim.tasks.question_answering.span_model import MASKED
+from thermograd.optim.training.experiment import Experiment, Run, run_experiment
+from thermograd.optim.training.metrics import write_metrics
 from thermograd.optim.training.train import train
+from thermograd.report.experiment_rows import columns, rows
 
 from ...examples.test_examples import load
 from .squad_data import write_model, write_questions
@@ -146,6 +150,22 @@ def test_a_run_goes_on_bit_for_bit_and_reports_both_measures(task, tmp_path):
     assert (whole.loss, whole.metrics) == (parts.loss, parts.metrics)
     assert [set(one) for one in whole.metrics] == [{"F1", "exact match"}] * 3
     assert [one["F1"] for one in whole.metrics] == [value for _, value in whole.evaluations]
+
+
+def test_an_experiment_reports_both_measures(files, tmp_path):
+    path, model = files
+    given = {"path": str(path), "model": str(model), "held_out": 1, "length": LENGTH, "overlap": 4}
+    run = Run(label="Adam", optimizer="adam", settings={"lr": 1e-2})
+    experiment = Experiment(task="squad", seeds=(0, 1), steps=2, batch=3, evaluate_every=0, settings=given, runs=(run,))
+    result = run_experiment(experiment, workers=1)
+    exact = [one.history.metrics[-1]["exact match"] for one in result.runs]
+    assert result.table()[0].further["exact match"][0] == sum(exact) / 2
+    texts = rows(result.table(), result.score, None)
+    assert columns(result.score, None, result.further).index("exact match") == 5
+    assert texts[0][5].endswith(" %")
+    write_metrics(result, tmp_path / "metrics.parquet")
+    found = pyarrow.parquet.read_table(tmp_path / "metrics.parquet").to_pydict()
+    assert found["exact match"] == [None, exact[0], None, exact[1]]
 
 
 @pytest.mark.parametrize(
