@@ -51,6 +51,7 @@ from .devicemodel.host.refine import Refined as Refined
 from .devicemodel.systems import Dense as Dense
 from .devicemodel.systems import Kronecker as Kronecker
 from .devicemodel.systems import LowRank as LowRank
+from .optim.codesign.studies import study as study
 from .optim.curvature.residuals.derivatives import gradient as gradient
 from .optim.curvature.residuals.derivatives import laplacian as laplacian
 from .optim.curvature.residuals.derivatives import second_derivative as second_derivative
@@ -131,6 +132,7 @@ __all__ = [
     "read_spice",
     "run",
     "second_derivative",
+    "study",
     "train",
     "value_and_gradient",
     "value_gradient_laplacian",

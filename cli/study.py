@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_folder, write_text
-from .options import LEARNING, Card, Json, Seed, TechnologyName, examples, numbers, seeds
+from .options import LEARNING, Card, Json, TechnologyName, examples, numbers, seeds
 from .outputs import complain, emit, note, progress, show, to_json
+
+if TYPE_CHECKING:
+    from ..devicemodel.card import DeviceCard
+    from ..optim.codesign.study_result import Study, StudyRow, StudyScore
+
+LOSS_OF_ACCURACY, FACTOR_OF_ERROR = 0.02, 2.0
+"""What is tolerated by default: of an accuracy the difference, of an error the ratio to the ideal device's."""
 
 app = typer.Typer()
 
@@ -21,6 +30,8 @@ app = typer.Typer()
         "thermograd study tolerance --card card.json",
         "thermograd study isolation --technology integrated --dies 1,2,3,4,5",
         "thermograd study adc --card card.json --levels 3,4,6,8 --steps 200 --out out/study",
+        "thermograd study adc --task poisson --dies 1,2 --seeds 0,1",
+        "thermograd study adc --task my.py --seeds 0,1,2",
     ),
 )
 def study(
@@ -28,26 +39,51 @@ def study(
         str,
         typer.Argument(help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits).", metavar="NAME"),
     ],
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task",
+            help="A task of `train`, or a Python file of your own with train(device, seed), which returns a score or several by name, or "
+            "with task(), which returns a Task.",
+            metavar="NAME|FILE",
+        ),
+    ] = "digits",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Data of the task, as for `train`.", metavar="PATH")
+    ] = None,
     card: Card = None,
     technology: TechnologyName = None,
     levels: Annotated[
         str | None, typer.Option("--levels", help="Levels of the imperfection, such as 0.01,0.1.", metavar="LIST")
     ] = None,
     dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of each training.")] = 300,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a step.")] = 8,
-    reading: Annotated[
+    training_seeds: Annotated[
         str,
+        typer.Option("--seeds", help="Seeds of the trainings; each die is trained with each.", metavar="LIST"),
+    ] = "0",
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Updates of each training; default: the task's.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Samples a step; default: 8 for digits, else the task's.")
+    ] = None,
+    reading: Annotated[
+        str | None,
         typer.Option(
             "--reading",
-            help="refined: corrected by its digital residual; bare: one reading as it is; both.",
+            help="refined: corrected by its digital residual; bare: one reading as it is; both (default, where the training takes it).",
             metavar="NAME",
         ),
-    ] = "both",
+    ] = None,
     within: Annotated[
-        float, typer.Option("--within", min=0.0, help="Tolerated loss of accuracy against the ideal device.")
-    ] = 0.02,
-    seed: Seed = 0,
+        float | None,
+        typer.Option(
+            "--within",
+            min=0.0,
+            help="Tolerated against the ideal device: loss of accuracy (default 0.02), factor of a task's error (default 2), or difference "
+            "of a score of your own, either way (default: not looked at).",
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes at a time.", show_default="2")
     ] = None,
@@ -65,69 +101,119 @@ def study(
     """Train at each level of an imperfection on several dies, read in both ways: how much of it is tolerable?
 
     Without --card, a quick calibration of the technology (default: integrated) is made first and kept in the folder.
-    Exit code 1 when no level is --within of the ideal device's accuracy.
+    Exit code 1 when no level is --within of the ideal device.
     """
-    from ..devicemodel.card import DeviceCard
     from ..optim.codesign.knobs import KNOBS
-    from ..optim.codesign.study import READINGS, run_study
-    from .hardware import make_card, read_technology
+    from ..optim.codesign.studies import READINGS
+    from ..optim.codesign.studies import study as run
 
     if name not in KNOBS:
         raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
-    if reading not in ("both", *READINGS):
+    if reading not in (None, "both", *READINGS):
         raise InputError(f"--reading is {reading!r}: give one of both, {', '.join(READINGS)}")
+    ways = None if reading is None else READINGS if reading == "both" else (reading,)
     chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
-    if card is not None and technology is not None:
-        raise InputError("--card already holds its technology; leave --technology out")
+    repeats = seeds("--seeds", training_seeds)
+    training = _training(task, data)
+    if batch is None and task == "digits":
+        batch = 8
     target = output_folder(out)
-    if card is not None:
-        calibrated = DeviceCard.read(card)
-    else:
-        board = read_technology(technology or "integrated")
-        kept = target / f"card-{board.name.replace(' ', '-')}.json"
-        if kept.exists() and DeviceCard.read(kept).technology == board:
-            calibrated = DeviceCard.read(kept)
-        else:
-            note(f"no --card: calibrating {board.name} first")
-            calibrated = make_card(board, "auto", 0, (), True, workers or 2)
-            calibrated.write(kept)
+    calibrated = _calibrated(card, technology, target, workers or 2)
     if workers is None and scheduler is None:
         workers = 2
     with progress() as report:
-        results = run_study(
-            name, calibrated, chosen, places, steps, batch, seed, workers, target,
-            progress=lambda done, total: report(f"study: {name}", done, total), scheduler=scheduler,
-            readings=READINGS if reading == "both" else (reading,),
+        found = run(
+            training, name, chosen, places, repeats, calibrated, target, workers, ways, steps=steps, batch=batch,
+            scheduler=scheduler, progress=lambda done, total: report(f"study: {name}", done, total),
         )  # fmt: skip
     from ..report.figures.study import study_plot
     from ..report.figures.style import save
 
-    data, picture = target / f"{name}.json", target / f"{name}.png"
-    write_text(data, to_json(results.to_dict()))
-    save(study_plot(results.to_dict()), picture)
+    data_file, picture = target / f"{name}.json", target / f"{name}.png"
+    write_text(data_file, to_json(found.to_dict()))
+    save(study_plot(found.to_dict()), picture)
     if json:
-        emit(results.to_dict() | {"files": [data, picture]})
+        emit(found.to_dict() | {"files": [data_file, picture]})
     else:
-        knob = results.knob
-        rows = [
-            (f"{shown:.4g}", way, f"{100 * mean:.2f}", f"{100 * std:.2f}")
-            for way in results.readings
-            for shown, mean, std in results.rows(way)
-        ]
-        show(
-            f"{knob.title}: ideal device {100 * results.baseline:.2f} %",
-            (f"{knob.axis} ({knob.unit})", "reading", "accuracy, %", "std over dies"),
-            rows,
-        )
-        steps_beyond = sum(run.outcomes.get("extrapolated", 0) for run in results.runs)
-        if steps_beyond:
-            note(
-                f"{steps_beyond} of {steps * len(results.runs)} steps were outside of the range that the card was calibrated for"
-            )
-        note(f"wrote {data}, {picture}")
-    if not any(mean >= results.baseline - within for way in results.readings for _, mean, _ in results.rows(way)):
-        complain(
-            f"no level of {name} stays within {within:g} of the ideal device's accuracy {results.baseline:.4f}; "
-            "try gentler --levels"
-        )
+        for score in found.scores:
+            _show(found, score)
+        beyond = sum(one.outcomes.get("extrapolated", 0) for one in found.runs)
+        total = sum(sum(one.outcomes.values()) for one in found.runs)
+        if beyond:
+            note(f"{beyond} of {total} steps were outside of the range that the card was calibrated for")
+        note(f"wrote {data_file}, {picture}")
+    rows = [row for way in found.readings for row in found.rows(way)]
+    missed = _missed(found.scores[0], found.baseline(), rows, within)
+    if missed:
+        complain(f"no level of {name} {missed}; try gentler --levels")
         raise typer.Exit(1)
+
+
+def _training(task: str, data: Path | None) -> Any:
+    if task.endswith(".py") or "/" in task:
+        if data is not None:
+            raise InputError("--data does not apply to a file of your own; leave it out, and name the data in the file")
+        from ..optim.codesign.training_file import read_training
+
+        return read_training(Path(task))
+    from .experiment import open_task
+
+    return open_task(task, data)
+
+
+def _calibrated(card: Path | None, technology: str | None, folder: Path, workers: int) -> DeviceCard:
+    from ..devicemodel.card import DeviceCard
+    from .hardware import make_card, read_technology
+
+    if card is not None and technology is not None:
+        raise InputError("--card already holds its technology; leave --technology out")
+    if card is not None:
+        return DeviceCard.read(card)
+    board = read_technology(technology or "integrated")
+    kept = folder / f"card-{board.name.replace(' ', '-')}.json"
+    if kept.exists() and DeviceCard.read(kept).technology == board:
+        return DeviceCard.read(kept)
+    note(f"no --card: calibrating {board.name} first")
+    made = make_card(board, "auto", 0, (), True, workers)
+    made.write(kept)
+    return made
+
+
+def _show(found: Study, score: StudyScore) -> None:
+    """The table of one score. Spreads of a single die or seed, and counts of diverged runs that are all 0, are left out."""
+    factor, digits = (100.0, 4) if score.percent else (1.0, 4)
+    unit = ", %" if score.percent else ""
+    rows = [(way, row) for way in found.readings for row in found.rows(way, score.name)]
+    columns = [f"{found.knob.axis} ({found.knob.unit})", f"{score.name}{unit}", "less the ideal"]
+    columns += ["std over dies"] if len(found.dies) > 1 else []
+    columns += ["std over seeds"] if len(found.seeds) > 1 else []
+    columns[1:1] = ["reading"] if found.readings[0] else []
+    diverged = any(row.diverged for _, row in rows)
+    columns += ["diverged"] if diverged else []
+    table = []
+    for way, row in rows:
+        spreads = [row.over_dies] * (len(found.dies) > 1) + [row.over_seeds] * (len(found.seeds) > 1)
+        cells = [f"{factor * value:.{digits}g}" for value in (row.mean, row.difference, *spreads)]
+        cells += [f"{row.diverged} of {row.runs}"] if diverged else []
+        table.append((f"{row.shown:.4g}", *([way] if way else []), *cells))
+    ideal = f"ideal device {factor * found.baseline(score.name):.{digits}g}{' %' if score.percent else ''}"
+    show(f"{found.knob.title}, {found.training}: {score.name}, {ideal}", columns, table)
+
+
+def _missed(score: StudyScore, ideal: float, rows: Sequence[StudyRow], within: float | None) -> str:
+    """What no level reaches; empty if one does, or nothing is asked. A level where a run diverged does not."""
+    means = [row.mean for row in rows if not row.diverged]
+    if score.percent:
+        limit = LOSS_OF_ACCURACY if within is None else within
+        good = [mean >= ideal - limit for mean in means]
+        text = f"stays within {limit:g} of the ideal device's {score.name} {ideal:.4f}"
+    elif score.more_is_better is False:
+        limit = FACTOR_OF_ERROR if within is None else within
+        good = [mean <= limit * ideal for mean in means]
+        text = f"stays within {limit:g} times the ideal device's {score.name} {ideal:.4g}"
+    elif within is None:
+        good, text = [not rows or bool(means)], "has no diverged run"
+    else:
+        good = [math.isfinite(mean) and abs(mean - ideal) <= within for mean in means]
+        text = f"stays within {within:g} of the ideal device's {score.name} {ideal:.4g}"
+    return "" if any(good) else text

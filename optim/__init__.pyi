@@ -1,8 +1,10 @@
 from .codesign.knobs import KNOBS as KNOBS
 from .codesign.knobs import Knob as Knob
-from .codesign.study import Study as Study
-from .codesign.study import StudyRun as StudyRun
-from .codesign.study import run_study as run_study
+from .codesign.studies import study as study
+from .codesign.study_result import Study as Study
+from .codesign.study_result import StudyRow as StudyRow
+from .codesign.study_result import StudyRun as StudyRun
+from .codesign.study_result import StudyScore as StudyScore
 from .curvature.batch import evaluate as evaluate
 from .curvature.curvature import Curvature as Curvature
 from .curvature.residuals.derivatives import gradient as gradient
@@ -78,7 +80,9 @@ __all__ = [
     "Score",
     "StepRecord",
     "Study",
+    "StudyRow",
     "StudyRun",
+    "StudyScore",
     "Task",
     "Trajectory",
     "curvature_systems",
@@ -93,7 +97,6 @@ __all__ = [
     "mnist",
     "poisson",
     "run_experiment",
-    "run_study",
     "second_derivative",
     "settings_for",
     "train",

@@ -22,7 +22,7 @@ from ..figures.error_curves import error_plot
 from ..figures.matrix import matrix_plot
 from ..figures.overview import overview_figure
 from ..figures.settling import refinement_plot, transient_plot
-from ..figures.study import accuracy_range, study_plot
+from ..figures.study import score_range, study_plot
 from ..figures.style import save, to_svg
 from ..figures.training import training_plot
 from ..template import page_from
@@ -102,9 +102,12 @@ def _figures(results: dict[str, Any]) -> dict[str, Markup]:
     if loop := results["loop"]:
         figures["loop"] = loop_plot(loop), "Errors of ngspice and surrogate on systems of the run"
     studies = results["studies"] or []
-    limits = [value for study in studies for value in accuracy_range(study)]
+    limits = [value for study in studies for value in score_range(study)]
     for k, study in enumerate(studies):
-        figures[f"study{k}"] = study_plot(study, limits), f"Test accuracy against {study['axis']}"
+        figures[f"study{k}"] = (
+            study_plot(study, limits, list(study["scores"])[:1]),
+            f"Test accuracy against {study['axis']}",
+        )
     if causes := results["causes"]:
         title = f"Causes of the error: {causes['unknowns']} unknowns, {len(causes['dies'])} dies"
         figures["causes"] = error_budget_plot(causes, title), "Errors of bare and refined readings by cause"

@@ -120,11 +120,13 @@ def loop_facts(loop: dict[str, Any]) -> dict[str, float]:
 def study_rows(study: dict[str, Any]) -> list[dict[str, Any]]:
     """For each reading and level: label, mean and standard deviation of the accuracy over dies, worst die, steps not ok."""
     rows = []
+    score = next(iter(study["scores"]))
+    baseline = float(np.mean([found["scores"][score] for found in study["ideal"]]))
     for reading, level in itertools.product(study["readings"], study["levels"]):
         runs = [run for run in study["runs"] if (run["reading"], run["level"]) == (reading, level)]
         if not runs:
             continue
-        accuracy = [float(run["accuracy"]) for run in runs]
+        accuracy = [float(run["scores"][score]) for run in runs]
         shown = float(level if runs[0].get("shown") is None else runs[0]["shown"])
         outcomes: dict[str, int] = {}
         for run in runs:
@@ -143,7 +145,7 @@ def study_rows(study: dict[str, Any]) -> list[dict[str, Any]]:
                 "dies": len(accuracy),
                 "not_ok": 1 - (outcomes.get("ok", 0) + outcomes.get("extrapolated", 0)) / steps if steps else math.nan,
                 "extrapolated": outcomes.get("extrapolated", 0) / steps if steps else math.nan,
-                "loss": float(study["baseline"]) - float(np.mean(accuracy)),
+                "loss": baseline - float(np.mean(accuracy)),
             }
         )
     return rows

@@ -21,7 +21,7 @@ from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ...devicemodel.host.refine import Refined
 from ...optim.codesign.knobs import KNOBS
-from ...optim.codesign.study import run_study
+from ...optim.codesign.studies import study
 from ...optim.optimizers.reading import ROUNDS, TOLERANCE
 from ...optim.optimizers.registry import make_optimizer
 from ...optim.optimizers.step import StepRecord
@@ -203,10 +203,11 @@ def studies_stage(card: DeviceCard, plan: Plan, folder: Path, workers: int, repo
     """Run the studies."""
     studies = []
     for name in KNOBS:
-        study = run_study(
+        found = study(
+            "digits",
             name,
-            card,
             dies=DIES,
+            card=card,
             steps=STUDY_STEPS,
             batch=BATCH,
             workers=workers,
@@ -215,5 +216,5 @@ def studies_stage(card: DeviceCard, plan: Plan, folder: Path, workers: int, repo
             settings=plan.settings("tngd"),
             readings=plan.readings,
         )
-        studies.append(study.to_dict())
+        studies.append(found.to_dict())
     return studies

@@ -1,100 +1,209 @@
-"""Accuracy against one imperfection, with refined readings and with bare ones."""
+"""Scores of trainings against one imperfection, with refined readings and with bare ones."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from matplotlib.transforms import offset_copy
+from matplotlib.transforms import blended_transform_factory, offset_copy
 
 from .style import (
     BLACK,
     BLUE,
+    GREY,
     ORANGE,
+    PALE,
     SKY,
     VERMILLION,
     accuracy_axis,
     label_ends,
+    log_ticks,
     styled,
 )
 
 _COLOURS = {"refined": (BLUE, SKY, -6), "bare": (VERMILLION, ORANGE, 6)}
-"""Of the means and of the single dies, and how far beside the mean these stand, points: else its bar would hide them."""
+"""Of the means and of the single runs, and how far beside the mean these stand, points: else its bar would hide them."""
+_DECADE = 10.0
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 @styled
-def study_plot(study: dict[str, Any], limits: Sequence[float] = ()) -> Figure:
-    """Final accuracy against one imperfection, for each reading: mean and range over dies, each die, and the ideal device.
+def study_plot(study: dict[str, Any], limits: Sequence[float] = (), scores: Sequence[str] | None = None) -> Figure:
+    """Final scores against one imperfection, a panel for each: for each reading the mean and range of the runs, each run, the ideal device.
 
     Args:
         study: `Study.to_dict()`.
-        limits: further accuracies within the axis, so that several studies can share one scale.
+        limits: further values within the axis of the first score, so that several studies can share one scale.
+        scores: names of those to draw; None: all.
     """
-    figure = Figure(figsize=(3.3, 2.9), layout="constrained")
-    ax = figure.subplots()
-    runs = study["runs"]
-    values = sorted({_shown(run) for run in runs})
-    percent = study.get("unit") in ("1", "", None)
+    chosen = [name for name in study["scores"] if scores is None or name in scores]
+    figure = Figure(figsize=(3.6 * len(chosen), 3.5), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(chosen)))
+    for k, (ax, name) in enumerate(zip(panels, chosen, strict=True)):
+        _panel(ax, study, name, limits if k == 0 else ())
+        ax.set_title("" if k else study["title"])
+    handles, labels = _legend(study, chosen)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=2 if len(chosen) == 1 else 5, handlelength=2.2,
+        columnspacing=1.4, fontsize=8, handler_map={tuple: HandlerTuple(ndivide=None, pad=0.3)},
+    )  # fmt: skip
+    return figure
+
+
+def _panel(ax: Axes, study: dict[str, Any], name: str, limits: Sequence[float]) -> None:
+    score, runs = study["scores"][name], study["runs"]
+    percent = study["unit"] == "1"
+    values = sorted({float(run["shown"]) for run in runs})
+    _axis_of_levels(ax, values, bool(study["log"]), study["unit"])
+    ideal = [float(found["scores"][name]) for found in study["ideal"]]
+    finite = [value for value in ideal if math.isfinite(value)]
+    baseline = float(np.mean(finite)) if finite else math.nan
+    _axis_of_scores(ax, [*_values(study, name), *limits], score)
+    if len(finite) > 1:
+        ax.axhspan(min(finite), max(finite), color=PALE, linewidth=0, zorder=0)
+    if finite:
+        ax.axhline(baseline, color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+    less = score["more_is_better"] is False
+    ends = []
+    for reading in study["readings"]:
+        of_reading = [run for run in runs if run["reading"] == reading]
+        ends.append((_draw_reading(ax, reading, name, of_reading, at_top=less), reading))
+    unit = "%" if percent else study["unit"]
+    better = "" if score["more_is_better"] is None or score["percent"] else " (less is better)" if less else ""
+    ax.set(xlabel=f"{study['axis']} ({unit})", ylabel=f"{name}{better}")
+    ax.xaxis.set_major_locator(FixedLocator(_apart(ax, values)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
+    ax.margins(x=0.09)
+    # Beside the axis: within it, dies and their bars stand close to the line.
+    labels = [(baseline, f"ideal {_text(baseline, score)}", BLACK)] if finite else []
+    if len(ends) > 1:
+        labels += [(mean, reading, _colours(reading)[0]) for mean, reading in ends if math.isfinite(mean)]
+    label_ends(ax, labels, gap=0.09)
+
+
+def _axis_of_levels(ax: Axes, values: list[float], log: bool, unit: str) -> None:
     span = [value for value in values if value > 0]
-    logarithmic = bool(span) and study.get("unit") != "bit" and (bool(study.get("log")) or span[-1] > 30 * span[0])
-    if logarithmic and min(values) < 0:
-        logarithmic = False
+    logarithmic = bool(span) and unit != "bit" and (log or span[-1] > 30 * span[0]) and min(values) >= 0
     if logarithmic and min(values) == 0:
         ax.set_xscale("symlog", linthresh=span[0], linscale=0.6)
     elif logarithmic:
         ax.set_xscale("log")
-    ax.axhline(float(study["baseline"]), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    ends = [
-        (_draw_reading(ax, reading, [run for run in runs if run["reading"] == reading]), reading)
-        for reading in study["readings"]
-    ]
-    accuracy_axis(ax, [*accuracy_range(study), *limits], room=0.09)
-    unit = "%" if percent else study["unit"]
-    ax.set(title=study.get("title") or study["name"], xlabel=f"{study['axis']} ({unit})")
-    ax.xaxis.set_major_locator(FixedLocator(values))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
-    ax.margins(x=0.09)
-    baseline = float(study["baseline"])
-    # Beside the axis: within it, dies and their bars stand close to the line.
-    labels = [(baseline, f"ideal {100 * baseline:.1f} %", BLACK)]
-    if len(ends) > 1:
-        labels += [(mean, reading, _COLOURS.get(reading, _COLOURS["refined"])[0]) for mean, reading in ends]
-    label_ends(ax, labels, gap=0.09)
-    return figure
 
 
-def _draw_reading(ax: Axes, reading: str, runs: list[dict[str, Any]]) -> float:
-    """Draw the dies of one reading; the last mean."""
-    colour, pale, aside = _COLOURS.get(reading, _COLOURS["refined"])
-    values = sorted({_shown(run) for run in runs})
-    accuracy = [[float(run["accuracy"]) for run in runs if _shown(run) == value] for value in values]
-    means = [float(np.mean(group)) for group in accuracy]
-    # Worst to best die: a standard deviation would exceed the scale where some dies train and others do not.
-    reach = np.array([[mean - min(group), max(group) - mean] for mean, group in zip(means, accuracy, strict=True)]).T
-    beside = offset_copy(ax.transData, ax.get_figure(root=True), x=aside, units="points")
-    for value, group in zip(values, accuracy, strict=True):
-        ax.plot(
-            [value] * len(group), group, "o", markersize=4, color=pale, markeredgewidth=0, transform=beside, zorder=2
-        )
+def _axis_of_scores(ax: Axes, values: list[float], score: dict[str, Any]) -> None:
+    """By the logarithm of the error for accuracies; a plain logarithm for what spans decades."""
+    if score["percent"]:
+        accuracy_axis(ax, values, room=0.09)
+        return
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    if low > 0 and high > _DECADE * low:
+        room = 10 ** (0.09 * math.log10(high / low))
+        ax.set_yscale("log")
+        ax.set_ylim(low / room, high * room)
+        if high > 100 * low:
+            log_ticks(ax.yaxis)
+    else:
+        room = 0.09 * (high - low) or 0.09 * abs(high) or 1.0
+        ax.set_ylim(low - room, high + room)
+    ax.grid(axis="y", color=PALE, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def _draw_reading(ax: Axes, reading: str, score: str, runs: list[dict[str, Any]], at_top: bool) -> float:
+    """Draw the runs of one reading; the mean at the last level where one did not diverge."""
+    colour, pale, aside = _colours(reading)
+    values = sorted({float(run["shown"]) for run in runs})
+    found = [[float(run["scores"][score]) for run in runs if float(run["shown"]) == value] for value in values]
+    groups = [[one for one in group if math.isfinite(one)] for group in found]
+    means = [float(np.mean(group)) if group else math.nan for group in groups]
+    # Worst to best run: a standard deviation would exceed the scale where some dies train and others do not.
+    reach = np.array(
+        [
+            [mean - min(group), max(group) - mean] if group else [math.nan] * 2
+            for mean, group in zip(means, groups, strict=True)
+        ]
+    ).T
+    root = ax.get_figure(root=True)
+    beside = offset_copy(ax.transData, root, x=aside, units="points")
+    edge = offset_copy(blended_transform_factory(ax.transData, ax.transAxes), root, x=aside, units="points")
+    for value, group, all_runs in zip(values, groups, found, strict=True):
+        if len(all_runs) > 1:
+            ax.plot(
+                [value] * len(group),
+                group,
+                "o",
+                markersize=4,
+                color=pale,
+                markeredgewidth=0,
+                transform=beside,
+                zorder=2,
+            )
+        if len(group) < len(all_runs):
+            place = 0.975 if at_top else 0.025
+            ax.plot([value], [place], "x", markersize=5, color=colour, transform=edge, zorder=4, clip_on=False)
     ax.errorbar(
         values, means, np.maximum(reach, 0.0), color=colour, marker="o", markersize=4.5,
         linewidth=1.2, elinewidth=1.2, capsize=3, zorder=3,
     )  # fmt: skip
-    return means[-1]
+    return next((mean for mean in reversed(means) if math.isfinite(mean)), math.nan)
 
 
-def accuracy_range(study: dict[str, Any]) -> tuple[float, float]:
-    """Lowest and highest accuracy that the study's plot shows."""
-    shown = [float(study["baseline"]), *(float(run["accuracy"]) for run in study["runs"])]
-    return min(shown), max(shown)
+def _legend(study: dict[str, Any], scores: list[str]) -> tuple[list[Any], list[str]]:
+    """What the marks of the panels are."""
+    colours = [_colours(reading) for reading in study["readings"]]
+    many = len(study["runs"]) > len(study["levels"]) * len(study["readings"])
+    seeds = len(study["seeds"])
+    means = tuple(Line2D([], [], color=mean, marker="o", markersize=4.5, linewidth=1.2) for mean, _, _ in colours)
+    runs = tuple(
+        Line2D([], [], color=pale, marker="o", markersize=4, linestyle="", markeredgewidth=0) for _, pale, _ in colours
+    )
+    entries: list[tuple[Any, str]] = [
+        (means, "mean, worst to best" if many else "one run"),
+        *([(runs, "each die and seed" if seeds > 1 else "each die")] if many else []),
+        (Line2D([], [], color=BLACK, linewidth=1, linestyle=(0, (4, 2))), "ideal device"),
+    ]
+    if seeds > 1:
+        entries.append((Patch(color=PALE, linewidth=0), "ideal, over seeds"))
+    if any(not math.isfinite(run["scores"][name]) for run in study["runs"] for name in scores):
+        entries.append((Line2D([], [], color=GREY, marker="x", markersize=5, linestyle=""), "diverged"))
+    return [handle for handle, _ in entries], [label for _, label in entries]
 
 
-def _shown(run: dict[str, Any]) -> float:
-    """A run's value on the axis: `shown` if it differs from the level."""
-    value = run.get("shown")
-    return float(run["level"] if value is None else value)
+def score_range(study: dict[str, Any], score: str | None = None) -> tuple[float, float]:
+    """Lowest and highest finite value of a score that the study's plot shows; of the first one for None."""
+    finite = [value for value in _values(study, score or next(iter(study["scores"]))) if math.isfinite(value)]
+    return (min(finite), max(finite)) if finite else (math.nan, math.nan)
+
+
+def _values(study: dict[str, Any], score: str) -> list[float]:
+    """Of all runs, and of the ideal device."""
+    return [float(one["scores"][score]) for one in (*study["ideal"], *study["runs"])]
+
+
+def _apart(ax: Axes, values: list[float]) -> list[float]:
+    """Values whose labels do not run into each other; the first, and each that is far enough from the one before."""
+    low, high = (float(ax.transData.transform((value, 0))[0]) for value in (values[0], values[-1]))
+    kept = [values[0]]
+    for value in values[1:]:
+        before, here = (float(ax.transData.transform((one, 0))[0]) for one in (kept[-1], value))
+        if high == low or here - before > 0.06 * (high - low):
+            kept.append(value)
+    return kept
+
+
+def _colours(reading: str) -> tuple[str, str, int]:
+    return _COLOURS.get(reading, _COLOURS["refined"])
+
+
+def _text(value: float, score: dict[str, Any]) -> str:
+    return f"{100 * value:.1f} %" if score["percent"] else f"{value:.3g}"

@@ -41,6 +41,7 @@ def test_study_writes_its_results_and_resumes(run: Run) -> None:
     assert [(run["reading"], run["level"]) for run in data["runs"]] == [
         (reading, level) for reading in ("refined", "bare") for level in (2, 2, 10, 10)
     ]
+    assert data["scores"]["test accuracy"]["percent"] is True
     assert json.loads(Path("s/adc.json").read_text(encoding="utf-8"))["runs"] == data["runs"]
     assert Path("s/adc.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(run(*arguments)[1]) == data
@@ -48,6 +49,13 @@ def test_study_writes_its_results_and_resumes(run: Run) -> None:
 
 
 BAD: dict[str, tuple[list[str], str]] = {
+    "unknown task": (["study", "adc", "--task", "weather"], "task 'weather' is unknown"),
+    "no such file": (["study", "adc", "--task", "absent.py"], "'absent.py' does not exist; define train.device, seed"),
+    "data of a file": (
+        ["study", "adc", "--task", "a.py", "--data", "x"],
+        "--data does not apply to a file of your own",
+    ),
+    "a seed twice": (["study", "adc", "--seeds", "1,1"], "1 occurs twice"),
     "unknown study": (["study", "weather"], "'weather' is unknown; there are: tolerance"),
     "reading": (["study", "adc", "--reading", "twice"], "--reading is 'twice'"),
     "levels": (["study", "adc", "--levels", "3,four"], "'four' is not a number"),
@@ -71,3 +79,30 @@ def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
 def test_what_a_study_of_a_card_rejects(files: Run, arguments: list[str], words: str) -> None:
     card().write("card.json")
     assert_rejected(files, ["study", "adc", "--card", "card.json", *arguments], words)
+
+
+OWN = """
+def train(device, seed):
+    return {"error": 0.001 if not hasattr(device, "die") else float("nan") if seed == 1 else 0.01, "seed": seed}
+"""
+
+
+def test_a_file_of_ones_own(run: Run) -> None:
+    """Its scores in the table, with what diverged; exit code 1 where no level is near the ideal device."""
+    card().write("card.json")
+    Path("my.py").write_text(OWN, encoding="utf-8")
+    arguments = ["study", "adc", "--task", "my.py", "--card", "card.json", "--levels", "4,8", "--dies", "1,2"]
+    arguments += ["--workers", "1", "--out", "own"]
+    code, out, error = run(*arguments, "--seeds", "0,1")
+    assert code == 1
+    assert "no level of adc has no diverged run" in error
+    assert "error, ideal device 0.001" in out
+    assert "std over dies" in out
+    assert "2 of 4" in out
+    assert Path("own/adc.png").read_bytes().startswith(b"\x89PNG")
+    assert run(*arguments)[0] == 0
+    code, out, error = run(*arguments, "--within", "0.001")
+    assert code == 1
+    assert "no level of adc stays within 0.001 of the ideal device's error 0.001" in error
+    assert run(*arguments, "--within", "0.01", "--json")[0] == 0
+    assert run(*arguments, "--reading", "bare")[0] == 2

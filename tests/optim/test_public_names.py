@@ -54,5 +54,5 @@ def test_what_the_issue_asks_for_is_there():
     """The names that a trainer begins with."""
     optim = importlib.import_module("thermograd.optim")
     wanted = "NGD NGDCG NGDWoodbury KFAC TNGD LevenbergMarquardt NaturalGradient NaturalGradientConfig Curvature evaluate train"
-    wanted += " History make_task TASKS make_optimizer follow landscape run_study KNOBS"
+    wanted += " History make_task TASKS make_optimizer follow landscape study KNOBS"
     assert set(wanted.split()) <= set(dir(optim))

@@ -24,7 +24,7 @@ from thermograd.optim import (
     follow,
     landscape,
     make_task,
-    run_study,
+    study,
     train,
 )
 
@@ -144,7 +144,7 @@ def on_devices() -> Items:
 
 def studied(name: str, levels: list[float]) -> Items:
     """A small study."""
-    found = run_study(name, card_of(UNEVEN, "crossbar"), levels, dies=(1, 2), steps=3, batch=4, workers=1)
+    found = study("digits", name, levels, (1, 2), card=card_of(UNEVEN, "crossbar"), steps=3, batch=4, workers=1)
     yield "study.json", found.to_dict()
 
 

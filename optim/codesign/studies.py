@@ -1,0 +1,192 @@
+"""Studies: how much of an imperfection does a training tolerate?
+
+Each study turns one knob of a device and trains on several dies at every level, each die with each seed. What is trained is a task or a
+function of the user's. Runs are independent jobs whose results are kept as they come: a study that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...circuits.errors import InputError
+from ...circuits.job_store import JobStore, job_key
+from ...circuits.spelling import unknown_name
+from ...circuits.technology.presets import PRESETS
+from ...circuits.version import __version__
+from ...devicemodel.card import DeviceCard
+from ...devicemodel.device import Device
+from ...devicemodel.devices.ideal import IdealDevice
+from ...devicemodel.devices.surrogate import SurrogateDevice
+from ..tasks.task import Score, Task
+from ..training.threads import one_thread
+from .knobs import KNOBS
+from .study_result import Study, StudyRun, StudyScore
+from .trainings import Function, SentTraining, TaskTraining, Training, as_training
+
+READINGS = ("refined", "bare")
+"""How a study's dies are read."""
+
+
+def study(
+    training: Function | Task | str,
+    knob: str,
+    levels: Sequence[float] | None = None,
+    dies: Sequence[int] = (1, 2, 3),
+    seeds: Sequence[int] = (0,),
+    card: DeviceCard | str | Path = "integrated",
+    out: str | Path | None = None,
+    workers: int | None = None,
+    readings: Sequence[str] | None = None,
+    *,
+    steps: int | None = None,
+    batch: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    scheduler: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Train at each level of a knob, on each die with each seed, and on the ideal device with each seed.
+
+    A study asks about devices that nobody has calibrated: it extrapolates from the card, and counts the steps that did so.
+
+    Args:
+        training: a function (device, seed) of the user's that trains on the device and returns a score, or several by name; nan or inf says
+            that it diverged. With a third argument it is told how to read the device: `TNGD(..., reading=reading)`. It may be defined in
+            a script or notebook, and refer to anything that can be sent to another process. Or a task or its name, trained by TNGD.
+        knob: name in `KNOBS`.
+        levels: settings of the knob; None: its own.
+        dies: seeds of the dies, the same for every level.
+        seeds: of the trainings and the device's noise; each die is trained with each.
+        card: the calibrated device that is varied, a file of one, or a preset's name: the card of its own figures, uncalibrated.
+        out: folder whose sub-folder of the knob's name keeps the results; those that are found there are not computed again. The key of a
+            result holds the card, die, seed, reading and version of thermograd, and a digest of the training's code and data
+            (`code_digest`), but not of files that it reads. None: nothing is kept.
+        workers: processes of this machine; None: one per usable core. Not with a scheduler.
+        readings: "refined", "bare" or both; None: both, where the training takes a reading.
+        steps, batch, settings: of a task: as in `train`; None: its plan's. The settings are those of TNGD, all but the reading.
+        scheduler: address of a dask.distributed scheduler; None: this machine.
+        progress: called with (runs done, runs in all).
+
+    Raises:
+        InputError: unknown knob; no levels, dies, seeds or readings, or one twice; a level that the card does not allow; a training that is
+            no function of (device, seed), raises, returns no number, or scores of other names in some runs; and as `parallel_map`.
+        SimulationError: no scheduler answers at the address.
+    """
+    if knob not in KNOBS:
+        raise InputError(unknown_name("study", knob, KNOBS))
+    chosen = tuple(float(level) for level in (KNOBS[knob].levels if levels is None else levels))
+    if not chosen or not all(math.isfinite(level) and level >= 0 for level in chosen) or len(set(chosen)) < len(chosen):
+        raise InputError(
+            f"levels of the study {knob} are {list(chosen)}; give at least one, all finite, >= 0 and different from each other"
+        )
+    for name, given in (("dies", dies), ("seeds", seeds)):
+        good = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in given)
+        if not given or not good or len(set(given)) < len(given):
+            raise InputError(
+                f"{name} of the study {knob} are {list(given)}; give at least one, integers >= 0, each once"
+            )
+    trained = as_training(training, steps, batch, settings)
+    ways = _ways(trained, readings, knob)
+    base = _card(card)
+    cards = {level: KNOBS[knob].card_at(base, level) for level in chosen}
+    jobs: list[dict[str, Any]] = [_job(None, None, None, seed, _first(ways)) for seed in seeds]
+    for reading, level, die, seed in itertools.product(ways, chosen, dies, seeds):
+        jobs.append(_job(level, cards[level], die, seed, reading))
+    sent = SentTraining.of(trained)
+    keys = [job_key(__version__, sent.digest, job) for job in jobs]
+    store: JobStore[dict[str, Any]] = JobStore(None if out is None else Path(out) / knob)
+    if progress is not None:
+        progress(0, len(jobs))
+    work = dict(zip(keys, jobs, strict=True))
+    found = dict(store.map(functools.partial(_train_once, sent), work, workers, scheduler, progress=progress))
+    results = [found[key] for key in keys]
+    _check_names(results, jobs, trained.name)
+    runs = tuple(
+        StudyRun(
+            job["reading"],
+            job["level"],
+            KNOBS[knob].shown(cards[job["level"]], job["level"]),
+            job["die"],
+            job["seed"],
+            **result,
+        )
+        for job, result in zip(jobs, results, strict=True)
+        if job["card"] is not None
+    )
+    ideal = tuple(result["scores"] for result in results[: len(seeds)])
+    length = (trained.steps, trained.batch) if isinstance(trained, TaskTraining) else (None, None)
+    scores = tuple(_described(name, trained.main) for name in ideal[0])
+    return Study(trained.name, knob, chosen, ways, scores, tuple(dies), tuple(seeds), ideal, *length, runs)
+
+
+def _train_once(training: SentTraining, job: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker does: the training on the job's device."""
+    seed = job["seed"]
+    device: Device = IdealDevice(seed=seed)
+    if job["card"] is not None:
+        device = SurrogateDevice(DeviceCard(**json.loads(job["card"])), job["die"], seed, extrapolate=True)
+    try:
+        with one_thread():
+            return asdict(training(device, seed, job["reading"]))
+    except InputError as error:
+        raise InputError(f"{_where(job)}: {error}") from error
+
+
+def _job(level: float | None, card: DeviceCard | None, die: int | None, seed: int, reading: str) -> dict[str, Any]:
+    """As plain data; no card is the ideal device."""
+    plain = None if card is None else card.model_dump_json()
+    return {"level": level, "card": plain, "die": die, "seed": seed, "reading": reading}
+
+
+def _where(job: Mapping[str, Any]) -> str:
+    place = "ideal device" if job["card"] is None else f"level {job['level']:g}, die {job['die']}"
+    return f"{place}, seed {job['seed']}" + (f", {job['reading']} readings" if job["card"] and job["reading"] else "")
+
+
+def _ways(training: Training, readings: Sequence[str] | None, knob: str) -> tuple[str, ...]:
+    if not training.takes_reading:
+        if readings is not None:
+            raise InputError(
+                f"readings are {list(readings)}, but {training.name} takes only (device, seed): give it a third argument, reading, "
+                "for TNGD(..., reading=reading), or leave readings out"
+            )
+        return ("",)
+    ways = READINGS if readings is None else tuple(readings)
+    if not ways or not set(ways) <= set(READINGS) or len(set(ways)) < len(ways):
+        raise InputError(f"study {knob}: readings {list(ways)}; give readings, each once, of {', '.join(READINGS)}")
+    return ways
+
+
+def _first(ways: tuple[str, ...]) -> str:
+    """Of the ideal device, which needs no correction."""
+    return "bare" if ways[0] else ""
+
+
+def _card(given: DeviceCard | str | Path) -> DeviceCard:
+    if isinstance(given, DeviceCard):
+        return given
+    return DeviceCard.uncalibrated(str(given)) if str(given) in PRESETS else DeviceCard.read(given)
+
+
+def _check_names(results: Sequence[dict[str, Any]], jobs: Sequence[Mapping[str, Any]], name: str) -> None:
+    names = list(results[0]["scores"])
+    for result, job in zip(results, jobs, strict=True):
+        if set(result["scores"]) != set(names):
+            raise InputError(
+                f"{name} returned the scores {', '.join(names)} with the {_where(jobs[0])}, but {', '.join(result['scores'])} with "
+                f"{_where(job)}: give the same names in every run, and nan for what was not measured"
+            )
+
+
+def _described(name: str, main: Score | None) -> StudyScore:
+    if main is None:
+        return StudyScore(name)
+    if name == main.name:
+        return StudyScore(name, main.percent, main.more_is_better)
+    return StudyScore(name, more_is_better=False)
