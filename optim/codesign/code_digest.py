@@ -32,15 +32,9 @@ _FLOORS = (
     _PACKAGE / "__init__.py",
 )
 """Of thermograd; a clone of it may hold files of the user's besides."""
-_INSTALLED = tuple(
-    Path(place).resolve()
-    for place in {
-        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        *site.getsitepackages(),
-        site.getusersitepackages(),
-        *_FLOORS,
-    }
-)
+_PLACES: list[str] = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+_PLACES += [*site.getsitepackages(), site.getusersitepackages()]
+_INSTALLED = (*_FLOORS, *(Path(place).resolve() for place in dict.fromkeys(_PLACES)))
 _ATOMS = (int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented), range, slice)
 _OF_CLASSES = {
     "__dict__",

@@ -120,9 +120,9 @@ def study(
         if job["card"] is not None
     )
     ideal = tuple(result["scores"] for result in results[: len(seeds)])
-    length = (trained.steps, trained.batch) if isinstance(trained, TaskTraining) else (None, None)
+    length, samples = (trained.steps, trained.batch) if isinstance(trained, TaskTraining) else (None, None)
     scores = tuple(_described(name, trained.main) for name in ideal[0])
-    return Study(trained.name, knob, chosen, ways, scores, tuple(dies), tuple(seeds), ideal, *length, runs)
+    return Study(trained.name, knob, chosen, ways, scores, tuple(dies), tuple(seeds), ideal, length, samples, runs)
 
 
 def _train_once(training: SentTraining, job: Mapping[str, Any]) -> dict[str, Any]:
