@@ -60,8 +60,8 @@ def train(
         str | None,
         typer.Option(
             "--task",
-            help="digits (1797 digits, 8 x 8), mnist (20000 of 28 x 28; needs --data) or poisson (a physics-informed network). "
-            "Default: digits.",
+            help="digits (1797 digits, 8 x 8), mnist (20000 of 28 x 28; needs --data), poisson (a physics-informed network), squad "
+            "(needs --data, and a model's folder in THERMOGRAD_SQUAD_MODEL) or another of docs/tasks.md. Default: digits.",
             metavar="NAME",
         ),
     ] = None,
@@ -69,7 +69,7 @@ def train(
         Path | None,
         typer.Option(
             "--data",
-            help="mnist.npz, or the folder of the IDX files; default: the variable THERMOGRAD_MNIST.",
+            help="mnist.npz, or the folder of the IDX files; questions of squad; default: THERMOGRAD_MNIST or THERMOGRAD_SQUAD.",
             metavar="PATH",
         ),
     ] = None,
@@ -88,11 +88,15 @@ def train(
     extrapolate: Extrapolate = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="Updates in all; default: 300 (digits), 1560 (mnist), 100 (poisson)."),
+        typer.Option(
+            "--steps", min=1, help="Updates in all; default: 300 (digits), 1560 (mnist), 100 (poisson), 40 (squad)."
+        ),
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option("--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist). Not for poisson."),
+        typer.Option(
+            "--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist), 32 (squad). Not for poisson."
+        ),
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
     damping: Annotated[

@@ -39,7 +39,7 @@ EVALUATION_BATCH = 32
 Split: TypeAlias = Literal["test", "validation"]
 """Which articles are held out."""
 
-PLAN = Plan(steps=110, batch=32, evaluate_every=0)
+PLAN = Plan(steps=40, batch=32, evaluate_every=0)
 
 
 @dataclass(frozen=True, eq=False)
