@@ -60,8 +60,9 @@ def train(
         str | None,
         typer.Option(
             "--task",
-            help="digits (1797 digits, 8 x 8), mnist (20000 of 28 x 28; needs --data), poisson (a physics-informed network), squad "
-            "(needs --data, and a model's folder in THERMOGRAD_SQUAD_MODEL) or another of docs/tasks.md. Default: digits.",
+            help="digits (1797 digits, 8 x 8), mnist or fashion-mnist (28 x 28; need --data), autoencoder (of digits; with --data of "
+            "mnist), poisson (a physics-informed network), squad (needs --data, and a model's folder in THERMOGRAD_SQUAD_MODEL) or "
+            "another of docs/tasks.md. Default: digits.",
             metavar="NAME",
         ),
     ] = None,
@@ -69,7 +70,7 @@ def train(
         Path | None,
         typer.Option(
             "--data",
-            help="mnist.npz, or the folder of the IDX files; questions of squad; default: THERMOGRAD_MNIST or THERMOGRAD_SQUAD.",
+            help="mnist.npz, or the folder of the IDX files; questions of squad; default: THERMOGRAD_MNIST, _FASHION_MNIST or _SQUAD.",
             metavar="PATH",
         ),
     ] = None,

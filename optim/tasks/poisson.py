@@ -15,6 +15,7 @@ Source: M. Raissi, P. Perdikaris and G. Karniadakis, J. Comput. Phys. 378, 686 (
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from ...circuits.errors import InputError
 from ..curvature.residuals.derivatives import laplacian
 from ..curvature.residuals.residual_loss import ResidualLoss
 from ..optimizers.damping import LevenbergMarquardt, check_number
-from .task import Plan, Score, Task, TaskClosure
+from .task import OTHER_POINTS, Plan, Score, Task, TaskClosure
 
 RELATIVE_ERROR = Score("relative L2 error", more_is_better=False, target=1e-4)
 """|u - u_exact| / |u_exact|, Euclidean norms over a grid of `GRID` x `GRID` equidistant points, the boundary included."""
@@ -126,6 +127,11 @@ class Poisson(Task):
         points = torch.cartesian_prod(line, line)
         exact = solution(points)
         return float((model(points)[:, 0] - exact).norm() / exact.norm())
+
+    def held_out(self) -> Poisson:
+        """The task at other points; the score is none of the points that are trained on."""
+        other = poisson(OTHER_POINTS, self.weight, len(self.interior), len(self.boundary), self.width, self.form)
+        return dataclasses.replace(other, plan=self.plan)
 
 
 def inside(model: nn.Module, point: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ Source: F. Dangel, J. Müller and M. Zeinhofer, "Kronecker-factored approximate 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -30,7 +31,7 @@ from ...circuits.errors import InputError
 from ..curvature.residuals.derivatives import laplacian
 from ..curvature.residuals.residual_loss import ResidualLoss
 from ..optimizers.damping import Damping, LevenbergMarquardt, check_number
-from .task import Plan, Score, Task, TaskClosure
+from .task import OTHER_POINTS, Plan, Score, Task, TaskClosure
 
 ABSOLUTE_ERROR = Score("absolute L2 error", more_is_better=False, target=1e-5)
 """sqrt(mean (u - u_exact)^2) over `EVALUATION` n_i uniform points."""
@@ -174,6 +175,10 @@ class PoissonCube(Task):
             EVALUATION * one.interior, one.widths[0], dtype=self.dtype, generator=_generator(self.seed, 2**20)
         )
         return float((model(x)[:, 0] - one.exact(x)).square().mean().sqrt())
+
+    def held_out(self) -> PoissonCube:
+        """The task with other points, those of the score included."""
+        return dataclasses.replace(self, name=f"{self.name}, held out", seed=OTHER_POINTS)
 
 
 def equation(model: nn.Module, sample: tuple[Tensor, Tensor]) -> Tensor:

@@ -59,6 +59,10 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+OTHER_POINTS = 1_000_003
+"""Seed of the points of `Task.held_out` where a task is trained on points that it draws."""
+
+
 class Task(ABC):
     """What a network is trained on.
 

@@ -14,6 +14,7 @@ from thermograd.optim.tasks.autoencoder import autoencoder
 from thermograd.optim.tasks.fashion_mnist import PATH_VARIABLE, fashion_mnist
 from thermograd.optim.tasks.mnist import mnist
 from thermograd.optim.tasks.reconstruction import Reconstruction, pca_error
+from thermograd.optim.tasks.registry import make_task
 from thermograd.optim.tasks.shuffled_batches import held_out_from
 from thermograd.optim.training.train import train
 
@@ -141,3 +142,16 @@ def test_bad_input() -> None:
         task.closure(task.model(), 0, None, 0)
     with pytest.raises(InputError, match="batch is 2000"):
         task.closure(task.model(), 0, 2000, 0)
+
+
+@pytest.mark.parametrize("name", ["poisson", "poisson-cube"])
+def test_settings_of_points_are_chosen_at_other_points(name: str) -> None:
+    task = make_task(name)
+    other = task.held_out()
+    torch.manual_seed(0)
+    model = task.model()
+    losses = [float(one.closure(model, 0, None, 0)()[0].detach()) for one in (task, other)]
+    assert losses[0] != losses[1]
+    assert abs(losses[0] / losses[1] - 1) < 0.2
+    assert other.name != task.name
+    assert other.plan is task.plan
