@@ -1,4 +1,6 @@
 from .autoencoder import autoencoder as autoencoder
+from .burgers import Burgers as Burgers
+from .burgers import burgers as burgers
 from .classification import Classification as Classification
 from .digits import digits as digits
 from .fashion_mnist import fashion_mnist as fashion_mnist
@@ -18,6 +20,7 @@ from .task import Task as Task
 
 __all__ = [
     "TASKS",
+    "Burgers",
     "Classification",
     "Plan",
     "Poisson",
@@ -27,6 +30,7 @@ __all__ = [
     "Squad",
     "Task",
     "autoencoder",
+    "burgers",
     "digits",
     "fashion_mnist",
     "make_task",

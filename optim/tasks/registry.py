@@ -8,6 +8,7 @@ from typing import Any
 
 from ...circuits.errors import InputError
 from .autoencoder import autoencoder
+from .burgers import burgers
 from .digits import digits
 from .fashion_mnist import fashion_mnist
 from .mnist import mnist
@@ -23,6 +24,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "autoencoder": autoencoder,
     "poisson": poisson,
     "poisson-cube": poisson_cube,
+    "burgers": burgers,
     "squad": squad,
 }
 
