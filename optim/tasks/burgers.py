@@ -52,7 +52,7 @@ def damping(step: int) -> float:
 
 _NATURAL_GRADIENT = {"lr": 1.0, "damping": damping, "line_search": True, "geodesic": 0.75}
 PLAN = Plan(
-    steps=100,
+    steps=120,
     batch=1000,
     evaluate_every=10,
     settings={
