@@ -61,8 +61,8 @@ def train(
         typer.Option(
             "--task",
             help="digits (1797 digits, 8 x 8), mnist or fashion-mnist (28 x 28; need --data), autoencoder (of digits; with --data of "
-            "mnist), poisson (a physics-informed network), squad (needs --data, and a model's folder in THERMOGRAD_SQUAD_MODEL) or "
-            "another of docs/tasks.md. Default: digits.",
+            "mnist), poisson or burgers (physics-informed networks), squad (needs --data, and a model's folder in "
+            "THERMOGRAD_SQUAD_MODEL) or another of docs/tasks.md. Default: digits.",
             metavar="NAME",
         ),
     ] = None,
@@ -90,13 +90,17 @@ def train(
     steps: Annotated[
         int | None,
         typer.Option(
-            "--steps", min=1, help="Updates in all; default: 300 (digits), 1560 (mnist), 100 (poisson), 40 (squad)."
+            "--steps",
+            min=1,
+            help="Updates in all; default: 300 (digits), 1560 (mnist), 100 (poisson), 120 (burgers), 40 (squad).",
         ),
     ] = None,
     batch: Annotated[
         int | None,
         typer.Option(
-            "--batch", min=1, help="Samples a step; default: 16 (digits), 64 (mnist), 32 (squad). Not for poisson."
+            "--batch",
+            min=1,
+            help="Samples a step; default: 16 (digits), 64 (mnist), 32 (squad), 1000 (burgers). Not for poisson.",
         ),
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; default: tuned for the task.")] = None,
@@ -135,7 +139,9 @@ def train(
     require: Annotated[
         float | None,
         typer.Option(
-            "--require", min=0.0, help="Score to reach: least test accuracy, 0 to 1, or largest error (poisson)."
+            "--require",
+            min=0.0,
+            help="Score to reach: least test accuracy, 0 to 1, or largest error (poisson, burgers).",
         ),
     ] = None,
     out: Annotated[
