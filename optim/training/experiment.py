@@ -288,6 +288,9 @@ def _write_board(folder: Path, history: History) -> None:
 def _train(source: Task | _Source, job: _Job) -> dict[str, Any]:
     task = source if isinstance(source, Task) else _made(source)
     device = None if job.run.device is None else job.run.device.make(job.die, job.seed)
+    if job.checkpoint is not None:  # what a kill in the middle of a save left behind
+        for rest in job.checkpoint.parent.glob(f".{job.checkpoint.stem}.*"):
+            rest.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(one_thread())
         callbacks: list[Callback] = [] if job.note is None else [StepNote(job.note)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -128,7 +129,8 @@ def train(
         callbacks: called after every step.
         evaluate_every: steps between evaluations of the score (also at step 0 and at the end); 0: at the end only.
         checkpoint: file to save to; if it exists, the run is resumed from it, bit for bit.
-        checkpoint_every: steps between saves (also at the end), 100 by default; with a checkpoint only.
+        checkpoint_every: steps between saves (also at the end), 100 by default; with a checkpoint only. Where programs are kept over
+            several steps (`TNGD(program_every=...)`), the step after a save programs anew, and the interval is part of what a run is.
         settings: of a named optimizer, in place of those of `settings_for`.
         schedule: of the learning rate, of `SCHEDULES`; None: the "schedule" of the settings, or "constant". All but "constant" make the
             number of steps part of what a run is: it cannot be resumed with another one.
@@ -179,6 +181,8 @@ def train(
         trained = [p for p in network.parameters() if p.requires_grad]
         chosen = make_optimizer(optimizer, trained, device, taken) if isinstance(optimizer, str) else optimizer(trained)
         identity["device"] = _identity(getattr(chosen, "device", None))
+        if path is not None and getattr(chosen, "program_every", 1) > 1:
+            identity["checkpoint_every"] = checkpoint_every  # a device programs its next system after each save
         sizes = measured_network(network, lambda twin: task.closure(twin, 0, batch, seed))
         rates = [group["lr"] for group in chosen.param_groups]
         history = History(score=task.score)
@@ -283,7 +287,7 @@ def _step(closure: TaskClosure, optimizer: Optimizer, history: History) -> None:
 
 def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer, history: History) -> None:
     """Write the checkpoint atomically: a run that is stopped meanwhile leaves the earlier one."""
-    state = {
+    state: dict[str, Any] = {
         "identity": identity,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -291,9 +295,14 @@ def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
         "random": torch.get_rng_state(),
     }
     write_file(path, lambda temporary: torch.save(state, temporary))
+    if getattr(optimizer, "program_every", 1) > 1:
+        # Programs are no part of a state. So that a resumed run and one without a stop are the same, both program the next system.
+        optimizer.load_state_dict(state["optimizer"])
 
 
 def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Optimizer, score: Score) -> History:
+    """Take up a checkpoint. InputError for one of another run or a damaged one; the model is then as it was."""
+    before = copy.deepcopy(model.state_dict())
     try:
         state = torch.load(path, weights_only=True)  # tensors and plain values only: nothing in the file is run
         found = state["identity"]
@@ -302,13 +311,15 @@ def _load(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
             raise InputError(
                 f"the checkpoint {path} is of another run: {', '.join(wrong)}; give another file, or remove it"
             )
-        model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        model.load_state_dict(state["model"])
+        history = History(**{**state["history"], "score": score})
         torch.set_rng_state(state["random"])
-        return History(**{**state["history"], "score": score})
+        return history
     except InputError:
         raise
     except Exception as error:  # unpickling raises errors of many types, which mean the same here
+        model.load_state_dict(before)
         raise InputError(
             f"{path} is not a checkpoint that this run can read ({type(error).__name__}: {error}): remove it to start "
             "anew"

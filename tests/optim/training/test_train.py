@@ -10,6 +10,7 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.host.refine import Refined
+from thermograd.optim.optimizers.kfac import KFAC
 from thermograd.optim.optimizers.registry import OPTIMIZERS, make_optimizer
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
@@ -130,6 +131,52 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_raises(tmp_path):
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(InputError, match="not a checkpoint"):
         train(task, "sgd", 2, checkpoint=file)
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_model_as_it_was(tmp_path):
+    task, file = digits(0), tmp_path / "run.pt"
+    train(task, lambda params: torch.optim.SGD(params, 0.1), 2, checkpoint=file)
+    model = task.model()
+    before = flat(model.parameters()).clone()
+    with pytest.raises(InputError, match="the state was saved by another optimizer"):
+        train(task, lambda params: KFAC(params), 3, model=model, checkpoint=file)
+    assert torch.equal(flat(model.parameters()), before)
+    wider = digits(0, hidden=40).model()
+    before = flat(wider.parameters()).clone()
+    with pytest.raises(InputError, match="not a checkpoint that this run can read"):
+        train(task, lambda params: torch.optim.SGD(params, 0.1), 3, model=wider, checkpoint=file)
+    assert torch.equal(flat(wider.parameters()), before)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, TNGD])
+def test_a_cosine_schedule_takes_the_rate_to_zero(tmp_path, kind):
+    """(1 + cos(pi s / T)) / 2 of the rate at each step, resumed or not; a resumed run has the same number of steps."""
+    made, rates, file = [], [], tmp_path / "run.pt"
+
+    def run(steps, *callbacks, checkpoint=file):
+        def factory(params):
+            made.append(kind(params, lr=0.4))
+            return made[-1]
+
+        seen = [lambda *_: rates.append(made[-1].param_groups[0]["lr"]), *callbacks]
+        every = None if checkpoint is None else 2
+        options = {"schedule": "cosine", "checkpoint": checkpoint, "checkpoint_every": every, "callbacks": seen}
+        return train(digits(0), factory, steps, 4, evaluate_every=0, **options).loss
+
+    def stop(done, history):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    whole = run(6, checkpoint=None)
+    with pytest.raises(KeyboardInterrupt):
+        run(6, stop)
+    assert run(6) == whole
+    wanted = [0.4 * (1 + math.cos(math.pi * s / 6)) / 2 for s in range(6)]
+    assert rates == pytest.approx([*wanted, *wanted[:5], *wanted[4:]])
+    with pytest.raises(InputError, match=r"another run: steps 6 \(this run: 7\)"):
+        run(7)
+    with pytest.raises(InputError, match="schedule is 'linear': give one of constant, cosine"):
+        train(digits(0), "sgd", 1, schedule="linear")
 
 
 def test_a_checkpoint_of_another_device_raises_and_names_what_differs(tmp_path):
