@@ -175,7 +175,8 @@ def panel(ax: Axes, preset: str, runs: Sequence[Run]) -> None:
         ax.plot(
             *zip(*points, strict=True), marker, color=BLACK, markersize=4, fillstyle="none", label=f"{one.label}, GPU"
         )
-    parameters = sum(a * b + b for a, b in itertools.pairwise(SETTINGS[preset].widths))  # type: ignore[index]
+    widths: tuple[int, ...] = SETTINGS[preset].widths  # type: ignore[index]
+    parameters = sum((before + 1) * after for before, after in itertools.pairwise(widths))
     ax.set(
         xscale="log",
         yscale="log",

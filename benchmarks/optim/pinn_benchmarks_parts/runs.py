@@ -128,7 +128,7 @@ def stepper(task: PoissonCube, model: nn.Module, way: str, seed: int) -> tuple[C
         def by_adam(number: int) -> None:
             adam.zero_grad()
             loss, _ = task.closure(model, number, None, seed)()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             adam.step()
 
         return by_adam, ADAM
