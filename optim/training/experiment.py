@@ -8,6 +8,7 @@ import functools
 import itertools
 import re
 import tempfile
+import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from .train import CHECKPOINT_EVERY, Callback, History, settings_for, train
 
 SAVES = 10
 """Least number of checkpoints in a run."""
+STALE = 600.0
+"""Seconds after which a checkpoint that is not whole counts as left behind."""
 
 
 class Run(Record):
@@ -52,9 +55,9 @@ class Run(Record):
     """Name in tables and figures, each once."""
     optimizer: str
     """Of `OPTIMIZERS`."""
-    steps: int | None = Field(None, ge=1)
-    batch: int | None = Field(None, ge=1)
-    evaluate_every: int | None = Field(None, ge=0)
+    steps: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    evaluate_every: int | None = Field(default=None, ge=0)
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of the optimizer, over those of the task's plan; a table for damping holds the arguments of `LevenbergMarquardt`."""
     schedule: str | None = None
@@ -112,15 +115,15 @@ class Experiment(Record):
     """Of `TASKS`; of a Task that is given to `run_experiment`, any name."""
     seeds: tuple[int, ...] = (0,)
     """Of weights and batches."""
-    steps: int | None = Field(None, ge=1)
-    batch: int | None = Field(None, ge=1)
-    evaluate_every: int | None = Field(None, ge=0)
+    steps: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    evaluate_every: int | None = Field(default=None, ge=0)
     """Steps, samples a step and steps between evaluations; None: the plan's."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the task's function."""
     baseline: str | None = None
     """Label of the run that others are compared with, seed by seed."""
-    checkpoint_every: int | None = Field(None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
     """Steps between saves; None: a tenth of a run, 100 at most."""
     runs: tuple[Run, ...] = Field(min_length=1)
 
@@ -288,9 +291,8 @@ def _write_board(folder: Path, history: History) -> None:
 def _train(source: Task | _Source, job: _Job) -> dict[str, Any]:
     task = source if isinstance(source, Task) else _made(source)
     device = None if job.run.device is None else job.run.device.make(job.die, job.seed)
-    if job.checkpoint is not None:  # what a kill in the middle of a save left behind
-        for rest in job.checkpoint.parent.glob(f".{job.checkpoint.stem}.*"):
-            rest.unlink(missing_ok=True)
+    if job.checkpoint is not None:
+        _clear(job.checkpoint)
     with contextlib.ExitStack() as stack:
         stack.enter_context(one_thread())
         callbacks: list[Callback] = [] if job.note is None else [StepNote(job.note)]
@@ -311,6 +313,14 @@ def _train(source: Task | _Source, job: _Job) -> dict[str, Any]:
             schedule=job.run.schedule,
         )
     return dataclasses.asdict(history)
+
+
+def _clear(checkpoint: Path) -> None:
+    """Remove what a kill in the middle of a save left behind; not what a worker that outlived its killed parent may be writing."""
+    for rest in checkpoint.parent.glob(f".{checkpoint.stem}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - rest.stat().st_mtime >= STALE:
+                rest.unlink()
 
 
 @functools.lru_cache(maxsize=2)

@@ -24,6 +24,7 @@ from thermograd.optim.tasks.classification import Classification
 from thermograd.optim.training.experiment import Experiment, run_experiment
 
 training = importlib.import_module("thermograd.optim.training.train")
+importlib.import_module("thermograd.optim.training.experiment").STALE = 0.0
 STEPS, EVERY, SEED = 12, 3, 7
 DIE = {"kind": "surrogate", "card": "integrated", "extrapolate": True}
 FORGETFUL = "forgetful"
