@@ -1,17 +1,17 @@
 """The small physics-informed network: steps and time of natural gradients and of Adam to a given error.
 
     python benchmarks/optim/poisson_table.py [--seeds 0,1,2,3,4] [--rows ...] [--out out/poisson] [--docs docs/residuals.md]
-    python benchmarks/optim/poisson_table.py --tune [--rounds 5]        # searches that WEIGHT and ADAM come from, on seed 0
+    python benchmarks/optim/poisson_table.py --tune                     # the search that WEIGHT comes from, on seed 0
     python benchmarks/optim/poisson_table.py --times                    # times of a step alone
 
 The task `poisson` (`optim/tasks/poisson.py`): network 2-32-32-1 with tanh, 1185 parameters, 200 points inside and 160 on the boundary,
 float64. A seed is that of the points and of the weights. The error is |u - u_exact| / |u_exact| over a grid of 101 x 101 points; steps to
 an error are the first evaluated step below it (natural gradients are evaluated after every 2 or 5 steps, Adam after every 50). Adam
-has the best rate, boundary weight and schedule of its own search.
+has the best rate and boundary weight of its own search (`poisson_first_order.py`, where there are fewer steps and L-BFGS, too).
 
 A step of `--times` is everything that the optimizer does, in processor time of one thread, ways interleaved in one process, after
 20 steps of training; multiples are of Adam's step on the same network and points from the user's own closure, the faster of its two.
-Runs are stored one by one: an interrupted table resumes. The die (`SurrogateDevice`, the integrated preset's own figures) takes a minute.
+Runs are stored one by one: an interrupted table resumes. Dies are in `poisson_die.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import math
 import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,10 +31,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import Optimizer
 
-from thermograd.circuits.files import output_folder, write_text
+from thermograd.circuits.files import output_folder
 from thermograd.circuits.job_store import JobStore, job_key
-from thermograd.devicemodel.devices.surrogate import SurrogateDevice
-from thermograd.optim.optimizers.damping import LevenbergMarquardt
 from thermograd.optim.optimizers.ngd import NGD, NGDWoodbury
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.poisson import DAMPING, WEIGHT, Form, poisson
@@ -47,7 +44,6 @@ from thermograd.report.figures.style import (
     GREY,
     ORANGE,
     SKY,
-    VERMILLION,
     log_ticks,
     save,
     styled,
@@ -55,17 +51,13 @@ from thermograd.report.figures.style import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from dies import card_of_preset, counted
+from dies import counted
+from poisson_first_order import ADAM
+from poisson_runs import replace_table, spread, steps_to
 
-STEPS, PATH_STEPS, ADAM_STEPS, DIE_STEPS = 300, 60, 2000, 30
+STEPS, PATH_STEPS, ADAM_STEPS = 300, 60, 5000
 TARGETS = (1e-4, 1e-5, 1e-6)
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-ADAM_RATES, ADAM_WEIGHTS = (1e-3, 3e-3, 1e-2), (1.0, 10.0, 100.0, 1000.0)
-SCHEDULES, ADAM = ("constant", "cosine"), ("constant", 1e-2, 1000.0)
-"""Schedules that are searched; the best schedule, rate and boundary weight."""
-DIE_DAMPING = LevenbergMarquardt(start=1.0, factor=0.7, lowest=1e-3)
-"""A die bears no less: with less, most steps fall back to the gradient."""
-MARKS = ("<!-- poisson -->\n", "<!-- end -->")
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,6 @@ class Row:
         options: of the optimizer.
         every: steps between evaluations.
         cosine: whether the rate ends at zero.
-        die: seed of the die.
         once: whether the first seed stands for all, since its steps are another row's to rounding, or take long.
         colour: in the picture; "" is not shown.
     """
@@ -92,7 +83,6 @@ class Row:
     options: dict[str, Any] = field(default_factory=dict)
     every: int = 5
     cosine: bool = False
-    die: int | None = None
     once: bool = False
     colour: str = ""
 
@@ -105,11 +95,6 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 LM = {"lr": 1.0, "damping": DAMPING}
 SETTLED = {**LM, "duration": math.inf}
-
-
-def adam(schedule: str, rate: float, weight: float, steps: int, colour: str = "") -> Row:
-    """A row of Adam; the schedule is "constant" or "cosine"."""
-    return Row("Adam", "graph", steps, weight, {"lr": rate}, 50, schedule == "cosine", colour=colour)
 
 
 LINE_SEARCH = {"lr": 1.0, "damping": 1e-9, "line_search": True}
@@ -127,10 +112,9 @@ ROWS = {
     "TNGD, own closure": Row(
         "TNGD", "graph", steps=PATH_STEPS, options={**PATH, "duration": math.inf}, every=2, once=True
     ),
-    "TNGD on a die": Row(
-        "TNGD", steps=DIE_STEPS, options={**SETTLED, "damping": DIE_DAMPING}, die=1, once=True, colour=VERMILLION
+    "Adam, cosine": Row(
+        "Adam", "graph", ADAM_STEPS, ADAM[ADAM_STEPS][1], {"lr": ADAM[ADAM_STEPS][0]}, 50, True, colour=ORANGE
     ),
-    "Adam": adam(*ADAM, ADAM_STEPS, ORANGE),
 }
 
 
@@ -138,8 +122,6 @@ def one(row: Row, seed: int) -> dict[str, Any]:
     """One training."""
     torch.set_num_threads(1)
     options = dict(row.options)
-    if row.die is not None:
-        options["device"] = SurrogateDevice(card_of_preset(), die=row.die, extrapolate=True)
     schedules: list[torch.optim.lr_scheduler.LRScheduler] = []
 
     def optimizer(params: Iterable[Tensor]) -> Optimizer:
@@ -157,21 +139,7 @@ def one(row: Row, seed: int) -> dict[str, Any]:
     return {
         "evaluations": history.evaluations,
         "loss": history.loss[-1],
-        "outcomes": dict(Counter(history.outcome)),
-        "readings": dict(Counter(history.reading)),
     }
-
-
-def steps_to(run: dict[str, Any], error: float) -> float:
-    """First evaluated step below the error; inf if there is none."""
-    return next((step for step, value in run["evaluations"] if value <= error), math.inf)
-
-
-def spread(values: list[float], text: Callable[[float], str]) -> str:
-    """Median, with least and largest where they differ; "-" where it is infinite."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    shown = [text(value) if math.isfinite(value) else "-" for value in (middle, low, high)]
-    return shown[0] if shown[1] == shown[2] else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
 def table(found: dict[str, list[dict[str, Any]]], times: dict[str, float]) -> str:
@@ -185,18 +153,17 @@ def table(found: dict[str, list[dict[str, Any]]], times: dict[str, float]) -> st
         ratio = f"{times[name]:.1f}" if name in times else "-"
         if runs is None:
             continue
-        reached = [spread([steps_to(run, target) for run in runs], lambda steps: f"{steps:.0f}") for target in TARGETS]
-        final = spread([run["evaluations"][-1][1] for run in runs], lambda error: f"{error:.1e}")
+        reached = [spread([steps_to(run, target) for run in runs], ".0f") for target in TARGETS]
+        final = spread([run["evaluations"][-1][1] for run in runs], ".1e")
         lines.append(f"| {name} | {row.weight:g} | {' | '.join(reached)} | {row.steps} | {final} | {ratio} |")
     return "\n".join(lines)
 
 
 def step_times(rounds: int) -> dict[str, float]:
-    """Median processor time of a step of each row but the die, in steps of Adam from the own closure."""
+    """Median processor time of a step of each row, in steps of Adam from the own closure."""
     torch.set_num_threads(1)
     steps: dict[str, Callable[[], object]] = {}
-    timed = {name: row for name, row in ROWS.items() if row.die is None and not row.cosine}
-    timed["Adam, ResidualLoss"] = Row("Adam", options=ROWS["Adam"].options)
+    timed = {**ROWS, "Adam, ResidualLoss": Row("Adam", options=ROWS["Adam, cosine"].options)}
     for name, row in timed.items():
         task = poisson(form=row.form)
         with torch.random.fork_rng(devices=[]):
@@ -212,7 +179,7 @@ def step_times(rounds: int) -> dict[str, float]:
             start = time.process_time()
             step()
             spent[name].append(time.process_time() - start)
-    unit = statistics.median(spent["Adam"])
+    unit = statistics.median(spent["Adam, cosine"])
     print(f"Adam's step takes {1e3 * unit:.2f} ms; {rounds} rounds")
     return {name: statistics.median(values) / unit for name, values in spent.items()}
 
@@ -235,7 +202,7 @@ def picture(found: dict[str, list[dict[str, Any]]]) -> Figure:
         colour = ROWS[name].colour
         if not colour:
             continue
-        style = "--" if ROWS[name].kind == "TNGD" and ROWS[name].die is None else "-"
+        style = "--" if ROWS[name].kind == "TNGD" else "-"
         for run in runs:
             steps, errors = zip(*run["evaluations"][1:], strict=True)
             ax.plot(steps, errors, color=colour, linewidth=0.5, alpha=0.4)
@@ -260,26 +227,14 @@ def picture(found: dict[str, list[dict[str, Any]]]) -> Figure:
 
 
 def tune(store: JobStore[dict[str, Any]], workers: int) -> None:
-    """The searches for the boundary weight and for Adam's rate, printed."""
+    """The search for the boundary weight, printed."""
     rows = [Row("NGD", weight=weight, options=LM) for weight in WEIGHTS]
-    others = [
-        adam(schedule, rate, weight, ADAM_STEPS)
-        for schedule in SCHEDULES
-        for weight in ADAM_WEIGHTS
-        for rate in ADAM_RATES
-    ]
-    found = computed(store, [(row, 0) for row in rows + others], workers)
+    found = computed(store, [(row, 0) for row in rows], workers)
     print("| boundary weight | steps to 1e-4 | steps to 1e-5 | error after 300 steps | loss |\n|---|---|---|---|---|")
-    for row in rows:
-        run = found.pop(0)
+    for row, run in zip(rows, found, strict=True):
         reached = [steps_to(run, target) for target in TARGETS]
         shown = " | ".join("-" if math.isinf(steps) else str(steps) for steps in reached)
         print(f"| {row.weight:g} | {shown} | {run['evaluations'][-1][1]:.1e} | {run['loss']:.1e} |")
-    print(f"\n| Adam | boundary weight | rate | error after {ADAM_STEPS} steps |\n|---|---|---|---|")
-    for row in others:
-        run = found.pop(0)
-        name = "cosine" if row.cosine else "constant"
-        print(f"| {name} | {row.weight:g} | {row.options['lr']:g} | {run['evaluations'][-1][1]:.1e} |")
 
 
 def computed(store: JobStore[dict[str, Any]], jobs: list[tuple[Row, int]], workers: int) -> list[dict[str, Any]]:
@@ -298,14 +253,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--rows", default=";".join(ROWS), help="of the table, separated by ;")
-    parser.add_argument("--tune", action="store_true", help="search for the boundary weight and Adam's rate instead")
+    parser.add_argument("--tune", action="store_true", help="the search for the boundary weight instead")
     parser.add_argument("--times", action="store_true", help="times of a step alone")
     parser.add_argument("--rounds", type=int, default=15, help="of the times of a step; 0: no times")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/poisson"), help="folder that keeps the runs")
-    parser.add_argument(
-        "--docs", type=Path, help=f"page whose table after {MARKS[0].strip()} is replaced; the picture beside it"
-    )
+    parser.add_argument("--docs", type=Path, help="page whose table is replaced; the picture beside it")
     arguments = parser.parse_args()
     store: JobStore[dict[str, Any]] = JobStore(output_folder(arguments.out))
     if arguments.tune:
@@ -323,14 +276,9 @@ def main() -> None:
         found.setdefault(name, []).append(run)
     text = table(found, times)
     print(text)
-    for name in (name for name in names if ROWS[name].die is not None):
-        print(f"{name}: {found[name][0]['outcomes']}, {found[name][0]['readings']}")
     save(picture(found), arguments.out / "poisson.png")
     if arguments.docs is not None:
-        page = arguments.docs.read_text(encoding="utf-8")
-        before, rest = page.split(MARKS[0])
-        after = rest[rest.index(MARKS[1]) :]
-        write_text(arguments.docs, f"{before}{MARKS[0]}{text}\n{after}")
+        replace_table(arguments.docs, "poisson", text)
         save(picture(found), arguments.docs.parent / "poisson.png")
 
 
