@@ -20,7 +20,7 @@ from thermograd.report.experiment_rows import columns, rows
 from ...examples.test_examples import load
 from .squad_data import write_model, write_questions
 
-LENGTH, WIDTH, LAYERS = 30, 16, 2
+LENGTH, WIDTH, LAYERS = 30, 16, 1
 DAMPING, DURATION, DRAWS = 0.3, 0.7, 5
 
 
