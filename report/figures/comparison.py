@@ -57,13 +57,14 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
     """
     figure = Figure(figsize=(WIDE, 6.4), layout="constrained")
     axes = figure.subplots(2, 3, sharey="row", sharex="col")
+    dashes = _dashes([_losses(result.of(label), "steps") for label in result.labels])
     for column, (against, name) in enumerate(AGAINST):
         of_losses, of_scores = (
             [curve(result.of(label), against) for label in result.labels] for curve in (_losses, _scores)
         )
         logarithmic = _spans([float(curve.x.max()) for curve in of_losses if len(curve.x)])
         for ax, curves in zip(axes[:, column], (of_losses, of_scores), strict=True):
-            _draw(ax, curves, logarithmic)
+            _draw(ax, curves, dashes, logarithmic)
         missing = [curve.label for curve in of_losses if not len(curve.x)]
         axes[1][column].set_xlabel(name + (f"\nnot known of {', '.join(missing)}" if missing else ""))
         if logarithmic:
@@ -71,10 +72,10 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
             _ticks(axes[0][column].xaxis, _values(axes[:, column], 0))
         else:
             axes[0][column].set_xlim(left=0)
-            axes[0][column].xaxis.set_major_locator(MaxNLocator(5))
+            axes[0][column].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             axes[0][column].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     full = all(run.batch is None for run in result.runs)
-    axes[0][0].set_ylabel("training loss" if full else "training loss, mean of the latest 5 % of steps")
+    axes[0][0].set_ylabel("training loss" if full else "training loss,\nmean of the latest 5 % of steps")
     axes[1][0].set_ylabel(result.score.name)
     _value_axis(axes[0], None)
     _value_axis(axes[1], result.score)
@@ -122,13 +123,19 @@ def _curve(runs: Sequence[RunResult], steps: np.ndarray, values: np.ndarray, aga
     return Curve(runs[0].label, x[finite], np.median(values, axis=0), values.min(axis=0), values.max(axis=0), len(runs))
 
 
-def _draw(ax: Axes, curves: Sequence[Curve], logarithmic: bool) -> None:
+def _dashes(curves: Sequence[Curve]) -> list[Any]:
+    """The line of each run; dashed where it covers an earlier one, so that both are seen."""
+    return [
+        DASHES[1] if any(_covers(curve, other) for other in curves[:k]) else DASHES[k // len(COLOURS) % len(DASHES)]
+        for k, curve in enumerate(curves)
+    ]
+
+
+def _draw(ax: Axes, curves: Sequence[Curve], dashes: Sequence[Any], logarithmic: bool) -> None:
     ax.grid(color=PALE, linewidth=0.6)
     ax.set_axisbelow(True)
     for k, curve in enumerate(curves):
-        colour, dash = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
-        if any(_covers(curve, other) for other in curves[:k]):  # so that both are seen
-            dash = DASHES[1]
+        colour, dash = COLOURS[k % len(COLOURS)], dashes[k]
         shown = curve.x > 0 if logarithmic else np.ones(len(curve.x), dtype=bool)
         if curve.trainings > 1:
             ax.fill_between(curve.x[shown], curve.low[shown], curve.high[shown], color=colour, alpha=0.15, linewidth=0)

@@ -49,7 +49,7 @@ def test_lines_are_medians_and_bands_the_range():
     labels = [ax.get_xlabel() for ax in axes[1]]
     assert labels == ["step", "processor time, device's simulation left out (s)", "modelled hardware time (s)"]
     assert [axes[0, 0].get_ylabel(), axes[1, 0].get_ylabel()] == [
-        "training loss, mean of the latest 5 % of steps",
+        "training loss,\nmean of the latest 5 % of steps",
         "test accuracy",
     ]
 
