@@ -42,6 +42,8 @@ LABELS = {
 EVERY = {"2d": 5, "5d": 1, "5d-large": 1}
 """Steps between evaluations; Adam's are `ADAM` times as many."""
 ADAM = 20
+SHOWN = 30.0
+"""Seconds between lines of progress, at which a run is also stored."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Run:
 def trained(
     preset: str, way: str, seed: int, seconds: float, until: float, processor: bool, path: Path, threads: int
 ) -> Run:
-    """The run of a file, or a new one, whose clocks are written to it at each evaluation.
+    """The run of a file, or a new one, whose clocks are written to it.
 
     Args:
         preset, way, seed: which run.
@@ -96,7 +98,7 @@ def trained(
     torch.manual_seed(seed)
     model = task.model()
     step, every = stepper(task, model, way, seed)
-    wall = spent = 0.0
+    wall = spent = shown = 0.0
     number, limit = 0, EVERY[preset] * every
     while (spent if processor else wall) < seconds:
         began, used = time.perf_counter(), time.process_time()
@@ -108,7 +110,8 @@ def trained(
             run.wall.append(wall)
             run.processor.append(spent)
             run.errors.append(task.evaluate(model))
-            if wall > 60:
+            if wall > shown + SHOWN:
+                shown = wall
                 write_text(path, json.dumps(dataclasses.asdict(run)))
                 print(f"  {preset} {way} step {number}: {wall:.0f} s, error {run.errors[-1]:.2e}", flush=True)
             if run.errors[-1] <= until:
