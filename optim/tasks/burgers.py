@@ -40,17 +40,7 @@ FRONT = 0.02
 _RANGE, _STRIDE = 7.0, 0.15
 """Of the quadrature's nodes, in standard deviations times sqrt 2 of the kernel."""
 
-
-def damping(step: int) -> float:
-    """lambda from 1e-4 down to 1e-10 in 80 steps, by equal factors.
-
-    The front has to be found with much, for with 1e-8 from the start some seeds take twice as many steps; afterwards errors end where the
-    damping does.
-    """
-    return 1e-4 * 10 ** (-6 * min(1.0, step / 80))
-
-
-_NATURAL_GRADIENT = {"lr": 1.0, "damping": damping, "line_search": True, "geodesic": 0.75}
+_NATURAL_GRADIENT = {"lr": 1.0, "damping": 1e-8, "line_search": True, "geodesic": 0.75}
 PLAN = Plan(
     steps=120,
     batch=1000,
