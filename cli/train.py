@@ -52,7 +52,7 @@ def train(
         Path | None,
         typer.Argument(
             help="TOML file with a task, seeds and several runs (docs/training.md); without it one training, as the options say.",
-            metavar="[EXPERIMENT]",
+            metavar="EXPERIMENT",
             show_default=False,
         ),
     ] = None,
@@ -182,10 +182,8 @@ def train(
             table = table_of_options(task or "digits", optimizer or "tngd", steps, batch, settings, hardware, schedule)
             chosen = experiment_of(table, Path(), overrides or [], seeds, data)
         else:
-            given = [] if steps is None else [f"steps={steps}"]
-            chosen = experiment_of(
-                table_of_file(experiment), experiment.parent, [*(overrides or []), *given], seeds, data
-            )
+            found = table_of_file(experiment)
+            chosen = experiment_of(found, experiment.parent, overrides or [], seeds, data, steps)
         folder = out or (OUT if experiment is None else OUT / experiment.stem)
         with _resumable(folder), progress() as report:
             result = run_many(chosen, folder, workers, tensorboard, report)

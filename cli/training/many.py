@@ -57,12 +57,18 @@ def _without_none(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def experiment_of(
-    table: dict[str, Any], folder: Path, assignments: Sequence[str], seeds: str | None, data: Path | None
+    table: dict[str, Any],
+    folder: Path,
+    assignments: Sequence[str],
+    seeds: str | None,
+    data: Path | None,
+    steps: int | None = None,
 ) -> Experiment:
     """The experiment of a table, with what the options replace.
 
     Args:
         folder: that paths in it are relative to. assignments: of --set. seeds, data: of the options.
+        steps: of all runs, also of those with a number of their own.
 
     Raises:
         InputError: as `overridden` and `Experiment.of_table`.
@@ -75,7 +81,11 @@ def experiment_of(
         table["seeds"] = seed_list("--seeds", seeds)
     if data is not None:
         table["settings"] = {**table.get("settings", {}), "path": str(data)}
-    return Experiment.of_table(table, folder)
+    found = Experiment.of_table(table, folder)
+    if steps is not None:
+        runs = tuple(run.model_copy(update={"steps": steps}) for run in found.runs)
+        found = found.model_copy(update={"runs": runs})
+    return found
 
 
 def run_many(

@@ -74,6 +74,16 @@ def test_several_seeds_without_a_file_are_those_trainings(run: Run) -> None:
     assert set(ends) == {0, 2}
 
 
+def test_options_are_for_all_runs(file: Run) -> None:
+    from thermograd.cli.training.many import experiment_of, table_of_file
+
+    table = table_of_file(Path("few.toml"))
+    found = experiment_of(table, Path(), ["run.TNGD, v1.5.dies=[4, 5]"], "3", Path("mnist.npz"), 7)
+    assert [run.steps for run in found.runs] == [7, 7]  # also of the run that has a number of its own
+    assert (found.seeds, found.settings, found.runs[1].dies) == ((3,), {"path": "mnist.npz"}, (4, 5))
+    assert table == table_of_file(Path("few.toml"))
+
+
 @pytest.mark.parametrize("missing", ["pyarrow", "torch.utils.tensorboard"])
 def test_a_missing_extra_is_said_before_training(file: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
