@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     parser.add_argument("--seconds", type=float, help="limit of each run; default: 30, 60 and 600")
     parser.add_argument("--until", type=float, default=0.0, help="error at which a run ends")
-    parser.add_argument("--clock", choices=["wall", "processor"], default="wall", help="of the limit")
+    parser.add_argument("--clock", choices=["wall", "processor"], default="wall", help="of the limits and the tables")
     parser.add_argument("--out", type=Path, default=Path("out/pinn"), help="folder of the runs")
     parser.add_argument("--picture", type=Path, help="error against wall time")
     parser.add_argument("--docs", type=Path, help="page whose tables to replace")
@@ -69,10 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     f"best absolute L2 error {min(run.errors):.2e}",
                     flush=True,
                 )
-    text = f"{table(runs)}\n\n{stamps(runs)}"
+    wall = given.clock == "wall"
+    text = f"{table(runs, wall)}\n\n{stamps(runs, wall)}"
     print(f"\n{text}")
     if given.picture is not None:
-        save(picture(runs), given.picture)
+        save(picture(runs, wall), given.picture)
     if given.docs is not None:
         before, rest = given.docs.read_text(encoding="utf-8").split(f"<!-- {MARK} -->\n")
         _, after = rest.split("<!-- end -->", 1)

@@ -44,8 +44,8 @@ def grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
     return found
 
 
-def table(runs: Sequence[Run]) -> str:
-    """Markdown: seconds to errors, and the best error; of several seeds the median, with the longest or largest in brackets."""
+def table(runs: Sequence[Run], wall: bool = True) -> str:
+    """Markdown, with wall time or processor time alone: seconds to errors, and the best error; of seeds the median (largest)."""
     heads = [
         "problem",
         "optimizer",
@@ -61,11 +61,12 @@ def table(runs: Sequence[Run]) -> str:
         rms = SETTINGS[preset].rms  # type: ignore[index]
         places = [min(range(len(run.errors)), key=run.errors.__getitem__) for run in some]
         best = [run.errors[k] for run, k in zip(some, places, strict=True)]
+        plural = "s" if some[0].threads > 1 else ""
         clocks: list[tuple[str, Callable[[Run], list[float]]]] = [
-            (f"wall, {some[0].threads} thread{'s' if some[0].threads > 1 else ''}", lambda run: run.wall),
+            (f"wall, {some[0].threads} thread{plural}", lambda run: run.wall),
             ("processor", lambda run: run.processor),
         ]
-        for clock, times in clocks:
+        for clock, times in clocks if wall else clocks[1:]:
             to = [
                 seconds([times(run)[k] if (k := run.first(target)) is not None else None for run in some])
                 for target in TARGETS
@@ -115,14 +116,14 @@ def last_of(runs: Sequence[Run], preset: str) -> str:
     return [run.way for run in runs if run.preset == preset][-1]
 
 
-def stamps(runs: Sequence[Run]) -> str:
-    """Markdown: the least error up to a wall time, median and largest of the seeds."""
+def stamps(runs: Sequence[Run], wall: bool = True) -> str:
+    """Markdown: the least error up to a wall or processor time, median and largest of the seeds."""
     heads = ["problem", "optimizer", *(f"{at} s" for at in STAMPS)]
     lines = [heads, ["---"] * len(heads)]
     for (preset, way), some in grouped(runs).items():
         cells = []
         for at in STAMPS:
-            known = [error for run in some if (error := run.best_at(at)) is not None]
+            known = [error for run in some if (error := run.best_at(at, wall)) is not None]
             cells.append(spread(known) if known else "")
         lines.append([preset, LABELS[way], *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -153,22 +154,29 @@ def numbers(values: Sequence[float | None], text: Callable[[float], str]) -> str
 
 
 @styled
-def picture(runs: Sequence[Run]) -> Figure:
-    """Error against wall time, every seed, with the published figures as marks."""
+def picture(runs: Sequence[Run], wall: bool = True) -> Figure:
+    """Error against wall or processor time, every seed, with the published figures as marks."""
     presets = list(dict.fromkeys(run.preset for run in runs))
     figure = Figure(figsize=(3.4 * len(presets) + 0.6, 3.9), layout="constrained")
     for ax, preset in zip(figure.subplots(1, len(presets), squeeze=False)[0], presets, strict=True):
-        panel(ax, preset, [run for run in runs if run.preset == preset])
+        panel(ax, preset, [run for run in runs if run.preset == preset], wall)
     return figure
 
 
-def panel(ax: Axes, preset: str, runs: Sequence[Run]) -> None:
+def panel(ax: Axes, preset: str, runs: Sequence[Run], wall: bool) -> None:
     """One problem."""
     seen: set[str] = set()
     for run in runs:
         label = None if run.way in seen else LABELS[run.way]
         seen.add(run.way)
-        ax.plot(run.wall, run.errors, color=COLOURS[run.way], linewidth=0.9, alpha=0.8, label=label)
+        ax.plot(
+            run.wall if wall else run.processor,
+            run.errors,
+            color=COLOURS[run.way],
+            linewidth=0.9,
+            alpha=0.8,
+            label=label,
+        )
     for marker, one in zip(MARKERS, PUBLISHED[preset], strict=True):
         points = [*((at, error) for error, at in one.reached.items()), one.best[::-1]]
         ax.plot(*zip(*points, strict=True), color=GREY, linewidth=0.6, linestyle=":")
@@ -180,7 +188,7 @@ def panel(ax: Axes, preset: str, runs: Sequence[Run]) -> None:
     ax.set(
         xscale="log",
         yscale="log",
-        xlabel="wall time, s",
+        xlabel="wall time, s" if wall else "processor time of one thread (published: wall time), s",
         ylabel="absolute L2 error",
         title=f"{preset}, {parameters:,} parameters",
     )

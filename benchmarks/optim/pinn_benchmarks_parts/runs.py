@@ -70,11 +70,12 @@ class Run:
         """Position of the first evaluation at most the error."""
         return next((k for k, found in enumerate(self.errors) if found <= error), None)
 
-    def best_at(self, seconds: float) -> float | None:
-        """The least error up to a wall time; None if the run ended before."""
-        if not self.wall or self.wall[-1] < seconds * 0.98:
+    def best_at(self, seconds: float, wall: bool = True) -> float | None:
+        """The least error up to a wall or processor time; None if the run ended before."""
+        times = self.wall if wall else self.processor
+        if not times or times[-1] < seconds * 0.98:
             return None
-        return min((error for error, at in zip(self.errors, self.wall, strict=True) if at <= seconds), default=math.inf)
+        return min((error for error, at in zip(self.errors, times, strict=True) if at <= seconds), default=math.inf)
 
 
 def trained(
