@@ -74,6 +74,7 @@ def test_every_public_name_that_code_uses_is_imported_on_its_page(page: Path) ->
     names = [node for node in nodes if isinstance(node, ast.Name)]
     known = {alias.asname or alias.name for alias in imports}
     known |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    known |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     assert {node.id for node in names} & public <= known
 
 

@@ -92,8 +92,11 @@ def is_users(module: types.ModuleType | None) -> bool:
     if module.__name__.partition(".")[0] in sys.builtin_module_names:
         return False
     origin = getattr(module, "__file__", None)
-    if origin is None:
-        return getattr(module, "__spec__", None) is None
+    if origin is None:  # a folder without __init__.py, or a module that was made at run time
+        folders = list(getattr(module, "__path__", ()))
+        return (
+            any(is_users_file(Path(one)) for one in folders) if folders else getattr(module, "__spec__", None) is None
+        )
     return is_users_file(Path(origin))
 
 
@@ -112,9 +115,8 @@ class _Walk:
     kept: list[Any] = field(default_factory=list)  # so that no id is given a second time
     modules: dict[str, types.ModuleType] = field(default_factory=dict)
     texts: set[str] = field(default_factory=set)
-    found: dict[str, str] = field(
-        default_factory=dict
-    )  # modules that are imported when a function runs, and their folders
+    folders: set[str] = field(default_factory=set)  # packages without a file of their own
+    found: dict[str, str] = field(default_factory=dict)  # what is imported when a function runs, and where it is
     uses: set[tuple[str, str]] = field(default_factory=set)
 
     def put(self, *parts: Any) -> None:
@@ -190,6 +192,9 @@ class _Walk:
         if module is not None and module.__name__ != "__main__":
             self.modules[module.__name__] = module
         self.code(function.__code__, name)
+        package = str(function.__globals__.get("__package__") or "")
+        for imported, level, names in _imports(function.__code__):
+            self.imported(_absolute(imported, level, package), names)
         used = sorted(_names(function.__code__))
         for one in used:
             if one in function.__globals__:
@@ -209,12 +214,16 @@ class _Walk:
     def code(self, code: types.CodeType, name: str) -> None:
         self.put(code.co_code, code.co_flags, *code.co_varnames, *code.co_names, *code.co_freevars)
         self.each(code.co_consts, f"a constant of {name}")
-        for module, level in _imports(code):
-            if level == 0:
-                self.imported(module)
 
-    def imported(self, module: str) -> None:
-        """What a function imports when it runs: of the user's modules, the whole text, and of what they import."""
+    def imported(self, module: str, names: Iterable[str] = ()) -> None:
+        """What a function imports when it runs, with names that may be modules: of the user's the whole text, and of what they import."""
+        self.text_of(module)
+        if module in self.found or module in self.folders:
+            for one in names:
+                self.text_of(f"{module}.{one}")
+
+    def text_of(self, module: str) -> None:
+        """The text of a module, once."""
         if module in self.texts:
             return
         self.texts.add(module)
@@ -224,18 +233,23 @@ class _Walk:
             spec = None
         path = Path(spec.origin) if spec is not None and spec.origin and spec.has_location else None
         if path is None or path.suffix != ".py" or not is_users_file(path):
+            places = (spec.submodule_search_locations or ()) if spec is not None and path is None else ()
+            if any(is_users_file(Path(one)) for one in places):
+                self.folders.add(module)
             self.put(module, _version(module))
             return
         text = path.read_bytes()
         self.put(module, text)
         depth = module.count(".") + (path.name == "__init__.py")
         self.found[module] = str(path.resolve().parents[depth])
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     self.imported(alias.name)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                self.imported(node.module)
+            elif isinstance(node, ast.ImportFrom):
+                base = _absolute(node.module or "", node.level, package)
+                self.imported(base, [alias.name for alias in node.names])
 
     def type(self, kind: type, name: str) -> None:
         self.put(kind.__module__, kind.__qualname__)
@@ -280,14 +294,22 @@ def _names(code: types.CodeType) -> set[str]:
     return found
 
 
-def _imports(code: types.CodeType) -> Iterator[tuple[str, int]]:
-    """(module, level) of the imports in the code."""
+def _imports(code: types.CodeType) -> Iterator[tuple[str, int, list[str]]]:
+    """(module, level, names) of the imports in the code and in the functions in it."""
     constants: list[Any] = []
     for instruction in dis.get_instructions(code):
-        if instruction.opname == "IMPORT_NAME":
-            yield instruction.argval, int(constants[-2]) if len(constants) > 1 and isinstance(constants[-2], int) else 0
-        elif instruction.opname == "LOAD_CONST":
+        if instruction.opname == "LOAD_CONST":
             constants.append(instruction.argval)
+        elif instruction.opname == "IMPORT_NAME":  # after its level and its names
+            level, names = constants[-2:]
+            yield instruction.argval, int(level), list(names or ())
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _imports(constant)
+
+
+def _absolute(module: str, level: int, package: str) -> str:
+    return importlib.util.resolve_name("." * level + module, package) if level and package else module
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:

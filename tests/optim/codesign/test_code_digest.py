@@ -41,11 +41,13 @@ def train(device, seed, scale=2.0):
     if seed in {{"many", "constants", 7}}:
         return 0
     import {other}
+    from study_package import near
     held = SETTINGS.twice() * len(TABLE) + cached(seed) + float(START.sum())
-    return inner([scale, held]) + {helper}.part(seed) + (lambda: {other}.last(seed))()
+    return near.far(seed) + inner([scale, held]) + {helper}.part(seed) + (lambda: {other}.last(seed))()
 """
 HELPER = "FACTOR = 3\ndef part(x):\n    return deeper(x) * FACTOR\ndef deeper(x):\n    return x\ndef idle(x):\n    return 0\n"
 OTHER = "def last(x):\n    return x\n"
+NEAR, DEEP = "from .deep import far\n", "def far(x):\n    return x + 1\n"
 
 
 @pytest.fixture
@@ -57,6 +59,8 @@ def digest_of(tmp_path, monkeypatch):
     def made(changes=(), at_import=lambda module: None):
         k = next(names)
         texts = {"study_file": FILE, "study_helper": HELPER, "study_other": OTHER}
+        texts |= {"study_package/near": NEAR, "study_package/deep": DEEP}
+        (tmp_path / "study_package").mkdir(exist_ok=True)  # without __init__.py
         for old, new in changes:
             assert any(old in text for text in texts.values())
             texts = {name: text.replace(old, new) for name, text in texts.items()}
@@ -64,9 +68,9 @@ def digest_of(tmp_path, monkeypatch):
             (tmp_path / f"{name}.py").write_text(
                 text.format(helper="study_helper", other="study_other") if name == "study_file" else text
             )
-            sys.modules.pop(name, None)
+            sys.modules.pop(name.replace("/", "."), None)
         importlib.invalidate_caches()
-        for cached in tmp_path.glob("__pycache__/*"):  # files that change within a second
+        for cached in tmp_path.rglob("__pycache__/*"):  # files that change within a second
             cached.unlink()
         module = importlib.import_module("study_file")
         at_import(module)
@@ -74,7 +78,7 @@ def digest_of(tmp_path, monkeypatch):
         return code_digest(module.train, "train")
 
     yield made
-    for name in ("study_file", "study_helper", "study_other"):
+    for name in [one for one in sys.modules if one.startswith("study_")]:
         sys.modules.pop(name, None)
 
 
@@ -93,6 +97,7 @@ def digest_of(tmp_path, monkeypatch):
         ("FACTOR = 3", "FACTOR = 4"),
         ("def deeper(x):\n    return x", "def deeper(x):\n    return 2 * x"),
         ("def last(x):\n    return x", "def last(x):\n    return -x"),
+        ("return x + 1", "return x + 2"),
     ],
 )
 def test_whatever_the_function_uses_changes_it(digest_of, old, new):
@@ -120,7 +125,7 @@ def test_a_variable_that_was_set_after_the_import_counts(digest_of):
 def test_what_a_worker_must_take_anew_is_listed(digest_of):
     found = digest_of()
     assert {module.__name__ for module in found.modules} == {"study_file", "study_helper"}
-    assert found.imported == ("study_other",)
+    assert set(found.imported) == {"study_other", "study_package.near", "study_package.deep"}
 
 
 @pytest.mark.slow
