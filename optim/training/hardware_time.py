@@ -30,7 +30,7 @@ from ...devicemodel.cost.refinement import product_work, scaling_work
 from ...devicemodel.cost.solver_array import SolverArray
 from ...devicemodel.cost.workload import Workload
 from ...devicemodel.device import order_of
-from ...devicemodel.host.refine import Refined
+from ...devicemodel.host.refine import Refined, settling
 from ..optimizers.base import NaturalGradient
 from ..optimizers.damping import LevenbergMarquardt
 from ..optimizers.kfac import KFAC
@@ -111,7 +111,8 @@ def modelled_seconds(optimizer: Optimizer, network: Network, step: int, host: Di
     """Time of the optimizer's latest step, s.
 
     NaN for what has no model: systems of Kronecker factors on a device, passive arrays, optimizers of one's own that are no
-    `NaturalGradient` of this package. inf for a settled run of a device without a clock.
+    `NaturalGradient` of this package. A run that is settled, of no duration, counts as one until the slowest mode that the damping allows
+    has settled (`host.refine.settling`): 5 / lambda tau, which bounds it from above; inf without damping.
 
     Args:
         step: its number, from 0. host: None: `DigitalHost()`.
@@ -185,10 +186,10 @@ def _(optimizer: TNGD, record: StepRecord, network: Network, step: int, host: Di
         )
     digital = network.work(sources).derivatives(layout) / host.rate
     programmings = record.programmings if record.reading in ("refined", "gradient") else 1
-    attempts = max(1, record.attempts)
-    return step_cost(
-        array, technology, record.analog_seconds, digital, host, attempts, work, programmings=programmings
-    ).seconds
+    attempts, analog = max(1, record.attempts), record.analog_seconds
+    if math.isinf(analog):
+        analog = settling(record.damping, order_of(optimizer.device)) * array.tau * attempts
+    return step_cost(array, technology, analog, digital, host, attempts, work, programmings=programmings).seconds
 
 
 def _hardware(device: Any) -> tuple[Technology, str | None]:

@@ -65,6 +65,15 @@ def test_a_step_takes_what_the_cost_model_says(technology, reading, plan, system
     assert cost.counts.work.products == record.products == plan.products
 
 
+def test_a_settled_run_lasts_until_the_slowest_mode_that_the_damping_allows_has_settled():
+    settings = {"duration": math.inf, "reading": "bare", "damping": 0.01}
+    found = steps_of("tngd", settings=settings)
+    cost = Scenario(2410, BATCH, 9, "dual", preset("paper"), 5 / 0.01, forward=forward_of(digits())).cost()
+    assert found == [pytest.approx(cost.seconds, rel=1e-12)]
+    assert math.exp(-0.01 * 5 / 0.01) < 0.01  # what is left of that mode
+    assert found[0] > 5 / 0.01 * 1e-6
+
+
 def test_operations_of_digital_steps():
     F = forward_of(digits())
     assert steps_of("sgd") == steps_of("adam") == [3 * F / RATE]
