@@ -152,7 +152,7 @@ def of_dies(runs: Runs, seeds: list[int]) -> str:
 
 
 DIES = {
-    "integrated, calibrated": Setup(1e-2, 24, deflation=20),
+    "integrated, calibrated": Setup(1e-2, 24, deflation=25),
     "integrated, calibrated, further": Setup(1e-5, deflation=45),
     "none: conjugate gradients, deflation of 20": Setup(1e-2, 24, "none", deflation=20, rounds=60),
     "none: conjugate gradients": Setup(1e-2, 24, "none", rounds=100),

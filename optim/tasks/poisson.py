@@ -49,7 +49,7 @@ PLAN = Plan(
     evaluate_every=5,
     settings={
         "sgd": {"lr": 1e-4},
-        "adam": {"lr": 3e-3},
+        "adam": {"lr": 1e-2, "schedule": "cosine"},
         "ngd": _NATURAL_GRADIENT,
         "ngd-cg": {"lr": 1.0, "damping": DAMPING},
         "tngd": {**_NATURAL_GRADIENT, "duration": math.inf},

@@ -27,7 +27,7 @@ TIMES = 50
 """Adam's steps for each of a natural gradient's."""
 ADAM_RATE, ADAM_WEIGHT = 1e-2, 1000.0
 """First rate, which falls along a cosine, and boundary weight: the best of `benchmarks/optim/poisson_first_order.py --tune`."""
-DAMPING, DEFLATION = 1e-2, 20
+DAMPING, DEFLATION = 1e-2, 25
 """Of dies. With the largest eigenvectors taken out they bear this damping (`docs/pinns.md`)."""
 TARGETS = (1e-3, 1e-4)
 

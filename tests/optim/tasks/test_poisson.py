@@ -92,7 +92,7 @@ def test_resume_is_bit_exact(tmp_path, optimizer):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 model = task.model()
-            history = train(task, optimizer, steps, model=model, evaluate_every=2, checkpoint=path)
+            history = train(task, optimizer, steps, model=model, evaluate_every=2, checkpoint=path, schedule="constant")
         models.append(model)
         histories.append(history)
     assert torch.equal(flat(models[0].parameters()), flat(models[1].parameters()))
@@ -100,7 +100,7 @@ def test_resume_is_bit_exact(tmp_path, optimizer):
     assert histories[0].evaluations == histories[1].evaluations
     assert histories[1].score == RELATIVE_ERROR
     with pytest.raises(InputError, match=r"another run: task poisson\(seed=0.*this run: poisson\(seed=1"):
-        train(poisson(seed=1, **SMALL), optimizer, 6, checkpoint=path)
+        train(poisson(seed=1, **SMALL), optimizer, 6, checkpoint=path, schedule="constant")
 
 
 def test_systems_of_its_training_are_those_of_the_residuals():
