@@ -48,7 +48,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from dies import card_of_preset, counted
 
 TARGETS = (1e-3, 1e-4, 1e-5, 4.75e-7)
-ADAM_RATES, ADAM_SEARCH_STEPS = (1e-3, 3e-3, 1e-2, 3e-2), 1000
+ADAM_RATES, ADAM_SEARCH_STEPS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), 1000
 MARKS = ("<!-- burgers -->\n", "<!-- end -->")
 DIE_DAMPING = LevenbergMarquardt(start=1.0, factor=0.7, lowest=1e-3)
 
@@ -151,15 +151,15 @@ ROWS = {
     "NGD, large": LARGE,
     "NGD, small": Row("ngd", colour=BLUE),
     "Adam, small, 50 times the steps": Row(
-        "adam", 6000, settings={"lr": 1e-2}, kind=ByAutograd, every=250, seeds=1, colour=ORANGE
+        "adam", 6000, settings={"lr": 3e-2}, kind=ByAutograd, every=250, seeds=1, colour=ORANGE
     ),
-    "Adam, small, equal time": Row("adam", 2400, settings={"lr": 1e-2}, kind=ByAutograd, every=100, seeds=1),
+    "Adam, small, equal time": Row("adam", 2400, settings={"lr": 3e-2}, kind=ByAutograd, every=100, seeds=1),
     "TNGD on the ideal device, small": Row("tngd", seeds=1, colour=SKY),
     "NGD, small, the same points": Row("ngd", kind=SamePoints, seeds=1, colour=GREEN),
     "NGD, small, edges by weight": Row("ngd", kind=EdgesByWeight, seeds=1, colour=GREY),
     "NGD, large, nu = 0.01": replace(LARGE, viscosity=0.01, seeds=1, colour=""),
-    "TNGD on a die, 300 points": Row("tngd", 30, batch=300, settings={"damping": DIE_DAMPING}, seeds=1, die=1),
-    "TNGD on the ideal device, 300 points": Row("tngd", 30, batch=300, seeds=1),
+    "TNGD on a die, 300 points": Row("tngd", 100, batch=300, settings={"damping": DIE_DAMPING}, seeds=1, die=1),
+    "TNGD on the ideal device, 300 points": Row("tngd", 100, batch=300, seeds=1),
 }
 
 
@@ -341,6 +341,8 @@ def main() -> None:
     print(text)
     for name in (name for name in names if ROWS[name].die is not None):
         print(f"{name}: {found[name][0]['outcomes']}, {found[name][0]['readings']}")
+    if not any(ROWS[name].colour for name in names):
+        return
     drawn = picture(found, names[0])
     save(drawn, arguments.out / "burgers.png")
     if arguments.docs is not None:

@@ -47,7 +47,7 @@ PLAN = Plan(
     evaluate_every=10,
     settings={
         "sgd": {"lr": 1e-3},
-        "adam": {"lr": 3e-3, "schedule": "cosine"},
+        "adam": {"lr": 3e-2, "schedule": "cosine"},
         "ngd": _NATURAL_GRADIENT,
         "tngd": {**_NATURAL_GRADIENT, "duration": math.inf},
     },
