@@ -40,7 +40,7 @@ from thermograd.cli.outputs import to_json
 from thermograd.devicemodel.cost.model import Scenario
 from thermograd.optim.optimizers.ngd import NGD, NGDCG
 from thermograd.optim.optimizers.tngd import TNGD
-from thermograd.report.figures.style import CYCLE, save, styled
+from thermograd.report.figures.style import CYCLE, log_ticks, save, styled
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "optim"))
 
@@ -251,7 +251,13 @@ def draw(ax: Axes, rows: list[dict[str, Any]], letter: str) -> None:
         colour, dash = STYLES[name]
         x, y = [row[letter] for row in there], [row["seconds"][name] for row in there]
         ax.loglog(x, y, dash, color=colour, marker="o", markersize=3, linewidth=1.3, label=name)
-    ax.set(xlabel="parameters N" if letter == "parameters" else "outputs dz")
+    if letter == "parameters":
+        log_ticks(ax.xaxis)
+        ax.set(xlabel="parameters N")
+    else:
+        ax.set_xticks(ALL_OUTPUTS, [str(dz) for dz in ALL_OUTPUTS])
+        ax.set_xticks([], minor=True)
+        ax.set(xlabel="outputs dz")
 
 
 @styled
@@ -260,6 +266,7 @@ def picture(panels: dict[str, list[dict[str, Any]]]) -> Figure:
     axes = figure.subplots(1, 2, sharey=True)
     for ax, (letter, rows) in zip(axes, panels.items(), strict=True):
         draw(ax, rows, letter)
+    log_ticks(axes[0].yaxis)
     axes[0].set(ylabel="time of an iteration, s", title=f"b = {BATCH}, dz = {OUTPUTS}")
     axes[1].set(title=f"b = {BATCH}, N = {SIZE:,}")
     handles, labels = axes[0].get_legend_handles_labels()
