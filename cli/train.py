@@ -61,7 +61,7 @@ def train(
         typer.Option(
             "--task",
             help="digits (1797 digits, 8 x 8), mnist or fashion-mnist (28 x 28; need --data), autoencoder (of digits; with --data of "
-            "mnist), poisson or burgers (physics-informed networks), squad (needs --data, and a model's folder in "
+            "mnist), poisson, poisson-cube or burgers (physics-informed networks), squad (needs --data, and a model's folder in "
             "THERMOGRAD_SQUAD_MODEL) or another of docs/tasks.md. Default: digits.",
             metavar="NAME",
         ),

@@ -31,7 +31,7 @@ __all__ = ["picture", "save", "stamps", "table"]
 TARGETS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 STAMPS = (5, 10, 20, 60, 120, 300, 600)
 COLOURS = {
-    "ngd": BLUE, "straight": SKY, "levenberg": ORANGE, "spring": PURPLE, "tngd": GREEN, "adam": VERMILLION,
+    "ngd": BLUE, "straight": SKY, "levenberg": ORANGE, "spring": PURPLE, "small": BLACK, "tngd": GREEN, "adam": VERMILLION,
 }  # fmt: skip
 MARKERS = "ovs^"
 
@@ -188,7 +188,7 @@ def panel(ax: Axes, preset: str, runs: Sequence[Run], wall: bool) -> None:
     ax.set(
         xscale="log",
         yscale="log",
-        xlabel="wall time, s" if wall else "processor time of one thread (published: wall time), s",
+        xlabel="wall time, s" if wall else "processor time, s (published: wall)",
         ylabel="absolute L2 error",
         title=f"{preset}, {parameters:,} parameters",
     )

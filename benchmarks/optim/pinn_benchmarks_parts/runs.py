@@ -27,6 +27,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         {"line_search": False, "geodesic": None, "damping": tg.LevenbergMarquardt(1e-2, 0.7, lowest=1e-14)},
     ),
     "spring": ("ngd", {"spring": 0.3}),
+    "small": ("ngd", {"damping": 1e-10}),
     "tngd": ("tngd", {}),
     "adam": ("adam", {}),
 }
@@ -36,6 +37,7 @@ LABELS = {
     "straight": "NGD, line search",
     "levenberg": "NGD, Levenberg-Marquardt",
     "spring": "NGD, line search, acceleration, SPRING 0.3",
+    "small": "NGD, line search, acceleration, damping 1e-10",
     "tngd": "the first, TNGD on the ideal device",
     "adam": "Adam",
 }
