@@ -45,7 +45,7 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = (), scores: Sequ
         scores: names of those to draw; None: all.
     """
     chosen = [name for name in study["scores"] if scores is None or name in scores]
-    figure = Figure(figsize=(3.6 * len(chosen), 3.5), layout="constrained")
+    figure = Figure(figsize=(3.3 if len(chosen) == 1 else 3.6 * len(chosen), 3.3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(chosen)))
     for k, (ax, name) in enumerate(zip(panels, chosen, strict=True)):
         _panel(ax, study, name, limits if k == 0 else ())

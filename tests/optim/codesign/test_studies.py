@@ -138,7 +138,7 @@ def test_a_run_that_diverged_is_counted_and_left_out_of_the_mean(tmp_path):
 
 @pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_workers():
-    one, two = (study("digits", "tolerance", **{**DIGITS, "levels": (0.1,), "workers": workers}) for workers in (1, 2))
+    one, two = (study(error_of_a_solution, "tolerance", **{**SMALL, "levels": (0.1,), "workers": n}) for n in (1, 2))
     assert one == two
 
 
