@@ -6,7 +6,6 @@ One process imports everything and forks each attempt. It prints JSON: for each 
 where attempts began, and where they were killed.
 """
 
-import contextlib
 import importlib
 import json
 import os
@@ -23,9 +22,11 @@ from torch import nn
 from thermograd.optim.tasks.classification import Classification
 from thermograd.optim.training.experiment import Experiment, run_experiment
 
+for late in ("joblib.externals.loky", "sympy", "torch._dynamo"):  # here once, and not in each attempt
+    importlib.import_module(late)
 training = importlib.import_module("thermograd.optim.training.train")
 importlib.import_module("thermograd.optim.training.experiment").STALE = 0.0
-STEPS, EVERY, SEED = 12, 3, 7
+STEPS, EVERY, SEED = 10, 3, 7
 DIE = {"kind": "surrogate", "card": "integrated", "extrapolate": True}
 FORGETFUL = "forgetful"
 """The control: a resumed run that does not restore torch's random state, of which dropout draws."""
@@ -82,7 +83,6 @@ def forked(case, folder, result, first=lambda: None):
         try:
             first()
             result.write_text(json.dumps(trained(case, folder)))
-            Path(f"{result}.modules").write_text(" ".join(sys.modules))
             os._exit(0)
         except BaseException:  # noqa: BLE001 - the child must not go on as its parent
             traceback.print_exc()
@@ -142,9 +142,6 @@ def main(folder):
         whole, torn = folder / f"whole{number}", folder / f"torn{number}"
         torn.mkdir()
         os.waitpid(forked(case, whole, folder / f"{number}.json"), 0)
-        for name in (folder / f"{number}.json.modules").read_text().split():  # once, and not in each attempt
-            with contextlib.suppress(Exception):
-                importlib.import_module(name)
         result, began, died = killed(case, torn, (SEED, number))
         left = [path.name for path in (torn / "checkpoints").iterdir() if path.name.startswith(".")]
         found[case] = {"whole": json.loads((folder / f"{number}.json").read_text()), "torn": result}
