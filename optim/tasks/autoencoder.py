@@ -59,7 +59,7 @@ def _plan(start: float, adam: float) -> Plan:
     )
 
 
-PLANS = {"digits": _plan(1.0, 0.013), "mnist": _plan(3.0, 0.013), "fashion-mnist": _plan(3.0, 0.013)}
+PLANS = {"digits": _plan(1.0, 0.013), "mnist": _plan(3.0, 0.003), "fashion-mnist": _plan(3.0, 0.003)}
 """With p outputs an image's curvature has p rows, 64 or 784, and a batch of 256 of them is no dual system for a die. One label drawn
 for each image (`curvature="mc-fisher"`) makes a system of 256 cells, which `NGD` and `TNGD` share; `NGDCG` takes the whole matrix."""
 
