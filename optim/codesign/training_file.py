@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ...circuits.errors import InputError
+from ...circuits.files import sha256
 from ..tasks.task import Task
 
 _WANTED = "define train(device, seed), which returns a score, or task(), which returns a Task"
@@ -52,7 +53,7 @@ def read_training(path: Path) -> Any:
 def _run(path: Path) -> ModuleType:
     name = path.stem
     if not name.isidentifier() or name in sys.modules:
-        name = f"user_file_{abs(hash(path.resolve()))}"
+        name = f"file_{sha256(str(path.resolve()).encode())[:12]}"  # the same in every process, as the digests of its classes
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None
     assert spec.loader is not None

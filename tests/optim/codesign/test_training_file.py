@@ -6,6 +6,7 @@ import textwrap
 import pytest
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.files import sha256
 from thermograd.circuits.technology.presets import PRESETS
 from thermograd.optim.codesign.studies import study
 from thermograd.optim.codesign.training_file import read_training
@@ -31,10 +32,13 @@ def write(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def test_a_function_or_a_task_of_the_file(write):
+def test_a_function_or_a_task_of_the_file(write, tmp_path):
     assert read_training(write("def train(device, seed):\n    return 0.5\n"))(None, 0) == 0.5
     task = read_training(write("import thermograd as tg\ndef task():\n    return tg.make_task('digits')\n", "other.py"))
     assert task.name == digits().name
+    # as a module that is there already is called; its name holds no random hash
+    named = [read_training(write("def train(device, seed):\n    return 1\n", "json.py")).__module__ for _ in range(2)]
+    assert named[0] == named[1] == f"file_{sha256(str(tmp_path / 'json.py').encode())[:12]}"
 
 
 @pytest.mark.parametrize(
