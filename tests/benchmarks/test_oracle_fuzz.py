@@ -1,11 +1,11 @@
-"""benchmarks/optim/oracle_fuzz.py: a slice of its cases, and its controls: a step 1e-4 off and a sample left out are found."""
+"""benchmarks/optim/curvature/oracle_fuzz.py: a slice of its cases, and its controls: a step 1e-4 off and a sample left out are found."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "optim"))  # scripts, not a package
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "optim" / "curvature"))  # scripts, not a package
 
 from oracle_fuzz import fuzz, table
 from oracle_fuzz_parts.examine import examine

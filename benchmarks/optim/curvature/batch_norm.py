@@ -1,6 +1,6 @@
 """A small CNN on digits with batch normalisation, or with group normalisation in its place, by damping.
 
-    python benchmarks/optim/batch_norm.py [--steps 60] [--seeds 0,1,2]
+    python benchmarks/optim/curvature/batch_norm.py [--steps 60] [--seeds 0,1,2]
 
 1,922 parameters, 24 normalised channels, batch 64, momentum 0.5. With batch normalisation the curvature holds the batch's statistics
 constant, and the gradient is exact; `outside` is the length of what of the gradient is not M^T s, over the gradient's, in the first step.

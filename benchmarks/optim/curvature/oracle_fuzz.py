@@ -1,7 +1,7 @@
 r"""Random models, losses and maskings: each step of each optimizer against the dense (C + lambda I)^-1 g in float64.
 
-    python benchmarks/optim/oracle_fuzz.py --seconds 120 --seed 0 [--json faults.json]
-    python benchmarks/optim/oracle_fuzz.py --seed 0 --place 17            # one case alone, with its model
+    python benchmarks/optim/curvature/oracle_fuzz.py --seconds 120 --seed 0 [--json faults.json]
+    python benchmarks/optim/curvature/oracle_fuzz.py --seed 0 --place 17            # one case alone, with its model
 
 A case is a network from a grammar of layers (`oracle_fuzz_parts/grammar.py`), with outputs that closures make of it in several ways, a loss
 with weights and masks (`losses.py`), one to three micro-batches, an optimizer, and one to three steps. The oracle (`oracle.py`) shares

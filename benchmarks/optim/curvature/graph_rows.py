@@ -1,6 +1,6 @@
 """Time of rows of the Jacobian for parameters without a direct form: through the nodes that use them, and by a backward pass for each.
 
-    python benchmarks/optim/graph_rows.py [--repeat 5] [--docs docs/curvature.md]
+    python benchmarks/optim/curvature/graph_rows.py [--repeat 5] [--docs docs/curvature.md]
 
 Networks with cross-entropy of 10 classes have 64 samples, k = 576, in float32; physics-informed networks are closures of a user's own,
 in float64. Times are medians of the processor time of one thread, in ms; that of plain passes is extrapolated from `PLAIN_ROWS` rows.

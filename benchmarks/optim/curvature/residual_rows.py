@@ -1,6 +1,6 @@
 """Time of what a step of NGD on a `ResidualLoss` is made of, beside Adam's step on the same network and points.
 
-    python benchmarks/optim/residual_rows.py [--repeat 9] [--docs docs/residuals.md]
+    python benchmarks/optim/curvature/residual_rows.py [--repeat 9] [--docs docs/residuals.md]
 
 Poisson's equation in a cube of d dimensions, -laplace u = d pi^2 prod sin(pi x_i), in float64. Times are medians of the processor
 time of one thread, in ms. Adam's closure is the fastest of three: autograd.grad twice, `laplacian` of the whole batch, the
