@@ -52,7 +52,7 @@ COMMANDS = {
 }
 SCRUBBED = {
     r"\b[0-9a-f]{24,64}\b": "DIGEST",
-    r'"(digital_seconds|device_seconds)": (\[[^\]]*\]|[^\n,]*)': r'"\1": "CLOCK"',
+    r'"(digital_seconds|device_seconds|processor_seconds)": (\[[^\]]*\]|[^\n,]*)': r'"\1": "CLOCK"',
     r"[-+.e\d]+ s, device simulated in [-+.e\d]+ s": "CLOCK",
     r'"(simulator|thermograd)": "[^"]*"': r'"\1": "VERSION"',
 }
