@@ -295,7 +295,11 @@ class Curvature(Factor):
     def _assignment(self) -> Assignment:
         known = self._verified.get(self.call_shapes)
         with self._statistics.constant(inputs_only=True):
-            return assign(self.batch, self.parameters, self.trained, self.dtype, known)
+            found = assign(self.batch, self.parameters, self.trained, self.dtype, known)
+        if known is not None and len(found.structure.layouts) > len(known.layouts):
+            # Outputs that did not depend on a call before, as behind weights that start at zero, do now.
+            self._verified[self.call_shapes] = found.structure
+        return found
 
     @property
     def _statistics(self) -> BatchStatistics:

@@ -5,9 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from thermograd.optim.curvature import assignment
 from thermograd.optim.curvature.assignment import Structure
 from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
+from thermograd.optim.optimizers.ngd import NGD
 
 from .layer_oracle import F64, built, check, seeded, softmax, squared
 
@@ -233,3 +235,26 @@ def test_a_batch_of_halves():
     assert found.fallbacks == []
     assert found.jacobian().dtype == torch.float32
     assert found.gram().dtype == F64
+
+
+def test_what_no_output_depends_on_at_first_is_looked_at_until_it_is_known(monkeypatch):
+    """Low-rank adapters: behind a factor that starts at zero the other's layer has no sensitivities in the first step."""
+    model = built(1, lambda: nn.Sequential(nn.Linear(3, 2, bias=False), nn.Linear(2, 3, bias=False))).double()
+    nn.init.zeros_(model[1].weight)
+    x, seen = seeded(5, 4, 3), []
+    find = assignment.sample_layouts
+
+    def watched(batch, calls, known):
+        seen.append((len(calls), len(known)))
+        return find(batch, calls, known)
+
+    monkeypatch.setattr(assignment, "sample_layouts", watched)
+    optimizer = NGD(model.parameters(), lr=0.1, damping=0.1)
+
+    def closure():
+        outputs = x + model(x)
+        return squared(outputs), outputs
+
+    for _ in range(4):
+        optimizer.step(closure)
+    assert seen == [(2, 0), (2, 1), (2, 2), (2, 2)]
