@@ -52,8 +52,8 @@ PLAN = Plan(
         "tngd-adam": {"lr": 3e-3, **_SAMPLED},
     },
 )
-"""Two epochs of the sample of 1,000 questions, scored at the end. The settings are first choices that train (docs/squad.md), not the best of
-a search: `benchmarks/optim/tune.py` finds those. The exact Gauss-Newton matrix would have b x 2 (T - 1) directions."""
+"""Two epochs of the sample of 1,000 questions, scored at the end. The settings are first choices that train, not the best of a search
+(docs/squad.md): `benchmarks/optim/tune.py` finds those. The exact Gauss-Newton matrix would have b x 2 (T - 1) directions."""
 
 
 @dataclass(frozen=True, eq=False)
