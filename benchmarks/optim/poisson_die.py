@@ -187,12 +187,12 @@ def system(seed: int = 0, steps: int = 20, interior: int = 200, boundary: int = 
 
 
 def by_law(setup: Setup, K: Tensor) -> SmallestDamping:
-    """Of a residual of 1e-2 in at most 8 rounds (`docs/limits.md`)."""
+    """Of a residual of 1e-2 in at most 20 rounds (`docs/limits.md`)."""
     now = Imperfections.of(setup.technology)
     now = now.verified(REPEATABILITY[setup.slices]) if setup.verified else now
     now = now.offsets_nulled() if setup.nulled else now
     now = now.leak_compensated() if setup.leak else now
-    return smallest_damping(K.numpy(), now, target=1e-2, rounds=8, deflation=setup.deflation)
+    return smallest_damping(K.numpy(), now, target=1e-2, rounds=20, deflation=setup.deflation)
 
 
 def of_bits(bits: int, deflation: int, damping: float, steps: int = 40) -> Setup:

@@ -69,7 +69,7 @@ def of_rounds(runs: Runs, seeds: list[int]) -> str:
 NEEDED = {1e-3: 0.03, 1e-5: 1e-5}
 """Dampings with which an ideal device reaches an error within 100 steps, by the error."""
 DEFLATIONS = (0, 5, 10, 20, 30, 40)
-BITS = range(3, 33)
+BITS = range(3, 25)
 
 
 def of_needed_bits(runs: Runs, seeds: list[int]) -> str:
@@ -158,9 +158,6 @@ DIES = {
     "none, deflated": Setup(1e-2, 24, "none", deflation=20, rounds=60),
     "none, further": Setup(1e-5, 40, "none", rounds=100),
     "6 bits": of_bits(6, 30, 0.03, 30),
-    "integrated, nulled": Setup(0.03, 30, "preset", deflation=15, nulled=True),
-    "ideal": Setup(1e-2, 24, "ideal"),
-    "ideal, further": Setup(1e-5, 40, "ideal"),
 }
 
 
