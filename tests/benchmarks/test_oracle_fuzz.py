@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "optim" / "curvature"))  # scripts, not a package
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "optim" / "curvature")
+)  # scripts, not a package
 
 from oracle_fuzz import fuzz, table
 from oracle_fuzz_parts.examine import examine
