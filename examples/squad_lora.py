@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 import thermograd as tg
-from thermograd.optim.tasks import squad
 
 try:
     from peft import LoraConfig, get_peft_model
@@ -68,7 +67,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     arguments = parser.parse_args(argv)
 
     torch.manual_seed(arguments.seed)
-    task = squad(arguments.data, arguments.model, length=arguments.length, held_out=arguments.held_out)
+    settings = {"path": arguments.data, "model": arguments.model, "length": arguments.length}
+    task = tg.make_task("squad", {**settings, "held_out": arguments.held_out})
     model = Spans(arguments.model).train()
     trained = [p for p in model.parameters() if p.requires_grad]
     print(f"{sum(p.numel() for p in trained)} parameters trained on {len(task.inputs)} questions")

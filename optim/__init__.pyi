@@ -30,6 +30,7 @@ from .tasks.mnist import mnist as mnist
 from .tasks.poisson import poisson as poisson
 from .tasks.registry import TASKS as TASKS
 from .tasks.registry import make_task as make_task
+from .tasks.squad import squad as squad
 from .tasks.task import Plan as Plan
 from .tasks.task import Score as Score
 from .tasks.task import Task as Task
@@ -99,6 +100,7 @@ __all__ = [
     "run_experiment",
     "second_derivative",
     "settings_for",
+    "squad",
     "train",
     "training_error_budget",
     "value_and_gradient",
