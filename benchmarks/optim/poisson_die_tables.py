@@ -42,7 +42,7 @@ from poisson_die import CELLS, TARGETS, Runs, Setup, by_law, damped, of_bits, sy
 from poisson_runs import replace_table, spread, steps_to
 
 ROUNDS = (0, 1, 2, 3, 4, 8)
-GRID = {20: (1e-2, 3e-3), 10: (0.15,)}
+GRID = {20: (1e-2,)}
 """Dampings by deflation."""
 FEW = 20
 """Steps of the table of rounds."""
