@@ -51,6 +51,7 @@ TARGETS = (1e-3, 1e-4, 1e-5, 4.75e-7)
 ADAM_RATES, ADAM_SEARCH_STEPS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), 1000
 MARKS = ("<!-- burgers -->\n", "<!-- end -->")
 DIE_DAMPING = LevenbergMarquardt(start=1.0, factor=0.7, lowest=1e-3)
+"""As for the task `poisson` (`poisson_table.py`); less was not tried."""
 
 
 class SamePoints(Burgers):
