@@ -54,5 +54,6 @@ def _explain(error: ValidationError, title: str) -> str:
         whole = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
         got = "" if whole else f", got {item['input']!r:.100}"
         remedy = " (remove it or correct its spelling)" if item["type"] == "extra_forbidden" else ""
-        problems.append(f"{title}{field}: {what}{got}{remedy}")
+        named = not field and what.startswith(title)
+        problems.append(f"{'' if named else f'{title}{field}: '}{what}{got}{remedy}")
     return "; ".join(problems)

@@ -204,11 +204,11 @@ def whole(option: str, text: str) -> int:
 
 
 def seeds(option: str, text: str) -> list[int]:
-    """The die seeds of an option such as `--dies 1,2,3`."""
+    """The seeds of an option such as `--dies 1,2,3`."""
     values = numbers(option, text)
     for value in values:
         if value < 0 or value != int(value):
             raise InputError(f"{option}: {value:g} is not a seed; seeds are whole numbers >= 0")
         if values.count(value) > 1:
-            raise InputError(f"{option}: {value:g} occurs twice, and would count as two dies; give each seed once")
+            raise InputError(f"{option}: {value:g} occurs twice, and would count as two; give each seed once")
     return [int(value) for value in values]

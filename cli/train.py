@@ -31,6 +31,19 @@ from .training.one import train_once
 OUT = Path("out/train")
 """Folder of an experiment without --out; a file's has a folder of its name in it."""
 
+_KEYS = {
+    "task": "task=NAME",
+    "seed": "seeds=[0]",
+    "batch": "batch=VALUE",
+    "optimizer": "run.LABEL.optimizer=NAME",
+    "schedule": "run.LABEL.schedule=NAME",
+    "device": "run.LABEL.device.kind=NAME",
+    "die": "run.LABEL.dies=[1]",
+    **{name: f"run.LABEL.device.{name}=VALUE" for name in ("card", "technology", "extrapolate")},
+    **{name: f"run.LABEL.settings.{name}=VALUE" for name in ("lr", "damping", "duration", "reading")},
+}
+"""What --set replaces in an experiment's file in the place of an option."""
+
 app = typer.Typer()
 
 
@@ -248,9 +261,9 @@ def _reject(given: dict[str, Any], experiment: Path | None) -> None:
                     else "leave it out, or train with one --seed"
                 )
                 raise InputError(f"--{option} does not apply to several trainings (--seeds): {remedy}")
-            key = "run.LABEL.settings" if option in ("lr", "damping", "duration", "reading") else "run.LABEL"
-            remedy = f"--set {'seeds=[0]' if option == 'seed' else f'{key}.{option}=VALUE'}"
-            raise InputError(f"--{option} does not apply to an experiment's file: change its text, or use {remedy}")
+            key = _KEYS.get(option)
+            remedy = "leave it out" if key is None else f"change its text, or use --set {key}"
+            raise InputError(f"--{option} does not apply to an experiment's file: {remedy}")
 
 
 def _end(problem: str) -> None:

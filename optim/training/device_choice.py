@@ -69,6 +69,7 @@ class DeviceChoice(Record):
                 'device of kind "surrogate" needs a card: card = "card.json", written by `thermograd calibrate --out card.json`, or a '
                 f"preset's name ({', '.join(PRESETS)})"
             )
+        self._refined(IdealDevice())
 
     def read(self, folder: Path) -> DeviceChoice:
         """The choice with paths made absolute, relative ones from a folder. InputError for a file that is missing or damaged."""
@@ -99,7 +100,9 @@ class DeviceChoice(Record):
         Raises:
             InputError: as the device and `Refined`; a die for the ideal device.
         """
-        device = self._bare(die, seed)
+        return self._refined(self._bare(die, seed))
+
+    def _refined(self, device: Device) -> Device:
         if self.refined is None:
             return device
         try:

@@ -10,7 +10,7 @@ import re
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,8 @@ class Run(Record):
             raise InputError(f"run {self.label!r}: {self.optimizer} uses no device; leave device out, or take tngd")
         if self.dies is not None and (self.device is None or self.device.kind == "ideal"):
             raise InputError(f'run {self.label!r}: dies are of a device of kind "surrogate" or "spice"; leave them out')
+        if self.schedule is not None and "schedule" in self.settings:
+            raise InputError(f"run {self.label!r}: schedule is given twice, the second time in settings: leave one out")
         if self.dies is not None and (not self.dies or min(self.dies) < 0 or len(set(self.dies)) < len(self.dies)):
             raise InputError(f"run {self.label!r}: dies are {list(self.dies)}; give at least one, each once, all >= 0")
 
@@ -161,12 +163,43 @@ class Experiment(Record):
         for name in data:
             if name not in known:
                 raise InputError(unknown_name("experiment: field", name, known))
-        found = cls(**{("runs" if name == "run" else name): value for name, value in data.items()})
+        fields = dict(data)
+        tables = fields.pop("run", [])
+        if not isinstance(tables, list) or not tables:
+            raise InputError("experiment: there are no runs: head each with [[run]]")
+        found = cls(**fields, runs=tuple(_run_of_table(table, k) for k, table in enumerate(tables)))
         runs = [
             run if run.device is None else run.model_copy(update={"device": run.device.read(folder)})
             for run in found.runs
         ]
         return found.model_copy(update={"runs": tuple(runs)})
+
+
+def _run_of_table(table: Any, number: int) -> Run:
+    """A run of a file; errors name it by its label, or by its number from 0."""
+    if not isinstance(table, Mapping):
+        raise InputError(f"experiment: run {number} is {table!r:.60}: head each with [[run]]")
+    name = f"run {table.get('label', number)!r}"
+    for field in table:
+        if field not in Run.model_fields:
+            raise InputError(unknown_name(f"{name}: field", field, Run.model_fields))
+    try:
+        return Run(**table)
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(name) else f"{name}: {text.removeprefix('run ')}") from None
+
+
+@contextlib.contextmanager
+def _errors_of(run: Run) -> Iterator[None]:
+    """Errors of what is inside name the run."""
+    try:
+        yield
+    except InputError as error:
+        name, text = f"run {run.label!r}", str(error)
+        if text.startswith(name):
+            raise
+        raise InputError(f"{name}: {text}") from error
 
 
 @dataclass(frozen=True)
@@ -262,8 +295,9 @@ def _jobs(experiment: Experiment, task: Task, folder: Path | None) -> list[tuple
         )
         assert steps is not None
         assert every is not None
-        taken = {**settings_for(task, run.optimizer), **run.made_settings()}
-        schedule = run.schedule or check_schedule(taken.get("schedule", CONSTANT))
+        with _errors_of(run):
+            taken = {**settings_for(task, run.optimizer), **run.made_settings()}
+            schedule = run.schedule or check_schedule(taken.get("schedule", CONSTANT))
         taken.pop("schedule", None)
         check_optimizer_settings(f"run {run.label!r}", run.optimizer, run.settings, taken, task.dtype)
         plain = {name: repr(value) for name, value in sorted(taken.items())}
@@ -293,7 +327,7 @@ def _train(source: Task | _Source, job: _Job) -> dict[str, Any]:
     device = None if job.run.device is None else job.run.device.make(job.die, job.seed)
     if job.checkpoint is not None:
         _clear(job.checkpoint)
-    with contextlib.ExitStack() as stack:
+    with _errors_of(job.run), contextlib.ExitStack() as stack:
         stack.enter_context(one_thread())
         callbacks: list[Callback] = [] if job.note is None else [StepNote(job.note)]
         if job.board is not None:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...circuits.errors import InputError
 from ...circuits.spelling import unknown_name
+from ..optimizers.damping import check_number
 from ..optimizers.registry import make_optimizer, named_optimizer
 from ..tasks.registry import TASKS
 
@@ -53,6 +54,8 @@ def check_optimizer_settings(
     for key in settings:
         if key not in known:
             raise InputError(unknown_name(f"{where}: setting of {optimizer}", key, known))
+    if "lr" in taken:
+        check_number(f"{where}: lr", taken["lr"], low=0.0)
     try:
         make_optimizer(optimizer, [torch.zeros(1, dtype=dtype, requires_grad=True)], None, taken)
     except InputError as error:

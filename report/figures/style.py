@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import offset_copy
 
 from ...circuits.files import write_file
@@ -140,12 +140,15 @@ _TICKS = (
 
 
 def _accuracy_ticks(height: Callable[[float], Any], low: float, high: float) -> list[float]:
-    """Those of `_TICKS` that fit between two heights without crowding."""
+    """Those of `_TICKS` that fit between two heights without crowding; round numbers where fewer than two do."""
     taken: list[float] = []
     for tick in _TICKS:
         place = float(height(tick))
         if low <= place <= high and all(abs(place - float(height(other))) > 0.07 * (high - low) for other in taken):
             taken.append(tick)
+    if len(taken) < 2:
+        ends = (1 - 10**-low, 1 - 10**-high)
+        taken = [float(tick) for tick in MaxNLocator(5).tick_values(*ends) if ends[0] <= tick <= ends[1]]
     return sorted(taken)
 
 

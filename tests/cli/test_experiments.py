@@ -106,7 +106,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "whole run": (set_("run.Adam=3"), "what of run 'Adam'"),
     "no table": (set_("steps.x=3"), "steps is a value, no table"),
     "type": (set_("steps=many"), "steps.*'many' is no integer"),
-    "type of a setting": (set_("run.Adam.settings.lr=fast"), "run 'Adam': settings {'lr': 'fast'}"),
+    "type of a setting": (set_("run.Adam.settings.lr=fast"), "run 'Adam': lr is 'fast': give a number"),
     "option of one training": (["train", "few.toml", "--lr", "0.1"], "--set run.LABEL.settings.lr=VALUE"),
     "checkpoint": (["train", "--seeds", "0,1", "--checkpoint", "c.pt"], "--checkpoint does not apply to several"),
     "both seeds": (["train", "--seeds", "0,1", "--seed", "2"], "--seed does not apply to several"),

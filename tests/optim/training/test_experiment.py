@@ -71,7 +71,11 @@ def test_every_run_with_every_seed_and_die(tmp_path):
         ),
         (', card = "integrated"', "", 'kind "surrogate" needs a card'),
         ('"tngd"', '"ngd"', "ngd uses no device"),
-        ("seeds =", 'baseline = "SGD"\nseeds =', "baseline 'SGD' is unknown; there are: Adam, TNGD, die"),
+        ("seeds =", 'baseline = "SGD"\nseeds =', "^experiment: baseline 'SGD' is unknown; there are: Adam, TNGD, die"),
+        ("schedule =", "schedul =", "^run 'Adam': field 'schedul' is unknown; .*; did you mean schedule?"),
+        ("steps = 3", "steps = 0", "^run 'TNGD, die': field steps: Input should be greater than or equal to 1, got 0$"),
+        ("lr = 0.02", 'schedule = "constant"', "^run 'Adam': schedule is given twice"),
+        ("extrapolate = true", "refined = { round = 2 }", "^run 'TNGD, die': .* unexpected keyword argument 'round'"),
     ],
 )
 def test_errors_of_the_file_say_what_there_is(old, new, message):
@@ -87,7 +91,7 @@ def test_settings_are_checked_before_any_training_begins(tmp_path):
             "lrr = 0.02",
             "run 'Adam': setting of adam 'lrr' is unknown; there are: lr, .*; did you mean lr?",
         ),
-        ("lr = 0.02", 'lr = "fast"', "run 'Adam': settings {'lr': 'fast'}: "),
+        ("lr = 0.02", 'lr = "fast"', "run 'Adam': lr is 'fast': give a number"),
         (
             "hidden = 8",
             "hiden = 8",

@@ -109,6 +109,14 @@ def test_accuracy_axis_holds_its_values_in_order(values: list[float]) -> None:
     assert np.all(np.diff(heights) >= -1e-9)
 
 
+@pytest.mark.parametrize("values", [(0.08, 0.28), (0.972, 0.974), (0.31, 0.36), (0.5, 0.99), (0.4, 0.4), (1.0, 1.0)])
+def test_an_accuracy_axis_has_at_least_two_ticks(values: tuple[float, float]) -> None:
+    ax = Figure().add_subplot()
+    accuracy_axis(ax, values)
+    bottom, top = ax.get_ylim()
+    assert sum(bottom <= tick <= top for tick in ax.get_yticks()) >= 2
+
+
 @given(values=st.lists(st.integers(-50, 50).map(lambda k: k / 10), min_size=1, max_size=7))
 @settings(max_examples=15)
 def test_end_labels_keep_apart_and_in_order(values: list[float]) -> None:
