@@ -15,14 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from .style import BLACK, CYCLE, GREY, PALE, WIDE, accuracy_axis, log_ticks, styled
+from .style import BLACK, CYCLE, GREY, PALE, WIDE, accuracy_axis, spans_a_decade, styled, value_ticks
 
 if TYPE_CHECKING:
     from ...optim.tasks.task import Score
     from ...optim.training.experiment_result import ExperimentResult, RunResult
 
-DECADE = 10.0
-"""Ratio of the largest to the smallest value from which on an axis is logarithmic."""
 SMOOTHED = 20
 """Part of the steps over which batches' losses are averaged: a twentieth."""
 COLOURS = (*CYCLE, BLACK, GREY)
@@ -62,17 +60,17 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
         of_losses, of_scores = (
             [curve(result.of(label), against) for label in result.labels] for curve in (_losses, _scores)
         )
-        logarithmic = _spans([float(curve.x.max()) for curve in of_losses if len(curve.x)])
+        logarithmic = spans_a_decade([float(curve.x.max()) for curve in of_losses if len(curve.x)])
         for ax, curves in zip(axes[:, column], (of_losses, of_scores), strict=True):
             _draw(ax, curves, dashes, logarithmic)
         missing = [curve.label for curve in of_losses if not len(curve.x)]
         axes[1][column].set_xlabel(name + (f"\nnot known of {', '.join(missing)}" if missing else ""))
         if logarithmic:
             axes[0][column].set_xscale("log")
-            _ticks(axes[0][column].xaxis, _values(axes[:, column], 0))
+            value_ticks(axes[0][column].xaxis, _values(axes[:, column], 0))
         else:
             axes[0][column].set_xlim(left=0)
-            axes[0][column].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+            axes[0][column].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=against == "steps"))
             axes[0][column].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     full = all(run.batch is None for run in result.runs)
     axes[0][0].set_ylabel("training loss" if full else "training loss,\nmean of the latest 5 % of steps")
@@ -156,11 +154,6 @@ def _covers(curve: Curve, other: Curve) -> bool:
     return same and np.allclose(curve.middle, other.middle, rtol=0.02, atol=0.0)
 
 
-def _spans(values: Sequence[float] | np.ndarray) -> bool:
-    """Whether positive values span more than a decade; curves that end at such times are no longer than a line is wide on a linear axis."""
-    return len(values) > 0 and min(values) > 0 and max(values) > DECADE * min(values)
-
-
 def _values(axes: Sequence[Axes], coordinate: int) -> np.ndarray:
     """All finite values that the lines and bands of some axes show."""
     found = [np.asarray(line.get_xydata(), dtype=float) for ax in axes for line in ax.get_lines()]
@@ -176,14 +169,6 @@ def _value_axis(axes: Sequence[Axes], score: Score | None) -> None:
     if score is not None and score.percent:
         for ax in axes:
             accuracy_axis(ax, [float(value) for value in values])
-    elif _spans(values):
+    elif spans_a_decade(values):
         axes[0].set_yscale("log")
-        _ticks(axes[0].yaxis, values)
-
-
-def _ticks(axis: Any, values: np.ndarray) -> None:
-    """Powers of ten; of a span of less than two of them also the numbers between."""
-    log_ticks(axis)
-    if len(values) and values.max() < DECADE**2 * values.min():
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
+        value_ticks(axes[0].yaxis, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,13 +27,12 @@ from .style import (
     accuracy_axis,
     label_ends,
     log_ticks,
+    spans_a_decade,
     styled,
 )
 
 _COLOURS = {"refined": (BLUE, SKY, -6), "bare": (VERMILLION, ORANGE, 6)}
 """Of the means and of the single runs, and how far beside the mean these stand, points: else its bar would hide them."""
-_DECADE = 10.0
-"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 @styled
@@ -40,10 +40,11 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = (), scores: Sequ
     """Final scores against one imperfection, a panel for each: for each reading the mean and range of the runs, each run, the ideal device.
 
     Args:
-        study: `Study.to_dict()`.
+        study: `Study.to_dict()`, or what its JSON file holds, in which null stands for nan and inf.
         limits: further values within the axis of the first score, so that several studies can share one scale.
         scores: names of those to draw; None: all.
     """
+    study = study | {name: [_with_nan(one) for one in study[name]] for name in ("ideal", "runs")}
     chosen = [name for name in study["scores"] if scores is None or name in scores]
     figure = Figure(figsize=(3.3 if len(chosen) == 1 else 3.6 * len(chosen), 3.3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(chosen)))
@@ -56,6 +57,10 @@ def study_plot(study: dict[str, Any], limits: Sequence[float] = (), scores: Sequ
         columnspacing=1.4, fontsize=8, handler_map={tuple: HandlerTuple(ndivide=None, pad=0.3)},
     )  # fmt: skip
     return figure
+
+
+def _with_nan(run: dict[str, Any]) -> dict[str, Any]:
+    return run | {"scores": {name: math.nan if one is None else one for name, one in run["scores"].items()}}
 
 
 def _panel(ax: Axes, study: dict[str, Any], name: str, limits: Sequence[float]) -> None:
@@ -78,11 +83,14 @@ def _panel(ax: Axes, study: dict[str, Any], name: str, limits: Sequence[float]) 
         ends.append((_draw_reading(ax, reading, name, of_reading, at_top=less), reading))
     unit = "%" if percent else study["unit"]
     better = "" if score["more_is_better"] is None or score["percent"] else " (less is better)" if less else ""
-    ax.set(xlabel=f"{study['axis']} ({unit})", ylabel=f"{name}{better}")
+    ax.set(xlabel=f"{study['axis']} ({unit})", ylabel=textwrap.fill(f"{name}{better}", 40))
+    ax.update_datalim(
+        [(value, 0.0) for value in values], updatey=False
+    )  # levels where every run diverged are seen, too
     ax.xaxis.set_major_locator(FixedLocator(_apart(ax, values)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
-    ax.margins(x=0.09)
+    ax.margins(x=0.11)
     # Beside the axis: within it, dies and their bars stand close to the line.
     labels = [(baseline, f"ideal {_text(baseline, score)}", BLACK)] if finite else []
     if len(ends) > 1:
@@ -106,7 +114,7 @@ def _axis_of_scores(ax: Axes, values: list[float], score: dict[str, Any]) -> Non
         return
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    if low > 0 and high > _DECADE * low:
+    if spans_a_decade(finite):
         room = 10 ** (0.09 * math.log10(high / low))
         ax.set_yscale("log")
         ax.set_ylim(low / room, high * room)

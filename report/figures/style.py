@@ -34,6 +34,9 @@ DIVERGING = LinearSegmentedColormap.from_list("blue-orange", [BLUE, SKY, "#FFFFF
 WIDE = 9.4
 """Width of a full figure, inches; the page shows it at about 900 pixels, where 9 points are 12 pixels."""
 
+DECADE = 10.0
+"""Ratio of the largest to the smallest value from which on an axis is logarithmic."""
+
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -157,6 +160,19 @@ def log_ticks(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(numticks=8))
     axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def spans_a_decade(values: Sequence[float] | np.ndarray) -> bool:
+    """Whether values are positive and span more than a decade, so that their axis is logarithmic."""
+    return len(values) > 0 and min(values) > 0 and max(values) > DECADE * min(values)
+
+
+def value_ticks(axis: Axis, values: Sequence[float] | np.ndarray) -> None:
+    """Powers of ten on a logarithmic axis; of a span of less than two of them also the numbers between."""
+    log_ticks(axis)
+    if len(values) and max(values) < DECADE**2 * min(values):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
 
 
 def power_of_ten(value: float) -> str:

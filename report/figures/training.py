@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .style import (
     BLACK,
@@ -24,7 +25,9 @@ from .style import (
     accuracy_axis,
     label_ends,
     log_ticks,
+    spans_a_decade,
     styled,
+    value_ticks,
 )
 
 if TYPE_CHECKING:
@@ -146,16 +149,19 @@ def history_plot(
         left.plot(steps[window - 1 :], smooth, color=CYCLE[0])
     else:
         left.plot(steps, loss, color=CYCLE[0])
-    if min(loss) > 0:
+    if spans_a_decade(loss):
         left.set_yscale("log")
-        log_ticks(left.yaxis)
+        value_ticks(left.yaxis, loss)
     left.set(xlabel="step", ylabel="batch loss" if batches else "loss", title=title)
     scale, unit = (100, " (%)") if score.percent else (1, "")
     right.plot(
         [step for step, _ in evaluations], [scale * value for _, value in evaluations], color=CYCLE[0], marker="."
     )
-    if not score.percent and all(value > 0 for _, value in evaluations):
+    scores = [value for _, value in evaluations]
+    if not score.percent and spans_a_decade(scores):
         right.set_yscale("log")
-        log_ticks(right.yaxis)
+        value_ticks(right.yaxis, scores)
+    for ax in (left, right):
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     right.set(xlabel="step", ylabel=score.name + unit)
     return figure

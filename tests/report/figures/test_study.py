@@ -52,6 +52,15 @@ def test_dies_that_agree_and_dies_that_fail_stay_on_the_scale() -> None:
     assert np.diff(places).min() > 0.06 * np.ptp(ax.transAxes.transform([(0, 0), (0, 1)])[:, 1])
 
 
+def test_levels_where_all_runs_diverged_are_on_the_axis() -> None:
+    study = copy.deepcopy(SMALL["studies"][2])
+    for run in (*study["runs"], *study["ideal"]):
+        run["scores"]["test accuracy"] = None  # as JSON has nan
+    ax = study_plot(study).axes[0]
+    low, high = ax.get_xlim()
+    assert all(low < run["shown"] < high for run in study["runs"])
+
+
 def test_studies_share_a_scale_when_asked() -> None:
     limits = [value for study in SMALL["studies"] for value in score_range(study)]
     scales = {study_plot(study, limits).axes[0].get_ylim() for study in SMALL["studies"]}

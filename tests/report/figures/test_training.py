@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 
-from thermograd.report.figures.training import training_groups
+from thermograd.optim.tasks.burgers import RELATIVE_ERROR
+from thermograd.report.figures.training import history_plot, training_groups
 
 from ..sample_results import sample_results
 
@@ -31,3 +32,12 @@ def test_groups_are_the_optimizers_with_their_mean_and_spread() -> None:
     shorter = training_groups(training)[0]
     np.testing.assert_array_equal(shorter.steps, groups["SGD"].steps[::2])
     np.testing.assert_allclose(shorter.mean, groups["SGD"].mean[::2])
+
+
+@pytest.mark.parametrize("values", [(2.0, 1.9, 1.85), (3.0, 0.4, 0.2), (1.0, 1e-3, 1e-6)])
+def test_a_history_has_labels_whatever_it_spans(values: tuple[float, ...]) -> None:
+    figure = history_plot(list(values), list(enumerate(values)), "three steps", RELATIVE_ERROR, batches=False)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert sum(bool(tick.get_text()) for tick in ax.get_yticklabels(which="both")) >= 2
+        assert all(float(tick).is_integer() for tick in ax.get_xticks())
