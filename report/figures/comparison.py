@@ -26,6 +26,8 @@ SMOOTHED = 20
 COLOURS = (*CYCLE, BLACK, GREY)
 DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 """Of the first runs, as many as there are colours, then of the next as many."""
+COLUMNS, ROW = 4, 0.25
+"""Columns of the legend, and the height of one of its rows, inches: the figure grows with them, its axes do not shrink."""
 AGAINST = (
     ("steps", "step"),
     ("processor", "processor time, device's simulation left out (s)"),
@@ -53,7 +55,8 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
         result: of the experiment.
         title: of the figure, such as the task.
     """
-    figure = Figure(figsize=(WIDE, 6.4), layout="constrained")
+    rows = -(-len(result.labels) // COLUMNS)
+    figure = Figure(figsize=(WIDE, 6.0 + ROW * rows), layout="constrained")
     axes = figure.subplots(2, 3, sharey="row", sharex="col")
     dashes = _dashes([_losses(result.of(label), "steps") for label in result.labels])
     for column, (against, name) in enumerate(AGAINST):
@@ -85,7 +88,7 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
         handles,
         [line.get_label() for line in handles],
         loc="outside upper left",
-        ncols=min(4, len(handles)),
+        ncols=min(COLUMNS, len(handles)),
         title=f"{title}; {band}" if title else band,
         alignment="left",
     )
