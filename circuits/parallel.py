@@ -7,8 +7,10 @@ Dask sends Python objects: its scheduler, its workers and this machine must trus
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import queue
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -143,7 +145,8 @@ def _local(
         pool = Parallel(n_jobs=count, return_as="generator" if ordered else "generator_unordered")
     try:
         with threadpool_limits(1):
-            values = pool(delayed(function)(job) for job in jobs)
+            parent = os.getpid()
+            values = pool(delayed(_of_parent)(function, job, parent) for job in jobs)
             try:
                 for value in values:  # noqa: UP028 - `yield from` would close it before the filter is set
                     yield value
@@ -155,6 +158,23 @@ def _local(
         raise WorkerDied(
             f"a worker process was killed ({_one_line(error)}); use fewer workers if memory ran out"
         ) from None
+
+
+def _of_parent(function: Callable[[_Job], _Value], job: _Job, parent: int) -> _Value:
+    """The value of a job, in a process that ends when its parent is killed: loky's own would wait to hand over their results for ever."""
+    if os.getppid() == parent:
+        _watch(parent)
+    return function(job)
+
+
+@functools.cache
+def _watch(parent: int) -> None:
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with the parent", daemon=True).start()
 
 
 def _remote_values(

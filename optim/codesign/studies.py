@@ -80,7 +80,11 @@ def study(
     """
     if knob not in KNOBS:
         raise InputError(unknown_name("study", knob, KNOBS))
-    chosen = tuple(float(level) for level in (KNOBS[knob].levels if levels is None else levels))
+    given = KNOBS[knob].levels if levels is None else levels
+    try:
+        chosen = tuple(float(level) for level in given)
+    except (TypeError, ValueError):
+        raise InputError(f"levels of the study {knob} are {given!r}: give numbers") from None
     if not chosen or not all(math.isfinite(level) and level >= 0 for level in chosen) or len(set(chosen)) < len(chosen):
         raise InputError(
             f"levels of the study {knob} are {list(chosen)}; give at least one, all finite, >= 0 and different from each other"

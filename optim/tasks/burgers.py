@@ -155,7 +155,7 @@ class Burgers(Task):
         return float((model(at)[:, 0] - exact).norm() / exact.norm())
 
     def held_out(self) -> Burgers:
-        """The task itself: points are those of the training's seed, and the score is at none of them."""
+        """The task itself: points are those of the training's seed, and the score is the same error."""
         return self
 
 

@@ -111,6 +111,8 @@ class Task(ABC):
     def held_out(self) -> Task:
         """The task that settings are chosen on, with the same network: its score is of data that are neither trained on nor tested on.
 
+        A task without data is trained on other points, and scored by the same error.
+
         Raises:
             InputError: the task has none.
         """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +122,39 @@ def test_an_exception_and_a_killed_worker_on_a_scheduler(scheduler):
 def test_a_killed_worker_is_named():
     with pytest.raises(WorkerDied, match="use fewer workers if memory ran out"):
         list(parallel_map(die_at_two, range(6), 2))
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    program = f"""
+import os, time
+from pathlib import Path
+from thermograd.circuits.parallel import parallel_map
+
+def job(k):
+    (Path({str(tmp_path)!r}) / str(os.getpid())).touch()
+    time.sleep(60)
+
+list(parallel_map(job, range(2), 2))
+"""
+    with subprocess.Popen([sys.executable, "-c", program]) as parent:
+        _wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        parent.kill()
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    _wait_for(lambda: not any(_runs(worker) for worker in workers))
+
+
+def _wait_for(condition, seconds=40.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _runs(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_leaving_early_drops_the_jobs_that_wait():
