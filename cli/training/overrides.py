@@ -73,6 +73,8 @@ def _assign(table: dict[str, Any], names: Sequence[str], fields: Sequence[str], 
         table[name] = value
         return
     inner = table.setdefault(name, {})
+    if name in ("device", *_OPEN) and not isinstance(inner, dict):
+        raise InputError(f"--set {where}{name} is {inner!r}, no table: write {name} = {{ ... }} in the file")
     if name == "device":
         _assign(inner, rest, _fields(DeviceChoice), value, f"{where}device.")
     elif name in _OPEN:
