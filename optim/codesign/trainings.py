@@ -21,8 +21,8 @@ from ...circuits.errors import InputError
 from ...devicemodel.device import Device
 from ..tasks.registry import make_task
 from ..tasks.task import Score, Task
+from ..training.code_digest import code_digest, is_users_file
 from ..training.train import train
-from .code_digest import code_digest, is_users_file
 
 Function: TypeAlias = Callable[..., float | Mapping[str, float]]
 """(device, seed) or (device, seed, reading) -> a score, or several by name."""

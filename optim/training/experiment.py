@@ -28,6 +28,7 @@ from ..optimizers.registry import OPTIMIZERS, uses_device
 from ..tasks.registry import make_task
 from ..tasks.task import Task
 from .board import Board, require_tensorboard
+from .code_digest import code_digest
 from .device_choice import DeviceChoice
 from .experiment_result import ExperimentResult, RunResult
 from .schedule import CONSTANT, check_schedule
@@ -246,7 +247,7 @@ def run_experiment(
         out: folder, in which the same call resumes after a kill, bit for bit; None: nothing is kept.
         workers: processes, each of one thread; None: one per usable core.
         progress: called with (updates done, updates in all), every second and at the end.
-        task: in place of the one that the experiment names; it is sent to the workers.
+        task: in place of the one that the experiment names; it is sent to the workers. A folder knows it by its code and data.
         tensorboard: write event files as the jobs go on, to the folder's `tensorboard`.
 
     Raises:
@@ -265,7 +266,7 @@ def run_experiment(
         notes = output_folder((folder or Path(scratch)) / "progress")
         asked = [
             (key, dataclasses.replace(job, note=notes / key, board=_board(folder, job) if tensorboard else None))
-            for key, job in _jobs(experiment, made, folder)
+            for key, job in _jobs(experiment, made, folder, folder is not None and task is not None)
         ]
         jobs = dict(asked)  # runs that differ by their label alone are one job
         store: JobStore[dict[str, Any]] = JobStore(None if folder is None else folder / "jobs")
@@ -285,9 +286,10 @@ def run_experiment(
     return ExperimentResult(tuple(run.label for run in experiment.runs), experiment.baseline, made.score, results)
 
 
-def _jobs(experiment: Experiment, task: Task, folder: Path | None) -> list[tuple[str, _Job]]:
-    """All jobs, each with a key that says everything that its result depends on."""
+def _jobs(experiment: Experiment, task: Task, folder: Path | None, own: bool) -> list[tuple[str, _Job]]:
+    """All jobs, each with a key that says everything that its result depends on; of a task of the caller's own the code, too."""
     jobs: list[tuple[str, _Job]] = []
+    named = [task.name, code_digest(task, f"the task {task.name}").text] if own else task.name
     for run in experiment.runs:
         steps, batch, every = (
             next((value for of in (run, experiment, task.plan) if (value := getattr(of, name)) is not None), None)
@@ -302,7 +304,7 @@ def _jobs(experiment: Experiment, task: Task, folder: Path | None) -> list[tuple
         check_optimizer_settings(f"run {run.label!r}", run.optimizer, run.settings, taken, task.dtype)
         plain = {name: repr(value) for name, value in sorted(taken.items())}
         device = None if run.device is None else run.device.identity()
-        depends = [task.name, run.optimizer, plain, schedule, device, [steps, batch, every]]
+        depends = [named, run.optimizer, plain, schedule, device, [steps, batch, every]]
         for seed, die in itertools.product(experiment.seeds, run.dies or (None,)):
             key = job_key(__version__, depends, seed, die)
             save_every = experiment.checkpoint_every or max(1, min(CHECKPOINT_EVERY, steps // SAVES))

@@ -105,7 +105,10 @@ BAD: dict[str, tuple[list[str], str]] = {
     "unknown setting of the task": (set_("settings.hiden=1"), "setting 'hiden' is unknown; .* did you mean hidden"),
     "whole run": (set_("run.Adam=3"), "what of run 'Adam'"),
     "no table": (set_("steps.x=3"), "steps is a value, no table"),
-    "no table of a device": (set_("run.Adam.device=ideal", "run.Adam.device.kind=ideal"), "device is 'ideal', no table"),
+    "no table of a device": (
+        set_("run.Adam.device=ideal", "run.Adam.device.kind=ideal"),
+        "device is 'ideal', no table",
+    ),
     "type": (set_("steps=many"), "steps.*'many' is no integer"),
     "type of a setting": (set_("run.Adam.settings.lr=fast"), "run 'Adam': lr is 'fast': give a number"),
     "option of one training": (["train", "few.toml", "--lr", "0.1"], "--set run.LABEL.settings.lr=VALUE"),

@@ -1,5 +1,6 @@
 """Experiments: the file, its errors, and that every job is the training that `train` does alone."""
 
+import dataclasses
 import tomllib
 
 import pytest
@@ -106,6 +107,15 @@ def test_settings_are_checked_before_any_training_begins(tmp_path):
             run_experiment(of(FILE.replace(old, new, 1)), tmp_path / "out", 1)
     with pytest.raises(InputError, match="tensorboard=True without out"):
         run_experiment(of(FILE), tensorboard=True)
+
+
+def test_a_task_of_ones_own_is_known_by_its_data(tmp_path):
+    run = of('task = "mine"\nsteps = 2\n[[run]]\nlabel = "a"\noptimizer = "sgd"')
+    first = digits(hidden=8)
+    changed = dataclasses.replace(first, train_inputs=2 * first.train_inputs)
+    losses = [run_experiment(run, tmp_path, 1, task=task).runs[0].history.loss for task in (first, changed, first)]
+    assert losses[0] == losses[2] != losses[1]
+    assert len(list((tmp_path / "jobs").iterdir())) == 2
 
 
 def test_runs_that_differ_by_their_label_alone_are_one_job(tmp_path):

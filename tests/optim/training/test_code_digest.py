@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from thermograd.circuits.errors import InputError
-from thermograd.optim.codesign.code_digest import code_digest
 from thermograd.optim.codesign.trainings import SentTraining, as_training
+from thermograd.optim.tasks.burgers import burgers
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.tasks.poisson import poisson
+from thermograd.optim.training.code_digest import code_digest
 
 FILE = """
 import dataclasses
@@ -133,7 +134,7 @@ def test_every_process_finds_the_same(digest_of, tmp_path):
     """Whatever the order of its sets, and from compiled files too."""
     here, script = (
         digest_of().text,
-        "import study_file; from thermograd.optim.codesign.code_digest import code_digest as d; ",
+        "import study_file; from thermograd.optim.training.code_digest import code_digest as d; ",
     )
     for seed in ("1", "2"):
         command = [sys.executable, "-c", f"{script} print(d(study_file.train, 'train').text)"]
@@ -153,6 +154,9 @@ def test_values_of_closures_partials_tasks_and_arrays_count():
     assert of(functools.partial(max, 1)) != of(functools.partial(max, 2))
     assert of(digits()) == of(digits()) != of(digits(hidden=16))
     assert of(poisson()) == of(poisson()) != of(poisson(weight=10.0))
+    used = burgers()
+    assert used.grid
+    assert of(used) == of(burgers())  # what it computed once depends on the rest
     assert of(np.arange(3)) != of(np.arange(3.0))
     assert of(torch.zeros(2)) != of(torch.zeros(2, dtype=torch.float64))
     assert of(1.0) != of(1) != of(True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import functools
 import hashlib
 import importlib.util
 import site
@@ -278,9 +279,12 @@ class _Walk:
         if isinstance(parts, str):
             self.put(parts)
             return
-        for part in parts:
+        for k, part in enumerate(parts):
             if isinstance(part, Iterator):
                 self.each(list(part), name)
+            elif k == 2 and isinstance(part, dict):  # what is computed once depends on the rest
+                kept = {one: held for one, held in part.items() if not _is_cached(value, one)}
+                self.visit(kept, name)
             else:
                 self.visit(part, name)
 
@@ -310,6 +314,10 @@ def _imports(code: types.CodeType) -> Iterator[tuple[str, int, list[str]]]:
 
 def _absolute(module: str, level: int, package: str) -> str:
     return importlib.util.resolve_name("." * level + module, package) if level and package else module
+
+
+def _is_cached(value: Any, name: str) -> bool:
+    return isinstance(getattr(type(value), name, None), functools.cached_property)
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:
