@@ -49,12 +49,16 @@ def landscape(
     task: Annotated[
         str,
         typer.Option(
-            "--task", help="digits, or mnist (needs --data), as for `train`; not poisson, poisson-cube.", metavar="NAME"
+            "--task",
+            help="digits, mnist or fashion-mnist (these need --data): a landscape needs labelled samples.",
+            metavar="NAME",
         ),
     ] = "digits",
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Data of mnist: mnist.npz, or the folder of the IDX files.", metavar="PATH"),
+        typer.Option(
+            "--data", help="Data of mnist and fashion-mnist: an .npz, or the folder of the IDX files.", metavar="PATH"
+        ),
     ] = None,
     optimizers: Annotated[
         str,
