@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Sequence
@@ -108,16 +109,30 @@ def run_many(
         lambda done, total: report("steps of all trainings", done, total),
         tensorboard=tensorboard,
     )
+    asked = to_json({"experiment": experiment.model_dump(exclude_none=True)})
+    if _earlier(out / "results.json") not in (None, json.loads(asked)["experiment"]):
+        note(
+            f"the tables in {out} were of another experiment and are replaced; its trainings are kept, so that its command makes them again"
+        )
     write_metrics(result, out / "metrics.parquet")
-    asked = {"experiment": experiment.model_dump(exclude_none=True)}
-    write_text(out / "results.json", to_json(asked | result.to_dict()))
+    write_text(out / "results.json", to_json(json.loads(asked) | result.to_dict()))
     texts = rows(result.table(), result.score, result.baseline)
     text = markdown(columns(result.score, result.baseline, result.further), texts)
     write_text(out / "table.md", f"{text}\n{caption(result.score, result.baseline)}\n")
     return result
 
 
-def show_result(experiment: Experiment, result: ExperimentResult, out: Path, picture: Path | None, json: bool) -> None:
+def _earlier(results: Path) -> object:
+    """The experiment whose results are there; None if none are, or the file is not one of them."""
+    try:
+        return json.loads(read_text(results)).get("experiment")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def show_result(
+    experiment: Experiment, result: ExperimentResult, out: Path, picture: Path | None, as_json: bool
+) -> None:
     """Print the table, or all as JSON; draw the picture."""
     from ...report.experiment_rows import caption, columns, rows
 
@@ -128,7 +143,7 @@ def show_result(experiment: Experiment, result: ExperimentResult, out: Path, pic
 
         save(comparison_plot(result, experiment.task), picture)
         files.append(picture)
-    if json:
+    if as_json:
         emit(result.to_dict() | {"files": files})
         return
     heads = columns(result.score, result.baseline, result.further)

@@ -64,6 +64,14 @@ def test_an_experiment_writes_metrics_tables_events_and_a_picture(file: Run) -> 
     assert events == ["Adam/seed0", "Adam/seed1", "TNGD_v1.5/seed0-die1", "TNGD_v1.5/seed1-die1"]
 
 
+def test_tables_of_another_experiment_are_not_replaced_without_a_word(file: Run) -> None:
+    one = ("train", "few.toml", "--out", "runs", "--workers", "1", "--seeds", "0", "--steps", "1")
+    for options, said in (((), False), ((), False), (("--set", "run.Adam.settings.lr=0.02"), True)):
+        code, _, error = file(*one, *options)
+        assert code == 0, error
+        assert ("were of another experiment" in error) is said
+
+
 def test_several_seeds_without_a_file_are_those_trainings(run: Run) -> None:
     options = ["--optimizer", "adam", "--lr", "0.02", "--steps", "3", "--schedule", "cosine"]
     code, out, error = run("train", *options, "--seeds", "0,2", "--out", "runs", "--workers", "1", "--json")
