@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictInt, field_validator
 
 from ...circuits.errors import InputError
 from ...circuits.files import output_folder, read_text
@@ -65,7 +65,7 @@ class Run(Record):
     """Of the learning rate, of `SCHEDULES`; None: the plan's."""
     device: DeviceChoice | None = None
     """Of an optimizer that uses one; None: the ideal device."""
-    dies: tuple[int, ...] | None = None
+    dies: tuple[StrictInt, ...] | None = None
     """Seeds of the dies, each trained with every seed; None: nominal parts."""
 
     @field_validator("optimizer")
@@ -116,7 +116,7 @@ class Experiment(Record):
 
     task: str
     """Of `TASKS`; of a Task that is given to `run_experiment`, any name."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[StrictInt, ...] = (0,)
     """Of weights and batches."""
     steps: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
