@@ -212,7 +212,7 @@ def _missed(score: StudyScore, ideal: float, rows: Sequence[StudyRow], within: f
         good = [mean <= limit * ideal for mean in means]
         text = f"stays within {limit:g} times the ideal device's {score.name} {ideal:.4g}"
     elif within is None:
-        good, text = [not rows or bool(means)], "has no diverged run"
+        good, text = [not rows or bool(means)], "trains without a run that diverges"
     else:
         good = [math.isfinite(mean) and abs(mean - ideal) <= within for mean in means]
         text = f"stays within {within:g} of the ideal device's {score.name} {ideal:.4g}"

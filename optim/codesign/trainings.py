@@ -117,7 +117,7 @@ class FunctionTraining:
             torch.manual_seed(seed)
             try:
                 found = self.function(device, seed, *([reading] if self.takes_reading else []))
-            except Exception as error:  # of whatever kind the user's code raises; the study says where
+            except (Exception, SystemExit) as error:  # of whatever kind the user's code raises; the study says where
                 raise InputError(f"{self.name} raised {type(error).__name__}: {error}{_place(error)}") from error
         return Trained(_scores(found, self.name), {})
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...circuits.errors import InputError
+from ...circuits.spelling import unknown_name
 from .autoencoder import autoencoder
 from .burgers import burgers
 from .digits import digits
@@ -40,7 +41,7 @@ def make_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
         InputError: unknown name or setting; what the task's function raises.
     """
     if name not in TASKS:
-        raise InputError(f"task {name!r} is unknown; there are: {', '.join(TASKS)}")
+        raise InputError(unknown_name("task", name, TASKS))
     known = inspect.signature(TASKS[name]).parameters
     chosen = dict(settings or {})
     for key in chosen:

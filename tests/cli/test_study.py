@@ -95,7 +95,7 @@ def test_a_file_of_ones_own(run: Run) -> None:
     arguments += ["--workers", "1", "--out", "own"]
     code, out, error = run(*arguments, "--seeds", "0,1")
     assert code == 1
-    assert "no level of adc has no diverged run" in error
+    assert "no level of adc trains without a run that diverges" in error
     assert "error, ideal device 0.001" in out
     assert "std over dies" in out
     assert "2 of 4" in out

@@ -194,6 +194,10 @@ def divides(device, seed):
     return 1 / (seed - 5)
 
 
+def ends(device, seed):
+    raise SystemExit(3)
+
+
 def returns_text(device, seed):
     return "good"
 
@@ -229,6 +233,7 @@ def other_names(device, seed):
         (lambda device: 1.0, {}, r"cannot be called with \(device, seed\)"),
         (lambda reading, device, seed: 1.0, {}, "reading must be the third argument"),
         (divides, {}, r"ideal device, seed 5: divides raised ZeroDivisionError: .*test_studies.py, line \d+"),
+        (ends, {}, r"ends raised SystemExit: 3"),
         (returns_text, {}, "returns_text returned 'good': give a number, or numbers by name"),
         (lambda device, seed: {}, {}, "returned no score"),
         (other_names, {}, "scores a with the ideal device, seed 5, but b with level 2, die 3, seed 5"),
