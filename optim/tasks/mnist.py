@@ -45,7 +45,8 @@ PLAN = Plan(
 """Ten epochs of 10,000 images, evaluated four times in each. Settings by a grid (today `benchmarks/optim/tune.py`), scored on training
 images outside of the 10,000: SGD and Adam by eight seeds of 1560 steps (Adam's rates 0.001 to 0.007 and SGD's 0.1 to 0.3 differ
 by less than their standard errors), the others by two seeds of 468 steps, between whose best settings the seeds decide; those of NGD are
-TNGD's, too. K-FAC has three times the damping of that search, with which it diverges after 1,300 steps. That of K-FAC on a device is the best of five that were tried with one seed and 300 steps of the digital optimizer."""
+TNGD's, too. K-FAC has three times the damping of that search, with which it diverges after 1,300 steps. That of K-FAC on a
+device is the best of five that were tried with one seed and 300 steps of the digital optimizer."""
 
 
 def mnist(
