@@ -1,0 +1,17 @@
+from .devices import Pelgrom as Pelgrom
+from .devices import ProcessCapacitor as ProcessCapacitor
+from .devices import ProcessResistor as ProcessResistor
+from .devices import ProcessTransistor as ProcessTransistor
+from .process import Process as Process
+from .registry import PROCESSES as PROCESSES
+from .registry import process as process
+
+__all__ = [
+    "PROCESSES",
+    "Pelgrom",
+    "Process",
+    "ProcessCapacitor",
+    "ProcessResistor",
+    "ProcessTransistor",
+    "process",
+]
