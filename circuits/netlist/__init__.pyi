@@ -16,8 +16,13 @@ from .elements import Element as Element
 from .elements import Inductor as Inductor
 from .elements import Resistor as Resistor
 from .elements import VoltageSource as VoltageSource
+from .library_passives import SheetResistor as SheetResistor
+from .library_passives import SubcircuitCapacitor as SubcircuitCapacitor
+from .library_passives import SubcircuitResistor as SubcircuitResistor
 from .limiting import Clamp as Clamp
 from .limiting import SaturatingVCCS as SaturatingVCCS
+from .model_library import LibraryModel as LibraryModel
+from .model_library import ModelLibrary as ModelLibrary
 from .mutual_inductance import MutualInductance as MutualInductance
 from .netlist import Netlist as Netlist
 from .semiconductors import BipolarTransistor as BipolarTransistor
@@ -41,6 +46,8 @@ __all__ = [
     "Diode",
     "Element",
     "Inductor",
+    "LibraryModel",
+    "ModelLibrary",
     "Mosfet",
     "MutualInductance",
     "Netlist",
@@ -50,6 +57,9 @@ __all__ = [
     "OperatingPointResult",
     "Resistor",
     "SaturatingVCCS",
+    "SheetResistor",
+    "SubcircuitCapacitor",
+    "SubcircuitResistor",
     "Switch",
     "Transient",
     "TransientResult",

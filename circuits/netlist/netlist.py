@@ -27,7 +27,9 @@ from .elements import (
     Resistor,
     VoltageSource,
 )
+from .library_passives import LIBRARY_PASSIVES
 from .limiting import Behavioural, Clamp, SaturatingVCCS
+from .model_library import LibraryModel, ModelLibrary
 from .mutual_inductance import MutualInductance, mutual_inductances
 from .semiconductors import (
     DEVICES,
@@ -39,7 +41,7 @@ from .semiconductors import (
 from .topology import check_topology
 
 Kind = TypeVar("Kind", bound=Element)
-_KINDS = (*KINDS, MutualInductance, SaturatingVCCS, Clamp, *DEVICES)
+_KINDS = (*KINDS, MutualInductance, SaturatingVCCS, Clamp, *DEVICES, *LIBRARY_PASSIVES)
 _GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -63,7 +65,8 @@ class Netlist:
             raise InputError(f"netlist temperature = {temperature!r} K, but it must be finite and > 0 K")
         self._elements: dict[str, Element] = {}
         self._groups: dict[str, str] = {}
-        self._models: dict[str, DeviceModel] = {}
+        self._models: dict[str, DeviceModel | LibraryModel] = {}
+        self._libraries: dict[str, ModelLibrary] = {}
         self._saturates = False
         self._spelling: dict[str, str] = {GROUND: GROUND}
         self._spelled = {GROUND}
@@ -85,7 +88,8 @@ class Netlist:
             raise InputError(f"group {group!r}: a letter, then up to 63 letters, digits or '_' are needed")
         fresh: dict[str, Element] = {}
         spelling: dict[str, str] = {}
-        models: dict[str, DeviceModel] = {}
+        models: dict[str, DeviceModel | LibraryModel] = {}
+        libraries: dict[str, ModelLibrary] = {}
         placed, spelled = self._elements, self._spelled
         plain = all(type(e) is Resistor and e.a in spelled and e.b in spelled for e in elements)
         if plain:  # rows of a large array, decided as a whole
@@ -109,6 +113,14 @@ class Netlist:
                         f"{element.name}: its model {element.model.name!r} is not the one of that name which "
                         "other parts have; rename one"
                     )
+                if isinstance(model, LibraryModel):
+                    library = model.library
+                    other = self._libraries.get(library.process) or libraries.setdefault(library.process, library)
+                    if other != library:
+                        raise NetlistError(
+                            f"{element.name}: its model is of {library.process} at {library.corner}, those of other parts at "
+                            f"{other.corner}; a circuit is made at one corner"
+                        )
             for node in element.nodes:
                 low = node.lower()
                 known = self._spelling.get(low) or spelling.setdefault(low, node)
@@ -121,6 +133,7 @@ class Netlist:
         if group:
             self._groups.update(dict.fromkeys(fresh, group))
         self._models.update(models)
+        self._libraries.update(libraries)
         if not plain:
             self._saturates |= any(isinstance(element, Behavioural) for element in elements)
         self._spelling.update(spelling)
@@ -135,7 +148,7 @@ class Netlist:
         """
         other = Netlist(self.title, self.temperature, comments)
         other._elements, other._groups, other._models = dict(self._elements), dict(self._groups), dict(self._models)
-        other._saturates = self._saturates
+        other._saturates, other._libraries = self._saturates, dict(self._libraries)
         other._spelling, other._spelled, other._nodes = dict(self._spelling), set(self._spelled), self.nodes
         for name, value in values.items():
             source = self[name]

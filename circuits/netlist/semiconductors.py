@@ -14,6 +14,7 @@ from typing import ClassVar, TypeAlias
 from ..errors import InputError, NetlistError
 from .elements import RESERVED_NODES, Element, _number
 from .limiting import Behavioural
+from .model_library import LibraryModel
 
 Parameters: TypeAlias = Mapping[str, float] | tuple[tuple[str, float], ...]
 
@@ -83,14 +84,21 @@ class DeviceModel:
         text = f".model {self.name} {self.kind.lower()}"
         return f"{text} ({' '.join(words)})" if words else text
 
+    def cards(self) -> tuple[str, ...]:
+        """Cards that make ngspice know the model."""
+        return (self.card(),)
+
 
 class Device(Element):
-    """What diodes and transistors share: a `model`, and `parameters` of the instance, name -> number in ngspice's units."""
+    """What diodes and transistors share: a `model`, and `parameters` of the instance, name -> number in ngspice's units.
+
+    The model is a card of its own, or one of a foundry's files.
+    """
 
     __slots__ = ()
     kinds: ClassVar[tuple[str, ...]]
     known: ClassVar[tuple[str, ...]]
-    model: DeviceModel
+    model: DeviceModel | LibraryModel
     parameters: Parameters
 
     @property
@@ -110,16 +118,20 @@ class Device(Element):
 
     def _check_device(self) -> None:
         self._check_names()
-        if not isinstance(self.model, DeviceModel) or self.model.kind not in self.kinds:
+        if not isinstance(self.model, DeviceModel | LibraryModel) or self.model.kind not in self.kinds:
             raise InputError(
                 f"{self.name}: model = {self.model!r}: a DeviceModel of kind {' or '.join(self.kinds)} is needed"
             )
         if len(set(self.nodes)) == 1:
             raise InputError(f"{self.name}: all ends are on node {self.nodes[0]!r}; leave the part out")
         object.__setattr__(self, "parameters", _pairs(self.name, self.parameters))
+        model = self.model if isinstance(self.model, LibraryModel) else None
+        known = (model.known if model else ()) or self.known
         for key in self.values:
-            if key not in self.known:
-                raise InputError(f"{self.name}: parameter {key!r} is not taken; there are: {', '.join(self.known)}")
+            if key not in known:
+                raise InputError(f"{self.name}: parameter {key!r} is not taken; there are: {', '.join(known)}")
+        if model:
+            model.check(self.name, self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +185,17 @@ class BipolarTransistor(Device):
 
 @dataclass(frozen=True, slots=True)
 class Mosfet(Device):
-    """MOS transistor, NMOS or PMOS as its model says. Lengths in m, areas in m^2."""
+    """MOS transistor, NMOS or PMOS as its model says. Lengths in m, areas in m^2.
+
+    A BSIM4 instance also has ``nf`` (fingers), ``sa``, ``sb``, ``sd`` (distances to the edges, m) and its own mismatch: ``delvto``, added
+    to the threshold, V, and ``mulu0``, a factor of the mobility.
+    """
 
     letter: ClassVar[str] = "M"
     kinds: ClassVar[tuple[str, ...]] = ("NMOS", "PMOS")
     known: ClassVar[tuple[str, ...]] = (
         *("w", "l", "ad", "as", "pd", "ps", "nrd", "nrs", "m"),
+        *("nf", "sa", "sb", "sd", "delvto", "mulu0"),
         *("icvds", "icvgs", "icvbs", *_TEMPERATURES),
     )
     name: str
@@ -186,7 +203,7 @@ class Mosfet(Device):
     gate: str
     source: str
     bulk: str
-    model: DeviceModel
+    model: DeviceModel | LibraryModel
     parameters: Parameters = ()
 
     def __post_init__(self) -> None:
@@ -239,8 +256,9 @@ DEVICES: tuple[type[Device], ...] = (Diode, BipolarTransistor, Mosfet, Switch)
 
 
 def model_cards(elements: Iterable[Element]) -> list[str]:
-    """The `.model` cards that the devices among `elements` need, each once."""
-    return list(dict.fromkeys(element.model.card() for element in elements if isinstance(element, Device)))
+    """The cards that the models of the devices among `elements` need, each once: `.model`, or those that name a foundry's files."""
+    models = dict.fromkeys(element.model for element in elements if isinstance(element, Device))
+    return list(dict.fromkeys(card for model in models for card in model.cards()))
 
 
 def reject_devices(elements: Iterable[Element], engine: str) -> None:

@@ -69,6 +69,9 @@ class _Includer:
                 return InputError(f"line {where} ({line.strip()[:80]}): {why}")
 
             words = ["".join(found) for found in _WORD.findall(without_comment(match[2]))]
+            if words and words[0].lower().startswith("pdk:"):  # for the parser: no file is read
+                yield where, line
+                continue
             is_library = match[1].lower() == "lib"
             if len(words) not in (1, 1 + is_library) or (
                 is_library and len(words) == 1 and self.find(words[0], home) is None

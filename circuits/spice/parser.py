@@ -11,22 +11,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ..errors import InputError
 from ..netlist.elements import GROUND, Element, Resistor
+from ..netlist.model_library import LibraryModel
 from ..netlist.semiconductors import Device, DeviceModel
 from .definitions import Definition, define, read_models, split_definitions
 from .expressions import Scope, names_in, parse_number
 from .lexer import BLANK, Card, Line, read_cards
+from .library_cards import read_library_part
 from .names import node_name, part_name
 from .options import OPTION_CARDS, check_device_options, check_options, temperature
 from .part_cards import Surroundings, read_part
+from .process_cards import INCLUSIONS, is_process_card, process_models
 
 _ANALYSES = (".op", ".tran", ".ac", ".dc", ".noise", ".tf", ".sens", ".pz", ".disto", ".four", ".meas", ".measure")
 _OUTPUTS = (".save", ".print", ".plot", ".probe", ".backanno", ".width")
 _PASSED_OVER = frozenset((*OPTION_CARDS, ".temp", ".title", ".end", *_ANALYSES, *_OUTPUTS))
-INCLUSIONS = (".include", ".inc", ".incl", ".lib")
 _REMEDIES = {
     **dict.fromkeys(
         INCLUSIONS,
-        "files are included only by read_spice(path, include_folder=...), from inside of that folder; or paste its text here",
+        "files are included only by read_spice(path, include_folder=...), from inside of that folder, and models of a process by "
+        "its name (.lib pdk:gf180mcu tt); or paste its text here",
     ),
     **dict.fromkeys(
         (".control", ".endc", ".exec", ".shell"),
@@ -60,7 +63,7 @@ class Parser:
         cards, dots = read_cards(lines)
         self.definitions: dict[str, Definition] = {}
         self.scope = Scope()
-        self.models: dict[str, DeviceModel] = {}
+        self.models: dict[str, DeviceModel | LibraryModel] = {}
         self.left = _MAX_CARDS
         self.origins: dict[str, tuple[str, str]] = {}
         # Cards of a flat netlist are used as they come, since keeping 1e5 of them costs more than reading them.
@@ -78,7 +81,7 @@ class Parser:
         check_options(self.options)
         self.kelvin = temperature(dots, self.scope)
         if not self.flat:
-            self.models = read_models(self.top.models, self.scope, "")
+            self.models = {**process_models(dots), **read_models(self.top.models, self.scope, "")}
         self.is_ltspice = any(card.words[0].lower() == ".backanno" for card in dots)  # an error in ngspice
 
     def elements(self, trace: list[Card] | None = None) -> Iterator[Element]:
@@ -103,7 +106,7 @@ class Parser:
         ports: dict[str, str],
         path: str,
         scope: Scope,
-        models: Mapping[str, DeviceModel],
+        models: Mapping[str, DeviceModel | LibraryModel],
         depth: int,
         trace: list[Card] | None,
     ) -> Iterator[Element]:
@@ -132,7 +135,7 @@ class Parser:
                 trace.append(card)
             if letter == ".":
                 key = words[0].lower()
-                if key not in _PASSED_OVER and not _names_ground(words):
+                if key not in _PASSED_OVER and not _names_ground(words) and not is_process_card(words):
                     raise not_supported(card)
                 if key == ".end" and depth == 0:
                     for late in cards:
@@ -161,7 +164,7 @@ class Parser:
         node: Callable[[str], str],
         path: str,
         scope: Scope,
-        models: Mapping[str, DeviceModel],
+        models: Mapping[str, DeviceModel | LibraryModel],
         depth: int,
         trace: list[Card] | None,
     ) -> Iterator[Element]:
@@ -171,6 +174,13 @@ class Parser:
             plain.pop()
         inner = self.definitions.get(plain[-1].lower()) if plain else None
         if inner is None:
+            model = models.get(plain[-1].lower()) if plain else None
+            if isinstance(model, LibraryModel):
+                try:
+                    yield read_library_part(f"{part_name(card.words[0])}{path}", card.words[1:], model, node, scope)
+                except InputError as error:
+                    raise card.error(str(error)) from None
+                return
             raise card.error(
                 f"there is no sub-circuit {card.words[-1] if not plain else plain[-1]!r}; define it by .subckt"
             )

