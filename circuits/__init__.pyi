@@ -3,6 +3,9 @@ from .amplifiers.characterise import characterise as characterise
 from .amplifiers.models import AmplifierCell as AmplifierCell
 from .amplifiers.models import Macromodel as Macromodel
 from .amplifiers.models import OnePole as OnePole
+from .amplifiers.sensitivities import AmplifierSensitivities as AmplifierSensitivities
+from .amplifiers.sensitivities import MismatchBench as MismatchBench
+from .amplifiers.sensitivities import amplifier_sensitivities as amplifier_sensitivities
 from .amplifiers.user_netlist import Amplifier as Amplifier
 from .errors import InputError as InputError
 from .errors import NetlistError as NetlistError
@@ -63,6 +66,9 @@ from .spice.read import read_spice as read_spice
 from .technology.converters import Converter as Converter
 from .technology.converters import Link as Link
 from .technology.die import Die as Die
+from .technology.mismatch import draw_mismatch as draw_mismatch
+from .technology.mismatch import transistors_of as transistors_of
+from .technology.mismatch import with_mismatch as with_mismatch
 from .technology.parts import Capacitors as Capacitors
 from .technology.parts import Inductors as Inductors
 from .technology.parts import OpAmp as OpAmp
@@ -75,6 +81,7 @@ from .technology.presets import as_technology as as_technology
 from .technology.presets import preset as preset
 from .technology.presets import thermal_preset as thermal_preset
 from .technology.technology import Technology as Technology
+from .technology.transistor_mismatch import TransistorMismatch as TransistorMismatch
 
 __all__ = [
     "AC",
@@ -85,6 +92,7 @@ __all__ = [
     "ACResult",
     "Amplifier",
     "AmplifierCell",
+    "AmplifierSensitivities",
     "BipolarTransistor",
     "Capacitor",
     "Capacitors",
@@ -104,6 +112,7 @@ __all__ = [
     "JobStore",
     "Link",
     "Macromodel",
+    "MismatchBench",
     "Mosfet",
     "MutualInductance",
     "Netlist",
@@ -132,14 +141,17 @@ __all__ = [
     "ThermogradError",
     "Transient",
     "TransientResult",
+    "TransistorMismatch",
     "UnrealisableError",
     "Variation",
     "VoltageSource",
     "Wires",
     "WorkerDied",
+    "amplifier_sensitivities",
     "as_technology",
     "characterise",
     "describe_netlist",
+    "draw_mismatch",
     "job_key",
     "johnson_currents",
     "noise_covariance",
@@ -154,4 +166,6 @@ __all__ = [
     "run_many",
     "state_space",
     "thermal_preset",
+    "transistors_of",
+    "with_mismatch",
 ]

@@ -212,7 +212,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect(
         "offset of amplifiers",
         "a reading at b = 0",
-        _of("opamp", "offset", "offset_pelgrom_coefficient", "input_area"),
+        _of("opamp", "offset", "offset_pelgrom_coefficient", "input_area", "transistors"),
         _by("die", "cascade"),
         "amplifiers",
     ),

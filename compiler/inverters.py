@@ -33,6 +33,7 @@ class Inverters:
         offset: Vos, (n,) V.
         noise: (n,) two-sided density of the Johnson noise at the output with an ideal amplifier, V^2/Hz.
         feedback: 1 / g', (n,) ohm: what makes an output of a current into the amplifier's input.
+        gain, gbw: of their amplifiers over those of the leak and the lags that the methods take, (n,).
     """
 
     coupling: Array
@@ -40,11 +41,22 @@ class Inverters:
     offset: Array
     noise: Array
     feedback: Array = 0.0
+    gain: Array = 1.0
+    gbw: Array = 1.0
 
     @classmethod
-    def of_resistors(cls, coupling: Array, given: Array, back: Array, temperature: Array, offset: Array) -> Inverters:
+    def of_resistors(
+        cls,
+        coupling: Array,
+        given: Array,
+        back: Array,
+        temperature: Array,
+        offset: Array,
+        ratios: tuple[Array, Array] = (1.0, 1.0),
+    ) -> Inverters:
         """From input and feedback conductances g and g', (n,) S, at temperatures (n,) K, whose noise is 2 k T (g + g') / g'^2."""
-        return cls(coupling, given / back, offset, 2 * Boltzmann * temperature * (given + back) / back**2, 1 / back)
+        noise = 2 * Boltzmann * temperature * (given + back) / back**2
+        return cls(coupling, given / back, offset, noise, 1 / back, *ratios)
 
     def added(self, leak: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
         """(n, n) k (r - h_0) S, -k h_1 F and -k h_2: what amplifiers that are not ideal add to the law, by powers of s."""
@@ -59,7 +71,7 @@ class Inverters:
     def volts(self, cells: Array, leak: Array) -> Array:
         """Outputs n at rest, (n,) V, for cells at voltages (n,) V."""
         noise_gain = 1 + self.ratio
-        return (noise_gain * self.offset - self.ratio * cells) / (1 + noise_gain * leak)
+        return (noise_gain * self.offset - self.ratio * cells) / (1 + noise_gain * leak / self.gain)
 
     def offset_currents(self, leak: Array) -> Array:
         """(n,) A into the cells, which are to be added to L Vos."""
@@ -94,11 +106,11 @@ class Inverters:
     def _lags(self, leak: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
         """d, a and b, (n,)."""
         noise_gain = 1 + self.ratio
-        static = 1 + noise_gain * leak
-        return static, noise_gain * first / static, noise_gain * second / static
+        static = 1 + noise_gain * leak / self.gain
+        return static, noise_gain * first / self.gbw / static, noise_gain * second / self.gbw / static
 
     def _output_noise(self, leak: Array) -> Array:
-        return self.noise / (1 + (1 + self.ratio) * leak) ** 2
+        return self.noise / (1 + (1 + self.ratio) * leak / self.gain) ** 2
 
     def _columns(self, factors: Array) -> Array:
         return self.coupling * factors[..., None, :]

@@ -9,6 +9,7 @@ twice; the differential law sees the mean of the two, their difference enters in
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,7 @@ class Behaviour:
         capacitance: C, (n,) F.
         noise: (n, n) two-sided density of the differential Johnson currents, A^2/Hz; without what inverters add.
         inverters: of a single-ended array; None: there are none.
+        ratios: gain and gain-bandwidth product of the cells' amplifiers over the technology's, (2, n) or (2, 1).
     """
 
     conductance: np.ndarray
@@ -49,10 +51,11 @@ class Behaviour:
     capacitance: np.ndarray
     noise: np.ndarray
     inverters: Inverters | None = None
+    ratios: np.ndarray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
 
     def at_rest(self, leak: float) -> np.ndarray:
         """K with what amplifiers of gain 1 / leak add to it, (n, n) S."""
-        leaking = self.conductance + np.diag(leak * self.load)
+        leaking = self.conductance + np.diag(leak / self.ratios[0] * self.load)
         return leaking if self.inverters is None else np.asarray(leaking + self.inverters.added(leak, 0.0, 0.0)[0])
 
     def offset_currents(self, offset: np.ndarray, leak: float) -> np.ndarray:

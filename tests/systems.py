@@ -9,6 +9,7 @@ import torch
 
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.transistor_mismatch import TransistorMismatch
 from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.matrices import comparison_matrix
 from thermograd.devicemodel.card import DeviceCard
@@ -61,6 +62,20 @@ def built_for(fabric: str, technology: Technology | str) -> Technology:
     technology = preset(technology) if isinstance(technology, str) else technology
     outputs = 0 if fabric == "auto" else fabric_named(fabric).outputs
     return technology if outputs <= technology.opamp.outputs else technology.replace(opamp__outputs=outputs)
+
+
+def drawn(technology: Technology) -> Technology:
+    """The technology with amplifiers whose transistors scatter so much that gain and bandwidth do by a tenth."""
+    first = TransistorMismatch(
+        name="M1",
+        threshold=5e-3,
+        current_factor=0.02,
+        offset_by_threshold=0.1,
+        gain_by_threshold=20.0,
+        gbw_by_current_factor=3.0,
+    )
+    second = TransistorMismatch(name="M2", threshold=5e-3, offset_by_threshold=-0.1, gbw_by_threshold=-20.0)
+    return technology.replace(opamp__offset=0.0, opamp__transistors=(first, second))
 
 
 def true_card(technology: Technology, fabric: str = "crossbar", **changes: float) -> DeviceCard:

@@ -4,14 +4,20 @@ from .models import AmplifierCell as AmplifierCell
 from .models import Macromodel as Macromodel
 from .models import OnePole as OnePole
 from .noise_source import add_noise_source as add_noise_source
+from .sensitivities import AmplifierSensitivities as AmplifierSensitivities
+from .sensitivities import MismatchBench as MismatchBench
+from .sensitivities import amplifier_sensitivities as amplifier_sensitivities
 from .user_netlist import Amplifier as Amplifier
 
 __all__ = [
     "Amplifier",
     "AmplifierCell",
+    "AmplifierSensitivities",
     "Characterisation",
     "Macromodel",
+    "MismatchBench",
     "OnePole",
     "add_noise_source",
+    "amplifier_sensitivities",
     "characterise",
 ]

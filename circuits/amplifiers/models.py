@@ -35,6 +35,7 @@ from ..netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Resistor, V
 from ..netlist.limiting import Clamp, SaturatingVCCS
 from ..netlist.netlist import Netlist
 from ..technology.parts import OpAmp
+from ..technology.transistor_mismatch import AmplifierDraw
 from .noise_source import add_noise_source, slow_noise
 from .output_stage import series_resistance
 
@@ -64,6 +65,7 @@ class AmplifierCell(Protocol):
         offset: float = 0.0,
         state: float = 0.0,
         group: str = "",
+        draw: AmplifierDraw | None = None,
     ) -> None:
         """Add one amplifier.
 
@@ -73,6 +75,7 @@ class AmplifierCell(Protocol):
             outputs: one node, or (p, m).
             name: suffix of its parts' names.
             offset: input offset voltage, V. state: output at t = 0, V. group: the cell that it belongs to.
+            draw: its own deviations on a die whose technology has `opamp.transistors`, which make its offset, too; only given where it has.
         """
         ...
 
@@ -119,9 +122,11 @@ class OnePole:
         offset: float = 0.0,
         state: float = 0.0,
         group: str = "",
+        draw: AmplifierDraw | None = None,
     ) -> None:
         """See `AmplifierCell.add`."""
-        gain, gbw = min(self.opamp.gain, IDEAL_GAIN), self.opamp.gbw
+        opamp = _drawn(self.opamp, draw)
+        gain, gbw = min(opamp.gain, IDEAL_GAIN), opamp.gbw
         upper, lower = inputs
         if offset and len(outputs) == 1:
             netlist.add(VoltageSource(f"VOS{name}", f"os{name}", upper, offset), group=group)
@@ -143,17 +148,18 @@ class OnePole:
             group=group,
         )
 
-    def expressions(self, outputs: int, name: str) -> dict[str, str]:
+    def expressions(self, outputs: int, name: str, draw: AmplifierDraw | None = None) -> dict[str, str]:
         """The values of the parts that `add` makes, as expressions of `gain` and `gbw` (Hz); the others are the same for any amplifier.
 
         Args:
-            outputs: how many it has. name: as for `add`.
+            outputs: how many it has. name, draw: as for `add`.
         """
+        gain, gbw = ("gain", "gbw") if draw is None else (f"{draw.gain!r}*gain", f"{draw.gbw!r}*gbw")
         if math.isinf(self.opamp.gbw):
-            return {f"E{name}": "gain"} if outputs == 1 else {f"E{name}p": "gain/2", f"E{name}m": "-gain/2"}
+            return {f"E{name}": gain} if outputs == 1 else {f"E{name}p": f"{gain}/2", f"E{name}m": f"-{gain}/2"}
         return {
-            f"G{name}": f"gain/{ONE_POLE_LOAD!r}",
-            f"CA{name}": f"gain/({2 * math.pi!r}*gbw*{ONE_POLE_LOAD!r})",
+            f"G{name}": f"{gain}/{ONE_POLE_LOAD!r}",
+            f"CA{name}": f"{gain}/({2 * math.pi!r}*{gbw}*{ONE_POLE_LOAD!r})",
         }
 
 
@@ -207,9 +213,10 @@ class Macromodel:
         offset: float = 0.0,
         state: float = 0.0,
         group: str = "",
+        draw: AmplifierDraw | None = None,
     ) -> None:
         """See `AmplifierCell.add`."""
-        opamp = self.opamp
+        opamp = _drawn(self.opamp, draw)
         upper, lower = self._input(netlist, inputs, name, offset, group)
         gain = min(opamp.gain, IDEAL_GAIN)
         slewing, limit, capacitor = math.isfinite(opamp.slew), math.inf, 0.0
@@ -308,6 +315,13 @@ class Macromodel:
             farad = TRANSCONDUCTANCE / (2 * math.pi * opamp.common_mode_gbw)
             netlist.add(Capacitor(f"CC{name}", f"k{name}", "0", farad), group=group)
         return mean
+
+
+def _drawn(opamp: OpAmp, draw: AmplifierDraw | None) -> OpAmp:
+    """The figures of one amplifier."""
+    if draw is None:
+        return opamp
+    return opamp.model_copy(update={"gain": draw.gain * opamp.gain, "gbw": draw.gbw * opamp.gbw})
 
 
 def slow_noise_of(netlist: Netlist, opamp: OpAmp) -> tuple[SlowNoise, ...]:

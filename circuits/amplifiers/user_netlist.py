@@ -17,6 +17,8 @@ from ..netlist.netlist import Netlist
 from ..spice.includes import read_file
 from ..spice.names import node_name
 from ..spice.read import read_subcircuit
+from ..technology.mismatch import with_mismatch
+from ..technology.transistor_mismatch import AmplifierDraw
 
 _NODE_FIELDS = ("a", "b", "cp", "cm", "collector", "base", "emitter", "substrate", "drain", "gate", "source", "bulk")
 
@@ -149,11 +151,14 @@ class Amplifier:
         offset: float = 0.0,
         state: float = 0.0,
         group: str = "",
+        draw: AmplifierDraw | None = None,
     ) -> None:
         """One copy, its supplies joined to those of the copies before; see `AmplifierCell.add`. `state` is its own affair.
 
+        Given a `draw`, its transistors have these deviations, and there is no `offset` beside that which they make.
+
         Raises:
-            InputError: one output where two are needed, or the other way round.
+            InputError: one output where two are needed, or the other way round; a draw of other transistors.
         """
         if len(outputs) != len(self.outputs):
             fabric = "'crossbar' with opamp.outputs = 2" if len(self.outputs) == 2 else "'crossbar_single'"
@@ -161,7 +166,7 @@ class Amplifier:
                 f"the circuit needs amplifiers of {len(outputs)} output(s), this one has {len(self.outputs)}; use fabric={fabric}"
             )
         upper, lower = inputs
-        if offset:
+        if offset and draw is None:
             netlist.add(VoltageSource(f"VOS{name}", f"os{name}", upper, offset), group=group)
             upper = f"os{name}"
         rails = self.rails
@@ -176,7 +181,8 @@ class Amplifier:
         outside = {GROUND: GROUND} | {node: f"sup_{node}" for node in rails}
         outside |= dict(zip((*self.inputs, *self.outputs), (upper, lower, *outputs), strict=True))
         warmer = netlist.temperature - self.parts.temperature
-        netlist.add(*(_copy(part, f"amp{name}", outside, warmer) for part in self.parts), group=group)
+        parts = self.parts if draw is None else with_mismatch(self.parts, draw.transistors)
+        netlist.add(*(_copy(part, f"amp{name}", outside, warmer) for part in parts), group=group)
 
 
 def _copy(part: Element, name: str, outside: Mapping[str, str], warmer: float) -> Element:

@@ -4,6 +4,10 @@ from .die import Die as Die
 from .e_series import nearest_preferred as nearest_preferred
 from .e_series import preferred_conductance as preferred_conductance
 from .e_series import series_values as series_values
+from .mismatch import Transistor as Transistor
+from .mismatch import draw_mismatch as draw_mismatch
+from .mismatch import transistors_of as transistors_of
+from .mismatch import with_mismatch as with_mismatch
 from .parts import Capacitors as Capacitors
 from .parts import Inductors as Inductors
 from .parts import OpAmp as OpAmp
@@ -26,6 +30,7 @@ from .thermal import temperature_at as temperature_at
 from .thermal import temperature_map as temperature_map
 from .thermal import temperature_transient as temperature_transient
 from .thermal import time_constants as time_constants
+from .transistor_mismatch import TransistorMismatch as TransistorMismatch
 
 __all__ = [
     "PRESETS",
@@ -41,11 +46,14 @@ __all__ = [
     "Switches",
     "Technology",
     "Thermal",
+    "Transistor",
+    "TransistorMismatch",
     "Variation",
     "Wires",
     "add_dac",
     "add_sample_and_hold",
     "as_technology",
+    "draw_mismatch",
     "nearest_preferred",
     "preferred_conductance",
     "preset",
@@ -56,4 +64,6 @@ __all__ = [
     "temperature_transient",
     "thermal_preset",
     "time_constants",
+    "transistors_of",
+    "with_mismatch",
 ]

@@ -8,6 +8,7 @@ netlists and the surrogate both ask here, so that one seed means the same die in
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from .parts import Variation
 from .presets import as_technology
 from .technology import Technology
 from .thermal import temperature_at, temperature_map
+from .transistor_mismatch import CAUSES, deviations_of, offset_weights, slopes_of
 
 T = TypeVar("T")
 
@@ -79,10 +81,34 @@ STREAMS = {
     "friction_relative_write_noise": 58,
     "friction_read_noise": 59,
     "inductor_gradient": 60,
+    "threshold": 61,
+    "current_factor": 62,
+    "inverter_threshold": 63,
+    "inverter_current_factor": 64,
+    "position_threshold": 65,
+    "position_current_factor": 66,
 }
+
+AMPLIFIERS = {"offset": "", "inverter_offset": "inverter_", "position_offset": "position_"}
+"""Stream of each kind of amplifier's offsets -> prefix of its transistors' streams."""
+STAGE = 1 << 32
+"""Amplifiers of a stage, before the next stage's numbers."""
 
 TEMPERATURE_FACTOR_FLOOR = 0.05
 """Least factor that temperature may put on a resistance: where the law of `Die.temperature_factor` says less, it has ended."""
+
+
+def seeded_deviates(part: str, seed: int, channel: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Standard normal deviates of the numbered elements of channels; see `Die.deviates_of`."""
+    key = np.random.SeedSequence([STREAMS[part], seed]).generate_state(1, np.uint64)[0]
+    return hashed_deviates(key, channel, number)
+
+
+def transistor_deviates(seed: int, kind: str, amplifier: np.ndarray, count: int) -> np.ndarray:
+    """Standard normal deviates of threshold and current factor of the `count` transistors of amplifiers (m,) of a kind, (m, count, 2)."""
+    channel, number = np.broadcast_arrays(np.asarray(amplifier)[:, None], np.arange(count))
+    prefix = AMPLIFIERS[kind]
+    return np.stack([seeded_deviates(f"{prefix}{name}", seed, channel, number) for name in CAUSES], axis=-1)
 
 
 class Die:
@@ -116,6 +142,8 @@ class Die:
         """
         if self.seed is None:
             return np.zeros(shape)
+        if part in AMPLIFIERS and self.technology.opamp.transistors:
+            return self._offset_deviates(part, np.arange(math.prod(shape))).reshape(shape)
         known = self._drawn.get(part)
         if known is None or any(have < want for have, want in zip(known.shape, shape, strict=True)):
             size = shape if known is None else tuple(map(max, known.shape, shape))
@@ -152,8 +180,34 @@ class Die:
         """
         if self.seed is None:
             return np.zeros(np.shape(number))
-        key = np.random.SeedSequence([STREAMS[part], int(self.seed)]).generate_state(1, np.uint64)[0]
-        return hashed_deviates(key, channel, number)
+        if part in AMPLIFIERS and self.technology.opamp.transistors:
+            return self._offset_deviates(part, (np.asarray(channel) + 1) * STAGE + np.asarray(number))
+        return seeded_deviates(part, int(self.seed), channel, number)
+
+    def transistor_deviations(self, kind: str, amplifier: np.ndarray) -> np.ndarray:
+        """Deviations of the threshold, V, and of the logarithm of the current factor of each transistor of amplifiers, (m, K, 2).
+
+        Args:
+            kind: "offset", "inverter_offset" or "position_offset", the stream that amplifiers of this kind have their offsets from.
+            amplifier: their numbers, (m,).
+        """
+        transistors = self.technology.opamp.transistors
+        if self.seed is None or not transistors:
+            return np.zeros((len(amplifier), len(transistors), 2))
+        drawn = transistor_deviates(int(self.seed), kind, amplifier, len(transistors))
+        return np.asarray(deviations_of(transistors) * drawn)
+
+    def amplifier_ratios(self, kind: str, amplifier: np.ndarray) -> np.ndarray:
+        """Gain and gain-bandwidth product of amplifiers, over the technology's, (2, m); arguments as of `transistor_deviations`."""
+        slopes = slopes_of(self.technology.opamp.transistors)[1:]
+        return np.asarray(np.exp(np.einsum("mkd,fkd->fm", self.transistor_deviations(kind, amplifier), slopes)))
+
+    def _offset_deviates(self, part: str, amplifier: np.ndarray) -> np.ndarray:
+        """Of unit variance, for amplifiers of these numbers: what all transistors of each make of its offset."""
+        weights = offset_weights(self.technology.opamp.transistors)
+        scale = float(np.linalg.norm(weights)) or 1.0
+        drawn = transistor_deviates(int(self.seed or 0), part, np.ravel(amplifier), len(weights))
+        return np.asarray(np.einsum("mkd,kd->m", drawn, weights / scale).reshape(np.shape(amplifier)))
 
     def _row(self, stream: int, place: tuple[int, ...], length: int) -> np.ndarray:
         key = np.random.SeedSequence([stream, int(self.seed or 0), *place])

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ..records import Record
+from .transistor_mismatch import TransistorMismatch, offset_weights
 
 Series = Literal["E6", "E12", "E24", "E48", "E96", "E192"]
 
@@ -168,6 +169,8 @@ class OpAmp(Record):
     """Pelgrom's coefficient A_VT of the input pair, V m: 5e-9 V m is 5 mV um."""
     input_area: float | None = Field(default=None, gt=0, le=1.0)
     """Gate area W L of one transistor of the input pair, m^2."""
+    transistors: tuple[TransistorMismatch, ...] = ()
+    """The transistors of each amplifier, whose own deviations make its offset, gain and bandwidth. Excludes `offset` and its area law."""
     output_limit: float = Field(default=1.0, gt=0, le=100)
     """Largest output voltage of either sign, differential where there are two outputs, V."""
     second_pole: float = Field(default=math.inf, gt=0)
@@ -204,8 +207,19 @@ class OpAmp(Record):
     def _one_offset(self) -> OpAmp:
         law = {"offset_pelgrom_coefficient": self.offset_pelgrom_coefficient, "input_area": self.input_area}
         _one_way("offset", self.offset, law)
+        if self.transistors and (self.offset or self.input_area is not None):
+            raise ValueError(
+                "transistors make the offset, which offset, offset_pelgrom_coefficient and input_area would state again: leave these out"
+            )
+        names = [one.name.lower() for one in self.transistors]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"transistors: {next(n for n in names if names.count(n) > 1)!r} is there twice; name each once"
+            )
         if self.offset_mismatch > 0.1:
             volts = f"{self.offset_mismatch:.3g} V, at most 0.1 V"
+            if self.transistors:
+                raise ValueError(f"transistors make an offset of {volts}: give larger ones")
             raise ValueError(
                 f"offset_pelgrom_coefficient and input_area make an offset of {volts}: set a larger input_area"
             )
@@ -223,11 +237,13 @@ class OpAmp(Record):
 
     @property
     def offset_mismatch(self) -> float:
-        """Standard deviation of the input offset voltage, V: offset, or A_VT / sqrt(input_area).
+        """Standard deviation of the input offset voltage, V: offset, or A_VT / sqrt(input_area), or that which `transistors` make.
 
-        An offset is the difference of a pair, as Pelgrom's law has it (see `Variation`): there is no factor of sqrt(2). Of the input pair
-        alone; its load's mismatch is left out.
+        An offset is the difference of a pair, as Pelgrom's law has it (see `Variation`): there is no factor of sqrt(2). By the area law
+        it is that of the input pair alone; its load's mismatch is left out.
         """
+        if self.transistors:
+            return math.hypot(*offset_weights(self.transistors).ravel().tolist())
         if self.offset_pelgrom_coefficient is None or self.input_area is None:
             return self.offset
         return self.offset_pelgrom_coefficient / math.sqrt(self.input_area)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...circuits.amplifiers.models import AmplifierCell, OnePole, cell_title
 from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.transistor_mismatch import AmplifierDraw
 from ..program import AnalogProgram
 
 
@@ -50,15 +51,17 @@ class NotedCells:
         offset: float = 0.0,
         state: float = 0.0,
         group: str = "",
+        draw: AmplifierDraw | None = None,
     ) -> None:
         """See `AmplifierCell.add`."""
-        before = len(netlist)
+        before, known = len(netlist), {} if draw is None else {"draw": draw}
         # No amplifier has a source for an offset of 0 V: it is added for one of 1 V, and set to 0 V afterwards.
-        self.cell.add(netlist, inputs, outputs, name, offset or 1.0, state, group)
+        self.cell.add(netlist, inputs, outputs, name, offset or 1.0, state, group, **known)
         self.parts.update(element.name for element in itertools.islice(netlist, before, None))
         source = f"VOS{name}"
-        self.offsets.add(source)
-        if not offset:
-            self.unset_offsets[source] = 0.0
+        if source in netlist:  # transistors of a die make their offset themselves
+            self.offsets.add(source)
+            if not offset:
+                self.unset_offsets[source] = 0.0
         if isinstance(self.cell, OnePole):
-            self.expressions |= self.cell.expressions(len(outputs), name)
+            self.expressions |= self.cell.expressions(len(outputs), name, draw)

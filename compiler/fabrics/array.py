@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_range_of
+from ...circuits.technology.transistor_mismatch import AmplifierDraw
 from ..matrices import Matrix
 from ..parts import Parts, Place, Stamps, entry_bound
 
@@ -31,6 +32,10 @@ class ArrayParts(Parts):
         inverter: (2, n) input and feedback conductances of each column's inverter, S, and inverter_offset: (n,) its offset, V; used
             where there is one rail.
         second, second_polarity: as coupling and polarity, of the second slice's resistors; (1, 0, 0) and (0, 0) where there is one slice.
+        amplifier_ratios, inverter_ratios: gain and gain-bandwidth product of each cell's amplifier and of each inverter's over the
+            technology's, (2, n); (2, 1) where all are alike.
+        transistors, inverter_transistors: deviations of threshold (V) and of the logarithm of the current factor of their transistors,
+            (n, K, 2), which make these ratios and the offsets; (0, 0, 2) where the technology does not state its transistors.
         coupling_temperature: (n, n) K, of both slices. ground_temperature, drive_temperature: (n,) K.
     """
 
@@ -51,6 +56,10 @@ class ArrayParts(Parts):
     drive_temperature: np.ndarray
     second: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((1, 0, 0)))
     second_polarity: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0), dtype=np.int8))
+    amplifier_ratios: np.ndarray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
+    inverter_ratios: np.ndarray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
+    transistors: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 2)))
+    inverter_transistors: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 2)))
 
     @classmethod
     def nominal(
@@ -258,6 +267,7 @@ class ArrayParts(Parts):
             drive=self._drive_on(die, sigma),
             capacitance=self.capacitance * np.exp(sigma_c * die.deviates("capacitor", (count, n)) + capacitor_shift),
             offset=sigma_v * die.deviates("offset", (1, n))[0],
+            **self._amplifiers_on(die),
             inverter=self.inverter
             * np.exp(-sigma * die.deviates("inverter", (2, n)) - drive_shift)
             / die.temperature_factor(drive_temperature),
@@ -266,6 +276,25 @@ class ArrayParts(Parts):
             ground_temperature=ground_temperature,
             drive_temperature=drive_temperature,
         )
+
+    def _amplifiers_on(self, die: Die) -> dict[str, Any]:
+        """What a die's transistors make of amplifiers beside their offsets; nothing where the technology does not state them."""
+        if not die.technology.opamp.transistors or die.seed is None or not self.drive_nominal:
+            return {}
+        cells = np.arange(self.size)
+        kinds = {"": "offset"} | ({"inverter_": "inverter_offset"} if self.has_inverters else {})
+        ratios = {"": "amplifier_ratios", "inverter_": "inverter_ratios"}
+        found = {f"{prefix}transistors": die.transistor_deviations(kind, cells) for prefix, kind in kinds.items()}
+        return found | {ratios[prefix]: die.amplifier_ratios(kind, cells) for prefix, kind in kinds.items()}
+
+    def amplifier_draw(self, i: int, inverter: bool = False) -> dict[str, AmplifierDraw]:
+        """What cell i's amplifier, or its column's inverter, has of its own, for `AmplifierCell.add`; nothing without known transistors."""
+        transistors = self.inverter_transistors if inverter else self.transistors
+        if not transistors.size:
+            return {}
+        ratios = self.inverter_ratios if inverter else self.amplifier_ratios
+        gain, gbw = np.broadcast_to(ratios, (2, self.size))[:, i].tolist()
+        return {"draw": AmplifierDraw(gain, gbw, transistors[i])}
 
     def _coupling_on(self, die: Die, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Temperatures and shifts of the crosspoints, (n, n), factors of their conductances, (rails, n, n), and of their resistances by

@@ -25,6 +25,7 @@ A mode grows where det P(s) = 0 with Re s > 0. Four steps decide it, the cheap o
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +57,9 @@ class ArrayDynamics:
         coupling: (rails, n, n) K_r, S; with one rail the positive entries only. load: (rails, n) L_r, S.
         drive: (rails, n) g_r over the nominal conductance. capacitance: (rails, n) F. offset: (n,) V.
         inverted: (n, n) k, S; zeros where there are no inverters. ratio, inverter_offset: (n,) of the inverters.
-        leak, lag, second: a, d (s) and b (s^2) of the amplifiers.
+        leak, lag, second: a, d (s) and b (s^2) of the amplifiers. pole: 1 / p, s.
+        ratios, inverter_ratios: gain and gain-bandwidth product of the cells' and of the inverters' amplifiers over those that these are
+            of, (2, n) or (2, 1).
     """
 
     coupling: np.ndarray
@@ -70,6 +73,9 @@ class ArrayDynamics:
     leak: float
     lag: float
     second: float
+    pole: float = 0.0
+    ratios: np.ndarray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
+    inverter_ratios: np.ndarray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
 
     @classmethod
     def of(cls, parts: CrossbarParts, technology: Technology) -> ArrayDynamics:
@@ -94,6 +100,9 @@ class ArrayDynamics:
             leak=1.0 / opamp.gain,
             lag=slow + fast / opamp.gain,
             second=slow * fast,
+            pole=fast,
+            ratios=parts.amplifier_ratios,
+            inverter_ratios=parts.inverter_ratios,
         )
 
     @cached_property
@@ -110,13 +119,23 @@ class ArrayDynamics:
         matrix = self.admittance(0.0)
         return AtRest(matrix, (self._weights * self.drive).sum(axis=0), currents)
 
-    def error(self, s: complex) -> complex:
-        """eps(s)."""
-        return self.leak + self.lag * s + self.second * s * s
+    def error(self, s: complex) -> np.ndarray:
+        """eps(s) of the cells' amplifiers, (n,) or (1,)."""
+        return self._error(s, self.ratios)
+
+    def _error(self, s: complex, ratios: np.ndarray) -> np.ndarray:
+        leak, lag, second = self._own(ratios)
+        return np.asarray(leak + lag * s + second * s * s)
+
+    def _own(self, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """a, d and b of amplifiers with these ratios."""
+        gain, gbw = ratios
+        lag = self.lag / gbw + self.leak * self.pole * (1 / gain - 1 / gbw)
+        return self.leak / gain, lag, self.second / gbw
 
     def passed(self, s: complex) -> np.ndarray:
         """1 / (1 + (1 + r) eps), (n,): what inverters pass on of their ideal output."""
-        return np.asarray(1 / (1 + (1 + self.ratio) * self.error(s)))
+        return np.asarray(1 / (1 + (1 + self.ratio) * self._error(s, self.inverter_ratios)))
 
     def seen(self, s: complex) -> np.ndarray:
         """2 Y_0 Y_1 / (Y_0 + Y_1), or Y, (n,) S: the current into a cell for each volt at its amplifier's input."""
@@ -139,6 +158,8 @@ class ArrayDynamics:
         sign, _ = np.linalg.slogdet(self.at_rest.matrix)
         if sign <= 0:
             return True
+        if (self.ratios != 1).any() or (self.inverter_ratios != 1).any():
+            return bool(self.modes().real.max() >= 0)
         found = self._range()
         if found.only_slow:
             if found.excludes_zero:
@@ -207,7 +228,7 @@ class ArrayDynamics:
 
     def _without_lag(self) -> np.ndarray:
         """With amplifiers that follow at once; the rails' weights are those at rest."""
-        storage = (self._weights * self.capacitance).sum(axis=0) * (1 + self.leak)
+        storage = (self._weights * self.capacitance).sum(axis=0) * (1 + self.leak / self.ratios[0])
         return -self.at_rest.matrix / storage[:, None]
 
     def _state_matrix(self) -> np.ndarray:
@@ -221,13 +242,14 @@ class ArrayDynamics:
         # eps v is the lower input's voltage less the upper one's, with its sign turned.
         held = (summing[1] - summing[0]) if rails == 2 else -summing[0]
         flow = np.zeros((size, size))
-        rate = self._amplifier(flow, cells, n, held, volts, own)
+        ratios, own_ratios = (np.broadcast_to(one, (2, n)) for one in (self.ratios, self.inverter_ratios))
+        rate = self._amplifier(flow, cells, ratios, held, volts, own)
         outputs = zero[: len(used)]
         if len(used):
             outputs = own[starts["n"] :][: len(used)]
             ratio = self.ratio[used][:, None]
             fed = -(ratio * volts[used] + outputs) / (1 + ratio)
-            self._amplifier(flow, starts["n"] + np.arange(len(used)), len(used), fed, outputs, own)
+            self._amplifier(flow, starts["n"] + np.arange(len(used)), own_ratios[:, used], fed, outputs, own)
         for r in range(rails):
             share = (1.0, -1.0)[r] / rails
             current = share * self.coupling[r] @ volts - self.load[r][:, None] * summing[r]
@@ -237,14 +259,21 @@ class ArrayDynamics:
         return flow
 
     def _amplifier(
-        self, flow: np.ndarray, places: np.ndarray, count: int, held: np.ndarray, volts: np.ndarray, own: np.ndarray
+        self,
+        flow: np.ndarray,
+        places: np.ndarray,
+        ratios: np.ndarray,
+        held: np.ndarray,
+        volts: np.ndarray,
+        own: np.ndarray,
     ) -> np.ndarray:
         """Fill in the rows of amplifiers with outputs `volts` and inputs `held`; returns the rates of the outputs."""
+        leak, lag, second = (one[:, None] for one in self._own(ratios))
         if not self.second:
-            rate = (held - self.leak * volts) / self.lag
+            rate = (held - leak * volts) / lag
             flow[places] = rate
             return np.asarray(rate)
-        rate = own[places + count]
+        rate, count = own[places + len(places)], len(places)
         flow[places] = rate
-        flow[places + count] = (held - self.leak * volts - self.lag * rate) / self.second
+        flow[places + count] = (held - leak * volts - lag * rate) / second
         return rate

@@ -85,7 +85,8 @@ class Crossbar(Fabric):
         """1 / Re of the slowest root: smallest eigenvalue of K + L / A0 against C (1 + 1/A0) + L / w, and the inverters' part of both."""
         law, opamp = self._law(parts), technology.opamp
         leak, lag = 1 / opamp.gain, 1 / (2 * math.pi * opamp.gbw)
-        effective = law.capacitance * (1 + 1 / opamp.gain) + law.load / (2 * math.pi * opamp.gbw)
+        gain, gbw = opamp.gain * law.ratios[0], opamp.gbw * law.ratios[1]
+        effective = law.capacitance * (1 + 1 / gain) + law.load / (2 * math.pi * gbw)
         conductance = self.realised(parts, technology)
         if (inverters := parts.inverters()) is None:
             rates = conductance / effective[:, None]
@@ -95,7 +96,7 @@ class Crossbar(Fabric):
 
     def realised(self, parts: CrossbarParts, technology: Technology) -> np.ndarray:
         """K, with the contribution of a finite gain."""
-        return self._static(parts, 1.0 / technology.opamp.gain)
+        return self._static(parts, 1.0 / technology.opamp.gain, 0.0)
 
     def is_stable(self, parts: CrossbarParts, technology: Technology) -> bool:
         """Eigenvalues of C^-1 (K + L / A0) with positive real part; the bandwidth has shown no influence."""
@@ -138,16 +139,20 @@ class Crossbar(Fabric):
     def admittance(self, parts: CrossbarParts, technology: Technology, s: complex) -> np.ndarray:
         """Y(s) of the law in the module's docstring."""
         opamp, law = technology.opamp, self._law(parts)
-        error = 1.0 / min(opamp.gain, IDEAL_GAIN) + s / (2 * math.pi * opamp.gbw)
-        return self._static(parts, error) + np.diag(s * law.capacitance * (1 + error))
+        leak, lag = 1.0 / min(opamp.gain, IDEAL_GAIN), s / (2 * math.pi * opamp.gbw)
+        error = leak / law.ratios[0] + lag / law.ratios[1]
+        return self._static(parts, leak, lag) + np.diag(s * law.capacitance * (1 + error))
 
-    def _static(self, parts: CrossbarParts, error: complex) -> np.ndarray:
+    def _static(self, parts: CrossbarParts, leak: float, lag: complex) -> np.ndarray:
+        """Y(s) less what capacitors add, of amplifiers with 1 / A(s) = leak + lag, each at its own ratios."""
         law = self._law(parts)
         conductance = law.conductance
         if self.rail_count == 1:
             given, back = parts.inverter
-            conductance = np.where(conductance < 0, conductance * given / (back + error * (given + back)), conductance)
-        return conductance + np.diag(error * law.load)
+            inverting = leak / parts.inverter_ratios[0] + lag / parts.inverter_ratios[1]
+            passed = conductance * given / (back + inverting * (given + back))
+            conductance = np.where(conductance < 0, passed, conductance)
+        return conductance + np.diag((leak / law.ratios[0] + lag / law.ratios[1]) * law.load)
 
     def without_leak(self, parts: CrossbarParts, leak: float) -> CrossbarParts:
         """K_ii less L_i / A0, down to zero: k + (l + k) / A0 = K_ii with l all of L_i but the entry k itself.
@@ -186,6 +191,7 @@ class Crossbar(Fabric):
             drive=drive / parts.drive_nominal,
             capacitance=parts.capacitance.mean(axis=0),
             noise=np.diag(2 * self.rail_count * Boltzmann * heat),
+            ratios=parts.amplifier_ratios,
         )
 
     def drives(self, parts: CrossbarParts) -> list[dict[str, float]]:
@@ -230,6 +236,7 @@ class Crossbar(Fabric):
                     offset,
                     start,
                     group,
+                    **parts.amplifier_draw(j, inverter=True),
                 )
 
     def _cell(
@@ -258,9 +265,8 @@ class Crossbar(Fabric):
             )
         k = i + 1
         plus, minus = rails(i)
-        amplifier.add(
-            netlist, (f"em{k}", f"ep{k}"), (plus, minus), str(k), float(parts.offset[i]), state, group_name(i)
-        )
+        offset, draw = float(parts.offset[i]), parts.amplifier_draw(i)
+        amplifier.add(netlist, (f"em{k}", f"ep{k}"), (plus, minus), str(k), offset, state, group_name(i), **draw)
 
     def _single_cell(
         self,
@@ -281,7 +287,8 @@ class Crossbar(Fabric):
             Capacitor(f"C{k}", f"p{k}", f"e{k}", float(parts.capacitance[0, i]), initial=start),
             group=group_name(i),
         )
-        amplifier.add(netlist, ("0", f"e{k}"), (f"p{k}",), str(k), offset, state, group_name(i))
+        draw = parts.amplifier_draw(i)
+        amplifier.add(netlist, ("0", f"e{k}"), (f"p{k}",), str(k), offset, state, group_name(i), **draw)
 
 
 def crosspoints(parts: CrossbarParts) -> list[list[Resistor]]:

@@ -52,7 +52,8 @@ class CrossbarParts(ArrayParts):
             return None
         negative = np.where(self.polarity < 0, self.coupling[0], 0.0)
         given, back = self.inverter
-        return Inverters.of_resistors(negative, given, back, self.drive_temperature, self.inverter_offset)
+        ratios = (self.inverter_ratios[0], self.inverter_ratios[1])
+        return Inverters.of_resistors(negative, given, back, self.drive_temperature, self.inverter_offset, ratios)
 
     def amplifier_loads(self) -> list[tuple[np.ndarray | None, np.ndarray]]:
         """Columns of crosspoints; with one rail the inverter's input beside the positive ones, and the negative ones with its feedback."""
@@ -91,7 +92,7 @@ class CrossbarParts(ArrayParts):
     def dissipation(self, volts: np.ndarray, currents: np.ndarray, gain: float) -> Dissipation:
         """g (p v_j - e_i)^2 and g (V_i + e_i)^2 over rails^2, with e = Vos - v / A0 and V the sources; n_j for -v_j with one rail."""
         rail = volts / self.rails
-        summing = (self.offset - volts / gain) / self.rails
+        summing = (self.offset - volts / (gain * self.amplifier_ratios[0])) / self.rails
         source = currents / self.drive_nominal / self.rails
         inverters = self.inverters()
         inverted = -rail if inverters is None else inverters.volts(volts, 1 / gain)
@@ -108,7 +109,7 @@ class CrossbarParts(ArrayParts):
 
     def _inverters_heat(self, volts: np.ndarray, inverted: np.ndarray, gain: float) -> np.ndarray:
         heat, used = np.zeros_like(self.inverter), self.inverted()
-        summing = self.inverter_offset - inverted / gain
+        summing = self.inverter_offset - inverted / (gain * self.inverter_ratios[0])
         heat[:, used] = (self.inverter * (np.stack([volts, inverted]) - summing) ** 2)[:, used]
         return heat
 

@@ -290,7 +290,8 @@ class Oscillator(Fabric):
             start = sign * (state * (1.0 + 1.0 / gain) - offset)
             farad = float(parts.velocity_capacitance[rail, i])
             netlist.add(Capacitor(f"CV{suffix}", output, summing, farad, initial=start), group=group)
-        amplifier.add(netlist, (f"em{k}", f"ep{k}"), (f"vp{k}", f"vm{k}"), f"v{k}", offset, state, group)
+        draw = parts.amplifier_draw(i)
+        amplifier.add(netlist, (f"em{k}", f"ep{k}"), (f"vp{k}", f"vm{k}"), f"v{k}", offset, state, group, **draw)
 
     def _position(
         self,
@@ -317,7 +318,8 @@ class Oscillator(Fabric):
             start = sign * (state + held + ohm * link * (held - velocity))
             farad = float(parts.capacitance[rail, i])
             netlist.add(Capacitor(f"C{suffix}", output, last, farad, initial=start), group=group)
-        amplifier.add(netlist, (f"fm{k}", f"fp{k}"), rails(i), str(k), offset, state, group)
+        draw = parts.position_draw(i)
+        amplifier.add(netlist, (f"fm{k}", f"fp{k}"), rails(i), str(k), offset, state, group, **draw)
 
 
 def _capacitors(parts: OscillatorParts) -> tuple[list[tuple[str, str]], ...]:

@@ -44,6 +44,8 @@ class Stack:
         coupling, ground, drive, capacitor: standard normal deviates, (dies, rails, n, n) or (dies, rails, n); offset: (dies, n).
         second: of the second slice's resistors, as coupling; (dies, 1, 0, 0) where there is one slice.
         inverter: of the inverters' resistors, (dies, 2, n), and inverter_offset, (dies, n); n is 0 where there are none.
+        amplifier_ratios, inverter_ratios: gain and gain-bandwidth product of the cells' and the inverters' amplifiers over the
+            technology's, (dies, 2, n).
         coupling_factor, ground_factor, drive_factor: what temperature, shift and gradient make of conductances, (dies, n, n) or (dies, n);
         capacitor_factor: of capacitances, (dies, n).
         coupling_temperature, ground_temperature, drive_temperature: temperatures, K, of the same shapes.
@@ -64,6 +66,8 @@ class Stack:
     second: Tensor
     inverter: Tensor
     inverter_offset: Tensor
+    amplifier_ratios: Tensor
+    inverter_ratios: Tensor
 
     def of(self, dies: slice) -> Stack:
         """The dies from one place to another."""
@@ -98,6 +102,8 @@ def stack(
             "second": die.deviates("second_slice", parts.second.shape) if parts.slices == 2 else parts.second,
             "inverter": die.deviates("inverter", (2, n)) if inverted else np.zeros((2, 0)),
             "inverter_offset": die.deviates("inverter_offset", (1, n))[0] if inverted else np.zeros(0),
+            "amplifier_ratios": die.amplifier_ratios("offset", np.arange(n)),
+            "inverter_ratios": die.amplifier_ratios("inverter_offset", np.arange(inverted)),
         }
         for name, values in drawn.items():
             columns[name].append(values)
@@ -279,6 +285,7 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor], er
             back,
             stacked.drive_temperature,
             p["offset"] * stacked.inverter_offset,
+            (stacked.inverter_ratios[:, 0], stacked.inverter_ratios[:, 1]),
         )
         pushed = pushed + inverters.offset_currents(p["leak"])
         conductance = torch.where(polarity < 0, conductance * inverters.ratio.unsqueeze(-2), conductance)
@@ -288,12 +295,15 @@ def stacked_law(program: AnalogProgram, stacked: Stack, p: dict[str, Tensor], er
         judged = conductance + torch.diag_embed(load / program.technology.opamp.gain)
         judged = judged if inverters is None else judged + inverters.added(leak, 0.0, 0.0)[0]
     first, second = p["lag"] + p["leak"] * p["pole"], p["lag"] * p["pole"]
-    conductance = conductance + torch.diag_embed(p["leak"] * load)
-    effective_capacitance = (1 + p["leak"]) * capacitance + first * load
-    second_order = first * capacitance + second * load
+    own_gain, own_gbw = stacked.amplifier_ratios.unbind(1)
+    own_leak, own_second = p["leak"] / own_gain, second / own_gbw
+    own_first = p["lag"] / own_gbw + own_leak * p["pole"]
+    conductance = conductance + torch.diag_embed(own_leak * load)
+    effective_capacitance = (1 + own_leak) * capacitance + own_first * load
+    second_order = own_first * capacitance + own_second * load
     delay, fast = second_order / effective_capacitance, torch.diag_embed(effective_capacitance)
     # Where there is no second pole second_order may be zero.
-    late = second * capacitance / torch.where(second_order > 0, second_order, 1.0)
+    late = own_second * capacitance / torch.where(second_order > 0, second_order, 1.0)
     if inverters is None:
         slowed = fast - delay.unsqueeze(-1) * conductance
     else:

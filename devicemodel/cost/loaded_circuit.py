@@ -30,6 +30,7 @@ from ...circuits.linear.statespace import StateSpace, state_space
 from ...circuits.netlist.elements import GROUND, Resistor
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.technology.parts import OpAmp
+from ...circuits.technology.transistor_mismatch import AmplifierDraw
 from ...compiler.program import AnalogProgram
 
 GRID = 200
@@ -64,10 +65,11 @@ class _Listed:
         offset: float = 0.0,
         state: float = 0.0,
         group: str = "",
+        draw: AmplifierDraw | None = None,
     ) -> None:
         """See `AmplifierCell.add`."""
         self.outputs += outputs
-        self._cell.add(netlist, inputs, outputs, name, offset, state, group)
+        self._cell.add(netlist, inputs, outputs, name, offset, state, group, draw)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class CellCoefficients:
         current_noise: (n, n) two-sided density of the differential noise currents, A^2/Hz; without the inverters'.
         uncoupled: whether L and C are known to be diagonal, and K_1 and L_1 zero.
         inverters: with what the cells draw from them; None: there are none.
+        ratios: gain and gain-bandwidth product of the cells' amplifiers over the technology's, (2, n) or (2, 1): what they make of eps
+            concerns the columns of C, L, and L_1.
     """
 
     conductance: np.ndarray
@@ -53,6 +55,7 @@ class CellCoefficients:
     current_noise: np.ndarray
     uncoupled: bool = False
     inverters: Inverters | None = None
+    ratios: np.ndarray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
 
 
 def schematic(program: AnalogProgram) -> CellCoefficients:
@@ -69,6 +72,7 @@ def schematic(program: AnalogProgram) -> CellCoefficients:
         law.noise,
         uncoupled=True,
         inverters=law.inverters,
+        ratios=law.ratios,
     )
 
 

@@ -111,11 +111,16 @@ def cell_law(
     leak, lag, pole = card.leak.value, card.lag.value, card.pole.value
     first, second = lag + leak * pole, lag * pole
     load, capacitance = cells.load, cells.capacitance
-    conductance = cells.conductance + leak * load
+    own_leak, own_second = leak / cells.ratios[0], second / cells.ratios[1]
+    own_first = lag / cells.ratios[1] + own_leak * pole
+    conductance = cells.conductance + own_leak * load
     effective_capacitance = (
-        (1.0 + leak) * capacitance + cells.coupled_capacitance + leak * cells.load_capacitance + first * load
+        (1.0 + own_leak) * capacitance
+        + cells.coupled_capacitance
+        + own_leak * cells.load_capacitance
+        + own_first * load
     )
-    second_order = first * (capacitance + cells.load_capacitance) + second * load
+    second_order = own_first * (capacitance + cells.load_capacitance) + own_second * load
     current_noise, inverters, own_order = cells.current_noise, cells.inverters, second_order
     if inverters is not None:
         leaking, slowing, lagging = inverters.added(leak, first, second)
@@ -132,7 +137,7 @@ def cell_law(
         own, seen, inertia = (torch.from_numpy(part.diagonal().copy()) for part in parts)
         voltage = white_voltages(card, own, seen, inertia, torch.from_numpy(conductance))
     # Without a gain-bandwidth product the second pole has nothing to act together with.
-    third = second * capacitance @ np.linalg.solve(own_order, conductance) if second > 0 else 0.0
+    third = own_second * capacitance @ np.linalg.solve(own_order, conductance) if second > 0 else 0.0
     noise_psd = slow @ (card.noise_power.value * current_noise) @ np.linalg.inv(effective_capacitance - third).T
     if inverters is not None:
         missing = card.noise_power.value * inverters.unfollowed_noise(leak, first, second)

@@ -75,10 +75,13 @@ class KrylovLaw:
         parts = [cells.load, cells.capacitance, cells.coupled_capacitance, cells.load_capacitance]
         load, capacitance, coupled, loaded = (_part(one, cells.uncoupled) for one in parts)
         capacitance, coupled, loaded = (part / self._tau for part in (capacitance, coupled, loaded))
-        self._conductance = _plus(torch.from_numpy(cells.conductance).clone(), leak * load)
-        self._capacitance = (1 + leak) * capacitance + coupled + leak * loaded + first * load
-        second_order = first * (capacitance + loaded) + second * load
-        late = _solved_right(second * capacitance, second_order) if second > 0 else None
+        gain, gbw = torch.from_numpy(cells.ratios)
+        own_leak, own_second = leak / gain, second / gbw
+        own_first = (lag / gbw + own_leak * pole) / self._tau
+        self._conductance = _plus(torch.from_numpy(cells.conductance).clone(), own_leak * load)
+        self._capacitance = (1 + own_leak) * capacitance + coupled + own_leak * loaded + own_first * load
+        second_order = own_first * (capacitance + loaded) + own_second * load
+        late = _solved_right(own_second * capacitance, second_order) if second > 0 else None
         if cells.inverters is not None:
             leaking, slowing, lagging = map(torch.from_numpy, cells.inverters.added(leak, first, second))
             self._conductance += leaking

@@ -43,7 +43,7 @@ def overload(program: AnalogProgram, cells: np.ndarray, currents: np.ndarray) ->
         return None
     law, leak = program.behaviour, 1.0 / opamp.gain
     into = law.drive * currents + law.offset_currents(parts.offset, leak)
-    away = cells @ law.conductance.T + leak * law.load * cells
+    away = cells @ law.conductance.T + leak / law.ratios[0] * law.load * cells
     if law.inverters is not None:
         away = away + cells @ law.inverters.added(leak, 0.0, 0.0)[0].T
     charging = into[:, None] - away

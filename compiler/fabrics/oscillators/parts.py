@@ -17,6 +17,7 @@ import numpy as np
 
 from ....circuits.technology.die import Die
 from ....circuits.technology.parts import Resistors
+from ....circuits.technology.transistor_mismatch import AmplifierDraw
 from ...parts import Dissipation, Place
 from ...symbolic_law import Expr, Line, Output, SymbolicLaw, Term, term
 from ..crossbar_parts import CrossbarParts
@@ -32,6 +33,8 @@ class OscillatorParts(CrossbarParts):
         link: (rails, n) S, from a velocity to its position.
         series: (rails, n) ohm, in series with a position's capacitor; 0: none.
         velocity_capacitance: (rails, n) F. position_offset: (n,) V.
+        position_transistors: deviations of the transistors of the positions' amplifiers, (n, K, 2); as `transistors`, which are those of
+            the velocities'. Of amplifiers' own gain and bandwidth the law knows nothing: `amplifier_ratios` are 1.
     """
 
     friction: np.ndarray
@@ -39,6 +42,7 @@ class OscillatorParts(CrossbarParts):
     series: np.ndarray
     velocity_capacitance: np.ndarray
     position_offset: np.ndarray
+    position_transistors: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 2)))
 
     @classmethod
     def around(
@@ -144,6 +148,7 @@ class OscillatorParts(CrossbarParts):
         def resistance(part: str) -> np.ndarray:
             return np.asarray(np.exp(sigma * die.deviates(part, shape) + shift) * factor)
 
+        known = placed.transistors.size > 0
         spread = sigma_c * die.deviates("velocity_capacitor", shape) + die.capacitor_shift(place, edge)
         return dataclasses.replace(
             placed,
@@ -152,7 +157,13 @@ class OscillatorParts(CrossbarParts):
             series=self.series * resistance("series"),
             velocity_capacitance=self.velocity_capacitance * np.exp(spread),
             position_offset=sigma_v * die.deviates("position_offset", (1, n))[0],
+            position_transistors=die.transistor_deviations("position_offset", np.arange(n if known else 0)),
+            amplifier_ratios=np.ones((2, 1)),
         )
+
+    def position_draw(self, i: int) -> dict[str, AmplifierDraw]:
+        """As `amplifier_draw`, of the amplifier that holds the position of cell i."""
+        return {"draw": AmplifierDraw(1.0, 1.0, self.position_transistors[i])} if self.position_transistors.size else {}
 
     def aged(self, die: Die, left: Callable[[np.ndarray], np.ndarray]) -> Self:
         """See `Parts.aged`; friction is programmed, too."""

@@ -15,7 +15,7 @@ from thermograd.compiler.analysis.rest_noise import rest_noise
 from thermograd.compiler.compile import compile_matrix, lay_out
 from thermograd.compiler.fabrics.array_dynamics import ArrayDynamics
 
-from ...systems import passive, spd
+from ...systems import drawn, passive, spd
 
 CASES = {"crossbar": "integrated", "crossbar_single": "breadboard", "dual_rail": "breadboard"}
 MODELLED = ("outputs", "gain", "gbw", "second_pole", "output_limit")
@@ -30,11 +30,13 @@ def netlist_of(program, b=None, figures=MODELLED):
 
 
 def program_of(fabric: str, condition: float, n: int = 5, **changes):
+    fabric, _, amplifiers = fabric.partition(" ")
     matrix = passive(n, 0.3, 1) if fabric == "dual_rail" else spd(n, condition, 1)
-    return compile_matrix(matrix, fabric, preset(CASES[fabric]).replace(**changes), b=np.ones(n))
+    technology = preset(CASES[fabric]).replace(**changes)
+    return compile_matrix(matrix, fabric, drawn(technology) if amplifiers else technology, b=np.ones(n))
 
 
-@pytest.mark.parametrize("fabric", CASES)
+@pytest.mark.parametrize("fabric", [*CASES, "crossbar drawn", "crossbar_single drawn"])
 def test_the_circuit_at_rest_is_that_of_the_netlist(fabric: str) -> None:
     """Exactly; the mean of the rails, which misses products of deviations, is off a thousand times more."""
     program, b = program_of(fabric, 100.0), np.ones(5)
@@ -51,9 +53,9 @@ def test_the_circuit_at_rest_is_that_of_the_netlist(fabric: str) -> None:
             assert np.abs(rough - wanted).max() > 1e-6 * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single"])
+@pytest.mark.parametrize("fabric", ["crossbar", "crossbar_single", "crossbar drawn", "crossbar_single drawn"])
 def test_natural_frequencies_are_those_of_the_netlist(fabric: str) -> None:
-    program = program_of(fabric, 100.0, opamp__second_pole=2e9 if fabric == "crossbar" else 1e7)
+    program = program_of(fabric, 100.0, opamp__second_pole=2e9 if "single" not in fabric else 1e7)
     for seed in range(3):
         die = program.on(Die(program.technology, seed))
         wanted = state_space(netlist_of(die), {}).eigenvalues

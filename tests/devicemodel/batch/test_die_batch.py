@@ -27,7 +27,7 @@ from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 from thermograd.devicemodel.validity import Validity
 
-from ...systems import true_card
+from ...systems import drawn, true_card
 
 UNEVEN = preset("integrated").replace(
     thermal=thermal_preset("beside a GPU"),
@@ -88,9 +88,14 @@ def test_dies_that_are_not_stacked_are_their_own_devices(fabric):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from(["crossbar", "dual_rail", "crossbar_single"]), st.integers(1, 7), st.integers(0, 10**6))
-def test_laws_of_a_stack_are_those_of_the_dies(fabric, n, seed):
-    card, (a, _) = card_of(fabric), system(n, fabric, seed)
+@given(
+    st.sampled_from(["crossbar", "dual_rail", "crossbar_single"]),
+    st.integers(1, 7),
+    st.integers(0, 10**6),
+    st.booleans(),
+)
+def test_laws_of_a_stack_are_those_of_the_dies(fabric, n, seed, transistors):
+    card, (a, _) = card_of(fabric, drawn(UNEVEN) if transistors else UNEVEN), system(n, fabric, seed)
     technology, currents = card.technology, np.zeros(n)
     nominal = lay_out(a, fabric, technology)
     dies = [Die(technology, seed + k) for k in range(2)]

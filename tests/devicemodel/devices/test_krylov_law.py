@@ -20,7 +20,7 @@ from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.systems import Dense
 
-from ...systems import passive, spd, true_card
+from ...systems import drawn, passive, spd, true_card
 
 REAL = preset("integrated").replace(opamp__noise_voltage=0.0)
 SLOW = REAL.replace(opamp__gbw=1e8, opamp__second_pole=3e8)
@@ -33,8 +33,8 @@ DURATIONS = [1e-5, 0.02, 0.5, 4.0, 60.0, math.inf]
 
 def laws(case, n=N, condition=100.0, noisy=True):
     """(program, card, by Krylov spaces, written out) of the same die."""
-    technology = {"slow": SLOW, "slow single": SLOW, "wired": WIRED}.get(case, REAL)
-    fabric = {"dual_rail": "dual_rail", "slow single": "crossbar_single"}.get(case, "crossbar")
+    technology = {"slow": SLOW, "slow single": SLOW, "slow single drawn": drawn(SLOW), "wired": WIRED}.get(case, REAL)
+    fabric = "dual_rail" if case == "dual_rail" else "crossbar_single" if "single" in case else "crossbar"
     a = passive(n, 0.1, 2) if fabric == "dual_rail" else spd(n, condition, 2)
     program = lay_out(a, fabric, technology).on(Die(technology, 3))
     pole = 1 / (2 * math.pi * 3e8) if "slow" in case else 0.0
@@ -56,7 +56,7 @@ def misfit(found, wanted):
     return float(((found - wanted).norm(dim=1) / wanted.norm(dim=1).clamp(min=1e-300)).max())
 
 
-@pytest.mark.parametrize("case", ["crossbar", "slow", "dual_rail", "wired", "slow single"])
+@pytest.mark.parametrize("case", ["crossbar", "slow", "dual_rail", "wired", "slow single drawn"])
 def test_means_are_those_of_the_law_written_out(case):
     program, card, found, written = laws(case)
     starts, forces = runs(program, card, found.cells)

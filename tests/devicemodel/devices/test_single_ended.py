@@ -22,7 +22,7 @@ from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 
-from ...systems import spd, true_card
+from ...systems import drawn, spd, true_card
 
 FABRIC = "crossbar_single"
 SILENT = {"opamp__noise_voltage": 0.0, "opamp__noise_current": 0.0, "opamp__noise_voltage_corner": 0.0}
@@ -40,6 +40,7 @@ TECHNOLOGIES = {
     "breadboard": BREADBOARD,
     "integrated": INTEGRATED.replace(opamp__second_pole=math.inf),
     "second pole": INTEGRATED,
+    "transistors": drawn(INTEGRATED),
 }
 BARE = {
     **{f"{one}__{name}": value for one in ("adc", "dac") for name, value in

@@ -24,7 +24,7 @@ from thermograd.devicemodel.host.board import Voltages
 from thermograd.devicemodel.systems import Dense
 from thermograd.devicemodel.validity import Validity
 
-from ...systems import passive, spd, true_card
+from ...systems import drawn, passive, spd, true_card
 
 FABRICS = ["crossbar", "dual_rail"]
 REAL = preset("integrated").replace(adc__noise=0.0, resistors__bits=None)
@@ -34,6 +34,7 @@ SPREAD = {
     "capacitors__die_to_die": 0.1,
     "capacitors__gradient": 0.1,
 }
+BENT = ("gain_by_threshold", "gain_by_current_factor", "gbw_by_threshold", "gbw_by_current_factor")
 QUIET = REAL.replace(thermal__johnson_noise=False)
 
 
@@ -79,6 +80,19 @@ def test_what_the_mean_leaves_out_is_of_second_order_in_mismatch(fabric):
         surrogate, circuit = ends(technology, fabric, 2.0)
         errors.append(np.linalg.norm(surrogate - circuit) / np.linalg.norm(circuit))
     assert errors[0] / errors[1] > 10  # 16, against 4 in first order
+
+
+@pytest.mark.parametrize("duration", [0.5, math.inf])
+def test_gain_and_bandwidth_of_each_amplifier_are_those_of_the_same_dies_netlist(duration):
+    slow = QUIET.replace(opamp__gain=200.0, opamp__gbw=2e8, opamp__second_pole=math.inf)
+    slow = slow.replace(resistors__tolerance=1e-4, capacitors__tolerance=1e-4)
+    surrogate, circuit = ends(drawn(slow), "crossbar", duration)
+    error = np.linalg.norm(surrogate - circuit)
+    assert error < 1e-4 * np.linalg.norm(circuit)
+    # Negative control: amplifiers of these offsets which are otherwise alike.
+    alike = [one.model_copy(update=dict.fromkeys(BENT, 0.0)) for one in drawn(slow).opamp.transistors]
+    without, _ = ends(slow.replace(opamp__offset=0.0, opamp__transistors=alike), "crossbar", duration)
+    assert np.linalg.norm(without - circuit) > 10 * error
 
 
 @pytest.mark.parametrize("fabric", FABRICS)
