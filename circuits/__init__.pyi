@@ -77,6 +77,7 @@ from .technology.parts import Switches as Switches
 from .technology.parts import Thermal as Thermal
 from .technology.parts import Variation as Variation
 from .technology.parts import Wires as Wires
+from .technology.pelgrom import Pelgrom as Pelgrom
 from .technology.presets import as_technology as as_technology
 from .technology.presets import preset as preset
 from .technology.presets import thermal_preset as thermal_preset
@@ -126,6 +127,7 @@ __all__ = [
     "OpAmp",
     "OperatingPoint",
     "OperatingPointResult",
+    "Pelgrom",
     "Resistor",
     "Resistors",
     "SaturatingVCCS",

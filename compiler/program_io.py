@@ -18,7 +18,7 @@ from ..circuits.technology.technology import Technology
 from .fabrics.registry import fabric_named
 from .program import AnalogProgram
 
-FORMAT = 6
+FORMAT = 7
 """Version of the saved form."""
 
 

@@ -27,7 +27,7 @@ from ..netlist.netlist import Netlist
 from ..netlist.semiconductors import Mosfet
 from ..ngspice.run import run
 from ..technology.mismatch import transistors_of, with_mismatch
-from ..technology.pdk.devices import Pelgrom
+from ..technology.pelgrom import Pelgrom
 from ..technology.transistor_mismatch import CAUSES, FIGURES, TransistorMismatch, deviations_of, slopes_of
 from .testbench import Bench
 from .user_netlist import Amplifier

@@ -16,6 +16,7 @@ from .parts import Switches as Switches
 from .parts import Thermal as Thermal
 from .parts import Variation as Variation
 from .parts import Wires as Wires
+from .pelgrom import Pelgrom as Pelgrom
 from .presets import PRESETS as PRESETS
 from .presets import SITUATIONS as SITUATIONS
 from .presets import as_technology as as_technology
@@ -41,6 +42,7 @@ __all__ = [
     "Inductors",
     "Link",
     "OpAmp",
+    "Pelgrom",
     "Redraw",
     "Resistors",
     "Switches",

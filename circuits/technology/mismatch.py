@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..netlist.netlist import Netlist
 from ..netlist.semiconductors import Mosfet
 from .die import transistor_deviates
-from .pdk.devices import Pelgrom
+from .pelgrom import Pelgrom
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,11 @@ def transistors_of(netlist: Netlist, laws: Mapping[str, Pelgrom]) -> tuple[Trans
             )
         if "w" not in size or "l" not in size:
             raise InputError(f"{part.name}: its width and length are needed for its mismatch; give w= and l=")
-        if not (size["w"] > law.width_offset and size["l"] > law.length_offset and size.get("m", 1.0) > 0):
-            raise InputError(
-                f"{part.name}: a width of {size['w']:g} m and a length of {size['l']:g} m, of which Pelgrom's law takes "
-                f"{law.width_offset:g} m and {law.length_offset:g} m off, must leave something; give a larger transistor"
-            )
-        found.append(Transistor(part.name, *law.deviations(size["w"], size["l"], size.get("m", 1.0))))
+        try:
+            sizes = law.deviations(size["w"], size["l"], size.get("m", 1.0))
+        except InputError as error:
+            raise InputError(f"{part.name}: {error}; give a larger transistor") from None
+        found.append(Transistor(part.name, *sizes))
     return tuple(found)
 
 

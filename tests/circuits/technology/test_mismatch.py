@@ -14,11 +14,11 @@ from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.netlist.semiconductors import DeviceModel, Mosfet
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.mismatch import Transistor, draw_mismatch, transistors_of, with_mismatch
-from thermograd.circuits.technology.pdk.devices import Pelgrom
+from thermograd.circuits.technology.pelgrom import Pelgrom
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.transistor_mismatch import TransistorMismatch
 
-LAW = Pelgrom(7e-9, 1e-8, -0.1e-6, 0.15e-6, "test", "published")
+LAW = Pelgrom(threshold=7e-9, beta=1e-8, width_offset=0.1e-6, length_offset=-0.15e-6)
 PAIR = (
     TransistorMismatch(
         name="M1",
@@ -125,7 +125,7 @@ def test_technologies_say_it_once_and_survive_their_file(tmp_path):
     [
         ({"w": 1e-6, "l": 1e-6}, {"nmos": LAW}, "M2: its model pmos has no Pelgrom coefficients"),
         ({"w": 1e-6}, {"nmos": LAW, "pmos": LAW}, "M1: its width and length are needed"),
-        ({"w": 1e-6, "l": 0.1e-6}, {"nmos": LAW, "pmos": LAW}, "M1: a width of 1e-06 m .* give a larger"),
+        ({"w": 1e-6, "l": 0.1e-6}, {"nmos": LAW, "pmos": LAW}, "M1: a transistor of 1e-06 m .* give a larger"),
     ],
 )
 def test_transistors_without_a_law_or_a_size_raise(sizes, laws, message):
