@@ -228,7 +228,7 @@ def sign(path, description):
         ),
         (lambda p: p.with_suffix(".json").write_text("{"), "not valid JSON"),
         (lambda p: p.with_suffix(".json").write_text("[1]"), "format None"),
-        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 6"),
+        (lambda p: edit(p.with_suffix(".json"), thermograd_program=99), "format 99.*reads 7"),
         (lambda p: edit(p.with_suffix(".json"), fabric="rx"), "fabric 'rx'"),
         (lambda p: edit(p.with_suffix(".json"), damping="x"), "damaged"),
         (lambda p: edit(p.with_suffix(".json"), technology={"adc": {"bits": 99}}), r"adc\.bits"),
