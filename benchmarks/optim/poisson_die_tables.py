@@ -158,6 +158,10 @@ DIES = {
     "none, deflated": Setup(1e-2, 24, "none", deflation=20, rounds=60),
     "none, further": Setup(1e-5, 40, "none", rounds=100),
     "6 bits": of_bits(6, 30, 0.03, 30),
+    "preset": Setup(0.03, 30, "preset", deflation=10),
+    "preset, offsets nulled": Setup(0.03, 30, "preset", deflation=10, nulled=True),
+    "preset, verified and nulled": Setup(0.03, 30, "preset", deflation=10, nulled=True, verified=True),
+    "preset, the same with two slices": Setup(0.03, 30, "preset", deflation=10, nulled=True, verified=True, slices=2),
 }
 
 

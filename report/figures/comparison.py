@@ -6,6 +6,7 @@ training there is no band. Losses of batches are means over the latest twentieth
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)
 """Of the first runs, as many as there are colours, then of the next as many."""
 COLUMNS, ROW = 4, 0.25
 """Columns of the legend, and the height of one of its rows, inches: the figure grows with them, its axes do not shrink."""
+NOTE = 48
+"""Characters in a line of the note below an axis, which has a third of the figure's width."""
 AGAINST = (
     ("steps", "step"),
     ("processor", "processor time, device's simulation left out (s)"),
@@ -67,7 +70,8 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
         for ax, curves in zip(axes[:, column], (of_losses, of_scores), strict=True):
             _draw(ax, curves, dashes, logarithmic)
         missing = [curve.label for curve in of_losses if not len(curve.x)]
-        axes[1][column].set_xlabel(name + (f"\nnot known of {', '.join(missing)}" if missing else ""))
+        unknown = textwrap.wrap(f"not known of {', '.join(missing)}", NOTE) if missing else []
+        axes[1][column].set_xlabel("\n".join([name, *unknown]))
         if logarithmic:
             axes[0][column].set_xscale("log")
             value_ticks(axes[0][column].xaxis, _values(axes[:, column], 0))
