@@ -17,6 +17,9 @@ _CARD = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 KINDS = ("NMOS", "PMOS", "RESISTOR", "CAPACITOR")
+FINGERS = ".options wnflag=1"
+"""A bin's widths are those of one finger, w / nf; ngspice compares them with the whole width otherwise, takes the parameters of another bin
+beyond its range, and may end at NaN (SKY130, w = 7 um, nf = 4)."""
 Limits: TypeAlias = tuple[tuple[str, float, float], ...]
 """(instance parameter, smallest, largest) of what a model is made for."""
 
@@ -53,7 +56,7 @@ class LibraryModel:
     Attributes:
         name: in the library's files. kind: NMOS, PMOS, RESISTOR or CAPACITOR.
         library: where it stands.
-        known: an instance's parameters; (): those of its kind of part. limits: ranges of some of them.
+        known: an instance's parameters; (): those of its kind of part. limits: ranges of some of them; the width is that of a finger.
         nodes: that an instance has; a resistor of three has the substrate last.
         is_subcircuit: whether an instance is an X card, in place of one of its kind's letter.
     """
@@ -74,7 +77,7 @@ class LibraryModel:
 
     def cards(self) -> tuple[str, ...]:
         """Cards that make ngspice know the model: the library's."""
-        return self.library.cards
+        return (*self.library.cards, FINGERS)
 
     def check(self, name: str, values: dict[str, float]) -> None:
         """Raise InputError where a part's parameter is outside of what the model is made for."""
@@ -82,7 +85,9 @@ class LibraryModel:
             value = values.get(parameter)
             if value is None:
                 raise InputError(f"{name}: {self.name} needs {parameter}, from {least:g} to {most:g}")
+            value /= values.get("nf", 1.0) if parameter == "w" else 1.0
             if not least * (1 - 1e-9) <= value <= most * (1 + 1e-9):
                 raise InputError(
-                    f"{name}: {parameter} = {value:g}, but {self.name} of {self.library.process} is made for {least:g} to {most:g}"
+                    f"{name}: {parameter} = {value:g}{' a finger' if 'nf' in values else ''}, but {self.name} of "
+                    f"{self.library.process} is made for {least:g} to {most:g}"
                 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TypeVar
 
@@ -225,13 +225,17 @@ class Netlist:
                 other.add(linear, group=self.group_of(element.name))
         return other
 
-    def cards(self) -> list[str]:
-        """The parts, their models and the temperature as ngspice lines, without title and comments."""
+    def cards(self, models: Callable[[Iterable[Element]], list[str]] = model_cards) -> list[str]:
+        """The parts, their models and the temperature as ngspice lines, without title and comments.
+
+        Args:
+            models: gives the cards of all parts' models.
+        """
         celsius = self.temperature - constants.zero_Celsius
         lines = [element.line(self.temperature) for element in self._elements.values()]
         if not self._models:
             return [*lines, f".options temp={celsius!r} tnom={celsius!r}"]
-        return [*lines, *model_cards(self._elements.values()), f".options temp={celsius!r} tnom={NOMINAL_CELSIUS!r}"]
+        return [*lines, *models(self._elements.values()), f".options temp={celsius!r} tnom={NOMINAL_CELSIUS!r}"]
 
     def to_spice(self, dialect: str = "ngspice", analysis: HasCards | None = None, hierarchical: bool = False) -> str:
         """The netlist as a text file: title, comments, parts in order, temperature, the analysis' cards if one is given, ``.end``.

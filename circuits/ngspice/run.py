@@ -31,6 +31,7 @@ from ..netlist.analyses import (
 from ..netlist.elements import CurrentSource, VoltageSource
 from ..netlist.netlist import Netlist
 from ..netlist.semiconductors import Switch
+from ..technology.pdk.excerpt import needed_cards
 from .library import find_library
 from .pool import POOL, Group
 from .resample import resample
@@ -151,7 +152,7 @@ def _prepare(
             f"{switches[0].name}: ngspice 39 takes every switch for an open one in {type(analysis).__name__} (measured); put a resistor "
             "in its place, of the resistance that it has"
         )
-    deck = [_TITLE, *netlist.cards()]
+    deck = [_TITLE, *netlist.cards(needed_cards)]
     if isinstance(analysis, Noise):
         return _noise_job(netlist, analysis, deck)
     if not isinstance(analysis, OperatingPoint | Transient | AC):

@@ -55,6 +55,10 @@ class Simulator:
         self._deck: list[Any] = []
         self.version = str(self.shared.ngspice_version)
         self.log: list[str] = []
+        # BSIM4 evaluates its transistors on two threads unless told otherwise; they wait for each other actively, some 10 ms an iteration
+        # where other processes use the cores (measured). Our parallelism is processes.
+        self.command("set num_threads=1")
+        self.log = []
 
     def command(self, text: str) -> list[str]:
         """Run a command; the lines printed. PySpice raises on any stderr line, so its verdict is not used."""

@@ -1,3 +1,4 @@
+from .corners import at_corner as at_corner
 from .devices import ProcessCapacitor as ProcessCapacitor
 from .devices import ProcessResistor as ProcessResistor
 from .devices import ProcessTransistor as ProcessTransistor
@@ -11,5 +12,6 @@ __all__ = [
     "ProcessCapacitor",
     "ProcessResistor",
     "ProcessTransistor",
+    "at_corner",
     "process",
 ]
