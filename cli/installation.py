@@ -19,7 +19,7 @@ from ..circuits.netlist.elements import Capacitor, Resistor, VoltageSource
 from ..circuits.netlist.netlist import Netlist
 
 if TYPE_CHECKING:
-    from ..circuits.technology.pdk.process import Process
+    from ..circuits.technology.pdk.process_record import Process
 
 LIBRARY, DIVIDER, MODELS, NOISE = "libngspice", "RC operating point", "XSPICE code models", "thermal noise"
 PACKAGES = ("torch", "numpy", "scipy", "PySpice", "scikit-learn", "matplotlib")

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from ..errors import InputError
 from ..netlist.model_library import LibraryModel
-from ..technology.pdk.process import Process
+from ..technology.pdk.process_record import Process
 from ..technology.pdk.registry import process
 from .lexer import Card
 

