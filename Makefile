@@ -15,10 +15,10 @@ export PYTHON EXTRAS
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ngspice demo test fuzz lint format board bench
+.PHONY: help setup ngspice demo test fuzz lint format board technologies bench
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ngspice $(STAMP) ## create .venv, install the pinned packages and ngspice (does nothing when all is there)
 
@@ -55,6 +55,9 @@ format: $(STAMP) ## rewrite the sources in the project's style
 board: setup ## a real two-node board, measured against predicted: make board DATA=../shared/data
 	@mkdir -p out
 	$(BIN)/python examples/two_node_board.py $(if $(DATA),--data $(DATA)) --plot out/board.png
+
+technologies: setup ## make the presets of open foundries' processes from their models (extra pdk): make technologies NAMES=gf180mcu
+	$(BIN)/python -m tools.technologies $(NAMES)
 
 bench: setup ## run every script in benchmarks/
 	@for script in $(wildcard benchmarks/*/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from ..circuits.files import output_path
-from .options import CIRCUITS, FabricCommand, Json, Seed, TechnologyName, Workers, examples
+from .options import (
+    CIRCUITS,
+    AmplifierChoice,
+    FabricCommand,
+    Include,
+    Inputs,
+    Json,
+    Outputs,
+    Reference,
+    Seed,
+    Subckt,
+    Supply,
+    TechnologyName,
+    Workers,
+    examples,
+)
 from .outputs import complain, emit, note, show
 
 app = typer.Typer()
@@ -21,6 +36,8 @@ app = typer.Typer()
         "thermograd calibrate --technology integrated --out card.json",
         "thermograd calibrate --technology my.toml --systems runs/ --seed 1",
         "thermograd calibrate --quick --require 0.9 --json",
+        "thermograd calibrate --technology amplifier.toml --quick --amplifier examples/amplifiers/two_stage.cir --subckt two_stage "
+        "--inputs inp,inn --outputs out --supply vdd=0.9 --supply vss=-0.9",
     ),
 )
 def calibrate(
@@ -45,6 +62,13 @@ def calibrate(
     require: Annotated[
         float, typer.Option("--require", max=1.0, help="Required explained variance on held-out systems.")
     ] = 0.95,
+    amplifier: AmplifierChoice = None,
+    subckt: Subckt = None,
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    supply: Supply = None,
+    reference: Reference = None,
+    include: Include = None,
     seed: Seed = 0,
     workers: Workers = 2,
     out: Annotated[Path, typer.Option("--out", help="Card to write.", metavar="FILE")] = Path("card.json"),
@@ -52,17 +76,19 @@ def calibrate(
 ) -> None:
     """Fit a surrogate to ngspice runs and test it on held-out systems and dies.
 
-    Exit code 1 when the explained variance on held-out systems is below --require; the card is still written.
+    With --amplifier the runs have a macromodel, or the transistors of a netlist, in place of each amplifier. Exit code 1 when the explained
+    variance on held-out systems is below --require; the card is still written.
     """
     from ..compiler.fabrics.registry import fabric_names
-    from .hardware import make_card, outlook_of_card, read_technology
+    from .hardware import Ports, chosen_amplifier, make_card, outlook_of_card, read_technology
     from .inputs import read_systems
 
     real = read_systems(systems or [], by_factors=fabric in fabric_names("takes_factors"))
     board = read_technology(technology or "integrated")
     target = output_path(out, (".json",), [Path(technology or "")])
     assert target is not None
-    card = make_card(board, fabric, seed, real, quick, workers)
+    cell = chosen_amplifier(amplifier, Ports(subckt, inputs, outputs, supply or [], reference, include), board)
+    card = make_card(board, fabric, seed, real, quick, workers, cell)
     card.write(target)
     reached, outlook = card.held_out.explained_variance, outlook_of_card(card, seed)
     if json:

@@ -102,7 +102,13 @@ def open_device(
 
 
 def make_card(
-    technology: Technology, fabric: str, seed: int, systems: Sequence[tuple[Any, Any]], quick: bool, workers: int
+    technology: Technology,
+    fabric: str,
+    seed: int,
+    systems: Sequence[tuple[Any, Any]],
+    quick: bool,
+    workers: int,
+    amplifier: AmplifierCell | None = None,
 ) -> DeviceCard:
     """Calibrate against ngspice, with progress bars; `quick` takes fewer and smaller systems."""
     from ..devicemodel.calibration.simulated import calibrate_with_evidence
@@ -110,7 +116,7 @@ def make_card(
     fewer: dict[str, Any] = {"sizes": (4, 8), "dies": (1, 2), "new_dies": (101,)} if quick else {}
     with progress() as report:
         return calibrate_with_evidence(
-            technology, fabric, seed, systems, workers=workers, progress=report, **fewer
+            technology, fabric, seed, systems, workers=workers, progress=report, amplifier=amplifier, **fewer
         ).card
 
 
@@ -145,7 +151,7 @@ def outlook_of_card(card: DeviceCard, seed: int) -> Outlook | None:
 
 
 class Ports(NamedTuple):
-    """What `compile --amplifier FILE` is told of the file; None or empty: not given."""
+    """What `--amplifier FILE` is told of the file; None or empty: not given."""
 
     subckt: str | None
     inputs: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,13 +12,19 @@ from ..circuits.files import output_path
 from .options import SETUP, Json, examples
 from .outputs import emit, note, say, show
 
+if TYPE_CHECKING:
+    from ..circuits.technology.technology_record import TechnologyRecord
+
 app = typer.Typer()
 
 
 @app.command(
     rich_help_panel=SETUP,
     epilog=examples(
-        "thermograd technology", "thermograd technology integrated --out my.toml", "thermograd technology my.toml"
+        "thermograd technology",
+        "thermograd technology integrated --out my.toml",
+        "thermograd technology my.toml",
+        "thermograd technology gf180mcu --sources",
     ),
 )
 def technology(
@@ -30,14 +36,24 @@ def technology(
         Path | None,
         typer.Option("--out", help="Write it to this file (.toml or .json), as a starting point.", metavar="FILE"),
     ] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Where each figure is from, of a preset made from a foundry's models.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List the technology presets, check a technology file, or write one to start from."""
     from pydantic_core import from_json
 
-    from ..circuits.technology.presets import PRESETS
+    from ..circuits.technology.presets import PRESETS, RECORDS
     from .hardware import read_technology
 
+    if sources:
+        if name not in RECORDS or out is not None:
+            raise InputError(
+                f"--sources is for a preset made from a foundry's models, without --out: {', '.join(RECORDS)}"
+            )
+        _show_sources(RECORDS[name], json)
+        return
     if name is None:
         if out is not None:
             raise InputError(f"--out needs the name of a technology to write: one of {', '.join(PRESETS)}, or a file")
@@ -56,3 +72,20 @@ def technology(
         emit(from_json(chosen.model_dump_json()))
     elif target is None:
         say(chosen.to_toml().rstrip())
+
+
+def _show_sources(record: TechnologyRecord, json: bool) -> None:
+    """Each figure with its source, and the sources' commands."""
+    from pydantic_core import from_json
+
+    if json:
+        emit(from_json(record.model_dump_json()))
+        return
+    show(
+        f"{record.name}: {record.pdk}, {record.simulator}, by `{record.command}`",
+        ("figure", "value", "kind", "source"),
+        [(figure, str(value), kind, source) for figure, value, kind, source in record.rows()],
+    )
+    for name, source in record.sources.items():
+        if source.command:
+            note(f"{name}: {source.command}")

@@ -1,4 +1,4 @@
-"""Controlled sources that saturate: what an amplifier's limits are made of. ngspice solves them as B sources.
+"""Controlled sources that saturate: what an amplifier's limits are made of; and a switch that opens slowly. ngspice solves them as B sources.
 
 Each has a small-signal equivalent at zero, which `Netlist.linearised` puts in its place for the linear engines.
 """
@@ -103,4 +103,35 @@ class Clamp(Behavioural):
 
     def linearised(self) -> None:
         """It carries nothing at zero."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingSwitch(Behavioural):
+    """Switch and source in series: i(a -> b) = conductance v(gate) (v(a) - v(b) - level), which holds v(a) - v(b) at `level` V while
+    the gate is at 1 V, and is open where it is at 0 V. `conductance` is in S.
+    """
+
+    name: str
+    a: str
+    b: str
+    gate: str
+    level: float
+    conductance: float
+
+    def __post_init__(self) -> None:
+        self._check(("level", False), ("conductance", True))
+        self._check_expression()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Both ends and the gate."""
+        return (self.a, self.b, self.gate)
+
+    def line(self, ambient: float) -> str:
+        """The ngspice line."""
+        return f"{self.name} {self.a} {self.b} i={self.conductance!r}*v({self.gate})*(v({self.a},{self.b})-({self.level + 0.0!r}))"
+
+    def linearised(self) -> None:
+        """It is open where the gate is at zero."""
         return

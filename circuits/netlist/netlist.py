@@ -28,7 +28,7 @@ from .elements import (
     VoltageSource,
 )
 from .library_passives import LIBRARY_PASSIVES
-from .limiting import Behavioural, Clamp, SaturatingVCCS
+from .limiting import Behavioural, Clamp, HoldingSwitch, SaturatingVCCS
 from .model_library import LibraryModel, ModelLibrary
 from .mutual_inductance import MutualInductance, mutual_inductances
 from .semiconductors import (
@@ -41,7 +41,7 @@ from .semiconductors import (
 from .topology import check_topology
 
 Kind = TypeVar("Kind", bound=Element)
-_KINDS = (*KINDS, MutualInductance, SaturatingVCCS, Clamp, *DEVICES, *LIBRARY_PASSIVES)
+_KINDS = (*KINDS, MutualInductance, SaturatingVCCS, Clamp, HoldingSwitch, *DEVICES, *LIBRARY_PASSIVES)
 _GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 

@@ -18,6 +18,7 @@ from .parts import Variation as Variation
 from .parts import Wires as Wires
 from .pelgrom import Pelgrom as Pelgrom
 from .presets import PRESETS as PRESETS
+from .presets import RECORDS as RECORDS
 from .presets import SITUATIONS as SITUATIONS
 from .presets import as_technology as as_technology
 from .presets import preset as preset
@@ -27,6 +28,7 @@ from .sampling import add_dac as add_dac
 from .sampling import add_sample_and_hold as add_sample_and_hold
 from .sampling import settling_error as settling_error
 from .technology import Technology as Technology
+from .technology_record import TechnologyRecord as TechnologyRecord
 from .thermal import temperature_at as temperature_at
 from .thermal import temperature_map as temperature_map
 from .thermal import temperature_transient as temperature_transient
@@ -35,6 +37,7 @@ from .transistor_mismatch import TransistorMismatch as TransistorMismatch
 
 __all__ = [
     "PRESETS",
+    "RECORDS",
     "SITUATIONS",
     "Capacitors",
     "Converter",
@@ -47,6 +50,7 @@ __all__ = [
     "Resistors",
     "Switches",
     "Technology",
+    "TechnologyRecord",
     "Thermal",
     "Transistor",
     "TransistorMismatch",

@@ -6,6 +6,7 @@ from ..errors import InputError
 from .converters import Converter, Link
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
 from .technology import Technology
+from .technology_record import TechnologyRecord, shipped_records
 
 # All four: a die of 5 mm by 5 mm by 0.3 mm in 8 x 8 cells, so the silicon carries 148 W/(m K) * 0.3 mm = 0.044 W/K between neighbours.
 # Order-of-magnitude figures from handbook constants, none of them measured on a device.
@@ -149,9 +150,14 @@ PRESETS: dict[str, Technology] = {
     )
 }
 
+RECORDS: dict[str, TechnologyRecord] = shipped_records()
+"""The presets that were made from foundries' models, figure by figure with its source; see `docs/silicon.md`."""
+PRESETS |= {name: record.technology() for name, record in RECORDS.items()}
+
 
 def preset(name: str) -> Technology:
-    """One of the shipped technologies: `ideal`, `paper`, `breadboard`, `integrated`.
+    """One of the shipped technologies: `ideal`, `paper`, `breadboard`, `integrated`, and those made from open foundries' models,
+    `gf180mcu` and `sky130`, which need no PDK (`RECORDS` has the source of each of their figures).
 
     Raises:
         InputError: there is no technology of that name.

@@ -1,4 +1,7 @@
-"""Noise runs of a calibration: small systems at rest, in seeded transients, whose power is compared with the law's."""
+"""Noise runs of a calibration: small systems at rest, in seeded transients, whose power is compared with the law's.
+
+Of transistors, which make no noise in a transient, `.noise` is compared with that of the same array with amplifiers of the law.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ...circuits.amplifiers.models import AmplifierCell
-from ...circuits.netlist.analyses import OperatingPoint
+from ...circuits.amplifiers.models import AmplifierCell, Macromodel
+from ...circuits.netlist.analyses import Noise, OperatingPoint
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.ngspice.run import run
 from ...circuits.technology.die import Die
@@ -27,12 +30,14 @@ RunAll = Callable[[Callable[[Any], Any], Sequence[Any], str], list[Any]]
 """Called with (work, jobs, stage): the results, in order."""
 NOISE_RUNS, NOISE_TIMES, START_TIMES = 4, 150.0, 10.0
 """Noise runs of each die, their lengths, and the way from zero to equilibrium before each, in slowest time constants."""
+BAND = 1e-3, 1e2
+"""Of `.noise`: from this share of the slowest corner frequency, to so many gain-bandwidth products."""
 
 
 def noise_power(
     card: DeviceCard, seed: int, dies: Sequence[int], amplifier: AmplifierCell | None, run_all: RunAll
 ) -> Estimate:
-    """Power of the noise of resistors and amplifiers over the law's, from transients of each die."""
+    """Power of the noise of resistors and amplifiers over the law's, from transients of each die, or from `.noise` (see the module)."""
     technology, rng = card.technology, np.random.default_rng([seed, 4343])
     fabric = fabric_named(card.fabric)
     jobs: list[tuple[SimulatedCircuit, float, int]] = []
@@ -42,10 +47,33 @@ def noise_power(
         circuit = SimulatedCircuit(program, amplifier, bandwidth=sampler_bandwidth(technology, amplifier, True))
         jobs.append((circuit, problem.slow, int(rng.integers(2**31))))
 
+    if not (amplifier is None or isinstance(amplifier, Macromodel)):
+        ratios = run_all(lambda job: noise_ratio(job[0], job[1]), jobs, "noise runs")
+        spread = float(np.std(ratios, ddof=1)) / math.sqrt(len(ratios))
+        return Estimate(value=float(np.mean(ratios)), std=spread, degrees_of_freedom=float(len(ratios) - 1))
+
     def record(job: tuple[SimulatedCircuit, float, int]) -> tuple[np.ndarray, np.ndarray]:
         return noise_waveform(*job), _covariance(job[0])
 
     return fit_noise(run_all(record, jobs, "noise runs"))
+
+
+def noise_ratio(circuit: SimulatedCircuit, slow: float) -> float:
+    """Power of the noise of the first cell's reading over that with amplifiers of the law, by `.noise` over `BAND`.
+
+    Args:
+        slow: slowest time constant, tau.
+    """
+    program = circuit.program
+    corner = 1 / (2 * math.pi * slow * program.tau)
+    gbw = program.technology.opamp.gbw
+    source = next(iter(program.fabric.drives(program.parts)[0]))
+    output = program.readouts[0] if circuit.direct else (circuit.nodes[0], "0")
+    seen = tuple(node for node in output if node != "0")
+    analysis = Noise(seen if len(seen) > 1 else seen[0], source, BAND[0] * corner, BAND[1] * gbw, 20)
+    law = dataclasses.replace(circuit, amplifier=None)
+    powers = [run(one.noisy, analysis).total ** 2 for one in (circuit, law)]
+    return powers[0] / powers[1]
 
 
 def noise_waveform(circuit: SimulatedCircuit, slow: float, seed: int) -> np.ndarray:

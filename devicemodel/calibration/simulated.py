@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...circuits.amplifiers.models import AmplifierCell, Macromodel
+from ...circuits.amplifiers.models import AmplifierCell, Macromodel, cell_title
 from ...circuits.errors import InputError
 from ...circuits.parallel import parallel_map
 from ...circuits.technology.converters import Converter
@@ -76,8 +76,10 @@ def calibrate(
         dies: seeds of the dies that are fitted. new_dies: those that are only tested.
         workers: simulations at a time; None: one for each core.
         progress: called with (stage, done, total).
-        amplifier: what stands for each amplifier in SPICE, as in `SpiceDevice`. Of a `Macromodel` the second pole goes into the card as
-            the technology has it, since it moves no reading by enough to be fitted, and so does its output limit.
+        amplifier: what stands for each amplifier in SPICE, as in `SpiceDevice`; None: the linear one-pole amplifier. Of a `Macromodel`,
+            and of a designer's `Amplifier`, the second pole goes into the card as the technology has it, since it moves no reading by
+            enough to be fitted, and so does the output limit. Transistors make no noise in a transient: the noise power is then that of
+            `.noise`, and held-out runs are without noise.
 
     Raises:
         InputError: an unusable technology, system, fabric, list of dies or number of workers.
@@ -121,13 +123,15 @@ def calibrate_with_evidence(
         return _run_all(work, jobs, workers, stage, report)
 
     fitted, held = make_cases(fabric, technology, seed, systems, sizes, dies, new_dies)
+    # Which make no noise in a transient.
+    transistors = not (amplifier is None or isinstance(amplifier, Macromodel))
 
     def simulate(case: Case, noise: bool) -> Simulated | None:
         """None: it saturated at every level, so that it says nothing of the law."""
         if not kind.mean:
             ported = port_run(case, fabric, technology)
             return ported.probe.settled, ported
-        noisy = noise and len(case.b) <= NOISY_UNKNOWNS
+        noisy = noise and len(case.b) <= NOISY_UNKNOWNS and not transistors
         device = SpiceDevice(technology, case.die, fabric, johnson_noise=noisy, amplifier=amplifier)
         solution = device.solve(case.system, torch.from_numpy(case.b), case.duration)
         if solution.outcome.clipped:
@@ -177,7 +181,7 @@ def calibrate_with_evidence(
             "provenance": {
                 "simulator": f"ngspice {devices[0].simulator}",
                 "thermograd": __version__,
-                "amplifier": "one pole" if amplifier is None else type(amplifier).__name__,
+                "amplifier": _called(amplifier),
                 "seed": seed,
                 "dies": [int(die) for die in dies],
                 "new_dies": [int(die) for die in new_dies],
@@ -221,7 +225,8 @@ def _validity(technology: Technology, fabric: Fabric, cases: Sequence[Case], dev
 def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifier: AmplifierCell | None) -> DeviceCard:
     """The starting point of the fit: perfect parts. What the technology says of them is not looked at, but for a second pole."""
     zero = Estimate(value=0.0, std=0.0)
-    pole = 1.0 / (2 * math.pi * amplifier.opamp.second_pole) if isinstance(amplifier, Macromodel) else 0.0
+    opamp = amplifier.opamp if isinstance(amplifier, Macromodel) else technology.opamp
+    pole = 0.0 if amplifier is None else 1.0 / (2 * math.pi * opamp.second_pole)
     sizes = [len(case.b) for case in fitted]
     conditions = [float(np.linalg.cond(case.matrix)) for case in fitted]
     return DeviceCard(
@@ -231,7 +236,7 @@ def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifie
         leak=zero,
         lag=zero,
         pole=Estimate(value=pole, std=0.0),
-        clamp=CLAMP if isinstance(amplifier, Macromodel) else math.inf,
+        clamp=math.inf if amplifier is None else CLAMP,
         mismatch=zero,
         capacitor_mismatch=zero,
         offset=zero,
@@ -242,6 +247,13 @@ def _blank(technology: Technology, fabric: str, fitted: Sequence[Case], amplifie
         validity=Validity(unknowns=(min(sizes), max(sizes)), condition_number=(min(conditions), max(conditions))),
         provenance={},
     )
+
+
+def _called(amplifier: AmplifierCell | None) -> str:
+    """What stood for each amplifier, for a card's provenance."""
+    if amplifier is None or isinstance(amplifier, Macromodel):
+        return "one pole" if amplifier is None else "Macromodel"
+    return cell_title(amplifier) or type(amplifier).__name__
 
 
 def _perfect(nominal: Converter) -> Converter:

@@ -168,6 +168,12 @@ class SimulatedCircuit:
             return OnePole(self.program.technology.opamp, noisy=True)
         return self.amplifier
 
+    @property
+    def noisy(self) -> Netlist:
+        """The circuit at rest without drive, with the noise sources of its amplifiers, for `.noise`."""
+        zero = np.zeros(self.program.size)
+        return self._with(self._noisy, zero, zero)
+
     def _with(self, amplifier: AmplifierCell | None, currents: np.ndarray, state: np.ndarray) -> Netlist:
         netlist = self.program.circuit(currents, state, amplifier)
         netlist = self.program.fabric.probed(netlist, self.program.technology)

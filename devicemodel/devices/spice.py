@@ -27,6 +27,7 @@ from ..host.readout import ReadOut
 from .circuit import CircuitDevice, ProgramBoard
 from .circuit_noise import SimulatedCircuit, WhiteNoise, sampler_bandwidth
 from .overload import overload, share_along
+from .powered_start import hold_until_start
 from .state_space_law import StateSpaceLaw, kept_modes
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
@@ -54,18 +55,20 @@ class SpiceDevice(CircuitDevice):
         fabric: "auto", or one of `fabric_names("has_device_model")`.
         johnson_noise: noise in the transient, of resistors and amplifiers (`circuit_noise`), on time steps of half the cells' fastest time
             constant, or a tenth of a radian of their fastest swing; default as the technology says. A settled run (duration = inf) is an
-            operating point, or a transient where a circuit of inductors has none, and has no noise.
+            operating point, or a transient where a circuit of inductors has none, and has no noise. Transistors make none in a
+            transient, so that with an amplifier of one's own there is none; its `.noise` is what `calibrate` looks at.
         timeout: seconds that one simulation may take.
         seed: of the noise; runs of one device draw anew.
         read_out, layout, programming: see `CircuitDevice`. Several samples of a noisy run lie on its grid of time steps; those of a
             settled run are one and the same voltage.
-        amplifier: what stands for each amplifier, such as `Macromodel(technology.opamp)`; None: the linear one-pole amplifier.
+        amplifier: what stands for each amplifier, such as `Macromodel(technology.opamp)`; None: the linear one-pole amplifier. With one of
+            one's own a run begins at its operating point, the cells held by switches (`powered_start`).
 
     Attributes:
         simulator: the version that ngspice gave of itself; "" before the first run.
 
     Raises:
-        InputError: as `CircuitDevice`; a timeout that is not positive.
+        InputError: as `CircuitDevice`; a timeout that is not positive; johnson_noise=True with an amplifier of one's own.
         SimulationError: ngspice failed, was killed or ran out of time; the device stays usable.
     """
 
@@ -84,7 +87,13 @@ class SpiceDevice(CircuitDevice):
     ) -> None:
         super().__init__(technology, die, fabric, seed, read_out, layout, programming=programming)
         self.amplifier, self.simulator = amplifier, ""
-        self.johnson_noise = self.technology.thermal.johnson_noise if johnson_noise is None else johnson_noise
+        if self._has_transistors and johnson_noise:
+            raise InputError(
+                "johnson_noise=True with an amplifier of one's own, whose transistors make no noise in a transient: leave it out, or "
+                "take Macromodel(technology.opamp)"
+            )
+        wanted = self.technology.thermal.johnson_noise if johnson_noise is None else johnson_noise
+        self.johnson_noise = wanted and not self._has_transistors
         if not timeout > 0:
             raise InputError(f"timeout is {timeout!r}: give seconds > 0")
         self.timeout = timeout
@@ -114,8 +123,13 @@ class SpiceDevice(CircuitDevice):
 
     def _board_of(self, program: AnalogProgram, read_scale: np.ndarray) -> ProgramBoard:
         board = super()._board_of(program, read_scale)
-        board.shows_overload = self.amplifier is None or isinstance(self.amplifier, Macromodel)
+        board.shows_overload = not self._has_transistors
         return board
+
+    @property
+    def _has_transistors(self) -> bool:
+        """Whether amplifiers are netlists of one's own, of which neither poles nor limits are known."""
+        return not (self.amplifier is None or isinstance(self.amplifier, Macromodel))
 
     def _relax(
         self,
@@ -187,6 +201,10 @@ class SpiceDevice(CircuitDevice):
             return np.tile(volts, (len(spans), 1)), left, seen
         analysis, rows = sampled(program, spans, noisy) if resting is None else (resting, None)
         analysis = dataclasses.replace(analysis, nodes=nodes)
+        began_at = 0.0
+        if self._has_transistors:
+            began_at = hold_until_start(netlist, analysis.stop)
+            analysis = dataclasses.replace(analysis, stop=analysis.stop + began_at, use_initial=False)
         if program.fabric.has_inductors:
             least = _least_current(program, currents, state, analysis.tolerance)
             analysis = dataclasses.replace(analysis, smallest_current=least)
@@ -198,7 +216,7 @@ class SpiceDevice(CircuitDevice):
         if rows is not None:
             read = began[:, rows].T
         else:
-            times = np.cumsum(spans) * program.tau
+            times = np.cumsum(spans) * program.tau + began_at
             at_once = resting is not None or times[0] == times[-1]
             curve = None if at_once else CubicSpline(np.append(0.0, result.time), began, axis=1)
             read = np.tile(volts[:, -1], (len(spans), 1)) if curve is None else np.asarray(curve(times).T)

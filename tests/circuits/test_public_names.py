@@ -8,7 +8,7 @@ import pytest
 
 ROOMS = ["amplifiers", "linear", "netlist", "ngspice", "spice", "technology"]
 PACKAGES = ["circuits", *(f"circuits.{room}" for room in ROOMS)]
-CONSTANTS = ("DIALECTS", "PRESETS", "SITUATIONS")
+CONSTANTS = ("DIALECTS", "PRESETS", "RECORDS", "SITUATIONS")
 
 
 @pytest.mark.parametrize("name", PACKAGES)

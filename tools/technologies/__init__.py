@@ -1,0 +1,1 @@
+"""Technologies made from open foundries' models: `make technologies`, or `python -m tools.technologies`."""

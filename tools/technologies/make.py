@@ -1,0 +1,192 @@
+"""A technology record from a design and a foundry's models: what stands there, and what ngspice finds on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from thermograd.circuits.amplifiers.characterise import characterise
+from thermograd.circuits.amplifiers.user_netlist import Amplifier
+from thermograd.circuits.technology.pdk import Process, process
+from thermograd.circuits.technology.presets import COARSE_STEP, CODE_BIT, LINK_BIT, SITUATIONS
+from thermograd.circuits.technology.technology_record import Figure, Kind, Source, TechnologyRecord
+
+from .designs import Design
+
+COMMAND = "make technologies"
+ROOM = 300.15
+"""Temperature of the figures, K."""
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "amplifiers"
+
+
+class Figures:
+    """Figures as they are collected, each with its source."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, Source] = {}
+        self.figures: dict[str, dict[str, Figure]] = {}
+
+    def add(self, part: str, source: str, kind: Kind, what: str, command: str = "", **values: Any) -> None:
+        """Values of fields of a part, which are from that source; fields at None are left out."""
+        self.sources[source] = Source(kind=kind, what=what, command=command)
+        named = {name: Figure(value=value, source=source) for name, value in values.items() if value is not None}
+        self.figures.setdefault(part, {}).update(named)
+
+
+def record_of(design: Design) -> TechnologyRecord:
+    """The record of a design: some 20 s of simulations.
+
+    Raises:
+        InputError: the process's models are not installed.
+    """
+    of, found = process(design.process), Figures()
+    _resistors(found, design, of)
+    _capacitors(found, design, of)
+    _amplifier(found, design, of)
+    _wires(found, design, of)
+    _converters(found, design)
+    order = ("resistors", "capacitors", "opamp", "switches", "wires", "dac", "adc", "link", "thermal")
+    return TechnologyRecord(
+        name=design.process,
+        process=design.process,
+        pdk=f"{of.distribution} {of.version}",
+        simulator="ngspice",
+        command=COMMAND,
+        summary=design.summary,
+        sources=found.sources,
+        figures={part: found.figures[part] for part in order if part in found.figures},
+    )
+
+
+def _resistors(found: Figures, design: Design, of: Process) -> None:
+    part = of.resistors[design.resistor]
+    length = part.length(design.width, design.unit_resistor)
+    # The law is quadratic in temperature, so that three points are exact.
+    low, here, high = (part.resistance(design.width, length, ROOM + step) for step in (-10.0, 0.0, 10.0))
+    size = f"{1e6 * design.width:g} um x {1e6 * length:.1f} um of {part.model}"
+    found.add(
+        "resistors",
+        "unit_resistor",
+        "chosen",
+        f"a unit resistor of {design.unit_resistor:g} ohm, {size}: 8 unknowns load an amplifier with some {design.load_resistance:g} ohm",
+        unit=design.unit_resistor,
+        area=design.width * length,
+    )
+    found.add(
+        "resistors",
+        "resistor_model",
+        "foundry",
+        f"{part.source}; {size} about {ROOM:g} K",
+        tc1=(high - low) / 20 / here,
+        tc2=(high - 2 * here + low) / 200 / here,
+        die_to_die=part.spread or None,
+    )
+    found.add(
+        "resistors",
+        "resistor_mismatch",
+        part.mismatch_kind,
+        part.mismatch_source,
+        pelgrom_coefficient=part.pelgrom_coefficient,
+    )
+    found.add("resistors", "codes", "chosen", "8 bits, codes in an SRAM beside, as `integrated`", bits=8)
+    found.add(
+        "resistors",
+        "code_energy",
+        "published",
+        "10 pJ for 64 bits of an 8 kB SRAM (M. Horowitz, ISSCC 2014), as `integrated`; a newer process's",
+        write_energy=CODE_BIT,
+    )
+
+
+def _capacitors(found: Figures, design: Design, of: Process) -> None:
+    part = of.capacitors[design.capacitor]
+    side = part.side(design.unit_capacitor)
+    size = f"{1e6 * side:.1f} um x {1e6 * side:.1f} um of {part.model}"
+    found.add(
+        "capacitors",
+        "unit_capacitor",
+        "chosen",
+        f"{design.unit_capacitor:g} F, {size}: {design.unit_resistor * design.unit_capacitor:g} s with the unit resistor",
+        unit=design.unit_capacitor,
+        area=side**2,
+    )
+    found.add("capacitors", "capacitor_model", "foundry", part.source, die_to_die=part.spread or None)
+    found.add(
+        "capacitors",
+        "capacitor_mismatch",
+        part.mismatch_kind,
+        part.mismatch_source,
+        pelgrom_coefficient=part.pelgrom_coefficient,
+    )
+
+
+def amplifier_of(design: Design) -> Amplifier:
+    """The amplifier of a design, from its netlist."""
+    name, volts = design.process, process(design.process).supply
+    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
+    return Amplifier.read_spice(
+        FOLDER / f"{name}.cir", name, ("inp", "inn"), ("outp", "outn"), supplies, reference=volts / 2
+    )
+
+
+def _amplifier(found: Figures, design: Design, of: Process) -> None:
+    amplifier, load, name, volts = amplifier_of(design), design.load_resistance, design.process, of.supply
+    under = f"{load:g} ohm and {design.load_capacitance:g} F at each output"
+    measured = characterise(amplifier, load_resistance=load, load_capacitance=design.load_capacitance, temperature=ROOM)
+    opamp = measured.opamp
+    # Its capacitance alone is in the second pole, its resistance in the gain.
+    figures = {key: value for key, value in opamp.model_dump(exclude_defaults=True).items() if key != "offset"}
+    found.add(
+        "opamp",
+        "amplifier",
+        "simulated",
+        f"examples/amplifiers/{name}.cir, corner tt, {ROOM:g} K, {under}",
+        f"thermograd characterise examples/amplifiers/{name}.cir --subckt {name} --inputs inp,inn --outputs outp,outn "
+        f"--supply vdd={volts:g} --supply vss=0 --supply ref={volts / 2:g} --reference {volts / 2:g} --load-resistance {load:g} "
+        f"--load-capacitance {1e12 * design.load_capacitance:g}p",
+        **figures,
+    )
+    found.add("opamp", "supply_voltage", "foundry", f"{of.title}: {volts:g} V, half on either side", supply=volts / 2)
+
+
+def _wires(found: Figures, design: Design, of: Process) -> None:
+    squares = design.pitch / design.line
+    beneath = of.resistors[design.resistor].substrate_capacitance
+    found.add(
+        "wires",
+        "lines",
+        "published",
+        f"not in the model files: {design.wires}; here {1e6 * design.pitch:g} um of {1e6 * design.line:g} um from crosspoint to crosspoint",
+        segment_resistance=design.sheet * squares,
+        segment_capacitance=design.line_capacitance * design.pitch,
+    )
+    found.add(
+        "wires",
+        "crossings",
+        "chosen",
+        f"as `integrated`, representative; beside it a resistor's own {1e15 * beneath * 1e-10:.2g} fF per 100 um^2 to the substrate",
+        crosspoint_capacitance=1e-15,
+    )
+
+
+def _converters(found: Figures, design: Design) -> None:
+    shared = {"bits": 8, "full_scale": design.full_scale, "gain_error": 2e-3, "offset": 5e-4}
+    what = "8 bits with the errors of `integrated`; full scale within the amplifier's swing"
+    found.add("dac", "converters", "chosen", what, **shared)
+    found.add("adc", "converters", "chosen", what, **shared, noise=5e-4, max_gain=64.0)
+    survey = (
+        "median of 7 to 9 effective bits since 2015 in B. Murmann's ADC survey, as `integrated`; most of newer processes; "
+        "DACs are taken to be as good"
+    )
+    for kind in ("dac", "adc"):
+        found.add(kind, "converter_energy", "published", survey, figure_of_merit=COARSE_STEP, rate=1e8)
+    found.add(
+        "link",
+        "link_energy",
+        "published",
+        "an I/O in 32 nm SOI over 0.75 inch of board, as `integrated`",
+        energy=LINK_BIT,
+    )
+    package = SITUATIONS["packaged"]
+    figures = package.model_dump(exclude_defaults=True)
+    found.add("thermal", "package", "chosen", f"as `integrated`: {figures['source']}", **figures)
