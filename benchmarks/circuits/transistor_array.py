@@ -46,6 +46,7 @@ from thermograd.circuits import (
     characterise,
     run,
 )
+from thermograd.circuits.technology.pdk.registry import process
 from thermograd.compiler import AnalogProgram
 
 CONDITION = 10.0
@@ -58,7 +59,12 @@ UNIT_RESISTOR, UNIT_CAPACITOR = 1e5, 1e-11
 def amplifier_named(name: str) -> Amplifier:
     """The amplifier of examples/amplifiers/NAME.cir."""
     folder = Path(__file__).resolve().parents[2] / "examples" / "amplifiers"
-    return Amplifier.read_spice(folder / f"{name}.cir", name, ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
+    if name == "two_stage":
+        return Amplifier.read_spice(folder / f"{name}.cir", name, ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
+    volts = process(name).supply
+    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
+    ends = ("inp", "inn"), ("outp", "outn")
+    return Amplifier.read_spice(folder / f"{name}.cir", name, *ends, supplies, reference=volts / 2)
 
 
 def system(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

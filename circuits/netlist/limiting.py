@@ -1,4 +1,4 @@
-"""Controlled sources that saturate: what an amplifier's limits are made of; and a switch that opens slowly. ngspice solves them as B sources.
+"""Controlled sources that saturate, what an amplifier's limits are made of, and a switch that opens slowly: B sources in ngspice.
 
 Each has a small-signal equivalent at zero, which `Netlist.linearised` puts in its place for the linear engines.
 """

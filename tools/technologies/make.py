@@ -7,7 +7,8 @@ from typing import Any
 
 from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
-from thermograd.circuits.technology.pdk import Process, process
+from thermograd.circuits.technology.pdk.process import Process
+from thermograd.circuits.technology.pdk.registry import process
 from thermograd.circuits.technology.presets import COARSE_STEP, CODE_BIT, LINK_BIT, SITUATIONS
 from thermograd.circuits.technology.technology_record import Figure, Kind, Source, TechnologyRecord
 
