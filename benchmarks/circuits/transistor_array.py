@@ -88,7 +88,7 @@ def compiled(matrix: np.ndarray, b: np.ndarray, fabric: str, opamp: OpAmp, level
 
 def with_offset(program: AnalogProgram, volts: float) -> AnalogProgram:
     """The same program with one and the same offset at every amplifier."""
-    names = {field.name for field in dataclasses.fields(program.parts)}  # type: ignore[arg-type]
+    names = {field.name for field in dataclasses.fields(program.parts)}
     offsets = [name for name in ("offset", "inverter_offset", "position_offset") if name in names]
     same = {name: np.full(program.size, volts) for name in offsets}
     return dataclasses.replace(program, parts=dataclasses.replace(program.parts, **same))

@@ -68,9 +68,9 @@ def noise_ratio(circuit: SimulatedCircuit, slow: float) -> float:
     corner = 1 / (2 * math.pi * slow * program.tau)
     gbw = program.technology.opamp.gbw
     source = next(iter(program.fabric.drives(program.parts)[0]))
-    output = program.readouts[0] if circuit.direct else (circuit.nodes[0], "0")
-    seen = tuple(node for node in output if node != "0")
-    analysis = Noise(seen if len(seen) > 1 else seen[0], source, BAND[0] * corner, BAND[1] * gbw, 20)
+    plus, minus = program.readouts[0] if circuit.direct else (circuit.nodes[0], "0")
+    output = plus if minus == "0" else (plus, minus)
+    analysis = Noise(output, source, BAND[0] * corner, BAND[1] * gbw, 20)
     law = dataclasses.replace(circuit, amplifier=None)
     powers = [run(one.noisy, analysis).total ** 2 for one in (circuit, law)]
     return powers[0] / powers[1]

@@ -171,7 +171,7 @@ def _wires(found: Figures, design: Design, of: Process) -> None:
 
 
 def _converters(found: Figures, design: Design) -> None:
-    shared = {"bits": 8, "full_scale": design.full_scale, "gain_error": 2e-3, "offset": 5e-4}
+    shared: dict[str, Any] = {"bits": 8, "full_scale": design.full_scale, "gain_error": 2e-3, "offset": 5e-4}
     what = "8 bits with the errors of `integrated`; full scale within the amplifier's swing"
     found.add("dac", "converters", "chosen", what, **shared)
     found.add("adc", "converters", "chosen", what, **shared, noise=5e-4, max_gain=64.0)
