@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from thermograd.circuits.technology.pdk import Process, process
 from thermograd.cli import installation
 
+from ..processes import needs_process
 from .command_line import Run
 
 
@@ -40,6 +43,41 @@ def test_doctor_sees_wrong_physics() -> None:
 
     assert [check.ok for check in wrong(1.0, 0.5)] == [True, True, True]
     assert [check.ok for check in wrong(1.3, 0.4)] == [False, True, False]
+
+
+@needs_process("gf180mcu")
+def test_doctor_sees_a_process_that_heeds_no_mismatch() -> None:
+    """Negative control: transistors whose threshold stays where it is."""
+    from thermograd.circuits import Mosfet, Netlist
+    from thermograd.circuits.ngspice.run import run as simulate
+
+    known = process("gf180mcu")
+
+    def deaf(netlist: Netlist, analysis: Any) -> Any:
+        other = Netlist("deaf", netlist.temperature)
+        for part in netlist:
+            kept = (
+                {key: value for key, value in part.values.items() if key != "delvto"}
+                if isinstance(part, Mosfet)
+                else None
+            )
+            other.add(part if kept is None else dataclasses.replace(part, parameters=kept))
+        return simulate(other, analysis)
+
+    assert [installation._transistors(run, known, "process").ok for run in (simulate, deaf)] == [True, False]
+
+
+def test_doctor_passes_without_the_models_and_names_the_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Process, "is_installed", False)
+    found = list(installation._processes(None))
+    assert [check.status for check in found] == ["missing", "missing"]
+    assert all("thermograd[pdk]" in check.found for check in found)
+    monkeypatch.setattr(
+        installation, "checks", lambda: iter([installation.Check(installation.LIBRARY, True, ""), *found])
+    )
+    code, out, error = run("doctor")
+    assert (code, error) == (0, "")
+    assert "thermograd[pdk]" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("absent", [True, False])
