@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..circuits.technology.area import ArrayArea
 from .fabrics.registry import fabric_named
 from .fabrics.second_order import SecondOrder
+from .output_use import OutputUse
 
 ROUNDING = 1e-14
 """Relative errors below this are those of double precision, not of the parts."""
@@ -199,6 +201,9 @@ class Report:
         drive_resistor: nominal input resistor of each cell; None where currents are the drive.
         dies: the share of stable dies and their errors, for that b, or rms over all; None: no dies, no tolerances, or too large.
         second_order: friction, modes and swings of cells of second order; None: they are of first order.
+        output: what the amplifiers' outputs carry, for the b of `describe`, or, without one, for the worst of unit norm; None: there are
+            no amplifiers.
+        area: on silicon; None: not known, and no_area says why.
         reading: what noise and the converters' steps add, likewise; None: the fabric has no law for it.
         dac_share: largest drive voltage over the DAC's full scale, for the b of `describe`, or, without one, for the worst of unit norm.
         pruned, prune_bound: see `AnalogProgram`; not part of the other errors.
@@ -238,6 +243,9 @@ class Report:
     dies: DieYield | None = None
     reading: ReadingErrors | None = None
     second_order: SecondOrder | None = None
+    output: OutputUse | None = None
+    area: ArrayArea | None = None
+    no_area: str = ""
 
     @property
     def first_order_holds(self) -> bool | None:
@@ -332,7 +340,11 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        data = dataclasses.asdict(self) | {"first_order_holds": self.first_order_holds}
+        data = dataclasses.asdict(dataclasses.replace(self, area=None))
+        data |= {
+            "first_order_holds": self.first_order_holds,
+            "area": None if self.area is None else self.area.to_dict(),
+        }
         if self.dies is not None:
             data["dies"] |= {"share": self.dies.share}
             del data["dies"]["errors"]
@@ -360,6 +372,12 @@ class Report:
             (
                 "power in resistors",
                 f"{self.resistor_power:.3g} W at most, with no output beyond its limit",
+            ),
+            *(() if self.output is None else [("output current", str(self.output))]),
+            *(
+                [("area", str(self.area) if self.area else f"not known: {self.no_area}")]
+                if self.area or self.no_area
+                else []
             ),
         ]
         return "\n".join(f"{name:>20}  {text}" for name, text in rows)

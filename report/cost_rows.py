@@ -55,6 +55,7 @@ def facts(found: StepCost) -> list[tuple[object, ...]]:
     if array.circuit is not None and (load := array.circuit.largest_load()):
         current = engineering(array.circuit.largest_current(), "A")
         rows.append(("most loaded amplifier drives", f"{engineering(1 / load, 'Ω')}, {current}"))
+    rows.append(("area", str(array.area) if array.area else f"not known: {array.no_area}"))
     return [*rows, ("runs", f"{found.counts.runs}"), ("conversions, DAC and ADC each", f"{found.counts.conversions}")]
 
 

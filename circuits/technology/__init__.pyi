@@ -1,9 +1,15 @@
+from .area import Areas as Areas
+from .area import ArrayArea as ArrayArea
+from .area import ArrayCounts as ArrayCounts
+from .area import array_area as array_area
 from .converters import Converter as Converter
 from .converters import Link as Link
 from .die import Die as Die
 from .e_series import nearest_preferred as nearest_preferred
 from .e_series import preferred_conductance as preferred_conductance
 from .e_series import series_values as series_values
+from .foundry_areas import foundry_areas as foundry_areas
+from .foundry_areas import layout_area as layout_area
 from .mismatch import Transistor as Transistor
 from .mismatch import draw_mismatch as draw_mismatch
 from .mismatch import transistors_of as transistors_of
@@ -23,6 +29,7 @@ from .presets import SITUATIONS as SITUATIONS
 from .presets import as_technology as as_technology
 from .presets import preset as preset
 from .presets import thermal_preset as thermal_preset
+from .provenance import Figure as Figure
 from .redraw import Redraw as Redraw
 from .sampling import add_dac as add_dac
 from .sampling import add_sample_and_hold as add_sample_and_hold
@@ -39,9 +46,13 @@ __all__ = [
     "PRESETS",
     "RECORDS",
     "SITUATIONS",
+    "Areas",
+    "ArrayArea",
+    "ArrayCounts",
     "Capacitors",
     "Converter",
     "Die",
+    "Figure",
     "Inductors",
     "Link",
     "OpAmp",
@@ -58,8 +69,11 @@ __all__ = [
     "Wires",
     "add_dac",
     "add_sample_and_hold",
+    "array_area",
     "as_technology",
     "draw_mismatch",
+    "foundry_areas",
+    "layout_area",
     "nearest_preferred",
     "preferred_conductance",
     "preset",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..errors import InputError
 from .converters import Converter, Link
+from .foundry_areas import foundry_areas
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
+from .provenance import Figure
 from .technology import Technology
 from .technology_record import TechnologyRecord, shipped_records
 
@@ -146,6 +148,17 @@ PRESETS: dict[str, Technology] = {
             ),
             link=Link(energy=LINK_BIT),
             thermal=SITUATIONS["packaged"],
+            area=foundry_areas(
+                "gf180mcu",
+                amplifier=Figure(
+                    value=5e-9, kind="chosen", source="70 um by 70 um; no design is behind the preset's figures"
+                ),
+                switch=Figure(
+                    value=4e-11,
+                    kind="chosen",
+                    source="transmission gate of 10 um and 20 um of gate width, for 100 ohm at 1.8 V",
+                ),
+            ),
         ),
     )
 }

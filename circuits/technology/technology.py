@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from ..errors import InputError
 from ..files import parse_json, read_text, write_text
 from ..records import Record
+from .area import Areas
 from .converters import Converter, Link
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
 
@@ -54,6 +55,8 @@ class Technology(Record):
     adc: Converter = Converter()
     link: Link = Link()
     thermal: Thermal = Thermal()
+    area: Areas | None = None
+    """Sizes of the parts on silicon; none: not stated, and no area is worked out."""
 
     @model_validator(mode="after")
     def _converters_have_no_such_part(self) -> Self:

@@ -1,3 +1,4 @@
+from .area import program_area as program_area
 from .describe import describe as describe
 from .die_spread import DieSpread as DieSpread
 from .die_spread import die_spread as die_spread
@@ -10,6 +11,7 @@ from .equations import derive_equations as derive_equations
 from .heat import dissipation as dissipation
 from .heat import equilibrium as equilibrium
 from .heat import heat_map as heat_map
+from .loading import loaded_matrix as loaded_matrix
 from .reading_errors import reading_errors as reading_errors
 from .rest_noise import rest_noise as rest_noise
 from .sensitivity import Sensitivities as Sensitivities
@@ -28,6 +30,8 @@ __all__ = [
     "dissipation",
     "equilibrium",
     "heat_map",
+    "loaded_matrix",
+    "program_area",
     "reading_errors",
     "rest_noise",
     "self_heated",

@@ -21,9 +21,12 @@ from ..matrices import (
     solution_error,
     solver,
 )
+from ..output_use import OutputUse
 from ..passes.drive_resistors import dac_share
+from ..passes.signal_level import output_use
 from ..program import AnalogProgram
 from ..program_report import DieError, DieYield, ReadingErrors, Report
+from .area import no_area, program_area
 from .die_spread import LARGEST, die_spread
 from .die_yield import LARGEST as MOST_WITH_DIES
 from .die_yield import die_yield, drawn_unasked, varies
@@ -94,7 +97,15 @@ def describe(
         dies=_dies(program, drive, dies, progress),
         reading=_reading(program, drive),
         second_order=_second_order(program, drive),
+        output=_output(program, drive),
+        area=None if (without := no_area(program)) else program_area(program),
+        no_area=without,
     )
+
+
+def _output(program: AnalogProgram, b: np.ndarray | None) -> OutputUse | None:
+    """Use of the outputs, of a program that is not too large."""
+    return output_use(program, b) if program.fabric.active and program.size <= MOST_WITH_DIES else None
 
 
 def _dies(

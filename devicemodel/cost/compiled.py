@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 
 from ...circuits.amplifiers.output_stage import share_of_limits
 from ...circuits.errors import InputError
+from ...compiler.analysis.area import no_area, program_area
 from ...compiler.program import AnalogProgram
 from .loaded_circuit import LoadedCircuit
 from .solver_array import ACCURACY, SolverArray, overloaded
@@ -147,4 +148,6 @@ def compiled_array(
         circuit.drive_loss(),
         most,
         circuit,
+        None if (why := no_area(program)) else program_area(program),
+        why,
     )

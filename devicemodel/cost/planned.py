@@ -28,6 +28,7 @@ import numpy as np
 from scipy.special import erfinv
 
 from ...circuits.errors import InputError
+from ...circuits.technology.area import ArrayCounts, array_area, missing
 from ...circuits.technology.technology import Technology
 from ...compiler.passes.quantise import is_discrete, nearest, smallest_code
 from .planned_law import Loop, ModalLaw, Stage
@@ -215,16 +216,33 @@ def planned_array(
     current = (places * conductance + (2 * cells * unit if single else 0.0)) * MEAN * volts
     loss = max(technology.opamp.supply * current - held, 0.0) if technology.opamp.supply else 0.0
     circuit = _circuit(layout, cells, k, technology, conductance, condition, fabric)
+    amplifiers = amplifiers + cells if single else amplifiers
+    area = None
+    if technology.area is not None:
+        states = 2 if fabric == OSCILLATOR else 1
+        counts = _counts(technology, cells, places, codes, amplifiers, states)
+        area = array_area(technology, counts)
     return SolverArray(
         cells,
         codes,
-        amplifiers + cells if single else amplifiers,
+        amplifiers,
         technology.resistors.unit * technology.capacitors.unit,
         held + given,
         loss,
         sum(heat(limit, technology.dac.full_scale)),
         circuit,
+        area,
+        "" if area else missing(technology),
     )
+
+
+def _counts(technology: Technology, cells: int, places: int, codes: int, amplifiers: int, states: int) -> ArrayCounts:
+    """Parts of an array; resistors that are not programmed have the mean conductance's at all places."""
+    rails, resistors = technology.opamp.outputs, technology.resistors
+    further, mean = amplifiers - cells, resistors.unit * largest_deviate(places) / MEAN
+    made = [(mean, rails * places * resistors.slices), (resistors.unit, rails * cells + 2 * further)]
+    capacitors = [(technology.capacitors.unit, states * rails * cells)]
+    return ArrayCounts(cells, rails, places, codes, amplifiers, further, capacitors, resistors.slices, resistors=made)
 
 
 def _require_oscillators(layout: str, technology: Technology) -> None:

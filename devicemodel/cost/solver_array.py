@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...circuits.amplifiers.output_stage import share_of_limits
+from ...circuits.technology.area import ArrayArea
 from ...circuits.technology.parts import OpAmp
 
 ACCURACY = 0.01
@@ -48,6 +49,7 @@ class SolverArray:
         drive_loss: W that the amplifiers' outputs dissipate themselves to drive the resistors, beyond their power at rest.
         most_heat: W in the resistors with every voltage at its limit: a bound.
         circuit: its law; None: not known.
+        area: on silicon; None: not known, and no_area says why.
     """
 
     cells: int
@@ -58,6 +60,8 @@ class SolverArray:
     drive_loss: float = 0.0
     most_heat: float = 0.0
     circuit: Circuit | None = field(default=None, repr=False, compare=False)
+    area: ArrayArea | None = field(default=None, repr=False, compare=False)
+    no_area: str = field(default="", repr=False, compare=False)
 
     def settling(self, accuracy: float = ACCURACY) -> float | None:
         """Time that a run needs to this relative accuracy, s; inf: it does not settle; None: the law is not known."""
@@ -71,7 +75,8 @@ class SolverArray:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         figures = ("cells", "codes", "amplifiers", "tau", "heat", "drive_loss", "most_heat")
-        found = {name: getattr(self, name) for name in figures}
+        found: dict[str, Any] = {name: getattr(self, name) for name in figures}
+        found |= {"area": None if self.area is None else self.area.to_dict(), "no_area": self.no_area}
         if self.circuit is not None:
             load = self.circuit.largest_load()
             found |= {

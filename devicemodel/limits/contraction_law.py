@@ -222,12 +222,12 @@ class Law:
 
     def _offset(self, inverted: np.ndarray) -> float:
         one = self.imperfections
-        if math.isinf(one.limit):
+        if math.isinf(self._limit):
             return 0.0
         driven = self._driven_offset
         if one.nulled:
             driven = one.dac_step / math.sqrt(12) / self._finest * self._normal
-        return _largest(inverted @ driven) / one.limit
+        return _largest(inverted @ driven) / self._limit
 
     @property
     def all(self) -> Contraction:
@@ -255,6 +255,20 @@ class Law:
         if self.readings is None or largest == 0:
             return largest
         return largest * float(((factors / largest) ** (2 * self.readings)).mean()) ** (0.5 / self.readings)
+
+    @cached_property
+    def _limit(self) -> float:
+        """Largest voltage of a cell, with what its column leaves of its amplifier's range, V."""
+        one, size = self.imperfections, np.abs(self.matrix)
+        if one.outputs is None:
+            return one.limit
+        load = size.sum(axis=0)
+        if one.inverted:
+            negative = self._negative.sum(axis=0)
+            used = negative > 0
+            # An inverter's input beside the positive entries, its feedback beside the negative ones.
+            load = np.maximum(load - negative + used, (negative + 1) * used)
+        return min(one.limit, one.outputs.limit(float(load.max())))
 
     @property
     def _driven_offset(self) -> np.ndarray:
@@ -343,7 +357,7 @@ class Law:
         cells = inverted @ self._normal
         drive, cell = _largest(self._normal), _largest(cells)
         rms = float(np.sqrt((cells**2).mean()))
-        level = min(one.full_scale / drive, USED * max(1 - offset, 0.0) * one.limit / cell)
+        level = min(one.full_scale / drive, USED * max(1 - offset, 0.0) * self._limit / cell)
         if level == 0:
             return math.inf
         if math.isinf(level):

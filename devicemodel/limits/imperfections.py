@@ -10,9 +10,13 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 from scipy.constants import Boltzmann
+from scipy.optimize import brentq
 
+from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
 from ...circuits.errors import InputError
+from ...circuits.technology.parts import OpAmp
 from ...circuits.technology.presets import as_technology
 from ...circuits.technology.technology import Technology
 from ...compiler.fabrics.registry import fabric_named
@@ -23,6 +27,28 @@ from ..card import DeviceCard
 from ..host.converters import step_of
 
 PER_DECADE = {"E6": 6, "E12": 12, "E24": 24, "E48": 48, "E96": 96, "E192": 192}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Amplifiers that drive columns of an array.
+
+    Attributes:
+        opamp: their output resistance, current and range. unit: the largest conductance, S. rails: of a cell.
+    """
+
+    opamp: OpAmp
+    unit: float
+    rails: int
+
+    def limit(self, load: float) -> float:
+        """Largest voltage of a cell whose outputs drive so many unit conductances each, V."""
+        conductance, most = load * self.unit / self.rails, self.opamp.output_limit
+
+        def excess(volts: float) -> float:
+            return float(share_of_limits(self.opamp, np.array([volts]), np.array([conductance * volts]))[0]) - 1
+
+        return most if excess(most) <= 0 else float(brentq(excess, 0.0, most, xtol=1e-9 * most))
 
 
 @dataclass(frozen=True)
@@ -43,7 +69,7 @@ class Imperfections:
         lag: G_unit / (2 pi GBW C): what a conductance at an amplifier's input adds to its capacitor, relative to it.
         offset: standard deviation of the amplifiers' offset, V. drive_offset: of that of a drive, V.
         nulled: whether a bias drive holds them, to the DAC's step.
-        limit: largest voltage of a cell that can be read, V.
+        limit: largest voltage of a cell that can be read, V. outputs: what drives the array; None: any load leaves the limit as it is.
         full_scale: of the DAC, V. drive_ranges: of input resistor and attenuator, each of half the drive of the one before.
         dac_step, adc_step: V; 0: no steps.
         adc_noise: of a conversion, V rms, with the amplifiers' white noise that each reading sees anew: of variance
@@ -69,6 +95,7 @@ class Imperfections:
     drive_offset: float = 0.0
     nulled: bool = False
     limit: float = math.inf
+    outputs: Outputs | None = None
     full_scale: float = math.inf
     drive_ranges: int = 1
     dac_step: float = 0.0
@@ -127,6 +154,7 @@ class Imperfections:
             offset=card.offset.value if card else opamp.offset_mismatch,
             drive_offset=dac.offset,
             limit=min(opamp.output_limit, adc.full_scale),
+            outputs=Outputs(opamp, unit, rails) if is_limited(opamp) else None,
             full_scale=dac.full_scale,
             # To the DAC's steps and offsets an attenuator's settings are further ranges.
             drive_ranges=resistors.drive_ranges + dac.attenuations - 1,

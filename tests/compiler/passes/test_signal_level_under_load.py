@@ -16,8 +16,9 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
+from thermograd.compiler.analysis.describe import describe
 from thermograd.compiler.compile import compile_matrix, compile_system, lay_out
-from thermograd.compiler.passes.signal_level import LOADED
+from thermograd.compiler.passes.signal_level import LOADED, LOADS, output_use
 from thermograd.compiler.program import AnalogProgram
 
 from ...systems import low_rank, spd
@@ -56,6 +57,11 @@ def test_the_level_is_one_that_loaded_amplifiers_hold(name):
     loads = [load for _, load in limited.parts.amplifier_loads()]
     worst = max(share_of_limits(technology.opamp, volts, load * volts / limited.parts.rails).max() for load in loads)
     assert worst == pytest.approx(LOADED, rel=1e-6)
+    use = output_use(limited, B)
+    assert use is not None
+    assert (use.share, use.level_limit) == (pytest.approx(worst), LOADS)
+    assert use.current == pytest.approx(max((load * volts).max() for load in loads) / limited.parts.rails)
+    assert f"{use.current:.3g} A of " in str(describe(limited, B, dies=0))
     assert np.linalg.norm(solved(limited, technology) - x) < 0.02 * np.linalg.norm(x)
     # The negative control: at the level of amplifiers that drive any load, these are far off.
     assert np.linalg.norm(solved(careless, technology) - x) > 0.1 * np.linalg.norm(x)

@@ -1,0 +1,23 @@
+"""`Figure`: a number with where it comes from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..records import Record
+
+Kind = Literal["measured", "simulated", "published", "chosen"]
+"""measured: on silicon, by somebody named. simulated: on a foundry's models, by the command named. published: a paper, a data sheet or a
+foundry's design rules. chosen: by the author of the technology."""
+
+
+class Figure(Record):
+    """A number with its kind and its source."""
+
+    value: float = Field(gt=0)
+    """SI units, as its field says."""
+    kind: Kind
+    source: str = Field(min_length=1)
+    """Paper, document with rule, or command; of what is chosen, why."""
