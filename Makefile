@@ -15,15 +15,18 @@ export PYTHON EXTRAS
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ngspice demo test fuzz lint format board technologies bench
+.PHONY: help setup ngspice gnucap demo test fuzz lint format board technologies bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: ngspice $(STAMP) ## create .venv, install the pinned packages and ngspice (does nothing when all is there)
+setup: ngspice gnucap $(STAMP) ## create .venv, install the pinned packages, ngspice and gnucap (does nothing when all is there)
 
 ngspice:
 	@tools/setup-ngspice.sh
+
+gnucap:
+	@tools/setup-gnucap.sh
 
 $(STAMP): pyproject.toml constraints.txt tools/setup-python.sh
 	@tools/setup-python.sh
@@ -36,7 +39,7 @@ $(TESTS): pyproject.toml constraints.txt tools/setup-python.sh
 demo: setup ## run the whole chain on real data and write out/demo/report.html
 	$(BIN)/thermograd demo --out out/demo
 
-test: ngspice $(TESTS) ## run all tests, with the optional packages that they need
+test: ngspice gnucap $(TESTS) ## run all tests, with the optional packages that they need
 	$(BIN)/pytest $(ARGS)
 
 fuzz: setup ## random netlists, read here and by ngspice: make fuzz SECONDS=60 SEED=0

@@ -115,7 +115,7 @@ def compile_command(
         int | None, typer.Option("--fan-out", help="Maximum number of couplings that leave a tile.")
     ] = None,
     dialect: Annotated[
-        str, typer.Option("--dialect", help="Dialect of the netlist: ngspice, ltspice or xyce.", metavar="NAME")
+        str, typer.Option("--dialect", help="Dialect of the netlist: ngspice, ltspice, xyce or gnucap.", metavar="NAME")
     ] = "ngspice",
     hierarchical: Annotated[
         bool, typer.Option("--hierarchical", help="A sub-circuit for each cell instead of a flat netlist.")

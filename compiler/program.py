@@ -212,7 +212,7 @@ class AnalogProgram:
 
         Args:
             b: (n,) right-hand side; None: all sources are zero.
-            dialect: "ngspice", "ltspice" or "xyce".
+            dialect: "ngspice", "ltspice", "xyce" or "gnucap".
             hierarchical: a sub-circuit for each cell, instead of a flat list of parts.
             amplifier: as for `netlist`. Every dialect has the `Macromodel`; transistors are for ngspice only.
         """

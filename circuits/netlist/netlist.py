@@ -246,7 +246,7 @@ class Netlist:
         LTspice and Xyce keep ``ic=`` in force in an operating point, so it is left out where the analysis starts with one.
 
         Args:
-            dialect: "ngspice", "ltspice" or "xyce".
+            dialect: "ngspice", "ltspice", "xyce" or "gnucap".
             analysis: OperatingPoint, Transient, Noise or AC of `circuits.netlist.analyses`; ngspice takes whatever has `cards()`.
             hierarchical: each group as a sub-circuit of its name, used once as ``X<group>``; its ports are the nodes that parts
                 outside or the analysis name, the others stay local. Else a flat list.

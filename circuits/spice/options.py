@@ -39,7 +39,9 @@ _SOLVER_OPTIONS = (
     # PSpice, HSPICE
     "post probe ingold nopg brief runlvl accurate lvltim stepgmin preordr noecho noreuse nobias "
     # Xyce
-    "debuglevel voltlim b3soivoltlim lead_current_calc model_binning"
+    "debuglevel voltlim b3soivoltlim lead_current_calc model_binning "
+    # gnucap, whose ideal sources have a small resistance
+    "short"
 )
 _SOLVER = frozenset(_SOLVER_OPTIONS.split())
 #: Options that reach diodes, transistors and switches only -> the value at which they change nothing; None: there is none.

@@ -1,4 +1,4 @@
-"""A netlist as text for ngspice, LTspice or Xyce, each by its own reference; `docs/dialects.md` names the source of every rule.
+"""A netlist as text for ngspice, LTspice, Xyce or gnucap, each by its own reference; `docs/dialects.md` names the source of every rule.
 
 The parts are the same records in every dialect and their names are checked there, so no text can carry a command. Numbers keep their
 17 significant digits.
@@ -13,11 +13,11 @@ from scipy import constants
 
 from ..errors import InputError
 from ..netlist.analyses import AC, HasCards, Noise, OperatingPoint, Transient
-from ..netlist.elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource
+from ..netlist.elements import Capacitor, CurrentSource, Element, Inductor, Resistor, VoltageSource, check_node
 from ..netlist.limiting import Behavioural
 from ..netlist.netlist import Netlist
 from ..netlist.semiconductors import NOMINAL_CELSIUS, TOLERANCES, Device, model_cards, reject_devices
-from ..netlist.subcircuits import split_cells
+from ..netlist.subcircuits import Cell, split_cells
 from ..netlist.waveforms import waveform_text
 from .parameters import Parameters
 
@@ -25,6 +25,8 @@ _WIDTH = 120
 #: Neither simulator's step control was tried here, so the largest step alone must give the accuracy.
 _MIN_STEPS = 1000
 _FIRST_STEP = 1e-7
+_SHOWN = 10
+"""Largest steps between the points that gnucap prints."""
 _MAX_NAMED = 6
 
 
@@ -34,10 +36,12 @@ class Dialect:
     Attributes:
         name: as `Netlist.to_spice` takes it.
         holds_initial: whether `ic=` is in force in an operating point too, where the other simulators ignore it.
+        has_expressions: whether values may be expressions of parameters.
     """
 
     name = "ngspice"
     holds_initial = False
+    has_expressions = True
 
     def part(self, element: Element, ambient: float) -> str:
         """The part's line in a netlist of temperature `ambient` (K)."""
@@ -154,7 +158,59 @@ class Xyce(Dialect):
         return [f"Xyce has no noiseless resistors: a noise analysis counts {named}, which should make none"]
 
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (Dialect(), LTspice(), Xyce())}
+class Gnucap(Dialect):
+    """GNU's circuit analysis package, release of 2017. What it does not know it drops with a remark: nothing of that is written."""
+
+    name = "gnucap"
+    has_expressions = False
+
+    def part(self, element: Element, ambient: float) -> str:
+        """A resistor's own temperature in Celsius. A word that it does not know, as `noisy=0`, would make the resistor a short circuit."""
+        if isinstance(element, Behavioural):
+            raise InputError(
+                f"{element.name} is a {type(element).__name__}, and gnucap has no sources of such a law: write it for ngspice, or take the "
+                "linear amplifiers"
+            )
+        return _resistor_in_celsius(element) if isinstance(element, Resistor) else element.line(ambient)
+
+    def options(self, netlist: Netlist) -> list[str]:
+        """The temperature; sources of 0.1 microohm in place of 10, the least that leaves gains of 1e8 their digits; and all digits."""
+        celsius = netlist.temperature - constants.zero_Celsius
+        return [
+            f".options temp={celsius!r} tnom={celsius!r} short=1e-07 numdgt=16",
+            # A source is 1e7 S and a current; that current is what Newton's test compares, and its rounding is some mA behind a gain of 1e8.
+            ".options reltol=1e-06 abstol=0.01 vntol=1e-07",
+        ]
+
+    def analysis(self, analysis: HasCards) -> list[str]:
+        """`.op`, `.tran` or `.ac`, each after the `.print` that it fills; `basic` is for numbers without SPICE's suffixes."""
+        if isinstance(analysis, OperatingPoint):
+            return [*_wrapped([".print op", *_voltages(analysis.nodes, "v(nodes)")]), ".op basic"]
+        if isinstance(analysis, Transient):
+            step = _largest_step(analysis, self.name)
+            shown, uic = step * _SHOWN, " uic" if analysis.use_initial else ""
+            return [
+                *_wrapped([".print tran", *_voltages(analysis.nodes, "v(nodes)")]),
+                f".tran {shown!r} {analysis.stop!r} 0 {step!r}{uic} basic",
+            ]
+        if isinstance(analysis, AC):
+            if analysis.nodes is None:
+                raise InputError("AC.nodes = None cannot be written for gnucap, which needs their names; give them")
+            parts = [f"v{part}({node})" for node in analysis.nodes for part in "ri"]
+            return [*_wrapped([".print ac", *parts]), f"{_ac(analysis)} basic"]
+        raise InputError(f"analysis {type(analysis).__name__} cannot be written for gnucap, which has none of noise")
+
+    def notes(self, netlist: Netlist) -> list[str]:
+        """That no resistor can be said to be noiseless."""
+        silent = sum(not element.noisy for element in netlist.of(Resistor))
+        return (
+            [f"gnucap has no noise analysis: that {silent} resistors are noiseless is not in this text"]
+            if silent
+            else []
+        )
+
+
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (Dialect(), LTspice(), Xyce(), Gnucap())}
 """The dialects by name."""
 
 
@@ -176,6 +232,8 @@ def write_spice(
         raise InputError(f"dialect {dialect!r} is unknown; there are: {', '.join(DIALECTS)}")
     if known.name != "ngspice":
         reject_devices((e for e in netlist if isinstance(e, Device)), f"{known.name} dialect")
+    if parameters is not None and not known.has_expressions:
+        raise InputError(f"{known.name} takes numbers alone: leave the parameters out, or write it for ngspice")
     notes = known.notes(netlist)
     # An integrator's capacitor held at its start would hold its output there, too, and the answer would be the start.
     drop = known.holds_initial and _starts_at_rest(analysis)
@@ -202,6 +260,35 @@ def write_spice(
     return "\n".join([*text, ".end", ""])
 
 
+def write_subcircuit(netlist: Netlist, name: str, ports: tuple[str, ...]) -> str:
+    """A netlist as a file to be included by ngspice: a sub-circuit for each of its groups, and one called `name` that wires them.
+
+    Raises:
+        InputError: a name that is none, or that of a group.
+        NetlistError: a part refers to one in another group.
+    """
+    check_node(name)
+    cells, top = split_cells(netlist, ports)
+    if name.lower() in {cell.name.lower() for cell in cells}:
+        raise InputError(f"sub-circuit {name!r} has the name of a group; give another name")
+
+    def lines(elements: Iterable[Element]) -> list[str]:
+        return [element.line(netlist.temperature) for element in elements]
+
+    return "\n".join(
+        [
+            *(f"* {line}" for line in (netlist.title, *netlist.comments)),
+            *_definitions(cells, lines),
+            *_wrapped([f".subckt {name}", *ports]),
+            *_instances(cells),
+            *lines(top),
+            f".ends {name}",
+            *model_cards(netlist),
+            "",
+        ]
+    )
+
+
 def _cells(netlist: Netlist, analysis: HasCards | None, lines: Callable[[Iterable[Element]], list[str]]) -> list[str]:
     """Each cell's definition, then the instances, then the parts outside."""
     read: tuple[str, ...] = ()
@@ -210,12 +297,18 @@ def _cells(netlist: Netlist, analysis: HasCards | None, lines: Callable[[Iterabl
     elif isinstance(analysis, Noise):
         read = analysis.output_nodes
     cells, top = split_cells(netlist, read, analysis.source if isinstance(analysis, Noise) else "")
+    return [*_definitions(cells, lines), *_instances(cells), *lines(top)]
+
+
+def _definitions(cells: Iterable[Cell], lines: Callable[[Iterable[Element]], list[str]]) -> list[str]:
     text: list[str] = []
     for cell in cells:
         text += [*_wrapped([f".subckt {cell.name}", *cell.ports]), *lines(cell.elements), f".ends {cell.name}"]
-    for cell in cells:
-        text += _wrapped([f"X{cell.name}", *cell.ports, cell.name])
-    return text + lines(top)
+    return text
+
+
+def _instances(cells: Iterable[Cell]) -> list[str]:
+    return [line for cell in cells for line in _wrapped([f"X{cell.name}", *cell.ports, cell.name])]
 
 
 def _wrapped(words: list[str]) -> list[str]:
@@ -245,8 +338,8 @@ def _uncharged(element: Element) -> Element:
     return dataclasses.replace(element, initial=None) if isinstance(element, Capacitor | Inductor) else element
 
 
-def _voltages(nodes: tuple[str, ...] | None) -> list[str]:
-    return ["v(*)"] if nodes is None else [f"v({node})" for node in nodes]
+def _voltages(nodes: tuple[str, ...] | None, every: str = "v(*)") -> list[str]:
+    return [every] if nodes is None else [f"v({node})" for node in nodes]
 
 
 def _largest_step(analysis: Transient, dialect: str) -> float:

@@ -219,7 +219,7 @@ def _growing(program: AnalogProgram, spread: DieSpread, b: Any) -> list[str]:
 
 def _check(dialect: str, dies: int, seed: int, results: str) -> None:
     if dialect not in SIMULATORS:
-        raise InputError(f"dialect {dialect!r} is unknown; there are: {', '.join(SIMULATORS)}")
+        raise InputError(f"dialect {dialect!r} has no Monte-Carlo deck; those of {', '.join(SIMULATORS)} have one")
     if not isinstance(dies, int) or not 2 <= dies <= LARGEST_COUNT:
         raise InputError(f"dies = {dies!r}: a Monte-Carlo deck has from 2 to {LARGEST_COUNT} dies; give 200 or so")
     if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:

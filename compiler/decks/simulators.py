@@ -34,10 +34,13 @@ class Runs(NamedTuple):
 
     def read(self) -> list[str]:
         """Each unknown as an expression of node voltages."""
-        return [
-            f"{scale!r}*v({plus})" if minus == "0" else f"{scale!r}*(v({plus})-v({minus}))"
-            for (plus, minus), scale in zip(self.readouts, self.scales, strict=True)
-        ]
+        return [read_expression(pair, scale) for pair, scale in zip(self.readouts, self.scales, strict=True)]
+
+
+def read_expression(pair: tuple[str, str], scale: float) -> str:
+    """The voltage between a readout's two nodes, times the scale, as an expression of a simulator."""
+    plus, minus = pair
+    return f"{scale!r}*v({plus})" if minus == "0" else f"{scale!r}*(v({plus})-v({minus}))"
 
 
 class Simulator(abc.ABC):

@@ -87,7 +87,12 @@ def sliced_program() -> AnalogProgram:
 
 def golden_texts() -> dict[str, str]:
     """File name -> text."""
-    texts = {f"{f}_n{n}_{dialect}.cir": text_of(f, n, dialect) for f, n in CASES for dialect in DIALECTS}
+    texts = {
+        f"{f}_n{n}_{dialect}.cir": text_of(f, n, dialect)
+        for f, n in CASES
+        for dialect in DIALECTS
+        if (f, dialect) != ("spu", "gnucap")  # which has no noise analysis
+    }
     texts |= {f"crossbar_two_slices_n2_{dialect}.cir": sliced_program().to_spice(B[2], dialect) for dialect in DIALECTS}
     return texts | {"crossbar_n2_hierarchical_ngspice.cir": text_of("crossbar", 2, "ngspice", hierarchical=True)}
 

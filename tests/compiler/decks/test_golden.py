@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from thermograd.circuits.spice.writer import DIALECTS
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix
 from thermograd.compiler.decks.monte_carlo import monte_carlo_spice
 from thermograd.compiler.decks.parametric import parametric_spice
+from thermograd.compiler.decks.simulators import SIMULATORS
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -28,7 +28,7 @@ def texts(dialect: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SIMULATORS)
 def test_texts_are_those_of_the_files(dialect: str) -> None:
     for name, text in texts(dialect).items():
         assert text.splitlines() == (FOLDER / name).read_text(encoding="utf-8").splitlines(), name
@@ -36,6 +36,6 @@ def test_texts_are_those_of_the_files(dialect: str) -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for one in DIALECTS:
+    for one in SIMULATORS:
         for name, text in texts(one).items():
             (FOLDER / name).write_text(text, encoding="utf-8")

@@ -13,11 +13,11 @@ from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.netlist.elements import GROUND, Element, Resistor, VoltageSource
 from thermograd.circuits.spice.parameters import value_of
 from thermograd.circuits.spice.read import parse_spice
-from thermograd.circuits.spice.writer import DIALECTS
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.compile import compile_matrix, compile_system
 from thermograd.compiler.decks.parametric import parametric_netlist, parametric_spice
+from thermograd.compiler.decks.simulators import SIMULATORS
 from thermograd.compiler.fabrics.registry import fabric_names
 from thermograd.compiler.program import AnalogProgram
 
@@ -68,7 +68,7 @@ def alike(one: Element, other: Element) -> bool:
 @given(
     st.sampled_from(sorted(fabric_names())),
     st.sampled_from(sorted(TECHNOLOGIES)),
-    st.sampled_from(sorted(DIALECTS)),
+    st.sampled_from(sorted(SIMULATORS)),
     st.booleans(),
     st.integers(1, 4),
     st.integers(0, 10**6),
@@ -176,7 +176,7 @@ def test_a_common_offset_acts_as_the_law_says(fabric: str, tmp_path) -> None:
     np.testing.assert_allclose(shift, expected, rtol=5e-3)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SIMULATORS)
 def test_temperature_is_one_card(dialect: str) -> None:
     program = program_of("rc", "ideal", 2, 3)
     text = parametric_spice(program, drive_of(program, 3), dialect)
