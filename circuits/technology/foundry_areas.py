@@ -6,17 +6,15 @@ those of gf180mcu_fd_sc_mcu7t5v0 and sky130_fd_sc_hd.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any, Literal, TypeAlias
 
 from ..errors import InputError
 from .area import Areas
 from .provenance import Figure
 
 MICRON = 1e-6
+Sizes: TypeAlias = Iterable[tuple[float, float]]
 LAYOUT = 2.0
 """Area of a block over that of its parts, for wells, guard rings, dummies and wiring; chosen."""
 
@@ -38,30 +36,30 @@ OVERHEAD = Figure(
 )
 
 
-def _published(value: float, source: str) -> Figure:
-    return Figure(value=value, kind="published", source=source)
+def _foundry(value: float, source: str) -> Figure:
+    return Figure(value=value, kind="foundry", source=source)
 
 
 PROCESSES: dict[str, dict[str, Any]] = {
     "gf180mcu": {
-        "sheet_resistance": _published(1000.0, "ppolyf_u_1k, 800 to 1200 ohm a square (electrical specification 6.1A)"),
+        "sheet_resistance": _foundry(1000.0, "ppolyf_u_1k, 800 to 1200 ohm a square (electrical specification 6.1A)"),
         "resistor_width": Figure(value=1.0 * MICRON, kind="chosen", source="the smallest that HRES.2 allows"),
-        "resistor_head": _published(0.51 * MICRON, "HRES.8 0.22, CO.1 0.22, CO.3 0.07 um"),
-        "resistor_spacing": _published(0.4 * MICRON, "HRES.3"),
-        "capacitance_density": _published(1.5e-3, "MIM of 1.5 fF/um^2, 1.27 to 1.73 (electrical specification 6.4)"),
-        "capacitor_border": _published(1.2 * MICRON, "MIMTM.3 0.6 um and half of MIMTM.1, 1.2 um"),
-        "bit": _published(43.904e-12, "latch gf180mcu_fd_sc_mcu7t5v0__latq_1"),
-        "line_pitch": _published(0.56 * MICRON, "Mn.1 and Mn.2a of metals 2 to 5"),
+        "resistor_head": _foundry(0.51 * MICRON, "HRES.8 0.22, CO.1 0.22, CO.3 0.07 um"),
+        "resistor_spacing": _foundry(0.4 * MICRON, "design rule HRES.3"),
+        "capacitance_density": _foundry(1.5e-3, "MIM of 1.5 fF/um^2, 1.27 to 1.73 (electrical specification 6.4)"),
+        "capacitor_border": _foundry(1.2 * MICRON, "MIMTM.3 0.6 um and half of MIMTM.1, 1.2 um"),
+        "bit": _foundry(43.904e-12, "latch gf180mcu_fd_sc_mcu7t5v0__latq_1"),
+        "line_pitch": _foundry(0.56 * MICRON, "Mn.1 and Mn.2a of metals 2 to 5"),
     },
     "sky130": {
-        "sheet_resistance": _published(2000.0, "sky130_fd_pr__res_xhigh_po (device details)"),
+        "sheet_resistance": _foundry(2000.0, "sky130_fd_pr__res_xhigh_po (device details)"),
         "resistor_width": Figure(value=0.69 * MICRON, kind="chosen", source="the second of the five widths of rpm.1b to rpm.1f"),
-        "resistor_head": _published(2.12 * MICRON, "slot contact of 2 um with 0.06 um around it (gdsfactory/skywater130, p_n_poly)"),
-        "resistor_spacing": _published(0.48 * MICRON, "poly.9"),
-        "capacitance_density": _published(2e-3, "sky130_fd_pr__cap_mim_m3, CMIMA, 1.8 to 2.2 fF/um^2"),
-        "capacitor_border": _published(0.74 * MICRON, "capm.3 0.14 um and half of capm.2b, 1.2 um (google/skywater-pdk pull 263)"),
-        "bit": _published(15.0144e-12, "latch sky130_fd_sc_hd__dlxtp_1"),
-        "line_pitch": _published(0.6 * MICRON, "m3.1 and m3.2"),
+        "resistor_head": _foundry(2.12 * MICRON, "slot contact of 2 um with 0.06 um around it (gdsfactory/skywater130, p_n_poly)"),
+        "resistor_spacing": _foundry(0.48 * MICRON, "design rule poly.9"),
+        "capacitance_density": _foundry(2e-3, "sky130_fd_pr__cap_mim_m3, CMIMA, 1.8 to 2.2 fF/um^2"),
+        "capacitor_border": _foundry(0.74 * MICRON, "capm.3 0.14 um and half of capm.2b, 1.2 um (google/skywater-pdk pull 263)"),
+        "bit": _foundry(15.0144e-12, "latch sky130_fd_sc_hd__dlxtp_1"),
+        "line_pitch": _foundry(0.6 * MICRON, "m3.1 and m3.2"),
     },
 }  # fmt: skip
 """What is known of each process before an amplifier is designed in it."""
@@ -90,37 +88,27 @@ def foundry_areas(
     return Areas(ladder=ladder, **(known | changed))
 
 
-def layout_area(
-    process: str,
-    transistors: Iterable[tuple[float, float]],
-    capacitors: Iterable[float] = (),
-    resistors: Iterable[float] = (),
-) -> float:
+def layout_area(process: str, transistors: Sizes, capacitors: Sizes = (), resistors: Sizes = ()) -> float:
     """Area of a block from the sizes of its parts, m^2: `LAYOUT` times the sum of W (L + 2 D), D the diffusion, plates and strips.
 
     Args:
         process: of `PROCESSES`.
         transistors: W and L of each, m, W that of all fingers.
-        capacitors: F each. resistors: ohm each.
+        capacitors: sides of each plate, m. resistors: W and L of each film, m.
 
     Raises:
         InputError: an unknown process, a size that is not > 0.
     """
     known, diffusion = _process(process), DIFFUSION[process]
-    sizes = list(transistors)
-    for width, length in sizes:
-        if not (width > 0 and length > 0):
-            raise InputError(f"a transistor is {width:g} m by {length:g} m: give sizes > 0")
-    width, sheet = known["resistor_width"].value, known["sheet_resistance"].value
-    strip = width + known["resistor_spacing"].value
-    plates = (
-        np.sqrt(np.array(list(capacitors)) / known["capacitance_density"].value) + 2 * known["capacitor_border"].value
-    )
-    found = (
-        math.fsum(w * (length + 2 * diffusion) for w, length in sizes)
-        + float((plates**2).sum())
-        + math.fsum((ohm / sheet * width + 2 * known["resistor_head"].value) * strip for ohm in resistors)
-    )
+    border, head = 2 * known["capacitor_border"].value, 2 * known["resistor_head"].value
+    space = known["resistor_spacing"].value
+    around = ((transistors, 0.0, 2 * diffusion), (capacitors, border, border), (resistors, space, head))
+    found = 0.0
+    for sizes, beside, beyond in around:
+        for width, length in sizes:
+            if not (width > 0 and length > 0):
+                raise InputError(f"a part is {width:g} m by {length:g} m: give sizes > 0")
+            found += (width + beside) * (length + beyond)
     return LAYOUT * found
 
 

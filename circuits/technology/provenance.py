@@ -8,9 +8,9 @@ from pydantic import Field
 
 from ..records import Record
 
-Kind = Literal["measured", "simulated", "published", "chosen"]
-"""measured: on silicon, by somebody named. simulated: on a foundry's models, by the command named. published: a paper, a data sheet or a
-foundry's design rules. chosen: by the author of the technology."""
+Kind = Literal["measured", "foundry", "simulated", "published", "chosen"]
+"""measured: on a device, by somebody named. foundry: in the PDK's files, its design rules or its cells. simulated: on the PDK's models, by
+the command named. published: by somebody else. chosen: by the author of the technology."""
 
 
 class Figure(Record):

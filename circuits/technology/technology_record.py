@@ -26,11 +26,9 @@ from pydantic import Field, ValidationError, model_validator
 from ..errors import InputError
 from ..files import first_problem, read_text, write_text
 from ..records import Record
+from .provenance import Kind
 from .technology import Technology
 
-Kind = Literal["foundry", "simulated", "published", "chosen"]
-"""Where a figure is from: it stands in the PDK's files; a simulator found it on the PDK's models; somebody else published it; the
-designer of the preset chose it."""
 FOLDER = Path(__file__).parent / "foundries"
 """The shipped records."""
 
@@ -107,7 +105,10 @@ class TechnologyRecord(Record):
         """The technology of these figures."""
         parts: dict[str, Any] = {}
         for part, field, figure in self._each():
-            parts.setdefault(part, {})[field] = figure.value
+            value, source = figure.value, self.sources[figure.source]
+            if part == "area" and not isinstance(value, str):
+                value = {"value": value, "kind": source.kind, "source": source.what}
+            parts.setdefault(part, {})[field] = value
         return Technology(name=self.name, source=self.summary, **parts)
 
     def rows(self) -> list[tuple[str, Any, Kind, str]]:

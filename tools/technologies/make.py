@@ -7,31 +7,19 @@ from typing import Any
 
 from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
-from thermograd.circuits.technology.pdk.process import Process
+from thermograd.circuits.technology.pdk.process_record import Process
 from thermograd.circuits.technology.pdk.registry import process
 from thermograd.circuits.technology.presets import COARSE_STEP, CODE_BIT, LINK_BIT, SITUATIONS
-from thermograd.circuits.technology.technology_record import Figure, Kind, Source, TechnologyRecord
+from thermograd.circuits.technology.technology_record import TechnologyRecord
 
+from .area import add_area
 from .designs import Design
+from .figures import Figures
 
 COMMAND = "make technologies"
 ROOM = 300.15
 """Temperature of the figures, K."""
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "amplifiers"
-
-
-class Figures:
-    """Figures as they are collected, each with its source."""
-
-    def __init__(self) -> None:
-        self.sources: dict[str, Source] = {}
-        self.figures: dict[str, dict[str, Figure]] = {}
-
-    def add(self, part: str, source: str, kind: Kind, what: str, command: str = "", **values: Any) -> None:
-        """Values of fields of a part, which are from that source; fields at None are left out."""
-        self.sources[source] = Source(kind=kind, what=what, command=command)
-        named = {name: Figure(value=value, source=source) for name, value in values.items() if value is not None}
-        self.figures.setdefault(part, {}).update(named)
 
 
 def record_of(design: Design) -> TechnologyRecord:
@@ -46,7 +34,8 @@ def record_of(design: Design) -> TechnologyRecord:
     _amplifier(found, design, of)
     _wires(found, design, of)
     _converters(found, design)
-    order = ("resistors", "capacitors", "opamp", "switches", "wires", "dac", "adc", "link", "thermal")
+    add_area(found, design, of, amplifier_of(design))
+    order = ("resistors", "capacitors", "opamp", "switches", "wires", "dac", "adc", "link", "thermal", "area")
     return TechnologyRecord(
         name=design.process,
         process=design.process,

@@ -142,12 +142,16 @@ def test_every_figure_has_a_kind_and_a_source() -> None:
 @pytest.mark.parametrize("process", ["gf180mcu", "sky130"])
 def test_a_block_takes_twice_its_parts(process: str) -> None:
     found = foundry_areas(process, amplifier=figure(1e-9), switch=figure(1e-11))
-    side = math.sqrt(1e-12 / found.capacitance_density.value) + 2 * found.capacitor_border.value
-    assert layout_area(process, [], capacitors=[1e-12]) == pytest.approx(2 * side**2)
+    border = 2 * found.capacitor_border.value
+    plate = layout_area(process, [], capacitors=[(5 * MICRON, 8 * MICRON)])
+    assert plate == pytest.approx(2 * (5 * MICRON + border) * (8 * MICRON + border))
     narrow, wide = (layout_area(process, [(w * MICRON, 1 * MICRON)]) for w in (1, 10))
     assert wide == pytest.approx(10 * narrow)
     assert narrow > 2 * MICRON**2
+    width = found.resistor_width.value
     strip = resistor_area(found, Resistors(), 1e4)
-    assert layout_area(process, [], resistors=[1e4]) == pytest.approx(2 * strip)
+    assert layout_area(process, [], resistors=[(width, 1e4 / found.sheet_resistance.value * width)]) == pytest.approx(
+        2 * strip
+    )
     with pytest.raises(InputError, match="0 m by"):
         layout_area(process, [(0.0, 1e-6)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from thermograd.circuits.errors import InputError
-from thermograd.circuits.technology.presets import PRESETS, RECORDS
+from thermograd.circuits.technology.presets import PRESETS, RECORDS, preset
 from thermograd.circuits.technology.technology import Technology
 from thermograd.circuits.technology.technology_record import Figure, Source, TechnologyRecord
 
@@ -51,6 +51,16 @@ def test_a_record_survives_its_file_and_is_a_technology(tmp_path: Path) -> None:
         thermal={"johnson_noise": False},
     )
     assert ("opamp.gain", 3456.5, "simulated", "amplifier.cir under 30 kohm") in read.rows()
+
+
+def test_sizes_on_silicon_keep_their_sources() -> None:
+    sizes = preset("integrated").area
+    assert sizes is not None
+    sources = {name: Source(kind=one.kind, what=one.source, command="make") for name, one in sizes.figures().items()}
+    fields = {name: Figure(value=one.value, source=name) for name, one in sizes.figures().items()}
+    fields["ladder"] = Figure(value="R-2R", source="switch")
+    found = record(sources=SOURCES | sources, figures=FIGURES | {"area": fields}).technology().area
+    assert found == sizes.model_copy(update={"ladder": "R-2R"})
 
 
 @pytest.mark.parametrize(
