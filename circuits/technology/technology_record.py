@@ -105,7 +105,8 @@ class TechnologyRecord(Record):
         """The technology of these figures."""
         parts: dict[str, Any] = {}
         for part, field, figure in self._each():
-            value, source = figure.value, self.sources[figure.source]
+            value: Any = figure.value
+            source = self.sources[figure.source]
             if part == "area" and not isinstance(value, str):
                 value = {"value": value, "kind": source.kind, "source": source.what}
             parts.setdefault(part, {})[field] = value
