@@ -37,6 +37,8 @@ START, STOP = 1e-6, 1e11
 """Range of a sweep, Hz."""
 RESISTOR = 1e3
 """Of the stages, ohm: a current into the inputs shall not count."""
+MARK = "_copy"
+"""Suffix of the nominal copy."""
 LARGEST_DECK = 1500
 """Transistors in one netlist."""
 
@@ -91,16 +93,20 @@ class MismatchBench:
         given = np.asarray(deviations, dtype=float)
         if given.ndim != 3 or given.shape[1:] != (self.count, 2):
             raise InputError(f"deviations have shape {given.shape}; (N, {self.count}, 2) is needed")
-        size = max(1, LARGEST_DECK // self.count)
-        decks = [self._deck(given[at : at + size], frequency) for at in range(0, len(given), size)]
+        size, guess = max(1, LARGEST_DECK // self.count), self._nominal()
+        decks = [self._deck(given[at : at + size], frequency, guess) for at in range(0, len(given), size)]
         return np.concatenate([np.zeros((0, 3)), *decks])
+
+    @property
+    def kelvin(self) -> float:
+        """Temperature, K."""
+        return self.amplifier.parts.temperature if self.temperature is None else self.temperature
 
     @property
     def _bench(self) -> Bench:
         """Of the nominal amplifier."""
-        kelvin = self.amplifier.parts.temperature if self.temperature is None else self.temperature
         outputs = len(self.amplifier.outputs)
-        return Bench(self.amplifier, outputs, self.load_resistance, self.load_capacitance, kelvin, self.timeout)
+        return Bench(self.amplifier, outputs, self.load_resistance, self.load_capacitance, self.kelvin, self.timeout)
 
     def _add(self, netlist: Netlist, deviations: np.ndarray, suffix: str) -> None:
         """One copy with its stage: nodes ni, lo, p (and m)."""
@@ -123,14 +129,34 @@ class MismatchBench:
         outputs = tuple(f"{output}{suffix}" for _, output, _ in ends)
         amplifier.add(netlist, (f"ni{suffix}", f"lo{suffix}"), outputs, f"dut{suffix}")
 
-    def _deck(self, deviations: np.ndarray, frequency: float) -> Array:
-        netlist = Netlist("amplifiers on the bench", temperature=self._bench.temperature)
+    def _nominal(self) -> dict[str, float]:
+        """Voltages at rest of one nominal copy, V, by node without its suffix."""
+        netlist = Netlist("amplifier on the bench", temperature=self.kelvin)
+        self._add(netlist, np.zeros((self.count, 2)), MARK)
+        volts = run(netlist, OperatingPoint(), timeout=self.timeout).voltages
+        return {node.removesuffix(MARK): value for node, value in volts.items() if node.endswith(MARK)}
+
+    def at_rest(self) -> dict[str, float]:
+        """Voltages of the nominal amplifier's nodes at rest, V against the array's ground, by their names in its netlist."""
+        nominal, amplifier = self._nominal(), self.amplifier
+        ports = dict(zip((*amplifier.inputs, *amplifier.outputs), ("ni", "lo", "p", "m"), strict=False))
+        found = {
+            node: nominal[ports.get(node, f"{node}_ampdut")]
+            for node in amplifier.parts.nodes
+            if node not in amplifier.supplies
+        }
+        return found | {"0": 0.0} | amplifier.rails
+
+    def _deck(self, deviations: np.ndarray, frequency: float, nominal: dict[str, float]) -> Array:
+        netlist = Netlist("amplifiers on the bench", temperature=self.kelvin)
         for k, one in enumerate(deviations):
             self._add(netlist, one, f"_{k}")
         ends = ("ni", "lo", *("p", "m")[: len(self.amplifier.outputs)])
         nodes = tuple(f"{node}_{k}" for k in range(len(deviations)) for node in ends)
-        rest = run(netlist, OperatingPoint(nodes), timeout=self.timeout).voltages
-        sweep = run(netlist, AC(START, frequency, 1, nodes), timeout=self.timeout)
+        # Mismatch moves them by millivolts; from zero an amplifier that makes its own bias is not always found.
+        guess = tuple((f"{node}_{k}", volts) for k in range(len(deviations)) for node, volts in nominal.items())
+        rest = run(netlist, OperatingPoint(nodes, guess), timeout=self.timeout).voltages
+        sweep = run(netlist, AC(START, frequency, 1, nodes, guess), timeout=self.timeout)
         found = np.empty((len(deviations), 3))
         for k, row in enumerate(found):
             at_rest = {node: rest[f"{node}_{k}"] for node in ends}

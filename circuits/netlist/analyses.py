@@ -14,6 +14,7 @@ from ..errors import InputError
 from .elements import check_node
 
 Array: TypeAlias = NDArray[np.float64]
+Guess: TypeAlias = tuple[tuple[str, float], ...]
 
 #: First step of an adaptive transient, relative to `stop`, times 100 (ngspice starts with a hundredth of this).
 _FIRST_STEP = 1e-7
@@ -23,6 +24,8 @@ _RELTOL, _TRTOL, _CHGTOL, _MINBREAK = 1e-3, 7.0, 1e-14, 5e-5
 _MIN_STEPS = 100
 #: Nodes that a result's repr names.
 _SHOWN = 4
+#: Nodes of one `.nodeset` card, whose length has a limit.
+_NODES_PER_CARD = 10
 
 
 class HasCards(Protocol):
@@ -39,16 +42,20 @@ class OperatingPoint:
 
     Args:
         nodes: whose voltages to return; None: all.
+        guess: (node, V) from which the solution is looked for, as of a circuit that hardly differs; it does not change a solution, but
+            which one of several is found.
     """
 
     nodes: tuple[str, ...] | None = None
+    guess: Guess = ()
 
     def __post_init__(self) -> None:
         _set_nodes(self)
+        _set_guess(self)
 
     def cards(self) -> tuple[str, ...]:
         """ngspice cards."""
-        return (".op",)
+        return (*_nodesets(self.guess), ".op")
 
 
 @dataclass(frozen=True)
@@ -193,20 +200,26 @@ class AC:
         start, stop: frequencies in Hz.
         points_per_decade: of the sweep.
         nodes: whose voltages to return; None: all.
+        guess: of the operating point, see `OperatingPoint`.
     """
 
     start: float
     stop: float
     points_per_decade: int = 20
     nodes: tuple[str, ...] | None = None
+    guess: Guess = ()
 
     def __post_init__(self) -> None:
         _set_nodes(self)
+        _set_guess(self)
         _set_sweep(self)
 
     def cards(self) -> tuple[str, ...]:
         """ngspice cards."""
-        return (f".ac dec {self.points_per_decade} {self.start!r} {self.stop!r}",)
+        return (
+            *_nodesets(self.guess),
+            f".ac dec {self.points_per_decade} {self.start!r} {self.stop!r}",
+        )
 
 
 Analysis: TypeAlias = OperatingPoint | Transient | Noise | AC
@@ -307,6 +320,25 @@ def _set_sweep(analysis: Noise | AC) -> None:
             f"{name}: from {analysis.start!r} to {analysis.stop!r} Hz is less than one step of {analysis.points_per_decade} points per "
             "decade; give a wider range or more points"
         )
+
+
+def _set_guess(analysis: OperatingPoint | AC) -> None:
+    """Nodes with finite voltages, as a tuple."""
+    given = tuple((check_node(node), float(volts)) for node, volts in analysis.guess)
+    for node, volts in given:
+        if not math.isfinite(volts):
+            raise InputError(
+                f"{type(analysis).__name__}.guess: node {node!r} at {volts!r} V; a finite voltage is needed"
+            )
+    object.__setattr__(analysis, "guess", given)
+
+
+def _nodesets(guess: Guess) -> tuple[str, ...]:
+    starts = range(0, len(guess), _NODES_PER_CARD)
+    return tuple(
+        ".nodeset " + " ".join(f"v({node})={volts!r}" for node, volts in guess[at : at + _NODES_PER_CARD])
+        for at in starts
+    )
 
 
 def _set_nodes(analysis: OperatingPoint | Transient | AC) -> None:
