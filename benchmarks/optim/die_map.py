@@ -41,7 +41,7 @@ from thermograd.devicemodel.device import Device
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
-from thermograd.optim.optimizers.reading import TOLERANCE
+from thermograd.optim.optimizers.readings.reading import TOLERANCE
 from thermograd.optim.optimizers.registry import make_optimizer
 from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.tasks.registry import make_task

@@ -40,7 +40,7 @@ from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.optim.optimizers.kfac import KFAC
-from thermograd.optim.optimizers.reading import TOLERANCE
+from thermograd.optim.optimizers.readings.reading import TOLERANCE
 from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.registry import make_task

@@ -39,7 +39,7 @@ from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.devicemodel.device import Device
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
-from thermograd.optim.optimizers.reading import TOLERANCE
+from thermograd.optim.optimizers.readings.reading import TOLERANCE
 from thermograd.optim.optimizers.registry import make_optimizer
 from thermograd.optim.optimizers.step import StepRecord
 from thermograd.optim.optimizers.tngd import TNGD

@@ -39,7 +39,7 @@ from .options.path import Path, Taken, take
 from .options.redirected import RedirectedFactor
 from .options.reevaluation import Reevaluation, loss_again
 from .options.spring import keep_direction, last_direction, shifted
-from .reading import raised
+from .readings.reading import raised
 from .step import Direction, StepRecord
 from .update import apply, clipped, rates
 

@@ -44,20 +44,18 @@ from ..curvature.factor import Factor, FlatFactor
 from ..curvature.kronecker import KroneckerBlock, kronecker_blocks
 from .base import NaturalGradient
 from .config import BETAS, EPS, NaturalGradientConfig, Update
-from .damping import Damping, check_count, check_number
-from .dual_remainder import check_settled, read_with
+from .damping import Damping
 from .options.path import Taken
 from .options.redirected import RedirectedFactor
-from .readers import Readers, arrays, check_device, check_program_every, one_device
-from .reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
+from .readings.arguments import EMA_DECAY, FACTORED, READ_INTERVAL, SYSTEMS, check_system, checked_readings
+from .readings.dual_remainder import check_settled, read_with
+from .readings.readers import Readers, arrays, one_device
+from .readings.reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
 from .step import Direction, Spent, usable
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-EMA_DECAY, READ_INTERVAL = 0.95, 1.0
-SYSTEMS, FACTORED = ("dual", "primal", "kronecker", "kfac"), ("kronecker", "kfac")
-"""What can be programmed, and which of it by the layers' Kronecker factors."""
 Systems: TypeAlias = Callable[[float], LinearSystem]
 """The system with a damping."""
 
@@ -137,69 +135,10 @@ class TNGD(NaturalGradient):
         geodesic: float | None = None,
     ) -> None:
         duration = check_duration(duration)
-        check_number("delay_time", delay_time, low=0.0)
-        check_number("read_interval", read_interval, low=0.0, strict=True)
-        check_count("reads", reads, "readings")
-        if reads > 1 and math.isinf(duration):
-            raise InputError(f"reads is {reads} with duration inf: give a finite duration to average over readings")
-        if system not in SYSTEMS:
-            raise InputError(f"system is {system!r}: give one of {', '.join(map(repr, SYSTEMS))}")
-        if device is not None:
-            check_device(device, system, factored_damping)
-        if not isinstance(reset, bool):
-            raise InputError(f"reset is {reset!r}: give True or False")
-        if system != "primal" and not reset:
-            raise InputError(
-                'reset=False needs system="primal": the dual cells stand for the outputs of one batch, and a state '
-                "carried to the next batch has no meaning there; with Kronecker factors one device serves layer after layer"
-            )
-        if delay_time > 0 and reset:
-            raise InputError(
-                f"delay_time is {delay_time} but the state is reset at each upload, so the delay has no effect: give "
-                'reset=False and system="primal"'
-            )
-        check_number("ema_decay", ema_decay, low=0.0, below=1.0)
-        if ema_decay != EMA_DECAY and system not in FACTORED:
-            raise InputError(
-                f'ema_decay is {ema_decay} with system="{system}", which averages nothing: leave it out, or give "kronecker" or "kfac"'
-            )
-        if read_interval != READ_INTERVAL and reads == 1:
-            raise InputError(
-                f"read_interval is {read_interval}, but there is one reading: leave it out, or give reads > 1"
-            )
-        wrapped = isinstance(device, Refined)
-        if reading not in ("auto", "refined", "bare"):
-            raise InputError(f'reading is {reading!r}: give "auto", "refined" or "bare"')
-        if wrapped and reading == "bare":
-            raise InputError(
-                'reading is "bare" with a Refined device, whose readings are refined: give the device that it refines'
-            )
-        if not isinstance(factored_damping, bool):
-            raise InputError(f"factored_damping is {factored_damping!r}: give True or False")
-        if not factored_damping and (system != "kfac" or reading == "bare"):
-            raise InputError(
-                f'factored_damping=False with system="{system}" and reading="{reading}": it is for refined readings of system="kfac"'
-            )
-        if system == "kfac" and reads > 1:
-            raise InputError(
-                f'reads is {reads} with system="kfac", whose columns are run one after another: leave it out, or give the device a ReadOut'
-            )
-        whole = duration > 0 and reset and reads == 1  # (a delay needs reset=False)
-        if (wrapped or reading == "refined" or not factored_damping) and not whole:
-            raise InputError(
-                f"refined readings with duration {duration}, reset={reset} and reads {reads}: correction runs overwrite the state, and "
-                'correct what a settled run reads. Give duration > 0, reset=True and one reading, or reading="bare" and a device as it is'
-            )
-        if (spring or geodesic is not None) and (system in FACTORED or not reset):
-            raise InputError(
-                f'spring is {spring}, geodesic {geodesic} with system="{system}" and reset={reset}: both change the drive alone, '
-                'and need system="dual" or "primal" and reset=True'
-            )
-        if geodesic is not None and program_every > 1:
-            raise InputError(
-                f"geodesic solves twice in a step, and program_every is {program_every}: leave one of them out"
-            )
-        kept = check_program_every(program_every, device, system, reading if whole else "bare")
+        plan = checked_readings(
+            duration, delay_time, reset, reads, read_interval, device, system, reading, factored_damping, program_every
+        )
+        check_system(system, ema_decay, reset, spring, geodesic, plan.program_every)
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group,
             line_search, spring, geodesic,
@@ -210,12 +149,9 @@ class TNGD(NaturalGradient):
         self.system, self.ema_decay = system, float(ema_decay)
         self._devices = list(device) if isinstance(device, list | tuple) else [cast("Device", device or IdealDevice())]
         self.device = self._devices[0]
-        self.reading = "refined" if wrapped or reading == "refined" else reading if whole else "bare"
+        self.reading, self.program_every = plan.reading, plan.program_every
         self.factored_damping = factored_damping
-        self.program_every = kept
         self._readers = self._new_readers()
-        if system == "kfac":
-            self.reading = self.reading if factored_damping else "refined"
         self._settled = False
         self._carried = False  # whether the device holds a state of the run so far
         self._held: tuple[Factor, Systems] | None = None

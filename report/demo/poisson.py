@@ -15,7 +15,7 @@ from ...circuits.parallel import parallel_map
 from ...devicemodel.card import DeviceCard
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ...devicemodel.host.refine import Refined
-from ...optim.optimizers.reading import ROUNDS, TOLERANCE
+from ...optim.optimizers.readings.reading import ROUNDS, TOLERANCE
 from ...optim.optimizers.registry import make_optimizer
 from ...optim.optimizers.step import StepRecord
 from ...optim.optimizers.tngd import TNGD

@@ -22,7 +22,7 @@ from ...devicemodel.devices.surrogate import SurrogateDevice
 from ...devicemodel.host.refine import Refined
 from ...optim.codesign.knobs import KNOBS
 from ...optim.codesign.studies import study
-from ...optim.optimizers.reading import ROUNDS, TOLERANCE
+from ...optim.optimizers.readings.reading import ROUNDS, TOLERANCE
 from ...optim.optimizers.registry import make_optimizer
 from ...optim.optimizers.step import StepRecord
 from ...optim.optimizers.tngd import TNGD

@@ -22,7 +22,7 @@ from thermograd.optim.curvature.batch import evaluate
 from thermograd.optim.curvature.curvature import Curvature
 from thermograd.optim.curvature.kronecker import KroneckerBlock, kronecker_blocks
 from thermograd.optim.optimizers.kfac import KFAC
-from thermograd.optim.optimizers.reading import RAISE, RETRIES
+from thermograd.optim.optimizers.readings.reading import RAISE, RETRIES
 from thermograd.optim.optimizers.tngd import TNGD
 
 from ...systems import true_card

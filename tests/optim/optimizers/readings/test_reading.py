@@ -20,13 +20,13 @@ from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Implicit
 from thermograd.optim.optimizers.damping import LevenbergMarquardt
-from thermograd.optim.optimizers.reading import RAISE, RETRIES
+from thermograd.optim.optimizers.readings.reading import RAISE, RETRIES
 from thermograd.optim.optimizers.tngd import TNGD
 
-from ...systems import true_card
-from ..oracle import dense_ggn, flat
-from .test_ngd import closure_of, step_of
-from .test_tngd import small_problem
+from ....systems import true_card
+from ...oracle import dense_ggn, flat
+from ..test_ngd import closure_of, step_of
+from ..test_tngd import small_problem
 
 DAMPING = 0.3
 

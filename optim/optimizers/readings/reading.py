@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ...compiler.linear_system import LinearSystem
-from ...devicemodel.device import Device, Outcome, Solution, worst
-from ...devicemodel.host.kronecker_columns import KroneckerColumns
-from ...devicemodel.host.refine import Refined
-from ...devicemodel.systems import norm_bound
-from .step import Reading, usable
+from ....compiler.linear_system import LinearSystem
+from ....devicemodel.device import Device, Outcome, Solution, worst
+from ....devicemodel.host.kronecker_columns import KroneckerColumns
+from ....devicemodel.host.refine import Refined
+from ....devicemodel.systems import norm_bound
+from ..step import Reading, usable
 
 TOLERANCE, ROUNDS = 1e-2, 8
 """Of a refined reading: |b - A x| / |b|, and the most corrections for it."""

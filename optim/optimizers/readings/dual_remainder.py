@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ...circuits.errors import InputError
-from ...compiler.linear_system import LinearSystem
-from ...devicemodel.systems import norm_bound
-from ..curvature.factor import Factor
+from ....circuits.errors import InputError
+from ....compiler.linear_system import LinearSystem
+from ....devicemodel.systems import norm_bound
+from ...curvature.factor import Factor
+from ..remainder import check_damped, length
 from .reading import TOLERANCE, Answer
-from .remainder import check_damped, length
 
 _READINGS = 6
 """Most readings, the first and those of what the terms' cancellation leaves of it."""
