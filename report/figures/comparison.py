@@ -6,6 +6,7 @@ training there is no band. Losses of batches are means over the latest twentieth
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,13 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)
 """Of the first runs, as many as there are colours, then of the next as many."""
 COLUMNS, ROW = 4, 0.25
 """Columns of the legend, and the height of one of its rows, inches: the figure grows with them, its axes do not shrink."""
-NOTE = 48
+DIVERGED = 10.0
+"""Loss over the largest at the start beyond which it is not shown."""
+MARGIN = 1.2
+"""Below the least loss of an axis that is cut."""
+MARKED = 3
+"""Points of a curve up to which they are marked, so that the line between them is not taken for data."""
+NOTE = 42
 """Characters in a line of the note below an axis, which has a third of the figure's width."""
 AGAINST = (
     ("steps", "step"),
@@ -61,6 +68,7 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
     rows = -(-len(result.labels) // COLUMNS)
     figure = Figure(figsize=(WIDE, 6.0 + ROW * rows), layout="constrained")
     axes = figure.subplots(2, 3, sharey="row", sharex="col")
+    losses: list[list[Curve]] = []
     dashes = _dashes([_losses(result.of(label), "steps") for label in result.labels])
     for column, (against, name) in enumerate(AGAINST):
         of_losses, of_scores = (
@@ -70,6 +78,7 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
         for ax, curves in zip(axes[:, column], (of_losses, of_scores), strict=True):
             _draw(ax, curves, dashes, logarithmic)
         missing = [curve.label for curve in of_losses if not len(curve.x)]
+        losses.append(of_losses)
         unknown = textwrap.wrap(f"not known of {', '.join(missing)}", NOTE) if missing else []
         axes[1][column].set_xlabel("\n".join([name, *unknown]))
         if logarithmic:
@@ -82,7 +91,7 @@ def comparison_plot(result: ExperimentResult, title: str = "") -> Figure:
     full = all(run.batch is None for run in result.runs)
     axes[0][0].set_ylabel("training loss" if full else "training loss,\nmean of the latest 5 % of steps")
     axes[1][0].set_ylabel(result.score.name)
-    _value_axis(axes[0], None)
+    _value_axis(axes[0], None, _top(losses[0]))
     _value_axis(axes[1], result.score)
     handles = axes[0][0].get_lines()
     # Outside of the axes, where it hides no data.
@@ -144,7 +153,7 @@ def _draw(ax: Axes, curves: Sequence[Curve], dashes: Sequence[Any], logarithmic:
         shown = curve.x > 0 if logarithmic else np.ones(len(curve.x), dtype=bool)
         if curve.trainings > 1:
             ax.fill_between(curve.x[shown], curve.low[shown], curve.high[shown], color=colour, alpha=0.15, linewidth=0)
-        mark = "o" if shown.sum() == 1 else None
+        mark = "o" if shown.sum() <= MARKED else None
         ax.plot(
             curve.x[shown],
             curve.middle[shown],
@@ -153,6 +162,7 @@ def _draw(ax: Axes, curves: Sequence[Curve], dashes: Sequence[Any], logarithmic:
             linewidth=1.4,
             label=curve.label,
             marker=mark,
+            markersize=4,
         )
 
 
@@ -171,11 +181,21 @@ def _values(axes: Sequence[Axes], coordinate: int) -> np.ndarray:
     return whole[np.isfinite(whole)]
 
 
-def _value_axis(axes: Sequence[Axes], score: Score | None) -> None:
+def _top(curves: Sequence[Curve]) -> float:
+    """Where the axis of the losses ends: that of a run that diverges goes on for decades, beside which no other can be told apart."""
+    starts = [float(curve.middle[0]) for curve in curves if len(curve.x)]
+    return DIVERGED * max(starts, default=math.inf)
+
+
+def _value_axis(axes: Sequence[Axes], score: Score | None, top: float = math.inf) -> None:
     values = _values(axes, 1)
+    cut = bool(np.any(values > top))
+    values = values[values <= top]
     if score is not None and score.percent:
         for ax in axes:
             accuracy_axis(ax, [float(value) for value in values])
     elif spans_a_decade(values):
         axes[0].set_yscale("log")
         value_ticks(axes[0].yaxis, values)
+    if cut:
+        axes[0].set_ylim(float(values.min()) / MARGIN, top)

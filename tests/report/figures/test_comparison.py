@@ -72,6 +72,31 @@ def test_a_time_that_is_not_known_is_said_and_not_drawn():
     assert [len(line.get_xdata()) > 0 for line in axes[1, 2].get_lines()] == [True, False]
 
 
+def test_a_note_of_many_runs_is_wrapped():
+    runs = [run(f"a run of a long name, {k}", 0, 40, 0.1, 1e-3, hardware=float("nan")) for k in range(4)]
+    figure = comparison_plot(ExperimentResult(tuple(one.label for one in runs), None, ACCURACY, tuple(runs)))
+    figure.draw_without_rendering()
+    label = figure.axes[5].xaxis.label
+    assert "run of a long name, 3" in label.get_text().replace("\n", " ")
+    assert label.get_window_extent().x1 <= figure.bbox.width
+
+
+def test_a_run_that_diverges_does_not_hide_the_others():
+    bad = run("diverges", 0, 40, 0.1, 1e-3)
+    bad.history.loss[20:] = [1e14] * 20
+    runs = (run("a", 0, 40, 0.1, 1e-3), bad)
+    low, high = comparison_plot(ExperimentResult(("a", "diverges"), None, ACCURACY, runs)).axes[0].get_ylim()
+    assert 0 < low < 0.3
+    assert 2 < high < 50
+
+
+def test_few_points_are_marked():
+    runs = [run("a", 0, 40, 0.1, 1e-3)]  # with three evaluations
+    figure = comparison_plot(ExperimentResult(("a",), None, ACCURACY, tuple(runs)))
+    losses, scores = figure.axes[0].get_lines()[0], figure.axes[3].get_lines()[0]
+    assert (losses.get_marker(), scores.get_marker()) == ("None", "o")
+
+
 def test_curves_that_cover_each_other_are_both_seen():
     runs = [run(label, 0, 40, 0.1, 1e-3) for label in ("a", "b")]
     figure = comparison_plot(ExperimentResult(("a", "b"), None, ACCURACY, tuple(runs)))
