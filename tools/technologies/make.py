@@ -15,6 +15,7 @@ from thermograd.circuits.technology.technology_record import TechnologyRecord
 from .area import add_area
 from .designs import Design
 from .figures import Figures
+from .mismatch import add_mismatch
 
 COMMAND = "make technologies"
 ROOM = 300.15
@@ -32,6 +33,7 @@ def record_of(design: Design) -> TechnologyRecord:
     _resistors(found, design, of)
     _capacitors(found, design, of)
     _amplifier(found, design, of)
+    add_mismatch(found, design, of, amplifier_of(design))
     _wires(found, design, of)
     _converters(found, design)
     add_area(found, design, of, amplifier_of(design))
