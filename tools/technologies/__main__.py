@@ -2,6 +2,7 @@
 
     python -m tools.technologies                (all; some 20 s)
     python -m tools.technologies gf180mcu --check
+    python -m tools.technologies --table
 
 Each record goes into circuits/technology/foundries/, where `preset(name)` finds it without the PDK. --check writes nothing, and exits
 with 1 if a figure of the record that is there differs by more than 1 %.
@@ -18,6 +19,7 @@ from thermograd.circuits.technology.technology_record import FOLDER, TechnologyR
 
 from .designs import DESIGNS
 from .make import record_of
+from .table import markdown
 
 TOLERANCE = 0.01
 """Relative difference by which another ngspice may find another figure."""
@@ -28,7 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(DESIGNS)}; default: all")
     parser.add_argument("--check", action="store_true", help="compare with the records that are there")
+    parser.add_argument("--table", action="store_true", help="print the presets' figures beside those of integrated; no PDK is needed")
     options = parser.parse_args(arguments)
+    if options.table:
+        sys.stdout.write(markdown())
+        return 0
     if unknown := [name for name in options.names if name not in DESIGNS]:
         parser.error(f"{unknown[0]!r} is no process; there are: {', '.join(DESIGNS)}")
     stale = 0

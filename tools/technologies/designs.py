@@ -33,8 +33,8 @@ class Design:
     unit_capacitor: float = 1e-11
     load_resistance: float = 3e4
     load_capacitance: float = 5e-13
-    pitch: float = 6e-5
-    line: float = 1e-6
+    pitch: float = 1e-4
+    line: float = 2e-6
 
 
 DESIGNS = {
@@ -49,9 +49,9 @@ DESIGNS = {
             capacitor="cap_mim_2f0fF",
             full_scale=1.0,
             sheet=0.09,
-            line_capacitance=1.5e-10,
+            line_capacitance=2e-10,
             wires="sheet resistance 0.09 ohm, 0.127 to 0.135 fF/um of Metal2 to Metal4 at 0.28 um: OpenROAD's rules "
-            "gf180mcu_1p5m_1tm_9k_sp_smim_OPTB_typ (github.com/siliconcompiler/lambdapdk); 0.15 fF/um taken for lines of 1 um",
+            "gf180mcu_1p5m_1tm_9k_sp_smim_OPTB_typ (github.com/siliconcompiler/lambdapdk); 0.2 fF/um taken for lines of 2 um",
         ),
         Design(
             process="sky130",
@@ -62,7 +62,7 @@ DESIGNS = {
             capacitor="sky130_fd_pr__cap_mim_m3_1",
             full_scale=0.5,
             sheet=0.125,
-            line_capacitance=9.2e-11,
+            line_capacitance=1.1e-10,
             wires="met2 of sky130_fd_sc_hd.tlef (github.com/google/skywater-pdk-libs-sky130_fd_sc_hd): 0.125 ohm, 16.94 aF/um^2 and "
             "37.76 aF/um of each edge",
         ),

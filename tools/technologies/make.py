@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
+from thermograd.circuits.netlist.semiconductors import Mosfet
 from thermograd.circuits.technology.pdk.process_record import Process
 from thermograd.circuits.technology.pdk.registry import process
 from thermograd.circuits.technology.presets import COARSE_STEP, CODE_BIT, LINK_BIT, SITUATIONS
 from thermograd.circuits.technology.technology_record import TechnologyRecord
 
-from .area import add_area
+from .area import GATES, add_area
 from .designs import Design
 from .figures import Figures
 from .mismatch import add_mismatch
+from .switches import gate_leakage, gate_resistances
 
 COMMAND = "make technologies"
 ROOM = 300.15
@@ -34,6 +38,7 @@ def record_of(design: Design) -> TechnologyRecord:
     _capacitors(found, design, of)
     _amplifier(found, design, of)
     add_mismatch(found, design, of, amplifier_of(design))
+    _switches(found, design, of)
     _wires(found, design, of)
     _converters(found, design)
     add_area(found, design, of, amplifier_of(design))
@@ -139,6 +144,23 @@ def _amplifier(found: Figures, design: Design, of: Process) -> None:
         **figures,
     )
     found.add("opamp", "supply_voltage", "foundry", f"{of.title}: {volts:g} V, half on either side", supply=volts / 2)
+
+
+def _switches(found: Figures, design: Design, of: Process) -> None:
+    length = min(part.values["l"] for part in amplifier_of(design).parts.of(Mosfet))
+    signals = np.linspace(-design.full_scale / 2, design.full_scale / 2, 9)
+    ohms = gate_resistances(of, GATES, length, signals)
+    found.add(
+        "switches",
+        "transmission_gate",
+        "simulated",
+        f"transmission gate of {1e6 * GATES[0]:g} and {1e6 * GATES[1]:g} um, {1e6 * length:g} um long, corner tt: at half of the supply; "
+        f"{ohms.min():.0f} to {ohms.max():.0f} ohm within {design.full_scale / 2:g} V of it. Open it conducts no more than ngspice's own "
+        "1e-12 S",
+        COMMAND,
+        on_resistance=float(ohms[len(ohms) // 2]),
+        leakage=gate_leakage(of, GATES, length, design.full_scale / 2),
+    )
 
 
 def _wires(found: Figures, design: Design, of: Process) -> None:
