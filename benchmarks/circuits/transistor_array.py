@@ -4,7 +4,8 @@
     python benchmarks/circuits/transistor_array.py gf180mcu --fabric crossbar,oscillator --sizes 4,8
 
 A random matrix of condition 10 is compiled with resistors of any value, so that nothing but the amplifiers makes an error. In place of
-each of them stand, in turn, the linear one-pole law, the macromodel, and the sub-circuit itself:
+each of them stand, in turn, the linear one-pole law, the macromodel, and the sub-circuit itself; at rest also a macromodel of the unloaded
+gain with the output resistance behind it, so that each column has its own gain:
 
     at rest     |x - A^-1 b| / |A^-1 b| at a level of 0.1 to 0.9 of the output limit, and the part of the transistors' error vector
                 that a model misses
@@ -46,6 +47,7 @@ from thermograd.circuits import (
     characterise,
     run,
 )
+from thermograd.circuits.amplifiers.testbench import Bench
 from thermograd.circuits.technology.pdk.registry import process
 from thermograd.compiler import AnalogProgram
 
@@ -141,15 +143,24 @@ def noise(program: AnalogProgram, cell: AmplifierCell | None) -> tuple[float, fl
     return found.total, math.sqrt(np.trapezoid(found.density[slow] ** 2, found.frequency[slow]))
 
 
-def study(name: str, fabric: str, size: int, seed: int) -> dict[str, Any]:
+def gain_under(amplifier: Amplifier, ohm: float) -> float:
+    """A0 with so many ohm at each output."""
+    bench = Bench(amplifier, len(amplifier.outputs), ohm, 0.0, amplifier.parts.temperature, 120.0)
+    return float(abs(bench.gain(1e3, 1e-6, 1e-5, 1)[1][0]))
+
+
+def study(name: str, fabric: str, size: int, seed: int, rest: bool = False) -> dict[str, Any]:
     """Everything of one system."""
-    began = time.process_time()
+    began = time.perf_counter()
     amplifier, (matrix, b) = amplifier_named(name), system(size, seed)
     exact = np.linalg.solve(matrix, b)
     first = compiled(matrix, b, fabric, OpAmp(outputs=len(amplifier.outputs)), 0.5)
     load = 1.0 / float(np.mean([np.mean(columns) for _, columns in first.parts.amplifier_loads()]))
     measured = characterise(amplifier, load_resistance=load)
     opamp = measured.opamp.model_copy(update={"offset": 0.0})
+    gains = [gain_under(amplifier, ohm) for ohm in (math.inf, load)]
+    behind = {"gain": gains[0], "output_resistance": load * (gains[0] / gains[1] - 1)}
+    own_loads = Macromodel(opamp.model_copy(update={**behind, "output_current": math.inf, "output_limit": 1e2}))
     cells = {"one pole": None, "macromodel": Macromodel(opamp), "transistors": amplifier}
     found: dict[str, Any] = {"fabric": fabric, "size": size, "seed": seed, "load": load, "opamp": opamp.model_dump()}
     found["rest"] = []
@@ -158,7 +169,8 @@ def study(name: str, fabric: str, size: int, seed: int) -> dict[str, Any]:
         # A netlist's own offset is in its transistors.
         modelled = with_offset(program, measured.offset)
         errors = {
-            key: at_rest(program if key == "transistors" else modelled, b, cell) - exact for key, cell in cells.items()
+            key: at_rest(program if key == "transistors" else modelled, b, cell) - exact
+            for key, cell in {**cells, "own loads": own_loads}.items()
         }
         true, scale = errors["transistors"], float(np.linalg.norm(exact))
         found["rest"].append(
@@ -166,11 +178,11 @@ def study(name: str, fabric: str, size: int, seed: int) -> dict[str, Any]:
             | {key: float(np.linalg.norm(error)) / scale for key, error in errors.items()}
             | {
                 f"{key} misses": float(np.linalg.norm(errors[key] - true) / np.linalg.norm(true))
-                for key in ("one pole", "macromodel")
+                for key in ("one pole", "macromodel", "own loads")
             }
         )
     found["settling"] = []
-    for level in (LEVELS[0], LEVELS[-1]):
+    for level in () if rest else (LEVELS[0], LEVELS[-1]):
         program = compiled(matrix, b, fabric, opamp, level)
         duration = 12 * program.settling_time
         curves = {key: settling(program, b, cell, duration) for key, cell in cells.items()}
@@ -184,9 +196,9 @@ def study(name: str, fabric: str, size: int, seed: int) -> dict[str, Any]:
         found["settling"].append(row)
     program = compiled(matrix, b, fabric, opamp, 0.5)
     noisy = {"one pole": OnePole(opamp, noisy=True), "macromodel": cells["macromodel"], "transistors": amplifier}
-    found["noise"] = {key: noise(program, cell) for key, cell in noisy.items()}
+    found["noise"] = {} if rest else {key: noise(program, cell) for key, cell in noisy.items()}
     found["transistor count"] = len(program.netlist(b, amplifier=amplifier).of(Mosfet))
-    found["seconds"] = time.process_time() - began
+    found["seconds"] = time.perf_counter() - began
     return found
 
 
@@ -196,11 +208,11 @@ def show(found: dict[str, Any]) -> None:
         f"{found['fabric']}, {found['size']} unknowns (seed {found['seed']}), {found['transistor count']} transistors, average column "
         f"{found['load'] / 1e3:.3g} kohm, {found['seconds']:.0f} s"
     )
-    print("  level   error: one pole  macromodel  transistors   missed by one pole, macromodel")
+    print("  level   error: one pole  macromodel  transistors   missed by one pole, macromodel, own loads")
     for row in found["rest"]:
         print(
             f"  {row['level']:5.1f} {row['one pole']:17.3e} {row['macromodel']:11.3e} {row['transistors']:12.3e} "
-            f"{100 * row['one pole misses']:14.2f} % {100 * row['macromodel misses']:8.2f} %"
+            f"{100 * row['one pole misses']:14.2f} % {100 * row['macromodel misses']:8.2f} % {100 * row['own loads misses']:8.2f} %"
         )
     for row in found["settling"]:
         print(
@@ -220,12 +232,13 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--fabric", default="crossbar_single", help="one or more, with commas")
     parser.add_argument("--sizes", default="4,8")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rest", action="store_true", help="where they settle alone")
     parser.add_argument("--out", type=Path, help="figures as JSON")
     options = parser.parse_args(arguments)
     found = []
     for fabric in options.fabric.split(","):
         for size in map(int, options.sizes.split(",")):
-            found.append(study(options.amplifier, fabric, size, options.seed))
+            found.append(study(options.amplifier, fabric, size, options.seed, options.rest))
             show(found[-1])
     if options.out is not None:
         options.out.write_text(json.dumps(found, indent=1, default=str), encoding="utf-8")

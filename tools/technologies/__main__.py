@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(DESIGNS)}; default: all")
     parser.add_argument("--check", action="store_true", help="compare with the records that are there")
-    parser.add_argument("--table", action="store_true", help="print the presets' figures beside those of integrated; no PDK is needed")
+    parser.add_argument(
+        "--table", action="store_true", help="print the presets' figures beside those of integrated; no PDK is needed"
+    )
     options = parser.parse_args(arguments)
     if options.table:
         sys.stdout.write(markdown())
