@@ -1,5 +1,8 @@
 from .characterise import Characterisation as Characterisation
 from .characterise import characterise as characterise
+from .common_mode import CommonModeLoop as CommonModeLoop
+from .conditions import Condition as Condition
+from .conditions import over_conditions as over_conditions
 from .models import AmplifierCell as AmplifierCell
 from .models import Macromodel as Macromodel
 from .models import OnePole as OnePole
@@ -14,10 +17,13 @@ __all__ = [
     "AmplifierCell",
     "AmplifierSensitivities",
     "Characterisation",
+    "CommonModeLoop",
+    "Condition",
     "Macromodel",
     "MismatchBench",
     "OnePole",
     "add_noise_source",
     "amplifier_sensitivities",
     "characterise",
+    "over_conditions",
 ]

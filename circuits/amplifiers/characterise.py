@@ -15,24 +15,27 @@
                         current from a second run with large resistors at the inputs
     bias_current        by Kirchhoff's law at the inverting input
     power               what the supplies give at rest
+    common mode         the loop that holds the mean of two outputs, and the rejection of the inputs' mean (`common_mode`)
 
 Checked against the macromodel, whose parameters it must find again (tests, 1 %).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
 from ..errors import InputError, SimulationError
 from ..technology.parts import OpAmp
+from .common_mode import CommonModeLoop, common_mode_loop, common_mode_rejection
 from .models import AmplifierCell, require_cell
+from .open_loop import crossings, two_poles
 from .slew_rate import find_slew
 from .testbench import Bench
 from .user_netlist import Amplifier
@@ -41,8 +44,6 @@ Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 START, STOP = 1e-6, 1e11
 """Range of the sweep, Hz."""
-MIN_POLE_RATIO = 20.0
-"""Least distance of the dominant pole from its start: |A| there is A0 to 0.1 %."""
 SMALL, LARGE = 1e3, 1e6
 """Resistors of the bench where a current into the inputs shall not count, and where it shall, ohm."""
 SHORT, OVERDRIVE = 1.0, 3.0
@@ -71,6 +72,10 @@ class Characterisation:
         load_resistance, load_capacitance: at each output, ohm and F. temperature: K.
         frequency, response: (F,) Hz, and A(f), complex.
         noise_frequency, noise_voltage: (K,) Hz, and the voltage noise, V/sqrt(Hz).
+        output_resistance: small-signal, at low frequency, of each output without its load, ohm.
+        rejection: common-mode rejection ratio of this netlist, without mismatch; inf: symmetrical.
+        common_mode: the loop that holds the outputs' mean; None: no port for it was named.
+        supply_current: what the amplifier takes at rest, A: the sum of what flows in from its supplies.
     """
 
     opamp: OpAmp
@@ -85,6 +90,10 @@ class Characterisation:
     response: ComplexArray
     noise_frequency: Array
     noise_voltage: Array
+    output_resistance: float = 0.0
+    rejection: float = math.inf
+    common_mode: CommonModeLoop | None = None
+    supply_current: float = 0.0
 
 
 def characterise(
@@ -94,6 +103,7 @@ def characterise(
     load_capacitance: float = 0.0,
     temperature: float | None = None,
     timeout: float = 120.0,
+    common_mode: str | None = None,
 ) -> Characterisation:
     """The figures of an amplifier, and the curves behind them; see the module's docstring.
 
@@ -103,6 +113,8 @@ def characterise(
         load_resistance, load_capacitance: from each output to ground, ohm and F. Given a resistor, `gain` is that under load, and
             `output_resistance` 0.
         temperature: K; None: that of the netlist, or 300.15. timeout: limit for each of some hundred simulations, s.
+        common_mode: port of an `Amplifier`, held at a voltage, that the mean of its outputs is compared with; None: the loop that holds
+            the mean is not measured, and ideal in the record.
 
     Raises:
         InputError: something that is no amplifier; a load that is not positive; inputs that are swapped (A0 < 0); a gain below 1.
@@ -128,8 +140,8 @@ def characterise(
             f"the amplifier's gain at {START:g} Hz is {a0:.4g}: its inputs are swapped, it is not biased (are all supplies given?), or "
             "it does not amplify"
         )
-    corner, unity, phase = _crossings(frequency, response)
-    first, second = _poles(corner, unity, phase)
+    corner, unity, phase = crossings(frequency, response)
+    first, second = two_poles(corner, unity, phase)
     rest = bench.rest(SMALL)
     offset = rest["out"] / a0 - rest["id"]
     swing = _swing(bench, a0)
@@ -139,6 +151,7 @@ def characterise(
     large = min(LARGE, 0.1 * limit / abs(bias)) if bias else LARGE
     noise_at, noise, white, knee, current, current_knee = _noise(bench, a0 * first, large)
     ohm = _output_resistance(bench, a0)
+    loop = None if common_mode is None else common_mode_loop(bench, common_mode, SMALL)
     opamp = _record(
         outputs=outputs,
         gain=a0,
@@ -146,13 +159,16 @@ def characterise(
         offset=abs(offset),
         output_limit=limit,
         second_pole=second,
-        output_resistance=ohm,
-        output_current=_output_current(bench, limit, ohm),
+        # The load of the user's own is part of the gain.
+        output_resistance=ohm if math.isinf(load_resistance) else 0.0,
+        output_current=_output_current(bench, limit, ohm if math.isinf(load_resistance) else 0.0),
         bias_current=bias,
         noise_voltage=white,
         noise_voltage_corner=knee,
         noise_current=current,
         noise_current_corner=current_knee,
+        common_mode_gain=math.inf if loop is None else loop.gain,
+        common_mode_gbw=math.inf if loop is None else loop.gbw,
         common_mode_offset=_mean_output(rest, outputs),
         power=_power(amplifier, rest),
     )
@@ -163,6 +179,10 @@ def characterise(
         unity_gain=unity,
         phase_margin=180.0 + math.degrees(phase),
         swing=swing,
+        output_resistance=ohm,
+        rejection=common_mode_rejection(bench, a0, SMALL),
+        common_mode=loop,
+        supply_current=_supply_current(amplifier, rest),
         load_resistance=load_resistance,
         load_capacitance=load_capacitance,
         temperature=temperature,
@@ -189,44 +209,6 @@ def _record(**figures: float) -> OpAmp:
         ) from None
 
 
-def _crossings(frequency: Array, response: ComplexArray) -> tuple[float, float, float]:
-    """Frequency of the -3 dB point, frequency of unity gain, and the phase (rad) there."""
-    size, place = np.log(np.abs(response)), np.log(frequency)
-    below = np.flatnonzero(size <= 0.0)
-    if not len(below):
-        raise SimulationError(
-            f"the amplifier's gain is still {np.exp(size[-1]):.3g} at {frequency[-1]:g} Hz: an ideal amplifier has nothing to measure"
-        )
-    first = int(below[0])
-    curve = CubicSpline(place[: first + 1], size[: first + 1])
-    half = size[0] - math.log(2) / 2
-    corner_at = int(np.flatnonzero(size <= half)[0])
-    if first < 2 or frequency[corner_at] < MIN_POLE_RATIO * frequency[0]:
-        raise SimulationError(
-            f"the amplifier's gain falls from {frequency[corner_at]:.2g} Hz on; to be measured it must do so above "
-            f"{MIN_POLE_RATIO * START:g} Hz"
-        )
-    corner = brentq(lambda x: float(curve(x)) - half, place[corner_at - 1], place[corner_at])
-    unity = brentq(lambda x: float(curve(x)), place[first - 1], place[first])
-    phase = CubicSpline(place[: first + 1], np.unwrap(np.angle(response[: first + 1])))
-    return math.exp(corner), math.exp(unity), float(phase(unity))
-
-
-def _poles(corner: float, unity: float, phase: float) -> tuple[float, float]:
-    """f_1 and f_2 (Hz) of the law of two poles with this -3 dB frequency, and this phase (rad) where |A| = 1."""
-    first, second = corner, math.inf
-    for _ in range(20):  # the second pole moves the corner a little, and the first one the phase at |A| = 1
-        left = -phase - math.atan(unity / first)
-        if left >= math.pi / 2:
-            raise InputError(
-                f"the phase margin is {180 + math.degrees(phase):.3g} degrees at {unity:.3g} Hz: this amplifier is unstable in unity "
-                "feedback, and no law of two poles is; compensate it, or give the load that it will have"
-            )
-        second = math.inf if left <= 1e-4 else unity / math.tan(left)
-        first = corner / math.sqrt(max(2 / (1 + (corner / second) ** 2) - 1, 0.1))
-    return first, second
-
-
 def _swing(bench: Bench, a0: float) -> tuple[float, float]:
     """The outputs on either side at which the incremental gain is half of A0."""
     found = []
@@ -249,12 +231,12 @@ def _swing(bench: Bench, a0: float) -> tuple[float, float]:
 
 
 def _output_resistance(bench: Bench, a0: float) -> float:
-    """From A_loaded / A0 = R / (R + R_out); 0 where the load is the user's own."""
-    if math.isfinite(bench.load_resistance):
-        return 0.0
-    loaded = Bench(bench.amplifier, bench.outputs, PROBE_LOAD, bench.load_capacitance, bench.temperature, bench.timeout)
+    """R_out from the gain with and without a further load R: A = A_open / (1 + R_out (1 / R_load [+ 1 / R])), ohm."""
+    load = 1 / bench.load_resistance + 1 / PROBE_LOAD
+    loaded = dataclasses.replace(bench, load_resistance=1 / load)
     _, response = loaded.gain(SMALL, START, 10 * START, 1)
-    found = PROBE_LOAD * (a0 / abs(response[0]) - 1)
+    fall = a0 / abs(response[0])
+    found = (fall - 1) / (load - fall / bench.load_resistance)
     return float(found) if found > NEGLIGIBLE else 0.0
 
 
@@ -348,3 +330,10 @@ def _power(amplifier: AmplifierCell, rest: dict[str, float]) -> float:
     if not isinstance(amplifier, Amplifier):
         return 0.0
     return -sum(volts * rest[f"current_{node}"] for node, volts in amplifier.rails.items())
+
+
+def _supply_current(amplifier: AmplifierCell, rest: dict[str, float]) -> float:
+    """What flows in from the supplies, A; what flows back into others is the same current."""
+    if not isinstance(amplifier, Amplifier):
+        return 0.0
+    return sum(max(-rest[f"current_{node}"], 0.0) for node in amplifier.rails)

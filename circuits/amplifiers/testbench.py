@@ -11,6 +11,7 @@ as a current into the inverting one: measured, and not worked out from A and the
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -28,7 +29,7 @@ from .user_netlist import Amplifier
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
-Signal: TypeAlias = Literal["source", "voltage", "current"]
+Signal: TypeAlias = Literal["source", "voltage", "current", "common", "none"]
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,24 @@ class Bench:
     def netlist(
         self, resistor: float, level: float = 0.0, waveform: Waveform = (), signal: Signal = "source"
     ) -> Netlist:
-        """The circuit with both resistors at `resistor` ohm, driven by `level` V or a waveform; nodes in, lo, p (up and m)."""
+        """The circuit with both resistors at `resistor` ohm, driven by `level` V or a waveform; nodes in, lo, p (up and m).
+
+        The small signal is 1 V at the source, between the inputs or ("common") at both of them, or 1 A into the inverting one.
+        """
         netlist = Netlist("amplifier bench", temperature=self.temperature)
-        two = self.outputs == 2
+        two, common = self.outputs == 2, signal == "common"
+        at_input = signal == "voltage" or (common and not two)
         netlist.add(
-            VoltageSource("VE", "ni", "up" if two else "0", 0.0, float(signal == "voltage")),
+            VoltageSource("VE", "ni", "up" if two else "0", 0.0, float(at_input)),
             CurrentSource("IE", "0", "lo", 0.0, float(signal == "current")),
         )
         share = 0.5 if two else 1.0
         for sign, lower, output in ((1.0, "lo", "p"), (-1.0, "up", "m"))[: self.outputs]:
             wave = tuple((time, sign * share * value) for time, value in waveform)
             start = wave[0][1] if wave else sign * share * level
+            moved = 1.0 if common else sign * share * (signal == "source")
             netlist.add(
-                VoltageSource(f"VIN{output}", f"in{output}", "0", start, sign * share * (signal == "source"), wave),
+                VoltageSource(f"VIN{output}", f"in{output}", "0", start, moved, wave),
                 Resistor(f"RI{output}", f"in{output}", lower, resistor, noisy=False),
                 VCVS(f"EF{output}", f"copy{output}", "0", output, "0", 1.0),
                 Resistor(f"RF{output}", f"copy{output}", lower, resistor, noisy=False),
@@ -107,6 +113,21 @@ class Bench:
             for volts in (by_voltage, by_current)
         )
         return found.frequency[kept], found.density[kept] / passed, seen / passed
+
+    def mean_response(self, port: str, resistor: float, start: float, stop: float) -> tuple[Array, ComplexArray]:
+        """Frequencies, and the mean of both outputs for 1 V at a port that is otherwise held."""
+        held = self.netlist(resistor, signal="none")
+        driven = Netlist(held.title, held.temperature)
+        for part in held:
+            driven.add(dataclasses.replace(part, ac=1.0) if part == held[f"VSUP_{port}"] else part)  # type: ignore[type-var]
+        found = run(driven, AC(start, stop, 20, ("p", "m")), timeout=self.timeout)
+        return found.frequency, (found.voltages["p"] + found.voltages["m"]) / 2
+
+    def common_response(self, a0: float, resistor: float, frequency: float) -> tuple[complex, complex]:
+        """Mean of the inputs, and v_out / A0 - v_id, by a small signal at both."""
+        _, volts = self._response("common", resistor, frequency, 10 * frequency, 1)
+        error = self._out(volts)[0] / a0 - (volts["ni"][0] - volts["lo"][0])
+        return complex(volts["ni"][0] + volts["lo"][0]) / 2, complex(error)
 
     def _response(
         self, signal: Signal, resistor: float, start: float, stop: float, points: int, level: float = 0.0

@@ -26,8 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from thermograd.circuits import OperatingPoint, parse_spice, run
-from thermograd.circuits.technology.pdk import Process
-from thermograd.circuits.technology.pdk.registry import process
+from thermograd.circuits.technology.pdk import Process, process
 
 GBW, LOAD, PAIR_CAPACITOR = (
     60e6,
@@ -37,7 +36,7 @@ GBW, LOAD, PAIR_CAPACITOR = (
 OWN, DISTANCE = 0.45e-12, 2.5  # drains, averaging capacitor and first stage's node as the second stage sees them, F; k
 UNIT = 5e-6  # A
 # g_m / I_D, 1/V: high where g_m is wanted for its current, low where a current shall not depend on a threshold.
-PAIR, CASCODE, DRIVER, MIRROR, SENSE = 13.0, 15.0, 12.0, 8.0, 10.0
+PAIR, CASCODE, DRIVER, MIRROR, SENSE = 15.0, 13.0, 12.0, 8.0, 10.0
 AVERAGING, BYPASS, RESISTOR_WIDTH = 200e3, 0.1e-12, 1e-6  # ohm, F, m
 ROOM = 0.30  # V: drain to source of a cascoded transistor, with the body effect of the cascode in it
 
@@ -49,9 +48,11 @@ class Choice:
     nmos: str
     pmos: str
     pair: float
-    mirror: float
+    mirror: float  # p-channel
+    sink: float  # n-channel, longer: the loads' mismatch counts as much as the pair's
     cascode: float
     driver: float
+    diode: float  # that biases the n-channel cascodes
     diffusion: float  # contacted drain between two gates
     resistors: tuple[str, str]  # models of the large and of the small ones; "": none in the installed models
     capacitor: str
@@ -63,8 +64,10 @@ CHOICES = {
         pmos="pfet_03v3",
         pair=0.5e-6,
         mirror=1e-6,
+        sink=1.5e-6,
         cascode=0.4e-6,
         driver=0.35e-6,
+        diode=1e-6,
         diffusion=0.44e-6,
         resistors=("ppolyf_u_1k", "ppolyf_u"),
         capacitor="cap_mim_1f5fF",
@@ -73,10 +76,12 @@ CHOICES = {
     "sky130": Choice(
         nmos="sky130_fd_pr__nfet_01v8__model",
         pmos="sky130_fd_pr__pfet_01v8_lvt__model",
-        pair=0.5e-6,
-        mirror=1e-6,
-        cascode=0.4e-6,
-        driver=0.25e-6,
+        pair=0.8e-6,
+        mirror=2e-6,
+        sink=2e-6,
+        cascode=0.5e-6,
+        driver=0.5e-6,
+        diode=4e-6,
         diffusion=0.29e-6,
         resistors=("", ""),
         capacitor="sky130_fd_pr__cap_mim_m3_1",
@@ -87,6 +92,7 @@ PLAIN = (
     "* with the opposite temperature coefficient, in series), so corners and temperature do not move them.",
 )
 GRID = np.linspace(0.2, 1.5, 66)  # V
+WIDEST = 100e-6  # m, that the models are made for
 WIDTH = 10e-6  # m, of the transistors in the tables
 
 
@@ -135,9 +141,10 @@ def netlist(name: str) -> str:
     table = {
         "pair": Table(known, p, choice.pair),
         "pmos": Table(known, p, long),
-        "nmos": Table(known, n, long),
+        "nmos": Table(known, n, choice.sink),
         "pmos cascode": Table(known, p, choice.cascode),
         "nmos cascode": Table(known, n, choice.cascode),
+        "nmos diode": Table(known, n, choice.diode),
         "driver": Table(known, n, choice.driver),
     }
     gm1 = 2 * math.pi * GBW * PAIR_CAPACITOR
@@ -155,11 +162,13 @@ def netlist(name: str) -> str:
     cascode_n = table["nmos cascode"].width(load * UNIT, CASCODE)
     # A diode whose gate is ROOM beyond what the cascode needs leaves that to the transistor below.
     diode_p = table["pmos"].width_at(UNIT, table["pmos cascode"].gate(load * UNIT, cascode_p) + ROOM)
-    diode_n = table["nmos"].width_at(UNIT, table["nmos cascode"].gate(load * UNIT, cascode_n) + ROOM)
+    diode_n = table["nmos diode"].width_at(UNIT, table["nmos cascode"].gate(load * UNIT, cascode_n) + ROOM)
     driver = table["driver"].width(out * UNIT, gm2 / (out * UNIT))
     bias = (known.supply - table["pmos"].gate(UNIT, unit_p)) / (2 * UNIT)
 
     def mos(name: str, nodes: str, model: str, width: float, length: float, many: int = 1) -> str:
+        if width > WIDEST:
+            return mos(name, nodes, model, width / 2, length, 2 * many)
         # Folded once: the drain lies between two gates, the sources are outside.
         ends = choice.diffusion
         areas = f"ad={width / 2 * ends:.3g} as={width * ends:.3g} pd={2 * ends + width:.3g} ps={4 * ends + width:.3g}"
@@ -171,7 +180,7 @@ def netlist(name: str) -> str:
         return mos(name, nodes, p, unit_p, long, many)
 
     def mirror_n(name: str, nodes: str, many: int = 1) -> str:
-        return mos(name, nodes, n, unit_n, long, many)
+        return mos(name, nodes, n, unit_n, choice.sink, many)
 
     def resistor(name: str, nodes: str, ohm: float, model: str) -> str:
         if not model:
@@ -207,7 +216,7 @@ def netlist(name: str) -> str:
             mos("MB4", "cp cp tail tail", p, diode_p, long),
             mirror_n("MB5", "cp nb vss vss"),
             mirror_p("MB6", "cn pb vdd vdd"),
-            mos("MB7", "cn cn vss vss", n, diode_n, long),
+            mos("MB7", "cn cn vss vss", n, diode_n, choice.diode),
             "* First stage. Its wells are at the sources, without body effect.",
             mirror_p("MT", "tail pb vdd vdd", tail),
             mos("M1", "x1 inp tail tail", p, pair, choice.pair),

@@ -1,8 +1,9 @@
-"""Bode plot and input noise of a measured amplifier, with the model of its record."""
+"""Bode plot and input noise of a measured amplifier, with the model of its record; its figures over conditions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,14 +12,28 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from ...circuits.amplifiers.characterise import Characterisation
+from ...circuits.amplifiers.conditions import Condition
 from ..formatting import engineering
-from .style import BLACK, BLUE, GREY, PALE, VERMILLION, WIDE, styled
+from .style import BLACK, BLUE, CYCLE, GREY, PALE, VERMILLION, WIDE, styled
 
 ABOVE = 10.0
 """Upper end of the Bode plot, over the unity-gain frequency."""
 FLAT = 0.32
 """Fraction of its width below the -3 dB point, for that point's label."""
 DASHED = (0, (4, 2))
+STYLES = ("-", "--", ":", "-.")
+"""Of the supplies, in the order given."""
+PANELS: tuple[tuple[str, Callable[[Characterisation], float]], ...] = (
+    ("gain (dB)", lambda found: 20 * math.log10(found.opamp.gain)),
+    ("gain-bandwidth product (MHz)", lambda found: found.opamp.gbw / 1e6),
+    ("phase margin (°)", lambda found: found.phase_margin),
+    ("slew rate (V/µs)", lambda found: found.opamp.slew / 1e6),
+    ("output limit (V)", lambda found: found.opamp.output_limit),
+    ("white noise (nV/√Hz)", lambda found: found.opamp.noise_voltage * 1e9),
+    ("phase margin of the mean (°)", lambda found: found.common_mode.phase_margin if found.common_mode else math.nan),
+    ("power (mW)", lambda found: found.opamp.power * 1e3),
+)
+"""What is drawn over temperature."""
 
 
 @styled
@@ -41,6 +56,44 @@ def amplifier_plot(measured: Characterisation, title: str) -> Figure:
     phase = figure.add_subplot(grid[1, 0], sharex=gain)
     _draw_response(gain, phase, measured)
     _draw_noise(figure.add_subplot(grid[:, 1]), measured)
+    return figure
+
+
+@styled
+def conditions_plot(measured: Sequence[tuple[Condition, Characterisation]], title: str) -> Figure:
+    """Eight figures of an amplifier over temperature, a colour for each corner and a line style for each supply.
+
+    Args:
+        measured: what `circuits.amplifiers.over_conditions` returned. title: which amplifier, with what load.
+    """
+    figure = Figure(figsize=(WIDE, 4.8), layout="constrained")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=11, weight="bold")
+    corners = list(dict.fromkeys(condition.corner for condition, _ in measured))
+    supplies = list(dict.fromkeys(condition.supply for condition, _ in measured))
+    panels = figure.subplots(2, 4, sharex=True)
+    for ax, (label, figure_of) in zip(panels.flat, PANELS, strict=True):
+        for k, corner in enumerate(corners):
+            for style, supply in zip(STYLES * len(supplies), supplies, strict=False):
+                points = [
+                    (condition.temperature - 273.15, figure_of(found))
+                    for condition, found in measured
+                    if (condition.corner, condition.supply) == (corner, supply)
+                ]
+                name = ", ".join(filter(None, (corner, f"{100 * supply:g} % supply" if len(supplies) > 1 else "")))
+                ax.plot(
+                    *zip(*points, strict=True),
+                    style,
+                    color=CYCLE[k % len(CYCLE)],
+                    marker="o",
+                    markersize=2.5,
+                    linewidth=1.2,
+                    label=name or "as in the netlist",
+                )
+        ax.set_title(label)
+    for ax in panels[1]:
+        ax.set_xlabel("temperature (°C)")
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=6)
     return figure
 
 

