@@ -202,6 +202,15 @@ def test_ngspice_is_measured_the_same():
     assert np.abs(found.factors / measure_cells(surrogate(), 4, 12).factors - 1).max() < HALF_CODE
 
 
+def test_a_drive_beyond_the_range_is_lowered():
+    """Amplifiers' offsets add up in a receiver, with the number of senders that load it."""
+    usual = measure_cells(surrogate(), 12, 4)
+    device = surrogate(INTEGRATED.replace(opamp__offset=0.02))
+    found = measure_cells(device, 12, 4)
+    assert found.runs > usual.runs
+    assert np.abs(found.factors[0] / true_factors(device, 12) - 1).max() < 3 * HALF_CODE
+
+
 def test_bad_arguments_raise():
     with pytest.raises(InputError, match="fabric 'auto'"):
         measure_cells(SpiceDevice(INTEGRATED), 4)
