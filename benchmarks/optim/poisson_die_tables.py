@@ -161,7 +161,6 @@ DIES = {
     "preset": Setup(0.03, 30, "preset", deflation=10),
     "preset, offsets nulled": Setup(0.03, 30, "preset", deflation=10, nulled=True),
     "preset, verified and nulled": Setup(0.03, 30, "preset", deflation=10, nulled=True, verified=True),
-    "preset, the same with two slices": Setup(0.03, 30, "preset", deflation=10, nulled=True, verified=True, slices=2),
 }
 
 

@@ -67,8 +67,8 @@ def measure_cells(device: CircuitDevice, size: int, levels: int = 64, programmin
         programmings: of each test matrix. Write noise of s of the full range leaves some 1.2 s / sqrt(programmings) in a factor.
 
     Raises:
-        InputError: another fabric, a layout, a size below 2, no levels or programmings; readings beyond the range with three drives, each 15 %
-            lower, as where parts deviate by more than 40 %.
+        InputError: another fabric, a layout, a size below 2, no levels or programmings; readings beyond the range with three drives, each
+            15 % lower, as where parts deviate by more than 40 %.
     """
     if device.fabric != "crossbar" or device.layout:
         raise InputError(
