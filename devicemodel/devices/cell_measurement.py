@@ -48,8 +48,9 @@ SHARE = (math.sqrt(5) - 1) / 2
 """Of the largest conductance that a measured crosspoint is given."""
 RANGE = 0.85
 """Share of the limit that the largest voltage is planned at: parts may deviate by what is left."""
-TRIES = 3
-"""With drives each of which is that share of the one before: a large array's offsets add up, as its senders load a receiver."""
+TRIES, LOWER = 4, 0.5
+"""Drives that are tried, each that share of the one before. In a large array offsets add up in a receiver, and a sender drives
+all others, which takes more current than its amplifier may have."""
 DURATION = 25.0
 """Of a run, tau: a cell of that conductance has settled to e^-15. One of less takes longer in proportion."""
 STREAM = 100
@@ -67,8 +68,8 @@ def measure_cells(device: CircuitDevice, size: int, levels: int = 64, programmin
         programmings: of each test matrix. Write noise of s of the full range leaves some 1.2 s / sqrt(programmings) in a factor.
 
     Raises:
-        InputError: another fabric, a layout, a size below 2, no levels or programmings; readings beyond the range with three drives, each
-            15 % lower, as where parts deviate by more than 40 %.
+        InputError: another fabric, a layout, a size below 2, no levels or programmings; readings beyond the range with four drives, each
+            half of the one before.
     """
     if device.fabric != "crossbar" or device.layout:
         raise InputError(
@@ -140,7 +141,7 @@ class _Bench:
         width, cells = math.isqrt(size - 1) + 1, np.arange(size)
         blocks = [[cells[key == k] for k in range(key.max() + 1)] for key in (cells // width, cells % width)]
         for lower in range(TRIES):
-            self._levels = _levels(largest * RANGE**lower, self._count, technology.dac, technology.adc)
+            self._levels = _levels(largest * LOWER**lower, self._count, technology.dac, technology.adc)
             try:
                 found = [self.ratios(of) for _ in range(programmings) for of in blocks]
                 break
@@ -148,7 +149,8 @@ class _Bench:
                 if lower + 1 == TRIES:
                     raise InputError(
                         f"measure_cells: {beyond}, beyond the range of {device.host.limit:.3g} V, although the drive was lowered to "
-                        f"{RANGE**lower:.0%} of what nominal parts bear: parts of this die deviate by more than {1 - RANGE**TRIES:.0%}"
+                        f"{LOWER**lower:.0%} of what the cells of nominal parts bear: parts of this die deviate too far, or amplifiers' output "
+                        "is too small for the array"
                     ) from None
         leak = device.nominal_leak
         diagonal = 1.0 / np.mean([sent for sent, _ in found], axis=0) - leak * (self.code + 1.0)

@@ -208,7 +208,7 @@ def test_a_drive_beyond_the_range_is_lowered():
     device = surrogate(INTEGRATED.replace(opamp__offset=0.02))
     found = measure_cells(device, 12, 4)
     assert found.runs > usual.runs
-    assert np.abs(found.factors[0] / true_factors(device, 12) - 1).max() < 3 * HALF_CODE
+    assert np.abs(found.factors[0] / true_factors(device, 12) - 1).max() < 4 * HALF_CODE
 
 
 def test_bad_arguments_raise():
@@ -218,8 +218,8 @@ def test_bad_arguments_raise():
         measure_cells(surrogate(), 1)
     with pytest.raises(InputError, match="levels is 0"):
         measure_cells(surrogate(), 4, 0)
-    with pytest.raises(InputError, match="deviate by more than"):
-        measure_cells(surrogate(INTEGRATED.replace(resistors__tolerance=0.3)), 8, 1)
+    with pytest.raises(InputError, match="deviate too far"):
+        measure_cells(surrogate(INTEGRATED.replace(opamp__offset=0.3)), 8, 1)
     with pytest.raises(InputError, match="cells is a"):
         Programming(cells=np.ones((1, 2, 2)))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"factors\[0, 1, 1\] is 0"):
