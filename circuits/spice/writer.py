@@ -178,7 +178,7 @@ class Gnucap(Dialect):
         celsius = netlist.temperature - constants.zero_Celsius
         return [
             f".options temp={celsius!r} tnom={celsius!r} short=1e-07 numdgt=16",
-            # A source is 1e7 S and a current; that current is what Newton's test compares, and its rounding is some mA behind a gain of 1e8.
+            # A source is 1e7 S and a current, which Newton's test compares; its rounding is some mA behind a gain of 1e8.
             ".options reltol=1e-06 abstol=0.01 vntol=1e-07",
         ]
 
