@@ -149,8 +149,8 @@ class _Bench:
                 if lower + 1 == TRIES:
                     raise InputError(
                         f"measure_cells: {beyond}, beyond the range of {device.host.limit:.3g} V, although the drive was lowered to "
-                        f"{LOWER**lower:.0%} of what the cells of nominal parts bear: parts of this die deviate too far, or amplifiers' output "
-                        "is too small for the array"
+                        f"{LOWER**lower:.0%} of what cells of nominal parts bear: parts of this die deviate too far, or the array is too "
+                        "large for its amplifiers' output"
                     ) from None
         leak = device.nominal_leak
         diagonal = 1.0 / np.mean([sent for sent, _ in found], axis=0) - leak * (self.code + 1.0)

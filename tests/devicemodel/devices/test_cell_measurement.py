@@ -219,7 +219,7 @@ def test_bad_arguments_raise():
     with pytest.raises(InputError, match="levels is 0"):
         measure_cells(surrogate(), 4, 0)
     with pytest.raises(InputError, match="deviate too far"):
-        measure_cells(surrogate(INTEGRATED.replace(opamp__offset=0.3)), 8, 1)
+        measure_cells(surrogate(INTEGRATED.replace(opamp__offset=0.1)), 12, 1)
     with pytest.raises(InputError, match="cells is a"):
         Programming(cells=np.ones((1, 2, 2)))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"factors\[0, 1, 1\] is 0"):
