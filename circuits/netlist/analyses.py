@@ -44,18 +44,23 @@ class OperatingPoint:
         nodes: whose voltages to return; None: all.
         guess: (node, V) from which the solution is looked for, as of a circuit that hardly differs; it does not change a solution, but
             which one of several is found.
+        gmin: conductance that ngspice puts across every junction of a diode or transistor, S; None: its own 1e-12, which hides leakage.
     """
 
     nodes: tuple[str, ...] | None = None
     guess: Guess = ()
+    gmin: float | None = None
 
     def __post_init__(self) -> None:
         _set_nodes(self)
         _set_guess(self)
+        if self.gmin is not None:
+            object.__setattr__(self, "gmin", _positive("OperatingPoint.gmin", self.gmin))
 
     def cards(self) -> tuple[str, ...]:
         """ngspice cards."""
-        return (*_nodesets(self.guess), ".op")
+        option = () if self.gmin is None else (f".options gmin={self.gmin!r}",)
+        return (*_nodesets(self.guess), ".op", *option)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class ProcessResistor:
         min_width: m.
         corners: sheet resistance by corner (tt, ss, ff), ohm.
         spread: standard deviation over dies of ln R_s. statistic: the model files' parameter for it.
+        statistic_sigma: that parameter's value for one standard deviation.
         pelgrom_coefficient: A_R of a pair, m (1 % um is 1e-8): sd(ln R_1/R_2) = A_R / sqrt(W L).
         source, mismatch_source, mismatch_kind: where the figures are from.
     """
@@ -84,6 +85,7 @@ class ProcessResistor:
     corners: Mapping[str, float]
     spread: float
     statistic: str
+    statistic_sigma: float
     pelgrom_coefficient: float
     source: str
     mismatch_source: str

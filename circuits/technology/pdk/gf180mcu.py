@@ -81,6 +81,7 @@ def _poly(
         corners=MappingProxyType({"tt": sheet, "ss": sheet + corner, "ff": sheet - corner}),
         spread=spread / sheet,
         statistic=f"mc_rsh_{model}",
+        statistic_sigma=spread / 3,  # times res_mc_skew = 3 in the files
         pelgrom_coefficient=coefficient,
         source=f"{_FIGURES}, section res, sub-circuit {model}; spread: section res_statistical",
         mismatch_source=remark,
@@ -200,6 +201,7 @@ GF180MCU = Process(
     folder_in_package="c4m/pdk/gf180mcu/models",
     license="Apache-2.0",
     supply=3.3,
+    statistics_on=MappingProxyType({"sw_stat_global": 1.0}),
     sections=MappingProxyType(
         {
             corner: (("include", _SWITCHES), ("lib", _LIBRARY, section))

@@ -28,6 +28,7 @@ class Process:
         folder_in_package: where the models are in it.
         license: of the model files.
         supply: V.
+        statistics_on: parameters that make the files heed those of their statistics.
         sections, passive_sections: corner -> cards that ngspice reads for it: ("include", file), ("lib", file, section) or
             ("param", "name=value ...").
         transistors, resistors, capacitors: by model name; the first of each kind is the process's usual one.
@@ -40,6 +41,7 @@ class Process:
     folder_in_package: str
     license: str
     supply: float
+    statistics_on: Mapping[str, float]
     sections: Mapping[str, tuple[tuple[str, ...], ...]]
     passive_sections: Mapping[str, tuple[tuple[str, ...], ...]]
     transistors: Mapping[str, ProcessTransistor]

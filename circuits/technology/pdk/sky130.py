@@ -70,6 +70,7 @@ _RES_GENERIC_PO = ProcessResistor(
     corners=MappingProxyType({"tt": 48.2, "ss": 53.52, "ff": 44.0}),
     spread=(53.52 - 44.0) / 8 / 48.2,
     statistic="",
+    statistic_sigma=0.0,
     pelgrom_coefficient=0.12e-6,
     source=f"{_FIGURES}, C4M.Sky130_rc_*_params.spice; spread: a quarter of the corners' distance from the middle",
     mismatch_source=f"{_PUBLIC}, models/r+c.mrp1monte.spice: 0.12 um / sqrt(2 W L) for one device",
@@ -98,6 +99,7 @@ _RES_HIGH_PO = ProcessResistor(
     corners=MappingProxyType({"tt": 317.3885}),
     spread=0.0,
     statistic="",
+    statistic_sigma=0.0,
     pelgrom_coefficient=math.sqrt(2) * 0.03552e-6,
     source=f"{_PUBLIC}, cells/res_high_po/sky130_fd_pr__res_high_po.model.spice, widths of 0.69 um and more; its voltage coefficients are "
     "left out, and it states no spread",
@@ -140,6 +142,7 @@ SKY130 = Process(
     folder_in_package="c4m/pdk/sky130/models",
     license="Apache-2.0",
     supply=1.8,
+    statistics_on=MappingProxyType({}),
     sections=MappingProxyType({corner: (("lib", _ALL, f"logic_{file}"),) for corner, file in _CORNERS.items()}),
     passive_sections=MappingProxyType(
         {corner: (("lib", _ALL, f"rc_{section}"),) for corner, section in (("tt", "tt"), ("ff", "ll"), ("ss", "hh"))}

@@ -1,0 +1,5 @@
+"""Parts of a foundry's process measured in ngspice: resistors, capacitors, transmission gates."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
