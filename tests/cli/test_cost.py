@@ -17,7 +17,7 @@ from thermograd.devicemodel.cost.compiled import compiled_array
 from thermograd.devicemodel.cost.model import GROUPS, PARTS, Scenario
 from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.devicemodel.cost.sweeps import handovers, knob_values, sweep
-from thermograd.optim.optimizers import reading
+from thermograd.optim.optimizers.readings import reading
 from thermograd.report.figures.cost import COLOURS, sweep_plot
 
 from .command_line import Run
