@@ -35,8 +35,7 @@ def amplifier() -> Amplifier:
 def program() -> AnalogProgram:
     """Two unknowns in resistors of any value, at half of the output limit."""
     technology = preset("gf180mcu").replace(resistors__bits=None, resistors__write_energy=0.0)
-    found = compile_matrix(A, "crossbar", technology, b=B)
-    return found
+    return compile_matrix(A, "crossbar", technology, b=B)
 
 
 def test_the_record_is_of_the_netlist_that_is_there() -> None:
