@@ -202,5 +202,5 @@ def _converters(found: Figures, design: Design) -> None:
         energy=LINK_BIT,
     )
     package = SITUATIONS["packaged"]
-    figures = package.model_dump(exclude_defaults=True)
-    found.add("thermal", "package", "chosen", f"as `integrated`: {figures['source']}", **figures)
+    figures = package.model_dump(exclude_defaults=True, exclude={"source"})
+    found.add("thermal", "package", "chosen", f"as `integrated`: {package.source}", **figures)
