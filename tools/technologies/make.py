@@ -9,7 +9,10 @@ import numpy as np
 
 from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
+from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.netlist.semiconductors import Mosfet
+from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.spice.read import parse_spice
 from thermograd.circuits.technology.pdk.process_record import Process
 from thermograd.circuits.technology.pdk.registry import process
 from thermograd.circuits.technology.presets import COARSE_STEP, CODE_BIT, LINK_BIT, SITUATIONS
@@ -47,12 +50,16 @@ def record_of(design: Design) -> TechnologyRecord:
         name=design.process,
         process=design.process,
         pdk=f"{of.distribution} {of.version}",
-        simulator="ngspice",
+        simulator=f"ngspice {_ngspice_version()}",
         command=COMMAND,
         summary=design.summary,
         sources=found.sources,
         figures={part: found.figures[part] for part in order if part in found.figures},
     )
+
+
+def _ngspice_version() -> str:
+    return run(parse_spice("version\nV1 a 0 1\nR1 a 0 1"), OperatingPoint()).ngspice_version
 
 
 def _resistors(found: Figures, design: Design, of: Process) -> None:
@@ -129,7 +136,7 @@ def amplifier_of(design: Design) -> Amplifier:
 def _amplifier(found: Figures, design: Design, of: Process) -> None:
     amplifier, load, name, volts = amplifier_of(design), design.load_resistance, design.process, of.supply
     under = f"{load:g} ohm and {design.load_capacitance:g} F at each output"
-    measured = characterise(amplifier, load_resistance=load, load_capacitance=design.load_capacitance, temperature=ROOM)
+    measured = characterise(amplifier, None, load, design.load_capacitance, ROOM, common_mode="ref")
     opamp = measured.opamp
     # Its capacitance alone is in the second pole, its resistance in the gain.
     figures = {key: value for key, value in opamp.model_dump(exclude_defaults=True).items() if key != "offset"}
