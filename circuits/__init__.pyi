@@ -78,6 +78,9 @@ from .technology.parts import Thermal as Thermal
 from .technology.parts import Variation as Variation
 from .technology.parts import Wires as Wires
 from .technology.pelgrom import Pelgrom as Pelgrom
+from .technology.pdk.corners import at_corner as at_corner
+from .technology.pdk.process_record import Process as Process
+from .technology.pdk.registry import process as process
 from .technology.presets import as_technology as as_technology
 from .technology.presets import preset as preset
 from .technology.presets import thermal_preset as thermal_preset
@@ -127,6 +130,7 @@ __all__ = [
     "OpAmp",
     "OperatingPoint",
     "OperatingPointResult",
+    "Process",
     "Pelgrom",
     "Resistor",
     "Resistors",
@@ -151,6 +155,7 @@ __all__ = [
     "WorkerDied",
     "amplifier_sensitivities",
     "as_technology",
+    "at_corner",
     "characterise",
     "describe_netlist",
     "draw_mismatch",
@@ -162,6 +167,7 @@ __all__ = [
     "parallel_map",
     "parse_spice",
     "preset",
+    "process",
     "read_spice",
     "run",
     "run_farm",

@@ -25,8 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thermograd.circuits import OperatingPoint, parse_spice, run
-from thermograd.circuits.technology.pdk import Process, process
+from thermograd.circuits import OperatingPoint, Process, parse_spice, process, run
 
 GBW, LOAD, PAIR_CAPACITOR = (
     60e6,

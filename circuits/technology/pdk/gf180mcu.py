@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from ..pelgrom import Pelgrom
-from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
+from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor, SourceKind
 from .process_record import Process
 
 _LIBRARY, _SWITCHES = "sm141064.ngspice", "design.ngspice"
@@ -55,9 +55,9 @@ def _poly(
     tc: tuple[float, float],
     end_tc: tuple[float, float],
     flicker: tuple[float, float],
-    pelgrom: tuple[float, str],
+    pelgrom: tuple[float, str, SourceKind],
 ) -> ProcessResistor:
-    coefficient, remark = pelgrom
+    coefficient, remark, kind = pelgrom
     return ProcessResistor(
         model=model,
         letter="X",
@@ -85,7 +85,7 @@ def _poly(
         pelgrom_coefficient=coefficient,
         source=f"{_FIGURES}, section res, sub-circuit {model}; spread: section res_statistical",
         mismatch_source=remark,
-        mismatch_kind="published",
+        mismatch_kind=kind,
     )
 
 
@@ -100,7 +100,7 @@ _PPOLYF_U_1K = _poly(
     tc=(-9.39e-4, 2.51e-6),
     end_tc=(-7.92e-3, 4.25e-5),
     flicker=(2.62e-26, 1.0),
-    pelgrom=(_SKYWATER_POLY, _SKYWATER_POLY_SOURCE),
+    pelgrom=(_SKYWATER_POLY, _SKYWATER_POLY_SOURCE, "published"),
 )
 _PPOLYF_U_2K = _poly(
     "ppolyf_u_2k",
@@ -113,7 +113,7 @@ _PPOLYF_U_2K = _poly(
     tc=(-0.001669823, 3.74326e-6),
     end_tc=(-0.003763316, 9.81166e-6),
     flicker=(2.62e-26, 1.0),
-    pelgrom=(_SKYWATER_POLY, _SKYWATER_POLY_SOURCE),
+    pelgrom=(_SKYWATER_POLY, _SKYWATER_POLY_SOURCE, "published"),
 )
 _PPOLYF_U = _poly(
     "ppolyf_u",
@@ -129,6 +129,7 @@ _PPOLYF_U = _poly(
     pelgrom=(
         2.1e-8,
         f"{_FIGURES}, sub-circuit ppolyf_u: par_r = 0.021, a comment there, so that the models do not heed it",
+        "foundry",
     ),
 )
 
