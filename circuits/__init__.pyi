@@ -77,10 +77,10 @@ from .technology.parts import Switches as Switches
 from .technology.parts import Thermal as Thermal
 from .technology.parts import Variation as Variation
 from .technology.parts import Wires as Wires
-from .technology.pelgrom import Pelgrom as Pelgrom
 from .technology.pdk.corners import at_corner as at_corner
 from .technology.pdk.process_record import Process as Process
 from .technology.pdk.registry import process as process
+from .technology.pelgrom import Pelgrom as Pelgrom
 from .technology.presets import as_technology as as_technology
 from .technology.presets import preset as preset
 from .technology.presets import thermal_preset as thermal_preset
@@ -130,8 +130,8 @@ __all__ = [
     "OpAmp",
     "OperatingPoint",
     "OperatingPointResult",
-    "Process",
     "Pelgrom",
+    "Process",
     "Resistor",
     "Resistors",
     "SaturatingVCCS",
