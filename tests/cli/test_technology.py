@@ -27,8 +27,17 @@ def test_technology_lists_writes_and_reads_back(run: Run) -> None:
     assert set(json.loads(run("technology", "--json")[1])) == set(PRESETS)
 
 
+def test_sources_of_a_foundrys_preset_are_shown(run: Run) -> None:
+    code, out, _ = run("technology", "gf180mcu", "--sources")
+    assert code == 0
+    assert all(word in out for word in ("opamp.gain", "foundry", "simulated", "published", "chosen"))
+    record = json.loads(run("technology", "sky130", "--sources", "--json")[1])
+    assert record["figures"]["opamp"]["gain"]["value"] == PRESETS["sky130"].opamp.gain
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "broken toml": (["technology", "broken.toml"], "not valid .toml"),
+    "sources of none": (["technology", "integrated", "--sources"], "gf180mcu, sky130"),
     "nothing to write": (["technology", "--out", "x.toml"], "needs the name"),
 }
 
