@@ -63,7 +63,7 @@ TechnologyName = Annotated[
     str | None,
     typer.Option(
         "--technology",
-        help="Preset (ideal, paper, breadboard, integrated), or a .toml or .json file.",
+        help="Preset (ideal, paper, breadboard, integrated, gf180mcu, sky130), or a .toml or .json file.",
         metavar="NAME|FILE",
     ),
 ]

@@ -76,7 +76,7 @@ def card(explained: float = 0.99) -> Any:
 
 def words(text: str) -> set[str]:
     """The names in a help text."""
-    return set(re.findall(r"[a-z][a-z_-]*", text))
+    return set(re.findall(r"[a-z][a-z0-9_-]*", text))
 
 
 def assert_rejected(run: Run, arguments: list[str], message: str) -> None:
