@@ -11,16 +11,20 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path
-from .options import CIRCUITS, PICTURES, Include, Json, Plot, Supply, TechnologyName, examples, suffixed
-from .outputs import emit, note, show
+from .options import CIRCUITS, PICTURES, Include, Json, Plot, Supply, TechnologyName, examples, numbers, suffixed
+from .outputs import emit, note, progress, show
 
 if TYPE_CHECKING:
     from ..circuits.amplifiers.characterise import Characterisation
+    from ..circuits.amplifiers.conditions import Condition
+    from ..circuits.amplifiers.user_netlist import Amplifier
     from ..circuits.technology.parts import OpAmp
     from ..circuits.technology.technology import Technology
 
 BASE = "integrated"
 """Default technology around the amplifier."""
+CELSIUS = 273.15
+"""0 degrees Celsius, K."""
 
 app = typer.Typer()
 
@@ -32,6 +36,9 @@ app = typer.Typer()
         "--supply vss=-0.9 --load-resistance 46k --out amplifier.toml --plot amplifier.png",
         "thermograd characterise ota.cir --subckt ota --inputs p,n --outputs op,on --supply vdd=1.8 --supply vb=650m --reference 0.9 "
         "--include pdk",
+        "thermograd characterise examples/amplifiers/gf180mcu.cir --pdk gf180mcu --corner all --temperature -40,27,85 --subckt gf180mcu "
+        "--inputs inp,inn --outputs outp,outn --supply vdd=3.3 --supply vss=0 --supply ref=1.65 --reference 1.65 --common-mode ref "
+        "--load-resistance 27k --load-capacitance 0.5p",
         "thermograd compile A.npy --technology amplifier.toml",
     ),
 )
@@ -70,7 +77,38 @@ def characterise(
     ] = "0",
     temperature: Annotated[
         str | None,
-        typer.Option("--temperature", help="Default: as in the netlist, or 300.15 K (27 C).", metavar="KELVIN"),
+        typer.Option(
+            "--temperature", help="One or several. Default: as in the netlist, or 27.", metavar="CELSIUS[,...]"
+        ),
+    ] = None,
+    pdk: Annotated[
+        str | None,
+        typer.Option(
+            "--pdk",
+            help="Foundry's process of the transistors (gf180mcu, sky130), where the netlist does not name it (.lib pdk:gf180mcu tt).",
+            metavar="NAME",
+        ),
+    ] = None,
+    corner: Annotated[
+        str | None,
+        typer.Option(
+            "--corner",
+            help="Corners of that process: all, or some of tt, ff, ss, fs, sf; resistors and capacitors follow in the first three. "
+            "Default: as in the netlist.",
+            metavar="NAME[,...]",
+        ),
+    ] = None,
+    supply_scale: Annotated[
+        str | None,
+        typer.Option("--supply-scale", help="Factors of --supply and --reference: 0.9,1,1.1.", metavar="FACTOR[,...]"),
+    ] = None,
+    common_mode: Annotated[
+        str | None,
+        typer.Option(
+            "--common-mode",
+            help="Port (one of --supply) that the mean of two outputs is compared with: measures the loop that holds it.",
+            metavar="PORT",
+        ),
     ] = None,
     include: Include = None,
     out: Annotated[
@@ -88,8 +126,10 @@ def characterise(
     """Measure an amplifier in ngspice: gain, poles, swing, slew rate, offset, noise, power.
 
     Numbers may have SPICE suffixes (46k, 0.2p). --out takes everything but the amplifier from --technology (default: integrated).
+    Several corners, temperatures or supplies give a table with a row for each combination.
     """
-    from ..circuits.amplifiers.characterise import characterise as measure
+    from ..circuits.amplifiers.conditions import over_conditions
+    from ..report import amplifier_rows
     from .hardware import read_amplifier, read_technology
 
     if technology is not None and out is None:
@@ -102,23 +142,48 @@ def characterise(
     ohm = math.inf if load_resistance is None else suffixed("--load-resistance", load_resistance)
     farad = suffixed("--load-capacitance", load_capacitance)
     rest = suffixed("--reference", reference)
-    amplifier = read_amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest)
-    kelvin = amplifier.parts.temperature if temperature is None else suffixed("--temperature", temperature)
-    measured = measure(amplifier, load_resistance=ohm, load_capacitance=farad, temperature=kelvin)
-    title = f"{amplifier.parts.title} at {_conditions(measured)}"
+    amplifier = read_amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest, pdk)
+    kelvin = [amplifier.parts.temperature]
+    if temperature is not None:
+        kelvin = [celsius + CELSIUS for celsius in numbers("--temperature", temperature)]
+    corners = _corners(amplifier, corner)
+    supplies = [1.0] if supply_scale is None else numbers("--supply-scale", supply_scale)
+    several = len(kelvin) * len(corners) * len(supplies) > 1
+    if several and target is not None:
+        raise InputError(
+            "--out writes one amplifier: give one corner, one temperature and one supply, or leave --out out"
+        )
+    with progress() as bar:
+        found = over_conditions(
+            amplifier,
+            corners,
+            kelvin,
+            supplies,
+            ohm,
+            farad,
+            common_mode,
+            lambda done, all_: bar("measuring", done, all_),
+        )
+    (condition, measured), *_ = found
+    title = f"{amplifier.parts.title} {_conditions(condition, measured, several)}"
     if target is not None:
         source = f"amplifier: {title}, from {netlist.name}"
         _with_amplifier(board, measured.opamp, amplifier.parts.title, source).write(target)
     if picture is not None:
-        from ..report.figures.amplifier import amplifier_plot
+        from ..report.figures.amplifier import amplifier_plot, conditions_plot
         from ..report.figures.style import save
 
-        save(amplifier_plot(measured, title), picture)
+        save(conditions_plot(found, title) if several else amplifier_plot(measured, title), picture)
     files = [path for path in (target, picture) if path is not None]
     if json:
-        emit(_data(measured) | {"amplifier": amplifier.parts.title, "files": files})
+        named = {"amplifier": amplifier.parts.title, "files": files}
+        every = [_data(at, one) for at, one in found]
+        emit({"conditions": every} | named if several else every[0] | named)
         return
-    show(title, ("figure", "value"), _rows(measured, len(amplifier.outputs)))
+    if several:
+        show(title, amplifier_rows.CONDITIONS, amplifier_rows.conditions(found))
+    else:
+        show(title, amplifier_rows.FIGURES, amplifier_rows.figures(measured))
     for path in files:
         note(f"wrote {path}")
     if target is not None:
@@ -132,7 +197,18 @@ def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> 
     return board.replace(name=called, source="; ".join(filter(None, (board.source, source))), opamp=opamp)
 
 
-def _conditions(measured: Characterisation) -> str:
+def _corners(amplifier: Amplifier, corner: str | None) -> list[str]:
+    """The corners that are asked for; "" is the netlist's own."""
+    if corner is None:
+        return [""]
+    from ..circuits.technology.pdk.process_record import CORNERS
+
+    return list(CORNERS) if corner.strip() == "all" else [name.strip().lower() for name in corner.split(",")]
+
+
+def _conditions(condition: Condition, measured: Characterisation, several: bool) -> str:
+    """At which corner, temperature, supply and load."""
+    from ..report.amplifier_rows import celsius
     from ..report.formatting import engineering
 
     loads = []
@@ -140,42 +216,11 @@ def _conditions(measured: Characterisation) -> str:
         loads.append(engineering(measured.load_resistance, "Ω"))
     if measured.load_capacitance:
         loads.append(engineering(measured.load_capacitance, "F"))
-    return f"{measured.temperature:g} K, {' and '.join(loads) + ' at each output' if loads else 'no load'}"
-
-
-def _rows(measured: Characterisation, outputs: int) -> list[tuple[str, str]]:
-    """Rows of the table; a zero or infinite value in the record was not found."""
-    from ..report.formatting import engineering
-
-    opamp, (low, high) = measured.opamp, measured.swing
-
-    def found(value: float, unit: str) -> str:
-        return engineering(value, unit) if value and math.isfinite(value) else "none found"
-
-    rows = [
-        ("gain A0", f"{engineering(opamp.gain, '').strip()} ({20 * math.log10(opamp.gain):.1f} dB)"),
-        ("gain-bandwidth product", engineering(opamp.gbw, "Hz")),
-        ("unity-gain frequency", engineering(measured.unity_gain, "Hz")),
-        ("phase margin", f"{measured.phase_margin:.1f}°"),
-        ("second pole", found(opamp.second_pole, "Hz")),
-        ("swing, lowest", engineering(low, "V")),
-        ("swing, highest", engineering(high, "V")),
-        ("slew rate", found(opamp.slew / 1e6, "V/µs")),
-    ]
-    if math.isinf(measured.load_resistance):  # under load it is part of the gain
-        rows.append(("output resistance", found(opamp.output_resistance, "Ω")))
-    rows.append(("largest output current", found(opamp.output_current, "A")))
-    rows += [
-        ("offset", engineering(measured.offset, "V")),
-        ("bias current", found(opamp.bias_current, "A")),
-        ("noise voltage", engineering(opamp.noise_voltage, "V/√Hz")),
-        ("its 1/f corner", found(opamp.noise_voltage_corner, "Hz")),
-        ("noise current", found(opamp.noise_current, "A/√Hz")),
-        ("its 1/f corner", found(opamp.noise_current_corner, "Hz")),
-    ]
-    if outputs == 2:
-        rows.append(("mean of the outputs", engineering(opamp.common_mode_offset, "V")))
-    return [*rows, ("power", engineering(opamp.power, "W"))]
+    load = f"{' and '.join(loads) + ' at each output' if loads else 'no load'}"
+    if several:
+        return f"over conditions, {load}"
+    supply = "" if condition.supply == 1 else f", {100 * condition.supply:g} % of the supply"
+    return f"at {' and '.join(filter(None, (condition.corner, celsius(measured.temperature))))}{supply}, {load}"
 
 
 def _remarks(measured: Characterisation) -> list[str]:
@@ -191,7 +236,7 @@ def _remarks(measured: Characterisation) -> list[str]:
     return remarks
 
 
-def _data(measured: Characterisation) -> dict[str, Any]:
+def _data(condition: Condition, measured: Characterisation) -> dict[str, Any]:
     """Plain data for JSON: figures in SI units, and the curves."""
     import numpy as np
 
@@ -204,6 +249,12 @@ def _data(measured: Characterisation) -> dict[str, Any]:
         "load_resistance": measured.load_resistance,
         "load_capacitance": measured.load_capacitance,
         "temperature": measured.temperature,
+        "corner": condition.corner or None,
+        "supply_scale": condition.supply,
+        "output_resistance": measured.output_resistance,
+        "supply_current": measured.supply_current,
+        "rejection": measured.rejection,
+        "common_mode": measured.common_mode,
         "frequency": measured.frequency,
         "gain": np.abs(measured.response),
         "phase": np.degrees(np.unwrap(np.angle(measured.response))),

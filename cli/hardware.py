@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..circuits.amplifiers.models import AmplifierCell
     from ..circuits.amplifiers.user_netlist import Amplifier
+    from ..circuits.spice.lexer import Line
     from ..compiler.fabrics.base import Fabric
     from ..compiler.program import AnalogProgram
     from ..devicemodel.card import DeviceCard
@@ -29,6 +31,8 @@ DEVICES = {
     "spice": frozenset({"technology", "fabric", "die", "noise", "layout"}),
 }
 """The devices by name, with the options that apply to each."""
+
+_PROCESS = re.compile(r"\s*\.(?:lib|inc|incl|include)\s+[\"']?pdk:(\w+)", re.ASCII | re.IGNORECASE)
 
 MACROMODEL = "macromodel"
 """The `--amplifier` that is no file."""
@@ -220,15 +224,25 @@ def require_swing(program: AnalogProgram, b: np.ndarray, amplifier: AmplifierCel
 
 
 def read_amplifier(
-    path: Path, subckt: str, inputs: str, outputs: str, supplies: Sequence[str], include: Path | None, rest: float = 0.0
+    path: Path,
+    subckt: str,
+    inputs: str,
+    outputs: str,
+    supplies: Sequence[str],
+    include: Path | None,
+    rest: float = 0.0,
+    pdk: str | None = None,
 ) -> Amplifier:
     """The amplifier of a netlist's sub-circuit, its ports named by options.
 
+    Args:
+        path, subckt, inputs, outputs, supplies, include: of the options of those names. rest: that of --reference, V.
+        pdk: process whose models it uses where it names none itself.
+
     Raises:
-        InputError: a port that is missing, unknown or named twice.
+        InputError: a port that is missing, unknown or named twice; another process than `pdk`.
     """
     from ..circuits.amplifiers.user_netlist import Amplifier
-    from ..circuits.spice.includes import read_file
     from ..circuits.spice.names import node_name
     from ..circuits.spice.read import read_subcircuit
 
@@ -242,7 +256,7 @@ def read_amplifier(
         raise InputError(f"--outputs {outputs!r} names {len(ends)} ports: an amplifier has one output, or two")
     plus, minus, ends = node_name(plus), [node_name(minus[0])], [node_name(end) for end in ends]
     volts = {node_name(port): value for port, value in _volts(supplies).items()}
-    parts, ports = read_subcircuit(*read_file(path, include), subckt)
+    parts, ports = read_subcircuit(*_with_process(path, include, pdk), subckt)
     named = {"--inputs": [plus, *minus], "--outputs": ends, "--supply": list(volts)}
     for option, names in named.items():
         for name in names:
@@ -261,6 +275,24 @@ def read_amplifier(
             f"port {', '.join(left)} of sub-circuit {parts.title} is neither input nor output; give its voltage: {remedy}"
         )
     return Amplifier(parts, (plus, minus[0]), tuple(ends), volts, rest)
+
+
+def _with_process(path: Path, include: Path | None, pdk: str | None) -> tuple[str, list[Line] | None]:
+    """A netlist's text and lines; with a card for the process `pdk` unless there is one."""
+    from ..circuits.spice.includes import read_file
+    from ..circuits.spice.lexer import split_lines
+    from ..circuits.technology.pdk.registry import process
+
+    text, lines = read_file(path, include)
+    if pdk is None:
+        return text, lines
+    name = process(pdk).name
+    if lines is None:
+        lines = list(enumerate(split_lines(text)[1:], start=2))
+    found = [match[1].lower() for _, line in lines if (match := _PROCESS.match(line))]
+    if others := sorted(set(found) - {name}):
+        raise InputError(f"--pdk {pdk}: the netlist is of {', '.join(others)} (.lib pdk:{others[0]}); leave --pdk out")
+    return text, lines if found else [(1, f".lib pdk:{name} tt"), *lines]
 
 
 def _names(option: str, text: str) -> list[str]:

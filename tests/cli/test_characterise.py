@@ -24,6 +24,7 @@ from thermograd.cli import characterise as cli_amplifier
 from thermograd.cli.hardware import read_amplifier
 from thermograd.compiler.program_io import load_program
 
+from ..processes import needs_process
 from .command_line import Run
 
 TWO_STAGE = Path(__file__).parents[2] / "examples" / "amplifiers" / "two_stage.cir"
@@ -66,7 +67,7 @@ def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
     code, text, error = run("characterise", "--help")
     assert (code, error) == (0, "")
     assert "Examples" in text
-    assert text.split("Examples")[1].count("thermograd characterise") == 2
+    assert text.split("Examples")[1].count("thermograd characterise") == 3
     assert "thermograd compile" in text
     assert cli_amplifier.BASE in text
 
@@ -86,14 +87,14 @@ def test_reference_lifts_an_amplifier_off_ground(run: Run) -> None:
     assert "is it biased as it should be" in error or "not biased" in error
 
 
-@pytest.mark.parametrize("temperature", [None, 300.15])
+@pytest.mark.parametrize("temperature", [None, 27.0])
 def test_the_figures_are_those_of_the_circuits_law(run: Run, temperature: float | None) -> None:
     """A = 2 gm R / (1 + s R C), noise of 2 R at a gain of 2 gm R, the power of one resistor; 85 C by default."""
     wanted = () if temperature is None else ("--temperature", temperature)
     code, out, error = run("characterise", "ota.cir", *OTA_PORTS, *wanted, "--json")
     assert (code, error) == (0, "")
     data = json.loads(out)
-    kelvin = KELVIN if temperature is None else temperature
+    kelvin = KELVIN if temperature is None else temperature + 273.15
     noise = math.sqrt(2 * constants.k * kelvin / OHM) / GM
     assert data["temperature"] == pytest.approx(kelvin)
     assert data["opamp"]["gain"] == pytest.approx(2 * GM * OHM, rel=1e-3)
@@ -119,8 +120,8 @@ def test_a_load_acts_as_kirchhoff_says(run: Run) -> None:
     assert data["opamp"]["output_resistance"] == 0.0
     code, out, _ = run("characterise", "ota.cir", *OTA_PORTS, *load)
     assert code == 0
-    assert "ota at 358.15 K, 25 kΩ and 30 pF at each output" in out
-    assert "output resistance" not in out
+    assert "ota at 85 °C, 25 kΩ and 30 pF at each output" in out
+    assert re.search(r"output resistance +│ 100 kΩ ", out), "without the load, whatever the load is"
     assert "output_resistance" not in run("characterise", "ota.cir", *OTA_PORTS, *load, "--out", "a.toml")[2]
     assert "mean of the outputs" in out
 
@@ -136,7 +137,7 @@ def test_from_the_netlist_to_a_compiled_array(run: Run) -> None:
     assert measured == base.replace(opamp=measured.opamp, name=measured.name, source=measured.source)
     assert measured.opamp != base.opamp
     assert measured.name == "integrated with two_stage"
-    assert measured.source == f"{base.source}; amplifier: two_stage at 300.15 K, no load, from two_stage.cir"
+    assert measured.source == f"{base.source}; amplifier: two_stage at 27 °C, no load, from two_stage.cir"
     opamp = measured.opamp
     assert opamp.outputs == 1
     for figure, value in (
@@ -195,6 +196,30 @@ def test_the_folder_named_is_where_files_are_included_from(run: Run) -> None:
     assert error.startswith("error: ")
 
 
+@needs_process("gf180mcu")
+def test_a_foundrys_amplifier_over_conditions(run: Run) -> None:
+    """Each row is that condition's: slow transistors and resistors, and a supply of 90 %, take less power; the order is kept."""
+    supplies = ("--supply", "vdd=3.3", "--supply", "vss=0", "--supply", "ref=1.65", "--reference", "1.65")
+    ports = ("--subckt", "gf180mcu", "--inputs", "inp,inn", "--outputs", "outp,outn", *supplies, "--common-mode", "ref")
+    where = ("--pdk", "gf180mcu", "--corner", "ff,ss", "--temperature", "85", "--supply-scale", "0.9")
+    load = ("--load-resistance", "27k", "--load-capacitance", "0.5p", "--plot", "over.png")
+    code, out, error = run("characterise", TWO_STAGE.parent / "gf180mcu.cir", *ports, *where, *load, "--json")
+    assert code == 0, error
+    fast, slow = json.loads(out)["conditions"]
+    assert [(row["corner"], row["temperature"], row["supply_scale"]) for row in (fast, slow)] == [
+        ("ff", 358.15, 0.9),
+        ("ss", 358.15, 0.9),
+    ]
+    assert fast["supply_current"] > 1.3 * slow["supply_current"]
+    for row in (fast, slow):
+        assert row["opamp"]["power"] == pytest.approx(0.9 * 3.3 * row["supply_current"], rel=1e-3)
+        assert row["opamp"]["gain"] > 5e3
+        assert row["phase_margin"] > 60
+        assert row["common_mode"]["phase_margin"] > 45
+        assert row["rejection"] is None
+    assert Path("over.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_odd_names_are_kept_out_of_the_name_of_a_technology() -> None:
     board = Technology(name="x" * 60)
     found = cli_amplifier._with_amplifier(board, OpAmp(gain=1e3), "op:amp/1", "where it is from")
@@ -232,7 +257,17 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "not a load": ((TWO_STAGE, *PORTS, *SUPPLIES, "--load-resistance", "heavy"), "--load-resistance: 'heavy' is not"),
     "no load": ((TWO_STAGE, *PORTS, *SUPPLIES, "--load-resistance", "0"), "a resistance > 0"),
     "negative load": ((TWO_STAGE, *PORTS, *SUPPLIES, "--load-capacitance", "-1p"), "a capacitance >= 0"),
-    "temperature": ((TWO_STAGE, *PORTS, *SUPPLIES, "--temperature", "-5"), "temperature = -5.0 K"),
+    "temperature": ((TWO_STAGE, *PORTS, *SUPPLIES, "--temperature", "-300"), "temperature = -26.8"),
+    "several for one technology": (
+        (TWO_STAGE, *PORTS, *SUPPLIES, "--temperature", "-40,27", "--out", "a.toml"),
+        "--out writes one amplifier",
+    ),
+    "a corner of no process": ((TWO_STAGE, *PORTS, *SUPPLIES, "--corner", "ss"), "no part of a foundry's process"),
+    "another process": (
+        (TWO_STAGE, *PORTS, *SUPPLIES, "--pdk", "tsmc"),
+        "'tsmc' is unknown; there are: gf180mcu, sky130",
+    ),
+    "one output's mean": ((TWO_STAGE, *PORTS, *SUPPLIES, "--common-mode", "vdd"), "common-mode port 'vdd'"),
     "technology without out": ((TWO_STAGE, *PORTS, *SUPPLIES, "--technology", "ideal"), "the file to write with --out"),
     "unknown technology": (
         (TWO_STAGE, *PORTS, *SUPPLIES, "--technology", "magic", "--out", "a.toml"),
