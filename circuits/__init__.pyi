@@ -1,5 +1,8 @@
 from .amplifiers.characterise import Characterisation as Characterisation
 from .amplifiers.characterise import characterise as characterise
+from .amplifiers.common_mode import CommonModeLoop as CommonModeLoop
+from .amplifiers.conditions import Condition as Condition
+from .amplifiers.conditions import over_conditions as over_conditions
 from .amplifiers.models import AmplifierCell as AmplifierCell
 from .amplifiers.models import Macromodel as Macromodel
 from .amplifiers.models import OnePole as OnePole
@@ -102,6 +105,8 @@ __all__ = [
     "Capacitors",
     "Characterisation",
     "Clamp",
+    "CommonModeLoop",
+    "Condition",
     "Converter",
     "CurrentSource",
     "Descriptor",
@@ -164,6 +169,7 @@ __all__ = [
     "noise_covariance",
     "noise_path",
     "noise_spectrum",
+    "over_conditions",
     "parallel_map",
     "parse_spice",
     "preset",

@@ -61,7 +61,8 @@ def common_mode_loop(bench: Bench, port: str, resistor: float) -> CommonModeLoop
         gain=float(abs(loop[0])),
         gbw=float(abs(loop[0])) * corner,
         unity_gain=unity,
-        phase_margin=180.0 + math.degrees(phase),
+        # Of a loop that the inputs' mean makes negative at low frequency, the phase begins at either sign of 180 degrees.
+        phase_margin=180.0 + math.degrees(math.remainder(phase, 2 * math.pi)),
     )
 
 

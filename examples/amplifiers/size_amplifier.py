@@ -27,11 +27,9 @@ import numpy as np
 
 from thermograd.circuits import OperatingPoint, Process, parse_spice, process, run
 
-GBW, LOAD, PAIR_CAPACITOR = (
-    60e6,
-    0.5e-12,
-    1e-12,
-)  # Hz; F at each output (64 crosspoints of 3 fF, and the next input); C_c, F
+GBW = 60e6  # Hz
+LOAD = 0.5e-12  # F at each output: 64 crosspoints of 3 fF and the next inputs
+PAIR_CAPACITOR = 1e-12  # C_c, F
 OWN, DISTANCE = 0.45e-12, 2.5  # drains, averaging capacitor and first stage's node as the second stage sees them, F; k
 UNIT = 5e-6  # A
 # g_m / I_D, 1/V: high where g_m is wanted for its current, low where a current shall not depend on a threshold.
