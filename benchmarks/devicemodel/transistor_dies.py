@@ -9,14 +9,13 @@ factor that the die draws for each of its transistors, every resistor has its ow
                  the part of the error vector that the law of the same seed misses, and that of the next die's seed
     control      the same test with dies of twice the mismatch, in ngspice
     refined      the same dies read by the host, with converters, by two rounds of refinement
-    calibrated   a card fitted to the host's readings of dies 1 to 10: share of the error's variance on dies 11 to 20 that the surrogate of
+    calibrated   a card fitted to the operating points of dies 1 to 10: share of the error's variance on dies 11 to 20 that the surrogate of
                  the same seeds explains
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 from pathlib import Path
@@ -30,14 +29,14 @@ from thermograd import compile_matrix
 from thermograd.circuits import Amplifier, Die, OperatingPoint, Technology, preset, run
 from thermograd.circuits.technology.pdk.registry import process
 from thermograd.compiler import AnalogProgram
-from thermograd.compiler.fabrics.registry import fabric_named
-from thermograd.devicemodel.calibration.cases import Problem
-from thermograd.devicemodel.calibration.evidence import compare, explained_variance
-from thermograd.devicemodel.calibration.fit_runs import fit_runs, in_range, observed
+from thermograd.devicemodel.calibration.fit_runs import in_range
+from thermograd.devicemodel.calibration.fitting import Observation, fit_law, on_die
+from thermograd.devicemodel.calibration.predicted import predicted
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.estimate import Estimate
 from thermograd.devicemodel.held_out import HeldOut
+from thermograd.devicemodel.host.probe import Probe
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
 from thermograd.devicemodel.validity import Validity
@@ -146,34 +145,35 @@ def refined(name: str, technology: Technology, seed: int) -> dict[str, Any]:
 def calibrated(name: str, technology: Technology, seed: int) -> dict[str, Any]:
     """A card by the first half of the dies, and what it explains on the second half."""
     matrix, b = system(seed)
-    fabric = fabric_named(FABRIC)
-    # Without rounding and converters, which the surrogate has of itself, what varies is the circuit.
-    quiet = technology.replace(thermal__johnson_noise=False)
-    problem, half = Problem(fabric, quiet, matrix, b), DIES // 2
-    cases = [problem.case(math.inf, die) for die in range(1, DIES + 1)]
-    runs = []
-    for case in cases:
-        device = SpiceDevice(quiet, case.die, FABRIC, amplifier=amplifier_of(name), timeout=600.0)
-        solution = device.solve(case.system, torch.from_numpy(case.b), case.duration)
-        runs.append((solution.x.numpy(), device))
-        print(f"die {case.die}: {solution.outcome.value}", flush=True)
-    blank = _blank(quiet)
-    estimates, unidentifiable = fit_runs(
-        blank, observed(cases[:half], [device for _, device in runs[:half]], seed), linear=False
-    )
-    card = blank.model_copy(update={key: in_range(key, value) for key, value in estimates.items()})
-    card = card.model_copy(update={"unidentifiable": unidentifiable})
-    compared = [compare(case, one, card, True) for case, one in zip(cases[half:], runs[half:], strict=True)]
-    share = explained_variance(compared)
-    others = [dataclasses.replace(one, surrogate=compared[k - 1].surrogate) for k, one in enumerate(compared)]
+    arrays, half = Transistors(name, technology, matrix, b), DIES // 2
+    program = arrays.program
+    currents, exact, start = program.currents(b), np.linalg.solve(matrix, b), np.zeros(SIZE)
+    driven = currents / program.parts.drive_nominal
+    runs, found = [], []
+    for number, die in enumerate(range(1, DIES + 1)):
+        found.append(arrays.at_rest(die))
+        volts = found[-1] / program.readout_scale * program.volts_per_unit
+        probe = Probe(driven, driven, start, volts, volts, math.inf, 1.0)
+        runs.append(Observation(program, Die(program.technology, die), probe, number))
+    estimates, _ = fit_law(_blank(program.technology), runs[:half])
+    card = _blank(program.technology)
+    card = card.model_copy(update={key: in_range(key, value) for key, value in estimates.items()})
+    law = []
+    for one in runs[half:]:
+        made, drive = on_die(one, card)
+        law.append(predicted(made, drive, start, math.inf, card) * made.readout_scale / made.volts_per_unit)
+    seen, told = np.array(found[half:]) - exact, np.array(law) - exact
+    varied = ((seen - seen.mean(axis=0)) ** 2).sum()
+    share, exchanged = (1 - ((seen - rows) ** 2).sum() / varied for rows in (told, np.roll(told, 1, axis=0)))
+    made_by = 1e3 * technology.opamp.offset_mismatch
     print(
-        f"offset {1e3 * card.offset.value:.3f} mV (made by the transistors: {1e3 * quiet.opamp.offset_mismatch:.3f} mV)"
+        f"fitted offset {1e3 * card.offset.value:.3f} mV (the transistors make {made_by:.3f}), mismatch {100 * card.mismatch.value:.3f} %"
     )
     print(
-        f"card of dies 1 to {half} explains {100 * share:.2f} % of the error's variance on dies {half + 1} to {DIES} (at least 95 %); "
-        f"with the dies exchanged {100 * explained_variance(others):.0f} %"
+        f"the card of dies 1 to {half} explains {100 * share:.2f} % of the error's variance on dies {half + 1} to {DIES} (at least 95 %); "
+        f"with the dies exchanged {100 * exchanged:.0f} %"
     )
-    return {"explained": share, "exchanged": explained_variance(others), "offset": card.offset.value}
+    return {"explained": float(share), "exchanged": float(exchanged), "offset": card.offset.value}
 
 
 def _blank(technology: Technology) -> DeviceCard:

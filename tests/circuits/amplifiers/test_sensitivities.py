@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pytest
 
+from thermograd import compile_matrix
+from thermograd.circuits.amplifiers.models import Macromodel
 from thermograd.circuits.amplifiers.sensitivities import MismatchBench, amplifier_sensitivities
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
 from thermograd.circuits.errors import InputError
@@ -16,8 +18,11 @@ from thermograd.circuits.netlist.elements import CCVS, VoltageSource
 from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.netlist.semiconductors import Mosfet
 from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.mismatch import draw_mismatch, transistors_of
+from thermograd.circuits.technology.parts import OpAmp
 from thermograd.circuits.technology.pelgrom import Pelgrom
+from thermograd.circuits.technology.presets import preset
 
 OTA = """a five-transistor amplifier of BSIM4's default transistors
 .subckt ota inp inn out vdd vss
@@ -83,6 +88,33 @@ def test_offsets_of_dies_scatter_as_slopes_and_hand_formulas_say():
     # The hand formula holds to the output conductances, some percent; without the load's transistors it does not.
     assert by_hand(("M1", "M2", "M3", "M4")) == pytest.approx(found.deviations[0], rel=0.05)
     assert by_hand(("M1", "M2")) < 0.9 * found.deviations[0]
+
+
+def test_a_seed_is_the_same_die_in_transistors_macromodel_and_law():
+    """Two unknowns, resistors so large that the amplifiers are not loaded, and small signals; each die less the nominal one."""
+    slopes = amplifier_sensitivities(BENCH, LAWS)
+    opamp = OpAmp(outputs=1, gain=slopes.gain, gbw=slopes.gbw, output_limit=0.02, transistors=slopes.transistors)
+    technology = preset("ideal").replace(opamp=opamp, resistors__unit=1e9)
+    program, b = compile_matrix([[2.0, 0.5], [0.5, 1.0]], "crossbar_single", technology, b=[0.02, -0.01]), [0.02, -0.01]
+
+    def moved(cell, seed):
+        """What a die moves the solution by, with that amplifier; None: by the law."""
+        ends = []
+        for made in (program.on(Die(technology, seed)), program):
+            if cell is not None:
+                ends.append(made.decode(run(made.netlist(b, amplifier=cell), OperatingPoint(made.nodes)).voltages))
+                continue
+            rest = made.fabric.at_rest(made.parts, technology)
+            volts = np.linalg.solve(rest.matrix, rest.drive * made.currents(b) + rest.offset)
+            ends.append(volts * made.readout_scale / made.volts_per_unit)
+        return ends[0] - ends[1]
+
+    for seed in (1, 2):
+        truth = moved(AMPLIFIER, seed)
+        for cell in (Macromodel(opamp), None):
+            assert np.linalg.norm(moved(cell, seed) - truth) < 0.03 * np.linalg.norm(truth)
+        # Negative control: another die's law.
+        assert np.linalg.norm(moved(None, seed + 1) - truth) > 0.3 * np.linalg.norm(truth)
 
 
 def test_a_threshold_is_that_of_the_gate_and_a_current_factor_that_of_the_current():
