@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.errors import InputError, SimulationError
 from ...circuits.linear.noise_paths import DrawnCurrents, NoisePath
 from ...circuits.netlist.analyses import OperatingPoint, Transient
+from ...circuits.netlist.elements import Capacitor, VoltageSource
+from ...circuits.netlist.limiting import HoldingSwitch
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.ngspice.run import run
 from ...circuits.technology.technology import Technology
@@ -27,7 +30,6 @@ from ..host.readout import ReadOut
 from .circuit import CircuitDevice, ProgramBoard
 from .circuit_noise import SimulatedCircuit, WhiteNoise, sampler_bandwidth
 from .overload import overload, share_along
-from .powered_start import hold_until_start
 from .state_space_law import StateSpaceLaw, kept_modes
 
 MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
@@ -35,6 +37,13 @@ MIN_NOISE_POINTS, MAX_NOISE_POINTS = 400, 200_000
 SWING, SETTLED, INDUCTIVE = 0.1, 25.0, 0.3
 """Radians of the fastest swing that a step follows, slowest time constants after which a circuit without operating point is at rest, and
 factor of noisy steps of circuits with inductors."""
+HOLD, OPENING = 1e-3, 0.1
+"""How long switches hold the cells of an array of transistors before its run, as a share of it, and the share of that in which they open:
+at once would be a step that no solver follows."""
+HOLDING = 1.0
+"""Conductance of such a switch, S."""
+_CELLS = re.compile(r"CV?\d+[pm]?")
+"""Names of the cells' own capacitors, which are not those of wires or within amplifiers."""
 TOLERANCE = 1e-6
 """Relative tolerance of a noiseless transient; its end is then right to 1e-6 of the largest voltage."""
 ROUNDING = 1e-9
@@ -62,7 +71,7 @@ class SpiceDevice(CircuitDevice):
         read_out, layout, programming: see `CircuitDevice`. Several samples of a noisy run lie on its grid of time steps; those of a
             settled run are one and the same voltage.
         amplifier: what stands for each amplifier, such as `Macromodel(technology.opamp)`; None: the linear one-pole amplifier. With one of
-            one's own a run begins at its operating point, the cells held by switches (`powered_start`).
+            one's own a run begins at its operating point, the cells held by switches (`hold_until_start`).
 
     Attributes:
         simulator: the version that ngspice gave of itself; "" before the first run.
@@ -257,6 +266,22 @@ class SpiceDevice(CircuitDevice):
         force = torch.from_numpy(currents[None])
         begun = law.begin(torch.from_numpy(state[None]), force)
         return float(law.peak(begun, force, math.inf)[0])
+
+
+def hold_until_start(netlist: Netlist, duration: float) -> float:
+    """Hold the cells of an array of transistors at where they start, for a run of `duration` seconds; when they are let go, s.
+
+    A linear amplifier's transient may begin at any voltages. Transistors that all begin at 0 V come to their bias only then, while their
+    outputs drive the array. So the transient begins at the operating point, with a closed switch and a source in series across each cell's
+    capacitor, as the reset switch of a real array, and these open at the start of the run.
+    """
+    opened = HOLD * duration
+    wave = ((0.0, 1.0), ((1 - OPENING) * opened, 1.0), (opened, 0.0))
+    netlist.add(VoltageSource("VHOLD", "hold", "0", 1.0, waveform=wave))
+    for part in netlist.of(Capacitor):
+        if _CELLS.fullmatch(part.name):
+            netlist.add(HoldingSwitch(f"BHOLD{part.name}", part.a, part.b, "hold", part.initial or 0.0, HOLDING))
+    return opened
 
 
 def transient(program: AnalogProgram, duration: float, johnson_noise: bool) -> Transient:
