@@ -245,8 +245,8 @@ EFFECTS: tuple[Effect, ...] = (
         "amplifiers",
     ),
     Effect(
-        "loaded output range of amplifiers",
-        "signals are kept below what a load leaves of the range, or the reading is clipped",
+        "output current and loaded range of amplifiers",
+        "signals are kept below what a load takes of voltage and current, or the reading is clipped",
         _of("opamp", "output_resistance", "output_current"),
         _by("host", "macromodel"),
         "amplifiers",
