@@ -126,7 +126,7 @@ def _found(
     report: Any,
 ) -> ErrorBudget:
     from ..optim.training.error_budget import training_error_budget
-    from .experiment import open_task
+    from .training.task_and_device import open_task
 
     return training_error_budget(
         open_task(name, data), made_of, steps, dies, batch, seed, settings, rounds, layout,

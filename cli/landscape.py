@@ -112,7 +112,7 @@ def landscape(
     from ..optim.training.landscape import PLANES
     from ..optim.training.landscape import landscape as find
     from ..optim.training.trajectory import follow
-    from .experiment import open_task
+    from .training.task_and_device import open_task
 
     if plane not in PLANES:
         raise InputError(f"--plane {plane!r} is unknown; there are: {', '.join(PLANES)}")
@@ -235,7 +235,7 @@ def _prepared(
     import torch
 
     from ..optim.optimizers.registry import make_optimizer, uses_device
-    from .experiment import training_device
+    from .training.task_and_device import training_device
 
     devices: list[Device | None] = []
     for _, name, settings in runs:

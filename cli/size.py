@@ -58,7 +58,7 @@ def size(
     and of the refined readings' law (docs/limits.md). Default technology: integrated.
     """
     from ..devicemodel.sizing.largest import LARGEST, largest_array
-    from ..report import size_rows
+    from ..report.size import rows
     from .hardware import read_technology
 
     given = [Path(technology or "")]
@@ -76,19 +76,21 @@ def size(
             **changes,
         ).to_dict()
     if picture is not None:
-        from ..report.figures.size import size_plot
         from ..report.figures.style import save
+        from ..report.size.figure import size_plot
 
         save(size_plot(found), picture)
     if page is not None:
-        size_rows.write_page(found, page)
+        from ..report.size.page import write_page
+
+        write_page(found, page)
     files = [path for path in (picture, page) if path is not None]
     if json:
         emit(found | {"files": files})
     else:
-        for name, heading in size_rows.headings(found).items():
-            show(heading, size_rows.columns(found, name), size_rows.rows(found, name))
-        show(size_rows.title_of(found), size_rows.ANSWERS, size_rows.answers(found))
+        for name, heading in rows.headings(found).items():
+            show(heading, rows.columns(found, name), rows.rows(found, name))
+        show(rows.title_of(found), rows.ANSWERS, rows.answers(found))
         if found["no_area"]:
             note(f"no areas: {found['no_area']}")
     for path in files:

@@ -156,7 +156,7 @@ def _training(task: str, data: Path | None) -> Any:
         from ..optim.codesign.training_file import read_training
 
         return read_training(Path(task))
-    from .experiment import open_task
+    from .training.task_and_device import open_task
 
     return open_task(task, data)
 

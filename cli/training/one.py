@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...circuits.errors import InputError
-from ..experiment import open_task, training_device
 from ..outputs import ADVICE, Progress
+from .task_and_device import open_task, training_device
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,11 +21,10 @@ from ..matrices import (
     solution_error,
     solver,
 )
-from ..output_use import OutputUse
 from ..passes.drive_resistors import dac_share
 from ..passes.signal_level import output_use
 from ..program import AnalogProgram
-from ..program_report import DieError, DieYield, ReadingErrors, Report
+from ..program_report import DieError, DieYield, OutputUse, ReadingErrors, Report
 from .area import no_area, program_area
 from .die_spread import LARGEST, die_spread
 from .die_yield import LARGEST as MOST_WITH_DIES

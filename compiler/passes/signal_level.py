@@ -13,8 +13,8 @@ from ...circuits.amplifiers.output_stage import is_limited, share_of_limits
 from ...circuits.errors import InputError, UnrealisableError
 from ..fabrics.base import Swing
 from ..matrices import dense, is_sparse, smallest_eigenvalue, solver
-from ..output_use import OutputUse
 from ..program import AnalogProgram
+from ..program_report import OutputUse
 from ..validate import validate_drive
 from .drive_resistors import largest_drive
 

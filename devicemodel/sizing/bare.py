@@ -29,11 +29,10 @@ from ...compiler.analysis.reading_errors import reading_errors
 from ...compiler.layout.effect import layout_matrix
 from ...compiler.layout.extraction import adds_parts
 from ...compiler.matrices import dense
-from ...compiler.output_use import OutputUse
 from ...compiler.passes.drive_resistors import with_drive_resistors
 from ...compiler.passes.signal_level import LOADS, output_use, signal_limits
 from ...compiler.program import AnalogProgram
-from ...compiler.program_report import ReadingErrors
+from ...compiler.program_report import OutputUse, ReadingErrors
 
 CAUSES = ("wires", "loading", "output current", "noise", "converters", "codes", "mismatch", "offsets")
 OF_SIZE = CAUSES[:4]

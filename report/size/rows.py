@@ -1,18 +1,11 @@
-"""Sizes of arrays and what ends them, as rows of text and as a self-contained HTML page."""
+"""Sizes of arrays and what ends them, as rows of text."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from ..circuits.files import write_text
-from .figures.size import size_plot
-from .figures.style import to_svg
-from .formatting import engineering, significant
-from .template import page_from
+from ..formatting import engineering, significant
 
 MEASURES = {
     "array": "the array itself: wires, loading, output current, noise",
@@ -92,25 +85,6 @@ def headings(sizes: dict[str, Any]) -> dict[str, str]:
     if "refined" in sizes["answers"]:
         found["refined"] = "Refined: factor on the error a round by each cause alone, and of all"
     return found
-
-
-def write_page(sizes: dict[str, Any], path: Path) -> None:
-    """Write the page, whole or not at all."""
-    title = title_of(sizes)
-    tables = [(text, columns(sizes, name), rows(sizes, name)) for name, text in headings(sizes).items()]
-    write_text(
-        path,
-        page_from(
-            "size.html",
-            title=title,
-            picture=Markup(to_svg(size_plot(sizes), "size", title)),
-            answers=answers(sizes),
-            heads=ANSWERS,
-            tables=tables,
-            meanings=list(MEANINGS.items()),
-            no_area=sizes["no_area"],
-        ),
-    )
 
 
 def _value(value: float) -> str:

@@ -6,12 +6,12 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..circuits.errors import InputError
-from .hardware import open_device
+from ...circuits.errors import InputError
+from ..hardware import open_device
 
 if TYPE_CHECKING:
-    from ..devicemodel.device import Device
-    from ..optim.tasks.task import Task
+    from ...devicemodel.device import Device
+    from ...optim.tasks.task import Task
 
 
 def open_task(name: str, data: Path | None) -> Task:
@@ -20,7 +20,7 @@ def open_task(name: str, data: Path | None) -> Task:
     Raises:
         InputError: unknown task, data for a task that takes none, missing or damaged data.
     """
-    from ..optim.tasks.registry import TASKS, make_task
+    from ...optim.tasks.registry import TASKS, make_task
 
     if data is None:
         return make_task(name)

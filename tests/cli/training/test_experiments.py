@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .command_line import Run, assert_rejected
+from ..command_line import Run, assert_rejected
 
 FILE = """
 task = "digits"

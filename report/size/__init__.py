@@ -1,0 +1,1 @@
+"""How large an array may get: tables, figure and page."""
