@@ -76,7 +76,7 @@ def needed_cards(elements: Iterable[Element]) -> list[str]:
 @lru_cache(maxsize=64)
 def _excerpt(library: ModelLibrary, sizes: frozenset[tuple[str, float, float]]) -> tuple[str, ...]:
     """Lines of the library that parts of these (model, width, length) need."""
-    blocks = _blocks(library)
+    blocks = [block for card in library.cards for block in _blocks(card)]
     named: dict[str, list[_Block]] = {}
     for block in blocks:
         if block.name:
@@ -103,11 +103,11 @@ def _excerpt(library: ModelLibrary, sizes: frozenset[tuple[str, float, float]]) 
     return tuple(kept)
 
 
-@lru_cache(maxsize=8)
-def _blocks(library: ModelLibrary) -> tuple[_Block, ...]:
-    cards = [line for card in library.cards for line in _flat(card, Path(), 0)]
+@lru_cache(maxsize=32)
+def _blocks(card: str) -> tuple[_Block, ...]:
+    """What one card of a library, such as a section of a file, consists of."""
     blocks: list[_Block] = []
-    for lines in _joined(cards):
+    for lines in _joined(_flat(card, Path(), 0)):
         text = " ".join(lines)
         if lines[0][:7].lower() == ".subckt":
             blocks.append(_Block(tuple(lines), lines[0].split()[1].lower()))

@@ -19,7 +19,7 @@ UM = 1e-6
 def transistors(name: str) -> Netlist:
     """Both kinds, of sizes inside and at the edges of bins."""
     known = process(name)
-    models = known.models("ss")
+    models = known.models()
     circuit = Netlist("sizes")
     for kind, sign in ((known.nmos, 1.0), (known.pmos, -1.0)):
         sizes = (
@@ -48,7 +48,7 @@ def transistors(name: str) -> Netlist:
 
 
 @needs_process("gf180mcu", "sky130")
-@pytest.mark.parametrize("name", ["gf180mcu", "sky130"])
+@pytest.mark.parametrize("name", ["gf180mcu", pytest.param("sky130", marks=pytest.mark.slow)])
 def test_an_excerpt_gives_the_operating_point_of_all_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     circuit = transistors(name)
     short = run(circuit, OperatingPoint()).voltages
