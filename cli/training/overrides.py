@@ -52,6 +52,10 @@ def _run_of(data: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     after = key.removeprefix("run").removeprefix(".")
     runs = [run for run in data.get("run", []) if isinstance(run, dict) and isinstance(run.get("label"), str)]
     labels = [run["label"] for run in runs]
+    if not after:
+        raise InputError(
+            f"--set {key}: name a run and its field, such as run.{next(iter(labels), 'Adam')}.steps=100; runs: {'; '.join(labels)}"
+        )
     fitting = [run for run in runs if after.startswith(run["label"] + ".")]
     if fitting:
         run = max(fitting, key=lambda one: len(one["label"]))

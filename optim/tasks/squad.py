@@ -173,7 +173,9 @@ def squad(
             f"held_out >= 1, overlap and seed >= 0, and a split of {' or '.join(get_args(Split))}"
         )
     file = _given(path, PATH_VARIABLE, "a file in the format of SQuAD 1.1 (--data PATH", ")")
-    folder = _given(model, MODEL_VARIABLE, "the folder of a saved DistilBERT (the setting model", ")")
+    folder = _given(
+        model, MODEL_VARIABLE, "the folder of a saved DistilBERT (model=FOLDER in Python, an experiment's settings", ")"
+    )
     questions = [one for one in read_squad(file) if one.unique]
     train, test = _split(questions, held_out, split, seed)
     tokenizer = load_tokenizer(folder)

@@ -111,6 +111,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "unknown field of a device": (set_("run.Adam.device.crad=1"), "field 'crad' is unknown; .* did you mean card"),
     "unknown setting": (set_("run.Adam.settings.lrr=1"), "setting of adam 'lrr' is unknown; .* did you mean lr"),
     "unknown setting of the task": (set_("settings.hiden=1"), "setting 'hiden' is unknown; .* did you mean hidden"),
+    "no run": (set_("run=3"), "name a run and its field, such as run.Adam.steps=100; runs: Adam"),
     "whole run": (set_("run.Adam=3"), "what of run 'Adam'"),
     "no table": (set_("steps.x=3"), "steps is a value, no table"),
     "no table of a device": (
