@@ -147,7 +147,7 @@ def _amplifier(found: Figures, design: Design, of: Process) -> None:
         f"examples/amplifiers/{name}.cir, corner tt, {ROOM:g} K, {under}",
         f"thermograd characterise examples/amplifiers/{name}.cir --subckt {name} --inputs inp,inn --outputs outp,outn "
         f"--supply vdd={volts:g} --supply vss=0 --supply ref={volts / 2:g} --reference {volts / 2:g} --load-resistance {load:g} "
-        f"--load-capacitance {1e12 * design.load_capacitance:g}p",
+        f"--load-capacitance {1e12 * design.load_capacitance:g}p --common-mode ref",
         **figures,
     )
     found.add("opamp", "supply_voltage", "foundry", f"{of.title}: {volts:g} V, half on either side", supply=volts / 2)
