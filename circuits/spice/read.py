@@ -1,6 +1,6 @@
 """SPICE text read as circuits: a netlist's parts, sub-circuits, parameters and device models become a `Netlist`.
 
-Nothing is executed, and nothing is included unless a folder is named for it.
+Nothing is executed, and nothing is included unless a folder is named for it, but for the models of installed processes, by name.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def parse_spice(text: str) -> Netlist:
     stand at the part (``C1 a b 1n ic=0.5``); ``.ic`` is not supported. Sub-circuits become part of their names: R1 in X2 is R1_X2. Nodes
     such as ``/in+`` are renamed: ``_inp`` (`circuits.spice.names`).
 
+    ``.lib pdk:gf180mcu ss`` makes the models of an installed foundry's process known (`circuits.spice.process_cards`).
+
     Diodes, transistors and switches are for ngspice only; `statespace`, `descriptor` and the other dialects do not support them.
 
     Example:
@@ -57,7 +59,8 @@ def read_spice(path: str | Path, include_folder: str | Path | None = None) -> Ne
     Args:
         path: the file.
         include_folder: the folder whose files ``.include FILE`` and ``.lib FILE SECTION`` may name, relative to the file that names
-            them or to the folder, at most 10 deep; links are followed first, and what is not inside is an error. None: no file.
+            them or to the folder, at most 10 deep; links are followed first, and what is not inside is an error. None: no file. The models
+            of an installed process (``.lib pdk:gf180mcu tt``) need no folder.
 
     Example:
         ``read_spice("amplifier.cir", include_folder="models")``
