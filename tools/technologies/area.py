@@ -22,7 +22,7 @@ def add_area(found: Figures, design: Design, of: Process, amplifier: Amplifier) 
     """Add the part "area": conductances are R-2R ladders; a binary one of 8 bits would have 508 times the film of its largest resistor."""
     name, known = design.process, PROCESSES[design.process]
     block = layout_area(name, *sizes_of(amplifier.parts.elements))
-    shortest = min(length for _, length in sizes_of(amplifier.parts.elements)[0])
+    shortest = of.nmos.min_length
     gate = layout_area(name, [(width, shortest) for width in GATES])
     film, plate = of.resistors[design.resistor], of.capacitors[design.capacitor]
     sheet = design.unit_resistor * design.width / film.length(design.width, design.unit_resistor)

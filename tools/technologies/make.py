@@ -10,8 +10,8 @@ import numpy as np
 from thermograd.circuits.amplifiers.characterise import characterise
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
 from thermograd.circuits.netlist.analyses import OperatingPoint
-from thermograd.circuits.netlist.semiconductors import Mosfet
 from thermograd.circuits.ngspice.run import run
+from thermograd.circuits.process_bench.transmission_gates import TransmissionGate, leakage, on_resistance
 from thermograd.circuits.spice.read import parse_spice
 from thermograd.circuits.technology.pdk.process_record import Process
 from thermograd.circuits.technology.pdk.registry import process
@@ -22,7 +22,6 @@ from .area import GATES, add_area
 from .designs import Design
 from .figures import Figures
 from .mismatch import add_mismatch
-from .switches import gate_leakage, gate_resistances
 
 COMMAND = "make technologies"
 ROOM = 300.15
@@ -154,19 +153,20 @@ def _amplifier(found: Figures, design: Design, of: Process) -> None:
 
 
 def _switches(found: Figures, design: Design, of: Process) -> None:
-    length = min(part.values["l"] for part in amplifier_of(design).parts.of(Mosfet))
-    signals = np.linspace(-design.full_scale / 2, design.full_scale / 2, 9)
-    ohms = gate_resistances(of, GATES, length, signals)
+    length, middle = of.nmos.min_length, of.supply / 2
+    gate = TransmissionGate(of, *GATES, length)
+    signals = middle + np.linspace(-design.full_scale / 2, design.full_scale / 2, 9)
+    ohms = on_resistance(gate, signals.tolist(), ROOM)
+    leaks = leakage(gate, middle + design.full_scale / 2, middle, ROOM)
     found.add(
         "switches",
         "transmission_gate",
         "simulated",
-        f"transmission gate of {1e6 * GATES[0]:g} and {1e6 * GATES[1]:g} um, {1e6 * length:g} um long, corner tt: at half of the supply; "
-        f"{ohms.min():.0f} to {ohms.max():.0f} ohm within {design.full_scale / 2:g} V of it. Open it conducts no more than ngspice's own "
-        "1e-12 S",
+        f"transmission gate of {1e6 * GATES[0]:g} and {1e6 * GATES[1]:g} um, {1e6 * length:g} um long, corner tt, at half of the supply; "
+        f"closed {ohms.min():.0f} to {ohms.max():.0f} ohm within {design.full_scale / 2:g} V of it, open with as many V across it",
         COMMAND,
         on_resistance=float(ohms[len(ohms) // 2]),
-        leakage=gate_leakage(of, GATES, length, design.full_scale / 2),
+        leakage=max(map(abs, leaks)) / (design.full_scale / 2),
     )
 
 
