@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SimulationError
 from ..netlist.analyses import AC, Noise, OperatingPoint, Transient
 from ..netlist.elements import CCVS, VCVS, Capacitor, CurrentSource, Resistor, VoltageSource
 from ..netlist.netlist import Netlist
@@ -29,6 +30,8 @@ from .user_netlist import Amplifier
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+SHARES = (1.0, 0.8, 0.6, 0.5, 0.4)
+"""Of the resistors, tried in turn; what is measured does not depend on them."""
 Signal: TypeAlias = Literal["source", "voltage", "current", "common", "none"]
 
 
@@ -102,7 +105,15 @@ class Bench:
         """Frequencies, the noise referred to a voltage in series with the input, V/sqrt(Hz), and what an input sees, |Z| in ohm."""
         output = ("p", "m") if self.outputs == 2 else "p"
         analysis = Noise(output, "VE", start, stop, points)
-        found = run(self.netlist(resistor, signal="voltage"), analysis, timeout=self.timeout)
+        # Where ngspice loses the operating point of many transistors, it finds that of a bench which is a little different.
+        for share in SHARES:
+            try:
+                found = run(self.netlist(share * resistor, signal="voltage"), analysis, timeout=self.timeout)
+                resistor *= share
+                break
+            except SimulationError:
+                if share == SHARES[-1]:
+                    raise
         frequency, by_voltage = self._response("voltage", resistor, start, stop, 2 * points)
         _, by_current = self._response("current", resistor, start, stop, 2 * points)
         # ngspice's .ac and .noise do not take the same steps.

@@ -224,7 +224,7 @@ def netlist(name: str) -> str:
             mos("M6", "y2 cn z2 vss", n, cascode_n, choice.cascode),
             mirror_n("M7", "z1 fb vss vss", load),
             mirror_n("M8", "z2 fb vss vss", load),
-            "* Half a unit past the pair: with inputs and outputs at vdd the pair is off, and nothing else would lift the drivers' gates.",
+            "* Half a unit past the pair: with inputs and outputs at vdd the pair is off, and this still lifts the drivers' gates.",
             mos("MK1", "x1 pb vdd vdd", p, unit_p / 2, long),
             mos("MK2", "x2 pb vdd vdd", p, unit_p / 2, long),
             "* Second stage, of class A: it drives a load with its own current at most.",

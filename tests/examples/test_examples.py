@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+
+from ..processes import needs_process
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +22,7 @@ def load(name: str) -> ModuleType:
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look there for what annotations mean
     specification.loader.exec_module(module)
     return module
 
@@ -219,3 +223,9 @@ def test_amplifiers_of_another_gain_are_told_apart(transistors):
     error = (found - figures["exact"]) / np.linalg.norm(figures["exact"])
     true = figures["errors"]["transistors"]
     assert np.linalg.norm(error - true) / np.linalg.norm(true) > 0.03
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs_process(name)) for name in ("gf180mcu", "sky130")])
+def test_a_foundrys_amplifier_has_the_sizes_that_its_script_finds(name):
+    sized = load("amplifiers/size_amplifier")
+    assert sized.main([name]) == (ROOT / "examples" / "amplifiers" / f"{name}.cir").read_text(encoding="utf-8")
