@@ -25,15 +25,16 @@ from . import (
     error_budget,
     landscape,
     simulate,
-    size,
     study,
     technology,
     train,
 )
+from .designs import hand_over, size
 from .outputs import complain, note, say
 
 COMMANDS = (
     compile,
+    hand_over,
     simulate,
     characterise,
     calibrate,

@@ -1,10 +1,11 @@
-"""Schematics of whole programs: every part of the netlist with its name, value and nodes."""
+"""Schematics of whole programs, or of one cell: every part of the netlist with its name or a board's designator, value and nodes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,21 @@ INNER, OUTER = 1.1, 2.1
 STAGE = 8.0
 """From the input of a velocity's amplifier to that of its position's."""
 RAILS = (("p", 1.0, PLUS), ("m", -1.0, MINUS))
+CELL_COLUMNS = 6
+"""Crosspoints that the picture of a single cell shows."""
+OWN_NAMES: Mapping[str, str] = MappingProxyType({})
+"""Parts are called what the netlist calls them."""
 
 
-def network_picture(program: AnalogProgram, title: str) -> Figure:
-    """Nodes as horizontal lines, couplings between them, parts to ground on the right."""
-    netlist = program.netlist()
+def network_picture(
+    program: AnalogProgram, title: str, netlist: Netlist | None = None, called: Mapping[str, str] = OWN_NAMES
+) -> Figure:
+    """Nodes as horizontal lines, couplings between them, parts to ground on the right.
+
+    Args:
+        netlist: of the same parts with other values; None: the program's. called: part's name -> what it is called in the picture.
+    """
+    netlist = netlist or program.netlist()
     nodes = [f"{rail}{i + 1}" for i in range(program.size) for rail in "pm" if f"{rail}{i + 1}" in netlist.nodes]
     two_ended = [part for part in netlist.elements if type(part) in SYMBOLS]
     probes = {part.b: part for part in netlist.elements if isinstance(part, VoltageSource)}
@@ -71,7 +82,7 @@ def network_picture(program: AnalogProgram, title: str) -> Figure:
                 wire(ax, [(x, upper - 1.2), (x, lower)])
             for y in (upper, lower):
                 dot(ax, (x, y))
-            label(ax, x + 0.33, upper - 0.6, f"{part.name}\n{value_of(part)}")
+            label(ax, x + 0.33, upper - 0.6, f"{called.get(part.name, part.name)}\n{value_of(part)}")
     for node, y in line.items():
         for x, leg in zip(np.arange(right + 0.2, width, pitch).tolist(), [*legs[node], drives[node]], strict=False):
             dot(ax, (x, y))
@@ -88,7 +99,7 @@ def network_picture(program: AnalogProgram, title: str) -> Figure:
                 label(ax, x + 0.33, foot - 0.6, f"{leg.name}\ndrive")
             else:
                 SYMBOLS[type(leg)][0](ax, (x, foot), (x, foot - 1.2))
-                label(ax, x + 0.33, foot - 0.6, f"{leg.name}\n{value_of(leg)}")
+                label(ax, x + 0.33, foot - 0.6, f"{called.get(leg.name, leg.name)}\n{value_of(leg)}")
             ground(ax, (x, foot - 1.2))
     return figure
 
@@ -122,24 +133,28 @@ class _Array:
     across: Mapping[str, float]
     double: bool
     right: float
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, netlist: Netlist, n: int) -> _Array:
-        """With room for the labels of second slices."""
-        columns = [f"{rail}{i + 1}" for i in range(n) for rail in "pmn" if f"{rail}{i + 1}" in netlist.nodes]
+    def of(
+        cls, netlist: Netlist, n: int, called: Mapping[str, str] = OWN_NAMES, columns: Sequence[str] | None = None
+    ) -> _Array:
+        """With room for the labels of second slices; `columns`: only these nodes."""
+        if columns is None:
+            columns = [f"{rail}{i + 1}" for i in range(n) for rail in "pmn" if f"{rail}{i + 1}" in netlist.nodes]
         sliced = any(part.name.startswith("RT") for part in netlist.elements)
         pitch, left = (2.9, 4.4) if sliced else (1.5, 3.1)
         across = {name: left + pitch * k for k, name in enumerate(columns)}
-        return cls(across, "ep1" in netlist.nodes, left + pitch * len(columns) + 0.5)
+        return cls(across, "ep1" in netlist.nodes, left + pitch * len(columns) + 0.5, called)
 
-    def draw(self, ax: Axes, netlist: Netlist, heights: Sequence[float]) -> dict[str, float]:
+    def draw(self, ax: Axes, netlist: Netlist, heights: Sequence[float] | Mapping[int, float]) -> dict[str, float]:
         """Columns, crosspoints, rows and the input resistors on their left; returns the y of each row, by its node.
 
         Args:
-            heights: y of each cell's first row.
+            heights: y of each cell's first row; by the cell's number from 0, of these cells only.
         """
         lines: dict[str, float] = {}
-        for i, y in enumerate(heights):
+        for i, y in heights.items() if isinstance(heights, Mapping) else enumerate(heights):
             lines |= {f"ep{i + 1}": y, f"em{i + 1}": y - 1.8} if self.double else {f"e{i + 1}": y}
         lowest, right, across = min(lines.values()), self.right, self.across
         for name, x in across.items():
@@ -148,7 +163,7 @@ class _Array:
         parts = {part.name: part for part in netlist.elements}
         for part in netlist.elements:
             if isinstance(part, Resistor) and part.b in lines and part.a in across:
-                x, y, text = across[part.a], lines[part.b], f"{part.name}\n{value_of(part)}"
+                x, y, text = across[part.a], lines[part.b], f"{self.name_of(part)}\n{value_of(part)}"
                 # A second slice's resistor stands on the other side of its column.
                 side, beside, ha = (-1, -0.74, "right") if part.name.startswith("RT") else (1, 0.56, "left")
                 resistor(ax, (x, y + 0.62), (x + side * 0.62, y), dots=True)
@@ -157,52 +172,79 @@ class _Array:
             drive: Any = parts["RB" + (f"{name[2:]}{name[1]}" if self.double else name[1:])]
             resistor(ax, (0.75, y), (2.15, y))
             label(ax, 0.65, y, drive.a, ha="right", fontsize=7.5)
-            label(ax, 1.45, y + 0.22, f"{drive.name} {value_of(drive)}", ha="center", va="bottom")
+            label(ax, 1.45, y + 0.22, f"{self.name_of(drive)} {value_of(drive)}", ha="center", va="bottom")
             feeding = next(p for p in netlist.elements if isinstance(p, VoltageSource) and p.a == drive.a)
             label(ax, 1.45, y - 0.24, f"drive {feeding.name}", ha="center", va="top", color=GREY)
             wire(ax, [(2.15, y), (right, y)])
             label(ax, right - 0.62, y + 0.08, name, ha="center", va="bottom", fontsize=7.5)
         return lines
 
+    def name_of(self, part: Element) -> str:
+        """What a part is called in the picture."""
+        return self.called.get(part.name, part.name)
 
-def array_picture(program: AnalogProgram, title: str) -> Figure:
-    """Outputs as columns, summing nodes as lines, a resistor at each crosspoint, then amplifiers; inverters below."""
-    netlist = program.netlist()
+
+def array_picture(
+    program: AnalogProgram,
+    title: str,
+    netlist: Netlist | None = None,
+    called: Mapping[str, str] = OWN_NAMES,
+    cell: int | None = None,
+) -> Figure:
+    """Outputs as columns, summing nodes as lines, a resistor at each crosspoint, then amplifiers; inverters below.
+
+    Args:
+        netlist: of the same parts with other values; None: the program's.
+        called: part's name, or `amplifier NAME` -> what it is called in the picture.
+        cell: the only one that is drawn, from 0, with its first crosspoints; None: all.
+    """
+    netlist = netlist or program.netlist()
     parts = {part.name: part for part in netlist.elements}
-    array = _Array.of(netlist, program.size)
-    double, n, group, right = array.double, program.size, 5.4 if array.double else 4.2, array.right
-    inverted = [i + 1 for i in range(n) if f"n{i + 1}" in netlist.nodes]
+    columns = None if cell is None else _first_columns(netlist, cell)
+    array, cells = _Array.of(netlist, program.size, called, columns), range(program.size) if cell is None else [cell]
+    double, n, group, right = array.double, len(cells), 5.4 if array.double else 4.2, array.right
+    inverted = [i + 1 for i in cells if f"n{i + 1}" in netlist.nodes]
     width = max(right + 3.9, 9.0, BLOCK * min(len(inverted), 3))
     per_strip = int(width / BLOCK)
     strips = -(-len(inverted) // per_strip)
     floor = 1.3 + group * n
     figure, ax = sheet(width, floor + 4.1 * strips, title)
-    lines = array.draw(ax, netlist, [-1.9 - group * i for i in range(n)])
-    for i in range(1, n + 1):
-        text = _amplifier_text(program, parts.get(f"VOS{i}"))
+    lines = array.draw(ax, netlist, {i: -1.9 - group * k for k, i in enumerate(cells)})
+    for i in (i + 1 for i in cells):
+        text = _amplifier_text(program, parts.get(f"VOS{i}"), called.get(f"amplifier {i}"))
         if double:
             upper, lower = lines[f"ep{i}"], lines[f"em{i}"]
-            _loop(ax, parts[f"C{i}p"], (right, upper), upper - 0.54, upper + 1.1)
-            _loop(ax, parts[f"C{i}m"], (right, lower), lower + 0.54, lower - 1.1)
+            _loop(ax, parts[f"C{i}p"], (right, upper), upper - 0.54, upper + 1.1, called)
+            _loop(ax, parts[f"C{i}m"], (right, lower), lower + 0.54, lower - 1.1, called)
             amplifier(ax, (right, (upper + lower) / 2), 7.5, text)
         else:
             y = lines[f"e{i}"]
-            _loop(ax, parts[f"C{i}"], (right, y), y - 0.9, y + 1.1)
+            _loop(ax, parts[f"C{i}"], (right, y), y - 0.9, y + 1.1, called)
             grounded_amplifier(ax, (right, y), 7.5, text)
     for k, i in enumerate(inverted):
         x, y = BLOCK * (k % per_strip), -floor - 1.3 - 4.1 * (k // per_strip)
         first, second = parts[f"RI{i}"], parts[f"RF{i}"]
         label(ax, x + 0.45, y, f"p{i}", ha="right", fontsize=8.5, color=PLUS)
         resistor(ax, (x + 0.5, y), (x + 1.6, y))
-        label(ax, x + 1.05, y + 0.22, f"{first.name} {value_of(first)}", ha="center", va="bottom")
+        label(ax, x + 1.05, y + 0.22, f"{array.name_of(first)} {value_of(first)}", ha="center", va="bottom")
         wire(ax, [(x + 1.6, y), (x + 2.2, y)])
         label(ax, x + 1.7, y - 0.1, f"h{i}", ha="center", va="top", fontsize=7.5)
-        _loop(ax, second, (x + 2.2, y), y - 0.9, y + 0.9)
-        grounded_amplifier(ax, (x + 2.2, y), 7.5, _amplifier_text(program, parts.get(f"VOSi{i}")))
+        _loop(ax, second, (x + 2.2, y), y - 0.9, y + 0.9, called)
+        text = _amplifier_text(program, parts.get(f"VOSi{i}"), called.get(f"amplifier i{i}"))
+        grounded_amplifier(ax, (x + 2.2, y), 7.5, text)
     return figure
 
 
-def _amplifier_text(program: AnalogProgram, offset: Element | None) -> str:
+def _first_columns(netlist: Netlist, cell: int) -> list[str]:
+    """The outputs that feed a cell's first crosspoints."""
+    rows = (f"e{cell + 1}", f"ep{cell + 1}", f"em{cell + 1}")
+    fed = [part.a for part in netlist.of(Resistor) if part.b in rows and part.a[0] in "pmn"]
+    return list(dict.fromkeys(fed))[:CELL_COLUMNS]
+
+
+def _amplifier_text(program: AnalogProgram, offset: Element | None, called: str | None = None) -> str:
+    if called is not None:
+        return called
     opamp = program.technology.opamp
     ideal = math.isinf(opamp.gain) and math.isinf(opamp.gbw)
     lines = ["ideal"] if ideal else [f"A₀ {opamp.gain:.3g}", f"GBW {engineering(opamp.gbw, 'Hz')}"]
@@ -211,13 +253,13 @@ def _amplifier_text(program: AnalogProgram, offset: Element | None) -> str:
     return "\n".join(lines)
 
 
-def _loop(ax: Axes, part: Any, at: Point, output: float, height: float) -> None:
+def _loop(ax: Axes, part: Any, at: Point, output: float, height: float, called: Mapping[str, str] = OWN_NAMES) -> None:
     """A feedback part with its value, and the name of the output."""
     outgoing = part.b if isinstance(part, Resistor) else part.a
     feedback(ax, SYMBOLS[type(part)][0], at, output, height, rail_colour(outgoing))
     label(ax, at[0] + 2.9, output, outgoing, fontsize=8.5, color=rail_colour(outgoing))
     side, va = (0.3, "bottom") if height > at[1] else (-0.3, "top")
-    label(ax, at[0] + 1.0, height + side, f"{part.name} {value_of(part)}", ha="center", va=va)
+    label(ax, at[0] + 1.0, height + side, f"{called.get(part.name, part.name)} {value_of(part)}", ha="center", va=va)
 
 
 def oscillator_picture(program: AnalogProgram, title: str) -> Figure:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ..circuits.errors import InputError
-from ..circuits.files import output_path
-from .options import CIRCUITS, PICTURES, Json, Plot, Seed, TechnologyName, examples
-from .outputs import emit, note, progress, show
+from ...circuits.errors import InputError
+from ...circuits.files import output_path
+from ..options import CIRCUITS, PICTURES, Json, Plot, Seed, TechnologyName, examples
+from ..outputs import emit, note, progress, show
 
 app = typer.Typer()
 
@@ -57,9 +57,9 @@ def size(
     Random systems of one condition number, of 2, 4, 8, ... unknowns, are compiled; each cause's error is that of the laws behind `compile`
     and of the refined readings' law (docs/limits.md). Default technology: integrated.
     """
-    from ..devicemodel.sizing.largest import LARGEST, largest_array
-    from ..report.size import rows
-    from .hardware import read_technology
+    from ...devicemodel.sizing.largest import LARGEST, largest_array
+    from ...report.size import rows
+    from ..hardware import read_technology
 
     given = [Path(technology or "")]
     picture, page = output_path(plot, PICTURES, given), output_path(html, (".html",), given)
@@ -76,12 +76,12 @@ def size(
             **changes,
         ).to_dict()
     if picture is not None:
-        from ..report.figures.style import save
-        from ..report.size.figure import size_plot
+        from ...report.figures.style import save
+        from ...report.size.figure import size_plot
 
         save(size_plot(found), picture)
     if page is not None:
-        from ..report.size.page import write_page
+        from ...report.size.page import write_page
 
         write_page(found, page)
     files = [path for path in (picture, page) if path is not None]
