@@ -71,7 +71,7 @@ def _resistors(found: Figures, design: Design, of: Process) -> None:
         "resistors",
         "unit_resistor",
         "chosen",
-        f"a unit resistor of {design.unit_resistor:g} ohm, {size}: 8 unknowns load an amplifier with some {design.load_resistance:g} ohm",
+        f"a unit resistor of {design.unit_resistor:g} ohm, {size}; columns of 8 unknowns load an amplifier with some 65 kohm",
         unit=design.unit_resistor,
         area=design.width * length,
     )
