@@ -34,8 +34,8 @@ from ..linear.noise_paths import SlowNoise
 from ..netlist.elements import VCCS, VCVS, Capacitor, CurrentSource, Resistor, VoltageSource
 from ..netlist.limiting import Clamp, SaturatingVCCS
 from ..netlist.netlist import Netlist
+from ..technology.amplifier_draw import AmplifierDraw
 from ..technology.parts import OpAmp
-from ..technology.transistor_mismatch import AmplifierDraw
 from .noise_source import add_noise_source, slow_noise
 from .output_stage import series_resistance
 

@@ -17,8 +17,8 @@ from ..netlist.netlist import Netlist
 from ..spice.includes import read_file
 from ..spice.names import node_name
 from ..spice.read import read_subcircuit
+from ..technology.amplifier_draw import AmplifierDraw
 from ..technology.mismatch import with_mismatch
-from ..technology.transistor_mismatch import AmplifierDraw
 
 _NODE_FIELDS = ("a", "b", "cp", "cm", "collector", "base", "emitter", "substrate", "drain", "gate", "source", "bulk")
 

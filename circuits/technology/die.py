@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import InputError
+from .amplifier_draw import deviations_of, offset_weights, slopes_of
 from .hashed import hashed_deviates
 from .parts import Variation
 from .presets import as_technology
 from .technology import Technology
 from .thermal import temperature_at, temperature_map
-from .transistor_mismatch import CAUSES, deviations_of, offset_weights, slopes_of
+from .transistor_mismatch import CAUSES
 
 T = TypeVar("T")
 

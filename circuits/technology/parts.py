@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ..records import Record
-from .transistor_mismatch import TransistorMismatch, offset_weights
+from .transistor_mismatch import TransistorMismatch, offset_deviation
 
 Series = Literal["E6", "E12", "E24", "E48", "E96", "E192"]
 
@@ -243,7 +243,7 @@ class OpAmp(Record):
         it is that of the input pair alone; its load's mismatch is left out.
         """
         if self.transistors:
-            return math.hypot(*offset_weights(self.transistors).ravel().tolist())
+            return offset_deviation(self.transistors)
         if self.offset_pelgrom_coefficient is None or self.input_area is None:
             return self.offset
         return self.offset_pelgrom_coefficient / math.sqrt(self.input_area)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 from pydantic import Field
 
 from ..records import Record
@@ -44,32 +43,7 @@ class TransistorMismatch(Record):
     """dln(GBW) / dlnb."""
 
 
-@dataclass(frozen=True, eq=False)
-class AmplifierDraw:
-    """One amplifier's own deviations, beside its offset.
-
-    Attributes:
-        gain, gbw: A0 and gain-bandwidth product over the technology's.
-        transistors: deviations of threshold (V) and of the logarithm of the current factor of each of its transistors, (K, 2), which make
-            all three.
-    """
-
-    gain: float
-    gbw: float
-    transistors: np.ndarray
-
-
-def deviations_of(transistors: Sequence[TransistorMismatch]) -> np.ndarray:
-    """Standard deviations of threshold, V, and of the logarithm of the current factor, (K, 2)."""
-    return np.array([[getattr(one, cause) for cause in CAUSES] for one in transistors]).reshape(-1, 2)
-
-
-def slopes_of(transistors: Sequence[TransistorMismatch]) -> np.ndarray:
-    """d(Vos, ln A0, ln GBW) by threshold and by logarithm of the current factor of each transistor, (3, K, 2)."""
-    rows = [[[getattr(one, f"{figure}_by_{cause}") for cause in CAUSES] for one in transistors] for figure in FIGURES]
-    return np.array(rows).reshape(3, -1, 2)
-
-
-def offset_weights(transistors: Sequence[TransistorMismatch]) -> np.ndarray:
-    """Offset that a standard deviation of each transistor's threshold and of its current factor makes, (K, 2) V."""
-    return np.asarray(slopes_of(transistors)[0] * deviations_of(transistors))
+def offset_deviation(transistors: Sequence[TransistorMismatch]) -> float:
+    """Standard deviation of the offset that these transistors make, V."""
+    by_threshold = [one.offset_by_threshold * one.threshold for one in transistors]
+    return math.hypot(*by_threshold, *(one.offset_by_current_factor * one.current_factor for one in transistors))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...circuits.amplifiers.models import AmplifierCell, OnePole, cell_title
 from ...circuits.netlist.netlist import Netlist
-from ...circuits.technology.transistor_mismatch import AmplifierDraw
+from ...circuits.technology.amplifier_draw import AmplifierDraw
 from ..program import AnalogProgram
 
 

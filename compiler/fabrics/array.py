@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ...circuits.technology.amplifier_draw import AmplifierDraw
 from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_range_of
-from ...circuits.technology.transistor_mismatch import AmplifierDraw
 from ..matrices import Matrix
 from ..parts import Parts, Place, Stamps, entry_bound
 

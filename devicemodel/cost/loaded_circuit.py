@@ -29,8 +29,8 @@ from ...circuits.amplifiers.models import AmplifierCell, Macromodel
 from ...circuits.linear.statespace import StateSpace, state_space
 from ...circuits.netlist.elements import GROUND, Resistor
 from ...circuits.netlist.netlist import Netlist
+from ...circuits.technology.amplifier_draw import AmplifierDraw
 from ...circuits.technology.parts import OpAmp
-from ...circuits.technology.transistor_mismatch import AmplifierDraw
 from ...compiler.program import AnalogProgram
 
 GRID = 200

@@ -15,9 +15,9 @@ from typing import Self
 
 import numpy as np
 
+from ....circuits.technology.amplifier_draw import AmplifierDraw
 from ....circuits.technology.die import Die
 from ....circuits.technology.parts import Resistors
-from ....circuits.technology.transistor_mismatch import AmplifierDraw
 from ...parts import Dissipation, Place
 from ...symbolic_law import Expr, Line, Output, SymbolicLaw, Term, term
 from ..crossbar_parts import CrossbarParts
