@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...circuits.amplifiers.models import AmplifierCell, OnePole
 from ...circuits.netlist.elements import GROUND, CurrentSource, Element, VoltageSource
 from ...circuits.netlist.netlist import Netlist
-from ...circuits.technology.transistor_mismatch import AmplifierDraw
+from ...circuits.technology.amplifier_draw import AmplifierDraw
 from ..program import AnalogProgram
 
 
