@@ -1,7 +1,8 @@
 """A designer's folder of a random system, as `thermograd hand-over` writes it, and what ngspice makes of its testbench and deck.
 
     python benchmarks/compiler/hand_over.py                                   # the board of docs/fabrication.md, 5 s
-    python benchmarks/compiler/hand_over.py --unknowns 4 --picture docs/board.png
+    python benchmarks/compiler/hand_over.py --unknowns 3 --seed 1 --picture docs/board.png
+    python benchmarks/compiler/hand_over.py --unknowns 3 --technology gf180mcu --fabric crossbar --transistors      # needs thermograd[pdk]
 
 Without ngspice the folder is written and not run.
 """
@@ -16,10 +17,21 @@ from pathlib import Path
 
 import numpy as np
 
-from thermograd import compile_matrix
+from thermograd import Amplifier, compile_matrix
+from thermograd.circuits.technology.pdk import process
 from thermograd.report.figures.schematic import array_picture
 from thermograd.report.figures.style import save, styled
 from thermograd.report.hand_over import hand_over
+
+AMPLIFIERS = Path(__file__).parents[2] / "examples" / "amplifiers"
+
+
+def transistors(name: str) -> Amplifier:
+    """The example's amplifier in this process."""
+    volts = process(name).supply
+    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
+    ends = ("inp", "inn"), ("outp", "outn")
+    return Amplifier.read_spice(AMPLIFIERS / f"{name}.cir", name, *ends, supplies, reference=volts / 2)
 
 
 def system(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,11 +51,15 @@ def main() -> None:
     parser.add_argument("--rounding", default="nearest")
     parser.add_argument("--dies", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("out/hand_over"))
+    parser.add_argument(
+        "--transistors", action="store_true", help="of the process --technology: amplifiers and passives as its devices"
+    )
     parser.add_argument("--picture", type=Path, help="also draw the board as .png")
     given = parser.parse_args()
     matrix, b = system(given.unknowns, given.seed)
     program = compile_matrix(matrix, given.fabric, given.technology, b=b, rounding=given.rounding)
-    done = hand_over(program, b, given.out, dies=given.dies, seed=given.seed)
+    made = (transistors(given.technology), process(given.technology)) if given.transistors else (None, None)
+    done = hand_over(program, b, given.out, *made, dies=given.dies, seed=given.seed)
     print(done.text)
     if given.picture:
         from thermograd.compiler.hand_over.board import board_of
@@ -59,8 +75,13 @@ def main() -> None:
         ("testbench.cir", r"^(?:PASSED|FAILED).*"),
         ("monte_carlo.cir", r"^(?:relative|predicted)_rms.*"),
     ):
-        if (given.out / name).exists():
+        if (given.out / name).exists() and not (given.transistors and name != "testbench.cir"):
             run = subprocess.run([ngspice, "-b", name], cwd=given.out, capture_output=True, text=True, check=False)
+            rows = np.array([line.split("\t")[1:7] for line in run.stdout.splitlines() if re.match(r"\d+\t", line)])
+            if name == "testbench.cir":
+                found, _, nominal, _, share = rows.astype(float).T[1:]
+                off = np.linalg.norm(found - nominal) / np.linalg.norm(nominal)
+                print(f"off the nominal circuit by {off:.3g} (relative), at most {share.max():.2g} of the tolerance")
             print(f"{name}: exit code {run.returncode}; {'; '.join(re.findall(wanted, run.stdout, re.MULTILINE))}")
 
 
