@@ -96,7 +96,7 @@ def table(kept: dict[str, Any]) -> None:
         "| | corner, °C, supply | A0 dB | GBW MHz | phase margin | slew V/us | limit V | noise nV/√Hz, 1/f corner | mean's loop: A0",
         end="",
     )
-    print(" dB, |A| = 1 at MHz, margin | R_out kohm | power mW |\n|" + "---|" * 11)
+    print(" dB, unity gain at MHz, margin | R_out kohm | power mW |\n|" + "---|" * 11)
     for name in ("gf180mcu", "sky130"):
         for key, row in kept[name].items():
             corner, celsius, supply = key.split()
