@@ -58,8 +58,9 @@ def main() -> None:
     given = parser.parse_args()
     matrix, b = system(given.unknowns, given.seed)
     program = compile_matrix(matrix, given.fabric, given.technology, b=b, rounding=given.rounding)
-    made = (transistors(given.technology), process(given.technology)) if given.transistors else (None, None)
-    done = hand_over(program, b, given.out, *made, dies=given.dies, seed=given.seed)
+    cell = transistors(given.technology) if given.transistors else None
+    devices = process(given.technology) if given.transistors else None
+    done = hand_over(program, b, given.out, cell, devices, given.dies, given.seed)
     print(done.text)
     if given.picture:
         from thermograd.compiler.hand_over.board import board_of
