@@ -81,9 +81,9 @@ from .technology.parts import Thermal as Thermal
 from .technology.parts import Variation as Variation
 from .technology.parts import Wires as Wires
 from .technology.pdk.corners import at_corner as at_corner
+from .technology.pdk.pelgrom import Pelgrom as Pelgrom
 from .technology.pdk.process_record import Process as Process
 from .technology.pdk.registry import process as process
-from .technology.pelgrom import Pelgrom as Pelgrom
 from .technology.presets import as_technology as as_technology
 from .technology.presets import preset as preset
 from .technology.presets import thermal_preset as thermal_preset

@@ -28,7 +28,7 @@ from ..netlist.semiconductors import Mosfet
 from ..ngspice.run import run
 from ..technology.amplifier_draw import deviations_of, slopes_of
 from ..technology.mismatch import transistors_of, with_mismatch
-from ..technology.pelgrom import Pelgrom
+from ..technology.pdk.pelgrom import Pelgrom
 from ..technology.transistor_mismatch import CAUSES, FIGURES, TransistorMismatch
 from .testbench import Bench
 from .user_netlist import Amplifier

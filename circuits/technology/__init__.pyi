@@ -22,7 +22,7 @@ from .parts import Switches as Switches
 from .parts import Thermal as Thermal
 from .parts import Variation as Variation
 from .parts import Wires as Wires
-from .pelgrom import Pelgrom as Pelgrom
+from .pdk.pelgrom import Pelgrom as Pelgrom
 from .presets import PRESETS as PRESETS
 from .presets import RECORDS as RECORDS
 from .presets import SITUATIONS as SITUATIONS

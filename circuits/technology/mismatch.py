@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..netlist.netlist import Netlist
 from ..netlist.semiconductors import Mosfet
 from .die import transistor_deviates
-from .pelgrom import Pelgrom
+from .pdk.pelgrom import Pelgrom
 
 
 @dataclass(frozen=True)

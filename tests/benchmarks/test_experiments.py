@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from thermograd.circuits.technology.presets import PRESETS
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.optim.training.experiment import Experiment, run_experiment
 
@@ -45,7 +46,10 @@ def test_every_experiment_on_mnist_runs(file, tmp_path):
 def test_the_card_of_the_dies_is_calibrated():
     for file in ON_MNIST:
         for run in Experiment.read(file).runs:
-            if run.device is not None and run.device.card is not None:
+            if run.device is not None and run.device.card not in (
+                None,
+                *PRESETS,
+            ):  # a preset's own figures are not fitted
                 assert DeviceCard.read(run.device.card).held_out.systems > 0
 
 

@@ -20,6 +20,7 @@ from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.technology.parts import PROGRAMMING_ERRORS
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.technology import Technology
+from thermograd.circuits.technology.transistor_mismatch import TransistorMismatch
 from thermograd.compiler.effects import EFFECTS
 from thermograd.compiler.fabrics.registry import fabric_named
 from thermograd.compiler.limitations import not_modelled
@@ -75,6 +76,10 @@ TURNED: dict[str, Any] = {
         "capacitors__tolerance": 0.0,
         "capacitors__pelgrom_coefficient": 1e-8,
         "capacitors__area": 1e-12,
+    },
+    "opamp__transistors": {
+        "opamp__offset": 0.0,
+        "opamp__transistors": (TransistorMismatch(name="M1", threshold=5e-3, offset_by_threshold=1.0),),
     },
     "opamp__input_area": {
         "opamp__offset": 0.0,

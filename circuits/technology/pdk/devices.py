@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..pelgrom import Pelgrom
+from .pelgrom import Pelgrom
 
 SourceKind: TypeAlias = Literal["foundry", "published"]
 """Whether a figure stands in the installed model files, or is somebody else's."""

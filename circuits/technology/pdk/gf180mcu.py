@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from ..pelgrom import Pelgrom
 from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor, SourceKind
+from .pelgrom import Pelgrom
 from .process_record import Process
 
 _LIBRARY, _SWITCHES = "sm141064.ngspice", "design.ngspice"

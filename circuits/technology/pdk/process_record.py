@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...netlist.model_library import LibraryModel, ModelLibrary
-from ..pelgrom import Pelgrom
 from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
+from .pelgrom import Pelgrom
 
 CORNERS = ("tt", "ff", "ss", "fs", "sf")
 """Of the transistors: typical, both fast, both slow, NMOS fast and PMOS slow, the reverse."""

