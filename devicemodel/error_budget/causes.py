@@ -86,8 +86,11 @@ ADC = Cause(
 OFFSETS = Cause(
     "offsets",
     "input offset voltages of the amplifiers, and what else their transistors' mismatch makes of them",
-    common={"opamp__transistors": ()},
-    technology={"opamp__offset": 0.0, **_of("opamp", None, "offset_pelgrom_coefficient", "input_area")},
+    technology={
+        "opamp__offset": 0.0,
+        "opamp__transistors": (),
+        **_of("opamp", None, "offset_pelgrom_coefficient", "input_area"),
+    },
     card={"offset": 0.0},
 )
 NOISE = Cause(

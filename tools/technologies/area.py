@@ -8,6 +8,7 @@ from thermograd.circuits.amplifiers.user_netlist import Amplifier
 from thermograd.circuits.netlist.elements import Element
 from thermograd.circuits.netlist.semiconductors import Mosfet
 from thermograd.circuits.technology.foundry_areas import LAYOUT, PROCESSES, Sizes, foundry_areas, layout_area
+from thermograd.circuits.technology.pdk.devices import ProcessCapacitor, ProcessResistor
 from thermograd.circuits.technology.pdk.process_record import Process
 from thermograd.circuits.technology.provenance import Figure
 
@@ -80,7 +81,7 @@ def sizes_of(
 def _unit(part: Element, of: Process) -> float:
     """What a number in a part's parameters is in m."""
     model = getattr(getattr(part, "model", None), "name", "").lower()
-    known = [*of.capacitors.values(), *of.resistors.values()]
+    known: list[ProcessCapacitor | ProcessResistor] = [*of.capacitors.values(), *of.resistors.values()]
     return next((float(getattr(one, "parameter_unit", 1.0)) for one in known if one.model.lower() == model), 1.0)
 
 
