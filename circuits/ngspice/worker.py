@@ -27,6 +27,8 @@ _HARMLESS_AT_LOAD = ("Note: No compatibility mode", "Note: can't find init file"
 #: What makes a run's vectors worthless although ngspice delivers them: a missing value taken as 1 mOhm, and an operating
 #: point that every method failed to find before the last one, a pseudo-transient, stopped somewhere.
 _INVALIDATING = ("resistance to low", "source stepping failed")
+# The search for an operating point prints a line for each of up to a hundred steps; what came of it is in other lines.
+_STEPPING = ("Trying gmin", "Note: One successful", "Supplies reduced")
 
 
 class Rejected(Exception):
@@ -135,8 +137,8 @@ def serve(simulator: Simulator, job: dict[str, Any], arrays: list[Array]) -> tup
         simulator.command("run")
         plots = simulator.plots()
         log = list(simulator.log)
-        words = " | ".join(log) or "nothing"
-        if not plots or any(phrase in words for phrase in _INVALIDATING):
+        words = " | ".join(line for line in log if not line.startswith(_STEPPING)) or "nothing"
+        if not plots or any(phrase in line for line in log for phrase in _INVALIDATING):
             raise Rejected(f"ngspice produced no result; it printed: {words}")
         found: dict[str, Array] = {}
         for plot in plots:  # a noise analysis has its totals in one plot and its spectra in the other
