@@ -261,6 +261,10 @@ SEEN = Validity(
 )
 
 
+FEW = (0, 1, 2, 3, 4, 7, 11, 14, 17, 28, 32)
+"""Seeds of dies among which, with both systems below, some read, some are unstable and some are at their rails."""
+
+
 def one_by_one(card, a, b, duration, dies, extrapolate=True):
     """What each die's own device says: outcomes, attempts, bounds crossed, readings."""
     devices = [SurrogateDevice(card, die, extrapolate=extrapolate) for die in dies]
@@ -282,8 +286,8 @@ def test_unstable_and_clipped_dies_leave_the_others_as_they_are(duration, seed, 
     card = card if leak is None else card.replace(leak=leak)
     rng = np.random.default_rng(seed)
     a, b = random_system(8, 80.0, False, rng), rng.standard_normal(8)
-    outcomes, attempts, crossed, x = one_by_one(card, a, b, duration, range(40), extrapolate)
-    together = DieBatch(card, range(40), extrapolate=extrapolate).solve(a, b, duration)
+    outcomes, attempts, crossed, x = one_by_one(card, a, b, duration, FEW, extrapolate)
+    together = DieBatch(card, FEW, extrapolate=extrapolate).solve(a, b, duration)
     assert together.outcomes == outcomes
     assert together.attempts.tolist() == attempts
     assert together.violations == crossed
