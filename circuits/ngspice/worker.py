@@ -137,7 +137,7 @@ def serve(simulator: Simulator, job: dict[str, Any], arrays: list[Array]) -> tup
         simulator.command("run")
         plots = simulator.plots()
         log = list(simulator.log)
-        words = " | ".join(line for line in log if not line.startswith(_STEPPING)) or "nothing"
+        words = " | ".join(line for line in log if not line.startswith(_STEPPING) or "failed" in line) or "nothing"
         if not plots or any(phrase in line for line in log for phrase in _INVALIDATING):
             raise Rejected(f"ngspice produced no result; it printed: {words}")
         found: dict[str, Array] = {}
