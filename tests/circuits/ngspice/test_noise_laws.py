@@ -147,10 +147,9 @@ def test_rc_network_has_kt_over_c_whatever_its_conductances_are():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quality", [2.0, 10.0])
-def test_coupled_oscillators_have_kt_over_gamma_and_kt_over_c(quality):
-    """Fluxes kT Gamma^-1 and voltages kT C^-1 at either damping; not if one cell's resistor is hotter than the others."""
-    netlist, gamma, capacitance, legs = mesh(quality, n=3)
+def test_coupled_oscillators_have_kt_over_gamma_and_kt_over_c():
+    """Fluxes kT Gamma^-1 and voltages kT C^-1; not if one cell's resistor is hotter than the others."""
+    netlist, gamma, capacitance, legs = mesh(2.0, n=3)
     step = 0.03 / np.abs(state_space(netlist, {}).eigenvalues).max()
     outputs = to_ground([f"x{i}" for i in range(3)] + [f"n{i}" for i in range(3)])
     found = measured(netlist, outputs, johnson_currents(netlist, step), 500_000, seed=22)
@@ -304,7 +303,7 @@ def test_cross_spectra_are_real_at_one_temperature_and_not_under_a_gradient():
 
     Of K independent windows the imaginary part of S_12 has the variance (S_11 S_22 - Re^2 + Im^2) / 2K.
     """
-    h, length, count = 2e-8, 2048, 600_000
+    h, length, count = 2e-8, 2048, 200_000
     outputs, gradient = to_ground("ab"), pair(100.0, 1100.0)
 
     def imaginary(netlist, seed):
@@ -325,6 +324,6 @@ def test_cross_spectra_are_real_at_one_temperature_and_not_under_a_gradient():
 
     for netlist, law, wrong in ((pair(600.0, 600.0), 0.0, 1.0), (gradient, 1.0, 0.0), (pair(1100.0, 100.0), -1.0, 1.0)):
         value, error = imaginary(netlist, seed=28)
-        assert error < 0.04
+        assert error < 0.07
         assert within(value, law, error)
         assert not within(value, wrong, error)
