@@ -40,7 +40,8 @@ def amplifier_of(name: str) -> Amplifier:
 
 def area_of(name: str, amplifier: Amplifier) -> float:
     """Layout area from the sizes of its parts, m^2; plain resistors, which a netlist gives no size, are left out."""
-    known, sizes = process(name), {"transistors": [], "capacitors": [], "resistors": []}  # type: ignore[var-annotated]
+    known = process(name)
+    sizes: dict[str, list[Any]] = {"transistors": [], "capacitors": [], "resistors": []}
     for part in amplifier.parts:
         if isinstance(part, Mosfet):
             values = part.values

