@@ -15,12 +15,13 @@ from ...devicemodel.device import Device
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.devices.spice import SpiceDevice
 from ...devicemodel.devices.surrogate import SurrogateDevice
+from ...devicemodel.host.readout import ReadOut
 from ...devicemodel.host.refine import Refined
 
 _OF = {
     "ideal": frozenset({"kappa0", "tau", "friction"}),
-    "surrogate": frozenset({"card", "extrapolate", "layout"}),
-    "spice": frozenset({"technology", "fabric", "layout", "noise"}),
+    "surrogate": frozenset({"card", "extrapolate", "layout", "read_out"}),
+    "spice": frozenset({"technology", "fabric", "layout", "noise", "read_out"}),
 }
 
 
@@ -47,6 +48,8 @@ class DeviceChoice(Record):
     """Of SPICE: Johnson noise, against what the technology says."""
     layout: bool | None = None
     """Of surrogate and SPICE: the array with its wires and switches."""
+    read_out: dict[str, Any] | None = None
+    """Of surrogate and SPICE: arguments of `ReadOut`, such as {null_offsets = true}; None: one read."""
     kappa0: float | None = None
     """Of the ideal device: strength of its white noise, problem units squared per tau."""
     tau: float | None = None
@@ -70,6 +73,7 @@ class DeviceChoice(Record):
                 f"preset's name ({', '.join(PRESETS)})"
             )
         self._refined(IdealDevice())
+        self._read_out()
 
     def read(self, folder: Path) -> DeviceChoice:
         """The choice with paths made absolute, relative ones from a folder. InputError for a file that is missing or damaged."""
@@ -119,8 +123,17 @@ class DeviceChoice(Record):
         if self.kind == "spice":
             technology = _technology(self.technology or "ideal")
             fabric = self.fabric or "auto"
-            return SpiceDevice(technology, die, fabric, self.noise, seed=seed, layout=bool(self.layout))
-        return SurrogateDevice(self._card(), die, seed, layout=bool(self.layout), extrapolate=bool(self.extrapolate))
+            layout, read_out = bool(self.layout), self._read_out()
+            return SpiceDevice(technology, die, fabric, self.noise, seed=seed, read_out=read_out, layout=layout)
+        return SurrogateDevice(
+            self._card(), die, seed, self._read_out(), layout=bool(self.layout), extrapolate=bool(self.extrapolate)
+        )
+
+    def _read_out(self) -> ReadOut:
+        try:
+            return ReadOut(**(self.read_out or {}))
+        except TypeError as error:
+            raise InputError(f"device field read_out is {self.read_out}: {error}; give arguments of ReadOut") from None
 
     def _card(self) -> DeviceCard:
         assert self.card is not None

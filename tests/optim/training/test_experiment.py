@@ -6,7 +6,9 @@ import tomllib
 import pytest
 
 from thermograd.circuits.errors import InputError
+from thermograd.devicemodel.host.readout import ReadOut
 from thermograd.optim.tasks.digits import digits
+from thermograd.optim.training.device_choice import DeviceChoice
 from thermograd.optim.training.experiment import Experiment, run_experiment
 from thermograd.optim.training.train import train
 
@@ -77,6 +79,8 @@ def test_every_run_with_every_seed_and_die(tmp_path):
         ("steps = 3", "steps = 0", "^run 'TNGD, die': field steps: Input should be greater than or equal to 1, got 0$"),
         ("lr = 0.02", 'schedule = "constant"', "^run 'Adam': schedule is given twice"),
         ("extrapolate = true", "refined = { round = 2 }", "^run 'TNGD, die': .* unexpected keyword argument 'round'"),
+        ("extrapolate = true", "read_out = { read = 2 }", "^run 'TNGD, die': .* unexpected keyword argument 'read'"),
+        ("extrapolate = true", "read_out = { reads = 0 }", "reads is 0: give an integer >= 1"),
     ],
 )
 def test_errors_of_the_file_say_what_there_is(old, new, message):
@@ -135,3 +139,9 @@ def test_runs_that_differ_by_their_label_alone_are_one_job(tmp_path):
     assert [one.label for one in result.runs] == ["a", "b"]
     assert result.runs[0].history == result.runs[1].history
     assert len(list((tmp_path / "jobs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("rest", ['kind = "surrogate", card = "integrated"', 'kind = "spice"'])
+def test_a_device_is_read_as_its_choice_says(rest):
+    plain = tomllib.loads(f"device = {{ {rest}, read_out = {{ reads = 3, null_offsets = true }} }}")["device"]
+    assert DeviceChoice(**plain).make(1, 0).read_out == ReadOut(reads=3, null_offsets=True)
