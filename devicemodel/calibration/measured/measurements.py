@@ -11,30 +11,27 @@ node names; nothing in a file is executed. A voltage is written as in a netlist'
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....circuits.errors import InputError
 from ....circuits.files import write_text
+from .csv_table import FORMAT, MARK, declared, parse_csv
+from .delimited import number as parse_number
+from .delimited import read_text_file
 from .parquet import read_parquet, write_parquet
 from .schema import KEYS, RELATIVE, SCHEMAS, Column, kind_of, nodes_of
 
-__all__ = ["FORMAT", "MAX_ROWS", "Measurements", "read_measurements"]
+__all__ = ["FORMAT", "MAX_ROWS", "Measurements", "checked_table", "read_measurements"]
 
-FORMAT = 1
 MAX_ROWS = 1_000_000
-_MARK = "thermograd-measurements"
-_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf)", re.ASCII)
-_CHECKSUM = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +43,14 @@ class Measurements:
         columns: every column of the kind's schema, (rows,) each: numbers as float64, voltages as text.
         source: the file's name, or what the caller calls it.
         sha256: of the file, as `sha256sum` prints it; of a table that was never a file, of its content.
+        notes: what was found in the file and is not in the table, or was taken from its header, in words.
     """
 
     kind: str
     columns: Mapping[str, NDArray[Any]]
     source: str
     sha256: str
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -76,9 +75,11 @@ class Measurements:
             name: np.broadcast_to(np.atleast_1d(np.asarray(values)), (rows,)).tolist()
             for name, values in columns.items()
         }
-        table = _checked(cells, source, lambda row: f"row {row + 1}")
+        table = checked_table(cells, source, lambda row: f"row {row + 1}")
         if table.kind != kind:
             raise InputError(f"{source}: these are the columns of a table of kind {table.kind!r}, not {kind!r}")
+        if table.notes:
+            raise InputError(f"{source}: {table.notes[0]}; leave it out")
         return table
 
     def __len__(self) -> int:
@@ -107,7 +108,7 @@ class Measurements:
         columns = {name: column[np.asarray(chosen)] for name, column in self.columns.items()}
         if not len(next(iter(columns.values()))):
             raise InputError(f"{self.source}: no row is chosen; choose at least one")
-        return Measurements(self.kind, columns, self.source, self.sha256)
+        return Measurements(self.kind, columns, self.source, self.sha256, self.notes)
 
     def split(self, every: int) -> tuple[Measurements, Measurements]:
         """(the rest, every `every`-th point): to fit, and to hold out. Rows of one frequency, time or band stay together.
@@ -115,8 +116,7 @@ class Measurements:
         Raises:
             InputError: `every` below 2, or fewer points than that.
         """
-        fields = [name for name in KEYS[self.kind] if not SCHEMAS[self.kind][name].text]
-        points = np.column_stack([self.columns[name] for name in fields])
+        points = np.column_stack([self.columns[name] for name in _numeric(self.kind)])
         distinct, number = np.unique(points, axis=0, return_inverse=True)
         if every < 2 or len(distinct) < every:
             raise InputError(
@@ -132,16 +132,18 @@ class Measurements:
             InputError: another suffix, or pyarrow is missing.
         """
         target = Path(path)
-        declaration = f"{_MARK} {FORMAT} rows={len(self)} content={self.content}"
+        declaration = f"{MARK} {FORMAT} rows={len(self)} content={self.content}"
         if target.suffix.lower() == ".csv":
             write_text(target, "\n".join([f"# {declaration}", *self._lines(), ""]))
         else:
             _require_suffix(target)
-            write_parquet(target, dict(self.columns), {_MARK: declaration})
+            write_parquet(target, dict(self.columns), {MARK: declaration})
 
 
 def read_measurements(path: str | Path) -> Measurements:
-    """The table in a file, .csv (UTF-8, commas, a line of column names) or .parquet (extra `thermograd[study]`).
+    """The table in a file, .csv (a line of column names; commas, semicolons or tabs) or .parquet (extra `thermograd[study]`).
+
+    Columns that are in no schema are ignored, which `notes` says. What instruments and simulators write is read by `read_bench_file`.
 
     Raises:
         InputError: the file is missing, damaged, cut off, edited, of a later version or of no known kind; a cell is out of its range (named
@@ -149,28 +151,37 @@ def read_measurements(path: str | Path) -> Measurements:
     """
     file = Path(path)
     _require_suffix(file)
+    source = repr(str(file))
+    lines: list[int] | None = None
+    notes: list[str] = []
+    cells: Mapping[str, list[Any]]
     try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if file.suffix.lower() == ".csv":
-            declaration, cells, lines = _read_csv(file)
+            data, text, notes = read_text_file(file)
+            digest = hashlib.sha256(data).hexdigest()
+            table = parse_csv(text, source, MAX_ROWS)
+            declaration, cells, lines = table.declaration, table.columns, table.lines
+            notes += table.notes
         else:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
             cells, metadata = read_parquet(file, MAX_ROWS)
-            declaration, lines = metadata.get(_MARK, ""), None
+            declaration = metadata.get(MARK, "")
     except OSError as error:
         raise InputError(f"measurements {str(file)!r} cannot be read: {error.strerror or error}") from None
-    source = repr(str(file))
-    declared = _declared(declaration, source)
-    if "rows" in declared and int(declared["rows"]) != (rows := len(next(iter(cells.values()), []))):
+    fields = declared(declaration, source)
+    if "rows" in fields and int(fields["rows"]) != (rows := len(next(iter(cells.values()), []))):
         raise InputError(
-            f"measurements {source} declare {declared['rows']} rows and have {rows}: the file was cut off or edited; get it again"
+            f"measurements {source} declare {fields['rows']} rows and have {rows}: the file was cut off or edited; get it again"
         )
-    table = _checked(cells, f"measurements {source}", lambda row: f"line {lines[row]}" if lines else f"row {row + 1}")
-    if "content" in declared and declared["content"] != table.content:
+    checked = checked_table(
+        cells, f"measurements {source}", lambda row: f"line {lines[row]}" if lines else f"row {row + 1}"
+    )
+    if "content" in fields and fields["content"] != checked.content:
         raise InputError(
-            f"measurements {source}: the rows are not those that were written (checksum {table.content[:12]}..., declared "
-            f"{declared['content'][:12]}...); get the file again, or remove its first line if the change is meant"
+            f"measurements {source}: the rows are not those that were written (checksum {checked.content[:12]}..., declared "
+            f"{fields['content'][:12]}...); get the file again, or remove its first line if the change is meant"
         )
-    return Measurements(table.kind, table.columns, file.name, digest)
+    return Measurements(checked.kind, checked.columns, file.name, digest, (*notes, *checked.notes))
 
 
 def _require_suffix(path: Path) -> None:
@@ -178,86 +189,16 @@ def _require_suffix(path: Path) -> None:
         raise InputError(f"measurements {str(path)!r} have the suffix {path.suffix!r}; use .csv or .parquet")
 
 
-def _read_csv(path: Path) -> tuple[str, dict[str, list[Any]], list[int]]:
-    """The declaration, the columns, and the line in the file of each row."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _parse_csv(file, repr(str(path)))
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"measurements {str(path)!r}: byte {error.start} is not UTF-8 text; save the table as CSV in UTF-8"
-        ) from None
+def checked_table(cells: Mapping[str, list[Any]], source: str, place: Callable[[int], str]) -> Measurements:
+    """The table of these columns, whose names are a schema's; others are ignored and noted.
 
+    Args:
+        cells: texts or numbers by column. source: for messages. place: of a row (from 0), for messages, such as "line 7".
 
-def _parse_csv(file: TextIO, source: str) -> tuple[str, dict[str, list[Any]], list[int]]:
-    reader = csv.reader(file, strict=True)
-    declaration, names = "", None
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        for row in reader:
-            if names is None and row and row[0].startswith("#"):
-                text = ",".join(row).lstrip("# ").strip()
-                if text.startswith(_MARK):
-                    declaration = text
-                elif "content=" in text or "rows=" in text:
-                    raise InputError(
-                        f"measurements {source}, line {reader.line_num}: a damaged declaration; it starts with {_MARK!r}. Get the file "
-                        "again, or remove the line if the rows are right"
-                    )
-            elif not any(cell.strip() for cell in row):
-                continue
-            elif names is None:
-                names = [cell.strip() for cell in row]
-                other = next((mark for mark in ";\t" if len(names) == 1 and mark in names[0]), "")
-                if other:
-                    raise InputError(
-                        f"measurements {source}, line {reader.line_num}: the columns are separated by {other!r}; separate them by "
-                        "commas, and write decimals with a point"
-                    )
-            elif len(row) != len(names):
-                raise InputError(
-                    f"measurements {source}, line {reader.line_num}: {len(row)} cells, but there are {len(names)} columns; complete the row"
-                )
-            elif len(rows) == MAX_ROWS:
-                raise InputError(f"measurements {source} have more than {MAX_ROWS} rows; average or thin them")
-            else:
-                rows.append([cell.strip() for cell in row])
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise InputError(
-            f"measurements {source}, line {reader.line_num}: not CSV ({error}); is the file complete?"
-        ) from None
-    if names is None:
-        raise InputError(f"measurements {source} are empty; a line of column names and the rows below it are needed")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise InputError(f"measurements {source}: column {twice[0]!r} is there twice; remove one")
-    return declaration, {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines
-
-
-def _declared(text: str, source: str) -> dict[str, str]:
-    """The fields of a declaration; none if there is no declaration."""
-    if not text:
-        return {}
-    _, *words = text.split()
-    if not words or words[0] != str(FORMAT):
-        raise InputError(
-            f"measurements {source} have format {words[0] if words else ''!r}; this version of thermograd reads {FORMAT}. Use the "
-            "version that wrote them"
-        )
-    fields = dict(word.partition("=")[::2] for word in words[1:])
-    valid = {"rows": re.compile(r"[0-9]{1,9}"), "content": _CHECKSUM}
-    for name, value in fields.items():
-        if name not in valid or not valid[name].fullmatch(value):
-            raise InputError(
-                f"measurements {source}: {name}={value!r} in the declaration is not rows=NUMBER or content=SHA256; get the file again"
-            )
-    return fields
-
-
-def _checked(cells: Mapping[str, list[Any]], source: str, place: Callable[[int], str]) -> Measurements:
-    kind = kind_of(cells, source)
+    Raises:
+        InputError: a missing column, a value out of its range, a quantity that is there twice.
+    """
+    kind, ignored = kind_of(cells, source)
     schema = SCHEMAS[kind]
     rows = len(next(iter(cells.values())))
     if rows == 0:
@@ -275,7 +216,8 @@ def _checked(cells: Mapping[str, list[Any]], source: str, place: Callable[[int],
     _check_rows(kind, columns, source, place)
     _reject_duplicates(kind, columns, source, place)
     table = Measurements(kind, columns, source, "")
-    return Measurements(kind, columns, source, table.content)
+    notes = (f"column {', '.join(map(repr, ignored))} is not one of a {kind} and is ignored",) if ignored else ()
+    return Measurements(kind, columns, source, table.content, notes)
 
 
 def _column(values: list[Any], name: str, column: Column, source: str, place: Callable[[int], str]) -> NDArray[Any]:
@@ -291,12 +233,14 @@ def _column(values: list[Any], name: str, column: Column, source: str, place: Ca
             found.append(value)
             continue
         try:
-            number = math.nan if isinstance(value, str) and not _NUMBER.fullmatch(value) else float(value)
+            number = parse_number(value, False) if isinstance(value, str) else float(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         inside = column.low <= number <= column.high and not (column.strict and number == column.low)
         if not inside or (math.isinf(number) and not column.infinite):
-            raise InputError(f"{where}: {column.range} is needed ({column.meaning})")
+            absent = str(value).strip().lower() in ("", "nan", "none", "n/a", "na", "-")
+            remedy = "; remove the row if nothing was measured there" if absent else ""
+            raise InputError(f"{where}: {column.range} is needed ({column.meaning}){remedy}")
         found.append(number)
     return np.array(found, dtype=str if column.text else np.float64)
 
@@ -323,7 +267,7 @@ def _check_rows(kind: str, columns: Mapping[str, NDArray[Any]], source: str, pla
 def _reject_duplicates(
     kind: str, columns: Mapping[str, NDArray[Any]], source: str, place: Callable[[int], str]
 ) -> None:
-    numbers = [columns[name].tolist() for name in KEYS[kind] if not SCHEMAS[kind][name].text]
+    numbers = [columns[name].tolist() for name in _numeric(kind)]
     voltages = [columns[name].tolist() for name in KEYS[kind] if SCHEMAS[kind][name].text]
     # Names ignore case, and a difference is known whichever way round it was measured.
     known = {name: "-".join(sorted(nodes_of(name.lower()))) for column in voltages for name in set(column)}
@@ -331,6 +275,15 @@ def _reject_duplicates(
     for row, (number, voltage) in enumerate(zip(zip(*numbers, strict=True), zip(*voltages, strict=True), strict=True)):
         first = seen.setdefault((*number, *sorted(known[name] for name in voltage)), row)
         if first != row:
-            raise InputError(
-                f"{source}, {place(row)}: the same quantity as {place(first)}; average them, or put a repetition into another table"
+            what = ", ".join(
+                f"{columns[name][row]:g}" if name in _numeric(kind) else columns[name][row] for name in KEYS[kind]
             )
+            raise InputError(
+                f"{source}, {place(row)}: the same quantity as {place(first)} ({what}); average them, or put a repetition into another "
+                "table"
+            )
+
+
+def _numeric(kind: str) -> list[str]:
+    """The numbers among the columns that say which quantity a row holds."""
+    return [name for name in KEYS[kind] if not SCHEMAS[kind][name].text]

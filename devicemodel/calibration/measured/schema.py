@@ -101,19 +101,49 @@ def nodes_of(voltage: str) -> tuple[str, str]:
     return plus, minus
 
 
-def kind_of(names: Iterable[str], source: str) -> str:
-    """The kind of table that has these columns."""
-    given = set(names)
-    for kind, schema in SCHEMAS.items():
-        allowed = {*schema, "rel_std"} if kind == "spectrum" else set(schema)
-        required = {name for name, column in schema.items() if column.default is None} - {"averages"}
-        enough = kind != "spectrum" or len(given & {"averages", "rel_std"}) == 1
-        if required <= given <= allowed and enough:
-            return kind
-    kinds = "; ".join(
-        f"{kind}: " + ", ".join(name if column.default is None else f"[{name}]" for name, column in schema.items())
-        for kind, schema in SCHEMAS.items()
-    )
-    raise InputError(
-        f"{source}: columns {', '.join(sorted(given))} are those of no kind of table; there are {kinds} (rel_std may stand for averages)"
-    )
+def kind_of(names: Iterable[str], source: str) -> tuple[str, list[str]]:
+    """The kind of table that these columns fit best, and the columns that it does not have.
+
+    Raises:
+        InputError: a column of the kind is missing, which is named; or no kind, or two, fit best.
+    """
+    given = list(names)
+    fits = {kind: [name for name in _required(kind) if any(one in given for one in name)] for kind in SCHEMAS}
+    most = max(len(found) for found in fits.values())
+    best = [kind for kind, found in fits.items() if len(found) == most]
+    if len(best) > 1:
+        complete = [kind for kind in best if len(fits[kind]) == len(_required(kind))]
+        if len(complete) > 1:
+            raise InputError(
+                f"{source} has the columns of a {complete[0]} and of a {complete[1]}; put them into two tables"
+            )
+        best = complete
+    if not best or most == 0:
+        kinds = "; ".join(
+            f"{kind}: " + ", ".join(name if column.default is None else f"[{name}]" for name, column in schema.items())
+            for kind, schema in SCHEMAS.items()
+        )
+        raise InputError(
+            f"{source}: columns {', '.join(given)} are those of no kind of table; there are {kinds} (rel_std may stand for averages)"
+        )
+    kind = best[0]
+    allowed = {*SCHEMAS[kind], *(one for name in _required(kind) for one in name)}
+    other = [name for name in given if name not in allowed]
+    missing = [" (or ".join(name) + ")" * (len(name) - 1) for name in _required(kind) if name not in fits[kind]]
+    if missing:
+        unknown = f"; {', '.join(map(repr, other))}: not known" if other else ""
+        raise InputError(
+            f"{source} has no column {' and no column '.join(missing)}, which a {kind} needs{unknown}. Add or rename it"
+        )
+    if "averages" in given and "rel_std" in given and kind == "spectrum":
+        raise InputError(f"{source} has averages and rel_std, which say the same; leave one of them out")
+    return kind, other
+
+
+def _required(kind: str) -> list[tuple[str, ...]]:
+    """Columns that a kind cannot do without, each with those that may stand for it."""
+    return [
+        (name, "rel_std") if name == "averages" else (name,)
+        for name, column in SCHEMAS[kind].items()
+        if column.default is None
+    ]

@@ -138,12 +138,17 @@ def test_later_versions_and_odd_declarations_raise(tmp_path):
     ("text", "message"),
     [
         ("", "are empty"),
-        ("frequency_hz,node\n1,n1\n", "those of no kind of table"),
-        (SPECTRUM.replace("averages", "rms"), "those of no kind of table"),
+        ("node,x\nn1,1\n", "those of no kind of table"),
+        ("frequency_hz,node\n1,n1\n", r"no column density_v2_per_hz and no column averages \(or rel_std\), which a spectrum needs"),
+        (SPECTRUM.replace("averages", "rms"), r"has no column averages \(or rel_std\), which a spectrum needs; 'rms': not"),
+        (GOOD["trace"].replace("std_v", "note"), "has no column std_v, which a trace needs; 'note': not known"),
+        (GOOD["correlation"].replace("correlation", "rho"), "has no column correlation, which a correlation needs; 'rho'"),
+        (GOOD["covariance"].replace("v2\n", "v2,correlation,std\n").replace("-11", "-11,0,1"), "of a covariance and of a correlation"),
+        (SPECTRUM.replace("5e-13", ""), "line 3: density_v2_per_hz = '': a finite number is needed .*remove the row"),
         (SPECTRUM.splitlines()[0], "no rows below"),
         (SPECTRUM.replace("200,n1", "200"), r"line 3: 3 cells, but there are 4 columns"),
         (SPECTRUM.replace("5e-13", "-5e-13"), r"line 3: the density of one voltage must be > 0"),
-        (SPECTRUM.replace("5e-13", "nan"), r"line 3: density_v2_per_hz = 'nan': a finite number is needed"),
+        (SPECTRUM.replace("5e-13", "nan"), r"line 3: density_v2_per_hz = 'nan': a finite number is needed .*remove the row if"),
         (SPECTRUM.replace("5e-13", "1_0"), "density_v2_per_hz = '1_0'"),
         (SPECTRUM.replace("5e-13", "1e999"), "density_v2_per_hz = '1e999'"),
         (SPECTRUM.replace("5e-13", "__import__('os')"), r"line 3: density_v2_per_hz = \"__import__\('os'\)\": a finite number"),
@@ -153,7 +158,7 @@ def test_later_versions_and_odd_declarations_raise(tmp_path):
         (SPECTRUM.replace("200,n1", "200,n1;shell rm"), "line 3: node = 'n1;shell rm'"),
         (SPECTRUM.replace("200,n1", "200,0"), "is always zero"),
         (SPECTRUM.replace("200,n1", "200,a-b-c"), "line 3: node = 'a-b-c'"),
-        (SPECTRUM.replace("200,n1", "100,n1"), "line 3: the same quantity as line 2"),
+        (SPECTRUM.replace("200,n1", "100,n1"), r"line 3: the same quantity as line 2 \(100, n1, n1\); average them"),
         (SPECTRUM + '"', "not CSV"),
         ("node,node,volts\na,a,1\n", "column 'node' is there twice"),
         (GOOD["covariance"].replace("200,5e4", "5e4,200"), "line 3: f_lo_hz must be below f_hi_hz"),
@@ -180,7 +185,7 @@ def test_relative_errors_stand_for_averages(tmp_path):
     table = read_measurements(file(tmp_path, SPECTRUM.replace("averages", "rel_std").replace(",50", ",0.1")))
     np.testing.assert_allclose(table.columns["averages"], 100.0)
     both = "frequency_hz,node,density_v2_per_hz,averages,rel_std\n1,a,1,4,0.5\n"
-    assert "no kind of table" in rejection(tmp_path, both)
+    assert "leave one of them out" in rejection(tmp_path, both)
 
 
 def test_too_many_rows_raise_before_they_are_kept(tmp_path, monkeypatch):
@@ -336,11 +341,35 @@ def test_a_written_table_with_a_changed_byte_is_the_same_or_an_input_error(place
         pass
 
 
-def test_separators_and_damaged_declarations_are_named(tmp_path):
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("comma", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_the_dialects_of_spreadsheets_hold_the_same_table(mark, comma, encoding, tmp_path):
+    plain = read_measurements(file(tmp_path, GOOD["trace"]))
+    rows = [row.split(",") for row in GOOD["trace"].split()]
+    rows = [[*row, "Größe" if i == 0 else "1.5", ""] for i, row in enumerate(rows)]
+    quote = '"' if mark == "," else ""
+    text = "\r\n".join(
+        mark.join(quote + (cell.replace(".", ",") if comma else cell) + quote for cell in row) for row in rows
+    )
+    path = tmp_path / "dialect.csv"
+    path.write_bytes(text.encode(encoding))
+    table = read_measurements(path)
+    assert table.content == plain.content
+    assert "column 'Größe' is not one of a trace and is ignored" in table.notes
+    assert ("decimal commas" in table.notes) == comma
+    assert any("Latin-1" in note for note in table.notes) == (encoding == "latin-1")
+
+
+def test_commas_and_points_in_one_table_raise(tmp_path):
+    text = "time_s;node;volts;std_v\n0;n1;1,234;0.1\n"
+    assert "'1,234' in line 2 has a comma where '0.1' in line 2 has a decimal point" in rejection(tmp_path, text)
+    # the negative control: thousands are not guessed, and a table of points only is not touched
+    assert read_measurements(file(tmp_path, text.replace("1,234", "1.234"))).columns["volts"].tolist() == [1.234]
+
+
+def test_damaged_declarations_are_named(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("time_s;node;volts;std_v\n0;n1;1,0;0,1\n", encoding="utf-8")
-    with pytest.raises(InputError, match="separated by ';'; separate them by commas"):
-        read_measurements(path)
     Measurements.of("trace", time_s=[0.0, 1e-6], node="n1", volts=[1.0, 0.5], std_v=0.1).write(path)
     path.write_text(path.read_text().replace("thermograd-m", "thermogrod-m").replace("0.5", "0.7"), encoding="utf-8")
     with pytest.raises(InputError, match="line 1: a damaged declaration"):
