@@ -6,6 +6,7 @@ from .calibration.evidence import explained_variance as explained_variance
 from .calibration.identifiability import Unidentifiable as Unidentifiable
 from .calibration.measured.calibrate import calibrate_from_measurements as calibrate_from_measurements
 from .calibration.measured.calibrate import check_measurements as check_measurements
+from .calibration.measured.formats.read import read_bench_file as read_bench_file
 from .calibration.measured.measurements import Measurements as Measurements
 from .calibration.measured.measurements import read_measurements as read_measurements
 from .calibration.measured.result import Check as Check
@@ -155,6 +156,7 @@ __all__ = [
     "handovers",
     "measure_cells",
     "random_system",
+    "read_bench_file",
     "read_measurements",
     "refinement_outlook",
     "rounds_to",

@@ -1,5 +1,6 @@
 from .calibrate import calibrate_from_measurements as calibrate_from_measurements
 from .calibrate import check_measurements as check_measurements
+from .formats.read import read_bench_file as read_bench_file
 from .measurements import Measurements as Measurements
 from .measurements import read_measurements as read_measurements
 from .result import Check as Check
@@ -23,5 +24,6 @@ __all__ = [
     "Verdict",
     "calibrate_from_measurements",
     "check_measurements",
+    "read_bench_file",
     "read_measurements",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from ....circuits.errors import InputError
 from .delimited import decimal_comma, dialect_notes, separator, split_rows
@@ -26,7 +27,7 @@ class CsvTable:
     """
 
     declaration: str
-    columns: dict[str, list[str]]
+    columns: dict[str, list[Any]]
     lines: list[int]
     notes: list[str] = field(default_factory=list)
 

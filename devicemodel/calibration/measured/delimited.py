@@ -21,7 +21,7 @@ MAX_BYTES = 128 * 2**20
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf)", re.ASCII)
 _POINT = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_NAMES = {";": "semicolons", "\t": "tabs", ",": "commas"}
+_NAMES = {";": "semicolons", "\t": "tabs", ",": "commas", " ": "blanks"}
 
 
 def read_text_file(path: Path) -> tuple[bytes, str, list[str]]:
@@ -63,10 +63,13 @@ def decode(data: bytes, source: str) -> tuple[str, list[str]]:
 
 
 def separator(text: str) -> str:
-    """';' or a tab where most of the first lines have one, else ','."""
+    """';' or a tab where most of the first lines have one, else ',', or blanks where there is no comma."""
     lines = [line for line in text[:20_000].splitlines()[:60] if line.strip() and not line.startswith("#")]
     # Decimal commas make commas frequent, so that they come last.
-    return next((mark for mark in ";\t" if 2 * sum(mark in line for line in lines) > len(lines)), ",")
+    blanks = not any("," in line for line in lines) and 2 * sum(len(line.split()) > 1 for line in lines) > len(lines)
+    return next(
+        (mark for mark in ";\t" if 2 * sum(mark in line for line in lines) > len(lines)), " " if blanks else ","
+    )
 
 
 def split_rows(text: str, mark: str, source: str, most: int) -> tuple[list[list[str]], list[int]]:
@@ -77,7 +80,8 @@ def split_rows(text: str, mark: str, source: str, most: int) -> tuple[list[list[
     """
     rows: list[list[str]] = []
     lines: list[int] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    blanks = {"delimiter": " ", "skipinitialspace": True} if mark == " " else {"delimiter": mark}
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, **blanks)
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]

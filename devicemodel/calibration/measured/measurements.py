@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from ....circuits.errors import InputError
 from ....circuits.files import write_text
-from .csv_table import FORMAT, MARK, declared, parse_csv
+from .csv_table import FORMAT, MARK, CsvTable, declared, parse_csv
 from .delimited import number as parse_number
 from .delimited import read_text_file
 from .parquet import read_parquet, write_parquet
 from .schema import KEYS, RELATIVE, SCHEMAS, Column, kind_of, nodes_of
 
-__all__ = ["FORMAT", "MAX_ROWS", "Measurements", "checked_table", "read_measurements"]
+__all__ = ["FORMAT", "MAX_ROWS", "Measurements", "checked_table", "read_measurements", "table_of_csv"]
 
 MAX_ROWS = 1_000_000
 
@@ -151,37 +151,53 @@ def read_measurements(path: str | Path) -> Measurements:
     """
     file = Path(path)
     _require_suffix(file)
-    source = repr(str(file))
-    lines: list[int] | None = None
-    notes: list[str] = []
-    cells: Mapping[str, list[Any]]
     try:
         if file.suffix.lower() == ".csv":
             data, text, notes = read_text_file(file)
-            digest = hashlib.sha256(data).hexdigest()
-            table = parse_csv(text, source, MAX_ROWS)
-            declaration, cells, lines = table.declaration, table.columns, table.lines
-            notes += table.notes
-        else:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            cells, metadata = read_parquet(file, MAX_ROWS)
-            declaration = metadata.get(MARK, "")
+            table = parse_csv(text, repr(str(file)), MAX_ROWS)
+            return table_of_csv(file, data, table, notes)
+        data = file.read_bytes()
+        cells, metadata = read_parquet(file, MAX_ROWS)
     except OSError as error:
         raise InputError(f"measurements {str(file)!r} cannot be read: {error.strerror or error}") from None
+    return _declared_table(file, data, metadata.get(MARK, ""), cells, lambda row: f"row {row + 1}", [])
+
+
+def table_of_csv(file: Path, data: bytes, table: CsvTable, notes: Sequence[str]) -> Measurements:
+    """The checked table of a file's parsed text, with the digest of its bytes.
+
+    Raises:
+        InputError: as `read_measurements`.
+    """
+    return _declared_table(
+        file, data, table.declaration, table.columns, lambda row: f"line {table.lines[row]}", [*notes, *table.notes]
+    )
+
+
+def _declared_table(
+    file: Path,
+    data: bytes,
+    declaration: str,
+    cells: Mapping[str, list[Any]],
+    place: Callable[[int], str],
+    notes: Sequence[str],
+) -> Measurements:
+    """A checked table that holds what its declaration says."""
+    source = repr(str(file))
     fields = declared(declaration, source)
     if "rows" in fields and int(fields["rows"]) != (rows := len(next(iter(cells.values()), []))):
         raise InputError(
             f"measurements {source} declare {fields['rows']} rows and have {rows}: the file was cut off or edited; get it again"
         )
-    checked = checked_table(
-        cells, f"measurements {source}", lambda row: f"line {lines[row]}" if lines else f"row {row + 1}"
-    )
+    checked = checked_table(cells, f"measurements {source}", place)
     if "content" in fields and fields["content"] != checked.content:
         raise InputError(
             f"measurements {source}: the rows are not those that were written (checksum {checked.content[:12]}..., declared "
             f"{fields['content'][:12]}...); get the file again, or remove its first line if the change is meant"
         )
-    return Measurements(checked.kind, checked.columns, file.name, digest, (*notes, *checked.notes))
+    return Measurements(
+        checked.kind, checked.columns, file.name, hashlib.sha256(data).hexdigest(), (*notes, *checked.notes)
+    )
 
 
 def _require_suffix(path: Path) -> None:
