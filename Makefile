@@ -15,7 +15,7 @@ export PYTHON EXTRAS
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ngspice gnucap demo test fuzz lint format board technologies bench
+.PHONY: help setup ngspice gnucap demo test fuzz lint format board technologies cards bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ board: setup ## a real two-node board, measured against predicted: make board DA
 
 technologies: setup ## make the presets of open foundries' processes from their models (extra pdk): make technologies NAMES=gf180mcu
 	$(BIN)/python -m tools.technologies $(NAMES)
+
+cards: setup ## calibrate the cards that come with the package against ngspice: make cards NAMES=integrated
+	$(BIN)/python -m tools.cards $(NAMES)
 
 bench: setup ## run every script in benchmarks/
 	@for script in $(wildcard benchmarks/*/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

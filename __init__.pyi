@@ -39,6 +39,7 @@ from .devicemodel.calibration.measured.calibrate import calibrate_from_measureme
 from .devicemodel.calibration.measured.result import Prior as Prior
 from .devicemodel.calibration.simulated import calibrate as calibrate
 from .devicemodel.card import DeviceCard as DeviceCard
+from .devicemodel.card import shipped_card as shipped_card
 from .devicemodel.cascade.device import CascadeDevice as CascadeDevice
 from .devicemodel.device import Outcome as Outcome
 from .devicemodel.device import Solution as Solution
@@ -132,6 +133,7 @@ __all__ = [
     "read_spice",
     "run",
     "second_derivative",
+    "shipped_card",
     "study",
     "train",
     "value_and_gradient",

@@ -97,7 +97,8 @@ def open_device(
 
     if card is None:
         raise InputError(
-            "the surrogate device needs a card: --card card.json, written by `thermograd calibrate --out card.json`"
+            "the surrogate device needs a card: --card card.json, written by `thermograd calibrate --out card.json`, or --card "
+            "shipped:integrated, which comes with the package"
         )
     read = DeviceCard.read(card)
     if noise is not None:

@@ -22,15 +22,35 @@ if TYPE_CHECKING:
     from ..circuits.technology.pdk.process_record import Process
 
 LIBRARY, DIVIDER, MODELS, NOISE = "libngspice", "RC operating point", "XSPICE code models", "thermal noise"
+CARDS = "shipped cards"
 PACKAGES = ("torch", "numpy", "scipy", "PySpice", "scikit-learn", "matplotlib")
 RESISTANCE, CAPACITANCE, TEMPERATURE = 1e3, 1e-9, 300.15
 BOLTZMANN = 1.380649e-23
 NOISE_STEPS = 8000
 NOISE_SIGMAS = 4.0
 REPORT = "report it, with this table"
+WITHOUT_NGSPICE: tuple[tuple[str, bool, str], ...] = (
+    ("train", True, "digital optimizers, --device ideal, or --card shipped:integrated; not --device spice"),
+    ("study", True, "with --card; without one it calibrates first"),
+    ("error-budget", True, "with or without --card"),
+    ("landscape", True, "digital optimizers, --device ideal, or --card shipped:integrated; not --device spice"),
+    ("simulate", True, "--device ideal, --card shipped:integrated, or --fabric spu; not --device spice, the default"),
+    ("compile", True, "netlists of every dialect, and the report"),
+    ("size, cost, technology", True, "laws and records"),
+    ("hand-over", True, "the files; their testbench runs in a simulator"),
+    ("calibrate_from_measurements", True, "in Python: its laws are those of linear circuits"),
+    ("calibrate", False, "take --card shipped:integrated, or a card that was calibrated elsewhere"),
+    ("characterise", False, "measures an amplifier in ngspice"),
+    ("demo", False, "shows ngspice against its surrogate"),
+    ("run, SpiceDevice, calibrate", False, "in Python"),
+)
+"""Commands and functions, whether they work without ngspice, and how. `tests/cli/test_without_ngspice.py` tries the commands."""
 #: Of the transistor's threshold and of its gate, V. Alone, either changes the current by 4 % or more; together by less than 1 %, since
 #: mobility follows the gate.
 THRESHOLD_SHIFT, SHIFTED_CURRENT = 0.01, 0.01
+
+CARD_ERROR = 0.05
+"""Largest error of the nominal device of a shipped card on a well-conditioned system."""
 
 Run = Callable[..., Any]
 """`circuits.ngspice.run.run`."""
@@ -78,6 +98,29 @@ def checks() -> Iterator[Check]:
         yield _operating_point(run)
         yield from _thermal_noise(run)
     yield from _processes(run)
+    yield _shipped_cards()
+
+
+def _shipped_cards() -> Check:
+    """The cards that come with the package: each is read, and the device of it solves a system, which needs no ngspice."""
+    import torch
+
+    from ..devicemodel.card import shipped_card
+    from ..devicemodel.devices.surrogate import SurrogateDevice
+    from ..devicemodel.shipped_cards import shipped_names
+    from ..devicemodel.systems import Dense
+
+    matrix, drive = torch.eye(4, dtype=torch.float64) + 0.25, torch.tensor([1.0, -0.5, 0.25, 0.5], dtype=torch.float64)
+    expected, errors = torch.linalg.solve(matrix, drive), {}
+    try:
+        for name in shipped_names():
+            found = SurrogateDevice(shipped_card(name)).solve(Dense(matrix), drive, math.inf).x
+            errors[name] = float((found - expected).norm() / expected.norm())
+    except ThermogradError as error:
+        return Check(CARDS, False, str(error), "install thermograd again, or make cards")
+    good = bool(errors) and max(errors.values()) < CARD_ERROR
+    listed = ", ".join(f"{name} {error:.1%}" for name, error in errors.items())
+    return Check(CARDS, good, f"error of a system of 4 unknowns, nominal parts: {listed}", REPORT)
 
 
 def _package(name: str, remedy: str) -> Check:

@@ -74,7 +74,12 @@ DeviceName = Annotated[
     str | None, typer.Option("--device", help="ideal, surrogate (needs --card) or spice.", metavar="NAME")
 ]
 Card = Annotated[
-    Path | None, typer.Option("--card", help="Device card written by `thermograd calibrate`.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "--card",
+        help="Device card written by `thermograd calibrate`, or one that comes with the package: shipped:integrated, ...",
+        metavar="FILE|shipped:NAME",
+    ),
 ]
 Extrapolate = Annotated[
     bool | None,

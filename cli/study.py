@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..circuits.errors import InputError
+from ..circuits.errors import InputError, SimulatorMissing
 from ..circuits.files import output_folder, write_text
 from .options import LEARNING, Card, Json, TechnologyName, examples, numbers, seeds
 from .outputs import complain, emit, note, progress, show, to_json
 
 if TYPE_CHECKING:
+    from ..circuits.technology.technology import Technology
     from ..devicemodel.card import DeviceCard
     from ..optim.codesign.study_result import Study, StudyRow, StudyScore
 
@@ -28,6 +29,7 @@ app = typer.Typer()
     rich_help_panel=LEARNING,
     epilog=examples(
         "thermograd study tolerance --card card.json",
+        "thermograd study tolerance --card shipped:integrated",
         "thermograd study isolation --technology integrated --dies 1,2,3,4,5",
         "thermograd study adc --card card.json --levels 3,4,6,8 --steps 200 --out out/study",
         "thermograd study adc --task poisson --dies 1,2 --seeds 0,1",
@@ -174,9 +176,20 @@ def _calibrated(card: Path | None, technology: str | None, folder: Path, workers
     if kept.exists() and DeviceCard.read(kept).technology == board:
         return DeviceCard.read(kept)
     note(f"no --card: calibrating {board.name} first")
-    made = make_card(board, "auto", 0, (), True, workers)
+    try:
+        made = make_card(board, "auto", 0, (), True, workers)
+    except SimulatorMissing as error:
+        raise SimulatorMissing(f"{error}. Or study a card that is there, which needs none: {_instead(board)}") from None
     made.write(kept)
     return made
+
+
+def _instead(technology: Technology) -> str:
+    """A card for a machine without ngspice."""
+    from ..devicemodel.shipped_cards import SCHEME, shipped_names
+
+    name = technology.name
+    return f"--card {SCHEME}{name}" if name in shipped_names() else f"--card FILE, or {SCHEME}integrated"
 
 
 def _show(found: Study, score: StudyScore) -> None:

@@ -16,6 +16,7 @@ from .calibration.measured.result import Verdict as Verdict
 from .calibration.simulated import calibrate as calibrate
 from .calibration.simulated import calibrate_with_evidence as calibrate_with_evidence
 from .card import DeviceCard as DeviceCard
+from .card import shipped_card as shipped_card
 from .cascade.device import CascadeDevice as CascadeDevice
 from .cost.compiled import compiled_array as compiled_array
 from .cost.digital_host import DigitalHost as DigitalHost
@@ -56,6 +57,10 @@ from .host.kronecker_columns import factored_damping as factored_damping
 from .host.probe import Probe as Probe
 from .host.readout import ReadOut as ReadOut
 from .host.refine import Refined as Refined
+from .laboratory.board_driver import BoardDescription as BoardDescription
+from .laboratory.board_driver import BoardDriver as BoardDriver
+from .laboratory.board_driver import BoardError as BoardError
+from .laboratory.measured_device import MeasuredDevice as MeasuredDevice
 from .limits.contraction_law import Contraction as Contraction
 from .limits.contraction_law import contraction as contraction
 from .limits.contraction_law import rounds_to as rounds_to
@@ -87,6 +92,9 @@ __all__ = [
     "AnalogTile",
     "BatchSolution",
     "Board",
+    "BoardDescription",
+    "BoardDriver",
+    "BoardError",
     "Calibration",
     "CascadeDevice",
     "Check",
@@ -115,6 +123,7 @@ __all__ = [
     "Kronecker",
     "KroneckerColumns",
     "LowRank",
+    "MeasuredDevice",
     "Measurements",
     "Outcome",
     "Outlook",
@@ -160,6 +169,7 @@ __all__ = [
     "read_measurements",
     "refinement_outlook",
     "rounds_to",
+    "shipped_card",
     "smallest_damping",
     "solve_many",
     "step_cost",

@@ -25,6 +25,7 @@ from ..compiler.fabrics.requirements import array_for, unmet
 from ..compiler.program import AnalogProgram
 from .estimate import RANGES, Estimate, Number, Parameter, Whole
 from .held_out import HeldOut
+from .shipped_cards import SCHEME, card_file, shipped_names
 from .validity import Validity
 
 FORMAT = 5
@@ -280,17 +281,39 @@ class DeviceCard(Record):
 
     @classmethod
     def read(cls, path: str | Path) -> DeviceCard:
-        """Read a card that `write` saved.
+        """Read a card that `write` saved, or a shipped one by `shipped:NAME` (`shipped_card`).
 
         Raises:
-            InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range.
+            InputError: missing, not JSON, of another version, changed since it was written, or with a field out of range; a name that no
+                shipped card has.
         """
         remedy = "calibrate again, or change a card by DeviceCard.read(...).replace(...).write(...)"
-        data = read_checksummed(path, "device card", FORMAT, remedy)
+        file = card_file(path)
+        if not file.exists() and file.name in shipped_names():
+            raise InputError(
+                f"device card {str(path)!r} is no file; the card that comes with the package is {SCHEME}{file.name}"
+            )
+        data = read_checksummed(file, "device card", FORMAT, remedy)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(f"device card {str(path)!r}: {first_problem(error)}; calibrate again") from None
+
+
+def shipped_card(preset: str) -> DeviceCard:
+    """The card of a preset that comes with the package: calibrated against ngspice beforehand, so that none is needed to use it.
+
+    It is what `calibrate(preset)` finds, for systems of 4 to 16 unknowns (`card.validity`), with its held-out figures (`card.held_out`) and
+    the versions, seeds and command that it was made with (`card.provenance`). `SurrogateDevice(card, extrapolate=True)` takes larger
+    systems, and says so of each reading (`Outcome.EXTRAPOLATED`).
+
+    Args:
+        preset: a name of `shipped_names()`: "ideal", "paper", "breadboard", "integrated", "gf180mcu", "sky130".
+
+    Raises:
+        InputError: no card of that name is shipped.
+    """
+    return DeviceCard.read(f"{SCHEME}{preset}")
 
 
 def _inverse(value: float) -> float:

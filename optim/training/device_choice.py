@@ -17,6 +17,7 @@ from ...devicemodel.devices.spice import SpiceDevice
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ...devicemodel.host.readout import ReadOut
 from ...devicemodel.host.refine import Refined
+from ...devicemodel.shipped_cards import is_shipped
 
 _OF = {
     "ideal": frozenset({"kappa0", "tau", "friction"}),
@@ -37,7 +38,8 @@ class DeviceChoice(Record):
     kind: Literal["ideal", "surrogate", "spice"]
     """"ideal", "surrogate" (of a card) or "spice" (ngspice)."""
     card: str | None = None
-    """Of the surrogate: the file that `thermograd calibrate` wrote, or a preset's name: the card of its own figures, uncalibrated."""
+    """Of the surrogate: the file that `thermograd calibrate` wrote; "shipped:integrated", the calibrated card that comes with the package;
+    or a preset's bare name, the card of its own figures, uncalibrated and without a range of validity."""
     extrapolate: bool | None = None
     """Of the surrogate: whether it goes on outside of the range that its card was calibrated for."""
     technology: str | None = None
@@ -69,8 +71,8 @@ class DeviceChoice(Record):
             )
         if self.kind == "surrogate" and self.card is None:
             raise InputError(
-                'device of kind "surrogate" needs a card: card = "card.json", written by `thermograd calibrate --out card.json`, or a '
-                f"preset's name ({', '.join(PRESETS)})"
+                'device of kind "surrogate" needs a card: card = "card.json", written by `thermograd calibrate --out card.json`, '
+                f'"shipped:integrated", or a preset\'s name ({", ".join(PRESETS)})'
             )
         self._refined(IdealDevice())
         self._read_out()
@@ -80,7 +82,7 @@ class DeviceChoice(Record):
         changes: dict[str, Any] = {}
         for name in ("card", "technology"):
             value = getattr(self, name)
-            if value is not None and value not in PRESETS:
+            if value is not None and value not in PRESETS and not is_shipped(value):
                 changes[name] = str((folder / value).resolve())
         found = type(self)(**{**self.model_dump(), **changes})
         found.identity()

@@ -1,0 +1,1 @@
+"""Measured boards as devices."""
