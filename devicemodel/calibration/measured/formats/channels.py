@@ -246,12 +246,13 @@ def density_of(
     unit: Unit, values: NDArray[np.float64], rbw: float | None, impedance: float | None
 ) -> NDArray[np.float64]:
     """One-sided density in V^2/Hz."""
-    density = unit.to_si(values)
-    if unit.quantity.startswith("watt"):
-        density = density * (impedance or 1.0)
-    elif not unit.quantity.startswith("volt2"):
-        density = density**2
-    return density if unit.quantity.endswith("Hz") else density / (rbw or 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected with its line
+        density = unit.to_si(values)
+        if unit.quantity.startswith("watt"):
+            density = density * (impedance or 1.0)
+        elif not unit.quantity.startswith("volt2"):
+            density = density**2
+        return density if unit.quantity.endswith("Hz") else density / (rbw or 1.0)
 
 
 def _table(

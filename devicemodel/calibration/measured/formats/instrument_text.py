@@ -14,6 +14,7 @@ Layouts, as their instruments write them (examples of each are in the tests):
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -161,12 +162,12 @@ def _plain(rows: Sequence[list[str]], lines: Sequence[int], source: str) -> _Tab
     begin = _first_numbers(rows)
     if begin is None:
         raise InputError(
-            f"{source} is no table that is known: it has no two rows of numbers below each other. Supported are SPICE .raw files, "
+            f"{source} is no table that is known: it has no row of numbers. Supported are SPICE .raw files, "
             "oscilloscopes' and analysers' CSV, and thermograd's own tables (docs/lab.md)"
         )
     body, where = rows[begin:], list(lines[begin:])
     comma = decimal_comma(body, where, source)
-    count = len(_without_end(body[0]))
+    count = Counter(len(_without_end(row)) for row in body).most_common(1)[0][0]
     head = [_without_end(row) for row in rows[:begin]]
     facts = _facts(head)
     names, units, layout = _names(head, count, facts)
@@ -184,18 +185,13 @@ def _plain(rows: Sequence[list[str]], lines: Sequence[int], source: str) -> _Tab
 
 
 def _first_numbers(rows: Sequence[list[str]]) -> int | None:
-    """The first of two rows of numbers, or of one that is the last row."""
-    full = [_is_numeric(row) for row in rows]
-    for i, numeric in enumerate(full):
-        if numeric and (i + 1 == len(rows) or full[i + 1]):
-            return i
-    return None
+    """The first row that begins with a number, and holds another or leaves the others empty."""
+    return next((i for i, row in enumerate(rows) if _is_numeric(row)), None)
 
 
 def _is_numeric(row: list[str]) -> bool:
-    """Whether at least two cells are numbers, the first included; words may stand beside them."""
     found = [not np.isnan(number(cell, True)) for cell in row]
-    return found[0] and sum(found) >= 2
+    return found[0] and len(row) > 1 and (sum(found) > 1 or not any(row[1:]))
 
 
 def _without_end(row: list[str]) -> list[str]:
@@ -226,7 +222,7 @@ def _names(
     layout = "a table with units in its column names"
     if len(last) == count and all(parse_unit(cell) or not cell for cell in last):
         units = [parse_unit(cell) for cell in last]
-        if len(before) == count and not all(parse_unit(cell) for cell in before):
+        if len(before) == count and before[0].lower() != "source" and not all(parse_unit(cell) for cell in before):
             keysight = before[0].lower() == "x-axis"
             layout = "a Keysight oscilloscope's CSV" if keysight else "a table with names and units in two lines"
             return before, units, layout

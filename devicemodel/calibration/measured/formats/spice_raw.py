@@ -137,7 +137,8 @@ def _binary(
     count, points = shape
     left = len(data) - place
     doubles, mixed = 8 * count * points, (8 + 4 * (count - 1)) * points
-    small = "complex" not in flags and "double" not in flags and (ltspice or left == mixed)
+    # The size says more than the flags, which some writers leave out or set wrongly.
+    small = "complex" not in flags and (left == mixed or (ltspice and "double" not in flags and left != doubles))
     size = 2 * doubles if "complex" in flags else mixed if small else doubles
     if size > left:
         raise InputError(
@@ -156,7 +157,8 @@ def _binary(
     else:
         pairs = np.frombuffer(block, dtype=[("axis", "<f8"), ("rest", "<f4", (count - 1,))])
         axis, rest = pairs["axis"], pairs["rest"].T
-    return np.vstack([axis, rest.astype(np.float64)]), place + size
+    with np.errstate(invalid="ignore"):  # NaNs of damaged bytes, which the table rejects
+        return np.vstack([axis, rest.astype(np.float64)]), place + size
 
 
 def _text(

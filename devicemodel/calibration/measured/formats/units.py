@@ -114,10 +114,10 @@ def named_unit(column: str) -> tuple[str, Unit | None]:
     name = column.strip()
     if is_voltage(name):
         return name, None
-    if found := re.fullmatch(r"(.*?)\s*[(\[]([^\[]*)[)\]]", name):
-        unit = parse_unit(found[2])
-        if unit is not None:
-            return found[1].strip(), unit
+    if name.endswith((")", "]")):
+        for place in (i for i, letter in enumerate(name) if letter in "(["):
+            if place and (unit := parse_unit(name[place + 1 : -1])):
+                return name[:place].strip(), unit
     before, mark, after = name.rpartition(" / ")
     if mark and (unit := parse_unit(after)):
         return before.strip(), unit
