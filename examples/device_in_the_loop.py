@@ -3,9 +3,9 @@
     python examples/device_in_the_loop.py                 a class of fifty lines stands for your board
     python examples/device_in_the_loop.py --device spice  ngspice, with a netlist of op-amps, stands for it
 
-`Board` below is a whole device: the optimizer programs a matrix, loads a drive, lets the board run and reads it. A driver of real hardware
-replaces the bodies of `solve` and `evolve`. Refined readings are corrected by their digital residual b - A x, whatever is wrong with the
-board; `tg.Refined` says how far.
+`Board` below is a whole device: the optimizer programs a matrix, loads a drive, lets the board run and reads it. Hardware needs less:
+`board_over_serial.py` has a driver of three calls, and the host side of all devices around it. Refined readings are corrected by their
+digital residual b - A x, whatever is wrong with the board; `tg.Refined` says how far.
 
 It prints, after eight steps of a small regression, how far the parameters are from those of exact natural gradient: some percent with bare
 readings (five bits of conductance, gains 2 % off, an offset), 1e-3 with readings that are refined to a residual of 1e-2, 1e-7 with 1e-6.

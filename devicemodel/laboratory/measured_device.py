@@ -26,6 +26,7 @@ from ...compiler.linear_system import LinearSystem
 from ..checks import check_duration
 from ..device import Outcome, Solution, check_rows
 from ..host.board import Board, Voltages
+from ..host.calibrated_range import CalibratedRange
 from ..host.converters import step_of
 from ..host.hosted_device import HostedDevice
 from ..host.readout import ReadOut
@@ -71,7 +72,8 @@ class MeasuredDevice(HostedDevice):
         board = driver.description
         if not isinstance(board, BoardDescription):
             raise InputError(f"driver.description is a {type(board).__name__}: give a BoardDescription")
-        super().__init__(_technology(board), read_out=read_out)
+        # What a wired board is asked for beyond its matrix is looked at here (`_violations_of_system`).
+        super().__init__(_technology(board), read_out=read_out, calibrated=CalibratedRange(extrapolate=True))
         # By these the host judges whether readings are linear in the drive; it adds neither to a reading.
         self.host.adc = _adc(board)
         self._link, self._extrapolate, self._ran = BoardLink(driver), bool(extrapolate), 0.0

@@ -45,6 +45,17 @@ def test_refined_readings_of_a_device_in_the_loop_are_as_exact_as_their_residual
     assert "residual" in capsys.readouterr().out
 
 
+def test_a_board_over_a_serial_line_trains_as_well_as_its_readings_are_refined(capsys):
+    """Four steps; the line breaks on the way."""
+    found = load("board_over_serial").main(["--steps", "4"])
+    assert found["bare"] > 2e-3
+    assert found["refined to 1e-2"] < 2e-3
+    assert found["refined to 1e-6"] < 1e-6
+    *_, last = capsys.readouterr().out.splitlines()
+    assert "4 of 4 steps ok" in last
+    assert ", 0 replies" not in last
+
+
 def test_own_board_is_a_device_and_resumes():
     example = load("device_in_the_loop")
     board, system, b = example.Board(), tg.Dense(torch.eye(2, dtype=torch.float64)), torch.ones(2, dtype=torch.float64)
