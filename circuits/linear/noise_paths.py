@@ -31,7 +31,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from ..errors import InputError
 from ..netlist.elements import Capacitor, Inductor, Resistor
@@ -145,6 +144,8 @@ class NoisePath:
 
     def currents(self, path: Array) -> Array:
         """(steps, nodes) A that make a circuit at rest follow a path, (steps, m)."""
+        from scipy.signal import lfilter  # half of what a command imports, and few make noise
+
         needed = np.zeros((len(path), len(self.nodes)))
         needed[1:] = path[1:] @ self.ahead.T - path[:-1] @ self.behind.T
         ratio = 1.0 - NOTCH
@@ -154,6 +155,8 @@ class NoisePath:
         self, steps: int, generator: np.random.Generator, known: Mapping[str, Sequence[float]], waited: float = 0.0
     ) -> tuple[Array, dict[str, tuple[float, ...]]]:
         """(steps, slow) V of the 1/f noise, and its processes at the end, by node."""
+        from scipy.signal import lfilter
+
         volts, last = np.zeros((steps, len(self.slow))), {}
         for place, source in enumerate(self.slow):
             spread, held = math.sqrt(source.variance), []

@@ -20,10 +20,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.polynomial import Polynomial
+from numpy.polynomial.polynomial import polyder, polyroots, polyval
 
 from ...circuits.amplifiers.models import IDEAL_GAIN
 from ...circuits.technology.parts import OpAmp
@@ -66,8 +68,8 @@ class ModalLaw(abc.ABC):
     output: float
 
     @abc.abstractmethod
-    def law(self, eigenvalue: float) -> tuple[Polynomial, Polynomial]:
-        """Numerator and denominator of v / I, in s times `time_unit`."""
+    def polynomials(self) -> tuple[Polynomial, Polynomial, Polynomial]:
+        """Numerator of v / I; its denominator without an eigenvalue, and what mu times is added to that; in s times `time_unit`."""
 
     @property
     @abc.abstractmethod
@@ -87,9 +89,21 @@ class ModalLaw(abc.ABC):
         """What the circuit itself adds to every eigenvalue, S."""
         return 0.0
 
+    @cached_property
+    def _coefficients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of `polynomials`, which are the same for all eigenvalues; both of the denominator in one length."""
+        above, own, coupled = (one.coef for one in self.polynomials())
+        length = max(len(own), len(coupled))
+        return above, *(np.pad(one, (0, length - len(one))) for one in (own, coupled))
+
+    def _denominator(self, eigenvalue: float) -> np.ndarray:
+        """Coefficients, lowest power first, without zeros at the end."""
+        _, own, coupled = self._coefficients
+        return np.trim_zeros(own + eigenvalue * coupled, "b")
+
     def frequencies(self, eigenvalue: float) -> np.ndarray:
         """Natural frequencies, 1/s, of the eigenvector with this mu, S."""
-        roots: np.ndarray = np.asarray(self.law(eigenvalue)[1].roots(), dtype=complex)
+        roots: np.ndarray = np.asarray(polyroots(self._denominator(eigenvalue)), dtype=complex)
         return roots / self.time_unit
 
     def modes(self, low: float, high: float) -> list[float]:
@@ -103,14 +117,14 @@ class ModalLaw(abc.ABC):
 
     def settling(self, eigenvalue: float, accuracy: float) -> float:
         """Time after a step of the drive from which the eigenvector's own error stays below `accuracy`, s; inf if it never does."""
-        above, below = self.law(eigenvalue * (1 - APART))
-        roots = below.roots()
+        above, below = self._coefficients[0], self._denominator(eigenvalue * (1 - APART))
+        roots = polyroots(below)
         if len(roots) == 0:
             return 0.0
         if roots.real.max() >= 0:
             return math.inf
         # v(t) / v(inf) - 1 = sum_i r_i exp(s_i t), by partial fractions of above / (s below).
-        residues = above(roots) / (roots * below.deriv()(roots)) * below(0.0) / above(0.0)
+        residues = polyval(roots, above) / (roots * polyval(roots, polyder(below))) * below[0] / above[0]
         span = math.log(max(float(np.abs(residues).sum()), accuracy) / accuracy) / float(-roots.real.max())
         periods = span * float(np.abs(roots.imag[roots.real > ALIVE * roots.real.max()]).max(initial=0.0)) / 2 / math.pi
         count = GRID + A_PERIOD * min(math.ceil(periods), GRID)
@@ -179,8 +193,8 @@ class Loop(ModalLaw):
         """See `ModalLaw.time_unit`."""
         return math.sqrt(self.capacitance / self.load * (period(self.opamp.gbw) or self.capacitance / self.load))
 
-    def law(self, eigenvalue: float) -> tuple[Polynomial, Polynomial]:
-        """See `ModalLaw.law`."""
+    def polynomials(self) -> tuple[Polynomial, Polynomial, Polynomial]:
+        """See `ModalLaw.polynomials`."""
         storage, resistance = Polynomial([0.0, self.capacitance / self.time_unit]), self.opamp.output_resistance
         error, passed, slowed = self._error(), Polynomial([1.0]), Polynomial([1.0])
         for stage in self.stages:
@@ -191,7 +205,7 @@ class Loop(ModalLaw):
         integrated = (1 + resistance * (self.output - self.damping)) * storage
         own = storage + self.damping + error * (integrated + self.load * (1 + resistance * (self.output + storage)))
         direct = 1 - resistance * error * storage
-        return direct * slowed, own * slowed + eigenvalue * direct * passed
+        return direct * slowed, own * slowed, direct * passed
 
 
 def period(hertz: float) -> float:

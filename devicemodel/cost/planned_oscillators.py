@@ -70,8 +70,8 @@ class OscillatorLoop(ModalLaw):
             f"{lost:.3g} S in all but what R_z restores; use larger capacitors, a larger gain-bandwidth product, or a smaller array"
         )
 
-    def law(self, eigenvalue: float) -> tuple[Polynomial, Polynomial]:
-        """See `ModalLaw.law`."""
+    def polynomials(self) -> tuple[Polynomial, Polynomial, Polynomial]:
+        """See `ModalLaw.polynomials`."""
         ohm, link, unit = self.opamp.output_resistance, self.link, self.time_unit
         storage, lead = (
             Polynomial([0.0, self.capacitance / unit]),
@@ -83,4 +83,4 @@ class OscillatorLoop(ModalLaw):
         position = storage * (1 + error * loaded) + link * error * (lead * loaded + ohm * storage)
         velocity = held * (1 + error * (1 + ohm * link)) + self.load * error * (1 + ohm * (link + held))
         direct = link * (lead - ohm * error * storage) * (1 - ohm * error * held)
-        return direct, position * velocity + eigenvalue * direct
+        return direct, position * velocity, direct
