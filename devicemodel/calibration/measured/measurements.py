@@ -202,7 +202,10 @@ def _declared_table(
 
 def _require_suffix(path: Path) -> None:
     if path.suffix.lower() not in (".csv", ".parquet"):
-        raise InputError(f"measurements {str(path)!r} have the suffix {path.suffix!r}; use .csv or .parquet")
+        raise InputError(
+            f"measurements {str(path)!r} have the suffix {path.suffix!r}; use .csv or .parquet, or read_bench_file for what simulators and "
+            "instruments write"
+        )
 
 
 def checked_table(cells: Mapping[str, list[Any]], source: str, place: Callable[[int], str]) -> Measurements:
@@ -238,16 +241,20 @@ def checked_table(cells: Mapping[str, list[Any]], source: str, place: Callable[[
 
 def _column(values: list[Any], name: str, column: Column, source: str, place: Callable[[int], str]) -> NDArray[Any]:
     """Cells as numbers or voltages, each in its range."""
-    found: list[Any] = []
-    for row, value in enumerate(values):
-        where = f"{source}, {place(row)}: {name} = {value!r}"
-        if column.text:
+
+    def where(row: int) -> str:
+        return f"{source}, {place(row)}: {name} = {values[row]!r}"
+
+    if column.text:
+        texts = [value if isinstance(value, str) else "" for value in values]
+        for text in dict.fromkeys(texts):
             try:
-                nodes_of(value if isinstance(value, str) else "")
+                nodes_of(text)
             except InputError as error:
-                raise InputError(f"{where}: {error}") from None
-            found.append(value)
-            continue
+                raise InputError(f"{where(texts.index(text))}: {error}") from None
+        return np.array(texts, dtype=str)
+    found: list[float] = []
+    for row, value in enumerate(values):
         try:
             number = parse_number(value, False) if isinstance(value, str) else float(value)
         except (TypeError, ValueError, OverflowError):
@@ -256,9 +263,9 @@ def _column(values: list[Any], name: str, column: Column, source: str, place: Ca
         if not inside or (math.isinf(number) and not column.infinite):
             absent = str(value).strip().lower() in ("", "nan", "none", "n/a", "na", "-")
             remedy = "; remove the row if nothing was measured there" if absent else ""
-            raise InputError(f"{where}: {column.range} is needed ({column.meaning}){remedy}")
+            raise InputError(f"{where(row)}: {column.range} is needed ({column.meaning}){remedy}")
         found.append(number)
-    return np.array(found, dtype=str if column.text else np.float64)
+    return np.array(found, dtype=np.float64)
 
 
 def _check_rows(kind: str, columns: Mapping[str, NDArray[Any]], source: str, place: Callable[[int], str]) -> None:

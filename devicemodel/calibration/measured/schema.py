@@ -124,7 +124,8 @@ def kind_of(names: Iterable[str], source: str) -> tuple[str, list[str]]:
             for kind, schema in SCHEMAS.items()
         )
         raise InputError(
-            f"{source}: columns {', '.join(given)} are those of no kind of table; there are {kinds} (rel_std may stand for averages)"
+            f"{source}: columns {', '.join(given)} are those of no kind of table; there are {kinds} (rel_std may stand for averages). "
+            "What instruments write is read by read_bench_file"
         )
     kind = best[0]
     allowed = {*SCHEMAS[kind], *(one for name in _required(kind) for one in name)}

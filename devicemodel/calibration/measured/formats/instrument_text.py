@@ -294,7 +294,10 @@ def _axis(table: _Table, source: str) -> tuple[int, Unit]:
         return fits[0]
     if fits:
         names = ", ".join(repr(table.names[i]) for i, _ in fits)
-        raise InputError(f"{source}: columns {names} are all times or frequencies; leave one of them in the table")
+        raise InputError(
+            f"{source}: columns {names} are all times or frequencies; leave one of them in the table, or name the columns of a band as "
+            "thermograd's tables do (docs/lab.md)"
+        )
     named_so = [
         name
         for name, unit in zip(table.names, table.units, strict=True)
