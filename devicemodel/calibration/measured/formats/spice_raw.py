@@ -20,6 +20,7 @@ __all__ = ["RawPlot", "is_raw", "read_plots"]
 
 _MAX_VARIABLES = 100_000
 _MAX_PLOTS = 1000
+_SHORTEST = 64
 _KEYS = re.compile(
     r"(title|date|plotname|flags|no\. variables|no\. points|offset|command|variables)\s*:(.*)", re.IGNORECASE
 )
@@ -59,7 +60,7 @@ def read_plots(data: bytes, source: str) -> list[RawPlot]:
     wide = data[1:2] == b"\0"
     plots: list[RawPlot] = []
     place = 0
-    while place < len(data) and data[place:].strip(b"\r\n\t \0") if len(data) - place < 64 else place < len(data):
+    while len(data) - place >= _SHORTEST or data[place:].strip(b"\r\n\t \0"):
         if len(plots) == _MAX_PLOTS:
             raise InputError(f"{source} holds more than {_MAX_PLOTS} analyses; write fewer into one file")
         plot, place = _read_plot(data, place, wide, source)

@@ -28,7 +28,7 @@ def ltspice(plot, flags, names, columns, *, encoding="utf-16-le", offset="0.0"):
     return header(plot, flags, names, points, offset=offset).encode(encoding) + body
 
 
-def ltspice_text(plot, flags, names, columns):
+def ltspice_text(plot, flags, names, columns, *, encoding="utf-8"):
     """Bytes of a file of text."""
     rows = [f"{i}\t" + "\n".join(f"\t{value!r}" for value in row) for i, row in enumerate(zip(*columns, strict=True))]
-    return (header(plot, flags, names, len(columns[0]), binary=False) + "\n".join(rows) + "\n").encode()
+    return (header(plot, flags, names, len(columns[0]), binary=False) + "\n".join(rows) + "\n").encode(encoding)

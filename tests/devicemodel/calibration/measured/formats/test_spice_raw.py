@@ -98,8 +98,11 @@ def test_ltspice_transients_in_both_widths_and_orders(flags, encoding, tmp_path)
     assert table.notes == ("read as an LTspice raw file, Transient Analysis", "left out: 'I(R1)'")
 
 
-def test_ltspice_in_text(tmp_path):
-    path = write(tmp_path, raw_encoder.ltspice_text("Transient Analysis", "real forward", TRAN, COLUMNS))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_ltspice_in_text(encoding, end, tmp_path):
+    data = raw_encoder.ltspice_text("Transient Analysis", "real forward", TRAN, COLUMNS, encoding=encoding)
+    path = write(tmp_path, data.replace("\n".encode(encoding), end.encode(encoding)))
     (table,) = read_bench_file(path, nodes={"V(n2)": "n2"}, std=1e-3)
     np.testing.assert_array_equal(table.columns["volts"], COLUMNS[2])
 
