@@ -167,10 +167,18 @@ def _plain(rows: Sequence[list[str]], lines: Sequence[int], source: str) -> _Tab
         )
     body, where = rows[begin:], list(lines[begin:])
     comma = decimal_comma(body, where, source)
-    count = Counter(len(_without_end(row)) for row in body).most_common(1)[0][0]
     head = [_without_end(row) for row in rows[:begin]]
+    lengths = [len(_without_end(row)) for row in body]
+    count = Counter(lengths).most_common(1)[0][0]
+    if head and len(head[-1]) == max(lengths):
+        count = max(lengths)  # channels that had no readings yet leave their cells empty
     facts = _facts(head)
     names, units, layout = _names(head, count, facts)
+    if names is None and head and len(head[-1]) > 1:
+        raise InputError(
+            f"{source}, line {where[0]}: {count} columns of numbers below {len(head[-1])} names, which must be different ones; name each "
+            "column, and where numbers have decimal commas separate columns by semicolons"
+        )
     if names is None:
         raise InputError(
             f'{source}, line {where[0]}: {count} columns of numbers without names; put a line above them, such as "time (s),CH1 (V)"'

@@ -88,6 +88,11 @@ def test_oscilloscopes(text, channel, layout, volts, tmp_path):
     assert message.endswith("nor the standard error of its readings in V: std=1e-3")
 
 
+def test_readings_that_are_empty_before_the_start_do_no_harm(tmp_path):
+    text = "x-axis,1,2\nsecond,Volt,Volt\n-2E-3,,\n-1E-3,,\n0,1,2\n1E-3,3,\n"
+    assert read(tmp_path, text, nodes={"1": "n1"}, std=1e-3, start=0.0).columns["volts"].tolist() == [1.0, 3.0]
+
+
 def test_currents_are_left_out_and_readings_in_them_raise(tmp_path):
     table = read(tmp_path, MSO, nodes={"CH1": "n1"}, std=1.0, start=0.0)
     assert "left out: 'CH2'" in table.notes
@@ -161,6 +166,8 @@ def test_each_unit_of_a_spectrum_is_the_same_density(unit, reading, needed, tmp_
         ("a,b\n0,1\n1,2\n", {}, "none of the columns 'a', 'b' is a time or a frequency"),
         ("t1 (s),t2 (s)\n0,1\n1,2\n", {}, r"columns 't1 \(s\)', 't2 \(s\)' are all times"),
         ("0,1\n1,2\n", {}, "line 1: 2 columns of numbers without names"),
+        ("time (s),V(a) [V]\n0,1,5\n1,2,5\n", {}, "line 2: 3 columns of numbers below 2 names.*separate columns by semicolons"),
+        ("x-axis,1\nsecond,Volt\n-1,\n1,\n2,5\n", {"std": 1, "start": 0, "nodes": {"1": "a"}}, "line 4: volts = nan: .*remove the row"),
         ("time (s),V(a) [V]\n0,1\nx,2\n2,3\n", {"std": 1}, "line 3: time .s. is not a number"),
         ("time (s),V(a) [V]\n0,1\n1,\n2,3\n", {"std": 1}, "line 3: volts = nan: .*remove the row"),
         ("time (s),V(a) [V]\n0,1\n1,2\n1,3\n", {"std": 1}, r"line 4: the same quantity as line 3 \(1, a\); average them"),
