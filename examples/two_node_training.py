@@ -6,8 +6,8 @@ The board of `two_node_board.py`, driven by voltages in place of noise, settles 
 
     tau dv/dt = u - W v,    W = R G,    tau = R C,    R = R1 = R2,
 
-known to its user by the values printed on the parts. What the board does is simulated by the multimeter's values of them (up to 1 % in R and
-7 % in C), with an offset of 2 mV at each input and an oscilloscope of 8 bits. Regressions of two parameters are fitted by `TNGD`:
+known to its user by the values printed on the parts. What the board does is simulated by the multimeter's values of them (1 % off in R, 7 %
+in C), with an offset of 2 mV at each input and an oscilloscope of 8 bits. Regressions of two parameters are fitted by `TNGD`:
 
     its own     X^T X / N + damping is W: a step of bare readings has the parts' error, which the next step's gradient corrects in part
     ten times   ten times W: a multiple is as good
