@@ -30,6 +30,7 @@ from . import (
     train,
 )
 from .designs import hand_over, size
+from .laboratory import lab
 from .outputs import complain, note, say
 
 COMMANDS = (
@@ -38,6 +39,7 @@ COMMANDS = (
     simulate,
     characterise,
     calibrate,
+    lab,
     train,
     study,
     landscape,

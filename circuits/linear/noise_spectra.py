@@ -29,16 +29,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants, sparse
-from scipy.integrate import quad_vec
 from scipy.sparse.linalg import splu
 
 from ..errors import InputError
 from ..netlist.elements import GROUND, Capacitor, CurrentSource, Inductor, Resistor, VoltageSource
 from ..netlist.netlist import Netlist
 from .descriptor import Descriptor, describe_netlist
+from .quadrature import integral
 from .statespace import StateSpace, state_space
 
-__all__ = ["NoiseSpectrum", "noise_covariance", "noise_spectrum"]
+__all__ = ["NoiseSpectrum", "noise_covariance", "noise_covariances", "noise_spectrum"]
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -52,6 +52,8 @@ _TOLERANCE, _MAX_ERROR = 1e-8, 1e-5
 _WHITE = 1e-9
 #: Distance of break points around a resonance, in half-widths: each is this times the one before.
 _BREAK_RATIO = 8.0
+#: Largest number of equations that are solved as dense ones, at many frequencies in one call, and of those frequencies.
+_DENSE, _TOGETHER = 48, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ class NoiseSpectrum:
 def noise_spectrum(
     netlist: Netlist, nodes: Sequence[Reading], frequencies: ArrayLike, injected: Injected | None = None
 ) -> NoiseSpectrum:
-    """One-sided cross-spectra of voltages: S_ij(f) = 2 sum_r s_r (h_i^T n_r) (h_j^T n_r)^*, one sparse factorisation a frequency.
+    """One-sided cross-spectra of voltages: S_ij(f) = 2 sum_r s_r (h_i^T n_r) (h_j^T n_r)^*, one factorisation a frequency.
 
     Johnson noise of every noisy resistor at its own temperature (s_r = 2 k T_r / R_r, two-sided), and of `injected`.
 
@@ -105,7 +107,7 @@ def noise_spectrum(
     system = _System(netlist, nodes, injected, "injected")
     if not all(isinstance(element, _PASSIVE) for element in netlist):
         _require_stable(state_space(netlist, {}))
-    return NoiseSpectrum(system.pairs, wanted, np.stack([system.density(f) for f in wanted.tolist()]))
+    return NoiseSpectrum(system.pairs, wanted, np.concatenate([system.density(part) for part in _parts(wanted)]))
 
 
 def noise_covariance(
@@ -117,7 +119,7 @@ def noise_covariance(
     """Covariance of voltages: the stationary one, or the share of it that lies in a band.
 
     Without a band the exact solution of F S + S F^T = -Q (`statespace`). With one, the integral of Re S_ij(f) df from f_lo to f_hi, by
-    adaptive Gauss-Kronrod rules that start from intervals split at the natural frequencies of the circuit and at multiples of their
+    adaptive Gauss-Legendre rules that start from intervals split at the natural frequencies of the circuit and at multiples of their
     half-widths, so that a narrow resonance is not missed. Its error, in units of the standard deviations' product, is brought below
     1e-8; a circuit so ill-conditioned that 1e-5 is not reached is an error.
 
@@ -135,17 +137,25 @@ def noise_covariance(
             unlimited band.
         NetlistError: as `statespace.state_space`.
     """
-    limits = None if band is None else _check_band(band)
+    return noise_covariances(netlist, nodes, [band], injected)[0]
+
+
+def noise_covariances(
+    netlist: Netlist,
+    nodes: Sequence[Reading],
+    bands: Sequence[tuple[float, float] | None],
+    injected: Injected | None = None,
+) -> list[Array]:
+    """`noise_covariance` of several bands; what they share is computed once."""
+    limits = [None if band is None else _check_band(band) for band in bands]
     netlist.check(direct_current=False)
     system = _System(netlist, nodes, injected, "injected")
     space = state_space(netlist, {str(i): pair for i, pair in enumerate(system.pairs)})
     space = dataclasses.replace(space, noise_density=space.noise_density + system.injected_at(space.noise_nodes))
     _require_stable(space)
-    if limits is None or math.isinf(limits[1]):
+    if any(band is None or math.isinf(band[1]) for band in limits):
         _check_not_white(space, system.pairs)
-    if limits is None:
-        return space.covariance()
-    return _integrate(system, limits, space.eigenvalues)
+    return [space.covariance() if band is None else _integrate(system, band, space.eigenvalues) for band in limits]
 
 
 class _System:
@@ -193,19 +203,36 @@ class _System:
         factor = self.injected.toarray()[[self.descriptor.index[node] for node in nodes]]
         return np.asarray(factor @ factor.T)
 
-    def density(self, frequency: float) -> ComplexArray:
-        """(k, k) one-sided V^2/Hz at one frequency."""
-        try:
-            reach = splu(self.descriptor.at(2j * math.pi * frequency)).solve(self.reads, trans="T")
-        except RuntimeError:
-            reach = np.full_like(self.reads, np.nan)
-        if not np.all(np.isfinite(reach)):
+    def density(self, frequencies: Array) -> ComplexArray:
+        """(F, k, k) one-sided V^2/Hz at frequencies (F,). Small circuits are solved at many frequencies at once."""
+        size = self.reads.shape[0]
+        if size > _DENSE:
+            reach = np.stack([self._solve(f) for f in frequencies.tolist()])
+        else:
+            conductance, storage = self.descriptor.conductance.toarray().T, self.descriptor.storage.toarray().T
+            turns = 2j * math.pi * frequencies[:, None, None]
+            try:
+                reach = np.linalg.solve(conductance + turns * storage, self.reads[None])
+            except np.linalg.LinAlgError:
+                reach = np.stack([self._solve(f) for f in frequencies.tolist()])  # which finds the frequency
+        bad = ~np.all(np.isfinite(reach), axis=(1, 2))
+        if np.any(bad):
             raise InputError(
-                f"frequency = {frequency:g} Hz: the circuit's equations are singular there (a lossless resonance; at 0 Hz a loop of "
-                "inductors); leave this frequency out, or give the inductors their winding resistance"
+                f"frequency = {frequencies[np.argmax(bad)]:g} Hz: the circuit's equations are singular there (a lossless resonance; at "
+                "0 Hz a loop of inductors); leave this frequency out, or give the inductors their winding resistance"
             )
-        volts = (self.drive.T @ reach).T
-        return np.asarray(2.0 * volts @ volts.conj().T)
+        if size <= _DENSE:
+            volts = reach.swapaxes(1, 2) @ self.drive.toarray()
+        else:
+            volts = np.stack([(self.drive.T @ one).T for one in reach])
+        return np.asarray(2.0 * volts @ volts.conj().swapaxes(1, 2))
+
+    def _solve(self, frequency: float) -> ComplexArray:
+        """(size, k): NaN where the equations are singular."""
+        try:
+            return np.asarray(splu(self.descriptor.at(2j * math.pi * frequency)).solve(self.reads, trans="T"))
+        except RuntimeError:
+            return np.full_like(self.reads, np.nan)
 
 
 def _pairs(netlist: Netlist, nodes: Sequence[Reading], what: str = "nodes") -> tuple[tuple[str, str], ...]:
@@ -284,44 +311,34 @@ def _integrate(system: _System, band: tuple[float, float], eigenvalues: ComplexA
     low, high = band
     points = _break_points(eigenvalues, low, high)
     # Not at 0 Hz itself, where a loop of inductors is singular; Gauss' points avoid the ends as well.
-    rough = np.array([np.diag(system.density(f or points[1] / 2)).real for f in points])
+    rough = np.einsum("fii->fi", system.density(np.array([f or points[1] / 2 for f in points]))).real
     power = np.trapezoid(rough, points, axis=0) + (rough[-1] * points[-1] if math.isinf(high) else 0.0)
     spread = np.sqrt(np.where(power > 0.0, power, 1.0))
     shape = np.outer(spread, spread)
 
-    def inside(frequency: float) -> Array:
-        return np.asarray((system.density(frequency).real / shape).ravel())
+    def inside(frequencies: Array) -> Array:
+        return np.concatenate([system.density(part).real / shape for part in _parts(frequencies)])
 
-    def beyond(inverse: float) -> Array:
+    def beyond(inverse: Array) -> Array:
         """f = last / t maps [last, inf) to (0, 1]: S falls as 1/f^2, so that this is smooth."""
-        return inside(points[-1] / inverse) * (points[-1] / inverse**2)
+        return np.asarray(inside(points[-1] / inverse) * (points[-1] / inverse**2)[:, None, None])
 
-    total, error = _quadrature(inside, points[0], points[-1], points[1:-1])
+    total, error = integral(inside, points, _TOLERANCE)
     if math.isinf(high):
-        tail, more = _quadrature(beyond, 0.0, 1.0, ())
+        tail, more = integral(beyond, [0.0, 1.0], _TOLERANCE)
         total, error = total + tail, error + more
     if error > _MAX_ERROR:
         raise InputError(
             f"band = ({low:g}, {high:g}) Hz: the integral is only known to {error:.1g} of the variances, since the circuit's equations are "
             "ill-conditioned there; use a narrower band, or parts of closer size"
         )
-    result = total.reshape(shape.shape) * shape
+    result = total * shape
     return np.asarray((result + result.T) / 2)
 
 
-def _quadrature(function: object, start: float, end: float, points: Sequence[float]) -> tuple[Array, float]:
-    value, error, _ = quad_vec(
-        function,
-        start,
-        end,
-        epsabs=_TOLERANCE,
-        epsrel=_TOLERANCE,
-        norm="max",
-        quadrature="gk21",
-        points=points or None,
-        full_output=True,
-    )
-    return value, float(error)
+def _parts(frequencies: Array) -> list[Array]:
+    """Slices of frequencies whose equations fit into the memory together."""
+    return [frequencies[begin : begin + _TOGETHER] for begin in range(0, len(frequencies), _TOGETHER)]
 
 
 def _break_points(eigenvalues: ComplexArray, low: float, high: float) -> list[float]:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ __all__ = ["calibrate_from_measurements", "check_measurements"]
 
 Array = NDArray[np.float64]
 Table: TypeAlias = Measurements | str | Path
+Errors: TypeAlias = Literal["stated", "inflated"]
+Progress: TypeAlias = Callable[[int, int], None]
 SUSPECT = 1e-3
 """Probability of the fitted data's chi^2 below which the circuit is taken to be wrong."""
 ALTERNATIVE = 2.0
@@ -44,6 +46,7 @@ ALTERNATIVE = 2.0
 _SPREAD = math.log(10.0)  # other starting values are up to this off, in either direction
 _GRADIENT = 1e-3  # a direction that counts as identified, of strength 1 / LIMIT or more, is then within 5e-4 of its standard error
 _DEPENDENT = 1e-5  # share of the largest singular value below which one is that of rounding
+_SHARES = 20  # of a search that are told one by one
 _NOTHING = 1e-6  # information of a value known to a factor of e^1000, which makes every information matrix invertible
 
 
@@ -55,6 +58,8 @@ def calibrate_from_measurements(
     priors: Mapping[str, Prior] | None = None,
     starts: int = 4,
     seed: int = 0,
+    errors: Errors = "stated",
+    progress: Progress | None = None,
 ) -> CircuitCalibration:
     """Fit values of a circuit to measurements by maximum likelihood, and test it on what was held out.
 
@@ -67,6 +72,10 @@ def calibrate_from_measurements(
         priors: name -> what is known of a free value besides.
         starts: further searches, from starting values that are each up to a factor of 10 off.
         seed: of these.
+        errors: "stated" takes the tables' standard errors as they are; "inflated" multiplies them by sqrt(chi^2 / degrees of freedom) where
+            the fitted data scatter by more than they state. That widens the standard errors of the values and changes neither the values
+            nor the verdict: where the circuit is wrong, no factor makes up for it.
+        progress: called with (done, total), in shares of the searches, which end when the gradient has become small.
 
     Example:
         ``calibrate_from_measurements(netlist, ["R3", "C1"], ["spectra.csv"], priors={"C1": Prior(value=22e-9, std=1e-9)})``
@@ -77,6 +86,8 @@ def calibrate_from_measurements(
     """
     if starts < 0 or seed < 0:
         raise InputError(f"starts = {starts}, seed = {seed}: integers >= 0 are needed")
+    if errors not in get_args(Errors):
+        raise InputError(f"errors = {errors!r}: 'stated' or 'inflated' is needed")
     build, start = free_values(model, free)
     known = dict(priors or {})
     fitted, tested = _tables("tables", tables), _tables("held_out", held_out)
@@ -84,9 +95,8 @@ def calibrate_from_measurements(
         raise InputError("tables: none; give at least one table of measurements to fit")
     problem = Problem(build, start, fitted, known)
     problem.at(problem.origin).sensitivity  # noqa: B018  an unusable start is the caller's error, a later one is a step too far
-    best, success, alternatives = _search(problem, starts, np.random.default_rng(seed))
+    best, success, alternatives = _search(problem, starts, np.random.default_rng(seed), progress)
     factor = best.sensitivity
-    std, _ = standard_errors(factor)
     chi_squared = float(best.residual @ best.residual)
     freedom = max(1, len(factor) - int(np.linalg.matrix_rank(factor, rtol=_DEPENDENT)))
     fit = Check(
@@ -96,6 +106,9 @@ def calibrate_from_measurements(
         outside=0,
         residuals=_residuals(problem.labels, best.residual),
     )
+    inflation = max(1.0, fit.scatter) if errors == "inflated" else 1.0
+    factor = np.concatenate([factor[: len(factor) - len(known)] / inflation, factor[len(factor) - len(known) :]])
+    std, _ = standard_errors(factor)
     information, data_range = factor.T @ factor, _validity(fitted, best.netlist.temperature)
     held = _check(Problem(build, best.values, tested, {}), information, data_range) if tested else None
     return CircuitCalibration(
@@ -107,8 +120,11 @@ def calibrate_from_measurements(
                 std=float(error * abs(value)) if error <= LIMIT else None,
                 start=start[name],
                 prior=known.get(name),
+                at_bound=at_bound,
             )
-            for (name, value), error in zip(best.values.items(), std.tolist(), strict=True)
+            for (name, value), error, at_bound in zip(
+                best.values.items(), std.tolist(), best.at_bound.tolist(), strict=True
+            )
         ),
         alternatives=alternatives,
         information=_as_tuples(information),
@@ -121,17 +137,20 @@ def calibrate_from_measurements(
             for group, held in ((fitted, False), (tested, True))
             for t in group
         ),
+        inflation=inflation,
         netlist_sha256=_digest(best.netlist),
         version=__version__,
     )
 
 
 def _search(
-    problem: Problem, starts: int, rng: np.random.Generator
+    problem: Problem, starts: int, rng: np.random.Generator, progress: Progress | None
 ) -> tuple[Point, bool, tuple[dict[str, float], ...]]:
     """The highest maximum found, whether the search for it converged, and other maxima nearly as high."""
     found: list[tuple[Point, bool]] = []
+    told = _Told(progress, starts + 1)
     for attempt in range(starts + 1):
+        told.begin(attempt)
         shift = rng.uniform(-_SPREAD, _SPREAD, len(problem.origin)) if attempt else 0.0
         begin = problem.origin + shift
         if not math.isfinite(problem.cost(begin)):
@@ -139,12 +158,13 @@ def _search(
         result = minimize(
             problem.cost,
             begin,
-            jac=problem.gradient,
+            jac=lambda x: told.gradient(problem.gradient(x)),
             hess=problem.hessian,
             method="trust-exact",
             options={"initial_trust_radius": 0.3, "max_trust_radius": 1.0, "gtol": _GRADIENT, "maxiter": 100},
         )
         found.append((problem.at(result.x), bool(result.success)))
+    told.begin(starts + 1)
     best, success = min(found, key=lambda pair: pair[0].cost)
     others: list[Point] = []
     for point, _ in sorted(found, key=lambda pair: pair[0].cost):
@@ -152,6 +172,28 @@ def _search(
         if point.cost < best.cost + ALTERNATIVE and not near:
             others.append(point)
     return best, success, tuple(point.values for point in others)
+
+
+class _Told:
+    """Progress of searches: the gradient's way down to its limit, on a logarithmic scale, is one of them."""
+
+    def __init__(self, progress: Progress | None, searches: int) -> None:
+        self.progress, self.searches = progress, searches
+
+    def begin(self, attempt: int) -> None:
+        self.attempt, self.first, self.share = attempt, 0.0, 0
+        self._tell()
+
+    def gradient(self, found: Array) -> Array:
+        height = max(0.0, math.log(max(float(np.linalg.norm(found)), _GRADIENT) / _GRADIENT))
+        self.first = self.first or height
+        self.share = max(self.share, int(_SHARES * (1.0 - height / self.first)) if self.first else 0)
+        self._tell()
+        return found
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(_SHARES * self.attempt + self.share, _SHARES * self.searches)
 
 
 def _distance(one: Point, other: Point) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....circuits.errors import InputError
-from ....circuits.linear.noise_spectra import noise_covariance, noise_spectrum
+from ....circuits.linear.noise_spectra import noise_covariances, noise_spectrum
 from ....circuits.linear.statespace import state_space
 from ....circuits.netlist.netlist import Netlist
 from .measurements import Measurements
@@ -104,13 +104,16 @@ class _Normal:
             space = state_space(netlist, {voltage: nodes_of(voltage) for voltage in self.voltages.tolist()})
             return np.asarray(space.transition(self.times)[self.row, self.column])
         found = np.empty(len(self.value))
-        for band in dict.fromkeys(self.bands):
-            rows = [row for row, other in enumerate(self.bands) if other == band]
+        for endless in (False, True):  # a node's variance may be infinite, if its covariances of bands are not
+            rows = [row for row, band in enumerate(self.bands) if math.isinf(band[1]) == endless]
+            if not rows:
+                continue
+            bands = list(dict.fromkeys(self.bands[row] for row in rows))
             names = list(dict.fromkeys(name for row in rows for name in self.pairs[row]))
-            covariance = noise_covariance(
-                netlist, [nodes_of(name) for name in names], None if band == (0.0, math.inf) else band
-            )
+            limits = [None if band == (0.0, math.inf) else band for band in bands]
+            covariances = noise_covariances(netlist, [nodes_of(name) for name in names], limits)
             for row in rows:
+                covariance = covariances[bands.index(self.bands[row])]
                 i, j = (names.index(name) for name in self.pairs[row])
                 norm = math.sqrt(covariance[i, i] * covariance[j, j]) if self.kind == "correlation" else 1.0
                 found[row] = covariance[i, j] / norm

@@ -147,6 +147,11 @@ class Point:
         if not np.all(np.isfinite(self.residual)) or not math.isfinite(self.cost):
             raise InputError(f"the netlist's predictions are not finite at {self.values}; start from other values")
 
+    @property
+    def at_bound(self) -> NDArray[np.bool_]:
+        """(p,) values that are held at 1/1000 or 1000 times their start."""
+        return np.asarray(np.abs(self.held - self.problem.origin) >= (1.0 - 1e-9) * _REACH)
+
     @cached_property
     def sensitivity(self) -> Array:
         """A, (rows, p), of the measurements and then the priors, by central differences."""

@@ -66,6 +66,8 @@ class Value(Record):
     start: float = Field(allow_inf_nan=False)
     """Where the search began."""
     prior: Prior | None = None
+    at_bound: bool = False
+    """Whether the value ran to 1/1000 or 1000 times its start and is held there: the data want it at 0 or infinity; no estimate."""
 
     def interval(self, level: float = 0.95) -> tuple[float, float] | None:
         """Confidence interval: normal in ln|value|, as the fit is; None: the data do not identify it.
@@ -82,6 +84,9 @@ class Value(Record):
         return low, high
 
     def __str__(self) -> str:
+        if self.at_bound:
+            side = "1000 times" if abs(self.value) > abs(self.start) else "1/1000 of"
+            return f"{self.value:.5g} (at its bound, {side} its start: no estimate)"
         return f"{self.value:.5g} " + ("(not identified by the data)" if self.std is None else f"+- {self.std:.2g}")
 
 
@@ -155,6 +160,8 @@ class CircuitCalibration(Record):
     held_out: Check | None
     data_range: DataRange
     sources: tuple[DataSource, ...]
+    inflation: float = Field(default=1.0, ge=1, allow_inf_nan=False)
+    """By how much the errors stated of the fitted data were multiplied for the information above: 1, or `fit.scatter`."""
     netlist_sha256: str = Field(pattern=_SHA)
     """Of the calibrated netlist's ngspice text."""
     version: str
@@ -213,6 +220,7 @@ class CircuitCalibration(Record):
             ),
             ("verdict", self.verdict.value),
             ("fitted data", str(self.fit)),
+            *([("errors", f"inflated by {self.inflation:.3g}, the scatter found")] if self.inflation > 1.0 else []),
             ("held-out data", "none" if self.held_out is None else str(self.held_out)),
             (
                 "valid for",

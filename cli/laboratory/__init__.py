@@ -1,0 +1,1 @@
+"""The command that takes a laboratory's tables: `lab`."""

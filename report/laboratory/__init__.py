@@ -1,0 +1,1 @@
+"""Report of a measured circuit: its calibration, pictures and page."""
