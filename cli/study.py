@@ -186,10 +186,12 @@ def _calibrated(card: Path | None, technology: str | None, folder: Path, workers
 
 def _instead(technology: Technology) -> str:
     """A card for a machine without ngspice."""
+    from ..circuits.technology.presets import PRESETS
     from ..devicemodel.shipped_cards import SCHEME, shipped_names
 
     name = technology.name
-    return f"--card {SCHEME}{name}" if name in shipped_names() else f"--card FILE, or {SCHEME}integrated"
+    shipped = name in shipped_names() and PRESETS.get(name) == technology
+    return f"--card {SCHEME}{name}" if shipped else f"--card FILE, or {SCHEME}integrated"
 
 
 def _show(found: Study, score: StudyScore) -> None:

@@ -12,6 +12,8 @@ Nothing is simulated: the converters of the host's technology add no error to wh
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -91,10 +93,11 @@ class MeasuredDevice(HostedDevice):
         """Program the board, drive, wait and read; see `Device.solve`, and the class for x0."""
         self._check(system, b, x0)
         self._ran = check_duration(duration)
-        if x0 is not None and bool(x0.any()):
-            self._loaded_with(system, self._ran)
-            self._rest_instead(self._ran)
-        return super().solve(system, b, duration, x0=torch.zeros_like(b))
+        with self._forgetting():
+            if x0 is not None and bool(x0.any()):
+                self._loaded_with(system, self._ran)
+                self._rest_instead(self._ran)
+            return super().solve(system, b, duration, x0=torch.zeros_like(b))
 
     def solve_many(self, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None = None) -> list[Solution]:
         """See `device.solve_many`: one run after the other."""
@@ -104,7 +107,17 @@ class MeasuredDevice(HostedDevice):
     def evolve(self, duration: float) -> Solution:
         """The run once more from rest, for `duration` tau longer than the last one."""
         self._ran += check_duration(duration)
-        return super().evolve(self._ran)
+        with self._forgetting():
+            return super().evolve(self._ran)
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """After a failure nobody knows what the board holds: the next system is programmed, also if it is the last one again."""
+        try:
+            yield
+        except BaseException:
+            self._board = self._system = None
+            raise
 
     def _rest_instead(self, duration: float) -> None:
         board = self._board_now()

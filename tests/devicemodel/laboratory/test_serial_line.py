@@ -71,6 +71,16 @@ def test_a_line_that_stays_broken_ends_in_words_that_name_the_port(bench: Bench)
         bench.device.solve(tg.Dense(A), b, 50.0)
 
 
+def test_after_a_failure_the_board_is_programmed_again(bench: Bench) -> None:
+    """The second matrix came through, and only the replies were broken; the first one is asked for once more."""
+    first, second = tg.Dense(A), tg.Dense(A + torch.eye(4, dtype=torch.float64))
+    clean = bench.device.solve(first, b, 50.0)
+    bench.stub.faults.extend(["garbled"] * 3)
+    with pytest.raises(BoardError):
+        bench.device.solve(second, b, 50.0)
+    torch.testing.assert_close(bench.device.solve(first, b, 50.0).x, clean.x, rtol=0, atol=0)
+
+
 class Line(Task):
     """Four points of a line."""
 
