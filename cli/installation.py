@@ -38,6 +38,7 @@ WITHOUT_NGSPICE: tuple[tuple[str, bool, str], ...] = (
     ("compile", True, "netlists of every dialect, and the report"),
     ("size, cost, technology", True, "laws and records"),
     ("hand-over", True, "the files; their testbench runs in a simulator"),
+    ("lab", True, "all of it: its laws are those of linear circuits"),
     ("calibrate_from_measurements", True, "in Python: its laws are those of linear circuits"),
     ("calibrate", False, "take --card shipped:integrated, or a card that was calibrated elsewhere"),
     ("characterise", False, "measures an amplifier in ngspice"),

@@ -14,7 +14,7 @@ Four calibrations:
     D  as C, with R3, C1 and C2 held at the multimeter's values: whether these are possible together, and not only one by one
 
 The author names a pickup at 0.8 - 1.6 kHz. C and D leave these frequencies and the two bands that reach into them out of the fit from the
-start, and of the other frequencies every fifth one is held out. `--write` keeps tables and calibrations.
+start, and of the other frequencies every fifth one is held out. `--write` keeps tables, calibrations and the netlist.
 """
 
 from __future__ import annotations
@@ -171,6 +171,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         correlation.write(arguments.write / "correlation.csv")
         for name, card in found.items():
             card.write(arguments.write / f"calibration_{name}.json")
+        # What C has, for `thermograd lab`.
+        fitted.write(arguments.write / "fitted.csv")
+        bands.write(arguments.write / "bands.csv")
+        held.write(arguments.write / "held_out.csv")
+        (arguments.write / "board.cir").write_text(model(meter, start).to_spice(), encoding="utf-8")
     figures = {"cards": found, "meter": meter, "spectrum": spectrum, "correlation": correlation, "circuit": circuit}
     if arguments.plot is not None:
         draw(arguments.plot, figures)
