@@ -6,6 +6,7 @@ from .amplifiers.conditions import over_conditions as over_conditions
 from .amplifiers.models import AmplifierCell as AmplifierCell
 from .amplifiers.models import Macromodel as Macromodel
 from .amplifiers.models import OnePole as OnePole
+from .amplifiers.process_amplifier import process_amplifier as process_amplifier
 from .amplifiers.sensitivities import AmplifierSensitivities as AmplifierSensitivities
 from .amplifiers.sensitivities import MismatchBench as MismatchBench
 from .amplifiers.sensitivities import amplifier_sensitivities as amplifier_sensitivities
@@ -174,6 +175,7 @@ __all__ = [
     "parse_spice",
     "preset",
     "process",
+    "process_amplifier",
     "read_spice",
     "run",
     "run_farm",

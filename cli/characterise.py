@@ -39,42 +39,55 @@ app = typer.Typer()
         "thermograd characterise examples/amplifiers/gf180mcu.cir --pdk gf180mcu --corner all --temperature -40,27,85 --subckt gf180mcu "
         "--inputs inp,inn --outputs outp,outn --supply vdd=3.3 --supply vss=0 --supply ref=1.65 --reference 1.65 --common-mode ref "
         "--load-resistance 27k --load-capacitance 0.5p",
+        "thermograd characterise --pdk gf180mcu --corner ss --temperature 85",
         "thermograd compile A.npy --technology amplifier.toml",
     ),
 )
 def characterise(
     netlist: Annotated[
-        Path, typer.Argument(help="SPICE netlist that holds the amplifier as a .subckt.", metavar="NETLIST")
-    ],
-    subckt: Annotated[str, typer.Option("--subckt", help="Name of that .subckt.", metavar="NAME")],
+        Path | None,
+        typer.Argument(
+            help="SPICE netlist that holds the amplifier as a .subckt. Default: the amplifier that comes with the process of --pdk, with "
+            "its ports, supplies and load.",
+            metavar="[NETLIST]",
+            show_default=False,
+        ),
+    ] = None,
+    subckt: Annotated[str | None, typer.Option("--subckt", help="Name of that .subckt.", metavar="NAME")] = None,
     inputs: Annotated[
-        str,
+        str | None,
         typer.Option("--inputs", help="Its non-inverting and inverting input ports.", metavar="PLUS,MINUS"),
-    ],
+    ] = None,
     outputs: Annotated[
-        str,
+        str | None,
         typer.Option("--outputs", help="Its output port, or two differential ones.", metavar="OUT|PLUS,MINUS"),
-    ],
+    ] = None,
     supply: Supply = None,
     reference: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--reference",
-            help="Common-mode voltage of inputs and outputs: 0.9 for an amplifier between 0 and 1.8 V.",
+            help="Common-mode voltage of inputs and outputs: 0.9 for an amplifier between 0 and 1.8 V. Default: 0.",
             metavar="VOLTS",
         ),
-    ] = "0",
+    ] = None,
     load_resistance: Annotated[
         str | None,
         typer.Option(
             "--load-resistance",
-            help="Load from each output to ground; the gain is then the loaded gain. Default: none.",
+            help="Load from each output to ground; the gain is then the loaded gain. Default: none; of a process's own amplifier "
+            "27k.",
             metavar="OHM",
         ),
     ] = None,
     load_capacitance: Annotated[
-        str, typer.Option("--load-capacitance", help="Load from each output to ground.", metavar="FARAD")
-    ] = "0",
+        str | None,
+        typer.Option(
+            "--load-capacitance",
+            help="Load from each output to ground. Default: none; of a process's own amplifier 0.5p.",
+            metavar="FARAD",
+        ),
+    ] = None,
     temperature: Annotated[
         str | None,
         typer.Option(
@@ -136,13 +149,26 @@ def characterise(
         raise InputError(
             "--technology is the base of --out; give the file to write with --out, or leave --technology out"
         )
+    from ..circuits.amplifiers.process_amplifier import COMMON_MODE, LOAD_CAPACITANCE, LOAD_RESISTANCE
+
+    own = netlist is None
+    if netlist is None:
+        ports: dict[str, object] = {"--subckt": subckt, "--inputs": inputs, "--outputs": outputs, "--supply": supply}
+        ports |= {"--reference": reference, "--common-mode": common_mode, "--include": include}
+        netlist, amplifier = _of_process(pdk, [name for name, value in ports.items() if value])
+        common_mode = COMMON_MODE
+    else:
+        given_ports = _required(subckt, inputs, outputs)
+        rest = suffixed("--reference", reference or "0")
+        amplifier = read_amplifier(netlist, *given_ports, supply or [], include, rest, pdk)
     given = [netlist, Path(technology or "")]
     target, picture = output_path(out, (".toml", ".json"), given), output_path(plot, PICTURES, given)
     board = read_technology(technology or BASE)
-    ohm = math.inf if load_resistance is None else suffixed("--load-resistance", load_resistance)
-    farad = suffixed("--load-capacitance", load_capacitance)
-    rest = suffixed("--reference", reference)
-    amplifier = read_amplifier(netlist, subckt, inputs, outputs, supply or [], include, rest, pdk)
+    ohm, farad = (LOAD_RESISTANCE, LOAD_CAPACITANCE) if own else (math.inf, 0.0)
+    if load_resistance is not None:
+        ohm = suffixed("--load-resistance", load_resistance)
+    if load_capacitance is not None:
+        farad = suffixed("--load-capacitance", load_capacitance)
     kelvin = [amplifier.parts.temperature]
     if temperature is not None:
         kelvin = [celsius + CELSIUS for celsius in numbers("--temperature", temperature)]
@@ -189,6 +215,34 @@ def characterise(
     if target is not None:
         for remark in _remarks(measured):
             note(f"{target}: {remark}")
+
+
+def _of_process(pdk: str | None, ports: list[str]) -> tuple[Path, Amplifier]:
+    """The netlist and the amplifier that come with a process; `ports`: options given that are a netlist's own."""
+    from ..circuits.amplifiers.process_amplifier import process_amplifier, process_netlist
+
+    if pdk is None:
+        raise InputError(
+            "there is nothing to measure: give a NETLIST with --subckt, --inputs and --outputs, or --pdk gf180mcu for that "
+            "process's amplifier"
+        )
+    if ports:
+        raise InputError(
+            f"{', '.join(ports)}: of a NETLIST, which is missing; give it, or leave them out for the amplifier that comes with {pdk}"
+        )
+    return process_netlist(pdk), process_amplifier(pdk)
+
+
+def _required(subckt: str | None, inputs: str | None, outputs: str | None) -> tuple[str, str, str]:
+    """The three options that a netlist needs."""
+    missing = [
+        name
+        for name, value in (("--subckt NAME", subckt), ("--inputs PLUS,MINUS", inputs), ("--outputs OUT", outputs))
+        if value is None
+    ]
+    if subckt is None or inputs is None or outputs is None:
+        raise InputError(f"a NETLIST needs {', '.join(missing)}, which say where the amplifier is in it")
+    return subckt, inputs, outputs
 
 
 def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> Technology:

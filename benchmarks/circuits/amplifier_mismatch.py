@@ -25,7 +25,6 @@ import numpy as np
 
 from thermograd.circuits import (
     CCVS,
-    Amplifier,
     AmplifierSensitivities,
     MismatchBench,
     Mosfet,
@@ -38,20 +37,13 @@ from thermograd.circuits import (
     run,
     transistors_of,
 )
+from thermograd.circuits.amplifiers.process_amplifier import process_amplifier
 from thermograd.circuits.technology.pdk.registry import process
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "amplifiers"
 PAIR, LOADS = ("M1", "M2"), ("M7", "M8", "MK1", "MK2")
 LOAD_RESISTANCE, LOAD_CAPACITANCE = 27e3, 5e-13  # ohm, F: a column of eight unknowns
 CHUNK = 48
 NAMES = ("offset", "ln A0", "ln GBW")
-
-
-def amplifier_of(name: str) -> Amplifier:
-    """The amplifier of examples/amplifiers/NAME.cir between 0 and the process's supply, at rest at half of it."""
-    volts = process(name).supply
-    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
-    return Amplifier.read_spice(FOLDER / f"{name}.cir", name, ("inp", "inn"), ("outp", "outn"), supplies, volts / 2)
 
 
 def dies(
@@ -177,7 +169,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     laws = process(options.process).pelgrom
-    bench = MismatchBench(amplifier_of(options.process), LOAD_RESISTANCE, LOAD_CAPACITANCE)
+    bench = MismatchBench(process_amplifier(options.process), LOAD_RESISTANCE, LOAD_CAPACITANCE)
     sensitivities = amplifier_sensitivities(bench, laws)
     drawn, found = dies(bench, laws, options.dies, options.scale, options.kept)
     figures = report(sensitivities, drawn, found, by_hand(bench, laws))

@@ -17,48 +17,21 @@ import math
 from pathlib import Path
 from typing import Any
 
-from thermograd.circuits import Amplifier, MismatchBench, Mosfet, amplifier_sensitivities, preset
+from thermograd.circuits import MismatchBench, amplifier_sensitivities, preset, process_amplifier
 from thermograd.circuits.amplifiers.conditions import Condition, over_conditions
-from thermograd.circuits.netlist.library_passives import SubcircuitCapacitor, SubcircuitResistor
-from thermograd.circuits.technology.foundry_areas import layout_area
+from thermograd.circuits.amplifiers.process_amplifier import LOAD_CAPACITANCE, LOAD_RESISTANCE
+from thermograd.circuits.technology.foundry_areas import layout_area, netlist_sizes
 from thermograd.circuits.technology.pdk import process
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "amplifiers"
-LOAD_RESISTANCE, LOAD_CAPACITANCE = 27e3, 5e-13  # ohm, F: a column of eight unknowns
 ZERO = 273.15
 CONDITIONS = [Condition(c, t + ZERO) for c, t in itertools.product(("tt", "ff", "ss"), (-40.0, 27.0, 85.0))]
 CONDITIONS += [Condition("tt", 27.0 + ZERO, supply) for supply in (0.9, 1.1)]
 FIGURES = ("gain", "gbw", "slew", "output_limit", "noise_voltage", "noise_voltage_corner", "power")
 
 
-def amplifier_of(name: str) -> Amplifier:
-    """Between 0 and the process's supply, at rest at half of it."""
-    volts = process(name).supply
-    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
-    return Amplifier.read_spice(FOLDER / f"{name}.cir", name, ("inp", "inn"), ("outp", "outn"), supplies, volts / 2)
-
-
-def area_of(name: str, amplifier: Amplifier) -> float:
-    """Layout area from the sizes of its parts, m^2; plain resistors, which a netlist gives no size, are left out."""
-    known = process(name)
-    sizes: dict[str, list[Any]] = {"transistors": [], "capacitors": [], "resistors": []}
-    for part in amplifier.parts:
-        if isinstance(part, Mosfet):
-            values = part.values
-            sizes["transistors"] += [(values["w"], values["l"])] * int(values.get("m", 1))
-        elif isinstance(part, SubcircuitCapacitor):
-            plate = known.capacitors[part.model.name]
-            sides = (part.values[key] * plate.parameter_unit for key in (plate.width_parameter, plate.length_parameter))
-            sizes["capacitors"].append(tuple(sides))
-        elif isinstance(part, SubcircuitResistor):
-            film = known.resistors[part.model.name]
-            sizes["resistors"].append((part.values[film.width_parameter], part.values[film.length_parameter]))
-    return layout_area(name, **sizes)
-
-
 def measured(name: str, kept: dict[str, Any], out: Path) -> None:
     """Every condition that `kept` lacks, written to `out` after each."""
-    amplifier, rows = amplifier_of(name), kept.setdefault(name, {})
+    amplifier, rows = process_amplifier(name), kept.setdefault(name, {})
     for condition in CONDITIONS:
         key = f"{condition.corner} {condition.temperature - ZERO:.0f} {condition.supply:g}"
         if key in rows:
@@ -86,7 +59,7 @@ def measured(name: str, kept: dict[str, Any], out: Path) -> None:
         bench = MismatchBench(amplifier, load_resistance=LOAD_RESISTANCE, load_capacitance=LOAD_CAPACITANCE)
         kept[f"{name} at rest"] = {
             "offset": float(amplifier_sensitivities(bench, laws).deviations[0]),
-            "area": area_of(name, amplifier),
+            "area": layout_area(name, *netlist_sizes(amplifier.parts, process(name))),
         }
         out.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 

@@ -47,8 +47,8 @@ from thermograd.circuits import (
     characterise,
     run,
 )
+from thermograd.circuits.amplifiers.process_amplifier import process_amplifier
 from thermograd.circuits.amplifiers.testbench import Bench
-from thermograd.circuits.technology.pdk.registry import process
 from thermograd.compiler import AnalogProgram
 
 CONDITION = 10.0
@@ -61,13 +61,9 @@ UNIT_RESISTOR, UNIT_CAPACITOR = 1e5, 1e-11
 
 def amplifier_named(name: str) -> Amplifier:
     """The amplifier of examples/amplifiers/NAME.cir."""
-    folder = FOLDER
     if name == "two_stage":
-        return Amplifier.read_spice(folder / f"{name}.cir", name, ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
-    volts = process(name).supply
-    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
-    ends = ("inp", "inn"), ("outp", "outn")
-    return Amplifier.read_spice(folder / f"{name}.cir", name, *ends, supplies, reference=volts / 2)
+        return Amplifier.read_spice(FOLDER / f"{name}.cir", name, ("inp", "inn"), ("out",), {"vdd": 0.9, "vss": -0.9})
+    return process_amplifier(name)
 
 
 def system(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

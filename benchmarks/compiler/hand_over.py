@@ -17,21 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from thermograd import Amplifier, compile_matrix
+from thermograd import compile_matrix
+from thermograd.circuits.amplifiers.process_amplifier import process_amplifier
 from thermograd.circuits.technology.pdk import process
 from thermograd.report.figures.schematic import array_picture
 from thermograd.report.figures.style import save, styled
 from thermograd.report.hand_over import hand_over
-
-AMPLIFIERS = Path(__file__).parents[2] / "examples" / "amplifiers"
-
-
-def transistors(name: str) -> Amplifier:
-    """The example's amplifier in this process."""
-    volts = process(name).supply
-    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
-    ends = ("inp", "inn"), ("outp", "outn")
-    return Amplifier.read_spice(AMPLIFIERS / f"{name}.cir", name, *ends, supplies, reference=volts / 2)
 
 
 def system(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +49,7 @@ def main() -> None:
     given = parser.parse_args()
     matrix, b = system(given.unknowns, given.seed)
     program = compile_matrix(matrix, given.fabric, given.technology, b=b, rounding=given.rounding)
-    cell = transistors(given.technology) if given.transistors else None
+    cell = process_amplifier(given.technology) if given.transistors else None
     devices = process(given.technology) if given.transistors else None
     done = hand_over(program, b, given.out, cell, devices, given.dies, given.seed)
     print(done.text)

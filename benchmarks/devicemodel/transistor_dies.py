@@ -26,8 +26,8 @@ import torch
 from scipy.stats import ks_2samp
 
 from thermograd import compile_matrix
-from thermograd.circuits import Amplifier, Die, OperatingPoint, Technology, preset, run
-from thermograd.circuits.technology.pdk.registry import process
+from thermograd.circuits import Die, OperatingPoint, Technology, preset, run
+from thermograd.circuits.amplifiers.process_amplifier import process_amplifier
 from thermograd.compiler import AnalogProgram
 from thermograd.devicemodel.calibration.fit_runs import in_range
 from thermograd.devicemodel.calibration.fitting import Observation, fit_law, on_die
@@ -41,19 +41,11 @@ from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
 from thermograd.devicemodel.validity import Validity
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "amplifiers"
 SIZE, CONDITION, FABRIC = 8, 10.0, "crossbar"
 DIES, OTHERS = 20, 2000
 ROUNDS = 2
 LEVEL = 0.01
 """Of the test."""
-
-
-def amplifier_of(name: str) -> Amplifier:
-    """The amplifier of examples/amplifiers/NAME.cir between 0 and the process's supply, at rest at half of it."""
-    volts = process(name).supply
-    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
-    return Amplifier.read_spice(FOLDER / f"{name}.cir", name, ("inp", "inn"), ("outp", "outn"), supplies, volts / 2)
 
 
 def system(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +79,7 @@ class Transistors:
     """Dies of one program in ngspice."""
 
     def __init__(self, name: str, technology: Technology, matrix: np.ndarray, b: np.ndarray) -> None:
-        self.amplifier, self.b = amplifier_of(name), b
+        self.amplifier, self.b = process_amplifier(name), b
         self.program = compile_matrix(matrix, FABRIC, technology.replace(resistors__bits=None), b=b)
         nominal = run(self.program.netlist(b, amplifier=self.amplifier), OperatingPoint(), timeout=600.0)
         self._guess = tuple(nominal.voltages.items())
@@ -134,7 +126,7 @@ def refined(name: str, technology: Technology, seed: int) -> dict[str, Any]:
     exact, dense = np.linalg.solve(matrix, b), Dense(torch.from_numpy(matrix), floor=0.999 / CONDITION)
     found = []
     for die in range(1, DIES + 1):
-        device = SpiceDevice(technology, die, FABRIC, amplifier=amplifier_of(name), timeout=600.0)
+        device = SpiceDevice(technology, die, FABRIC, amplifier=process_amplifier(name), timeout=600.0)
         x = Refined(device, rounds=ROUNDS).solve(dense, torch.from_numpy(b), math.inf).x.numpy()
         found.append(float(np.linalg.norm(x - exact) / np.linalg.norm(exact)))
         print(f"die {die}: refined error {found[-1]:.2e}", flush=True)

@@ -7,6 +7,7 @@ from .models import AmplifierCell as AmplifierCell
 from .models import Macromodel as Macromodel
 from .models import OnePole as OnePole
 from .noise_source import add_noise_source as add_noise_source
+from .process_amplifier import process_amplifier as process_amplifier
 from .sensitivities import AmplifierSensitivities as AmplifierSensitivities
 from .sensitivities import MismatchBench as MismatchBench
 from .sensitivities import amplifier_sensitivities as amplifier_sensitivities
@@ -26,4 +27,5 @@ __all__ = [
     "amplifier_sensitivities",
     "characterise",
     "over_conditions",
+    "process_amplifier",
 ]

@@ -118,7 +118,7 @@ def characterise(
 
     Raises:
         InputError: something that is no amplifier; a load that is not positive; inputs that are swapped (A0 < 0); a gain below 1.
-        SimulationError: ngspice finds no operating point, or its gain never falls to 1.
+        SimulationError: ngspice finds no operating point, as it may be without a load, or its gain never falls to 1.
     """
     require_cell(amplifier)
     numbers = all(isinstance(value, int | float) for value in (load_resistance, load_capacitance))

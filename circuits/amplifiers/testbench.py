@@ -11,8 +11,10 @@ as a current into the inverting one: measured, and not worked out from A and the
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -90,7 +92,8 @@ class Bench:
 
     def rest(self, resistor: float, level: float = 0.0) -> dict[str, float]:
         """Node voltages at rest, V; `out` and `id` are the output and the voltage between the inputs."""
-        volts = run(self.netlist(resistor, level), OperatingPoint(), timeout=self.timeout).voltages
+        with self._load_named():
+            volts = run(self.netlist(resistor, level), OperatingPoint(), timeout=self.timeout).voltages
         out = volts["p"] - volts.get("m", 0.0)
         return volts | {"out": out, "id": volts["ni"] - volts["lo"]}
 
@@ -145,8 +148,27 @@ class Bench:
     ) -> tuple[Array, dict[str, ComplexArray]]:
         nodes = ("ni", "lo", "p", "m")[: 2 + self.outputs]
         netlist = self.netlist(resistor, level, signal=signal)
-        found = run(netlist, AC(start, stop, points, nodes), timeout=self.timeout)
+        with self._load_named():
+            found = run(netlist, AC(start, stop, points, nodes), timeout=self.timeout)
         return found.frequency, found.voltages
+
+    @contextlib.contextmanager
+    def _load_named(self) -> Iterator[None]:
+        """A failure of ngspice on transistors without a load says what may help: their open loop has hundreds of kohm at its output."""
+        try:
+            yield
+        except SimulationError as error:
+            # Other kinds, as a missing library, are no matter of the load.
+            if (
+                type(error) is not SimulationError
+                or not isinstance(self.amplifier, Amplifier)
+                or math.isfinite(self.load_resistance)
+            ):
+                raise
+            raise SimulationError(
+                f"{error}. The bench is an open loop, which may have no operating point without a load: give the one that the amplifier "
+                "will have, load_resistance (--load-resistance 27k)"
+            ) from None
 
     @staticmethod
     def _out(volts: dict[str, ComplexArray]) -> ComplexArray:

@@ -6,11 +6,15 @@ those of gf180mcu_fd_sc_mcu7t5v0 and sky130_fd_sc_hd.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from ..errors import InputError
+from ..netlist.elements import Element
+from ..netlist.semiconductors import Mosfet
 from .area import Areas
+from .pdk.devices import ProcessCapacitor, ProcessResistor
+from .pdk.process_record import Process
 from .provenance import Figure
 
 MICRON = 1e-6
@@ -110,6 +114,37 @@ def layout_area(process: str, transistors: Sizes, capacitors: Sizes = (), resist
                 raise InputError(f"a part is {width:g} m by {length:g} m: give sizes > 0")
             found += (width + beside) * (length + beyond)
     return LAYOUT * found
+
+
+def netlist_sizes(
+    elements: Iterable[Element], of: Process
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]], list[tuple[float, float]]]:
+    """Widths and lengths, m, of transistors (all fingers and copies), plates and films of a netlist with a foundry's parts, for
+    `layout_area`; plain resistors and capacitors, which a netlist gives no size, are left out."""
+    transistors, plates, films = [], [], []
+    for part in elements:
+        if isinstance(part, Mosfet):
+            own = part.values
+            transistors.append((own["w"] * own.get("m", 1.0), own["l"]))
+            continue
+        own = dict(getattr(part, "parameters", ()))
+        if "c_width" in own or type(part).__name__.endswith("Capacitor"):
+            plates.append(_size(own, _unit(part, of)))
+        elif own:
+            films.append(_size(own, _unit(part, of)))
+    return transistors, plates, films
+
+
+def _unit(part: Element, of: Process) -> float:
+    """What a number in a part's parameters is in m."""
+    model = getattr(getattr(part, "model", None), "name", "").lower()
+    known: list[ProcessCapacitor | ProcessResistor] = [*of.capacitors.values(), *of.resistors.values()]
+    return next((float(getattr(one, "parameter_unit", 1.0)) for one in known if one.model.lower() == model), 1.0)
+
+
+def _size(own: Mapping[str, float], unit: float) -> tuple[float, float]:
+    width, length = (next(own[name] for name in own if name.endswith((word, word[0]))) for word in ("width", "length"))
+    return float(width) * unit, float(length) * unit
 
 
 def _process(name: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class ModalLaw(abc.ABC):
         """Of `polynomials`, which are the same for all eigenvalues; both of the denominator in one length."""
         above, own, coupled = (one.coef for one in self.polynomials())
         length = max(len(own), len(coupled))
-        return above, *(np.pad(one, (0, length - len(one))) for one in (own, coupled))
+        return above, np.pad(own, (0, length - len(own))), np.pad(coupled, (0, length - len(coupled)))
 
     def _denominator(self, eigenvalue: float) -> np.ndarray:
         """Coefficients, lowest power first, without zeros at the end."""

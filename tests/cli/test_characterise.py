@@ -67,7 +67,7 @@ def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
     code, text, error = run("characterise", "--help")
     assert (code, error) == (0, "")
     assert "Examples" in text
-    assert text.split("Examples")[1].count("thermograd characterise") == 3
+    assert text.split("Examples")[1].count("thermograd characterise") == 4
     assert "thermograd compile" in text
     assert cli_amplifier.BASE in text
 
@@ -210,15 +210,14 @@ def test_several_temperatures_are_a_row_each(run: Run) -> None:
 
 
 @needs_process("gf180mcu")
-def test_a_foundrys_amplifier_at_a_slow_corner_hot_on_little_supply(run: Run) -> None:
-    supplies = ("--supply", "vdd=3.3", "--supply", "vss=0", "--supply", "ref=1.65", "--reference", "1.65")
-    ports = ("--subckt", "gf180mcu", "--inputs", "inp,inn", "--outputs", "outp,outn", *supplies, "--common-mode", "ref")
-    where = ("--pdk", "gf180mcu", "--corner", "ss", "--temperature", "85", "--supply-scale", "0.9")
-    load = ("--load-resistance", "27k", "--load-capacitance", "0.5p")
-    code, out, error = run("characterise", TWO_STAGE.parent / "gf180mcu.cir", *ports, *where, *load, "--json")
+def test_a_foundrys_own_amplifier_at_a_slow_corner_hot_on_little_supply(run: Run) -> None:
+    code, out, error = run(
+        "characterise", "--pdk", "gf180mcu", "--corner", "ss", "--temperature", "85", "--supply-scale", "0.9", "--json"
+    )
     assert code == 0, error
     row = json.loads(out)
     assert (row["corner"], row["supply_scale"]) == ("ss", 0.9)
+    assert (row["load_resistance"], row["load_capacitance"]) == (27e3, 5e-13)
     # Some 51 units of 5 uA, less by the slow corner's resistor (20 %) and by the supply: over (3.3 - 0.99) / (2.97 - 1.0).
     assert row["supply_current"] == pytest.approx(51 * 5e-6 / 1.2 / 1.17, rel=0.05)
     assert row["opamp"]["power"] == pytest.approx(0.9 * 3.3 * row["supply_current"], rel=1e-3)
@@ -226,6 +225,16 @@ def test_a_foundrys_amplifier_at_a_slow_corner_hot_on_little_supply(run: Run) ->
     assert row["phase_margin"] > 60
     assert row["common_mode"]["phase_margin"] > 45
     assert row["rejection"] is None
+
+
+@needs_process("gf180mcu")
+def test_without_a_load_a_foundrys_amplifier_has_no_operating_point_and_the_remedy_is_said(run: Run) -> None:
+    ports = ("--subckt", "gf180mcu", "--inputs", "inp,inn", "--outputs", "outp,outn")
+    supplies = ("--supply", "vdd=3.3", "--supply", "vss=0", "--supply", "ref=1.65", "--reference", "1.65")
+    code, _, error = run("characterise", TWO_STAGE.parent / "gf180mcu.cir", *ports, *supplies)
+    assert code == 1
+    assert "no operating point without a load" in error
+    assert "--load-resistance 27k" in error
 
 
 def test_odd_names_are_kept_out_of_the_name_of_a_technology() -> None:
@@ -283,7 +292,10 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     ),
     "suffix": ((TWO_STAGE, *PORTS, *SUPPLIES, "--out", "a.cir"), r"suffix '\.cir'; use \.toml or \.json"),
     "picture suffix": ((TWO_STAGE, *PORTS, *SUPPLIES, "--plot", "a.gif"), r"'\.gif'; use \.png or \.svg"),
-    "no subckt option": ((TWO_STAGE, "--inputs", "inp,inn"), "--subckt"),
+    "no subckt option": ((TWO_STAGE, "--inputs", "inp,inn"), "a NETLIST needs --subckt NAME, --outputs OUT,"),
+    "nothing": ((), "give a NETLIST with --subckt, --inputs and --outputs, or --pdk gf180mcu"),
+    "an unknown process": (("--pdk", "tsmc"), "'tsmc' is unknown; there are: gf180mcu, sky130"),
+    "ports of no netlist": (("--pdk", "sky130", "--reference", "0.9"), "--reference: of a NETLIST, which is missing"),
 }
 
 

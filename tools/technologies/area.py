@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
-from thermograd.circuits.netlist.elements import Element
-from thermograd.circuits.netlist.semiconductors import Mosfet
-from thermograd.circuits.technology.foundry_areas import LAYOUT, PROCESSES, Sizes, foundry_areas, layout_area
-from thermograd.circuits.technology.pdk.devices import ProcessCapacitor, ProcessResistor
+from thermograd.circuits.technology.foundry_areas import LAYOUT, PROCESSES, foundry_areas, layout_area, netlist_sizes
 from thermograd.circuits.technology.pdk.process_record import Process
 from thermograd.circuits.technology.provenance import Figure
 
@@ -22,7 +17,7 @@ GATES = (1e-5, 2e-5)
 def add_area(found: Figures, design: Design, of: Process, amplifier: Amplifier) -> None:
     """Add the part "area": conductances are R-2R ladders; a binary one of 8 bits would have 508 times the film of its largest resistor."""
     name, known = design.process, PROCESSES[design.process]
-    block = layout_area(name, *sizes_of(amplifier.parts.elements, of))
+    block = layout_area(name, *netlist_sizes(amplifier.parts, of))
     shortest = of.nmos.min_length
     gate = layout_area(name, [(width, shortest) for width in GATES])
     film, plate = of.resistors[design.resistor], of.capacitors[design.capacitor]
@@ -58,33 +53,3 @@ def add_area(found: Figures, design: Design, of: Process, amplifier: Amplifier) 
         ladder=sizes.ladder,
     )
     assert set(known) <= set(sizes.figures())
-
-
-def sizes_of(
-    elements: list[Element] | tuple[Element, ...], of: Process
-) -> tuple[list[tuple[float, float]], Sizes, Sizes]:
-    """Widths and lengths, m, of transistors (all fingers and copies), plates and films of a netlist with a foundry's parts."""
-    transistors, plates, films = [], [], []
-    for part in elements:
-        if isinstance(part, Mosfet):
-            own = part.values
-            transistors.append((own["w"] * own.get("m", 1.0), own["l"]))
-            continue
-        own = dict(getattr(part, "parameters", ()))
-        if "c_width" in own or type(part).__name__.endswith("Capacitor"):
-            plates.append(_size(own, _unit(part, of)))
-        elif own:
-            films.append(_size(own, _unit(part, of)))
-    return transistors, plates, films
-
-
-def _unit(part: Element, of: Process) -> float:
-    """What a number in a part's parameters is in m."""
-    model = getattr(getattr(part, "model", None), "name", "").lower()
-    known: list[ProcessCapacitor | ProcessResistor] = [*of.capacitors.values(), *of.resistors.values()]
-    return next((float(getattr(one, "parameter_unit", 1.0)) for one in known if one.model.lower() == model), 1.0)
-
-
-def _size(own: Mapping[str, float], unit: float) -> tuple[float, float]:
-    width, length = (next(own[name] for name in own if name.endswith((word, word[0]))) for word in ("width", "length"))
-    return float(width) * unit, float(length) * unit

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from thermograd.circuits.amplifiers.characterise import characterise
-from thermograd.circuits.amplifiers.user_netlist import Amplifier
+from thermograd.circuits.amplifiers.process_amplifier import process_amplifier
 from thermograd.circuits.netlist.analyses import OperatingPoint
 from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.process_bench.transmission_gates import TransmissionGate, leakage, on_resistance
@@ -26,7 +25,6 @@ from .mismatch import add_mismatch
 COMMAND = "make technologies"
 ROOM = 300.15
 """Temperature of the figures, K."""
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "amplifiers"
 
 
 def record_of(design: Design) -> TechnologyRecord:
@@ -39,11 +37,11 @@ def record_of(design: Design) -> TechnologyRecord:
     _resistors(found, design, of)
     _capacitors(found, design, of)
     _amplifier(found, design, of)
-    add_mismatch(found, design, of, amplifier_of(design))
+    add_mismatch(found, design, of, process_amplifier(design.process))
     _switches(found, design, of)
     _wires(found, design, of)
     _converters(found, design)
-    add_area(found, design, of, amplifier_of(design))
+    add_area(found, design, of, process_amplifier(design.process))
     order = ("resistors", "capacitors", "opamp", "switches", "wires", "dac", "adc", "link", "thermal", "area")
     return TechnologyRecord(
         name=design.process,
@@ -123,17 +121,8 @@ def _capacitors(found: Figures, design: Design, of: Process) -> None:
     )
 
 
-def amplifier_of(design: Design) -> Amplifier:
-    """The amplifier of a design, from its netlist."""
-    name, volts = design.process, process(design.process).supply
-    supplies = {"vdd": volts, "vss": 0.0, "ref": volts / 2}
-    return Amplifier.read_spice(
-        FOLDER / f"{name}.cir", name, ("inp", "inn"), ("outp", "outn"), supplies, reference=volts / 2
-    )
-
-
 def _amplifier(found: Figures, design: Design, of: Process) -> None:
-    amplifier, load, name, volts = amplifier_of(design), design.load_resistance, design.process, of.supply
+    amplifier, load, name, volts = process_amplifier(design.process), design.load_resistance, design.process, of.supply
     under = f"{load:g} ohm and {design.load_capacitance:g} F at each output"
     measured = characterise(amplifier, None, load, design.load_capacitance, ROOM, common_mode="ref")
     opamp = measured.opamp

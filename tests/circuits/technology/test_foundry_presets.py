@@ -11,6 +11,7 @@ import pytest
 
 from thermograd import compile_matrix
 from thermograd.circuits.amplifiers.models import AmplifierCell, Macromodel, OnePole
+from thermograd.circuits.amplifiers.process_amplifier import process_amplifier
 from thermograd.circuits.amplifiers.testbench import Bench
 from thermograd.circuits.amplifiers.user_netlist import Amplifier
 from thermograd.circuits.netlist.analyses import Noise, OperatingPoint
@@ -18,7 +19,6 @@ from thermograd.circuits.ngspice.run import run
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.program import AnalogProgram
 from thermograd.tools.technologies.designs import DESIGNS
-from thermograd.tools.technologies.make import amplifier_of
 
 from ...processes import needs_process
 
@@ -28,7 +28,7 @@ pytestmark = needs_process("gf180mcu")
 
 @functools.cache
 def amplifier() -> Amplifier:
-    return amplifier_of(DESIGNS["gf180mcu"])
+    return process_amplifier("gf180mcu")
 
 
 @functools.cache
