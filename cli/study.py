@@ -1,4 +1,4 @@
-"""The command that trains at each level of an imperfection: `study`."""
+"""The command that trains at each level of a knob: `study`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .outputs import complain, emit, note, progress, show, to_json
 if TYPE_CHECKING:
     from ..circuits.technology.technology import Technology
     from ..devicemodel.card import DeviceCard
+    from ..optim.codesign.knobs.knob import Knob
     from ..optim.codesign.study_result import Study, StudyRow, StudyScore
 
 LOSS_OF_ACCURACY, FACTOR_OF_ERROR = 0.02, 2.0
@@ -34,13 +35,22 @@ app = typer.Typer()
         "thermograd study adc --card card.json --levels 3,4,6,8 --steps 200 --out out/study",
         "thermograd study adc --task poisson --dies 1,2 --seeds 0,1",
         "thermograd study adc --task my.py --seeds 0,1,2",
+        "thermograd study refined.rounds --technology gf180mcu --levels 0,1,2,4",
+        "thermograd study wires.segment_resistance --levels 0,1,10 --at device.layout=true",
+        "thermograd study --list",
     ),
 )
 def study(
     name: Annotated[
-        str,
-        typer.Argument(help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits).", metavar="NAME"),
-    ],
+        str | None,
+        typer.Argument(
+            help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits); or any knob of --list.",
+            metavar="NAME",
+        ),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Print every knob with unit, range and meaning, and end.")
+    ] = False,
     task: Annotated[
         str,
         typer.Option(
@@ -56,7 +66,14 @@ def study(
     card: Card = None,
     technology: TechnologyName = None,
     levels: Annotated[
-        str | None, typer.Option("--levels", help="Levels of the imperfection, such as 0.01,0.1.", metavar="LIST")
+        str | None,
+        typer.Option(
+            "--levels", help="Levels of the knob, such as 0.01,0.1 or off,on; default: its own.", metavar="LIST"
+        ),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", help="Another knob that is turned at all levels; repeatable.", metavar="NAME=VALUE"),
     ] = None,
     dies: Annotated[str, typer.Option("--dies", help="Seeds of the dies, such as 1,2,3.", metavar="LIST")] = "1,2,3",
     training_seeds: Annotated[
@@ -100,21 +117,28 @@ def study(
     ] = Path("out/study"),
     json: Json = False,
 ) -> None:
-    """Train at each level of an imperfection on several dies, read in both ways: how much of it is tolerable?
+    """Train at each level of an imperfection, or of any knob, on several dies, read in both ways: how much of it is tolerable?
 
     Without --card, a quick calibration of the technology (default: integrated) is made first and kept in the folder.
     Exit code 1 when no level is --within of the ideal device.
     """
-    from ..optim.codesign.knobs import KNOBS
+    if listed:
+        _list(json)
+        return
+    from ..optim.codesign.knobs.registry import knob_named
     from ..optim.codesign.studies import READINGS
     from ..optim.codesign.studies import study as run
 
-    if name not in KNOBS:
-        raise InputError(f"study {name!r} is unknown; there are: {', '.join(KNOBS)}")
+    if name is None:
+        raise InputError(
+            "no NAME of a knob is given: name one of `thermograd study --list`, such as adc or tngd.damping"
+        )
+    knob = knob_named(name, "study")
     if reading not in (None, "both", *READINGS):
         raise InputError(f"--reading is {reading!r}: give one of both, {', '.join(READINGS)}")
     ways = None if reading is None else READINGS if reading == "both" else (reading,)
-    chosen, places = None if levels is None else numbers("--levels", levels), seeds("--dies", dies)
+    chosen, places = _levels(knob, levels), seeds("--dies", dies)
+    fixed = _fixed(at or [])
     repeats = seeds("--seeds", training_seeds)
     training = _training(task, data)
     if batch is None and task == "digits":
@@ -126,7 +150,7 @@ def study(
     with progress() as report:
         found = run(
             training, name, chosen, places, repeats, calibrated, target, workers, ways, steps=steps, batch=batch,
-            scheduler=scheduler, progress=lambda done, total: report(f"study: {name}", done, total),
+            fixed=fixed, scheduler=scheduler, progress=lambda done, total: report(f"study: {name}", done, total),
         )  # fmt: skip
     from ..report.figures.study import study_plot
     from ..report.figures.style import save
@@ -143,12 +167,45 @@ def study(
         total = sum(sum(one.outcomes.values()) for one in found.runs)
         if beyond:
             note(f"{beyond} of {total} steps were outside of the range that the card was calibrated for")
+        if not found.is_heeded:
+            note(f"every level of {name} gave the same scores: this training does not depend on it")
         note(f"wrote {data_file}, {picture}")
     rows = [row for way in found.readings for row in found.rows(way)]
     missed = _missed(found.scores[0], found.baseline(), rows, within)
     if missed:
         complain(f"no level of {name} {missed}; try gentler --levels")
         raise typer.Exit(1)
+
+
+def _list(json: bool) -> None:
+    from ..optim.codesign.knobs.markdown import COLUMNS, as_data, rows
+
+    if json:
+        emit(as_data())
+    else:
+        show("", COLUMNS, rows())
+
+
+def _levels(knob: Knob, text: str | None) -> list[float | str] | None:
+    """Words of a choice, or numbers."""
+    if text is None:
+        return None
+    return [word.strip() for word in text.split(",")] if knob.choices else [*numbers("--levels", text)]
+
+
+def _fixed(assignments: Sequence[str]) -> dict[str, Any]:
+    from ..optim.codesign.knobs.registry import knob_named
+
+    found: dict[str, Any] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--at {text!r} is not NAME=VALUE, such as --at refined.rounds=4")
+        knob = knob_named(name.strip())
+        if name.strip() in found:
+            raise InputError(f"--at {name.strip()} is given twice: leave one of them out")
+        found[name.strip()] = knob.parse(value)
+    return found
 
 
 def _training(task: str, data: Path | None) -> Any:
@@ -199,7 +256,12 @@ def _show(found: Study, score: StudyScore) -> None:
     factor, digits = (100.0, 4) if score.percent else (1.0, 4)
     unit = ", %" if score.percent else ""
     rows = [(way, row) for way in found.readings for row in found.rows(way, score.name)]
-    columns = [f"{found.knob.axis} ({found.knob.unit})", f"{score.name}{unit}", "less the ideal"]
+    knob = found.knob
+    columns = [
+        f"{knob.axis or knob.title}{f' ({knob.unit})' if knob.unit else ''}",
+        f"{score.name}{unit}",
+        "less the ideal",
+    ]
     columns += ["std over dies"] if len(found.dies) > 1 else []
     columns += ["std over seeds"] if len(found.seeds) > 1 else []
     columns[1:1] = ["reading"] if found.readings[0] else []
@@ -210,9 +272,10 @@ def _show(found: Study, score: StudyScore) -> None:
         spreads = [row.over_dies] * (len(found.dies) > 1) + [row.over_seeds] * (len(found.seeds) > 1)
         cells = [f"{factor * value:.{digits}g}" for value in (row.mean, row.difference, *spreads)]
         cells += [f"{row.diverged} of {row.runs}"] if diverged else []
-        table.append((f"{row.shown:.4g}", *([way] if way else []), *cells))
+        shown = knob.choices[int(row.shown)] if knob.choices else f"{row.shown:.4g}"
+        table.append((shown, *([way] if way else []), *cells))
     ideal = f"ideal device {factor * found.baseline(score.name):.{digits}g}{' %' if score.percent else ''}"
-    show(f"{found.knob.title}, {found.training}: {score.name}, {ideal}", columns, table)
+    show(f"{knob.title}, {found.training}: {score.name}, {ideal}", columns, table)
 
 
 def _missed(score: StudyScore, ideal: float, rows: Sequence[StudyRow], within: float | None) -> str:

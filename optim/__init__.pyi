@@ -1,5 +1,6 @@
-from .codesign.knobs import KNOBS as KNOBS
-from .codesign.knobs import Knob as Knob
+from .codesign.knobs.design_point import DesignPoint as DesignPoint
+from .codesign.knobs.knob import Knob as Knob
+from .codesign.knobs.registry import KNOBS as KNOBS
 from .codesign.studies import study as study
 from .codesign.study_result import Study as Study
 from .codesign.study_result import StudyRow as StudyRow
@@ -63,6 +64,7 @@ __all__ = [
     "Classification",
     "Curvature",
     "CurvatureSystem",
+    "DesignPoint",
     "DeviceChoice",
     "Experiment",
     "ExperimentResult",

@@ -20,7 +20,7 @@ from .area import Areas
 from .converters import Converter, Link
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
 
-_UNMODELLED = (
+UNMODELLED = (
     ("dac", ("noise", "bandwidth", "max_gain", "leakage"), "only an ADC's is modelled", ""),
     ("adc", ("attenuations", "attenuation_error"), "only a DAC's output has an attenuator", ""),
     (
@@ -60,7 +60,7 @@ class Technology(Record):
 
     @model_validator(mode="after")
     def _converters_have_no_such_part(self) -> Self:
-        for kind, names, why, remedy in _UNMODELLED:
+        for kind, names, why, remedy in UNMODELLED:
             for name in names:
                 value, default = getattr(getattr(self, kind), name), Converter.model_fields[name].default
                 if value != default:

@@ -33,8 +33,8 @@ class ReadOut:
             runs of another length). Not with auto_zero, whose run has the drive inputs at ground.
 
     Raises:
-        InputError: auto_zero with null_offsets; fewer than one read; an interval that is negative or not finite, or between the reads of
-            one that is alone.
+        InputError: an argument of another type; auto_zero with null_offsets; fewer than one read; an interval that is negative or not
+            finite, or between the reads of one that is alone.
     """
 
     reads: int = 1
@@ -43,9 +43,13 @@ class ReadOut:
     null_offsets: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.reads, int) or self.reads < 1:
+        if not isinstance(self.reads, int) or isinstance(self.reads, bool) or self.reads < 1:
             raise InputError(f"reads is {self.reads!r}: give an integer >= 1")
-        if not (math.isfinite(self.interval) and self.interval >= 0):
+        for name, value in (("auto_zero", self.auto_zero), ("null_offsets", self.null_offsets)):
+            if not isinstance(value, bool):
+                raise InputError(f"{name} is {value!r}: give True or False")
+        number = isinstance(self.interval, int | float) and not isinstance(self.interval, bool)
+        if not (number and math.isfinite(self.interval) and self.interval >= 0):
             raise InputError(f"interval is {self.interval!r}: give finite tau >= 0 between reads")
         if self.interval > 0 and self.reads == 1:
             raise InputError(f"interval is {self.interval} with a single read: give reads >= 2, or no interval")

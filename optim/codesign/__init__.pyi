@@ -1,5 +1,6 @@
-from .knobs import KNOBS as KNOBS
-from .knobs import Knob as Knob
+from .knobs.design_point import DesignPoint as DesignPoint
+from .knobs.knob import Knob as Knob
+from .knobs.registry import KNOBS as KNOBS
 from .studies import study as study
 from .study_result import Study as Study
 from .study_result import StudyRow as StudyRow
@@ -8,6 +9,7 @@ from .study_result import StudyScore as StudyScore
 
 __all__ = [
     "KNOBS",
+    "DesignPoint",
     "Knob",
     "Study",
     "StudyRow",

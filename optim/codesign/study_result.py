@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .knobs import KNOBS, Knob
+from .knobs.knob import Knob, Value
+from .knobs.registry import knob_named
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class StudyRun:
 
     Attributes:
         reading: "refined" or "bare"; "" where the training's own code decides.
-        level: setting of the knob.
+        level: setting of the knob, a word for a choice.
         shown: value on the axis.
         die: seed of the die.
         seed: of the training.
@@ -28,7 +29,7 @@ class StudyRun:
     """
 
     reading: str
-    level: float
+    level: float | str
     shown: float
     die: int
     seed: int
@@ -66,7 +67,7 @@ class StudyRow:
         runs: number of all.
     """
 
-    level: float
+    level: float | str
     shown: float
     mean: float
     over_dies: float
@@ -90,11 +91,12 @@ class Study:
         ideal: for each seed the scores on the ideal device.
         steps, batch: of each training; None for one of one's own, or a task without batches.
         runs: by reading, then by level, then by die, then by seed.
+        fixed: other knobs that had another value than the card's, the host's or the task's, at all levels.
     """
 
     training: str
     name: str
-    levels: tuple[float, ...]
+    levels: tuple[float | str, ...]
     readings: tuple[str, ...]
     scores: tuple[StudyScore, ...]
     dies: tuple[int, ...]
@@ -103,11 +105,22 @@ class Study:
     steps: int | None
     batch: int | None
     runs: tuple[StudyRun, ...] = ()
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def is_heeded(self) -> bool:
+        """Whether any score differs between levels, for the same die, seed and reading; else the training does not depend on the knob."""
+        first: dict[tuple[str, int, int], str] = {}
+        found = [
+            first.setdefault((run.reading, run.die, run.seed), repr(run.scores)) == repr(run.scores)
+            for run in self.runs
+        ]
+        return len(self.levels) < 2 or not all(found)
 
     @property
     def knob(self) -> Knob:
         """What was varied."""
-        return KNOBS[self.name]
+        return knob_named(self.name)
 
     def baseline(self, score: str | None = None) -> float:
         """Mean of a score on the ideal device over the seeds; None is the main score."""
@@ -147,9 +160,11 @@ class Study:
             "name": self.name,
             "training": self.training,
             "title": knob.title,
-            "axis": knob.axis,
+            "axis": knob.axis or knob.title,
             "unit": knob.unit,
             "log": knob.log,
+            "choices": list(knob.choices),
+            "fixed": dict(self.fixed),
             "levels": list(self.levels),
             "readings": list(self.readings),
             "scores": {

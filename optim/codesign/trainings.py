@@ -19,10 +19,13 @@ import torch
 
 from ...circuits.errors import InputError
 from ...devicemodel.device import Device
+from ...devicemodel.devices.ideal import IdealDevice
+from ..optimizers.registry import make_optimizer
 from ..tasks.registry import make_task
 from ..tasks.task import Score, Task
 from ..training.code_digest import code_digest, is_users_file
-from ..training.train import train
+from ..training.train import settings_for, train
+from .knobs.design_point import DesignPoint
 
 Function: TypeAlias = Callable[..., float | Mapping[str, float]]
 """(device, seed) or (device, seed, reading) -> a score, or several by name."""
@@ -54,6 +57,12 @@ class Training(Protocol):
     def takes_reading(self) -> bool:
         """Whether it can be told to read the device refined or bare."""
 
+    def at(self, point: DesignPoint) -> Training:
+        """With the point's settings of the optimizer. InputError where it takes none."""
+
+    def check(self, point: DesignPoint, reading: str) -> None:
+        """InputError for settings of the optimizer, or of the refinement, that exclude each other."""
+
     def __call__(self, device: Device, seed: int, reading: str) -> Trained:
         """Train."""
 
@@ -81,6 +90,26 @@ class TaskTraining:
     def takes_reading(self) -> bool:
         """True."""
         return True
+
+    def at(self, point: DesignPoint) -> TaskTraining:
+        """See `Training`."""
+        steps, batch = point.steps, point.batch
+        if batch is not None and self.task.plan.batch is None:
+            raise InputError(
+                f"training.batch = {batch}: the task {self.name} takes all of its points in each step: leave it out"
+            )
+        return TaskTraining(
+            self.task,
+            self.steps if steps is None else steps,
+            self.batch if batch is None else batch,
+            {**self.settings, **point.settings},
+        )
+
+    def check(self, point: DesignPoint, reading: str) -> None:
+        """See `Training`. An optimizer of one number is made."""
+        settings = {**settings_for(self.task, "tngd"), **self.at(point).settings, "reading": reading}
+        settings.pop("schedule", None)
+        make_optimizer("tngd", [torch.zeros(1, requires_grad=True)], point.refined(IdealDevice()), settings)
 
     def __call__(self, device: Device, seed: int, reading: str) -> Trained:
         """Train to the end."""
@@ -110,6 +139,17 @@ class FunctionTraining:
     def main(self) -> None:
         """Not known."""
         return
+
+    def at(self, point: DesignPoint) -> FunctionTraining:
+        """See `Training`."""
+        if point.of("optimizer"):
+            raise InputError(f"{self.name} sets its optimizer itself: leave {', '.join(point.of('optimizer'))} out")
+        return self
+
+    def check(self, point: DesignPoint, reading: str) -> None:
+        """See `Training`: what can be known before it is called."""
+        self.at(point)
+        point.refined(IdealDevice())
 
     def __call__(self, device: Device, seed: int, reading: str) -> Trained:
         """The function's scores. InputError if it raises or returns something else."""
@@ -193,11 +233,11 @@ class SentTraining:
             for module in ours:
                 cloudpickle.unregister_pickle_by_value(module)
 
-    def __call__(self, device: Device, seed: int, reading: str) -> Trained:
-        """Train, with the user's modules as they are on the disk now."""
+    def __call__(self, device: Device, seed: int, reading: str, point: DesignPoint) -> Trained:
+        """Train at a design point, with the user's modules as they are on the disk now."""
         with _imported_anew(self.imported, self.folders):
             training: Training = cloudpickle.loads(self.blob)
-            return training(device, seed, reading)
+            return training.at(point)(device, seed, reading)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from ...devicemodel.device import Device, Outcome, Solution
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ...devicemodel.host.refine import Refined
-from ...optim.codesign.knobs import KNOBS
+from ...optim.codesign.knobs.registry import ALIASES
 from ...optim.codesign.studies import study
 from ...optim.optimizers.readings.reading import ROUNDS, TOLERANCE
 from ...optim.optimizers.registry import make_optimizer
@@ -202,7 +202,7 @@ def _row(label: str, records: list[dict[str, Any]]) -> dict[str, Any]:
 def studies_stage(card: DeviceCard, plan: Plan, folder: Path, workers: int, report: Progress) -> list[dict[str, Any]]:
     """Run the studies."""
     studies = []
-    for name in KNOBS:
+    for name in ALIASES:
         found = study(
             "digits",
             name,

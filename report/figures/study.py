@@ -67,7 +67,8 @@ def _panel(ax: Axes, study: dict[str, Any], name: str, limits: Sequence[float]) 
     score, runs = study["scores"][name], study["runs"]
     percent = study["unit"] == "1"
     values = sorted({float(run["shown"]) for run in runs})
-    _axis_of_levels(ax, values, bool(study["log"]), study["unit"])
+    if not study.get("choices"):
+        _axis_of_levels(ax, values, bool(study["log"]), study["unit"])
     ideal = [float(found["scores"][name]) for found in study["ideal"]]
     finite = [value for value in ideal if math.isfinite(value)]
     baseline = float(np.mean(finite)) if finite else math.nan
@@ -81,15 +82,19 @@ def _panel(ax: Axes, study: dict[str, Any], name: str, limits: Sequence[float]) 
     for reading in study["readings"]:
         of_reading = [run for run in runs if run["reading"] == reading]
         ends.append((_draw_reading(ax, reading, name, of_reading, at_top=less), reading))
+    choices = study.get("choices", [])
     unit = "%" if percent else study["unit"]
     better = "" if score["more_is_better"] is None or score["percent"] else " (less is better)" if less else ""
-    ax.set(xlabel=f"{study['axis']} ({unit})", ylabel=textwrap.fill(f"{name}{better}", 40))
+    ax.set(xlabel=f"{study['axis']} ({unit})" if unit else study["axis"], ylabel=textwrap.fill(f"{name}{better}", 40))
     ax.update_datalim(
         [(value, 0.0) for value in values], updatey=False
     )  # levels where every run diverged are seen, too
     ax.xaxis.set_major_locator(FixedLocator(_apart(ax, values)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.3g}"))
+    words = FuncFormatter(
+        lambda value, _: choices[round(value)] if choices else f"{100 * value if percent else value:.3g}"
+    )
+    ax.xaxis.set_major_formatter(words)
     ax.margins(x=0.11)
     # Beside the axis: within it, dies and their bars stand close to the line.
     labels = [(baseline, f"ideal {_text(baseline, score)}", BLACK)] if finite else []

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from thermograd.optim.codesign.knobs import KNOBS
+from thermograd.optim.codesign.knobs import ALIASES
 
 from .command_line import Run, assert_rejected, card, words
 
 
 def test_help_names_what_there_is(run: Run) -> None:
     """The help text is static, so that it is fast; it must not lag behind the code."""
-    assert set(KNOBS) <= words(run("study", "--help")[1])
+    assert set(ALIASES) <= words(run("study", "--help")[1])
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_bad_input_is_one_line_that_names_it(files: Run, case: str) -> None:
     ("arguments", "words"),
     [
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "leave one of them out"),
-        (["--levels", "2.5"], "whole number of bits"),
+        (["--levels", "2.5"], "adc.bits is 2.5 bit: give a whole number from 1 to 24"),
     ],
 )
 def test_what_a_study_of_a_card_rejects(files: Run, arguments: list[str], words: str) -> None:

@@ -11,14 +11,16 @@ from thermograd.circuits.errors import InputError
 from thermograd.circuits.technology.presets import PRESETS
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
+from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
 from thermograd.optim.codesign import studies as module
-from thermograd.optim.codesign.knobs import KNOBS
+from thermograd.optim.codesign.knobs import DesignPoint
 from thermograd.optim.codesign.studies import study
 from thermograd.optim.codesign.study_result import Study, StudyRun, StudyScore
 from thermograd.optim.tasks.poisson import poisson
 from thermograd.optim.training.threads import one_thread
 from thermograd.optim.training.train import train
+from thermograd.report.figures.study import study_plot
 
 from ...systems import true_card
 
@@ -53,7 +55,7 @@ def test_a_task_is_trained_on_the_dies_and_for_the_baseline_on_the_ideal_device(
     assert [(run.level, run.die, run.seed) for run in found.runs] == [(8, 3, 5), (8, 3, 6), (8, 4, 5), (8, 4, 6)]
     settings = {**settings, "reading": "bare"}
     with one_thread():
-        device = SurrogateDevice(KNOBS["adc"].card_at(CARD, 8), 4, 6, extrapolate=True)
+        device = SurrogateDevice(DesignPoint({"adc": 8}).card_at(CARD), 4, 6, extrapolate=True)
         own = train("digits", "tngd", 3, 2, 6, device=device, evaluate_every=0, settings=settings)
         ideal = train("digits", "tngd", 3, 2, 6, evaluate_every=0, settings=settings)
     assert found.runs[-1].scores == {"test accuracy": own.final_score, "training loss": own.loss[-1]}
@@ -80,7 +82,7 @@ def test_own_function_gets_the_device_of_each_level_die_and_seed():
     found = study(error_of_a_solution, "adc", **{**SMALL, "seeds": (0, 1)})
     assert found.readings == ("",)
     assert [run.scores["seed"] for run in found.runs] == [0.0, 1.0] * 4
-    by_hand = error_of_a_solution(SurrogateDevice(KNOBS["adc"].card_at(CARD, 2), 4, 1, extrapolate=True), 1)
+    by_hand = error_of_a_solution(SurrogateDevice(DesignPoint({"adc": 2}).card_at(CARD), 4, 1, extrapolate=True), 1)
     assert found.runs[3].scores == by_hand
     assert [one["error"] < 1e-9 for one in found.ideal] == [True, True]
     coarse, fine = found.rows(score="error")
@@ -93,6 +95,55 @@ def test_a_function_that_takes_the_reading_is_told_it():
     assert [(run.reading, run.scores["score"]) for run in found.runs] == [("refined", 1.0), ("bare", 2.0)]
     assert found.baseline() == 3.0
     assert len(study(read_in_a_way, "adc", **SMALL, readings=["bare"]).runs) == 4
+
+
+TINY = {"dies": (1,), "seeds": (0,), "card": CARD, "workers": 1, "steps": 2, "batch": 2}
+
+
+def test_rounds_of_refinement_are_studied_with_refined_readings_alone(tmp_path):
+    """Its run at a level is a training by hand on a `Refined` device; the ideal device is refined nowhere."""
+    found = study("digits", "refined.rounds", levels=(0, 4), **TINY, out=tmp_path)
+    assert found.readings == ("refined",)
+    assert found.is_heeded
+    with one_thread():
+        device = Refined(SurrogateDevice(CARD, 1, 0, extrapolate=True), rounds=4, tolerance=1e-2)
+        own = train("digits", "tngd", 2, 2, 0, device=device, evaluate_every=0, settings={"reading": "refined"})
+    assert found.runs[1].scores["training loss"] == pytest.approx(np.mean(own.loss[-1:]), rel=1e-12)
+    assert found.to_dict()["unit"] == ""
+    with pytest.raises(InputError, match="bare readings do not heed how readings are refined"):
+        study("digits", "refined.rounds", levels=(0, 4), **TINY, readings=("refined", "bare"))
+
+
+def test_settings_of_the_optimizer_are_studied_and_kept_apart(tmp_path, trained):
+    """Their jobs have the same card: the design point in their keys tells them apart, and a killed study goes on."""
+    arguments = {**TINY, "readings": ("bare",), "out": tmp_path}
+    found = study("digits", "tngd.damping", levels=(0.1, 1), **arguments)
+    assert [job.get("point") for job in trained] == [None, {"tngd.damping": 0.1}, {"tngd.damping": 1.0}]
+    assert found.is_heeded
+    with one_thread():
+        device = SurrogateDevice(CARD, 1, 0, extrapolate=True)
+        settings = {"damping": 1.0, "reading": "bare"}
+        own = train("digits", "tngd", 2, 2, 0, device=device, evaluate_every=0, settings=settings)
+    assert found.runs[1].scores == {"test accuracy": own.final_score, "training loss": own.loss[-1]}
+    assert study("digits", "tngd.damping", levels=(0.1, 1), **arguments) == found
+    assert len(trained) == 3
+    # Another knob that is fixed is another point.
+    study("digits", "tngd.damping", levels=(1,), **arguments, fixed={"tngd.lr": 0.1})
+    assert trained[-1]["point"] == {"tngd.lr": 0.1, "tngd.damping": 1.0}
+    assert len(trained) == 4
+
+
+def test_words_are_levels_of_a_choice_or_a_switch():
+    found = study(error_of_a_solution, "readout.auto_zero", **{**SMALL, "levels": ("off", True), "dies": (3,)})
+    assert [(run.level, run.shown) for run in found.runs] == [("off", 0.0), ("on", 1.0)]
+    assert found.is_heeded
+    assert found.to_dict()["choices"] == ["off", "on"]
+    assert study_plot(found.to_dict()).axes[0].get_xticklabels()[1].get_text() == "on"
+
+
+def test_a_knob_that_a_training_does_not_depend_on_is_found_out():
+    found = study(lambda device, seed: 1.0, "adc.noise", **{**SMALL, "levels": (0, 0.01)})
+    assert not found.is_heeded
 
 
 def test_spread_over_dies_and_over_seeds_are_told_apart():
@@ -213,7 +264,45 @@ def other_names(device, seed):
         (error_of_a_solution, {"levels": ()}, "give at least one"),
         (error_of_a_solution, {"levels": (2, 2)}, "different from each other"),
         (error_of_a_solution, {"levels": (float("nan"),)}, "all finite"),
-        (error_of_a_solution, {"levels": (2.5,)}, "whole number of bits"),
+        (
+            error_of_a_solution,
+            {"levels": (2.5,)},
+            "level 2.5 of the study adc .* adc.bits is 2.5 bit: give a whole number from 1 to 24",
+        ),
+        (
+            error_of_a_solution,
+            {"knob": "opamp.slew", "levels": (1e6,)},
+            "level 1e\\+06 of the study opamp.slew is not possible: .*would not be heeded",
+        ),
+        (error_of_a_solution, {"knob": "adc.rate", "levels": (1e6,)}, "changes no reading: see `thermograd cost`"),
+        (error_of_a_solution, {"knob": "wires.segment_resistance", "levels": (1,)}, "set device.layout to true"),
+        (error_of_a_solution, {"knob": "tngd.damping"}, "a function of your own sets its optimizer itself"),
+        (
+            error_of_a_solution,
+            {"knob": "adc.dnl", "levels": None},
+            "the study adc.dnl has no levels of its own: give levels, each a number from 0",
+        ),
+        (
+            error_of_a_solution,
+            {"knob": "device.layout", "levels": ("maybe",)},
+            "device.layout is 'maybe': give true or false",
+        ),
+        (error_of_a_solution, {"fixed": {"adc.bits": 3}}, "adc.bits is fixed in a study of adc, which turns it"),
+        (
+            "digits",
+            {"knob": "tngd.momentum", "levels": (1.5,)},
+            "tngd.momentum is 1.5: give a number from 0 and below 1",
+        ),
+        (
+            "digits",
+            {"knob": "tngd.program_every", "levels": (2,)},
+            'level 2 of the study tngd.program_every is not possible: .*system="dual"',
+        ),
+        (
+            "poisson",
+            {"knob": "training.batch", "levels": (4,)},
+            "the task poisson takes all of its points in each step",
+        ),
         (error_of_a_solution, {"dies": ()}, r"dies of the study adc are \[\]"),
         (error_of_a_solution, {"seeds": (1, 1)}, r"seeds of the study adc are \[1, 1\].*each once"),
         (error_of_a_solution, {"seeds": (-1,)}, "integers >= 0"),
