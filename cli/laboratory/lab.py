@@ -27,7 +27,6 @@ app = typer.Typer()
         "thermograd lab spectra.csv steps.csv --circuit board.cir --free R3 --free 'C*' --out lab",
         "thermograd lab spectra.csv --circuit board.cir --prior C1=22n+-1n --hold-out correlations.csv --errors inflated",
         "thermograd lab scope.csv --node CH1=n1 --std 1m --start 0 --circuit board.cir --json",
-        "thermograd lab spectra.csv --circuit board.cir --inputs n1,n2 --outputs n1,n2",
         "thermograd lab next_month.csv --circuit board.cir --check lab/card.json",
     ),
 )
@@ -42,6 +41,10 @@ def lab(
     program: Annotated[
         Path | None,
         typer.Option("--program", help="The board: a program that `compile` wrote, .json.", metavar="FILE"),
+    ] = None,
+    b: Annotated[
+        Path | None,
+        typer.Option("--b", help="Right-hand side that drove the program's array in the tables.", metavar="FILE"),
     ] = None,
     free: Annotated[
         list[str] | None,
@@ -62,15 +65,6 @@ def lab(
     hold_out: Annotated[
         list[Path] | None,
         typer.Option("--hold-out", help="Tables that only test the fit (repeatable).", metavar="TABLE"),
-    ] = None,
-    inputs: Annotated[
-        str | None,
-        typer.Option(
-            "--inputs", help="Nodes (or sources) that drive a fixed board, for its card.", metavar="NODE,NODE"
-        ),
-    ] = None,
-    outputs: Annotated[
-        str | None, typer.Option("--outputs", help="Voltages that are read of a fixed board.", metavar="NODE,NODE")
     ] = None,
     errors: Annotated[
         str,
@@ -119,7 +113,7 @@ def lab(
     """
     from .requests import free_parts, pairs, priors, read_tables
 
-    board = _board(circuit, program, include)
+    board = _board(circuit, program, include, b)
     stated = {"std": std, "averages": averages, "rbw": rbw, "impedance": impedance, "start": start}
     options = {"nodes": pairs("--node", node or []), "units": pairs("--unit", unit or [])} | {
         name: _number(name, text) for name, text in stated.items()
@@ -140,7 +134,7 @@ def lab(
             note(f"{table.source}: {remark}")
     if not free:
         note(f"free: {', '.join(parts)} (--free names others)")
-    _fit(board, parts, measured, tested, known, (inputs, outputs), program, out, json, errors, starts, seed)
+    _fit(board, parts, measured, tested, known, out, json, errors, starts, seed)
 
 
 def _number(name: str, text: str | None) -> float | None:
@@ -149,13 +143,16 @@ def _number(name: str, text: str | None) -> float | None:
     return None if text is None else suffixed(f"--{name}", text)
 
 
-def _board(circuit: Path | None, program: Path | None, include: Path | None) -> Netlist:
+def _board(circuit: Path | None, program: Path | None, include: Path | None, b: Path | None) -> Netlist:
     if (circuit is None) == (program is None):
         raise InputError("give the board: either --circuit board.cir or --program p.json")
     if program is not None:
         from ...compiler.program_io import load_program
+        from ..inputs import read_vector
 
-        return load_program(program).netlist()
+        return load_program(program).netlist(None if b is None else read_vector(b))
+    if b is not None:
+        raise InputError("--b belongs to a --program; a circuit's sources are in its netlist: leave it out")
     from ...circuits.spice.read import read_spice
 
     assert circuit is not None
@@ -168,8 +165,6 @@ def _fit(
     measured: Sequence[Measurements],
     tested: Sequence[Measurements],
     known: dict[str, Any],
-    ports: tuple[str | None, str | None],
-    program: Path | None,
     out: Path,
     json: bool,
     errors: Any,
