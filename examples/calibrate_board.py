@@ -41,7 +41,7 @@ FREE = {
     "C": (*SOUGHT, "gain_A", "gain_B", "own_noise", "common_noise"),
     "D": ("gain_A", "gain_B", "own_noise", "common_noise"),
 }
-#: Further searches of each, as far as their time allows: a search takes some 3 s for A and B, and 20 s for C.
+#: Further searches of each, as far as their time allows: a search takes up to 6 s of one core, that of C.
 STARTS = {"A": 4, "B": 6, "C": 1, "D": 0}
 
 
