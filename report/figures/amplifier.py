@@ -25,12 +25,12 @@ STYLES = ("-", "--", ":", "-.")
 """Of the supplies, in the order given."""
 PANELS: tuple[tuple[str, Callable[[Characterisation], float]], ...] = (
     ("gain (dB)", lambda found: 20 * math.log10(found.opamp.gain)),
-    ("gain-bandwidth product (MHz)", lambda found: found.opamp.gbw / 1e6),
+    ("GBW (MHz)", lambda found: found.opamp.gbw / 1e6),
     ("phase margin (°)", lambda found: found.phase_margin),
     ("slew rate (V/µs)", lambda found: found.opamp.slew / 1e6),
     ("output limit (V)", lambda found: found.opamp.output_limit),
     ("white noise (nV/√Hz)", lambda found: found.opamp.noise_voltage * 1e9),
-    ("phase margin of the mean (°)", lambda found: found.common_mode.phase_margin if found.common_mode else math.nan),
+    ("margin of the mean (°)", lambda found: found.common_mode.phase_margin if found.common_mode else math.nan),
     ("power (mW)", lambda found: found.opamp.power * 1e3),
 )
 """What is drawn over temperature."""
