@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
@@ -132,6 +132,7 @@ def test_a_wired_board_holds_its_own_matrix_and_preconditions_its_neighbours() -
     assert float((bare.x - exact).norm() / exact.norm()) > 0.02
 
 
+@settings(max_examples=25)
 @given(st.lists(st.one_of(st.floats(), st.floats(-5, 5)), max_size=4))
 def test_whatever_is_replied_is_a_reading_or_an_error_in_words(reply: list[float]) -> None:
     driver = ExactDriver()

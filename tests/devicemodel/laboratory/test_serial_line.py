@@ -19,7 +19,8 @@ A = torch.tensor(
     [[2.0, 0.5, 0.0, -0.3], [0.5, 1.5, 0.4, 0.0], [0.0, 0.4, 1.2, 0.3], [-0.3, 0.0, 0.3, 1.0]], dtype=torch.float64
 )
 b = torch.tensor([1.0, -0.5, 0.2, 0.8], dtype=torch.float64)
-TIMEOUT = 0.4
+TIMEOUT = 2.0
+"""s: long beside a busy machine, since a reply that is merely late counts as a fault."""
 
 
 class Bench:
@@ -46,7 +47,7 @@ def bench() -> Iterator[Bench]:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("silent", "0 bytes within 0.4 s after R"),
+        ("silent", "0 bytes within 2 s after R"),
         ("short", "a line without its checksum"),
         ("garbled", "a line without its checksum"),
         ("nan", "cell 1 reads nan"),
