@@ -39,7 +39,7 @@ $(TESTS): pyproject.toml constraints.txt tools/setup-python.sh
 demo: setup ## run the whole chain on real data and write out/demo/report.html
 	$(BIN)/thermograd demo --out out/demo
 
-# Each worker would rewrite the assertions of all test files first, 16 s of its time in a fresh clone. Tests that fail are run once more
+# Each worker would rewrite the assertions of all test files first, 7 s of its time in a fresh clone. Tests that fail are run once more
 # with their assertions rewritten, which says the values; the verdict stays that of the first run.
 test: ngspice gnucap $(TESTS) ## run all tests, with the optional packages that they need
 	$(BIN)/pytest $(ARGS) || { $(BIN)/pytest -n0 --last-failed --last-failed-no-failures none; exit 1; }
