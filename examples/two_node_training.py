@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
     def refined(tolerance: float = 1e-6, method: str = "fcg") -> tg.Refined:
         device = MeasuredDevice(driver, extrapolate=True)
-        return tg.Refined(device, tolerance=tolerance, rounds=50, method=method, equilibrate=False)
+        return tg.Refined(device, tolerance=tolerance, rounds=50, method=method)
 
     def away(parameters: torch.Tensor, exact: torch.Tensor) -> float:
         return float((parameters - exact).norm() / exact.norm())

@@ -70,6 +70,8 @@ class BoardDescription(Record):
                 f"wired has rows of {shape[1:]} numbers and {shape[0]} rows: give {self.cells} rows of {self.cells}"
             )
         matrix = np.array(self.wired)
+        if not np.diag(matrix).min() > 0:
+            raise ValueError("wired has an entry on its diagonal that is not above 0: give W of tau dv/dt = u - W v")
         if not np.isfinite(matrix).all() or float(np.linalg.eigvals(matrix).real.min()) <= 0:
             raise ValueError(
                 "wired has an eigenvalue that does not decay, or an entry that is not finite: give W of tau dv/dt = u - W v"

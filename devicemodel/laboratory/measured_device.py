@@ -4,7 +4,10 @@ The host side is that of every device (`host`): the signal level is found by try
 can be nulled, several reads averaged. What is particular to a board behind a driver is here: A = s W, with the scale s and the codes of W;
 time in seconds; and that each run starts from rest.
 
-    tau dv/dt = u - W v,   u = level b,   v = s level x,   so that A x = b at rest; s tau is the time unit of A
+    tau dv/dt = u - W v,   A = D W D,   u = level D^-1 b,   v = level D x,   so that A x = b at rest
+
+D^2 is the scale s of a matrix that is programmed, A = s W, and s tau the time unit of A. A matrix that is wired in serves whatever a
+diagonal D makes of it; the unit is then tau max D^2, in which no unknown settles later than the host waits.
 
 Nothing is simulated: the converters of the host's technology add no error to what the board reads.
 """
@@ -41,7 +44,7 @@ SETTLED = 12.0
 FORGOTTEN = 1e-3
 """Share of a start that may be left of it where the board starts from rest instead."""
 WIRED = 0.02
-"""Relative departure |A - s W| / |A| (Frobenius) from a wired matrix that is no extrapolation: what a multimeter's values leave open."""
+"""Relative departure |A - D W D| / |A| (Frobenius) from a wired matrix that is no extrapolation: what a multimeter's values leave open."""
 OVERLOAD = 2.0
 """What a reading at the end of its range is taken to use of it: beyond, by an unknown factor."""
 
@@ -52,8 +55,8 @@ class MeasuredDevice(HostedDevice):
     Args:
         driver: of the board; its `description` says what it can hold.
         read_out: several reads, auto-zero, nulling of offsets; see `ReadOut`.
-        extrapolate: of a wired board, whether it takes matrices that are not a multiple of its own. Such a reading is
-            `Outcome.EXTRAPOLATED`: useful where `Refined(device, equilibrate=False)` corrects it, the board as a preconditioner.
+        extrapolate: of a wired board, whether it takes matrices that are no scaling D W D of its own. Such a reading is
+            `Outcome.EXTRAPOLATED`: useful where `Refined(device)` corrects it, the board as a preconditioner.
 
     Attributes:
         faults: a sentence for each reply of the board that was asked for again.
@@ -134,14 +137,15 @@ class MeasuredDevice(HostedDevice):
         if wired is None or system.size != len(wired):
             return ()
         matrix, own = system.dense().detach().double().numpy(), np.array(wired)
-        away = float(np.linalg.norm(matrix - _scale(matrix, own) * own) / np.linalg.norm(matrix))
+        scaling = _scaling(matrix, own)
+        away = float(np.linalg.norm(matrix - np.outer(scaling, scaling) * own) / np.linalg.norm(matrix))
         if away <= WIRED:
             return ()
-        text = f"a matrix that is {away:.2g} from a multiple of the board's wired one (Frobenius norm, relative)"
+        text = f"a matrix that is {away:.2g} from a scaling D W D of the board's wired one (Frobenius norm, relative)"
         if not self._extrapolate:
             raise InputError(
-                f"{text}; at most {WIRED:g} is no extrapolation. Give a multiple of it, or MeasuredDevice(driver, extrapolate=True) within "
-                "Refined(device, equilibrate=False), which corrects the reading by its residual"
+                f"{text}; at most {WIRED:g} is no extrapolation. Give one, or MeasuredDevice(driver, extrapolate=True) within Refined, "
+                "which corrects the reading by its residual"
             )
         return (text,)
 
@@ -158,23 +162,21 @@ class MeasuredDevice(HostedDevice):
                 raise InputError(
                     f"system has {system.size} unknowns, and {board.cells} are wired in board {board.name}"
                 )
-            scale, weights = _scale(matrix, np.array(board.wired)), np.array(board.wired)
-            if not scale > 0:
-                raise InputError(
-                    f"A is {scale:.3g} times the wired matrix of board {board.name}: give a positive multiple of it"
-                )
+            weights = np.array(board.wired)
+            scaling = _scaling(matrix, weights)
         else:
             largest = float(np.abs(matrix).max())
             if largest == 0:
                 raise InputError("A is zero everywhere: give a matrix with eigenvalues above 0, such as by damping")
             scale = largest / board.largest_weight
+            scaling = np.full(len(matrix), math.sqrt(scale))
             # Cells that no unknown needs rest, as fast as they can.
             weights = board.largest_weight * np.eye(board.cells)
             weights[: len(matrix), : len(matrix)] = matrix / scale
             if board.weight_codes is not None:
                 step = board.largest_weight / board.weight_codes
                 weights = np.round(weights / step) * step
-        found = _ProgrammedBoard(self._link, weights, system.size, scale)
+        found = _ProgrammedBoard(self._link, weights, scaling)
         if found.slowest > 0:
             # One that grows is not let loose.
             self._link.program(weights)
@@ -189,7 +191,7 @@ class _ProgrammedBoard(Board):
     """A matrix on the board.
 
     Args:
-        weights: W, (cells, cells). size: n. scale: s of A = s W.
+        weights: W, (cells, cells). scaling: D of A = D W D, (n,).
 
     Attributes:
         slowest: smallest decay rate of A's n cells, 1 / tau of A; not above 0: it does not settle.
@@ -197,11 +199,11 @@ class _ProgrammedBoard(Board):
 
     takes_start = False
 
-    def __init__(self, link: BoardLink, weights: np.ndarray, size: int, scale: float) -> None:
-        board = link.description
-        self._link, self._weights, self.size, self._scale = link, weights, size, scale
-        self.tau, self.shows_overload = board.time_constant * scale, board.shows_overload
-        self.slowest = scale * float(np.linalg.eigvals(weights[:size, :size]).real.min())
+    def __init__(self, link: BoardLink, weights: np.ndarray, scaling: np.ndarray) -> None:
+        board, size, unit = link.description, len(scaling), float((scaling**2).max())
+        self._link, self._weights, self.size, self._scaling = link, weights, size, scaling
+        self.tau, self.shows_overload = board.time_constant * unit, board.shows_overload
+        self.slowest = unit * float(np.linalg.eigvals(weights[:size, :size]).real.min())
         self._end = board.reading_limit - step_of(_adc(board)) / 2
 
     def obstacles(self, duration: float) -> list[Outcome | None]:
@@ -218,13 +220,21 @@ class _ProgrammedBoard(Board):
         overload = OVERLOAD if float(np.abs(cells).max()) >= self._end * (1 - 1e-9) else 0.0
         return Voltages(cells[None], overload=np.array([overload]), left=np.zeros((1, self.size)))
 
+    def strongest(self, b: np.ndarray) -> np.ndarray:
+        """See `Board.strongest`."""
+        return np.asarray(np.abs(b / self._scaling).max(axis=-1))
+
+    def requested(self, b: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """See `Board.requested`."""
+        return np.asarray(level * b / self._scaling)
+
     def volts(self, x: np.ndarray, level: np.ndarray | float) -> np.ndarray:
         """See `Board.volts`."""
-        return np.asarray(x * (level * self._scale))
+        return np.asarray(x * (level * self._scaling))
 
     def values(self, volts: np.ndarray, level: np.ndarray | float) -> np.ndarray:
         """See `Board.values`."""
-        return np.asarray(volts / (level * self._scale))
+        return np.asarray(volts / (level * self._scaling))
 
 
 def _adc(board: BoardDescription) -> Converter:
@@ -232,9 +242,15 @@ def _adc(board: BoardDescription) -> Converter:
     return Converter(bits=board.reading_bits, full_scale=board.reading_limit, noise=board.reading_noise)
 
 
-def _scale(matrix: np.ndarray, wired: np.ndarray) -> float:
-    """s of the multiple s W next to A, least squares."""
-    return float((matrix * wired).sum() / (wired * wired).sum())
+def _scaling(matrix: np.ndarray, wired: np.ndarray) -> np.ndarray:
+    """D, (n,), with which D W D has the diagonal of A. InputError where A's is not above 0."""
+    diagonal = np.diag(matrix)
+    if not diagonal.min() > 0:
+        place = int(diagonal.argmin())
+        raise InputError(
+            f"A[{place}, {place}] is {diagonal[place]:.3g}: a wired matrix is scaled to a diagonal above 0; add damping"
+        )
+    return np.asarray(np.sqrt(diagonal / np.diag(wired)))
 
 
 def _technology(board: BoardDescription) -> Technology:

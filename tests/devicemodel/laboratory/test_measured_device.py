@@ -117,17 +117,19 @@ def test_a_start_is_taken_where_it_is_forgotten() -> None:
 def test_a_wired_board_holds_its_own_matrix_and_preconditions_its_neighbours() -> None:
     driver = ExactDriver(of(wired=tuple(map(tuple, A.tolist()))), weights=A.numpy())
     device = MeasuredDevice(driver)
-    torch.testing.assert_close(
-        device.solve(tg.Dense(3 * A), b, 50.0).x, torch.linalg.solve(3 * A, b), rtol=1e-6, atol=1e-6
-    )
-    near = A + torch.diag(torch.tensor([0.4, -0.2, 0.3], dtype=torch.float64))
-    with pytest.raises(InputError, match=r"0\.15 from a multiple of the board's wired one .* extrapolate=True"):
+    stretch = torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
+    for own in (3 * A, A * torch.outer(stretch, stretch)):
+        found = device.solve(tg.Dense(own), b, 50.0)
+        assert found.outcome is Outcome.OK
+        torch.testing.assert_close(found.x, torch.linalg.solve(own, b), rtol=1e-6, atol=1e-6)
+    near = A + 0.3 * (1 - torch.eye(3, dtype=torch.float64))
+    with pytest.raises(InputError, match=r"0\.\d+ from a scaling D W D of the board's wired one .* extrapolate=True"):
         device.solve(tg.Dense(near), b, 50.0)
     willing = MeasuredDevice(driver, extrapolate=True)
     exact = torch.linalg.solve(near, b)
     bare = willing.solve(tg.Dense(near), b, 50.0)
     assert bare.outcome is Outcome.EXTRAPOLATED
-    refined = tg.Refined(willing, tolerance=1e-8, method="fcg", equilibrate=False).solve(tg.Dense(near), b, 50.0)
+    refined = tg.Refined(willing, tolerance=1e-8, method="fcg").solve(tg.Dense(near), b, 50.0)
     torch.testing.assert_close(refined.x, exact, rtol=1e-7, atol=1e-7)
     assert float((bare.x - exact).norm() / exact.norm()) > 0.02
 
