@@ -4,6 +4,10 @@ from .calibration.evidence import Calibration as Calibration
 from .calibration.evidence import Comparison as Comparison
 from .calibration.evidence import explained_variance as explained_variance
 from .calibration.identifiability import Unidentifiable as Unidentifiable
+from .calibration.measured.advice.next_measurements import Candidate as Candidate
+from .calibration.measured.advice.next_measurements import next_measurements as next_measurements
+from .calibration.measured.advice.suspicions import Suspicion as Suspicion
+from .calibration.measured.advice.suspicions import suspicions as suspicions
 from .calibration.measured.calibrate import calibrate_from_measurements as calibrate_from_measurements
 from .calibration.measured.calibrate import check_measurements as check_measurements
 from .calibration.measured.formats.read import read_bench_file as read_bench_file
@@ -96,6 +100,7 @@ __all__ = [
     "BoardDriver",
     "BoardError",
     "Calibration",
+    "Candidate",
     "CascadeDevice",
     "Check",
     "CircuitCalibration",
@@ -147,6 +152,7 @@ __all__ = [
     "StepCost",
     "StepTime",
     "SurrogateDevice",
+    "Suspicion",
     "Transition",
     "Unidentifiable",
     "Validity",
@@ -164,6 +170,7 @@ __all__ = [
     "factored_damping",
     "handovers",
     "measure_cells",
+    "next_measurements",
     "random_system",
     "read_bench_file",
     "read_measurements",
@@ -174,6 +181,7 @@ __all__ = [
     "solve_many",
     "step_cost",
     "step_time",
+    "suspicions",
     "sweep",
     "transition",
 ]

@@ -171,6 +171,7 @@ def _fit(
     starts: int,
     seed: int,
 ) -> None:
+    from ...devicemodel.calibration.measured.advice import next_measurements, suspicions
     from ...devicemodel.calibration.measured.calibrate import calibrate_from_measurements
     from ...report.laboratory.facts import facts_of
     from ...report.laboratory.page import VALUE_COLUMNS, value_rows, write_report
@@ -187,7 +188,19 @@ def _fit(
             errors=errors,
             progress=lambda done, total: report("fit", done, total),
         )
-    facts = facts_of(card, board, measured, tested, title=board.title or "a measured circuit", command=_command_line())
+        report("suspicions", 0, 1)
+        doubted = suspicions(board, list(measured), card, known)
+        report("suspicions", 1, 1)
+    facts = facts_of(
+        card,
+        board,
+        measured,
+        tested,
+        title=board.title or "a measured circuit",
+        command=_command_line(),
+        suspicions=[one.text for one in doubted],
+        next_measurements=[one.text for one in next_measurements(board, card, list(measured))],
+    )
     target = out / "card.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     card.write(target)

@@ -1,4 +1,4 @@
-"""benchmarks/devicemodel/laboratory.py: a slice of its table, and errors stated too small as negative control."""
+"""benchmarks/devicemodel/laboratory/boards.py: a slice of its table, and errors stated too small as negative control."""
 
 import importlib.util
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "devicemodel" / "laboratory.py"
+PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "devicemodel" / "laboratory" / "boards.py"
 BOARDS = 3
 
 

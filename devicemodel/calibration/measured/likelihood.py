@@ -149,7 +149,15 @@ class _Spectrum:
         # Fourth cumulants of |x|^2 and of Re(x y^*), for independent complex normal x and y.
         excess = np.array([6.0] * q + [3.0] * (q * q - q))
         self.spread = (2.0 + excess / self.averages[:, None]).ravel()
-        scale = np.sqrt(np.einsum("fii->fi", self.measured).real)
+        power = np.einsum("fii->fi", self.measured).real
+        if np.any(power <= 0):
+            row, column = np.argwhere(power <= 0)[0]
+            decibels = "; all are negative: if they are decibels, give 10^(dB / 10) V^2/Hz" if np.all(power < 0) else ""
+            raise InputError(
+                f"{self.source}: the density of {names[column]} at {self.frequencies[row]:g} Hz is {power[row, column]:g}; a spectrum's "
+                f"is above 0{decibels}"
+            )
+        scale = np.sqrt(power)
         shape = self.measured / (scale[:, :, None] * scale[:, None, :])
         bad = np.linalg.eigvalsh(shape)[:, 0] < 1e-9
         if np.any(bad):

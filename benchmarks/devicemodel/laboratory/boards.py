@@ -1,7 +1,7 @@
 """Boards measured by a synthetic laboratory that shares no code with the package: do the intervals hold the boards' own values?
 
-    python benchmarks/devicemodel/laboratory.py                  (twenty boards of two and of four nodes; some minutes of one core)
-    python benchmarks/devicemodel/laboratory.py --understated    (negative control: errors stated 1.4 times too small)
+    python benchmarks/devicemodel/laboratory/boards.py                  (twenty boards of two and of four nodes; some minutes of one core)
+    python benchmarks/devicemodel/laboratory/boards.py --understated    (negative control: errors stated 1.4 times too small)
 
 A board is a chain of nodes: a resistor from the source to each, one between neighbours, a capacitor from each to ground. Every part is
 drawn with a standard deviation of 1 % around its nominal value, from which the fit starts. With the nodes' conductance matrix G and their
