@@ -92,15 +92,21 @@ def open_device(
         return SpiceDevice(
             read_technology(technology or "ideal"), die, fabric or "auto", noise, seed=seed, layout=bool(layout)
         )
-    from ..devicemodel.card import DeviceCard
     from ..devicemodel.devices.surrogate import SurrogateDevice
+    from ..devicemodel.laboratory.card import LaboratoryCard, read_card
 
     if card is None:
         raise InputError(
             "the surrogate device needs a card: --card card.json, written by `thermograd calibrate --out card.json`, or --card "
             "shipped:integrated, which comes with the package"
         )
-    read = DeviceCard.read(card)
+    read = read_card(card)
+    if isinstance(read, LaboratoryCard):
+        if layout or noise is not None:
+            raise InputError(
+                "--layout and --noise do not apply to the card of a measured board, which has its own; leave them out"
+            )
+        return read.make_device(seed, die, extrapolate=bool(extrapolate))
     if noise is not None:
         read = read.replace(technology=read.technology.replace(thermal__johnson_noise=noise))
     return SurrogateDevice(read, die, seed, layout=bool(layout), extrapolate=bool(extrapolate))

@@ -21,6 +21,7 @@ from .calibration.simulated import calibrate as calibrate
 from .calibration.simulated import calibrate_with_evidence as calibrate_with_evidence
 from .card import DeviceCard as DeviceCard
 from .card import shipped_card as shipped_card
+from .card_files import card_kind as card_kind
 from .cascade.device import CascadeDevice as CascadeDevice
 from .cost.compiled import compiled_array as compiled_array
 from .cost.digital_host import DigitalHost as DigitalHost
@@ -42,6 +43,7 @@ from .device import Refinement as Refinement
 from .device import Solution as Solution
 from .device import SolvesMany as SolvesMany
 from .device import solve_many as solve_many
+from .device_like import as_device as as_device
 from .devices.cell_measurement import measure_cells as measure_cells
 from .devices.ideal import IdealDevice as IdealDevice
 from .devices.spice import SpiceDevice as SpiceDevice
@@ -64,7 +66,15 @@ from .host.refine import Refined as Refined
 from .laboratory.board_driver import BoardDescription as BoardDescription
 from .laboratory.board_driver import BoardDriver as BoardDriver
 from .laboratory.board_driver import BoardError as BoardError
+from .laboratory.card import HeldOutError as HeldOutError
+from .laboratory.card import LaboratoryCard as LaboratoryCard
+from .laboratory.card import MeasuredSolution as MeasuredSolution
+from .laboratory.card import read_card as read_card
+from .laboratory.fixed_board import BoardInput as BoardInput
+from .laboratory.fixed_board import FixedBoard as FixedBoard
 from .laboratory.measured_device import MeasuredDevice as MeasuredDevice
+from .laboratory.measured_die import MeasuredDie as MeasuredDie
+from .laboratory.programmed_board import ProgrammedBoard as ProgrammedBoard
 from .limits.contraction_law import Contraction as Contraction
 from .limits.contraction_law import contraction as contraction
 from .limits.contraction_law import rounds_to as rounds_to
@@ -99,6 +109,7 @@ __all__ = [
     "BoardDescription",
     "BoardDriver",
     "BoardError",
+    "BoardInput",
     "Calibration",
     "Candidate",
     "CascadeDevice",
@@ -116,10 +127,12 @@ __all__ = [
     "DigitalHost",
     "ErrorBudget",
     "Estimate",
+    "FixedBoard",
     "Gaussian",
     "Handover",
     "Hardware",
     "HeldOut",
+    "HeldOutError",
     "HostedDevice",
     "IdealDevice",
     "Imperfections",
@@ -127,8 +140,11 @@ __all__ = [
     "InverseEstimate",
     "Kronecker",
     "KroneckerColumns",
+    "LaboratoryCard",
     "LowRank",
     "MeasuredDevice",
+    "MeasuredDie",
+    "MeasuredSolution",
     "Measurements",
     "Outcome",
     "Outlook",
@@ -136,6 +152,7 @@ __all__ = [
     "Prior",
     "Probe",
     "Problem",
+    "ProgrammedBoard",
     "ReadOut",
     "ReadingPlan",
     "Refined",
@@ -158,9 +175,11 @@ __all__ = [
     "Validity",
     "Verdict",
     "Voltages",
+    "as_device",
     "calibrate",
     "calibrate_from_measurements",
     "calibrate_with_evidence",
+    "card_kind",
     "check_measurements",
     "compiled_array",
     "contraction",
@@ -173,6 +192,7 @@ __all__ = [
     "next_measurements",
     "random_system",
     "read_bench_file",
+    "read_card",
     "read_measurements",
     "refinement_outlook",
     "rounds_to",

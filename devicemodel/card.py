@@ -7,9 +7,10 @@ names from the file and runs nothing.
 
 from __future__ import annotations
 
+import importlib
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -23,6 +24,8 @@ from ..circuits.technology.technology import Technology
 from ..compiler.fabrics.registry import fabric_named, fabric_names
 from ..compiler.fabrics.requirements import array_for, unmet
 from ..compiler.program import AnalogProgram
+from .card_files import require_kind
+from .device import Device
 from .estimate import RANGES, Estimate, Number, Parameter, Whole
 from .held_out import HeldOut
 from .shipped_cards import SCHEME, card_file, shipped_names
@@ -54,6 +57,15 @@ UNMODELLED = (
 
 UNFITTED = ("leak", "lag", "pole", "offset")
 """Parameters that are zero where there are no amplifiers."""
+
+
+@runtime_checkable
+class MeasuredArray(Protocol):
+    """The card of a measured array, which a `SurrogateDevice` takes as well."""
+
+    def card_and_die(self, seed: int | None = None) -> tuple[DeviceCard, Die]:
+        """What dies like the board are drawn from, and the board itself (None) or the die of a seed."""
+        ...
 
 
 class DeviceCard(Record):
@@ -275,6 +287,11 @@ class DeviceCard(Record):
             **{name: Estimate(value=value, std=0.0) for name, value in values.items()},
         )
 
+    def make_device(self, seed: int = 0) -> Device:
+        """`SurrogateDevice(self, seed=seed)`, with nominal parts; see `as_device`."""
+        device: Device = importlib.import_module(".devices.surrogate", __package__).SurrogateDevice(self, seed=seed)
+        return device
+
     def write(self, path: str | Path) -> None:
         """Write JSON with its digest, atomically."""
         write_checksummed(path, self)
@@ -293,6 +310,7 @@ class DeviceCard(Record):
             raise InputError(
                 f"device card {str(path)!r} is no file; the card that comes with the package is {SCHEME}{file.name}"
             )
+        require_kind(path, "device")
         data = read_checksummed(file, "device card", FORMAT, remedy)
         try:
             return cls.model_validate(data)

@@ -136,6 +136,11 @@ class Die:
         self.temperatures = temperature_map(thermal, self.ambient)
         self._follows_heat = True
 
+    @property
+    def identity(self) -> int | str | None:
+        """What tells it from other dies of its technology: its seed, or a digest of what was measured of it."""
+        return self.seed
+
     def deviates(self, part: str, shape: tuple[int, ...]) -> np.ndarray:
         """Standard normal deviates of a kind of part, indexed by place; (rails, n) or (rails, n, n).
 

@@ -16,7 +16,9 @@ from ..outputs import complain, emit, note, progress, show
 
 if TYPE_CHECKING:
     from ...circuits.netlist.netlist import Netlist
+    from ...compiler.program import AnalogProgram
     from ...devicemodel.calibration.measured.measurements import Measurements
+    from .cards import Ports
 
 app = typer.Typer()
 
@@ -27,6 +29,7 @@ app = typer.Typer()
         "thermograd lab spectra.csv steps.csv --circuit board.cir --free R3 --free 'C*' --out lab",
         "thermograd lab spectra.csv --circuit board.cir --prior C1=22n+-1n --hold-out correlations.csv --errors inflated",
         "thermograd lab scope.csv --node CH1=n1 --std 1m --start 0 --circuit board.cir --json",
+        "thermograd lab spectra.csv --circuit board.cir --inputs V1=0.5,V2=0.5 --outputs n1,n2",
         "thermograd lab next_month.csv --circuit board.cir --check lab/card.json",
     ),
 )
@@ -65,6 +68,17 @@ def lab(
     hold_out: Annotated[
         list[Path] | None,
         typer.Option("--hold-out", help="Tables that only test the fit (repeatable).", metavar="TABLE"),
+    ] = None,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            "--inputs",
+            help="Sources that drive a board whose matrix is wired in, with their limits; makes its card a device.",
+            metavar="V1=VOLTS,V2",
+        ),
+    ] = None,
+    outputs: Annotated[
+        str | None, typer.Option("--outputs", help="The voltage that is read of each unknown.", metavar="NODE,NODE")
     ] = None,
     errors: Annotated[
         str,
@@ -111,9 +125,11 @@ def lab(
 
     The tables are described in docs/lab.md. Exit code 1 when the verdict is not ok; card and report are written all the same.
     """
+    from .cards import ports
     from .requests import free_parts, pairs, priors, read_tables
 
-    board = _board(circuit, program, include, b)
+    board, array = _board(circuit, program, include, b)
+    wired = ports(inputs, outputs, program is not None)
     stated = {"std": std, "averages": averages, "rbw": rbw, "impedance": impedance, "start": start}
     options = {"nodes": pairs("--node", node or []), "units": pairs("--unit", unit or [])} | {
         name: _number(name, text) for name, text in stated.items()
@@ -134,7 +150,7 @@ def lab(
             note(f"{table.source}: {remark}")
     if not free:
         note(f"free: {', '.join(parts)} (--free names others)")
-    _fit(board, parts, measured, tested, known, out, json, errors, starts, seed)
+    _fit(board, parts, measured, tested, known, wired, array, out, json, errors, starts, seed)
 
 
 def _number(name: str, text: str | None) -> float | None:
@@ -143,20 +159,24 @@ def _number(name: str, text: str | None) -> float | None:
     return None if text is None else suffixed(f"--{name}", text)
 
 
-def _board(circuit: Path | None, program: Path | None, include: Path | None, b: Path | None) -> Netlist:
+def _board(
+    circuit: Path | None, program: Path | None, include: Path | None, b: Path | None
+) -> tuple[Netlist, AnalogProgram | None]:
+    """The netlist, and the program that it is of."""
     if (circuit is None) == (program is None):
         raise InputError("give the board: either --circuit board.cir or --program p.json")
     if program is not None:
         from ...compiler.program_io import load_program
         from ..inputs import read_vector
 
-        return load_program(program).netlist(None if b is None else read_vector(b))
+        array = load_program(program)
+        return array.netlist(None if b is None else read_vector(b)), array
     if b is not None:
         raise InputError("--b belongs to a --program; a circuit's sources are in its netlist: leave it out")
     from ...circuits.spice.read import read_spice
 
     assert circuit is not None
-    return read_spice(circuit, include)
+    return read_spice(circuit, include), None
 
 
 def _fit(
@@ -165,6 +185,8 @@ def _fit(
     measured: Sequence[Measurements],
     tested: Sequence[Measurements],
     known: dict[str, Any],
+    wired: Ports | None,
+    program: AnalogProgram | None,
     out: Path,
     json: bool,
     errors: Any,
@@ -175,6 +197,7 @@ def _fit(
     from ...devicemodel.calibration.measured.calibrate import calibrate_from_measurements
     from ...report.laboratory.facts import facts_of
     from ...report.laboratory.page import VALUE_COLUMNS, value_rows, write_report
+    from .cards import device_card
 
     with progress(announce=True) as report:
         card = calibrate_from_measurements(
@@ -203,8 +226,19 @@ def _fit(
     )
     target = out / "card.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    card.write(target)
-    files = [target, *write_report(facts, out)]
+    card.write(target)  # first of all: a board that is no device keeps its fit
+    fault = ""
+    try:
+        device = device_card(card, board, program, wired)
+    except InputError as error:
+        device, fault = None, str(error)
+    if device is not None:
+        device.write(target)
+    facts["device"] = fault or (
+        "a device" if device is not None else "the fit alone; --inputs and --outputs make a device of it"
+    )
+    own = () if device is None else [row for row in device.summary() if row not in card.summary()]
+    files = [target, *write_report(facts, out, own)]
     if json:
         emit(facts | {"files": files})
     else:
@@ -212,6 +246,10 @@ def _fit(
         show("", ("", ""), _rows(facts))
     for path in files:
         note(f"wrote {path}")
+    if not fault:
+        note(f"{target} holds {facts['device']}")
+    if fault:
+        raise InputError(f"{target} holds the fit alone, and no device: {fault}")
     if card.verdict.value != "ok":
         complain(f"the verdict is {card.verdict.value}: {facts['meaning']} The card is written all the same.")
         raise typer.Exit(1)
@@ -236,9 +274,9 @@ def _command_line() -> str:
 def _check(path: Path, board: Netlist, measured: Sequence[Measurements], json: bool) -> None:
     """Later data against a card."""
     from ...devicemodel.calibration.measured.calibrate import SUSPECT, check_measurements
-    from ...devicemodel.calibration.measured.result import CircuitCalibration
+    from .cards import read_calibration
 
-    card = CircuitCalibration.read(path)
+    card = read_calibration(path)
     found = check_measurements(card, board, list(measured))
     passed = found.p_value >= SUSPECT
     if json:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...circuits.errors import InputError, UnrealisableError
+from ...circuits.technology.die import Die
 from ...circuits.technology.drive_resistors import drive_conductances
 from ...circuits.technology.redraw import Redraw
 from ...circuits.technology.technology import Technology
@@ -150,7 +151,7 @@ class CircuitDevice(HostedDevice):
 
     Args:
         technology: parts, converters and temperatures.
-        die: seed of the die; None is a die with nominal parts.
+        die: seed of the die, or the die, such as a `MeasuredDie`; None is a die with nominal parts.
         fabric: "auto", or one that has a device model (`fabric_names("has_device_model")`).
         seed, read_out, calibrated: see `HostedDevice`.
         layout: True: the array with its wires, switches, parasitic capacitances and DAC outputs (`compiler.layout.extraction`), not the
@@ -169,7 +170,7 @@ class CircuitDevice(HostedDevice):
     def __init__(
         self,
         technology: Technology | str,
-        die: int | None,
+        die: int | Die | None,
         fabric: str,
         seed: int = 0,
         read_out: ReadOut | None = None,

@@ -20,6 +20,7 @@ from ...circuits.netlist.elements import Capacitor, VoltageSource
 from ...circuits.netlist.limiting import HoldingSwitch
 from ...circuits.netlist.netlist import Netlist
 from ...circuits.ngspice.run import run
+from ...circuits.technology.die import Die
 from ...circuits.technology.technology import Technology
 from ...compiler.limitations import not_modelled
 from ...compiler.linear_law import LinearLaw
@@ -60,7 +61,7 @@ class SpiceDevice(CircuitDevice):
 
     Args:
         technology: its parts.
-        die: seed of the die; None has nominal parts.
+        die: seed of the die, or the die, such as a `MeasuredDie`; None has nominal parts.
         fabric: "auto", or one of `fabric_names("has_device_model")`.
         johnson_noise: noise in the transient, of resistors and amplifiers (`circuit_noise`), on time steps of half the cells' fastest time
             constant, or a tenth of a radian of their fastest swing; default as the technology says. A settled run (duration = inf) is an
@@ -84,7 +85,7 @@ class SpiceDevice(CircuitDevice):
     def __init__(
         self,
         technology: Technology | str,
-        die: int | None = None,
+        die: int | Die | None = None,
         fabric: str = "auto",
         johnson_noise: bool | None = None,
         timeout: float = 300.0,

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from ...circuits.errors import InputError
+from ...circuits.technology.die import Die
 from ...circuits.technology.redraw import Redraw
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.limitations import not_modelled
 from ...compiler.linear_system import LinearSystem
 from ...compiler.program import AnalogProgram
 from ...compiler.programming import Programming
-from ..card import DeviceCard
+from ..card import DeviceCard, MeasuredArray
 from ..device import Solution
 from ..host.board import Voltages
 from ..host.calibrated_range import CalibratedRange
@@ -52,8 +53,9 @@ class SurrogateDevice(CircuitDevice):
     """A device that behaves as its card says.
 
     Args:
-        card: from `calibrate` or `DeviceCard.read`.
-        die: seed of the die, the same die as `SpiceDevice(card.technology, die)`; None has nominal parts.
+        card: from `calibrate` or `DeviceCard.read`; or a `LaboratoryCard.programmed`.
+        die: seed of the die, the same die as `SpiceDevice(card.technology, die)`, or the die; None has nominal parts, of a `LaboratoryCard`
+            those that were measured, and a seed is a board like it.
         seed: of the noise; runs of one device draw anew.
         read_out, layout, programming: see `CircuitDevice`.
         extrapolate: True: answer outside of the card's range of validity, too, with the outcome `EXTRAPOLATED`; the solution's
@@ -66,14 +68,18 @@ class SurrogateDevice(CircuitDevice):
 
     def __init__(
         self,
-        card: DeviceCard,
-        die: int | None = None,
+        card: DeviceCard | MeasuredArray,
+        die: int | Die | None = None,
         seed: int = 0,
         read_out: ReadOut | None = None,
         layout: bool = False,
         extrapolate: bool = False,
         programming: Programming | None = None,
     ) -> None:
+        if isinstance(card, MeasuredArray) and not isinstance(die, Die):
+            card, die = card.card_and_die(die)
+        elif not isinstance(card, DeviceCard):
+            raise InputError(f"card is {card!r:.200}: give a DeviceCard, from calibrate(...) or DeviceCard.read(path)")
         if layout and fabric_named(card.fabric).has_linear_law:
             raise InputError(
                 f"layout=True with a card of fabric {card.fabric}: its law has no wires, switches or parasitic capacitances; use "

@@ -36,7 +36,7 @@ class HostedDevice(Device):
 
     Args:
         technology: converters and limits; a preset's name is taken, too.
-        die: seed of the die; None is a die with nominal parts.
+        die: seed of the die, or the die; None is a die with nominal parts.
         seed: of the noise, Johnson's and the ADC's. Run number i of the device draws from the stream (seed, die, i).
         read_out: number of reads, their distance, and auto-zero.
         calibrated: the range of a card, for a device that has one.
@@ -55,7 +55,7 @@ class HostedDevice(Device):
     def __init__(
         self,
         technology: Technology | str,
-        die: int | None = None,
+        die: int | Die | None = None,
         seed: int = 0,
         read_out: ReadOut | None = None,
         calibrated: CalibratedRange | None = None,
@@ -65,7 +65,7 @@ class HostedDevice(Device):
         if read_out is not None and not isinstance(read_out, ReadOut):
             raise InputError(f"read_out is {read_out!r}: give a ReadOut, such as ReadOut(reads=4)")
         self.technology, self.seed, self.read_out = as_technology(technology), seed, read_out or ReadOut()
-        self.die = Die(self.technology, die)
+        self.die = die if isinstance(die, Die) else Die(self.technology, die)
         self.calibrated = calibrated or CalibratedRange()
         self.host = Host(self.technology, [self.die], self.read_out, self.calibrated)
         self.probe: Probe | None = None
@@ -206,7 +206,11 @@ class HostedDevice(Device):
     @property
     def _identity(self) -> dict[str, Any]:
         """What a state is one of: charge and the noise that follows are those of one die of one technology."""
-        return {"device": type(self).__name__, "technology": self.technology.model_dump_json(), "die": self.die.seed}
+        return {
+            "device": type(self).__name__,
+            "technology": self.technology.model_dump_json(),
+            "die": self.die.identity,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state of `state_dict`; the loaded system is not part of it.

@@ -48,6 +48,7 @@ from ..device import (
     order_of,
     solve_many,
 )
+from ..device_like import as_device
 from ..systems import changes, check_vector
 from .iterations import Iterated, Iteration, Product, flexible_cg, richardson
 from .loaded import Loaded, load
@@ -145,8 +146,9 @@ class Refined(Generic[DeviceT]):
             raise InputError(
                 f"program_every is {program_every} with a {type(device).__name__}, whose dies are new in each call: leave it out"
             )
-        if isinstance(device, type) or not isinstance(device, Device | DeviceBatch):
-            raise InputError(f"device is {device!r}: give a device, such as SurrogateDevice(card)")
+        if isinstance(device, type) or not isinstance(device, DeviceBatch):
+            # A card becomes a device here, and all else raises.
+            device = cast("DeviceT", as_device(device))
         if isinstance(device, Refined):
             raise InputError("device is Refined: give the device that it refines")
         self.device: DeviceT = device

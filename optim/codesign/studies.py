@@ -23,6 +23,7 @@ from ...circuits.version import __version__
 from ...devicemodel.card import DeviceCard
 from ...devicemodel.device import Device
 from ...devicemodel.devices.ideal import IdealDevice
+from ...devicemodel.laboratory.card import LaboratoryCard, read_card
 from ..tasks.task import Score, Task
 from ..training.threads import one_thread
 from .knobs.design_point import DesignPoint
@@ -231,7 +232,11 @@ def _first(ways: tuple[str, ...]) -> str:
 def _card(given: DeviceCard | str | Path) -> DeviceCard:
     if isinstance(given, DeviceCard):
         return given
-    return DeviceCard.uncalibrated(str(given)) if str(given) in PRESETS else DeviceCard.read(given)
+    if str(given) in PRESETS:
+        return DeviceCard.uncalibrated(str(given))
+    found = read_card(given)
+    # A study varies boards like the one that was measured.
+    return found.card_and_die()[0] if isinstance(found, LaboratoryCard) else found
 
 
 def _check_names(results: Sequence[dict[str, Any]], jobs: Sequence[Mapping[str, Any]], name: str) -> None:

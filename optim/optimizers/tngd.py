@@ -32,6 +32,7 @@ from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...devicemodel.checks import check_duration
 from ...devicemodel.device import Device, Outcome, order_of, worst
+from ...devicemodel.device_like import DeviceLike
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.host.kronecker_columns import factored_damping
 from ...devicemodel.host.refine import Refined, settles, settling
@@ -47,7 +48,7 @@ from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping
 from .options.path import Taken
 from .options.redirected import RedirectedFactor
-from .readings.arguments import EMA_DECAY, FACTORED, READ_INTERVAL, SYSTEMS, check_system, checked_readings
+from .readings.arguments import EMA_DECAY, FACTORED, READ_INTERVAL, SYSTEMS, check_system, checked_readings, devices_of
 from .readings.dual_remainder import check_settled, read_with
 from .readings.readers import Readers, arrays, one_device
 from .readings.reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
@@ -74,8 +75,8 @@ class TNGD(NaturalGradient):
             for the outputs of a batch, so a state carried to the next batch would mean nothing.
         reads: number of readings that are averaged, the first at t.
         read_interval: time between readings, in tau, > 0; for reads > 1 only.
-        device: any `Device`; None: `IdealDevice()`. For system="kfac" also a sequence of them, two for each layer, for its outputs' and
-            its inputs' factor: arrays that keep their programs, where one device holds all factors in turn.
+        device: any `Device`, or a card of one (`as_device`); None: `IdealDevice()`. For system="kfac" also a sequence of them, two for each
+            layer, for its outputs' and its inputs' factor: arrays that keep their programs, where one device holds all factors in turn.
         system: "dual" programs k cells, "primal" the paper's N cells with the low-rank factors, "kronecker" one layer after another
             with the two factors of its block in a cascade, "kfac" with one factor after the other on an array as wide as it, column by
             column (`KroneckerColumns`; thermodynamic K-FAC, arXiv 2502.08603); a layer without factors is read as one system.
@@ -113,7 +114,7 @@ class TNGD(NaturalGradient):
         reset: bool = True,
         reads: int = 1,
         read_interval: float = READ_INTERVAL,
-        device: Device | Sequence[Device] | None = None,
+        device: Device | DeviceLike | Sequence[Device | DeviceLike] | None = None,
         system: Literal["dual", "primal", "kronecker", "kfac"] = "dual",
         ema_decay: float = EMA_DECAY,
         reading: Literal["auto", "refined", "bare"] = "auto",
@@ -135,6 +136,7 @@ class TNGD(NaturalGradient):
         geodesic: float | None = None,
     ) -> None:
         duration = check_duration(duration)
+        device = devices_of(device)
         plan = checked_readings(
             duration, delay_time, reset, reads, read_interval, device, system, reading, factored_damping, program_every
         )

@@ -17,6 +17,7 @@ from ...devicemodel.devices.spice import SpiceDevice
 from ...devicemodel.devices.surrogate import SurrogateDevice
 from ...devicemodel.host.readout import ReadOut
 from ...devicemodel.host.refine import Refined
+from ...devicemodel.laboratory.card import LaboratoryCard, read_card
 from ...devicemodel.shipped_cards import is_shipped
 
 _OF = {
@@ -127,9 +128,12 @@ class DeviceChoice(Record):
             fabric = self.fabric or "auto"
             layout, read_out = bool(self.layout), self._read_out()
             return SpiceDevice(technology, die, fabric, self.noise, seed=seed, read_out=read_out, layout=layout)
-        return SurrogateDevice(
-            self._card(), die, seed, self._read_out(), layout=bool(self.layout), extrapolate=bool(self.extrapolate)
-        )
+        card, extrapolate = self._card(), bool(self.extrapolate)
+        if isinstance(card, LaboratoryCard):
+            if self.layout:
+                raise InputError("device field layout does not apply to the card of a measured board; leave it out")
+            return card.make_device(seed, die, self._read_out(), extrapolate=extrapolate)
+        return SurrogateDevice(card, die, seed, self._read_out(), layout=bool(self.layout), extrapolate=extrapolate)
 
     def _read_out(self) -> ReadOut:
         try:
@@ -137,9 +141,9 @@ class DeviceChoice(Record):
         except TypeError as error:
             raise InputError(f"device field read_out is {self.read_out}: {error}; give arguments of ReadOut") from None
 
-    def _card(self) -> DeviceCard:
+    def _card(self) -> DeviceCard | LaboratoryCard:
         assert self.card is not None
-        return DeviceCard.uncalibrated(self.card) if self.card in PRESETS else DeviceCard.read(self.card)
+        return DeviceCard.uncalibrated(self.card) if self.card in PRESETS else read_card(self.card)
 
 
 def _technology(name: str) -> Technology:

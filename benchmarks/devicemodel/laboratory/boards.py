@@ -3,7 +3,7 @@
     python benchmarks/devicemodel/laboratory/boards.py                  (twenty boards of two and of four nodes; some minutes of one core)
     python benchmarks/devicemodel/laboratory/boards.py --understated    (negative control: errors stated 1.4 times too small)
 
-A board is a chain of nodes: a resistor from the source to each, one between neighbours, a capacitor from each to ground. Every part is
+A board is a chain of nodes: a resistor from its source to each, one between neighbours, a capacitor from each to ground. Every part is
 drawn with a standard deviation of 1 % around its nominal value, from which the fit starts. With the nodes' conductance matrix G and their
 capacitances C the laboratory has
 
@@ -141,13 +141,13 @@ def covariances(board: Board, rng: np.random.Generator, factor: float) -> Measur
     )
 
 
-def netlist(nodes: int) -> Netlist:
-    """The board as its designer knows it."""
-    board = Board.nominal(nodes)
+def netlist(board: Board) -> Netlist:
+    """The board, each source at 1 V."""
+    nodes = len(board.source)
     circuit = Netlist(f"a chain of {nodes} nodes", temperature=KELVIN)
-    circuit.add(VoltageSource("V1", "in", "0", dc=1.0))
     for i in range(nodes):
-        circuit.add(Resistor(f"R{i + 1}", "in", f"n{i + 1}", float(board.source[i])))
+        circuit.add(VoltageSource(f"V{i + 1}", f"in{i + 1}", "0", dc=1.0))
+        circuit.add(Resistor(f"R{i + 1}", f"in{i + 1}", f"n{i + 1}", float(board.source[i])))
         circuit.add(Capacitor(f"C{i + 1}", f"n{i + 1}", "0", float(board.capacitor[i]), initial=0.0))
     for i in range(nodes - 1):
         circuit.add(Resistor(f"RC{i + 1}", f"n{i + 1}", f"n{i + 2}", float(board.link[i])))
@@ -169,7 +169,7 @@ def measure(nodes: int, seed: int, factor: float = 1.0) -> Measured:
     board = Board.nominal(nodes).made(rng)
     tables = [steps(board, rng, factor), spectra(board, rng, factor), covariances(board, rng, factor)]
     truth = board.by_name()
-    found = calibrate_from_measurements(netlist(nodes), list(truth), tables, starts=0)
+    found = calibrate_from_measurements(netlist(Board.nominal(nodes)), list(truth), tables, starts=0)
     off = np.log([found[name].value / value for name, value in truth.items()])
     distance = float(off @ np.array(found.information) @ off)
     spans = [[found[name].interval(level) for name in truth] for level in LEVELS]

@@ -70,7 +70,8 @@ def mistakes(seed: int) -> Iterator[tuple[str, list[Measurements]]]:
 
 def advice(tables: list[Measurements]) -> tuple[str, tuple[str, ...]]:
     """(what the fit says, suspicions)."""
-    circuit, parts = lab.netlist(NODES), list(lab.Board.nominal(NODES).by_name())
+    board = lab.Board.nominal(NODES)
+    circuit, parts = lab.netlist(board), list(board.by_name())
     try:
         found = calibrate_from_measurements(circuit, parts, tables, starts=0)
     except InputError as error:

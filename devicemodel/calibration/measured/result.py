@@ -147,6 +147,12 @@ class DataSource(Record):
 class CircuitCalibration(Record):
     """A circuit's values calibrated against measurements."""
 
+    remedy_as_device: ClassVar[str] = (
+        "fitted values without the board that they belong to. Give a card of it: LaboratoryCard.fixed(calibration, netlist, inputs=..., "
+        "outputs=...), or LaboratoryCard.programmed(calibration, program)"
+    )
+    """What to give where a device is asked for."""
+
     format: Whole = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
     verdict: Verdict
     values: tuple[Value, ...]

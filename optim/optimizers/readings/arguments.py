@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ....circuits.errors import InputError
 from ....devicemodel.device import Device, DeviceBatch
+from ....devicemodel.device_like import as_device
 from ....devicemodel.host.refine import Refined
 from ..damping import check_count, check_number
 
@@ -113,6 +114,15 @@ def check_system(
         raise InputError(
             f"geodesic solves twice in a step, and program_every is {program_every}: leave one of them out"
         )
+
+
+def devices_of(device: Any) -> Any:
+    """The device, or devices, of what stands for them, such as cards; see `as_device`. None stays."""
+    if device is None:
+        return None
+    if not isinstance(device, list | tuple):
+        return as_device(device)
+    return [as_device(one, seed, f"device[{seed}]") for seed, one in enumerate(device)]
 
 
 def check_device(device: Any, system: str, factored: bool) -> None:

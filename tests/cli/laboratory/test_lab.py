@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from thermograd.devicemodel.laboratory.card import LaboratoryCard, read_card
+
 from ..command_line import Run, assert_rejected
 
 BENCH = Path(__file__).parents[3] / "examples" / "laboratory"
@@ -49,6 +51,42 @@ def test_what_the_data_do_not_identify_is_said_and_the_card_written(run: Run) ->
     assert Path("lab/card.json").exists()
 
 
+CURRENTS = """* two RC nodes, driven by a current each
+I1 0 n1 DC 0.1m
+I2 0 n2 DC -0.05m
+R1 n1 0 4.7k
+R2 n2 0 4.7k
+R3 n1 n2 6.8k
+C1 n1 0 22n IC=0
+C2 n2 0 22n IC=0
+.options temp=27
+"""
+
+
+def test_a_board_with_inputs_and_outputs_becomes_a_device(run: Run) -> None:
+    conductance = np.array([[1 / 4.7e3 + 1 / 6.8e3, -1 / 6.8e3], [-1 / 6.8e3, 1 / 4.7e3 + 1 / 6.8e3]])
+    settled = np.linalg.solve(conductance, [1e-4, -5e-5])
+    rates, vectors = np.linalg.eigh(conductance / 22e-9)
+    lines = ["time_s,node,volts,std_v"]
+    for time in np.linspace(2e-5, 6e-4, 12):
+        volts = settled - vectors @ (np.exp(-rates * time) * (vectors.T @ settled))
+        lines += [f"{time:.12g},n{node + 1},{volts[node]:.12g},1e-4" for node in range(2)]
+    Path("step.csv").write_text("\n".join(lines), encoding="utf-8")
+    Path("two.cir").write_text(CURRENTS, encoding="utf-8")
+    arguments = ("lab", "step.csv", "--circuit", "two.cir", "--starts", "0", "--free", "R*")
+    code, _, error = run(*arguments, "--inputs", "I1=0.1m,I2=0.1m", "--outputs", "n1,n2")
+    assert code == 0, error
+    assert "holds a device" in error
+    card = read_card("lab/card.json")
+    assert isinstance(card, LaboratoryCard)
+    assert card.board.kind == "fixed"
+    assert run("lab", "step.csv", "--circuit", "two.cir", "--check", "lab/card.json")[0] == 0
+    code, _, error = run(*arguments, "--inputs", "V9,I2", "--outputs", "n1,n2", "--out", "other")
+    assert code == 2
+    assert "V9" in error
+    assert Path("other/card.json").exists()  # the fit is not lost
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -57,6 +95,8 @@ def test_what_the_data_do_not_identify_is_said_and_the_card_written(run: Run) ->
         ((*FAST, "--prior", "C1=22n"), "NAME=VALUE"),
         ((*FAST, "--prior", "C1=22n+-0"), "> 0 is needed"),
         ((*FAST, "--free", "R1", "--prior", "C1=22n+-1n"), "C1 is not free; there are R1"),
+        ((*FAST, "--inputs", "V1"), "belong together"),
+        ((*FAST, "--inputs", "V1", "--outputs", "n1,n2"), "1 and --outputs 2"),
         ((*FAST, "--b", "b.npy"), "belongs to a --program"),
         ((*FAST, "--errors", "scaled"), "stated or inflated"),
         ((*FAST, "--check", "none.json"), "none.json"),
