@@ -4,9 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command -v gnucap >/dev/null && exit 0
+# Its analyses are plug-ins, in a package that Debian only recommends.
+works() { command -v gnucap >/dev/null && ! gnucap -b /dev/null 2>&1 </dev/null | grep -q "plugin not found"; }
+
+works && exit 0
 if command -v apt-get >/dev/null; then
     echo "[setup] installing gnucap"
-    tools/apt-install.sh gnucap && exit 0
+    tools/apt-install.sh gnucap gnucap-default-plugins0 && works && exit 0
 fi
-echo "[setup] gnucap, the tests' second simulator, cannot be had here: its tests are skipped (Debian, Ubuntu: apt-get install gnucap)" >&2
+echo "[setup] gnucap, the tests' second simulator, cannot be had here: its tests are skipped (Debian, Ubuntu: apt-get install gnucap gnucap-default-plugins0)" >&2

@@ -35,6 +35,8 @@ PARAMETERS = ("gain", "leak", "lag", "mismatch", "capacitor_mismatch", "inductor
 AMPLIFIERS, INDUCTORS = ("leak", "lag", "offset"), ("inductor_mismatch",)
 """What there is to fit in fabrics with amplifiers alone, and with inductors."""
 
+STEP, SMALL = 1e-3, 1e-2
+"""Relative step of a figure in finite differences, and its size, over the typical one, below which steps no longer shrink."""
 READING = 5e-5
 """Error of a node voltage as it is read, over its run's rms: a 5 1/2 digit voltmeter's, ten times that of simulated time steps."""
 HOLD = 1e-6
@@ -106,7 +108,13 @@ def fit_law(blank: DeviceCard, observations: Sequence[Observation]) -> tuple[dic
         # The last rows hold a parameter that no run identifies, and are too weak to move one that a run identifies.
         return np.concatenate([*(_mismatch(run, card) for run in observations), HOLD * (theta - origin)])
 
-    fit = least_squares(residual, 2 * origin, method="lm", xtol=1e-8, ftol=1e-8, diff_step=1e-3)
+    def slopes(theta: np.ndarray) -> np.ndarray:
+        # A step is a share of its figure. Of one next to zero that would be lost in rounding, which would look like a slope.
+        here, steps = residual(theta), STEP * np.maximum(np.abs(theta), SMALL)
+        columns = [(residual(theta + step) - here) / size for step, size in zip(np.diag(steps), steps, strict=True)]
+        return np.column_stack(columns)
+
+    fit = least_squares(residual, 2 * origin, jac=slopes, method="lm", xtol=1e-8, ftol=1e-8)
     jacobian, left = fit.jac[: -len(names)], fit.fun[: -len(names)]
     systems = np.repeat([run.system for run in observations], [run.nominal.size for run in observations])
     errors, freedom = clustered_errors(jacobian, left, systems, HOLD, READING)
