@@ -12,7 +12,7 @@ in nats, where W says that every value is known to a factor of a thousand from t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from ...identifiability import LIMIT
 from ..measurements import Measurements
 from ..problem import Model, Problem, free_values
 from ..result import CircuitCalibration
+from ..schema import nodes_of
 
 Array = NDArray[np.float64]
 READING, AVERAGES, MULTIMETER = 1e-3, 100.0, 0.01
@@ -61,8 +62,8 @@ def next_measurements(
 ) -> tuple[Candidate, ...]:
     """Further measurements that tell more than half a nat, the best first.
 
-    Candidates are the response at each node, the spectrum of each and the cross-spectrum of each two, all with the errors of the tables
-    that are there, and a multimeter at each free part.
+    Candidates are the response and spectrum of each node of a free part or that was measured, and the cross-spectra of each two, all in the
+    range and with the errors of the tables that are there, and a multimeter at each free part.
 
     Args:
         model: as it was calibrated. calibration: the fit. tables: that were fitted.
@@ -97,7 +98,7 @@ def _candidates(
         row = np.zeros((1, len(start)))
         row[0, place] = 1.0 / MULTIMETER
         yield f"a multimeter at {name}, to {100 * MULTIMETER:g} %", row
-    for what, table in _tables(netlist, tables):
+    for what, table in _tables(netlist, start, tables):
         try:
             build, _ = free_values(model, start)
             problem = Problem(build, start, [table], {})
@@ -107,9 +108,11 @@ def _candidates(
             continue
 
 
-def _tables(netlist: Netlist, tables: Sequence[Measurements]) -> Iterator[tuple[str, Measurements]]:
-    nodes = _nodes(netlist)
-    times, frequencies = _scales(netlist, nodes)
+def _tables(
+    netlist: Netlist, free: Iterable[str], tables: Sequence[Measurements]
+) -> Iterator[tuple[str, Measurements]]:
+    nodes = _nodes(netlist, free, tables)
+    times, frequencies = _scales(netlist, nodes, tables)
     std = _stated(tables, "trace", "std_v", READING)
     for node in nodes:
         table = Measurements.of("trace", time_s=times, node=node, volts=0.0, std_v=std)
@@ -140,22 +143,31 @@ def _tables(netlist: Netlist, tables: Sequence[Measurements]) -> Iterator[tuple[
             yield f"the cross-spectrum of {first} and {second}, {band}", table
 
 
-def _nodes(netlist: Netlist) -> list[str]:
-    """Nodes that no voltage source holds."""
+def _nodes(netlist: Netlist, free: Iterable[str], tables: Sequence[Measurements]) -> list[str]:
+    """Nodes of the free parts and those that were measured, which a probe reaches, without those that a voltage source holds."""
     held = {node for part in netlist if isinstance(part, VoltageSource) for node in part.nodes}
-    return [node for node in netlist.nodes if node != GROUND and node not in held][:MOST_NODES]
+    near = [node for name in free if name in netlist for node in netlist[name].nodes]
+    columns = [table.columns[name].tolist() for table in tables for name in ("node", "node_a") if name in table.columns]
+    near += [node for column in columns for voltage in column for node in nodes_of(voltage)]
+    return [node for node in dict.fromkeys(near) if node != GROUND and node not in held][:MOST_NODES]
 
 
-def _scales(netlist: Netlist, nodes: Sequence[str]) -> tuple[Array, Array]:
-    """Times, s, and frequencies, Hz, that span the circuit's time constants."""
+def _scales(netlist: Netlist, nodes: Sequence[str], tables: Sequence[Measurements]) -> tuple[Array, Array]:
+    """Times, s, and frequencies, Hz: the range of the tables; where there are none, what spans the circuit's time constants."""
     space = state_space(netlist, {node: (node, GROUND) for node in nodes})
     rates = np.abs(space.eigenvalues)
     rates = rates[rates > 0]
     slow, fast = (float(rates.min()), float(rates.max())) if len(rates) else (1.0, 1.0)
-    return (
-        np.geomspace(0.1 / fast, 4.0 / slow, POINTS),
-        np.geomspace(0.1 * slow / (2 * math.pi), 10 * fast / (2 * math.pi), POINTS),
-    )
+    times = _range(tables, "time_s", (0.1 / fast, 4.0 / slow))
+    frequencies = _range(tables, "frequency_hz", (0.1 * slow / (2 * math.pi), 10 * fast / (2 * math.pi)))
+    return np.geomspace(*times, POINTS), np.geomspace(*frequencies, POINTS)
+
+
+def _range(tables: Sequence[Measurements], column: str, otherwise: tuple[float, float]) -> tuple[float, float]:
+    given = [table.columns[column] for table in tables if column in table.columns]
+    positive = np.concatenate(given) if given else np.zeros(0)
+    positive = positive[positive > 0]
+    return (float(positive.min()), float(positive.max())) if len(np.unique(positive)) > 1 else otherwise
 
 
 def _stated(tables: Sequence[Measurements], kind: str, column: str, otherwise: float) -> float:

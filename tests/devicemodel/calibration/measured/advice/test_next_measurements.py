@@ -52,6 +52,20 @@ def test_the_prediction_is_the_error_of_a_fit_with_it():
         assert meter.std[name] == pytest.approx(fitted[name].std / fitted[name].value, rel=0.02)
 
 
+def test_the_prediction_of_a_spectrum_is_the_error_of_a_fit_with_one():
+    found = calibrate_from_measurements(circuit(), ["R1", "C1"], [step()], starts=0)
+    best = next(one for one in next_measurements(circuit(), found, [step()], 20) if "noise spectrum of n1" in one.what)
+    corner = 1 / (2 * np.pi * R * C)
+    frequency = np.geomspace(0.1 * corner, 10 * corner, 24)
+    density = 4 * 1.380649e-23 * 300.0 * R / (1 + (frequency / corner) ** 2)
+    density *= np.random.default_rng(1).gamma(100, 0.01, len(frequency))
+    table = Measurements.of("spectrum", frequency_hz=frequency, node="n1", density_v2_per_hz=density, averages=100)
+    fitted = calibrate_from_measurements(circuit(), ["R1", "C1"], [step(), table], starts=0)
+    for name in ("R1", "C1"):
+        assert found[name].std is None
+        assert best.std[name] == pytest.approx(fitted[name].std / fitted[name].value, rel=0.05)
+
+
 def test_what_cannot_tell_anything_is_not_named():
     """Neither another reading of what is known, nor a node that the free parts do not reach."""
     found = calibrate_from_measurements(circuit(), ["R1", "C1"], [step()], starts=0)
