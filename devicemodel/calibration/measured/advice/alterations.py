@@ -19,6 +19,8 @@ from ..schema import nodes_of
 
 MOST_PERMUTED = 4
 """Voltages of which all permutations are tried; of more, exchanges of two."""
+CLEAR = 10.0
+"""Least rms of volts over their errors at which another unit of the volts alone is tried."""
 _BY_PERMUTATION = {"trace": ("node",), "spectrum": ("node", "node_b")}
 _SMALL = (("milli", 1e-3), ("micro", 1e-6))
 
@@ -72,7 +74,9 @@ def _of_units(table: Measurements) -> Iterator[Alteration]:
             both = _scaled(table, volts=scale, std_v=scale)
             yield Alteration(f"volts and std_v look like {name}volts", both)
             alone = _scaled(table, volts=scale)
-            yield Alteration(f"volts look like {name}volts, beside std_v in volts", alone, -rows * math.log(scale))
+            # Volts as small as their errors fit any circuit.
+            if float(np.sqrt(np.mean((alone.columns["volts"] / alone.columns["std_v"]) ** 2))) > CLEAR:
+                yield Alteration(f"volts look like {name}volts, beside std_v in volts", alone, -rows * math.log(scale))
         yield Alteration("volts look reversed, plus and minus exchanged", _scaled(table, volts=-1.0))
     elif table.kind == "spectrum":
         for name, scale in (("kHz", 1e3), ("MHz", 1e6), ("rad/s", 1 / (2 * math.pi))):

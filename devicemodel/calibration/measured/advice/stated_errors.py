@@ -14,13 +14,13 @@ from ..measurements import Measurements
 from ..problem import Problem
 
 Array = NDArray[np.float64]
-FEWEST = 10
+FEWEST = 16
 """Readings of a table below which its scatter says too little."""
 SURE = 1e-5
 """Probability of such a scatter, if the errors were as stated, below which they are doubted."""
 LEAST = 1.2
 """Least factor that is worth saying."""
-_WHITE = 4.0  # standard deviations of the correlation of neighbours that residuals may have
+_FOLLOWING = 2.0  # standard deviations of the correlation of neighbours from which on residuals follow one another
 _STATED = {"trace": "std_v", "covariance": "std_v2", "correlation": "std"}
 
 
@@ -37,7 +37,7 @@ def stated_errors(problem: Problem, tables: Sequence[Measurements]) -> Iterator[
         here = slice(start, start + rows)
         start += rows
         residual, free = point.residual[here], rows - float(hat[here].sum())
-        if rows < FEWEST or free < rows / 2 or not _white(residual, _series(table, rows)):
+        if rows < FEWEST or free < rows / 2 or _follow_one_another(residual, table):
             continue
         square = float(residual @ residual) / free
         # Of k^2, relative.
@@ -70,21 +70,20 @@ def _leverages(factor: Array) -> Array:
     return np.asarray(np.sum(left[:, good] ** 2, axis=1))
 
 
-def _series(table: Measurements, rows: int) -> Array:
-    """A number for each row, the same for rows that follow one another in time."""
+def _follow_one_another(residual: Array, table: Measurements) -> bool:
+    """Whether residuals that are next to each other in time or frequency are alike, of the same voltage or entry."""
     if table.kind == "trace":
-        names = table.columns["node"]
-        return np.asarray(np.unique(names, return_inverse=True)[1], dtype=float)
-    return np.zeros(rows)
-
-
-def _white(residual: Array, series: Array) -> bool:
-    """Whether neighbours of one series are uncorrelated, up to chance."""
-    products, squares = [], []
-    for one in np.unique(series):
-        z = residual[series == one]
-        z = z - z.mean() if len(z) > 2 else z
-        products.append(float(z[1:] @ z[:-1]))
-        squares.append(float(z @ z))
-    total = sum(squares)
-    return total > 0 and abs(sum(products)) / total < _WHITE / math.sqrt(len(residual))
+        names = np.unique(table.columns["node"], return_inverse=True)[1]
+        series = [residual[names == one][np.argsort(table.columns["time_s"][names == one])] for one in np.unique(names)]
+    elif table.kind == "spectrum":
+        series, start = [], 0
+        for block in blocks_of(table):
+            count = len(block.labels)
+            entries = len(np.unique([label.rpartition(" at ")[0] for label in block.labels]))
+            series += list(residual[start : start + count].reshape(-1, entries).T)
+            start += count
+    else:
+        return False
+    total = sum(float(z @ z) for z in series)
+    alike = sum(float(z[1:] @ z[:-1]) for z in series)
+    return alike > _FOLLOWING / math.sqrt(len(residual)) * total

@@ -117,7 +117,7 @@ def test_stated_errors_are_compared_with_the_scatter(factor):
 
 
 def test_averages_are_compared_with_the_scatter():
-    rng = np.random.default_rng(13)
+    rng = np.random.default_rng(14)
     [text] = said(trace(rng), spectrum(rng, 16 * AVERAGES))
     assert "averages look about" in text
     assert "too large" in text
@@ -145,3 +145,14 @@ def test_decibels_are_an_error_that_says_so():
         InputError, match=r"the density of n1 at 1000 Hz is -16.*all are negative: if they are decibels, give 10\^"
     ):
         calibrate_from_measurements(circuit(), ["C1"], [decibels])
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_second_time_constant_is_no_other_unit_and_no_other_error(shuffled):
+    """That the netlist lacks; whatever the order of the rows."""
+    rng = np.random.default_rng(29)
+    volts = 0.7 * (1 - np.exp(-TIMES / (R * C))) + 0.3 * (1 - np.exp(-TIMES / (6 * R * C)))
+    volts += STD * rng.standard_normal(len(TIMES))
+    order = rng.permutation(len(TIMES)) if shuffled else np.arange(len(TIMES))
+    table = Measurements.of("trace", time_s=TIMES[order], node="n1", volts=volts[order], std_v=STD)
+    assert said(table) == []
