@@ -79,7 +79,7 @@ class MeasuredDie(Die):
                 raise InputError(
                     f"{given!r} is no part of the program that differs from die to die; such are {', '.join(list(places)[:8])}, ..."
                 )
-            kind, nominal = plain[name]
+            kind, nominal = plain.get(name, (places[name].kind, 0.0))
             if kind != "offset" and not value / nominal > 0:
                 raise InputError(f"{name} is {value:.4g}: a value above 0 is needed")
             deviations[places[name]] = float(value - nominal if kind == "offset" else np.log(value / nominal))

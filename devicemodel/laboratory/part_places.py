@@ -50,7 +50,8 @@ def part_places(program: AnalogProgram) -> dict[str, PartPlace]:
     nominal, numbered = values_of(program.netlist()), values_of(dataclasses.replace(program, parts=parts).netlist())
     found = {}
     for name, (kind, value) in numbered.items():
-        number = (value - nominal[name][1]) if kind == "offset" else math.log(value / nominal[name][1])
+        # A netlist has no source for an offset of zero.
+        number = value - nominal.get(name, (kind, 0.0))[1] if kind == "offset" else math.log(value / nominal[name][1])
         place = probe.places[abs(round(number / _UNIT))] if round(number / _UNIT) else None
         if place is not None:
             found[name] = PartPlace(kind, *place)

@@ -76,6 +76,8 @@ class ProgrammedBoard(Record):
     """Of that matrix."""
     tau: Number = Field(gt=0, allow_inf_nan=False)
     """Time unit of that program, s."""
+    temperatures: tuple[Number, Number]
+    """Lowest and highest on the board, K, with the heat of its amplifiers by the technology's figures."""
     parts: tuple[MeasuredPart, ...] = Field(min_length=1)
     netlist: str
     """That was fitted, with the fitted values, in ngspice's text."""
@@ -102,7 +104,9 @@ class ProgrammedBoard(Record):
             InputError: a fitted part that is none of the program's, or none that differs from die to die.
         """
         places = part_places(program)
-        plain = values_of(program.on(MeasuredDie(program.technology, {}, None)).netlist())
+        nominal_die = MeasuredDie(program.technology, {}, None)
+        # Amplifiers warm the parts of a die, and not those of the netlist that was fitted.
+        plain, drawn = values_of(program.on(nominal_die).netlist()), values_of(program.netlist())
         now = values_of(fitted)
         named = {name.lower() for name in calibration.estimates}
         errors = _errors(calibration)
@@ -110,12 +114,13 @@ class ProgrammedBoard(Record):
             raise InputError(f"the fitted netlist has no part {missing[0]}: it is not one of this program")
         parts = []
         for name, (kind, value) in now.items():
-            if name not in plain:
+            if name not in plain and name not in places:
                 raise InputError(
                     f"the program has no part {name}, which the fitted netlist has: give the program that was measured"
                 )
-            nominal = plain[name][1]
-            changed = abs(value - nominal) > CHANGED * max(abs(nominal), 1e-300)
+            nominal = plain[name][1] if name in plain else 0.0
+            started = drawn[name][1] if name in drawn else 0.0
+            changed = abs(value - started) > CHANGED * max(abs(started), 1e-300)
             if name.lower() not in named and not changed:
                 continue
             if name not in places:
@@ -148,6 +153,7 @@ class ProgrammedBoard(Record):
             raise InputError(
                 "no part of the program was fitted: give a calibration of its resistors, capacitors or offsets"
             )
+        warm = program.parts.supplied(nominal_die).temperatures
         matrix = dense(program.target)
         sizes = np.abs(np.linalg.eigvalsh(matrix))
         return cls(
@@ -156,6 +162,7 @@ class ProgrammedBoard(Record):
             unknowns=program.size,
             condition_number=float(sizes.max() / sizes.min()),
             tau=program.tau,
+            temperatures=(float(warm.min()), float(warm.max())),
             parts=tuple(parts),
             netlist=fitted.to_spice(),
             unmeasured_seed=unmeasured_seed,
@@ -211,15 +218,14 @@ class ProgrammedBoard(Record):
         """The distribution of boards like it as a device card, and this board (None) or one like it, of a seed."""
         card = DeviceCard.uncalibrated(self.device_technology(), self.fabric)
         die = self.die(card.technology) if seed is None else Die(card.technology, seed)
-        warm = die.temperatures
-        kelvin = (min(span.temperature, float(warm.min())), max(span.temperature, float(warm.max())))
+        ends = (span.temperature, *self.temperatures)
         longest = span.longest
         validity = Validity(
             unknowns=(1, self.unknowns),
             condition_number=(1.0, self.condition_number),
             duration=None if longest is None else longest / self.tau,
             level=span.volts,
-            temperature=kelvin,
+            temperature=(min(ends), max(ends)),
         )
         provenance = {"calibration": "measured board", "parts": len(self.parts)}
         return card.model_copy(update={"validity": validity, "provenance": provenance}), die

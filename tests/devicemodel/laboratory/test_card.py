@@ -24,6 +24,7 @@ from thermograd.devicemodel import (
     read_card,
 )
 from thermograd.devicemodel.laboratory.measured_die import MeasuredDie
+from thermograd.devicemodel.laboratory.part_places import part_places, values_of
 from thermograd.optim.training.device_choice import DeviceChoice
 
 R, LINK, C = 1e3, 2e3, 1e-8
@@ -187,6 +188,33 @@ def test_a_measured_die_is_the_same_in_ngspice(measured):
     spice = SpiceDevice(parameters.technology, die=die, fabric="rc").solve(system, drive, math.inf).x
     own = SurrogateDevice(card, extrapolate=True).solve(system, drive, math.inf).x
     np.testing.assert_allclose(own, spice, rtol=2e-4)
+
+
+def test_an_array_of_amplifiers_has_its_parts_at_their_places():
+    """Amplifiers without an offset have no source of it in the nominal netlist, and they warm the die."""
+    matrix = np.array([[2.0, -0.6], [-0.6, 1.5]])
+    program, other = (compile_matrix(one, "crossbar", technology="integrated") for one in (matrix, matrix + 0.3))
+    die = tg.Die("integrated", 5)
+    real = program.on(die).netlist()
+    places = part_places(program)
+    values = {name: value for name, (_, value) in values_of(real).items() if name in places}
+    assert {"VOS1", "VOS2", "R1_2m", "C1p", "RB2m"} <= set(values)
+    measured = MeasuredDie.of_values(program, values)
+    want, found = (other.on(one).netlist() for one in (die, measured))
+    for name, (_, value) in values_of(want).items():
+        if name in values:
+            assert values_of(found)[name][1] == pytest.approx(value, rel=1e-12)
+    program = program.at_scale(0.3)
+    net, b = program.netlist(), np.array([1.0, -0.5])
+    table = Measurements.of("trace", time_s=[1e-6, 1e-4], node="p1", volts=0.1, std_v=1.0)
+    prior = Prior(value=values["R1_2p"], std=1e-3 * values["R1_2p"])
+    fitted = calibrate_from_measurements(net, ["R1_2p"], [table], priors={"R1_2p": prior}, starts=0)
+    made = LaboratoryCard.programmed(fitted, program)
+    assert [part.name for part in made.board.parts] == ["R1_2p"]
+    # Its temperature, with the amplifiers on, is one that it was measured at; its voltages are larger ones.
+    found = SurrogateDevice(made, extrapolate=True).solve(tg.Dense(torch.from_numpy(matrix)), torch.from_numpy(b), 1.0)
+    assert not any(" K," in text for text in found.violations)
+    np.testing.assert_allclose(found.x, np.linalg.solve(matrix, b), atol=0.5)
 
 
 def test_boards_like_it_scatter_as_its_parts_do(measured):
