@@ -222,14 +222,13 @@ def _training(task: str, data: Path | None) -> Any:
 
 def _calibrated(card: Path | None, technology: str | None, folder: Path, workers: int) -> DeviceCard:
     from ..devicemodel.card import DeviceCard
-    from ..devicemodel.laboratory.card import LaboratoryCard, read_card
+    from ..optim.codesign.studies import varied_card
     from .hardware import make_card, read_technology
 
     if card is not None and technology is not None:
         raise InputError("--card already holds its technology; leave --technology out")
     if card is not None:
-        found = read_card(card)
-        return found.card_and_die()[0] if isinstance(found, LaboratoryCard) else found
+        return varied_card(card)
     board = read_technology(technology or "integrated")
     kept = folder / f"card-{board.name.replace(' ', '-')}.json"
     if kept.exists() and DeviceCard.read(kept).technology == board:

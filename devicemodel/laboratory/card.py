@@ -22,7 +22,7 @@ from ...circuits.records import Record
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.die import Die
 from ...compiler.program import AnalogProgram
-from ..calibration.measured.problem import Model, free_values
+from ..calibration.measured.problem import Builder, Model, free_values
 from ..calibration.measured.result import CircuitCalibration, Verdict
 from ..card import DeviceCard
 from ..card_files import card_kind, require_kind
@@ -311,7 +311,7 @@ def _input(given: BoardInput | tuple[str, float] | str) -> BoardInput:
     return BoardInput(source=given[0], limit=given[1])
 
 
-def _fitted_netlist(calibration: CircuitCalibration, model: Model):  # type: ignore[no-untyped-def]
+def _fitted_netlist(calibration: CircuitCalibration, model: Model) -> tuple[Builder, Netlist]:
     """The model as a function of its values, and its netlist at the fitted ones. InputError for another model than the calibration's."""
     if not isinstance(calibration, CircuitCalibration):
         raise InputError(

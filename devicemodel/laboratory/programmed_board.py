@@ -35,7 +35,7 @@ LEAST_SCATTER = 1e-6
 """Standard deviation of ln of parts that show none, so that dies can hold what was measured."""
 CHANGED = 1e-9
 """Relative difference of a value from the nominal one that is rounding."""
-_FIELDS = {"resistor": "resistors", "capacitor": "capacitors", "inductor": "inductors"}
+_FIELDS: dict[Kind, str] = {"resistor": "resistors", "capacitor": "capacitors", "inductor": "inductors"}
 
 
 class MeasuredPart(Record):
@@ -188,7 +188,7 @@ class ProgrammedBoard(Record):
         changes = {
             field: getattr(self.technology, field).model_copy(
                 update={
-                    "tolerance": self.scatter(kind),  # type: ignore[arg-type]
+                    "tolerance": self.scatter(kind),
                     "pelgrom_coefficient": None,
                     "area": None,
                     "die_to_die": 0.0,

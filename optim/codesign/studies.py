@@ -232,10 +232,12 @@ def _first(ways: tuple[str, ...]) -> str:
 def _card(given: DeviceCard | str | Path) -> DeviceCard:
     if isinstance(given, DeviceCard):
         return given
-    if str(given) in PRESETS:
-        return DeviceCard.uncalibrated(str(given))
-    found = read_card(given)
-    # A study varies boards like the one that was measured.
+    return DeviceCard.uncalibrated(str(given)) if str(given) in PRESETS else varied_card(given)
+
+
+def varied_card(path: str | Path) -> DeviceCard:
+    """The card in a file, of a measured board that of boards like it, which a study varies. InputError as `read_card`."""
+    found = read_card(path)
     return found.card_and_die()[0] if isinstance(found, LaboratoryCard) else found
 
 

@@ -24,6 +24,7 @@ VERDICTS = {
     Verdict.NOT_CONVERGED: "The search stopped early: start closer, or hold values by priors.",
 }
 """What each verdict means, for the reader of a report."""
+UNTESTED = " Nothing was held out, so that nothing tests them."
 SHOWN = 200  # points of a fitted curve
 
 
@@ -52,7 +53,7 @@ def facts_of(
         "command": command,
         "version": card.version,
         "verdict": card.verdict.value,
-        "meaning": VERDICTS[card.verdict],
+        "meaning": VERDICTS[card.verdict] + ("" if card.held_out or card.verdict is not Verdict.OK else UNTESTED),
         "values": [_value(value, circuit) for value in card.values],
         "at_bound": [value.name for value in card.values if value.at_bound],
         "unidentifiable": [in_words(group) for group in card.unidentifiable],

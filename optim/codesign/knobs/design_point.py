@@ -96,12 +96,16 @@ class DesignPoint(Mapping[str, Value]):
     @property
     def steps(self) -> int | None:
         """Of the training; None: as it is."""
-        return self._values.get("training.steps")  # type: ignore[return-value]
+        return self._count("training.steps")
 
     @property
     def batch(self) -> int | None:
         """Of the training; None: as it is."""
-        return self._values.get("training.batch")  # type: ignore[return-value]
+        return self._count("training.batch")
+
+    def _count(self, target: str) -> int | None:
+        found = self._values.get(target)
+        return None if found is None else int(found)
 
     @property
     def refines(self) -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .....circuits.netlist.elements import GROUND
 from ..measurements import Measurements
 from ..schema import nodes_of
 
@@ -43,15 +44,13 @@ class Alteration:
 def alterations(table: Measurements) -> list[Alteration]:
     """All that are tried of a table."""
     found = list(_of_units(table))
-    found += [Alteration(what, _renamed(table, names)) for what, names in permutations(table)]
+    found += [Alteration(what, one) for what, [one] in exchanges([table])]
     return found
 
 
-def permutations(table: Measurements) -> Iterator[tuple[str, dict[str, str]]]:
-    """Exchanges of the nodes in a table: in words, and node -> the one that it would be."""
-    columns = _BY_PERMUTATION.get(table.kind, ("node_a", "node_b"))
-    voltages = {str(name) for column in columns for name in table.columns[column].tolist()}
-    nodes = sorted({node for name in voltages for node in nodes_of(name) if node != "0"})
+def exchanges(tables: Sequence[Measurements]) -> Iterator[tuple[str, list[Measurements]]]:
+    """In words, and the tables, exchanges of nodes that all of them share."""
+    nodes = sorted({node for table in tables for node in _nodes(table)})
     if len(nodes) <= MOST_PERMUTED:
         orders = [order for order in itertools.permutations(nodes) if list(order) != nodes]
     else:
@@ -61,8 +60,15 @@ def permutations(table: Measurements) -> Iterator[tuple[str, dict[str, str]]]:
             swapped[first], swapped[second] = nodes[second], nodes[first]
             orders.append(tuple(swapped))
     for order in orders:
-        changed = {old: new for old, new in zip(nodes, order, strict=True) if old != new}
-        yield "nodes look exchanged, " + ", ".join(f"{old} is {new}" for old, new in changed.items()), changed
+        names = {old: new for old, new in zip(nodes, order, strict=True) if old != new}
+        what = "nodes look exchanged, " + ", ".join(f"{old} is {new}" for old, new in names.items())
+        yield what, [_renamed(table, names) for table in tables]
+
+
+def _nodes(table: Measurements) -> set[str]:
+    columns = _BY_PERMUTATION.get(table.kind, ("node_a", "node_b"))
+    voltages = {str(name) for column in columns for name in table.columns[column].tolist()}
+    return {node for name in voltages for node in nodes_of(name) if node != GROUND}
 
 
 def _of_units(table: Measurements) -> Iterator[Alteration]:

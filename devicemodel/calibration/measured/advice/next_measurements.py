@@ -37,6 +37,8 @@ MOST_NODES = 8
 """Nodes among which candidates are sought."""
 WORTH = 0.5
 """Least gain, nats, of a candidate that is named."""
+CLEAR = 0.9
+"""Share of its standard error that a value is left with at most, where more than one is named."""
 _UNKNOWN = 1.0 / math.log(1e3) ** 2
 
 
@@ -144,7 +146,7 @@ def _tables(
 
 
 def _nodes(netlist: Netlist, free: Iterable[str], tables: Sequence[Measurements]) -> list[str]:
-    """Nodes of the free parts and those that were measured, which a probe reaches, without those that a voltage source holds."""
+    """Nodes of the free parts and those that were measured, without those that a voltage source holds."""
     held = {node for part in netlist if isinstance(part, VoltageSource) for node in part.nodes}
     near = [node for name in free if name in netlist for node in netlist[name].nodes]
     columns = [table.columns[name].tolist() for table in tables for name in ("node", "node_a") if name in table.columns]
@@ -186,12 +188,15 @@ def _errors(information: Array) -> Array:
 
 def _sentence(what: str, names: Sequence[str], before: Array, std: Mapping[str, float]) -> str:
     ratio = [std[name] / float(old) for name, old in zip(names, before, strict=True)]
-    best = sorted(range(len(names)), key=lambda i: ratio[i])[:3]
-    told = ", ".join(
-        f"{names[i]} to {_share(std[names[i]])} (now {_share(float(before[i]))})" for i in best if ratio[i] < 0.9
+    # Those that stay unknown are not told.
+    best = [i for i in np.argsort(ratio).tolist() if std[names[i]] <= LIMIT][:3]
+    if not best:
+        return f"{what}: only in combination with others"
+    clear = [i for i in best if ratio[i] < CLEAR] or best[:1]
+    return f"{what}: " + ", ".join(
+        f"{names[i]} to {_share(std[names[i]])} (now {_share(float(before[i]))})" for i in clear
     )
-    return f"{what}: {told}" if told else what
 
 
 def _share(error: float) -> str:
-    return "no better than a factor of e^0.5" if error > LIMIT else f"{100 * error:.2g} %"
+    return "unknown" if error > LIMIT else f"{100 * error:.2g} %"

@@ -7,6 +7,7 @@ A mistake is judged by its likelihood, after a fit of its own from the netlist's
 since times in milliseconds fit a circuit that is a thousand times slower as well. It is named where J falls by more than `EVIDENCE` and
 the logarithm of the number of mistakes tried: were all of them together as probable as e^-EVIDENCE, it would still be the likelier. Where
 the fit is good and its values are near the netlist's, nothing is sought, so that honest data are suspected of nothing but their errors.
+Values of a fit that are far from the netlist's, and that no mistake explains, are named themselves.
 
 Stated errors are compared with the scatter of the residuals z, where these are white: k^2 = z^T z / (N - h), h being the table's share of
 the degrees of freedom that the fit takes. Residuals that follow one another in time or frequency say that the circuit is wrong, not the
@@ -27,7 +28,7 @@ from .....circuits.errors import InputError
 from ..measurements import Measurements
 from ..problem import Builder, Model, Point, Problem, free_values
 from ..result import CircuitCalibration, Prior
-from .alterations import Alteration, alterations
+from .alterations import alterations, exchanges
 from .stated_errors import stated_errors
 
 Array = NDArray[np.float64]
@@ -39,6 +40,8 @@ GOOD = 1e-3
 """Probability of chi^2 from which on a fit counts as good."""
 FAR = 4.0
 """What values far from the netlist's add to J before a good fit is looked at: one value seven times off."""
+SURE = 3.0
+"""Standard errors by which a value is off the netlist's at least, where it is named."""
 MOST = 3
 """Mistakes that are sought in one set of tables, one after the other."""
 _ITERATIONS = 60
@@ -50,7 +53,7 @@ class Suspicion:
     """A mistake that explains the data far better.
 
     Attributes:
-        table: source of the table.
+        table: source of the table, or of all that are concerned; "": of none.
         text: a sentence for people.
         gain: by how much J falls; of stated errors -ln(probability) of the scatter.
     """
@@ -83,17 +86,43 @@ def suspicions(
     plain = _search(build, start, present, known, calibration)
     found: list[Suspicion] = []
     while len(found) < MOST and (calibration.fit.p_value < GOOD or plain.far > FAR):
-        better = _best_alteration(build, start, present, known, plain)
+        better = _best_trial(build, start, present, known, plain)
         if better is None:
             break
-        place, alteration, fit = better
-        found.append(_named(present[place].source, alteration, plain, fit))
-        present[place], plain = alteration.table, fit
+        trial, fit = better
+        found.append(_named(trial, plain, fit))
+        present, plain = trial.tables, fit
         if fit.good:
             break
     if not found:
         found = [Suspicion(*one) for one in stated_errors(Problem(build, calibration.estimates, tables, known), tables)]
+        found += _far_values(calibration)
     return tuple(sorted(found, key=lambda one: -one.gain))
+
+
+def _far_values(calibration: CircuitCalibration) -> list[Suspicion]:
+    """Values that the fit puts far from the netlist's, without a prior that says so."""
+    found = []
+    for value in calibration.values:
+        away = math.log(abs(value.value / value.start))
+        known = math.inf if value.std is None else value.std / abs(value.value)
+        if value.prior is None and abs(away) > max(NEARNESS, SURE * known):
+            text = (
+                f"{value.name} = {value.value:.4g} is {math.exp(abs(away)):.3g} times {'above' if away > 0 else 'below'} the netlist's "
+                f"{value.start:.4g}: it may stand for something that the circuit lacks; hold out data of another kind, or measure it alone"
+            )
+            found.append(Suspicion("", text, away**2 / (2 * NEARNESS**2)))
+    return found
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """All tables as they would be without a mistake; see `Alteration`."""
+
+    source: str
+    what: str
+    tables: list[Measurements]
+    penalty: float = 0.0
 
 
 class _Fit:
@@ -150,37 +179,42 @@ def _search(
     return min(fits, key=lambda fit: fit.total)
 
 
-def _best_alteration(
+def _best_trial(
     build: Builder,
     start: Mapping[str, float],
     tables: Sequence[Measurements],
     priors: Mapping[str, Prior],
     plain: _Fit,
-) -> tuple[int, Alteration, _Fit] | None:
-    """(place of the table, alteration, its fit) of the least J, where that is far below the one of the tables as they are."""
-    tried = [(place, one) for place, table in enumerate(tables) for one in alterations(table)]
+) -> tuple[_Trial, _Fit] | None:
+    """The mistake of the least J, where that is far below the one of the tables as they are."""
+    trials = [
+        _Trial(table.source, one.what, [*tables[:place], one.table, *tables[place + 1 :]], one.penalty)
+        for place, table in enumerate(tables)
+        for one in alterations(table)
+    ]
+    if len(tables) > 1:
+        trials += [_Trial("all tables", what, changed) for what, changed in exchanges(tables)]
 
-    def fitted(place: int, one: Alteration, iterations: int) -> tuple[int, Alteration, _Fit] | None:
-        changed = [one.table if i == place else table for i, table in enumerate(tables)]
+    def fitted(trial: _Trial, iterations: int) -> tuple[_Trial, _Fit] | None:
         try:
-            return place, one, _search(build, start, changed, priors, penalty=one.penalty, iterations=iterations)
+            return trial, _search(build, start, trial.tables, priors, penalty=trial.penalty, iterations=iterations)
         except InputError:
             # A table that could not be one, as of densities that are not positive definite.
             return None
 
-    glanced = [fit for place, one in tried if (fit := fitted(place, one, _GLANCE)) is not None]
-    closer = sorted(glanced, key=lambda fit: fit[2].total)[:_CLOSER]
-    fits = [fit for place, one, _ in closer if (fit := fitted(place, one, _ITERATIONS)) is not None]
+    glanced = [fit for trial in trials if (fit := fitted(trial, _GLANCE)) is not None]
+    closer = sorted(glanced, key=lambda fit: fit[1].total)[:_CLOSER]
+    fits = [fit for trial, _ in closer if (fit := fitted(trial, _ITERATIONS)) is not None]
     if not fits:
         return None
-    best = min(fits, key=lambda fit: fit[2].total)
-    return best if plain.total - best[2].total > EVIDENCE + math.log(len(tried)) else None
+    best = min(fits, key=lambda fit: fit[1].total)
+    return best if plain.total - best[1].total > EVIDENCE + math.log(len(trials)) else None
 
 
-def _named(source: str, alteration: Alteration, plain: _Fit, fit: _Fit) -> Suspicion:
+def _named(trial: _Trial, plain: _Fit, fit: _Fit) -> Suspicion:
     rows = len(fit.point.residual)
     text = (
-        f"{source}: {alteration.what}: then chi^2 is {fit.chi_squared:.4g} for {rows} readings with values within a factor of "
+        f"{trial.source}: {trial.what}: then chi^2 is {fit.chi_squared:.4g} for {rows} readings with values within a factor of "
         f"{fit.factor:.3g} of the netlist's, instead of {plain.chi_squared:.4g} and {plain.factor:.3g}"
     )
-    return Suspicion(source, text, plain.total - fit.total)
+    return Suspicion(trial.source, text, plain.total - fit.total)

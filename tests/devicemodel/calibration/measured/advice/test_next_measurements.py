@@ -40,7 +40,7 @@ def test_a_step_response_is_told_to_need_a_value_of_its_own():
     product = STD / np.linalg.norm(x * np.exp(-x))
     assert meter.std["R1"] == pytest.approx(0.01, rel=1e-3)
     assert meter.std["C1"] == pytest.approx(np.hypot(0.01, product), rel=0.02)
-    assert "C1 to 1 % (now no better than a factor" in meter.text
+    assert "C1 to 1 % (now unknown)" in meter.text
 
 
 def test_the_prediction_is_the_error_of_a_fit_with_it():

@@ -156,3 +156,26 @@ def test_a_second_time_constant_is_no_other_unit_and_no_other_error(shuffled):
     order = rng.permutation(len(TIMES)) if shuffled else np.arange(len(TIMES))
     table = Measurements.of("trace", time_s=TIMES[order], node="n1", volts=volts[order], std_v=STD)
     assert said(table) == []
+
+
+def test_nodes_that_all_tables_exchange_are_named_once():
+    rng = np.random.default_rng(31)
+    other = {"n1": "n2", "n2": "n1"}
+    first, second = trace(rng), spectrum(rng)
+    swapped = [changed(one, node=np.array([other[str(n)] for n in one.columns["node"]])) for one in (first, second)]
+    swapped[1] = changed(swapped[1], node_b=swapped[1].columns["node"])
+    assert [text.split(": then")[0] for text in said(*swapped)] == [
+        "all tables: nodes look exchanged, n1 is n2, n2 is n1"
+    ]
+
+
+def test_a_value_far_from_the_netlist_s_is_named_though_the_fit_is_good():
+    """Of one table of one quantity, whose every mistake would need another circuit."""
+    rng = np.random.default_rng(37)
+    density = 4 * KT * R / (1 + (2 * np.pi * FREQUENCIES * 3 * R * C) ** 2) * rng.gamma(AVERAGES, 1 / AVERAGES, 16)
+    table = Measurements.of(
+        "spectrum", frequency_hz=FREQUENCIES, node="n1", density_v2_per_hz=density, averages=AVERAGES
+    )
+    [text] = said(table)
+    assert "C1 = " in text
+    assert "times above the netlist's 1e-08: it may stand for something that the circuit lacks" in text
