@@ -17,9 +17,10 @@ from .outputs import emit, note, show
 if TYPE_CHECKING:
     from ..circuits.technology.technology import Technology
     from ..devicemodel.cost.digital_host import DigitalHost
-    from ..devicemodel.cost.model import Scenario, StepCost
+    from ..devicemodel.cost.model import Scenario
     from ..devicemodel.cost.refinement import ReadingPlan
     from ..devicemodel.cost.solver_array import SolverArray
+    from ..devicemodel.cost.step import StepCost
 
 BASE = "paper"
 ROWS = 7

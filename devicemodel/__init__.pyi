@@ -26,12 +26,12 @@ from .cascade.device import CascadeDevice as CascadeDevice
 from .cost.compiled import compiled_array as compiled_array
 from .cost.digital_host import DigitalHost as DigitalHost
 from .cost.model import Scenario as Scenario
-from .cost.model import StepCost as StepCost
 from .cost.model import StepTime as StepTime
 from .cost.model import step_cost as step_cost
 from .cost.model import step_time as step_time
 from .cost.refinement import ReadingPlan as ReadingPlan
 from .cost.solver_array import SolverArray as SolverArray
+from .cost.step import StepCost as StepCost
 from .cost.sweeps import Handover as Handover
 from .cost.sweeps import handovers as handovers
 from .cost.sweeps import sweep as sweep

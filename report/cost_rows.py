@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..devicemodel.cost.model import StepCost, share
 from ..devicemodel.cost.refinement import ReadingPlan
+from ..devicemodel.cost.step import StepCost, share
 from .formatting import engineering
 
 PARTS = ("part", "time", "share", "energy", "share")
@@ -28,7 +28,7 @@ def parts(found: StepCost) -> list[tuple[object, ...]]:
             engineering(part.joules, "J"),
             share(part.joules, found.joules),
         )
-        for part in found.parts
+        for part in found.shown
     ]
     return [*rows, ("total", engineering(found.seconds, "s"), "", engineering(found.joules, "J"), "")]
 

@@ -31,9 +31,10 @@ from matplotlib.figure import Figure
 from thermograd.circuits.technology.presets import preset
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.cost.digital_host import DigitalHost
-from thermograd.devicemodel.cost.model import GROUPS, Scenario, StepCost, step_cost
+from thermograd.devicemodel.cost.model import Scenario, step_cost
 from thermograd.devicemodel.cost.planned import PlannedCircuit, planned_array
 from thermograd.devicemodel.cost.refinement import ReadingPlan, scaling_work, written_out
+from thermograd.devicemodel.cost.step import GROUPS, StepCost
 from thermograd.devicemodel.cost.sweeps import Handover, handovers
 from thermograd.devicemodel.cost.workload import LAYOUTS, derivative_flops, measured_seconds
 from thermograd.devicemodel.device import Outcome

@@ -1,17 +1,18 @@
 from .compiled import compiled_array as compiled_array
 from .digital_host import DigitalHost as DigitalHost
 from .digital_host import HostWork as HostWork
-from .model import CostItem as CostItem
-from .model import Counts as Counts
 from .model import Scenario as Scenario
-from .model import StepCost as StepCost
 from .model import StepTime as StepTime
+from .model import digital_cost as digital_cost
 from .model import step_cost as step_cost
 from .model import step_time as step_time
 from .planned import planned_array as planned_array
 from .refinement import ReadingPlan as ReadingPlan
 from .refinement import product_work as product_work
 from .solver_array import SolverArray as SolverArray
+from .step import CostItem as CostItem
+from .step import Counts as Counts
+from .step import StepCost as StepCost
 from .sweeps import Handover as Handover
 from .sweeps import handovers as handovers
 from .sweeps import knob_values as knob_values
@@ -31,6 +32,7 @@ __all__ = [
     "StepTime",
     "compiled_array",
     "derivative_flops",
+    "digital_cost",
     "handovers",
     "knob_values",
     "planned_array",

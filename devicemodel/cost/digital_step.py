@@ -21,6 +21,7 @@ longer.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from .workload import Workload
 
@@ -28,36 +29,51 @@ PRODUCT, EIGENVECTORS = 4.0, 9.0
 """Operations of a product with C, in forward passes; of a symmetric matrix' eigenvectors, in n^3."""
 
 
-def first_order(work: Workload) -> float:
+class DigitalWork(NamedTuple):
+    """Operations of a digital step: of the derivatives, J and the Gram matrix among them, and of solving with them."""
+
+    derivatives: float
+    solve: float
+
+
+def first_order(work: Workload) -> DigitalWork:
     """SGD, Adam, and others that take the gradient alone."""
-    return work.gradient_flops
+    return DigitalWork(work.gradient_flops, 0.0)
 
 
-def by_gram(work: Workload) -> float:
+def cholesky(unknowns: int) -> float:
+    """Operations of a Cholesky factorisation, k^3 / 3, and of its use, 2 k^2."""
+    k = float(unknowns)
+    return k**3 / 3 + 2 * k**2
+
+
+def by_gram(work: Workload) -> DigitalWork:
     """Exact natural gradient by Cholesky's factorisation of the Gram matrix."""
-    k = float(work.sources)
-    return work.derivatives("dual") + k**3 / 3 + 2 * k**2
+    return DigitalWork(work.derivatives("dual"), cholesky(work.sources))
 
 
-def by_least_squares(work: Workload) -> float:
+def by_least_squares(work: Workload) -> DigitalWork:
     """Exact natural gradient by a QR factorisation of J."""
-    return work.gradient_flops + work.jacobian_flops + 2.0 * work.parameters**2 * work.sources
+    return DigitalWork(work.gradient_flops + work.jacobian_flops, 2.0 * work.parameters**2 * work.sources)
 
 
-def by_conjugate_gradients(work: Workload, iterations: int) -> float:
+def by_conjugate_gradients(work: Workload, iterations: int) -> DigitalWork:
     """Natural gradient by products with C."""
-    return work.gradient_flops + PRODUCT * work.forward_flops * iterations
+    return DigitalWork(work.gradient_flops, PRODUCT * work.forward_flops * iterations)
 
 
-def by_kronecker_factors(work: Workload, layers: Iterable[tuple[int, int, int]], passes: int, refreshed: bool) -> float:
+def by_kronecker_factors(
+    work: Workload, layers: Iterable[tuple[int, int, int]], passes: int, refreshed: bool
+) -> DigitalWork:
     """K-FAC.
 
     Args:
         layers: (a, g, r) of each. passes: m, backward passes for the factors.
         refreshed: whether the step computes the eigenvectors anew.
     """
-    total = work.gradient_flops + 2 * work.forward_flops * passes
+    derivatives, solve = work.gradient_flops + 2 * work.forward_flops * passes, 0.0
     for a, g, rows in layers:
-        total += float(rows) * (a * a + g * g) + 4.0 * a * g * (a + g)
-        total += EIGENVECTORS * (a**3 + g**3) if refreshed else 0.0
-    return total
+        derivatives += float(rows) * (a * a + g * g)
+        solve += 4.0 * a * g * (a + g)
+        solve += EIGENVECTORS * (a**3 + g**3) if refreshed else 0.0
+    return DigitalWork(derivatives, solve)

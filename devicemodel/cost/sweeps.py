@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 
 from ...circuits.errors import InputError
-from .model import WHOLE, Scenario, StepCost
+from .model import WHOLE, Scenario
+from .step import StepCost
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ...circuits.errors import InputError
 from ...circuits.technology.converters import Converter
 from ...circuits.technology.technology import Technology
 from ..cost.digital_host import DigitalHost, HostWork
-from ..cost.model import CostItem
+from ..cost.step import CostItem
 
 NOISE_SAMPLES = 10
 """Samples of the noise source to an interval: its band is then as many times that of the ADC."""

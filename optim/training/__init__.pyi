@@ -8,6 +8,9 @@ from .experiment import Run as Run
 from .experiment import run_experiment as run_experiment
 from .experiment_result import ExperimentResult as ExperimentResult
 from .experiment_result import RunResult as RunResult
+from .hardware_time import measured_network as measured_network
+from .hardware_time import modelled_cost as modelled_cost
+from .hardware_time import solve_cost as solve_cost
 from .landscape import Landscape as Landscape
 from .landscape import Plane as Plane
 from .landscape import landscape as landscape
@@ -35,10 +38,13 @@ __all__ = [
     "curvature_systems",
     "follow",
     "landscape",
+    "measured_network",
+    "modelled_cost",
     "principal_plane",
     "random_plane",
     "run_experiment",
     "settings_for",
+    "solve_cost",
     "train",
     "training_error_budget",
 ]

@@ -1,4 +1,4 @@
-"""Modelled time of a training's steps, on the machine of `devicemodel.cost`: the host alone, or the host with the array beside it.
+"""Modelled time and energy of a training's steps, on the machine of `devicemodel.cost`: the host alone, or with the array beside it.
 
 A step of TNGD costs what `thermograd cost` says of one with as many cells, runs of the array, programmings and digital products; its
 physical time is the device's own. A digital step costs the host's operations (`devicemodel.cost.digital_step`).
@@ -24,12 +24,13 @@ from ...circuits.technology.presets import preset
 from ...circuits.technology.technology import Technology
 from ...devicemodel.cost import digital_step
 from ...devicemodel.cost.digital_host import DigitalHost, HostWork
-from ...devicemodel.cost.model import step_cost
+from ...devicemodel.cost.model import digital_cost, step_cost
 from ...devicemodel.cost.planned import CROSSBAR, OSCILLATOR, planned_array
 from ...devicemodel.cost.refinement import product_work, scaling_work
 from ...devicemodel.cost.solver_array import SolverArray
+from ...devicemodel.cost.step import StepCost
 from ...devicemodel.cost.workload import Workload
-from ...devicemodel.device import order_of
+from ...devicemodel.device import Solution, order_of
 from ...devicemodel.host.refine import Refined, settling
 from ..optimizers.base import NaturalGradient
 from ..optimizers.damping import LevenbergMarquardt
@@ -107,10 +108,12 @@ def measured_network(
     return Network(parameters, samples, each, counter.flops, tuple(rows.values()))
 
 
-def modelled_seconds(optimizer: Optimizer, network: Network, step: int, host: DigitalHost | None = None) -> float:
-    """Time of the optimizer's latest step, s.
+def modelled_cost(
+    optimizer: Optimizer, network: Network, step: int, host: DigitalHost | None = None
+) -> StepCost | None:
+    """Time and energy of the optimizer's latest step, part by part; None for what has no model.
 
-    NaN for what has no model: systems of Kronecker factors on a device, passive arrays, optimizers of one's own that are no
+    Without a model are systems of Kronecker factors on a device, passive arrays, and optimizers of one's own that are no
     `NaturalGradient` of this package. A run that is settled, of no duration, counts as one until the slowest mode that the damping allows
     has settled (`host.refine.settling`): 5 / lambda tau, which bounds it from above; inf without damping.
 
@@ -119,77 +122,157 @@ def modelled_seconds(optimizer: Optimizer, network: Network, step: int, host: Di
     """
     host = host or DigitalHost()
     if not isinstance(optimizer, NaturalGradient):
-        return digital_step.first_order(network.work(1)) / host.rate
+        return _digital(digital_step.first_order(network.work(1)), 0.0, host)
     record, again = optimizer.last, 0.0
     if isinstance(optimizer.policy, LevenbergMarquardt):
         again += digital_step.PRODUCT + (not optimizer.config.line_search)
-    again = (again + record.trials) * network.work(1).forward_flops / host.rate
-    return _of_step(optimizer, record, network, step, host) + again
+    again = (again + record.trials) * network.work(1).forward_flops
+    return _of_step(optimizer, record, network, step, host, again)
+
+
+def solve_cost(
+    device: Any, solution: Solution, unknowns: int, damping: float = 0.0, host: DigitalHost | None = None
+) -> StepCost | None:
+    """Time and energy of a single solution of a dense system, such as the dual one of a step, without its derivatives.
+
+    Args:
+        device: that gave it; `Refined` ones too. One without a technology of its own counts as the published array (`paper`).
+        solution: its runs, analog seconds, digital products and programmings are charged; a bare one is programmed once.
+        unknowns: of the system.
+        damping: smallest eigenvalue of the system, for a run without an end, see `modelled_cost`.
+        host: None: `DigitalHost()`.
+
+    Returns:
+        None where there is no model: passive arrays, fabrics that cannot be planned.
+
+    Raises:
+        InputError: no unknowns.
+    """
+    technology, fabric = _hardware(device)
+    planned = None if fabric is None else _array("dual", 1, unknowns, technology, fabric)
+    if planned is None:
+        return None
+    found = solution.refinement
+    products = solution.products if found is None else found.products
+    taken = _Reading(
+        found is not None,
+        max(1, solution.attempts),
+        solution.seconds,
+        products,
+        1 if found is None else found.programmings,
+    )
+    return _with_array(device, technology, planned, (1, unknowns), taken, damping, 0.0, host or DigitalHost())
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What of a reading is charged."""
+
+    refined: bool
+    attempts: int
+    seconds: float
+    products: int
+    programmings: int
+
+
+def _digital(work: digital_step.DigitalWork, again: float, host: DigitalHost) -> StepCost:
+    """Of a step on the host alone, with operations of further forward passes."""
+    return digital_cost((work.derivatives + again) / host.rate, work.solve / host.rate, host)
 
 
 @functools.singledispatch
-def _of_step(optimizer: NaturalGradient, record: StepRecord, network: Network, step: int, host: DigitalHost) -> float:
-    """Time of a step without what adapts damping and length."""
-    return math.nan
+def _of_step(
+    optimizer: NaturalGradient, record: StepRecord, network: Network, step: int, host: DigitalHost, again: float
+) -> StepCost | None:
+    """Cost of a step, with the operations of what adapts damping and length."""
+    return None
 
 
 @_of_step.register
-def _(optimizer: NGD, record: StepRecord, network: Network, step: int, host: DigitalHost) -> float:
+def _(
+    optimizer: NGD, record: StepRecord, network: Network, step: int, host: DigitalHost, again: float
+) -> StepCost | None:
     work = network.work(record.cells)
     if record.iterations:
-        return digital_step.by_conjugate_gradients(work, record.iterations) / host.rate
+        return _digital(digital_step.by_conjugate_gradients(work, record.iterations), again, host)
     few = optimizer.method == "auto" and 2 * network.parameters <= record.cells
-    return (digital_step.by_least_squares if few else digital_step.by_gram)(work) / host.rate
+    return _digital((digital_step.by_least_squares if few else digital_step.by_gram)(work), again, host)
 
 
 @_of_step.register
-def _(optimizer: NGDWoodbury, record: StepRecord, network: Network, step: int, host: DigitalHost) -> float:
-    return digital_step.by_gram(network.work(record.cells)) / host.rate
+def _(
+    optimizer: NGDWoodbury, record: StepRecord, network: Network, step: int, host: DigitalHost, again: float
+) -> StepCost | None:
+    return _digital(digital_step.by_gram(network.work(record.cells)), again, host)
 
 
 @_of_step.register
-def _(optimizer: NGDCG, record: StepRecord, network: Network, step: int, host: DigitalHost) -> float:
-    return digital_step.by_conjugate_gradients(network.work(1), record.iterations) / host.rate
+def _(
+    optimizer: NGDCG, record: StepRecord, network: Network, step: int, host: DigitalHost, again: float
+) -> StepCost | None:
+    return _digital(digital_step.by_conjugate_gradients(network.work(1), record.iterations), again, host)
 
 
 @_of_step.register
-def _(optimizer: KFAC, record: StepRecord, network: Network, step: int, host: DigitalHost) -> float:
+def _(
+    optimizer: KFAC, record: StepRecord, network: Network, step: int, host: DigitalHost, again: float
+) -> StepCost | None:
     passes = {"mc-fisher": optimizer.config.mc_samples, "empirical": 1}.get(optimizer.config.curvature, network.outputs)
     refreshed = step % optimizer.refresh == 0
-    return digital_step.by_kronecker_factors(network.work(1), network.layers, passes, refreshed) / host.rate
+    work = digital_step.by_kronecker_factors(network.work(1), network.layers, passes, refreshed)
+    return _digital(work, again, host)
 
 
 @_of_step.register
-def _(optimizer: TNGD, record: StepRecord, network: Network, step: int, host: DigitalHost) -> float:
+def _(
+    optimizer: TNGD, record: StepRecord, network: Network, step: int, host: DigitalHost, again: float
+) -> StepCost | None:
     dual = optimizer.system == "dual"
     if not dual and optimizer.system != "primal":
-        return math.nan
+        return None
     if record.cells == 0:  # nothing was solved: the loss or the curvature was not finite
-        return network.work(1).gradient_flops / host.rate
+        return digital_cost((network.work(1).gradient_flops + again) / host.rate, 0.0, host)
     drawn = optimizer.config.mc_samples if optimizer.config.curvature == "mc-fisher" else network.outputs
     sources = record.cells if dual else network.samples * drawn
     technology, fabric = _hardware(optimizer.device)
     if fabric is None:
-        return math.nan
+        return None
     planned = _array("dual" if dual else "factored", network.parameters, sources, technology, fabric)
     if planned is None:
-        return math.nan
-    layout, array = planned
-    work = HostWork()
-    if record.reading in ("refined", "gradient"):
-        product = product_work(layout, network.parameters, sources, 1)
+        return None
+    digital = (network.work(sources).derivatives(planned[0]) + again) / host.rate
+    refined = record.reading in ("refined", "gradient")
+    taken = _Reading(
+        refined, max(1, record.attempts), record.analog_seconds, record.products, record.programmings if refined else 1
+    )
+    sizes = network.parameters, sources
+    return _with_array(optimizer.device, technology, planned, sizes, taken, record.damping, digital, host)
+
+
+def _with_array(
+    device: Any,
+    technology: Technology,
+    planned: tuple[str, SolverArray],
+    sizes: tuple[int, int],
+    taken: _Reading,
+    damping: float,
+    digital: float,
+    host: DigitalHost,
+) -> StepCost:
+    """Of a step on host and array. sizes: parameters and sources. digital: time of the derivatives, s."""
+    (layout, array), work = planned, HostWork()
+    if taken.refined:
+        product = product_work(layout, *sizes, 1)
         scaling = HostWork() if layout == "factored" else scaling_work(array.cells)
         work = HostWork(
-            record.products,
-            record.products * product.multiply_adds + record.programmings * scaling.multiply_adds,
-            record.products * product.bytes + record.programmings * scaling.bytes,
+            taken.products,
+            taken.products * product.multiply_adds + taken.programmings * scaling.multiply_adds,
+            taken.products * product.bytes + taken.programmings * scaling.bytes,
         )
-    digital = network.work(sources).derivatives(layout) / host.rate
-    programmings = record.programmings if record.reading in ("refined", "gradient") else 1
-    attempts, analog = max(1, record.attempts), record.analog_seconds
+    analog = taken.seconds
     if math.isinf(analog):
-        analog = settling(record.damping, order_of(optimizer.device)) * array.tau * attempts
-    return step_cost(array, technology, analog, digital, host, attempts, work, programmings=programmings).seconds
+        analog = settling(damping, order_of(device)) * array.tau * taken.attempts
+    return step_cost(array, technology, analog, digital, host, taken.attempts, work, programmings=taken.programmings)
 
 
 def _hardware(device: Any) -> tuple[Technology, str | None]:

@@ -15,6 +15,7 @@ _OF_STEPS = (
     "loss",
     "processor_seconds",
     "hardware_seconds",
+    "hardware_joules",
     "digital_seconds",
     "device_seconds",
     "analog_seconds",
@@ -42,7 +43,8 @@ def write_metrics(result: ExperimentResult, path: str | Path) -> None:
         run (string), seed, die (int64), step (int64): updates done, from 0
         score (double): where it was evaluated, after that many updates
         loss (double): of the batch, before that update
-        processor_seconds, hardware_seconds, digital_seconds, device_seconds, analog_seconds (double): of that step, as in `History`
+        processor_seconds, hardware_seconds, hardware_joules, digital_seconds, device_seconds, analog_seconds (double): of that step, as
+            in `History`
         outcome, reading (string), retries (int64): as in `History`
         by name, what else the task measures (double): where the score was evaluated
 

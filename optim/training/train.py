@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from ..optimizers.registry import make_optimizer, named_optimizer
 from ..tasks.classification import ACCURACY
 from ..tasks.registry import make_task
 from ..tasks.task import Score, Task, TaskClosure
-from .hardware_time import measured_network, modelled_seconds
+from .hardware_time import measured_network, modelled_cost
 from .schedule import CONSTANT, check_schedule, set_rates
 
 CHECKPOINT_EVERY = 100
@@ -41,6 +42,7 @@ class History:
         loss: of the batch, before the update.
         processor_seconds: measured processor time of all threads of this process, all but the device's simulation, s.
         hardware_seconds: modelled time of the step on the hybrid hardware, s (`hardware_time`); NaN where there is no model of it.
+        hardware_joules: modelled energy of that step, J; NaN likewise. Of what its prices leave out, see `devicemodel.cost`.
         digital_seconds: measured time of forward pass, gradient, curvature and update, s.
         device_seconds: measured time of simulating the device, s; 0 without a device.
         analog_seconds: physical time of the device, s.
@@ -55,6 +57,7 @@ class History:
     loss: list[float] = field(default_factory=list)
     processor_seconds: list[float] = field(default_factory=list)
     hardware_seconds: list[float] = field(default_factory=list)
+    hardware_joules: list[float] = field(default_factory=list)
     digital_seconds: list[float] = field(default_factory=list)
     device_seconds: list[float] = field(default_factory=list)
     analog_seconds: list[float] = field(default_factory=list)
@@ -64,6 +67,10 @@ class History:
     evaluations: list[tuple[int, float]] = field(default_factory=list)
     metrics: list[dict[str, float]] = field(default_factory=list)
     score: Score = ACCURACY
+
+    def __post_init__(self) -> None:
+        # Checkpoints and jobs of earlier versions have no energies.
+        self.hardware_joules += [math.nan] * (len(self.loss) - len(self.hardware_joules))
 
     @classmethod
     def of_dict(cls, data: Mapping[str, Any], score: Score) -> History:
@@ -193,7 +200,9 @@ def train(
         for step in range(history.steps, steps):
             set_rates(chosen, schedule, rates, step, steps)
             _step(task.closure(network, step, batch, seed), chosen, history)
-            history.hardware_seconds.append(modelled_seconds(chosen, sizes, step))
+            cost = modelled_cost(chosen, sizes, step)
+            history.hardware_seconds.append(math.nan if cost is None else cost.seconds)
+            history.hardware_joules.append(math.nan if cost is None else cost.joules)
             done = step + 1
             if done == steps or (evaluate_every and done % evaluate_every == 0):
                 _evaluate(task, network, done, history)

@@ -11,12 +11,21 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from ...circuits.errors import InputError
-from ...devicemodel.cost.model import GROUPS, Scenario
+from ...devicemodel.cost.model import Scenario
 from ...devicemodel.cost.sweeps import handovers, knob_values, sweep
 from ..formatting import engineering
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, WIDE, styled
 
-COLOURS = dict(zip(GROUPS, (BLUE, VERMILLION, PURPLE, GREEN, ORANGE, SKY, GREY), strict=True))
+COLOURS = {
+    "derivatives": BLUE,
+    "programming": VERMILLION,
+    "transfers": PURPLE,
+    "converters": GREEN,
+    "settling": ORANGE,
+    "residuals": SKY,
+    "idle host": GREY,
+}
+"""Of the groups that a step with an array has."""
 LABELS = {
     "parameters": ("parameters N", ""),
     "batch": ("batch b", ""),
@@ -65,7 +74,7 @@ def draw_sweep(ax: Axes, scenario: Scenario, knob: str, low: float, high: float,
             f"no array with {knob} from {low:g} to {high:g} settles: give a duration, or change the amplifiers"
         )
     floor = max(finite) / 10**DECADES
-    lines = {name: [cost.groups(energy)[name] for cost in costs] for name in GROUPS}
+    lines = {name: [cost.groups(energy)[name] for cost in costs] for name in COLOURS}
     for name, line in lines.items():
         if max(value for value in line if math.isfinite(value)) > floor:
             ax.plot(values, line, color=COLOURS[name], linewidth=1.6, clip_on=True)

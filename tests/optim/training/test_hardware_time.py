@@ -14,11 +14,12 @@ from thermograd.devicemodel.cost.model import Scenario
 from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.host.refine import Refined
+from thermograd.devicemodel.systems import Dense
 from thermograd.optim.optimizers.tngd import TNGD
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.tasks.poisson import poisson
-from thermograd.optim.training.hardware_time import measured_network
-from thermograd.optim.training.train import train
+from thermograd.optim.training.hardware_time import measured_network, solve_cost
+from thermograd.optim.training.train import History, train
 
 from ...toy_device import ToyDevice
 
@@ -52,7 +53,8 @@ def test_a_step_takes_what_the_cost_model_says(technology, reading, plan, system
         made.append(TNGD(params, damping=0.3, duration=20.0, device=given, system=system, reading=reading))
         return made[0]
 
-    seconds = train(digits(), optimizer, 1, BATCH, evaluate_every=0).hardware_seconds
+    history = train(digits(), optimizer, 1, BATCH, evaluate_every=0)
+    seconds = history.hardware_seconds
     record = made[0].last
     # The softmax loss has one source less than outputs in the dual system; the published arrays take all outputs.
     outputs, layout = (9, "dual") if system == "dual" else (10, "factored")
@@ -62,6 +64,7 @@ def test_a_step_takes_what_the_cost_model_says(technology, reading, plan, system
     asked = {"attempts": attempts, "reading": plan, "forward": forward_of(digits())}
     cost = Scenario(2410, BATCH, outputs, layout, board, duration, **asked).cost()
     assert seconds == [pytest.approx(cost.seconds, rel=1e-12)]
+    assert history.hardware_joules == [pytest.approx(cost.joules, rel=1e-12)]
     assert cost.counts.work.products == record.products == plan.products
 
 
@@ -85,6 +88,43 @@ def test_operations_of_digital_steps():
     kfac = steps_of("kfac", 12)
     assert kfac[0] == kfac[10] > 3 * kfac[1] > 0  # eigenvectors every ten steps
     assert all(math.isnan(seconds) for seconds in steps_of("tngd-kfac"))  # no model, and no guess
+
+
+def test_energy_of_digital_steps_is_the_host_s_power_and_nothing_waits():
+    for name in ("sgd", "ngd", "ngd-cg", "kfac"):
+        history = train(digits(), name, 2, BATCH, evaluate_every=0)
+        power = DigitalHost().power
+        assert history.hardware_joules == pytest.approx([power * s for s in history.hardware_seconds], rel=1e-12)
+    assert all(
+        math.isnan(joules) for joules in train(digits(), "tngd-kfac", 1, BATCH, evaluate_every=0).hardware_joules
+    )
+
+
+def test_a_history_of_before_energies_has_none():
+    old = History.of_dict({"loss": [1.0, 0.5], "hardware_seconds": [1.0, 1.0], "evaluations": []}, digits().score)
+    assert len(old.hardware_joules) == 2
+    assert all(math.isnan(joules) for joules in old.hardware_joules)
+
+
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_single_solution_costs_what_the_scenario_does_without_its_derivatives(refined):
+    board = preset("integrated")
+    A = torch.eye(18, dtype=torch.float64) * 2 + 0.1
+    toy = ToyDevice(board)
+    device = Refined(toy, rounds=1) if refined else toy
+    solution = device.solve(Dense(A), torch.ones(18, dtype=torch.float64), 20.0)
+    found = solve_cost(device, solution, 18)
+    plan = ReadingPlan(1) if refined else ReadingPlan()
+    attempts, rest = divmod(solution.attempts, plan.runs)
+    assert rest == 0
+    duration = solution.seconds / (solution.attempts * board.resistors.unit * board.capacitors.unit)
+    asked = {"attempts": attempts, "reading": plan, "digital_seconds": 0.0}
+    cost = Scenario(2410, BATCH, 9, "dual", board, duration, **asked).cost()
+    assert (found.seconds, found.joules) == (
+        pytest.approx(cost.seconds, rel=1e-12),
+        pytest.approx(cost.joules, rel=1e-12),
+    )
+    assert found.part("derivatives").seconds == 0 < found.part("programming").joules
 
 
 def test_a_forward_pass_is_counted_as_torch_counts_it():
