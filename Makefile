@@ -9,13 +9,13 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.thermograd-setup
 TESTS := $(VENV)/.thermograd-tests
-ARGS  ?= -n 2 --dist loadfile --assert=plain
+ARGS  ?= -n 2 --dist loadfile --assert=plain -m "not long"
 
 export PYTHON EXTRAS
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ngspice gnucap demo test fuzz lint format board technologies cards bench
+.PHONY: help setup ngspice gnucap demo test long fuzz lint format board technologies cards bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ demo: setup ## run the whole chain on real data and write out/demo/report.html
 # with their assertions rewritten, which says the values; the verdict stays that of the first run.
 test: ngspice gnucap $(TESTS) ## run all tests, with the optional packages that they need
 	$(BIN)/pytest $(ARGS) || { $(BIN)/pytest -n0 --last-failed --last-failed-no-failures none; exit 1; }
+
+long: ngspice gnucap $(TESTS) ## run the tests that `make test` has no time for, some three minutes
+	$(BIN)/pytest -n 2 -m long
 
 fuzz: setup ## random netlists, read here and by ngspice: make fuzz SECONDS=60 SEED=0
 	$(BIN)/python -m tools.fuzz_reader --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0)

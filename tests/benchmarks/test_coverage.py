@@ -62,7 +62,7 @@ def within(coverage, runs):
     return hits
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_intervals_of_a_calibration_hold_the_true_values(coverage, runs):
     for level, found in zip(coverage.LEVELS, within(coverage, runs), strict=True):
         low, high = coverage.limits(level, SEEDS)

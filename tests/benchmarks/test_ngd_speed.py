@@ -257,7 +257,7 @@ def test_bad_arguments_are_named(given_, says):
         ngd_speed.main(given_)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_from_end_to_end(tmp_path, capsys, monkeypatch):
     page = tmp_path / "page.md"
     markers = [f"<!-- speed: {name} -->\n<!-- end -->\n" for name in ("networks", "growth")]

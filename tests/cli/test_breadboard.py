@@ -31,7 +31,7 @@ def test_a_matrix_becomes_inverting_integrators_with_inverters(run: Run) -> None
     assert run("cost", "--program", "board.json", "--rounds", "0,2")[0] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ngspice_and_a_calibrated_die_agree_and_the_die_trains(run: Run) -> None:
     code, _, error = run(
         "calibrate", "--technology", "breadboard", "--quick", "--out", "card.json", "--require", "0.98"

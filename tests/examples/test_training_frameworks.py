@@ -25,7 +25,7 @@ def test_a_missing_package_is_named_with_the_extra_that_has_it(name, package, mo
         load(name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trainer_that_was_stopped_ends_where_one_that_was_not_does(tmp_path):
     """With gradient accumulation, a schedule, and two groups, one with weight decay."""
     main = load("hf_trainer").main

@@ -166,7 +166,7 @@ def test_coupled_oscillators_have_kt_over_gamma_and_kt_over_c():
         assert not wrong.part(places).agrees(law)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_eight_capacitively_coupled_cells_have_half_s_r_over_c():
     """White currents of two-sided density S into cells of resistance R, themselves silent: (S R / 2) C^-1."""
     technology = preset("ideal").replace(resistors__unit=1e3, capacitors__unit=1e-9, inductors__unit=1e-3)
@@ -271,7 +271,7 @@ def test_averaging_for_a_time_t_leaves_sqrt_2_tau_over_t():
     assert agree(np.sqrt(2 * h / 2 / T)) == (False, False)  # independent samples
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_time_averages_of_a_network_have_2_kt_over_g_t():
     """Averages over a time T long against every time constant have 2 kT G^-1 / T, which identifies G; no covariance of voltages does."""
     rc = random_rc(3, 9, volts=0.0, spread=0.4, coupled=3.0)

@@ -200,7 +200,7 @@ def test_a_worker_that_does_not_clean_up_is_not_flat(monkeypatch, tmp_path):
     assert not is_flat(theirs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
 def test_a_thousand_simulations_leave_memory_where_it_was(monkeypatch):
     """Of the pool's workers and of this process, recycling included."""

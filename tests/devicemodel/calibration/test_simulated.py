@@ -140,7 +140,7 @@ def test_a_card_of_each_fabric_has_its_parts_and_predicts_other_systems_and_dies
     assert explained_variance(other) < 0.98
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_amplifiers_with_limits_are_calibrated_too():
     technology = preset("integrated")
     found = calibrate_with_evidence(technology, **SMALL, amplifier=Macromodel(technology.opamp))

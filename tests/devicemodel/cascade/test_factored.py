@@ -165,7 +165,7 @@ def test_a_fit_to_runs_in_ngspice_finds_the_technology():
         assert found[name].value == pytest.approx(value, rel=0.02), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_calibrated_card_explains_held_out_systems():
     card = calibrate("integrated", "factored", sizes=(4, 8), dies=(1, 2), new_dies=(101,), workers=1)
     assert card.held_out.explained_variance > 0.95

@@ -309,7 +309,7 @@ def test_scatter_of_the_damping_costs_the_noise_no_more_than_itself():
     assert np.abs(drawn_covariance(law, 2.0) - exact).max() < spread * np.abs(exact).max()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_network_of_200000_cells_runs_with_no_array_stored():
     n, k = 200_000, 64
     rng = np.random.default_rng(0)
