@@ -235,9 +235,17 @@ class SentTraining:
 
     def __call__(self, device: Device, seed: int, reading: str, point: DesignPoint) -> Trained:
         """Train at a design point, with the user's modules as they are on the disk now."""
-        with _imported_anew(self.imported, self.folders):
-            training: Training = cloudpickle.loads(self.blob)
-            return training.at(point)(device, seed, reading)
+        with self.modules():
+            return self.training().at(point)(device, seed, reading)
+
+    def modules(self) -> contextlib.AbstractContextManager[None]:
+        """Within it the user's modules are as they are on the disk now."""
+        return _imported_anew(self.imported, self.folders)
+
+    def training(self) -> Training:
+        """The training, made anew; within `modules`."""
+        training: Training = cloudpickle.loads(self.blob)
+        return training
 
 
 @contextlib.contextmanager

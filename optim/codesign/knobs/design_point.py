@@ -216,23 +216,24 @@ class DesignPoint(Mapping[str, Value]):
         Args:
             task: whether the optimizer is that of a task, which takes settings; a function of the user's has its own.
         """
+        for name, reason in self.unheeded(card, task=task).items():
+            require_heeded(name, self[name], reason)
+
+    def unheeded(self, card: DeviceCard, *, task: bool = True) -> dict[str, str]:
+        """Why, and the remedy, for each knob that no reading or training on this card's devices depends on; as `require_heeded`."""
         at, layout = self.card_at(card), bool(self.get("device.layout"))
-        for name, value in self.items():
+        found = {}
+        for name in self:
             part = KNOBS[name].part
             if part == "technology":
-                require_heeded(name, value, changes_no_reading(name, at.technology, layout))
+                found[name] = changes_no_reading(name, at.technology, layout)
             elif part == "optimizer" and not task:
-                require_heeded(
-                    name,
-                    value,
-                    "a function of your own sets its optimizer itself: give a task, or turn it in the function",
+                found[name] = (
+                    "a function of your own sets its optimizer itself: give a task, or turn it in the function"
                 )
             elif name in _VERIFY and not self.get("programming.verified_cells"):
-                require_heeded(
-                    name,
-                    value,
-                    "no cells are verified: set programming.verified_cells to the cells of the largest system",
-                )
+                found[name] = "no cells are verified: set programming.verified_cells to the cells of the largest system"
+        return {name: reason for name, reason in found.items() if reason}
 
     def _arguments(self, prefix: str) -> dict[str, Any]:
         """Values of the knobs with this prefix, by the rest of their names."""

@@ -62,10 +62,16 @@ def not_of_a_card(name: str, fabric: str) -> str:
     return ""
 
 
+def is_price(name: str) -> bool:
+    """Whether a figure of the technology decides on area, time or energy alone, and changes no reading."""
+    part, _, figure = name.partition(".")
+    return part == "area" or f"{part}__{figure}" in NO_ERROR
+
+
 def changes_no_reading(name: str, technology: Technology, layout: bool) -> str:
     """Why a device of this technology, in the range of `not_of_a_card`, reads the same whatever the figure is, and the remedy; or ""."""
-    part, _, figure = name.partition(".")
-    if part == "area" or f"{part}__{figure}" in NO_ERROR:
+    part = name.partition(".")[0]
+    if is_price(name):
         what = "area" if part == "area" else "fabric" if name == "opamp.outputs" else "time and energy"
         tool = "compile" if what == "fabric" else "cost"
         return f"it decides on {what}, and changes no reading: see `thermograd {tool}`"
