@@ -29,7 +29,7 @@ from . import (
     technology,
     train,
 )
-from .designs import hand_over, size
+from .designs import datasheet, hand_over, size
 from .laboratory import lab
 from .outputs import complain, note, say
 
@@ -45,6 +45,7 @@ COMMANDS = (
     landscape,
     error_budget,
     size,
+    datasheet,
     cost,
     doctor,
     technology,

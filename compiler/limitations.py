@@ -38,6 +38,12 @@ def left_out(effects: Sequence[str], technology: Technology | None = None) -> st
     return "; ".join(ranked[:SHOWN]) + (f"; and {more} more (docs/limitations.md)" if more > 0 else "")
 
 
+def by_statement(effects: Sequence[str], technology: Technology) -> list[tuple[str, bool]]:
+    """Effects in the order of `left_out`, each with whether the technology states it, so that it is known to be there."""
+    rank = _Rank(technology)
+    return [(name, rank(name) == 0) for name in sorted(effects, key=rank)]
+
+
 class _Rank:
     """0 of an effect that a technology states, 1 of one that no technology can, 2 of one that it does not."""
 

@@ -35,6 +35,9 @@ from .cost.step import StepCost as StepCost
 from .cost.sweeps import Handover as Handover
 from .cost.sweeps import handovers as handovers
 from .cost.sweeps import sweep as sweep
+from .datasheet.conditions import DatasheetConditions as DatasheetConditions
+from .datasheet.datasheet import make_datasheet as make_datasheet
+from .datasheet.specification import Specification as Specification
 from .device import BatchSolution as BatchSolution
 from .device import Device as Device
 from .device import DeviceBatch as DeviceBatch
@@ -118,6 +121,7 @@ __all__ = [
     "Comparison",
     "Contraction",
     "CovarianceDevice",
+    "DatasheetConditions",
     "Dense",
     "Device",
     "DeviceBatch",
@@ -164,6 +168,7 @@ __all__ = [
     "Solution",
     "SolverArray",
     "SolvesMany",
+    "Specification",
     "SpiceCovarianceDevice",
     "SpiceDevice",
     "StepCost",
@@ -188,6 +193,7 @@ __all__ = [
     "explained_variance",
     "factored_damping",
     "handovers",
+    "make_datasheet",
     "measure_cells",
     "next_measurements",
     "random_system",

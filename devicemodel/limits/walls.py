@@ -126,11 +126,17 @@ def _distance(value: float, worst: float) -> float:
 def _root(distance: Callable[[float], float]) -> float:
     """The damping at which a distance, which falls as it grows, is 0; 0 and inf beyond the ends."""
     low, upper = math.log(SMALLEST), math.log(LARGEST)
-    if distance(LARGEST) > 0:
+    if (above := distance(LARGEST)) > 0:
         return math.inf
     # From the side of large dampings, where the law is cheap and tame, in steps of a factor of 10.
-    while distance(math.exp(lower := max(upper - DECADE, low))) <= 0:
+    while (below := distance(math.exp(lower := max(upper - DECADE, low)))) <= 0:
         if lower == low:
             return 0.0
-        upper = lower
-    return math.exp(float(brentq(lambda log: distance(math.exp(log)), lower, upper, xtol=RESOLUTION)))
+        upper, above = lower, below
+    # The ends as they were found: where codes round, the law has steps, and exp(log(x)) may be on the other side of one.
+    known = {lower: below, upper: above}
+
+    def at(log: float) -> float:
+        return known[log] if log in known else distance(math.exp(log))
+
+    return math.exp(float(brentq(at, lower, upper, xtol=RESOLUTION)))
