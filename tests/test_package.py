@@ -286,7 +286,8 @@ def test_a_wheel_holds_every_module_stub_and_template_and_nothing_else(tmp_path:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_it.py").write_text("", encoding="utf-8")
     wanted = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.suffix in SHIPPED}
-    wanted |= {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "circuits").rglob("*.toml")}
+    for floor in ("circuits", "devicemodel"):
+        wanted |= {path.relative_to(tmp_path).as_posix() for path in (tmp_path / floor).rglob("*.toml")}
     wanted |= {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "devicemodel").rglob("*.json")}
     wanted = {f"thermograd/{name}" for name in wanted - {"tests/test_it.py"}} | {"thermograd/py.typed"}
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", "wheels", "."]

@@ -23,8 +23,9 @@ from ...compiler.program import AnalogProgram
 from ..card import DeviceCard
 from ..cost.compiled import compiled_array, largest
 from ..cost.digital_host import HostWork
-from ..cost.model import StepCost, step_cost
+from ..cost.model import step_cost
 from ..cost.refinement import scaling_work, written_out
+from ..cost.step import StepCost
 from ..device import Outcome, Solution, solve_many
 from ..devices.surrogate import SurrogateDevice
 from ..host.refine import Refined
