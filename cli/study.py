@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOSS_OF_ACCURACY, FACTOR_OF_ERROR = 0.02, 2.0
 """What is tolerated by default: of an accuracy the difference, of an error the ratio to the ideal device's."""
 
+OUT = Path("out/study")
+
 app = typer.Typer()
 
 
@@ -37,15 +39,18 @@ app = typer.Typer()
         "thermograd study adc --task my.py --seeds 0,1,2",
         "thermograd study refined.rounds --technology gf180mcu --levels 0,1,2,4",
         "thermograd study wires.segment_resistance --levels 0,1,10 --at device.layout=true",
+        "thermograd study plan.toml --out out/plan --workers 2",
         "thermograd study --list",
     ),
 )
 def study(
+    context: typer.Context,
     name: Annotated[
         str | None,
         typer.Argument(
-            help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits); or any knob of --list.",
-            metavar="NAME",
+            help="tolerance (resistors), isolation (heat from a neighbour) or adc (bits); any knob of --list; or a plan, a .toml file with "
+            "a grid or a sample of several knobs (docs/study.md).",
+            metavar="NAME|PLAN",
         ),
     ] = None,
     listed: Annotated[
@@ -114,16 +119,24 @@ def study(
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder; an interrupted study resumes there.", metavar="DIR")
-    ] = Path("out/study"),
+    ] = OUT,
     json: Json = False,
 ) -> None:
     """Train at each level of an imperfection, or of any knob, on several dies, read in both ways: how much of it is tolerable?
+
+    With a plan, its table, curves and summary go to the folder (default: out/study/ and the plan's name) as runs finish.
 
     Without --card, a quick calibration of the technology (default: integrated) is made first and kept in the folder.
     Exit code 1 when no level is --within of the ideal device.
     """
     if listed:
         _list(json)
+        return
+    if name is not None and name.endswith(".toml"):
+        from .training import plan
+
+        plan.require_plan_alone(context)
+        plan.run(Path(name), out / Path(name).stem if out == OUT else out, workers, scheduler, json)
         return
     from ..optim.codesign.knobs.registry import knob_named
     from ..optim.codesign.studies import READINGS
