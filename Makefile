@@ -15,7 +15,7 @@ export PYTHON EXTRAS
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled on the first import stays compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ngspice gnucap demo test long fuzz lint format board technologies cards bench
+.PHONY: help setup ngspice gnucap browser demo test long fuzz lint format board technologies cards bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ ngspice:
 
 gnucap:
 	@tools/setup-gnucap.sh
+
+browser: $(TESTS)
+	@tools/setup-browser.sh
 
 $(STAMP): pyproject.toml constraints.txt tools/setup-python.sh
 	@tools/setup-python.sh
@@ -41,7 +44,7 @@ demo: setup ## run the whole chain on real data and write out/demo/report.html
 
 # Each worker would rewrite the assertions of all test files first, 7 s of its time in a fresh clone. Tests that fail are run once more
 # with their assertions rewritten, which says the values; the verdict stays that of the first run.
-test: ngspice gnucap $(TESTS) ## run all tests, with the optional packages that they need
+test: ngspice gnucap $(TESTS) browser ## run all tests, with the optional packages that they need
 	$(BIN)/pytest $(ARGS) || { $(BIN)/pytest -n0 --last-failed --last-failed-no-failures none; exit 1; }
 
 long: ngspice gnucap $(TESTS) ## run the tests that `make test` has no time for, some three minutes

@@ -1,3 +1,4 @@
+from .codesign.page import write_codesign_page as write_codesign_page
 from .demo.page import write_overview as write_overview
 from .demo.page import write_report as write_report
 from .demo.run import run_demo as run_demo
@@ -18,6 +19,7 @@ __all__ = [
     "run_demo",
     "study_plot",
     "sweep_plot",
+    "write_codesign_page",
     "write_overview",
     "write_page",
     "write_picture",

@@ -40,7 +40,7 @@ ROOT_FILES = [
 ]
 MOST_FILES = 20
 """Python files in one folder, `__init__.py` among them."""
-SHIPPED = (".py", ".pyi", ".html")
+SHIPPED = (".py", ".pyi", ".html", ".css", ".js")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
