@@ -31,7 +31,7 @@ from torch import Tensor
 from ...circuits.errors import InputError
 from ...compiler.linear_system import LinearSystem
 from ...devicemodel.checks import check_duration
-from ...devicemodel.device import Device, Outcome, order_of, worst
+from ...devicemodel.device import Device, Outcome, order_of
 from ...devicemodel.device_like import DeviceLike
 from ...devicemodel.devices.ideal import IdealDevice
 from ...devicemodel.host.kronecker_columns import factored_damping
@@ -51,7 +51,7 @@ from .options.redirected import RedirectedFactor
 from .readings.arguments import EMA_DECAY, FACTORED, READ_INTERVAL, SYSTEMS, check_system, checked_readings, devices_of
 from .readings.dual_remainder import check_settled, read_with
 from .readings.readers import Readers, arrays, one_device
-from .readings.reading import ROUNDS, TOLERANCE, Answer, as_it_is, refined
+from .readings.reading import ROUNDS, TOLERANCE, Answer, as_it_is, averaged, refined
 from .step import Direction, Spent, usable
 
 if TYPE_CHECKING:
@@ -365,18 +365,7 @@ class TNGD(NaturalGradient):
             )
         if self._refines(damping):
             return refined(refining, system_at, b, damping, self.duration)
-        first = device.solve(system, b, self.duration, x0=x0)
-        total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
-        violations = first.violations
-        for _ in range(self.reads - 1):
-            if not usable(outcome):
-                break
-            late = device.evolve(self.read_interval)
-            total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
-            outcome, violations = worst((outcome, late.outcome)), (*violations, *late.violations)
-        return Answer(
-            total / self.reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)), products=first.products
-        )
+        return averaged(device, system, b, self.duration, x0, self.reads, self.read_interval)
 
 
 def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: Spent) -> Direction:

@@ -109,6 +109,27 @@ def as_it_is(found: Solution) -> Answer:
     return Answer(found.x, found.outcome, found.seconds, found.attempts, found.violations, products=found.products)
 
 
+def averaged(
+    device: Device, system: LinearSystem, b: Tensor, duration: float, x0: Tensor | None, reads: int, interval: float
+) -> Answer:
+    """The mean of bare readings along one run, with the worst of their outcomes; those after a reading that is not usable are left out.
+
+    Args:
+        b: (n,). x0: (n,) start; None: the state that the device is in.
+        duration: tau, until the first of `reads` readings; `interval`: tau, from one to the next.
+    """
+    first = device.solve(system, b, duration, x0=x0)
+    total, seconds, attempts, outcome = first.x, first.seconds, first.attempts, first.outcome
+    violations = first.violations
+    for _ in range(reads - 1):
+        if not usable(outcome):
+            break
+        late = device.evolve(interval)
+        total, seconds, attempts = total + late.x, seconds + late.seconds, attempts + late.attempts
+        outcome, violations = worst((outcome, late.outcome)), (*violations, *late.violations)
+    return Answer(total / reads, outcome, seconds, attempts, tuple(dict.fromkeys(violations)), products=first.products)
+
+
 def refined(
     device: Device, system_at: Callable[[float], LinearSystem], b: Tensor, damping: float, duration: float
 ) -> Answer:
