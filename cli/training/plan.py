@@ -60,7 +60,7 @@ def run(path: Path, folder: Path, workers: int | None, scheduler: str | None, js
         target / "table.parquet",
         target / "curves.parquet",
         target / "summary.json",
-        *_picture(prepared, results, target),
+        *_picture(prepared, results, summary, target),
     ]
     if json:
         emit(summary | {"files": files})
@@ -70,15 +70,16 @@ def run(path: Path, folder: Path, workers: int | None, scheduler: str | None, js
     note(f"wrote {', '.join(map(str, files))}")
 
 
-def _picture(prepared: Prepared, results: dict[str, Any], folder: Path) -> list[Path]:
+def _picture(prepared: Prepared, results: dict[str, Any], summary: dict[str, Any], folder: Path) -> list[Path]:
+    """That of a study of one knob, or a panel for each of several; none without any."""
     from ...optim.codesign.plans.summary import as_study
-    from ...report.figures.study import study_plot
+    from ...report.figures.study import points_plot, study_plot
     from ...report.figures.style import save
 
-    found = as_study(prepared, results)
-    if found is None:
+    if not prepared.plan.varied:
         return []
-    save(study_plot(found.to_dict()), folder / "table.png")
+    found = as_study(prepared, results)
+    save(points_plot(summary) if found is None else study_plot(found.to_dict()), folder / "table.png")
     return [folder / "table.png"]
 
 

@@ -220,3 +220,60 @@ def _colours(reading: str) -> tuple[str, str, int]:
 
 def _text(value: float, score: dict[str, Any]) -> str:
     return f"{100 * value:.1f} %" if score["percent"] else f"{value:.3g}"
+
+
+@styled
+def points_plot(summary: dict[str, Any]) -> Figure:
+    """Scores of design points against each knob that a plan varies, a panel each, with bars of the spread between dies.
+
+    Args:
+        summary: of a plan, `plans.summary.summarise`, or what its JSON file holds, in which null stands for nan.
+    """
+    knobs, score = summary["knobs"], summary["score"]
+    figure = Figure(figsize=(3.3 * len(knobs), 3.3), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(knobs), sharey=True))
+    for k, (ax, knob) in enumerate(zip(panels, knobs, strict=True)):
+        _points_panel(ax, summary, knob)
+        if k == 0:
+            ax.set_ylabel(score["name"])
+    readings = list(dict.fromkeys(point["reading"] for point in summary["points"]))
+    handles: list[Any] = [
+        Line2D([], [], color=_colours(one)[0], marker="o", markersize=4, linestyle="") for one in readings
+    ]
+    handles.append(Line2D([], [], color=BLACK, linewidth=1, linestyle=(0, (4, 2))))
+    labels = [*(f"{one}: mean, std over dies" for one in readings), "exact NGD"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(knobs) > 1 else 1, fontsize=8)
+    return figure
+
+
+def _points_panel(ax: Axes, summary: dict[str, Any], knob: dict[str, Any]) -> None:
+    points, exact, name = summary["points"], summary["baseline"]["mean"], knob["name"]
+    values = list(dict.fromkeys(point["point"][name] for point in points))
+    words = any(value is None or isinstance(value, bool | str) for value in values)
+    if words:  # "none" has its place after the numbers
+        numbers = sorted(value for value in values if isinstance(value, int | float) and not isinstance(value, bool))
+        values = [*numbers, *(value for value in values if value not in numbers or isinstance(value, bool))]
+    means = [math.nan if point["mean"] is None else float(point["mean"]) for point in points]
+    _axis_of_scores(ax, [*means, *([] if exact is None else [float(exact)])], summary["score"])
+    if not words:
+        _axis_of_levels(ax, sorted(map(float, values)), bool(knob["log"]), knob["unit"])
+    for point, mean in zip(points, means, strict=True):
+        value = point["point"][name]
+        at = values.index(value) if words else float(value)
+        colour, _, aside = _colours(point["reading"])
+        moved = offset_copy(ax.transData, ax.get_figure(root=True), x=aside / 2, units="points")
+        spread = point["std_dies"]
+        if math.isfinite(mean):
+            ax.errorbar([at], [mean], None if spread is None or math.isnan(spread) else [spread], color=colour,
+                marker="o", markersize=3.5, linestyle="", elinewidth=0.8, capsize=0, transform=moved, zorder=3)  # fmt: skip
+    if exact is not None and math.isfinite(exact):
+        ax.axhline(float(exact), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+    percent = knob["unit"] == "1"
+    if words:
+        shown = [{None: "none", True: "on", False: "off"}.get(value, str(value)) for value in values]
+        ax.set_xticks(range(len(values)), shown)
+    elif percent:
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}"))
+    unit = "%" if percent else knob["unit"]
+    ax.set_xlabel(textwrap.fill(f"{knob['title']}{f' ({unit})' if unit else ''}", 36))
+    ax.margins(x=0.08)

@@ -21,10 +21,11 @@ def summarise(prepared: Prepared, results: Results) -> dict[str, Any]:
     """The summary as plain data.
 
     Returns:
-        plan, version, sources (digests of thermograd's files), runs, finished, processor_hours (spent on the finished runs, wherever and
-        whenever they ran), score, baseline (exact NGD: seeds, values, mean), points: for each design point and reading its knobs, number
-        of runs and of diverged ones, and of those that did not diverge mean, std_dies (between dies of one seed), std_seeds, difference
-        (to exact NGD with the same seed), and the means of seconds, joules and area; spice: solves repeated, and their rms difference.
+        plan, version, sources (digests of thermograd's files), technology, card, runs, finished, processor_hours (spent on the finished runs,
+        wherever and whenever they ran), knobs (those that vary), score; baseline (exact NGD: seeds, values, mean); points: for each design
+        point and reading its knobs, number of runs and of diverged ones, and of those that did not diverge mean, std_dies (between dies of
+        one seed), std_seeds, difference (to exact NGD with the same seed), and the means of seconds, joules and area; spice: solves repeated
+        in ngspice, and their rms difference.
     """
     score = main_score(prepared)
     done = [run for run in prepared.runs if run.key in results]
@@ -43,6 +44,10 @@ def summarise(prepared: Prepared, results: Results) -> dict[str, Any]:
         "runs": len(prepared.runs),
         "finished": len(done),
         "processor_hours": sum(results[run.key]["elapsed"] for run in done) / 3600,
+        "knobs": [
+            {"name": one.target, "title": one.title, "unit": one.unit, "log": one.log, "choices": list(one.choices)}
+            for one in prepared.plan.varied
+        ],
         "score": score,
         "baseline": {"seeds": list(exact), "values": list(exact.values()), "mean": _mean(exact.values())},
         "points": [_point(group, results, score["name"], exact) for group in groups.values()],

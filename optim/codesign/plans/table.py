@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 SOLVE_ERROR = "solve error"
-_SPICE = ("solves", "difference", "std")
+_SPICE = ("solves", "difference", "std", "uncompared")
 _IN_FRONT = ("run", "task", "level", "technology", "device", "die", "seed", "reading")
 _MEASURED = ("gradient", "seconds", "joules", "area")
 _ORIGIN = ("version", "source", "code", "card")
@@ -69,7 +69,7 @@ def arrow_table(prepared: Prepared, results: Mapping[str, Mapping[str, Any]]) ->
         every score by `column_of`: nan says that the run diverged
         gradient: steps that took the gradient; seconds, joules of a step, area (m^2): modelled, nan without a model
         outcome.*: number of solves or steps by how the device's run ended
-        spice.solves, spice.difference, spice.std: solves repeated in ngspice, and what that gave
+        spice.*: solves repeated in ngspice, their rms relative difference, its standard error, and solves that could not be compared
         version of thermograd, source: digest of its files; code: digest of task and level; card: checksum of the card
 
     Args:
@@ -110,8 +110,8 @@ def arrow_table(prepared: Prepared, results: Mapping[str, Mapping[str, Any]]) ->
     for name in outcomes:
         columns[f"outcome.{name}"] = ("int64", [one["outcomes"].get(name, 0) for one in found])
     for name in _SPICE:
-        kind = "int64" if name == "solves" else "double"
-        empty = 0 if name == "solves" else None
+        kind = "int64" if name in ("solves", "uncompared") else "double"
+        empty = 0 if kind == "int64" else None
         values = [one["spice"].get(name, empty) for one in found]
         columns[f"spice.{name}"] = (kind, [int(one) if kind == "int64" else one for one in values])
     columns["version"] = ("string", [__version__ for _ in runs])

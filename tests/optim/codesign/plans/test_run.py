@@ -39,8 +39,9 @@ def test_every_run_is_a_row_and_exact_ngd_too(calls, tmp_path):
     assert exact[["adc.bits", "reading", "card"]].isna().all(axis=None)
     assert dies.groupby(["adc.bits", "die", "seed", "reading"], dropna=False).size().eq(1).all()
     assert set(dies["adc.bits"].dropna()) == {3}
-    assert list(frame.columns[-11:-3]) == [
-        "seconds", "joules", "area", "outcome.ok", "spice.solves", "spice.difference", "spice.std", "version",
+    assert list(frame.columns[-12:-3]) == [
+        "seconds", "joules", "area", "outcome.ok", "spice.solves", "spice.difference", "spice.std",
+        "spice.uncompared", "version",
     ]  # fmt: skip
     assert frame["run"].is_unique
     assert frame.attrs["score"] == {
