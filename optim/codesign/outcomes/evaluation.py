@@ -27,7 +27,8 @@ class Evaluation:
         curve: (updates done, mean loss of the steps since the point before), at most `POINTS`; empty for solves.
         outcomes: number of steps, or of solves, by how the device's run ended (`Outcome`).
         gradient: number of those that took the gradient, since no refined reading converged.
-        seconds: modelled time of one training step on this hardware, mean of the steps; nan: there is no model of it.
+        seconds: modelled time of one training step on this hardware, mean of the steps; of the ideal device that of exact NGD on the host
+            alone, by Cholesky's factorisation. nan: there is no model of it.
         joules: modelled energy of one training step; nan: as above.
         area: of the array and its converters, m^2; nan: the technology states none, or the fabric has no plan.
         spice: {} without a check; or "solves" compared with ngspice, the root mean square of their relative "difference", the standard

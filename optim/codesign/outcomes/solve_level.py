@@ -21,19 +21,20 @@ from ...optimizers.readings.arguments import READ_INTERVAL
 from ...optimizers.readings.reading import ROUNDS, TOLERANCE, Answer, averaged, refined
 from ...tasks.task import Score, Task
 from ...training.code_digest import code_digest
+from ...training.hardware_time import Network
 from ...training.threads import one_thread
 from ...training.train import settings_for
 from ..knobs.design_point import DesignPoint
 from ..trainings import TaskTraining, as_training
 from .evaluation import Evaluation
 from .met_systems import KEPT, MetSystem, exact_settings, systems_of_exact_ngd
-from .price import array_area, parameters_of
+from .price import UNKNOWN, Price, array_area, host_price, network_of, step_price
 from .spice_check import check_count, die_at, in_ngspice, spread, watched
 
 SOLVE_ERROR = Score("solve error", more_is_better=False, target=0.01)
 """|x - A^-1 b| / |A^-1 b|, median over the systems."""
-_met: OrderedDict[tuple[Any, ...], tuple[list[MetSystem], int]] = OrderedDict()
-"""Systems and N, of the latest trainings: a worker process unpickles its level with each job."""
+_met: OrderedDict[tuple[Any, ...], tuple[list[MetSystem], Network]] = OrderedDict()
+"""Systems and network of the latest trainings: a worker process unpickles its level with each job."""
 
 
 class SolveLevel:
@@ -100,7 +101,7 @@ class SolveLevel:
         """
         check_count(in_spice, card)
         with one_thread():
-            found, _ = self._systems(point)
+            found, network = self._systems(point)
             settings = settings_at(self.training, point)
             meeting = None
             if card is None:
@@ -119,11 +120,18 @@ class SolveLevel:
                     meeting.step = place
                 answers.append(_answer(device, system, settings, refines))
                 errors.append(_error(system, answers[-1]))
+            price = UNKNOWN
+            if card is None:
+                price = self.exact_price(point)
+            elif settings.get("system", "dual") == "dual":
+                price = step_price(device, network, [(one, met.floor) for one, met in zip(answers, found, strict=True)])
             checked = {} if meeting is None else in_ngspice(bare, meeting.met)
         return Evaluation(
             {SOLVE_ERROR.name: statistics.median(errors)},
             outcomes=dict(sorted(Counter(one.outcome.value for one in answers).items())),
             gradient=sum(one.reading == "gradient" for one in answers),
+            seconds=price[0],
+            joules=price[1],
             area=self.area(card, point),
             spice=checked,
         )
@@ -133,16 +141,24 @@ class SolveLevel:
         if card is None:
             return math.nan
         with one_thread():
-            found, parameters = self._systems(point)
+            found, network = self._systems(point)
         turned = point.card_at(card)
-        return array_area(turned.technology, turned.fabric, max(len(one.b) for one in found), parameters)
+        return array_area(turned.technology, turned.fabric, max(len(one.b) for one in found), network.parameters)
+
+    def exact_price(self, point: DesignPoint) -> Price:
+        """Of a step of exact NGD on the host alone (`price.host_price`), of the dual system."""
+        if settings_at(self.training, point).get("system", "dual") != "dual":
+            return UNKNOWN
+        with one_thread():
+            found, network = self._systems(point)
+        return host_price(network, len(found[0].b))
 
     def systems(self, point: DesignPoint | None = None) -> list[MetSystem]:
         """The systems of a point, of one training after another, which depend on its knobs of the optimizer alone."""
         with one_thread():
             return list(self._systems(DesignPoint() if point is None else point)[0])
 
-    def _systems(self, point: DesignPoint) -> tuple[list[MetSystem], int]:
+    def _systems(self, point: DesignPoint) -> tuple[list[MetSystem], Network]:
         training = self.training.at(point)
         settings = exact_settings(training.settings)
         key = (self._digest, training.batch, self.steps, self.seeds, code_digest(settings, "settings").text)
@@ -152,7 +168,7 @@ class SolveLevel:
                 for seed in self.seeds
                 for system in systems_of_exact_ngd(training.task, training.batch, seed, self.steps, settings)
             ]
-            _met[key] = met, parameters_of(training.task)
+            _met[key] = met, network_of(training.task, training.batch)
             while len(_met) > KEPT:
                 _met.popitem(last=False)
         _met.move_to_end(key)

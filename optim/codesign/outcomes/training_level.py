@@ -98,14 +98,15 @@ class TrainingLevel:
             )  # fmt: skip
             checked = {} if meeting is None else in_ngspice(bare, _one_a_step(meeting.met))
         loss = mean(history.loss[-max(1, training.steps // 10) :])
-        priced = card is not None
+        price = mean(history.hardware_seconds), mean(history.hardware_joules)
+        if card is None:
+            price = self._first.exact_price(point)
         return Evaluation(
             {self.score.name: float(history.final_score), LOSS: loss},
             curve_of(history.loss),
             dict(sorted(Counter(history.outcome).items())),
             history.reading.count("gradient"),
-            mean(history.hardware_seconds) if priced else math.nan,
-            mean(getattr(history, "hardware_joules", [])) if priced else math.nan,
+            *price,
             self._area(card, point),
             checked,
         )

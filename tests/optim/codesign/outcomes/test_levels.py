@@ -100,7 +100,17 @@ def test_a_training_is_one_by_hand(reading, values):
     assert found.scores == {"test accuracy": own.final_score, "training loss": own.loss[-1]}
     assert [loss for _, loss in found.curve] == own.loss
     assert found.seconds == pytest.approx(np.mean(own.hardware_seconds))
+    assert found.joules == pytest.approx(np.mean(own.hardware_joules))
     assert sum(found.outcomes.values()) == 5
+
+
+@pytest.mark.parametrize("reading", ["bare", "refined"])
+def test_a_solve_has_the_price_of_the_step_that_it_is_of(reading):
+    """The first step of a training meets the system that exact NGD meets, and takes as many runs and products."""
+    step = TrainingLevel(TASK, 1, 2).evaluate(CARD, NONE, 3, 0, reading)
+    solve = SolveLevel(TASK, 2, (0,)).evaluate(CARD, NONE, 3, 0, reading)
+    assert (solve.seconds, solve.joules) == pytest.approx((step.seconds, step.joules), rel=1e-9)
+    assert solve.area == step.area
 
 
 def test_without_a_card_it_is_exact_ngd():
@@ -108,7 +118,11 @@ def test_without_a_card_it_is_exact_ngd():
     with one_thread():
         own = train(TASK, "ngd", 5, 2, 1, evaluate_every=0)
     np.testing.assert_allclose([loss for _, loss in found.curve], own.loss, rtol=1e-4)
+    exact = SolveLevel(TASK, 2, (0,)).evaluate(None, NONE, None, 0, "bare")
     assert math.isnan(found.area)
+    assert (found.seconds, found.joules) == (exact.seconds, exact.joules)
+    assert found.seconds == pytest.approx(np.mean(own.hardware_seconds))
+    assert found.joules == pytest.approx(np.mean(own.hardware_joules))
 
 
 def test_a_task_without_batches():
