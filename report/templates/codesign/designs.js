@@ -18,7 +18,7 @@ function layout(more) {
   return {
     font: { family: '"DejaVu Sans", Verdana, "Helvetica Neue", Arial, sans-serif', size: narrow ? 11 : 12, color: C.ink },
     margin: { l: 10, r: 12, t: 12, b: 10 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff", hovermode: "closest", hoverlabel: { align: "left" },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 }, traceorder: "normal" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: narrow ? 10 : 11 }, traceorder: "normal", entrywidth: 125 },
     ...rest, xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis },
   };
 }
@@ -26,14 +26,37 @@ function layout(more) {
 /** An axis of a quantity: logarithmic where it has to be, with ticks such as 10 ms. */
 function axisOf(column, values) {
   const known = values.filter((value) => typeof value === "number");
-  const ratio = known.length && Math.min(...known) > 0 ? Math.max(...known) / Math.min(...known) : 0;
-  const log = ratio > 1.5 && (column.log || ratio > 30);
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const log = known.length > 0 && low > 0 && high / low > 1.5 && (column.log || high / low > 30);
   const prefixed = PREFIXED.has(column.unit);
-  const found = { title: { text: column.title + (column.unit && !prefixed ? ` (${column.unit})` : "") }, type: log ? "log" : "linear" };
+  const found = { title: { text: escaped(column.title) + (column.unit && !prefixed ? ` (${escaped(column.unit)})` : "") }, type: log ? "log" : "linear" };
   if (values.some((value) => typeof value === "string")) return { ...found, type: "category" };
-  const steps = log ? { dtick: ratio > 1000 ? 1 : "D2", nticks: 8 } : { nticks: 8 };
-  if (column.percent) return { ...found, ...steps, tickformat: "~%" };
-  return prefixed ? { ...found, ...steps, tickformat: "~s", ticksuffix: column.unit } : { ...found, ...steps };
+  if (log) {
+    const tickvals = logTicks(low, high);
+    return { ...found, tickvals, ticktext: tickvals.map((value) => tickText(value, column, prefixed)) };
+  }
+  if (column.percent) return { ...found, nticks: 8, tickformat: "~%" };
+  return prefixed ? { ...found, nticks: 7, tickformat: "~s", ticksuffix: column.unit } : { ...found, nticks: 8 };
+}
+
+/** 1, 2, 5, 10, ... or powers of ten, as many as there is room for, somewhat beyond both ends. */
+function logTicks(low, high) {
+  const room = narrow ? 5 : 9, decades = Math.log10(high / low);
+  const digits = 3 * decades < room ? [1, 2, 5] : 2 * decades < room ? [1, 3] : [1];
+  const stride = digits.length > 1 ? 1 : Math.max(1, Math.ceil(decades / room));
+  const found = [];
+  for (let k = Math.floor(Math.log10(low)) - 1; k <= Math.log10(high) + 1; k += 1) {
+    if (k % stride === 0) found.push(...digits.map((digit) => Number(`${digit}e${k}`)));
+  }
+  return found;
+}
+
+function tickText(value, column, prefixed) {
+  if (column.percent) return `${Number((100 * value).toPrecision(3))} %`;
+  if (!prefixed) return value >= 1e5 || value < 1e-3 ? value.toExponential(0).replace("e+", "e") : String(value);
+  const k = Math.floor(Math.log10(value) / 3 + 1e-9);
+  const prefix = { [-6]: "a", [-5]: "f", [-4]: "p", [-3]: "n", [-2]: "µ", [-1]: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T" }[k];
+  return prefix === undefined ? `${value.toExponential(0)} ${column.unit}` : `${Number((value / 1000 ** k).toPrecision(3))} ${prefix}${column.unit}`;
 }
 
 // ---- which designs are shown
@@ -81,9 +104,9 @@ function drawFront() {
   traces.push(marked(state.chosen, "chosen", { symbol: "circle-open", size: 22, color: C.ink, line: { color: C.ink, width: 2.5 } }));
   const all = [...data.designs, ...others];
   const own = layout({
-    xaxis: axisOf(x, all.map((d) => d.values[x.key])), yaxis: axisOf(y, all.map((d) => d.values[y.key])), height: narrow ? 330 : 400,
+    xaxis: axisOf(x, all.map((d) => d.values[x.key])), yaxis: axisOf(y, all.map((d) => d.values[y.key])), height: narrow ? 380 : 420,
     dragmode: narrow ? "pan" : "select", uirevision: `${x.key} ${y.key}`, selections: [], selectionrevision: ++state.drawings, shapes: limits(x, y), margin: { l: 10, r: 12, t: 34, b: 10 },
-    legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: 11 }, traceorder: "normal" },
+    legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: narrow ? 10 : 11 }, traceorder: "normal", entrywidth: 125 },
   });
   Plotly.react("plot-front", traces, own, CONFIG);
 }
