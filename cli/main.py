@@ -29,7 +29,7 @@ from . import (
     technology,
     train,
 )
-from .designs import datasheet, hand_over, size
+from .designs import datasheet, hand_over, report, size
 from .laboratory import lab
 from .outputs import complain, note, say
 
@@ -42,6 +42,7 @@ COMMANDS = (
     lab,
     train,
     study,
+    report,
     landscape,
     error_budget,
     size,

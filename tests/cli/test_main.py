@@ -34,6 +34,7 @@ COMMANDS = (
     "calibrate",
     "train",
     "study",
+    "report",
     "landscape",
     "cost",
     "doctor",
