@@ -136,10 +136,14 @@ def cost(
             metavar="KNOB=LOW:HIGH",
         ),
     ] = None,
+    prices: Annotated[
+        bool,
+        typer.Option("--prices", help="List each price behind the energies and times, with its kind and its source."),
+    ] = False,
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Time and energy of one step, part by part: derivatives, programming, transfers, converters, settling, residuals, idle host.
+    """Time and energy of one step, part by part: derivatives, programming, transfers, converters, settling, residuals, idle host, standby.
 
     A run takes as long as the loaded amplifiers need to settle, unless --duration states a protocol. An array that they cannot drive, or
     that is unstable with them, is "not buildable, because ...".
@@ -181,7 +185,7 @@ def cost(
         for option, value in given.items():
             if value is not None:
                 raise InputError(f"{option} does not apply to --program, which is a finished circuit; leave it out")
-        _cost_of_program(program, b, (duration, accuracy), attempts, seconds or 0.0, host, plans, json)
+        _cost_of_program(program, b, (duration, accuracy), attempts, seconds or 0.0, host, plans, json, prices)
         return
     if b is not None:
         raise InputError("--b is a right-hand side of --program FILE: give both, or leave --b out")
@@ -228,12 +232,12 @@ def cost(
             }
         )
         return
-    _show(found, plans, costs, title)
+    _show(found, plans, costs, title, prices)
     if swept is not None:
         _show_sweep(swept)
     if picture is not None:
         note(f"wrote {picture}")
-    _remark(scenario.technology)
+    _remark(found, scenario.technology)
 
 
 def _plans(rounds: str | None) -> list[ReadingPlan]:
@@ -256,6 +260,7 @@ def _cost_of_program(
     host: DigitalHost,
     plans: list[ReadingPlan],
     json: bool,
+    prices: bool,
 ) -> None:
     from ..compiler.program_io import load_program
     from ..devicemodel.cost.compiled import compiled_array
@@ -275,8 +280,8 @@ def _cost_of_program(
         emit(_data(plans, costs, array) | made)
         return
     title = f"{program.fabric_name}: {program.size} unknowns, {_length(costs[-1], duration)}, {plans[-1]}"
-    _show(costs[-1], plans, costs, f"{title}, technology {program.technology.name}")
-    _remark(program.technology)
+    _show(costs[-1], plans, costs, f"{title}, technology {program.technology.name}", prices)
+    _remark(costs[-1], program.technology)
 
 
 def _length(found: StepCost, duration: float | None) -> str:
@@ -326,11 +331,13 @@ def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
     }
 
 
-def _show(found: StepCost, plans: list[ReadingPlan], costs: list[StepCost], title: str) -> None:
+def _show(found: StepCost, plans: list[ReadingPlan], costs: list[StepCost], title: str, prices: bool) -> None:
     from ..report import cost_rows
 
     show(title, cost_rows.PARTS, cost_rows.parts(found))
     show("", ("", ""), cost_rows.facts(found))
+    if prices:
+        show("Prices", cost_rows.PRICES, cost_rows.prices(found))
     for why in found.obstacles:
         note(f"not buildable, because {why}")
     needed = found.needed
@@ -354,20 +361,12 @@ def _show_sweep(swept: dict[str, Any]) -> None:
             note(f"{what}: the bottleneck does not change")
 
 
-def _remark(technology: Technology) -> None:
-    """Note the figures that count as free because the technology does not state them."""
-    figures = {
-        "dac.figure_of_merit": technology.dac.figure_of_merit,
-        "adc.figure_of_merit": technology.adc.figure_of_merit,
-        "link.energy": technology.link.energy,
-        "resistors.write_energy": technology.resistors.write_energy,
-        "opamp.power": technology.opamp.power,
-        "opamp.supply": technology.opamp.supply,
-    }
-    unstated = [name for name, figure in figures.items() if figure == 0]
-    unstated += [f"{name}.rate" for name in ("dac", "adc") if math.isinf(getattr(technology, name).rate)]
-    if unstated:
+def _remark(found: StepCost, technology: Technology) -> None:
+    """Note the figures that count as free because the technology does not state them, and the prices without a source."""
+    if unstated := [price.figure for price in found.prices if price.free]:
         note(f"technology {technology.name} does not state {', '.join(unstated)}, which count as free")
+    if doubts := [price.doubt for price in found.prices if price.doubt and not price.free]:
+        note(f"not sourced: {'; '.join(doubts)}")
     if math.isinf(technology.opamp.output_current):
         note(f"technology {technology.name} does not state opamp.output_current: its amplifiers supply any current")
 

@@ -332,7 +332,7 @@ EFFECTS: tuple[Effect, ...] = (
 NO_ERROR = frozenset(
     {
         *_of("resistors", "write_energy"),
-        *_of("opamp", "outputs", "supply"),
+        *_of("opamp", "outputs", "supply", "standby"),
         *_of("thermal", "source"),
         *(f"{part}__{name}" for part in ("dac", "adc") for name in ("figure_of_merit", "rate", "count", "leakage")),
         *_of("dac", "noise", "max_gain", "bandwidth"),

@@ -11,6 +11,8 @@ from .formatting import engineering
 
 PARTS = ("part", "time", "share", "energy", "share")
 """Columns of `parts`."""
+PRICES = ("price", "value", "kind", "of", "source")
+"""Columns of `prices`."""
 READINGS = ("reading", "runs", "conversions", "products", "multiply-adds", "memory", "solution", "", "whole step", "")
 """Columns of `readings`."""
 READINGS_TITLE = "Refining: conversions of all DACs, and as many of all ADCs; solution: all but the derivatives"
@@ -30,7 +32,7 @@ def parts(found: StepCost) -> list[tuple[object, ...]]:
         )
         for part in found.shown
     ]
-    return [*rows, ("total", engineering(found.seconds, "s"), "", engineering(found.joules, "J"), "")]
+    return [*rows, ("total", engineering(found.seconds, "s"), "", engineering(found.joules, "J"), found.caveat)]
 
 
 def facts(found: StepCost) -> list[tuple[object, ...]]:
@@ -56,7 +58,24 @@ def facts(found: StepCost) -> list[tuple[object, ...]]:
         current = engineering(array.circuit.largest_current(), "A")
         rows.append(("most loaded amplifier drives", f"{engineering(1 / load, 'Ω')}, {current}"))
     rows.append(("area", str(array.area) if array.area else f"not known: {array.no_area}"))
+    whole = found.joules
+    by_kind = ", ".join(f"{kind} {share(joules, whole)}" for kind, joules in found.joules_by_kind().items())
+    rows.append(("energy by its weakest price", by_kind or "-"))
     return [*rows, ("runs", f"{found.counts.runs}"), ("conversions, DAC and ADC each", f"{found.counts.conversions}")]
+
+
+def prices(found: StepCost) -> list[tuple[object, ...]]:
+    """Each price that the step uses, with kind and source."""
+    return [
+        (
+            price.figure,
+            "not stated" if price.free else engineering(price.value, price.unit),
+            price.kind,
+            ", ".join(price.parts),
+            price.source or price.doubt,
+        )
+        for price in found.prices
+    ]
 
 
 def readings(plans: list[ReadingPlan], costs: list[StepCost]) -> list[tuple[object, ...]]:

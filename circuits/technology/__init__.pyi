@@ -30,6 +30,7 @@ from .presets import as_technology as as_technology
 from .presets import preset as preset
 from .presets import thermal_preset as thermal_preset
 from .provenance import Figure as Figure
+from .provenance import Price as Price
 from .redraw import Redraw as Redraw
 from .sampling import add_dac as add_dac
 from .sampling import add_sample_and_hold as add_sample_and_hold
@@ -57,6 +58,7 @@ __all__ = [
     "Link",
     "OpAmp",
     "Pelgrom",
+    "Price",
     "Redraw",
     "Resistors",
     "Switches",

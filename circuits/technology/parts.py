@@ -199,6 +199,8 @@ class OpAmp(Record):
     """What that loop holds the mean of the outputs at, V."""
     power: float = Field(default=0.0, ge=0, le=100)
     """Power that it takes from its supplies at rest, W."""
+    standby: float | None = Field(default=None, ge=0, le=100)
+    """Power that it takes while its array waits for the host, for codes or for converters, W; none: it stays on, and takes `power`."""
     supply: float = Field(default=0.0, ge=0, le=100)
     """Voltage of each of its two supplies, from the mean of the outputs, V: a load's current is drawn from it on top of `power`, as by an
     output stage of class AB; 0: not stated, and a load takes only what it dissipates itself."""

@@ -19,6 +19,7 @@ from ..records import Record
 from .area import Areas
 from .converters import Converter, Link
 from .parts import Capacitors, Inductors, OpAmp, Resistors, Switches, Thermal, Wires
+from .provenance import PRICED, Price
 
 UNMODELLED = (
     ("dac", ("noise", "bandwidth", "max_gain", "leakage"), "only an ADC's is modelled", ""),
@@ -57,6 +58,18 @@ class Technology(Record):
     thermal: Thermal = Thermal()
     area: Areas | None = None
     """Sizes of the parts on silicon; none: not stated, and no area is worked out."""
+    prices: tuple[Price, ...] = ()
+    """Sources of the figures that time and energy are reckoned with; of a preset's name, before those of the preset."""
+
+    @model_validator(mode="after")
+    def _prices_are_of_figures(self) -> Self:
+        names = [price.figure for price in self.prices]
+        for name in names:
+            if name not in PRICED:
+                raise ValueError(f"prices: {name!r} is no price; there are: {', '.join(PRICED)}")
+            if names.count(name) > 1:
+                raise ValueError(f"prices: {name!r} is there twice; state one source for each figure")
+        return self
 
     @model_validator(mode="after")
     def _converters_have_no_such_part(self) -> Self:

@@ -7,6 +7,8 @@ from .model import digital_cost as digital_cost
 from .model import step_cost as step_cost
 from .model import step_time as step_time
 from .planned import planned_array as planned_array
+from .prices import PriceUse as PriceUse
+from .prices import prices_of as prices_of
 from .refinement import ReadingPlan as ReadingPlan
 from .refinement import product_work as product_work
 from .solver_array import SolverArray as SolverArray
@@ -25,6 +27,7 @@ __all__ = [
     "DigitalHost",
     "Handover",
     "HostWork",
+    "PriceUse",
     "ReadingPlan",
     "Scenario",
     "SolverArray",
@@ -36,6 +39,7 @@ __all__ = [
     "handovers",
     "knob_values",
     "planned_array",
+    "prices_of",
     "product_work",
     "step_cost",
     "step_time",

@@ -90,8 +90,13 @@ def step_cost(
     ]
     waits = math.fsum(part.seconds for part in parts if part.name not in HOST)
     parts.append(CostItem("idle host", 0.0, host.idle_power * waits if host.idle_power else 0.0))
+    standby = array.amplifiers * (
+        technology.opamp.power if technology.opamp.standby is None else technology.opamp.standby
+    )
+    stands = math.fsum(part.seconds for part in parts if part.name != "settling")
+    parts.append(CostItem("standby", 0.0, standby * stands if standby else 0.0))
     counts = Counts(codes, attempts, attempts * array.cells, work)
-    return StepCost(tuple(parts), counts, array, analog_seconds / attempts, accuracy)
+    return StepCost(tuple(parts), counts, array, analog_seconds / attempts, accuracy, technology, host)
 
 
 def digital_cost(derivatives: float, solve: float = 0.0, host: DigitalHost | None = None) -> StepCost:
@@ -110,7 +115,8 @@ def digital_cost(derivatives: float, solve: float = 0.0, host: DigitalHost | Non
     for name, seconds in taken.items():
         require_amount(f"time of the {name}", seconds, "s")
     parts = [CostItem(name, taken.get(name, 0.0), host.power * taken.get(name, 0.0)) for name in PARTS]
-    return StepCost(tuple(parts), Counts(0, 0, 0, HostWork()), SolverArray(0, 0, 0, 0.0, 0.0), 0.0)
+    nothing = SolverArray(0, 0, 0, 0.0, 0.0)
+    return StepCost(tuple(parts), Counts(0, 0, 0, HostWork()), nothing, 0.0, host=host)
 
 
 def require_accuracy(accuracy: float) -> None:

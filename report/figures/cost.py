@@ -14,7 +14,7 @@ from ...circuits.errors import InputError
 from ...devicemodel.cost.model import Scenario
 from ...devicemodel.cost.sweeps import handovers, knob_values, sweep
 from ..formatting import engineering
-from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, WIDE, styled
+from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, WIDE, YELLOW, styled
 
 COLOURS = {
     "derivatives": BLUE,
@@ -24,6 +24,7 @@ COLOURS = {
     "settling": ORANGE,
     "residuals": SKY,
     "idle host": GREY,
+    "standby": YELLOW,
 }
 """Of the groups that a step with an array has."""
 LABELS = {
@@ -118,7 +119,7 @@ def legend(figure: Figure) -> None:
     ax = figure.axes[0]
     handles = [ax.plot([], [], color=colour, linewidth=1.6, label=name)[0] for name, colour in COLOURS.items()]
     handles += ax.plot([], [], color=BLACK, linewidth=1.0, linestyle=(0, (4, 2)), label="total")
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2, handlelength=1.5)
 
 
 def _decades(axis: Axis) -> None:

@@ -28,7 +28,7 @@ from ...circuits.files import write_file
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
     "#222222", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
-GREY, PALE = "#777777", "#DDDDDD"
+GREY, PALE, YELLOW = "#777777", "#DDDDDD", "#C9B800"
 CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 DIVERGING = LinearSegmentedColormap.from_list("blue-orange", [BLUE, SKY, "#FFFFFF", "#F0B040", VERMILLION])
 WIDE = 9.4

@@ -16,6 +16,7 @@ from thermograd.circuits.spice.expressions import parse_number
 from thermograd.circuits.technology.presets import preset
 from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.cost.compiled import compiled_array
+from thermograd.devicemodel.cost.digital_host import DigitalHost
 from thermograd.devicemodel.cost.model import Scenario
 from thermograd.devicemodel.cost.refinement import ReadingPlan
 from thermograd.devicemodel.cost.step import GROUPS, PARTS
@@ -47,7 +48,8 @@ def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) 
     assert re.search(r"bottleneck in energy +│ idle host", out)
     unstated, unlimited = error.splitlines()
     assert (
-        unstated == "technology paper does not state opamp.power, opamp.supply, dac.rate, adc.rate, which count as free"
+        unstated
+        == "technology paper does not state dac.rate, adc.rate, opamp.power, opamp.supply, opamp.standby, which count as free"
     )
     assert unlimited == f"technology paper {ANY_CURRENT}"
     # 0.73 ohm at the last stage: not a silent number.
@@ -58,6 +60,15 @@ def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) 
     assert run("cost", *NETWORK, "--technology", "integrated", "--layout", "dual")[2] == ""
 
 
+def test_each_price_is_listed_with_kind_and_source(run: Run) -> None:
+    made = ("cost", *NETWORK, "--layout", "dual", "--technology", "integrated", "--prices", "--host-power", 300)
+    _, out, error = run(*made)
+    assert re.search(r"link\.energy\W+1\.4 pJ\W+projected", out)
+    assert re.search(r"host\.idle_power\W+53 W\W+measured", out)
+    assert re.search(r"total .* 1 without a source", out)
+    assert error == "not sourced: host.power = 300 W has no source\n"
+
+
 def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
     code, out, error = run(
         "cost", *NETWORK, "--layout", "dual", "--technology", "integrated", "--duration", 3, "--attempts", 2,
@@ -65,13 +76,13 @@ def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
     )  # fmt: skip
     assert (code, error) == (0, "")
     data = json.loads(out)
-    scenario = Scenario(100_000, 32, 20, "dual", preset("integrated"), duration=3.0, attempts=2)
+    host = DigitalHost(rate=1e12, power=50.0)
+    scenario = Scenario(100_000, 32, 20, "dual", preset("integrated"), duration=3.0, host=host, attempts=2)
     wanted = scenario.cost()
     assert list(data["parts"]) == list(PARTS)
-    for part in wanted.parts[1:]:
+    for part in wanted.parts:
         assert data["parts"][part.name] == {"seconds": part.seconds, "joules": part.joules}
-    seconds = wanted.part("derivatives").seconds * scenario.host.rate / 1e12
-    assert data["parts"]["derivatives"] == pytest.approx({"seconds": seconds, "joules": 50 * seconds})
+    assert data["unsourced"] == ["host.rate = 1e+12 FLOP/s has no source", "host.power = 50 W has no source"]
     assert data["array"]["cells"] == 640
     assert data["sweep"] is data["plot"] is None
 

@@ -73,7 +73,7 @@ _BY_UNIT: dict[str, tuple[str, ...]] = {
         *_of("link", names="energy"),
     ),
     "J/K": _of("thermal", names="heat_capacity"),
-    "W": _of("opamp", "thermal", names="power"),
+    "W": (*_of("opamp", "thermal", names="power"), *_of("opamp", names="standby")),
     "W/K": _of("thermal", names="to_ambient to_neighbour to_hot"),
     "K": _of("thermal", names="reference ambient ambient_rms hot_temperature"),
     "1/K": _of("resistors", names="tc1"),

@@ -37,7 +37,14 @@ CONVERTER = ("full_scale", "noise", "max_gain", "leakage", "figure_of_merit", "r
 HARMLESS = {
     *(f"{part}__unit" for part in ("resistors", "capacitors", "inductors")),
     *("resistors__write_energy", "resistors__conductance_drift_time", "resistors__drive_ranges"),
-    *("opamp__outputs", "opamp__output_limit", "opamp__output_current", "opamp__power", "opamp__supply"),
+    *(
+        "opamp__outputs",
+        "opamp__output_limit",
+        "opamp__output_current",
+        "opamp__power",
+        "opamp__supply",
+        "opamp__standby",
+    ),
     *(f"dac__{name}" for name in (*CONVERTER, "bandwidth", "attenuations")),
     *(
         f"adc__{name}"
