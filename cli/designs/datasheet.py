@@ -78,6 +78,12 @@ def datasheet(
         float | None,
         typer.Option("--accuracy", help="Relative, to which the circuits settle. Default: 0.01.", metavar="SHARE"),
     ] = None,
+    spice: Annotated[
+        int | None,
+        typer.Option(
+            "--spice", min=0, help="Bare readings that are repeated in ngspice, without noise. Default: none."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of systems and noise. Default: 0.")] = None,
     specification: Annotated[
         Path | None,
@@ -116,6 +122,7 @@ def datasheet(
         "dies": dies,
         "rounds": rounds,
         "accuracy": accuracy,
+        "spice": spice,
         "seed": seed,
     }
     own = _systems(systems)
@@ -127,7 +134,8 @@ def datasheet(
         sheet = make_datasheet(hardware, asked, demands, own, workers, report)
     named = {
         "--card": card, "--technology": technology, "--conditions": conditions, "--unknowns": unknowns, "--condition": condition,
-        "--temperature": temperature, "--corner": corner, "--dies": dies, "--rounds": rounds, "--accuracy": accuracy, "--seed": seed,
+        "--temperature": temperature, "--corner": corner, "--dies": dies, "--rounds": rounds, "--accuracy": accuracy,
+        "--spice": spice, "--seed": seed,
         "--specification": specification,
     }  # fmt: skip
     sheet |= {"command": _command(named, systems or []), "files": {"systems": [str(path) for path in systems or []]}}
@@ -153,6 +161,7 @@ def datasheet(
             show(rows.verdict_of(sheet), rows.LIMITS, rows.limits(sheet))
         show("", rows.DIES, rows.dies(sheet))
         note(f"{rows.conditions_of(sheet)}\n{rows.typical_of(sheet)}")
+        note(rows.spice_of(sheet))
         note(f"not modelled: {rows.most_left_out(sheet)} (--html lists all)")
         for remark in sheet["remarks"]:
             note(remark)

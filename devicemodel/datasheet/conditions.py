@@ -56,6 +56,8 @@ class DatasheetConditions(Record):
     """Readings of one die by which its noise is known."""
     target: float = Field(default=0.01, gt=0, lt=1)
     """Residual that systems of the smallest damping are solved to."""
+    spice: int = Field(default=0, ge=0, le=1000)
+    """Bare readings that are repeated in ngspice, without noise: that of the largest error, and others in between."""
     seed: int = Field(default=0, ge=0)
     """Of the systems and of the noise."""
 

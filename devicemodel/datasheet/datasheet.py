@@ -24,6 +24,7 @@ from .figures import FIGURES, Found, Place
 from .provenance import Origin, behind, kinds_of, origins_of, unsourced
 from .readings import READINGS, Readings, Settled, Task, is_usable, read, settled
 from .specification import Specification, Verdict, exact_interval
+from .spice_check import Repeated, chosen, repeated, summary
 from .workload import Workload, workloads_of
 
 FORMAT = 1
@@ -50,9 +51,11 @@ def make_datasheet(
 
     Returns:
         Plain data: `made_of`, `conditions`, `workloads`, `places`, `figures` (`Found.to_dict` with what each rests on), `dies` (how
-        many can be used), `origins`, `not_modelled`, `remarks`, `specification`, `passed` (None without one).
+        many can be used), `spice` (None: nothing was repeated there), `origins`, `not_modelled`, `remarks`,
+        `specification`, `passed` (None without one).
 
     Raises:
+        SimulatorMissing: readings are to be repeated in ngspice, and there is none.
         InputError: hardware of another kind, conditions that it does not go with, a specification of workloads that are not there.
     """
     conditions = conditions or DatasheetConditions()
@@ -77,7 +80,14 @@ def make_datasheet(
     ]
     needs = _mapped(settled, tasks, workers, progress, "settling")
     lengths = _run_lengths(needs, len(places), conditions)
-    readings = _mapped(_read, list(zip(tasks, lengths, strict=True)), workers, progress, "readings")
+    readings = _mapped(
+        _read,
+        [(task, length, need.damping_law) for task, length, need in zip(tasks, lengths, needs, strict=True)],
+        workers,
+        progress,
+        "readings",
+    )
+    checked = _in_spice(tasks, lengths, readings, conditions, workers, progress)
     origins = origins_of(card, corners, calibrated)
     found, at = [], 0
     for one in workloads:
@@ -97,6 +107,7 @@ def make_datasheet(
         "typical_temperature": conditions.typical_temperature,
         "figures": figures,
         "dies": _dies(readings, conditions),
+        "spice": checked,
         "origins": [one.to_dict() for one in origins],
         "not_modelled": _not_modelled(card, corners),
         "remarks": _remarks(card, needs, readings, corners),
@@ -105,8 +116,27 @@ def make_datasheet(
     }
 
 
-def _read(job: tuple[Task, float]) -> list[Readings]:
+def _read(job: tuple[Task, float, float]) -> list[Readings]:
     return read(*job)
+
+
+def _in_spice(
+    tasks: Sequence[Task],
+    lengths: Sequence[float],
+    readings: Sequence[list[Readings]],
+    conditions: DatasheetConditions,
+    workers: int | None,
+    progress: Progress | None,
+) -> dict[str, Any] | None:
+    """What ngspice says of some of the readings; None: it was not asked."""
+    if not conditions.spice:
+        return None
+    errors = np.array([one.values["bare_error"] for dies in readings for one in dies])
+    jobs = []
+    for number in chosen(errors, conditions.spice):
+        task, die = divmod(number, len(conditions.dies))
+        jobs.append(Repeated(tasks[task], conditions.dies[die], lengths[task]))
+    return summary(_mapped(repeated, jobs, workers, progress, "ngspice"))
 
 
 def _mapped(
@@ -145,10 +175,10 @@ def _figures(
 
     values = {name: placed([[one.values[name] for one in dies] for dies in readings]) for name in readings[0][0].values}
     values["settling"] = placed([one.seconds for one in needs])
-    values |= {name: placed([[getattr(one, name)] for one in needs]) for name in ("damping", "standby", "area")}
+    values |= {name: placed([[getattr(one, name)] for one in needs]) for name in ("damping_law", "standby", "area")}
     why = {"area": next((one.no_area for one in needs if one.no_area), "")}
-    if not np.isfinite(values["damping"]).any():
-        why["damping"] = _no_damping(needs)
+    if not np.isfinite(values["damping_law"]).any():
+        why["damping_law"] = _no_damping(needs)
     obstacle = next((one.obstacle for one in needs if one.obstacle), "")
     return [
         Found(name, workload.name, values[name], places, typical, conditions.dies, why.get(name, "") or obstacle)
@@ -159,7 +189,7 @@ def _figures(
 
 def _no_damping(needs: Sequence[Settled]) -> str:
     """Why there is no smallest damping."""
-    if any(math.isinf(one.damping) for one in needs):
+    if any(math.isinf(one.damping_law) for one in needs):
         walls = ", ".join(sorted({one.wall for one in needs if one.wall}))
         return f"at no damping are such systems solved to the target; limited by {walls}"
     return "there is no law of it for this fabric, or for so many unknowns"

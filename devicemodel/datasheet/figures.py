@@ -58,7 +58,10 @@ FIGURES: dict[str, FigureKind] = {
         "noise of a reading before rounding, of |A⁻¹b|", "", "repeated readings of the " + SURROGATE, _READING
     ),
     "damping": FigureKind(
-        "smallest damping, of the largest eigenvalue", "", LAW, ("resistors", "opamp", "dac", "adc", "card"), False
+        "smallest damping, of the largest eigenvalue", "", "tried on the " + SURROGATE + ", in steps of 26 %", _READING
+    ),
+    "damping_law": FigureKind(
+        "the same by the law of the dies' spread", "", LAW, ("resistors", "opamp", "dac", "adc", "card"), False
     ),
     "settling": FigureKind("settling time", "s", CIRCUIT, _SPEED),
     "time_bare": FigureKind("time of a bare solve", "s", COST, _RATES),

@@ -1,5 +1,8 @@
 """What one die makes of one system at one corner and temperature: its settling time, then errors, noise, time and energy of readings.
 
+The smallest damping is tried: the system without its own damping, with more and more, or less and less, from what the law of
+`limits.walls` says, until the die refines to the target, or no longer does.
+
 Errors are |x - A^-1 b| / |A^-1 b| of a fresh `SurrogateDevice`, and of one that is refined. Noise is taken on the same die with converters
 that do not round, so that it is that of resistors, amplifiers and the ADC's input: the root of the sum of the unknowns' variances over
 repeated readings, over |A^-1 b|. Settling is that of the die's own circuit (`cost.loaded_circuit`); time and energy are the cost model's
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +32,7 @@ from ..cost.refinement import scaling_work, written_out
 from ..cost.step import StepCost
 from ..device import Outcome, Solution, solve_many
 from ..devices.surrogate import SurrogateDevice
-from ..host.refine import Refined
+from ..host.refine import MAX_ROUNDS, Refined
 from ..limits.walls import smallest_damping
 from ..systems import Dense
 from .conditions import DatasheetConditions
@@ -39,6 +43,10 @@ EACH_DIE = 32
 LAW = 256
 """Most unknowns of systems whose smallest damping is worked out."""
 FLOOR = 1e-9
+STEP, STEPS = 2 ** (1 / 3), 15
+"""Factor from one damping that is tried to the next, and most of them in each direction."""
+START = 0.01
+"""Damping that is tried first where there is no law."""
 HOST = ("derivatives", "residuals", "idle host")
 """Parts of a step's energy that are the host's."""
 
@@ -64,11 +72,12 @@ class Task:
             UnrealisableError: the technology cannot hold the matrix.
         """
         return compile_matrix(
-            self.matrix, self.card.fabric, self.card.circuit_technology(), b=self.b, check=False, floor=self._floor
+            self.matrix, self.card.fabric, self.card.circuit_technology(), b=self.b, check=False, floor=self.floor
         )
 
     @property
-    def _floor(self) -> float | None:
+    def floor(self) -> float | None:
+        """What no eigenvalue is below, where the fabric needs that."""
         needs = fabric_named(self.card.fabric).needs_floor
         return (1 - FLOOR) * float(np.linalg.eigvalsh(self.matrix)[0]) if needs else None
 
@@ -88,6 +97,14 @@ class Task:
             inductor_mismatch=card.inductor_mismatch.value,
         )
 
+    @cached_property
+    def undamped(self) -> tuple[np.ndarray, float]:
+        """The matrix without its smallest eigenvalue, (n, n), and its largest one; a multiple of the identity as it is."""
+        spectrum = np.linalg.eigvalsh(self.matrix)
+        if spectrum[-1] - spectrum[0] < 1e-9 * spectrum[-1]:
+            return self.matrix, float(spectrum[-1])
+        return self.matrix - float(spectrum[0]) * np.eye(len(self.b)), float(spectrum[-1] - spectrum[0])
+
     def device(self, seed: int, card: DeviceCard | None = None) -> SurrogateDevice:
         """A fresh device of a die at the corner."""
         made_of = card or self.card
@@ -102,14 +119,14 @@ class Settled:
     Attributes:
         seconds: settling time of each die, s; inf: it does not settle. tau: s.
         obstacle: why there is no circuit; "": there is one.
-        damping: smallest one, over the largest eigenvalue; nan: no law. wall: what sets it.
+        damping_law: smallest one of dies like these, over the largest eigenvalue; nan: no law; inf: none. wall: what sets it.
         area: m^2; nan: not known. no_area: why. standby: W that the amplifiers take at rest.
     """
 
     seconds: tuple[float, ...]
     tau: float
     obstacle: str
-    damping: float
+    damping_law: float
     wall: str
     area: float
     no_area: str
@@ -153,11 +170,7 @@ def _damping(task: Task) -> tuple[float, str]:
     kind = fabric_named(task.card.fabric)
     if not kind.active or kind.has_linear_law or len(task.b) > LAW:
         return math.nan, ""
-    eye = np.eye(len(task.b))
-    undamped = task.matrix - float(np.linalg.eigvalsh(task.matrix)[0]) * eye
-    if not np.linalg.eigvalsh(undamped)[-1] > 1e-12:
-        undamped = task.matrix
-    found = smallest_damping(undamped, task.card, target=task.conditions.target)
+    found = smallest_damping(task.undamped[0], task.card, target=task.conditions.target)
     return found.damping, found.limit
 
 
@@ -176,27 +189,37 @@ class Readings:
     violations: tuple[str, ...]
 
 
-def read(task: Task, seconds: float) -> list[Readings]:
-    """Bare, repeated and refined readings of each die, in runs of so many seconds."""
+def read(task: Task, seconds: float, law: float) -> list[Readings]:
+    """Bare, repeated and refined readings of each die.
+
+    Args:
+        seconds: of each run. law: smallest damping that is expected; nan, inf: not known.
+    """
     try:
         nominal = task.nominal()
     except UnrealisableError:
         values = dict.fromkeys(
-            ("bare_error", "refined_error", "noise", *(f"{w}_{r}" for w in ("time", "energy") for r in READINGS)),
+            (
+                "bare_error",
+                "refined_error",
+                "noise",
+                "damping",
+                *(f"{w}_{r}" for w in ("time", "energy") for r in READINGS),
+            ),
             math.nan,
         )
         unread = Readings(values, dict.fromkeys(READINGS, "not realisable"), ())
         return [unread] * len(task.conditions.dies)
     shared = None if task.each_die else task.on_die(nominal, None)
-    return [_of_die(task, shared or task.on_die(nominal, seed), seed, seconds) for seed in task.conditions.dies]
+    return [_of_die(task, shared or task.on_die(nominal, seed), seed, seconds, law) for seed in task.conditions.dies]
 
 
 READINGS = ("bare", "refined")
 
 
-def _of_die(task: Task, program: AnalogProgram, seed: int, seconds: float) -> Readings:
+def _of_die(task: Task, program: AnalogProgram, seed: int, seconds: float, law: float) -> Readings:
     conditions, tau = task.conditions, program.tau
-    system, b = Dense(torch.from_numpy(task.matrix), task._floor or 0.0), torch.from_numpy(task.b)
+    system, b = Dense(torch.from_numpy(task.matrix), task.floor or 0.0), torch.from_numpy(task.b)
     exact = np.linalg.solve(task.matrix, task.b)
     size = float(np.linalg.norm(exact))
     bare = task.device(seed).solve(system, b, seconds / tau, x0=torch.zeros_like(b))
@@ -204,6 +227,7 @@ def _of_die(task: Task, program: AnalogProgram, seed: int, seconds: float) -> Re
     values: dict[str, float] = {
         "bare_error": _error(bare, exact),
         "refined_error": _error(refined, exact),
+        "damping": _smallest(task, seed, law),
         "noise": _noise(task, system, b, seed, seconds / tau) / size,
     }
     for name, solution in zip(READINGS, (bare, refined), strict=True):
@@ -213,6 +237,30 @@ def _of_die(task: Task, program: AnalogProgram, seed: int, seconds: float) -> Re
             values["energy_host"] = math.fsum(part.joules for part in cost.parts if part.name in HOST)
     named = {"bare": bare.outcome.value, "refined": refined.outcome.value}
     return Readings(values, named, tuple(dict.fromkeys((*bare.violations, *refined.violations))))
+
+
+def _smallest(task: Task, seed: int, law: float) -> float:
+    """Smallest damping that was tried at which the die refines to the target at rest, over the largest eigenvalue of the undamped matrix;
+    nan: none. 0: the law says that any will do."""
+    if law == 0:
+        return 0.0
+    undamped, largest_value = task.undamped
+    b, eye = torch.from_numpy(task.b), np.eye(len(task.b))
+
+    def solves(damping: float) -> bool:
+        matrix = undamped + damping * largest_value * eye
+        floor = (1 - FLOOR) * damping * largest_value if fabric_named(task.card.fabric).needs_floor else 0.0
+        device = Refined(task.device(seed), rounds=MAX_ROUNDS, tolerance=task.conditions.target)
+        return is_usable(device.solve(Dense(torch.from_numpy(matrix), floor), b, math.inf).outcome.value)
+
+    damping = law if math.isfinite(law) else START
+    if not solves(damping):
+        return next((tried for k in range(1, STEPS + 1) if solves(tried := damping * STEP**k)), math.nan)
+    for _ in range(STEPS):
+        if not solves(damping / STEP):
+            break
+        damping /= STEP
+    return damping
 
 
 def _error(found: Solution, exact: np.ndarray) -> float:

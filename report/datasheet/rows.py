@@ -12,7 +12,7 @@ LIMITS = ("figure", "systems", "limit", "found", "margin", "verdict", "")
 ORIGINS = ("figure", "value", "kind", "source")
 DIES = ("reading", "dies that can be used", "how its readings ended")
 SQUARE_MM = 1e-6
-FEW = 4
+FEW = 2
 """Figures without a source that a line names; the others are counted."""
 
 
@@ -129,6 +129,27 @@ def dies(sheet: dict[str, Any]) -> list[tuple[str, ...]]:
         )
         for one in sheet["dies"]
     ]
+
+
+def sentence(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def spice_of(sheet: dict[str, Any]) -> str:
+    """One line: what was repeated in ngspice, and how well that agreed."""
+    found = sheet["spice"]
+    if found is None:
+        return "no reading was repeated in ngspice (--spice N)"
+    count = f"{found['readings']} bare reading{'s' * (found['readings'] != 1)} repeated in ngspice without noise"
+    if found["rms_difference"] is None:
+        return f"{count}: none could be read"
+    worst = max(one for one in found["spice_errors"] if one is not None)
+    lost = f"; {found['without']} could not be read" if found["without"] else ""
+    return (
+        f"{count}: readings differ by {found['rms_difference']:.2g} of |A⁻¹b| (rms; largest {found['largest_difference']:.2g}), where the "
+        f"largest error there is {worst:.2g}{lost}"
+    )
 
 
 def verdict_of(sheet: dict[str, Any]) -> str:
