@@ -69,8 +69,8 @@ FIGURES: dict[str, FigureKind] = {
     "energy_bare": FigureKind("energy of a bare solve, without the host", "J", COST, _PRICES),
     "energy_refined": FigureKind("energy of a refined solve, without the host", "J", COST, _PRICES),
     "energy_host": FigureKind("energy of the host in a refined solve", "J", COST, ("host",)),
-    "standby": FigureKind(
-        "power of the amplifiers while the array waits",
+    "amplifier_power": FigureKind(
+        "power of the amplifiers at rest",
         "W",
         "their number times `opamp.power`",
         ("opamp.power",),

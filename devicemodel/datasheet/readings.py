@@ -120,7 +120,7 @@ class Settled:
         seconds: settling time of each die, s; inf: it does not settle. tau: s.
         obstacle: why there is no circuit; "": there is one.
         damping_law: smallest one of dies like these, over the largest eigenvalue; nan: no law; inf: none. wall: what sets it.
-        area: m^2; nan: not known. no_area: why. standby: W that the amplifiers take at rest.
+        area: m^2; nan: not known. no_area: why. amplifier_power: W that the amplifiers take at rest.
     """
 
     seconds: tuple[float, ...]
@@ -130,7 +130,7 @@ class Settled:
     wall: str
     area: float
     no_area: str
-    standby: float
+    amplifier_power: float
 
 
 def settled(task: Task) -> Settled:
