@@ -95,8 +95,8 @@ def sensitivities(
         workers, scheduler, progress: see `circuits.parallel.parallel_map`.
 
     Raises:
-        InputError: ranges as `Range.of`; none, or two of one knob; no power of two; a score that is not finite without `diverged`, or not positive with `log`; a
-            score that is the same everywhere; SALib missing.
+        InputError: ranges as `Range.of`; none, or two of one knob; no power of two; a score that is not finite without `diverged`, or not
+            positive with `log`; a score that is the same everywhere; SALib missing.
     """
     saltelli, sobol = _salib()
     chosen, others = _ranges(ranges), DesignPoint(fixed)

@@ -13,7 +13,6 @@ from thermograd.optim.codesign.knobs import DesignPoint
 from thermograd.optim.codesign.yields import Limit, figure_at, joint_margin, margins
 
 POINT = DesignPoint({"opamp.gain": 1e4, "adc.bits": 8, "resistors.tolerance": 0.01, "adc.noise": 0.0})
-NAMES = ["opamp.gain", "adc.bits"]
 MET = Limit(0.1, more_is_better=False)
 
 
@@ -95,13 +94,6 @@ def test_single_margins_cannot_be_used_up_together():
     assert MET(error(joint.point))
     assert not MET(error(POINT | {one.knob: one.worst for one in found}))
     assert joint_margin(error, POINT, found[:1], MET).share == 1.0
-
-
-def test_the_same_on_two_workers():
-    def of(workers):
-        return margins(lambda at: 10 / at["opamp.gain"] + 2.0 ** -at["adc.bits"], POINT, NAMES, MET, workers=workers)
-
-    assert repr(of(1)) == repr(of(2))  # some are nan
 
 
 def test_figures_of_the_card_and_the_host():
