@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import blended_transform_factory, offset_copy
 
 from .style import (
@@ -224,7 +224,7 @@ def _text(value: float, score: dict[str, Any]) -> str:
 
 @styled
 def points_plot(summary: dict[str, Any]) -> Figure:
-    """Scores of design points against each knob that a plan varies, a panel each, with bars of the spread between dies.
+    """Scores of design points against each knob that a plan varies, a panel each; of a single knob with bars of the spread between dies.
 
     Args:
         summary: of a plan, `plans.summary.summarise`, or what its JSON file holds, in which null stands for nan.
@@ -241,7 +241,8 @@ def points_plot(summary: dict[str, Any]) -> Figure:
         Line2D([], [], color=_colours(one)[0], marker="o", markersize=4, linestyle="") for one in readings
     ]
     handles.append(Line2D([], [], color=BLACK, linewidth=1, linestyle=(0, (4, 2))))
-    labels = [*(f"{one}: mean, std over dies" for one in readings), "exact NGD"]
+    what = "mean, std over dies" if len(knobs) == 1 else "mean of dies and seeds"
+    labels = [*(f"{one}: {what}" for one in readings), "exact NGD"]
     figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(knobs) > 1 else 1, fontsize=8)
     return figure
 
@@ -254,6 +255,7 @@ def _points_panel(ax: Axes, summary: dict[str, Any], knob: dict[str, Any]) -> No
         numbers = sorted(value for value in values if isinstance(value, int | float) and not isinstance(value, bool))
         values = [*numbers, *(value for value in values if value not in numbers or isinstance(value, bool))]
     means = [math.nan if point["mean"] is None else float(point["mean"]) for point in points]
+    ax.margins(x=0.1)
     _axis_of_scores(ax, [*means, *([] if exact is None else [float(exact)])], summary["score"])
     if not words:
         _axis_of_levels(ax, sorted(map(float, values)), bool(knob["log"]), knob["unit"])
@@ -262,18 +264,25 @@ def _points_panel(ax: Axes, summary: dict[str, Any], knob: dict[str, Any]) -> No
         at = values.index(value) if words else float(value)
         colour, _, aside = _colours(point["reading"])
         moved = offset_copy(ax.transData, ax.get_figure(root=True), x=aside / 2, units="points")
-        spread = point["std_dies"]
+        spread = point["std_dies"] if len(summary["knobs"]) == 1 else None  # bars of many points hide each other
         if math.isfinite(mean):
             ax.errorbar([at], [mean], None if spread is None or math.isnan(spread) else [spread], color=colour,
                 marker="o", markersize=3.5, linestyle="", elinewidth=0.8, capsize=0, transform=moved, zorder=3)  # fmt: skip
     if exact is not None and math.isfinite(exact):
         ax.axhline(float(exact), color=BLACK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+    places = [float(k) for k in range(len(values))] if words else sorted(map(float, values))
+    ax.update_datalim([(place, 0.0) for place in places], updatey=False)
+    ax.autoscale_view(scaley=False)
     percent = knob["unit"] == "1"
     if words:
         shown = [{None: "none", True: "on", False: "off"}.get(value, str(value)) for value in values]
         ax.set_xticks(range(len(values)), shown)
-    elif percent:
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}"))
+    elif len(places) <= 6:
+        ax.xaxis.set_major_locator(FixedLocator(_apart(ax, places)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.4g}"))
+    else:
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value if percent else value:.4g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     unit = "%" if percent else knob["unit"]
     ax.set_xlabel(textwrap.fill(f"{knob['title']}{f' ({unit})' if unit else ''}", 36))
-    ax.margins(x=0.08)

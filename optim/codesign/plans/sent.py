@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import threading
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from ...tasks.task import Task
 from ...training.code_digest import code_digest
 from ...training.threads import one_thread
 from ..knobs.design_point import DesignPoint
+from ..outcomes import SolveLevel, TrainingLevel
 from ..trainings import SentTraining, TaskTraining
 
 _PACKAGE = Path(__file__).resolve().parents[3]
@@ -63,13 +63,11 @@ class LevelChoice:
 
     def make(self, task: Task) -> Level:
         """The level. InputError as its class."""
-        levels = importlib.import_module("...outcomes", __name__)
         if self.kind == "training":
-            training: Level = levels.TrainingLevel(task, self.steps, self.batch)
-            return training
-        given = {} if self.steps is None else {"steps": self.steps}
-        solves: Level = levels.SolveLevel(task, self.batch, **given)
-        return solves
+            assert not isinstance(self.steps, tuple)
+            return TrainingLevel(task, self.steps, self.batch)
+        assert not isinstance(self.steps, int)
+        return SolveLevel(task, self.batch) if self.steps is None else SolveLevel(task, self.batch, self.steps)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ def summarise(prepared: Prepared, results: Results) -> dict[str, Any]:
     """The summary as plain data.
 
     Returns:
-        plan, version, sources (digests of thermograd's files), technology, card, runs, finished, processor_hours (spent on the finished runs,
-        wherever and whenever they ran), knobs (those that vary), score; baseline (exact NGD: seeds, values, mean); points: for each design
-        point and reading its knobs, number of runs and of diverged ones, and of those that did not diverge mean, std_dies (between dies of
-        one seed), std_seeds, difference (to exact NGD with the same seed), and the means of seconds, joules and area; spice: solves repeated
-        in ngspice, and their rms difference.
+        plan, version, sources (digests of thermograd's files), technology, card, runs, finished, processor_hours (spent on the finished
+        runs, wherever and whenever they ran), knobs (those that vary), score; baseline (exact NGD: seeds, values, mean); points: for each
+        design point and reading its knobs, number of runs and of diverged ones, and of those that did not diverge mean, std_dies (between
+        dies of one seed), std_seeds, difference (to exact NGD with the same seed), and the means of seconds, joules and area; spice: solves
+        repeated in ngspice, and their rms difference.
     """
     score = main_score(prepared)
     done = [run for run in prepared.runs if run.key in results]

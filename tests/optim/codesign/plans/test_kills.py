@@ -22,7 +22,7 @@ from .levels import Digested
 
 KILLS = 10
 SOLVES = StudyPlan(
-    task="poisson", settings={"width": 4, "interior": 10, "boundary": 4}, card="integrated", level="solve", steps=(0, 1),
+    task="digits", settings={"hidden": 4}, card="integrated", level="solve", steps=(0, 1), batch=2,
     dies=(1, 2, 3), readings=("refined", "bare"), knobs={"adc.bits": (4, 8)},
 )  # fmt: skip
 
@@ -109,8 +109,8 @@ def test_a_dask_cluster_one_of_whose_workers_is_killed_gives_the_same_table(tmp_
         there = run_plan(SOLVES, tmp_path, scheduler=cluster.scheduler_address, progress=kill_one)
     assert shot.is_set()
     assert_frame_equal(there, here)
-    assert there["solve_error"].between(1e-12, 1.0).sum() >= 10
-    assert list(there["solve_error"][:1]) == [0.0]
+    assert there["solve_error"][0] < 1e-4
+    assert there["solve_error"][1:].between(1e-5, 0.9).sum() >= 10
 
 
 @pytest.mark.long
