@@ -18,6 +18,7 @@ from ..circuits.errors import InputError, SchedulerMissing, SimulatorMissing, Th
 from . import (
     calibrate,
     characterise,
+    codesign,
     compile,
     cost,
     demo,
@@ -42,6 +43,7 @@ COMMANDS = (
     lab,
     train,
     study,
+    codesign,
     report,
     landscape,
     error_budget,

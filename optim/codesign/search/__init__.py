@@ -1,0 +1,5 @@
+"""The search for the cheapest device that is good enough."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,95 @@
+"""What a design costs by its plan: parts of a step, area, provenance and what speaks against building it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ....circuits.errors import InputError
+from ....devicemodel.card import DeviceCard
+from ....devicemodel.cost.digital_host import DigitalHost
+from ....devicemodel.cost.model import Scenario, StepCost
+from ....devicemodel.cost.refinement import ReadingPlan
+from ...optimizers.readings.reading import ROUNDS
+from ...tasks.task import Task
+from ...training.hardware_time import Network, measured_network
+from ...training.train import settings_for
+from ..knobs.design_point import DesignPoint
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """Prices designs of one task.
+
+    Attributes:
+        network: of the task, with its batch. settings: of TNGD. steps: of a training. host: beside the array.
+    """
+
+    network: Network
+    settings: dict[str, Any]
+    steps: int
+    host: DigitalHost = dataclasses.field(default_factory=DigitalHost)
+
+    @classmethod
+    def of(cls, task: Task, steps: int, batch: int | None, settings: dict[str, Any]) -> Pricing:
+        """Of a task, whose forward pass is counted on a network of it."""
+        network = measured_network(task.model(), functools.partial(task.closure, step=0, batch=batch, seed=0))
+        return cls(network, {**settings_for(task, "tngd"), **settings}, steps)
+
+    def steps_of(self, point: DesignPoint) -> int:
+        """Updates of a whole training of a design."""
+        return self.steps if point.steps is None else point.steps
+
+    def step(self, card: DeviceCard, point: DesignPoint, reading: str, least: bool = False) -> StepCost | None:
+        """A step by its plan: refined readings take all their rounds, or none where the least is asked for. None: there is no model of
+        such an array.
+
+        Args:
+            card: with the design's figures in it. point: with its knobs of host and optimizer.
+        """
+        network, settings = self._network(point), {**self.settings, **point.settings}
+        if settings.get("system", "dual") not in ("dual", "auto"):
+            return None
+        rounds = 0 if least else int(point.get("refined.rounds", ROUNDS) or 0)
+        plan = ReadingPlan(rounds, bool(point.get("refined.chopped", True))) if reading == "refined" else ReadingPlan()
+        duration = float(settings["duration"])
+        try:
+            return Scenario(
+                network.parameters,
+                network.samples,
+                network.outputs,
+                layout="dual",
+                technology=card.technology,
+                duration=duration if math.isfinite(duration) else None,
+                host=self.host,
+                reading=plan,
+                forward=network.forward or None,
+            ).cost()
+        except InputError:
+            return None
+
+    def _network(self, point: DesignPoint) -> Network:
+        batch = point.batch
+        if batch is None or batch == self.network.samples:
+            return self.network
+        return dataclasses.replace(
+            self.network, samples=batch, forward=self.network.forward * batch / self.network.samples
+        )
+
+    def parts(self, cost: StepCost, steps: int) -> dict[str, dict[str, float]]:
+        """Seconds and joules of a whole training by group."""
+        seconds, joules = cost.groups(), cost.groups(energy=True)
+        return {name: {"seconds": steps * seconds[name], "joules": steps * joules[name]} for name in seconds}
+
+
+def unsourced(card: DeviceCard) -> list[str]:
+    """Figures behind the prices that nobody measured, simulated or published: chosen ones, by name."""
+    areas = card.technology.area
+    if areas is None:
+        return ["area: the technology states none"]
+    return [
+        f"area.{name}: chosen, {figure.source}" for name, figure in areas.figures().items() if figure.kind == "chosen"
+    ]
