@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,13 @@ class Opened:
             "document.getElementById('plot-front').data.flatMap((trace) => trace.customdata ?? [])"
         )
         return {int(number) for number in found}
+
+    def wait(self, expression: str, seconds: float = 30.0) -> None:
+        """Until an expression holds. Playwright's own wait evaluates text in the page, which the page's policy forbids."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, f"after {seconds:g} s: {expression}"
+            self.page.wait_for_timeout(30)
 
     def place(self, number: int) -> tuple[float, float]:
         """Where a design is drawn in the plot, in pixels of the window."""
