@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from ...circuits.errors import InputError
+from ...optim.codesign.yields.die_yield import die_scores, yield_against_limit
+from ...optim.codesign.yields.target import Target
 from .result_file import CodesignFile
 
 
 def threshold(result: CodesignFile) -> float | None:
-    """The score that the target asks for, where the file states it."""
-    return result.limit
+    """The score that the target asks for: as the file states it, else read from the text.
+
+    None for a text that is no `Target`, or one relative to a baseline that is not there.
+    """
+    if result.limit is not None:
+        return result.limit
+    try:
+        target = Target.parse(result.target, {result.score.name: result.score.percent})
+        exact = result.baseline.exact_ngd
+        return target.limit(float("nan") if exact is None else exact).value
+    except InputError:
+        return None
 
 
 def yield_curve(result: CodesignFile) -> dict[str, Any] | None:
@@ -34,21 +45,19 @@ def yield_curve(result: CodesignFile) -> dict[str, Any] | None:
             f"confirmation has {len(flat)} scores of {dies} dies: give the same number of seeds for each die"
         )
     scores = np.array(flat, dtype=float).reshape(dies, -1)
-    known = [score for score in scores.mean(axis=1) if np.isfinite(score)]
+    known = [score for score in die_scores(scores) if np.isfinite(score)]
     known += [value for value in (threshold(result), result.baseline.exact_ngd) if value is not None]
     if not known:
         return None
     more = result.score.more_is_better is not False
     room = 0.08 * (max(known) - min(known)) or 0.01 * abs(known[0]) or 0.01
     places = sorted({min(known) - room, *known, max(known) + room})
-    means = scores.mean(axis=1)  # a die with a training that diverged reaches nothing
-    met = [int(np.sum(means >= place if more else means <= place)) for place in places]
-    intervals = [binomtest(count, dies).proportion_ci(method="exact") for count in met]
+    found = yield_against_limit(scores, places, more)
     return {
-        "limits": [float(place) for place in places],
-        "share": [count / dies for count in met],
-        "low": [float(interval.low) for interval in intervals],
-        "high": [float(interval.high) for interval in intervals],
+        "limits": places,
+        "share": [one.fraction for one in found],
+        "low": [one.low for one in found],
+        "high": [one.high for one in found],
         "dies": dies,
         "seeds": scores.shape[1],
         "whose": "the winner" if result.winner is not None else "the last design tried",

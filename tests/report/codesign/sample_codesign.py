@@ -34,7 +34,6 @@ def sample_codesign(designs: int = 40, seed: int = 0, winner: bool = True, **cha
         "task": "digits",
         "target": "test_accuracy >= exact_ngd - 0.3",
         "score": {"name": "test accuracy", "percent": True, "more_is_better": True},
-        "limit": EXACT - 0.003,
         "baseline": {"exact_ngd": EXACT, "seeds": [0, 1, 2], "values": [0.971, 0.972, 0.973]},
         "knobs": KNOBS,
         "designs": found,

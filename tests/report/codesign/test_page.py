@@ -102,6 +102,8 @@ def test_the_yield_curve_counts_dies_by_the_mean_of_their_seeds():
     curve = yield_curve(result)
     shares = dict(zip(curve["limits"], curve["share"], strict=True))
     assert threshold(result) == pytest.approx(EXACT - 0.003)
+    assert threshold(checked(sample_codesign(designs=1, limit=0.9))) == 0.9
+    assert threshold(checked(sample_codesign(designs=1, target="as good as can be"))) is None
     assert shares[0.975] == 0.5  # the second die has a training that diverged
     assert shares[max(shares)] == 0.0
     assert (curve["dies"], curve["seeds"]) == (2, 2)
