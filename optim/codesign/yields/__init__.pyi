@@ -11,6 +11,10 @@ from .margins import margins as margins
 from .sensitivity import KnobSensitivity as KnobSensitivity
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivities as sensitivities
+from .table_yields import LevelYield as LevelYield
+from .table_yields import answer as answer
+from .table_yields import read_target as read_target
+from .table_yields import table_yields as table_yields
 from .target import Limit as Limit
 from .target import Target as Target
 
@@ -18,16 +22,20 @@ __all__ = [
     "JointMargin",
     "KnobSensitivity",
     "LevelScore",
+    "LevelYield",
     "Limit",
     "Margin",
     "Sensitivity",
     "Target",
     "Yield",
+    "answer",
     "clopper_pearson",
     "die_yield",
     "figure_at",
     "joint_margin",
     "margins",
+    "read_target",
     "sensitivities",
+    "table_yields",
     "yield_against_limit",
 ]
