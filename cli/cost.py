@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +10,15 @@ import typer
 
 from ..circuits.errors import InputError
 from ..circuits.files import output_path
+from .cost_display import remark, show_cost, show_no_die, show_schedules, show_sweep
 from .options import LEARNING, PICTURES, Json, Plot, TechnologyName, examples, numbers, suffixed, whole
-from .outputs import emit, note, show
+from .outputs import emit, note
 
 if TYPE_CHECKING:
-    from ..circuits.technology.technology import Technology
     from ..devicemodel.cost.digital_host import DigitalHost
     from ..devicemodel.cost.model import Scenario
     from ..devicemodel.cost.refinement import ReadingPlan
+    from ..devicemodel.cost.schedule import Schedule
     from ..devicemodel.cost.solver_array import SolverArray
     from ..devicemodel.cost.step import StepCost
 
@@ -136,6 +136,15 @@ def cost(
             metavar="KNOB=LOW:HIGH",
         ),
     ] = None,
+    schedules: Annotated[
+        str | None,
+        typer.Option(
+            "--schedules",
+            help="Compare schedules: host, link and array at work at the same time, on a curvature that is old or kept for so many steps, "
+            "such as 1,4,16.",
+            metavar="LIST",
+        ),
+    ] = None,
     prices: Annotated[
         bool,
         typer.Option("--prices", help="List each price behind the energies and times, with its kind and its source."),
@@ -160,6 +169,7 @@ def cost(
         raise InputError("--digital takes the place of --host-rate: leave one of them out")
     from ..devicemodel.cost.digital_host import DigitalHost
     from ..devicemodel.cost.model import Scenario
+    from ..devicemodel.cost.no_die import break_even, without_die
     from ..devicemodel.cost.planned import CONDITION, CROSSBAR
     from .hardware import read_technology
 
@@ -180,6 +190,7 @@ def cost(
             "--technology": technology,
             "--condition": condition,
             "--host-rate": None if rounds else host_rate,
+            "--schedules": schedules,
             "--sweep": sweep,
         }
         for option, value in given.items():
@@ -213,6 +224,12 @@ def cost(
     title = f"{made}: N = {scenario.parameters}, b = {scenario.batch}, dz = {scenario.outputs}, {_length(found, duration)}, "
     title += f"{scenario.reading}, technology {scenario.technology.name}"
     data = _data(plans, costs, array)
+    hosts, paying, timed = without_die(scenario), break_even(scenario), _schedules(scenario, schedules)
+    data |= {
+        "no_die": [one.to_dict() for one in hosts],
+        "break_even": [one.to_dict() for one in paying],
+        "schedules": [one.to_dict() for one in timed],
+    }
     swept = None if sweep is None else _swept(scenario, sweep)
     if swept is not None and picture is not None:
         from ..report.figures.cost import sweep_plot
@@ -232,12 +249,15 @@ def cost(
             }
         )
         return
-    _show(found, plans, costs, title, prices)
+    show_cost(found, plans, costs, title, prices)
+    show_no_die(found, hosts, paying)
+    if timed:
+        show_schedules(timed)
     if swept is not None:
-        _show_sweep(swept)
+        show_sweep(swept)
     if picture is not None:
         note(f"wrote {picture}")
-    _remark(found, scenario.technology)
+    remark(found, scenario.technology)
 
 
 def _plans(rounds: str | None) -> list[ReadingPlan]:
@@ -280,8 +300,8 @@ def _cost_of_program(
         emit(_data(plans, costs, array) | made)
         return
     title = f"{program.fabric_name}: {program.size} unknowns, {_length(costs[-1], duration)}, {plans[-1]}"
-    _show(costs[-1], plans, costs, f"{title}, technology {program.technology.name}", prices)
-    _remark(costs[-1], program.technology)
+    show_cost(costs[-1], plans, costs, f"{title}, technology {program.technology.name}", prices)
+    remark(costs[-1], program.technology)
 
 
 def _length(found: StepCost, duration: float | None) -> str:
@@ -331,44 +351,15 @@ def _swept(scenario: Scenario, text: str) -> dict[str, Any]:
     }
 
 
-def _show(found: StepCost, plans: list[ReadingPlan], costs: list[StepCost], title: str, prices: bool) -> None:
-    from ..report import cost_rows
+def _schedules(scenario: Scenario, text: str | None) -> tuple[Schedule, ...]:
+    """The schedules with each number of steps that a curvature serves for."""
+    from ..devicemodel.cost.schedule import schedules
 
-    show(title, cost_rows.PARTS, cost_rows.parts(found))
-    show("", ("", ""), cost_rows.facts(found))
-    if prices:
-        show("Prices", cost_rows.PRICES, cost_rows.prices(found))
-    for why in found.obstacles:
-        note(f"not buildable, because {why}")
-    needed = found.needed
-    if needed is not None and found.run < needed < math.inf:
-        note(
-            f"a run of {found.run:.3g} s ends before the circuit has settled to {100 * found.accuracy:g} %, which takes {needed:.3g} s: "
-            "give a longer --duration, or leave it out"
-        )
-    if len(plans) > 1:
-        show(cost_rows.READINGS_TITLE, cost_rows.READINGS, cost_rows.readings(plans, costs))
-
-
-def _show_sweep(swept: dict[str, Any]) -> None:
-    from ..report import cost_rows
-
-    show("", (swept["knob"], *cost_rows.SWEEP), cost_rows.sweep(swept))
-    for what in ("time", "energy"):
-        for change in swept[f"{what}_handovers"]:
-            note(f"{what}: from {change['before']} to {change['after']} at {swept['knob']} = {change['value']:.4g}")
-        if not swept[f"{what}_handovers"]:
-            note(f"{what}: the bottleneck does not change")
-
-
-def _remark(found: StepCost, technology: Technology) -> None:
-    """Note the figures that count as free because the technology does not state them, and the prices without a source."""
-    if unstated := [price.figure for price in found.prices if price.free]:
-        note(f"technology {technology.name} does not state {', '.join(unstated)}, which count as free")
-    if doubts := [price.doubt for price in found.prices if price.doubt and not price.free]:
-        note(f"not sourced: {'; '.join(doubts)}")
-    if math.isinf(technology.opamp.output_current):
-        note(f"technology {technology.name} does not state opamp.output_current: its amplifiers supply any current")
+    found = [] if text is None else numbers("--schedules", text)
+    for one in found:
+        if one < 1 or one != int(one):
+            raise InputError(f"--schedules: {one:g} is no number of steps; give whole numbers >= 1")
+    return schedules(scenario, tuple(sorted({int(one) for one in found}))) if found else ()
 
 
 def _data(plans: list[ReadingPlan], costs: list[StepCost], array: SolverArray) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from ..devicemodel.cost.no_die import PLACES, BreakEven, NoDie
 from ..devicemodel.cost.refinement import ReadingPlan
+from ..devicemodel.cost.schedule import Schedule
 from ..devicemodel.cost.step import StepCost, share
 from .formatting import engineering
 
@@ -13,6 +16,22 @@ PARTS = ("part", "time", "share", "energy", "share")
 """Columns of `parts`."""
 PRICES = ("price", "value", "kind", "of", "source")
 """Columns of `prices`."""
+NO_DIE = ("solver", "solution", "", "whole step", "")
+"""Columns of `no_die`."""
+NO_DIE_TITLE = "The same step on the host alone, in single precision, to the same error"
+BREAK_EVEN = (
+    "compared",
+    "of",
+    "a die is better by",
+    "pays from batch",
+    "from rate of the link",
+    "from condition number",
+)
+"""Columns of `break_even`."""
+BREAK_EVEN_TITLE = "Where the die pays"
+SCHEDULES = ("schedule", "steps a curvature", "its age", "step", "", "host", "link", "array")
+"""Columns of `schedules`."""
+SCHEDULES_TITLE = "Schedules: time and energy of a step, and share of the time in which each is at work"
 READINGS = ("reading", "runs", "conversions", "products", "multiply-adds", "memory", "solution", "", "whole step", "")
 """Columns of `readings`."""
 READINGS_TITLE = "Refining: conversions of all DACs, and as many of all ADCs; solution: all but the derivatives"
@@ -78,12 +97,55 @@ def prices(found: StepCost) -> list[tuple[object, ...]]:
     ]
 
 
+def no_die(found: StepCost, hosts: Sequence[NoDie]) -> list[tuple[object, ...]]:
+    """The step with a die, and the same without one."""
+    rows = [("die", found), *((f"no die: {one}", one.cost) for one in hosts)]
+    return [
+        (name, *_solution(cost), engineering(cost.seconds, "s"), engineering(cost.joules, "J")) for name, cost in rows
+    ]
+
+
+def _solution(cost: StepCost) -> tuple[str, str]:
+    """Time and energy of all but the derivatives."""
+    parts = [part for part in cost.parts if part.name != "derivatives"]
+    seconds, joules = math.fsum(part.seconds for part in parts), math.fsum(part.joules for part in parts)
+    return engineering(seconds, "s"), engineering(joules, "J")
+
+
+def break_even(paying: Sequence[BreakEven]) -> list[tuple[object, ...]]:
+    """A row for each comparison; "-": it pays as it is, or the knob is not turned."""
+    rows: list[tuple[object, ...]] = []
+    for one in paying:
+        what = "whole step, cheapest host" if one.solver is None else f"solution, {one.solver}"
+        places = []
+        for knob, (_, high) in PLACES.items():
+            value = one.places.get(knob)
+            missing = f"none up to {high:.0e}" if knob in one.places else "-"
+            places.append(missing if value is None else engineering(value, "bit/s" if knob == "rate" else ""))
+        rows.append((what, "energy" if one.energy else "time", f"{one.advantage:.3g}", *places))
+    return rows
+
+
+def schedules(timed: Sequence[Schedule]) -> list[tuple[object, ...]]:
+    """A row for each schedule."""
+    return [
+        (
+            one.name,
+            one.every,
+            one.age,
+            engineering(one.seconds, "s"),
+            engineering(one.joules, "J"),
+            *(f"{100 * busy:.3g} %" for busy in (one.host, one.link, one.array)),
+        )
+        for one in timed
+    ]
+
+
 def readings(plans: list[ReadingPlan], costs: list[StepCost]) -> list[tuple[object, ...]]:
     """A bare reading and refined ones side by side."""
     rows: list[tuple[object, ...]] = []
     for plan, one in zip(plans, costs, strict=True):
         counts, work = one.counts, one.counts.work
-        solution = [part for part in one.parts if part.name != "derivatives"]
         rows.append(
             (
                 str(plan),
@@ -92,8 +154,7 @@ def readings(plans: list[ReadingPlan], costs: list[StepCost]) -> list[tuple[obje
                 work.products,
                 f"{work.multiply_adds:.3g}",
                 engineering(work.bytes, "B"),
-                engineering(math.fsum(part.seconds for part in solution), "s"),
-                engineering(math.fsum(part.joules for part in solution), "J"),
+                *_solution(one),
                 engineering(one.seconds, "s"),
                 engineering(one.joules, "J"),
             )

@@ -13,7 +13,8 @@ words of w bits, converters of r samples/s and m of a kind, E_s joules a convers
 | ADC | a ceil(n / m) / r | a n E_s 2^bits |
 | residuals | operations / host's rate, or bytes / its bandwidth | host's power x time |
 | digital solve, instead of an array's (`digital_cost`) | operations / host's rate | host's power x time |
-| idle host | | host's power when idle x the time of all parts but its own two |
+| idle host | | host's power when idle x the time of all parts but its own |
+| standby | | amplifiers x their standby power x the time of all parts but settling |
 
 A duration that is not given is what the circuit needs (`solver_array.Circuit`). E_s is Walden's figure of merit (R. H. Walden, IEEE J. Sel.
 Areas Commun. 17:539, 1999). Nothing overlaps, codes take effect as they arrive, amplifiers are off when they are not needed. Where
@@ -90,13 +91,17 @@ def step_cost(
     ]
     waits = math.fsum(part.seconds for part in parts if part.name not in HOST)
     parts.append(CostItem("idle host", 0.0, host.idle_power * waits if host.idle_power else 0.0))
-    standby = array.amplifiers * (
-        technology.opamp.power if technology.opamp.standby is None else technology.opamp.standby
-    )
+    standby = standby_watts(array, technology)
     stands = math.fsum(part.seconds for part in parts if part.name != "settling")
     parts.append(CostItem("standby", 0.0, standby * stands if standby else 0.0))
     counts = Counts(codes, attempts, attempts * array.cells, work)
     return StepCost(tuple(parts), counts, array, analog_seconds / attempts, accuracy, technology, host)
+
+
+def standby_watts(array: SolverArray, technology: Technology) -> float:
+    """Power of an array that waits, W: each amplifier's `standby`, or its power at rest."""
+    opamp = technology.opamp
+    return array.amplifiers * (opamp.power if opamp.standby is None else opamp.standby)
 
 
 def digital_cost(derivatives: float, solve: float = 0.0, host: DigitalHost | None = None) -> StepCost:
