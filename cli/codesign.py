@@ -25,7 +25,7 @@ app = typer.Typer()
     rich_help_panel=LEARNING,
     epilog=examples(
         'thermograd codesign --task digits --target "test_accuracy >= exact_ngd - 0.3"',
-        'thermograd codesign --task digits --target "test_accuracy >= 95" --technology gf180mcu --trials 32',
+        'thermograd codesign --task digits --target "test_accuracy >= 95 %" --technology gf180mcu --trials 32',
         'thermograd codesign --target "test_accuracy >= exact_ngd - 1" --knob adc.bits=3:10 --knob dac.bits=3:10 --at resistors.bits=6',
         'thermograd codesign --task poisson --target "error <= 1.5 * exact_ngd" --dies 1,2,3 --by joules',
         'thermograd codesign --target "test_accuracy >= exact_ngd - 0.3" --storage postgresql+psycopg://me@host/designs',
@@ -103,6 +103,16 @@ def codesign(
     spice: Annotated[
         int, typer.Option("--spice", min=0, help="Solves of the winner's own run that ngspice repeats; 0: none.")
     ] = 2,
+    margins: Annotated[
+        str,
+        typer.Option(
+            "--margins", help="Margins of the winner's figures by short or full trainings, or none.", metavar="NAME"
+        ),
+    ] = "short",
+    sensitivity: Annotated[
+        int,
+        typer.Option("--sensitivity", min=0, help="Base of the sample of Sobol's indices, a power of two; 0: none."),
+    ] = 16,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the search.")] = 0,
     storage: Annotated[
         str | None,
@@ -130,10 +140,11 @@ def codesign(
 
     Made small are time, energy and area of a whole training by the cost model. Without --card or --technology the card shipped:integrated
     is varied. In the folder are codesign.json, and of the winner its technology, which compile and calibrate take (--technology), its card
-    and how it is read and trained. Exit code 1 when no design meets the target.
+    and how it is read and trained. codesign.html is the page for a reader who
+    decides on a chip. Exit code 1 when no design meets the target.
     """
     from ..optim.codesign.search.codesign import codesign as run
-    from ..optim.codesign.search.space import Range
+    from ..optim.codesign.search.space import SearchedKnob
     from ..optim.codesign.studies import READINGS
 
     if reading not in ("both", *READINGS):
@@ -146,18 +157,43 @@ def codesign(
         batch = 8
     if workers is None and scheduler is None:
         workers = 2
+    again = None if confirm_seeds is None else seeds("--confirm-seeds", confirm_seeds)
     with progress() as report:
         found = run(
-            chosen, target, card=_card(card, technology), knobs=[Range.parse(one) for one in knobs] if knobs else None, fixed=_fixed(at),
-            readings=READINGS if reading == "both" else (reading,), dies=places, seeds=repeats, steps=steps, batch=batch, short=short,
+            chosen,
+            target,
+            card=_card(card, technology),
+            knobs=[SearchedKnob.parse(one) for one in knobs] if knobs else None,
+            fixed=_fixed(at),
+            readings=READINGS if reading == "both" else (reading,),
+            dies=places,
+            seeds=repeats,
+            steps=steps,
+            batch=batch,
+            short=short,
             task_settings=its,
-            trials=trials, seed=seed, by=by, confirm_dies=confirm_dies,
-            confirm_seeds=None if confirm_seeds is None else seeds("--confirm-seeds", confirm_seeds), in_spice=spice, out=folder,
-            storage=storage, workers=workers, scheduler=scheduler, command=_command(),
+            trials=trials,
+            seed=seed,
+            by=by,
+            confirm_dies=confirm_dies,
+            confirm_seeds=again,
+            in_spice=spice,
+            margins=margins,
+            sensitivity=sensitivity,
+            out=folder,
+            storage=storage,
+            workers=workers,
+            scheduler=scheduler,
+            command=_command(),
             progress=lambda stage, done, total: report(f"codesign: {stage}", done, total),
-        )  # fmt: skip
-    files = [folder / name for name in ("codesign.json", "winner.toml", "winner-card.json", "winner.json")]
-    written = [path for path in files if path.exists() and (found.winner is not None or path.name == "codesign.json")]
+        )
+    from ..report.codesign.page import write_codesign_page
+
+    write_codesign_page(found.to_dict(), folder / "codesign.html")
+    files = [
+        folder / name for name in ("codesign.json", "codesign.html", "winner.toml", "winner-card.json", "winner.json")
+    ]
+    written = [path for path in files if path.exists() and (found.winner is not None or path.stem == "codesign")]
     if json:
         emit(found.to_dict() | {"files": written})
     else:
@@ -225,8 +261,8 @@ def _show(found: CodesignResult) -> None:
     """The front, the winner's knobs, and what it is held against."""
     data = found.to_dict()
     score = data["score"]
-    factor, unit = (100.0, ", %") if score["percent"] else (1.0, "")
-    columns = ["design", f"{score['name']}{unit}", "time, s", "energy, J", "area, mm^2", "reading"]
+    factor, unit = (100.0, " %") if score["percent"] else (1.0, "")
+    columns = ["design", f"{score['name']}{',' if unit else ''}{unit}", "time, s", "energy, J", "area, mm^2", "reading"]
 
     def row(number: object, value: float | None, one: Mapping[str, Any], reading: str) -> tuple[str, ...]:
         return (

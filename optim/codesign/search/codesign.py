@@ -10,22 +10,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
 from ....circuits.errors import InputError
 from ....circuits.files import output_folder, write_text
 from ....circuits.version import __version__
 from ....devicemodel.card import DeviceCard
 from ...tasks.task import Task
 from ..studies import READINGS
+from ..yields.die_yield import die_yield
 from .confirm import Confirmation, confirmed, design_of, front_of, references, require_measure
 from .jobs import Level
 from .ladder import Report, split
 from .price import unsourced
-from .records import DesignRecord, mean
+from .records import DesignRecord
 from .result import CARD, FILE, FORMAT, PROTOCOL, TECHNOLOGY, CodesignResult
 from .search import GENERATION, Found, Question, make_question, search
-from .space import Range
+from .space import SearchedKnob
+from .specification import MARGINS, margins_of, sensitivity_of
 
 TRIALS = 64
 """Designs of a search."""
@@ -38,7 +38,7 @@ def codesign(
     target: str,
     *,
     card: DeviceCard | str | Path = "shipped:integrated",
-    knobs: Mapping[str, Any] | Sequence[Range] | None = None,
+    knobs: Mapping[str, Any] | Sequence[SearchedKnob] | None = None,
     fixed: Mapping[str, Any] | None = None,
     readings: Sequence[str] = READINGS,
     dies: Sequence[int] = (1, 2),
@@ -54,6 +54,8 @@ def codesign(
     confirm_dies: int = 5,
     confirm_seeds: Sequence[int] | None = None,
     in_spice: int = 2,
+    margins: str = "short",
+    sensitivity: int = 16,
     rivals: Sequence[str] = RIVALS,
     out: str | Path | None = None,
     storage: str | None = None,
@@ -76,7 +78,7 @@ def codesign(
     Args:
         task: or its name.
         target: "test_accuracy >= exact_ngd - 0.3" (percentage points below exact NGD with the same seeds and the plan's settings),
-            "error <= 1.5 * exact_ngd", or an absolute figure; see `Goal.parse`.
+            "error <= 1.5 * exact_ngd", or an absolute figure such as 97 %; see `Target.parse`.
         card: the device that is varied, as in `study`.
         knobs: name -> (low, high) or choices; None: those that the cost model has a price for, in ranges around the card's
             (`default_space`).
@@ -88,6 +90,8 @@ def codesign(
         by: what the cheapest of the front is chosen by: "product" of all costs, "joules", "seconds" or "area".
         confirm_dies, confirm_seeds: of the winner's confirmation: further dies; None: the search's seeds and two more.
         in_spice: solves of the winner's own run that are repeated in ngspice; 0: none.
+        margins: of the winner's figures, by "short" or "full" trainings, or "none". sensitivity: base of the sample of Sobol's indices, a
+            power of two; 0: none.
         rivals: cards that are tried as they are.
         out: folder of the results and of all evaluations; a search that was stopped goes on there. None: nothing is kept.
         storage: URL of a database, such as postgresql+psycopg://user@host/name, on which several processes and machines may search
@@ -116,11 +120,20 @@ def codesign(
     last = [*seeds, *(max(seeds) + 1 + one for one in range(2))] if confirm_seeds is None else list(confirm_seeds)
     if confirm_dies < 1 or not last:
         raise InputError(f"a confirmation on {confirm_dies} dies with seeds {last}: give one of each at least")
+    if margins not in MARGINS:
+        raise InputError(f"margins is {margins!r}: give one of {', '.join(MARGINS)}")
+    if sensitivity < 0 or sensitivity & (sensitivity - 1) or sensitivity == 1:
+        raise InputError(f"sensitivity is {sensitivity}: give a power of two from 2 on, or 0 for none")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if out is None else output_folder(Path(out))
         found = search(question, folder, storage, workers, scheduler, levels, progress)
         winner, tried = confirmed(found, by, confirm_dies, last, in_spice, progress)
         data = _data(found, winner, tried, by) | {
+            "margins": [] if winner is None else margins_of(found, winner, margins, workers, scheduler, progress),
+            "margins_by": margins,
+            "sensitivity": {"score": "", "knobs": {}}
+            if winner is None
+            else sensitivity_of(found, winner, sensitivity, workers, scheduler, progress),
             "references": references(found, rivals, progress),
             "command": command,
             "hours": (time.monotonic() - begun) / 3600,
@@ -140,7 +153,7 @@ def _data(found: Found, winner: DesignRecord | None, tried: Sequence[Confirmatio
     failed = {one.number for one in tried if not one.holds}
     searched = sum(one.spent for one in found.records)
     notes = [
-        "seconds and joules are of a whole training by the cost model: steps x mean of a step; parts are those of the plan",
+        "seconds and joules are of a whole training by the cost model: steps x mean of a step",
         f"exact NGD: {score.text(baseline.exact)} with seeds {', '.join(map(str, baseline.seeds))}; the target is "
         f"{score.text(question.target.limit(baseline.exact))}",
         *question.space.notes(),
@@ -168,8 +181,6 @@ def _data(found: Found, winner: DesignRecord | None, tried: Sequence[Confirmatio
         "winner": None if winner is None else winner.index,
         "by": by,
         "confirmation": tried[-1].to_dict() if tried else None,
-        "margins": [],
-        "sensitivity": {"score": "", "knobs": {}},
         "history": [{"seconds_of_search": spent, "hypervolume": volume} for spent, volume in found.history],
         "evaluations_seconds": searched,
         "seeds": list(question.seeds),
@@ -186,8 +197,7 @@ def _design(found: Found, record: DesignRecord, front: bool, failed: bool) -> di
     chosen: list[str] = []
     if record.fidelity == "full" and not record.stopped:
         card, host = split(question.card, design_of(record))
-        cost = pricing.step(card, host, record.reading)
-        parts = {} if cost is None else pricing.parts(cost, pricing.steps_of(host))
+        parts = pricing.parts(card, host, record.reading, record.seconds, record.joules)
         chosen = unsourced(card)
     return {
         "number": record.index,
@@ -215,15 +225,9 @@ def _yield(found: Found, record: DesignRecord) -> dict[str, Any] | None:
         return None
     question = found.question
     each = len(question.seeds)
-    means = [mean(record.runs[place : place + each]) for place in range(0, len(record.runs), each)]
-    met = sum(question.target.is_met(one, found.ladder.baseline.exact) for one in means)
-    return yield_of(met, len(means))
-
-
-def yield_of(met: int, dies: int) -> dict[str, Any]:
-    """With its 95 % interval of C. J. Clopper and E. S. Pearson (Biometrika 26:404, 1934)."""
-    interval = binomtest(met, dies).proportion_ci(method="exact")
-    return {"met": met, "dies": dies, "low": float(interval.low), "high": float(interval.high)}
+    rows = [record.runs[place : place + each] for place in range(0, len(record.runs), each)]
+    exact = found.ladder.baseline.exact
+    return die_yield(rows, lambda score: question.target.is_met(score, exact)).to_dict()
 
 
 def _write_winner(folder: Path, question: Question, winner: DesignRecord) -> None:

@@ -214,8 +214,9 @@ def _without_a_die(found: Found) -> list[dict[str, Any]]:
 
 
 def _as_row(found: Found, name: str, card: DeviceCard, record: DesignRecord) -> dict[str, Any]:
-    cost = found.ladder.pricing.step(card, DesignPoint(), record.reading)
-    parts = {} if cost is None else found.ladder.pricing.parts(cost, found.ladder.pricing.steps)
+    pricing = found.ladder.pricing
+    cost = pricing.step(card, DesignPoint(), record.reading)
+    parts = pricing.parts(card, DesignPoint(), record.reading, record.seconds, record.joules)
     return {
         "name": name, "seconds": record.seconds, "joules": record.joules, "area": record.area,
         "score": mean(record.runs), "parts": parts, "unsourced": unsourced(card),

@@ -153,7 +153,7 @@ class Ladder:
             if self._is_dominated(record, good):
                 found[place] = Outcome(dataclasses.replace(record, stopped=DOMINATED), 0.0)
                 continue
-            loss, limit = one.scores[LOSS], self._loss_limit() * self.baseline.short_loss
+            loss, limit = one.scores[LOSS], self.loss_limit * self.baseline.short_loss
             if loss <= limit or self.target.is_met(one.scores[self.target.score.name], self.baseline.short_score):
                 on[place] = alive[place]
                 found[place] = Outcome(record, 0.0)
@@ -209,7 +209,7 @@ class Ladder:
         seconds, joules = steps * mean([one.seconds for one in found]), steps * mean([one.joules for one in found])
         area = mean([one.area for one in found])
         if not all(map(math.isfinite, (seconds, joules, area))) and job.card is not None:
-            cost = self.pricing.step(job.card, job.point, job.reading, least=record.fidelity == "solve")
+            cost = self.pricing.step(job.card, job.point, job.reading, rounds=0 if record.fidelity == "solve" else None)
             if cost is not None:
                 planned = math.nan if cost.array.area is None else cost.array.area.total
                 seconds, joules, area = (
@@ -226,13 +226,15 @@ class Ladder:
         card, host = split(self.card, design)
         return Job(fidelity, card, host, die, seed, design.reading)
 
-    def _loss_limit(self) -> float:
+    @property
+    def loss_limit(self) -> float:
+        """Of the loss after a short training, over exact NGD's."""
         if self.short_loss is not None:
             return self.short_loss
         score = self.target.score
         if score.percent or score.more_is_better:
             return SHORT_LOSS
-        return float(SHORT_LOSS * max(1.0, self.target.factor)) ** _ERROR_POWER
+        return float(SHORT_LOSS * max(1.0, self.target.target.factor)) ** _ERROR_POWER
 
 
 def split(card: DeviceCard, design: Design) -> tuple[DeviceCard, DesignPoint]:

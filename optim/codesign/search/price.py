@@ -43,18 +43,18 @@ class Pricing:
         """Updates of a whole training of a design."""
         return self.steps if point.steps is None else point.steps
 
-    def step(self, card: DeviceCard, point: DesignPoint, reading: str, least: bool = False) -> StepCost | None:
-        """A step by its plan: refined readings take all their rounds, or none where the least is asked for. None: there is no model of
-        such an array.
+    def step(self, card: DeviceCard, point: DesignPoint, reading: str, rounds: int | None = None) -> StepCost | None:
+        """A step by its plan. None: there is no model of such an array.
 
         Args:
             card: with the design's figures in it. point: with its knobs of host and optimizer.
+            rounds: corrections of a refined reading; None: as many as it may take.
         """
         network, settings = self._network(point), {**self.settings, **point.settings}
         if settings.get("system", "dual") not in ("dual", "auto"):
             return None
-        rounds = 0 if least else int(point.get("refined.rounds", ROUNDS) or 0)
-        plan = ReadingPlan(rounds, bool(point.get("refined.chopped", True))) if reading == "refined" else ReadingPlan()
+        most = int(point.get("refined.rounds", ROUNDS) or 0) if rounds is None else rounds
+        plan = ReadingPlan(most, bool(point.get("refined.chopped", True))) if reading == "refined" else ReadingPlan()
         duration = float(settings["duration"])
         try:
             return Scenario(
@@ -79,10 +79,25 @@ class Pricing:
             self.network, samples=batch, forward=self.network.forward * batch / self.network.samples
         )
 
-    def parts(self, cost: StepCost, steps: int) -> dict[str, dict[str, float]]:
-        """Seconds and joules of a whole training by group."""
-        seconds, joules = cost.groups(), cost.groups(energy=True)
-        return {name: {"seconds": steps * seconds[name], "joules": steps * joules[name]} for name in seconds}
+    def parts(
+        self, card: DeviceCard, point: DesignPoint, reading: str, seconds: float, joules: float
+    ) -> dict[str, dict[str, float]]:
+        """Seconds and joules of a whole training by group, which add up to these totals.
+
+        Shares are those of the plan whose number of corrections comes closest to the time; corrections end early at their tolerance.
+        """
+        most = int(point.get("refined.rounds", ROUNDS) or 0) if reading == "refined" else 0
+        plans = [self.step(card, point, reading, rounds) for rounds in range(most + 1)]
+        steps = self.steps_of(point)
+        known = [one for one in plans if one is not None and one.seconds and one.joules]
+        if not known:
+            return {}
+        cost = min(known, key=lambda one: abs(steps * one.seconds - seconds) if math.isfinite(seconds) else 0.0)
+        of_time, of_energy = cost.groups(), cost.groups(energy=True)
+        return {
+            name: {"seconds": seconds * of_time[name] / cost.seconds, "joules": joules * of_energy[name] / cost.joules}
+            for name in of_time
+        }
 
 
 def unsourced(card: DeviceCard) -> list[str]:

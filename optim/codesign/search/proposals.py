@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from ....circuits.errors import InputError
 from ..knobs.knob import Value
-from .space import READING, Range, Space
+from .space import READING, SearchedKnob, Space
 
 STRATEGIES = ("tpe", "random")
 _INDEX, _OWNER, _ABANDONED, _RECORD = "index", "owner", "abandoned", "record"
@@ -152,7 +152,7 @@ class Proposals:
             return kinds.IntDistribution(int(one.low), int(one.high))
         return kinds.FloatDistribution(one.low, one.high, log=one.log)
 
-    def _range(self, name: str) -> Range:
+    def _range(self, name: str) -> SearchedKnob:
         return next(one for one in self.space.ranges if one.name == name)
 
     def _values(self, params: Mapping[str, Any]) -> dict[str, Value]:

@@ -31,7 +31,7 @@ from .price import Pricing
 from .proposals import Proposals
 from .records import DesignRecord
 from .sent import SentLevels
-from .space import Range, Space, default_space
+from .space import SearchedKnob, Space, default_space
 
 GENERATION = 8
 """Designs that are proposed together."""
@@ -123,7 +123,7 @@ class Found:
 
 
 def make_question(
-    task: Task | str, target: str, *, card: DeviceCard | str | Path, knobs: Mapping[str, Any] | Sequence[Range] | None,
+    task: Task | str, target: str, *, card: DeviceCard | str | Path, knobs: Mapping[str, Any] | Sequence[SearchedKnob] | None,
     fixed: Mapping[str, Any] | None, readings: Sequence[str], dies: Sequence[int], seeds: Sequence[int], steps: int | None,
     batch: int | None, settings: Mapping[str, Any] | None, short: int | None, trials: int, seed: int, generation: int,
     strategy: str, short_loss: float | None, task_settings: Mapping[str, Any] | None = None,
@@ -151,7 +151,9 @@ def make_question(
     if knobs is None:
         space = dataclasses.replace(default_space(base, others), readings=ways)
     else:
-        ranges = [Range.of(name, given) for name, given in knobs.items()] if isinstance(knobs, Mapping) else knobs
+        ranges = (
+            [SearchedKnob.of(name, given) for name, given in knobs.items()] if isinstance(knobs, Mapping) else knobs
+        )
         space = Space(tuple(ranges), others, ways)
     first = space.design(
         {one.name: one.choices[0] if one.choices else one.low for one in space.ranges}, base.technology

@@ -27,7 +27,7 @@ _FREE = {
 
 
 @dataclass(frozen=True)
-class Range:
+class SearchedKnob:
     """The values of a knob that are searched: choices, or all from low to high.
 
     Attributes:
@@ -42,7 +42,7 @@ class Range:
     log: bool = False
 
     @classmethod
-    def of(cls, name: str, given: Any) -> Range:
+    def of(cls, name: str, given: Any) -> SearchedKnob:
         """From a pair (low, high), or a list of values: more or less than two, or words, are choices; a pair in a set-like list too.
 
         Args:
@@ -76,7 +76,7 @@ class Range:
         return cls(knob, (), low, high, knob.log and low > 0)
 
     @classmethod
-    def parse(cls, text: str) -> Range:
+    def parse(cls, text: str) -> SearchedKnob:
         """From "NAME=LOW:HIGH" or "NAME=A,B,C". InputError as `of`."""
         name, equals, values = text.partition("=")
         if not equals:
@@ -125,7 +125,7 @@ class Space:
         ranges: of the knobs. fixed: other knobs, the same for all designs. readings: ways to read a die that are searched.
     """
 
-    ranges: tuple[Range, ...]
+    ranges: tuple[SearchedKnob, ...]
     fixed: Mapping[str, Value] = field(default_factory=dict)
     readings: tuple[str, ...] = READINGS
 
@@ -193,4 +193,4 @@ def default_space(card: DeviceCard, fixed: Mapping[str, Any] | None = None) -> S
     if technology.resistors.pelgrom_coefficient is not None and technology.resistors.area:
         ranges["resistors.area"] = (technology.resistors.area / 10, technology.resistors.area * 4)
     kept = {name: given for name, given in ranges.items() if name not in fixed}
-    return Space(tuple(Range.of(name, given) for name, given in kept.items()), fixed)
+    return Space(tuple(SearchedKnob.of(name, given) for name, given in kept.items()), fixed)

@@ -18,7 +18,7 @@ from thermograd.optim.codesign.outcomes.evaluation import Evaluation
 from thermograd.optim.codesign.search.codesign import codesign
 from thermograd.optim.codesign.search.proposals import Proposals
 from thermograd.optim.codesign.search.result import CodesignResult
-from thermograd.optim.codesign.search.space import Range, Space
+from thermograd.optim.codesign.search.space import SearchedKnob, Space
 
 EXACT = 0.95
 KNOBS = {"adc.bits": (3, 10), "dac.bits": (3, 10), "resistors.bits": (4, 10)}
@@ -75,6 +75,8 @@ def searched(out: Path | None = None, trials: int = 24, **others: Any) -> Codesi
         "steps": 8,
         "batch": 2,
         "confirm_dies": 2,
+        "margins": "none",
+        "sensitivity": 0,
     } | others
     return codesign("digits", TARGET, out=out, trials=trials, **given)
 
@@ -152,7 +154,7 @@ def test_a_search_that_was_stopped_goes_on(whole: tuple[CodesignResult, Path], t
 
 def test_several_processes_on_one_database(tmp_path: Path) -> None:
     """Each has its own designs, and one that begins in the place of a dead one takes over what that had begun."""
-    space = Space(tuple(Range.of(name, given) for name, given in KNOBS.items()))
+    space = Space(tuple(SearchedKnob.of(name, given) for name, given in KNOBS.items()))
     first = Proposals(space, 3, "one", tmp_path, None, 0, 4)
     with Proposals(space, 3, "one", tmp_path, None, 0, 4) as second:
         theirs = second.next(16)
@@ -162,6 +164,22 @@ def test_several_processes_on_one_database(tmp_path: Path) -> None:
         first.close()
         with Proposals(space, 3, "one", tmp_path, None, 0, 4) as third:
             assert [one.values for one in third.next(16)] == [one.values for one in ours]
+
+
+def test_the_specification_of_the_winner() -> None:
+    """Each count of bits may fall by what the winner has to spare; the indices are of the knobs that were searched."""
+    result = searched(trials=8, margins="short", sensitivity=2)
+    winner = result.winner
+    assert winner is not None
+    spare = sum(winner["point"][name] for name in KNOBS) - NEEDED
+    found = {one["knob"]: one for one in result.data["margins"]}
+    assert set(KNOBS) <= set(found)
+    assert "opamp.gain" in found
+    assert "link.word" not in found
+    for name in ("adc.bits", "dac.bits"):
+        assert found[name]["low"] == max(winner["point"][name] - spare, 1)
+    assert math.isnan(found["opamp.gain"]["worst"])  # nothing depends on it
+    assert set(result.data["sensitivity"]["knobs"]) == set(KNOBS)
 
 
 def test_a_target_out_of_reach_has_no_winner(tmp_path: Path) -> None:
@@ -208,6 +226,8 @@ def test_a_winner_must_hold_on_further_dies() -> None:
         ({"strategy": "grid"}, "strategy is 'grid'"),
         ({"knobs": {"tngd.reads": (2, 4)}, "readings": ("refined",)}, "reads 2"),
         ({"storage": "postgresql://me:secret@nowhere.invalid/x"}, r"storage postgresql://me@nowhere"),
+        ({"margins": "long"}, "margins is"),
+        ({"sensitivity": 3}, "a power of two"),
         ({"confirm_dies": 0}, "a confirmation on 0 dies"),
         ({"task_settings": {"hiddens": 3}}, "hiddens"),
     ],
