@@ -12,8 +12,9 @@ judged by, 1 - sum |V_s - V_n|^2 / sum |V_n - V0|^2, over the points within the 
 included, |x - x0| / |x0|. Control: the surrogate of another die.
 
 With thermal noise. One run of ngspice against `SEEDS` of the surrogate: (V_n - mean V_s) / (s sqrt(1 + 1 / SEEDS)) of each cell has the law
-of Student's t, and so a root mean square of sqrt((SEEDS - 1) / (SEEDS - 3)), by which it is divided here; the errors |V - V0| / |V0| likewise. Cells of a
-point share their noise, so that the standard error of that root mean square is by points. Control: s as if noise had 1.3 times the power.
+of Student's t, and so a root mean square of sqrt((SEEDS - 1) / (SEEDS - 3)), by which it is divided here; the errors
+|V - V0| / |V0| likewise. Cells of a point share their noise, so that the standard error of that root mean square is by points. Control: s
+as if noise had 1.3 times the power.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import torch
 from scipy.stats import qmc
 
 from thermograd.devicemodel.card import DeviceCard
-from thermograd.devicemodel.device import Device, Outcome
+from thermograd.devicemodel.device import Outcome
 from thermograd.devicemodel.devices.ideal import IdealDevice
 from thermograd.devicemodel.devices.spice import SpiceDevice
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
@@ -145,7 +146,8 @@ def compare(point: DesignPoint, card: DeviceCard, system: MetSystem, die: int) -
     surrogate, spice = (seen(device, system) for device in (surrogate_of(quiet, False), spice_of(quiet, False)))
     other = seen(surrogate_of(die_at(point, card, die + 1000, 0), False), system)
     if surrogate is None or spice is None:
-        assert surrogate is None and spice is None, "one has a reading, and the other none"
+        if (surrogate is None) != (spice is None):
+            raise RuntimeError(f"{point} on die {die}: of surrogate and ngspice one has a reading, the other none")
         return None
     size = float(np.sum(spice.volts**2))
     off, error = (float(np.sum((spice.volts - one) ** 2)) / size for one in (surrogate.volts, spice.ideal))
@@ -196,17 +198,17 @@ def main() -> None:
             for one in levels[batch].systems(DesignPoint({"tngd.damping": point["tngd.damping"]}))
             if one.step == step
         )
-        system = dataclasses.replace(system, duration=float(point["tngd.duration"]))
+        system = dataclasses.replace(system, duration=point.settings["duration"])
         row = compare(point, cards[name], system, die)
         wires = "yes" if "device.layout" in point else ""
         if row is None:
             print(f"| {name[8:]} | {wires} | {len(system.b)} | no reading | no reading | | | | |", flush=True)
             continue
         rows.append(row)
-        t = f"{math.sqrt(np.mean(row.t**2)):.2f}" if len(row.t) else "clipped"
+        spread = f"{math.sqrt(np.mean(row.t**2)):.2f}" if len(row.t) else "clipped"
         print(
             f"| {name[8:]} | {wires} | {row.unknowns} | {row.errors[0]:.4g} | {row.errors[1]:.4g} | {math.sqrt(row.off):.1e} | "
-            f"{math.sqrt(row.error):.1e} | {t} | {row.seconds:.0f} |",
+            f"{math.sqrt(row.error):.1e} | {spread} | {row.seconds:.0f} |",
             flush=True,
         )
     whole = [row for row in rows if not row.clipped]

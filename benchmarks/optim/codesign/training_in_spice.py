@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python benchmarks/optim/codesign/training_in_spice.py [--dies 1,2,3,4,5] [--steps 200] [--readings bare,refined]
 
-Digits, odd or even, by TNGD in dual systems of 8 unknowns (batch 8): each step's system is programmed on the die, in ngspice on its netlist,
-as a transient with thermal noise, or with --settled as an operating point. Dies are `integrated` made worse (`POINT`), so that they differ.
-For each die the training loss (mean of the last tenth of the steps) by ngspice, by the surrogate with the same seed, and by the surrogate
-with `SEEDS` other seeds of the noise. Agreement: the root mean square difference of ngspice's and the surrogate's loss, against the standard
-deviation of the loss over dies, and against what noise alone does to it. Control: the surrogate of the next die.
+Digits, odd or even, by TNGD in dual systems of 8 unknowns (batch 8): each step's system is programmed on the die, in ngspice on its
+netlist, as a transient with thermal noise, or with --settled as an operating point. Dies are `integrated` made worse (`POINT`), so that
+they differ. For each die the training loss (mean of the last tenth of the steps) by ngspice, by the surrogate with the same seed, and by
+the surrogate with `SEEDS` other seeds of the noise. Agreement: the root mean square difference of ngspice's and the surrogate's loss,
+against the standard deviation of the loss over dies, and against what noise alone does to it. Control: the surrogate of the next die.
 """
 
 from __future__ import annotations
