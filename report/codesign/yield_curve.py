@@ -20,7 +20,7 @@ def threshold(result: CodesignFile) -> float | None:
     if result.limit is not None:
         return result.limit
     try:
-        target = Target.parse(result.target, {result.score.name: result.score.percent})
+        target = Target.parse(result.target, [result.score])
         exact = result.baseline.exact_ngd
         return target.limit(float("nan") if exact is None else exact).value
     except InputError:

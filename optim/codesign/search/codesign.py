@@ -170,6 +170,7 @@ def _data(found: Found, winner: DesignRecord | None, tried: Sequence[Confirmatio
         "format": FORMAT,
         "task": question.training.name,
         "target": question.target.text,
+        "limit": question.target.limit(baseline.exact),
         "score": {"name": score.name, "percent": score.percent, "more_is_better": score.more_is_better},
         "baseline": {"exact_ngd": baseline.exact, "seeds": list(baseline.seeds), "values": list(baseline.values)},
         "knobs": [one.to_dict() for one in question.space.ranges],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ....circuits.errors import InputError
 from ...tasks.task import Score
 from ..yields.target import Target
 
@@ -27,12 +26,8 @@ class Goal:
 
     @classmethod
     def parse(cls, text: str, score: Score) -> Goal:
-        """Read a target. InputError as `Target.parse`, or for the wrong direction."""
-        found = Target.parse(text, {score.name: score.percent})
-        if found.more_is_better != score.more_is_better:
-            more, sign = ("more", ">=") if score.more_is_better else ("less", "<=")
-            raise InputError(f"target {text!r}: of {score.name}, {more} is better: give {sign}")
-        return cls(found, score)
+        """Read a target. InputError as `Target.parse`."""
+        return cls(Target.parse(text, [score]), score)
 
     @property
     def text(self) -> str:

@@ -44,9 +44,9 @@ def test_what_diverged_meets_nothing() -> None:
     [
         ("test_accuracy > exact_ngd", ACCURACY, "of no known form"),
         ("loss <= 1", ERROR, "is unknown"),
-        ("test_accuracy <= 97 %", ACCURACY, "more is better: give >="),
-        ("error >= 0.1", ERROR, "less is better: give <="),
-        ("test_accuracy >= 97", ACCURACY, "write 97 %"),
+        ("test_accuracy <= 97 %", ACCURACY, "more is better: write >="),
+        ("error >= 0.1", ERROR, "less is better: write <="),
+        ("test_accuracy >= 0.97", ACCURACY, "is in percent"),
     ],
 )
 def test_what_is_no_target(text: str, score: Score, words: str) -> None:
