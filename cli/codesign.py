@@ -146,11 +146,13 @@ def codesign(
     from ..optim.codesign.search.codesign import codesign as run
     from ..optim.codesign.search.space import SearchedKnob
     from ..optim.codesign.studies import READINGS
+    from ..report.codesign.page import plotly_script, write_codesign_page
 
     if reading not in ("both", *READINGS):
         raise InputError(f"--reading is {reading!r}: give one of both, {', '.join(READINGS)}")
     if card is not None and technology is not None:
         raise InputError("--card already holds its technology; leave --technology out")
+    plotly_script()  # a missing package is found before the search
     places, repeats = seeds("--dies", dies), seeds("--seeds", training_seeds)
     (chosen, its), folder = _task(task, data), output_folder(out)
     if batch is None and task == "digits":
@@ -187,8 +189,6 @@ def codesign(
             command=_command(),
             progress=lambda stage, done, total: report(f"codesign: {stage}", done, total),
         )
-    from ..report.codesign.page import write_codesign_page
-
     write_codesign_page(found.to_dict(), folder / "codesign.html")
     files = [
         folder / name for name in ("codesign.json", "codesign.html", "winner.toml", "winner-card.json", "winner.json")

@@ -120,10 +120,10 @@ def spice(result: CodesignFile) -> list[str]:
     if check is None or not check.solves:
         note = f" ({result.confirmation.note})" if result.confirmation is not None and result.confirmation.note else ""
         return [f"Nothing was checked in SPICE{note}: all figures here are the surrogate's."]
-    error = f" ± {units.score(check.std, True)}" if check.std is not None else ""
+    error = f" ± {units.fine_share(check.std)}" if check.std is not None else ""
     return [
         f"{check.solves} solve{'s' if check.solves != 1 else ''} of the winner's own training were repeated in ngspice, on the same dies "
-        f"and netlists: relative rms difference to the surrogate {units.score(check.difference, True)}{error}.",
+        f"and netlists: relative rms difference to the surrogate {units.fine_share(check.difference)}{error}.",
         "All else here is the surrogate's; seconds, joules and areas are the cost model's, which ngspice does not check.",
     ]
 

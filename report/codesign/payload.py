@@ -8,7 +8,7 @@ from ...circuits.errors import InputError
 from ...optim.codesign.knobs.registry import knob_named
 from . import units
 from .result_file import CodesignFile, Design, KnobAxis, PartCost, Reference
-from .specification import facts, specification, unsourced_of
+from .specification import facts, heeded, specification, unsourced_of
 from .yield_curve import threshold, yield_curve
 
 MEASURES = ("score", "energy", "time", "area", "yield")
@@ -138,10 +138,11 @@ def _design(design: Design, result: CodesignFile, knobs: dict[str, KnobAxis]) ->
         "area": units.area(design.area) + of_area,
         "yield": f"{share.met} of {share.dies}" if share is not None else units.NONE,
     }
+    point = heeded(design)
     for name, knob in knobs.items():
-        value = design.point.get(name)
+        value = point.get(name)
         values[name] = units.setting(value, knob.unit) if isinstance(value, bool) else value
-        texts[name] = units.setting(value, knob.unit) if name in design.point else units.NONE
+        texts[name] = units.setting(value, knob.unit) if name in point else units.NONE
     return {
         "number": design.number,
         "values": values,

@@ -20,10 +20,16 @@ def specification(design: Design, result: CodesignFile, knobs: dict[str, KnobAxi
     """Rows of title, name, value, how far it can get worse, and by which factor; margins are known of the winner only."""
     margins = {margin.knob: margin for margin in result.margins} if design.number == result.winner else {}
     rows = []
-    for name, value in design.point.items():
+    for name, value in heeded(design).items():
         knob = knobs[name]
         rows.append([knob.title, name, units.setting(value, knob.unit), *_margin(margins.get(name), value, knob.unit)])
     return rows
+
+
+def heeded(design: Design) -> dict[str, Setting]:
+    """The point without what its reading does not heed: a bare one has no refinement."""
+    bare = design.reading == "bare"
+    return {name: value for name, value in design.point.items() if not (bare and name.startswith("refined."))}
 
 
 def _margin(margin: MarginFigure | None, value: Setting, unit: str) -> tuple[str, str]:

@@ -73,6 +73,11 @@ def share(value: Number) -> str:
     return percent(value, 0)
 
 
+def fine_share(value: Number) -> str:
+    """A share in percent to two digits, however small."""
+    return NONE if value is None else f"{significant(100 * value, 2)} %"
+
+
 def times(value: Number) -> str:
     """A factor: 1.8 ×."""
     if value is None:

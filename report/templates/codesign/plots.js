@@ -154,7 +154,7 @@ function drawSensitivity() {
 }
 
 function drawHistory() {
-  if (data.history.length < 2) return;
+  if (data.history.length < 3) return;
   const trace = { x: data.history.map(([at]) => at / 60), y: data.history.map(([, volume]) => volume), type: "scatter", mode: "lines", line: { shape: "hv", color: C.blue, width: 2 } };
   const own = layout({ height: 240, showlegend: false, dragmode: false, xaxis: { title: { text: "search (minutes)" } }, yaxis: { title: { text: "hypervolume" } } });
   Plotly.react("plot-history", [trace], own, { ...CONFIG, displayModeBar: false });

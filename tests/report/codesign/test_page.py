@@ -80,6 +80,15 @@ def test_margins_are_those_of_the_winner_alone():
     assert all(set(map(tuple, of.values())) == {("–", "")} for number, of in rows.items() if number != result.winner)
 
 
+def test_a_bare_design_has_no_figures_of_refinement():
+    data = sample_codesign(designs=2, winner=False)
+    data["designs"][0]["reading"] = "bare"
+    result = checked(data)
+    bare, refined = ({row[1] for row in specification(design, result, knob_axes(result))} for design in result.designs)
+    assert refined - bare == {"refined.chopped"}
+    assert payload(result)["designs"][0]["texts"]["refined.chopped"] == units.NONE
+
+
 def test_a_margin_on_both_sides_is_an_interval():
     both = {
         "knob": "opamp.gbw",
