@@ -1,4 +1,5 @@
 from .batch.die_batch import DieBatch as DieBatch
+from .batch.own_systems import OwnSystems as OwnSystems
 from .calibration.cases import random_system as random_system
 from .calibration.evidence import Calibration as Calibration
 from .calibration.evidence import Comparison as Comparison
@@ -152,6 +153,7 @@ __all__ = [
     "Measurements",
     "Outcome",
     "Outlook",
+    "OwnSystems",
     "PiecewiseConstant",
     "Prior",
     "Probe",

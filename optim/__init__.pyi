@@ -39,6 +39,7 @@ from .training.curvature_systems import CurvatureSystem as CurvatureSystem
 from .training.curvature_systems import RecordingDevice as RecordingDevice
 from .training.curvature_systems import curvature_systems as curvature_systems
 from .training.device_choice import DeviceChoice as DeviceChoice
+from .training.die_trainings import train_dies as train_dies
 from .training.error_budget import training_error_budget as training_error_budget
 from .training.experiment import Experiment as Experiment
 from .training.experiment import Run as Run
@@ -104,6 +105,7 @@ __all__ = [
     "settings_for",
     "squad",
     "train",
+    "train_dies",
     "training_error_budget",
     "value_and_gradient",
     "value_gradient_laplacian",

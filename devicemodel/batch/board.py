@@ -235,7 +235,7 @@ def _response(law: StackedLaw, noise: Noise, noisy: bool) -> tuple[np.ndarray, _
     if duration == 0 or not len(every):
         return every, _Response(eye.expand_as(law.drift), None, RunNoise(), law.driven, law.pushed)
     if math.isinf(duration) and not noisy:
-        held = np.flatnonzero(_positive(-law.drift, torch.ones_like(law.capacitance)))
+        held = np.flatnonzero(positive(-law.drift, torch.ones_like(law.capacitance)))
         move, added = None, RunNoise()
     else:
         held, move, added = _transition(law, noise, noisy)
@@ -315,12 +315,12 @@ def _stable(law: StackedLaw) -> np.ndarray:
     """(dies,) what `AnalogProgram.is_stable` says of each; False for a law that is not finite."""
     fine = _finite(*law.tensors().values())
     if law.active:
-        return fine & _positive(law.conductance, law.capacitance)
+        return fine & positive(law.conductance, law.capacitance)
     compared = [comparison_matrix(one) for one in law.conductance.detach().double().numpy()]
     return fine & _definite(torch.from_numpy(np.stack(compared)))
 
 
-def _positive(matrix: Tensor, effective_capacitance: Tensor) -> np.ndarray:
+def positive(matrix: Tensor, effective_capacitance: Tensor) -> np.ndarray:
     """(dies,) whether effective_capacitance^-1 matrix has eigenvalues of positive real part alone; False where an entry is not finite."""
     positive = _definite(matrix)
     for k in np.flatnonzero(~positive & _finite(matrix, effective_capacitance)):

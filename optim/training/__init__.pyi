@@ -2,6 +2,7 @@ from .curvature_systems import CurvatureSystem as CurvatureSystem
 from .curvature_systems import RecordingDevice as RecordingDevice
 from .curvature_systems import curvature_systems as curvature_systems
 from .device_choice import DeviceChoice as DeviceChoice
+from .die_trainings import train_dies as train_dies
 from .error_budget import training_error_budget as training_error_budget
 from .experiment import Experiment as Experiment
 from .experiment import Run as Run
@@ -46,5 +47,6 @@ __all__ = [
     "settings_for",
     "solve_cost",
     "train",
+    "train_dies",
     "training_error_budget",
 ]

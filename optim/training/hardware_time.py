@@ -109,7 +109,11 @@ def measured_network(
 
 
 def modelled_cost(
-    optimizer: Optimizer, network: Network, step: int, host: DigitalHost | None = None
+    optimizer: Optimizer,
+    network: Network,
+    step: int,
+    host: DigitalHost | None = None,
+    record: StepRecord | None = None,
 ) -> StepCost | None:
     """Time and energy of the optimizer's latest step, part by part; None for what has no model.
 
@@ -119,11 +123,12 @@ def modelled_cost(
 
     Args:
         step: its number, from 0. host: None: `DigitalHost()`.
+        record: of another step of such an optimizer; None: of its latest one.
     """
     host = host or DigitalHost()
     if not isinstance(optimizer, NaturalGradient):
         return _digital(digital_step.first_order(network.work(1)), 0.0, host)
-    record, again = optimizer.last, 0.0
+    record, again = record or optimizer.last, 0.0
     if isinstance(optimizer.policy, LevenbergMarquardt):
         again += digital_step.PRODUCT + (not optimizer.config.line_search)
     again = (again + record.trials) * network.work(1).forward_flops
