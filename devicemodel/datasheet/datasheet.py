@@ -175,9 +175,7 @@ def _figures(
 
     values = {name: placed([[one.values[name] for one in dies] for dies in readings]) for name in readings[0][0].values}
     values["settling"] = placed([one.seconds for one in needs])
-    values |= {
-        name: placed([[getattr(one, name)] for one in needs]) for name in ("damping_law", "amplifier_power", "area")
-    }
+    values |= {name: placed([[getattr(one, name)] for one in needs]) for name in ("damping_law", "standby", "area")}
     why = {"area": next((one.no_area for one in needs if one.no_area), "")}
     if not np.isfinite(values["damping_law"]).any():
         why["damping_law"] = _no_damping(needs)

@@ -47,6 +47,7 @@ _PRICES = (
     "adc.figure_of_merit",
     "opamp.power",
     "opamp.supply",
+    "opamp.standby",
 )
 _SPEED = ("resistors.unit", "capacitors.unit", "opamp.gain", "opamp.gbw", "opamp.second_pole", "card.leak", "card.lag")
 _RATES = (*_SPEED, "link.rate", "link.word", "dac.rate", "adc.rate")
@@ -69,11 +70,11 @@ FIGURES: dict[str, FigureKind] = {
     "energy_bare": FigureKind("energy of a bare solve, without the host", "J", COST, _PRICES),
     "energy_refined": FigureKind("energy of a refined solve, without the host", "J", COST, _PRICES),
     "energy_host": FigureKind("energy of the host in a refined solve", "J", COST, ("host",)),
-    "amplifier_power": FigureKind(
-        "power of the amplifiers at rest",
+    "standby": FigureKind(
+        "power of the amplifiers while the array waits",
         "W",
-        "their number times `opamp.power`",
-        ("opamp.power",),
+        "their number times opamp.standby",
+        ("opamp.standby",),
         False,
     ),
     "area": FigureKind("area of array and converters", "m²", "sum of the parts' areas", ("area",), False),

@@ -1,8 +1,8 @@
 """What the figures of a data sheet rest on: each figure of the technology that is stated, with its kind and source.
 
 A figure of a preset that was made from a foundry's models has the source that the preset's record names, as long as it has the record's
-value. An area names its own. Every other figure is "stated": whoever wrote the technology states it, in one sentence for all of them. A
-price that is 0 is "not stated", and what it would add is missing in the total.
+value. An area names its own, and prices have those of the cost model (`cost.prices`). Every other figure is "stated": whoever wrote the
+technology states it, in one sentence for all of them. A price that is 0 is "not stated", and what it would add is missing in the total.
 """
 
 from __future__ import annotations
@@ -16,19 +16,11 @@ from ...circuits.technology.provenance import Figure
 from ...circuits.technology.technology import Technology
 from ..card import DeviceCard
 from ..cost.digital_host import DigitalHost
+from ..cost.prices import PriceUse, prices_of
 from ..estimate import Estimate
 from .corners import Corner
 
 STATED, NOT_STATED = "stated", "not stated"
-PRICES = (
-    "resistors.write_energy",
-    "link.energy",
-    "dac.figure_of_merit",
-    "adc.figure_of_merit",
-    "opamp.power",
-    "opamp.supply",
-)
-"""Of which 0 means that nobody says."""
 _PARTS = ("resistors", "capacitors", "inductors", "opamp", "switches", "wires", "dac", "adc", "link", "thermal", "area")
 _TEXT = ("source", "ladder")
 
@@ -63,6 +55,7 @@ def origins_of(card: DeviceCard, corners: Mapping[str, Corner], calibrated: bool
     known = {} if record is None else {figure: (value, kind, what) for figure, value, kind, what in record.rows()}
     said = technology.source or "the technology names no source"
     ideal = Technology()
+    prices = {price.figure: price for price in prices_of(technology, DigitalHost())}
     for part in _PARTS:
         values = getattr(technology, part)
         for field in () if values is None else type(values).model_fields:
@@ -73,9 +66,10 @@ def origins_of(card: DeviceCard, corners: Mapping[str, Corner], calibrated: bool
             default = None if part == "area" else getattr(getattr(ideal, part), field)
             if field in _TEXT:
                 continue
+            if path in prices:
+                found.append(_priced(prices[path]))
+                continue
             if value == default and path not in known:
-                if path in PRICES:
-                    found.append(Origin(path, value, NOT_STATED, "counts as nothing"))
                 continue
             shown = f"{len(value)} records" if isinstance(value, tuple) else value
             there = known.get(path)
@@ -103,16 +97,16 @@ def origins_of(card: DeviceCard, corners: Mapping[str, Corner], calibrated: bool
             else ""
         )
         found.append(Origin(f"corner.{name}", text or ("figures" if moved else "typical"), corner.kind, corner.source))
-    host = DigitalHost()
-    for name, source in {
-        "rate": "30 % of the 19.5 TFLOP/s of an A100's data sheet",
-        "power": "an A100's data sheet",
-        "bandwidth": "an A100's data sheet (40 GB)",
-        "idle_power": "nvidia-smi of four A100-SXM4-40GB at 0 % utilization; devicemodel/cost/digital_host.py",
-    }.items():
-        kind = "measured" if name == "idle_power" else "published"
-        found.append(Origin(f"host.{name}", getattr(host, name), kind, source))
-    return found
+    return found + [_priced(price) for name, price in prices.items() if name.startswith("host.")]
+
+
+def _priced(price: PriceUse) -> Origin:
+    """A price of the cost model, with its source or what is wrong with that."""
+    if price.free:
+        return Origin(price.figure, price.value, NOT_STATED, "counts as nothing")
+    if price.doubt:
+        return Origin(price.figure, price.value, STATED, price.doubt)
+    return Origin(price.figure, price.value, price.kind, price.source)
 
 
 def behind(origins: Iterable[Origin], rests_on: Iterable[str]) -> list[Origin]:

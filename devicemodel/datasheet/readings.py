@@ -120,7 +120,7 @@ class Settled:
         seconds: settling time of each die, s; inf: it does not settle. tau: s.
         obstacle: why there is no circuit; "": there is one.
         damping_law: smallest one of dies like these, over the largest eigenvalue; nan: no law; inf: none. wall: what sets it.
-        area: m^2; nan: not known. no_area: why. amplifier_power: W that the amplifiers take at rest.
+        area: m^2; nan: not known. no_area: why. standby: W that the amplifiers take while the array waits.
     """
 
     seconds: tuple[float, ...]
@@ -130,7 +130,7 @@ class Settled:
     wall: str
     area: float
     no_area: str
-    amplifier_power: float
+    standby: float
 
 
 def settled(task: Task) -> Settled:
@@ -142,7 +142,7 @@ def settled(task: Task) -> Settled:
     except UnrealisableError as error:
         missing = (math.nan,) * len(conditions.dies)
         return Settled(missing, math.nan, str(error), damping, wall, math.nan, str(error), math.nan)
-    why = no_area(nominal)
+    why, opamp = no_area(nominal), card.technology.opamp
     array = compiled_array(nominal)
     if task.each_die:
         programs = [task.on_die(nominal, seed) for seed in conditions.dies]
@@ -157,7 +157,7 @@ def settled(task: Task) -> Settled:
         wall,
         math.nan if why else program_area(nominal).total,
         why,
-        array.amplifiers * card.technology.opamp.power,
+        array.amplifiers * (opamp.power if opamp.standby is None else opamp.standby),
     )
 
 

@@ -107,8 +107,8 @@ def test_an_edited_figure_loses_its_source() -> None:
     origins = {one["figure"]: one["kind"] for one in found["origins"]}
     assert (origins["opamp.power"], origins["link.energy"], origins["dac.figure_of_merit"]) == (
         "stated",
-        "stated",
-        "published",
+        "not stated",
+        "projected",
     )
     assert figure(found, "energy_bare")["unsourced"] == ["opamp.power", "link.energy"]
 
