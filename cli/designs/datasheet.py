@@ -89,7 +89,7 @@ def datasheet(
         Path | None,
         typer.Option(
             "--specification",
-            help="TOML file of limits, [[limit]] with figure and max or min; exit code 1 if one is not met.",
+            help="TOML file of limits, each a table `limit` with figure and max or min; exit code 1 if one is not met.",
             metavar="FILE",
         ),
     ] = None,

@@ -256,10 +256,11 @@ def _remarks(
 ) -> list[str]:
     found = []
     beyond = Counter(text for dies in readings for one in dies for text in one.violations)
-    kinds: dict[str, str] = {}
-    for text in beyond:
-        kinds.setdefault(text.split(" of ")[0] if text.startswith("a die") else text, text)
-    found += [f"outside of what the card was calibrated for: {text}" for text in kinds.values()]
+    warm = [text for text in beyond if text.startswith("a die of")]
+    others = [text for text in beyond if not text.startswith("a die of")]
+    # Of all temperatures the first and the last.
+    ends = dict.fromkeys((warm[0], warm[-1])) if warm else ()
+    found += [f"outside of what the card was calibrated for: {text}" for text in (*others, *ends)]
     obstacles = dict.fromkeys(one.obstacle for one in needs if one.obstacle)
     found += [f"cannot be built: {text}" for text in obstacles]
     growing = sum(math.isinf(value) for one in needs for value in one.seconds)

@@ -54,6 +54,10 @@ def origins_of(card: DeviceCard, corners: Mapping[str, Corner], calibrated: bool
     record = RECORDS.get(technology.name)
     known = {} if record is None else {figure: (value, kind, what) for figure, value, kind, what in record.rows()}
     said = technology.source or "the technology names no source"
+    made = ", ".join(
+        f"{name} {value}" for name, value in card.provenance.items() if name in ("simulator", "thermograd", "command")
+    )
+    fitted = f"fitted to {made or 'runs of a circuit'}"
     ideal = Technology()
     prices = {price.figure: price for price in prices_of(technology, DigitalHost())}
     for part in _PARTS:
@@ -76,19 +80,14 @@ def origins_of(card: DeviceCard, corners: Mapping[str, Corner], calibrated: bool
             own = values.source if part == "thermal" and values.source else said
             if there is not None and there[0] == shown:
                 found.append(Origin(path, shown, there[1], there[2]))
+            elif calibrated and part in ("dac", "adc") and there is not None:
+                found.append(Origin(path, shown, "simulated", fitted))
             else:
                 found.append(Origin(path, shown, STATED, own))
     if calibrated:
-        made = ", ".join(
-            f"{name} {value}"
-            for name, value in card.provenance.items()
-            if name in ("simulator", "thermograd", "command")
-        )
         for name, value in card:
             if isinstance(value, Estimate):
-                found.append(
-                    Origin(f"card.{name}", value.value, "simulated", f"fitted to {made or 'runs of a circuit'}")
-                )
+                found.append(Origin(f"card.{name}", value.value, "simulated", fitted))
     for name, corner in corners.items():
         moved = len(corner.at) or len(corner.figures)
         text = (

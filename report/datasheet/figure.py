@@ -43,6 +43,11 @@ def datasheet_plot(sheet: dict[str, Any], workload: str | None = None) -> Figure
         _panel(ax, found[key], sheet, label, scale, limits.get(key))
     for ax in grid[len(panels) :]:
         ax.set_visible(False)
+    if len(sheet["conditions"]["corners"]) > 1:
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside upper right", ncols=len(labels), handlelength=0.8, columnspacing=1.0
+        )
     return figure
 
 
@@ -76,11 +81,9 @@ def _panel(
         if low < bound < 4 * high:
             ax.set_ylim(low, max(high, 1.05 * bound))
             ax.axhline(bound, color=BLACK, linewidth=0.9, linestyle=(0, (4, 2)))
-            label_ends(ax, [(bound, "limit", BLACK)])
+            label_ends(ax, [(bound, "limit" if limit["of"] == "worst" else "limit of typ", BLACK)])
     ax.set_xticks(np.arange(len(celsius)), [f"{one:g} °C".replace("-", "−") for one in celsius])
     ax.set_xlim(-0.6, len(celsius) - 0.4)
     ax.set_title(label)
     ax.grid(axis="y", color=PALE, linewidth=0.6)
     ax.set_axisbelow(True)
-    if len(corners) > 1:
-        ax.legend(loc="best", ncols=len(corners), handlelength=0.8, columnspacing=1.0)
