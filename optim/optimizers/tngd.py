@@ -48,10 +48,20 @@ from .config import BETAS, EPS, NaturalGradientConfig, Update
 from .damping import Damping
 from .options.path import Taken
 from .options.redirected import RedirectedFactor
-from .readings.arguments import EMA_DECAY, FACTORED, READ_INTERVAL, SYSTEMS, check_system, checked_readings, devices_of
+from .readings.arguments import (
+    EMA_DECAY,
+    FACTORED,
+    READ_INTERVAL,
+    SYSTEMS,
+    check_old_curvature,
+    check_system,
+    checked_readings,
+    devices_of,
+)
 from .readings.dual_remainder import check_settled, read_with
+from .readings.old_curvature import OldCurvature
 from .readings.readers import Readers, arrays, one_device
-from .readings.reading import ROUNDS, TOLERANCE, Answer, as_it_is, averaged, refined
+from .readings.reading import ROUNDS, TOLERANCE, Answer, as_it_is, averaged, direction_of, refined
 from .step import Direction, Spent, usable
 
 if TYPE_CHECKING:
@@ -93,6 +103,9 @@ class TNGD(NaturalGradient):
             residuals of the step's own system (`Refined`, which takes it as well); what does not converge so is programmed. For refined
             readings of what changes slowly: system="primal", or "kfac" with a sequence of devices. Dual cells stand for the outputs of
             one batch, and layers that take turns on one device leave no program there. A resumed run programs at its first step.
+        curvature_age, curvature_every: a, m: the curvature is that of the latest of the steps 0, m, 2 m, ... that is at least a steps ago,
+            the gradient that of the step: asynchrony as published, which lets host, link and array work at the same time
+            (`devicemodel.cost.schedule`). For system="primal"; a resumed run begins anew with them.
 
     A refined reading that does not converge is tried again with 4 and 16 times the damping; if that fails, too, the step is the gradient
     divided by the largest row sum of |A| (`last.retries`, `last.reading`). A bare step with a reading that the drive clipped is taken. One
@@ -120,6 +133,8 @@ class TNGD(NaturalGradient):
         reading: Literal["auto", "refined", "bare"] = "auto",
         factored_damping: bool = True,
         program_every: int = 1,
+        curvature_age: int = 0,
+        curvature_every: int = 1,
         *,
         curvature: CurvatureKind = "ggn",
         mc_samples: int = 1,
@@ -141,6 +156,7 @@ class TNGD(NaturalGradient):
             duration, delay_time, reset, reads, read_interval, device, system, reading, factored_damping, program_every
         )
         check_system(system, ema_decay, reset, spring, geodesic, plan.program_every)
+        check_old_curvature(curvature_age, curvature_every, system, geodesic, plan.program_every)
         config = NaturalGradientConfig(
             curvature, mc_samples, seed, update, momentum, weight_decay, betas, eps, clip, process_group,
             line_search, spring, geodesic,
@@ -153,6 +169,8 @@ class TNGD(NaturalGradient):
         self.device = self._devices[0]
         self.reading, self.program_every = plan.reading, plan.program_every
         self.factored_damping = factored_damping
+        self.curvature_age, self.curvature_every = curvature_age, curvature_every
+        self._old = self._new_old()
         self._readers = self._new_readers()
         self._settled = False
         self._carried = False  # whether the device holds a state of the run so far
@@ -174,8 +192,21 @@ class TNGD(NaturalGradient):
         for one, state in zip(self._devices, states, strict=True):
             one.load_state_dict(state)
         # Programs are no part of a state.
-        self._readers = self._new_readers()
+        self._readers, self._old = self._new_readers(), self._new_old()
         self._carried = bool(state_dict["carried"])
+
+    @property
+    def keeps_programs(self) -> bool:
+        """Whether a step depends on earlier ones by more than its state: on programs, or on their curvature."""
+        return self.program_every > 1 or self.curvature_age > 0 or self.curvature_every > 1
+
+    @property
+    def forms_curvature(self) -> bool:
+        """Whether the latest step formed a curvature."""
+        return self._old.fresh
+
+    def _new_old(self) -> OldCurvature[Systems]:
+        return OldCurvature(self.curvature_age, self.curvature_every)
 
     def _new_readers(self) -> list[Readers]:
         if len(self._devices) > 1:
@@ -229,7 +260,7 @@ class TNGD(NaturalGradient):
         else:
             check_settled(damping, math.isinf(self.duration) or self._refines(damping))
             x, found = read_with(factor, rest, damping, system_at, self._read)
-        return _direction_of(x, found, factor.cells, Spent.now().since(start))
+        return direction_of(x, found, factor.cells, Spent.now().since(start))
 
     def _dual_system(self, factor: Factor, damping: float) -> Systems | None:
         """K with a damping, by its products where a law needs no entry of it; None if K is not finite."""
@@ -254,6 +285,7 @@ class TNGD(NaturalGradient):
         system_at = self._systems(factor, damping, self._primal_system)
         if system_at is None or not all_finite(g):
             return Direction(None, Outcome.NOT_FINITE, g.numel())
+        system_at = self._old.serve(system_at)
         start = Spent.now()
         fresh = self.reset or not self._carried
         found = self._read(system_at, g, damping, g if fresh else None)
@@ -269,7 +301,7 @@ class TNGD(NaturalGradient):
         if found.applies:
             pieces = found.x.split([part.numel() for part in gradient])
             x = [piece.reshape(part.shape) for piece, part in zip(pieces, gradient, strict=True)]
-        return _direction_of(x, found, g.numel(), spent)
+        return direction_of(x, found, g.numel(), spent)
 
     def _primal_system(self, factor: Factor, damping: float) -> Systems | None:
         """C with a damping, by its products or by its factors; None if they are not finite."""
@@ -302,9 +334,9 @@ class TNGD(NaturalGradient):
                 total = self._read(block.system, g, damping, g, readers).after(total)
             spent, cells = spent.and_also(Spent.now().since(start)), cells + len(g)
             if not total.applies:
-                return _direction_of(None, total, cells, spent)
+                return direction_of(None, total, cells, spent)
             block.scatter(total.x, found)
-        return _direction_of(found, total, cells, spent)
+        return direction_of(found, total, cells, spent)
 
     def _read_columns(self, block: KroneckerBlock, g: Tensor, damping: float, readers: Readers) -> Answer:
         """A layer's reading by its factors."""
@@ -366,22 +398,3 @@ class TNGD(NaturalGradient):
         if self._refines(damping):
             return refined(refining, system_at, b, damping, self.duration)
         return averaged(device, system, b, self.duration, x0, self.reads, self.read_interval)
-
-
-def _direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: Spent) -> Direction:
-    """The direction x with what its answer took."""
-    return Direction(
-        x,
-        answer.outcome,
-        cells,
-        answer.seconds,
-        answer.attempts,
-        spent.seconds,
-        spent.processor,
-        reading=answer.reading,
-        retries=answer.retries,
-        rounds=answer.rounds,
-        residual=answer.residual,
-        products=answer.products,
-        programmings=answer.programmings,
-    )

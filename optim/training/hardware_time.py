@@ -245,10 +245,16 @@ def _(
     planned = _array("dual" if dual else "factored", network.parameters, sources, technology, fabric)
     if planned is None:
         return None
-    digital = (network.work(sources).derivatives(planned[0]) + again) / host.rate
+    work = network.work(sources)
+    formed = optimizer.forms_curvature
+    digital = ((work.derivatives(planned[0]) if formed else work.gradient_flops) + again) / host.rate
     refined = record.reading in ("refined", "gradient")
     taken = _Reading(
-        refined, max(1, record.attempts), record.analog_seconds, record.products, record.programmings if refined else 1
+        refined,
+        max(1, record.attempts),
+        record.analog_seconds,
+        record.products,
+        record.programmings if refined else int(formed),
     )
     sizes = network.parameters, sources
     return _with_array(optimizer.device, technology, planned, sizes, taken, record.damping, digital, host)

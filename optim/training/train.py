@@ -137,7 +137,8 @@ def train(
         evaluate_every: steps between evaluations of the score (also at step 0 and at the end); 0: at the end only.
         checkpoint: file to save to; if it exists, the run is resumed from it, bit for bit.
         checkpoint_every: steps between saves (also at the end), 100 by default; with a checkpoint only. Where programs are kept over
-            several steps (`TNGD(program_every=...)`), the step after a save programs anew, and the interval is part of what a run is.
+            several steps (`TNGD(program_every=...)`, `curvature_age`, `curvature_every`), the step after a save programs anew, and the
+            interval is part of what a run is.
         settings: of a named optimizer, in place of those of `settings_for`.
         schedule: of the learning rate, of `SCHEDULES`; None: the "schedule" of the settings, or "constant". All but "constant" make the
             number of steps part of what a run is: it cannot be resumed with another one.
@@ -188,7 +189,7 @@ def train(
         trained = [p for p in network.parameters() if p.requires_grad]
         chosen = make_optimizer(optimizer, trained, device, taken) if isinstance(optimizer, str) else optimizer(trained)
         identity["device"] = _identity(getattr(chosen, "device", None))
-        if path is not None and getattr(chosen, "program_every", 1) > 1:
+        if path is not None and getattr(chosen, "keeps_programs", False):
             identity["checkpoint_every"] = checkpoint_every  # a device programs its next system after each save
         sizes = measured_network(network, lambda twin: task.closure(twin, 0, batch, seed))
         rates = [group["lr"] for group in chosen.param_groups]
@@ -304,7 +305,7 @@ def _save(path: Path, identity: dict[str, Any], model: nn.Module, optimizer: Opt
         "random": torch.get_rng_state(),
     }
     write_file(path, lambda temporary: torch.save(state, temporary))
-    if getattr(optimizer, "program_every", 1) > 1:
+    if getattr(optimizer, "keeps_programs", False):
         # Programs are no part of a state. So that a resumed run and one without a stop are the same, both program the next system.
         optimizer.load_state_dict(state["optimizer"])
 

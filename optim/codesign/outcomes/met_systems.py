@@ -23,7 +23,7 @@ LARGEST = 4096
 """Unknowns of a system that is written out: 128 MiB."""
 KEPT = 24
 """Trainings whose systems a process keeps."""
-_OF_DEVICES = ("reads", "read_interval", "delay_time", "reset", "program_every")
+_OF_DEVICES = ("reads", "read_interval", "delay_time", "reset", "program_every", "curvature_age", "curvature_every")
 """Settings of TNGD without a meaning for an exact solution."""
 
 

@@ -27,7 +27,17 @@ from .sent import LevelChoice, SentLevel
 EXACT = "exact NGD"
 """Device of the rows that dies are compared with."""
 _PROTOCOL = tuple(
-    f"tngd.{name}" for name in ("duration", "delay_time", "reset", "reads", "read_interval", "program_every")
+    f"tngd.{name}"
+    for name in (
+        "duration",
+        "delay_time",
+        "reset",
+        "reads",
+        "read_interval",
+        "program_every",
+        "curvature_age",
+        "curvature_every",
+    )
 )
 """Of the optimizer, how it reads a device; exact NGD has none of it."""
 

@@ -116,6 +116,27 @@ def check_system(
         )
 
 
+def check_old_curvature(age: int, every: int, system: str, geodesic: float | None, program_every: int) -> None:
+    """InputError for a curvature of earlier steps where it has no meaning."""
+    if not isinstance(age, int) or isinstance(age, bool) or age < 0:
+        raise InputError(f"curvature_age is {age!r}: give a number of steps >= 0")
+    check_count("curvature_every", every, "steps")
+    if age == 0 and every == 1:
+        return
+    given = f"curvature_age is {age}, curvature_every {every}"
+    if system != "primal":
+        why = (
+            "dual cells stand for the outputs of one batch"
+            if system == "dual"
+            else "factors are moving averages already"
+        )
+        raise InputError(f'{given} with system="{system}": {why}; give system="primal", or leave them out')
+    if geodesic is not None or program_every > 1:
+        raise InputError(
+            f"{given} with geodesic {geodesic}, program_every {program_every}, which take the step's own curvature: leave one out"
+        )
+
+
 def devices_of(device: Any) -> Any:
     """The device, or devices, of what stands for them, such as cards; see `as_device`. None stays."""
     if device is None:

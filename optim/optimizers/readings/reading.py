@@ -19,7 +19,7 @@ from ....devicemodel.device import Device, Outcome, Solution, worst
 from ....devicemodel.host.kronecker_columns import KroneckerColumns
 from ....devicemodel.host.refine import Refined
 from ....devicemodel.systems import norm_bound
-from ..step import Reading, usable
+from ..step import Direction, Reading, Spent, usable
 
 TOLERANCE, ROUNDS = 1e-2, 8
 """Of a refined reading: |b - A x| / |b|, and the most corrections for it."""
@@ -160,3 +160,22 @@ def refined(
         if found.outcome in (Outcome.OK, Outcome.EXTRAPOLATED):
             return total
     return dataclasses.replace(total, x=b / norm_bound(system_at(damping)), reading="gradient")
+
+
+def direction_of(x: list[Tensor] | None, answer: Answer, cells: int, spent: Spent) -> Direction:
+    """The direction x with what its answer took."""
+    return Direction(
+        x,
+        answer.outcome,
+        cells,
+        answer.seconds,
+        answer.attempts,
+        spent.seconds,
+        spent.processor,
+        reading=answer.reading,
+        retries=answer.retries,
+        rounds=answer.rounds,
+        residual=answer.residual,
+        products=answer.products,
+        programmings=answer.programmings,
+    )

@@ -29,6 +29,8 @@ BESIDE = {
     "tngd.ema_decay": {"system": "kfac"},
     "tngd.factored_damping": {"system": "kfac"},
     "tngd.program_every": {"system": "primal"},
+    "tngd.curvature_age": {"system": "primal"},
+    "tngd.curvature_every": {"system": "primal"},
     "tngd.mc_samples": {"curvature": "mc-fisher"},
     "tngd.eps": {"update": "adam"},
     "readout.interval": {"reads": 2},
