@@ -16,7 +16,7 @@ from ..template import page_from
 from . import answer, payload
 from .references import REFERENCE_HEADS, references
 from .result_file import CodesignFile, checked, read_result
-from .specification import HEADS, MARGIN_MEANING, facts, specification
+from .specification import HEADS, facts, margin_meaning, specification
 
 _SCRIPTS = ("filter.js", "designs.js", "plots.js", "page.js")
 
@@ -55,7 +55,7 @@ def page_of(result: CodesignFile, plotly: str) -> str:
         facts=facts(winner, result) if winner else [],
         heads=HEADS,
         specification=specification(winner, result, knobs) if winner else [],
-        margin_meaning=MARGIN_MEANING,
+        margin_meaning=margin_meaning(result),
         columns=columns,
         axes=payload.first_axes(result),
         example=payload.example_filter(result),

@@ -19,6 +19,7 @@ FIDELITIES = {"solve": "error of a solve", "short": "short training", "full": "w
 def payload(result: CodesignFile) -> dict[str, Any]:
     """Plain data, finite numbers only, all text ready: the script formats nothing that Python has not."""
     knobs = knob_axes(result)
+    turned = {name for design in result.designs for name in design.point}
     return {
         "score": {
             "name": result.score.name,
@@ -28,7 +29,7 @@ def payload(result: CodesignFile) -> dict[str, Any]:
         "exact": result.baseline.exact_ngd,
         "threshold": threshold(result),
         "winner": result.winner,
-        "columns": _columns(result, knobs),
+        "columns": _columns(result, {name: knob for name, knob in knobs.items() if name in turned}),
         "designs": [_design(design, result, knobs) for design in result.designs],
         "references": [_reference(reference, result) for reference in result.references],
         "sensitivity": sensitivity(result, knobs),
@@ -38,13 +39,12 @@ def payload(result: CodesignFile) -> dict[str, Any]:
 
 
 def knob_axes(result: CodesignFile) -> dict[str, KnobAxis]:
-    """The knobs by name: those of the search, then those that only points have."""
+    """The knobs by name: those of the search, then those that only points, margins or sensitivities have."""
     found = {knob.name: knob for knob in result.knobs}
-    for design in result.designs:
-        for name in design.point:
-            if name not in found:
-                found[name] = _known(name)
-    return found
+    others = [name for design in result.designs for name in design.point]
+    others += [margin.knob for margin in result.margins]
+    others += list(result.sensitivity.knobs) if result.sensitivity is not None else []
+    return found | {name: _known(name) for name in dict.fromkeys(others) if name not in found}
 
 
 def _known(name: str) -> KnobAxis:

@@ -146,6 +146,7 @@ class SensitivityFigure(_Part):
     """Sobol indices of a score by knob."""
 
     score: str
+    note: str = ""
     knobs: dict[str, Indices] = Field(default_factory=dict)
 
 
@@ -182,6 +183,7 @@ class CodesignFile(_Part):
     winner: int | None = None
     confirmation: Confirmation | None = None
     margins: tuple[MarginFigure, ...] = ()
+    margins_by: str = ""
     sensitivity: SensitivityFigure | None = None
     references: tuple[Reference, ...] = ()
     history: tuple[SearchPoint, ...] = ()

@@ -10,17 +10,31 @@ from .result_file import CodesignFile, Design, KnobAxis, MarginFigure, Setting
 HEADS = ("figure", "value", "holds to", "margin")
 """Heads of `specification`, whose rows begin with the knob's title and its name."""
 
-MARGIN_MEANING = (
+MEANING = (
     "Holds to: how far this figure alone can get worse before the target is missed, and by which factor. With all of them at their ends "
     "the target is missed."
 )
+_BY = {
+    "short": " Sought with short trainings of one die, whose loss must stay within the search's limit.",
+    "full": " Sought with whole trainings of one die.",
+}
+
+
+def margin_meaning(result: CodesignFile) -> str:
+    """What the margins are, and by which trainings they were found."""
+    return MEANING + _BY.get(result.margins_by, "")
 
 
 def specification(design: Design, result: CodesignFile, knobs: dict[str, KnobAxis]) -> list[list[str]]:
-    """Rows of title, name, value, how far it can get worse, and by which factor; margins are known of the winner only."""
+    """Rows of title, name, value, how far it can get worse, and by which factor.
+
+    Margins are known of the winner only; its figures that were not searched stand below those that were.
+    """
     margins = {margin.knob: margin for margin in result.margins} if design.number == result.winner else {}
+    point = heeded(design)
+    values = point | {name: margin.value for name, margin in margins.items() if name not in point}
     rows = []
-    for name, value in heeded(design).items():
+    for name, value in values.items():
         knob = knobs[name]
         rows.append([knob.title, name, units.setting(value, knob.unit), *_margin(margins.get(name), value, knob.unit)])
     return rows

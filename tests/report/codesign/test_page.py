@@ -15,7 +15,7 @@ from thermograd.report.codesign import answer, units
 from thermograd.report.codesign.page import page_of, script_data, write_codesign_page
 from thermograd.report.codesign.payload import knob_axes, payload
 from thermograd.report.codesign.result_file import checked, read_result
-from thermograd.report.codesign.specification import specification
+from thermograd.report.codesign.specification import margin_meaning, specification
 from thermograd.report.codesign.yield_curve import threshold, yield_curve
 
 from .sample_codesign import EXACT, KNOBS, sample_codesign
@@ -100,9 +100,13 @@ def test_a_margin_on_both_sides_is_an_interval():
         "low_misses": 9e6,
         "high_misses": 3e8,
     }
-    result = checked(sample_codesign(designs=20) | {"margins": [both]})
+    fixed = {"knob": "opamp.offset", "value": 1e-4, "worst": 4e-4, "factor": 4.0}
+    result = checked(sample_codesign(designs=20) | {"margins": [both, fixed], "margins_by": "short"})
     found = {row[1]: row for row in specification(result.design(result.winner), result, knob_axes(result))}
     assert found["opamp.gbw"][3:] == ["10 MHz to 200 MHz", "2.0 ×"]
+    assert found["opamp.offset"][2:] == ["100 µV", "up to 400 µV", "4.0 ×"]
+    assert "short trainings" in margin_meaning(result)
+    assert all(column["key"] != "opamp.offset" for column in payload(result)["columns"])
 
 
 def test_the_yield_curve_counts_dies_by_the_mean_of_their_seeds():
