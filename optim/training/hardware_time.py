@@ -136,9 +136,14 @@ def modelled_cost(
 
 
 def solve_cost(
-    device: Any, solution: Solution, unknowns: int, damping: float = 0.0, host: DigitalHost | None = None
+    device: Any,
+    solution: Solution,
+    unknowns: int,
+    damping: float = 0.0,
+    host: DigitalHost | None = None,
+    derivatives: float = 0.0,
 ) -> StepCost | None:
-    """Time and energy of a single solution of a dense system, such as the dual one of a step, without its derivatives.
+    """Time and energy of a single solution of a dense system, such as the dual one of a step.
 
     Args:
         device: that gave it; `Refined` ones too. One without a technology of its own counts as the published array (`paper`).
@@ -146,6 +151,7 @@ def solve_cost(
         unknowns: of the system.
         damping: smallest eigenvalue of the system, for a run without an end, see `modelled_cost`.
         host: None: `DigitalHost()`.
+        derivatives: time that the host takes for the system and what becomes of its solution, s, in which the array waits.
 
     Returns:
         None where there is no model: passive arrays, fabrics that cannot be planned.
@@ -166,7 +172,7 @@ def solve_cost(
         products,
         1 if found is None else found.programmings,
     )
-    return _with_array(device, technology, planned, (1, unknowns), taken, damping, 0.0, host or DigitalHost())
+    return _with_array(device, technology, planned, (1, unknowns), taken, damping, derivatives, host or DigitalHost())
 
 
 @dataclass(frozen=True)

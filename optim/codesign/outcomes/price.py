@@ -52,11 +52,11 @@ def step_price(device: Any, network: Network, answers: Sequence[tuple[Answer, fl
         solution = Solution(
             answer.x, answer.outcome, answer.seconds, answer.attempts, refinement=refinement, products=answer.products
         )
-        cost = solve_cost(device, solution, cells, floor, host)
+        derivatives = network.work(cells).derivatives("dual") / host.rate
+        cost = solve_cost(device, solution, cells, floor, host, derivatives)
         if cost is None:
             return UNKNOWN
-        derivatives = network.work(cells).derivatives("dual") / host.rate
-        seconds, joules = (seconds + cost.seconds + derivatives, joules + cost.joules + host.power * derivatives)
+        seconds, joules = seconds + cost.seconds, joules + cost.joules
     return seconds / len(answers), joules / len(answers)
 
 
