@@ -40,6 +40,7 @@ app = typer.Typer()
         "thermograd study refined.rounds --technology gf180mcu --levels 0,1,2,4",
         "thermograd study wires.segment_resistance --levels 0,1,10 --at device.layout=true",
         "thermograd study plan.toml --out out/plan --workers 2",
+        'thermograd study plan.toml --out out/plan --target "test_accuracy >= exact_ngd - 0.3"',
         "thermograd study --list",
     ),
 )
@@ -108,6 +109,15 @@ def study(
             "of a score of your own, either way (default: not looked at).",
         ),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="Of a plan: what a die has to reach, such as 'test_accuracy >= exact_ngd - 0.3' (points), 'error <= 1.5 * exact_ngd' or "
+            "'solve_error <= 0.01'; the yield at each level is shown, and from which one on all dies meet it.",
+            metavar="TEXT",
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes at a time.", show_default="2")
     ] = None,
@@ -136,8 +146,12 @@ def study(
         from .training import plan
 
         plan.require_plan_alone(context)
-        plan.run(Path(name), out / Path(name).stem if out == OUT else out, workers, scheduler, json)
+        plan.run(Path(name), out / Path(name).stem if out == OUT else out, workers, scheduler, json, target)
         return
+    if target is not None:
+        raise InputError(
+            "--target judges the dies of a plan: write the study into a .toml file (docs/study.md), or use --within"
+        )
     from ..optim.codesign.knobs.registry import knob_named
     from ..optim.codesign.studies import READINGS
     from ..optim.codesign.studies import study as run
@@ -156,19 +170,19 @@ def study(
     training = _training(task, data)
     if batch is None and task == "digits":
         batch = 8
-    target = output_folder(out)
-    calibrated = _calibrated(card, technology, target, workers or 2)
+    folder = output_folder(out)
+    calibrated = _calibrated(card, technology, folder, workers or 2)
     if workers is None and scheduler is None:
         workers = 2
     with progress() as report:
         found = run(
-            training, name, chosen, places, repeats, calibrated, target, workers, ways, steps=steps, batch=batch,
+            training, name, chosen, places, repeats, calibrated, folder, workers, ways, steps=steps, batch=batch,
             fixed=fixed, scheduler=scheduler, progress=lambda done, total: report(f"study: {name}", done, total),
         )  # fmt: skip
     from ..report.figures.study import study_plot
     from ..report.figures.style import save
 
-    data_file, picture = target / f"{name}.json", target / f"{name}.png"
+    data_file, picture = folder / f"{name}.json", folder / f"{name}.png"
     write_text(data_file, to_json(found.to_dict()))
     save(study_plot(found.to_dict()), picture)
     if json:

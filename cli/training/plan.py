@@ -12,12 +12,13 @@ import typer
 from ...circuits.errors import InputError
 from ...circuits.files import output_folder
 from ..outputs import emit, note, progress, show
+from . import plan_yields
 
 if TYPE_CHECKING:
     from ...optim.codesign.knobs.knob import Knob
     from ...optim.codesign.plans.runs import Prepared
 
-OF_THE_CALL = ("name", "workers", "scheduler", "out", "json")
+OF_THE_CALL = ("name", "workers", "scheduler", "out", "target", "json")
 """Options that go with a plan; all else is in its file."""
 
 
@@ -31,13 +32,19 @@ def require_plan_alone(context: typer.Context) -> None:
             )
 
 
-def run(path: Path, folder: Path, workers: int | None, scheduler: str | None, json: bool) -> None:
+def run(
+    path: Path, folder: Path, workers: int | None, scheduler: str | None, json: bool, target: str | None = None
+) -> None:
     """Run the plan to its end, or on from where it was stopped, and show its table.
 
     Args:
         path: of the plan. folder: of the results.
         workers, scheduler: as `run_plan` takes them; neither is two processes.
         json: print the summary as JSON.
+        target: that dies are judged by, such as "test_accuracy >= exact_ngd - 0.3".
+
+    Raises:
+        Exit: 1 if there is a target, and no design point of which all dies meet it.
     """
     from ...optim.codesign.plans.plan import read_plan
     from ...optim.codesign.plans.run import evaluate
@@ -47,27 +54,33 @@ def run(path: Path, folder: Path, workers: int | None, scheduler: str | None, js
 
     require_pandas()
     prepared = prepare(read_plan(path))
-    target = output_folder(folder)
+    goal = None if target is None else plan_yields.read_target(target, prepared)
+    output_folder(folder)
     if scheduler is None:
         require_simulator(prepared.runs)
     count = workers or (2 if scheduler is None else None)
     with progress() as report:
         results = evaluate(
-            prepared, target, count, scheduler, lambda done, total: report(f"study {path.stem}", done, total)
+            prepared, folder, count, scheduler, lambda done, total: report(f"study {path.stem}", done, total)
         )
     summary = summarise(prepared, results)
     files = [
-        target / "table.parquet",
-        target / "curves.parquet",
-        target / "summary.json",
-        *_picture(prepared, results, summary, target),
+        folder / "table.parquet",
+        folder / "curves.parquet",
+        folder / "summary.json",
+        *_picture(prepared, results, summary, folder),
     ]
+    judged = None if goal is None else plan_yields.judge(folder, goal)
     if json:
-        emit(summary | {"files": files})
-        return
-    _show(summary, prepared)
-    _remarks(summary, results)
-    note(f"wrote {', '.join(map(str, files))}")
+        emit(summary | {"files": files} | ({} if judged is None else {"yields": judged}))
+    else:
+        _show(summary, prepared)
+        _remarks(summary, results)
+        note(f"wrote {', '.join(map(str, files))}")
+        if judged is not None:
+            plan_yields.tell(judged)
+    if judged is not None and not judged["any_level"]:
+        raise typer.Exit(1)
 
 
 def _picture(prepared: Prepared, results: dict[str, Any], summary: dict[str, Any], folder: Path) -> list[Path]:

@@ -48,13 +48,15 @@ class LevelYield:
         return {**about, **self.found.to_dict()}
 
 
+def scores_of(main: Mapping[str, Any], training: bool) -> list[StudyScore]:
+    """The scores that a study can be judged by: its main one, as `main_score` has it, and the loss of trainings."""
+    first = StudyScore(main["name"], main["percent"], main["more_is_better"])
+    return [first, StudyScore(_TRAINING_LOSS, more_is_better=False)] if training else [first]
+
+
 def read_target(table: pandas.DataFrame, text: str) -> Target:
     """The target that a text stands for, of the scores of a study's table. InputError as `Target.parse`."""
-    main = table.attrs["score"]
-    scores = [StudyScore(main["name"], main["percent"], main["more_is_better"])]
-    if column_of(_TRAINING_LOSS) in table.columns:
-        scores.append(StudyScore(_TRAINING_LOSS, more_is_better=False))
-    return Target.parse(text, scores)
+    return Target.parse(text, scores_of(table.attrs["score"], column_of(_TRAINING_LOSS) in table.columns))
 
 
 def table_yields(table: pandas.DataFrame, target: Target | str, *, confidence: float = 0.95) -> list[LevelYield]:
@@ -172,6 +174,11 @@ def _plain(value: Any) -> Any:
 def _number(value: Value) -> float:
     """None, an ideal part, is the last."""
     return math.inf if value is None else float(value)
+
+
+def shown(name: str, value: Value) -> str:
+    """A knob's value for people, with its unit: "6 bit", "1 %", "off"."""
+    return _shown(knob_named(name), value)
 
 
 def _shown(knob: Knob, value: Value) -> str:

@@ -1,0 +1,1 @@
+"""Pictures of yields, sensitivities and margins."""
