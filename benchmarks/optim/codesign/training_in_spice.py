@@ -29,7 +29,7 @@ from thermograd.optim.training.train import History, train
 
 POINT = {"resistors.tolerance": 0.05, "adc.bits": 6, "opamp.offset": 2e-3}
 BATCH, SETTINGS = 8, {"damping": 0.3, "lr": 0.3}
-SEEDS = 3
+SEEDS = 2
 
 
 def parity() -> Classification:
