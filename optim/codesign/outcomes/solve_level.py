@@ -123,7 +123,7 @@ class SolveLevel:
             price = UNKNOWN
             if card is None:
                 price = self.exact_price(point)
-            elif settings.get("system", "dual") == "dual":
+            elif settings.get("system", "dual") == "dual" and settings.get("curvature_every", 1) == 1:
                 price = step_price(device, network, [(one, met.floor) for one, met in zip(answers, found, strict=True)])
             checked = {} if meeting is None else in_ngspice(bare, meeting.met)
         return Evaluation(
