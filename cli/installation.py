@@ -37,6 +37,7 @@ WITHOUT_NGSPICE: tuple[tuple[str, bool, str], ...] = (
     ("simulate", True, "--device ideal, --card shipped:integrated, or --fabric spu; not --device spice, the default"),
     ("compile", True, "netlists of every dialect, and the report"),
     ("size, cost, technology", True, "laws and records"),
+    ("datasheet", True, "all of it but --spice"),
     ("hand-over", True, "the files; their testbench runs in a simulator"),
     ("lab", True, "all of it: its laws are those of linear circuits"),
     ("calibrate_from_measurements", True, "in Python: its laws are those of linear circuits"),

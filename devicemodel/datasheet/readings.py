@@ -47,6 +47,15 @@ STEP, STEPS = 2 ** (1 / 3), 15
 """Factor from one damping that is tried to the next, and most of them in each direction."""
 START = 0.01
 """Damping that is tried first where there is no law."""
+READINGS = ("bare", "refined")
+VALUES = (
+    *("bare_error", "refined_error", "noise", "damping"),
+    *(f"{what}_{reading}" for what in ("time", "energy") for reading in READINGS),
+    "energy_host",
+)
+"""Figures that each die has its own of, beside its settling time."""
+UNREALISABLE = "not realisable"
+"""Beside the values of `Outcome`, of a matrix that the fabric does not hold."""
 HOST = ("derivatives", "residuals", "idle host")
 """Parts of a step's energy that are the host's."""
 
@@ -198,23 +207,10 @@ def read(task: Task, seconds: float, law: float) -> list[Readings]:
     try:
         nominal = task.nominal()
     except UnrealisableError:
-        values = dict.fromkeys(
-            (
-                "bare_error",
-                "refined_error",
-                "noise",
-                "damping",
-                *(f"{w}_{r}" for w in ("time", "energy") for r in READINGS),
-            ),
-            math.nan,
-        )
-        unread = Readings(values, dict.fromkeys(READINGS, "not realisable"), ())
+        unread = Readings(dict.fromkeys(VALUES, math.nan), dict.fromkeys(READINGS, UNREALISABLE), ())
         return [unread] * len(task.conditions.dies)
     shared = None if task.each_die else task.on_die(nominal, None)
     return [_of_die(task, shared or task.on_die(nominal, seed), seed, seconds, law) for seed in task.conditions.dies]
-
-
-READINGS = ("bare", "refined")
 
 
 def _of_die(task: Task, program: AnalogProgram, seed: int, seconds: float, law: float) -> Readings:
@@ -223,20 +219,36 @@ def _of_die(task: Task, program: AnalogProgram, seed: int, seconds: float, law: 
     exact = np.linalg.solve(task.matrix, task.b)
     size = float(np.linalg.norm(exact))
     bare = task.device(seed).solve(system, b, seconds / tau, x0=torch.zeros_like(b))
-    refined = Refined(task.device(seed), rounds=conditions.rounds).solve(system, b, seconds / tau)
-    values: dict[str, float] = {
+    refined = _refined(task, seed, system, seconds / tau, conditions.rounds)
+    values = dict.fromkeys(VALUES, math.nan) | {
         "bare_error": _error(bare, exact),
-        "refined_error": _error(refined, exact),
         "damping": _smallest(task, seed, law),
         "noise": _noise(task, system, b, seed, seconds / tau) / size,
     }
+    if refined is not None:
+        values["refined_error"] = _error(refined, exact)
     for name, solution in zip(READINGS, (bare, refined), strict=True):
+        if solution is None:
+            continue
         cost = _cost(task, program, solution, seconds)
         values |= {f"time_{name}": cost.seconds, f"energy_{name}": _of_device(cost)}
         if name == "refined":
             values["energy_host"] = math.fsum(part.joules for part in cost.parts if part.name in HOST)
-    named = {"bare": bare.outcome.value, "refined": refined.outcome.value}
-    return Readings(values, named, tuple(dict.fromkeys((*bare.violations, *refined.violations))))
+    named = {"bare": bare.outcome.value, "refined": UNREALISABLE if refined is None else refined.outcome.value}
+    violations = (*bare.violations, *(() if refined is None else refined.violations))
+    return Readings(values, named, tuple(dict.fromkeys(violations)))
+
+
+def _refined(
+    task: Task, seed: int, system: Dense, duration: float, rounds: int, tolerance: float | None = None
+) -> Solution | None:
+    """A refined reading of a fresh device; None: the fabric does not hold the matrix. Passive fabrics have a scaling of their own."""
+    active = fabric_named(task.card.fabric).active
+    try:
+        device = Refined(task.device(seed), rounds=rounds, tolerance=tolerance, equilibrate=active)
+        return device.solve(system, torch.from_numpy(task.b), duration)
+    except UnrealisableError:
+        return None
 
 
 def _smallest(task: Task, seed: int, law: float) -> float:
@@ -245,13 +257,14 @@ def _smallest(task: Task, seed: int, law: float) -> float:
     if law == 0:
         return 0.0
     undamped, largest_value = task.undamped
-    b, eye = torch.from_numpy(task.b), np.eye(len(task.b))
+    eye = np.eye(len(task.b))
 
     def solves(damping: float) -> bool:
         matrix = undamped + damping * largest_value * eye
         floor = (1 - FLOOR) * damping * largest_value if fabric_named(task.card.fabric).needs_floor else 0.0
-        device = Refined(task.device(seed), rounds=MAX_ROUNDS, tolerance=task.conditions.target)
-        return is_usable(device.solve(Dense(torch.from_numpy(matrix), floor), b, math.inf).outcome.value)
+        system = Dense(torch.from_numpy(matrix), floor)
+        found = _refined(task, seed, system, math.inf, MAX_ROUNDS, task.conditions.target)
+        return found is not None and is_usable(found.outcome.value)
 
     damping = law if math.isfinite(law) else START
     if not solves(damping):

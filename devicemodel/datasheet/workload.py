@@ -11,7 +11,7 @@ import numpy as np
 from ...circuits.errors import InputError
 from ...compiler.fabrics.registry import fabric_named
 from ...compiler.validate import validate_drive
-from ..calibration.cases import random_system
+from ..calibration.cases import system_for
 from .conditions import LARGEST, DatasheetConditions
 
 
@@ -46,7 +46,7 @@ class Workload:
 def workloads_of(
     conditions: DatasheetConditions, fabric: str, given: Sequence[tuple[np.ndarray, np.ndarray]] = ()
 ) -> list[Workload]:
-    """Random systems of each size and condition number (`calibration.cases.random_system`, b standard normal), then those that were given,
+    """Random systems of each size and condition number (`calibration.cases.system_for`, b standard normal), then those that were given,
     by size.
 
     Raises:
@@ -54,7 +54,7 @@ def workloads_of(
             not positive definite.
     """
     kind = fabric_named(fabric)
-    if kind.takes_factors or (not kind.sets_state and not kind.active):
+    if kind.takes_factors or not kind.mean or (not kind.sets_state and not kind.active):
         raise InputError(
             f"fabric {fabric} takes systems by factors, or is read by sampling, and has no data sheet yet: give a card of another one, "
             "such as crossbar"
@@ -65,7 +65,7 @@ def workloads_of(
             systems = []
             for k in range(conditions.systems):
                 rng = np.random.default_rng([conditions.seed, n, round(1000 * condition), k])
-                systems.append((random_system(n, condition, not kind.active, rng), rng.standard_normal(n)))
+                systems.append((np.asarray(system_for(kind, n, condition, rng)), rng.standard_normal(n)))
             reached = max(float(np.linalg.cond(matrix)) for matrix, _ in systems)
             # Couplings of a passive fabric bound the condition number.
             of = condition if kind.active else round(reached, 1)

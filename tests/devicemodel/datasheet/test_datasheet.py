@@ -164,3 +164,11 @@ def test_readings_are_repeated_in_ngspice() -> None:
 def test_the_worst_reading_and_others_in_between_are_repeated() -> None:
     assert chosen(np.array([0.1, np.nan, 0.5, 0.2, 0.3]), 3) == [2, 0, 3]
     assert chosen(np.array([np.nan]), 3) == []
+
+
+def test_passive_arrays_take_systems_that_they_hold() -> None:
+    asked = DatasheetConditions(unknowns=(3,), systems=1, dies=1, temperatures=(27.0,), repeats=2)
+    found = make_datasheet(DeviceCard.uncalibrated("ideal", "rc"), asked)
+    assert figure(found, "refined_error")["max"] < 1e-4
+    assert figure(found, "damping_law")["why_missing"].startswith("there is no law of it for this fabric")
+    assert found["remarks"] == []
