@@ -259,7 +259,7 @@ def settling_part() -> list[dict[str, Any]]:
             )
             other = step_cost(array, INTEGRATED, settled["crossbar"], host=host)
             analog = cost.joules - cost.part("host").joules - cost.part("idle host").joules
-            others = other.joules - other.part("idle host").joules
+            others = other.joules - other.part("idle host").joules - other.part("standby").joules
             for name, figure in (("accuracy", accuracy), ("sampling", seconds), *settled.items()):
                 row[name].append(figure)
             if accuracy in (0.1, 0.01, 0.001):
