@@ -14,7 +14,7 @@ from ...circuits.errors import InputError
 from ...circuits.files import write_text
 from ..template import page_from
 from . import answer, payload
-from .references import REFERENCE_HEADS, references
+from .references import REFERENCE_HEADS, host_sentence, references
 from .result_file import CodesignFile, checked, read_result
 from .specification import HEADS, facts, margin_meaning, specification
 
@@ -65,6 +65,7 @@ def page_of(result: CodesignFile, plotly: str) -> str:
         curve=data["curve"],
         yields=any(design.die_yield for design in result.designs),
         references=references(result),
+        host=host_sentence(result),
         reference_heads=REFERENCE_HEADS,
         spice=answer.spice(result),
         provenance=answer.provenance(result),

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from ..formatting import si
 from . import units
 from .result_file import CodesignFile, Design, Reference
 from .specification import unsourced_of
 
 REFERENCE_HEADS = ("", "score", "energy", "time", "area")
+
+
+def host_sentence(result: CodesignFile) -> str:
+    """What the host is, which trains without a die as well; "" where the file does not say."""
+    host = result.host
+    if host is None or host.rate is None:
+        return ""
+    powers = f"{si(host.power, 'W')} at work" + (
+        f", {si(host.idle_power, 'W')} waiting" if host.idle_power is not None else ""
+    )
+    return (
+        f"The host, beside the array or alone, is the cost model's GPU: {si(host.rate, 'FLOP/s')}, {powers} (by default an A100 at 30 % of "
+        "its peak). Exact NGD on the host is that GPU's own training."
+    )
 
 
 def references(result: CodesignFile) -> list[list[str]]:

@@ -163,6 +163,14 @@ class Reference(_Part):
     note: str = ""
 
 
+class HostFigures(_Part):
+    """The digital computer beside the array: operations a second, W while it computes and while it waits."""
+
+    rate: Number = None
+    power: Number = None
+    idle_power: Number = None
+
+
 class SearchPoint(_Part):
     """Hypervolume of the front after some seconds of search."""
 
@@ -190,6 +198,7 @@ class CodesignFile(_Part):
     limit: Number = None
     by: str = ""
     card: str = ""
+    host: HostFigures | None = None
     steps: int | None = None
     batch: int | None = None
     dies: tuple[int, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 import time
@@ -177,6 +178,7 @@ def _data(found: Found, winner: DesignRecord | None, tried: Sequence[Confirmatio
         "fixed": dict(question.space.fixed),
         "steps": question.training.steps,
         "batch": question.training.batch,
+        "host": dataclasses.asdict(ladder.pricing.host),
         "card": question.card.technology.name,
         "designs": [_design(found, one, one.index in front, one.index in failed) for one in found.records],
         "winner": None if winner is None else winner.index,

@@ -57,6 +57,7 @@ def sample_codesign(designs: int = 40, seed: int = 0, winner: bool = True, **cha
             ),
             _reference("GPU", 0.005, 2.0, None, EXACT, {"derivatives": 0.2, "factorisation": 0.8}),
         ],
+        "host": {"rate": 5.85e12, "power": 400.0, "bandwidth": 1.555e12, "idle_power": 53.0},
         "history": [{"seconds_of_search": 60.0 * k, "hypervolume": 1 - math.exp(-k / 4)} for k in range(12)],
         "command": "thermograd codesign --task digits --target 'test_accuracy >= exact_ngd - 0.3' --out digits",
         "seeds": [0, 1, 2],

@@ -213,6 +213,7 @@ def test_a_file_gives_the_page_that_its_result_does(tmp_path):
         assert knob["name"] in page
     assert SAMPLE["seeds"][0] == 0
     assert "thermograd codesign --task digits" in page
+    assert "5.85 TFLOP/s, 400 W at work, 53.0 W waiting" in page
 
 
 def test_without_plotly_the_extra_is_named(tmp_path, monkeypatch):
