@@ -22,6 +22,10 @@ FOLLOWED = 32
 """Most unknowns of a run that ngspice follows in time, some seconds; larger ones are compared where they settle (2 s of 72 unknowns, 30 s
 of 144)."""
 
+BLOCK = 128
+"""Most unknowns that ngspice is given. Of a larger system the leading block is compared, which of a dual one is the system of the batch's
+first samples."""
+
 
 def die_at(point: DesignPoint, card: DeviceCard, die: int | None, seed: int) -> SurrogateDevice:
     """The die of a point without what refines its readings. InputError as `DesignPoint.device_at`."""
@@ -84,7 +88,7 @@ def in_ngspice(die: SurrogateDevice, systems: Sequence[MetSystem]) -> dict[str, 
 
     Each system is programmed anew, as it was programmed in the run, and read once, without thermal noise on either side and with the same
     draws of converters and of write noise; d_i = |x_surrogate - x_ngspice| / |x_ngspice|. Up to `FOLLOWED` unknowns the run is as long as
-    it was; larger ones settle.
+    it was; larger ones settle, and are cut to a leading block of `BLOCK`.
 
     Returns:
         "solves": n. "difference": D = sqrt(mean of d_i^2); nan of none. "std": its standard error, that of the mean of d_i^2 over 2 D; nan
@@ -92,7 +96,7 @@ def in_ngspice(die: SurrogateDevice, systems: Sequence[MetSystem]) -> dict[str, 
     """
     squares, uncompared = [], 0
     for met in systems:
-        system = met if len(met.b) <= FOLLOWED else dataclasses.replace(met, duration=math.inf)
+        system = comparable(met)
         try:
             pair = [solved(device, system) for device in (surrogate_of(die, False), spice_of(die, False))]
         except SimulationError:
@@ -109,6 +113,14 @@ def in_ngspice(die: SurrogateDevice, systems: Sequence[MetSystem]) -> dict[str, 
         of_mean = float(np.std(squares, ddof=1)) / math.sqrt(len(squares))
         std = of_mean / (2 * difference) if difference else 0.0
     return {"solves": len(squares), "difference": difference, "std": std, "uncompared": uncompared}
+
+
+def comparable(system: MetSystem) -> MetSystem:
+    """A system as ngspice can take it in some seconds."""
+    if len(system.b) <= FOLLOWED:
+        return system
+    matrix, b, start = system.matrix[:BLOCK, :BLOCK].contiguous(), system.b[:BLOCK], system.start[:BLOCK]
+    return dataclasses.replace(system, matrix=matrix, b=b, start=start, duration=math.inf)
 
 
 def check_count(in_spice: int, card: DeviceCard | None) -> None:

@@ -17,9 +17,9 @@ from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.host.refine import Refined
 from thermograd.devicemodel.systems import Dense
 from thermograd.optim.codesign.knobs import DesignPoint
-from thermograd.optim.codesign.outcomes import Evaluation, SolveLevel, TrainingLevel, in_ngspice
+from thermograd.optim.codesign.outcomes import Evaluation, SolveLevel, TrainingLevel, in_ngspice, spice_check
 from thermograd.optim.codesign.outcomes.evaluation import POINTS, curve_of
-from thermograd.optim.codesign.outcomes.spice_check import spread
+from thermograd.optim.codesign.outcomes.spice_check import comparable, spread
 from thermograd.optim.tasks.digits import digits
 from thermograd.optim.tasks.poisson import poisson
 from thermograd.optim.training.curvature_systems import curvature_systems
@@ -163,6 +163,19 @@ def test_solves_agree_with_ngspice_on_the_same_die_and_with_no_other():
         in_ngspice(SurrogateDevice(wrong, 3, extrapolate=True), met)["difference"]
         > 5 * in_ngspice(die, met)["difference"]
     )
+
+
+def test_large_systems_are_compared_where_they_settle_and_cut_to_a_block(monkeypatch):
+    """The leading block of a dual system is that of the batch's first samples, but for the mean over more of them."""
+    system = SOLVES.systems()[0]
+    assert comparable(system) is system
+    monkeypatch.setattr(spice_check, "FOLLOWED", 8)
+    monkeypatch.setattr(spice_check, "BLOCK", 9)
+    found = comparable(system)
+    assert found.duration == math.inf
+    assert found.floor == system.floor
+    np.testing.assert_array_equal(found.matrix, system.matrix[:9, :9])
+    assert in_ngspice(SurrogateDevice(CARD, 3, extrapolate=True), [system])["difference"] < 1e-3
 
 
 def test_what_cannot_be_evaluated_is_said():
