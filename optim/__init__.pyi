@@ -1,11 +1,18 @@
 from .codesign.knobs.design_point import DesignPoint as DesignPoint
 from .codesign.knobs.knob import Knob as Knob
 from .codesign.knobs.registry import KNOBS as KNOBS
+from .codesign.outcomes.solve_level import SolveLevel as SolveLevel
+from .codesign.outcomes.training_level import TrainingLevel as TrainingLevel
 from .codesign.studies import study as study
 from .codesign.study_result import Study as Study
 from .codesign.study_result import StudyRow as StudyRow
 from .codesign.study_result import StudyRun as StudyRun
 from .codesign.study_result import StudyScore as StudyScore
+from .codesign.yields.die_yield import die_yield as die_yield
+from .codesign.yields.level_score import LevelScore as LevelScore
+from .codesign.yields.margins import margins as margins
+from .codesign.yields.sensitivity import sensitivities as sensitivities
+from .codesign.yields.target import Limit as Limit
 from .curvature.batch import evaluate as evaluate
 from .curvature.curvature import Curvature as Curvature
 from .curvature.residuals.derivatives import gradient as gradient
@@ -72,7 +79,9 @@ __all__ = [
     "History",
     "Knob",
     "Landscape",
+    "LevelScore",
     "LevenbergMarquardt",
+    "Limit",
     "NGDWoodbury",
     "NaturalGradient",
     "NaturalGradientConfig",
@@ -82,14 +91,17 @@ __all__ = [
     "Run",
     "RunResult",
     "Score",
+    "SolveLevel",
     "StepRecord",
     "Study",
     "StudyRow",
     "StudyRun",
     "StudyScore",
     "Task",
+    "TrainingLevel",
     "Trajectory",
     "curvature_systems",
+    "die_yield",
     "digits",
     "evaluate",
     "follow",
@@ -98,10 +110,12 @@ __all__ = [
     "laplacian",
     "make_optimizer",
     "make_task",
+    "margins",
     "mnist",
     "poisson",
     "run_experiment",
     "second_derivative",
+    "sensitivities",
     "settings_for",
     "squad",
     "train",

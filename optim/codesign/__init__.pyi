@@ -9,17 +9,27 @@ from .study_result import Study as Study
 from .study_result import StudyRow as StudyRow
 from .study_result import StudyRun as StudyRun
 from .study_result import StudyScore as StudyScore
+from .yields.die_yield import die_yield as die_yield
+from .yields.level_score import LevelScore as LevelScore
+from .yields.margins import margins as margins
+from .yields.sensitivity import sensitivities as sensitivities
+from .yields.target import Limit as Limit
 
 __all__ = [
     "KNOBS",
     "DesignPoint",
     "Evaluation",
     "Knob",
+    "LevelScore",
+    "Limit",
     "SolveLevel",
     "Study",
     "StudyRow",
     "StudyRun",
     "StudyScore",
     "TrainingLevel",
+    "die_yield",
+    "margins",
+    "sensitivities",
     "study",
 ]
