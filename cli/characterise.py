@@ -248,7 +248,16 @@ def _required(subckt: str | None, inputs: str | None, outputs: str | None) -> tu
 def _with_amplifier(board: Technology, opamp: OpAmp, name: str, source: str) -> Technology:
     """The technology with its `opamp` replaced, and name and source extended."""
     called = re.sub(r"[^A-Za-z0-9 _.+-]", "_", f"{board.name} with {name}")[:64]
-    return board.replace(name=called, source="; ".join(filter(None, (board.source, source))), opamp=opamp)
+    from ..circuits.technology.provenance import Price
+    from ..devicemodel.cost.prices import sources_of
+
+    kept = [one for one in sources_of(board) if one.figure != "opamp.power"]
+    if opamp.power:
+        kept.append(
+            Price(figure="opamp.power", value=opamp.power, kind="simulated", source=source or f"characterise {name}")
+        )
+    said = "; ".join(filter(None, (board.source, source)))
+    return board.replace(name=called, source=said, opamp=opamp, prices=kept)
 
 
 def _corners(amplifier: Amplifier, corner: str | None) -> list[str]:

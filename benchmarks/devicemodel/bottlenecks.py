@@ -4,8 +4,8 @@
 
 Steps of the dual and of the factored layout, settled to 1 % at a condition number of 10, for the paper's constants, `gf180mcu` and
 `integrated`, or for technologies of one's own (a name or a file, such as the winner of `thermograd codesign`), beside the same step on the
-GPU of `DigitalHost` alone: by Cholesky on the Gram matrix, and by CG with products with the curvature, which forms no matrix. Then the row "no
-die", and what schedules save. Tables in Markdown, for docs/cost.md.
+GPU of `DigitalHost` alone: by Cholesky on the Gram matrix, and by CG with products with the curvature, which forms no matrix. Then the
+row "no die", and what schedules save. Tables in Markdown, for docs/cost.md.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from .model import step_time as step_time
 from .planned import planned_array as planned_array
 from .prices import PriceUse as PriceUse
 from .prices import prices_of as prices_of
+from .prices import sources_of as sources_of
 from .refinement import ReadingPlan as ReadingPlan
 from .refinement import product_work as product_work
 from .solver_array import SolverArray as SolverArray
@@ -41,6 +42,7 @@ __all__ = [
     "planned_array",
     "prices_of",
     "product_work",
+    "sources_of",
     "step_cost",
     "step_time",
     "sweep",

@@ -154,20 +154,26 @@ def prices_of(technology: Technology | None, host: DigitalHost) -> tuple[PriceUs
         technology: None: a host alone.
         host: that of the step.
     """
-    known = {one.figure: one for one in HOST_PRICES} | ({} if technology is None else _stated(technology))
+    known = {one.figure: one for one in HOST_PRICES} | (
+        {} if technology is None else {one.figure: one for one in sources_of(technology)}
+    )
     names = [name for name in USES if technology is not None or name.startswith("host.")]
     return tuple(_use(name, technology, host, known.get(name)) for name in names)
 
 
-def _stated(technology: Technology) -> dict[str, Price]:
-    """Prices of a technology by figure: its own, before those of the preset of its name."""
+def sources_of(technology: Technology) -> tuple[Price, ...]:
+    """Sources of a technology's prices: its own, before those of the preset of its name.
+
+    A technology that is derived from another one under a new name keeps them by `replace(name=..., prices=sources_of(technology))`.
+    """
     found: dict[str, Price] = {_RATED.figure: _RATED}
     if technology.name in RECORDS:
         for figure, value, kind, source in RECORDS[technology.name].rows():
             if figure in USES and isinstance(value, float | int):
                 found[figure] = Price(figure=figure, value=float(value), kind=kind, source=source)
     found |= {one.figure: one for one in SHIPPED.get(technology.name, ())}
-    return found | {one.figure: one for one in technology.prices}
+    found |= {one.figure: one for one in technology.prices}
+    return tuple(found.values())
 
 
 def _use(name: str, technology: Technology | None, host: DigitalHost, price: Price | None) -> PriceUse:

@@ -15,6 +15,7 @@ from ....circuits.errors import InputError
 from ....circuits.files import output_folder, write_text
 from ....circuits.version import __version__
 from ....devicemodel.card import DeviceCard
+from ....devicemodel.cost.prices import sources_of
 from ...tasks.task import Task
 from ..studies import READINGS
 from ..yields.die_yield import die_yield
@@ -238,7 +239,8 @@ def _write_winner(folder: Path, question: Question, winner: DesignRecord) -> Non
     card, host = split(question.card, design_of(winner))
     name = f"{question.card.technology.name} for {question.training.name}"
     made = f"design {winner.index} of a search from {question.card.technology.name} for {question.target.text}"
-    technology = card.technology.replace(name=name, source=f"{made}; {card.technology.source}")
+    sources = sources_of(card.technology)  # which go by the name of a preset
+    technology = card.technology.replace(name=name, source=f"{made}; {card.technology.source}", prices=sources)
     technology.write(folder / TECHNOLOGY)
     card.replace(technology=technology).write(folder / CARD)
     protocol = {

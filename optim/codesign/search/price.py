@@ -11,8 +11,10 @@ from typing import Any
 from ....circuits.errors import InputError
 from ....devicemodel.card import DeviceCard
 from ....devicemodel.cost.digital_host import DigitalHost
-from ....devicemodel.cost.model import Scenario, StepCost
+from ....devicemodel.cost.model import Scenario
+from ....devicemodel.cost.prices import prices_of
 from ....devicemodel.cost.refinement import ReadingPlan
+from ....devicemodel.cost.step import StepCost
 from ...optimizers.readings.reading import ROUNDS
 from ...tasks.task import Task
 from ...training.hardware_time import Network, measured_network
@@ -101,10 +103,16 @@ class Pricing:
 
 
 def unsourced(card: DeviceCard) -> list[str]:
-    """Figures behind the prices that nobody measured, simulated or published: chosen ones, by name."""
+    """Figures behind the prices that nobody measured, simulated or published: chosen ones, by name, and those without a source."""
+    found = []
+    for price in prices_of(card.technology, DigitalHost()):
+        if price.doubt:
+            found.append(f"{price.figure}: {price.doubt}")
+        elif price.kind == "chosen":
+            found.append(f"{price.figure}: chosen, {price.source}")
     areas = card.technology.area
     if areas is None:
-        return ["area: the technology states none"]
-    return [
+        return [*found, "area: the technology states none"]
+    return found + [
         f"area.{name}: chosen, {figure.source}" for name, figure in areas.figures().items() if figure.kind == "chosen"
     ]

@@ -12,7 +12,7 @@ from thermograd.circuits.technology.provenance import PRICED, Price
 from thermograd.circuits.technology.technology import Technology
 from thermograd.devicemodel.cost.digital_host import DigitalHost
 from thermograd.devicemodel.cost.model import Scenario, digital_cost, step_cost
-from thermograd.devicemodel.cost.prices import KINDS, USES, prices_of
+from thermograd.devicemodel.cost.prices import KINDS, USES, prices_of, sources_of
 from thermograd.devicemodel.cost.solver_array import SolverArray
 from thermograd.devicemodel.cost.step import PARTS
 
@@ -66,6 +66,12 @@ def test_the_total_s_line_and_the_data_say_what_has_no_source():
     assert sum(found.joules_by_kind().values()) == pytest.approx(found.joules, rel=1e-12)
     assert "no source" in found.joules_by_kind()
     assert not cost_of(INTEGRATED).caveat
+
+
+def test_a_derived_technology_keeps_its_sources_under_a_new_name():
+    bare = INTEGRATED.replace(name="my own")
+    assert len([one for one in prices_of(bare, DigitalHost()) if one.doubt]) > 5
+    assert not cost_of(bare.replace(prices=sources_of(INTEGRATED))).unsourced
 
 
 def test_a_host_alone_has_no_prices_of_an_array():
