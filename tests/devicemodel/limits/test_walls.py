@@ -157,3 +157,11 @@ def test_errors():
     ):
         with pytest.raises(InputError):
             call()
+
+
+def test_steps_of_the_law_where_codes_round_do_not_end_the_search() -> None:
+    """At 10 times the largest eigenvalue a code of one bit is on the edge of two: exp(log(10)) is not 10."""
+    matrix = np.array([[0.99, 0.99], [0.99, 0.99]])
+    found = smallest_damping(matrix, preset("ideal").replace(resistors__bits=1))
+    assert found.limit == "codes"
+    assert 1 < found.damping < 10
