@@ -10,7 +10,8 @@ import contextlib
 import fcntl
 import math
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +104,7 @@ class Proposals:
         known = [one for one in self._study.get_trials(deepcopy=False) if _ABANDONED not in one.user_attrs]
         missing = -len(known) % self.generation
         wanted = min(missing or (0 if begun else self.generation), max(0, trials - len(known)))
-        begun += [self._ask(len(known) + place) for place in range(wanted)]
+        begun += [self._ask() for _ in range(wanted)]
         return sorted(begun, key=lambda one: one.index)
 
     def tell(
@@ -124,19 +125,27 @@ class Proposals:
         kept = [one for one in found if before is None or one[_INDEX] < before]
         return [one[_RECORD] for one in sorted(kept, key=lambda one: int(one[_INDEX]))]
 
-    def _ask(self, index: int) -> Proposal:
-        seed = (self.seed * 1_000_003 + index) % 2**32
-        samplers = self._optuna.samplers
-        if self.strategy == "random":
-            self._study.sampler = samplers.RandomSampler(seed=seed)
-        else:
-            self._study.sampler = samplers.TPESampler(
-                seed=seed, multivariate=True, constant_liar=True, n_startup_trials=2 * self.generation
-            )
+    def _ask(self) -> Proposal:
+        self._study.sampler = _sampler(self._optuna, self._seeded)
         trial = self._study.ask({one: self._distribution(one) for one in self._names()})
+        index = self._index(trial.number)
         trial.set_user_attr(_INDEX, index)
         trial.set_user_attr(_OWNER, self._owner)
         return Proposal(trial, index, self._values(trial.params))
+
+    def _index(self, number: int) -> int:
+        """Place of a trial, as if those that were abandoned had not been."""
+        known = self._study.get_trials(deepcopy=False)
+        return number - sum(one.number < number for one in known if _ABANDONED in one.user_attrs)
+
+    def _seeded(self, number: int, knob: str = "") -> Any:
+        """The sampler of one trial; of a knob that is drawn alone, one of that knob, so that draws do not depend on each other."""
+        seed = zlib.crc32(f"{self.seed} {self._index(number)} {knob}".encode())
+        samplers = self._optuna.samplers
+        if self.strategy == "random":
+            return samplers.RandomSampler(seed=seed)
+        startup = 2 * self.generation
+        return samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=startup)
 
     def _names(self) -> list[str]:
         return [*(one.name for one in self.space.ranges), *([READING] if len(self.space.readings) > 1 else [])]
@@ -196,6 +205,31 @@ class Proposals:
     def _others(self) -> Iterator[Path]:
         own = f".process-{self._place}.lock"
         return (path for path in self._folder.glob(".process-*.lock") if path.name != own)
+
+
+def _sampler(optuna: Any, seeded: Callable[..., Any]) -> Any:
+    """A sampler that proposes each trial by one of its own, which `seeded` makes of the trial's number.
+
+    The number is drawn by the database, so that no two processes have the same; it is known only once the trial is there.
+    """
+
+    class Seeded(optuna.samplers.BaseSampler):
+        """See above."""
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+            """As the trial's own sampler."""
+            return seeded(trial.number).infer_relative_search_space(study, trial)
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            """As the trial's own sampler."""
+            return seeded(trial.number).sample_relative(study, trial, search_space)
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            """As the trial's own sampler."""
+            own = seeded(trial.number, param_name)
+            return own.sample_independent(study, trial, param_name, param_distribution)
+
+    return Seeded()
 
 
 def _is_free(path: Path) -> bool:
