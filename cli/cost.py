@@ -37,6 +37,7 @@ app = typer.Typer()
         "thermograd cost --parameters 100k --batch 32 --outputs 20 --layout dual --technology integrated --json",
         "thermograd cost --parameters 29k --batch 64 --outputs 9 --layout dual --technology integrated --rounds 0,1,2,4",
         "thermograd cost --parameters 29k --batch 4 --outputs 10 --layout dual --technology integrated --fabric oscillator --condition 100",
+        "thermograd cost --parameters 100k --batch 32 --outputs 20 --technology integrated --schedules 1,16 --prices",
         "thermograd cost --parameters 100k --batch 32 --outputs 20 --technology integrated --accuracy 0.001 --condition 30",
         "thermograd compile A.npy --fabric crossbar --technology integrated --out board && thermograd cost --program board.json --b b.npy",
     ),
@@ -157,6 +158,8 @@ def cost(
     A run takes as long as the loaded amplifiers need to settle, unless --duration states a protocol. An array that they cannot drive, or
     that is unstable with them, is "not buildable, because ...".
 
+    The row "no die" is the same step on the host alone, to the same error, with where a die would pay.
+
     With --rounds the solution is refined, and the table is that of the most rounds; `thermograd train` takes at most 8, until
     |b - A x| <= 1e-2 |b|.
 
@@ -253,6 +256,10 @@ def cost(
     show_no_die(found, hosts, paying)
     if timed:
         show_schedules(timed)
+        if layout == "dual" and any(one.every > 1 for one in timed):
+            note(
+                "dual cells stand for the outputs of one batch: a curvature that serves for several steps needs all points in each"
+            )
     if swept is not None:
         show_sweep(swept)
     if picture is not None:

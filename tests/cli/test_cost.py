@@ -18,7 +18,9 @@ from thermograd.compiler.program_io import load_program
 from thermograd.devicemodel.cost.compiled import compiled_array
 from thermograd.devicemodel.cost.digital_host import DigitalHost
 from thermograd.devicemodel.cost.model import Scenario
+from thermograd.devicemodel.cost.no_die import without_die
 from thermograd.devicemodel.cost.refinement import ReadingPlan
+from thermograd.devicemodel.cost.schedule import schedules
 from thermograd.devicemodel.cost.step import GROUPS, PARTS
 from thermograd.devicemodel.cost.sweeps import handovers, knob_values, sweep
 from thermograd.optim.optimizers.readings import reading
@@ -36,7 +38,7 @@ def test_help_lists_the_command_and_gives_examples(run: Run) -> None:
     assert re.search(r"\bcost\b", run("--help")[1])
     code, text, error = run("cost", "--help")
     assert (code, error) == (0, "")
-    assert text.split("Examples")[1].count("thermograd cost") == 7
+    assert text.split("Examples")[1].count("thermograd cost") == 8
 
 
 def test_the_table_is_the_papers_machine_and_says_what_counts_as_free(run: Run) -> None:
@@ -67,6 +69,23 @@ def test_each_price_is_listed_with_kind_and_source(run: Run) -> None:
     assert re.search(r"host\.idle_power\W+53 W\W+measured", out)
     assert re.search(r"total .* 1 without a source", out)
     assert error == "not sourced: host.power = 300 W has no source\n"
+
+
+def test_the_row_without_a_die_and_schedules_are_those_of_the_model(run: Run) -> None:
+    made = ("cost", *NETWORK, "--layout", "dual", "--technology", "integrated", "--schedules", "1,4")
+    _, out, error = run(*made)
+    assert re.search(r"no die: Cholesky\W+15\.1 µs\W+6\.03 mJ", out)
+    assert re.search(r"overlapped\W+4\W+1\W", out)
+    assert re.search(r"solution, Cholesky\W+time\W+0\.\d+\W+141 ", out)
+    assert error.startswith("dual cells stand for the outputs of one batch")
+    data = json.loads(run(*made, "--json")[1])
+    scenario = Scenario(100_000, 32, 20, "dual", preset("integrated"))
+    assert data["no_die"] == [one.to_dict() for one in without_die(scenario)]
+    assert data["schedules"] == [one.to_dict() for one in schedules(scenario, (1, 4))]
+    assert data["break_even"][2]["places"]["batch"] == pytest.approx(1.5 * 16 * 5.85e12 / 50e9 / 20, rel=0.02)
+    assert run("cost", *NETWORK, "--schedules", "0")[2].endswith(
+        "--schedules: 0 is no number of steps; give whole numbers >= 1\n"
+    )
 
 
 def test_json_is_the_cost_of_the_scenario(run: Run) -> None:
