@@ -200,7 +200,7 @@ def _without_a_die(found: Found) -> list[dict[str, Any]]:
             settings={"damping": damping},
         )  # fmt: skip
         seconds, joules = (training.steps * mean(one) for one in (history.hardware_seconds, history.hardware_joules))
-        share = min(1.0, _derivatives(found, optimizer) / mean(history.hardware_seconds))
+        share = _derivatives(found, optimizer, mean(history.hardware_seconds))
         shares = {"derivatives": share, "digital solve": 1 - share}
         parts = {name: {"seconds": own * seconds, "joules": own * joules} for name, own in shares.items()}
         rows.append(
@@ -216,12 +216,16 @@ def _without_a_die(found: Found) -> list[dict[str, Any]]:
     return rows
 
 
-def _derivatives(found: Found, optimizer: str) -> float:
-    """Seconds of a step's derivatives on the host, which takes the same power in all that it does."""
+def _derivatives(found: Found, optimizer: str, seconds: float) -> float:
+    """Share of a step on the host that the derivatives take, in time as in energy: its power is the same in all that it does."""
     network, host = found.ladder.pricing.network, found.ladder.pricing.host
-    rows = network.work(network.samples * network.outputs)
-    work = by_gram(rows) if optimizer == "ngd" else by_conjugate_gradients(network.work(1), 1)
-    return work.derivatives / host.rate
+    if optimizer == "ngd":  # as many rows as outputs, or one fewer a sample where they are the logits of shares
+        rows = (network.samples * outputs for outputs in (network.outputs, network.outputs - 1))
+        works = [by_gram(network.work(count)) for count in rows]
+        work = min(works, key=lambda one: abs(sum(one) / host.rate - seconds))
+    else:
+        work = by_conjugate_gradients(network.work(1), 1)
+    return min(1.0, work.derivatives / host.rate / seconds)
 
 
 def _as_row(found: Found, name: str, card: DeviceCard, record: DesignRecord) -> dict[str, Any]:
