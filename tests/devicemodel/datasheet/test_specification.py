@@ -72,6 +72,7 @@ def test_a_share_of_dies_is_shown_or_not(met: int, dies: int, share: float, expe
     assert verdict(found(values), max=0.2, share=share)[0] is expected
 
 
+@settings(max_examples=40)
 @given(
     values=st.lists(st.floats(1e-9, 1e3), min_size=2, max_size=8),
     limit=st.floats(1e-9, 1e3),
