@@ -3,6 +3,10 @@ from .codesign.knobs.knob import Knob as Knob
 from .codesign.knobs.registry import KNOBS as KNOBS
 from .codesign.outcomes.solve_level import SolveLevel as SolveLevel
 from .codesign.outcomes.training_level import TrainingLevel as TrainingLevel
+from .codesign.plans.plan import StudyPlan as StudyPlan
+from .codesign.plans.plan import read_plan as read_plan
+from .codesign.plans.run import run_plan as run_plan
+from .codesign.plans.table import read_table as read_table
 from .codesign.studies import study as study
 from .codesign.study_result import Study as Study
 from .codesign.study_result import StudyRow as StudyRow
@@ -94,6 +98,7 @@ __all__ = [
     "SolveLevel",
     "StepRecord",
     "Study",
+    "StudyPlan",
     "StudyRow",
     "StudyRun",
     "StudyScore",
@@ -113,7 +118,10 @@ __all__ = [
     "margins",
     "mnist",
     "poisson",
+    "read_plan",
+    "read_table",
     "run_experiment",
+    "run_plan",
     "second_derivative",
     "sensitivities",
     "settings_for",

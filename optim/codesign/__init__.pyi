@@ -4,6 +4,10 @@ from .knobs.registry import KNOBS as KNOBS
 from .outcomes.evaluation import Evaluation as Evaluation
 from .outcomes.solve_level import SolveLevel as SolveLevel
 from .outcomes.training_level import TrainingLevel as TrainingLevel
+from .plans.plan import StudyPlan as StudyPlan
+from .plans.plan import read_plan as read_plan
+from .plans.run import run_plan as run_plan
+from .plans.table import read_table as read_table
 from .studies import study as study
 from .study_result import Study as Study
 from .study_result import StudyRow as StudyRow
@@ -24,12 +28,16 @@ __all__ = [
     "Limit",
     "SolveLevel",
     "Study",
+    "StudyPlan",
     "StudyRow",
     "StudyRun",
     "StudyScore",
     "TrainingLevel",
     "die_yield",
     "margins",
+    "read_plan",
+    "read_table",
+    "run_plan",
     "sensitivities",
     "study",
 ]

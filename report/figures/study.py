@@ -240,15 +240,18 @@ def points_plot(summary: dict[str, Any]) -> Figure:
     handles: list[Any] = [
         Line2D([], [], color=_colours(one)[0], marker="o", markersize=4, linestyle="") for one in readings
     ]
-    handles.append(Line2D([], [], color=BLACK, linewidth=1, linestyle=(0, (4, 2))))
     what = "mean, std over dies" if len(knobs) == 1 else "mean of dies and seeds"
-    labels = [*(f"{one}: {what}" for one in readings), "exact NGD"]
+    labels = [f"{one}: {what}" for one in readings]
+    if summary["plan"]["level"] != "solve":
+        handles.append(Line2D([], [], color=BLACK, linewidth=1, linestyle=(0, (4, 2))))
+        labels.append("exact NGD")
     figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(knobs) > 1 else 1, fontsize=8)
     return figure
 
 
 def _points_panel(ax: Axes, summary: dict[str, Any], knob: dict[str, Any]) -> None:
     points, exact, name = summary["points"], summary["baseline"]["mean"], knob["name"]
+    exact = None if summary["plan"]["level"] == "solve" else exact  # rounding, far below any axis of dies
     values = list(dict.fromkeys(point["point"][name] for point in points))
     words = any(value is None or isinstance(value, bool | str) for value in values)
     if words:  # "none" has its place after the numbers
