@@ -18,7 +18,6 @@ from ..circuits.errors import InputError, SchedulerMissing, SimulatorMissing, Th
 from . import (
     calibrate,
     characterise,
-    codesign,
     compile,
     cost,
     demo,
@@ -30,7 +29,7 @@ from . import (
     technology,
     train,
 )
-from .designs import datasheet, hand_over, report, size
+from .designs import codesign, datasheet, hand_over, report, size
 from .laboratory import lab
 from .outputs import complain, note, say
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..circuits.errors import InputError
-from ..circuits.files import output_folder
-from .options import LEARNING, Card, Json, TechnologyName, examples, seeds
-from .outputs import complain, emit, note, progress, show
+from ...circuits.errors import InputError
+from ...circuits.files import output_folder
+from ..options import LEARNING, Card, Json, TechnologyName, examples, seeds
+from ..outputs import complain, emit, note, progress, show
 
 if TYPE_CHECKING:
-    from ..optim.codesign.search.result import CodesignResult
+    from ...optim.codesign.search.result import CodesignResult
 
 app = typer.Typer()
 
@@ -143,10 +143,10 @@ def codesign(
     and how it is read and trained. codesign.html is the page for a reader who
     decides on a chip. Exit code 1 when no design meets the target.
     """
-    from ..optim.codesign.search.codesign import codesign as run
-    from ..optim.codesign.search.space import SearchedKnob
-    from ..optim.codesign.studies import READINGS
-    from ..report.codesign.page import plotly_script, write_codesign_page
+    from ...optim.codesign.search.codesign import codesign as run
+    from ...optim.codesign.search.space import SearchedKnob
+    from ...optim.codesign.studies import READINGS
+    from ...report.codesign.page import plotly_script, write_codesign_page
 
     if reading not in ("both", *READINGS):
         raise InputError(f"--reading is {reading!r}: give one of both, {', '.join(READINGS)}")
@@ -209,20 +209,20 @@ def codesign(
 def _task(task: str, data: Path | None) -> tuple[Any, dict[str, Any]]:
     """A task's name and settings, or the task of a file."""
     if not task.endswith(".py") and "/" not in task:
-        from .training.task_and_device import open_task
+        from ..training.task_and_device import open_task
 
         open_task(task, data)  # says what is missing
         return task, {} if data is None else {"path": str(data)}
     if data is not None:
         raise InputError("--data does not apply to a file of your own; leave it out, and name the data in the file")
-    from ..optim.codesign.training_file import read_training
+    from ...optim.codesign.training_file import read_training
 
     return read_training(Path(task)), {}
 
 
 def _card(card: Path | None, technology: str | None) -> Any:
-    from ..devicemodel.card import DeviceCard
-    from .hardware import read_technology
+    from ...devicemodel.card import DeviceCard
+    from ..hardware import read_technology
 
     if technology is not None:
         return DeviceCard.uncalibrated(read_technology(technology))
@@ -230,7 +230,7 @@ def _card(card: Path | None, technology: str | None) -> Any:
 
 
 def _fixed(assignments: list[str] | None) -> dict[str, Any]:
-    from ..optim.codesign.knobs.registry import knob_named
+    from ...optim.codesign.knobs.registry import knob_named
 
     found: dict[str, Any] = {}
     for text in assignments or []:

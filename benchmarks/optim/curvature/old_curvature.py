@@ -1,6 +1,6 @@
 """What a curvature that is old, or that serves for several steps, costs in accuracy, and what its schedule saves.
 
-    python benchmarks/optim/old_curvature.py [--seeds 3] [--steps 100] [--hidden 8] [--batch 16]
+    python benchmarks/optim/curvature/old_curvature.py [--seeds 3] [--steps 100] [--hidden 8] [--batch 16]
 
 Digits by exact natural gradients, (C + lambda)^-1 g with C of an earlier step and g of this one (`TNGD(curvature_age, curvature_every)` on
 the ideal device), beside time and energy of such a step by `devicemodel.cost.schedule` (factored arrays, `integrated`): overlapped for ages
