@@ -46,7 +46,7 @@ class Opened:
         )
         return {int(number) for number in found}
 
-    def wait(self, expression: str, seconds: float = 30.0) -> None:
+    def wait(self, expression: str, seconds: float = 180.0) -> None:
         """Until an expression holds. Playwright's own wait evaluates text in the page, which the page's policy forbids."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(expression):
@@ -60,6 +60,8 @@ class Opened:
         return x, y
 
 
+_PATIENCE = 180_000
+"""ms: a page is drawn in two seconds, but others may want the same two cores."""
 _PLACE = """(number) => {
   const plot = document.getElementById("plot-front"), { xaxis, yaxis } = plot._fullLayout, box = plot.getBoundingClientRect();
   for (const trace of plot.data) {
@@ -86,8 +88,9 @@ class Browser:
         page.on("pageerror", lambda error: opened.problems.append(str(error)))
         page.on("dialog", lambda dialog: (opened.problems.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: request.url.split("#")[0] != address and opened.requests.append(request.url))
-        page.goto(address + fragment)
-        page.wait_for_selector("html[data-ready]", timeout=60_000)
+        page.set_default_timeout(_PATIENCE)
+        page.goto(address + fragment, wait_until="commit")
+        page.wait_for_selector("html[data-ready]")
         return opened
 
 
