@@ -2,7 +2,7 @@
 
 Where `DieBatch` has one system on many dies, a training on each die meets other systems from its first step on. What a die gives is what
 `SurrogateDevice(card, die, seed, extrapolate=extrapolate)` gives that is asked for the same runs in turn: the same parts, converters,
-ranging memory and draws of the ADC.
+ranging memory and draws of the ADC. Thermal noise has the same distribution, and draws of its own (`arrays_noise`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from ..card import DeviceCard
 from ..checks import check_duration
 from ..device import Outcome, Solution
 from ..devices.circuit import ProgramUnits
+from ..devices.flicker import Flicker, rates_of
 from ..devices.overload import largest_share
-from ..devices.surrogate import REMEDY
+from ..devices.surrogate import FLICKER, REMEDY
 from ..host.board import Voltages
 from ..host.calibrated_range import CalibratedRange
 from ..host.host import Host
 from ..host.readout import ReadOut
 from .arguments import checked_seed, seeds_of
 from .arrays_law import ArraysLaw, DieParts
+from .arrays_noise import ArraysNoise
 from .board import positive
 
 FABRIC = "crossbar"
@@ -52,7 +54,7 @@ class OwnSystems:
         extrapolate: see `SurrogateDevice`.
 
     Raises:
-        InputError: a card that is not supported: another fabric, thermal noise, two slices, ranges of input resistors, conductances that
+        InputError: a card that is not supported: another fabric, two slices, ranges of input resistors, conductances that
             drift or are drawn anew, temperatures that move, a sampler of finite bandwidth; no dies, a seed that is not an integer >= 0.
     """
 
@@ -72,6 +74,10 @@ class OwnSystems:
         self._host = Host(self.technology, self.dies, ReadOut(), self._calibrated)
         self._headroom, self._counts = [1.0] * len(self.dies), [0] * len(self.dies)
         self._drawn: _Drawn | None = None
+        self.noisy = self.technology.thermal.johnson_noise and card.noise_power.value > 0
+        rates = rates_of(self.technology.opamp, fabric_named(FABRIC)) if self.noisy else []
+        pairs = list(zip(self.seeds, self.dies, strict=True))
+        self._flicker = [Flicker(rates, [seed, die.seed or 0, FLICKER]) for seed, die in pairs] if rates else []
 
     def __len__(self) -> int:
         return len(self.dies)
@@ -88,6 +94,11 @@ class OwnSystems:
                 extrapolate, what the card was not calibrated for.
         """
         duration = check_duration(duration)
+        if self.noisy and math.isinf(duration):
+            raise InputError(
+                "duration is inf, and with thermal noise dies with a system each run for a finite time: give one, such as 20 tau, or set "
+                "thermal.johnson_noise to false"
+            )
         given = matrices.detach()
         if given.dim() != 3 or len(given) != len(self) or given.shape[1] != given.shape[2] or not given.shape[1]:
             raise InputError(
@@ -114,9 +125,11 @@ class OwnSystems:
         signed = torch.from_numpy(np.copysign(coded, entries))
         tau = torch.tensor([fabric.tau(one, self.technology) for one in unit.tolist()], dtype=torch.float64)
         law = ArraysLaw.of(self.card, drawn.parts, signed, tau.unsqueeze(-1))
-        return ProgrammedDies(
-            self, _Boards(drawn.program, law, self.card, duration), largest, tau, violations, duration
-        )
+        noise = None
+        if self.noisy and duration > 0:
+            noise = ArraysNoise(self.card, drawn.parts, law, tau.unsqueeze(-1), duration)
+        boards = _Boards(drawn.program, law, self.card, duration, noise, self.noisy)
+        return ProgrammedDies(self, boards, largest, tau, violations, duration)
 
     def _parts(self, matrix: np.ndarray) -> _Drawn:
         """The dies for systems of this size, drawn once."""
@@ -167,12 +180,19 @@ class ProgrammedDies:
         def stream(die: int, attempt: int) -> np.random.Generator:
             return np.random.default_rng([own.seeds[die], own.dies[die].seed or 0, own._counts[die], attempt])
 
+        boards.flicker, boards.seconds = own._flicker, [self._duration * one for one in self._tau.tolist()]
+        for die in chosen if own._flicker else ():
+            seed = [own.seeds[die], own.dies[die].seed or 0, own._counts[die], FLICKER]
+            own._flicker[die].begin(boards.size, [[]], [], 0.0, seed)
         runs = own._host.run(
             boards, b, start, None, own._headroom, self._duration, stream, self._violations, among=chosen
         )
         names, found = not_modelled("DieBatch", fabric_named(FABRIC)), []
         for die, run in zip(chosen, runs, strict=True):
             own._headroom[die], own._counts[die] = run.headroom, own._counts[die] + 1
+            if own._flicker:
+                own._flicker[die].commit()
+                own._flicker[die].elapsed = run.attempts * own.technology.thermal.between_runs
             read = np.full(boards.size, math.nan) if run.trial is None else run.trial.readings.mean
             seconds = run.attempts * self._duration * float(self._tau[die])
             x = torch.from_numpy(boards.values(read, run.level))
@@ -184,12 +204,25 @@ class _Boards(ProgramUnits):
     """The arrays of all dies, of programs whose largest entry is one.
 
     Args:
-        program: such a one. law: of the dies. duration: of runs, tau.
+        program: such a one. law: of the dies. duration: of runs, tau. noise: in them. noisy: whether there is any, whatever their duration.
+
+    Attributes:
+        flicker: of each die, laid out for the next run; empty: there is none. seconds: of a run of each die.
     """
 
-    def __init__(self, program: AnalogProgram, law: ArraysLaw, card: DeviceCard, duration: float) -> None:
+    def __init__(
+        self,
+        program: AnalogProgram,
+        law: ArraysLaw,
+        card: DeviceCard,
+        duration: float,
+        noise: ArraysNoise | None,
+        noisy: bool,
+    ) -> None:
         super().__init__(program)
-        self._law, self._card, self._duration = law, card, duration
+        self._law, self._card, self._duration, self._noise, self._noisy = law, card, duration, noise, noisy
+        self.flicker: list[Flicker] = []
+        self.seconds: list[float] = []
         fine = torch.isfinite(law.drift).all(-1).all(-1).numpy()
         stable = positive(law.judged, torch.ones_like(law.load))
         self._can_run = fine & stable
@@ -209,7 +242,13 @@ class _Boards(ProgramUnits):
         """See `Board`; one span."""
         every = len(dies) == len(self._can_run) and bool(self._can_run.all())
         law = self._law if every else self._law.of_dies(torch.from_numpy(dies))
-        volts = law.volts(torch.from_numpy(driven), torch.from_numpy(start), self._duration)
+        excited = None
+        if self._noisy:
+            # As a single device draws them, so that the ADC's own draws, which follow in the same streams, are the same.
+            seeds = [int(one.integers(2**63)) for one in streams]
+            if self._noise is not None:
+                excited = self._noise.draw(torch.from_numpy(dies), self._ends(dies, seeds), seeds)
+        volts = law.volts(torch.from_numpy(driven), torch.from_numpy(start), self._duration, excited)
         opamp = self._card.technology.opamp
         used = None
         if is_limited(opamp):
@@ -223,16 +262,21 @@ class _Boards(ProgramUnits):
         most = self._card.clamp * opamp.output_limit
         return Voltages(volts.clamp(-most, most).numpy()[:, None], overload=used)
 
+    def _ends(self, dies: np.ndarray, seeds: Sequence[int]) -> np.ndarray | None:
+        """The sections of 1/f noise at the start and the end of a run, (dies, 2, kinds, k, n)."""
+        if not self.flicker:
+            return None
+        pairs = zip(dies.tolist(), seeds, strict=True)
+        return np.stack([self.flicker[die].run(0, self.size, [self.seconds[die]], seed) for die, seed in pairs])
+
 
 def check_supported(card: DeviceCard) -> None:
     """InputError for a card whose dies cannot be computed with a system each; it names the figure and what to do."""
     technology, resistors = card.technology, card.technology.resistors
     thermal = technology.thermal
-    noisy = thermal.johnson_noise and card.noise_power.value > 0
     moving = errs(resistors) or resistors.conductance_drift or resistors.conductance_drift_spread
     told: list[tuple[bool, str, str]] = [
         (card.fabric != FABRIC, f"fabric {card.fabric}", f"a card of fabric {FABRIC!r}"),
-        (noisy, "thermal.johnson_noise", "thermal.johnson_noise false"),
         (resistors.slices != 1, f"resistors.slices = {resistors.slices}", "resistors.slices = 1"),
         (
             resistors.drive_ranges != 1,

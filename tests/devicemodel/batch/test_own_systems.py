@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from thermograd.circuits.errors import InputError
+from thermograd.circuits.technology.die import Die
 from thermograd.circuits.technology.presets import preset, thermal_preset
+from thermograd.compiler.compile import lay_out
 from thermograd.devicemodel.batch.own_systems import OwnSystems
 from thermograd.devicemodel.calibration.cases import random_system
 from thermograd.devicemodel.card import DeviceCard
 from thermograd.devicemodel.device import Outcome
+from thermograd.devicemodel.devices.cell_law import propagate
 from thermograd.devicemodel.devices.surrogate import SurrogateDevice
 from thermograd.devicemodel.systems import Dense
 
@@ -89,7 +92,6 @@ def test_an_unstable_die_leaves_the_others_alone():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"thermal__johnson_noise": True}, "johnson_noise"),
         ({"resistors__read_noise": 0.01}, "fluctuate"),
         ({"resistors__conductance_drift": 0.01}, "drift"),
         ({"resistors__slices": 2}, "slices"),
@@ -115,3 +117,58 @@ def test_arguments_are_checked():
     matrices[2, 0, 0] = math.nan
     with pytest.raises(InputError, match=r"matrices\[2\]"):
         dies.program(matrices, 1.0)
+
+
+def draws_of(card: DeviceCard, duration: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Readings of one die, (count, n), with as many seeds of the noise; and its system."""
+    matrices, drives = systems(4)
+    a, b = matrices[0].repeat(count, 1, 1), drives[0].repeat(count, 1)
+    found = OwnSystems(card, [3] * count, range(count), extrapolate=True).program(a, duration).run(b, b)
+    return torch.stack([one.x for one in found]).numpy(), matrices[0].numpy()
+
+
+def test_thermal_noise_has_the_distribution_of_a_device():
+    """Against the covariance over as many runs of single devices: the sum of whitened squares, by its standard error; 60 % more power is
+    told from it."""
+    technology = preset("integrated").replace(adc__noise=0.0, adc__bits=None, dac__bits=None, opamp__noise_voltage=2e-8)
+    card, count, alone, duration = DeviceCard.uncalibrated(technology), 800, 150, 20.0
+    found, matrix = draws_of(card, duration, count)
+    system, b = Dense(torch.from_numpy(matrix)), systems(4)[1][0]
+    devices = [SurrogateDevice(card, 3, seed, extrapolate=True) for seed in range(alone)]
+    single = np.stack([device.solve(system, b, duration, b).x.numpy() for device in devices])
+    spread = np.cov(found.T)
+    whitened = np.linalg.solve(np.linalg.cholesky(spread), (single - single.mean(0)).T)
+    n = len(matrix)
+    # Both covariances are estimates: 2 / (n m) each of the mean square of n whitened entries.
+    error = math.sqrt(2 / n * (1 / alone + 1 / count))
+    power = float((whitened**2).sum() / (n * (alone - 1)))
+    assert abs(power - 1) < 4.5 * error
+    assert abs(1.6 * power - 1) > 4.5 * error
+    off = np.linalg.solve(np.linalg.cholesky(spread * (1 / alone + 1 / count)), single.mean(0) - found.mean(0))
+    assert float(np.abs(off).max()) < 4.5
+    # Entries go together as they do on a device: no whitened direction has much more or less than its share.
+    shares = np.linalg.eigvalsh(np.cov(whitened))
+    assert 1 - 6 * math.sqrt(2 / alone) < shares.min() < shares.max() < 1 + 6 * math.sqrt(2 / alone)
+
+
+def test_white_noise_is_that_of_the_law():
+    """Against the covariance that doubling integrates, but for one factor, by its eigenvalues."""
+    technology = preset("integrated").replace(
+        adc__noise=0.0, adc__bits=None, dac__bits=None, opamp__noise_voltage_corner=0.0
+    )
+    card = DeviceCard.uncalibrated(technology)
+    found, matrix = draws_of(card, 5.0, 1500)
+    program = card.on(lay_out(matrix, "crossbar", technology), Die(technology, 3))
+    _, covariance = propagate(program, np.zeros(4), np.zeros(4), 5.0, card, True)
+    assert covariance is not None
+    # Volts are problem units at one level, which is the same in all runs.
+    ratio = np.cov(found.T) @ np.linalg.inv(covariance.numpy())
+    scale = np.trace(ratio) / 4
+    error = 4.5 * math.sqrt(2 / 1500)
+    assert np.abs(np.linalg.eigvals(ratio / scale) - 1).max() < 2 * error
+
+
+def test_noise_needs_a_run_that_ends():
+    card = DeviceCard.uncalibrated(preset("integrated"))
+    with pytest.raises(InputError, match="duration is inf"):
+        OwnSystems(card, DIES, extrapolate=True).program(systems(4)[0], math.inf)
