@@ -23,6 +23,7 @@ from thermograd.circuits.technology.technology import Technology
 from thermograd.cli import characterise as cli_amplifier
 from thermograd.cli.hardware import read_amplifier
 from thermograd.compiler.program_io import load_program
+from thermograd.devicemodel.cost.prices import sources_of
 
 from ..processes import needs_process
 from .command_line import Run
@@ -134,7 +135,10 @@ def test_from_the_netlist_to_a_compiled_array(run: Run) -> None:
     assert Path("new/amplifier.png").read_bytes().startswith(b"\x89PNG")
     measured = Technology.read("new/amplifier.toml")
     base = preset(cli_amplifier.BASE)
-    assert measured == base.replace(opamp=measured.opamp, name=measured.name, source=measured.source)
+    changed = {"opamp": measured.opamp, "name": measured.name, "source": measured.source, "prices": measured.prices}
+    assert measured == base.replace(**changed)
+    # The power is the amplifier's own now, and the preset's source does not speak of it.
+    assert {price.figure for price in measured.prices} == {price.figure for price in sources_of(base)} - {"opamp.power"}
     assert measured.opamp != base.opamp
     assert measured.name == "integrated with two_stage"
     assert measured.source == f"{base.source}; amplifier: two_stage at 27 °C, no load, from two_stage.cir"

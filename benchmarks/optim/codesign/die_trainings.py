@@ -1,6 +1,6 @@
 """Training of many dies in one batched call against one after another: the same dies and seeds, timed side by side.
 
-    python benchmarks/optim/die_trainings.py --dies 100 --steps 30 --batch 8 --card gf180mcu
+    python benchmarks/optim/codesign/die_trainings.py --dies 100 --steps 30 --batch 8 --card gf180mcu
 
 Both are timed by the processor time of one thread, in turns: some dies one by one, all together, some others one by one, and so on, so that
 what else the machine does falls on both alike. A single training's time is the mean of those that were run.
