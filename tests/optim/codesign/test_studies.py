@@ -193,7 +193,7 @@ def test_results_do_not_depend_on_the_number_of_workers():
     assert one == two
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_scheduler_gives_the_same_results():
     import distributed
 
