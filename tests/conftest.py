@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 _common: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dev", print_blob=True, **_common)
 # The same examples in every run of CI: more of them would find nothing later. Runs elsewhere draw anew.
-settings.register_profile("ci", derandomize=True, max_examples=50, **_common)
+settings.register_profile("ci", derandomize=True, max_examples=35, **_common)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

@@ -53,7 +53,7 @@ def test_simulate_says_why_in_ngspice(run: Run) -> None:
     assert {one["cause"] for one in found["readings"]["bare"]["causes"]} >= {"mismatch", "codes", "noise", "offsets"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_says_why_its_readings_are_off(run: Run) -> None:
     card().write(Path("card.json"))
     arguments = ["error-budget", "--card", "card.json", "--batch", 1, "--at", "1,2", "--dies", "1", "--rounds", 0]

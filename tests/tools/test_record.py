@@ -115,6 +115,7 @@ def test_a_failing_case_costs_only_itself(tmp_path, capsys):
     assert "begins with other" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_command(tmp_path):
     command = [sys.executable, "-m", "tools.record", "write", str(tmp_path), "devices/tile/ideal", "--workers", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

@@ -297,7 +297,7 @@ def pair(cold, hot):
     return netlist
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cross_spectra_are_real_at_one_temperature_and_not_under_a_gradient():
     """Detailed balance. The imaginary part of the cross-spectrum of many windows, weighted over frequency as the gradient's law has it.
 

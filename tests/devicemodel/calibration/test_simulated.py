@@ -152,7 +152,7 @@ def test_amplifiers_with_limits_are_calibrated_too():
     assert explained_variance(judged(card.replace(clamp=math.inf), found.comparisons)) < 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_op_amps_of_one_output_are_calibrated_with_their_inverters():
     technology = preset("breadboard")
     found = calibrate_with_evidence(technology, **SMALL)

@@ -143,6 +143,7 @@ def test_what_is_written(whole: tuple[CodesignResult, Path]) -> None:
     assert volumes[-1] > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", [14])
 def test_a_search_that_was_stopped_goes_on(whole: tuple[CodesignResult, Path], tmp_path: Path, after: int) -> None:
     """Stopped in the middle of a generation, and once more between two, it ends as the one that was not."""
